@@ -1,0 +1,108 @@
+//! Our errors through DataFusion and Arrow, and theirs as ours.
+//!
+//! An [`Error`] travels inside `DataFusionError::External` / `ArrowError::ExternalError` and comes out whole. Errors
+//! that DataFusion or Arrow make themselves are told apart by their variant, never by their text.
+
+use arrow::error::ArrowError;
+use boathouse_spec::Error;
+use datafusion::error::DataFusionError;
+
+pub fn to_datafusion(e: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(e))
+}
+
+pub fn to_arrow(e: Error) -> ArrowError {
+    ArrowError::ExternalError(Box::new(e))
+}
+
+/// The error a query failed with.
+pub fn from_datafusion(e: DataFusionError) -> Error {
+    if let Some(ours) = find_ours(&e) {
+        return ours;
+    }
+    match e.find_root() {
+        DataFusionError::ResourcesExhausted(text) => Error::new("UNABLE_TO_ACQUIRE_MEMORY").message(text.clone()),
+        DataFusionError::NotImplemented(text) => Error::unsupported(text),
+        DataFusionError::ArrowError(inner, _) => arrow_error(inner),
+        DataFusionError::ObjectStore(inner) => Error::io("reading or writing an object", inner),
+        DataFusionError::IoError(inner) => Error::io("reading or writing a file", inner),
+        DataFusionError::ParquetError(inner) => Error::new("FAILED_READ_FILE.NO_HINT")
+            .param("path", "")
+            .message(format!("A Parquet file could not be read: {inner}")),
+        other => Error::internal(other.to_string()),
+    }
+}
+
+pub fn from_arrow(e: ArrowError) -> Error {
+    find_ours(&e).unwrap_or_else(|| arrow_error(&e))
+}
+
+fn arrow_error(e: &ArrowError) -> Error {
+    match e {
+        ArrowError::DivideByZero => Error::new("DIVIDE_BY_ZERO")
+            .param("config", "\"spark.sql.ansi.enabled\"")
+            .message("Division by zero. Use `try_divide` to get NULL instead."),
+        ArrowError::ArithmeticOverflow(text) => Error::new("ARITHMETIC_OVERFLOW").message(text.clone()),
+        ArrowError::IoError(text, _) => Error::io("reading or writing a file", text),
+        other => Error::internal(other.to_string()),
+    }
+}
+
+/// Walks the chain of causes to an error of ours.
+fn find_ours(e: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    let mut current = Some(e);
+    while let Some(error) = current {
+        if let Some(ours) = error.downcast_ref::<Error>() {
+            return Some(ours.clone());
+        }
+        // These wrap without naming what they wrap as their source.
+        if let Some(d) = error.downcast_ref::<DataFusionError>() {
+            match d {
+                DataFusionError::External(inner) => return find_ours(inner.as_ref()),
+                DataFusionError::ArrowError(inner, _) => return find_ours(inner.as_ref()),
+                DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
+                    return find_ours(inner.as_ref());
+                }
+                DataFusionError::Shared(inner) => return find_ours(inner.as_ref()),
+                DataFusionError::Collection(all) => return all.iter().find_map(|e| find_ours(e)),
+                DataFusionError::ParquetError(inner) => return find_ours(inner.as_ref()),
+                DataFusionError::ObjectStore(inner) => return find_ours(inner.as_ref()),
+                _ => {}
+            }
+        }
+        if let Some(ArrowError::ExternalError(inner)) = error.downcast_ref::<ArrowError>() {
+            return find_ours(inner.as_ref());
+        }
+        current = error.source();
+    }
+    None
+}
+
+/// `?` for results of DataFusion and Arrow.
+pub trait ResultExt<T> {
+    fn spark(self) -> boathouse_spec::Result<T>;
+}
+
+impl<T> ResultExt<T> for Result<T, DataFusionError> {
+    fn spark(self) -> boathouse_spec::Result<T> {
+        self.map_err(from_datafusion)
+    }
+}
+
+impl<T> ResultExt<T> for Result<T, ArrowError> {
+    fn spark(self) -> boathouse_spec::Result<T> {
+        self.map_err(from_arrow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ours_comes_out_whole() {
+        let ours = Error::new("DIVIDE_BY_ZERO").message("x");
+        let wrapped = DataFusionError::ArrowError(Box::new(to_arrow(ours.clone())), None).context("while planning");
+        assert_eq!(from_datafusion(wrapped), ours);
+    }
+}

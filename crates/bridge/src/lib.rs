@@ -1,0 +1,26 @@
+//! `bridge`: Spark's types and errors on one side, Arrow's and DataFusion's on the other. The only place that maps them.
+//!
+//! | Spark | Arrow |
+//! |---|---|
+//! | `STRING`, `CHAR`, `VARCHAR` | `Utf8` (never `Utf8View` or `LargeUtf8`) |
+//! | `BINARY` | `Binary` |
+//! | `TIMESTAMP` | `Timestamp(us, "UTC")`; the session zone matters for text and fields only |
+//! | `TIMESTAMP_NTZ` | `Timestamp(us)` |
+//! | `TIME(p)` | `Time64(ns)` |
+//! | year-month, day-time interval | `Interval(YearMonth)`, `Duration(us)` |
+//! | `INTERVAL` (calendar) | `Interval(MonthDayNano)` |
+//! | `ARRAY` | `List`, element field named `item` |
+//! | `MAP` | `Map`, `entries` of `key` and `value` |
+//! | `VARIANT` | `Struct<metadata: Binary, value: Binary>` |
+//!
+//! What Arrow's type alone does not tell (length of a VARCHAR, fields of an interval, collation, VARIANT) is the
+//! field metadata [`TYPE_KEY`]: the type's JSON. Nested fields carry their own.
+
+mod errors;
+mod types;
+
+pub use errors::{ResultExt, from_arrow, from_datafusion, to_arrow, to_datafusion};
+pub use types::{
+    METADATA_KEY, TYPE_KEY, UTC, arrow_field, arrow_schema, arrow_type, spark_field, spark_schema, spark_type,
+    typed_field,
+};

@@ -1,0 +1,939 @@
+//! Commands: statements with an effect, and those that describe.
+
+use crate::{
+    DataType, Expr, Literal, Name, Options, Plan, PythonFunction, Relation, StructField, StructType,
+    TextExpr, TimeTravel,
+};
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    // ---- session
+    /// `SET key = value`
+    Set {
+        key: String,
+        value: String,
+    },
+    /// `SET key`
+    ShowSetting {
+        key: String,
+    },
+    /// `SET` and `SET -v`
+    ShowSettings {
+        verbose: bool,
+    },
+    Reset {
+        key: Option<String>,
+    },
+    /// `SET TIME ZONE LOCAL | 'zone' | INTERVAL ..`
+    SetTimeZone(TimeZoneSetting),
+    DeclareVariable {
+        names: Vec<Name>,
+        data_type: Option<DataType>,
+        default: Option<TextExpr>,
+        or_replace: bool,
+    },
+    DropVariable {
+        name: Name,
+        if_exists: bool,
+    },
+    /// `SET VAR a = 1, (b, c) = (SELECT ..)`
+    SetVariables {
+        assignments: Vec<(Name, Expr)>,
+    },
+    SetVariablesFromQuery {
+        names: Vec<Name>,
+        query: Relation,
+    },
+    ExecuteImmediate {
+        text: Expr,
+        into: Vec<Name>,
+        using: Vec<Expr>,
+    },
+    Use(UseTarget),
+
+    // ---- describing
+    Explain {
+        plan: Box<Plan>,
+        mode: ExplainMode,
+    },
+    ShowCatalogs {
+        pattern: Option<String>,
+    },
+    ShowSchemas {
+        catalog: Option<Name>,
+        pattern: Option<String>,
+    },
+    ShowTables {
+        schema: Option<Name>,
+        pattern: Option<String>,
+    },
+    ShowTableExtended {
+        schema: Option<Name>,
+        pattern: String,
+        partition: Option<PartitionSpec>,
+    },
+    ShowViews {
+        schema: Option<Name>,
+        pattern: Option<String>,
+    },
+    ShowColumns {
+        table: Name,
+        schema: Option<Name>,
+    },
+    ShowPartitions {
+        table: Name,
+        partition: Option<PartitionSpec>,
+    },
+    ShowFunctions {
+        scope: FunctionScope,
+        schema: Option<Name>,
+        pattern: Option<String>,
+    },
+    ShowProperties {
+        table: Name,
+        key: Option<String>,
+        is_view: bool,
+    },
+    ShowCreateTable {
+        table: Name,
+        as_serde: bool,
+    },
+    ShowCurrentSchema,
+    DescribeCatalog {
+        name: Name,
+        extended: bool,
+    },
+    DescribeSchema {
+        name: Name,
+        extended: bool,
+    },
+    DescribeTable {
+        table: Name,
+        partition: Option<PartitionSpec>,
+        extended: bool,
+        as_json: bool,
+    },
+    DescribeColumn {
+        table: Name,
+        column: Name,
+        extended: bool,
+        as_json: bool,
+    },
+    DescribeFunction {
+        name: Name,
+        extended: bool,
+    },
+    DescribeQuery(Relation),
+    DescribeHistory {
+        table: Name,
+        limit: Option<i64>,
+    },
+    DescribeDetail {
+        table: Name,
+    },
+
+    // ---- catalogs, schemas
+    CreateCatalog {
+        name: String,
+        if_not_exists: bool,
+        comment: Option<String>,
+        location: Option<String>,
+        options: Options,
+    },
+    DropCatalog {
+        name: String,
+        if_exists: bool,
+        cascade: bool,
+    },
+    CreateSchema {
+        name: Name,
+        if_not_exists: bool,
+        comment: Option<String>,
+        location: Option<String>,
+        properties: Options,
+    },
+    AlterSchema {
+        name: Name,
+        change: SchemaChange,
+    },
+    DropSchema {
+        name: Name,
+        if_exists: bool,
+        cascade: bool,
+    },
+    AlterCatalog {
+        name: String,
+        change: SchemaChange,
+    },
+
+    // ---- tables
+    CreateTable(Box<CreateTable>),
+    DropTable {
+        name: Name,
+        if_exists: bool,
+        purge: bool,
+    },
+    AlterTable {
+        name: Name,
+        if_exists: bool,
+        changes: Vec<TableChange>,
+    },
+    CommentOn {
+        target: CommentTarget,
+        name: Name,
+        comment: Option<String>,
+    },
+    TruncateTable {
+        name: Name,
+        partition: Option<PartitionSpec>,
+    },
+    RefreshTable {
+        name: Name,
+    },
+    RefreshPath {
+        path: String,
+    },
+    AnalyzeTable {
+        name: Name,
+        partition: Option<PartitionSpec>,
+        columns: AnalyzeColumns,
+        no_scan: bool,
+    },
+    AnalyzeTables {
+        schema: Option<Name>,
+        no_scan: bool,
+    },
+    RepairTable {
+        name: Name,
+    },
+
+    // ---- views, functions
+    CreateView(Box<CreateView>),
+    AlterView {
+        name: Name,
+        query: ViewQuery,
+    },
+    DropView {
+        name: Name,
+        if_exists: bool,
+    },
+    CreateFunction(Box<CreateFunction>),
+    DropFunction {
+        name: Name,
+        if_exists: bool,
+        temporary: bool,
+    },
+    RefreshFunction {
+        name: Name,
+    },
+    /// A Python function registered under a name in the session.
+    RegisterPythonFunction {
+        name: String,
+        function: PythonFunction,
+        deterministic: bool,
+        is_table_function: bool,
+    },
+
+    // ---- rows
+    Insert(Box<Insert>),
+    Update {
+        table: Name,
+        alias: Option<String>,
+        assignments: Vec<(Name, Expr)>,
+        condition: Option<Expr>,
+    },
+    Delete {
+        table: Name,
+        alias: Option<String>,
+        condition: Option<Expr>,
+    },
+    Merge(Box<Merge>),
+    CopyInto(Box<CopyInto>),
+    /// `df.write...save()`, `saveAsTable`, `insertInto`
+    Write(Box<Write>),
+    /// `df.writeTo(..)`
+    WriteTo(Box<WriteTo>),
+
+    // ---- Delta maintenance
+    Restore {
+        table: Name,
+        to: TimeTravel,
+    },
+    Vacuum {
+        table: Name,
+        retain_hours: Option<f64>,
+        dry_run: bool,
+        mode: VacuumMode,
+    },
+    Optimize {
+        table: Name,
+        condition: Option<TextExpr>,
+        zorder_by: Vec<Name>,
+        full: bool,
+    },
+    Reorg {
+        table: Name,
+        condition: Option<TextExpr>,
+    },
+    ConvertToDelta {
+        table: Name,
+        partition_schema: Option<StructType>,
+        no_statistics: bool,
+    },
+    Clone {
+        target: Name,
+        source: Name,
+        time_travel: Option<TimeTravel>,
+        shallow: bool,
+        or_replace: bool,
+        if_not_exists: bool,
+        properties: Options,
+        location: Option<String>,
+    },
+    Generate {
+        table: Name,
+        mode: String,
+    },
+
+    // ---- caching
+    CacheTable {
+        name: Name,
+        query: Option<Relation>,
+        lazy: bool,
+        options: Options,
+    },
+    UncacheTable {
+        name: Name,
+        if_exists: bool,
+    },
+    ClearCache,
+
+    // ---- the catalog API (spark.catalog.*), where no statement says the same
+    Catalog(CatalogCall),
+
+    // ---- pipelines: statements only a pipeline's SQL files may hold
+    Pipeline(Box<PipelineStatement>),
+
+    /// `BEGIN .. END`, refused until scripting is built: kept so that the refusal can name it.
+    Script {
+        text: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum TimeZoneSetting {
+    Local,
+    Zone(String),
+    /// Seconds east of UTC.
+    Offset(i32),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum UseTarget {
+    Catalog(Name),
+    Schema(Name),
+    /// `USE name`: a schema of the current catalog, or a catalog.
+    Any(Name),
+    /// `USE IDENTIFIER(expr)`
+    Identifier(Expr),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExplainMode {
+    Simple,
+    Extended,
+    Codegen,
+    Cost,
+    Formatted,
+    Analyze,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FunctionScope {
+    All,
+    User,
+    System,
+}
+
+/// `PARTITION (a = 1, b)`: values where given.
+pub type PartitionSpec = Vec<(String, Option<Expr>)>;
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum SchemaChange {
+    SetProperties(Options),
+    UnsetProperties(Vec<String>),
+    SetLocation(String),
+    SetComment(String),
+    SetOwner(String),
+    SetCollation(String),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnDefinition {
+    pub name: String,
+    pub data_type: DataType,
+    pub nullable: bool,
+    pub comment: Option<String>,
+    pub default: Option<TextExpr>,
+    /// `GENERATED ALWAYS AS (expr)`
+    pub generated: Option<TextExpr>,
+    pub identity: Option<Identity>,
+    pub mask: Option<Name>,
+}
+
+impl ColumnDefinition {
+    pub fn field(&self) -> StructField {
+        StructField::new(&self.name, self.data_type.clone(), self.nullable)
+            .with_comment(self.comment.as_deref())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    pub start: i64,
+    pub step: i64,
+    /// `GENERATED BY DEFAULT`: a value may be given.
+    pub allow_explicit: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum TableConstraint {
+    Check {
+        name: Option<String>,
+        condition: TextExpr,
+    },
+    PrimaryKey {
+        name: Option<String>,
+        columns: Vec<String>,
+    },
+    ForeignKey {
+        name: Option<String>,
+        columns: Vec<String>,
+        table: Name,
+        references: Vec<String>,
+    },
+    Unique {
+        name: Option<String>,
+        columns: Vec<String>,
+    },
+    /// A pipeline's `CONSTRAINT name EXPECT (condition) ON VIOLATION ..`
+    Expectation {
+        name: String,
+        condition: TextExpr,
+        action: Violation,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Violation {
+    Warn,
+    Drop,
+    Fail,
+}
+
+/// `PARTITIONED BY (a, bucket(4, b), c STRING)`
+#[derive(Debug, Clone, PartialEq)]
+pub enum PartitionField {
+    Column(Name),
+    /// A column with its type, not among the table's columns (Hive style).
+    Typed(ColumnDefinition),
+    Transform {
+        name: String,
+        args: Vec<Expr>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CreateTable {
+    pub name: Name,
+    pub mode: CreateMode,
+    pub temporary: bool,
+    pub external: bool,
+    pub columns: Vec<ColumnDefinition>,
+    pub constraints: Vec<TableConstraint>,
+    /// `USING format`; `None` means the session's default.
+    pub provider: Option<String>,
+    pub options: Options,
+    pub partition_by: Vec<PartitionField>,
+    pub cluster_by: Option<Vec<Name>>,
+    pub bucket: Option<Bucket>,
+    pub location: Option<String>,
+    pub comment: Option<String>,
+    pub collation: Option<String>,
+    pub properties: Options,
+    /// `AS query`
+    pub query: Option<Relation>,
+    /// `LIKE source`
+    pub like: Option<Name>,
+    /// `ROW FILTER function ON (columns)`
+    pub row_filter: Option<(Name, Vec<String>)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CreateMode {
+    #[default]
+    Create,
+    IfNotExists,
+    OrReplace,
+    /// `REPLACE TABLE`: it must exist.
+    Replace,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bucket {
+    pub count: u32,
+    pub columns: Vec<String>,
+    pub sort: Vec<(String, bool)>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum TableChange {
+    AddColumns {
+        columns: Vec<NewColumn>,
+        if_not_exists: bool,
+    },
+    DropColumns {
+        columns: Vec<Name>,
+        if_exists: bool,
+    },
+    RenameColumn {
+        from: Name,
+        to: String,
+    },
+    AlterColumn {
+        column: Name,
+        change: ColumnChange,
+    },
+    ReplaceColumns(Vec<ColumnDefinition>),
+    RenameTo(Name),
+    SetProperties(Options),
+    UnsetProperties {
+        keys: Vec<String>,
+        if_exists: bool,
+    },
+    SetLocation {
+        location: String,
+        partition: Option<PartitionSpec>,
+    },
+    AddPartitions {
+        partitions: Vec<(PartitionSpec, Option<String>)>,
+        if_not_exists: bool,
+    },
+    DropPartitions {
+        partitions: Vec<PartitionSpec>,
+        if_exists: bool,
+        purge: bool,
+    },
+    RenamePartition {
+        from: PartitionSpec,
+        to: PartitionSpec,
+    },
+    RecoverPartitions,
+    AddConstraint(TableConstraint),
+    DropConstraint {
+        name: String,
+        if_exists: bool,
+        cascade: bool,
+    },
+    SetRowFilter {
+        function: Name,
+        columns: Vec<String>,
+    },
+    DropRowFilter,
+    SetMask {
+        column: Name,
+        function: Name,
+        using: Vec<String>,
+    },
+    DropMask {
+        column: Name,
+    },
+    /// `CLUSTER BY (a, b)`; none for `CLUSTER BY NONE`
+    ClusterBy(Option<Vec<Name>>),
+    AddFeature(String),
+    DropFeature {
+        name: String,
+        truncate_history: bool,
+    },
+    SetOwner(String),
+    SetCollation(String),
+    SetSerde {
+        class: Option<String>,
+        properties: Options,
+    },
+    SetTags(Options),
+    UnsetTags(Vec<String>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewColumn {
+    pub name: Name,
+    pub definition: ColumnDefinition,
+    pub position: Option<ColumnPosition>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum ColumnPosition {
+    First,
+    After(String),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum ColumnChange {
+    Type(DataType),
+    Comment(Option<String>),
+    Position(ColumnPosition),
+    SetNotNull,
+    DropNotNull,
+    SetDefault(TextExpr),
+    DropDefault,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommentTarget {
+    Catalog,
+    Schema,
+    Table,
+    Column,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum AnalyzeColumns {
+    None,
+    All,
+    Named(Vec<String>),
+}
+
+/// The query of a view, with its text: views are kept as text and resolved at use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ViewQuery {
+    pub text: String,
+    pub query: Relation,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreateView {
+    pub name: Name,
+    pub mode: CreateMode,
+    pub kind: ViewKind,
+    /// Output names with comments.
+    pub columns: Vec<(String, Option<String>)>,
+    pub comment: Option<String>,
+    pub collation: Option<String>,
+    pub properties: Options,
+    /// `WITH SCHEMA BINDING | COMPENSATION | EVOLUTION | TYPE EVOLUTION`
+    pub schema_mode: Option<String>,
+    /// The query; `None` only with a source.
+    pub query: Option<ViewQuery>,
+    /// `CREATE TEMPORARY VIEW v USING format OPTIONS (..)`, and DataFrames registered as views.
+    pub source: Option<Relation>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ViewKind {
+    Persistent,
+    Temporary,
+    GlobalTemporary,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreateFunction {
+    pub name: Name,
+    pub mode: CreateMode,
+    pub temporary: bool,
+    pub parameters: Vec<FunctionParameter>,
+    pub returns: Option<FunctionReturn>,
+    pub body: FunctionBody,
+    pub comment: Option<String>,
+    pub deterministic: Option<bool>,
+    pub language: Option<String>,
+    /// Other characteristics, kept for DESCRIBE: `CONTAINS SQL`, `SQL SECURITY DEFINER`, ...
+    pub characteristics: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct FunctionParameter {
+    pub name: String,
+    pub data_type: DataType,
+    pub default: Option<TextExpr>,
+    pub comment: Option<String>,
+    pub nullable: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum FunctionReturn {
+    Scalar(DataType),
+    /// `RETURNS TABLE (..)`; columns may be left out.
+    Table(Option<Vec<ColumnDefinition>>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum FunctionBody {
+    /// `RETURN expr`
+    Expression(TextExpr),
+    /// `RETURN SELECT ..`
+    Query(ViewQuery),
+    /// `AS 'class' USING JAR ..`
+    Class { class: String, resources: Vec<(String, String)> },
+    /// `LANGUAGE PYTHON AS $$ .. $$`
+    Source(String),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Insert {
+    pub table: TableTarget,
+    pub query: Relation,
+    pub columns: Vec<Name>,
+    pub by_name: bool,
+    pub mode: InsertMode,
+    pub partition: Option<PartitionSpec>,
+    pub if_partition_not_exists: bool,
+    pub options: Options,
+    pub with_schema_evolution: bool,
+}
+
+/// A table by name, or a directory by path.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TableTarget {
+    Name(Name),
+    Identifier(Expr),
+    /// `INSERT OVERWRITE DIRECTORY 'path' USING format`
+    Directory {
+        path: Option<String>,
+        format: Option<String>,
+        options: Options,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum InsertMode {
+    Append,
+    Overwrite,
+    /// `INSERT INTO t REPLACE WHERE condition`
+    ReplaceWhere(Expr),
+    /// `INSERT INTO t REPLACE USING (columns)`
+    ReplaceUsing(Vec<Name>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Merge {
+    pub target: Relation,
+    pub source: Relation,
+    pub condition: Expr,
+    pub matched: Vec<MergeClause>,
+    pub not_matched: Vec<MergeClause>,
+    pub not_matched_by_source: Vec<MergeClause>,
+    pub with_schema_evolution: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct MergeClause {
+    pub condition: Option<Expr>,
+    pub action: MergeAction,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum MergeAction {
+    Delete,
+    Update(Vec<(Expr, Expr)>),
+    UpdateAll,
+    Insert(Vec<(Expr, Expr)>),
+    InsertAll,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct CopyInto {
+    pub table: Name,
+    pub columns: Vec<Name>,
+    /// The source path; `select` are the expressions over it where given.
+    pub path: String,
+    pub select: Option<Vec<Expr>>,
+    pub format: String,
+    pub files: Vec<String>,
+    pub pattern: Option<String>,
+    pub format_options: Options,
+    pub copy_options: Options,
+    pub validate: Option<Option<i64>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SaveMode {
+    Append,
+    Overwrite,
+    ErrorIfExists,
+    Ignore,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Write {
+    pub input: Relation,
+    /// `None` means `spark.sql.sources.default`.
+    pub format: Option<String>,
+    pub mode: Option<SaveMode>,
+    pub target: WriteTarget,
+    pub partition_by: Vec<String>,
+    pub cluster_by: Vec<String>,
+    pub bucket: Option<Bucket>,
+    pub options: Options,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum WriteTarget {
+    /// `save()` without a path: the format takes it from its options.
+    None,
+    Path(String),
+    Table(Name),
+    InsertInto(Name),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct WriteTo {
+    pub input: Relation,
+    pub table: Name,
+    pub provider: Option<String>,
+    pub partition_by: Vec<Expr>,
+    pub cluster_by: Vec<String>,
+    pub options: Options,
+    pub properties: Options,
+    pub mode: WriteToMode,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum WriteToMode {
+    Create,
+    Replace,
+    CreateOrReplace,
+    Append,
+    Overwrite(Expr),
+    OverwritePartitions,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VacuumMode {
+    /// As configured.
+    Default,
+    Full,
+    Lite,
+}
+
+/// `spark.catalog.*` calls; each gives rows of Spark's schema for it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CatalogCall {
+    CurrentDatabase,
+    SetCurrentDatabase(String),
+    ListDatabases {
+        pattern: Option<String>,
+    },
+    ListTables {
+        database: Option<String>,
+        pattern: Option<String>,
+    },
+    ListFunctions {
+        database: Option<String>,
+        pattern: Option<String>,
+    },
+    ListColumns {
+        table: String,
+        database: Option<String>,
+    },
+    GetDatabase(String),
+    GetTable {
+        table: String,
+        database: Option<String>,
+    },
+    GetFunction {
+        function: String,
+        database: Option<String>,
+    },
+    DatabaseExists(String),
+    TableExists {
+        table: String,
+        database: Option<String>,
+    },
+    FunctionExists {
+        function: String,
+        database: Option<String>,
+    },
+    CreateTable {
+        table: String,
+        path: Option<String>,
+        source: Option<String>,
+        description: Option<String>,
+        schema: Option<StructType>,
+        options: Options,
+    },
+    DropTempView(String),
+    DropGlobalTempView(String),
+    RecoverPartitions(String),
+    IsCached(String),
+    CacheTable {
+        table: String,
+        storage_level: Option<StorageLevel>,
+    },
+    UncacheTable(String),
+    ClearCache,
+    RefreshTable(String),
+    RefreshByPath(String),
+    CurrentCatalog,
+    SetCurrentCatalog(String),
+    ListCatalogs {
+        pattern: Option<String>,
+    },
+    /// Calls new in a later client, by name: refused so that the refusal can name them, or built from SQL.
+    Other {
+        name: String,
+        args: Vec<Literal>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StorageLevel {
+    pub use_disk: bool,
+    pub use_memory: bool,
+    pub use_off_heap: bool,
+    pub deserialized: bool,
+    pub replication: i32,
+}
+
+/// `CREATE STREAMING TABLE`, `CREATE MATERIALIZED VIEW`, `CREATE FLOW`, ...
+#[derive(Debug, Clone, PartialEq)]
+pub enum PipelineStatement {
+    CreateDataset(PipelineDataset),
+    /// `CREATE FLOW name AS INSERT INTO target BY NAME query`
+    CreateFlow {
+        name: Name,
+        target: Name,
+        query: Relation,
+        comment: Option<String>,
+        once: bool,
+    },
+    /// `CREATE FLOW name AS AUTO CDC INTO ..`, `APPLY CHANGES INTO`: refused by name until built.
+    AutoCdc {
+        text: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PipelineDataset {
+    pub kind: PipelineDatasetKind,
+    pub name: Name,
+    pub or_refresh: bool,
+    pub if_not_exists: bool,
+    pub private: bool,
+    pub columns: Vec<ColumnDefinition>,
+    pub constraints: Vec<TableConstraint>,
+    pub provider: Option<String>,
+    pub partition_by: Vec<PartitionField>,
+    pub cluster_by: Option<Vec<Name>>,
+    pub location: Option<String>,
+    pub comment: Option<String>,
+    pub properties: Options,
+    pub query: Option<ViewQuery>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PipelineDatasetKind {
+    StreamingTable,
+    MaterializedView,
+    TemporaryView,
+}

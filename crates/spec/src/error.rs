@@ -1,0 +1,148 @@
+//! The one error type of the project.
+
+use std::fmt;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The fragment of SQL text an error is about.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct QueryContext {
+    pub object_type: String,
+    pub object_name: String,
+    /// Byte offsets into the text, first and last included.
+    pub start: usize,
+    pub stop: usize,
+    pub fragment: String,
+    pub call_site: String,
+}
+
+/// An error with Spark's error class (`TABLE_OR_VIEW_NOT_FOUND`, `DIVIDE_BY_ZERO`,
+/// `DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE`), its SQLSTATE and its message parameters.
+///
+/// `Display` gives Spark's form: `[CLASS] message SQLSTATE: 22012`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Inner {
+    class: String,
+    message: String,
+    parameters: Vec<(String, String)>,
+    contexts: Vec<QueryContext>,
+    exception: Option<&'static str>,
+    cause: Option<String>,
+}
+
+impl Error {
+    pub fn new(class: impl Into<String>) -> Self {
+        Self {
+            inner: Box::new(Inner {
+                class: class.into(),
+                message: String::new(),
+                parameters: Vec::new(),
+                contexts: Vec::new(),
+                exception: None,
+                cause: None,
+            }),
+        }
+    }
+
+    /// A broken invariant of ours. The user can do nothing about it but report it.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new("INTERNAL_ERROR").message(message)
+    }
+
+    /// A feature that is not supported (yet): named, never silently ignored.
+    pub fn unsupported(what: impl fmt::Display) -> Self {
+        Self::new("UNSUPPORTED_FEATURE.NOT_IN_BOATHOUSE")
+            .param("feature", what.to_string())
+            .message(format!("Boathouse does not support {what} yet. See docs/limitations.md."))
+    }
+
+    /// A failure of the system below (disk, network, object store), with what was being done.
+    pub fn io(doing: impl fmt::Display, cause: impl fmt::Display) -> Self {
+        Self::new("FAILED_IO").message(format!("Failed while {doing}: {cause}"))
+    }
+
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        self.inner.message = message.into();
+        self
+    }
+
+    pub fn param(mut self, key: &str, value: impl fmt::Display) -> Self {
+        self.inner.parameters.push((key.to_string(), value.to_string()));
+        self
+    }
+
+    pub fn context(mut self, context: QueryContext) -> Self {
+        self.inner.contexts.push(context);
+        self
+    }
+
+    pub fn caused_by(mut self, cause: impl fmt::Display) -> Self {
+        self.inner.cause = Some(cause.to_string());
+        self
+    }
+
+    /// Names the Python exception class to raise where the error class alone does not tell
+    /// (`ParseException`, `AnalysisException`, `StreamingQueryException`, ...).
+    pub fn exception(mut self, name: &'static str) -> Self {
+        self.inner.exception = Some(name);
+        self
+    }
+
+    /// The class, with its subclass: `DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE`.
+    pub fn class(&self) -> &str {
+        &self.inner.class
+    }
+
+    pub fn is(&self, class: &str) -> bool {
+        self.inner.class == class || self.inner.class.split('.').next() == Some(class)
+    }
+
+    pub fn sqlstate(&self) -> &'static str {
+        crate::sqlstate(&self.inner.class)
+    }
+
+    /// The text without class and SQLSTATE.
+    pub fn text(&self) -> &str {
+        &self.inner.message
+    }
+
+    pub fn parameters(&self) -> &[(String, String)] {
+        &self.inner.parameters
+    }
+
+    pub fn contexts(&self) -> &[QueryContext] {
+        &self.inner.contexts
+    }
+
+    pub fn cause(&self) -> Option<&str> {
+        self.inner.cause.as_deref()
+    }
+
+    pub fn exception_name(&self) -> Option<&'static str> {
+        self.inner.exception
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}] {}", self.inner.class, self.inner.message)?;
+        let state = self.sqlstate();
+        if !state.is_empty() {
+            write!(f, " SQLSTATE: {state}")?;
+        }
+        for context in &self.inner.contexts {
+            write!(f, "\n== SQL ==\n{}", context.fragment)?;
+        }
+        if let Some(cause) = &self.inner.cause {
+            write!(f, "\nCaused by: {cause}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,55 @@
+//! `spec`: the unresolved plan, the language both front ends speak.
+//!
+//! Spark Connect messages (`crates/connect`) and SQL text (`crates/sql`) both become the plain enums of this
+//! crate; the analyzer in `crates/engine` is the only reader. What stands here is what a user *said*: names are
+//! unresolved, types of expressions unknown, nothing is bound to a catalog.
+//!
+//! The crate owns Spark's data types ([`DataType`]) and the one error type of the project ([`Error`]) with Spark's
+//! error classes. It knows neither Arrow nor DataFusion, nor protobuf, and must not.
+//!
+//! Start with [`Plan`], then [`Relation`], [`Expr`] and [`Command`].
+
+pub mod clock;
+mod command;
+mod error;
+mod error_class;
+mod expr;
+mod literal;
+mod relation;
+mod types;
+
+pub use command::*;
+pub use error::{Error, QueryContext, Result};
+pub use error_class::sqlstate;
+pub use expr::*;
+pub use literal::{Interval, Literal};
+pub use relation::*;
+pub use types::*;
+
+/// A multipart name as the user wrote it, outermost part first: `catalog.schema.table`, `alias.column.field`.
+pub type Name = Vec<String>;
+
+/// What a client can ask for: rows, or an effect (which may have rows too).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Plan {
+    Query(Relation),
+    Command(Box<Command>),
+}
+
+/// Writes a name as Spark quotes it in messages and SQL: `` `a`.`b` ``, backticks doubled inside.
+pub fn quote_name<S: AsRef<str>>(name: &[S]) -> String {
+    name.iter().map(|part| quote(part.as_ref())).collect::<Vec<_>>().join(".")
+}
+
+/// Writes one identifier in backticks.
+pub fn quote(part: &str) -> String {
+    format!("`{}`", part.replace('`', "``"))
+}
+
+/// Writes one identifier in backticks only where it would not parse bare (Spark's `quoteIfNeeded`).
+pub fn quote_if_needed(part: &str) -> String {
+    let bare = !part.is_empty()
+        && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !part.chars().all(|c| c.is_ascii_digit());
+    if bare { part.to_string() } else { quote(part) }
+}

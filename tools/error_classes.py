@@ -1,0 +1,22 @@
+#!/usr/bin/env python3
+"""Writes crates/spec/src/error_classes.tsv: Spark's error classes and their SQLSTATEs, read from an installed PySpark.
+
+    python tools/error_classes.py VENV/lib/python3.11/site-packages/pyspark
+"""
+import json
+import pathlib
+import sys
+import zipfile
+
+pyspark = pathlib.Path(sys.argv[1])
+out = pathlib.Path(__file__).parent.parent / "crates/spec/src/error_classes.tsv"
+classes = {}
+for jar in sorted((pyspark / "jars").glob("spark-common-utils*.jar")):
+    with zipfile.ZipFile(jar) as z:
+        if "error/error-conditions.json" in z.namelist():
+            classes = json.loads(z.read("error/error-conditions.json"))
+if not classes:
+    sys.exit("no error/error-conditions.json in " + str(pyspark / "jars"))
+rows = sorted((name, c["sqlState"]) for name, c in classes.items() if c.get("sqlState"))
+out.write_text("".join(f"{name}\t{state}\n" for name, state in rows))
+print(f"{len(rows)} classes written to {out}")
