@@ -1,1 +1,32 @@
+//! `functions`: Spark's built-in functions, with Spark's argument coercion, result types, nullability and errors.
+//!
+//! The analyzer (`crates/engine`) looks a function up in the [`Registry`], gives it the types of its arguments
+//! ([`Call`]) and gets back what to cast the arguments to, the result type and the code ([`Resolved`]); it wraps that
+//! as a DataFusion UDF ([`scalar_udf`]). Types are decided once, here, in Spark's terms: DataFusion never coerces.
+//!
+//! One family of functions is one file (`string/case.rs`, `datetime/truncate.rs`, ...), found by its name and listed
+//! in `registry.rs`. Start with `call.rs` (the contract) and any small family.
+//!
+//! The crate knows no catalog, no session and no plan: what a function needs to know of the session is [`Context`].
 
+mod aggregate;
+mod call;
+pub mod cast;
+pub mod coercion;
+mod context;
+mod generator;
+mod higher_order;
+mod inputs;
+mod registry;
+mod scalar;
+mod window;
+
+pub use aggregate::{AccumulatorFactory, AggregateCall, ResolvedAggregate, SparkAggregate};
+pub use call::{Arg, Call, Resolved, Want};
+pub use context::{Context, MapKeyPolicy};
+pub use generator::{GeneratorCall, ResolvedGenerator};
+pub use higher_order::{HigherOrder, HigherOrderInputs, LambdaArg, LambdaBody, LambdaParameter};
+pub use inputs::Inputs;
+pub use registry::{Entry, Registry, registry};
+pub use scalar::{SparkScalar, scalar_udf};
+pub use window::{ResolvedWindow, WindowCall};

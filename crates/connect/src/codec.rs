@@ -1,0 +1,1 @@
+pub type GuardedCodec<T, U> = tonic_prost::ProstCodec<T, U>;

@@ -1,0 +1,177 @@
+//! The contract of scalar functions: [`Call`] in, [`Resolved`] out.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use boathouse_spec::{DataType, Error, Result};
+use datafusion::logical_expr::Volatility;
+use datafusion::scalar::ScalarValue;
+
+pub use crate::coercion::Want;
+use crate::{Context, Inputs, coercion};
+
+/// An argument as the analyzer sees it.
+#[derive(Debug, Clone)]
+pub struct Arg {
+    pub data_type: DataType,
+    pub nullable: bool,
+    /// The value, where the argument is a constant.
+    pub constant: Option<ScalarValue>,
+    /// The argument's SQL text, for messages.
+    pub sql: String,
+}
+
+/// A call to resolve.
+pub struct Call<'a> {
+    /// The name as registered (lower case).
+    pub name: &'a str,
+    pub args: &'a [Arg],
+    pub context: &'a Context,
+}
+
+/// The code of a function: arguments already cast to [`Resolved::coerced`]; the result has [`Resolved::return_type`]'s
+/// Arrow type (field names and nullability of nested fields are put right by the caller).
+pub type Eval = Arc<dyn Fn(&Inputs) -> Result<ArrayRef> + Send + Sync>;
+
+/// A resolved call.
+#[derive(Clone)]
+pub struct Resolved {
+    /// What each argument is cast to.
+    pub coerced: Vec<DataType>,
+    pub return_type: DataType,
+    pub nullable: bool,
+    pub volatility: Volatility,
+    /// The name in generated column names, where it is not the name called (`substr` shows as `substring`).
+    pub display_name: Option<String>,
+    pub eval: Eval,
+}
+
+impl<'a> Call<'a> {
+    pub fn types(&self) -> Vec<DataType> {
+        self.args.iter().map(|a| a.data_type.clone()).collect()
+    }
+
+    pub fn any_nullable(&self) -> bool {
+        self.args.iter().any(|a| a.nullable)
+    }
+
+    /// Checks the number of arguments.
+    pub fn arity(&self, wanted: RangeInclusive<usize>) -> Result<()> {
+        if wanted.contains(&self.args.len()) {
+            return Ok(());
+        }
+        let expected = if wanted.start() == wanted.end() {
+            wanted.start().to_string()
+        } else if *wanted.end() == usize::MAX {
+            format!("> {}", wanted.start().saturating_sub(1))
+        } else {
+            format!("[{}]", wanted.clone().map(|n| n.to_string()).collect::<Vec<_>>().join(", "))
+        };
+        Err(Error::new("WRONG_NUM_ARGS.WITHOUT_SUGGESTION")
+            .param("functionName", format!("`{}`", self.name))
+            .param("expectedNum", &expected)
+            .param("actualNum", self.args.len())
+            .message(format!(
+                "The function `{}` takes {expected} arguments, not {}.",
+                self.name,
+                self.args.len()
+            )))
+    }
+
+    /// Spark's implicit casts: what each argument is cast to, one wanted type an argument (the last repeats).
+    pub fn want(&self, wanted: &[Want]) -> Result<Vec<DataType>> {
+        self.args
+            .iter()
+            .enumerate()
+            .map(|(i, arg)| {
+                let want = wanted.get(i).or(wanted.last()).unwrap_or(&Want::Any);
+                coercion::implicit_cast(&arg.data_type, want, self.context)
+                    .ok_or_else(|| self.unexpected_input(i, &want.sql()))
+            })
+            .collect()
+    }
+
+    /// DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE for argument `i` (from 0).
+    pub fn unexpected_input(&self, i: usize, required: &str) -> Error {
+        let (sql, given) = self.args.get(i).map(|a| (a.sql.clone(), a.data_type.sql())).unwrap_or_default();
+        Error::new("DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE")
+            .param("sqlExpr", format!("\"{}\"", self.sql()))
+            .param("paramIndex", ordinal(i))
+            .param("inputSql", format!("\"{sql}\""))
+            .param("inputType", format!("\"{given}\""))
+            .param("requiredType", required)
+            .message(format!(
+                "Cannot resolve \"{}\": the {} argument must be {required}, but \"{sql}\" is \"{given}\".",
+                self.sql(),
+                ordinal(i)
+            ))
+    }
+
+    /// DATATYPE_MISMATCH.DATA_DIFF_TYPES: the arguments have no common type.
+    pub fn different_types(&self) -> Error {
+        let types =
+            self.args.iter().map(|a| format!("\"{}\"", a.data_type.sql())).collect::<Vec<_>>().join(" or ");
+        Error::new("DATATYPE_MISMATCH.DATA_DIFF_TYPES")
+            .param("sqlExpr", format!("\"{}\"", self.sql()))
+            .param("functionName", format!("`{}`", self.name))
+            .param("dataType", format!("({types})"))
+            .message(format!(
+                "Cannot resolve \"{}\": the arguments must have one type, but they are ({types}).",
+                self.sql()
+            ))
+    }
+
+    /// The common type of the arguments `from..`, as for COALESCE.
+    pub fn common_type(&self, from: usize) -> Result<DataType> {
+        let types: Vec<_> = self.args.iter().skip(from).map(|a| a.data_type.clone()).collect();
+        coercion::common_type(&types, self.context).ok_or_else(|| self.different_types())
+    }
+
+    /// The call as SQL text, for messages.
+    pub fn sql(&self) -> String {
+        format!("{}({})", self.name, self.args.iter().map(|a| a.sql.as_str()).collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl Resolved {
+    /// A deterministic function; `nullable` as Spark's expression says.
+    pub fn new(
+        coerced: Vec<DataType>,
+        return_type: DataType,
+        nullable: bool,
+        eval: impl Fn(&Inputs) -> Result<ArrayRef> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            coerced,
+            return_type,
+            nullable,
+            volatility: Volatility::Immutable,
+            display_name: None,
+            eval: Arc::new(eval),
+        }
+    }
+
+    /// Evaluated for every row anew: `rand()`, `uuid()`.
+    pub fn volatile(mut self) -> Self {
+        self.volatility = Volatility::Volatile;
+        self
+    }
+
+    pub fn shown_as(mut self, name: impl Into<String>) -> Self {
+        self.display_name = Some(name.into());
+        self
+    }
+}
+
+/// `first`, `second`, ... as Spark counts parameters in messages.
+pub fn ordinal(i: usize) -> String {
+    match i {
+        0 => "first".into(),
+        1 => "second".into(),
+        2 => "third".into(),
+        3 => "fourth".into(),
+        4 => "fifth".into(),
+        n => format!("{}th", n + 1),
+    }
+}

@@ -1,0 +1,55 @@
+//! What functions need to know of the session.
+
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+
+/// Settings that change what functions return. Part of a function's identity: two calls under different settings
+/// are different expressions.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Context {
+    /// `spark.sql.ansi.enabled`
+    pub ansi: bool,
+    /// `spark.sql.session.timeZone`
+    pub timezone: Tz,
+    /// The zone as the user wrote it (for `current_timezone()` and zone offsets such as `+02:00`).
+    pub timezone_name: Arc<str>,
+    /// `spark.sql.mapKeyDedupPolicy`
+    pub map_key_policy: MapKeyPolicy,
+    /// `spark.sql.decimalOperations.allowPrecisionLoss`
+    pub allow_precision_loss: bool,
+    /// `spark.sql.legacy.timeParserPolicy`: true for CORRECTED (and EXCEPTION), false for LEGACY.
+    pub strict_time_parser: bool,
+    /// `spark.sql.legacy.sizeOfNull`
+    pub size_of_null: bool,
+    /// `spark.sql.timestampType` is TIMESTAMP_NTZ
+    pub timestamp_ntz_default: bool,
+    /// `spark.sql.caseSensitive`
+    pub case_sensitive: bool,
+    /// Start of the query, microseconds since the epoch: `current_timestamp()` and its kin.
+    pub now_us: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MapKeyPolicy {
+    /// Duplicate keys raise DUPLICATED_MAP_KEY.
+    Exception,
+    LastWins,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self {
+            ansi: true,
+            timezone: Tz::UTC,
+            timezone_name: "UTC".into(),
+            map_key_policy: MapKeyPolicy::Exception,
+            allow_precision_loss: true,
+            strict_time_parser: true,
+            size_of_null: false,
+            timestamp_ntz_default: false,
+            case_sensitive: false,
+            now_us: 0,
+        }
+    }
+}

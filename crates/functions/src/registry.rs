@@ -1,0 +1,90 @@
+//! The list of all functions.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use boathouse_spec::Result;
+
+use crate::{
+    AggregateCall, Call, GeneratorCall, HigherOrder, Resolved, ResolvedAggregate, ResolvedGenerator,
+    ResolvedWindow, WindowCall,
+};
+
+/// A function by kind. A name may have one of each (`first` aggregates; `explode` generates).
+#[derive(Clone, Copy)]
+pub enum Entry {
+    Scalar(fn(&Call) -> Result<Resolved>),
+    Aggregate(fn(&AggregateCall) -> Result<ResolvedAggregate>),
+    Window(fn(&WindowCall) -> Result<ResolvedWindow>),
+    Generator(fn(&GeneratorCall) -> Result<ResolvedGenerator>),
+    HigherOrder(HigherOrder),
+}
+
+/// Functions by lower-case name.
+#[derive(Default)]
+pub struct Registry {
+    entries: BTreeMap<&'static str, Vec<Entry>>,
+}
+
+impl Registry {
+    pub fn scalar(&mut self, names: &[&'static str], resolve: fn(&Call) -> Result<Resolved>) {
+        self.add(names, Entry::Scalar(resolve));
+    }
+
+    pub fn aggregate(
+        &mut self,
+        names: &[&'static str],
+        resolve: fn(&AggregateCall) -> Result<ResolvedAggregate>,
+    ) {
+        self.add(names, Entry::Aggregate(resolve));
+    }
+
+    pub fn window(&mut self, names: &[&'static str], resolve: fn(&WindowCall) -> Result<ResolvedWindow>) {
+        self.add(names, Entry::Window(resolve));
+    }
+
+    pub fn generator(
+        &mut self,
+        names: &[&'static str],
+        resolve: fn(&GeneratorCall) -> Result<ResolvedGenerator>,
+    ) {
+        self.add(names, Entry::Generator(resolve));
+    }
+
+    pub fn higher_order(&mut self, names: &[&'static str], function: HigherOrder) {
+        self.add(names, Entry::HigherOrder(function));
+    }
+
+    fn add(&mut self, names: &[&'static str], entry: Entry) {
+        for name in names {
+            self.entries.entry(name).or_default().push(entry);
+        }
+    }
+
+    /// All entries of a name (any case).
+    pub fn get(&self, name: &str) -> &[Entry] {
+        self.entries.get(name.to_lowercase().as_str()).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        !self.get(name).is_empty()
+    }
+
+    /// All names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.entries.keys().copied()
+    }
+}
+
+/// Spark's built-in functions.
+pub fn registry() -> &'static Registry {
+    static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
+        let mut registry = Registry::default();
+        register_all(&mut registry);
+        registry
+    });
+    &REGISTRY
+}
+
+/// Each family registers itself here.
+fn register_all(_registry: &mut Registry) {}

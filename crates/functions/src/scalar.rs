@@ -1,0 +1,142 @@
+//! A resolved call as a DataFusion UDF.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, make_array};
+use arrow::datatypes::{DataType as ArrowType, FieldRef};
+use boathouse_bridge::{to_datafusion, typed_field};
+use boathouse_spec::{Error, Result};
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion::scalar::ScalarValue;
+
+use crate::{Context, Inputs, Resolved};
+
+/// The DataFusion function of a resolved call. Its types are fixed: DataFusion neither coerces nor infers.
+pub fn scalar_udf(name: &str, resolved: Resolved, context: &Context) -> Arc<ScalarUDF> {
+    let return_field = Arc::new(typed_field(name, &resolved.return_type, resolved.nullable));
+    Arc::new(ScalarUDF::new_from_impl(SparkScalar {
+        name: name.to_string(),
+        signature: Signature::variadic_any(resolved.volatility),
+        return_field,
+        resolved,
+        context: context.clone(),
+    }))
+}
+
+pub struct SparkScalar {
+    name: String,
+    signature: Signature,
+    return_field: FieldRef,
+    resolved: Resolved,
+    context: Context,
+}
+
+impl SparkScalar {
+    pub fn resolved(&self) -> &Resolved {
+        &self.resolved
+    }
+
+    fn evaluate(&self, values: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
+        let out = (self.resolved.eval)(&Inputs::new(values, rows, &self.context))?;
+        if out.len() != rows {
+            return Err(Error::internal(format!("{} gave {} rows for {rows}", self.name, out.len())));
+        }
+        conform(out, self.return_field.data_type())
+    }
+}
+
+/// Gives an array the exact type that was promised: names, nullability and metadata of nested fields may differ from
+/// what a kernel or builder made. The values are not touched.
+pub fn conform(array: ArrayRef, wanted: &ArrowType) -> Result<ArrayRef> {
+    if array.data_type() == wanted {
+        return Ok(array);
+    }
+    match relabel(array.to_data(), wanted) {
+        Some(data) => Ok(make_array(data)),
+        None => {
+            Err(Error::internal(format!("a function gave {} where {wanted} was promised", array.data_type())))
+        }
+    }
+}
+
+fn relabel(data: arrow::array::ArrayData, wanted: &ArrowType) -> Option<arrow::array::ArrayData> {
+    if data.data_type() == wanted {
+        return Some(data);
+    }
+    let children: Vec<arrow::array::ArrayData> = match (data.data_type(), wanted) {
+        (ArrowType::List(_), ArrowType::List(f)) | (ArrowType::Map(_, _), ArrowType::Map(f, _)) => {
+            vec![relabel(data.child_data()[0].clone(), f.data_type())?]
+        }
+        (ArrowType::Struct(a), ArrowType::Struct(b)) if a.len() == b.len() => data
+            .child_data()
+            .iter()
+            .zip(b)
+            .map(|(child, field)| relabel(child.clone(), field.data_type()))
+            .collect::<Option<_>>()?,
+        (ArrowType::Timestamp(a, _), ArrowType::Timestamp(b, _)) if a == b => vec![],
+        // The same 128 bits under another precision: the function promised the wider or narrower label.
+        (ArrowType::Decimal128(_, a), ArrowType::Decimal128(_, b)) if a == b => vec![],
+        (ArrowType::Null, _) => return Some(arrow::array::new_null_array(wanted, data.len()).to_data()),
+        _ => return None,
+    };
+    data.into_builder().data_type(wanted.clone()).child_data(children).build().ok()
+}
+
+impl ScalarUDFImpl for SparkScalar {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[ArrowType]) -> DataFusionResult<ArrowType> {
+        Ok(self.return_field.data_type().clone())
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs) -> DataFusionResult<FieldRef> {
+        Ok(Arc::clone(&self.return_field))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
+        let constant = self.resolved.volatility == Volatility::Immutable
+            && args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
+        let rows = if constant { 1 } else { args.number_rows };
+        let out = self.evaluate(&args.args, rows).map_err(to_datafusion)?;
+        if constant {
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&out, 0)?));
+        }
+        Ok(ColumnarValue::Array(out))
+    }
+}
+
+impl fmt::Debug for SparkScalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.resolved.return_type.simple_string())
+    }
+}
+
+impl PartialEq for SparkScalar {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.return_field == other.return_field
+            && self.resolved.coerced == other.resolved.coerced
+            && self.context == other.context
+    }
+}
+
+impl Eq for SparkScalar {}
+
+impl Hash for SparkScalar {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+        self.resolved.coerced.hash(state);
+        self.resolved.return_type.hash(state);
+    }
+}
