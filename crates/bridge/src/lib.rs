@@ -16,9 +16,11 @@
 //! What Arrow's type alone does not tell (length of a VARCHAR, fields of an interval, collation, VARIANT) is the
 //! field metadata [`TYPE_KEY`]: the type's JSON. Nested fields carry their own.
 
+mod conform;
 mod errors;
 mod types;
 
+pub use conform::{conform, conform_batch};
 pub use errors::{ResultExt, from_arrow, from_datafusion, to_arrow, to_datafusion};
 pub use types::{
     METADATA_KEY, TYPE_KEY, UTC, arrow_field, arrow_schema, arrow_type, spark_field, spark_schema, spark_type,

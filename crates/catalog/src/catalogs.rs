@@ -2,15 +2,15 @@
 
 use boathouse_spec::{Error, Result, clock, quote};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, SqliteConnection};
 use uuid::Uuid;
 
 use crate::encoding::{properties_from_json, properties_to_json};
 use crate::errors;
-use crate::names::{SESSION_CATALOG, SchemaName, check_new};
+use crate::names::{SESSION_CATALOG, check_new};
 use crate::records::{CatalogRecord, Properties};
 use crate::schemas::{self, DroppedSchema};
-use crate::store::{Catalog, insert_default_schema};
+use crate::store::{Catalog, get, get_id, insert_default_schema};
 
 const SELECT: &str = "SELECT id, name, comment, owner, location, properties, created_at_us, created_by, \
                              updated_at_us, updated_by FROM catalogs";
@@ -72,7 +72,7 @@ impl Catalog {
 
     /// All catalogs by name.
     pub async fn list_catalogs(&self) -> Result<Vec<CatalogRecord>> {
-        sqlx::query(concat_select!(" ORDER BY name"))
+        sqlx::query(AssertSqlSafe(format!("{SELECT} ORDER BY name")))
             .fetch_all(self.pool())
             .await
             .map_err(errors::store("listing catalogs"))?
@@ -129,18 +129,13 @@ impl Catalog {
         }
         let mut write = self.write().await?;
         let record = find(&mut write.tx, &name).await?.ok_or_else(|| errors::catalog_not_found(&name))?;
-        let inside = schemas::list(&mut write.tx, &record.id.to_string(), &name).await?;
+        let inside = schemas::list(&mut write.tx, &record.id.to_string()).await?;
         if !cascade && inside.iter().any(|s| s.name.schema != crate::DEFAULT_SCHEMA) {
             return Err(errors::catalog_not_empty(&name));
         }
         let mut dropped = Vec::with_capacity(inside.len());
         for schema in inside {
-            let schema_name = SchemaName::new(&name, &schema.name.schema);
-            dropped.push(
-                schemas::drop_in(&mut write.tx, schema, cascade)
-                    .await
-                    .map_err(|e| if e.is("SCHEMA_NOT_EMPTY") { errors::schema_not_empty(&schema_name) } else { e })?,
-            );
+            dropped.push(schemas::drop_in(&mut write.tx, schema, cascade).await?);
         }
         sqlx::query("DELETE FROM catalogs WHERE id = $1")
             .bind(record.id.to_string())
@@ -152,19 +147,8 @@ impl Catalog {
     }
 }
 
-macro_rules! concat_select {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, name, comment, owner, location, properties, created_at_us, created_by, updated_at_us, ",
-            "updated_by FROM catalogs",
-            $rest
-        )
-    };
-}
-use concat_select;
-
 pub(crate) async fn find(connection: &mut SqliteConnection, name: &str) -> Result<Option<CatalogRecord>> {
-    sqlx::query(concat_select!(" WHERE name = $1"))
+    sqlx::query(AssertSqlSafe(format!("{SELECT} WHERE name = $1")))
         .bind(name)
         .fetch_optional(connection)
         .await
@@ -175,17 +159,16 @@ pub(crate) async fn find(connection: &mut SqliteConnection, name: &str) -> Resul
 }
 
 fn from_row(row: &SqliteRow) -> Result<CatalogRecord> {
-    let doing = errors::store("reading a catalog");
     Ok(CatalogRecord {
-        id: crate::store::id_of(row, "id")?,
-        name: row.try_get("name").map_err(&doing)?,
-        comment: row.try_get("comment").map_err(&doing)?,
-        owner: row.try_get("owner").map_err(&doing)?,
-        location: row.try_get("location").map_err(&doing)?,
-        properties: properties_from_json(&row.try_get::<String, _>("properties").map_err(&doing)?)?,
-        created_at_us: row.try_get("created_at_us").map_err(&doing)?,
-        created_by: row.try_get("created_by").map_err(&doing)?,
-        updated_at_us: row.try_get("updated_at_us").map_err(&doing)?,
-        updated_by: row.try_get("updated_by").map_err(&doing)?,
+        id: get_id(row, "id")?,
+        name: get(row, "name")?,
+        comment: get(row, "comment")?,
+        owner: get(row, "owner")?,
+        location: get(row, "location")?,
+        properties: properties_from_json(get(row, "properties")?)?,
+        created_at_us: get(row, "created_at_us")?,
+        created_by: get(row, "created_by")?,
+        updated_at_us: get(row, "updated_at_us")?,
+        updated_by: get(row, "updated_by")?,
     })
 }

@@ -34,9 +34,10 @@ pub(crate) fn catalog_already_exists(catalog: &str) -> Error {
 }
 
 pub(crate) fn catalog_not_empty(catalog: &str) -> Error {
-    Error::new("CATALOG_NOT_EMPTY")
-        .param("catalogName", quote(catalog))
-        .message(format!("The catalog {} still has schemas. Say CASCADE to drop them with it.", quote(catalog)))
+    Error::new("CATALOG_NOT_EMPTY").param("catalogName", quote(catalog)).message(format!(
+        "The catalog {} still has schemas. Say CASCADE to drop them with it.",
+        quote(catalog)
+    ))
 }
 
 pub(crate) fn schema_not_found(name: &SchemaName) -> Error {

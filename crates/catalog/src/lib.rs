@@ -23,12 +23,14 @@ mod schemas;
 mod store;
 mod tables;
 
-pub use information_schema::{CatalogRow, ColumnRow, ParameterRow, RoutineRow, SchemataRow, TableRow, ViewRow};
+pub use information_schema::{
+    CatalogRow, ColumnRow, ParameterRow, RoutineRow, SchemataRow, TableRow, ViewRow,
+};
 pub use information_schema_types::TypeFacets;
 pub use names::{DEFAULT_SCHEMA, ObjectName, SESSION_CATALOG, SchemaName};
 pub use records::{
-    CatalogRecord, FunctionKind, FunctionRecord, ParameterRecord, Properties, SchemaRecord, TableKind, TableRecord,
-    ViewDefinition, ViewSchemaMode,
+    CatalogRecord, FunctionKind, FunctionRecord, ParameterRecord, Properties, SchemaRecord, TableKind,
+    TableRecord, ViewDefinition, ViewSchemaMode,
 };
 pub use schemas::DroppedSchema;
 pub use store::Catalog;

@@ -232,7 +232,12 @@ pub struct FunctionRecord {
 
 impl FunctionRecord {
     /// A scalar SQL function of one expression; the other fields are empty.
-    pub fn new(name: ObjectName, parameters: Vec<ParameterRecord>, returns: Option<DataType>, body: &str) -> Self {
+    pub fn new(
+        name: ObjectName,
+        parameters: Vec<ParameterRecord>,
+        returns: Option<DataType>,
+        body: &str,
+    ) -> Self {
         Self {
             id: Uuid::new_v4(),
             name,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use boathouse_spec::{Error, Result, clock};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
 use sqlx::{Row, Sqlite, Transaction};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -126,11 +128,8 @@ impl Catalog {
     /// Begins a change. The file's write lock is taken at once, so that what the change reads cannot move under it.
     pub(crate) async fn write(&self) -> Result<Write<'_>> {
         let turn = self.writer.lock().await;
-        let tx = self
-            .pool
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(errors::store("beginning a change"))?;
+        let tx =
+            self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(errors::store("beginning a change"))?;
         Ok(Write { tx, _turn: turn })
     }
 
@@ -138,6 +137,19 @@ impl Catalog {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// A column of a row.
+pub(crate) fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T>
+where
+    T: sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite>,
+{
+    row.try_get(column).map_err(|e| errors::corrupt(column, e))
+}
+
+/// A column that holds an id.
+pub(crate) fn get_id(row: &SqliteRow, column: &str) -> Result<Uuid> {
+    Uuid::parse_str(get(row, column)?).map_err(|e| errors::corrupt(column, e))
 }
 
 /// `spark_catalog.default`

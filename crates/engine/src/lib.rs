@@ -1,1 +1,37 @@
+//! `engine`: sessions, the analyzer, and the execution of plans and commands. The heart.
+//!
+//! A request is a [`boathouse_spec::Plan`] for a [`Session`]. Queries go through `analyzer` (names, types, permissions:
+//! Spark's rules) to a DataFusion logical plan and on to `execute`; commands have a file each in `commands`.
+//!
+//! Only `resolver` opens tables, paths and versions: there is no second way to data. It is asked by the analyzer for
+//! queries and by commands for what they write.
+//! The engine knows no wire protocol and no SQL text beyond asking `boathouse_sql` to parse views and functions.
+//!
+//! Start reading at [`Session::execute`].
 
+mod analyzer;
+mod artifacts;
+mod cache;
+mod commands;
+mod conf;
+mod engine;
+mod execute;
+mod explain;
+mod functions;
+mod names;
+mod ordered;
+mod relation_walk;
+mod resolver;
+mod rows;
+mod session;
+mod sessions;
+mod storage;
+mod temp_views;
+mod variables;
+
+pub use artifacts::ArtifactStore;
+pub use conf::SessionConf;
+pub use engine::{Engine, EngineOptions};
+pub use execute::{ObservedMetrics, QueryResult};
+pub use session::{Session, SqlCommandOutcome};
+pub use sessions::SessionManager;

@@ -1,16 +1,28 @@
-//! The contract of aggregate functions.
+//! The contract of aggregate functions, and their families.
+//!
+//! Most are a [`fold::Fold`]: a state a group, updated row by row. What keeps every value (`collect_list`,
+//! `percentile`) has an accumulator of its own.
 
-use std::collections::HashSet;
+mod average;
+mod booleans;
+mod collect;
+mod collect_set;
+mod count;
+mod distinct;
+mod extremes;
+mod first_last;
+mod fold;
+mod overflow;
+mod sliding;
+mod sum;
+
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::mem::size_of_val;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType as ArrowType, FieldRef};
 use boathouse_bridge::typed_field;
 use boathouse_spec::DataType;
-use datafusion::common::utils::SingleRowListArrayBuilder;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
@@ -18,7 +30,20 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-use crate::{Arg, Call, Context};
+use self::distinct::DistinctAccumulator;
+use self::sliding::SlidingAccumulator;
+use crate::{Arg, Call, Context, Registry, ShownArg};
+
+pub(crate) fn register(r: &mut Registry) {
+    average::register(r);
+    booleans::register(r);
+    collect::register(r);
+    collect_set::register(r);
+    count::register(r);
+    extremes::register(r);
+    first_last::register(r);
+    sum::register(r);
+}
 
 /// A call of an aggregate function to resolve.
 pub struct AggregateCall<'a> {
@@ -42,8 +67,45 @@ pub struct ResolvedAggregate {
     pub order_as_arguments: bool,
     /// The name in generated column names where it differs from the name called.
     pub display_name: Option<String>,
-    /// The aggregate ignores DISTINCT (`max`, `min`).
+    /// The arguments in generated column names, where they are not shown as written.
+    pub display_args: Option<Vec<ShownArg>>,
+    /// The aggregate ignores DISTINCT (`max`, `min`); it is shown all the same.
     pub distinct_has_no_effect: bool,
+}
+
+impl ResolvedAggregate {
+    pub fn new(coerced: Vec<DataType>, return_type: DataType, nullable: bool, udf: Arc<AggregateUDF>) -> Self {
+        Self {
+            coerced,
+            return_type,
+            nullable,
+            udf,
+            order_as_arguments: false,
+            display_name: None,
+            display_args: None,
+            distinct_has_no_effect: false,
+        }
+    }
+
+    pub fn shown_as(mut self, name: impl Into<String>) -> Self {
+        self.display_name = Some(name.into());
+        self
+    }
+
+    pub fn shown_with(mut self, args: Vec<ShownArg>) -> Self {
+        self.display_args = Some(args);
+        self
+    }
+
+    pub fn ignoring_distinct(mut self) -> Self {
+        self.distinct_has_no_effect = true;
+        self
+    }
+
+    pub fn with_order_as_arguments(mut self) -> Self {
+        self.order_as_arguments = true;
+        self
+    }
 }
 
 pub type AccumulatorFactory = Arc<dyn Fn() -> DataFusionResult<Box<dyn Accumulator>> + Send + Sync>;
@@ -63,6 +125,7 @@ pub struct SparkAggregate {
     inputs: Vec<ArrowType>,
     accumulator: AccumulatorFactory,
     groups: Option<GroupsAccumulatorFactory>,
+    sliding: Option<AccumulatorFactory>,
     /// The result over no rows.
     empty: Option<ScalarValue>,
     /// Distinguishes two calls whose constant parameters differ.
@@ -88,6 +151,7 @@ impl SparkAggregate {
             inputs: coerced.iter().map(boathouse_bridge::arrow_type).collect(),
             accumulator: Arc::new(accumulator),
             groups: None,
+            sliding: None,
             empty: None,
             parameters: String::new(),
             context: context.clone(),
@@ -100,6 +164,15 @@ impl SparkAggregate {
         groups: impl Fn() -> DataFusionResult<Box<dyn GroupsAccumulator>> + Send + Sync + 'static,
     ) -> Self {
         self.groups = Some(Arc::new(groups));
+        self
+    }
+
+    /// The accumulator of sliding window frames, where it is not the plain one: it takes rows back.
+    pub fn with_sliding(
+        mut self,
+        sliding: impl Fn() -> DataFusionResult<Box<dyn Accumulator>> + Send + Sync + 'static,
+    ) -> Self {
+        self.sliding = Some(Arc::new(sliding));
         self
     }
 
@@ -143,11 +216,7 @@ impl AggregateUDFImpl for SparkAggregate {
 
     fn accumulator(&self, args: AccumulatorArgs) -> DataFusionResult<Box<dyn Accumulator>> {
         if args.is_distinct {
-            return Ok(Box::new(DistinctAccumulator {
-                factory: Arc::clone(&self.accumulator),
-                inputs: self.inputs.clone(),
-                rows: HashSet::new(),
-            }));
+            return Ok(Box::new(DistinctAccumulator::new(Arc::clone(&self.accumulator), &self.inputs)?));
         }
         (self.accumulator)()
     }
@@ -184,11 +253,14 @@ impl AggregateUDFImpl for SparkAggregate {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> DataFusionResult<Box<dyn Accumulator>> {
+        if let Some(sliding) = &self.sliding {
+            return sliding();
+        }
         let inner = self.accumulator(args)?;
         if inner.supports_retract_batch() {
             return Ok(inner);
         }
-        Ok(Box::new(SlidingAccumulator { factory: Arc::clone(&self.accumulator), rows: Default::default() }))
+        Ok(Box::new(SlidingAccumulator::new(Arc::clone(&self.accumulator))))
     }
 
     fn default_value(&self, data_type: &ArrowType) -> DataFusionResult<ScalarValue> {
@@ -222,145 +294,5 @@ impl Hash for SparkAggregate {
         self.name.hash(state);
         self.parameters.hash(state);
         self.inputs.hash(state);
-    }
-}
-
-/// DISTINCT for any accumulator: keeps the distinct argument rows and feeds them at the end.
-struct DistinctAccumulator {
-    factory: AccumulatorFactory,
-    inputs: Vec<ArrowType>,
-    rows: HashSet<Vec<ScalarValue>>,
-}
-
-impl fmt::Debug for DistinctAccumulator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "distinct rows: {}", self.rows.len())
-    }
-}
-
-impl Accumulator for DistinctAccumulator {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
-        let rows = values.first().map_or(0, |v| v.len());
-        for i in 0..rows {
-            let row = values
-                .iter()
-                .map(|v| ScalarValue::try_from_array(v, i).map(normalize))
-                .collect::<DataFusionResult<Vec<_>>>()?;
-            self.rows.insert(row);
-        }
-        Ok(())
-    }
-
-    fn evaluate(&mut self) -> DataFusionResult<ScalarValue> {
-        let mut inner = (self.factory)()?;
-        if let Some(columns) = columns_of(self.rows.iter())? {
-            inner.update_batch(&columns)?;
-        }
-        inner.evaluate()
-    }
-
-    fn size(&self) -> usize {
-        size_of_val(self) + self.rows.iter().flatten().map(ScalarValue::size).sum::<usize>()
-    }
-
-    fn state(&mut self) -> DataFusionResult<Vec<ScalarValue>> {
-        let columns = match columns_of(self.rows.iter())? {
-            Some(columns) => columns,
-            None => self.inputs.iter().map(arrow::array::new_empty_array).collect(),
-        };
-        Ok(columns.into_iter().map(|c| SingleRowListArrayBuilder::new(c).build_list_scalar()).collect())
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> DataFusionResult<()> {
-        let rows = states.first().map_or(0, |s| s.len());
-        for i in 0..rows {
-            let lists: Vec<ArrayRef> =
-                states.iter().filter(|s| s.is_valid(i)).map(|s| s.as_list::<i32>().value(i)).collect();
-            if lists.len() == states.len() {
-                self.update_batch(&lists)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// `-0.0` is `0.0` and every NaN one NaN, as Spark groups them.
-fn normalize(value: ScalarValue) -> ScalarValue {
-    match value {
-        ScalarValue::Float64(Some(x)) if x == 0.0 => ScalarValue::Float64(Some(0.0)),
-        ScalarValue::Float32(Some(x)) if x == 0.0 => ScalarValue::Float32(Some(0.0)),
-        ScalarValue::Float64(Some(x)) if x.is_nan() => ScalarValue::Float64(Some(f64::NAN)),
-        ScalarValue::Float32(Some(x)) if x.is_nan() => ScalarValue::Float32(Some(f32::NAN)),
-        other => other,
-    }
-}
-
-fn columns_of<'a>(
-    rows: impl Iterator<Item = &'a Vec<ScalarValue>>,
-) -> DataFusionResult<Option<Vec<ArrayRef>>> {
-    let mut columns: Vec<Vec<ScalarValue>> = Vec::new();
-    for row in rows {
-        columns.resize_with(row.len(), Vec::new);
-        for (column, value) in columns.iter_mut().zip(row) {
-            column.push(value.clone());
-        }
-    }
-    if columns.is_empty() {
-        return Ok(None);
-    }
-    columns.into_iter().map(ScalarValue::iter_to_array).collect::<DataFusionResult<Vec<_>>>().map(Some)
-}
-
-/// Sliding frames for accumulators that cannot retract: the frame's rows are kept and aggregated anew.
-struct SlidingAccumulator {
-    factory: AccumulatorFactory,
-    rows: std::collections::VecDeque<Vec<ScalarValue>>,
-}
-
-impl fmt::Debug for SlidingAccumulator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "frame of {} rows", self.rows.len())
-    }
-}
-
-impl Accumulator for SlidingAccumulator {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
-        for i in 0..values.first().map_or(0, |v| v.len()) {
-            self.rows.push_back(
-                values.iter().map(|v| ScalarValue::try_from_array(v, i)).collect::<DataFusionResult<_>>()?,
-            );
-        }
-        Ok(())
-    }
-
-    fn retract_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
-        for _ in 0..values.first().map_or(0, |v| v.len()) {
-            self.rows.pop_front();
-        }
-        Ok(())
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        true
-    }
-
-    fn evaluate(&mut self) -> DataFusionResult<ScalarValue> {
-        let mut inner = (self.factory)()?;
-        if let Some(columns) = columns_of(self.rows.iter())? {
-            inner.update_batch(&columns)?;
-        }
-        inner.evaluate()
-    }
-
-    fn size(&self) -> usize {
-        size_of_val(self) + self.rows.iter().flatten().map(ScalarValue::size).sum::<usize>()
-    }
-
-    fn state(&mut self) -> DataFusionResult<Vec<ScalarValue>> {
-        Err(DataFusionError::Internal("a window frame has no partial state".into()))
-    }
-
-    fn merge_batch(&mut self, _: &[ArrayRef]) -> DataFusionResult<()> {
-        Err(DataFusionError::Internal("a window frame has no partial state".into()))
     }
 }

@@ -9,7 +9,7 @@ use datafusion::logical_expr::Volatility;
 use datafusion::scalar::ScalarValue;
 
 pub use crate::coercion::Want;
-use crate::{Context, Inputs, coercion};
+use crate::{Context, Inputs, cast, coercion};
 
 /// An argument as the analyzer sees it.
 #[derive(Debug, Clone)]
@@ -44,7 +44,31 @@ pub struct Resolved {
     pub volatility: Volatility,
     /// The name in generated column names, where it is not the name called (`substr` shows as `substring`).
     pub display_name: Option<String>,
+    /// The arguments in generated column names, where they are not shown as written (defaults filled in, flags left out).
+    pub display_args: Option<Vec<ShownArg>>,
     pub eval: Eval,
+}
+
+/// An argument as a generated column name shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ShownArg {
+    /// The argument of that index (from 0), as the analyzer shows it.
+    Arg(usize),
+    /// This text: a default the user did not write.
+    Text(String),
+    /// Several without a comma between: `YEAR FROM d`.
+    Joined(Vec<ShownArg>),
+}
+
+impl ShownArg {
+    /// As text, given the names of the arguments.
+    pub fn show(&self, args: &[String]) -> String {
+        match self {
+            Self::Arg(i) => args.get(*i).cloned().unwrap_or_default(),
+            Self::Text(text) => text.clone(),
+            Self::Joined(parts) => parts.iter().map(|p| p.show(args)).collect(),
+        }
+    }
 }
 
 impl<'a> Call<'a> {
@@ -54,6 +78,43 @@ impl<'a> Call<'a> {
 
     pub fn any_nullable(&self) -> bool {
         self.args.iter().any(|a| a.nullable)
+    }
+
+    /// Whether an argument can be NULL once it is cast to `coerced`.
+    pub fn nullable_as(&self, coerced: &[DataType]) -> bool {
+        let mode = if self.context.ansi { cast::Mode::Ansi } else { cast::Mode::Legacy };
+        self.args.iter().zip(coerced).any(|(a, to)| {
+            a.nullable || (a.data_type != *to && cast::may_give_null(&a.data_type, to, mode))
+        })
+    }
+
+    /// The types of arguments that are cast to no other type (Spark's `ExpectsInputTypes`): a NULL becomes the wanted
+    /// type, anything else must be of it.
+    pub fn exactly(&self, wanted: &[Want]) -> Result<Vec<DataType>> {
+        self.args
+            .iter()
+            .enumerate()
+            .map(|(i, arg)| {
+                let want = wanted.get(i).or(wanted.last()).unwrap_or(&Want::Any);
+                if want.accepts(&arg.data_type) {
+                    Ok(arg.data_type.clone())
+                } else if arg.data_type == DataType::Null {
+                    coercion::implicit_cast(&DataType::Null, want, self.context)
+                        .ok_or_else(|| self.unexpected_input(i, &want.sql()))
+                } else {
+                    Err(self.unexpected_input(i, &want.sql()))
+                }
+            })
+            .collect()
+    }
+
+    /// Checks the number of arguments against a list of counts.
+    pub fn arity_of(&self, counts: &[usize]) -> Result<()> {
+        if counts.contains(&self.args.len()) {
+            return Ok(());
+        }
+        let all = counts.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        Err(self.wrong_arity(&if counts.len() == 1 { all } else { format!("[{all}]") }))
     }
 
     /// Checks the number of arguments.
@@ -68,15 +129,19 @@ impl<'a> Call<'a> {
         } else {
             format!("[{}]", wanted.clone().map(|n| n.to_string()).collect::<Vec<_>>().join(", "))
         };
-        Err(Error::new("WRONG_NUM_ARGS.WITHOUT_SUGGESTION")
+        Err(self.wrong_arity(&expected))
+    }
+
+    fn wrong_arity(&self, expected: &str) -> Error {
+        Error::new("WRONG_NUM_ARGS.WITHOUT_SUGGESTION")
             .param("functionName", format!("`{}`", self.name))
-            .param("expectedNum", &expected)
+            .param("expectedNum", expected)
             .param("actualNum", self.args.len())
             .message(format!(
                 "The function `{}` takes {expected} arguments, not {}.",
                 self.name,
                 self.args.len()
-            )))
+            ))
     }
 
     /// Spark's implicit casts: what each argument is cast to, one wanted type an argument (the last repeats).
@@ -148,6 +213,7 @@ impl Resolved {
             nullable,
             volatility: Volatility::Immutable,
             display_name: None,
+            display_args: None,
             eval: Arc::new(eval),
         }
     }
@@ -160,6 +226,11 @@ impl Resolved {
 
     pub fn shown_as(mut self, name: impl Into<String>) -> Self {
         self.display_name = Some(name.into());
+        self
+    }
+
+    pub fn shown_with(mut self, args: Vec<ShownArg>) -> Self {
+        self.display_args = Some(args);
         self
     }
 }

@@ -131,13 +131,21 @@ pub enum Command {
     DescribeDetail {
         table: Name,
     },
+    /// `DeltaTable.isDeltaTable(path)`: one row with one boolean.
+    IsDeltaTable {
+        path: String,
+    },
 
     // ---- catalogs, schemas
     CreateCatalog {
         name: String,
         if_not_exists: bool,
         comment: Option<String>,
+        /// `MANAGED LOCATION`, or the endpoint of a sharing server.
         location: Option<String>,
+        /// `USING DELTASHARING` (in lower case), `USING SHARE provider.share` (`share`, with the option `share`).
+        provider: Option<String>,
+        /// `OPTIONS (..)` and `WITH CREDENTIAL (..)`.
         options: Options,
     },
     DropCatalog {
@@ -176,6 +184,8 @@ pub enum Command {
     AlterTable {
         name: Name,
         if_exists: bool,
+        /// `ALTER VIEW`: the name must be a view.
+        is_view: bool,
         changes: Vec<TableChange>,
     },
     CommentOn {
@@ -213,6 +223,11 @@ pub enum Command {
         name: Name,
         query: ViewQuery,
     },
+    /// `ALTER VIEW v WITH SCHEMA BINDING | COMPENSATION | EVOLUTION | TYPE EVOLUTION`
+    AlterViewSchemaMode {
+        name: Name,
+        mode: String,
+    },
     DropView {
         name: Name,
         if_exists: bool,
@@ -233,9 +248,17 @@ pub enum Command {
         deterministic: bool,
         is_table_function: bool,
     },
+    /// A Python data source registered under a name in the session: the pickled class.
+    RegisterPythonDataSource {
+        name: String,
+        command: Vec<u8>,
+        python_version: String,
+    },
 
     // ---- rows
     Insert(Box<Insert>),
+    /// `FROM t INSERT INTO a SELECT .. INSERT INTO b SELECT ..`
+    MultiInsert(Vec<Insert>),
     Update {
         table: Name,
         alias: Option<String>,
@@ -314,6 +337,17 @@ pub enum Command {
     // ---- pipelines: statements only a pipeline's SQL files may hold
     Pipeline(Box<PipelineStatement>),
 
+    /// Grants, principals, shares: what only Unity Catalog has.
+    Governance(Box<crate::GovernanceStatement>),
+
+    /// A statement that names objects by `IDENTIFIER(expr)` with expressions the parser cannot compute. Whoever runs it
+    /// computes them (constants of type string), and parses the text again with their values
+    /// (`ParserOptions::identifiers` of `boathouse-sql`), in the order given here.
+    IdentifierClause {
+        text: String,
+        identifiers: Vec<Expr>,
+    },
+
     /// `BEGIN .. END`, refused until scripting is built: kept so that the refusal can name it.
     Script {
         text: String,
@@ -366,6 +400,8 @@ pub enum SchemaChange {
     SetComment(String),
     SetOwner(String),
     SetCollation(String),
+    SetTags(Options),
+    UnsetTags(Vec<String>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -379,6 +415,8 @@ pub struct ColumnDefinition {
     pub generated: Option<TextExpr>,
     pub identity: Option<Identity>,
     pub mask: Option<Name>,
+    /// `MASK function USING COLUMNS (..)`: further arguments of the mask.
+    pub mask_using: Vec<String>,
 }
 
 impl ColumnDefinition {
@@ -587,6 +625,10 @@ pub enum ColumnChange {
     DropNotNull,
     SetDefault(TextExpr),
     DropDefault,
+    /// `SYNC IDENTITY`: the next value follows the largest that is there.
+    SyncIdentity,
+    SetTags(Options),
+    UnsetTags(Vec<String>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -713,6 +755,8 @@ pub enum InsertMode {
     ReplaceWhere(Expr),
     /// `INSERT INTO t REPLACE USING (columns)`
     ReplaceUsing(Vec<Name>),
+    /// `INSERT INTO t AS alias REPLACE ON condition`
+    ReplaceOn { alias: Option<String>, condition: Expr },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -907,10 +951,49 @@ pub enum PipelineStatement {
         comment: Option<String>,
         once: bool,
     },
-    /// `CREATE FLOW name AS AUTO CDC INTO ..`, `APPLY CHANGES INTO`: refused by name until built.
-    AutoCdc {
-        text: String,
+    /// `CREATE FLOW name AS AUTO CDC INTO ..`, `APPLY CHANGES INTO`
+    AutoCdc(AutoCdc),
+    /// `REFRESH STREAMING TABLE t`, `REFRESH MATERIALIZED VIEW v [FULL]`
+    Refresh {
+        kind: PipelineDatasetKind,
+        name: Name,
+        full: bool,
     },
+    /// `DROP MATERIALIZED VIEW v`
+    Drop {
+        kind: PipelineDatasetKind,
+        name: Name,
+        if_exists: bool,
+    },
+}
+
+/// Change data capture into a streaming table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AutoCdc {
+    /// `None` for the legacy `APPLY CHANGES INTO`, whose flow has the target's name.
+    pub flow: Option<Name>,
+    pub target: Name,
+    pub source: Relation,
+    pub keys: Vec<Name>,
+    pub sequence_by: Expr,
+    pub ignore_null_updates: bool,
+    pub apply_as_deletes: Option<Expr>,
+    pub apply_as_truncates: Option<Expr>,
+    pub columns: ChangeColumns,
+    /// 1 or 2.
+    pub scd_type: u8,
+    pub track_history: ChangeColumns,
+    pub comment: Option<String>,
+    pub once: bool,
+}
+
+/// `COLUMNS (a, b)`, `COLUMNS * EXCEPT (a, b)`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ChangeColumns {
+    #[default]
+    All,
+    Only(Vec<Name>),
+    Except(Vec<Name>),
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -9,7 +9,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct QueryContext {
     pub object_type: String,
     pub object_name: String,
-    /// Byte offsets into the text, first and last included.
+    /// Offsets in characters into the text, first and last included.
     pub start: usize,
     pub stop: usize,
     pub fragment: String,
@@ -33,6 +33,7 @@ struct Inner {
     contexts: Vec<QueryContext>,
     exception: Option<&'static str>,
     cause: Option<String>,
+    detail: Option<String>,
 }
 
 impl Error {
@@ -45,6 +46,7 @@ impl Error {
                 contexts: Vec::new(),
                 exception: None,
                 cause: None,
+                detail: None,
             }),
         }
     }
@@ -93,6 +95,12 @@ impl Error {
         self
     }
 
+    /// Text to show after the SQLSTATE in place of the query contexts: where in the source a parse error is.
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.inner.detail = Some(detail.into());
+        self
+    }
+
     /// The class, with its subclass: `DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE`.
     pub fn class(&self) -> &str {
         &self.inner.class
@@ -135,7 +143,10 @@ impl fmt::Display for Error {
         if !state.is_empty() {
             write!(f, " SQLSTATE: {state}")?;
         }
-        for context in &self.inner.contexts {
+        if let Some(detail) = &self.inner.detail {
+            write!(f, " {detail}")?;
+        }
+        for context in self.inner.contexts.iter().filter(|_| self.inner.detail.is_none()) {
             write!(f, "\n== SQL ==\n{}", context.fragment)?;
         }
         if let Some(cause) = &self.inner.cause {

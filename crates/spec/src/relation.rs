@@ -78,6 +78,10 @@ pub enum RelationNode {
     Sql(SqlText),
 
     // ---- one input
+    /// `STREAM f(..)`: the input, a table function, is read as a stream.
+    Stream {
+        input: Relation,
+    },
     Project {
         input: Relation,
         exprs: Vec<Expr>,

@@ -1,0 +1,205 @@
+//! Where a table is: an object store, and a prefix inside it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use boathouse_spec::{Error, Result};
+use datafusion::datasource::object_store::ObjectStoreUrl;
+use object_store::ObjectStore;
+use object_store::path::Path;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use url::Url;
+
+/// The directory of the transaction log.
+pub const LOG_DIRECTORY: &str = "_delta_log";
+
+/// What a URI path must have encoded, as `java.net.URI` does it for the paths in the log.
+const URI_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// A table's location: the store registered for the URL's base, and the table's path in that store.
+#[derive(Clone, Debug)]
+pub struct TableLocation {
+    store: Arc<dyn ObjectStore>,
+    /// Scheme and authority, with a trailing slash: `file:///`, `s3://bucket/`.
+    base: Url,
+    prefix: Path,
+}
+
+impl TableLocation {
+    /// `url` is the table's full URL (`file:///data/t`, `s3://bucket/t`); `store` is the store of its base, as DataFusion
+    /// registers it, so that paths in `store` begin at the base.
+    pub fn new(store: Arc<dyn ObjectStore>, url: &Url) -> Result<Self> {
+        let prefix = Path::from_url_path(url.path()).map_err(|e| invalid_path(url.as_str(), e))?;
+        let mut base = url.clone();
+        base.set_path("/");
+        base.set_query(None);
+        base.set_fragment(None);
+        Ok(Self { store, base, prefix })
+    }
+
+    /// A table in a directory of this machine.
+    pub fn local(directory: impl AsRef<std::path::Path>) -> Result<Self> {
+        let directory = std::path::absolute(directory.as_ref())
+            .map_err(|e| Error::io(format!("resolving {}", directory.as_ref().display()), e))?;
+        let url = Url::from_directory_path(&directory)
+            .map_err(|()| invalid_path(&directory.display().to_string(), "it has no URL"))?;
+        Self::new(Arc::new(object_store::local::LocalFileSystem::new()), &url)
+    }
+
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// The key under which DataFusion's runtime has the store.
+    pub fn object_store_url(&self) -> Result<ObjectStoreUrl> {
+        ObjectStoreUrl::parse(&self.base).map_err(boathouse_bridge::from_datafusion)
+    }
+
+    pub fn prefix(&self) -> &Path {
+        &self.prefix
+    }
+
+    /// The same store with other contents, for tests and for reading a log with parts of it hidden.
+    pub(crate) fn with_store(&self, store: Arc<dyn ObjectStore>) -> Self {
+        Self { store, ..self.clone() }
+    }
+
+    /// The table's URL with a trailing slash, so that relative paths join below it.
+    pub fn url(&self) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.clear().extend(self.prefix.as_ref().split('/').filter(|s| !s.is_empty())).push("");
+        }
+        url
+    }
+
+    /// The location as Spark shows it: `file:/data/t`, `s3://bucket/t`.
+    pub fn uri(&self) -> String {
+        match self.base.scheme() {
+            "file" => format!("file:/{}", self.prefix),
+            _ => format!("{}{}", self.base, self.prefix),
+        }
+    }
+
+    pub fn is_local(&self) -> bool {
+        self.base.scheme() == "file"
+    }
+
+    /// The file on this machine's disk, where the table is on it.
+    pub fn local_path(&self, path: &Path) -> Option<PathBuf> {
+        self.is_local().then(|| PathBuf::from(format!("/{path}")))
+    }
+
+    pub fn log_path(&self, name: &str) -> Path {
+        self.prefix.clone().join(LOG_DIRECTORY).join(name)
+    }
+
+    pub fn log_directory(&self) -> Path {
+        self.prefix.clone().join(LOG_DIRECTORY)
+    }
+
+    /// The object of a `path` in the log: a URI, relative to the table or absolute.
+    pub fn resolve(&self, path: &str) -> Result<Path> {
+        if let Some((scheme, _)) = path.split_once(':')
+            && !scheme.is_empty()
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+            && !path[..scheme.len()].contains('/')
+        {
+            return self.resolve_absolute(path);
+        }
+        if let Some(absolute) = path.strip_prefix('/') {
+            return Path::from_url_path(absolute).map_err(|e| invalid_path(path, e));
+        }
+        let decoded = percent_decode_str(path).decode_utf8().map_err(|e| invalid_path(path, e))?;
+        self.relative(&decoded)
+    }
+
+    fn resolve_absolute(&self, path: &str) -> Result<Path> {
+        let url = Url::parse(path).map_err(|e| invalid_path(path, e))?;
+        let same_store = canonical_scheme(url.scheme()) == canonical_scheme(self.base.scheme())
+            && url.host_str().unwrap_or_default() == self.base.host_str().unwrap_or_default();
+        if !same_store {
+            return Err(Error::unsupported(format!(
+                "a Delta table in {} with a data file in another store ({path})",
+                self.uri()
+            )));
+        }
+        Path::from_url_path(url.path()).map_err(|e| invalid_path(path, e))
+    }
+
+    /// The object at a path that is relative to the table and not encoded.
+    pub fn relative(&self, path: &str) -> Result<Path> {
+        let full =
+            if self.prefix.is_root() { path.to_string() } else { format!("{}/{path}", self.prefix) };
+        Path::parse(&full).map_err(|e| invalid_path(path, e))
+    }
+
+    /// The path of an object below the table, not encoded; `None` where it is not below the table.
+    pub fn relativize<'a>(&self, path: &'a Path) -> Option<&'a str> {
+        let rest = path.as_ref().strip_prefix(self.prefix.as_ref())?;
+        if self.prefix.is_root() { Some(rest) } else { rest.strip_prefix('/') }
+    }
+}
+
+/// `s3`, `s3a` and `s3n` are names of one store.
+fn canonical_scheme(scheme: &str) -> &str {
+    match scheme {
+        "s3a" | "s3n" => "s3",
+        other => other,
+    }
+}
+
+/// A relative path as the log has it.
+pub fn encode_path(path: &str) -> String {
+    utf8_percent_encode(path, URI_PATH).to_string()
+}
+
+fn invalid_path(path: &str, cause: impl std::fmt::Display) -> Error {
+    Error::new("DELTA_INVALID_PARTITION_PATH")
+        .param("path", path)
+        .message(format!("The path {path} cannot be used: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> TableLocation {
+        TableLocation::local("/data/my table").unwrap()
+    }
+
+    #[test]
+    fn names_of_a_location() {
+        assert_eq!(table().uri(), "file:/data/my table");
+        assert_eq!(table().url().as_str(), "file:///data/my%20table/");
+        assert_eq!(table().log_path("x.json").as_ref(), "data/my table/_delta_log/x.json");
+    }
+
+    #[test]
+    fn paths_in_the_log_are_uris() {
+        // Spark writes partition `p = 'a b/c'` below the directory `p=a b%2Fc`.
+        let on_disk = "p=a b%2Fc/part-0.parquet";
+        assert_eq!(encode_path(on_disk), "p=a%20b%252Fc/part-0.parquet");
+        let object = table().resolve(&encode_path(on_disk)).unwrap();
+        assert_eq!(object.as_ref(), "data/my table/p=a b%2Fc/part-0.parquet");
+        assert_eq!(table().relativize(&object), Some(on_disk));
+        assert_eq!(table().resolve("file:///other/x.parquet").unwrap().as_ref(), "other/x.parquet");
+        assert!(table().resolve("s3://bucket/x.parquet").is_err());
+        assert!(table().resolve("../x.parquet").is_err());
+    }
+}

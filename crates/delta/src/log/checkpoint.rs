@@ -1,0 +1,153 @@
+//! Checkpoints: written after every n-th commit, and set aside where damaged.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use boathouse_spec::{Error, Result};
+use delta_kernel::{KernelError, Snapshot as KernelSnapshot, SnapshotRef};
+use fail::fail_point;
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::hiding_store::HidingStore;
+use super::kernel::{self, Loaded};
+use super::{LogFile, classify};
+use crate::action::Add;
+use crate::error;
+use crate::location::TableLocation;
+
+/// Writes the checkpoint of a version. A reader needs none, so a failure here fails no commit.
+pub(crate) async fn write(location: &TableLocation, version: i64) -> Result<()> {
+    fail_point!("delta::before-checkpoint", |_| Err(Error::io("a fault point", "delta::before-checkpoint")));
+    let location = location.clone();
+    kernel::run(move || {
+        let engine = kernel::engine(&location)?;
+        let failed = |e: KernelError| Error::io(format!("writing the checkpoint of {}", location.uri()), e);
+        let snapshot = KernelSnapshot::builder_for(location.url())
+            .at_version(version as u64)
+            .build(&engine)
+            .map_err(failed)?;
+        snapshot.checkpoint(&engine, None).map_err(failed)?;
+        Ok(())
+    })
+    .await?;
+    fail_point!("delta::after-checkpoint", |_| Err(Error::io("a fault point", "delta::after-checkpoint")));
+    Ok(())
+}
+
+/// Loads the state at a version. Where a checkpoint is damaged, an older one or the commits alone serve.
+pub(crate) async fn load(location: &TableLocation, version: Option<i64>) -> Result<Loaded> {
+    let first = kernel::load(location, version).await?;
+    let failure = match first {
+        Ok(loaded) => return Ok(loaded),
+        Err(e) => e,
+    };
+    if let Some(shown) = without_damaged_checkpoints(location).await?
+        && let Ok(loaded) = kernel::load(&shown, version).await?
+    {
+        tracing::warn!(table = location.uri(), "a damaged checkpoint was passed over: {failure}");
+        return Ok(loaded);
+    }
+    Err(explain(location, version, failure).await)
+}
+
+/// The files of a state, with the same care.
+pub(crate) async fn files(location: &TableLocation, snapshot: SnapshotRef) -> Result<Vec<Add>> {
+    let version = snapshot.version() as i64;
+    let failure = match kernel::files(location, snapshot).await? {
+        Ok(files) => return Ok(files),
+        Err(e) => e,
+    };
+    if let Some(shown) = without_damaged_checkpoints(location).await?
+        && let Ok(loaded) = kernel::load(&shown, Some(version)).await?
+        && let Ok(files) = kernel::files(&shown, loaded.kernel).await?
+    {
+        tracing::warn!(table = location.uri(), "a damaged checkpoint was passed over: {failure}");
+        return Ok(files);
+    }
+    Err(error::corrupt(location, Some(version), failure))
+}
+
+/// The location with all checkpoints hidden that are not whole; `None` where all are.
+async fn without_damaged_checkpoints(location: &TableLocation) -> Result<Option<TableLocation>> {
+    let mut hidden = HashSet::new();
+    for meta in super::list(location).await? {
+        let Some(name) = meta.location.filename() else { continue };
+        if !matches!(classify(name), LogFile::Checkpoint(_)) {
+            continue;
+        }
+        if !is_whole(location, &meta.location).await {
+            hidden.insert(meta.location.clone());
+        }
+    }
+    if hidden.is_empty() {
+        return Ok(None);
+    }
+    // The hint may point to what is hidden now.
+    hidden.insert(location.log_path("_last_checkpoint"));
+    Ok(Some(location.with_store(Arc::new(HidingStore::new(location.store().clone(), hidden)))))
+}
+
+/// Whether a checkpoint can be read to its last page.
+async fn is_whole(location: &TableLocation, path: &Path) -> bool {
+    let Ok(found) = location.store().get(path).await else { return false };
+    let Ok(bytes) = found.bytes().await else { return false };
+    let name = path.to_string();
+    let read = kernel::run(move || {
+        if name.ends_with(".json") {
+            return Ok(crate::action::Action::parse_commit(&bytes, &name).is_ok());
+        }
+        let Ok(reader) = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|b| b.build()) else {
+            return Ok(false);
+        };
+        Ok(reader.into_iter().all(|batch| batch.is_ok()))
+    });
+    read.await.unwrap_or(false)
+}
+
+/// Why a state cannot be had: no table, no such version, a feature that is not known, or a damaged log.
+async fn explain(location: &TableLocation, version: Option<i64>, failure: KernelError) -> Error {
+    let (commits, checkpoints) = match super::list_history(location).await {
+        Ok(found) => found,
+        Err(e) => return e,
+    };
+    if commits.is_empty() && checkpoints.is_empty() {
+        return error::not_a_table(location);
+    }
+    if let Some(version) = version
+        && let Some(range) = super::timeline::version_range(&commits, &checkpoints)
+        && (version < range.0 || version > range.1)
+    {
+        return error::version_not_found(version, range.0, range.1);
+    }
+    if matches!(failure, KernelError::Unsupported(_)) {
+        match latest_protocol(location, &commits, version).await {
+            Ok(Some(protocol)) => {
+                if let Err(e) = crate::protocol::check_readable(location, &protocol) {
+                    return e;
+                }
+            }
+            Ok(None) => {}
+            Err(e) => return e,
+        }
+        return Error::unsupported(format!("the Delta table {}: {failure}", location.uri()));
+    }
+    error::corrupt(location, version.or(commits.last().map(|c| c.version)), failure)
+}
+
+async fn latest_protocol(
+    location: &TableLocation,
+    commits: &[super::CommitFile],
+    version: Option<i64>,
+) -> Result<Option<crate::action::Protocol>> {
+    for commit in commits.iter().rev().filter(|c| version.is_none_or(|v| c.version <= v)) {
+        let actions = super::read_commit(location, commit.version).await?.unwrap_or_default();
+        for action in actions {
+            if let crate::action::Action::Protocol(protocol) = action {
+                return Ok(Some(protocol));
+            }
+        }
+    }
+    Ok(None)
+}

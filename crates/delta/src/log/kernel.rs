@@ -1,0 +1,273 @@
+//! The door to `delta_kernel`: its engine over our stores, and its blocking calls off the query's runtime.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{Array, AsArray, MapArray, RecordBatch, StructArray};
+use arrow::datatypes::{Int32Type, Int64Type};
+use boathouse_spec::{Error, Result};
+use delta_kernel::engine::arrow_data::ArrowEngineData;
+use delta_kernel::scan::StatsOptions;
+use delta_kernel::{Engine as _, KernelError, Snapshot as KernelSnapshot, SnapshotRef};
+use delta_kernel_default_engine::executor::tokio::TokioMultiThreadExecutor;
+use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder};
+use indexmap::IndexMap;
+
+use crate::action::{Add, DeletionVector, Format, Metadata, PartitionValues, Protocol};
+use crate::error;
+use crate::location::TableLocation;
+
+pub(crate) type Engine = DefaultEngine<TokioMultiThreadExecutor>;
+
+/// Threads of the log's own: kernel calls block, and the queries' threads must not.
+static EXECUTOR: LazyLock<Result<(Arc<TokioMultiThreadExecutor>, tokio::runtime::Handle)>> = LazyLock::new(|| {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(32)
+        .thread_name("delta-log")
+        .enable_all()
+        .build()
+        .map_err(|e| Error::io("starting the threads that read transaction logs", e))?;
+    let handle = runtime.handle().clone();
+    // The runtime lives as long as the process.
+    std::mem::forget(runtime);
+    Ok((Arc::new(TokioMultiThreadExecutor::new(handle.clone())), handle))
+});
+
+pub(crate) fn engine(location: &TableLocation) -> Result<Engine> {
+    let (executor, _) = EXECUTOR.as_ref().map_err(Clone::clone)?;
+    Ok(DefaultEngineBuilder::new(location.store().clone()).with_task_executor(executor.clone()).build())
+}
+
+/// Runs a call that blocks.
+pub(crate) async fn run<T: Send + 'static>(call: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let (_, handle) = EXECUTOR.as_ref().map_err(Clone::clone)?;
+    handle.spawn_blocking(call).await.map_err(|e| Error::internal(format!("reading a log did not end: {e}")))?
+}
+
+/// What the kernel makes of a log, without the files.
+pub(crate) struct Loaded {
+    pub kernel: SnapshotRef,
+    pub version: i64,
+    pub protocol: Protocol,
+    pub metadata: Metadata,
+    /// Milliseconds since the epoch.
+    pub timestamp_ms: i64,
+}
+
+/// Builds the state at a version, the latest where none is named.
+pub(crate) async fn load(
+    location: &TableLocation,
+    version: Option<i64>,
+) -> Result<std::result::Result<Loaded, KernelError>> {
+    let location = location.clone();
+    run(move || {
+        let engine = engine(&location)?;
+        let mut builder = KernelSnapshot::builder_for(location.url());
+        if let Some(version) = version {
+            let version = u64::try_from(version)
+                .map_err(|_| error::version_not_found(version, 0, 0))?;
+            builder = builder.at_version(version);
+        }
+        let loaded = builder.build(&engine).and_then(|kernel| {
+            let timestamp_ms = kernel.get_timestamp(&engine)?;
+            Ok((kernel, timestamp_ms))
+        });
+        Ok(loaded.map(|(kernel, timestamp_ms)| Loaded {
+            version: kernel.version() as i64,
+            protocol: protocol(&kernel),
+            metadata: metadata(&kernel),
+            kernel,
+            timestamp_ms,
+        }))
+    })
+    .await
+}
+
+fn protocol(kernel: &SnapshotRef) -> Protocol {
+    let p = kernel.table_configuration().protocol();
+    let names = |features: Option<&[delta_kernel::table_features::TableFeature]>| {
+        features.map(|f| f.iter().map(|f| f.as_ref().to_string()).collect::<Vec<_>>())
+    };
+    Protocol {
+        min_reader_version: p.min_reader_version(),
+        min_writer_version: p.min_writer_version(),
+        reader_features: names(p.reader_features()),
+        writer_features: names(p.writer_features()),
+    }
+}
+
+fn metadata(kernel: &SnapshotRef) -> Metadata {
+    let m = kernel.table_configuration().metadata();
+    let sorted = |map: &std::collections::HashMap<String, String>| {
+        let mut out: IndexMap<String, String> = map.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        out.sort_keys();
+        out
+    };
+    Metadata {
+        id: m.id().to_string(),
+        name: m.name().map(str::to_string),
+        description: m.description().map(str::to_string),
+        format: Format { provider: m.format_provider().to_string(), options: sorted(m.format_options()) },
+        schema_string: m.schema_string().clone(),
+        partition_columns: m.partition_columns().to_vec(),
+        configuration: sorted(m.configuration()),
+        created_time: m.created_time(),
+    }
+}
+
+/// The files of a snapshot.
+pub(crate) async fn files(
+    location: &TableLocation,
+    kernel: SnapshotRef,
+) -> Result<std::result::Result<Vec<Add>, KernelError>> {
+    let location = location.clone();
+    run(move || {
+        let engine = engine(&location)?;
+        let mut adds = Vec::new();
+        let mut read = || -> std::result::Result<Result<()>, KernelError> {
+            let scan = kernel
+                .clone()
+                .scan_builder()
+                .with_stats(StatsOptions::json_only())
+                .without_row_transforms()
+                .build()?;
+            for batch in scan.scan_metadata(&engine)? {
+                let (data, selected) = batch?.scan_files.into_parts();
+                let data = ArrowEngineData::try_from_engine_data(data)?;
+                if let Err(e) = read_adds(data.record_batch(), &selected, &mut adds) {
+                    return Ok(Err(e));
+                }
+            }
+            Ok(Ok(()))
+        };
+        match read() {
+            Ok(done) => done.map(|()| Ok(adds)),
+            Err(e) => Ok(Err(e)),
+        }
+    })
+    .await
+}
+
+/// The progress of an application.
+pub(crate) async fn app_version(
+    location: &TableLocation,
+    kernel: SnapshotRef,
+    app_id: String,
+) -> Result<Option<i64>> {
+    let location = location.clone();
+    run(move || {
+        let engine = engine(&location)?;
+        kernel
+            .get_app_id_version(&app_id, &engine)
+            .map_err(|e| error::corrupt(&location, Some(kernel.version() as i64), e))
+    })
+    .await
+}
+
+/// The rows a deletion vector deletes.
+pub(crate) async fn deleted_rows(
+    location: &TableLocation,
+    vector: DeletionVector,
+) -> Result<roaring::RoaringTreemap> {
+    let location = location.clone();
+    run(move || {
+        use delta_kernel::actions::deletion_vector::{DeletionVectorDescriptor, DeletionVectorStorageType};
+        let engine = engine(&location)?;
+        let broken = |e: &dyn std::fmt::Display| {
+            Error::new("DELTA_STATE_RECOVER_ERROR")
+                .param("operation", "deletion vector")
+                .param("version", "?")
+                .message(format!("A deletion vector of {} cannot be read: {e}", location.uri()))
+        };
+        let storage_type: DeletionVectorStorageType =
+            vector.storage_type.parse().map_err(|e: KernelError| broken(&e))?;
+        let descriptor = DeletionVectorDescriptor::try_new(
+            storage_type,
+            vector.path_or_inline_dv.clone(),
+            vector.offset,
+            vector.size_in_bytes,
+            vector.cardinality,
+        )
+        .map_err(|e| broken(&e))?;
+        let rows = descriptor
+            .read(engine.storage_handler(), &location.url())
+            .map_err(|e| broken(&e))?;
+        // The kernel may use another version of the bitmap crate; the rows are the same.
+        Ok(rows.into_iter().collect())
+    })
+    .await
+}
+
+/// The rows of the kernel's scan metadata ("scan row schema").
+fn read_adds(batch: &RecordBatch, selected: &[bool], out: &mut Vec<Add>) -> Result<()> {
+    let missing = |name: &str| Error::internal(format!("the kernel's scan metadata has no column {name}"));
+    let column = |name: &str| batch.column_by_name(name).ok_or_else(|| missing(name));
+    let paths = column("path")?.as_string::<i32>();
+    let sizes = column("size")?.as_primitive::<Int64Type>();
+    let times = column("modificationTime")?.as_primitive::<Int64Type>();
+    let stats = column("stats")?.as_string::<i32>();
+    let vectors = column("deletionVector")?.as_struct();
+    let constants = column("fileConstantValues")?.as_struct();
+    let inside = |s: &StructArray, name: &str| s.column_by_name(name).cloned().ok_or_else(|| missing(name));
+
+    let storage = inside(vectors, "storageType")?;
+    let locator = inside(vectors, "pathOrInlineDv")?;
+    let offset = inside(vectors, "offset")?;
+    let bytes = inside(vectors, "sizeInBytes")?;
+    let cardinality = inside(vectors, "cardinality")?;
+
+    let partition_values = inside(constants, "partitionValues")?;
+    let tags = inside(constants, "tags")?;
+    let base_row_id = inside(constants, "baseRowId")?;
+    let commit_version = inside(constants, "defaultRowCommitVersion")?;
+    let clustering = inside(constants, "clusteringProvider")?;
+    let long = |a: &dyn Array, i: usize| {
+        let a = a.as_primitive::<Int64Type>();
+        a.is_valid(i).then(|| a.value(i))
+    };
+
+    for row in 0..batch.num_rows() {
+        // A selection vector shorter than the batch selects the rest.
+        if !selected.get(row).copied().unwrap_or(true) || paths.is_null(row) {
+            continue;
+        }
+        let has_vector = vectors.is_valid(row) && storage.is_valid(row);
+        out.push(Add {
+            path: paths.value(row).to_string(),
+            partition_values: if constants.is_valid(row) {
+                string_map(partition_values.as_map(), row)
+            } else {
+                PartitionValues::new()
+            },
+            size: sizes.value(row),
+            modification_time: times.value(row),
+            data_change: true,
+            stats: stats.is_valid(row).then(|| stats.value(row).to_string()),
+            tags: tags.is_valid(row).then(|| string_map(tags.as_map(), row)).filter(|t| !t.is_empty()),
+            deletion_vector: has_vector.then(|| DeletionVector {
+                storage_type: storage.as_string::<i32>().value(row).to_string(),
+                path_or_inline_dv: locator.as_string::<i32>().value(row).to_string(),
+                offset: offset.is_valid(row).then(|| offset.as_primitive::<Int32Type>().value(row)),
+                size_in_bytes: bytes.as_primitive::<Int32Type>().value(row),
+                cardinality: cardinality.as_primitive::<Int64Type>().value(row),
+            }),
+            base_row_id: long(&base_row_id, row),
+            default_row_commit_version: long(&commit_version, row),
+            clustering_provider: clustering
+                .is_valid(row)
+                .then(|| clustering.as_string::<i32>().value(row).to_string()),
+        });
+    }
+    Ok(())
+}
+
+fn string_map(map: &MapArray, row: usize) -> PartitionValues {
+    if map.is_null(row) {
+        return PartitionValues::new();
+    }
+    let entries = map.value(row);
+    let (keys, values) = (entries.column(0).as_string::<i32>(), entries.column(1).as_string::<i32>());
+    (0..entries.len())
+        .map(|i| (keys.value(i).to_string(), values.is_valid(i).then(|| values.value(i).to_string())))
+        .collect()
+}

@@ -1,0 +1,172 @@
+//! The transaction log: its files, reading and writing them. Nothing here knows what the actions mean.
+
+pub(crate) mod checkpoint;
+pub(crate) mod commit_file;
+pub(crate) mod hiding_store;
+pub(crate) mod kernel;
+pub(crate) mod timeline;
+
+use boathouse_spec::{Error, Result};
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+
+use crate::action::Action;
+use crate::location::TableLocation;
+
+/// The name of a version's commit file.
+pub(crate) fn commit_name(version: i64) -> String {
+    format!("{version:020}.json")
+}
+
+/// What a file in the log directory is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFile {
+    Commit(i64),
+    Checkpoint(i64),
+    Other,
+}
+
+pub(crate) fn classify(name: &str) -> LogFile {
+    let Some((number, rest)) = name.split_once('.') else {
+        return LogFile::Other;
+    };
+    if number.len() != 20 {
+        return LogFile::Other;
+    }
+    let Ok(version) = number.parse::<i64>() else {
+        return LogFile::Other;
+    };
+    if rest == "json" {
+        LogFile::Commit(version)
+    } else if rest.starts_with("checkpoint.") && (rest.ends_with(".parquet") || rest.ends_with(".json")) {
+        LogFile::Checkpoint(version)
+    } else {
+        LogFile::Other
+    }
+}
+
+/// The commit file of a version, as found in storage.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct CommitFile {
+    pub version: i64,
+    pub meta: ObjectMeta,
+}
+
+impl CommitFile {
+    /// Milliseconds since the epoch.
+    pub fn modified_ms(&self) -> i64 {
+        self.meta.last_modified.timestamp_millis()
+    }
+}
+
+/// All files of the log directory.
+pub(crate) async fn list(location: &TableLocation) -> Result<Vec<ObjectMeta>> {
+    let mut files: Vec<ObjectMeta> = location
+        .store()
+        .list(Some(&location.log_directory()))
+        .try_collect()
+        .await
+        .map_err(|e| Error::io(format!("listing the log of {}", location.uri()), e))?;
+    files.sort_by(|a, b| a.location.cmp(&b.location));
+    Ok(files)
+}
+
+fn in_log_directory<'a>(location: &TableLocation, path: &'a Path) -> Option<&'a str> {
+    let name = location.relativize(path)?.strip_prefix(crate::location::LOG_DIRECTORY)?.strip_prefix('/')?;
+    (!name.contains('/')).then_some(name)
+}
+
+/// The commit files of the log, in the order of their versions.
+pub(crate) async fn list_commits(location: &TableLocation) -> Result<Vec<CommitFile>> {
+    Ok(commits_among(location, list(location).await?))
+}
+
+pub(crate) fn commits_among(location: &TableLocation, files: Vec<ObjectMeta>) -> Vec<CommitFile> {
+    let mut commits: Vec<_> = files
+        .into_iter()
+        .filter_map(|meta| match classify(in_log_directory(location, &meta.location)?) {
+            LogFile::Commit(version) => Some(CommitFile { version, meta }),
+            _ => None,
+        })
+        .collect();
+    commits.sort_by_key(|c| c.version);
+    commits
+}
+
+/// Commit files and checkpoint versions of the log.
+pub(crate) async fn list_history(location: &TableLocation) -> Result<(Vec<CommitFile>, Vec<i64>)> {
+    let files = list(location).await?;
+    let mut checkpoints: Vec<i64> = files
+        .iter()
+        .filter_map(|meta| match classify(in_log_directory(location, &meta.location)?) {
+            LogFile::Checkpoint(version) => Some(version),
+            _ => None,
+        })
+        .collect();
+    checkpoints.dedup();
+    Ok((commits_among(location, files), checkpoints))
+}
+
+/// The commit file of `version` and those after it that are in storage, in order and without a gap.
+///
+/// On a local disk the next version is asked for by name; an object store is listed once.
+pub(crate) async fn commits_from(location: &TableLocation, version: i64) -> Result<Vec<CommitFile>> {
+    let mut found = Vec::new();
+    if location.is_local() {
+        for next in version.. {
+            match location.store().head(&location.log_path(&commit_name(next))).await {
+                Ok(meta) => found.push(CommitFile { version: next, meta }),
+                Err(object_store::Error::NotFound { .. }) => break,
+                Err(e) => return Err(Error::io(format!("reading the log of {}", location.uri()), e)),
+            }
+        }
+        return Ok(found);
+    }
+    let before = location.log_path(&format!("{version:020}.jso"));
+    let files: Vec<ObjectMeta> = location
+        .store()
+        .list_with_offset(Some(&location.log_directory()), &before)
+        .try_collect()
+        .await
+        .map_err(|e| Error::io(format!("listing the log of {}", location.uri()), e))?;
+    let mut expected = version;
+    for commit in commits_among(location, files) {
+        if commit.version != expected {
+            break;
+        }
+        expected += 1;
+        found.push(commit);
+    }
+    Ok(found)
+}
+
+/// The actions of a version; `None` where its commit file does not exist.
+pub(crate) async fn read_commit(location: &TableLocation, version: i64) -> Result<Option<Vec<Action>>> {
+    let name = commit_name(version);
+    let path = location.log_path(&name);
+    let bytes = match location.store().get(&path).await {
+        Ok(result) => result.bytes().await.map_err(|e| Error::io(format!("reading {path}"), e))?,
+        Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        Err(e) => return Err(Error::io(format!("reading {path}"), e)),
+    };
+    Action::parse_commit(&bytes, &name).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_log() {
+        assert_eq!(classify("00000000000000000012.json"), LogFile::Commit(12));
+        assert_eq!(classify("00000000000000000010.checkpoint.parquet"), LogFile::Checkpoint(10));
+        assert_eq!(
+            classify("00000000000000000010.checkpoint.0000000001.0000000002.parquet"),
+            LogFile::Checkpoint(10)
+        );
+        assert_eq!(classify("00000000000000000010.crc"), LogFile::Other);
+        assert_eq!(classify("_last_checkpoint"), LogFile::Other);
+        assert_eq!(classify(".00000000000000000012.json.tmp"), LogFile::Other);
+    }
+}

@@ -1,0 +1,223 @@
+//! Values of partition columns: as the log writes them, and as directories are named.
+
+use boathouse_spec::{DataType, Error, Result};
+use chrono::{DateTime, NaiveDate};
+use datafusion::scalar::ScalarValue;
+
+use crate::time::parse_timestamp_us;
+
+/// The directory name for NULL, Hive's.
+pub const DEFAULT_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
+
+const EPOCH_DAYS_FROM_CE: i32 = 719_163;
+
+/// The value of a partition column from its text ("Partition Value Serialization" in PROTOCOL.md). The empty text is NULL.
+pub fn parse_value(column: &str, text: Option<&str>, t: &DataType) -> Result<ScalarValue> {
+    let null = || ScalarValue::try_from(&boathouse_bridge::arrow_type(t)).map_err(boathouse_bridge::from_datafusion);
+    let Some(text) = text.filter(|t| !t.is_empty()) else {
+        return null();
+    };
+    let value = match t {
+        DataType::String { .. } | DataType::Char(_) | DataType::Varchar(_) => {
+            Some(ScalarValue::Utf8(Some(text.to_string())))
+        }
+        DataType::Boolean => match text {
+            "true" => Some(ScalarValue::Boolean(Some(true))),
+            "false" => Some(ScalarValue::Boolean(Some(false))),
+            _ => None,
+        },
+        DataType::Byte => text.parse().ok().map(|v| ScalarValue::Int8(Some(v))),
+        DataType::Short => text.parse().ok().map(|v| ScalarValue::Int16(Some(v))),
+        DataType::Integer => text.parse().ok().map(|v| ScalarValue::Int32(Some(v))),
+        DataType::Long => text.parse().ok().map(|v| ScalarValue::Int64(Some(v))),
+        DataType::Float => text.parse().ok().map(|v| ScalarValue::Float32(Some(v))),
+        DataType::Double => text.parse().ok().map(|v| ScalarValue::Float64(Some(v))),
+        DataType::Decimal { precision, scale } => parse_decimal(text, *scale)
+            .map(|v| ScalarValue::Decimal128(Some(v), *precision, *scale as i8)),
+        DataType::Date => parse_date(text).map(|v| ScalarValue::Date32(Some(v))),
+        DataType::Timestamp => parse_timestamp_us(text)
+            .map(|v| ScalarValue::TimestampMicrosecond(Some(v), Some(boathouse_bridge::UTC.into()))),
+        DataType::TimestampNtz => {
+            parse_timestamp_us(text).map(|v| ScalarValue::TimestampMicrosecond(Some(v), None))
+        }
+        DataType::Binary => Some(ScalarValue::Binary(Some(text.as_bytes().to_vec()))),
+        _ => None,
+    };
+    value.ok_or_else(|| {
+        Error::new("DELTA_PARTITION_COLUMN_CAST_FAILED")
+            .param("value", text)
+            .param("dataType", t.sql())
+            .param("columnName", column)
+            .message(format!("The value `{text}` of the partition column `{column}` is no {}.", t.sql()))
+    })
+}
+
+/// The text of a value as the log has it; `None` is NULL.
+pub fn format_value(value: &ScalarValue) -> Result<Option<String>> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    Ok(match value {
+        ScalarValue::Utf8(Some(s)) | ScalarValue::LargeUtf8(Some(s)) | ScalarValue::Utf8View(Some(s)) => {
+            // An empty text would be read back as NULL; Spark stores it so.
+            (!s.is_empty()).then(|| s.clone())
+        }
+        ScalarValue::Boolean(Some(v)) => Some(v.to_string()),
+        ScalarValue::Int8(Some(v)) => Some(v.to_string()),
+        ScalarValue::Int16(Some(v)) => Some(v.to_string()),
+        ScalarValue::Int32(Some(v)) => Some(v.to_string()),
+        ScalarValue::Int64(Some(v)) => Some(v.to_string()),
+        ScalarValue::Float32(Some(v)) => Some(format_float(f64::from(*v), v.to_string())),
+        ScalarValue::Float64(Some(v)) => Some(format_float(*v, v.to_string())),
+        ScalarValue::Decimal128(Some(v), _, scale) => Some(format_decimal(*v, *scale)),
+        ScalarValue::Date32(Some(days)) => format_date(*days),
+        ScalarValue::TimestampMicrosecond(Some(us), Some(_)) => DateTime::from_timestamp_micros(*us)
+            .map(|at| at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()),
+        ScalarValue::TimestampMicrosecond(Some(us), None) => {
+            DateTime::from_timestamp_micros(*us).map(|at| at.format("%Y-%m-%d %H:%M:%S%.6f").to_string())
+        }
+        ScalarValue::Binary(Some(bytes)) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        other => {
+            return Err(Error::unsupported(format!("a partition column of type {}", other.data_type())));
+        }
+    })
+}
+
+fn format_float(value: f64, text: String) -> String {
+    if value.is_nan() {
+        "NaN".into()
+    } else if value.is_infinite() {
+        if value > 0.0 { "Infinity".into() } else { "-Infinity".into() }
+    } else if text.contains(['.', 'e']) {
+        text
+    } else {
+        format!("{text}.0")
+    }
+}
+
+pub(crate) fn parse_date(text: &str) -> Option<i32> {
+    use chrono::Datelike;
+    let date = NaiveDate::parse_from_str(text.get(..10).filter(|_| text.len() > 10).unwrap_or(text), "%Y-%m-%d").ok()?;
+    Some(date.num_days_from_ce() - EPOCH_DAYS_FROM_CE)
+}
+
+pub(crate) fn format_date(days: i32) -> Option<String> {
+    NaiveDate::from_num_days_from_ce_opt(days.checked_add(EPOCH_DAYS_FROM_CE)?)
+        .map(|d| d.format("%Y-%m-%d").to_string())
+}
+
+/// The unscaled value of a decimal text at a scale; `None` where digits would be lost.
+pub(crate) fn parse_decimal(text: &str, scale: u8) -> Option<i128> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((m, e)) => (m, e.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (negative, digits) = match mantissa.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, mantissa.strip_prefix('+').unwrap_or(mantissa)),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.is_empty() && fraction.is_empty() || !(whole.chars().chain(fraction.chars())).all(|c| c.is_ascii_digit()) {
+        return None;
+    }
+    let mut value: i128 = format!("0{whole}{fraction}").parse().ok()?;
+    let mut shift = i32::from(scale) + exponent - i32::try_from(fraction.len()).ok()?;
+    if shift.abs() > 80 {
+        return (value == 0).then_some(0);
+    }
+    while shift > 0 {
+        value = value.checked_mul(10)?;
+        shift -= 1;
+    }
+    while shift < 0 {
+        if value % 10 != 0 {
+            return None;
+        }
+        value /= 10;
+        shift += 1;
+    }
+    Some(if negative { -value } else { value })
+}
+
+/// Plain digits, never an exponent.
+pub(crate) fn format_decimal(value: i128, scale: i8) -> String {
+    let scale = usize::try_from(scale).unwrap_or(0);
+    let digits = format!("{:0width$}", value.unsigned_abs(), width = scale + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    let sign = if value < 0 { "-" } else { "" };
+    if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+}
+
+/// A name or value as a part of a directory name, with Hive's escapes.
+pub fn escape_path_name(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let escaped = matches!(
+            c,
+            '\u{01}'..='\u{1f}' | '\u{7f}' | '"' | '#' | '%' | '\'' | '*' | '/' | ':' | '=' | '?' | '\\' | '{' | '[' | ']' | '^'
+        );
+        if escaped {
+            out.push_str(&format!("%{:02X}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// `a=1/b=x`, the directory of a partition.
+pub fn directory<'a>(values: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> String {
+    values
+        .into_iter()
+        .map(|(name, value)| {
+            let value = value.filter(|v| !v.is_empty()).map_or(DEFAULT_PARTITION.to_string(), escape_path_name);
+            format!("{}={value}", escape_path_name(name))
+        })
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_back() {
+        let cases = [
+            (DataType::Long, "-5"),
+            (DataType::Boolean, "true"),
+            (DataType::Date, "1969-12-31"),
+            (DataType::Decimal { precision: 10, scale: 2 }, "-0.50"),
+            (DataType::Timestamp, "2021-01-01T10:00:00.123456Z"),
+            (DataType::TimestampNtz, "2021-01-01 10:00:00.000000"),
+            (DataType::STRING, "a b/c"),
+            (DataType::Double, "1.5"),
+        ];
+        for (t, text) in cases {
+            let value = parse_value("c", Some(text), &t).unwrap();
+            assert_eq!(format_value(&value).unwrap().as_deref(), Some(text), "{t:?}");
+        }
+        assert!(parse_value("c", Some(""), &DataType::STRING).unwrap().is_null());
+        assert!(parse_value("c", None, &DataType::Long).unwrap().is_null());
+        assert_eq!(
+            parse_value("c", Some("x"), &DataType::Long).unwrap_err().class(),
+            "DELTA_PARTITION_COLUMN_CAST_FAILED"
+        );
+    }
+
+    #[test]
+    fn decimals() {
+        assert_eq!(parse_decimal("1.5", 2), Some(150));
+        assert_eq!(parse_decimal("1E+2", 2), Some(10_000));
+        assert_eq!(parse_decimal("1.234", 2), None);
+        assert_eq!(parse_decimal("1.230", 2), Some(123));
+        assert_eq!(parse_decimal("-", 2), None);
+        assert_eq!(format_decimal(5, 2), "0.05");
+        assert_eq!(format_decimal(-500, 0), "-500");
+    }
+
+    #[test]
+    fn directories_are_hives() {
+        assert_eq!(directory([("p", Some("a b/c:é%=")), ("q", None)]), "p=a b%2Fc%3Aé%25%3D/q=__HIVE_DEFAULT_PARTITION__");
+    }
+}

@@ -1,0 +1,275 @@
+//! Protocol versions and table features: what a table asks for, and what we do ("Table Features" in PROTOCOL.md).
+
+use boathouse_spec::{DataType, Error, Result, StructType};
+
+use crate::action::{Metadata, Protocol};
+use crate::error;
+use crate::location::TableLocation;
+
+/// Features that readers must know, and we do.
+const READER_FEATURES: &[&str] = &[
+    "columnMapping",
+    "deletionVectors",
+    "timestampNtz",
+    "typeWidening",
+    "typeWidening-preview",
+    "v2Checkpoint",
+    "vacuumProtocolCheck",
+    "variantType",
+    "variantType-preview",
+];
+
+/// Features that writers must know, and we do. What some of them ask of a write is checked by [`check_writable`].
+const WRITER_FEATURES: &[&str] = &[
+    "allowColumnDefaults",
+    "appendOnly",
+    "changeDataFeed",
+    "checkConstraints",
+    "clustering",
+    "columnMapping",
+    "deletionVectors",
+    "domainMetadata",
+    "generatedColumns",
+    "identityColumns",
+    "inCommitTimestamp",
+    "invariants",
+    "timestampNtz",
+    "typeWidening",
+    "typeWidening-preview",
+    "v2Checkpoint",
+    "vacuumProtocolCheck",
+    "variantType",
+    "variantType-preview",
+];
+
+/// The features that writer versions below 7 stand for: (writer version, reader version, feature).
+const LEGACY: &[(i32, i32, &str)] = &[
+    (2, 1, "appendOnly"),
+    (2, 1, "invariants"),
+    (3, 1, "checkConstraints"),
+    (4, 1, "changeDataFeed"),
+    (4, 1, "generatedColumns"),
+    (5, 2, "columnMapping"),
+    (6, 1, "identityColumns"),
+];
+
+impl Default for Protocol {
+    fn default() -> Self {
+        Self { min_reader_version: 1, min_writer_version: 2, reader_features: None, writer_features: None }
+    }
+}
+
+impl Protocol {
+    /// The features a writer must know, those that the version stands for included.
+    pub fn features(&self) -> Vec<String> {
+        if self.min_writer_version >= 7 {
+            return self.writer_features.clone().unwrap_or_default();
+        }
+        LEGACY
+            .iter()
+            .filter(|(writer, _, _)| *writer <= self.min_writer_version)
+            .map(|(_, _, name)| name.to_string())
+            .collect()
+    }
+
+    pub fn has(&self, feature: &str) -> bool {
+        self.features().iter().any(|f| f == feature)
+    }
+
+    /// This protocol with more features, by the smallest versions that can state them all.
+    pub fn with_features(&self, added: &[&str]) -> Protocol {
+        if added.iter().all(|f| self.has(f)) {
+            return self.clone();
+        }
+        let mut features = self.features();
+        for feature in added {
+            if !features.iter().any(|f| f == feature) {
+                features.push((*feature).to_string());
+            }
+        }
+        features.sort();
+        let needs_list = self.min_writer_version >= 7
+            || features.iter().any(|f| !LEGACY.iter().any(|(_, _, name)| name == f));
+        if !needs_list {
+            // A legacy version is exact only where it stands for these features and no others.
+            for version in self.min_writer_version.max(2)..=6 {
+                let mut stands_for: Vec<&str> =
+                    LEGACY.iter().filter(|l| l.0 <= version).map(|l| l.2).collect();
+                stands_for.sort_unstable();
+                if stands_for.iter().copied().eq(features.iter().map(String::as_str)) {
+                    let reader = LEGACY.iter().filter(|l| l.0 <= version).map(|l| l.1).max().unwrap_or(1);
+                    return Protocol {
+                        min_reader_version: self.min_reader_version.max(reader),
+                        min_writer_version: version,
+                        reader_features: None,
+                        writer_features: None,
+                    };
+                }
+            }
+        }
+        let reader: Vec<String> = features.iter().filter(|f| is_reader_feature(f)).cloned().collect();
+        let modern_reader = reader.iter().any(|f| f != "columnMapping") || self.min_reader_version >= 3;
+        let min_reader_version = if modern_reader {
+            3
+        } else if reader.is_empty() {
+            self.min_reader_version.max(1)
+        } else {
+            2
+        };
+        Protocol {
+            min_reader_version,
+            min_writer_version: 7,
+            reader_features: modern_reader.then_some(reader),
+            writer_features: Some(features),
+        }
+    }
+}
+
+/// Whether a feature changes what readers must do.
+fn is_reader_feature(feature: &str) -> bool {
+    READER_FEATURES.contains(&feature) || matches!(feature, "catalogManaged" | "variantShredding")
+}
+
+/// Refuses a table that needs a reader we are not.
+pub(crate) fn check_readable(location: &TableLocation, protocol: &Protocol) -> Result<()> {
+    if protocol.min_reader_version > 3 {
+        return Err(error::protocol_version(
+            location,
+            protocol.min_reader_version,
+            protocol.min_writer_version,
+        ));
+    }
+    let unknown: Vec<String> = protocol
+        .reader_features
+        .iter()
+        .flatten()
+        .filter(|f| !READER_FEATURES.contains(&f.as_str()))
+        .cloned()
+        .collect();
+    if unknown.is_empty() { Ok(()) } else { Err(error::unsupported_read_features(location, &unknown)) }
+}
+
+/// Refuses a write that would break what the table promises others.
+pub(crate) fn check_writable(
+    location: &TableLocation,
+    protocol: &Protocol,
+    metadata: &Metadata,
+    schema: &StructType,
+) -> Result<()> {
+    check_readable(location, protocol)?;
+    if protocol.min_writer_version > 7 {
+        return Err(error::protocol_version(
+            location,
+            protocol.min_reader_version,
+            protocol.min_writer_version,
+        ));
+    }
+    let unknown: Vec<String> =
+        protocol.features().into_iter().filter(|f| !WRITER_FEATURES.contains(&f.as_str())).collect();
+    if !unknown.is_empty() {
+        return Err(error::unsupported_write_features(location, &unknown));
+    }
+    for field in &schema.fields {
+        let metadata = field.metadata_map();
+        if metadata.contains_key("delta.identity.start") {
+            return Err(Error::unsupported(format!("writing the identity column `{}`", field.name)));
+        }
+        if metadata.contains_key("delta.generationExpression") {
+            return Err(Error::unsupported(format!("writing the generated column `{}`", field.name)));
+        }
+    }
+    if metadata.format.provider != "parquet" {
+        return Err(Error::unsupported(format!("a Delta table of {} files", metadata.format.provider)));
+    }
+    Ok(())
+}
+
+/// The features that a schema and properties need.
+pub(crate) fn needed_features(metadata: &Metadata, schema: &StructType) -> Vec<&'static str> {
+    let mut needed = Vec::new();
+    let mut seen = Vec::new();
+    schema.fields.iter().for_each(|f| collect_types(&f.data_type, &mut seen));
+    if seen.contains(&"timestampNtz") {
+        needed.push("timestampNtz");
+    }
+    if seen.contains(&"variantType") {
+        needed.push("variantType");
+    }
+    let on = |key: &str| metadata.configuration.get(key).is_some_and(|v| v.eq_ignore_ascii_case("true"));
+    if metadata.configuration.keys().any(|k| k.starts_with("delta.constraints.")) {
+        needed.push("checkConstraints");
+    }
+    for (property, feature) in [
+        ("delta.appendOnly", "appendOnly"),
+        ("delta.enableChangeDataFeed", "changeDataFeed"),
+        ("delta.enableDeletionVectors", "deletionVectors"),
+        ("delta.enableInCommitTimestamps", "inCommitTimestamp"),
+        ("delta.enableTypeWidening", "typeWidening"),
+    ] {
+        if on(property) {
+            needed.push(feature);
+        }
+    }
+    if metadata.configuration.get("delta.columnMapping.mode").is_some_and(|m| m != "none") {
+        needed.push("columnMapping");
+    }
+    if metadata.configuration.get("delta.checkpointPolicy").is_some_and(|m| m == "v2") {
+        needed.push("v2Checkpoint");
+    }
+    if schema.fields.iter().any(|f| f.metadata_map().contains_key("CURRENT_DEFAULT")) {
+        needed.push("allowColumnDefaults");
+    }
+    needed
+}
+
+fn collect_types(t: &DataType, out: &mut Vec<&'static str>) {
+    match t {
+        DataType::TimestampNtz => out.push("timestampNtz"),
+        DataType::Variant => out.push("variantType"),
+        DataType::Array { element, .. } => collect_types(element, out),
+        DataType::Map { key, value, .. } => {
+            collect_types(key, out);
+            collect_types(value, out);
+        }
+        DataType::Struct(s) => s.fields.iter().for_each(|f| collect_types(&f.data_type, out)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_the_smallest_that_say_it() {
+        let p = Protocol::default();
+        assert_eq!(p.features(), ["appendOnly", "invariants"]);
+        assert_eq!(p.with_features(&["appendOnly"]), p);
+        assert_eq!(p.with_features(&["checkConstraints"]).min_writer_version, 3);
+        let ntz = p.with_features(&["timestampNtz"]);
+        assert_eq!((ntz.min_reader_version, ntz.min_writer_version), (3, 7));
+        assert_eq!(ntz.reader_features, Some(vec!["timestampNtz".to_string()]));
+        assert_eq!(
+            ntz.writer_features,
+            Some(vec!["appendOnly".into(), "invariants".into(), "timestampNtz".into()])
+        );
+        // The change data feed alone is not what writer version 4 stands for.
+        let feed = p.with_features(&["changeDataFeed"]);
+        assert_eq!((feed.min_reader_version, feed.min_writer_version), (1, 7));
+        assert_eq!(feed.reader_features, None);
+    }
+
+    #[test]
+    fn unknown_features_are_named() {
+        let location = TableLocation::local("/t").unwrap();
+        let protocol = Protocol {
+            min_reader_version: 3,
+            min_writer_version: 7,
+            reader_features: Some(vec!["deletionVectors".into(), "warpDrive".into()]),
+            writer_features: Some(vec!["deletionVectors".into(), "warpDrive".into()]),
+        };
+        let e = check_readable(&location, &protocol).unwrap_err();
+        assert_eq!(e.class(), "DELTA_UNSUPPORTED_FEATURES_FOR_READ");
+        assert!(e.text().contains("warpDrive"));
+    }
+}

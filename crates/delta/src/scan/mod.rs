@@ -1,0 +1,10 @@
+//! Reading a table: DataFusion's own Parquet scan over the files of a snapshot.
+
+mod deletion_vector;
+mod provider;
+mod relabel;
+mod source;
+mod statistics;
+
+pub use provider::{DeltaScan, HiddenColumn, HiddenValue};
+pub(crate) use provider::unqualified;

@@ -1,0 +1,266 @@
+//! The table provider: which files a query reads, with which columns.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType as ArrowType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use async_trait::async_trait;
+use boathouse_bridge::{ResultExt, to_datafusion};
+use boathouse_spec::Result;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DFSchema, DFSchemaRef};
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::scalar::ScalarValue;
+
+use super::source::ScanSource;
+use crate::file_set::FileWithStats;
+use crate::partition::parse_value;
+use crate::snapshot::Snapshot;
+
+/// What a hidden column tells of a row's file, or of the row's place in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HiddenValue {
+    /// The file's position among the files of the scan (`BIGINT`).
+    FileIndex,
+    /// The row's position in its file, deleted rows counted (`BIGINT`).
+    RowIndex,
+    /// The file's URI (`STRING`).
+    FilePath,
+    FileName,
+    /// Bytes (`BIGINT`).
+    FileSize,
+    /// `TIMESTAMP`
+    FileModificationTime,
+}
+
+/// A column that a scan gives beside the table's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HiddenColumn {
+    pub name: String,
+    pub value: HiddenValue,
+}
+
+impl HiddenColumn {
+    pub fn new(name: impl Into<String>, value: HiddenValue) -> Self {
+        Self { name: name.into(), value }
+    }
+
+    pub(crate) fn field(&self) -> FieldRef {
+        let t = match self.value {
+            HiddenValue::FileIndex | HiddenValue::RowIndex | HiddenValue::FileSize => ArrowType::Int64,
+            HiddenValue::FilePath | HiddenValue::FileName => ArrowType::Utf8,
+            HiddenValue::FileModificationTime => {
+                ArrowType::Timestamp(TimeUnit::Microsecond, Some(boathouse_bridge::UTC.into()))
+            }
+        };
+        let field = Field::new(&self.name, t, false);
+        match self.value {
+            HiddenValue::RowIndex => Arc::new(field.with_extension_type(parquet::arrow::RowNumber)),
+            _ => Arc::new(field),
+        }
+    }
+}
+
+/// The rows of a snapshot, as a table of DataFusion.
+#[derive(Debug, Clone)]
+pub struct DeltaScan {
+    snapshot: Snapshot,
+    hidden: Vec<HiddenColumn>,
+    /// Only these files, in this order; all of the snapshot's where `None`.
+    files: Option<Arc<Vec<FileWithStats>>>,
+    schema: SchemaRef,
+    df_schema: DFSchemaRef,
+}
+
+impl DeltaScan {
+    pub fn new(snapshot: Snapshot) -> Result<Self> {
+        Self::with_hidden(snapshot, Vec::new())
+    }
+
+    /// With hidden columns after the table's.
+    pub fn with_hidden(snapshot: Snapshot, hidden: Vec<HiddenColumn>) -> Result<Self> {
+        let mut fields: Vec<FieldRef> = snapshot.arrow_schema().fields().iter().cloned().collect();
+        fields.extend(hidden.iter().map(HiddenColumn::field));
+        let schema = Arc::new(Schema::new(fields));
+        let df_schema = Arc::new(DFSchema::try_from(schema.clone()).spark()?);
+        Ok(Self { snapshot, hidden, files: None, schema, df_schema })
+    }
+
+    /// Reads only some files; `FileIndex` counts in their order.
+    pub(crate) fn with_files(mut self, files: Vec<FileWithStats>) -> Self {
+        self.files = Some(Arc::new(files));
+        self
+    }
+
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The files in which the filters may find rows. Filters name columns of this scan, without qualifier.
+    pub(crate) async fn candidate_files(
+        &self,
+        session: &dyn Session,
+        filters: &[Expr],
+    ) -> Result<Vec<FileWithStats>> {
+        let mut exact = Vec::new();
+        let mut all = Vec::new();
+        for filter in filters {
+            let filter = unqualified(filter.clone())?;
+            let physical = session.create_physical_expr(filter.clone(), &self.df_schema).spark()?;
+            if self.is_partition_filter(&filter) {
+                exact.push(physical.clone());
+            }
+            all.push(physical);
+        }
+        let set = self.snapshot.files().await?;
+        let mut files = match &self.files {
+            Some(files) => files.as_ref().clone(),
+            None => set.pruned(self.snapshot.columns(), &self.schema, &all)?,
+        };
+        for filter in &exact {
+            files = self.matching_partitions(files, filter)?;
+        }
+        Ok(files)
+    }
+
+    /// Whether a filter can be decided by partition values alone.
+    pub(crate) fn is_partition_filter(&self, filter: &Expr) -> bool {
+        !filter.is_volatile()
+            && filter.column_refs().iter().all(|c| self.snapshot.partition_columns().iter().any(|p| *p == c.name))
+            && !filter.column_refs().is_empty()
+    }
+
+    fn matching_partitions(
+        &self,
+        files: Vec<FileWithStats>,
+        filter: &Arc<dyn PhysicalExpr>,
+    ) -> Result<Vec<FileWithStats>> {
+        let batch = self.partition_batch(&files)?;
+        let values = filter.evaluate(&batch).and_then(|v| v.into_array(batch.num_rows())).spark()?;
+        let Some(passes) = values.as_boolean_opt() else {
+            return Ok(files);
+        };
+        Ok(files
+            .into_iter()
+            .enumerate()
+            .filter(|(i, _)| passes.is_valid(*i) && passes.value(*i))
+            .map(|(_, f)| f)
+            .collect())
+    }
+
+    /// A row for each file, with its partition values; other columns are NULL.
+    fn partition_batch(&self, files: &[FileWithStats]) -> Result<RecordBatch> {
+        let mut arrays = Vec::with_capacity(self.schema.fields().len());
+        let mut fields = Vec::with_capacity(arrays.capacity());
+        for (i, field) in self.schema.fields().iter().enumerate() {
+            fields.push(field.as_ref().clone().with_nullable(true));
+            let column = (i < self.snapshot.columns().len()).then(|| self.snapshot.columns().get(i));
+            let array = match column.filter(|c| c.is_partition) {
+                Some(column) if !files.is_empty() => {
+                    let values = files
+                        .iter()
+                        .map(|f| {
+                            let text = f.file.partition_values.get(&column.physical).and_then(|v| v.as_deref());
+                            parse_value(column.logical(), text, &column.data_type)
+                        })
+                        .collect::<Result<Vec<_>>>()?;
+                    ScalarValue::iter_to_array(values).spark()?
+                }
+                _ => arrow::array::new_null_array(field.data_type(), files.len()),
+            };
+            arrays.push(array);
+        }
+        RecordBatch::try_new_with_options(
+            Arc::new(Schema::new(fields)),
+            arrays,
+            &arrow::array::RecordBatchOptions::new().with_row_count(Some(files.len())),
+        )
+        .spark()
+    }
+
+    async fn plan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut files = self.candidate_files(session, filters).await?;
+        let all_exact = filters.iter().all(|f| self.is_partition_filter(f));
+        if let Some(limit) = limit.filter(|_| all_exact) {
+            files = enough_for(files, limit);
+        }
+        ScanSource::new(&self.snapshot, &self.hidden)?
+            .plan(session, files, projection, limit.filter(|_| all_exact))
+            .await
+    }
+}
+
+/// The first files that surely have `limit` rows.
+fn enough_for(files: Vec<FileWithStats>, limit: usize) -> Vec<FileWithStats> {
+    let mut rows = 0usize;
+    let mut out = Vec::new();
+    for file in files {
+        if rows >= limit && !out.is_empty() {
+            break;
+        }
+        rows = rows.saturating_add(file.live_rows().unwrap_or(0));
+        out.push(file);
+    }
+    out
+}
+
+/// The expression without table qualifiers.
+pub(crate) fn unqualified(expr: Expr) -> Result<Expr> {
+    use datafusion::common::tree_node::{Transformed, TreeNode};
+    expr.transform(|e| {
+        Ok(match e {
+            Expr::Column(mut c) if c.relation.is_some() => {
+                c.relation = None;
+                Transformed::yes(Expr::Column(c))
+            }
+            other => Transformed::no(other),
+        })
+    })
+    .map(|t| t.data)
+    .spark()
+}
+
+#[async_trait]
+impl TableProvider for DeltaScan {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        self.plan(session, projection, filters, limit).await.map_err(to_datafusion)
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+        Ok(filters
+            .iter()
+            .map(|f| {
+                if self.is_partition_filter(f) {
+                    TableProviderFilterPushDown::Exact
+                } else if f.is_volatile() {
+                    TableProviderFilterPushDown::Unsupported
+                } else {
+                    TableProviderFilterPushDown::Inexact
+                }
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,148 @@
+//! The columns of a table version, with their names in the files ("Column Mapping" in PROTOCOL.md).
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType as ArrowType, Field, FieldRef, Fields, Schema, SchemaRef};
+use boathouse_spec::{DataType, Error, Result, StructField, StructType};
+
+use crate::action::Metadata;
+
+const PHYSICAL_NAME: &str = "delta.columnMapping.physicalName";
+const COLUMN_ID: &str = "delta.columnMapping.id";
+
+/// How columns are found in files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MappingMode {
+    None,
+    Name,
+    Id,
+}
+
+/// A top-level column.
+#[derive(Debug, Clone)]
+pub(crate) struct TableColumn {
+    /// As the table has it.
+    pub field: FieldRef,
+    pub data_type: DataType,
+    /// The name in files, in statistics and in partition values.
+    pub physical: String,
+    /// The field as files have it: nested names are physical too.
+    pub physical_field: FieldRef,
+    pub is_partition: bool,
+}
+
+impl TableColumn {
+    pub fn logical(&self) -> &str {
+        self.field.name()
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct TableColumns {
+    columns: Vec<TableColumn>,
+    pub mode: MappingMode,
+    /// The table's schema.
+    pub logical: SchemaRef,
+}
+
+impl TableColumns {
+    pub fn new(schema: &StructType, metadata: &Metadata) -> Result<Self> {
+        let mode = match metadata.configuration.get("delta.columnMapping.mode").map(String::as_str) {
+            None | Some("none") => MappingMode::None,
+            Some("name") => MappingMode::Name,
+            Some("id") => MappingMode::Id,
+            Some(other) => return Err(Error::unsupported(format!("the column mapping mode `{other}`"))),
+        };
+        let mut columns = Vec::with_capacity(schema.fields.len());
+        for f in &schema.fields {
+            let field = boathouse_bridge::arrow_field(f);
+            let physical_field = physical_field(f, mode)?;
+            columns.push(TableColumn {
+                data_type: f.data_type.clone(),
+                physical: physical_field.name().clone(),
+                physical_field: Arc::new(physical_field),
+                is_partition: metadata.partition_columns.iter().any(|p| *p == f.name),
+                field: Arc::new(field),
+            });
+        }
+        let logical = Arc::new(Schema::new(columns.iter().map(|c| c.field.clone()).collect::<Vec<_>>()));
+        Ok(Self { columns, mode, logical })
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &TableColumn> {
+        self.columns.iter()
+    }
+
+    pub fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    pub fn get(&self, index: usize) -> &TableColumn {
+        &self.columns[index]
+    }
+
+    pub fn data(&self) -> impl Iterator<Item = &TableColumn> {
+        self.columns.iter().filter(|c| !c.is_partition)
+    }
+
+    /// The partition columns in the order of the table's partitioning.
+    pub fn partitions<'a>(&'a self, metadata: &'a Metadata) -> Vec<&'a TableColumn> {
+        metadata
+            .partition_columns
+            .iter()
+            .filter_map(|name| self.columns.iter().find(|c| c.logical() == name))
+            .collect()
+    }
+
+    /// Whether files have other names than the table.
+    pub fn is_mapped(&self) -> bool {
+        self.mode != MappingMode::None
+    }
+}
+
+/// The field as files have it, without what only the table knows.
+fn physical_field(f: &StructField, mode: MappingMode) -> Result<Field> {
+    let metadata = if mode == MappingMode::None { Default::default() } else { f.metadata_map() };
+    let name = match mode {
+        MappingMode::None => f.name.clone(),
+        _ => metadata
+            .get(PHYSICAL_NAME)
+            .and_then(|v| v.as_str())
+            .map(str::to_string)
+            .ok_or_else(|| missing_mapping(&f.name))?,
+    };
+    let field = Field::new(name, physical_type(&f.data_type, mode)?, f.nullable);
+    Ok(match metadata.get(COLUMN_ID).and_then(serde_json::Value::as_i64) {
+        Some(id) => field.with_metadata(
+            [(parquet::arrow::PARQUET_FIELD_ID_META_KEY.to_string(), id.to_string())].into(),
+        ),
+        None => field,
+    })
+}
+
+fn physical_type(t: &DataType, mode: MappingMode) -> Result<ArrowType> {
+    Ok(match t {
+        DataType::Struct(s) => ArrowType::Struct(
+            s.fields.iter().map(|f| physical_field(f, mode)).collect::<Result<Fields>>()?,
+        ),
+        DataType::Array { element, contains_null } => {
+            ArrowType::List(Arc::new(Field::new("element", physical_type(element, mode)?, *contains_null)))
+        }
+        DataType::Map { key, value, value_contains_null } => {
+            let entries = Fields::from(vec![
+                Field::new("key", physical_type(key, mode)?, false),
+                Field::new("value", physical_type(value, mode)?, *value_contains_null),
+            ]);
+            ArrowType::Map(Arc::new(Field::new("key_value", ArrowType::Struct(entries), false)), false)
+        }
+        DataType::Udt { sql_type, .. } => physical_type(sql_type, mode)?,
+        other => boathouse_bridge::arrow_type(other),
+    })
+}
+
+fn missing_mapping(column: &str) -> Error {
+    Error::new("DELTA_STATE_RECOVER_ERROR")
+        .param("operation", "schema")
+        .param("version", "?")
+        .message(format!("The table maps its columns, but `{column}` has no name in files."))
+}

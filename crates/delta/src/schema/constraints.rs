@@ -1,0 +1,173 @@
+//! What every row of a table satisfies: NOT NULL, CHECK, lengths of strings.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use boathouse_bridge::ResultExt;
+use boathouse_spec::{DataType, Error, Result, StructType};
+use datafusion::catalog::Session;
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::collect_columns;
+
+use super::stored::CHAR_VARCHAR_KEY;
+use crate::action::Metadata;
+
+/// A condition of the table, as its SQL text says it and as the engine understood it.
+#[derive(Debug, Clone)]
+pub struct CheckConstraint {
+    pub name: String,
+    pub sql: String,
+    /// Over the table's columns, without qualifier.
+    pub expr: Expr,
+}
+
+/// The CHECK constraints and column invariants of a table: (name, SQL text). Those who write must bring each of them
+/// as a [`CheckConstraint`].
+pub(crate) fn declared(metadata: &Metadata, schema: &StructType) -> Vec<(String, String)> {
+    let mut out: Vec<(String, String)> = metadata
+        .configuration
+        .iter()
+        .filter_map(|(k, v)| Some((k.strip_prefix("delta.constraints.")?.to_string(), v.clone())))
+        .collect();
+    for field in &schema.fields {
+        let sql = field.metadata_map().get("delta.invariants").and_then(|v| {
+            let parsed: serde_json::Value = serde_json::from_str(v.as_str()?).ok()?;
+            parsed.get("expression")?.get("expression")?.as_str().map(str::to_string)
+        });
+        if let Some(sql) = sql {
+            out.push((format!("EXPRESSION({sql})"), sql));
+        }
+    }
+    out
+}
+
+struct Check {
+    name: String,
+    sql: String,
+    expr: Arc<dyn PhysicalExpr>,
+}
+
+/// The constraints of a table, ready to be held against batches of its rows.
+pub(crate) struct Constraints {
+    not_null: Vec<(usize, String)>,
+    lengths: Vec<(usize, String, usize)>,
+    checks: Vec<Check>,
+}
+
+impl Constraints {
+    /// `given` are the table's declared constraints, and others that hold for this write only.
+    pub fn new(
+        session: &dyn Session,
+        metadata: &Metadata,
+        schema: &StructType,
+        arrow_schema: &arrow::datatypes::SchemaRef,
+        given: &[CheckConstraint],
+    ) -> Result<Self> {
+        for (name, sql) in declared(metadata, schema) {
+            if !given.iter().any(|g| g.name.eq_ignore_ascii_case(&name)) {
+                return Err(Error::internal(format!("the constraint {name} ({sql}) was not resolved before a write")));
+            }
+        }
+        let df_schema = DFSchema::try_from(arrow_schema.clone()).spark()?;
+        let checks = given
+            .iter()
+            .map(|g| {
+                let expr = crate::scan::unqualified(g.expr.clone())?;
+                let expr = session.create_physical_expr(expr, &df_schema).spark()?;
+                Ok(Check { name: g.name.clone(), sql: g.sql.clone(), expr })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let not_null =
+            schema.fields.iter().enumerate().filter(|(_, f)| !f.nullable).map(|(i, f)| (i, f.name.clone())).collect();
+        let lengths = schema
+            .fields
+            .iter()
+            .enumerate()
+            .filter_map(|(i, f)| {
+                let declared = f.metadata_map().get(CHAR_VARCHAR_KEY)?.as_str()?.to_string();
+                let t = DataType::from_json_value(&serde_json::Value::String(declared)).ok()?;
+                match t {
+                    DataType::Char(n) | DataType::Varchar(n) => Some((i, f.name.clone(), n as usize)),
+                    _ => None,
+                }
+            })
+            .collect();
+        Ok(Self { not_null, lengths, checks })
+    }
+
+    /// Columns that must be in the data because NULL is no value for them.
+    pub fn required(&self) -> impl Iterator<Item = &str> {
+        self.not_null.iter().map(|(_, name)| name.as_str())
+    }
+
+    /// Fails at the first row that breaks a constraint. The batch has the table's columns in order.
+    pub fn verify(&self, batch: &RecordBatch) -> Result<()> {
+        for (index, name) in &self.not_null {
+            if batch.column(*index).null_count() > 0 {
+                return Err(not_null_violated(name));
+            }
+        }
+        for (index, name, limit) in &self.lengths {
+            if let Some(text) = batch.column(*index).as_string_opt::<i32>()
+                && let Some(long) = text.iter().flatten().find(|t| t.len() > *limit && t.chars().count() > *limit)
+            {
+                return Err(Error::new("DELTA_EXCEED_CHAR_VARCHAR_LIMIT")
+                    .param("value", long)
+                    .param("expr", format!("(length({name}) <= {limit})"))
+                    .message(format!("The value \"{long}\" is longer than the {limit} characters of `{name}`."))
+                    .exception("DeltaInvariantViolationException"));
+            }
+        }
+        for check in &self.checks {
+            let value = check.expr.evaluate(batch).and_then(|v| v.into_array(batch.num_rows())).spark()?;
+            let Some(passes) = value.as_boolean_opt() else {
+                return Err(Error::new("DELTA_NON_BOOLEAN_CHECK_CONSTRAINT")
+                    .param("name", &check.name)
+                    .param("expr", &check.sql)
+                    .message(format!("The CHECK constraint {} ({}) is no condition.", check.name, check.sql)));
+            };
+            if let Some(row) = first_violation(passes) {
+                return Err(violated(check, batch, row));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// NULL is no pass: Delta's CHECK is stricter than SQL's.
+fn first_violation(passes: &BooleanArray) -> Option<usize> {
+    (0..passes.len()).find(|row| passes.is_null(*row) || !passes.value(*row))
+}
+
+pub(crate) fn not_null_violated(column: &str) -> Error {
+    Error::new("DELTA_NOT_NULL_CONSTRAINT_VIOLATED")
+        .param("columnName", column)
+        .message(format!("The column {column} is NOT NULL, and a row to be written has NULL in it."))
+        .exception("DeltaInvariantViolationException")
+}
+
+fn violated(check: &Check, batch: &RecordBatch, row: usize) -> Error {
+    let mut columns: Vec<_> = collect_columns(&check.expr).into_iter().collect();
+    columns.sort_by_key(|c| c.index());
+    let values: Vec<String> = columns
+        .iter()
+        .filter_map(|c| {
+            let text = arrow::util::display::array_value_to_string(batch.column(c.index()), row).ok()?;
+            let text = if batch.column(c.index()).is_null(row) { "null".to_string() } else { text };
+            Some(format!(" - {} : {text}", c.name()))
+        })
+        .collect();
+    Error::new("DELTA_VIOLATE_CONSTRAINT_WITH_VALUES")
+        .param("constraintName", &check.name)
+        .param("expression", &check.sql)
+        .param("values", values.join("\n"))
+        .message(format!(
+            "A row to be written breaks the CHECK constraint {} ({}):\n{}",
+            check.name,
+            check.sql,
+            values.join("\n")
+        ))
+        .exception("DeltaInvariantViolationException")
+}

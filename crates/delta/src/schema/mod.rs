@@ -1,0 +1,9 @@
+//! A table's columns: names in the table and in its files, types, changes of schema, and what rows must satisfy.
+
+pub(crate) mod columns;
+pub(crate) mod conform;
+pub(crate) mod constraints;
+pub(crate) mod reconcile;
+pub(crate) mod stored;
+
+pub(crate) use columns::{MappingMode, TableColumn, TableColumns};

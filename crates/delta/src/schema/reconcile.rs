@@ -1,0 +1,189 @@
+//! Whether rows fit a table, and what the table becomes where it may change to fit them.
+
+use std::collections::HashSet;
+
+use boathouse_spec::{DataType, Error, Result, StructField, StructType};
+
+/// How far a write may change the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Evolution {
+    /// New columns and nested fields are added (`mergeSchema`).
+    pub merge: bool,
+}
+
+/// The table's schema once the data is written.
+pub(crate) fn merged_schema(
+    table_id: &str,
+    table: &StructType,
+    data: &StructType,
+    evolution: Evolution,
+) -> Result<StructType> {
+    refuse_duplicates(data)?;
+    let merged = merge_structs(table, data, &mut Vec::new())?;
+    if merged != *table && !evolution.merge {
+        return Err(schema_mismatch(table_id, table, data));
+    }
+    Ok(merged)
+}
+
+/// Column names must differ in more than case.
+pub(crate) fn refuse_duplicates(data: &StructType) -> Result<()> {
+    let mut seen = HashSet::new();
+    let mut duplicates: Vec<String> = data
+        .fields
+        .iter()
+        .map(|f| f.name.to_lowercase())
+        .filter(|name| !seen.insert(name.clone()))
+        .collect();
+    duplicates.dedup();
+    if duplicates.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new("DELTA_DUPLICATE_COLUMNS_FOUND")
+        .param("coltype", "in the data to save")
+        .param("duplicateCols", duplicates.join(", "))
+        .message(format!("The data to save has columns of the same name: {}.", duplicates.join(", ")))
+        .exception("AnalysisException"))
+}
+
+fn merge_structs(table: &StructType, data: &StructType, path: &mut Vec<String>) -> Result<StructType> {
+    let mut fields = Vec::with_capacity(table.fields.len());
+    for field in &table.fields {
+        match data.field(&field.name) {
+            None => fields.push(field.clone()),
+            Some(given) => {
+                path.push(field.name.clone());
+                let data_type = merge_types(&field.data_type, &given.data_type, path)
+                    .ok_or_else(|| cannot_merge(&field.name, &given.name, field, given))??;
+                path.pop();
+                fields.push(StructField { data_type, ..field.clone() });
+            }
+        }
+    }
+    for given in &data.fields {
+        if table.index_of(&given.name).is_none() {
+            // Rows that exist have no value for a new column.
+            fields.push(StructField {
+                name: given.name.clone(),
+                data_type: stored_type(&given.data_type).as_nullable(),
+                nullable: true,
+                metadata: given.metadata.clone(),
+            });
+        }
+    }
+    Ok(StructType::new(fields))
+}
+
+/// The type of a column that has the one and gets the other; `None` where there is none.
+fn merge_types(table: &DataType, data: &DataType, path: &mut Vec<String>) -> Option<Result<DataType>> {
+    use DataType::{Array, Byte, Integer, Map, Null, Short, Struct};
+    Some(Ok(match (table, data) {
+        (Struct(a), Struct(b)) => match merge_structs(a, b, path) {
+            Ok(merged) => Struct(merged),
+            Err(e) => return Some(Err(e)),
+        },
+        (Array { element: a, contains_null }, Array { element: b, .. }) => match merge_types(a, b, path)? {
+            Ok(element) => DataType::array(element, *contains_null),
+            Err(e) => return Some(Err(e)),
+        },
+        (Map { key: ka, value: va, value_contains_null }, Map { key: kb, value: vb, .. }) => {
+            match (merge_types(ka, kb, path)?, merge_types(va, vb, path)?) {
+                (Ok(key), Ok(value)) => DataType::map(key, value, *value_contains_null),
+                (Err(e), _) | (_, Err(e)) => return Some(Err(e)),
+            }
+        }
+        // Parquet keeps these three as 32 bits.
+        (Byte, Short | Integer) | (Short, Integer) => data.clone(),
+        (Short | Integer, Byte) | (Integer, Short) => table.clone(),
+        (t, Null) => t.clone(),
+        (t, d) if stored_type(t) == stored_type(d) => t.clone(),
+        _ => return None,
+    }))
+}
+
+/// The type as files have it: lengths of strings are the table's matter.
+pub(crate) fn stored_type(t: &DataType) -> DataType {
+    match t {
+        DataType::Char(_) | DataType::Varchar(_) | DataType::String { .. } => DataType::STRING,
+        DataType::Udt { sql_type, .. } => stored_type(sql_type),
+        DataType::Array { element, contains_null } => DataType::array(stored_type(element), *contains_null),
+        DataType::Map { key, value, value_contains_null } => {
+            DataType::map(stored_type(key), stored_type(value), *value_contains_null)
+        }
+        DataType::Struct(s) => DataType::structure(
+            s.fields.iter().map(|f| StructField { data_type: stored_type(&f.data_type), ..f.clone() }).collect(),
+        ),
+        other => other.clone(),
+    }
+}
+
+fn cannot_merge(current: &str, update: &str, a: &StructField, b: &StructField) -> Error {
+    Error::new("DELTA_FAILED_TO_MERGE_FIELDS")
+        .param("currentField", current)
+        .param("updateField", update)
+        .message(format!(
+            "The column `{current}` of the table is {}, and cannot take `{update}`, which is {}.",
+            a.data_type.sql(),
+            b.data_type.sql()
+        ))
+        .exception("AnalysisException")
+}
+
+fn schema_mismatch(table_id: &str, table: &StructType, data: &StructType) -> Error {
+    Error::new("DELTA_METADATA_MISMATCH")
+        .message(format!(
+            "The data does not have the columns of the Delta table (table ID: {table_id}).\nTo let the write add \
+             columns, set the option mergeSchema to true, or spark.databricks.delta.schema.autoMerge.enabled for \
+             other statements.\n\nTable schema:\n{}\nData schema:\n{}",
+            table.tree_string(None),
+            data.tree_string(None)
+        ))
+        .exception("AnalysisException")
+}
+
+/// The partitioning that a write names must be the table's.
+pub(crate) fn partition_mismatch(given: &[String], table: &[String]) -> Error {
+    let list = |names: &[String]| names.iter().map(|n| boathouse_spec::quote(n)).collect::<Vec<_>>().join(", ");
+    Error::new("DELTA_METADATA_MISMATCH")
+        .message(format!(
+            "The partition columns are not those of the table: given [{}], the table has [{}].",
+            list(given),
+            list(table)
+        ))
+        .exception("AnalysisException")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(fields: &[(&str, DataType)]) -> StructType {
+        StructType::new(fields.iter().map(|(n, t)| StructField::new(*n, t.clone(), true)).collect())
+    }
+
+    #[test]
+    fn rules_are_sparks() {
+        let table = schema(&[("id", DataType::Long), ("n", DataType::Integer)]);
+        let merge = |data: &StructType, merge| merged_schema("x", &table, data, Evolution { merge });
+        // Missing columns and other case are fine.
+        assert_eq!(merge(&schema(&[("ID", DataType::Long)]), false).unwrap(), table);
+        assert_eq!(merge(&schema(&[("n", DataType::Short)]), false).unwrap(), table);
+        // INT into BIGINT is not, in a DataFrame's append.
+        let e = merge(&schema(&[("id", DataType::Integer)]), false).unwrap_err();
+        assert_eq!(e.class(), "DELTA_FAILED_TO_MERGE_FIELDS");
+        let more = schema(&[("id", DataType::Long), ("x", DataType::STRING)]);
+        assert_eq!(merge(&more, false).unwrap_err().class(), "DELTA_METADATA_MISMATCH");
+        assert_eq!(merge(&more, true).unwrap().names(), ["id", "n", "x"]);
+        let twice = schema(&[("id", DataType::Long), ("ID", DataType::Long)]);
+        assert_eq!(merge(&twice, true).unwrap_err().class(), "DELTA_DUPLICATE_COLUMNS_FOUND");
+    }
+
+    #[test]
+    fn structs_grow_inside() {
+        let inner = |f: &[(&str, DataType)]| DataType::Struct(schema(f));
+        let table = schema(&[("s", inner(&[("a", DataType::Long)]))]);
+        let data = schema(&[("s", inner(&[("b", DataType::Long)]))]);
+        let merged = merged_schema("x", &table, &data, Evolution { merge: true }).unwrap();
+        assert_eq!(merged, schema(&[("s", inner(&[("a", DataType::Long), ("b", DataType::Long)]))]));
+    }
+}

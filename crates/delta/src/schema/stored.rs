@@ -1,0 +1,213 @@
+//! The schema as the log stores it: only types that Delta has, lengths of strings as metadata, ids for mapped columns.
+
+use boathouse_spec::{DataType, Error, Result, StructField, StructType};
+use serde_json::Value;
+
+use crate::action::Metadata;
+
+/// Spark's key for the declared type of a CHAR or VARCHAR column.
+pub(crate) const CHAR_VARCHAR_KEY: &str = "__CHAR_VARCHAR_TYPE_STRING";
+const PHYSICAL_NAME: &str = "delta.columnMapping.physicalName";
+const COLUMN_ID: &str = "delta.columnMapping.id";
+const MAX_COLUMN_ID: &str = "delta.columnMapping.maxColumnId";
+
+/// The schema with stored types; refuses types that Delta tables do not have.
+pub(crate) fn stored_schema(schema: &StructType) -> Result<StructType> {
+    let fields = schema.fields.iter().map(stored_field).collect::<Result<Vec<_>>>()?;
+    Ok(StructType::new(fields))
+}
+
+fn stored_field(field: &StructField) -> Result<StructField> {
+    refuse_types(&field.name, &field.data_type)?;
+    let mut metadata = field.metadata_map();
+    if has_length(&field.data_type) {
+        metadata.insert(CHAR_VARCHAR_KEY.into(), field.data_type.simple_string().into());
+    }
+    Ok(StructField {
+        name: field.name.clone(),
+        data_type: without_lengths(&field.data_type)?,
+        nullable: field.nullable,
+        metadata: String::new(),
+    }
+    .with_metadata(&metadata))
+}
+
+fn has_length(t: &DataType) -> bool {
+    match t {
+        DataType::Char(_) | DataType::Varchar(_) => true,
+        DataType::Array { element, .. } => has_length(element),
+        DataType::Map { key, value, .. } => has_length(key) || has_length(value),
+        // A struct's fields carry their own.
+        _ => false,
+    }
+}
+
+fn without_lengths(t: &DataType) -> Result<DataType> {
+    Ok(match t {
+        DataType::Char(_) | DataType::Varchar(_) => DataType::STRING,
+        DataType::Array { element, contains_null } => DataType::array(without_lengths(element)?, *contains_null),
+        DataType::Map { key, value, value_contains_null } => {
+            DataType::map(without_lengths(key)?, without_lengths(value)?, *value_contains_null)
+        }
+        DataType::Struct(s) => DataType::Struct(stored_schema(s)?),
+        DataType::Udt { sql_type, .. } => without_lengths(sql_type)?,
+        other => other.clone(),
+    })
+}
+
+fn refuse_types(column: &str, t: &DataType) -> Result<()> {
+    let refused = match t {
+        DataType::CalendarInterval
+        | DataType::YearMonthInterval { .. }
+        | DataType::DayTimeInterval { .. }
+        | DataType::Time { .. } => true,
+        DataType::String { collation: Some(c) } => c != boathouse_spec::UTF8_BINARY,
+        DataType::Array { element, .. } => return refuse_nested(column, element),
+        DataType::Map { key, value, .. } => {
+            refuse_nested(column, key)?;
+            return refuse_nested(column, value);
+        }
+        DataType::Struct(s) => return s.fields.iter().try_for_each(|f| refuse_nested(&f.name, &f.data_type)),
+        _ => false,
+    };
+    if refused { Err(unsupported(column, t)) } else { Ok(()) }
+}
+
+fn refuse_nested(column: &str, t: &DataType) -> Result<()> {
+    if *t == DataType::Null {
+        return Err(Error::new("DELTA_COMPLEX_TYPE_COLUMN_CONTAINS_NULL_TYPE")
+            .param("columName", column)
+            .param("dataType", t.sql())
+            .message(format!("The column `{column}` has a nested value without a type; Delta does not store it."))
+            .exception("AnalysisException"));
+    }
+    refuse_types(column, t)
+}
+
+fn unsupported(column: &str, t: &DataType) -> Error {
+    let list = format!("[{column}: {}]", t.sql());
+    Error::new("DELTA_UNSUPPORTED_DATA_TYPES")
+        .param("dataTypeList", &list)
+        .message(format!("A Delta table has no columns of these types: {list}."))
+        .exception("AnalysisException")
+}
+
+/// Gives every column an id and a name in files where the table maps its columns. Columns of files that exist
+/// (`existing`) keep their names.
+pub(crate) fn assign_mapping(schema: &StructType, metadata: &mut Metadata, existing: bool) -> StructType {
+    if metadata.configuration.get("delta.columnMapping.mode").is_none_or(|m| m == "none") {
+        return schema.clone();
+    }
+    let mut last = metadata.configuration.get(MAX_COLUMN_ID).and_then(|v| v.parse::<i64>().ok()).unwrap_or(0);
+    last = last.max(highest_id(schema));
+    let schema = StructType::new(schema.fields.iter().map(|f| assign_field(f, &mut last, existing)).collect());
+    metadata.configuration.insert(MAX_COLUMN_ID.into(), last.to_string());
+    schema
+}
+
+fn highest_id(schema: &StructType) -> i64 {
+    let own = schema.fields.iter().filter_map(|f| f.metadata_map().get(COLUMN_ID).and_then(Value::as_i64)).max();
+    let nested = schema.fields.iter().map(|f| highest_in(&f.data_type)).max();
+    own.unwrap_or(0).max(nested.unwrap_or(0))
+}
+
+fn highest_in(t: &DataType) -> i64 {
+    match t {
+        DataType::Struct(s) => highest_id(s),
+        DataType::Array { element, .. } => highest_in(element),
+        DataType::Map { key, value, .. } => highest_in(key).max(highest_in(value)),
+        _ => 0,
+    }
+}
+
+fn assign_field(field: &StructField, last: &mut i64, existing: bool) -> StructField {
+    let mut metadata = field.metadata_map();
+    if !metadata.contains_key(COLUMN_ID) {
+        *last += 1;
+        metadata.insert(COLUMN_ID.into(), (*last).into());
+    }
+    if !metadata.contains_key(PHYSICAL_NAME) {
+        let name = if existing { field.name.clone() } else { format!("col-{}", uuid::Uuid::new_v4()) };
+        metadata.insert(PHYSICAL_NAME.into(), name.into());
+    }
+    StructField { data_type: assign_type(&field.data_type, last, existing), ..field.clone() }.with_metadata(&metadata)
+}
+
+fn assign_type(t: &DataType, last: &mut i64, existing: bool) -> DataType {
+    match t {
+        DataType::Struct(s) => {
+            DataType::structure(s.fields.iter().map(|f| assign_field(f, last, existing)).collect())
+        }
+        DataType::Array { element, contains_null } => {
+            DataType::array(assign_type(element, last, existing), *contains_null)
+        }
+        DataType::Map { key, value, value_contains_null } => DataType::map(
+            assign_type(key, last, existing),
+            assign_type(value, last, existing),
+            *value_contains_null,
+        ),
+        other => other.clone(),
+    }
+}
+
+/// Column names that files cannot have, unless the table maps its columns.
+pub(crate) fn check_names(schema: &StructType, mapped: bool) -> Result<()> {
+    super::reconcile::refuse_duplicates(schema).map_err(|_| duplicate_columns(schema))?;
+    if mapped {
+        return Ok(());
+    }
+    let invalid: Vec<&str> = schema
+        .fields
+        .iter()
+        .map(|f| f.name.as_str())
+        .filter(|n| n.contains([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '=']))
+        .collect();
+    if invalid.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new("DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES")
+        .param("invalidColumnNames", invalid.join(", "))
+        .message(format!(
+            "Column names with one of ' ,;{{}}()\\n\\t=' need column mapping (the table property \
+             delta.columnMapping.mode = 'name'): {}.",
+            invalid.join(", ")
+        ))
+        .exception("AnalysisException"))
+}
+
+fn duplicate_columns(schema: &StructType) -> Error {
+    let mut seen = std::collections::HashSet::new();
+    let names: Vec<String> =
+        schema.fields.iter().map(|f| f.name.to_lowercase()).filter(|n| !seen.insert(n.clone())).collect();
+    Error::new("DELTA_DUPLICATE_COLUMNS_FOUND")
+        .param("coltype", "in the table schema")
+        .param("duplicateCols", names.join(", "))
+        .message(format!("The table would have columns of the same name: {}.", names.join(", ")))
+        .exception("AnalysisException")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_become_metadata() {
+        let schema = StructType::new(vec![StructField::new("v", DataType::Varchar(5), true)]);
+        let stored = stored_schema(&schema).unwrap();
+        assert_eq!(stored.fields[0].data_type, DataType::STRING);
+        assert_eq!(stored.fields[0].metadata, r#"{"__CHAR_VARCHAR_TYPE_STRING":"varchar(5)"}"#);
+        let interval = StructType::new(vec![StructField::new("i", DataType::DAY_TIME, true)]);
+        assert_eq!(stored_schema(&interval).unwrap_err().class(), "DELTA_UNSUPPORTED_DATA_TYPES");
+    }
+
+    #[test]
+    fn mapped_columns_get_ids() {
+        let mut metadata = Metadata::default();
+        metadata.configuration.insert("delta.columnMapping.mode".into(), "name".into());
+        let schema = StructType::new(vec![StructField::new("a b", DataType::Long, true)]);
+        let mapped = assign_mapping(&schema, &mut metadata, true);
+        assert_eq!(mapped.fields[0].metadata_map()[PHYSICAL_NAME], "a b");
+        assert_eq!(metadata.configuration[MAX_COLUMN_ID], "1");
+        assert!(check_names(&schema, false).is_err() && check_names(&schema, true).is_ok());
+    }
+}

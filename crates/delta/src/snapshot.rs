@@ -1,0 +1,240 @@
+//! A version of a table: what it is, and which files it has.
+
+use std::sync::Arc;
+
+use boathouse_spec::{Result, StructType};
+use delta_kernel::SnapshotRef;
+use tokio::sync::OnceCell;
+
+use crate::action::{Action, Metadata, Protocol};
+use crate::file_set::FileSet;
+use crate::location::TableLocation;
+use crate::log::{self, CommitFile, checkpoint};
+use crate::schema::TableColumns;
+
+/// A state of a table that never changes. Cheap to clone; the list of files is read when first needed.
+#[derive(Clone)]
+pub struct Snapshot {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    location: TableLocation,
+    version: i64,
+    timestamp_ms: i64,
+    protocol: Protocol,
+    metadata: Arc<Metadata>,
+    schema: Arc<StructType>,
+    columns: Arc<TableColumns>,
+    files: OnceCell<FileSet>,
+    /// Where the files come from until they are read.
+    source: Option<FileSource>,
+    /// The commit file of this version, to notice that the table was replaced by another.
+    commit: Option<CommitFile>,
+}
+
+/// A state whose files are not read yet, and the commits after it.
+#[derive(Clone)]
+struct FileSource {
+    kernel: SnapshotRef,
+    commits: Vec<Arc<Vec<Action>>>,
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Snapshot({} v{})", self.inner.location.uri(), self.inner.version)
+    }
+}
+
+impl Snapshot {
+    /// Loads a version, the latest where none is named.
+    pub(crate) async fn load(location: &TableLocation, version: Option<i64>) -> Result<Self> {
+        let loaded = checkpoint::load(location, version).await?;
+        crate::protocol::check_readable(location, &loaded.protocol)?;
+        let commit = log_commit(location, loaded.version).await?;
+        let schema = StructType::from_json(&loaded.metadata.schema_string)?;
+        let columns = TableColumns::new(&schema, &loaded.metadata)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                location: location.clone(),
+                version: loaded.version,
+                timestamp_ms: loaded.timestamp_ms,
+                protocol: loaded.protocol,
+                metadata: Arc::new(loaded.metadata),
+                schema: Arc::new(schema),
+                columns: Arc::new(columns),
+                files: OnceCell::new(),
+                source: Some(FileSource { kernel: loaded.kernel, commits: Vec::new() }),
+                commit,
+            }),
+        })
+    }
+
+    /// The state after the next commit. Files are carried over when they are known.
+    pub(crate) async fn after(&self, commit: CommitFile, actions: &[Action]) -> Result<Self> {
+        let (mut protocol, mut metadata) = (self.inner.protocol.clone(), self.inner.metadata.clone());
+        let mut in_commit_timestamp = None;
+        for action in actions {
+            match action {
+                Action::Protocol(p) => protocol = p.clone(),
+                Action::Metadata(m) => metadata = Arc::new(m.clone()),
+                Action::CommitInfo(info) => in_commit_timestamp = info.long("inCommitTimestamp"),
+                _ => {}
+            }
+        }
+        crate::protocol::check_readable(&self.inner.location, &protocol)?;
+        // Files that nobody has asked for are not read for the sake of a commit.
+        let (files, source) = match (self.inner.files.get(), &self.inner.source) {
+            (None, Some(source)) => {
+                let mut source = source.clone();
+                source.commits.push(Arc::new(actions.to_vec()));
+                (None, Some(source))
+            }
+            _ => (Some(self.files().await?.apply(actions)), None),
+        };
+        let same_schema = metadata.schema_string == self.inner.metadata.schema_string
+            && metadata.partition_columns == self.inner.metadata.partition_columns;
+        let (schema, columns) = if Arc::ptr_eq(&metadata, &self.inner.metadata) {
+            (self.inner.schema.clone(), self.inner.columns.clone())
+        } else {
+            let schema = StructType::from_json(&metadata.schema_string)?;
+            let columns = TableColumns::new(&schema, &metadata)?;
+            (Arc::new(schema), Arc::new(columns))
+        };
+        let same_columns = same_schema && columns.mode == self.inner.columns.mode;
+        let files = if same_columns { files } else { files.map(|f| f.forget_stats()) };
+        let timestamp_ms = in_commit_timestamp
+            .filter(|_| in_commit_timestamps_enabled(&metadata))
+            .unwrap_or_else(|| commit.modified_ms());
+        Ok(Self {
+            inner: Arc::new(Inner {
+                location: self.inner.location.clone(),
+                version: commit.version,
+                timestamp_ms,
+                protocol,
+                metadata,
+                schema,
+                columns,
+                files: OnceCell::new_with(files),
+                source,
+                commit: Some(commit),
+            }),
+        })
+    }
+
+    /// The latest version, by reading the commits since this one. One request to the store where there are none.
+    pub(crate) async fn update(&self) -> Result<Self> {
+        let Some(known) = &self.inner.commit else {
+            return Self::load(&self.inner.location, None).await;
+        };
+        let found = log::commits_from(&self.inner.location, known.version).await?;
+        // Another file under this version's name, or none: the table is not the one we knew.
+        match found.first() {
+            Some(first) if is_same_file(first, known) => {}
+            _ => return Self::load(&self.inner.location, None).await,
+        }
+        let mut current = self.clone();
+        for commit in found.into_iter().skip(1) {
+            let Some(actions) = log::read_commit(&self.inner.location, commit.version).await? else {
+                return Self::load(&self.inner.location, None).await;
+            };
+            current = current.after(commit, &actions).await?;
+        }
+        Ok(current)
+    }
+
+    pub fn location(&self) -> &TableLocation {
+        &self.inner.location
+    }
+
+    pub fn version(&self) -> i64 {
+        self.inner.version
+    }
+
+    /// When the version was committed, in milliseconds since the epoch.
+    pub fn timestamp_ms(&self) -> i64 {
+        self.inner.timestamp_ms
+    }
+
+    pub fn protocol(&self) -> &Protocol {
+        &self.inner.protocol
+    }
+
+    pub fn metadata(&self) -> &Metadata {
+        &self.inner.metadata
+    }
+
+    pub fn id(&self) -> &str {
+        &self.inner.metadata.id
+    }
+
+    /// The table's columns, with comments and all other metadata of the schema.
+    pub fn schema(&self) -> &StructType {
+        &self.inner.schema
+    }
+
+    /// The schema as rows of the table have it.
+    pub fn arrow_schema(&self) -> arrow::datatypes::SchemaRef {
+        self.inner.columns.logical.clone()
+    }
+
+    pub fn partition_columns(&self) -> &[String] {
+        &self.inner.metadata.partition_columns
+    }
+
+    /// A table property.
+    pub fn property(&self, key: &str) -> Option<&str> {
+        self.inner.metadata.configuration.get(key).map(String::as_str)
+    }
+
+    pub(crate) fn columns(&self) -> &Arc<TableColumns> {
+        &self.inner.columns
+    }
+
+    pub(crate) async fn files(&self) -> Result<&FileSet> {
+        self.inner
+            .files
+            .get_or_try_init(|| async {
+                let Some(source) = &self.inner.source else {
+                    return Ok(FileSet::default());
+                };
+                let mut files =
+                    FileSet::new(checkpoint::files(&self.inner.location, source.kernel.clone()).await?);
+                for actions in &source.commits {
+                    files = files.apply(actions);
+                }
+                Ok(files)
+            })
+            .await
+    }
+
+    /// The files of this version.
+    pub async fn add_actions(&self) -> Result<Vec<Arc<crate::action::Add>>> {
+        Ok(self.files().await?.iter().cloned().collect())
+    }
+
+    /// Whether both are the same version of the same table.
+    pub fn is_same_version(&self, other: &Snapshot) -> bool {
+        self.version() == other.version() && self.id() == other.id()
+    }
+
+    pub(crate) fn in_commit_timestamps(&self) -> bool {
+        in_commit_timestamps_enabled(&self.inner.metadata)
+    }
+}
+
+fn in_commit_timestamps_enabled(metadata: &Metadata) -> bool {
+    metadata.configuration.get("delta.enableInCommitTimestamps").is_some_and(|v| v.eq_ignore_ascii_case("true"))
+}
+
+async fn log_commit(location: &TableLocation, version: i64) -> Result<Option<CommitFile>> {
+    use object_store::ObjectStoreExt;
+    match location.store().head(&location.log_path(&log::commit_name(version))).await {
+        Ok(meta) => Ok(Some(CommitFile { version, meta })),
+        Err(_) => Ok(None),
+    }
+}
+
+fn is_same_file(a: &CommitFile, b: &CommitFile) -> bool {
+    a.version == b.version && a.meta.size == b.meta.size && a.meta.last_modified == b.meta.last_modified
+}

@@ -1,0 +1,171 @@
+//! A table by its location: opening it, its versions in time, and the snapshots that queries share.
+
+use std::sync::Arc;
+
+use boathouse_spec::Result;
+use futures::StreamExt;
+use object_store::ObjectStore;
+use parking_lot::Mutex;
+
+use crate::error;
+use crate::location::TableLocation;
+use crate::log::{self, LogFile, classify, timeline};
+use crate::snapshot::Snapshot;
+
+pub use crate::log::timeline::TimestampRules;
+
+/// The snapshots last seen, by location: a query on a known table costs one look at its log.
+#[derive(Default)]
+pub struct SnapshotCache {
+    entries: Mutex<Vec<(String, Snapshot)>>,
+}
+
+/// Tables remembered by a cache.
+const CACHED_TABLES: usize = 256;
+
+impl SnapshotCache {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The latest snapshot of a table.
+    pub async fn latest(&self, location: &TableLocation) -> Result<Snapshot> {
+        let key = location.uri();
+        let known = self.entries.lock().iter().find(|(k, _)| *k == key).map(|(_, s)| s.clone());
+        let snapshot = match known {
+            Some(known) => match known.update().await {
+                Ok(snapshot) => snapshot,
+                Err(e) => {
+                    self.forget(location);
+                    return Err(e);
+                }
+            },
+            None => Snapshot::load(location, None).await?,
+        };
+        self.put(snapshot.clone());
+        Ok(snapshot)
+    }
+
+    /// A version of a table; of the latest it is the one that queries share.
+    pub async fn at(&self, location: &TableLocation, version: i64) -> Result<Snapshot> {
+        let key = location.uri();
+        let known = self.entries.lock().iter().find(|(k, _)| *k == key).map(|(_, s)| s.clone());
+        match known {
+            Some(known) if known.version() == version => Ok(known),
+            _ => Snapshot::load(location, Some(version)).await,
+        }
+    }
+
+    /// Remembers a snapshot, such as the one a commit made.
+    pub fn put(&self, snapshot: Snapshot) {
+        let key = snapshot.location().uri();
+        let mut entries = self.entries.lock();
+        entries.retain(|(k, _)| *k != key);
+        entries.push((key, snapshot));
+        if entries.len() > CACHED_TABLES {
+            entries.remove(0);
+        }
+    }
+
+    /// Forgets a table, such as one that was dropped.
+    pub fn forget(&self, location: &TableLocation) {
+        let key = location.uri();
+        self.entries.lock().retain(|(k, _)| *k != key);
+    }
+}
+
+/// A Delta table.
+#[derive(Clone)]
+pub struct DeltaTable {
+    location: TableLocation,
+    cache: Arc<SnapshotCache>,
+}
+
+impl DeltaTable {
+    pub fn new(location: TableLocation, cache: Arc<SnapshotCache>) -> Self {
+        Self { location, cache }
+    }
+
+    /// Whether there is a transaction log at the location.
+    pub async fn is_delta_table(location: &TableLocation) -> Result<bool> {
+        let mut files = location.store().list(Some(&location.log_directory()));
+        while let Some(file) = files.next().await {
+            match file {
+                Ok(meta) => {
+                    let name = meta.location.filename().unwrap_or_default();
+                    if classify(name) != LogFile::Other {
+                        return Ok(true);
+                    }
+                }
+                Err(object_store::Error::NotFound { .. }) => return Ok(false),
+                Err(e) => {
+                    return Err(boathouse_spec::Error::io(format!("listing the log of {}", location.uri()), e));
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// The snapshot of a version, the latest where none is named. Nothing is cached.
+    pub async fn load(location: &TableLocation, version: Option<i64>) -> Result<Snapshot> {
+        Snapshot::load(location, version).await
+    }
+
+    pub fn location(&self) -> &TableLocation {
+        &self.location
+    }
+
+    pub fn cache(&self) -> &Arc<SnapshotCache> {
+        &self.cache
+    }
+
+    pub async fn latest(&self) -> Result<Snapshot> {
+        self.cache.latest(&self.location).await
+    }
+
+    /// The snapshot of a version (`VERSION AS OF`).
+    pub async fn at_version(&self, version: i64) -> Result<Snapshot> {
+        let (first, last) = self.versions().await?;
+        if version < first || version > last {
+            return Err(error::version_not_found(version, first, last));
+        }
+        self.cache.at(&self.location, version).await
+    }
+
+    /// The snapshot that was current at an instant (`TIMESTAMP AS OF`).
+    pub async fn at_timestamp(&self, at_ms: i64) -> Result<Snapshot> {
+        let version = self.version_at_timestamp(at_ms, TimestampRules::default()).await?;
+        self.cache.at(&self.location, version).await
+    }
+
+    /// The first and the last version that can be had.
+    pub async fn versions(&self) -> Result<(i64, i64)> {
+        let (commits, checkpoints) = log::list_history(&self.location).await?;
+        if commits.is_empty() && checkpoints.is_empty() {
+            return Err(error::not_a_table(&self.location));
+        }
+        timeline::version_range(&commits, &checkpoints).ok_or_else(|| timeline::no_history(&self.location))
+    }
+
+    /// The version that was current at an instant, in milliseconds since the epoch.
+    pub async fn version_at_timestamp(&self, at_ms: i64, rules: TimestampRules) -> Result<i64> {
+        let times = self.version_times().await?;
+        timeline::version_at(&self.location, &times, at_ms, rules)
+    }
+
+    /// The versions that can be had, with their instants in milliseconds since the epoch.
+    pub async fn version_times(&self) -> Result<Vec<(i64, i64)>> {
+        let latest = self.latest().await?;
+        let (commits, checkpoints) = log::list_history(&self.location).await?;
+        let (first, _) = timeline::version_range(&commits, &checkpoints)
+            .ok_or_else(|| timeline::no_history(&self.location))?;
+        let reachable: Vec<_> = commits.into_iter().filter(|c| c.version >= first).collect();
+        let since = latest.in_commit_timestamps().then(|| {
+            latest
+                .property("delta.inCommitTimestampEnablementVersion")
+                .and_then(|v| v.parse().ok())
+                .unwrap_or(0)
+        });
+        timeline::commit_times(&self.location, &reachable, since).await
+    }
+}

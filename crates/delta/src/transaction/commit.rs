@@ -1,0 +1,283 @@
+//! The commit loop: try the next version; where another writer has it, check that ours still holds, and try the next.
+
+use boathouse_spec::{Error, Result, clock};
+use bytes::Bytes;
+use object_store::ObjectStoreExt;
+use serde_json::{Map, Value};
+
+use super::conflict::{self, Ours, ReadSet};
+use super::operation::{Metrics, Operation};
+use crate::action::{Action, Add, CommitInfo, Metadata, Protocol, Remove, Txn};
+use crate::error;
+use crate::location::TableLocation;
+use crate::log::commit_file::{PutOutcome, put_if_absent};
+use crate::log::{self, CommitFile, checkpoint, commit_name};
+use crate::snapshot::Snapshot;
+
+/// After so many lost races something else is wrong.
+const MAX_ATTEMPTS: usize = 10_000;
+
+/// What commits of others a commit tolerates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IsolationLevel {
+    /// The history is the order in which rows were read and written.
+    Serializable,
+    /// Blind appends may be ordered after a change that did not see them.
+    WriteSerializable,
+    /// For commits that change no data.
+    SnapshotIsolation,
+}
+
+impl IsolationLevel {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Serializable => "Serializable",
+            Self::WriteSerializable => "WriteSerializable",
+            Self::SnapshotIsolation => "SnapshotIsolation",
+        }
+    }
+}
+
+/// A commit that happened.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    pub version: i64,
+    /// The table as the commit left it.
+    pub snapshot: Snapshot,
+    /// The commit's `operationMetrics`.
+    pub metrics: Vec<(String, String)>,
+}
+
+impl Committed {
+    /// A figure of the commit, 0 where it has none.
+    pub fn metric(&self, key: &str) -> i64 {
+        self.metrics.iter().find(|(k, _)| k == key).and_then(|(_, v)| v.parse().ok()).unwrap_or(0)
+    }
+}
+
+/// A change in the making.
+pub(crate) struct Transaction {
+    location: TableLocation,
+    /// What was read; `None` where the table does not exist yet.
+    read: Option<Snapshot>,
+    operation: Operation,
+    pub reads: ReadSet,
+    pub protocol: Option<Protocol>,
+    pub metadata: Option<Metadata>,
+    pub txn: Option<Txn>,
+    files: Vec<Action>,
+    pub metrics: Metrics,
+    pub user_metadata: Option<String>,
+    /// Extra fields of the commit info, such as who commits.
+    pub tags: Map<String, Value>,
+    pub blind_append: Option<bool>,
+}
+
+impl Transaction {
+    pub fn new(location: &TableLocation, read: Option<&Snapshot>, operation: Operation) -> Self {
+        Self {
+            location: location.clone(),
+            read: read.cloned(),
+            operation,
+            reads: ReadSet::default(),
+            protocol: None,
+            metadata: None,
+            txn: None,
+            files: Vec::new(),
+            metrics: Metrics::default(),
+            user_metadata: None,
+            tags: Map::new(),
+            blind_append: None,
+        }
+    }
+
+    pub fn add(&mut self, files: impl IntoIterator<Item = Add>) {
+        self.files.extend(files.into_iter().map(Action::Add));
+    }
+
+    pub fn remove(&mut self, files: impl IntoIterator<Item = Remove>) {
+        self.files.extend(files.into_iter().map(Action::Remove));
+    }
+
+    fn changes_no_data(&self) -> bool {
+        !self.files.is_empty()
+            && self.files.iter().all(|a| match a {
+                Action::Add(a) => !a.data_change,
+                Action::Remove(r) => !r.data_change,
+                _ => true,
+            })
+    }
+
+    fn isolation(&self) -> IsolationLevel {
+        if self.changes_no_data() || self.operation.name.starts_with("VACUUM") {
+            return IsolationLevel::SnapshotIsolation;
+        }
+        let configured = self
+            .metadata
+            .as_ref()
+            .and_then(|m| m.configuration.get("delta.isolationLevel").map(String::as_str))
+            .or_else(|| self.read.as_ref().and_then(|s| s.property("delta.isolationLevel")));
+        match configured {
+            Some(level) if level.eq_ignore_ascii_case("Serializable") => IsolationLevel::Serializable,
+            _ => IsolationLevel::WriteSerializable,
+        }
+    }
+
+    fn is_blind_append(&self) -> bool {
+        self.blind_append.unwrap_or_else(|| {
+            self.reads.is_empty() && self.files.iter().all(|a| matches!(a, Action::Add(_)))
+        })
+    }
+
+    /// The properties in force once this is committed.
+    fn property(&self, key: &str) -> Option<&str> {
+        match (&self.metadata, &self.read) {
+            (Some(m), _) => m.configuration.get(key).map(String::as_str),
+            (None, Some(s)) => s.property(key),
+            (None, None) => None,
+        }
+    }
+
+    /// Refuses what the table forbids whoever writes.
+    fn check(&self) -> Result<()> {
+        let append_only = self.property("delta.appendOnly").is_some_and(|v| v.eq_ignore_ascii_case("true"));
+        let removes_data = self.files.iter().any(|a| matches!(a, Action::Remove(r) if r.data_change));
+        if append_only && removes_data {
+            return Err(Error::new("DELTA_CANNOT_MODIFY_APPEND_ONLY")
+                .param("table_name", self.location.uri())
+                .param("config", "delta.appendOnly")
+                .message(
+                    "The table only takes appends. To change or delete rows, set its property delta.appendOnly to false.",
+                )
+                .exception("UnsupportedOperationException"));
+        }
+        let protocol = self.protocol.as_ref().or(self.read.as_ref().map(Snapshot::protocol));
+        let metadata = self.metadata.as_ref().or(self.read.as_ref().map(Snapshot::metadata));
+        if let (Some(protocol), Some(metadata)) = (protocol, metadata) {
+            let schema = boathouse_spec::StructType::from_json(&metadata.schema_string)?;
+            crate::protocol::check_writable(&self.location, protocol, metadata, &schema)?;
+        }
+        Ok(())
+    }
+
+    pub async fn commit(self) -> Result<Committed> {
+        self.check()?;
+        let txn_id = uuid::Uuid::new_v4().to_string();
+        let mut current = self.read.clone();
+        for _ in 0..MAX_ATTEMPTS {
+            let version = current.as_ref().map_or(0, |s| s.version() + 1);
+            let actions = self.actions(current.as_ref(), &txn_id)?;
+            let content = to_lines(&actions)?;
+            let path = self.location.log_path(&commit_name(version));
+            let outcome = match put_if_absent(&self.location, &path, content).await {
+                Ok(outcome) => outcome,
+                // The store may have done it and the answer got lost.
+                Err(e) if self.is_ours(version, &txn_id).await => {
+                    tracing::debug!("the commit of version {version} was reported as failed: {e}");
+                    PutOutcome::Written
+                }
+                Err(e) => return Err(e),
+            };
+            if outcome == PutOutcome::Written || self.is_ours(version, &txn_id).await {
+                return self.committed(current, version, &actions).await;
+            }
+            current = Some(self.after_others(current, &actions).await?);
+        }
+        Err(Error::new("DELTA_MAX_COMMIT_RETRIES_EXCEEDED")
+            .param("numAttempts", MAX_ATTEMPTS)
+            .message(format!("The commit to {} lost {MAX_ATTEMPTS} races against others.", self.location.uri())))
+    }
+
+    /// The table after the commits that came first, each of which leaves ours valid.
+    async fn after_others(&self, current: Option<Snapshot>, actions: &[Action]) -> Result<Snapshot> {
+        let Some(mut current) = current else {
+            return Err(Error::new("DELTA_PROTOCOL_CHANGED")
+                .message(format!(
+                    "Another writer created a table in {} at the same time. Try again.",
+                    self.location.uri()
+                ))
+                .exception(error::PROTOCOL_CHANGED));
+        };
+        let read = self.read.as_ref().unwrap_or(&current).clone();
+        let ours = Ours { reads: &self.reads, actions, isolation: self.isolation(), snapshot: &read };
+        for commit in log::commits_from(&self.location, current.version() + 1).await? {
+            let Some(winner) = log::read_commit(&self.location, commit.version).await? else { break };
+            conflict::check(&self.location, &ours, commit.version, &winner)?;
+            current = current.after(commit, &winner).await?;
+        }
+        Ok(current)
+    }
+
+    async fn is_ours(&self, version: i64, txn_id: &str) -> bool {
+        let Ok(Some(actions)) = log::read_commit(&self.location, version).await else {
+            return false;
+        };
+        actions.iter().any(|a| matches!(a, Action::CommitInfo(info) if info.text("txnId") == Some(txn_id)))
+    }
+
+    fn actions(&self, current: Option<&Snapshot>, txn_id: &str) -> Result<Vec<Action>> {
+        let mut out = vec![Action::CommitInfo(self.commit_info(current, txn_id)?)];
+        out.extend(self.metadata.clone().map(Action::Metadata));
+        out.extend(self.protocol.clone().map(Action::Protocol));
+        out.extend(self.txn.clone().map(Action::Txn));
+        out.extend(self.files.iter().cloned());
+        Ok(out)
+    }
+
+    fn commit_info(&self, current: Option<&Snapshot>, txn_id: &str) -> Result<CommitInfo> {
+        let now = clock::now_ms();
+        let mut info = Map::new();
+        if self.property("delta.enableInCommitTimestamps").is_some_and(|v| v.eq_ignore_ascii_case("true")) {
+            let previous = current.map_or(i64::MIN, |s| s.timestamp_ms().saturating_add(1));
+            info.insert("inCommitTimestamp".into(), now.max(previous).into());
+        }
+        info.insert("timestamp".into(), now.into());
+        info.extend(self.tags.clone());
+        info.insert("operation".into(), self.operation.name.clone().into());
+        info.insert("operationParameters".into(), Value::Object(self.operation.parameters.clone()));
+        if let Some(read) = &self.read {
+            info.insert("readVersion".into(), read.version().into());
+        }
+        info.insert("isolationLevel".into(), self.isolation().name().into());
+        info.insert("isBlindAppend".into(), self.is_blind_append().into());
+        info.insert("operationMetrics".into(), self.metrics.to_json()?);
+        if let Some(text) = &self.user_metadata {
+            info.insert("userMetadata".into(), text.clone().into());
+        }
+        info.insert("engineInfo".into(), crate::ENGINE_INFO.into());
+        info.insert("txnId".into(), txn_id.into());
+        Ok(CommitInfo(info))
+    }
+
+    async fn committed(&self, before: Option<Snapshot>, version: i64, actions: &[Action]) -> Result<Committed> {
+        let path = self.location.log_path(&commit_name(version));
+        let snapshot = match (&before, self.location.store().head(&path).await) {
+            (Some(before), Ok(meta)) => before.after(CommitFile { version, meta }, actions).await?,
+            _ => Snapshot::load(&self.location, Some(version)).await?,
+        };
+        if is_checkpoint_due(&snapshot)
+            && let Err(e) = checkpoint::write(&self.location, version).await
+        {
+            tracing::warn!(table = self.location.uri(), version, "no checkpoint: {e}");
+        }
+        Ok(Committed { version, snapshot, metrics: self.metrics.0.clone() })
+    }
+}
+
+fn is_checkpoint_due(snapshot: &Snapshot) -> bool {
+    let interval = snapshot
+        .property("delta.checkpointInterval")
+        .and_then(|v| v.parse::<i64>().ok())
+        .filter(|v| *v > 0)
+        .unwrap_or(10);
+    snapshot.version() > 0 && snapshot.version() % interval == 0
+}
+
+fn to_lines(actions: &[Action]) -> Result<Bytes> {
+    let mut out = String::new();
+    for action in actions {
+        out.push_str(&action.to_json()?);
+        out.push('\n');
+    }
+    Ok(Bytes::from(out))
+}

@@ -1,0 +1,10 @@
+//! Commits: what a change read and wrote, whether others came between, and the optimistic loop that settles it.
+
+mod conflict;
+mod commit;
+mod operation;
+
+pub(crate) use commit::Transaction;
+pub use commit::{Committed, IsolationLevel};
+pub(crate) use conflict::ReadSet;
+pub use operation::Operation;

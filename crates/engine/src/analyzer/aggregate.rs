@@ -1,0 +1,660 @@
+//! GROUP BY: grouping expressions, aggregates, grouping sets, and what ORDER BY and HAVING may add to them.
+
+use std::sync::Arc;
+
+use boathouse_bridge::ResultExt;
+use boathouse_spec::{Aggregate, DataType, Error, Expr, GroupingKind, Literal, Relation, Result};
+use datafusion::common::Column;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{
+    Aggregate as DfAggregate, Expr as DfExpr, GroupingSet, LogicalPlan, LogicalPlanBuilder, cast, lit,
+};
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, Attribute, Below, TypedExpr, project};
+use super::project::{Item, named};
+
+/// An aggregation in parts, so that clauses above can add to it before the plan is built anew.
+#[derive(Debug, Clone)]
+pub(crate) struct Aggregation {
+    input: Analyzed,
+    /// Over `input`; each is a column of the aggregate's output under its attribute.
+    grouping: Vec<(DfExpr, Attribute)>,
+    /// Positions in `grouping`, where there are grouping sets.
+    sets: Option<Vec<Vec<usize>>>,
+    /// `grouping_id()`, where there are sets.
+    grouping_id: Option<Attribute>,
+    /// Aggregate functions over `input`.
+    aggregates: Vec<(DfExpr, Attribute)>,
+    /// HAVING, over grouping and aggregates.
+    having: Vec<DfExpr>,
+    /// The output, over grouping and aggregates.
+    select: Vec<(DfExpr, Attribute)>,
+    /// Further output that `*` does not show.
+    extra: Vec<(DfExpr, Attribute)>,
+    /// Names of the grouping expressions, for messages.
+    names: Vec<String>,
+}
+
+impl Analyzer {
+    pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Analyzed> {
+        let input = self.relation(&aggregate.input)?;
+        self.aggregate_analyzed(input, aggregate)
+    }
+
+    pub(super) fn aggregate_analyzed(&mut self, input: Analyzed, aggregate: &Aggregate) -> Result<Analyzed> {
+        let select = &aggregate.aggregates;
+        let (keys, sets) = match &aggregate.kind {
+            GroupingKind::All => (self.group_by_all(select, &input)?, None),
+            kind => self.grouping_keys(kind, &aggregate.grouping, select, &input)?,
+        };
+        let mut aggregation = self.aggregation(input.clone(), keys, sets)?;
+        let mut items: Vec<Item> = Vec::new();
+        if aggregate.grouping_first {
+            for (_, a) in &aggregation.grouping {
+                items.push(Item { value: a.typed(), metadata: None, passthrough: Some(a.clone()) });
+            }
+        }
+        let grouping_functions = self.with_grouping(&aggregation);
+        let resolved = if select.iter().any(|e| self.is_generator_item(e)) {
+            // The generator works on the aggregate's rows: aggregate first, generate over that.
+            self.restore_grouping(grouping_functions);
+            return self.generate_over_aggregate(aggregation, select);
+        } else {
+            self.items(select, &input)
+        };
+        self.restore_grouping(grouping_functions);
+        items.extend(resolved?);
+        for item in items {
+            let value = if item.passthrough.as_ref().is_some_and(|p| aggregation.grouping.iter().any(|(_, a)| a.id == p.id)) {
+                item.value.expr.clone()
+            } else {
+                aggregation.rewrite(self, item.value.expr.clone(), &item.value.name)?
+            };
+            let attribute = match &value {
+                DfExpr::Column(c) => aggregation
+                    .grouping
+                    .iter()
+                    .map(|(_, a)| a)
+                    .find(|a| a.internal_name() == c.name && a.name == item.value.name)
+                    .filter(|a| !aggregation.select.iter().any(|(_, s)| s.id == a.id))
+                    .cloned(),
+                _ => None,
+            };
+            let attribute = match attribute {
+                Some(a) => a,
+                None => {
+                    let nullable = item.value.nullable || aggregation.nulled(&value);
+                    let mut a = self.attribute(&item.value.name, item.value.data_type.clone(), nullable);
+                    a.metadata = item.metadata.clone().unwrap_or_default();
+                    a
+                }
+            };
+            aggregation.select.push((value, attribute));
+        }
+        aggregation.build(self)
+    }
+
+    /// `SELECT sum(a) FROM t`: one group of all rows.
+    pub(super) fn global_aggregate(&mut self, input: Analyzed, items: Vec<Item>) -> Result<Analyzed> {
+        let mut aggregation = self.aggregation(input, Vec::new(), None)?;
+        for item in items {
+            let value = aggregation.rewrite(self, item.value.expr.clone(), &item.value.name)?;
+            let attribute = self.attribute(&item.value.name, item.value.data_type.clone(), item.value.nullable);
+            aggregation.select.push((value, attribute));
+        }
+        aggregation.build(self)
+    }
+
+    fn aggregation(
+        &mut self,
+        input: Analyzed,
+        keys: Vec<TypedExpr>,
+        sets: Option<Vec<Vec<usize>>>,
+    ) -> Result<Aggregation> {
+        let mut grouping = Vec::with_capacity(keys.len());
+        let mut names = Vec::new();
+        for key in keys {
+            if has_aggregate(&key.expr) {
+                return Err(Error::new("GROUP_BY_AGGREGATE")
+                    .param("sqlExpr", &key.name)
+                    .message(format!("GROUP BY cannot hold the aggregate {}.", key.name)));
+            }
+            if !super::relation::is_groupable(&key.data_type) {
+                return Err(Error::new("GROUP_EXPRESSION_TYPE_IS_NOT_ORDERABLE")
+                    .param("sqlExpr", format!("\"{}\"", key.name))
+                    .param("dataType", super::error::quoted(&key.data_type))
+                    .message(format!("Rows cannot be grouped by {} of the type {}.", key.name, key.data_type.sql())));
+            }
+            names.push(key.name.clone());
+            // A grouping column keeps its identity, so that names and DataFrame columns still reach it.
+            let kept = match &key.expr {
+                DfExpr::Column(c) => input.columns().find(|a| a.internal_name() == c.name).cloned(),
+                _ => None,
+            };
+            let attribute = match (kept, &sets) {
+                (Some(a), None) => a,
+                // Under grouping sets the column may be NULL where the input's is not: another column.
+                (Some(a), Some(_)) => {
+                    let mut new = self.renewed(&a);
+                    new.nullable = true;
+                    new
+                }
+                (None, _) => self.attribute(&key.name, key.data_type.clone(), key.nullable || sets.is_some()),
+            };
+            grouping.push((self.normalized(key).expr, attribute));
+        }
+        let grouping_id = sets.is_some().then(|| self.attribute("grouping_id", DataType::Long, false));
+        Ok(Aggregation {
+            input,
+            grouping,
+            sets,
+            grouping_id,
+            aggregates: Vec::new(),
+            having: Vec::new(),
+            select: Vec::new(),
+            extra: Vec::new(),
+            names,
+        })
+    }
+
+    /// Groups see `-0.0` as `0.0` and all NaNs as one.
+    fn normalized(&mut self, key: TypedExpr) -> TypedExpr {
+        key
+    }
+
+    fn group_by_all(&mut self, select: &[Expr], input: &Analyzed) -> Result<Vec<TypedExpr>> {
+        let items = self.items(select, input)?;
+        let mut keys: Vec<TypedExpr> = Vec::new();
+        for item in items {
+            let value = item.value;
+            if has_aggregate(&value.expr) {
+                // `a + sum(b)`: the columns outside of aggregates group, where they are whole columns.
+                for column in columns_outside_aggregates(&value.expr) {
+                    if let Some(a) = input.columns().find(|a| a.internal_name() == column.name)
+                        && !keys.iter().any(|k| k.expr == a.column())
+                        && !select_has_key(&keys, a)
+                    {
+                        return Err(Error::new("UNRESOLVED_ALL_IN_GROUP_BY").message(
+                            "GROUP BY ALL cannot tell the grouping columns of an expression that mixes them with aggregates.",
+                        ));
+                    }
+                }
+            } else if !super::window::has_window(&value.expr) && !keys.iter().any(|k| k.expr == value.expr) {
+                keys.push(value);
+            }
+        }
+        Ok(keys)
+    }
+
+    fn grouping_keys(
+        &mut self,
+        kind: &GroupingKind,
+        grouping: &[Expr],
+        select: &[Expr],
+        input: &Analyzed,
+    ) -> Result<(Vec<TypedExpr>, Option<Vec<Vec<usize>>>)> {
+        let mut keys: Vec<TypedExpr> = Vec::new();
+        let mut place = |analyzer: &mut Self, expr: &Expr| -> Result<Vec<usize>> {
+            let mut places = Vec::new();
+            for key in analyzer.grouping_key(expr, select, input)? {
+                let at = match keys.iter().position(|k| k.expr == key.expr) {
+                    Some(at) => at,
+                    None => {
+                        keys.push(key);
+                        keys.len() - 1
+                    }
+                };
+                places.push(at);
+            }
+            Ok(places)
+        };
+        let sets = match kind {
+            GroupingKind::GroupBy | GroupingKind::All => {
+                for e in grouping {
+                    place(self, e)?;
+                }
+                None
+            }
+            GroupingKind::Rollup | GroupingKind::Cube => {
+                let places = grouping.iter().map(|e| place(self, e)).collect::<Result<Vec<_>>>()?;
+                Some(if *kind == GroupingKind::Rollup { rollup(&places) } else { cube(&places)? })
+            }
+            GroupingKind::GroupingSets(sets) => {
+                for e in grouping {
+                    place(self, e)?;
+                }
+                Some(
+                    sets.iter()
+                        .map(|set| Ok(set.iter().map(|e| place(self, e)).collect::<Result<Vec<_>>>()?.concat()))
+                        .collect::<Result<Vec<_>>>()?,
+                )
+            }
+            GroupingKind::Combined(elements) => {
+                let mut product: Vec<Vec<usize>> = vec![Vec::new()];
+                for sets in elements {
+                    let mut next = Vec::new();
+                    let placed = sets
+                        .iter()
+                        .map(|set| Ok(set.iter().map(|e| place(self, e)).collect::<Result<Vec<_>>>()?.concat()))
+                        .collect::<Result<Vec<Vec<usize>>>>()?;
+                    for left in &product {
+                        for right in &placed {
+                            let mut set = left.clone();
+                            set.extend(right.iter().filter(|p| !left.contains(p)));
+                            next.push(set);
+                        }
+                    }
+                    product = next;
+                }
+                Some(product)
+            }
+        };
+        Ok((keys, sets))
+    }
+
+    /// A grouping expression: an ordinal or an alias of the SELECT list, or an expression over the input.
+    fn grouping_key(&mut self, expr: &Expr, select: &[Expr], input: &Analyzed) -> Result<Vec<TypedExpr>> {
+        match expr {
+            Expr::Literal(Literal::Integer(n)) if self.session.conf().group_by_ordinal() && !select.is_empty() => {
+                let items = self.items(select, input)?;
+                let Some(item) = usize::try_from(*n).ok().and_then(|n| n.checked_sub(1)).and_then(|i| items.get(i)) else {
+                    return Err(Error::new("GROUP_BY_POS_OUT_OF_RANGE")
+                        .param("index", n)
+                        .param("size", items.len())
+                        .message(format!("GROUP BY position {n} is not among the {} columns of the SELECT list.", items.len())));
+                };
+                if has_aggregate(&item.value.expr) {
+                    return Err(Error::new("GROUP_BY_POS_AGGREGATE")
+                        .param("index", n)
+                        .param("aggExpr", &item.value.name)
+                        .message(format!("GROUP BY position {n} is the aggregate {}.", item.value.name)));
+                }
+                Ok(vec![item.value.clone()])
+            }
+            Expr::Star(star) => self.expand_star(star, input),
+            Expr::Call(call) if call.is_operator && super::project::is_call(call, "struct") && call.args.is_empty() => {
+                Ok(Vec::new())
+            }
+            other => match self.expr(other, input) {
+                Ok(key) => Ok(vec![key]),
+                Err(e) if e.is("UNRESOLVED_COLUMN") => {
+                    // An alias of the SELECT list.
+                    let Expr::Column(column) = other else { return Err(e) };
+                    let [name] = column.name.as_slice() else { return Err(e) };
+                    let aliased = select.iter().find_map(|s| match s {
+                        Expr::Alias { expr, names, .. } if names.len() == 1 && names[0].eq_ignore_ascii_case(name) => {
+                            Some(expr.as_ref())
+                        }
+                        _ => None,
+                    });
+                    match aliased {
+                        Some(aliased) => {
+                            let key = self.expr(aliased, input)?;
+                            if has_aggregate(&key.expr) {
+                                return Err(Error::new("GROUP_BY_AGGREGATE")
+                                    .param("sqlExpr", &key.name)
+                                    .message(format!("GROUP BY cannot hold the aggregate {}.", key.name)));
+                            }
+                            Ok(vec![key.named(name)])
+                        }
+                        None => Err(e),
+                    }
+                }
+                Err(e) => Err(e),
+            },
+        }
+    }
+
+    pub(super) fn having(&mut self, input: &Relation, condition: &Expr) -> Result<Analyzed> {
+        let input = self.relation(input)?;
+        if !matches!(input.below.as_deref(), Some(Below::Aggregate(_))) {
+            return self.filter_analyzed(input, condition);
+        }
+        let Some(Below::Aggregate(mut aggregation)) = input.below.as_deref().cloned() else {
+            return Err(Error::internal("HAVING without an aggregation"));
+        };
+        let resolved = self.over_aggregation(condition, &input, &aggregation)?;
+        let resolved = self.condition(resolved, "having")?;
+        super::window::forbid_windows(&resolved.expr, &resolved.name, "HAVING")?;
+        let inlined = inline(resolved.expr, &aggregation.select)?;
+        let rewritten = aggregation.rewrite(self, inlined, &resolved.name)?;
+        aggregation.having.push(rewritten);
+        let built = aggregation.build(self)?;
+        Ok(Analyzed { plan_ids: input.plan_ids, ..built })
+    }
+
+    /// An expression over an aggregation's output or, where names are missing there, over its input.
+    fn over_aggregation(&mut self, expr: &Expr, output: &Analyzed, aggregation: &Aggregation) -> Result<TypedExpr> {
+        let mut merged = output.clone();
+        merged.hidden.extend(aggregation.grouping.iter().map(|(_, a)| a.clone()));
+        merged.hidden.extend(aggregation.input.columns().cloned());
+        merged.hidden.retain(|h| !output.output.iter().any(|o| o.id == h.id));
+        dedup(&mut merged.hidden);
+        let saved = self.with_grouping(aggregation);
+        let resolved = self.expr(expr, &merged);
+        self.restore_grouping(saved);
+        resolved
+    }
+
+    /// ORDER BY over an aggregation: aggregates and grouping columns that the SELECT list lacks become hidden output.
+    pub(super) fn exprs_over_aggregation(
+        &mut self,
+        exprs: &[Expr],
+        output: &Analyzed,
+        mut aggregation: Aggregation,
+    ) -> Result<(Vec<TypedExpr>, Analyzed)> {
+        let mut out = Vec::with_capacity(exprs.len());
+        for expr in exprs {
+            let resolved = self.over_aggregation(expr, output, &aggregation)?;
+            let inlined = inline(resolved.expr.clone(), &aggregation.select)?;
+            let rewritten = aggregation.rewrite(self, inlined, &resolved.name)?;
+            let found = aggregation
+                .select
+                .iter()
+                .chain(&aggregation.extra)
+                .find(|(e, _)| *e == rewritten)
+                .map(|(_, a)| a.clone());
+            let attribute = match found {
+                Some(a) => a,
+                None => {
+                    let a = self.attribute(&resolved.name, resolved.data_type.clone(), resolved.nullable);
+                    aggregation.extra.push((rewritten, a.clone()));
+                    a
+                }
+            };
+            out.push(attribute.typed().named(resolved.name));
+        }
+        let built = aggregation.build(self)?;
+        Ok((out, Analyzed { plan_ids: output.plan_ids.clone(), ..built }))
+    }
+
+    fn with_grouping(&mut self, aggregation: &Aggregation) -> Option<super::call::GroupingScope> {
+        let scope = aggregation.grouping_id.as_ref().map(|id| super::call::GroupingScope {
+            id: id.clone(),
+            keys: aggregation.grouping.iter().map(|(e, _)| e.clone()).collect(),
+        });
+        self.grouping_scope(scope)
+    }
+
+    fn restore_grouping(&mut self, saved: Option<super::call::GroupingScope>) {
+        self.grouping_scope(saved);
+    }
+
+    fn generate_over_aggregate(&mut self, mut aggregation: Aggregation, select: &[Expr]) -> Result<Analyzed> {
+        // Each item but the generator is aggregated; the generator's arguments too.
+        let mut outer_list: Vec<Expr> = Vec::new();
+        let mut inner = Vec::new();
+        let input = aggregation.input.clone();
+        for (i, expr) in select.iter().enumerate() {
+            let hidden = format!("_aggregated_{i}");
+            if self.is_generator_item(expr) {
+                let (call, rewrap) = self.take_generator(expr)?;
+                let mut call = call.clone();
+                for (j, arg) in call.args.iter_mut().enumerate() {
+                    let name = format!("{hidden}_{j}");
+                    inner.push((arg.clone(), name.clone()));
+                    *arg = Expr::column([name]);
+                }
+                outer_list.push(rewrap(Expr::Call(Box::new(call))));
+            } else {
+                let name = match expr {
+                    Expr::Alias { names, .. } if names.len() == 1 => names[0].clone(),
+                    other => self.expr(other, &input)?.name,
+                };
+                inner.push((expr.clone(), hidden.clone()));
+                outer_list.push(Expr::column([hidden]).alias(name));
+            }
+        }
+        for (expr, name) in inner {
+            let expr = match expr {
+                Expr::Alias { expr, .. } => *expr,
+                other => other,
+            };
+            let value = self.expr(&expr, &input)?;
+            let rewritten = aggregation.rewrite(self, value.expr, &value.name)?;
+            let attribute = self.attribute(name, value.data_type, value.nullable);
+            aggregation.select.push((rewritten, attribute));
+        }
+        let built = aggregation.build(self)?;
+        self.project_with_generator(built, &outer_list)
+    }
+}
+
+impl Aggregation {
+    /// The expression over the aggregation's own columns: aggregate functions become columns of the aggregate (added
+    /// where new), grouping expressions their column. What is left over the input is an error.
+    fn rewrite(&mut self, analyzer: &mut Analyzer, expr: DfExpr, name: &str) -> Result<DfExpr> {
+        let mut failure = None;
+        let rewritten = expr
+            .transform_down(|e| {
+                if failure.is_some() {
+                    return Ok(Transformed::new(e, false, TreeNodeRecursion::Stop));
+                }
+                if let Some((_, a)) = self.grouping.iter().find(|(g, _)| *g == e) {
+                    return Ok(Transformed::new(a.column(), true, TreeNodeRecursion::Jump));
+                }
+                match &e {
+                    DfExpr::AggregateFunction(f) => {
+                        if f.params.args.iter().any(has_aggregate) {
+                            failure = Some(Error::new("NESTED_AGGREGATE_FUNCTION").message(format!(
+                                "An aggregate function cannot be the argument of another, as in {name}."
+                            )));
+                            return Ok(Transformed::new(e, false, TreeNodeRecursion::Stop));
+                        }
+                        let a = match self.aggregates.iter().find(|(x, _)| *x == e) {
+                            Some((_, a)) => a.clone(),
+                            None => {
+                                let a = analyzer.attribute(f.func.name(), DataType::Null, true);
+                                self.aggregates.push((e.clone(), a.clone()));
+                                a
+                            }
+                        };
+                        Ok(Transformed::new(a.column(), true, TreeNodeRecursion::Jump))
+                    }
+                    DfExpr::Column(c) => {
+                        let own = self.grouping_id.as_ref().is_some_and(|g| g.internal_name() == c.name)
+                            || self.grouping.iter().any(|(_, a)| a.internal_name() == c.name)
+                            || self.aggregates.iter().any(|(_, a)| a.internal_name() == c.name);
+                        if !own && self.input.columns().any(|a| a.internal_name() == c.name) {
+                            failure = Some(self.missing(c, name));
+                        }
+                        Ok(Transformed::no(e))
+                    }
+                    _ => Ok(Transformed::no(e)),
+                }
+            })
+            .spark()?;
+        match failure {
+            Some(e) => Err(e),
+            None => Ok(rewritten.data),
+        }
+    }
+
+    fn missing(&self, column: &Column, name: &str) -> Error {
+        let shown = column.name.rsplit_once('#').map_or(column.name.as_str(), |(n, _)| n);
+        if self.grouping.is_empty() && self.sets.is_none() {
+            return Error::new("MISSING_GROUP_BY").message(format!(
+                "The query aggregates without GROUP BY, so `{shown}` (in {name}) needs an aggregate function or a GROUP BY."
+            ));
+        }
+        Error::new("MISSING_AGGREGATION")
+            .param("expression", format!("\"{shown}\""))
+            .param("expressionAnyValue", format!("\"any_value({shown})\""))
+            .message(format!(
+                "`{shown}` (in {name}) is neither grouped by ({}) nor inside an aggregate function. Group by it, or use any_value({shown}).",
+                self.names.join(", ")
+            ))
+    }
+
+    /// Whether the expression uses a grouping column that grouping sets may turn to NULL.
+    fn nulled(&self, expr: &DfExpr) -> bool {
+        self.sets.is_some()
+            && expr.column_refs().iter().any(|c| self.grouping.iter().any(|(_, a)| a.internal_name() == c.name))
+    }
+
+    pub(super) fn build(self, analyzer: &mut Analyzer) -> Result<Analyzed> {
+        let mut plan = self.grouped_plan()?;
+        for condition in &self.having {
+            plan = LogicalPlanBuilder::from(plan).filter(condition.clone()).spark()?.build().spark()?;
+        }
+        let all: Vec<_> = self.select.iter().chain(&self.extra).cloned().collect();
+        let (plan, all) = analyzer.plan_windows(plan, all)?;
+        let plan = project(all.iter().map(|(e, a)| named(e.clone(), a)).collect(), plan)?;
+        let output = self.select.iter().map(|(_, a)| a.clone()).collect();
+        let hidden = self.extra.iter().map(|(_, a)| a.clone()).collect();
+        let plan_ids = self.input.plan_ids.clone();
+        let is_streaming = self.input.is_streaming;
+        Ok(Analyzed { plan, output, hidden, plan_ids, below: Some(Arc::new(Below::Aggregate(self))), is_streaming })
+    }
+
+    /// The aggregate node: grouping expressions are columns computed below it, so that the node only names columns.
+    fn grouped_plan(&self) -> Result<LogicalPlan> {
+        let computed = self.grouping.iter().any(|(e, a)| *e != a.column());
+        let mut plan = self.input.plan.clone();
+        if computed {
+            let mut exprs: Vec<DfExpr> = self.input.columns().map(Attribute::column).collect();
+            for (e, a) in &self.grouping {
+                if *e != a.column() {
+                    exprs.push(named(e.clone(), a));
+                }
+            }
+            plan = project(exprs, plan)?;
+        }
+        let keys: Vec<DfExpr> = self.grouping.iter().map(|(_, a)| a.column()).collect();
+        let group_exprs = match &self.sets {
+            None => keys,
+            Some(sets) => {
+                let sets =
+                    sets.iter().map(|set| set.iter().map(|i| keys[*i].clone()).collect::<Vec<_>>()).collect::<Vec<_>>();
+                if keys.is_empty() {
+                    Vec::new()
+                } else {
+                    vec![DfExpr::GroupingSet(GroupingSet::GroupingSets(sets))]
+                }
+            }
+        };
+        let aggregates: Vec<DfExpr> =
+            self.aggregates.iter().map(|(e, a)| e.clone().alias(a.internal_name())).collect();
+        if group_exprs.is_empty() && aggregates.is_empty() {
+            // No group, no aggregate: one row if `GROUP BY ()` or HAVING alone, whatever the input.
+            return LogicalPlanBuilder::empty(true).build().spark();
+        }
+        let grouped = LogicalPlan::Aggregate(DfAggregate::try_new(Arc::new(plan), group_exprs, aggregates).spark()?);
+        let (Some(id), Some(sets)) = (&self.grouping_id, &self.sets) else {
+            return Ok(grouped);
+        };
+        // DataFusion's id has a bit a key, the first key highest, and above them a number for repeated sets.
+        let order: Vec<usize> = key_order(sets, self.grouping.len());
+        let internal = DfExpr::Column(Column::from_name(DfAggregate::INTERNAL_GROUPING_ID));
+        let value = if self.grouping.is_empty() {
+            lit(0i64)
+        } else {
+            let raw = cast(internal, arrow::datatypes::DataType::Int64);
+            let n = order.len();
+            // Bits in the order of the keys as Spark numbers them.
+            (0..n)
+                .map(|spark_position| {
+                    let df_position = order.iter().position(|k| *k == spark_position).unwrap_or(spark_position);
+                    let bit = (raw.clone() >> lit((n - 1 - df_position) as i64)) & lit(1i64);
+                    bit << lit((n - 1 - spark_position) as i64)
+                })
+                .reduce(|a, b| a | b)
+                .unwrap_or_else(|| lit(0i64))
+        };
+        let mut exprs: Vec<DfExpr> = self.grouping.iter().map(|(_, a)| a.column()).collect();
+        exprs.extend(self.aggregates.iter().map(|(_, a)| a.column()));
+        exprs.push(value.alias(id.internal_name()));
+        project(exprs, grouped)
+    }
+}
+
+/// The order in which DataFusion lists the keys of grouping sets: as they first appear.
+fn key_order(sets: &[Vec<usize>], keys: usize) -> Vec<usize> {
+    let mut order = Vec::new();
+    for key in sets.iter().flatten() {
+        if !order.contains(key) {
+            order.push(*key);
+        }
+    }
+    order.extend((0..keys).filter(|k| !sets.iter().flatten().any(|x| x == k)));
+    order
+}
+
+fn rollup(places: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    (0..=places.len()).rev().map(|n| places[..n].concat()).collect()
+}
+
+fn cube(places: &[Vec<usize>]) -> Result<Vec<Vec<usize>>> {
+    if places.len() > 12 {
+        return Err(Error::new("GROUPING_SIZE_LIMIT_EXCEEDED")
+            .param("maxSize", 12)
+            .message("CUBE takes at most 12 expressions: it makes a grouping set of every subset."));
+    }
+    Ok((0..1usize << places.len())
+        .rev()
+        .map(|mask| {
+            let n = places.len();
+            places.iter().enumerate().filter(|(i, _)| mask >> (n - 1 - i) & 1 == 1).flat_map(|(_, p)| p.clone()).collect()
+        })
+        .collect())
+}
+
+fn dedup(attributes: &mut Vec<Attribute>) {
+    let mut seen = std::collections::HashSet::new();
+    attributes.retain(|a| seen.insert(a.id));
+}
+
+fn select_has_key(keys: &[TypedExpr], a: &Attribute) -> bool {
+    keys.iter().any(|k| k.expr == a.column())
+}
+
+/// Replaces columns of the output by what they stand for.
+fn inline(expr: DfExpr, select: &[(DfExpr, Attribute)]) -> Result<DfExpr> {
+    let replaced = expr
+        .transform_down(|e| {
+            if let DfExpr::Column(c) = &e
+                && let Some((value, _)) = select.iter().find(|(_, a)| a.internal_name() == c.name)
+            {
+                return Ok(Transformed::new(value.clone(), true, TreeNodeRecursion::Jump));
+            }
+            Ok(Transformed::no(e))
+        })
+        .spark()?;
+    Ok(replaced.data)
+}
+
+/// Whether an aggregate function (not over a window) is in the expression.
+pub(super) fn has_aggregate(expr: &DfExpr) -> bool {
+    expr.exists(|e| Ok(matches!(e, DfExpr::AggregateFunction(_)))).unwrap_or(false)
+}
+
+fn columns_outside_aggregates(expr: &DfExpr) -> Vec<Column> {
+    let mut out = Vec::new();
+    let _ = expr.apply(|e| {
+        Ok(match e {
+            DfExpr::AggregateFunction(_) => TreeNodeRecursion::Jump,
+            DfExpr::Column(c) => {
+                out.push(c.clone());
+                TreeNodeRecursion::Continue
+            }
+            _ => TreeNodeRecursion::Continue,
+        })
+    });
+    out
+}
+
+pub(super) fn forbid_aggregates(expr: &DfExpr, name: &str, clause: &str) -> Result<()> {
+    if !has_aggregate(expr) {
+        return Ok(());
+    }
+    if clause == "WHERE" {
+        return Err(Error::new("INVALID_WHERE_CONDITION")
+            .param("condition", format!("\"{name}\""))
+            .param("expressionList", name)
+            .message(format!("WHERE cannot hold the aggregate functions of {name}; use HAVING.")));
+    }
+    Err(Error::new("UNSUPPORTED_EXPR_FOR_OPERATOR")
+        .param("invalidExprSqls", format!("\"{name}\""))
+        .message(format!("{clause} cannot hold the aggregate functions of {name}.")))
+}

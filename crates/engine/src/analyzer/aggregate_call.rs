@@ -1,0 +1,120 @@
+//! Calls of aggregate functions.
+
+use boathouse_functions::{AggregateCall, Call as FunctionCall, ResolvedAggregate};
+use boathouse_spec::{Call, Expr, Result, SortOrder};
+use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, NullTreatment, Sort};
+use datafusion::logical_expr::Expr as DfExpr;
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, TypedExpr};
+use super::scalar_call::call_name;
+
+/// A resolved aggregate call in parts: for GROUP BY or for a window.
+pub(super) struct AggregateParts {
+    pub resolved: ResolvedAggregate,
+    pub args: Vec<DfExpr>,
+    pub filter: Option<DfExpr>,
+    pub order_by: Vec<Sort>,
+    pub distinct: bool,
+    pub null_treatment: Option<NullTreatment>,
+    pub name: String,
+}
+
+impl Analyzer {
+    pub(super) fn aggregate_call(
+        &mut self,
+        name: &str,
+        resolve: fn(&AggregateCall) -> Result<ResolvedAggregate>,
+        call: &Call,
+        over: &Analyzed,
+    ) -> Result<TypedExpr> {
+        let parts = self.aggregate_parts(name, resolve, call, over)?;
+        let expr = DfExpr::AggregateFunction(AggregateFunction {
+            func: parts.resolved.udf.clone(),
+            params: AggregateFunctionParams {
+                args: parts.args,
+                distinct: parts.distinct,
+                filter: parts.filter.map(Box::new),
+                order_by: parts.order_by,
+                null_treatment: parts.null_treatment,
+            },
+        });
+        Ok(TypedExpr::new(expr, parts.resolved.return_type, parts.resolved.nullable, parts.name))
+    }
+
+    pub(super) fn aggregate_parts(
+        &mut self,
+        name: &str,
+        resolve: fn(&AggregateCall) -> Result<ResolvedAggregate>,
+        call: &Call,
+        over: &Analyzed,
+    ) -> Result<AggregateParts> {
+        // count(*) counts rows: count(1). count(t.*) counts rows without NULL in any column.
+        let star_count = name == "count"
+            && !call.distinct
+            && matches!(call.args.as_slice(), [Expr::Star(s)] if s.target.is_none() && s.except.is_empty());
+        let mut args = if star_count {
+            vec![self.literal(&boathouse_spec::Literal::Integer(1))?]
+        } else {
+            self.args(&call.args, over)?
+        };
+        let keys = call.order_by.iter().map(|o| self.expr(&o.expr, over)).collect::<Result<Vec<_>>>()?;
+        let infos: Vec<_> = args.iter().map(|a| self.arg(a)).collect();
+        let order_infos = keys.iter().zip(&call.order_by).map(|(k, o)| (self.arg(k), o.ascending)).collect();
+        let resolved = resolve(&AggregateCall {
+            call: FunctionCall { name, args: &infos, context: &self.context },
+            distinct: call.distinct,
+            ignore_nulls: call.ignore_nulls,
+            order_by: order_infos,
+        })?;
+        let filter = match &call.filter {
+            Some(condition) => {
+                let condition = self.expr(condition, over)?;
+                Some(self.condition(condition, "FILTER")?)
+            }
+            None => None,
+        };
+        let mut shown = shown_name(&resolved, name, call, &args);
+        if !call.order_by.is_empty() {
+            let order: Vec<String> =
+                keys.iter().zip(&call.order_by).map(|(k, o)| super::sort::order_name(&k.name, o)).collect();
+            shown.push_str(&format!(" WITHIN GROUP (ORDER BY {})", order.join(", ")));
+        }
+        if let Some(f) = &filter {
+            shown.push_str(&format!(" FILTER (WHERE {})", f.name));
+        }
+        let order_by = keys
+            .iter()
+            .zip(&call.order_by)
+            .map(|(k, o): (&TypedExpr, &SortOrder)| Sort::new(k.expr.clone(), o.ascending, o.nulls_first))
+            .collect();
+        if resolved.order_as_arguments {
+            args.extend(keys);
+        }
+        let args = self.coerced(args, &resolved.coerced)?.into_iter().map(|a| a.expr).collect();
+        Ok(AggregateParts {
+            args,
+            filter: filter.map(|f| f.expr),
+            order_by,
+            distinct: call.distinct && !resolved.distinct_has_no_effect,
+            null_treatment: match call.ignore_nulls {
+                Some(true) => Some(NullTreatment::IgnoreNulls),
+                _ => None,
+            },
+            name: shown,
+            resolved,
+        })
+    }
+}
+
+fn shown_name(resolved: &ResolvedAggregate, name: &str, call: &Call, args: &[TypedExpr]) -> String {
+    let function = match &resolved.display_name {
+        Some(text) if text.contains('(') => return text.clone(),
+        Some(text) => text.as_str(),
+        None => name,
+    };
+    if call.distinct {
+        return call_name(function, args).replacen('(', "(DISTINCT ", 1);
+    }
+    call_name(function, args)
+}

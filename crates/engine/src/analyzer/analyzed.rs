@@ -1,0 +1,172 @@
+//! What analysis gives: [`Analyzed`] relations, their [`Attribute`]s, and [`TypedExpr`]essions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use boathouse_bridge::ResultExt;
+use boathouse_spec::{DataType, Result, StructField, StructType};
+use datafusion::common::Column;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection};
+
+/// A column of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Attribute {
+    /// Unique within the request.
+    pub id: u64,
+    /// The name users see, its case kept.
+    pub name: String,
+    pub data_type: DataType,
+    pub nullable: bool,
+    /// JSON text, as [`StructField::metadata`].
+    pub metadata: String,
+    /// What may stand before the name: `[catalog, schema, table]`, or `[alias]`.
+    pub qualifier: Vec<String>,
+    /// The DataFrame it came from where two share an input (self-joins): see `column.rs`.
+    pub plan_id: Option<i64>,
+}
+
+impl Attribute {
+    /// The name in DataFusion's plans.
+    pub fn internal_name(&self) -> String {
+        format!("{}#{}", self.name, self.id)
+    }
+
+    /// The column in DataFusion's plans.
+    pub fn column(&self) -> Expr {
+        Expr::Column(self.df_column())
+    }
+
+    pub fn df_column(&self) -> Column {
+        Column::new_unqualified(self.internal_name())
+    }
+
+    pub fn field(&self) -> StructField {
+        StructField {
+            name: self.name.clone(),
+            data_type: self.data_type.clone(),
+            nullable: self.nullable,
+            metadata: self.metadata.clone(),
+        }
+    }
+
+    /// The expression that is this column.
+    pub fn typed(&self) -> TypedExpr {
+        TypedExpr {
+            expr: self.column(),
+            data_type: self.data_type.clone(),
+            nullable: self.nullable,
+            name: self.name.clone(),
+        }
+    }
+
+    pub fn nullable(mut self) -> Self {
+        self.nullable = true;
+        self
+    }
+}
+
+/// An analyzed expression.
+#[derive(Debug, Clone)]
+pub(crate) struct TypedExpr {
+    pub expr: Expr,
+    pub data_type: DataType,
+    pub nullable: bool,
+    /// The name Spark gives a column of it, and what messages call it.
+    pub name: String,
+}
+
+impl TypedExpr {
+    pub fn new(expr: Expr, data_type: DataType, nullable: bool, name: impl Into<String>) -> Self {
+        Self { expr, data_type, nullable, name: name.into() }
+    }
+
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+/// An analyzed relation.
+#[derive(Debug, Clone)]
+pub(crate) struct Analyzed {
+    /// Its columns are those of `output`, then those of `hidden`, in this order.
+    pub plan: LogicalPlan,
+    pub output: Vec<Attribute>,
+    /// Columns that names can reach but `*` does not show: the other side's keys of a USING join, metadata columns.
+    pub hidden: Vec<Attribute>,
+    /// Columns of the DataFrames inside, by the client's plan id.
+    pub plan_ids: HashMap<i64, Vec<Attribute>>,
+    /// What the relation was made from, where ORDER BY, HAVING and filters may still reach it.
+    pub below: Option<Arc<Below>>,
+    /// Kept for the DataFrame API: the relation reads a stream.
+    pub is_streaming: bool,
+}
+
+/// The input of a projection or aggregation, for names that its output lacks.
+#[derive(Debug, Clone)]
+pub(crate) enum Below {
+    /// `output` are `exprs` over `input`.
+    Project { input: Analyzed, exprs: Vec<(Expr, Attribute)> },
+    Aggregate(super::aggregate::Aggregation),
+    /// Rows changed, columns did not: look further below, and rebuild on top.
+    Filter { input: Analyzed, condition: Expr },
+}
+
+impl Analyzed {
+    pub fn new(plan: LogicalPlan, output: Vec<Attribute>) -> Self {
+        Self { plan, output, hidden: Vec::new(), plan_ids: HashMap::new(), below: None, is_streaming: false }
+    }
+
+    /// One row without columns.
+    pub fn one_row() -> Result<Self> {
+        Ok(Self::new(LogicalPlanBuilder::empty(true).build().spark()?, Vec::new()))
+    }
+
+    pub fn schema(&self) -> StructType {
+        StructType::new(self.output.iter().map(Attribute::field).collect())
+    }
+
+    /// All columns names can reach.
+    pub fn columns(&self) -> impl Iterator<Item = &Attribute> {
+        self.output.iter().chain(&self.hidden)
+    }
+
+    /// The same relation with its rows changed: a filter, sort or limit over it.
+    pub fn with_plan(self, plan: LogicalPlan) -> Self {
+        Self { plan, below: None, ..self }
+    }
+
+    /// Projects to exactly the output columns, where there are others.
+    pub fn without_hidden(self) -> Result<Self> {
+        if self.hidden.is_empty() && self.plan.schema().fields().len() == self.output.len() {
+            return Ok(self);
+        }
+        let exprs = self.output.iter().map(Attribute::column).collect();
+        let plan = project(exprs, self.plan)?;
+        Ok(Self { plan, hidden: Vec::new(), below: None, ..self })
+    }
+
+    /// Takes over what the inputs know of DataFrames inside.
+    pub fn with_plan_ids_of<'a>(mut self, inputs: impl IntoIterator<Item = &'a Analyzed>) -> Self {
+        for input in inputs {
+            for (id, columns) in &input.plan_ids {
+                self.plan_ids.entry(*id).or_insert_with(Vec::new).extend(columns.iter().cloned());
+            }
+            self.is_streaming |= input.is_streaming;
+        }
+        self
+    }
+
+    /// Gives every output column the qualifier.
+    pub fn qualified(mut self, qualifier: &[String]) -> Self {
+        for a in &mut self.output {
+            a.qualifier = qualifier.to_vec();
+        }
+        self
+    }
+}
+
+/// A projection; no expression is looked at by DataFusion's name rules.
+pub(crate) fn project(exprs: Vec<Expr>, input: LogicalPlan) -> Result<LogicalPlan> {
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input)).spark()?))
+}

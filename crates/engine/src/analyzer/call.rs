@@ -1,0 +1,222 @@
+//! Function calls: operators and special forms first, then built-in functions, then the user's.
+
+use boathouse_functions::{Entry, registry};
+use boathouse_spec::{Call, Error, Expr, Result};
+use datafusion::logical_expr::Expr as DfExpr;
+use datafusion::logical_expr::{cast, lit};
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, Attribute, TypedExpr};
+use super::{error, scalar_call::call_name};
+
+/// What `grouping()` and `grouping_id()` mean inside an aggregation.
+#[derive(Debug, Clone)]
+pub(crate) struct GroupingScope {
+    pub id: Attribute,
+    pub keys: Vec<DfExpr>,
+}
+
+impl Analyzer {
+    pub(super) fn grouping_scope(&mut self, scope: Option<GroupingScope>) -> Option<GroupingScope> {
+        std::mem::replace(&mut self.grouping, scope)
+    }
+
+    pub(super) fn call(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
+        let name = match call.name.as_slice() {
+            [name] => name.to_lowercase(),
+            [schema, name] if schema.eq_ignore_ascii_case("builtin") => name.to_lowercase(),
+            [system, schema, name]
+                if system.eq_ignore_ascii_case("system") && schema.eq_ignore_ascii_case("builtin") =>
+            {
+                name.to_lowercase()
+            }
+            _ => return self.user_function(call, over),
+        };
+        if let Some(result) = self.special_form(&name, call, over)? {
+            return Ok(result);
+        }
+        let entries = registry().get(&name);
+        if entries.is_empty() {
+            return self.user_function(call, over);
+        }
+        for entry in entries {
+            match entry {
+                Entry::HigherOrder(function) if call.args.iter().any(|a| matches!(a, Expr::Lambda { .. })) => {
+                    return self.higher_order(&name, *function, call, over);
+                }
+                _ => {}
+            }
+        }
+        for entry in entries {
+            match entry {
+                Entry::Scalar(resolve) => {
+                    self.forbid_aggregate_syntax(call)?;
+                    let args = self.args(&call.args, over)?;
+                    return self.scalar(&name, *resolve, args);
+                }
+                Entry::Aggregate(resolve) => return self.aggregate_call(&name, *resolve, call, over),
+                Entry::HigherOrder(function) => return self.higher_order(&name, *function, call, over),
+                Entry::Window(_) => {
+                    return Err(Error::new("WINDOW_FUNCTION_WITHOUT_OVER_CLAUSE")
+                        .param("funcName", format!("\"{name}()\""))
+                        .message(format!("The window function {name} needs an OVER clause.")));
+                }
+                Entry::Generator(_) => {
+                    return Err(Error::new("UNSUPPORTED_GENERATOR.NESTED_IN_EXPRESSIONS")
+                        .param("expression", format!("\"{}\"", name))
+                        .message(format!("The generator {name} can only be an item of its own in a SELECT list.")));
+                }
+            }
+        }
+        self.user_function(call, over)
+    }
+
+    pub(super) fn args(&mut self, args: &[Expr], over: &Analyzed) -> Result<Vec<TypedExpr>> {
+        let mut out = Vec::with_capacity(args.len());
+        for arg in args {
+            match arg {
+                // `struct(*)`, `array(t.*)`: the star's columns are arguments.
+                Expr::Star(star) => out.extend(self.expand_star(star, over)?),
+                Expr::NamedArgument { value, .. } => out.push(self.expr(value, over)?),
+                other => out.push(self.expr(other, over)?),
+            }
+        }
+        Ok(out)
+    }
+
+    fn forbid_aggregate_syntax(&self, call: &Call) -> Result<()> {
+        let what = if call.distinct {
+            "DISTINCT"
+        } else if call.filter.is_some() {
+            "FILTER CLAUSE"
+        } else if call.ignore_nulls == Some(true) {
+            "IGNORE NULLS"
+        } else if !call.order_by.is_empty() {
+            "WITHIN GROUP (ORDER BY ...)"
+        } else {
+            return Ok(());
+        };
+        let name = call.name.last().cloned().unwrap_or_default();
+        Err(Error::new("INVALID_SQL_SYNTAX.FUNCTION_WITH_UNSUPPORTED_SYNTAX")
+            .param("prettyName", boathouse_spec::quote(&name))
+            .param("syntax", what)
+            .message(format!("The function {name} does not take {what}.")))
+    }
+
+    /// Forms that are not plain functions: lazy, untyped, or dependent on the query around.
+    fn special_form(&mut self, name: &str, call: &Call, over: &Analyzed) -> Result<Option<TypedExpr>> {
+        if let Some(result) = self.boolean_operator(name, call, over)? {
+            return Ok(Some(result));
+        }
+        if let Some(result) = self.conditional(name, call, over)? {
+            return Ok(Some(result));
+        }
+        if let Some(result) = self.session_function(name, call)? {
+            return Ok(Some(result));
+        }
+        match name {
+            "grouping" | "grouping_id" => self.grouping_function(name, call, over).map(Some),
+            "struct" => {
+                let args = self.struct_args(call, over)?;
+                let shown = call_name("struct", &args.iter().skip(1).step_by(2).cloned().collect::<Vec<_>>());
+                Ok(Some(self.builtin("named_struct", args)?.named(shown)))
+            }
+            "unresolvedregex" | "unresolved_regex" => Err(Error::unsupported("this column pattern")),
+            _ => Ok(None),
+        }
+    }
+
+    /// `struct(a, b AS c, d + 1)`: names come from columns and aliases, else `col1`, `col2`, ...
+    fn struct_args(&mut self, call: &Call, over: &Analyzed) -> Result<Vec<TypedExpr>> {
+        let mut out = Vec::new();
+        let mut position = 0;
+        for arg in &call.args {
+            let (values, is_named): (Vec<TypedExpr>, bool) = match arg {
+                Expr::Star(star) => (self.expand_star(star, over)?, true),
+                Expr::Alias { .. } | Expr::Column(_) | Expr::LambdaVariable(_) => (vec![self.expr(arg, over)?], true),
+                Expr::Extract { extraction, .. } => {
+                    let field = matches!(extraction.as_ref(), Expr::Literal(boathouse_spec::Literal::String(_)));
+                    let value = self.expr(arg, over)?;
+                    let named = match extraction.as_ref() {
+                        Expr::Literal(boathouse_spec::Literal::String(f)) => value.named(f.clone()),
+                        _ => value,
+                    };
+                    (vec![named], field)
+                }
+                Expr::NamedArgument { name, value } => (vec![self.expr(value, over)?.named(name)], true),
+                other => (vec![self.expr(other, over)?], false),
+            };
+            for value in values {
+                position += 1;
+                let field = if is_named {
+                    // A nested column `a.b` gives the field `b`.
+                    match arg {
+                        Expr::Column(c) => c.name.last().cloned().unwrap_or_default(),
+                        _ => value.name.clone(),
+                    }
+                } else {
+                    format!("col{position}")
+                };
+                let key = TypedExpr::new(lit(field.clone()), boathouse_spec::DataType::STRING, false, field);
+                out.push(key);
+                out.push(value);
+            }
+        }
+        Ok(out)
+    }
+
+    fn grouping_function(&mut self, name: &str, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
+        use boathouse_spec::DataType;
+        let Some(scope) = self.grouping.clone() else {
+            return Err(Error::new("UNSUPPORTED_GROUPING_EXPRESSION")
+                .message(format!("{name}() can only be used with GROUPING SETS, CUBE or ROLLUP.")));
+        };
+        let args = self.args(&call.args, over)?;
+        let shown = call_name(name, &args);
+        let position = |arg: &TypedExpr| {
+            scope.keys.iter().position(|k| *k == arg.expr).ok_or_else(|| {
+                Error::new("GROUPING_COLUMN_MISMATCH")
+                    .param("grouping", &arg.name)
+                    .param("groupingColumns", "")
+                    .message(format!("{} is no grouping column.", arg.name))
+            })
+        };
+        let n = scope.keys.len();
+        if name == "grouping" {
+            let [arg] = args.as_slice() else {
+                return Err(Error::new("WRONG_NUM_ARGS.WITHOUT_SUGGESTION")
+                    .param("functionName", "`grouping`")
+                    .param("expectedNum", 1)
+                    .param("actualNum", args.len())
+                    .message("grouping() takes one column."));
+            };
+            let shift = (n - 1 - position(arg)?) as i64;
+            let bit = (scope.id.column() >> lit(shift)) & lit(1i64);
+            return Ok(TypedExpr::new(cast(bit, arrow::datatypes::DataType::Int8), DataType::Byte, false, shown));
+        }
+        if !args.is_empty() {
+            let given = args.iter().map(position).collect::<Result<Vec<_>>>()?;
+            if given != (0..n).collect::<Vec<_>>() {
+                return Err(Error::new("GROUPING_ID_COLUMN_MISMATCH")
+                    .param("groupingIdColumn", args.iter().map(|a| a.name.clone()).collect::<Vec<_>>().join(","))
+                    .param("groupByColumns", "")
+                    .message("grouping_id() takes all grouping columns in their order, or none."));
+            }
+        }
+        Ok(TypedExpr::new(scope.id.column(), DataType::Long, false, shown))
+    }
+
+    /// The functions of the user: SQL functions by name, else an error that names where was looked.
+    fn user_function(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
+        if let Some(result) = self.sql_function(call, over)? {
+            return Ok(result);
+        }
+        let (catalog, schema) = self.namespace.clone();
+        let path = vec![
+            "`system`.`builtin`".to_string(),
+            "`system`.`session`".to_string(),
+            boathouse_spec::quote_name(&[catalog, schema]),
+        ];
+        Err(error::unresolved_routine(&call.name, &path))
+    }
+}

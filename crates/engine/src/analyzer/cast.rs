@@ -1,0 +1,74 @@
+//! Casts: Arrow's own where it does what Spark does, ours elsewhere.
+
+use boathouse_functions::cast::{self, Mode};
+use boathouse_functions::{Resolved, scalar_udf};
+use boathouse_spec::{DataType, Error, Result};
+use datafusion::logical_expr::{Expr, cast as df_cast};
+use datafusion::scalar::ScalarValue;
+
+use super::Analyzer;
+use super::analyzed::TypedExpr;
+use super::error;
+
+impl Analyzer {
+    /// The cast of an expression; the name stays (Spark does not show implicit casts).
+    pub(crate) fn cast(&self, value: TypedExpr, to: &DataType, mode: Mode) -> Result<TypedExpr> {
+        let from = value.data_type.clone();
+        if from == *to {
+            return Ok(value);
+        }
+        if from == DataType::Null {
+            let null = ScalarValue::try_from(&boathouse_bridge::arrow_type(to))
+                .map_err(boathouse_bridge::from_datafusion)?;
+            return Ok(TypedExpr::new(Expr::Literal(null, None), to.clone(), true, value.name));
+        }
+        if !cast::can_cast(&from, to, mode) {
+            return Err(self.cannot_cast(&value, to, mode));
+        }
+        let nullable = value.nullable || cast::may_give_null(&from, to, mode);
+        let arrow_from = boathouse_bridge::arrow_type(&from);
+        let arrow_to = boathouse_bridge::arrow_type(to);
+        if arrow_from == arrow_to && boathouse_bridge::typed_field("", &from, true) == boathouse_bridge::typed_field("", to, true) {
+            return Ok(TypedExpr { data_type: to.clone(), nullable, ..value });
+        }
+        // DataFusion knows its own cast: filters over it still prune files and join keys stay simple.
+        if cast::is_up_cast(&from, to) {
+            return Ok(TypedExpr::new(df_cast(value.expr, arrow_to), to.clone(), nullable, value.name));
+        }
+        let (source, target, context) = (from.clone(), to.clone(), self.context.clone());
+        let resolved = Resolved::new(vec![from], to.clone(), nullable, move |inputs| {
+            cast::cast(&inputs.array(0)?, &source, &target, mode, &context)
+        });
+        let name = match mode {
+            Mode::Ansi => "cast",
+            Mode::Legacy => "cast_legacy",
+            Mode::Try => "try_cast",
+        };
+        let expr = scalar_udf(name, resolved, &self.context).call(vec![value.expr]);
+        Ok(TypedExpr::new(expr, to.clone(), nullable, value.name))
+    }
+
+    /// An implicit cast, by the session's mode.
+    pub(super) fn implicit(&self, value: TypedExpr, to: &DataType) -> Result<TypedExpr> {
+        let mode = if self.context.ansi { Mode::Ansi } else { Mode::Legacy };
+        self.cast(value, to, mode)
+    }
+
+    fn cannot_cast(&self, value: &TypedExpr, to: &DataType, mode: Mode) -> Error {
+        let sql = format!("CAST({} AS {})", value.name, to.sql());
+        let suggested = mode != Mode::Legacy && cast::can_cast(&value.data_type, to, Mode::Legacy);
+        let subclass = if suggested { "CAST_WITH_CONF_SUGGESTION" } else { "CAST_WITHOUT_SUGGESTION" };
+        let e = error::mismatch(
+            subclass,
+            &sql,
+            format!("{} cannot be cast to {}.", value.data_type.sql(), to.sql()),
+        )
+        .param("srcType", error::quoted(&value.data_type))
+        .param("targetType", error::quoted(to));
+        if suggested {
+            e.param("config", "\"spark.sql.ansi.enabled\"").param("configVal", "'false'")
+        } else {
+            e
+        }
+    }
+}

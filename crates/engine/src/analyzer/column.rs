@@ -1,0 +1,271 @@
+//! Names to columns (Spark's `AttributeSeq.resolve` and `ColumnResolutionHelper`).
+
+use boathouse_spec::{Column, DataType, Result, Star, quote_name};
+use datafusion::logical_expr::Expr;
+
+use super::analyzed::{Analyzed, Attribute, TypedExpr};
+use super::{Analyzer, error};
+
+impl Analyzer {
+    /// A column by name; outer queries are searched where the relation has none.
+    pub(super) fn column(&mut self, column: &Column, over: &Analyzed) -> Result<TypedExpr> {
+        if let Some(found) = self.lambda_parameter(&column.name)? {
+            return Ok(found);
+        }
+        if let Some(found) = self.find_column(column, over)? {
+            return Ok(found);
+        }
+        if let Some(found) = self.function_parameter(&column.name)? {
+            return Ok(found);
+        }
+        if let Some(found) = self.outer_column(column)? {
+            return Ok(found);
+        }
+        if let [name] = column.name.as_slice()
+            && let Some(call) = self.call_without_parentheses(name)?
+        {
+            return Ok(call);
+        }
+        if let Some(found) = self.session_variable(&column.name)? {
+            return Ok(found);
+        }
+        if let Some(id) = column.plan_id {
+            return Err(boathouse_spec::Error::new("CANNOT_RESOLVE_DATAFRAME_COLUMN")
+                .param("name", quote_name(&column.name))
+                .message(format!(
+                    "The column {} was taken from a DataFrame (plan {id}) that is no part of this one.",
+                    quote_name(&column.name)
+                )));
+        }
+        Err(error::unresolved_column(&column.name, &candidates(over)))
+    }
+
+    /// A column of the relation itself, or of what lies hidden below it.
+    pub(super) fn find_column(&mut self, column: &Column, over: &Analyzed) -> Result<Option<TypedExpr>> {
+        if let Some(id) = column.plan_id {
+            return self.find_dataframe_column(id, column, over);
+        }
+        if let Some((attribute, rest)) = match_name(&column.name, &over.output, self.context.case_sensitive)? {
+            return self.nested(attribute.typed(), &rest).map(Some);
+        }
+        match match_name(&column.name, &over.hidden, self.context.case_sensitive)? {
+            Some((attribute, rest)) => self.nested(attribute.typed(), &rest).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// `df.name`: a column of the DataFrame with that plan id, wherever in the relation it is.
+    fn find_dataframe_column(&mut self, id: i64, column: &Column, over: &Analyzed) -> Result<Option<TypedExpr>> {
+        let Some(columns) = over.plan_ids.get(&id) else {
+            return Ok(None);
+        };
+        // Both sides of a self-join carry the same DataFrame: which of them is meant nobody can tell.
+        let matched = match_name(&column.name, columns, self.context.case_sensitive);
+        let (attribute, rest) = match matched {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            Err(_) => {
+                return Err(boathouse_spec::Error::new("AMBIGUOUS_COLUMN_REFERENCE")
+                    .param("name", quote_name(&column.name))
+                    .message(format!(
+                        "The column {} is ambiguous: its DataFrame is joined with itself. Give each side an alias \
+                         and use the names `alias.column`.",
+                        quote_name(&column.name)
+                    )));
+            }
+        };
+        if over.columns().any(|a| a.id == attribute.id) {
+            return self.nested(attribute.typed(), &rest).map(Some);
+        }
+        // A projection above may have renewed it: then its name is what is left.
+        Ok(None)
+    }
+
+    /// Follows the parts of a name after the column into its fields.
+    pub(super) fn nested(&mut self, base: TypedExpr, fields: &[String]) -> Result<TypedExpr> {
+        fields.iter().try_fold(base, |value, field| self.field_of(value, field))
+    }
+
+    fn outer_column(&mut self, column: &Column) -> Result<Option<TypedExpr>> {
+        for level in (0..self.outer.len()).rev() {
+            let attributes = self.outer[level].clone();
+            if let Some((attribute, rest)) = match_name(&column.name, &attributes, self.context.case_sensitive)? {
+                for used in self.outer_used.iter_mut().skip(level) {
+                    used.push(attribute.clone());
+                }
+                let field = std::sync::Arc::new(boathouse_bridge::typed_field(
+                    attribute.internal_name(),
+                    &attribute.data_type,
+                    attribute.nullable,
+                ));
+                let mut typed = attribute.typed();
+                typed.expr = Expr::OuterReferenceColumn(field, attribute.df_column());
+                return self.nested(typed, &rest).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The columns a star stands for.
+    pub(super) fn expand_star(&mut self, star: &Star, over: &Analyzed) -> Result<Vec<TypedExpr>> {
+        let mut out: Vec<TypedExpr> = match (&star.target, star.plan_id) {
+            (None, None) => over.output.iter().map(Attribute::typed).collect(),
+            (None, Some(id)) => match over.plan_ids.get(&id) {
+                Some(columns) => {
+                    let mine = columns.iter().filter(|c| over.output.iter().any(|o| o.id == c.id));
+                    mine.map(Attribute::typed).collect()
+                }
+                None => over.output.iter().map(Attribute::typed).collect(),
+            },
+            (Some(target), _) => self.expand_target(target, over)?,
+        };
+        if !star.except.is_empty() {
+            out = self.star_except(out, &star.except, over)?;
+        }
+        for (expr, name) in &star.replace {
+            let value = self.expr(expr, over)?.named(name);
+            match out.iter_mut().find(|c| c.name.eq_ignore_ascii_case(name)) {
+                Some(column) => *column = value,
+                None => return Err(error::unresolved_column(std::slice::from_ref(name), &candidates(over))),
+            }
+        }
+        Ok(out)
+    }
+
+    fn expand_target(&mut self, target: &[String], over: &Analyzed) -> Result<Vec<TypedExpr>> {
+        let by_qualifier: Vec<TypedExpr> = over
+            .columns()
+            .filter(|a| qualifier_matches(&a.qualifier, target))
+            .map(Attribute::typed)
+            .collect();
+        if !by_qualifier.is_empty() {
+            return Ok(by_qualifier);
+        }
+        let column = Column { name: target.to_vec(), ..Column::default() };
+        let found = match self.find_column(&column, over)? {
+            Some(found) => Some(found),
+            None => self.outer_column(&column)?,
+        };
+        match found {
+            Some(value) => match value.data_type.clone() {
+                DataType::Struct(s) => {
+                    let names: Vec<String> = s.fields.iter().map(|f| f.name.clone()).collect();
+                    names.iter().map(|n| Ok(self.field_of(value.clone(), n)?.named(n))).collect()
+                }
+                _ => Err(cannot_expand(target, over)),
+            },
+            None => {
+                for level in (0..self.outer.len()).rev() {
+                    let outer: Vec<Attribute> =
+                        self.outer[level].iter().filter(|a| qualifier_matches(&a.qualifier, target)).cloned().collect();
+                    if !outer.is_empty() {
+                        return outer
+                            .iter()
+                            .map(|a| {
+                                let name = a.qualifier.iter().chain([&a.name]).cloned().collect();
+                                let column = Column { name, ..Column::default() };
+                                self.outer_column(&column)?.ok_or_else(|| cannot_expand(target, over))
+                            })
+                            .collect();
+                    }
+                }
+                Err(cannot_expand(target, over))
+            }
+        }
+    }
+
+    fn star_except(&mut self, columns: Vec<TypedExpr>, except: &[Vec<String>], over: &Analyzed) -> Result<Vec<TypedExpr>> {
+        let mut keep: Vec<Option<TypedExpr>> = columns.into_iter().map(Some).collect();
+        for name in except {
+            let column = Column { name: name.clone(), ..Column::default() };
+            let matched = match_name(name, &over.output, self.context.case_sensitive)?;
+            let Some((attribute, rest)) = matched else {
+                return Err(error::unresolved_column(name, &candidates(over)));
+            };
+            let wanted = attribute.column();
+            let Some(slot) = keep.iter_mut().find(|c| c.as_ref().is_some_and(|c| c.expr == wanted || c.name == attribute.name))
+            else {
+                return Err(boathouse_spec::Error::new("EXCEPT_OVERLAPPING_COLUMNS")
+                    .param("columns", quote_name(&column.name))
+                    .message(format!("The EXCEPT list names {} more than once.", quote_name(&column.name))));
+            };
+            if rest.is_empty() {
+                *slot = None;
+            } else if let Some(value) = slot.take() {
+                let shown = value.name.clone();
+                *slot = Some(self.drop_nested(value, &rest)?.named(shown));
+            }
+        }
+        Ok(keep.into_iter().flatten().collect())
+    }
+}
+
+fn cannot_expand(target: &[String], over: &Analyzed) -> boathouse_spec::Error {
+    let columns = over.output.iter().map(|a| boathouse_spec::quote(&a.name)).collect::<Vec<_>>().join(", ");
+    boathouse_spec::Error::new("CANNOT_RESOLVE_STAR_EXPAND")
+        .param("targetString", quote_name(target))
+        .param("columns", &columns)
+        .message(format!("`{}.*` cannot be expanded: it is no table and no struct among {columns}.", target.join(".")))
+}
+
+/// The names a message may propose.
+pub(super) fn candidates(over: &Analyzed) -> Vec<String> {
+    let names: Vec<_> = over.output.iter().map(|a| &a.name).collect();
+    let unique = |n: &String| names.iter().filter(|m| m.eq_ignore_ascii_case(n)).count() == 1;
+    over.output
+        .iter()
+        .map(|a| {
+            if unique(&a.name) && a.qualifier.is_empty() {
+                boathouse_spec::quote(&a.name)
+            } else {
+                let mut full: Vec<&String> = a.qualifier.iter().collect();
+                full.push(&a.name);
+                quote_name(&full)
+            }
+        })
+        .collect()
+}
+
+/// Whether `target` is the qualifier or its last parts: `t`, `s.t` and `c.s.t` all mean `[c, s, t]`.
+pub(super) fn qualifier_matches(qualifier: &[String], target: &[String]) -> bool {
+    target.len() <= qualifier.len()
+        && !target.is_empty()
+        && qualifier[qualifier.len() - target.len()..].iter().zip(target).all(|(a, b)| a.eq_ignore_ascii_case(b))
+}
+
+/// The column a name means, and the parts of the name that are fields inside it. The longest qualifier wins:
+/// `a.b.c` is column `c` of `a.b` before it is field `c` of column `b` of `a`.
+pub(super) fn match_name(
+    name: &[String],
+    attributes: &[Attribute],
+    case_sensitive: bool,
+) -> Result<Option<(Attribute, Vec<String>)>> {
+    let same = |a: &str, b: &str| if case_sensitive { a == b } else { a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase() };
+    for qualifier_length in (0..name.len().min(4)).rev() {
+        let (qualifier, rest) = name.split_at(qualifier_length);
+        let mut found: Vec<&Attribute> = attributes
+            .iter()
+            .filter(|a| (qualifier.is_empty() || qualifier_matches(&a.qualifier, qualifier)) && same(&a.name, &rest[0]))
+            .collect();
+        found.dedup_by_key(|a| a.id);
+        let mut ids: Vec<u64> = found.iter().map(|a| a.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        match ids.len() {
+            0 => continue,
+            1 => return Ok(Some((found[0].clone(), rest[1..].to_vec()))),
+            _ => {
+                let names: Vec<String> = found
+                    .iter()
+                    .map(|a| {
+                        let mut full: Vec<&String> = a.qualifier.iter().collect();
+                        full.push(&a.name);
+                        quote_name(&full)
+                    })
+                    .collect();
+                return Err(error::ambiguous(name, &names));
+            }
+        }
+    }
+    Ok(None)
+}

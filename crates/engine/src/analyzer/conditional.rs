@@ -1,0 +1,163 @@
+//! CASE, IF, COALESCE and their kin: lazy, so they become DataFusion's CASE.
+
+use boathouse_functions::coercion;
+use boathouse_spec::{Call, DataType, Error, Result};
+use datafusion::logical_expr::{Case, Expr as DfExpr, Operator};
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, TypedExpr};
+use super::operator::binary;
+use super::{error, scalar_call::call_name};
+
+impl Analyzer {
+    pub(super) fn conditional(&mut self, name: &str, call: &Call, over: &Analyzed) -> Result<Option<TypedExpr>> {
+        Ok(Some(match name {
+            "when" => {
+                let args = self.args(&call.args, over)?;
+                let shown = case_name(&args);
+                self.case(args, &shown)?
+            }
+            "if" | "iff" => {
+                let [condition, yes, no] = self.exactly(call, over)?;
+                let shown = format!("(IF({}, {}, {}))", condition.name, yes.name, no.name);
+                if !matches!(condition.data_type, DataType::Boolean | DataType::Null) && !condition.data_type.is_string() {
+                    return Err(error::mismatch(
+                        "UNEXPECTED_INPUT_TYPE",
+                        &shown,
+                        format!("the condition must be BOOLEAN, not {}.", condition.data_type.sql()),
+                    )
+                    .param("paramIndex", "first")
+                    .param("requiredType", "\"BOOLEAN\"")
+                    .param("inputSql", format!("\"{}\"", condition.name))
+                    .param("inputType", error::quoted(&condition.data_type)));
+                }
+                self.case(vec![condition, yes, no], &shown)?
+            }
+            "coalesce" => {
+                let args = self.args(&call.args, over)?;
+                if args.is_empty() {
+                    return Err(Error::new("WRONG_NUM_ARGS.WITHOUT_SUGGESTION")
+                        .param("functionName", "`coalesce`")
+                        .param("expectedNum", "> 0")
+                        .param("actualNum", 0)
+                        .message("coalesce takes at least one argument."));
+                }
+                let shown = call_name("coalesce", &args);
+                self.coalesce(args, "coalesce", shown)?
+            }
+            "ifnull" | "nvl" => {
+                let args: [TypedExpr; 2] = self.exactly(call, over)?;
+                let shown = call_name(name, &args);
+                self.coalesce(args.to_vec(), name, shown)?
+            }
+            "nvl2" => {
+                let [value, some, none] = self.exactly(call, over)?;
+                let shown = call_name(name, &[value.clone(), some.clone(), none.clone()]);
+                let present = TypedExpr::new(DfExpr::IsNotNull(Box::new(value.expr)), DataType::Boolean, false, "");
+                self.case(vec![present, some, none], &shown)?
+            }
+            "nullif" => {
+                let [a, b] = self.exactly(call, over)?;
+                let shown = call_name(name, &[a.clone(), b.clone()]);
+                let equal = self.comparison(Operator::Eq, a.clone(), b)?;
+                let null = TypedExpr::new(DfExpr::Literal(datafusion::scalar::ScalarValue::Null, None), DataType::Null, true, "NULL");
+                self.case(vec![equal, null, a], &shown)?
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    fn coalesce(&mut self, args: Vec<TypedExpr>, name: &str, shown: String) -> Result<TypedExpr> {
+        let types: Vec<DataType> = args.iter().map(|a| a.data_type.clone()).collect();
+        let Some(common) = coercion::common_type(&types, &self.context) else {
+            return Err(different_types(&types, name, &shown));
+        };
+        let nullable = args.iter().all(|a| a.nullable);
+        let mut args = args.into_iter().map(|a| self.implicit(a, &common)).collect::<Result<Vec<_>>>()?;
+        let Some(last) = args.pop() else {
+            return Err(Error::internal("coalesce without arguments"));
+        };
+        if args.is_empty() {
+            return Ok(last.named(shown));
+        }
+        let branches = args
+            .into_iter()
+            .map(|a| (Box::new(DfExpr::IsNotNull(Box::new(a.expr.clone()))), Box::new(a.expr)))
+            .collect();
+        let case = DfExpr::Case(Case::new(None, branches, Some(Box::new(last.expr))));
+        Ok(TypedExpr::new(case, common, nullable, shown))
+    }
+
+    /// `condition, value, condition, value, ..., [otherwise]`
+    fn case(&mut self, args: Vec<TypedExpr>, shown: &str) -> Result<TypedExpr> {
+        let mut branches = Vec::new();
+        let mut otherwise = None;
+        let mut args = args.into_iter();
+        while let Some(first) = args.next() {
+            match args.next() {
+                Some(value) => branches.push((first, value)),
+                None => otherwise = Some(first),
+            }
+        }
+        let types: Vec<DataType> =
+            branches.iter().map(|(_, v)| v).chain(&otherwise).map(|v| v.data_type.clone()).collect();
+        let Some(common) = coercion::common_type(&types, &self.context) else {
+            return Err(different_types(&types, "casewhen", shown));
+        };
+        let nullable = otherwise.as_ref().is_none_or(|o| o.nullable) || branches.iter().any(|(_, v)| v.nullable);
+        let mut pairs = Vec::new();
+        for (condition, value) in branches {
+            let condition = match condition.data_type {
+                DataType::Boolean => condition,
+                DataType::Null => self.implicit(condition, &DataType::Boolean)?,
+                ref t if t.is_string() => self.implicit(condition, &DataType::Boolean)?,
+                ref t => {
+                    let t = t.clone();
+                    return Err(error::mismatch(
+                        "UNEXPECTED_INPUT_TYPE",
+                        shown,
+                        format!("the condition {} must be BOOLEAN, not {}.", condition.name, t.sql()),
+                    )
+                    .param("paramIndex", "first")
+                    .param("requiredType", "\"BOOLEAN\"")
+                    .param("inputSql", format!("\"{}\"", condition.name))
+                    .param("inputType", error::quoted(&t)));
+                }
+            };
+            pairs.push((Box::new(condition.expr), Box::new(self.implicit(value, &common)?.expr)));
+        }
+        let otherwise = otherwise.map(|o| self.implicit(o, &common)).transpose()?.map(|o| Box::new(o.expr));
+        let case = DfExpr::Case(Case::new(None, pairs, otherwise));
+        Ok(TypedExpr::new(case, common, nullable, shown))
+    }
+
+    /// `value` where `condition`, else NULL.
+    pub(super) fn only_if(&mut self, condition: DfExpr, value: TypedExpr) -> TypedExpr {
+        let case = DfExpr::Case(Case::new(None, vec![(Box::new(condition), Box::new(value.expr))], None));
+        TypedExpr { expr: case, nullable: true, ..value }
+    }
+
+    /// `left AND right`
+    pub(super) fn both(left: DfExpr, right: DfExpr) -> DfExpr {
+        binary(left, Operator::And, right)
+    }
+}
+
+fn case_name(args: &[TypedExpr]) -> String {
+    let mut out = String::from("CASE");
+    let mut args = args.iter();
+    while let Some(first) = args.next() {
+        match args.next() {
+            Some(value) => out.push_str(&format!(" WHEN {} THEN {}", first.name, value.name)),
+            None => out.push_str(&format!(" ELSE {}", first.name)),
+        }
+    }
+    out + " END"
+}
+
+fn different_types(types: &[DataType], function: &str, shown: &str) -> Error {
+    let all = types.iter().map(error::quoted).collect::<Vec<_>>().join(", ");
+    error::mismatch("DATA_DIFF_TYPES", shown, format!("the values are of different types: {all}."))
+        .param("functionName", boathouse_spec::quote(function))
+        .param("dataType", format!("[{all}]"))
+}

@@ -1,0 +1,178 @@
+//! Expressions, dispatched by kind.
+
+use boathouse_spec::{CastMode, Error, Expr, Result};
+use datafusion::common::tree_node::TreeNode;
+use datafusion::scalar::ScalarValue;
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, TypedExpr};
+
+impl Analyzer {
+    /// Resolves an expression over a relation's columns.
+    pub(super) fn expr(&mut self, expr: &Expr, over: &Analyzed) -> Result<TypedExpr> {
+        match expr {
+            Expr::Literal(literal) => self.literal(literal),
+            Expr::Column(column) => self.column(column, over),
+            Expr::Call(call) => self.call(call, over),
+            Expr::Alias { expr, names, .. } => {
+                let value = self.expr(expr, over)?;
+                Ok(match names.as_slice() {
+                    [name] => value.named(name),
+                    _ => value,
+                })
+            }
+            Expr::Cast { expr, to, mode } => {
+                let value = self.expr(expr, over)?;
+                self.explicit_cast(value, to, *mode)
+            }
+            Expr::Extract { expr, extraction } => {
+                let value = self.expr(expr, over)?;
+                self.extract(value, extraction, over)
+            }
+            Expr::UpdateField { expr, field, value } => {
+                let base = self.expr(expr, over)?;
+                let value = value.as_ref().map(|v| self.expr(v, over)).transpose()?;
+                self.update_field(base, field, value)
+            }
+            Expr::Window { function, window } => self.window_expr(function, window, over),
+            Expr::LambdaVariable(name) => match self.lambda_parameter(name)? {
+                Some(found) => Ok(found),
+                None => self.column(&boathouse_spec::Column { name: name.clone(), ..Default::default() }, over),
+            },
+            Expr::Lambda { .. } => Err(Error::new("UNSUPPORTED_FEATURE.LAMBDA_FUNCTION")
+                .message("A lambda can only be an argument of a higher-order function.")),
+            Expr::NamedArgument { name, .. } => Err(Error::new("NAMED_PARAMETERS_NOT_SUPPORTED")
+                .param("functionName", boathouse_spec::quote(name))
+                .message(format!("The named argument `{name}` stands where no function takes it."))),
+            Expr::NamedParameter(name) => self.named_parameter(name, over),
+            Expr::PositionalParameter(n) => self.positional_parameter(*n, over),
+            Expr::Identifier(name) => {
+                let name = self.identifier(name)?;
+                self.column(&boathouse_spec::Column { name, ..Default::default() }, over)
+            }
+            Expr::ScalarSubquery(query) => self.scalar_subquery(query, over),
+            Expr::Exists(query) => self.exists(query, over),
+            Expr::InSubquery { values, query } => self.in_subquery(values, query, over),
+            Expr::PlanSubquery { plan_id, kind } => self.plan_subquery(*plan_id, kind, over),
+            Expr::TableArgument { .. } => Err(Error::new("UNSUPPORTED_FEATURE.TABLE_ARGUMENT")
+                .message("TABLE(..) can only be an argument of a table function.")),
+            Expr::SortOrder(order) => self.expr(&order.expr, over),
+            Expr::PythonUdf(udf) => Err(Error::unsupported(format!("the Python function `{}`", udf.name))),
+            Expr::Default => Err(Error::new("DEFAULT_PLACEMENT_INVALID")
+                .message("DEFAULT can only be a value of its own in INSERT, UPDATE and MERGE.")),
+            Expr::Star(_) => Err(Error::new("INVALID_USAGE_OF_STAR_OR_REGEX")
+                .param("elem", "'*'")
+                .param("prettyName", "expression")
+                .message("A star can only be an item of a SELECT list or an argument of count().")),
+            Expr::ColumnRegex { pattern, .. } => Err(Error::new("INVALID_USAGE_OF_STAR_OR_REGEX")
+                .param("elem", "regular expression")
+                .param("prettyName", "expression")
+                .message(format!("The column pattern {pattern} can only be an item of a SELECT list."))),
+            Expr::Text(text) => {
+                let parsed = boathouse_sql::parse_expression(text, &self.session.conf().parser_options())?;
+                self.expr(&parsed, over)
+            }
+        }
+    }
+
+    /// A boolean condition.
+    pub(super) fn condition(&mut self, value: TypedExpr, clause: &str) -> Result<TypedExpr> {
+        use boathouse_spec::DataType;
+        match value.data_type {
+            DataType::Boolean => Ok(value),
+            DataType::Null => self.implicit(value, &DataType::Boolean),
+            _ => Err(Error::new("DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN")
+                .param("sqlExpr", format!("\"{}\"", value.name))
+                .param("filter", format!("\"{}\"", value.name))
+                .param("type", super::error::quoted(&value.data_type))
+                .message(format!(
+                    "The {clause} condition {} must be a BOOLEAN, not {}.",
+                    value.name,
+                    value.data_type.sql()
+                ))),
+        }
+    }
+
+    /// The value of an expression that needs no rows.
+    pub(super) fn fold(&self, typed: &TypedExpr) -> Result<ScalarValue> {
+        use boathouse_bridge::ResultExt;
+        if let datafusion::logical_expr::Expr::Literal(value, _) = &typed.expr {
+            return Ok(value.clone());
+        }
+        if !is_foldable(&typed.expr) {
+            return Err(Error::new("NON_FOLDABLE_ARGUMENT")
+                .param("paramName", &typed.name)
+                .message(format!("{} must be a constant.", typed.name)));
+        }
+        let schema = datafusion::common::DFSchema::empty();
+        let physical = datafusion::physical_expr::create_physical_expr(
+            &typed.expr,
+            &schema,
+            &datafusion::logical_expr::execution_props::ExecutionProps::new(),
+            &Default::default(),
+        );
+        let physical = match physical {
+            Ok(p) => p,
+            Err(e) => return Err(boathouse_bridge::from_datafusion(e)),
+        };
+        let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(1));
+        let empty = std::sync::Arc::new(arrow::datatypes::Schema::empty());
+        let batch = arrow::record_batch::RecordBatch::try_new_with_options(empty, vec![], &options).spark()?;
+        match physical.evaluate(&batch).spark()? {
+            datafusion::logical_expr::ColumnarValue::Scalar(value) => Ok(value),
+            datafusion::logical_expr::ColumnarValue::Array(array) => ScalarValue::try_from_array(&array, 0).spark(),
+        }
+    }
+
+    /// The value where the expression is a constant.
+    pub(super) fn fold_if_constant(&self, typed: &TypedExpr) -> Option<ScalarValue> {
+        if !is_foldable(&typed.expr) {
+            return None;
+        }
+        self.fold(typed).ok()
+    }
+
+    pub(super) fn explicit_cast(
+        &mut self,
+        value: TypedExpr,
+        to: &boathouse_spec::DataType,
+        mode: CastMode,
+    ) -> Result<TypedExpr> {
+        use boathouse_functions::cast::Mode;
+        let mode = match mode {
+            CastMode::Session if self.context.ansi => Mode::Ansi,
+            CastMode::Session | CastMode::Legacy => Mode::Legacy,
+            CastMode::Ansi => Mode::Ansi,
+            CastMode::Try => Mode::Try,
+        };
+        let name = match mode {
+            Mode::Try => format!("TRY_CAST({} AS {})", value.name, to.sql()),
+            _ => format!("CAST({} AS {})", value.name, to.sql()),
+        };
+        let to = match to {
+            boathouse_spec::DataType::Char(_) | boathouse_spec::DataType::Varchar(_) => boathouse_spec::DataType::STRING,
+            other => other.clone(),
+        };
+        Ok(self.cast(value, &to, mode)?.named(name))
+    }
+}
+
+/// Whether the expression has no columns, aggregates, windows, subqueries or volatile functions.
+pub(super) fn is_foldable(expr: &datafusion::logical_expr::Expr) -> bool {
+    use datafusion::logical_expr::Expr as E;
+    let varies = expr.exists(|e| {
+        Ok(match e {
+            E::Column(_)
+            | E::AggregateFunction(_)
+            | E::WindowFunction(_)
+            | E::ScalarSubquery(_)
+            | E::Exists(_)
+            | E::InSubquery(_)
+            | E::OuterReferenceColumn(..)
+            | E::Unnest(_) => true,
+            E::ScalarFunction(f) => f.func.signature().volatility == datafusion::logical_expr::Volatility::Volatile,
+            _ => false,
+        })
+    });
+    !varies.unwrap_or(true)
+}

@@ -1,0 +1,182 @@
+//! Fields of structs, elements of arrays, values of maps.
+
+use boathouse_spec::{DataType, Error, Expr, Literal, Result};
+use datafusion::logical_expr::lit;
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, TypedExpr};
+use super::error;
+
+impl Analyzer {
+    /// `value.field`: a struct's field, every element's field of an array of structs, or a map's value.
+    pub(super) fn field_of(&mut self, value: TypedExpr, field: &str) -> Result<TypedExpr> {
+        let shown = format!("{}.{field}", value.name);
+        match value.data_type.clone() {
+            DataType::Struct(s) => {
+                let found: Vec<usize> = (0..s.fields.len()).filter(|i| s.fields[*i].name.eq_ignore_ascii_case(field)).collect();
+                match found.as_slice() {
+                    [i] => {
+                        let f = &s.fields[*i];
+                        let nullable = value.nullable || f.nullable;
+                        let data_type = f.data_type.clone();
+                        let expr = datafusion::functions::core::expr_fn::get_field(value.expr, f.name.clone());
+                        Ok(TypedExpr::new(expr, data_type, nullable, shown))
+                    }
+                    [] => Err(no_such_field(field, &s)),
+                    _ => Err(Error::new("AMBIGUOUS_REFERENCE_TO_FIELDS")
+                        .param("field", boathouse_spec::quote(field))
+                        .param("count", found.len())
+                        .message(format!("The struct has {} fields named {field}.", found.len()))),
+                }
+            }
+            DataType::Array { element, .. } if matches!(*element, DataType::Struct(_)) => {
+                if let DataType::Struct(s) = element.as_ref()
+                    && s.field(field).is_none()
+                {
+                    return Err(no_such_field(field, s));
+                }
+                let key = TypedExpr::new(lit(field), DataType::STRING, false, field);
+                Ok(self.builtin("getarraystructfields", vec![value, key])?.named(shown))
+            }
+            DataType::Map { .. } => {
+                let key = TypedExpr::new(lit(field), DataType::STRING, false, field);
+                self.map_value(value, key).map(|v| v.named(shown))
+            }
+            DataType::Variant => Err(Error::unsupported("fields of VARIANT by name; use variant_get")),
+            other => Err(Error::new("INVALID_EXTRACT_BASE_FIELD_TYPE")
+                .param("base", format!("\"{}\"", value.name))
+                .param("other", error::quoted(&other))
+                .message(format!("`{}` is {}, which has no field {field}.", value.name, other.sql()))),
+        }
+    }
+
+    /// `value[extraction]`
+    pub(super) fn extract(&mut self, value: TypedExpr, extraction: &Expr, over: &Analyzed) -> Result<TypedExpr> {
+        if let Expr::Literal(Literal::String(field)) = extraction
+            && !matches!(value.data_type, DataType::Map { .. })
+        {
+            return self.field_of(value, field);
+        }
+        let index = self.expr(extraction, over)?;
+        let shown = format!("{}[{}]", value.name, index.name);
+        match value.data_type {
+            DataType::Array { .. } => {
+                if !index.data_type.is_integral() && index.data_type != DataType::Null {
+                    return Err(error::mismatch(
+                        "UNEXPECTED_INPUT_TYPE",
+                        &shown,
+                        format!("the index must be INTEGRAL, not {}.", index.data_type.sql()),
+                    )
+                    .param("paramIndex", "second")
+                    .param("requiredType", "\"INTEGRAL\"")
+                    .param("inputSql", format!("\"{}\"", index.name))
+                    .param("inputType", error::quoted(&index.data_type)));
+                }
+                Ok(self.builtin("getarrayitem", vec![value, index])?.named(shown))
+            }
+            DataType::Map { .. } => Ok(self.map_value(value, index)?.named(shown)),
+            ref other => Err(Error::new("INVALID_EXTRACT_BASE_FIELD_TYPE")
+                .param("base", format!("\"{}\"", value.name))
+                .param("other", error::quoted(other))
+                .message(format!("`{}` is {}: it is no array, map or struct.", value.name, other.sql()))),
+        }
+    }
+
+    fn map_value(&mut self, map: TypedExpr, key: TypedExpr) -> Result<TypedExpr> {
+        let shown = format!("{}[{}]", map.name, key.name);
+        if let DataType::Map { key: wanted, .. } = &map.data_type
+            && boathouse_functions::coercion::implicit_cast(
+                &key.data_type,
+                &boathouse_functions::Want::Exact(wanted.as_ref().clone()),
+                &self.context,
+            )
+            .is_none()
+        {
+            return Err(error::mismatch(
+                "UNEXPECTED_INPUT_TYPE",
+                &shown,
+                format!("the key must be {}, not {}.", wanted.sql(), key.data_type.sql()),
+            )
+            .param("paramIndex", "second")
+            .param("requiredType", error::quoted(wanted))
+            .param("inputSql", format!("\"{}\"", key.name))
+            .param("inputType", error::quoted(&key.data_type)));
+        }
+        self.builtin("getmapvalue", vec![map, key])
+    }
+
+    /// `withField`, `dropFields`; the field may be nested: `a.b`.
+    pub(super) fn update_field(&mut self, base: TypedExpr, field: &str, value: Option<TypedExpr>) -> Result<TypedExpr> {
+        let path = boathouse_sql::parse_name(field)?;
+        let adds = value.is_some();
+        let shown = format!("update_fields({}, {})", base.name, if adds { "WithField" } else { "dropfield()" });
+        Ok(self.update_nested(base, &path, value)?.named(shown))
+    }
+
+    fn update_nested(&mut self, base: TypedExpr, path: &[String], value: Option<TypedExpr>) -> Result<TypedExpr> {
+        let DataType::Struct(s) = base.data_type.clone() else {
+            return Err(error::mismatch(
+                "UNEXPECTED_INPUT_TYPE",
+                &base.name,
+                format!("a struct is needed, not {}.", base.data_type.sql()),
+            )
+            .param("paramIndex", "first")
+            .param("requiredType", "\"STRUCT\"")
+            .param("inputSql", format!("\"{}\"", base.name))
+            .param("inputType", error::quoted(&base.data_type)));
+        };
+        let Some((first, rest)) = path.split_first() else {
+            return Err(Error::internal("a field without a name"));
+        };
+        if s.field(first).is_none() && (value.is_none() || !rest.is_empty()) && !rest.is_empty() {
+            return Err(no_such_field(first, &s));
+        }
+        let mut args = Vec::new();
+        let mut replaced = false;
+        let mut push = |name: &str, v: TypedExpr| {
+            args.push(TypedExpr::new(lit(name), DataType::STRING, false, name));
+            args.push(v);
+        };
+        for f in &s.fields {
+            let current = self.field_of(base.clone(), &f.name)?;
+            if !f.name.eq_ignore_ascii_case(first) {
+                push(&f.name, current);
+            } else if !rest.is_empty() {
+                let inner = self.update_nested(current, rest, value.clone())?;
+                push(&f.name, inner);
+                replaced = true;
+            } else if let Some(v) = &value {
+                push(first, v.clone());
+                replaced = true;
+            }
+        }
+        if let Some(v) = value
+            && !replaced
+        {
+            push(first, v);
+        }
+        if args.is_empty() {
+            return Err(error::mismatch("CANNOT_DROP_ALL_FIELDS", &base.name, "a struct keeps at least one field.".into()));
+        }
+        let made = self.builtin("named_struct", args)?;
+        if !base.nullable {
+            return Ok(made);
+        }
+        // A NULL struct stays NULL.
+        let present = datafusion::logical_expr::Expr::IsNotNull(Box::new(base.expr));
+        Ok(self.only_if(present, made))
+    }
+
+    /// `* EXCEPT (a.b)`
+    pub(super) fn drop_nested(&mut self, value: TypedExpr, path: &[String]) -> Result<TypedExpr> {
+        self.update_nested(value, path, None)
+    }
+}
+
+fn no_such_field(field: &str, s: &boathouse_spec::StructType) -> Error {
+    let fields = s.fields.iter().map(|f| boathouse_spec::quote(&f.name)).collect::<Vec<_>>().join(", ");
+    Error::new("FIELD_NOT_FOUND")
+        .param("fieldName", boathouse_spec::quote(field))
+        .param("fields", &fields)
+        .message(format!("There is no field `{field}` among {fields}."))
+}

@@ -1,0 +1,307 @@
+//! Generators: `explode(..)` in SELECT, LATERAL VIEW, and as table functions.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray};
+use boathouse_bridge::ResultExt;
+use boathouse_functions::{Call as FunctionCall, Entry, GeneratorCall, Resolved, ResolvedGenerator, registry, scalar_udf};
+use boathouse_spec::{Call, DataType, Error, Expr, Relation, Result, StructField};
+use datafusion::common::UnnestOptions;
+use datafusion::logical_expr::{Expr as DfExpr, LogicalPlanBuilder};
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, Attribute, project};
+use super::project::named;
+
+impl Analyzer {
+    fn generator(&self, call: &Call) -> Option<fn(&GeneratorCall) -> Result<ResolvedGenerator>> {
+        let [name] = call.name.as_slice() else { return None };
+        registry().get(name).iter().find_map(|e| match e {
+            Entry::Generator(resolve) => Some(*resolve),
+            _ => None,
+        })
+    }
+
+    /// Whether an item of a SELECT list is a generator (under an alias or not).
+    pub(super) fn is_generator_item(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::Call(call) => self.generator(call).is_some(),
+            Expr::Alias { expr, .. } => self.is_generator_item(expr),
+            _ => false,
+        }
+    }
+
+    /// The generator's call in an item, and what puts another expression in its place.
+    #[allow(clippy::type_complexity)]
+    pub(super) fn take_generator<'a>(&self, expr: &'a Expr) -> Result<(&'a Call, Box<dyn Fn(Expr) -> Expr + 'a>)> {
+        match expr {
+            Expr::Call(call) => Ok((call, Box::new(|e| e))),
+            Expr::Alias { expr, names, metadata } => {
+                let (call, inner) = self.take_generator(expr)?;
+                Ok((
+                    call,
+                    Box::new(move |e| Expr::Alias {
+                        expr: Box::new(inner(e)),
+                        names: names.clone(),
+                        metadata: metadata.clone(),
+                    }),
+                ))
+            }
+            _ => Err(Error::internal("no generator in the item")),
+        }
+    }
+
+    pub(super) fn project_with_generator(&mut self, input: Analyzed, exprs: &[Expr]) -> Result<Analyzed> {
+        let generators: Vec<&Expr> = exprs.iter().filter(|e| self.is_generator_item(e)).collect();
+        if generators.len() > 1 {
+            return Err(Error::new("UNSUPPORTED_GENERATOR.MULTI_GENERATOR")
+                .param("num", generators.len())
+                .param("generators", "")
+                .message("A SELECT list can hold only one generator."));
+        }
+        let (call, _) = self.take_generator(generators[0])?;
+        let call = call.clone();
+        let columns = match generators[0] {
+            Expr::Alias { names, .. } => names.clone(),
+            _ => Vec::new(),
+        };
+        let input_columns = input.output.clone();
+        let generated = self.generate(input, &call, None, &columns, false)?;
+        let new: Vec<Attribute> = generated.output[input_columns.len()..].to_vec();
+        // Stars and names in the other items mean the input's columns.
+        let mut over = generated.clone();
+        over.output = input_columns;
+        over.hidden.extend(new.iter().cloned());
+        let mut items = Vec::new();
+        for expr in exprs {
+            if self.is_generator_item(expr) {
+                items.extend(new.iter().map(|a| super::project::Item {
+                    value: a.typed(),
+                    metadata: None,
+                    passthrough: Some(a.clone()),
+                }));
+            } else {
+                items.extend(self.items(std::slice::from_ref(expr), &over)?);
+            }
+        }
+        self.project_items(over, items)
+    }
+
+    pub(super) fn lateral_view(
+        &mut self,
+        input: &Relation,
+        generator: &Expr,
+        table_alias: Option<&str>,
+        columns: &[String],
+        outer: bool,
+    ) -> Result<Analyzed> {
+        let input = self.relation(input)?;
+        let Expr::Call(call) = generator else {
+            return Err(Error::internal("LATERAL VIEW without a call"));
+        };
+        self.generate(input, call, table_alias, columns, outer)
+    }
+
+    /// The input's columns and, for each row, the rows of the generator.
+    pub(super) fn generate(
+        &mut self,
+        input: Analyzed,
+        call: &Call,
+        table_alias: Option<&str>,
+        columns: &[String],
+        outer: bool,
+    ) -> Result<Analyzed> {
+        let name = call.name.last().map(|n| n.to_lowercase()).unwrap_or_default();
+        let Some(resolve) = self.generator(call) else {
+            let known = registry().contains(&name);
+            return Err(if known {
+                Error::new("UNSUPPORTED_GENERATOR.NOT_GENERATOR")
+                    .param("functionName", boathouse_spec::quote(&name))
+                    .param("classCanonicalName", &name)
+                    .message(format!("{name} is no generator."))
+            } else {
+                super::error::unresolved_routine(&call.name, &["`system`.`builtin`".to_string()])
+            });
+        };
+        let outer = outer || name.ends_with("_outer");
+        let args = self.args(&call.args, &input)?;
+        for a in &args {
+            if super::aggregate::has_aggregate(&a.expr) {
+                return Err(Error::new("UNSUPPORTED_GENERATOR.OUTSIDE_SELECT").param("plan", "Aggregate").message(format!(
+                    "The generator {name} cannot take the aggregate {}.",
+                    a.name
+                )));
+            }
+        }
+        let infos: Vec<_> = args.iter().map(|a| self.arg(a)).collect();
+        let resolved = resolve(&GeneratorCall { call: FunctionCall { name: &name, args: &infos, context: &self.context } })?;
+        if !columns.is_empty() && columns.len() != resolved.columns.len() {
+            return Err(Error::new("UDTF_ALIAS_NUMBER_MISMATCH")
+                .param("aliasesSize", resolved.columns.len())
+                .param("aliasesNames", columns.join(", "))
+                .message(format!(
+                    "{name} gives {} columns, but {} names were given.",
+                    resolved.columns.len(),
+                    columns.len()
+                )));
+        }
+        let fields = resolved.columns.clone();
+        let struct_elements = resolved.struct_elements;
+        let array = self.resolved_scalar(&name, resolved.scalar, args)?;
+        let array = if outer { self.empty_as_null(array)? } else { array };
+
+        // Window functions may be arguments.
+        let list_column = self.attribute("generated", array.data_type.clone(), true);
+        let mut pairs: Vec<(DfExpr, Attribute)> = input.columns().map(|a| (a.column(), a.clone())).collect();
+        pairs.push((array.expr, list_column.clone()));
+        let (plan, pairs) = self.plan_windows(input.plan.clone(), pairs)?;
+        let plan = project(pairs.iter().map(|(e, a)| named(e.clone(), a)).collect(), plan)?;
+        let options = UnnestOptions { preserve_nulls: outer, recursions: vec![] };
+        let plan = LogicalPlanBuilder::from(plan)
+            .unnest_columns_with_options(vec![list_column.df_column()], options)
+            .spark()?
+            .build()
+            .spark()?;
+
+        let mut exprs: Vec<DfExpr> = input.columns().map(Attribute::column).collect();
+        let mut generated = Vec::new();
+        for (i, field) in fields.iter().enumerate() {
+            let StructField { name: own, data_type, nullable, .. } = field;
+            let shown = columns.get(i).unwrap_or(own);
+            let mut a = self.attribute(shown, data_type.clone(), *nullable || outer);
+            a.qualifier = table_alias.map(|t| vec![t.to_string()]).unwrap_or_default();
+            let value = if struct_elements {
+                datafusion::functions::core::expr_fn::get_field(list_column.column(), own.clone())
+            } else {
+                list_column.column()
+            };
+            exprs.push(named(value, &a));
+            generated.push(a);
+        }
+        // Output first, hidden last.
+        let at = input.output.len();
+        let hidden_count = input.hidden.len();
+        let tail: Vec<DfExpr> = exprs.drain(at..at + hidden_count).collect();
+        exprs.extend(tail);
+        let plan = project(exprs, plan)?;
+        let output = input.output.iter().cloned().chain(generated).collect();
+        Ok(Analyzed { plan, output, below: None, ..input })
+    }
+
+    /// Empty arrays as NULL: an outer generator gives one row of NULLs for both.
+    fn empty_as_null(&mut self, array: super::TypedExpr) -> Result<super::TypedExpr> {
+        let t = array.data_type.clone();
+        let resolved = Resolved::new(vec![t.clone()], t.clone(), true, |inputs| {
+            let array = inputs.array(0)?;
+            let Some(list) = array.as_list_opt::<i32>() else {
+                return Err(Error::internal("a generator's array is no list"));
+            };
+            let empty: BooleanArray = (0..list.len()).map(|i| Some(list.value_length(i) == 0)).collect();
+            arrow::compute::nullif(&array, &empty).spark()
+        });
+        let expr = scalar_udf("empty_as_null", resolved, &self.context).call(vec![array.expr]);
+        Ok(super::TypedExpr::new(expr, t, true, array.name))
+    }
+
+    /// A function in FROM.
+    pub(super) fn table_function(&mut self, name: &[String], args: &[Expr]) -> Result<Analyzed> {
+        let last = name.last().map(|n| n.to_lowercase()).unwrap_or_default();
+        if name.len() == 1 && last == "range" {
+            return self.range_function(args);
+        }
+        let call = Call { name: name.to_vec(), args: args.to_vec(), ..Default::default() };
+        if self.generator(&call).is_some() {
+            let input = Analyzed::one_row()?;
+            return self.generate(input, &call, None, &[], false);
+        }
+        if let Some(relation) = self.named_table_function(&last, args)? {
+            return Ok(relation);
+        }
+        if let Some(analyzed) = self.sql_table_function(name, args)? {
+            return Ok(analyzed);
+        }
+        Err(Error::new("UNRESOLVABLE_TABLE_VALUED_FUNCTION")
+            .param("name", boathouse_spec::quote_name(name))
+            .message(format!("There is no table function named {}.", name.join("."))))
+    }
+
+    fn range_function(&mut self, args: &[Expr]) -> Result<Analyzed> {
+        let one = Analyzed::one_row()?;
+        let wrong = || {
+            Error::new("UNRESOLVED_ROUTINE").param("routineName", "`range`")
+        };
+        let mut numbers = Vec::new();
+        for arg in args {
+            let arg = match arg {
+                Expr::NamedArgument { value, .. } => value,
+                other => other,
+            };
+            let value = self.expr(arg, &one)?;
+            let value = self.implicit(value, &DataType::Long)?;
+            match self.fold(&value)? {
+                datafusion::scalar::ScalarValue::Int64(Some(n)) => numbers.push(n),
+                _ => {
+                    return Err(Error::new("UNEXPECTED_INPUT_TYPE")
+                        .param("functionName", "`range`")
+                        .param("paramIndex", "first")
+                        .param("requiredType", "\"BIGINT\"")
+                        .param("inputSql", "\"NULL\"")
+                        .param("inputType", "\"VOID\"")
+                        .message("range takes numbers, not NULL."));
+                }
+            }
+        }
+        match numbers.as_slice() {
+            [end] => self.range(0, *end, 1, None),
+            [start, end] => self.range(*start, *end, 1, None),
+            [start, end, step] => self.range(*start, *end, *step, None),
+            [start, end, step, partitions] => {
+                self.range(*start, *end, *step, u32::try_from(*partitions).ok().filter(|p| *p > 0))
+            }
+            _ => Err(wrong()
+                .param("searchPath", "")
+                .message(format!("range takes 1 to 4 numbers, not {}.", numbers.len()))),
+        }
+    }
+
+    /// A SQL function that returns a table: its query in place of the call.
+    fn sql_table_function(&mut self, name: &[String], args: &[Expr]) -> Result<Option<Analyzed>> {
+        let Some(crate::functions::SessionFunction::Sql(function)) = self.find_function(&name.to_vec())? else {
+            return Ok(None);
+        };
+        if function.kind != boathouse_catalog::FunctionKind::Table {
+            return Err(Error::new("NOT_A_TABLE_FUNCTION")
+                .param("functionName", boathouse_spec::quote_name(name))
+                .message(format!("`{}` gives a value, not a table.", name.join("."))));
+        }
+        let one = Analyzed::one_row()?;
+        let parameters = self.bind_parameters(&function, args, &one)?;
+        let analyzed = self.inside_function(&Arc::clone(&function), parameters, |analyzer| {
+            let options = analyzer.session.conf().parser_options();
+            let boathouse_spec::Plan::Query(query) = boathouse_sql::parse_statement(&function.body, &options)? else {
+                return Err(Error::internal("the body of a table function is no query"));
+            };
+            analyzer.query(&query)
+        })?;
+        let analyzed = self.aliased(analyzed, vec![function.name.name.clone()])?;
+        let fields = &function.return_columns.fields;
+        if fields.is_empty() {
+            return Ok(Some(analyzed));
+        }
+        if fields.len() != analyzed.output.len() {
+            return Err(Error::new("USER_DEFINED_FUNCTIONS.RETURN_COLUMN_COUNT_MISMATCH")
+                .param("outputSize", analyzed.output.len())
+                .param("returnParamSize", fields.len())
+                .param("name", boathouse_spec::quote_name(name))
+                .message("The function's query gives another number of columns than it declares."));
+        }
+        let mut pairs = Vec::new();
+        for (a, f) in analyzed.output.clone().iter().zip(fields) {
+            let value = self.implicit(a.typed(), &f.data_type)?;
+            let mut attribute = self.attribute(&f.name, f.data_type.clone(), true);
+            attribute.qualifier.clone_from(&a.qualifier);
+            pairs.push((value.expr, attribute));
+        }
+        self.project_pairs(analyzed, pairs).map(Some)
+    }
+}

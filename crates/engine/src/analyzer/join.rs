@@ -1,0 +1,241 @@
+//! Joins of every kind.
+
+use boathouse_bridge::ResultExt;
+use boathouse_spec::{Error, Expr, Join, JoinCondition, JoinKind, Relation, RelationNode, Result, quote};
+use datafusion::common::Spans;
+use datafusion::logical_expr::{Case, Expr as DfExpr, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Subquery};
+use std::sync::Arc;
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, Attribute};
+
+impl Analyzer {
+    pub(super) fn join(&mut self, join: &Join) -> Result<Analyzed> {
+        let left = self.relation(&join.left)?;
+        let right = self.relation(&join.right)?;
+        match &join.condition {
+            JoinCondition::None => self.join_on(left, right, join.kind, None),
+            JoinCondition::On(condition) => self.join_on(left, right, join.kind, Some(condition)),
+            JoinCondition::Using(columns) => self.join_using(left, right, join.kind, columns),
+            JoinCondition::Natural => {
+                let common: Vec<String> = left
+                    .output
+                    .iter()
+                    .filter(|l| right.output.iter().any(|r| r.name.eq_ignore_ascii_case(&l.name)))
+                    .map(|l| l.name.clone())
+                    .collect();
+                if common.is_empty() {
+                    return self.join_on(left, right, join.kind, None);
+                }
+                self.join_using(left, right, join.kind, &common)
+            }
+        }
+    }
+
+    fn join_on(&mut self, left: Analyzed, right: Analyzed, kind: JoinKind, condition: Option<&Expr>) -> Result<Analyzed> {
+        let both = combined(&left, &right);
+        let condition = match condition {
+            Some(expr) => {
+                let resolved = self.expr(expr, &both)?;
+                let resolved = self.condition(resolved, "join")?;
+                super::aggregate::forbid_aggregates(&resolved.expr, &resolved.name, "JOIN")?;
+                Some(resolved.expr)
+            }
+            None => None,
+        };
+        let plan = plan_join(&left.plan, right.plan.clone(), kind, condition)?;
+        in_order(joined(plan, left, right, kind))
+    }
+
+    fn join_using(&mut self, left: Analyzed, right: Analyzed, kind: JoinKind, columns: &[String]) -> Result<Analyzed> {
+        let mut condition: Option<DfExpr> = None;
+        let mut keys: Vec<(Attribute, Attribute)> = Vec::new();
+        for name in columns {
+            let l = using_column(&left, name, "left")?;
+            let r = using_column(&right, name, "right")?;
+            let equal = self.comparison(Operator::Eq, l.typed(), r.typed())?.expr;
+            condition = Some(match condition {
+                None => equal,
+                Some(all) => Self::both(all, equal),
+            });
+            keys.push((l, r));
+        }
+        let plan = plan_join(&left.plan, right.plan.clone(), kind, condition)?;
+        if matches!(kind, JoinKind::LeftSemi | JoinKind::LeftAnti) {
+            return in_order(joined(plan, left, right, kind));
+        }
+        let (left_keys, right_keys): (Vec<u64>, Vec<u64>) = keys.iter().map(|(l, r)| (l.id, r.id)).unzip();
+        let joined = joined(plan, left, right, kind);
+        let find = |id: u64| joined.output.iter().find(|a| a.id == id).cloned();
+        let mut pairs: Vec<(DfExpr, Attribute)> = Vec::new();
+        let mut hidden: Vec<Attribute> = Vec::new();
+        for (l, r) in &keys {
+            let (Some(l), Some(r)) = (find(l.id), find(r.id)) else {
+                return Err(Error::internal("a USING column left the join"));
+            };
+            match kind {
+                JoinKind::RightOuter => {
+                    pairs.push((r.column(), r.clone()));
+                    hidden.push(l);
+                }
+                JoinKind::FullOuter => {
+                    let common = self.comparison_type(&l.typed(), &r.typed()).unwrap_or_else(|| l.data_type.clone());
+                    let (a, b) = (self.implicit(l.typed(), &common)?, self.implicit(r.typed(), &common)?);
+                    let when = (Box::new(DfExpr::IsNotNull(Box::new(a.expr.clone()))), Box::new(a.expr));
+                    let merged = DfExpr::Case(Case::new(None, vec![when], Some(Box::new(b.expr))));
+                    let attribute = self.attribute(&l.name, common, true);
+                    pairs.push((merged, attribute));
+                    hidden.push(l);
+                    hidden.push(r);
+                }
+                _ => {
+                    pairs.push((l.column(), l.clone()));
+                    hidden.push(r);
+                }
+            }
+        }
+        let rest = joined.output.iter().filter(|a| !left_keys.contains(&a.id) && !right_keys.contains(&a.id));
+        pairs.extend(rest.map(|a| (a.column(), a.clone())));
+        hidden.extend(joined.hidden.iter().cloned());
+        let output = pairs.iter().map(|(_, a)| a.clone()).collect();
+        let mut list: Vec<DfExpr> = pairs.iter().map(|(e, a)| super::project::named(e.clone(), a)).collect();
+        list.extend(hidden.iter().map(Attribute::column));
+        let plan = super::analyzed::project(list, joined.plan.clone())?;
+        Ok(Analyzed { plan, output, hidden, below: None, ..joined })
+    }
+
+    pub(super) fn lateral_join(
+        &mut self,
+        left: &Relation,
+        right: &Relation,
+        kind: JoinKind,
+        condition: Option<&Expr>,
+    ) -> Result<Analyzed> {
+        let left = self.relation(left)?;
+        if let Some((call, alias, columns)) = generator_relation(right, self)? {
+            if condition.is_some() {
+                return Err(Error::unsupported("a condition on a lateral join with a table function"));
+            }
+            return self.generate(left, &call, alias.as_deref(), &columns, kind == JoinKind::LeftOuter);
+        }
+        let (analyzed, outer) = self.subquery(right, &left)?;
+        if outer.is_empty() {
+            return self.join_on(left, analyzed, kind, condition);
+        }
+        let plan = LogicalPlan::Subquery(Subquery {
+            subquery: Arc::new(analyzed.plan.clone()),
+            outer_ref_columns: outer,
+            spans: Spans::new(),
+        });
+        let right = Analyzed { plan, below: None, ..analyzed };
+        self.join_on(left, right, kind, condition)
+    }
+}
+
+/// The relation as a generator call, where it is one: `LATERAL explode(x) AS t(c)`.
+fn generator_relation(
+    relation: &Relation,
+    analyzer: &mut Analyzer,
+) -> Result<Option<(boathouse_spec::Call, Option<String>, Vec<String>)>> {
+    Ok(match relation.node.as_ref() {
+        RelationNode::TableFunction { name, args } => {
+            let call = boathouse_spec::Call { name: name.clone(), args: args.clone(), ..Default::default() };
+            let expr = Expr::Call(Box::new(call.clone()));
+            analyzer.is_generator_item(&expr).then_some((call, None, Vec::new()))
+        }
+        RelationNode::SubqueryAlias { input, alias, columns, .. } => generator_relation(input, analyzer)?
+            .map(|(call, _, own)| (call, Some(alias.clone()), if columns.is_empty() { own } else { columns.clone() })),
+        _ => None,
+    })
+}
+
+fn using_column(side: &Analyzed, name: &str, which: &str) -> Result<Attribute> {
+    let found: Vec<&Attribute> = side.output.iter().filter(|a| a.name.eq_ignore_ascii_case(name)).collect();
+    match found.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => Err(Error::new("UNRESOLVED_USING_COLUMN_FOR_JOIN")
+            .param("colName", quote(name))
+            .param("side", which)
+            .param("suggestion", format!("[{}]", side.output.iter().map(|a| quote(&a.name)).collect::<Vec<_>>().join(", ")))
+            .message(format!("The {which} side of the join has no column {name}."))),
+        several => {
+            let names: Vec<String> = several
+                .iter()
+                .map(|a| boathouse_spec::quote_name(&a.qualifier.iter().chain([&a.name]).collect::<Vec<_>>()))
+                .collect();
+            Err(super::error::ambiguous(&[name.to_string()], &names))
+        }
+    }
+}
+
+/// Both sides' columns, to resolve a condition over.
+pub(super) fn combined(left: &Analyzed, right: &Analyzed) -> Analyzed {
+    let mut both = Analyzed::new(left.plan.clone(), left.output.iter().chain(&right.output).cloned().collect());
+    both.hidden = left.hidden.iter().chain(&right.hidden).cloned().collect();
+    both.with_plan_ids_of([left, right])
+}
+
+pub(super) fn plan_join(
+    left: &LogicalPlan,
+    right: LogicalPlan,
+    kind: JoinKind,
+    condition: Option<DfExpr>,
+) -> Result<LogicalPlan> {
+    let builder = LogicalPlanBuilder::from(left.clone());
+    let kind = match kind {
+        JoinKind::Inner | JoinKind::Cross => JoinType::Inner,
+        JoinKind::LeftOuter => JoinType::Left,
+        JoinKind::RightOuter => JoinType::Right,
+        JoinKind::FullOuter => JoinType::Full,
+        JoinKind::LeftSemi => JoinType::LeftSemi,
+        JoinKind::LeftAnti => JoinType::LeftAnti,
+    };
+    match condition {
+        Some(c) => builder.join_on(right, kind, [c]).spark()?.build().spark(),
+        None if kind == JoinType::Inner => builder.cross_join(right).spark()?.build().spark(),
+        None => builder.join_on(right, kind, [datafusion::logical_expr::lit(true)]).spark()?.build().spark(),
+    }
+}
+
+/// The join's columns, nullable where its kind fills them up.
+fn joined(plan: LogicalPlan, left: Analyzed, right: Analyzed, kind: JoinKind) -> Analyzed {
+    let (left_nullable, right_nullable, right_visible) = match kind {
+        JoinKind::Inner | JoinKind::Cross => (false, false, true),
+        JoinKind::LeftOuter => (false, true, true),
+        JoinKind::RightOuter => (true, false, true),
+        JoinKind::FullOuter => (true, true, true),
+        JoinKind::LeftSemi | JoinKind::LeftAnti => (false, false, false),
+    };
+    let fill = |attributes: &[Attribute], nullable: bool| -> Vec<Attribute> {
+        attributes.iter().map(|a| if nullable { a.clone().nullable() } else { a.clone() }).collect()
+    };
+    let mut output = fill(&left.output, left_nullable);
+    let mut out = Analyzed::new(plan, Vec::new());
+    let mut hidden = fill(&left.hidden, left_nullable);
+    out = out.with_plan_ids_of([&left]);
+    if right_visible {
+        // The plan's columns come side by side: left's output and hidden, right's output and hidden.
+        output.extend(fill(&right.output, right_nullable));
+        hidden.extend(fill(&right.hidden, right_nullable));
+        out = out.with_plan_ids_of([&right]);
+    }
+    out.output = output;
+    out.hidden = hidden;
+    for columns in out.plan_ids.values_mut() {
+        for c in columns.iter_mut() {
+            if let Some(a) = out.output.iter().chain(&out.hidden).find(|a| a.id == c.id) {
+                c.nullable = a.nullable;
+            }
+        }
+    }
+    out
+}
+
+/// Output first, then hidden columns: where a side has hidden ones, the join's plan has them in between.
+fn in_order(joined: Analyzed) -> Result<Analyzed> {
+    if joined.hidden.is_empty() {
+        return Ok(joined);
+    }
+    let plan = super::analyzed::project(joined.columns().map(Attribute::column).collect(), joined.plan.clone())?;
+    Ok(Analyzed { plan, ..joined })
+}

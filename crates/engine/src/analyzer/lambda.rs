@@ -1,0 +1,178 @@
+//! Higher-order functions: lambdas are compiled to physical expressions over their parameters and the columns around.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::array::Array;
+use arrow::compute::take;
+use arrow::datatypes::Schema;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use boathouse_bridge::{ResultExt, typed_field};
+use boathouse_functions::{
+    Arg, Call as FunctionCall, HigherOrder, LambdaArg, LambdaBody, LambdaParameter, scalar_udf,
+};
+use boathouse_spec::{Call, Error, Expr, Result};
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::Expr as DfExpr;
+use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::physical_expr::create_physical_expr;
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, Attribute, TypedExpr};
+
+impl Analyzer {
+    /// The lambda parameter a name means, innermost first.
+    pub(super) fn lambda_parameter(&mut self, name: &[String]) -> Result<Option<TypedExpr>> {
+        let Some((first, rest)) = name.split_first() else { return Ok(None) };
+        let found = self.lambda_parameters.iter().rev().find(|(n, _)| n.eq_ignore_ascii_case(first)).cloned();
+        match found {
+            Some((_, attribute)) => {
+                let value = attribute.typed().named("namedlambdavariable()");
+                self.nested(value, rest).map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn higher_order(&mut self, name: &str, function: HigherOrder, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
+        let mut values = Vec::new();
+        let mut lambda_args = Vec::new();
+        for arg in &call.args {
+            match arg {
+                Expr::Lambda { parameters, .. } => lambda_args.push(LambdaArg::Lambda { arity: parameters.len() }),
+                other => {
+                    let value = self.expr(other, over)?;
+                    lambda_args.push(LambdaArg::Value(self.arg(&value)));
+                    values.push(value);
+                }
+            }
+        }
+        let infos: Vec<Arg> = values.iter().map(|v| self.arg(v)).collect();
+        let context = self.context.clone();
+        let function_call = FunctionCall { name, args: &infos, context: &context };
+
+        let mut captured: Vec<DfExpr> = Vec::new();
+        let mut bodies = Vec::new();
+        let mut identity = String::new();
+        let mut shown_lambdas = Vec::new();
+        let lambdas = call.args.iter().filter_map(|a| match a {
+            Expr::Lambda { body, parameters } => Some((body, parameters)),
+            _ => None,
+        });
+        for (position, (body, parameters)) in lambdas.enumerate() {
+            let typed = (function.parameters)(&function_call, &lambda_args, &bodies)?;
+            let types: &[LambdaParameter] = typed.get(position).map_or(&[], Vec::as_slice);
+            if parameters.len() > types.len() {
+                return Err(Error::new("INVALID_LAMBDA_FUNCTION_CALL.NUM_ARGS_MISMATCH")
+                    .param("expectedNumArgs", parameters.len())
+                    .param("actualNumArgs", types.len())
+                    .message(format!("{name} gives its lambda {} arguments, not {}.", types.len(), parameters.len())));
+            }
+            for (i, p) in parameters.iter().enumerate() {
+                if parameters[..i].iter().any(|q| q.eq_ignore_ascii_case(p)) {
+                    return Err(Error::new("INVALID_LAMBDA_FUNCTION_CALL.DUPLICATE_ARG_NAMES")
+                        .param("args", parameters.join(", "))
+                        .param("caseSensitiveConfig", "\"spark.sql.caseSensitive\"")
+                        .message(format!("The lambda of {name} has two parameters named {p}.")));
+                }
+            }
+            let depth = self.lambda_parameters.len();
+            let attributes: Vec<Attribute> = parameters
+                .iter()
+                .zip(types)
+                .map(|(p, t)| self.attribute(p, t.data_type.clone(), t.nullable))
+                .collect();
+            self.lambda_parameters.extend(parameters.iter().cloned().zip(attributes.iter().cloned()));
+            let resolved = self.expr(body, over);
+            self.lambda_parameters.truncate(depth);
+            let resolved = resolved?;
+            if super::aggregate::has_aggregate(&resolved.expr) {
+                return Err(Error::new("UNSUPPORTED_FEATURE.LAMBDA_FUNCTION_WITH_AGGREGATE")
+                    .message(format!("The lambda of {name} cannot aggregate.")));
+            }
+            let marks = vec!["namedlambdavariable()"; parameters.len()].join(", ");
+            shown_lambdas.push(format!("lambdafunction({}, {marks})", resolved.name));
+            identity.push_str(&format!(" λ{:?}→{}", attributes.iter().map(|a| a.id).collect::<Vec<_>>(), resolved.expr));
+            bodies.push(compile(&resolved, &attributes, over, &mut captured, &self.lambda_parameters)?);
+        }
+
+        let resolved = (function.resolve)(&function_call, &lambda_args, bodies)?;
+        let mut shown_values = values.iter().map(|v| v.name.clone());
+        let mut shown_lambdas = shown_lambdas.into_iter();
+        let shown: Vec<String> = lambda_args
+            .iter()
+            .filter_map(|a| match a {
+                LambdaArg::Value(_) => shown_values.next(),
+                LambdaArg::Lambda { .. } => shown_lambdas.next(),
+            })
+            .collect();
+        let function_name = resolved.display_name.clone().unwrap_or_else(|| name.to_string());
+        let shown = format!("{function_name}({})", shown.join(", "));
+        let (data_type, nullable) = (resolved.return_type.clone(), resolved.nullable);
+        let mut args: Vec<DfExpr> =
+            self.coerced(values, &resolved.coerced)?.into_iter().map(|a| a.expr).collect();
+        args.extend(captured);
+        // The lambda is no argument, so it has to be part of what tells two functions apart.
+        let expr = scalar_udf(&format!("{name}{identity}"), resolved, &self.context).call(args);
+        Ok(TypedExpr::new(expr, data_type, nullable, shown))
+    }
+}
+
+/// Compiles a lambda's body. The columns it captures are appended to `captured`, the arguments after the function's own.
+fn compile(
+    body: &TypedExpr,
+    parameters: &[Attribute],
+    over: &Analyzed,
+    captured: &mut Vec<DfExpr>,
+    outer_parameters: &[(String, Attribute)],
+) -> Result<LambdaBody> {
+    let mut fields: Vec<_> =
+        parameters.iter().map(|p| typed_field(p.internal_name(), &p.data_type, p.nullable)).collect();
+    let mut positions = Vec::new();
+    let mut seen: HashMap<String, ()> = HashMap::new();
+    for column in body.expr.column_refs() {
+        if parameters.iter().any(|p| p.internal_name() == column.name) || seen.insert(column.name.clone(), ()).is_some() {
+            continue;
+        }
+        let attribute = over
+            .columns()
+            .chain(outer_parameters.iter().map(|(_, a)| a))
+            .find(|a| a.internal_name() == column.name)
+            .ok_or_else(|| Error::internal(format!("a lambda captures the unknown column {}", column.name)))?;
+        fields.push(typed_field(attribute.internal_name(), &attribute.data_type, attribute.nullable));
+        let expr = attribute.column();
+        let position = match captured.iter().position(|c| *c == expr) {
+            Some(p) => p,
+            None => {
+                captured.push(expr);
+                captured.len() - 1
+            }
+        };
+        positions.push(position);
+    }
+    let schema = Arc::new(Schema::new(fields));
+    let df_schema = DFSchema::try_from(schema.as_ref().clone()).spark()?;
+    let physical = create_physical_expr(&body.expr, &df_schema, &ExecutionProps::new(), &Default::default()).spark()?;
+    let parameter_count = parameters.len();
+    Ok(LambdaBody {
+        data_type: body.data_type.clone(),
+        nullable: body.nullable,
+        evaluate: Arc::new(move |outer, values, rows| {
+            let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
+            for (value, field) in values.iter().take(parameter_count).zip(schema.fields()) {
+                columns.push(boathouse_functions::conform(Arc::clone(value), field.data_type())?);
+            }
+            for position in &positions {
+                let column = outer.inputs.array(outer.captured_from + position)?;
+                columns.push(take(&column, rows, None).spark()?);
+            }
+            let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+            let nullable = Schema::new(
+                schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>(),
+            );
+            let batch = RecordBatch::try_new_with_options(Arc::new(nullable), columns, &options).spark()?;
+            physical.evaluate(&batch).spark()?.into_array(rows.len()).spark()
+        }),
+    })
+}

@@ -1,0 +1,70 @@
+//! LIMIT, OFFSET and tail.
+
+use boathouse_spec::{DataType, Error, Expr, Relation, Result};
+use datafusion::logical_expr::{Limit, LogicalPlan, lit};
+use datafusion::scalar::ScalarValue;
+use std::sync::Arc;
+
+use super::Analyzer;
+use super::analyzed::Analyzed;
+
+impl Analyzer {
+    pub(super) fn limit(&mut self, input: &Relation, limit: &Expr) -> Result<Analyzed> {
+        let analyzed = self.relation(input)?;
+        let limit = self.row_count(limit, "limit")?;
+        Ok(limited(analyzed, None, Some(limit)))
+    }
+
+    pub(super) fn offset(&mut self, input: &Relation, offset: &Expr) -> Result<Analyzed> {
+        let analyzed = self.relation(input)?;
+        let offset = self.row_count(offset, "offset")?;
+        Ok(limited(analyzed, Some(offset), None))
+    }
+
+    /// The last rows, in their order.
+    pub(super) fn tail(&mut self, input: &Relation, limit: i64) -> Result<Analyzed> {
+        let analyzed = self.relation(input)?;
+        let limit = limit.max(0) as usize;
+        let rows = self.count_rows(&analyzed)?;
+        Ok(limited(analyzed, Some(rows.saturating_sub(limit) as i64), Some(limit as i64)))
+    }
+
+    fn count_rows(&mut self, analyzed: &Analyzed) -> Result<usize> {
+        let plan = analyzed.plan.clone();
+        let session = Arc::clone(&self.session);
+        self.wait(async move { crate::execute::count(&session, plan).await })
+    }
+
+    fn row_count(&mut self, expr: &Expr, clause: &str) -> Result<i64> {
+        let typed = self.expr(expr, &Analyzed::one_row()?)?;
+        let refuse = |subclass: &str, why: String| {
+            Error::new(format!("INVALID_LIMIT_LIKE_EXPRESSION.{subclass}"))
+                .param("name", clause)
+                .param("expr", format!("\"{}\"", typed.name))
+                .message(format!("The {clause} expression {} {why}", typed.name))
+        };
+        if !super::expr::is_foldable(&typed.expr) {
+            return Err(refuse("IS_UNFOLDABLE", "must be a constant.".into()));
+        }
+        if !typed.data_type.is_integral() {
+            return Err(refuse("DATA_TYPE", format!("must be an integer, not {}.", typed.data_type.sql()))
+                .param("dataType", super::error::quoted(&typed.data_type)));
+        }
+        let value = self.implicit(typed.clone(), &DataType::Long)?;
+        match self.fold(&value)? {
+            ScalarValue::Int64(Some(n)) if n >= 0 => Ok(n),
+            ScalarValue::Int64(Some(n)) => Err(refuse("IS_NEGATIVE", "must not be negative.".into()).param("v", n)),
+            _ => Err(refuse("IS_NULL", "must not be NULL.".into())),
+        }
+    }
+}
+
+pub(super) fn limited(input: Analyzed, skip: Option<i64>, fetch: Option<i64>) -> Analyzed {
+    let plan = LogicalPlan::Limit(Limit {
+        skip: skip.map(|n| Box::new(lit(n))),
+        fetch: fetch.map(|n| Box::new(lit(n))),
+        input: Arc::new(input.plan.clone()),
+    });
+    input.with_plan(plan)
+}
+

@@ -1,0 +1,166 @@
+//! The analyzer: `spec` to DataFusion's `LogicalPlan`, by Spark's rules. The only place where this happens.
+//!
+//! Every column of every plan has a name of its own, `name#id` ([`Attribute::column`]); what a user sees is the
+//! attribute's name. So a plan may have equal names, names that differ by case, and the same table twice, and DataFusion
+//! never resolves a name. Types, casts and nullability are decided here, in Spark's terms.
+//!
+//! The analyzer is plain blocking code: it runs on a blocking thread with a deep stack and waits for I/O by
+//! [`Analyzer::wait`].
+//!
+//! `relation.rs` and `expr.rs` dispatch; each kind of relation and each group of expressions has its file.
+
+mod aggregate;
+mod aggregate_call;
+mod analyzed;
+mod call;
+mod cast;
+mod column;
+mod conditional;
+mod error;
+mod expr;
+mod extract;
+mod generate;
+mod join;
+mod lambda;
+mod limit;
+mod literal;
+mod missing;
+mod operator;
+mod parameters;
+mod pipe;
+mod pivot;
+mod project;
+mod relation;
+mod rename;
+mod sample;
+mod scalar_call;
+mod session_function;
+mod set_operation;
+mod show;
+mod sort;
+mod sql_function;
+mod subquery;
+mod table;
+mod values;
+mod window;
+mod with;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use boathouse_functions::Context;
+use boathouse_spec::{Expr, Literal, Relation, Result};
+
+pub(crate) use analyzed::{Analyzed, Attribute, TypedExpr};
+
+use crate::Session;
+use crate::temp_views::Environment;
+
+/// Analyzes the plans of one request.
+pub(crate) struct Analyzer {
+    pub(crate) session: Arc<Session>,
+    pub(crate) context: Context,
+    next_id: u64,
+    /// Common table expressions in sight, innermost last.
+    tables: Vec<with::CommonTables>,
+    /// Columns of the queries around a subquery, innermost last.
+    outer: Vec<Vec<Attribute>>,
+    /// Columns of outer queries that the subquery being analyzed has used.
+    outer_used: Vec<Vec<Attribute>>,
+    /// Lambda parameters in sight, innermost last.
+    lambda_parameters: Vec<(String, Attribute)>,
+    /// Parameters of the SQL function whose body is being analyzed.
+    function_parameters: Vec<HashMap<String, TypedExpr>>,
+    /// Grouping sets of the aggregation being analyzed.
+    grouping: Option<call::GroupingScope>,
+    /// `WINDOW w AS (..)`
+    windows: Vec<(String, boathouse_spec::WindowSpec)>,
+    /// The temporary views that names mean, where it is not the session's: inside a DataFrame's view.
+    environment: Option<Environment>,
+    /// The catalog and schema that names mean: those of the view being expanded, or the session's.
+    namespace: (String, String),
+    /// Views being expanded, to find cycles.
+    expanding: Vec<String>,
+    /// Relations that subquery expressions name by plan id.
+    references: HashMap<i64, Relation>,
+    named_parameters: Vec<HashMap<String, Expr>>,
+    positional_parameters: Vec<Vec<Expr>>,
+    /// `observe` metrics: found while analyzing, filled while running.
+    pub(crate) observed: Vec<String>,
+}
+
+impl Analyzer {
+    pub fn new(session: Arc<Session>) -> Result<Self> {
+        let context = session.conf().function_context()?;
+        let namespace = session.namespace.read().clone();
+        Ok(Self {
+            session,
+            context,
+            next_id: 0,
+            tables: Vec::new(),
+            outer: Vec::new(),
+            outer_used: Vec::new(),
+            lambda_parameters: Vec::new(),
+            function_parameters: Vec::new(),
+            grouping: None,
+            windows: Vec::new(),
+            environment: None,
+            namespace,
+            expanding: Vec::new(),
+            references: HashMap::new(),
+            named_parameters: Vec::new(),
+            positional_parameters: Vec::new(),
+            observed: Vec::new(),
+        })
+    }
+
+    /// Analyzes a whole query: the plan has the output columns and no others.
+    pub fn query(&mut self, relation: &Relation) -> Result<Analyzed> {
+        self.relation(relation)?.without_hidden()
+    }
+
+    /// A scalar expression over a relation's columns.
+    pub fn expression(&mut self, expr: &Expr, over: &Analyzed) -> Result<TypedExpr> {
+        self.expr(expr, over)
+    }
+
+    /// The value of an expression without columns.
+    pub fn constant(&mut self, expr: &Expr) -> Result<(datafusion::scalar::ScalarValue, boathouse_spec::DataType)> {
+        let typed = self.expr(expr, &Analyzed::one_row()?)?;
+        let value = self.fold(&typed)?;
+        Ok((value, typed.data_type))
+    }
+
+    /// Waits for I/O.
+    pub fn wait<F: Future>(&self, future: F) -> F::Output {
+        self.session.engine.runtime.block_on(future)
+    }
+
+    /// A new attribute.
+    fn attribute(&mut self, name: impl Into<String>, data_type: boathouse_spec::DataType, nullable: bool) -> Attribute {
+        self.next_id += 1;
+        Attribute {
+            id: self.next_id,
+            name: name.into(),
+            data_type,
+            nullable,
+            metadata: String::new(),
+            qualifier: Vec::new(),
+            plan_id: None,
+        }
+    }
+
+    /// The same column under a new identity.
+    fn renewed(&mut self, attribute: &Attribute) -> Attribute {
+        self.next_id += 1;
+        Attribute { id: self.next_id, ..attribute.clone() }
+    }
+
+    fn literal_text(literal: &Literal) -> Option<String> {
+        match literal {
+            Literal::String(s) => Some(s.clone()),
+            _ => None,
+        }
+    }
+}

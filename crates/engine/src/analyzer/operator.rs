@@ -1,0 +1,262 @@
+//! Boolean operators and comparisons. They become DataFusion's own expressions, so that filters reach scans and joins.
+
+use boathouse_functions::coercion;
+use boathouse_spec::{Call, DataType, Error, Expr, Result};
+use datafusion::logical_expr::{BinaryExpr, Expr as DfExpr, Operator, expr::InList, lit};
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, TypedExpr};
+use super::error;
+
+impl Analyzer {
+    pub(super) fn boolean_operator(&mut self, name: &str, call: &Call, over: &Analyzed) -> Result<Option<TypedExpr>> {
+        let operator = match name {
+            "and" | "or" => return self.and_or(name, call, over).map(Some),
+            "not" | "!" => {
+                let [arg] = self.exactly(call, over)?;
+                let shown = format!("(NOT {})", arg.name);
+                let arg = self.boolean_operand(arg, &shown)?;
+                let nullable = arg.nullable;
+                return Ok(Some(TypedExpr::new(DfExpr::Not(Box::new(arg.expr)), DataType::Boolean, nullable, shown)));
+            }
+            "isnull" | "isnotnull" => {
+                let [arg] = self.exactly(call, over)?;
+                let (expr, suffix) = if name == "isnull" {
+                    (DfExpr::IsNull(Box::new(arg.expr)), "IS NULL")
+                } else {
+                    (DfExpr::IsNotNull(Box::new(arg.expr)), "IS NOT NULL")
+                };
+                let shown = format!("({} {suffix})", arg.name);
+                return Ok(Some(TypedExpr::new(expr, DataType::Boolean, false, shown)));
+            }
+            "in" => return self.in_list(call, over).map(Some),
+            "between" => return self.between(call, over).map(Some),
+            "==" | "=" => Operator::Eq,
+            "!=" | "<>" => Operator::NotEq,
+            "<" => Operator::Lt,
+            "<=" => Operator::LtEq,
+            ">" => Operator::Gt,
+            ">=" => Operator::GtEq,
+            "<=>" => Operator::IsNotDistinctFrom,
+            _ => return Ok(None),
+        };
+        let [left, right] = self.exactly(call, over)?;
+        self.comparison(operator, left, right).map(Some)
+    }
+
+    /// The arguments of a call that takes exactly `N`.
+    pub(super) fn exactly<const N: usize>(&mut self, call: &Call, over: &Analyzed) -> Result<[TypedExpr; N]> {
+        let args = self.args(&call.args, over)?;
+        args.try_into().map_err(|args: Vec<TypedExpr>| {
+            let name = call.name.last().cloned().unwrap_or_default();
+            Error::new("WRONG_NUM_ARGS.WITHOUT_SUGGESTION")
+                .param("functionName", boathouse_spec::quote(&name))
+                .param("expectedNum", N)
+                .param("actualNum", args.len())
+                .message(format!("{name} takes {N} arguments, not {}.", args.len()))
+        })
+    }
+
+    fn and_or(&mut self, name: &str, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
+        // A long chain `a AND b AND c ...` nests to the left: walk it without recursion.
+        let mut operands: Vec<&Expr> = Vec::new();
+        let mut current = call;
+        loop {
+            let [left, right] = current.args.as_slice() else {
+                return Err(Error::internal(format!("{name} with {} operands", current.args.len())));
+            };
+            operands.push(right);
+            match left {
+                Expr::Call(inner)
+                    if inner.name.len() == 1 && inner.name[0].eq_ignore_ascii_case(name) && inner.args.len() == 2 =>
+                {
+                    current = inner;
+                }
+                other => {
+                    operands.push(other);
+                    break;
+                }
+            }
+        }
+        let (operator, word) = if name == "and" { (Operator::And, "AND") } else { (Operator::Or, "OR") };
+        let mut result: Option<TypedExpr> = None;
+        for operand in operands.into_iter().rev() {
+            let value = self.expr(operand, over)?;
+            result = Some(match result {
+                None => value,
+                Some(left) => {
+                    let shown = format!("({} {word} {})", left.name, value.name);
+                    let (left, right) = self.boolean_operands(left, value, &shown)?;
+                    let nullable = left.nullable || right.nullable;
+                    TypedExpr::new(binary(left.expr, operator, right.expr), DataType::Boolean, nullable, shown)
+                }
+            });
+        }
+        result.ok_or_else(|| Error::internal("a boolean operator without operands"))
+    }
+
+    fn boolean_operands(&mut self, left: TypedExpr, right: TypedExpr, shown: &str) -> Result<(TypedExpr, TypedExpr)> {
+        let fits = |t: &DataType| matches!(t, DataType::Boolean | DataType::Null) || t.is_string();
+        if fits(&left.data_type) && fits(&right.data_type) && !(left.data_type.is_string() && right.data_type.is_string()) {
+            return Ok((self.implicit(left, &DataType::Boolean)?, self.implicit(right, &DataType::Boolean)?));
+        }
+        let (l, r) = (error::quoted(&left.data_type), error::quoted(&right.data_type));
+        if left.data_type == right.data_type {
+            return Err(error::mismatch("BINARY_OP_WRONG_TYPE", shown, format!("the operands must be BOOLEAN, not {l}."))
+                .param("inputType", "\"BOOLEAN\"")
+                .param("actualDataType", l));
+        }
+        Err(error::mismatch("BINARY_OP_DIFF_TYPES", shown, format!("the operands are {l} and {r}."))
+            .param("left", l)
+            .param("right", r))
+    }
+
+    fn boolean_operand(&mut self, value: TypedExpr, shown: &str) -> Result<TypedExpr> {
+        match value.data_type {
+            DataType::Boolean => Ok(value),
+            DataType::Null => self.implicit(value, &DataType::Boolean),
+            _ if value.data_type.is_string() => self.implicit(value, &DataType::Boolean),
+            _ => Err(error::mismatch(
+                "UNEXPECTED_INPUT_TYPE",
+                shown,
+                format!("the operand must be BOOLEAN, not {}.", value.data_type.sql()),
+            )
+            .param("paramIndex", "first")
+            .param("requiredType", "\"BOOLEAN\"")
+            .param("inputSql", format!("\"{}\"", value.name))
+            .param("inputType", error::quoted(&value.data_type))),
+        }
+    }
+
+    pub(super) fn comparison(&mut self, operator: Operator, left: TypedExpr, right: TypedExpr) -> Result<TypedExpr> {
+        let symbol = match operator {
+            Operator::Eq => "=",
+            Operator::NotEq => "!=",
+            Operator::IsNotDistinctFrom => "<=>",
+            Operator::Lt => "<",
+            Operator::LtEq => "<=",
+            Operator::Gt => ">",
+            _ => ">=",
+        };
+        let shown = match operator {
+            // `a != b` is NOT (a = b), and shows so.
+            Operator::NotEq => format!("(NOT ({} = {}))", left.name, right.name),
+            _ => format!("({} {symbol} {})", left.name, right.name),
+        };
+        let equality = matches!(operator, Operator::Eq | Operator::NotEq | Operator::IsNotDistinctFrom);
+        let Some(common) = self.comparison_type(&left, &right) else {
+            let (l, r) = (error::quoted(&left.data_type), error::quoted(&right.data_type));
+            return Err(error::mismatch("BINARY_OP_DIFF_TYPES", &shown, format!("the operands are {l} and {r}."))
+                .param("left", l)
+                .param("right", r));
+        };
+        let comparable = if equality { super::relation::is_groupable(&common) } else { common.is_orderable() };
+        if !comparable && common != DataType::Null {
+            return Err(error::mismatch("INVALID_ORDERING_TYPE", &shown, format!("values of {} have no order.", common.sql()))
+                .param("functionName", format!("`{symbol}`"))
+                .param("dataType", error::quoted(&common)));
+        }
+        let nullable = operator != Operator::IsNotDistinctFrom && (left.nullable || right.nullable);
+        let left = self.implicit(left, &common)?;
+        let right = self.implicit(right, &common)?;
+        if needs_spark_order(&common) {
+            let name = match operator {
+                Operator::Eq => "==",
+                Operator::NotEq => "!=",
+                _ => symbol,
+            };
+            if boathouse_functions::registry().contains(name) {
+                return Ok(self.builtin(name, vec![left, right])?.named(shown));
+            }
+        }
+        Ok(TypedExpr::new(binary(left.expr, operator, right.expr), DataType::Boolean, nullable, shown))
+    }
+
+    /// The type two operands are compared as.
+    pub(super) fn comparison_type(&self, left: &TypedExpr, right: &TypedExpr) -> Option<DataType> {
+        let (a, b) = (&left.data_type, &right.data_type);
+        if let Some(t) = coercion::tightest_common_type(a, b, &self.context) {
+            return Some(t);
+        }
+        if !self.context.ansi {
+            // Without ANSI a string is compared as the other side's type.
+            let (string, other) = match (a.is_string(), b.is_string()) {
+                (true, false) => (a, b),
+                (false, true) => (b, a),
+                _ => return coercion::wider_type(a, b, &self.context),
+            };
+            debug_assert!(string.is_string());
+            return match other {
+                DataType::Float | DataType::Double | DataType::Decimal { .. } => Some(DataType::Double),
+                t if t.is_atomic() => Some(t.clone()),
+                _ => None,
+            };
+        }
+        coercion::wider_type(a, b, &self.context)
+    }
+
+    fn between(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
+        let [value, low, high] = self.exactly(call, over)?;
+        let shown = format!("between({}, {}, {})", value.name, low.name, high.name);
+        let above = self.comparison(Operator::GtEq, value.clone(), low)?;
+        let below = self.comparison(Operator::LtEq, value, high)?;
+        let nullable = above.nullable || below.nullable;
+        Ok(TypedExpr::new(binary(above.expr, Operator::And, below.expr), DataType::Boolean, nullable, shown))
+    }
+
+    fn in_list(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
+        let mut args = self.args(&call.args, over)?;
+        if args.is_empty() {
+            return Err(Error::internal("IN without operands"));
+        }
+        let value = args.remove(0);
+        let shown = format!(
+            "({} IN ({}))",
+            value.name,
+            args.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", ")
+        );
+        let types: Vec<DataType> = std::iter::once(&value).chain(&args).map(|a| a.data_type.clone()).collect();
+        let Some(common) = coercion::common_type(&types, &self.context) else {
+            let all = types.iter().map(error::quoted).collect::<Vec<_>>().join(", ");
+            return Err(error::mismatch("DATA_DIFF_TYPES", &shown, format!("the operands are of different types: {all}."))
+                .param("functionName", "`in`")
+                .param("dataType", format!("[{all}]")));
+        };
+        if !super::relation::is_groupable(&common) {
+            return Err(error::mismatch("INVALID_ORDERING_TYPE", &shown, format!("values of {} have no order.", common.sql()))
+                .param("functionName", "`in`")
+                .param("dataType", error::quoted(&common)));
+        }
+        let nullable = value.nullable || args.iter().any(|a| a.nullable);
+        let value = self.implicit(value, &common)?;
+        let list = args.into_iter().map(|a| self.implicit(a, &common)).collect::<Result<Vec<_>>>()?;
+        if list.is_empty() {
+            return Ok(TypedExpr::new(lit(false), DataType::Boolean, false, shown));
+        }
+        if needs_spark_order(&common) && boathouse_functions::registry().contains("==") {
+            // NaN equals NaN, and nested values compare as Spark's do: a disjunction of equalities.
+            let mut any: Option<DfExpr> = None;
+            for item in list {
+                let equal = self.builtin("==", vec![value.clone(), item])?.expr;
+                any = Some(match any {
+                    None => equal,
+                    Some(left) => binary(left, Operator::Or, equal),
+                });
+            }
+            return Ok(TypedExpr::new(any.unwrap_or_else(|| lit(false)), DataType::Boolean, nullable, shown));
+        }
+        let list = list.into_iter().map(|i| i.expr).collect();
+        let expr = DfExpr::InList(InList::new(Box::new(value.expr), list, false));
+        Ok(TypedExpr::new(expr, DataType::Boolean, nullable, shown))
+    }
+}
+
+/// Types whose order in Spark is not Arrow's: NaN and -0.0, and everything nested.
+fn needs_spark_order(t: &DataType) -> bool {
+    matches!(t, DataType::Float | DataType::Double | DataType::Array { .. } | DataType::Struct(_))
+        || matches!(t, DataType::String { collation: Some(_) })
+}
+
+pub(super) fn binary(left: DfExpr, operator: Operator, right: DfExpr) -> DfExpr {
+    DfExpr::BinaryExpr(BinaryExpr::new(Box::new(left), operator, Box::new(right)))
+}

@@ -1,0 +1,71 @@
+//! `:name` and `?` in SQL text, and IDENTIFIER().
+
+use boathouse_spec::{Error, Expr, Name, Plan, Result, SqlText};
+use datafusion::scalar::ScalarValue;
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, TypedExpr};
+
+impl Analyzer {
+    /// SQL text as a relation; commands are run before, by the session.
+    pub(super) fn sql_text(&mut self, sql: &SqlText) -> Result<Analyzed> {
+        let plan = boathouse_sql::parse_statement(&sql.text, &self.session.conf().parser_options())?;
+        let relation = match plan {
+            Plan::Query(relation) => relation,
+            Plan::Command(command) => return self.command_result(&command),
+        };
+        self.with_parameters(&sql.named, &sql.positional, |analyzer| analyzer.relation(&relation))
+    }
+
+    /// Analyzes with parameters in sight.
+    pub(crate) fn with_parameters<T>(
+        &mut self,
+        named: &[(String, Expr)],
+        positional: &[Expr],
+        analyze: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        self.named_parameters.push(named.iter().map(|(k, v)| (k.to_lowercase(), v.clone())).collect());
+        self.positional_parameters.push(positional.to_vec());
+        let result = analyze(self);
+        self.named_parameters.pop();
+        self.positional_parameters.pop();
+        result
+    }
+
+    pub(super) fn named_parameter(&mut self, name: &str, over: &Analyzed) -> Result<TypedExpr> {
+        let key = name.to_lowercase();
+        let found = self.named_parameters.iter().rev().find_map(|p| p.get(&key).cloned());
+        match found {
+            Some(expr) => self.expr(&expr, over),
+            None => Err(Error::new("UNBOUND_SQL_PARAMETER")
+                .param("name", name)
+                .message(format!("The parameter :{name} was given no value."))),
+        }
+    }
+
+    pub(super) fn positional_parameter(&mut self, position: usize, over: &Analyzed) -> Result<TypedExpr> {
+        let found = self.positional_parameters.last().and_then(|p| p.get(position).cloned());
+        match found {
+            Some(expr) => self.expr(&expr, over),
+            None => Err(Error::new("UNBOUND_SQL_PARAMETER")
+                .param("name", format!("_{position}"))
+                .message(format!("The parameter at position {} was given no value.", position + 1))),
+        }
+    }
+
+    /// The name an IDENTIFIER() stands for.
+    pub(crate) fn identifier(&mut self, expr: &Expr) -> Result<Name> {
+        let (value, _) = self.constant(expr)?;
+        match value {
+            ScalarValue::Utf8(Some(text)) => boathouse_sql::parse_name(&text),
+            ScalarValue::Utf8(None) | ScalarValue::Null => Err(Error::new("NOT_A_CONSTANT_STRING.NULL")
+                .param("name", "IDENTIFIER")
+                .param("expr", "NULL")
+                .message("IDENTIFIER() needs a string, not NULL.")),
+            other => Err(Error::new("NOT_A_CONSTANT_STRING.WRONG_TYPE")
+                .param("name", "IDENTIFIER")
+                .param("expr", other.to_string())
+                .message("IDENTIFIER() needs a string.")),
+        }
+    }
+}

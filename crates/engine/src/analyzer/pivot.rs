@@ -1,0 +1,274 @@
+//! PIVOT and UNPIVOT.
+
+use boathouse_functions::{Entry, coercion, registry};
+use boathouse_spec::{Aggregate, Call, DataType, Error, Expr, GroupingKind, Literal, Pivot, RelationNode, Result, Unpivot};
+use datafusion::logical_expr::Expr as DfExpr;
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, TypedExpr};
+
+impl Analyzer {
+    pub(super) fn pivot(&mut self, pivot: &Pivot) -> Result<Analyzed> {
+        let input = self.relation(&pivot.input)?;
+        let values = if pivot.values.is_empty() { self.pivot_values(pivot)? } else { pivot.values.clone() };
+        let grouping = match &pivot.grouping {
+            Some(grouping) => grouping.clone(),
+            None => self.other_columns(pivot, &input)?,
+        };
+        for aggregate in &pivot.aggregates {
+            let resolved = self.expr(aggregate, &input)?;
+            if !super::aggregate::has_aggregate(&resolved.expr) {
+                return Err(Error::new("_LEGACY_ERROR_TEMP_1006")
+                    .param("sql", &resolved.name)
+                    .message(format!("PIVOT needs aggregate functions, not {}.", resolved.name)));
+            }
+        }
+        let mut aggregates = Vec::new();
+        for value in &values {
+            let (value, value_name) = self.pivot_value(value)?;
+            let condition = self.pivot_condition(pivot, &value)?;
+            for aggregate in &pivot.aggregates {
+                let name = if pivot.aggregates.len() == 1 {
+                    value_name.clone()
+                } else {
+                    let own = match aggregate {
+                        Expr::Alias { names, .. } if names.len() == 1 => names[0].clone(),
+                        other => self.expr(other, &input)?.name,
+                    };
+                    format!("{value_name}_{own}")
+                };
+                let inner = match aggregate {
+                    Expr::Alias { expr, .. } => expr.as_ref(),
+                    other => other,
+                };
+                aggregates.push(filtered(inner, &condition).alias(name));
+            }
+        }
+        let aggregate = Aggregate {
+            input: pivot.input.clone(),
+            kind: GroupingKind::GroupBy,
+            grouping,
+            aggregates,
+            grouping_first: true,
+        };
+        self.aggregate_analyzed(input, &aggregate)
+    }
+
+    /// The distinct values of the pivot column, in order.
+    fn pivot_values(&mut self, pivot: &Pivot) -> Result<Vec<Expr>> {
+        let [column] = pivot.columns.as_slice() else {
+            return Err(Error::unsupported("PIVOT over several columns without values"));
+        };
+        let project = RelationNode::Project { input: pivot.input.clone(), exprs: vec![column.clone()] };
+        let distinct = RelationNode::Distinct { input: project.into() };
+        let sorted = RelationNode::SortAll { input: distinct.into(), ascending: true, nulls_first: true };
+        let limit: i64 = 10_000;
+        let limited = RelationNode::Limit { input: sorted.into(), limit: Expr::Literal(Literal::Long(limit + 1)) };
+        let analyzed = self.query(&limited.into())?;
+        let data_type = analyzed.output[0].data_type.clone();
+        let batches = self.collect(&analyzed)?;
+        let rows: usize = batches.iter().map(|b| b.num_rows()).sum();
+        if rows as i64 > limit {
+            return Err(Error::new("_LEGACY_ERROR_TEMP_1324")
+                .message(format!("The pivot column has more than {limit} distinct values; name those that are wanted.")));
+        }
+        let mut out = Vec::with_capacity(rows);
+        for batch in &batches {
+            for i in 0..batch.num_rows() {
+                out.push(Expr::Literal(crate::rows::literal_at(batch.column(0), i, &data_type)?));
+            }
+        }
+        Ok(out)
+    }
+
+    /// A pivot value and the name of its column.
+    fn pivot_value(&mut self, value: &Expr) -> Result<(Expr, String)> {
+        if let Expr::Alias { expr, names, .. } = value
+            && let [name] = names.as_slice()
+        {
+            return Ok((expr.as_ref().clone(), name.clone()));
+        }
+        let typed = self.expr(value, &Analyzed::one_row()?)?;
+        if !super::expr::is_foldable(&typed.expr) {
+            return Err(Error::new("NON_LITERAL_PIVOT_VALUES")
+                .param("expression", format!("\"{}\"", typed.name))
+                .message(format!("PIVOT needs constant values, not {}.", typed.name)));
+        }
+        let folded = self.fold(&typed)?;
+        let array = folded.to_array().map_err(boathouse_bridge::from_datafusion)?;
+        let text = boathouse_functions::cast::cast(
+            &array,
+            &typed.data_type,
+            &DataType::STRING,
+            boathouse_functions::cast::Mode::Legacy,
+            &self.context,
+        )?;
+        let name = match datafusion::scalar::ScalarValue::try_from_array(&text, 0) {
+            Ok(datafusion::scalar::ScalarValue::Utf8(Some(s))) => s,
+            _ => "null".to_string(),
+        };
+        Ok((value.clone(), name))
+    }
+
+    fn pivot_condition(&mut self, pivot: &Pivot, value: &Expr) -> Result<Expr> {
+        if let [column] = pivot.columns.as_slice() {
+            return Ok(Expr::operator("<=>", vec![column.clone(), value.clone()]));
+        }
+        let values: Vec<Expr> = match value {
+            Expr::Call(call) if super::project::is_call(call, "struct") => call.args.clone(),
+            _ => return Err(Error::unsupported("PIVOT values that are no tuples for several columns")),
+        };
+        pivot
+            .columns
+            .iter()
+            .zip(values)
+            .map(|(c, v)| Expr::operator("<=>", vec![c.clone(), v]))
+            .reduce(|a, b| Expr::operator("and", vec![a, b]))
+            .ok_or_else(|| Error::internal("PIVOT without columns"))
+    }
+
+    /// SQL's PIVOT groups by all columns that neither pivot nor are aggregated.
+    fn other_columns(&mut self, pivot: &Pivot, input: &Analyzed) -> Result<Vec<Expr>> {
+        let mut used: Vec<String> = Vec::new();
+        for expr in pivot.columns.iter().chain(&pivot.aggregates) {
+            let resolved = self.expr(expr, input)?;
+            used.extend(resolved.expr.column_refs().into_iter().map(|c| c.name.clone()));
+        }
+        Ok(input
+            .output
+            .iter()
+            .filter(|a| !used.contains(&a.internal_name()))
+            .map(|a| Expr::column(a.qualifier.iter().chain([&a.name]).cloned().collect::<Vec<_>>()))
+            .collect())
+    }
+
+    pub(super) fn unpivot(&mut self, unpivot: &Unpivot) -> Result<Analyzed> {
+        let input = self.relation(&unpivot.input)?;
+        let ids: Option<Vec<TypedExpr>> = match &unpivot.ids {
+            Some(ids) => Some(self.items(ids, &input)?.into_iter().map(|i| i.value).collect()),
+            None => None,
+        };
+        let groups: Vec<(Vec<TypedExpr>, Option<String>)> = match &unpivot.values {
+            Some(values) => values
+                .iter()
+                .map(|(exprs, alias)| Ok((self.items(exprs, &input)?.into_iter().map(|i| i.value).collect::<Vec<_>>(), alias.clone())))
+                .collect::<Result<Vec<_>>>()?
+                .into_iter()
+                .flat_map(|(columns, alias)| {
+                    // A star among the values is a group a column.
+                    if unpivot.value_columns.len() == 1 && columns.len() > 1 {
+                        columns.into_iter().map(|c| (vec![c], None)).collect::<Vec<_>>()
+                    } else {
+                        vec![(columns, alias)]
+                    }
+                })
+                .collect(),
+            None => input
+                .output
+                .iter()
+                .filter(|a| !ids.iter().flatten().any(|i| i.expr == a.column()))
+                .map(|a| (vec![a.typed()], None))
+                .collect(),
+        };
+        if groups.is_empty() {
+            return Err(Error::new("UNPIVOT_REQUIRES_VALUE_COLUMNS").message("UNPIVOT needs columns to unpivot."));
+        }
+        let width = unpivot.value_columns.len();
+        if groups.iter().any(|(columns, _)| columns.len() != width) {
+            return Err(Error::new("UNPIVOT_VALUE_SIZE_MISMATCH")
+                .param("names", width)
+                .message(format!("Every group of UNPIVOT needs {width} columns.")));
+        }
+        let ids = match ids {
+            Some(ids) => ids,
+            None => input
+                .output
+                .iter()
+                .filter(|a| !groups.iter().any(|(columns, _)| columns.iter().any(|c| c.expr == a.column())))
+                .map(|a| a.typed())
+                .collect(),
+        };
+        let mut types = Vec::new();
+        for i in 0..width {
+            let all: Vec<DataType> = groups.iter().map(|(c, _)| c[i].data_type.clone()).collect();
+            let common = all[1..].iter().try_fold(all[0].clone(), |a, b| coercion::tightest_common_type(&a, b, &self.context));
+            types.push(common.ok_or_else(|| {
+                Error::new("UNPIVOT_VALUE_DATA_TYPE_MISMATCH")
+                    .param("types", all.iter().map(super::error::quoted).collect::<Vec<_>>().join(", "))
+                    .message("The columns of UNPIVOT have no common type.")
+            })?);
+        }
+        let mut rows = Vec::new();
+        for (columns, alias) in &groups {
+            let label = alias.clone().unwrap_or_else(|| columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>().join("_"));
+            let text = |s: &str| TypedExpr::new(datafusion::logical_expr::lit(s), DataType::STRING, false, s);
+            let mut args = vec![text(&unpivot.variable_column), text(&label)];
+            for ((column, t), name) in columns.iter().zip(&types).zip(&unpivot.value_columns) {
+                args.push(text(name));
+                let mut value = self.implicit(column.clone(), t)?;
+                value.nullable = true;
+                args.push(value);
+            }
+            rows.push(self.builtin("named_struct", args)?);
+        }
+        let array = self.builtin("array", rows)?;
+        let list = self.attribute("unpivoted", array.data_type.clone(), false);
+        let mut pairs: Vec<(DfExpr, super::Attribute)> = input.columns().map(|a| (a.column(), a.clone())).collect();
+        pairs.push((array.expr, list.clone()));
+        let widened = self.project_pairs(input, pairs)?;
+        let call = Call { name: vec!["inline".into()], args: vec![Expr::column(["unpivoted"])], ..Default::default() };
+        let before = widened.output.len();
+        let generated = self.generate(widened, &call, None, &[], false)?;
+        let new = generated.output[before..].to_vec();
+        let mut output: Vec<(DfExpr, super::Attribute)> = Vec::new();
+        for id in ids {
+            let a = generated.output.iter().find(|a| a.column() == id.expr).cloned();
+            let attribute = match a {
+                Some(a) => a,
+                None => self.attribute(&id.name, id.data_type.clone(), id.nullable),
+            };
+            output.push((id.expr, attribute));
+        }
+        output.extend(new.iter().map(|a| (a.column(), a.clone())));
+        let values: Vec<DfExpr> = new[1..].iter().map(|a| DfExpr::IsNotNull(Box::new(a.column()))).collect();
+        let projected = self.project_pairs(generated, output)?;
+        if unpivot.include_nulls {
+            return Ok(projected);
+        }
+        let keep = values.into_iter().reduce(|a, b| super::operator::binary(a, datafusion::logical_expr::Operator::Or, b));
+        let Some(keep) = keep else { return Ok(projected) };
+        use boathouse_bridge::ResultExt;
+        let plan = datafusion::logical_expr::LogicalPlanBuilder::from(projected.plan.clone()).filter(keep).spark()?.build().spark()?;
+        Ok(projected.with_plan(plan))
+    }
+}
+
+/// The expression with the condition as a filter on each of its aggregate functions.
+fn filtered(expr: &Expr, condition: &Expr) -> Expr {
+    match expr {
+        Expr::Call(call) => {
+            let mut call = call.as_ref().clone();
+            let aggregates = call.name.len() == 1
+                && registry().get(&call.name[0]).iter().any(|e| matches!(e, Entry::Aggregate(_)))
+                && !registry().get(&call.name[0]).iter().any(|e| matches!(e, Entry::Scalar(_)));
+            if aggregates {
+                call.filter = Some(match call.filter.take() {
+                    Some(own) => Expr::operator("and", vec![own, condition.clone()]),
+                    None => condition.clone(),
+                });
+            } else {
+                call.args = call.args.iter().map(|a| filtered(a, condition)).collect();
+            }
+            Expr::Call(Box::new(call))
+        }
+        Expr::Alias { expr, names, metadata } => Expr::Alias {
+            expr: Box::new(filtered(expr, condition)),
+            names: names.clone(),
+            metadata: metadata.clone(),
+        },
+        Expr::Cast { expr, to, mode } => {
+            Expr::Cast { expr: Box::new(filtered(expr, condition)), to: to.clone(), mode: *mode }
+        }
+        other => other.clone(),
+    }
+}

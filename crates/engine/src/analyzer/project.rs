@@ -1,0 +1,332 @@
+//! SELECT lists: stars, aliases, aggregates without GROUP BY, windows, generators, lateral column aliases.
+
+use boathouse_bridge::ResultExt;
+use boathouse_spec::{Call, Error, Expr, Relation, Result, WithColumn};
+use datafusion::logical_expr::{Expr as DfExpr, LogicalPlanBuilder};
+use std::sync::Arc;
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, Attribute, Below, TypedExpr, project};
+
+/// One item of a SELECT list, resolved.
+pub(super) struct Item {
+    pub value: TypedExpr,
+    pub metadata: Option<String>,
+    /// The item is a bare column and keeps its identity.
+    pub passthrough: Option<Attribute>,
+}
+
+impl Analyzer {
+    pub(super) fn project(&mut self, input: &Relation, exprs: &[Expr]) -> Result<Analyzed> {
+        let input = self.relation(input)?;
+        self.project_analyzed(input, exprs)
+    }
+
+    pub(super) fn project_analyzed(&mut self, input: Analyzed, exprs: &[Expr]) -> Result<Analyzed> {
+        if exprs.iter().any(|e| self.is_generator_item(e)) {
+            return self.project_with_generator(input, exprs);
+        }
+        let items = self.items(exprs, &input)?;
+        if items.iter().any(|i| super::aggregate::has_aggregate(&i.value.expr)) {
+            return self.global_aggregate(input, items);
+        }
+        self.project_items(input, items)
+    }
+
+    /// Resolves the items of a SELECT list. An item may use the aliases of earlier ones where no column has the name.
+    pub(super) fn items(&mut self, exprs: &[Expr], input: &Analyzed) -> Result<Vec<Item>> {
+        let mut items: Vec<Item> = Vec::with_capacity(exprs.len());
+        for expr in exprs {
+            match self.item(expr, input) {
+                Ok(resolved) => items.extend(resolved),
+                Err(e) if e.is("UNRESOLVED_COLUMN") && !items.is_empty() => {
+                    let depth = self.function_parameters.len();
+                    self.function_parameters.push(lateral_aliases(&items));
+                    let again = self.item(expr, input);
+                    self.function_parameters.truncate(depth);
+                    match again {
+                        Ok(resolved) => items.extend(resolved),
+                        Err(again) if again.is("UNRESOLVED_COLUMN") => return Err(e),
+                        Err(again) => return Err(again),
+                    }
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(items)
+    }
+
+    fn item(&mut self, expr: &Expr, input: &Analyzed) -> Result<Vec<Item>> {
+        let plain = |value: TypedExpr, input: &Analyzed| Item { passthrough: passthrough(&value, input), value, metadata: None };
+        Ok(match expr {
+            Expr::Star(star) => self.expand_star(star, input)?.into_iter().map(|v| plain(v, input)).collect(),
+            Expr::ColumnRegex { pattern, plan_id } => {
+                self.matching_columns(pattern, *plan_id, input)?.into_iter().map(|v| plain(v, input)).collect()
+            }
+            Expr::Alias { expr, names, metadata } => {
+                let mut value = self.expr(expr, input)?;
+                match names.as_slice() {
+                    [name] => value.name.clone_from(name),
+                    _ => {
+                        return Err(Error::new("INVALID_SQL_SYNTAX.MULTI_PART_NAME")
+                            .param("name", names.join(", "))
+                            .message(format!("The names ({}) need a generator of as many columns.", names.join(", "))));
+                    }
+                }
+                let metadata = metadata.clone().or_else(|| source_metadata(&value, input));
+                vec![Item { value, metadata, passthrough: None }]
+            }
+            other => {
+                let value = self.expr(other, input)?;
+                let metadata = source_metadata(&value, input);
+                vec![Item { metadata, ..plain(value, input) }]
+            }
+        })
+    }
+
+    /// The projection of resolved items, window functions computed first.
+    pub(super) fn project_items(&mut self, input: Analyzed, items: Vec<Item>) -> Result<Analyzed> {
+        let mut exprs: Vec<(DfExpr, Attribute)> = Vec::with_capacity(items.len());
+        for item in items {
+            let attribute = self.item_attribute(&item, &exprs);
+            exprs.push((item.value.expr, attribute));
+        }
+        self.project_pairs(input, exprs)
+    }
+
+    pub(super) fn item_attribute(&mut self, item: &Item, taken: &[(DfExpr, Attribute)]) -> Attribute {
+        if let Some(a) = &item.passthrough
+            && !taken.iter().any(|(_, t)| t.id == a.id)
+        {
+            return a.clone();
+        }
+        let mut a = self.attribute(&item.value.name, item.value.data_type.clone(), item.value.nullable);
+        a.metadata = item.metadata.clone().unwrap_or_default();
+        a
+    }
+
+    /// Projects to the given expressions, each under its attribute.
+    pub(super) fn project_pairs(&mut self, input: Analyzed, exprs: Vec<(DfExpr, Attribute)>) -> Result<Analyzed> {
+        let (plan, list) = self.plan_windows(input.plan.clone(), exprs.clone())?;
+        let plan = project(list.into_iter().map(|(e, a)| named(e, &a)).collect(), plan)?;
+        let output = exprs.iter().map(|(_, a)| a.clone()).collect();
+        let plan_ids = input.plan_ids.clone();
+        let is_streaming = input.is_streaming;
+        let below = Some(Arc::new(Below::Project { input, exprs }));
+        Ok(Analyzed { plan, output, hidden: Vec::new(), plan_ids, below, is_streaming })
+    }
+
+    pub(super) fn with_columns(&mut self, input: &Relation, columns: &[WithColumn]) -> Result<Analyzed> {
+        let input = self.relation(input)?;
+        let mut exprs: Vec<Expr> = Vec::new();
+        let mut replaced = vec![false; columns.len()];
+        let mut seen: Vec<String> = Vec::new();
+        for c in columns {
+            if seen.iter().any(|s| s.eq_ignore_ascii_case(&c.name)) {
+                return Err(Error::new("COLUMN_ALREADY_EXISTS")
+                    .param("columnName", boathouse_spec::quote(&c.name))
+                    .message(format!("The column `{}` is given twice.", c.name)));
+            }
+            seen.push(c.name.clone());
+        }
+        let wanted = |c: &WithColumn| Expr::Alias {
+            expr: Box::new(c.expr.clone()),
+            names: vec![c.name.clone()],
+            metadata: c.metadata.clone(),
+        };
+        // Columns are placed by position: equal names would be ambiguous as names.
+        let mut items: Vec<Option<Item>> = Vec::new();
+        for a in input.output.clone() {
+            match columns.iter().position(|c| c.name.eq_ignore_ascii_case(&a.name)) {
+                Some(i) => {
+                    replaced[i] = true;
+                    exprs.push(wanted(&columns[i]));
+                    items.push(None);
+                }
+                None => items.push(Some(Item { value: a.typed(), metadata: None, passthrough: Some(a) })),
+            }
+        }
+        for (c, _) in columns.iter().zip(&replaced).filter(|(_, done)| !**done) {
+            exprs.push(wanted(c));
+            items.push(None);
+        }
+        if exprs.iter().any(|e| self.is_generator_item(e)) {
+            // A generator changes the number of rows: the kept columns go through the same projection by name.
+            let mut new = exprs.into_iter();
+            let list: Vec<Expr> = items
+                .iter()
+                .map(|i| match i {
+                    Some(item) => Expr::column([item.value.name.clone()]),
+                    None => new.next().unwrap_or_else(Expr::star),
+                })
+                .collect();
+            return self.project_with_generator(input, &list);
+        }
+        let mut resolved = Vec::with_capacity(exprs.len());
+        for e in &exprs {
+            resolved.extend(self.item(e, &input)?);
+        }
+        let mut resolved = resolved.into_iter();
+        let items: Vec<Item> = items.into_iter().filter_map(|i| i.or_else(|| resolved.next())).collect();
+        if items.iter().any(|i| super::aggregate::has_aggregate(&i.value.expr)) {
+            return self.global_aggregate(input, items);
+        }
+        self.project_items(input, items)
+    }
+
+    fn matching_columns(&mut self, pattern: &str, plan_id: Option<i64>, input: &Analyzed) -> Result<Vec<TypedExpr>> {
+        let bad = |e: &dyn std::fmt::Display| {
+            Error::new("INVALID_PARAMETER_VALUE.PATTERN")
+                .param("parameter", "`regex`")
+                .param("functionName", "`colRegex`")
+                .param("value", format!("'{pattern}'"))
+                .message(format!("`{pattern}` is no regular expression: {e}"))
+        };
+        let inner = pattern.strip_prefix('`').and_then(|p| p.strip_suffix('`')).unwrap_or(pattern);
+        let regex = fancy_regex::Regex::new(&format!("(?i)^(?:{inner})$")).map_err(|e| bad(&e))?;
+        let mut out = Vec::new();
+        for a in &input.output {
+            if plan_id.is_some_and(|id| input.plan_ids.get(&id).is_some_and(|c| !c.iter().any(|x| x.id == a.id))) {
+                continue;
+            }
+            if regex.is_match(&a.name).map_err(|e| bad(&e))? {
+                out.push(a.typed());
+            }
+        }
+        Ok(out)
+    }
+
+    /// Resolves expressions over a relation, or over what its projection or aggregation was made from; the relation
+    /// comes back with the columns they need.
+    pub(super) fn exprs_reaching_below(
+        &mut self,
+        exprs: &[Expr],
+        input: Analyzed,
+        clause: &str,
+    ) -> Result<(Vec<TypedExpr>, Analyzed)> {
+        let direct: Result<Vec<TypedExpr>> = exprs.iter().map(|e| self.expr(e, &input)).collect();
+        let may_aggregate = clause != "WHERE";
+        let error = match direct {
+            Ok(resolved) => {
+                let aggregated = resolved.iter().any(|r| super::aggregate::has_aggregate(&r.expr));
+                if !aggregated || !may_aggregate || !matches!(input.below.as_deref(), Some(Below::Aggregate(_))) {
+                    return Ok((resolved, input));
+                }
+                None
+            }
+            Err(e) if e.is("UNRESOLVED_COLUMN") || e.is("CANNOT_RESOLVE_DATAFRAME_COLUMN") => Some(e),
+            Err(e) => return Err(e),
+        };
+        let Some(below) = input.below.clone() else {
+            return match error {
+                Some(e) => Err(e),
+                None => Err(Error::internal("an expression without an input")),
+            };
+        };
+        if let Below::Aggregate(aggregation) = below.as_ref() {
+            return match self.exprs_over_aggregation(exprs, &input, aggregation.clone()) {
+                Err(e) if e.is("UNRESOLVED_COLUMN") => Err(error.unwrap_or(e)),
+                other => other,
+            };
+        }
+        let reachable = reachable_columns(&input);
+        let mut merged = input.clone();
+        merged.hidden.extend(reachable);
+        let again: Result<Vec<TypedExpr>> = exprs.iter().map(|e| self.expr(e, &merged)).collect();
+        let resolved = match again {
+            Ok(resolved) => resolved,
+            Err(e) if e.is("UNRESOLVED_COLUMN") => return Err(error.unwrap_or(e)),
+            Err(e) => return Err(e),
+        };
+        let mut missing: Vec<Attribute> = Vec::new();
+        for r in &resolved {
+            for column in r.expr.column_refs() {
+                let present = |a: &Attribute| a.internal_name() == column.name;
+                if !input.columns().any(present)
+                    && !missing.iter().any(present)
+                    && let Some(a) = merged.hidden.iter().find(|a| present(a))
+                {
+                    missing.push(a.clone());
+                }
+            }
+        }
+        let extended = self.extend(input, &missing)?;
+        Ok((resolved, extended))
+    }
+
+    /// Rebuilds the relation so that it has the columns, which lie below it, as hidden ones.
+    fn extend(&mut self, relation: Analyzed, wanted: &[Attribute]) -> Result<Analyzed> {
+        let missing: Vec<Attribute> =
+            wanted.iter().filter(|w| !relation.columns().any(|c| c.id == w.id)).cloned().collect();
+        if missing.is_empty() {
+            return Ok(relation);
+        }
+        match relation.below.as_deref() {
+            Some(Below::Project { input, exprs }) => {
+                let input = self.extend(input.clone(), &missing)?;
+                let hidden: Vec<Attribute> = relation
+                    .hidden
+                    .iter()
+                    .filter(|h| input.columns().any(|c| c.id == h.id))
+                    .chain(&missing)
+                    .cloned()
+                    .collect();
+                let mut all = exprs.clone();
+                all.extend(hidden.iter().map(|a| (a.column(), a.clone())));
+                let (plan, all) = self.plan_windows(input.plan.clone(), all)?;
+                let plan = project(all.into_iter().map(|(e, a)| named(e, &a)).collect(), plan)?;
+                let below = Below::Project { input, exprs: exprs.clone() };
+                Ok(Analyzed { plan, hidden, below: Some(Arc::new(below)), ..relation })
+            }
+            Some(Below::Filter { input, condition }) => {
+                let input = self.extend(input.clone(), &missing)?;
+                let plan = LogicalPlanBuilder::from(input.plan.clone()).filter(condition.clone()).spark()?.build().spark()?;
+                let hidden = input.hidden.clone();
+                let below = Below::Filter { input, condition: condition.clone() };
+                Ok(Analyzed { plan, hidden, below: Some(Arc::new(below)), ..relation })
+            }
+            _ => Err(Error::internal("columns were found below a relation that has nothing below")),
+        }
+    }
+}
+
+/// Columns below the relation's projections that are not among its own.
+fn reachable_columns(relation: &Analyzed) -> Vec<Attribute> {
+    let input = match relation.below.as_deref() {
+        Some(Below::Project { input, .. } | Below::Filter { input, .. }) => input,
+        _ => return Vec::new(),
+    };
+    let mut out: Vec<Attribute> = input.columns().cloned().collect();
+    out.extend(reachable_columns(input));
+    out.retain(|a| !relation.columns().any(|c| c.id == a.id));
+    out
+}
+
+/// The expression under the attribute's name; a column that is the attribute already stays bare.
+pub(super) fn named(expr: DfExpr, attribute: &Attribute) -> DfExpr {
+    let name = attribute.internal_name();
+    match &expr {
+        DfExpr::Column(c) if c.name == name => expr,
+        _ => expr.alias(name),
+    }
+}
+
+fn passthrough(value: &TypedExpr, input: &Analyzed) -> Option<Attribute> {
+    let DfExpr::Column(c) = &value.expr else { return None };
+    input.columns().find(|a| a.internal_name() == c.name && a.name == value.name).cloned()
+}
+
+/// `SELECT a AS b` keeps the metadata of `a`.
+fn source_metadata(value: &TypedExpr, input: &Analyzed) -> Option<String> {
+    let DfExpr::Column(c) = &value.expr else { return None };
+    input.columns().find(|a| a.internal_name() == c.name).map(|a| a.metadata.clone()).filter(|m| !m.is_empty())
+}
+
+fn lateral_aliases(items: &[Item]) -> std::collections::HashMap<String, TypedExpr> {
+    items.iter().map(|i| (i.value.name.to_lowercase(), i.value.clone())).collect()
+}
+
+/// Whether the call has the given single-part name.
+pub(super) fn is_call(call: &Call, name: &str) -> bool {
+    call.name.last().is_some_and(|n| n.eq_ignore_ascii_case(name))
+}

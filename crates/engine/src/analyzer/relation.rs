@@ -1,0 +1,179 @@
+//! Relations, dispatched by kind.
+
+use boathouse_bridge::ResultExt;
+use boathouse_spec::{Error, Relation, RelationNode, Result};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+
+use super::Analyzer;
+use super::analyzed::Analyzed;
+
+impl Analyzer {
+    pub(super) fn relation(&mut self, relation: &Relation) -> Result<Analyzed> {
+        let mut analyzed = self.relation_node(relation)?;
+        if let Some(id) = relation.plan_id {
+            analyzed.plan_ids.insert(id, analyzed.columns().cloned().collect());
+        }
+        Ok(analyzed)
+    }
+
+    fn relation_node(&mut self, relation: &Relation) -> Result<Analyzed> {
+        use RelationNode as N;
+        match relation.node.as_ref() {
+            N::Table(table) => self.table(table),
+            N::DataSource(source) => self.data_source(source),
+            N::OneRow => Analyzed::one_row(),
+            N::LocalData { arrow_ipc, schema } => self.local_data(arrow_ipc, schema.as_ref()),
+            N::Empty(schema) => self.empty(schema),
+            N::Values(rows) => self.values(rows),
+            N::Range { start, end, step, partitions } => self.range(*start, *end, *step, *partitions),
+            N::TableFunction { name, args } => self.table_function(name, args),
+            N::PythonTableFunction { name, .. } => Err(Error::unsupported(format!("the Python table function `{name}`"))),
+            N::CachedRemote(id) => self.cached_remote(id),
+            N::CommandResult(command) => self.command_result(command),
+            N::Sql(text) => self.sql_text(text),
+
+            N::Project { input, exprs } => self.project(input, exprs),
+            N::Filter { input, condition } => self.filter(input, condition),
+            N::Having { input, condition } => self.having(input, condition),
+            N::Qualify { input, condition } => self.qualify(input, condition),
+            N::Aggregate(aggregate) => self.aggregate(aggregate),
+            N::Sort { input, order, global } => self.sort(input, order, *global),
+            N::SortAll { input, ascending, nulls_first } => self.sort_all(input, *ascending, *nulls_first),
+            N::Limit { input, limit } => self.limit(input, limit),
+            N::Offset { input, offset } => self.offset(input, offset),
+            N::Tail { input, limit } => self.tail(input, *limit),
+            N::Distinct { input } => self.distinct(input),
+            N::Deduplicate { input, columns, within_watermark } => {
+                self.deduplicate(input, columns.as_deref(), *within_watermark)
+            }
+            N::SubqueryAlias { input, alias, qualifier, columns } => {
+                self.subquery_alias(input, alias, qualifier, columns)
+            }
+            N::With { input, tables, recursive } => self.with(input, tables, *recursive),
+            N::WindowDefinitions { input, windows } => {
+                let depth = self.windows.len();
+                self.windows.extend(windows.iter().cloned());
+                let analyzed = self.relation(input);
+                self.windows.truncate(depth);
+                analyzed
+            }
+            N::LateralView { input, generator, table_alias, columns, outer } => {
+                self.lateral_view(input, generator, table_alias.as_deref(), columns, *outer)
+            }
+            N::Pivot(pivot) => self.pivot(pivot),
+            N::Unpivot(unpivot) => self.unpivot(unpivot),
+            N::Sample(sample) => self.sample(sample),
+            N::Repartition { input, partitions, shuffle } => self.repartition(input, *partitions, *shuffle),
+            N::RepartitionBy { input, exprs, partitions } => self.repartition_by(input, exprs, *partitions),
+            N::ToDf { input, names } => self.to_df(input, names),
+            N::ToSchema { input, schema } => self.to_schema(input, schema),
+            N::WithColumns { input, columns } => self.with_columns(input, columns),
+            N::RenameColumns { input, renames } => self.rename_columns(input, renames),
+            N::Drop { input, columns, names } => self.drop_columns(input, columns, names),
+            N::Hint { input, name, parameters } => self.hint(input, name, parameters),
+            N::WithWatermark { input, event_time, .. } => self.with_watermark(input, event_time),
+            N::CollectMetrics { name, .. } => Err(Error::unsupported(format!("observe (`{name}`)"))),
+            N::ShowString { input, rows, truncate, vertical } => self.show_string(input, *rows, *truncate, *vertical),
+            N::HtmlString { input, rows, truncate } => self.html_string(input, *rows, *truncate),
+            N::Parse { format, .. } => Err(Error::unsupported(format!("reading {format} from a DataFrame of strings"))),
+            N::Transpose { .. } => Err(Error::unsupported("transpose")),
+            N::FillNa { input, columns, values } => self.fill_na(input, columns, values),
+            N::DropNa { input, columns, min_non_nulls } => self.drop_na(input, columns, *min_non_nulls),
+            N::ReplaceNa { input, columns, replacements } => self.replace_na(input, columns, replacements),
+            N::Statistic { .. } => Err(Error::unsupported("df.stat, describe and summary")),
+            N::MapPartitions { name, .. } => Err(Error::unsupported(format!("the Python function `{name}` over partitions"))),
+            N::GroupMap { name, .. } => Err(Error::unsupported(format!("the Python function `{name}` over groups"))),
+            N::Pipe { input, operator } => self.pipe(input, operator),
+
+            N::Join(join) => self.join(join),
+            N::LateralJoin { left, right, kind, condition } => {
+                self.lateral_join(left, right, *kind, condition.as_ref())
+            }
+            N::AsOfJoin(_) => Err(Error::unsupported("as-of joins")),
+            N::SetOperation { left, right, operation, all, by_name, allow_missing } => {
+                self.set_operation(left, right, *operation, *all, *by_name, *allow_missing)
+            }
+            N::CoGroupMap { name, .. } => {
+                Err(Error::unsupported(format!("the Python function `{name}` over co-grouped data")))
+            }
+            N::WithRelations { root, references } => {
+                for reference in references {
+                    match reference.node.as_ref() {
+                        // A named reference is a view for this query only (Connect's SQL with DataFrames as arguments).
+                        N::SubqueryAlias { input, alias, .. } => self.define_table(alias, input.clone()),
+                        _ => {
+                            if let Some(id) = reference.plan_id {
+                                self.references.insert(id, reference.clone());
+                            }
+                        }
+                    }
+                }
+                self.relation(root)
+            }
+        }
+    }
+
+    fn filter(&mut self, input: &Relation, condition: &boathouse_spec::Expr) -> Result<Analyzed> {
+        let analyzed = self.relation(input)?;
+        self.filter_analyzed(analyzed, condition)
+    }
+
+    pub(super) fn filter_analyzed(&mut self, input: Analyzed, condition: &boathouse_spec::Expr) -> Result<Analyzed> {
+        let (mut resolved, input) = self.exprs_reaching_below(std::slice::from_ref(condition), input, "WHERE")?;
+        let condition = resolved.remove(0);
+        let condition = self.condition(condition, "filter")?;
+        super::aggregate::forbid_aggregates(&condition.expr, &condition.name, "WHERE")?;
+        super::window::forbid_windows(&condition.expr, &condition.name, "WHERE")?;
+        let plan = LogicalPlanBuilder::from(input.plan.clone()).filter(condition.expr.clone()).spark()?.build().spark()?;
+        let below = super::analyzed::Below::Filter { input: input.clone(), condition: condition.expr };
+        Ok(Analyzed { plan, below: Some(std::sync::Arc::new(below)), ..input })
+    }
+
+    fn distinct(&mut self, input: &Relation) -> Result<Analyzed> {
+        let input = self.relation(input)?.without_hidden()?;
+        for a in &input.output {
+            if !is_groupable(&a.data_type) {
+                return Err(Error::new("UNSUPPORTED_FEATURE.SET_OPERATION_ON_MAP_TYPE")
+                    .param("colName", boathouse_spec::quote(&a.name))
+                    .param("dataType", super::error::quoted(&a.data_type))
+                    .message(format!("Rows with the map column {} cannot be compared.", a.name)));
+            }
+        }
+        let plan = self.distinct_plan(input.plan.clone())?;
+        Ok(input.with_plan(plan))
+    }
+
+    pub(super) fn distinct_plan(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        LogicalPlanBuilder::from(plan).distinct().spark()?.build().spark()
+    }
+
+    fn with_watermark(&mut self, input: &Relation, event_time: &str) -> Result<Analyzed> {
+        // Over bounded data a watermark changes nothing; the column must exist and be a time.
+        let analyzed = self.relation(input)?;
+        let column = boathouse_spec::Column { name: vec![event_time.to_string()], ..Default::default() };
+        let time = self.column(&column, &analyzed)?;
+        if !matches!(time.data_type, boathouse_spec::DataType::Timestamp | boathouse_spec::DataType::TimestampNtz) {
+            return Err(Error::new("EVENT_TIME_IS_NOT_ON_TIMESTAMP_TYPE")
+                .param("eventName", boathouse_spec::quote(event_time))
+                .param("eventType", super::error::quoted(&time.data_type))
+                .message(format!("The event time {event_time} must be a timestamp, not {}.", time.data_type.sql())));
+        }
+        Ok(analyzed)
+    }
+
+    fn hint(&mut self, input: &Relation, _name: &str, _parameters: &[boathouse_spec::Expr]) -> Result<Analyzed> {
+        // Hints advise; a plan without them gives the same rows. docs/limitations.md lists which take effect.
+        self.relation(input)
+    }
+}
+
+/// Whether values of the type can be grouped and compared for equality.
+pub(super) fn is_groupable(t: &boathouse_spec::DataType) -> bool {
+    use boathouse_spec::DataType as T;
+    match t {
+        T::Map { .. } | T::Variant => false,
+        T::Array { element, .. } => is_groupable(element),
+        T::Struct(s) => s.fields.iter().all(|f| is_groupable(&f.data_type)),
+        _ => true,
+    }
+}

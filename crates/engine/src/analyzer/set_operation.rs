@@ -1,0 +1,283 @@
+//! UNION, INTERSECT, EXCEPT, and `dropDuplicates`.
+
+use boathouse_bridge::ResultExt;
+use boathouse_functions::coercion;
+use boathouse_spec::{DataType, Error, JoinKind, Relation, Result, SetOperation, quote};
+use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::{
+    Expr as DfExpr, LogicalPlan, Operator, Union, WindowFrame, WindowFunctionDefinition, Window,
+};
+use std::sync::Arc;
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
+use super::operator::binary;
+use super::project::named;
+
+impl Analyzer {
+    pub(super) fn set_operation(
+        &mut self,
+        left: &Relation,
+        right: &Relation,
+        operation: SetOperation,
+        all: bool,
+        by_name: bool,
+        allow_missing: bool,
+    ) -> Result<Analyzed> {
+        // A long chain of unions nests to the left: gather it, so that one node does it all.
+        if operation == SetOperation::Union && all && !by_name {
+            let mut inputs = Vec::new();
+            self.gather_unions(left, &mut inputs)?;
+            self.gather_unions(right, &mut inputs)?;
+            return self.union_all(inputs);
+        }
+        let left = self.relation(left)?.without_hidden()?;
+        let right = self.relation(right)?.without_hidden()?;
+        let (left, right) = if by_name { self.by_name(left, right, allow_missing)? } else { (left, right) };
+        match operation {
+            SetOperation::Union => {
+                let union = self.union_all(vec![left, right])?;
+                if all {
+                    return Ok(union);
+                }
+                let plan = self.distinct_plan(union.plan.clone())?;
+                Ok(union.with_plan(plan))
+            }
+            SetOperation::Intersect => self.matching(left, right, "INTERSECT", JoinKind::LeftSemi, all),
+            SetOperation::Except => self.matching(left, right, "EXCEPT", JoinKind::LeftAnti, all),
+        }
+    }
+
+    fn gather_unions(&mut self, relation: &Relation, inputs: &mut Vec<Analyzed>) -> Result<()> {
+        if relation.plan_id.is_none()
+            && let boathouse_spec::RelationNode::SetOperation {
+                left,
+                right,
+                operation: SetOperation::Union,
+                all: true,
+                by_name: false,
+                ..
+            } = relation.node.as_ref()
+        {
+            self.gather_unions(left, inputs)?;
+            return self.gather_unions(right, inputs);
+        }
+        inputs.push(self.relation(relation)?.without_hidden()?);
+        Ok(())
+    }
+
+    fn union_all(&mut self, inputs: Vec<Analyzed>) -> Result<Analyzed> {
+        let names: Vec<String> = inputs[0].output.iter().map(|a| a.name.clone()).collect();
+        let types = self.common_columns(&inputs, "UNION")?;
+        let output: Vec<Attribute> = types
+            .iter()
+            .enumerate()
+            .map(|(i, t)| {
+                let nullable = inputs.iter().any(|input| input.output[i].nullable);
+                let mut a = self.attribute(&names[i], t.clone(), nullable);
+                a.metadata.clone_from(&inputs[0].output[i].metadata);
+                a
+            })
+            .collect();
+        let mut plans = Vec::with_capacity(inputs.len());
+        for input in &inputs {
+            plans.push(Arc::new(self.cast_columns(input, &output)?));
+        }
+        let plan = match plans.len() {
+            1 => Arc::unwrap_or_clone(plans.remove(0)),
+            _ => LogicalPlan::Union(Union::try_new(plans).spark()?),
+        };
+        Ok(Analyzed::new(plan, output).with_plan_ids_of(&inputs))
+    }
+
+    /// The common type of each column.
+    fn common_columns(&self, inputs: &[Analyzed], operator: &str) -> Result<Vec<DataType>> {
+        let first = &inputs[0];
+        for (n, input) in inputs.iter().enumerate().skip(1) {
+            if input.output.len() != first.output.len() {
+                return Err(Error::new("NUM_COLUMNS_MISMATCH")
+                    .param("operator", operator)
+                    .param("firstNumColumns", first.output.len())
+                    .param("invalidOrdinalNum", super::values::ordinal_word(n))
+                    .param("invalidNumColumns", input.output.len())
+                    .message(format!(
+                        "{operator} needs inputs of as many columns: the first has {}, the {} has {}.",
+                        first.output.len(),
+                        super::values::ordinal_word(n),
+                        input.output.len()
+                    )));
+            }
+        }
+        (0..first.output.len())
+            .map(|i| {
+                let mut t = first.output[i].data_type.clone();
+                for (n, input) in inputs.iter().enumerate().skip(1) {
+                    let other = &input.output[i].data_type;
+                    t = coercion::wider_type(&t, other, &self.context).ok_or_else(|| {
+                        Error::new("INCOMPATIBLE_COLUMN_TYPE")
+                            .param("operator", operator)
+                            .param("columnOrdinalNumber", super::values::ordinal_word(i))
+                            .param("tableOrdinalNumber", super::values::ordinal_word(n))
+                            .param("dataType1", super::error::quoted(other))
+                            .param("dataType2", super::error::quoted(&t))
+                            .param("hint", "")
+                            .message(format!(
+                                "{operator} needs columns of compatible types: the {} column of the {} table is {}, elsewhere {}.",
+                                super::values::ordinal_word(i),
+                                super::values::ordinal_word(n),
+                                other.sql(),
+                                t.sql()
+                            ))
+                    })?;
+                }
+                Ok(t)
+            })
+            .collect()
+    }
+
+    fn cast_columns(&mut self, input: &Analyzed, output: &[Attribute]) -> Result<LogicalPlan> {
+        let list = input
+            .output
+            .iter()
+            .zip(output)
+            .map(|(from, to)| Ok(named(self.implicit(from.typed(), &to.data_type)?.expr, to)))
+            .collect::<Result<Vec<_>>>()?;
+        project(list, input.plan.clone())
+    }
+
+    fn by_name(&mut self, left: Analyzed, right: Analyzed, allow_missing: bool) -> Result<(Analyzed, Analyzed)> {
+        let mut order: Vec<Option<usize>> = Vec::new();
+        for a in &left.output {
+            let found = right.output.iter().position(|b| b.name.eq_ignore_ascii_case(&a.name));
+            if found.is_none() && !allow_missing {
+                let names: Vec<String> = right.output.iter().map(|b| quote(&b.name)).collect();
+                return Err(super::error::unresolved_column(std::slice::from_ref(&a.name), &names));
+            }
+            order.push(found);
+        }
+        let extra: Vec<Attribute> =
+            right.output.iter().filter(|b| !left.output.iter().any(|a| a.name.eq_ignore_ascii_case(&b.name))).cloned().collect();
+        if !extra.is_empty() && !allow_missing {
+            let names: Vec<String> = left.output.iter().map(|b| quote(&b.name)).collect();
+            if left.output.len() != right.output.len() {
+                return Err(Error::new("NUM_COLUMNS_MISMATCH")
+                    .param("operator", "UNION")
+                    .param("firstNumColumns", left.output.len())
+                    .param("invalidOrdinalNum", "second")
+                    .param("invalidNumColumns", right.output.len())
+                    .message("UNION BY NAME needs inputs with the same columns."));
+            }
+            return Err(super::error::unresolved_column(std::slice::from_ref(&extra[0].name), &names));
+        }
+        let null = |a: &Attribute| {
+            TypedExpr::new(DfExpr::Literal(datafusion::scalar::ScalarValue::Null, None), DataType::Null, true, &a.name)
+        };
+        let mut right_pairs = Vec::new();
+        for (a, position) in left.output.iter().zip(&order) {
+            match position {
+                Some(i) => right_pairs.push((right.output[*i].column(), right.output[*i].clone())),
+                None => {
+                    let value = self.implicit(null(a), &a.data_type)?;
+                    let attribute = self.attribute(&a.name, a.data_type.clone(), true);
+                    right_pairs.push((value.expr, attribute));
+                }
+            }
+        }
+        let mut left_pairs: Vec<(DfExpr, Attribute)> = left.output.iter().map(|a| (a.column(), a.clone())).collect();
+        for b in &extra {
+            right_pairs.push((b.column(), b.clone()));
+            let value = self.implicit(null(b), &b.data_type)?;
+            let attribute = self.attribute(&b.name, b.data_type.clone(), true);
+            left_pairs.push((value.expr, attribute));
+        }
+        Ok((self.project_pairs(left, left_pairs)?, self.project_pairs(right, right_pairs)?))
+    }
+
+    /// Rows of the left that have (INTERSECT) or lack (EXCEPT) an equal on the right, NULLs being equal. With ALL the
+    /// n-th of equal rows on the left needs an n-th on the right.
+    fn matching(&mut self, left: Analyzed, right: Analyzed, operator: &str, kind: JoinKind, all: bool) -> Result<Analyzed> {
+        for a in left.output.iter().chain(&right.output) {
+            if !super::relation::is_groupable(&a.data_type) {
+                return Err(Error::new("UNSUPPORTED_FEATURE.SET_OPERATION_ON_MAP_TYPE")
+                    .param("colName", quote(&a.name))
+                    .param("dataType", super::error::quoted(&a.data_type))
+                    .message(format!("{operator} cannot compare the map column {}.", a.name)));
+            }
+        }
+        let inputs = [left, right];
+        let types = self.common_columns(&inputs, &format!("{operator}{}", if all { " ALL" } else { "" }))?;
+        let [left, right] = inputs;
+        let mut sides = Vec::new();
+        for side in [&left, &right] {
+            let columns: Vec<Attribute> = types
+                .iter()
+                .zip(&left.output)
+                .zip(&side.output)
+                .map(|((t, l), s)| self.attribute(&l.name, t.clone(), s.nullable))
+                .collect();
+            let plan = self.cast_columns(side, &columns)?;
+            let (plan, number) = if all { self.numbered(plan, &columns)? } else { (self.distinct_plan(plan)?, None) };
+            sides.push((plan, columns, number));
+        }
+        let (Some((right_plan, right_columns, right_number)), Some((left_plan, left_columns, left_number))) =
+            (sides.pop(), sides.pop())
+        else {
+            return Err(Error::internal("a set operation without two sides"));
+        };
+        let keys = left_columns.iter().chain(&left_number).zip(right_columns.iter().chain(&right_number));
+        let condition = keys
+            .map(|(l, r)| binary(l.column(), Operator::IsNotDistinctFrom, r.column()))
+            .reduce(|a, b| binary(a, Operator::And, b));
+        let plan = super::join::plan_join(&left_plan, right_plan, kind, condition)?;
+        let joined = Analyzed {
+            hidden: left_number.into_iter().collect(),
+            ..Analyzed::new(plan, left_columns).with_plan_ids_of([&left, &right])
+        };
+        joined.without_hidden()
+    }
+
+    /// Adds the number of each row among its equals.
+    fn numbered(&mut self, plan: LogicalPlan, columns: &[Attribute]) -> Result<(LogicalPlan, Option<Attribute>)> {
+        let number = self.attribute("number", DataType::Long, false);
+        let function = WindowFunction {
+            fun: WindowFunctionDefinition::WindowUDF(datafusion::functions_window::row_number::row_number_udwf()),
+            params: WindowFunctionParams {
+                args: vec![],
+                partition_by: columns.iter().map(Attribute::column).collect(),
+                order_by: vec![],
+                window_frame: WindowFrame::new(None),
+                filter: None,
+                null_treatment: None,
+                distinct: false,
+            },
+        };
+        let expr = DfExpr::WindowFunction(Box::new(function)).alias(number.internal_name());
+        Ok((LogicalPlan::Window(Window::try_new(vec![expr], Arc::new(plan)).spark()?), Some(number)))
+    }
+
+    /// One row of each set of rows with equal values in the columns.
+    pub(super) fn deduplicate(&mut self, input: &Relation, columns: Option<&[String]>, _within_watermark: bool) -> Result<Analyzed> {
+        let input = self.relation(input)?.without_hidden()?;
+        let Some(columns) = columns else {
+            let plan = self.distinct_plan(input.plan.clone())?;
+            return Ok(input.with_plan(plan));
+        };
+        let mut keys = Vec::new();
+        for name in columns {
+            let found: Vec<&Attribute> = input.output.iter().filter(|a| a.name.eq_ignore_ascii_case(name)).collect();
+            if found.is_empty() {
+                return Err(super::error::unresolved_column(
+                    std::slice::from_ref(name),
+                    &super::column::candidates(&input),
+                ));
+            }
+            keys.extend(found.into_iter().cloned());
+        }
+        let (plan, number) = self.numbered(input.plan.clone(), &keys)?;
+        let Some(number) = number else { return Err(Error::internal("rows without numbers")) };
+        let first = binary(number.column(), Operator::Eq, datafusion::logical_expr::lit(1u64));
+        let plan = datafusion::logical_expr::LogicalPlanBuilder::from(plan).filter(first).spark()?.build().spark()?;
+        let kept = Analyzed { hidden: vec![number], ..input.with_plan(plan) };
+        kept.without_hidden()
+    }
+}

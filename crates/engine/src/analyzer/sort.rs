@@ -1,0 +1,113 @@
+//! ORDER BY, SORT BY.
+
+use boathouse_bridge::ResultExt;
+use boathouse_spec::{DataType, Error, Expr, Literal, Relation, Result, SortOrder};
+use datafusion::logical_expr::expr::Sort;
+use datafusion::logical_expr::{Expr as DfExpr, LogicalPlan, Sort as SortPlan};
+use std::sync::Arc;
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, Attribute};
+
+impl Analyzer {
+    pub(super) fn sort(&mut self, input: &Relation, order: &[SortOrder], _global: bool) -> Result<Analyzed> {
+        let input = self.relation(input)?;
+        self.sort_analyzed(input, order)
+    }
+
+    pub(super) fn sort_all(&mut self, input: &Relation, ascending: bool, nulls_first: bool) -> Result<Analyzed> {
+        let input = self.relation(input)?;
+        let keys = input.output.iter().map(|a| Sort::new(a.column(), ascending, nulls_first)).collect();
+        self.sorted(input, keys)
+    }
+
+    fn sort_analyzed(&mut self, input: Analyzed, order: &[SortOrder]) -> Result<Analyzed> {
+        let mut exprs = Vec::with_capacity(order.len());
+        let mut ordinals: Vec<Option<usize>> = Vec::with_capacity(order.len());
+        for o in order {
+            match &o.expr {
+                Expr::Literal(Literal::Integer(n)) if self.session.conf().order_by_ordinal() => {
+                    let Some(i) = usize::try_from(*n).ok().and_then(|n| n.checked_sub(1)).filter(|i| *i < input.output.len())
+                    else {
+                        return Err(Error::new("ORDER_BY_POS_OUT_OF_RANGE")
+                            .param("index", n)
+                            .param("size", input.output.len())
+                            .message(format!("ORDER BY position {n} is not among the {} columns.", input.output.len())));
+                    };
+                    ordinals.push(Some(i));
+                }
+                other => {
+                    ordinals.push(None);
+                    exprs.push(other.clone());
+                }
+            }
+        }
+        let output = input.output.clone();
+        let (resolved, input) = self.exprs_reaching_below(&exprs, input, "ORDER BY")?;
+        let mut resolved = resolved.into_iter();
+        let mut keys: Vec<(DfExpr, DataType, String)> = Vec::new();
+        for ordinal in ordinals {
+            match ordinal {
+                Some(i) => keys.push((output[i].column(), output[i].data_type.clone(), output[i].name.clone())),
+                None => {
+                    if let Some(r) = resolved.next() {
+                        keys.push((r.expr, r.data_type, r.name));
+                    }
+                }
+            }
+        }
+        for (_, t, name) in &keys {
+            if !t.is_orderable() && *t != DataType::Null {
+                return Err(super::error::mismatch(
+                    "INVALID_ORDERING_TYPE",
+                    &format!("{name} ASC NULLS FIRST"),
+                    format!("values of {} have no order.", t.sql()),
+                )
+                .param("functionName", "`sortorder`")
+                .param("dataType", super::error::quoted(t)));
+            }
+        }
+        // Window functions in ORDER BY are computed as hidden columns first.
+        let input = if keys.iter().any(|(e, _, _)| super::window::has_window(e)) {
+            let mut pairs: Vec<(DfExpr, Attribute)> = input.columns().map(|a| (a.column(), a.clone())).collect();
+            let own = pairs.len();
+            for (e, t, name) in &keys {
+                let a = self.attribute(name, t.clone(), true);
+                pairs.push((e.clone(), a));
+            }
+            for ((e, _, _), (_, a)) in keys.iter_mut().zip(&pairs[own..]) {
+                *e = a.column();
+            }
+            let added: Vec<Attribute> = pairs[own..].iter().map(|(_, a)| a.clone()).collect();
+            let (plan, pairs) = self.plan_windows(input.plan.clone(), pairs)?;
+            let list = pairs.iter().map(|(e, a)| super::project::named(e.clone(), a)).collect();
+            let plan = super::analyzed::project(list, plan)?;
+            let hidden = input.hidden.iter().cloned().chain(added).collect();
+            Analyzed { plan, hidden, below: None, ..input }
+        } else {
+            input
+        };
+        let sorts = keys
+            .into_iter()
+            .zip(order)
+            .map(|((e, _, _), o)| Sort::new(e, o.ascending, o.nulls_first))
+            .collect();
+        let sorted = self.sorted(input, sorts)?;
+        Ok(Analyzed { output, ..sorted })
+    }
+
+    pub(super) fn sorted(&mut self, input: Analyzed, keys: Vec<Sort>) -> Result<Analyzed> {
+        let plan = LogicalPlan::Sort(SortPlan { expr: keys, input: Arc::new(input.plan.clone()), fetch: None });
+        plan.check_invariants(datafusion::logical_expr::InvariantLevel::Always).spark()?;
+        let sorted = input.with_plan(plan);
+        // The hidden columns served the sort; above it they are gone.
+        sorted.without_hidden()
+    }
+}
+
+/// A sort key as Spark writes it.
+pub(super) fn order_name(key: &str, order: &SortOrder) -> String {
+    let direction = if order.ascending { "ASC" } else { "DESC" };
+    let nulls = if order.nulls_first { "NULLS FIRST" } else { "NULLS LAST" };
+    format!("{key} {direction} {nulls}")
+}

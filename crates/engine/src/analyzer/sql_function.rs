@@ -1,0 +1,193 @@
+//! SQL functions of the user: the body is analyzed in place of the call, the parameters being the arguments.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use boathouse_catalog::{FunctionKind, FunctionRecord, ObjectName};
+use boathouse_functions::cast::Mode;
+use boathouse_spec::{Call, Error, Expr, Name, Plan, Result};
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, TypedExpr};
+use crate::functions::SessionFunction;
+
+/// Functions may call functions, but not forever.
+const MAX_DEPTH: usize = 64;
+
+impl Analyzer {
+    /// A parameter of the SQL function being expanded, or an earlier alias of the same SELECT list.
+    pub(super) fn function_parameter(&mut self, name: &[String]) -> Result<Option<TypedExpr>> {
+        let found = match name {
+            [first, ..] => self.function_parameters.last().and_then(|p| p.get(&first.to_lowercase()).cloned()),
+            [] => None,
+        };
+        match (found, name) {
+            (Some(value), [_, rest @ ..]) => self.nested(value, rest).map(Some),
+            // `function.parameter`
+            (None, [_, second, rest @ ..]) => {
+                let second = self.function_parameters.last().and_then(|p| p.get(&second.to_lowercase()).cloned());
+                match second {
+                    Some(value) => self.nested(value, rest).map(Some),
+                    None => Ok(None),
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The user's function of that name: the session's, then the catalog's.
+    pub(super) fn find_function(&mut self, name: &Name) -> Result<Option<SessionFunction>> {
+        if let [single] = name.as_slice()
+            && let Some(function) = self.session.functions.get(single)
+        {
+            return Ok(Some(function));
+        }
+        if let [schema, single] = name.as_slice()
+            && schema.eq_ignore_ascii_case("session")
+            && let Some(function) = self.session.functions.get(single)
+        {
+            return Ok(Some(function));
+        }
+        let (catalog, schema) = self.namespace.clone();
+        let full = match name.as_slice() {
+            [f] => ObjectName::new(&catalog, &schema, f),
+            [s, f] => ObjectName::new(&catalog, s, f),
+            [c, s, f] => ObjectName::new(c, s, f),
+            _ => return Ok(None),
+        };
+        let found = self.wait(self.session.engine.catalog.find_function(&full))?;
+        Ok(found.map(|f| SessionFunction::Sql(Arc::new(f))))
+    }
+
+    pub(super) fn sql_function(&mut self, call: &Call, over: &Analyzed) -> Result<Option<TypedExpr>> {
+        let function = match self.find_function(&call.name)? {
+            Some(SessionFunction::Sql(function)) => function,
+            Some(SessionFunction::Python { .. }) => {
+                return Err(Error::unsupported(format!("the Python function `{}`", call.name.join("."))));
+            }
+            None => return Ok(None),
+        };
+        if function.kind == FunctionKind::Table {
+            return Err(Error::new("NOT_A_SCALAR_FUNCTION")
+                .param("functionName", boathouse_spec::quote_name(&call.name))
+                .message(format!("`{}` gives a table; use it in FROM.", call.name.join("."))));
+        }
+        let parameters = self.bind_parameters(&function, &call.args, over)?;
+        let shown = format!(
+            "{}({})",
+            function_shown_name(&function),
+            function.parameters.iter().map(|p| parameters.get(&p.name.to_lowercase()).map_or("", |v| &v.name)).collect::<Vec<_>>().join(", ")
+        );
+        let body = self.inside_function(&function, parameters, |analyzer| {
+            let options = analyzer.session.conf().parser_options();
+            if function.body_is_query {
+                let Plan::Query(query) = boathouse_sql::parse_statement(&function.body, &options)? else {
+                    return Err(Error::internal("the body of a function is no query"));
+                };
+                analyzer.scalar_subquery(&query, over)
+            } else {
+                let body = boathouse_sql::parse_expression(&function.body, &options)?;
+                // The body sees its parameters only, never the columns around the call.
+                match &body {
+                    Expr::ScalarSubquery(_) => analyzer.expr(&body, over),
+                    _ => analyzer.expr(&body, &Analyzed::one_row()?),
+                }
+            }
+        })?;
+        let value = match &function.returns {
+            Some(t) => {
+                let mode = if self.context.ansi { Mode::Ansi } else { Mode::Legacy };
+                self.cast(body, t, mode)?
+            }
+            None => body,
+        };
+        Ok(Some(TypedExpr { nullable: true, ..value }.named(shown)))
+    }
+
+    /// The arguments by parameter name: positional, named, or by default; each cast to the parameter's type.
+    pub(super) fn bind_parameters(
+        &mut self,
+        function: &FunctionRecord,
+        args: &[Expr],
+        over: &Analyzed,
+    ) -> Result<HashMap<String, TypedExpr>> {
+        let name = function.name.parts().join(".");
+        let mut bound: HashMap<String, TypedExpr> = HashMap::new();
+        if args.len() > function.parameters.len() {
+            return Err(wrong_count(function, args.len()));
+        }
+        for (i, arg) in args.iter().enumerate() {
+            let (parameter, value) = match arg {
+                Expr::NamedArgument { name: wanted, value } => {
+                    let found = function.parameters.iter().find(|p| p.name.eq_ignore_ascii_case(wanted));
+                    let Some(p) = found else {
+                        return Err(Error::new("UNRECOGNIZED_PARAMETER_NAME")
+                            .param("routineName", boathouse_spec::quote(&name))
+                            .param("argumentName", boathouse_spec::quote(wanted))
+                            .param("proposal", "")
+                            .message(format!("{name} has no parameter {wanted}.")));
+                    };
+                    (p, value.as_ref())
+                }
+                positional => (&function.parameters[i], positional),
+            };
+            let value = self.expr(value, over)?;
+            let shown = value.name.clone();
+            let value = self.implicit(value, &parameter.data_type)?.named(shown);
+            bound.insert(parameter.name.to_lowercase(), value);
+        }
+        for p in &function.parameters {
+            if bound.contains_key(&p.name.to_lowercase()) {
+                continue;
+            }
+            let Some(default) = &p.default else { return Err(wrong_count(function, args.len())) };
+            let parsed = boathouse_sql::parse_expression(default, &self.session.conf().parser_options())?;
+            let value = self.expr(&parsed, &Analyzed::one_row()?)?;
+            let value = self.implicit(value, &p.data_type)?;
+            bound.insert(p.name.to_lowercase(), value);
+        }
+        Ok(bound)
+    }
+
+    /// Analyzes something of a function's body: its parameters in sight, names meaning what they did at its creation.
+    pub(super) fn inside_function<T>(
+        &mut self,
+        function: &FunctionRecord,
+        parameters: HashMap<String, TypedExpr>,
+        analyze: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        if self.function_parameters.len() >= MAX_DEPTH {
+            return Err(Error::new("RECURSIVE_FUNCTION")
+                .message(format!("The function {} calls itself.", function.name.parts().join("."))));
+        }
+        let namespace = if function.current_catalog.is_empty() {
+            self.namespace.clone()
+        } else {
+            (function.current_catalog.clone(), function.current_schema.clone())
+        };
+        let saved = std::mem::replace(&mut self.namespace, namespace);
+        self.function_parameters.push(parameters);
+        let lambdas = std::mem::take(&mut self.lambda_parameters);
+        let result = analyze(self);
+        self.lambda_parameters = lambdas;
+        self.function_parameters.pop();
+        self.namespace = saved;
+        result
+    }
+}
+
+fn function_shown_name(function: &FunctionRecord) -> String {
+    if function.name.catalog.is_empty() || function.name.schema.is_empty() {
+        return function.name.name.clone();
+    }
+    function.name.parts().join(".")
+}
+
+fn wrong_count(function: &FunctionRecord, given: usize) -> Error {
+    let name = function.name.parts().join(".");
+    Error::new("WRONG_NUM_ARGS.WITHOUT_SUGGESTION")
+        .param("functionName", boathouse_spec::quote(&name))
+        .param("expectedNum", function.parameters.len())
+        .param("actualNum", given)
+        .message(format!("{name} takes {} arguments, not {given}.", function.parameters.len()))
+}

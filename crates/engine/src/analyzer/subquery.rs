@@ -1,0 +1,256 @@
+//! Subqueries in expressions, correlated or not.
+
+use std::sync::Arc;
+
+use boathouse_bridge::ResultExt;
+use boathouse_functions::{SparkAggregate, coercion};
+use boathouse_spec::{DataType, Error, Expr, PlanSubqueryKind, Relation, Result};
+use datafusion::common::Spans;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, Exists, InSubquery};
+use datafusion::logical_expr::{Accumulator, Aggregate, Expr as DfExpr, LogicalPlan, Subquery};
+use datafusion::scalar::ScalarValue;
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, TypedExpr, project};
+use super::operator::binary;
+
+impl Analyzer {
+    /// Analyzes a subquery with the columns around it in sight; gives the outer columns it uses.
+    pub(super) fn subquery(&mut self, query: &Relation, over: &Analyzed) -> Result<(Analyzed, Vec<DfExpr>)> {
+        self.outer.push(over.columns().cloned().collect());
+        self.outer_used.push(Vec::new());
+        let parameters = std::mem::take(&mut self.lambda_parameters);
+        let grouping = self.grouping_scope(None);
+        let analyzed = self.query(query);
+        self.grouping_scope(grouping);
+        self.lambda_parameters = parameters;
+        self.outer.pop();
+        let used = self.outer_used.pop().unwrap_or_default();
+        let analyzed = analyzed?;
+        let mut outer: Vec<DfExpr> = Vec::new();
+        for a in used {
+            if !over.columns().any(|c| c.id == a.id) {
+                continue;
+            }
+            let field = Arc::new(boathouse_bridge::typed_field(a.internal_name(), &a.data_type, a.nullable));
+            let expr = DfExpr::OuterReferenceColumn(field, a.df_column());
+            if !outer.contains(&expr) {
+                outer.push(expr);
+            }
+        }
+        Ok((analyzed, outer))
+    }
+
+    pub(super) fn scalar_subquery(&mut self, query: &Relation, over: &Analyzed) -> Result<TypedExpr> {
+        let (analyzed, outer) = self.subquery(query, over)?;
+        let [column] = analyzed.output.as_slice() else {
+            return Err(Error::new("INVALID_SUBQUERY_EXPRESSION.SCALAR_SUBQUERY_RETURN_MORE_THAN_ONE_OUTPUT_COLUMN")
+                .param("number", analyzed.output.len())
+                .message(format!("A scalar subquery gives one column, not {}.", analyzed.output.len())));
+        };
+        let column = column.clone();
+        let plan = if gives_one_row(&analyzed.plan) { analyzed.plan } else { self.single_value(analyzed.plan, &column)? };
+        let subquery = Subquery { subquery: Arc::new(plan), outer_ref_columns: outer, spans: Spans::new() };
+        let name = "scalarsubquery()".to_string();
+        Ok(TypedExpr::new(DfExpr::ScalarSubquery(subquery), column.data_type, true, name))
+    }
+
+    /// An aggregation that gives the one value of the plan, NULL for no row, and an error for more.
+    fn single_value(&mut self, plan: LogicalPlan, column: &super::Attribute) -> Result<LogicalPlan> {
+        let t = column.data_type.clone();
+        let arrow_type = boathouse_bridge::arrow_type(&t);
+        let udf = SparkAggregate::new(
+            "single_value",
+            std::slice::from_ref(&t),
+            &t,
+            true,
+            vec![("value", t.clone()), ("rows", DataType::Long)],
+            &self.context,
+            move || Ok(Box::new(SingleValue { value: ScalarValue::try_from(&arrow_type)?, rows: 0 }) as Box<dyn Accumulator>),
+        )
+        .build();
+        let expr = DfExpr::AggregateFunction(AggregateFunction {
+            func: udf,
+            params: AggregateFunctionParams {
+                args: vec![column.column()],
+                distinct: false,
+                filter: None,
+                order_by: vec![],
+                null_treatment: None,
+            },
+        });
+        let renamed = self.renewed(column);
+        let aggregate = Aggregate::try_new(Arc::new(plan), vec![], vec![expr.alias(renamed.internal_name())]).spark()?;
+        Ok(LogicalPlan::Aggregate(aggregate))
+    }
+
+    pub(super) fn exists(&mut self, query: &Relation, over: &Analyzed) -> Result<TypedExpr> {
+        let (analyzed, outer) = self.subquery(query, over)?;
+        let subquery = Subquery { subquery: Arc::new(analyzed.plan), outer_ref_columns: outer, spans: Spans::new() };
+        Ok(TypedExpr::new(DfExpr::Exists(Exists::new(subquery, false)), DataType::Boolean, false, "exists()"))
+    }
+
+    pub(super) fn in_subquery(&mut self, values: &[Expr], query: &Relation, over: &Analyzed) -> Result<TypedExpr> {
+        let values = self.args(values, over)?;
+        let (analyzed, outer) = self.subquery(query, over)?;
+        let names = values.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", ");
+        let shown = match values.len() {
+            1 => format!("({names} IN (listquery()))"),
+            _ => format!("(named_struct({names}) IN (listquery()))"),
+        };
+        if values.len() != analyzed.output.len() {
+            return Err(Error::new("DATATYPE_MISMATCH.IN_SUBQUERY_LENGTH_MISMATCH")
+                .param("sqlExpr", format!("\"{shown}\""))
+                .param("leftLength", values.len())
+                .param("rightLength", analyzed.output.len())
+                .param("leftColumns", &names)
+                .param("rightColumns", analyzed.schema().names().join(", "))
+                .message(format!(
+                    "IN compares {} values with the {} columns of its subquery.",
+                    values.len(),
+                    analyzed.output.len()
+                )));
+        }
+        let mut left = Vec::new();
+        let mut right = Vec::new();
+        let mut nullable = false;
+        for (value, column) in values.into_iter().zip(&analyzed.output) {
+            let Some(common) = coercion::wider_type(&value.data_type, &column.data_type, &self.context) else {
+                return Err(Error::new("DATATYPE_MISMATCH.IN_SUBQUERY_DATA_TYPE_MISMATCH")
+                    .param("sqlExpr", format!("\"{shown}\""))
+                    .param("mismatchedColumns", format!("({}, {})", value.name, column.name))
+                    .param("leftType", super::error::quoted(&value.data_type))
+                    .param("rightType", super::error::quoted(&column.data_type))
+                    .message(format!("{} cannot be compared with the subquery's {}.", value.data_type.sql(), column.data_type.sql())));
+            };
+            nullable |= value.nullable || column.nullable;
+            left.push(self.implicit(value, &common)?);
+            let cast = self.implicit(column.typed(), &common)?;
+            let attribute = self.attribute(&column.name, common, column.nullable);
+            right.push((cast.expr, attribute));
+        }
+        let unchanged = right.iter().zip(&analyzed.output).all(|((e, _), a)| *e == a.column());
+        let (plan, columns): (LogicalPlan, Vec<DfExpr>) = if unchanged {
+            let columns = analyzed.output.iter().map(|a| a.column()).collect();
+            (analyzed.plan, columns)
+        } else {
+            let list = right.iter().map(|(e, a)| super::project::named(e.clone(), a)).collect();
+            (project(list, analyzed.plan)?, right.iter().map(|(_, a)| a.column()).collect())
+        };
+        let expr = if let [value] = left.as_slice() {
+            let subquery = Subquery { subquery: Arc::new(plan), outer_ref_columns: outer, spans: Spans::new() };
+            DfExpr::InSubquery(InSubquery::new(Box::new(value.expr.clone()), subquery, false))
+        } else {
+            // Several columns: some row of the subquery equals them all.
+            let mut outer = outer;
+            let mut conditions: Option<DfExpr> = None;
+            for (value, column) in left.into_iter().zip(columns) {
+                let DfExpr::Column(c) = &value.expr else {
+                    return Err(Error::unsupported("IN with several expressions that are no columns"));
+                };
+                let attribute = over
+                    .columns()
+                    .find(|a| a.internal_name() == c.name)
+                    .ok_or_else(|| Error::internal("IN over an unknown column"))?;
+                let field = boathouse_bridge::typed_field(attribute.internal_name(), &attribute.data_type, attribute.nullable);
+                let reference = DfExpr::OuterReferenceColumn(Arc::new(field), c.clone());
+                if !outer.contains(&reference) {
+                    outer.push(reference.clone());
+                }
+                let equal = binary(column, datafusion::logical_expr::Operator::Eq, reference);
+                conditions = Some(match conditions {
+                    None => equal,
+                    Some(all) => Self::both(all, equal),
+                });
+            }
+            let filtered = match conditions {
+                Some(c) => datafusion::logical_expr::LogicalPlanBuilder::from(plan).filter(c).spark()?.build().spark()?,
+                None => plan,
+            };
+            let subquery = Subquery { subquery: Arc::new(filtered), outer_ref_columns: outer, spans: Spans::new() };
+            DfExpr::Exists(Exists::new(subquery, false))
+        };
+        Ok(TypedExpr::new(expr, DataType::Boolean, nullable, shown))
+    }
+
+    /// A subquery of the DataFrame API, whose relation came beside the plan.
+    pub(super) fn plan_subquery(&mut self, plan_id: i64, kind: &PlanSubqueryKind, over: &Analyzed) -> Result<TypedExpr> {
+        let Some(query) = self.references.get(&plan_id).cloned() else {
+            return Err(Error::internal(format!("the plan {plan_id} of a subquery was not sent")));
+        };
+        match kind {
+            PlanSubqueryKind::Scalar => self.scalar_subquery(&query, over),
+            PlanSubqueryKind::Exists => self.exists(&query, over),
+            PlanSubqueryKind::In(values) => self.in_subquery(values, &query, over),
+            PlanSubqueryKind::Table { .. } => Err(Error::new("UNSUPPORTED_FEATURE.TABLE_ARGUMENT")
+                .message("A table argument can only be given to a table function.")),
+        }
+    }
+}
+
+/// Whether the plan cannot give more than one row.
+fn gives_one_row(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(a) => a.group_expr.is_empty(),
+        LogicalPlan::Projection(p) => gives_one_row(&p.input),
+        LogicalPlan::SubqueryAlias(s) => gives_one_row(&s.input),
+        LogicalPlan::Sort(s) => gives_one_row(&s.input),
+        LogicalPlan::EmptyRelation(_) => true,
+        _ => false,
+    }
+}
+
+#[derive(Debug)]
+struct SingleValue {
+    value: ScalarValue,
+    rows: i64,
+}
+
+impl SingleValue {
+    fn check(&self) -> DataFusionResult<()> {
+        if self.rows <= 1 {
+            return Ok(());
+        }
+        Err(boathouse_bridge::to_datafusion(
+            Error::new("SCALAR_SUBQUERY_TOO_MANY_ROWS").message("A subquery used as a value gave more than one row."),
+        ))
+    }
+}
+
+impl Accumulator for SingleValue {
+    fn update_batch(&mut self, values: &[arrow::array::ArrayRef]) -> DataFusionResult<()> {
+        let rows = values[0].len();
+        if rows > 0 {
+            self.value = ScalarValue::try_from_array(&values[0], 0)?;
+            self.rows += rows as i64;
+        }
+        self.check()
+    }
+
+    fn evaluate(&mut self) -> DataFusionResult<ScalarValue> {
+        self.check()?;
+        Ok(self.value.clone())
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.value.size()
+    }
+
+    fn state(&mut self) -> DataFusionResult<Vec<ScalarValue>> {
+        Ok(vec![self.value.clone(), ScalarValue::Int64(Some(self.rows))])
+    }
+
+    fn merge_batch(&mut self, states: &[arrow::array::ArrayRef]) -> DataFusionResult<()> {
+        for i in 0..states[0].len() {
+            let ScalarValue::Int64(Some(rows)) = ScalarValue::try_from_array(&states[1], i)? else {
+                return Err(DataFusionError::Internal("the state of single_value has no row count".into()));
+            };
+            if rows > 0 {
+                self.value = ScalarValue::try_from_array(&states[0], i)?;
+                self.rows += rows;
+            }
+        }
+        self.check()
+    }
+}

@@ -1,0 +1,285 @@
+//! Relations that bring their rows along: VALUES, `range`, rows sent by the client.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::ipc::reader::StreamReader;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use boathouse_bridge::{ResultExt, arrow_field, spark_schema};
+use boathouse_functions::cast::{self, Mode};
+use boathouse_functions::coercion;
+use boathouse_spec::{DataType, Error, Expr, Result, StructType};
+use datafusion::catalog::TableProvider;
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr as DfExpr, LogicalPlanBuilder, UNNAMED_TABLE};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, Attribute, project};
+
+impl Analyzer {
+    pub(super) fn values(&mut self, rows: &[Vec<Expr>]) -> Result<Analyzed> {
+        let one = Analyzed::one_row()?;
+        let width = rows.first().map_or(0, Vec::len);
+        let mut columns: Vec<Vec<super::TypedExpr>> = vec![Vec::with_capacity(rows.len()); width];
+        for (n, row) in rows.iter().enumerate() {
+            if row.len() != width {
+                return Err(Error::new("INVALID_INLINE_TABLE.NUM_COLUMNS_MISMATCH")
+                    .param("expectedNumCols", width)
+                    .param("actualNumCols", row.len())
+                    .param("rowIndex", n)
+                    .message(format!("Row {n} of VALUES has {} columns, not {width}.", row.len())));
+            }
+            for (column, expr) in columns.iter_mut().zip(row) {
+                let value = self.expr(expr, &one)?;
+                if super::aggregate::has_aggregate(&value.expr) || super::window::has_window(&value.expr) {
+                    return Err(Error::new("INVALID_INLINE_TABLE.CANNOT_EVALUATE_EXPRESSION_IN_INLINE_TABLE")
+                        .param("expr", format!("\"{}\"", value.name))
+                        .message(format!("VALUES cannot hold {}.", value.name)));
+                }
+                column.push(value);
+            }
+        }
+        let mut output: Vec<Attribute> = Vec::with_capacity(width);
+        let mut cast_columns = Vec::with_capacity(width);
+        for (i, column) in columns.into_iter().enumerate() {
+            let types: Vec<DataType> = column.iter().map(|v| v.data_type.clone()).collect();
+            let common = coercion::common_type(&types, &self.context).ok_or_else(|| {
+                Error::new("INVALID_INLINE_TABLE.INCOMPATIBLE_TYPES_IN_INLINE_TABLE")
+                    .param("colName", format!("`col{}`", i + 1))
+                    .message(format!("The values of column {} of VALUES are of different types.", i + 1))
+            })?;
+            let nullable = column.iter().any(|v| v.nullable);
+            output.push(self.attribute(format!("col{}", i + 1), common.clone(), nullable));
+            let cast = column.into_iter().map(|v| self.implicit(v, &common)).collect::<Result<Vec<_>>>()?;
+            cast_columns.push(cast);
+        }
+        if width == 0 {
+            return Analyzed::one_row();
+        }
+        // Constants become arrays at once: a plan of ten thousand literal rows would be slow to plan.
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(width);
+        for (column, attribute) in cast_columns.iter().zip(&output) {
+            let wanted = boathouse_bridge::arrow_type(&attribute.data_type);
+            let mut scalars = Vec::with_capacity(column.len());
+            for value in column {
+                if !super::expr::is_foldable(&value.expr) {
+                    return self.computed_values(cast_columns.clone(), output.clone());
+                }
+                scalars.push(self.fold(value)?);
+            }
+            let array = scalars_to_array(scalars, &wanted)?;
+            arrays.push(boathouse_functions::conform(array, &wanted)?);
+        }
+        let fields: Vec<Field> = output
+            .iter()
+            .map(|a| boathouse_bridge::typed_field(a.internal_name(), &a.data_type, true))
+            .collect();
+        let schema = Arc::new(Schema::new(fields));
+        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays).spark()?;
+        let table = MemTable::try_new(schema, vec![vec![batch]]).spark()?;
+        let plan = scan(Arc::new(table))?;
+        Ok(Analyzed::new(plan, output))
+    }
+
+    /// VALUES with expressions that are no constants (`rand()`, subqueries, outer columns).
+    fn computed_values(&mut self, columns: Vec<Vec<super::TypedExpr>>, output: Vec<Attribute>) -> Result<Analyzed> {
+        let rows = columns.first().map_or(0, Vec::len);
+        let mut inputs = Vec::with_capacity(rows);
+        for r in 0..rows {
+            let list =
+                columns.iter().zip(&output).map(|(c, a)| super::project::named(c[r].expr.clone(), a)).collect();
+            inputs.push(Arc::new(project(list, Analyzed::one_row()?.plan)?));
+        }
+        let plan = match inputs.len() {
+            1 => Arc::unwrap_or_clone(inputs.remove(0)),
+            _ => datafusion::logical_expr::LogicalPlan::Union(
+                datafusion::logical_expr::Union::try_new(inputs).spark()?,
+            ),
+        };
+        Ok(Analyzed::new(plan, output))
+    }
+
+    pub(super) fn empty(&mut self, schema: &StructType) -> Result<Analyzed> {
+        self.batches(schema, Vec::new())
+    }
+
+    pub(super) fn local_data(&mut self, ipc: &[Vec<u8>], schema: Option<&StructType>) -> Result<Analyzed> {
+        let mut batches = Vec::new();
+        let mut sent: Option<SchemaRef> = None;
+        for part in ipc {
+            let reader = StreamReader::try_new(Cursor::new(part), None).spark()?;
+            sent.get_or_insert(reader.schema());
+            for batch in reader {
+                batches.push(batch.spark()?);
+            }
+        }
+        let own = match &sent {
+            Some(s) => spark_schema(s)?,
+            None => StructType::default(),
+        };
+        let wanted = schema.cloned().unwrap_or_else(|| own.clone());
+        if sent.is_some() && wanted.fields.len() != own.fields.len() {
+            return Err(Error::new("AXIS_LENGTH_MISMATCH")
+                .param("expectedLength", own.fields.len())
+                .param("actualLength", wanted.fields.len())
+                .message(format!("The data has {} columns, the schema {}.", own.fields.len(), wanted.fields.len())));
+        }
+        let mut converted = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let mut columns = Vec::with_capacity(batch.num_columns());
+            for ((column, from), to) in batch.columns().iter().zip(&own.fields).zip(&wanted.fields) {
+                columns.push(self.local_column(column, &from.data_type, &to.data_type)?);
+            }
+            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            converted.push((columns, options));
+        }
+        let target = Arc::new(Schema::new(wanted.fields.iter().map(|f| arrow_field(f).with_nullable(true)).collect::<Vec<_>>()));
+        let batches = converted
+            .into_iter()
+            .map(|(columns, options)| RecordBatch::try_new_with_options(Arc::clone(&target), columns, &options).spark())
+            .collect::<Result<Vec<_>>>()?;
+        self.batches(&wanted, batches)
+    }
+
+    /// A client's column in our Arrow type: other string and timestamp layouts first, then Spark's cast.
+    fn local_column(&self, column: &ArrayRef, from: &DataType, to: &DataType) -> Result<ArrayRef> {
+        let plain = boathouse_bridge::arrow_type(from);
+        let column = match column.data_type() == &plain {
+            true => Arc::clone(column),
+            false => match boathouse_functions::conform(Arc::clone(column), &plain) {
+                Ok(same) => same,
+                Err(_) => arrow::compute::cast(column, &plain).spark()?,
+            },
+        };
+        if from == to || from.same_type(to) {
+            return boathouse_functions::conform(column, &boathouse_bridge::arrow_type(to));
+        }
+        let mode = if self.context.ansi { Mode::Ansi } else { Mode::Legacy };
+        cast::cast(&column, from, to, mode, &self.context)
+    }
+
+    /// Batches in memory as a relation; their columns are the schema's.
+    pub(crate) fn batches(&mut self, schema: &StructType, batches: Vec<RecordBatch>) -> Result<Analyzed> {
+        let output: Vec<Attribute> = schema
+            .fields
+            .iter()
+            .map(|f| {
+                let mut a = self.attribute(&f.name, f.data_type.clone(), f.nullable);
+                a.metadata.clone_from(&f.metadata);
+                a
+            })
+            .collect();
+        let fields: Vec<Field> = output
+            .iter()
+            .map(|a| boathouse_bridge::typed_field(a.internal_name(), &a.data_type, true))
+            .collect();
+        let internal = Arc::new(Schema::new(fields));
+        let batches = batches
+            .into_iter()
+            .map(|b| {
+                let options = RecordBatchOptions::new().with_row_count(Some(b.num_rows()));
+                RecordBatch::try_new_with_options(Arc::clone(&internal), b.columns().to_vec(), &options).spark()
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let table = MemTable::try_new(internal, vec![batches]).spark()?;
+        let plan = scan(Arc::new(table))?;
+        Ok(Analyzed::new(plan, output))
+    }
+
+    pub(super) fn range(&mut self, start: i64, end: i64, step: i64, partitions: Option<u32>) -> Result<Analyzed> {
+        if step == 0 {
+            return Err(Error::new("FAILED_FUNCTION_CALL").param("funcName", "`range`").message("range needs a step that is not 0."));
+        }
+        let id = self.attribute("id", DataType::Long, false);
+        let schema = Arc::new(Schema::new(vec![Field::new(id.internal_name(), arrow::datatypes::DataType::Int64, false)]));
+        let rows = {
+            let (s, e, d) = (start as i128, end as i128, step as i128);
+            let span = if d > 0 { e - s } else { s - e };
+            if span <= 0 { 0 } else { (span + d.abs() - 1) / d.abs() }
+        };
+        let default = self.session.engine.parallelism() as i128;
+        let parts = partitions.map_or(default, i128::from).clamp(1, rows.clamp(1, 1024));
+        let streams: Vec<Arc<dyn PartitionStream>> = (0..parts)
+            .map(|p| {
+                let (from, to) = (p * rows / parts, (p + 1) * rows / parts);
+                Arc::new(RangeStream { schema: Arc::clone(&schema), start: start as i128, step: step as i128, from, to })
+                    as Arc<dyn PartitionStream>
+            })
+            .collect();
+        let table = StreamingTable::try_new(schema, streams).spark()?;
+        let plan = scan(Arc::new(table))?;
+        Ok(Analyzed::new(plan, vec![id]))
+    }
+}
+
+/// A scan of a table whose columns already have internal names.
+pub(super) fn scan(table: Arc<dyn TableProvider>) -> Result<datafusion::logical_expr::LogicalPlan> {
+    let plan = LogicalPlanBuilder::scan(UNNAMED_TABLE, provider_as_source(table), None).spark()?.build().spark()?;
+    // Qualified by the scan: a projection drops the qualifier.
+    let list: Vec<DfExpr> = plan
+        .schema()
+        .iter()
+        .map(|(qualifier, field)| {
+            let column = datafusion::common::Column::new(qualifier.cloned(), field.name());
+            DfExpr::Column(column).alias(field.name())
+        })
+        .collect();
+    project(list, plan)
+}
+
+fn scalars_to_array(scalars: Vec<datafusion::scalar::ScalarValue>, wanted: &arrow::datatypes::DataType) -> Result<ArrayRef> {
+    if scalars.is_empty() {
+        return Ok(arrow::array::new_empty_array(wanted));
+    }
+    let arrays = scalars
+        .into_iter()
+        .map(|s| boathouse_functions::conform(s.to_array().spark()?, wanted))
+        .collect::<Result<Vec<_>>>()?;
+    arrow::compute::concat(&arrays.iter().map(|a| a.as_ref()).collect::<Vec<_>>()).spark()
+}
+
+/// `first`, `second`, ... as Spark counts tables and columns in messages.
+pub(super) fn ordinal_word(i: usize) -> String {
+    boathouse_functions::ordinal(i)
+}
+
+/// One partition of a range: the rows `from..to` of `start + n * step`.
+#[derive(Debug)]
+struct RangeStream {
+    schema: SchemaRef,
+    start: i128,
+    step: i128,
+    from: i128,
+    to: i128,
+}
+
+impl PartitionStream for RangeStream {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let batch_size = context.session_config().batch_size() as i128;
+        let schema = Arc::clone(&self.schema);
+        let (start, step, to) = (self.start, self.step, self.to);
+        let stream = futures::stream::unfold(self.from, move |from| {
+            let schema = Arc::clone(&schema);
+            async move {
+                if from >= to {
+                    return None;
+                }
+                let until = (from + batch_size).min(to);
+                let values: Int64Array = (from..until).map(|n| (start + n * step) as i64).collect();
+                let batch = RecordBatch::try_new(schema, vec![Arc::new(values)]).map_err(Into::into);
+                Some((batch, until))
+            }
+        });
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream))
+    }
+}

@@ -1,0 +1,439 @@
+//! Window functions: `f(..) OVER (..)`.
+
+use std::sync::Arc;
+
+use boathouse_bridge::ResultExt;
+use boathouse_functions::{Call as FunctionCall, Entry, WindowCall, registry};
+use boathouse_spec::{
+    Call, DataType, Error, Expr, FrameBound, FrameUnits, Relation, Result, SortOrder, WindowFrame as SpecFrame, WindowSpec,
+};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::expr::{NullTreatment, Sort, WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::{
+    Expr as DfExpr, LogicalPlan, LogicalPlanBuilder, Window, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    WindowFunctionDefinition,
+};
+use datafusion::scalar::ScalarValue;
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, Attribute, TypedExpr};
+use super::scalar_call::call_name;
+
+/// The name of columns that hold the values of window functions, before their id.
+pub(super) const WINDOW_COLUMN: &str = "_window";
+
+impl Analyzer {
+    pub(super) fn window_expr(&mut self, function: &Expr, window: &WindowSpec, over: &Analyzed) -> Result<TypedExpr> {
+        let Expr::Call(call) = function else {
+            if let Expr::Alias { expr, .. } = function {
+                return self.window_expr(expr, window, over);
+            }
+            return Err(Error::new("UNSUPPORTED_EXPR_FOR_WINDOW")
+                .param("sqlExpr", "\"OVER\"")
+                .message("OVER needs a window or aggregate function before it."));
+        };
+        let (partition_by, order_by, frame) = self.window_spec(window)?;
+        let partition = partition_by.iter().map(|e| self.expr(e, over)).collect::<Result<Vec<_>>>()?;
+        let order = order_by.iter().map(|o| self.expr(&o.expr, over)).collect::<Result<Vec<_>>>()?;
+        let sorts: Vec<Sort> = order
+            .iter()
+            .zip(&order_by)
+            .map(|(k, o)| Sort::new(k.expr.clone(), o.ascending, o.nulls_first))
+            .collect();
+        let name = call.name.last().map(|n| n.to_lowercase()).unwrap_or_default();
+        let parts = self.window_function_parts(&name, call, over)?;
+        if parts.fixed_frame && sorts.is_empty() {
+            return Err(Error::new("WINDOW_FUNCTION_WITHOUT_ORDER_BY")
+                .param("funcName", format!("\"{}\"", parts.shown))
+                .message(format!("The window function {} needs an ORDER BY in its window.", parts.shown)));
+        }
+        self.finish_window(parts, partition, sorts, order, &order_by, frame, over)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn finish_window(
+        &mut self,
+        parts: WindowParts,
+        partition: Vec<TypedExpr>,
+        sorts: Vec<Sort>,
+        order: Vec<TypedExpr>,
+        order_by: &[SortOrder],
+        frame: Option<SpecFrame>,
+        over: &Analyzed,
+    ) -> Result<TypedExpr> {
+        let (df_frame, frame_text) = if parts.fixed_frame {
+            if let Some(f) = &frame
+                && !(f.units == FrameUnits::Rows
+                    && f.start == FrameBound::UnboundedPreceding
+                    && f.end == FrameBound::CurrentRow)
+            {
+                return Err(Error::new("INVALID_WINDOW_SPEC_FOR_AGGREGATION_FUNC")
+                    .param("aggFunc", &parts.shown)
+                    .message(format!("{} does not take a window frame.", parts.shown)));
+            }
+            let frame = match parts.offset_frame {
+                true => WindowFrame::new_bounds(
+                    WindowFrameUnits::Rows,
+                    WindowFrameBound::Preceding(ScalarValue::UInt64(None)),
+                    WindowFrameBound::Following(ScalarValue::UInt64(None)),
+                ),
+                false => WindowFrame::new_bounds(
+                    WindowFrameUnits::Rows,
+                    WindowFrameBound::Preceding(ScalarValue::UInt64(None)),
+                    WindowFrameBound::CurrentRow,
+                ),
+            };
+            (frame, "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW".to_string())
+        } else {
+            self.frame(frame.as_ref(), &order, over)?
+        };
+        let mut spec = Vec::new();
+        if !partition.is_empty() {
+            spec.push(format!("PARTITION BY {}", join_names(&partition)));
+        }
+        if !order.is_empty() {
+            let keys: Vec<String> =
+                order.iter().zip(order_by).map(|(k, o)| super::sort::order_name(&k.name, o)).collect();
+            spec.push(format!("ORDER BY {}", keys.join(", ")));
+        }
+        spec.push(frame_text);
+        let shown = format!("{} OVER ({})", parts.shown, spec.join(" "));
+        let window = DfExpr::WindowFunction(Box::new(WindowFunction {
+            fun: parts.function,
+            params: WindowFunctionParams {
+                args: parts.args,
+                partition_by: partition.into_iter().map(|p| p.expr).collect(),
+                order_by: sorts,
+                window_frame: df_frame,
+                filter: parts.filter.map(Box::new),
+                null_treatment: parts.null_treatment,
+                distinct: parts.distinct,
+            },
+        }));
+        let expr = match parts.cast_to {
+            Some(t) => datafusion::logical_expr::cast(window, boathouse_bridge::arrow_type(&t)),
+            None => window,
+        };
+        Ok(TypedExpr::new(expr, parts.data_type, parts.nullable, shown))
+    }
+
+    fn window_function_parts(&mut self, name: &str, call: &Call, over: &Analyzed) -> Result<WindowParts> {
+        let entries = if call.name.len() == 1 { registry().get(name) } else { &[] };
+        for entry in entries {
+            match entry {
+                Entry::Window(resolve) => {
+                    let args = self.args(&call.args, over)?;
+                    let infos: Vec<_> = args.iter().map(|a| self.arg(a)).collect();
+                    let resolved = resolve(&WindowCall {
+                        call: FunctionCall { name, args: &infos, context: &self.context },
+                        ignore_nulls: call.ignore_nulls,
+                    })?;
+                    let shown = call_name(name, &args);
+                    let args = self.coerced(args, &resolved.coerced)?.into_iter().map(|a| a.expr).collect();
+                    return Ok(WindowParts {
+                        function: WindowFunctionDefinition::WindowUDF(resolved.udf),
+                        args,
+                        cast_to: Some(resolved.return_type.clone()),
+                        data_type: resolved.return_type,
+                        nullable: resolved.nullable,
+                        fixed_frame: resolved.fixed_frame,
+                        offset_frame: matches!(name, "lag" | "lead"),
+                        shown,
+                        filter: None,
+                        distinct: false,
+                        null_treatment: (call.ignore_nulls == Some(true)).then_some(NullTreatment::IgnoreNulls),
+                    });
+                }
+                Entry::Aggregate(resolve) => {
+                    if call.distinct {
+                        return Err(Error::new("DISTINCT_WINDOW_FUNCTION_UNSUPPORTED")
+                            .param("windowExpr", format!("\"{name}(DISTINCT ..)\""))
+                            .message(format!("{name}(DISTINCT ..) cannot be used over a window.")));
+                    }
+                    let parts = self.aggregate_parts(name, *resolve, call, over)?;
+                    return Ok(WindowParts {
+                        function: WindowFunctionDefinition::AggregateUDF(parts.resolved.udf.clone()),
+                        args: parts.args,
+                        cast_to: None,
+                        data_type: parts.resolved.return_type,
+                        nullable: parts.resolved.nullable,
+                        fixed_frame: false,
+                        offset_frame: false,
+                        shown: parts.name,
+                        filter: parts.filter,
+                        distinct: parts.distinct,
+                        null_treatment: parts.null_treatment,
+                    });
+                }
+                _ => {}
+            }
+        }
+        if entries.is_empty() {
+            // Names the missing function.
+            self.call(call, over)?;
+        }
+        Err(Error::new("UNSUPPORTED_EXPR_FOR_WINDOW")
+            .param("sqlExpr", format!("\"{name}\""))
+            .message(format!("{name} is neither a window nor an aggregate function.")))
+    }
+
+    fn window_spec(&self, window: &WindowSpec) -> Result<(Vec<Expr>, Vec<SortOrder>, Option<SpecFrame>)> {
+        match window {
+            WindowSpec::Inline { partition_by, order_by, frame } => {
+                Ok((partition_by.clone(), order_by.clone(), frame.clone()))
+            }
+            WindowSpec::Named(name) => {
+                let found = self.windows.iter().rev().find(|(n, _)| n.eq_ignore_ascii_case(name));
+                match found {
+                    Some((_, spec)) => self.window_spec(&spec.clone()),
+                    None => Err(Error::new("MISSING_WINDOW_SPECIFICATION")
+                        .param("windowName", name)
+                        .param("docroot", "")
+                        .message(format!("There is no window named {name} in the WINDOW clause."))),
+                }
+            }
+        }
+    }
+
+    fn frame(&mut self, frame: Option<&SpecFrame>, order: &[TypedExpr], over: &Analyzed) -> Result<(WindowFrame, String)> {
+        let Some(frame) = frame else {
+            let unbounded = WindowFrameBound::Preceding(ScalarValue::UInt64(None));
+            return Ok(if order.is_empty() {
+                let end = WindowFrameBound::Following(ScalarValue::UInt64(None));
+                (
+                    WindowFrame::new_bounds(WindowFrameUnits::Rows, unbounded, end),
+                    "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING".into(),
+                )
+            } else {
+                let start = WindowFrameBound::Preceding(ScalarValue::Null);
+                (
+                    WindowFrame::new_bounds(WindowFrameUnits::Range, start, WindowFrameBound::CurrentRow),
+                    "RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW".into(),
+                )
+            });
+        };
+        let offset_range = frame.units == FrameUnits::Range
+            && (matches!(frame.start, FrameBound::Offset(_)) || matches!(frame.end, FrameBound::Offset(_)));
+        if offset_range && order.len() != 1 {
+            let subclass = if order.is_empty() { "RANGE_FRAME_WITHOUT_ORDER" } else { "RANGE_FRAME_MULTI_ORDER" };
+            return Err(Error::new(format!("DATATYPE_MISMATCH.{subclass}"))
+                .param("sqlExpr", "\"RANGE\"")
+                .message("A RANGE frame with an offset needs exactly one ORDER BY key."));
+        }
+        let (start, start_text) = self.bound(&frame.start, frame.units, order, over)?;
+        let (end, end_text) = self.bound(&frame.end, frame.units, order, over)?;
+        if matches!(frame.start, FrameBound::UnboundedFollowing) || matches!(frame.end, FrameBound::UnboundedPreceding) {
+            return Err(Error::new("DATATYPE_MISMATCH.SPECIFIED_WINDOW_FRAME_INVALID_BOUND")
+                .param("sqlExpr", format!("\"{start_text} AND {end_text}\""))
+                .message("The frame's start must not follow its end."));
+        }
+        let (units, word) = match frame.units {
+            FrameUnits::Rows => (WindowFrameUnits::Rows, "ROWS"),
+            FrameUnits::Range => (WindowFrameUnits::Range, "RANGE"),
+        };
+        Ok((WindowFrame::new_bounds(units, start, end), format!("{word} BETWEEN {start_text} AND {end_text}")))
+    }
+
+    fn bound(
+        &mut self,
+        bound: &FrameBound,
+        units: FrameUnits,
+        order: &[TypedExpr],
+        _over: &Analyzed,
+    ) -> Result<(WindowFrameBound, String)> {
+        let unbounded = match units {
+            FrameUnits::Rows => ScalarValue::UInt64(None),
+            FrameUnits::Range => ScalarValue::Null,
+        };
+        Ok(match bound {
+            FrameBound::UnboundedPreceding => (WindowFrameBound::Preceding(unbounded), "UNBOUNDED PRECEDING".into()),
+            FrameBound::UnboundedFollowing => (WindowFrameBound::Following(unbounded), "UNBOUNDED FOLLOWING".into()),
+            FrameBound::CurrentRow => (WindowFrameBound::CurrentRow, "CURRENT ROW".into()),
+            FrameBound::Offset(expr) => {
+                let typed = self.expr(expr, &Analyzed::one_row()?)?;
+                let shown = typed.name.clone();
+                let value = self.fold(&typed)?;
+                let preceding = is_negative(&value);
+                let text = format!("{shown} FOLLOWING");
+                let magnitude = if preceding { value.arithmetic_negate().spark()? } else { value };
+                let magnitude = match units {
+                    FrameUnits::Rows => {
+                        if !typed.data_type.is_integral() {
+                            return Err(super::error::mismatch(
+                                "SPECIFIED_WINDOW_FRAME_UNACCEPTED_TYPE",
+                                &shown,
+                                format!("a ROWS offset must be an integer, not {}.", typed.data_type.sql()),
+                            )
+                            .param("location", "lower")
+                            .param("exprType", super::error::quoted(&typed.data_type))
+                            .param("expectedType", "\"INT\""));
+                        }
+                        magnitude.cast_to(&arrow::datatypes::DataType::UInt64).spark()?
+                    }
+                    FrameUnits::Range => range_offset(magnitude, &order[0], &typed)?,
+                };
+                let bound = if preceding {
+                    WindowFrameBound::Preceding(magnitude)
+                } else {
+                    WindowFrameBound::Following(magnitude)
+                };
+                (bound, text)
+            }
+        })
+    }
+
+    /// Plans the window functions in the expressions; they come back as columns of the plan.
+    pub(super) fn plan_windows(
+        &mut self,
+        plan: LogicalPlan,
+        exprs: Vec<(DfExpr, Attribute)>,
+    ) -> Result<(LogicalPlan, Vec<(DfExpr, Attribute)>)> {
+        if !exprs.iter().any(|(e, _)| has_window(e)) {
+            return Ok((plan, exprs));
+        }
+        let mut found: Vec<(WindowFunction, Attribute)> = Vec::new();
+        let mut rewritten = Vec::with_capacity(exprs.len());
+        for (expr, attribute) in exprs {
+            let expr = expr
+                .transform_down(|e| {
+                    let DfExpr::WindowFunction(w) = &e else { return Ok(Transformed::no(e)) };
+                    let column = match found.iter().find(|(f, _)| f == w.as_ref()) {
+                        Some((_, a)) => a.column(),
+                        None => {
+                            let a = self.attribute(WINDOW_COLUMN, DataType::Null, true);
+                            let column = a.column();
+                            found.push((w.as_ref().clone(), a));
+                            column
+                        }
+                    };
+                    Ok(Transformed::new(column, true, TreeNodeRecursion::Jump))
+                })
+                .spark()?;
+            rewritten.push((expr.data, attribute));
+        }
+        // Functions over the same partitions and order share a node; nodes with more keys first, so that sorts are shared.
+        let mut groups: Vec<Vec<(WindowFunction, Attribute)>> = Vec::new();
+        for (w, a) in found {
+            let same = |g: &&mut Vec<(WindowFunction, Attribute)>| {
+                g[0].0.params.partition_by == w.params.partition_by && g[0].0.params.order_by == w.params.order_by
+            };
+            match groups.iter_mut().find(same) {
+                Some(group) => group.push((w, a)),
+                None => groups.push(vec![(w, a)]),
+            }
+        }
+        let mut plan = plan;
+        for group in groups {
+            let exprs =
+                group.into_iter().map(|(w, a)| DfExpr::WindowFunction(Box::new(w)).alias(a.internal_name())).collect();
+            plan = LogicalPlan::Window(Window::try_new(exprs, Arc::new(plan)).spark()?);
+        }
+        Ok((plan, rewritten))
+    }
+
+    pub(super) fn qualify(&mut self, input: &Relation, condition: &Expr) -> Result<Analyzed> {
+        let input = self.relation(input)?;
+        let output = input.output.clone();
+        let (mut resolved, input) = self.exprs_reaching_below(std::slice::from_ref(condition), input, "QUALIFY")?;
+        let condition = self.condition(resolved.remove(0), "qualify")?;
+        let keep = self.attribute("qualify", DataType::Boolean, true);
+        let mut exprs: Vec<(DfExpr, Attribute)> = input.columns().map(|a| (a.column(), a.clone())).collect();
+        exprs.push((condition.expr, keep.clone()));
+        let (plan, exprs) = self.plan_windows(input.plan.clone(), exprs)?;
+        let list = exprs.iter().map(|(e, a)| super::project::named(e.clone(), a)).collect();
+        let plan = super::analyzed::project(list, plan)?;
+        let plan = LogicalPlanBuilder::from(plan).filter(keep.column()).spark()?.build().spark()?;
+        let columns = input.columns().map(Attribute::column).collect();
+        let plan = super::analyzed::project(columns, plan)?;
+        Ok(Analyzed { plan, output, below: None, ..input })
+    }
+}
+
+struct WindowParts {
+    function: WindowFunctionDefinition,
+    args: Vec<DfExpr>,
+    cast_to: Option<DataType>,
+    data_type: DataType,
+    nullable: bool,
+    fixed_frame: bool,
+    offset_frame: bool,
+    shown: String,
+    filter: Option<DfExpr>,
+    distinct: bool,
+    null_treatment: Option<NullTreatment>,
+}
+
+fn join_names(values: &[TypedExpr]) -> String {
+    values.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn is_negative(value: &ScalarValue) -> bool {
+    match value {
+        ScalarValue::Int8(Some(v)) => *v < 0,
+        ScalarValue::Int16(Some(v)) => *v < 0,
+        ScalarValue::Int32(Some(v)) => *v < 0,
+        ScalarValue::Int64(Some(v)) => *v < 0,
+        ScalarValue::Float32(Some(v)) => *v < 0.0,
+        ScalarValue::Float64(Some(v)) => *v < 0.0,
+        ScalarValue::Decimal128(Some(v), _, _) => *v < 0,
+        ScalarValue::DurationMicrosecond(Some(v)) => *v < 0,
+        ScalarValue::IntervalYearMonth(Some(v)) => *v < 0,
+        ScalarValue::IntervalMonthDayNano(Some(v)) => v.months < 0 || v.days < 0 || v.nanoseconds < 0,
+        _ => false,
+    }
+}
+
+/// The offset of a RANGE frame in the type DataFusion adds to the ORDER BY key.
+fn range_offset(value: ScalarValue, key: &TypedExpr, offset: &TypedExpr) -> Result<ScalarValue> {
+    use arrow::datatypes::IntervalMonthDayNano;
+    let interval = |months, days, nanos| {
+        ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(months, days, nanos)))
+    };
+    let unaccepted = || {
+        Error::new("DATATYPE_MISMATCH.RANGE_FRAME_INVALID_TYPE")
+            .param("sqlExpr", format!("\"{}\"", offset.name))
+            .param("orderSpecType", super::error::quoted(&key.data_type))
+            .param("valueBoundaryType", super::error::quoted(&offset.data_type))
+            .message(format!(
+                "A RANGE frame over {} does not take an offset of {}.",
+                key.data_type.sql(),
+                offset.data_type.sql()
+            ))
+    };
+    Ok(match (&key.data_type, value) {
+        (DataType::Date, v) if offset.data_type.is_integral() => {
+            let ScalarValue::Int32(Some(days)) = v.cast_to(&arrow::datatypes::DataType::Int32).spark()? else {
+                return Err(unaccepted());
+            };
+            interval(0, days, 0)
+        }
+        (DataType::Date | DataType::Timestamp | DataType::TimestampNtz, v @ ScalarValue::IntervalMonthDayNano(_)) => v,
+        (DataType::Date | DataType::Timestamp | DataType::TimestampNtz, ScalarValue::IntervalYearMonth(Some(m))) => {
+            interval(m, 0, 0)
+        }
+        (DataType::Timestamp | DataType::TimestampNtz, ScalarValue::DurationMicrosecond(Some(us))) => {
+            interval(0, 0, us.saturating_mul(1000))
+        }
+        (t, v) if t.is_numeric() && offset.data_type.is_numeric() => {
+            v.cast_to(&boathouse_bridge::arrow_type(t)).spark()?
+        }
+        _ => return Err(unaccepted()),
+    })
+}
+
+/// Whether a window function is in the expression.
+pub(super) fn has_window(expr: &DfExpr) -> bool {
+    expr.exists(|e| Ok(matches!(e, DfExpr::WindowFunction(_)))).unwrap_or(false)
+}
+
+pub(super) fn forbid_windows(expr: &DfExpr, name: &str, clause: &str) -> Result<()> {
+    if !has_window(expr) {
+        return Ok(());
+    }
+    if clause == "WHERE" || clause == "HAVING" {
+        return Err(Error::new("_LEGACY_ERROR_TEMP_1034")
+            .param("clauseName", clause)
+            .message(format!("{clause} cannot hold the window functions of {name}; use QUALIFY.")));
+    }
+    Ok(())
+}

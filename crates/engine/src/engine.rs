@@ -1,0 +1,205 @@
+//! The engine: what all sessions share.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use boathouse_bridge::ResultExt;
+use boathouse_catalog::Catalog;
+use boathouse_spec::{Error, Result};
+use datafusion::execution::SessionState;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+
+use crate::cache::CacheManager;
+use crate::storage::Storage;
+use crate::temp_views::TempViews;
+use crate::{SessionManager, execute};
+
+/// Plans can be deep (a `withColumn` in a loop). This is address space, not memory.
+const STACK_BYTES: usize = 64 << 20;
+
+/// How to open an engine.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// The home: metastore, warehouse, DBFS root, logs.
+    pub home: PathBuf,
+    /// Bytes all queries may use together before they spill; `None`: 60% of the machine's memory.
+    pub memory_limit: Option<usize>,
+    /// `None`: the number of cores.
+    pub parallelism: Option<usize>,
+}
+
+impl EngineOptions {
+    pub fn new(home: impl Into<PathBuf>) -> Self {
+        Self { home: home.into(), memory_limit: None, parallelism: None }
+    }
+}
+
+pub struct Engine {
+    pub(crate) options: EngineOptions,
+    /// Where queries run, apart from whatever serves the clients.
+    pub(crate) runtime: Handle,
+    owned_runtime: Mutex<Option<tokio::runtime::Runtime>>,
+    pub(crate) runtime_env: Arc<RuntimeEnv>,
+    /// The state that a query's state is cloned from: rules and settings, no tables, no functions.
+    pub(crate) state: SessionState,
+    pub(crate) catalog: Catalog,
+    pub(crate) storage: Storage,
+    pub(crate) sessions: SessionManager,
+    pub(crate) global_temp_views: TempViews,
+    pub(crate) cache: CacheManager,
+    /// This process's part of HOME/tmp; removed when the engine is.
+    scratch: PathBuf,
+}
+
+impl Engine {
+    /// Opens a home, creating what is missing.
+    pub async fn open(options: EngineOptions) -> Result<Arc<Self>> {
+        let home = std::path::absolute(&options.home)
+            .map_err(|e| Error::io(format!("resolving {}", options.home.display()), e))?;
+        let options = EngineOptions { home, ..options };
+        for part in ["warehouse", "dbfs", "logs", "tmp"] {
+            let directory = options.home.join(part);
+            std::fs::create_dir_all(&directory)
+                .map_err(|e| Error::io(format!("creating the directory {}", directory.display()), e))?;
+        }
+        remove_stale_scratch(&options.home.join("tmp"));
+        let scratch =
+            options.home.join("tmp").join(format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir_all(&scratch)
+            .map_err(|e| Error::io(format!("creating the directory {}", scratch.display()), e))?;
+
+        let parallelism = options.parallelism.unwrap_or_else(cores).max(1);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(parallelism)
+            .thread_stack_size(STACK_BYTES)
+            .thread_name("query")
+            .enable_all()
+            .build()
+            .map_err(|e| Error::io("starting the threads of queries", e))?;
+        let handle = runtime.handle().clone();
+
+        let storage = Storage::new(&options.home);
+        let limit = options.memory_limit.unwrap_or_else(default_memory_limit);
+        let top = NonZeroUsize::new(5).unwrap_or(NonZeroUsize::MIN);
+        let runtime_env = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(limit), top)))
+            .with_disk_manager_builder(
+                DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![scratch.clone()])),
+            )
+            .with_object_store_registry(storage.object_stores())
+            // Listings of a directory must see files that another process wrote a moment ago.
+            .with_object_list_cache_limit(0)
+            .build_arc()
+            .spark()?;
+        let metastore = options.home.join("metastore.db");
+        let catalog = handle
+            .spawn(async move { Catalog::open(metastore).await })
+            .await
+            .map_err(|e| Error::internal(format!("opening the metastore: {e}")))??;
+        let state = execute::template_state(Arc::clone(&runtime_env), parallelism);
+        let fixed = fixed_settings(&options.home);
+        Ok(Arc::new_cyclic(|engine| Self {
+            sessions: SessionManager::new(engine.clone(), fixed),
+            options,
+            runtime: handle,
+            owned_runtime: Mutex::new(Some(runtime)),
+            runtime_env,
+            state,
+            catalog,
+            storage,
+            global_temp_views: TempViews::default(),
+            cache: CacheManager::default(),
+            scratch,
+        }))
+    }
+
+    /// Where queries run.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    pub fn sessions(&self) -> &SessionManager {
+        &self.sessions
+    }
+
+    /// The metastore. Reading and changing it through here asks no permissions: it is for the services around the engine.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    pub fn home(&self) -> &Path {
+        &self.options.home
+    }
+
+    /// A directory for files that live no longer than the process.
+    pub fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
+    /// Closes all sessions; running queries end with an error.
+    pub async fn shutdown(&self) {
+        self.sessions.close_all();
+        self.cache.clear();
+        self.catalog.close().await;
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Waiting for the threads is not allowed where this may run: on one of them.
+        if let Some(runtime) = self.owned_runtime.lock().take() {
+            runtime.shutdown_background();
+        }
+        let _ = std::fs::remove_dir_all(&self.scratch);
+    }
+}
+
+/// Values of keys that sessions cannot change.
+fn fixed_settings(home: &Path) -> BTreeMap<String, String> {
+    let mut fixed = BTreeMap::new();
+    fixed.insert("spark.sql.warehouse.dir".to_string(), format!("file:{}", home.join("warehouse").display()));
+    fixed.insert("spark.app.name".to_string(), "boathouse".to_string());
+    fixed.insert("spark.master".to_string(), format!("local[{}]", cores()));
+    fixed
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// 60% of the machine's (or the container's) memory; 4 GiB where it cannot be known.
+fn default_memory_limit() -> usize {
+    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|l| l.starts_with("MemTotal:"))?;
+        line.split_whitespace().nth(1)?.parse::<usize>().ok().map(|kib| kib.saturating_mul(1024))
+    });
+    let container = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<usize>().ok());
+    let total = match (machine, container) {
+        (Some(a), Some(b)) => a.min(b),
+        (Some(a), None) | (None, Some(a)) => a,
+        (None, None) => return 4 << 30,
+    };
+    total / 10 * 6
+}
+
+/// Removes what processes left that ended without doing so themselves.
+fn remove_stale_scratch(tmp: &Path) {
+    let Ok(entries) = std::fs::read_dir(tmp) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|n| n.split('-').next()).and_then(|n| n.parse::<u32>().ok()) else {
+            continue;
+        };
+        if pid != std::process::id() && Path::new("/proc").exists() && !Path::new(&format!("/proc/{pid}")).exists() {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! From an analyzed plan to rows.
+
+use std::any::Any;
+use std::num::NonZeroUsize;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use boathouse_bridge::{ResultExt, arrow_schema, conform, conform_batch, to_datafusion};
+use boathouse_spec::{Error, Literal, Result, StructType};
+use datafusion::common::config::ConfigNonZeroUsize;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, RecordBatchStream, execute_stream};
+use datafusion::prelude::SessionConfig;
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use crate::analyzer::Analyzed;
+use crate::ordered::in_partition_order;
+use crate::session::AbortOnDrop;
+use crate::Session;
+
+/// Metrics of `observe`, by name; complete when the stream has ended.
+pub type ObservedMetrics = Arc<Mutex<Vec<(String, Vec<(String, Literal)>)>>>;
+
+/// Batches that may wait between the query and whoever takes them.
+const BUFFERED_BATCHES: usize = 4;
+
+/// The rows of a query or command. Batches have the Arrow schema of `schema` (`boathouse_bridge::arrow_schema`).
+pub struct QueryResult {
+    pub schema: StructType,
+    pub stream: SendableRecordBatchStream,
+    pub observed: ObservedMetrics,
+}
+
+impl QueryResult {
+    /// Rows that are there already.
+    pub(crate) fn of(schema: StructType, batches: Vec<RecordBatch>) -> Self {
+        let arrow = Arc::new(arrow_schema(&schema));
+        let stream = futures::stream::iter(batches.into_iter().map(Ok));
+        Self {
+            schema,
+            stream: Box::pin(RecordBatchStreamAdapter::new(arrow, stream)),
+            observed: ObservedMetrics::default(),
+        }
+    }
+
+    /// The result of a command that has nothing to show.
+    pub(crate) fn empty() -> Self {
+        Self::of(StructType::default(), Vec::new())
+    }
+
+    /// All rows. For results known to be small; the stream is for the others.
+    pub async fn collect(self) -> Result<(StructType, Vec<RecordBatch>)> {
+        let batches = self.stream.try_collect::<Vec<_>>().await.spark()?;
+        Ok((self.schema, batches))
+    }
+}
+
+/// The state that each query's state is a copy of. It has no analyzer rules: types and names are decided by our analyzer,
+/// and DataFusion must not coerce again.
+pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -> SessionState {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(parallelism)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(false);
+    let options = config.options_mut();
+    options.execution.parquet.schema_force_view_types = false;
+    // Field metadata may differ between the plans; types and names are ours on both sides.
+    options.execution.skip_physical_aggregate_schema_check = true;
+    // Rows keep the order of the partitions they were read in, as in Spark; sources make their own partitions.
+    options.optimizer.enable_round_robin_repartition = false;
+    options.execution.enable_file_stream_work_stealing = false;
+    // Measured on TPC-H: builds of a few million rows are faster collected once, with a direct index over dense keys.
+    options.optimizer.hash_join_single_partition_threshold = 64 << 20;
+    options.optimizer.hash_join_single_partition_threshold_rows = 2_000_000;
+    options.execution.perfect_hash_join_small_build_threshold = 8_000_000;
+    if let Some(batch) = NonZeroUsize::new(8192) {
+        options.execution.batch_size = ConfigNonZeroUsize::from(batch);
+    }
+    SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime_env)
+        .with_analyzer_rules(Vec::new())
+        .build()
+}
+
+/// The state of one query.
+pub(crate) fn query_state(session: &Session) -> SessionState {
+    session.engine.state.clone()
+}
+
+/// Plans and runs an analyzed query.
+pub(crate) async fn run(session: &Arc<Session>, analyzed: Analyzed) -> Result<QueryResult> {
+    if analyzed.is_streaming {
+        return Err(streaming_source());
+    }
+    let schema = analyzed.schema();
+    let stream = stream_of(session, &analyzed.plan).await?;
+    let stream = renamed(stream, &schema);
+    let stream = driven(session, stream);
+    Ok(QueryResult { schema, stream, observed: ObservedMetrics::default() })
+}
+
+/// All rows of an analyzed query, under the names users see.
+pub(crate) async fn collect(session: &Arc<Session>, analyzed: &Analyzed) -> Result<Vec<RecordBatch>> {
+    let schema = analyzed.schema();
+    let stream = stream_of(session, &analyzed.plan).await?;
+    renamed(stream, &schema).try_collect().await.spark()
+}
+
+/// The optimized physical plan. CPU work on the calling thread, and the I/O of opening what is scanned.
+pub(crate) async fn physical_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+    let state = query_state(session);
+    let planned = AssertUnwindSafe(state.create_physical_plan(plan)).catch_unwind().await;
+    planned.unwrap_or_else(|panic| Err(to_datafusion(panic_error(&*panic)))).spark().map(in_partition_order)
+}
+
+pub(crate) fn task_context(session: &Session) -> Arc<TaskContext> {
+    query_state(session).task_ctx()
+}
+
+/// The rows of a logical plan, with the plan's own names.
+pub(crate) async fn stream_of(session: &Arc<Session>, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
+    let physical = physical_plan(session, plan).await?;
+    execute_stream(physical, task_context(session)).spark()
+}
+
+/// Gives the batches the schema users see: the same arrays, other names.
+pub(crate) fn renamed(stream: SendableRecordBatchStream, schema: &StructType) -> SendableRecordBatchStream {
+    let target = Arc::new(arrow_schema(schema));
+    let wanted = Arc::clone(&target);
+    let stream = stream.map(move |batch| relabelled(&batch?, &wanted).map_err(to_datafusion));
+    Box::pin(RecordBatchStreamAdapter::new(target, stream))
+}
+
+/// A column that was promised to have no NULLs and has some is shown with them: a wrong promise must not cost the rows.
+fn relabelled(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch> {
+    let broken = |(i, f): (usize, &Arc<Field>)| {
+        !f.is_nullable() && batch.columns().get(i).is_some_and(|c| c.null_count() > 0)
+    };
+    if !wanted.fields().iter().enumerate().any(broken) {
+        return conform_batch(batch, wanted);
+    }
+    let fields: Vec<_> = wanted
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(i, f)| if broken((i, f)) { Arc::new(f.as_ref().clone().with_nullable(true)) } else { Arc::clone(f) })
+        .collect();
+    tracing::warn!("a plan gave NULLs in a column it called not nullable");
+    conform_batch(batch, &Arc::new(Schema::new(fields)))
+}
+
+/// One value of the exact Arrow type of a Spark type.
+pub(crate) fn conformed(array: &arrow::array::ArrayRef, to: &boathouse_spec::DataType) -> Result<arrow::array::ArrayRef> {
+    conform(array, &boathouse_bridge::arrow_type(to))
+}
+
+/// Lets the query run on the engine's threads, whoever takes its rows. A panic is this query's error.
+fn driven(session: &Arc<Session>, stream: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    let schema = stream.schema();
+    let (sender, receiver) = mpsc::channel(BUFFERED_BATCHES);
+    let busy = session.busy();
+    let task = session.engine.runtime.spawn(async move {
+        let _busy = busy;
+        let mut stream = stream;
+        loop {
+            let next = AssertUnwindSafe(stream.next()).catch_unwind().await;
+            let next = match next {
+                Ok(next) => next,
+                Err(panic) => Some(Err(to_datafusion(panic_error(&*panic)))),
+            };
+            let Some(item) = next else { break };
+            let failed = item.is_err();
+            if sender.send(item).await.is_err() || failed {
+                break;
+            }
+        }
+    });
+    Box::pin(Driven { schema, receiver, _task: AbortOnDrop(task) })
+}
+
+struct Driven {
+    schema: SchemaRef,
+    receiver: mpsc::Receiver<datafusion::error::Result<RecordBatch>>,
+    _task: AbortOnDrop<()>,
+}
+
+impl Stream for Driven {
+    type Item = datafusion::error::Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.receiver.poll_recv(cx)
+    }
+}
+
+impl RecordBatchStream for Driven {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+}
+
+/// The error a panic becomes.
+pub(crate) fn panic_error(panic: &(dyn Any + Send)) -> Error {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_string())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "of an unknown kind".to_string());
+    tracing::error!("a query panicked: {text}");
+    Error::internal(format!("The query failed by a defect of the engine: {text}. Please report it."))
+}
+
+fn streaming_source() -> Error {
+    Error::new("STREAMING_QUERY_MUST_START")
+        .message("A query over streaming sources must be started with writeStream.start().")
+        .exception("AnalysisException")
+}

@@ -1,0 +1,114 @@
+//! Plans as text.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use boathouse_bridge::ResultExt;
+use boathouse_spec::{ExplainMode, Plan, Relation, RelationNode, Result};
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::physical_plan::{ExecutionPlan, collect, displayable};
+
+use crate::analyzer::Analyzed;
+use crate::{Session, execute};
+
+/// The text of EXPLAIN, in the sections that Spark shows for the mode.
+pub(crate) async fn explain(session: &Arc<Session>, plan: Plan, mode: ExplainMode) -> Result<String> {
+    let relation = match plan {
+        Plan::Query(relation) => relation,
+        Plan::Command(command) => {
+            let name = crate::commands::name_of(&command);
+            let text = format!("== Physical Plan ==\nExecute {name}\n");
+            return Ok(match mode {
+                ExplainMode::Extended => format!(
+                    "== Parsed Logical Plan ==\n{name}\n\n== Analyzed Logical Plan ==\n{name}\n\n\
+                     == Optimized Logical Plan ==\n{name}\n\n{text}"
+                ),
+                _ => text,
+            });
+        }
+    };
+    let parsed = format!("'{}", node_name(&relation));
+    let analyzed = session.analyze(move |analyzer| analyzer.query(&relation)).await?;
+    let state = execute::query_state(session);
+    let optimized = state.optimize(&analyzed.plan).spark()?;
+    let physical = execute::physical_plan(session, &analyzed.plan).await?;
+    let physical_text = displayable(physical.as_ref()).indent(false).to_string();
+    Ok(match mode {
+        ExplainMode::Simple | ExplainMode::Codegen | ExplainMode::Formatted => {
+            format!("== Physical Plan ==\n{physical_text}\n")
+        }
+        ExplainMode::Cost => format!(
+            "== Optimized Logical Plan ==\n{}\n\n== Physical Plan ==\n{}\n",
+            optimized.display_indent(),
+            displayable(physical.as_ref()).set_show_statistics(true).indent(false)
+        ),
+        ExplainMode::Extended => {
+            let columns: Vec<String> = analyzed
+                .output
+                .iter()
+                .map(|a| format!("{}: {}", a.name, a.data_type.simple_string()))
+                .collect();
+            format!(
+                "== Parsed Logical Plan ==\n{parsed}\n\n== Analyzed Logical Plan ==\n{}\n{}\n\n\
+                 == Optimized Logical Plan ==\n{}\n\n== Physical Plan ==\n{physical_text}",
+                columns.join(", "),
+                analyzed.plan.display_indent(),
+                optimized.display_indent()
+            )
+        }
+        ExplainMode::Analyze => {
+            let context = execute::task_context(session);
+            collect(Arc::clone(&physical), context).await.spark()?;
+            let shown = datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(physical.as_ref());
+            format!("== Physical Plan ==\n{}\n", shown.indent(false))
+        }
+    })
+}
+
+/// The name of the top of a relation.
+fn node_name(relation: &Relation) -> String {
+    match &*relation.node {
+        RelationNode::Sql(sql) => format!("Sql [{}]", sql.text),
+        node => {
+            let debug = format!("{node:?}");
+            let end = debug.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(debug.len());
+            debug[..end].to_string()
+        }
+    }
+}
+
+/// A plan as text, equal for plans that differ in nothing but the names of columns.
+pub(crate) fn canonical_text(analyzed: &Analyzed) -> String {
+    let mut text = analyzed.plan.display_indent_schema().to_string();
+    let mut columns: Vec<String> = Vec::new();
+    for a in analyzed.columns() {
+        columns.push(a.internal_name());
+    }
+    // Longest first, so that no name is cut by one that it contains.
+    columns.sort_by_key(|c| std::cmp::Reverse(c.len()));
+    for name in columns {
+        if let Some((_, id)) = name.rsplit_once('#') {
+            text = text.replace(&name, &format!("#{id}"));
+        }
+    }
+    text
+}
+
+/// The files that the scans of a plan read, as Spark names them.
+pub(crate) fn input_files(plan: &Arc<dyn ExecutionPlan>) -> Vec<String> {
+    let mut files = BTreeSet::new();
+    let mut waiting = vec![Arc::clone(plan)];
+    while let Some(next) = waiting.pop() {
+        if let Some(scan) = next.downcast_ref::<DataSourceExec>()
+            && let Some(config) = scan.data_source().downcast_ref::<FileScanConfig>()
+        {
+            let base = config.object_store_url.as_str();
+            for file in config.file_groups.iter().flat_map(|g| g.iter()) {
+                files.insert(format!("{base}{}", file.object_meta.location));
+            }
+        }
+        waiting.extend(next.children().into_iter().cloned());
+    }
+    files.into_iter().collect()
+}

@@ -1,0 +1,58 @@
+//! Functions that live as long as the session: temporary SQL functions and Python functions registered under a name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use boathouse_catalog::FunctionRecord;
+use boathouse_spec::PythonFunction;
+use parking_lot::RwLock;
+
+#[derive(Debug, Clone)]
+pub(crate) enum SessionFunction {
+    /// `CREATE TEMPORARY FUNCTION f(..) RETURN ..`
+    Sql(Arc<FunctionRecord>),
+    /// `spark.udf.register`
+    Python { function: Arc<PythonFunction>, deterministic: bool, is_table_function: bool },
+}
+
+/// By lower-case name.
+#[derive(Debug, Default)]
+pub(crate) struct SessionFunctions {
+    all: RwLock<BTreeMap<String, SessionFunction>>,
+}
+
+impl Clone for SessionFunctions {
+    fn clone(&self) -> Self {
+        Self { all: RwLock::new(self.all.read().clone()) }
+    }
+}
+
+impl SessionFunctions {
+    pub fn get(&self, name: &str) -> Option<SessionFunction> {
+        let all = self.all.read();
+        if all.is_empty() { None } else { all.get(&name.to_lowercase()).cloned() }
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Puts a function; false (and nothing changed) where the name is taken and `replace` is not wanted.
+    pub fn put(&self, name: &str, function: SessionFunction, replace: bool) -> bool {
+        let mut all = self.all.write();
+        let key = name.to_lowercase();
+        if !replace && all.contains_key(&key) {
+            return false;
+        }
+        all.insert(key, function);
+        true
+    }
+
+    pub fn remove(&self, name: &str) -> bool {
+        self.all.write().remove(&name.to_lowercase()).is_some()
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.all.read().keys().cloned().collect()
+    }
+}

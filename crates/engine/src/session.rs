@@ -1,0 +1,390 @@
+//! A session: settings, temporary views, current namespace, and the door for plans.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use boathouse_catalog::{DEFAULT_SCHEMA, SESSION_CATALOG};
+use boathouse_spec::{
+    Command, Error, ExplainMode, Plan, Relation, RelationNode, Result, SqlText, StorageLevel, StructType, clock,
+};
+use dashmap::DashMap;
+use parking_lot::RwLock;
+use tokio::task::JoinHandle;
+
+use crate::analyzer::Analyzer;
+use crate::artifacts::ArtifactStore;
+use crate::execute::{self, panic_error};
+use crate::functions::SessionFunctions;
+use crate::temp_views::TempViews;
+use crate::variables::Variables;
+use crate::{Engine, QueryResult, SessionConf, commands, explain, relation_walk};
+
+pub struct Session {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) id: String,
+    server_side_id: String,
+    pub(crate) user: String,
+    pub(crate) conf: SessionConf,
+    pub(crate) temp_views: TempViews,
+    /// Current catalog and schema.
+    pub(crate) namespace: RwLock<(String, String)>,
+    pub(crate) variables: Variables,
+    pub(crate) functions: SessionFunctions,
+    /// DataFrames kept under an id (`checkpoint`, `foreachBatch`).
+    remotes: DashMap<String, Relation>,
+    artifacts: ArtifactStore,
+    last_used_us: AtomicI64,
+    running: AtomicUsize,
+}
+
+/// What `spark.sql(text)` gave: a query is lazy, a command has run.
+pub enum SqlCommandOutcome {
+    Query(Relation),
+    Rows(QueryResult),
+}
+
+impl Session {
+    pub(crate) fn new(engine: Arc<Engine>, id: &str, user: &str, conf: SessionConf) -> Self {
+        let catalog = conf.get("spark.sql.defaultCatalog").unwrap_or_else(|| SESSION_CATALOG.to_string());
+        let artifacts =
+            ArtifactStore::new(engine.scratch().join("artifacts").join(uuid::Uuid::new_v4().to_string()));
+        Self {
+            engine,
+            id: id.to_string(),
+            server_side_id: uuid::Uuid::new_v4().to_string(),
+            user: user.to_string(),
+            conf,
+            temp_views: TempViews::default(),
+            namespace: RwLock::new((catalog, DEFAULT_SCHEMA.to_string())),
+            variables: Variables::default(),
+            functions: SessionFunctions::default(),
+            remotes: DashMap::new(),
+            artifacts,
+            last_used_us: AtomicI64::new(clock::now_us()),
+            running: AtomicUsize::new(0),
+        }
+    }
+
+    /// A session of another id that begins with what this one has.
+    pub(crate) fn copied(&self, id: &str) -> Self {
+        let copy = Self::new(Arc::clone(&self.engine), id, &self.user, self.conf.clone());
+        copy.temp_views.restore(self.temp_views.environment());
+        *copy.namespace.write() = self.namespace.read().clone();
+        for entry in &self.remotes {
+            copy.remotes.insert(entry.key().clone(), entry.value().clone());
+        }
+        Self { variables: self.variables.clone(), functions: self.functions.clone(), ..copy }
+    }
+
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// An id of the server's choice: it differs where a client's session was lost and made anew.
+    pub fn server_side_id(&self) -> &str {
+        &self.server_side_id
+    }
+
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    pub fn conf(&self) -> &SessionConf {
+        &self.conf
+    }
+
+    pub fn artifacts(&self) -> &ArtifactStore {
+        &self.artifacts
+    }
+
+    /// Current catalog and schema.
+    pub fn current_namespace(&self) -> (String, String) {
+        self.namespace.read().clone()
+    }
+
+    /// Notes that the session is in use.
+    pub fn touch(&self) {
+        self.last_used_us.store(clock::now_us(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn last_used_us(&self) -> i64 {
+        self.last_used_us.load(Ordering::Relaxed)
+    }
+
+    /// Whether a query or command runs now.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.running.load(Ordering::Relaxed) > 0
+    }
+
+    /// Marks the session busy as long as what is returned lives.
+    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        Busy(Arc::clone(self))
+    }
+
+    pub(crate) fn dispose(&self) {
+        self.remotes.clear();
+        self.temp_views.restore(Default::default());
+        self.artifacts.clear();
+    }
+
+    /// Runs a query or a command. The rows come as they are made; dropping the stream (or this call) cancels the work.
+    pub async fn execute(self: &Arc<Self>, plan: Plan) -> Result<QueryResult> {
+        self.touch();
+        let session = Arc::clone(self);
+        self.on_engine(async move { session.execute_here(plan).await }).await
+    }
+
+    /// [`Session::execute`] for callers that run on the engine's threads already.
+    pub(crate) async fn execute_here(self: &Arc<Self>, plan: Plan) -> Result<QueryResult> {
+        match plan {
+            Plan::Command(command) => commands::run(self, *command).await,
+            Plan::Query(relation) => match *relation.node {
+                RelationNode::CommandResult(command) => commands::run(self, *command).await,
+                RelationNode::Sql(text) => match self.parse(&text)? {
+                    Plan::Command(command) => commands::run_with_parameters(self, *command, &text).await,
+                    Plan::Query(_) => {
+                        let relation = Relation { plan_id: relation.plan_id, node: Box::new(RelationNode::Sql(text)) };
+                        self.run_query(relation).await
+                    }
+                },
+                node => self.run_query(Relation { plan_id: relation.plan_id, node: Box::new(node) }).await,
+            },
+        }
+    }
+
+    async fn run_query(self: &Arc<Self>, relation: Relation) -> Result<QueryResult> {
+        let analyzed = self.analyze(move |analyzer| analyzer.query(&relation)).await?;
+        execute::run(self, analyzed).await
+    }
+
+    /// The columns of a relation.
+    pub async fn schema(self: &Arc<Self>, relation: &Relation) -> Result<StructType> {
+        self.touch();
+        match &*relation.node {
+            RelationNode::CommandResult(command) => {
+                if let Some(schema) = commands::result_schema(command) {
+                    return Ok(schema);
+                }
+            }
+            RelationNode::Sql(text) => {
+                if let Plan::Command(command) = self.parse(text)?
+                    && let Some(schema) = commands::result_schema(&command)
+                {
+                    return Ok(schema);
+                }
+            }
+            _ => {}
+        }
+        let relation = relation.clone();
+        self.analyze(move |analyzer| Ok(analyzer.query(&relation)?.schema())).await
+    }
+
+    /// The text of `EXPLAIN` and `df.explain()`.
+    pub async fn explain(self: &Arc<Self>, plan: &Plan, mode: ExplainMode) -> Result<String> {
+        self.touch();
+        let (session, plan) = (Arc::clone(self), plan.clone());
+        self.on_engine(async move { explain::explain(&session, plan, mode).await }).await
+    }
+
+    /// Whether the rows are at hand without running anything.
+    pub async fn is_local(self: &Arc<Self>, relation: &Relation) -> Result<bool> {
+        self.touch();
+        Ok(match &*relation.node {
+            RelationNode::LocalData { .. }
+            | RelationNode::Empty(_)
+            | RelationNode::Values(_)
+            | RelationNode::CommandResult(_) => true,
+            RelationNode::Sql(text) => match self.parse(text)? {
+                Plan::Command(_) => true,
+                Plan::Query(query) => matches!(&*query.node, RelationNode::Values(_)),
+            },
+            _ => false,
+        })
+    }
+
+    /// Whether the relation reads a stream.
+    pub async fn is_streaming(self: &Arc<Self>, relation: &Relation) -> Result<bool> {
+        self.touch();
+        if relation_walk::reads_stream(relation) {
+            return Ok(true);
+        }
+        // A view may hide one.
+        let relation = relation.clone();
+        self.analyze(move |analyzer| Ok(analyzer.query(&relation)?.is_streaming)).await
+    }
+
+    /// The files a relation would read.
+    pub async fn input_files(self: &Arc<Self>, relation: &Relation) -> Result<Vec<String>> {
+        self.touch();
+        let (session, relation) = (Arc::clone(self), relation.clone());
+        self.on_engine(async move {
+            let analyzed = session.analyze(move |analyzer| analyzer.query(&relation)).await?;
+            let plan = execute::physical_plan(&session, &analyzed.plan).await?;
+            Ok(explain::input_files(&plan))
+        })
+        .await
+    }
+
+    /// Whether two relations are the same but for the names of their columns.
+    pub async fn same_semantics(self: &Arc<Self>, a: &Relation, b: &Relation) -> Result<bool> {
+        let (a, b) = (self.canonical(a).await?, self.canonical(b).await?);
+        Ok(a == b)
+    }
+
+    /// Equal for relations of equal semantics.
+    pub async fn semantic_hash(self: &Arc<Self>, relation: &Relation) -> Result<i32> {
+        let text = self.canonical(relation).await?;
+        // FNV-1a: the same in every process.
+        let hash = text.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+        Ok(i32::from_ne_bytes(hash.to_ne_bytes()))
+    }
+
+    async fn canonical(self: &Arc<Self>, relation: &Relation) -> Result<String> {
+        self.touch();
+        let relation = relation.clone();
+        self.analyze(move |analyzer| {
+            let analyzed = analyzer.query(&relation)?;
+            Ok(explain::canonical_text(&analyzed))
+        })
+        .await
+    }
+
+    /// Keeps a relation's rows for later queries, once a query has made them.
+    pub async fn persist(self: &Arc<Self>, relation: &Relation, level: StorageLevel) -> Result<()> {
+        let schema = self.schema(relation).await?;
+        self.engine.cache.persist(self, relation, schema, level);
+        Ok(())
+    }
+
+    pub async fn unpersist(self: &Arc<Self>, relation: &Relation, _blocking: bool) -> Result<()> {
+        self.touch();
+        self.engine.cache.unpersist(self, relation);
+        Ok(())
+    }
+
+    /// The level a relation is kept at; nothing anywhere where it is not kept.
+    pub async fn storage_level(self: &Arc<Self>, relation: &Relation) -> Result<StorageLevel> {
+        self.touch();
+        Ok(self.engine.cache.level(self, relation).unwrap_or(crate::cache::NO_STORAGE))
+    }
+
+    /// `spark.sql(text)`: a command runs now, a query later.
+    pub async fn sql_command(self: &Arc<Self>, text: SqlText) -> Result<SqlCommandOutcome> {
+        self.touch();
+        match self.parse(&text)? {
+            Plan::Query(_) => {
+                let relation = Relation::new(RelationNode::Sql(text));
+                // Errors of names and types belong to this call, not to the first use of the DataFrame.
+                self.schema(&relation).await?;
+                Ok(SqlCommandOutcome::Query(relation))
+            }
+            Plan::Command(command) => {
+                let session = Arc::clone(self);
+                let rows = self
+                    .on_engine(async move { commands::run_with_parameters(&session, *command, &text).await })
+                    .await?;
+                Ok(SqlCommandOutcome::Rows(rows))
+            }
+        }
+    }
+
+    /// Keeps a relation under an id that later plans can name.
+    pub fn keep_remote(&self, relation: Relation) -> String {
+        let id = uuid::Uuid::new_v4().to_string();
+        self.remotes.insert(id.clone(), relation);
+        id
+    }
+
+    pub fn remove_remote(&self, id: &str) {
+        self.remotes.remove(id);
+    }
+
+    pub fn remote(&self, id: &str) -> Option<Relation> {
+        self.remotes.get(id).map(|r| r.value().clone())
+    }
+
+    /// `checkpoint` and `localCheckpoint`: the rows as they are now, under an id.
+    pub async fn checkpoint(self: &Arc<Self>, relation: &Relation) -> Result<String> {
+        self.touch();
+        let result = self.execute(Plan::Query(relation.clone())).await?;
+        let (schema, batches) = result.collect().await?;
+        let arrow_ipc = vec![crate::rows::to_ipc(&schema, &batches)?];
+        Ok(self.keep_remote(Relation::new(RelationNode::LocalData { arrow_ipc, schema: Some(schema) })))
+    }
+
+    /// Parses SQL text under the session's settings.
+    pub(crate) fn parse(&self, text: &SqlText) -> Result<Plan> {
+        boathouse_sql::parse_statement(&text.text, &self.conf.parser_options())
+    }
+
+    /// Analyzes on a thread of its own: analysis is blocking code with a deep stack.
+    pub(crate) async fn analyze<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&mut Analyzer) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let session = Arc::clone(self);
+        let run = move || {
+            catch_unwind(AssertUnwindSafe(|| {
+                let mut analyzer = Analyzer::new(session)?;
+                work(&mut analyzer)
+            }))
+            .unwrap_or_else(|panic| Err(panic_error(&*panic)))
+        };
+        self.engine.runtime.spawn_blocking(run).await.map_err(|_| interrupted())?
+    }
+
+    /// Runs work on the engine's threads; dropping the call drops the work.
+    pub(crate) async fn on_engine<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let busy = self.busy();
+        let mut task = AbortOnDrop(self.engine.runtime.spawn(async move {
+            let _busy = busy;
+            work.await
+        }));
+        match (&mut task.0).await {
+            Ok(result) => result,
+            Err(e) if e.is_panic() => Err(panic_error(&*e.into_panic())),
+            Err(_) => Err(interrupted()),
+        }
+    }
+
+    /// The rows of a command, for those who use it as a relation.
+    pub(crate) async fn command_rows(
+        self: &Arc<Self>,
+        command: Command,
+    ) -> Result<(StructType, Vec<arrow::array::RecordBatch>)> {
+        Box::pin(commands::run(self, command)).await?.collect().await
+    }
+}
+
+/// Counts as a running query while it lives.
+pub(crate) struct Busy(Arc<Session>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        self.0.touch();
+    }
+}
+
+/// A task that ends when nobody waits for it any more.
+pub(crate) struct AbortOnDrop<T>(pub JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn interrupted() -> Error {
+    Error::new("OPERATION_CANCELED").message("The operation was canceled.")
+}

@@ -1,0 +1,237 @@
+//! Where paths lead: the DBFS root of the home, object stores, and the Delta tables in them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use boathouse_bridge::ResultExt;
+use boathouse_catalog::{ObjectName, SESSION_CATALOG, SchemaName};
+use boathouse_delta::{DeltaTable, SnapshotCache, TableLocation};
+use boathouse_spec::{Error, Result};
+use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry};
+use futures::{StreamExt, TryStreamExt};
+use object_store::{ObjectStore, ObjectStoreExt};
+use url::Url;
+
+pub(crate) struct Storage {
+    home: PathBuf,
+    object_stores: Arc<dyn ObjectStoreRegistry>,
+    snapshots: Arc<SnapshotCache>,
+}
+
+impl Storage {
+    pub fn new(home: &Path) -> Self {
+        Self {
+            home: home.to_path_buf(),
+            object_stores: Arc::new(DefaultObjectStoreRegistry::new()),
+            snapshots: Arc::new(SnapshotCache::new()),
+        }
+    }
+
+    /// The stores that paths are looked up in, shared with DataFusion.
+    pub fn object_stores(&self) -> Arc<dyn ObjectStoreRegistry> {
+        Arc::clone(&self.object_stores)
+    }
+
+    /// The URL of a path as users write it: DBFS paths live below the home, others are what they say.
+    pub fn url(&self, path: &str) -> Result<Url> {
+        let invalid = |why: &dyn std::fmt::Display| {
+            Error::new("INVALID_PATH")
+                .message(format!("The path '{path}' cannot be used: {why}."))
+                .exception("AnalysisException")
+        };
+        if path.trim().is_empty() {
+            return Err(invalid(&"it is empty"));
+        }
+        if let Some(below) = dbfs_path(path) {
+            return directory_url(&self.home.join("dbfs").join(below)).ok_or_else(|| invalid(&"it has no URL"));
+        }
+        let scheme = path.split_once(':').map(|(s, _)| s).filter(|s| {
+            s.len() > 1 && s.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+        });
+        match scheme {
+            Some("file") => {
+                let plain = path["file:".len()..].trim_start_matches('/');
+                directory_url(&PathBuf::from("/").join(plain)).ok_or_else(|| invalid(&"it has no URL"))
+            }
+            Some(_) => {
+                let mut url = Url::parse(path).map_err(|e| invalid(&e))?;
+                let trimmed = url.path().trim_end_matches('/').to_string();
+                url.set_path(&trimmed);
+                Ok(url)
+            }
+            None => {
+                let absolute = std::path::absolute(path).map_err(|e| invalid(&e))?;
+                directory_url(&absolute).ok_or_else(|| invalid(&"it has no URL"))
+            }
+        }
+    }
+
+    /// The place of a managed table.
+    pub fn managed_table(&self, schema_location: Option<&str>, name: &ObjectName) -> Result<Url> {
+        let schema = match schema_location {
+            Some(location) => self.url(location)?,
+            None => self.schema_directory(&name.schema_name())?,
+        };
+        below(&schema, &name.name)
+    }
+
+    /// The default place of a schema's managed tables, as Spark lays out its warehouse.
+    pub fn schema_directory(&self, name: &SchemaName) -> Result<Url> {
+        let mut directory = self.home.join("warehouse");
+        if name.catalog != SESSION_CATALOG {
+            directory = directory.join(format!("{}.catalog", name.catalog)).join(format!("{}.db", name.schema));
+        } else if name.schema != boathouse_catalog::DEFAULT_SCHEMA {
+            directory = directory.join(format!("{}.db", name.schema));
+        }
+        directory_url(&directory).ok_or_else(|| Error::internal("the home has no URL"))
+    }
+
+    pub fn store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
+        self.object_stores.get_store(url).spark()
+    }
+
+    pub fn location(&self, url: &Url) -> Result<TableLocation> {
+        TableLocation::new(self.store(url)?, url)
+    }
+
+    /// The Delta table at a URL, whether there is one or not.
+    pub fn delta(&self, url: &Url) -> Result<DeltaTable> {
+        Ok(DeltaTable::new(self.location(url)?, Arc::clone(&self.snapshots)))
+    }
+
+    /// Whether anything is below the URL.
+    pub async fn is_empty(&self, url: &Url) -> Result<bool> {
+        let location = self.location(url)?;
+        let mut listed = location.store().list(Some(location.prefix()));
+        match listed.next().await {
+            None | Some(Err(object_store::Error::NotFound { .. })) => Ok(true),
+            Some(Ok(_)) => Ok(false),
+            Some(Err(e)) => Err(Error::io(format!("listing {}", shown(url)), e)),
+        }
+    }
+
+    /// Removes everything below the URL.
+    pub async fn delete(&self, url: &Url) -> Result<()> {
+        let location = self.location(url)?;
+        self.snapshots.forget(&location);
+        if location.prefix().is_root() {
+            return Err(Error::internal(format!("refused to delete all of {}", shown(url))));
+        }
+        if url.scheme() == "file"
+            && let Ok(directory) = url.to_file_path()
+        {
+            return match tokio::fs::remove_dir_all(&directory).await {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    Err(Error::io(format!("deleting {}", shown(url)), e))
+                }
+                _ => Ok(()),
+            };
+        }
+        let failed = |e| Error::io(format!("deleting {}", shown(url)), e);
+        let listed = location.store().list(Some(location.prefix()));
+        let objects: Vec<_> = listed.map_ok(|meta| meta.location).try_collect().await.map_err(failed)?;
+        for object in objects {
+            match location.store().delete(&object).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(e) => return Err(failed(e)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The path below the DBFS root, for the ways a path can say that it is in DBFS.
+fn dbfs_path(path: &str) -> Option<PathBuf> {
+    let rest = if let Some(rest) = path.strip_prefix("dbfs:") {
+        rest
+    } else if let Some(rest) = path.strip_prefix("/dbfs/") {
+        rest
+    } else if path == "/dbfs" {
+        ""
+    } else if ["/mnt/", "/FileStore/", "/Volumes/"].iter().any(|p| path.starts_with(p)) {
+        path
+    } else {
+        return None;
+    };
+    // `..` must not lead out of the root.
+    let mut below = PathBuf::new();
+    for part in rest.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                below.pop();
+            }
+            part => below.push(part),
+        }
+    }
+    Some(below)
+}
+
+/// The URL of a directory, without a trailing slash.
+fn directory_url(path: &Path) -> Option<Url> {
+    let mut clean = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            std::path::Component::Normal(part) => clean.push(part),
+            std::path::Component::ParentDir => {
+                clean.pop();
+            }
+            _ => {}
+        }
+    }
+    Url::from_file_path(clean).ok()
+}
+
+/// The URL of something inside a directory.
+pub(crate) fn below(directory: &Url, name: &str) -> Result<Url> {
+    let mut url = directory.clone();
+    url.path_segments_mut()
+        .map_err(|()| Error::internal(format!("{directory} has no path")))?
+        .pop_if_empty()
+        .push(name);
+    Ok(url)
+}
+
+/// A URL as Spark shows it: `file:/data/t`, `s3://bucket/t`.
+pub(crate) fn shown(url: &Url) -> String {
+    if url.scheme() == "file" {
+        let path = percent_encoding_free(url.path());
+        return format!("file:{path}");
+    }
+    url.to_string()
+}
+
+fn percent_encoding_free(path: &str) -> String {
+    Url::parse(&format!("file://{path}"))
+        .ok()
+        .and_then(|u| u.to_file_path().ok())
+        .map_or_else(|| path.to_string(), |p| p.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        let storage = Storage::new(Path::new("/home/me/.boathouse"));
+        let url = |p: &str| shown(&storage.url(p).unwrap());
+        assert_eq!(url("/mnt/delta/sales"), "file:/home/me/.boathouse/dbfs/mnt/delta/sales");
+        assert_eq!(url("dbfs:/x/y/"), "file:/home/me/.boathouse/dbfs/x/y");
+        assert_eq!(url("/dbfs/../../x"), "file:/home/me/.boathouse/dbfs/x");
+        assert_eq!(url("/data/t 1"), "file:/data/t 1");
+        assert_eq!(url("file:/data/t"), "file:/data/t");
+        assert_eq!(url("file:///data/t/"), "file:/data/t");
+        assert_eq!(url("s3://bucket/t/"), "s3://bucket/t");
+        assert!(storage.url("").is_err());
+    }
+
+    #[test]
+    fn the_warehouse_is_sparks() {
+        let storage = Storage::new(Path::new("/h"));
+        let place = |c: &str, s: &str| shown(&storage.managed_table(None, &ObjectName::new(c, s, "t")).unwrap());
+        assert_eq!(place("spark_catalog", "default"), "file:/h/warehouse/t");
+        assert_eq!(place("spark_catalog", "d1"), "file:/h/warehouse/d1.db/t");
+        assert_eq!(place("main", "d1"), "file:/h/warehouse/main.catalog/d1.db/t");
+    }
+}

@@ -1,0 +1,12 @@
+//! `formats`: rows as text. JSON and CSV to and from Arrow, and Java's datetime patterns.
+//!
+//! Owns the text rules of Spark that `from_json`, `to_json`, `from_csv`, `to_csv`, `schema_of_json`, `date_format`,
+//! `to_timestamp` and the JSON and CSV files share. It knows bytes and Arrow arrays only: files, object stores and
+//! plans are `connectors`' and `functions`' business.
+//!
+//! Start with [`json::Parser`], [`csv::Parser`] and [`datetime_pattern::Pattern`].
+
+pub mod calendar;
+pub mod datetime_pattern;
+pub mod zone;
+pub mod zone_names;

@@ -1,0 +1,435 @@
+//! Expressions above the primary ones: logic, predicates, operators by precedence.
+//!
+//! From loose to tight: OR; AND; NOT; predicates (IS, IN, LIKE, BETWEEN, ...); comparisons; `|`; `^`; `&`; shifts;
+//! `+ - ||`; `* / % DIV`; unary. A predicate takes a whole comparison on its left, as in Spark's grammar.
+
+use boathouse_spec::{Error, Expr, Literal, Result, SortOrder};
+
+use crate::error;
+use crate::lexer::Kind;
+use crate::parser::Parser;
+
+const COMPARISON: u8 = 1;
+const BIT_OR: u8 = 2;
+const BIT_XOR: u8 = 3;
+const BIT_AND: u8 = 4;
+const SHIFT: u8 = 5;
+const ADDITIVE: u8 = 6;
+const MULTIPLICATIVE: u8 = 7;
+
+impl Parser<'_> {
+    pub fn expression(&mut self) -> Result<Expr> {
+        self.nested(|p| {
+            let first = p.not_expression()?;
+            p.logical_rest(first)
+        })
+    }
+
+    pub fn expressions(&mut self) -> Result<Vec<Expr>> {
+        self.list(Self::expression)
+    }
+
+    /// The expression whose first operand is already read.
+    pub fn expression_after(&mut self, value: Expr) -> Result<Expr> {
+        let first = self.predicates(value)?;
+        self.logical_rest(first)
+    }
+
+    /// `AND` and `OR` chains, as balanced trees: a chain of thousands must not be thousands deep.
+    fn logical_rest(&mut self, first: Expr) -> Result<Expr> {
+        let mut alternatives = Vec::new();
+        let mut conjuncts = vec![first];
+        loop {
+            if self.at("AND") && self.operand_follows() {
+                self.advance();
+                conjuncts.push(self.not_expression()?);
+            } else if self.at("OR") && self.operand_follows() {
+                self.advance();
+                alternatives.push(balanced("and", std::mem::take(&mut conjuncts)));
+                conjuncts.push(self.not_expression()?);
+            } else {
+                break;
+            }
+        }
+        let last = balanced("and", conjuncts);
+        if alternatives.is_empty() {
+            return Ok(last);
+        }
+        alternatives.push(last);
+        Ok(balanced("or", alternatives))
+    }
+
+    /// Whether an operand can follow the operator word here; else the word is a name.
+    fn operand_follows(&self) -> bool {
+        let next = self.peek_at(1);
+        !(next.kind == Kind::End || (next.kind == Kind::Symbol && matches!(next.text, ")" | "," | ";")))
+    }
+
+    fn not_expression(&mut self) -> Result<Expr> {
+        let mut negations = 0usize;
+        while (self.at("NOT") && self.operand_follows() && !self.symbol_at(1, ".")) || self.at_symbol("!") {
+            self.advance();
+            negations += 1;
+        }
+        let mut expr = if self.at("EXISTS") && self.symbol_at(1, "(") && self.is_query_at(self.pos + 2) {
+            self.pos += 2;
+            let query = self.subquery()?;
+            self.expect_symbol(")")?;
+            Expr::Exists(Box::new(query))
+        } else {
+            let value = self.binary(COMPARISON)?;
+            self.predicates(value)?
+        };
+        for _ in 0..negations {
+            expr = not(expr);
+        }
+        Ok(expr)
+    }
+
+    /// At most one predicate on a value.
+    fn predicates(&mut self, value: Expr) -> Result<Expr> {
+        let start = self.pos;
+        let negated = (self.at("NOT") || self.at_symbol("!"))
+            && ["BETWEEN", "IN", "RLIKE", "REGEXP", "LIKE", "ILIKE"].iter().any(|k| self.at_offset(1, k));
+        let offset = usize::from(negated);
+        let word = self.peek_at(offset);
+        if word.kind != Kind::Word {
+            return Ok(value);
+        }
+        let result = match word.text {
+            "BETWEEN" if self.predicate_operand_at(offset + 1) => {
+                self.pos += offset + 1;
+                let lower = self.value_expression()?;
+                self.expect("AND")?;
+                let upper = self.value_expression()?;
+                Expr::operator("between", vec![value, lower, upper])
+            }
+            "IN" if self.symbol_at(offset + 1, "(") => {
+                self.pos += offset + 1;
+                self.in_predicate(start, value)?
+            }
+            "RLIKE" | "REGEXP" if self.predicate_operand_at(offset + 1) => {
+                self.pos += offset + 1;
+                let pattern = self.value_expression()?;
+                Expr::operator("rlike", vec![value, pattern])
+            }
+            "LIKE" | "ILIKE" if self.predicate_operand_at(offset + 1) => {
+                self.pos += offset + 1;
+                if let Some(quantifier) = self.like_quantifier() {
+                    return self.quantified_like(start, value, word.text == "ILIKE", negated, quantifier);
+                }
+                self.like(value, word.text)?
+            }
+            "IS" if !negated => return self.is_predicate(value),
+            _ => return Ok(value),
+        };
+        Ok(if negated { not(result) } else { result })
+    }
+
+    fn predicate_operand_at(&self, offset: usize) -> bool {
+        let next = self.peek_at(offset);
+        match next.kind {
+            Kind::End => false,
+            Kind::Symbol => !matches!(next.text, ")" | "," | ";" | "." | "="),
+            Kind::Word => next.text != "FROM",
+            _ => true,
+        }
+    }
+
+    fn in_predicate(&mut self, start: usize, value: Expr) -> Result<Expr> {
+        self.expect_symbol("(")?;
+        if self.eat_symbol(")") {
+            return Err(self.error_from(
+                start,
+                Error::new("INVALID_SQL_SYNTAX.EMPTY_IN_PREDICATE")
+                    .message("An IN predicate needs at least one value between its parentheses."),
+            ));
+        }
+        if self.is_query_at(self.pos) {
+            let query = self.subquery()?;
+            self.expect_symbol(")")?;
+            return Ok(Expr::InSubquery { values: row_values(value), query: Box::new(query) });
+        }
+        let mut args = vec![value];
+        args.extend(self.expressions()?);
+        self.expect_symbol(")")?;
+        Ok(Expr::operator("in", args))
+    }
+
+    fn like(&mut self, value: Expr, word: &str) -> Result<Expr> {
+        let name = if word == "ILIKE" { "ilike" } else { "like" };
+        let pattern = self.value_expression()?;
+        let mut args = vec![value, pattern];
+        if self.eat("ESCAPE") {
+            let start = self.pos;
+            let text = self.string_literal()?;
+            if text.chars().count() != 1 {
+                return Err(self.error_from(
+                    start,
+                    Error::new("INVALID_ESC")
+                        .param("invalidEscape", format!("'{text}'"))
+                        .message(format!("The escape string must be one character, not '{text}'.")),
+                ));
+            }
+            args.push(Expr::string(text));
+        }
+        Ok(Expr::operator(name, args))
+    }
+
+    fn like_quantifier(&mut self) -> Option<&'static str> {
+        if !self.symbol_at(1, "(") {
+            return None;
+        }
+        self.eat_any(&["ANY", "SOME", "ALL"])
+    }
+
+    fn quantified_like(
+        &mut self,
+        start: usize,
+        value: Expr,
+        case_insensitive: bool,
+        negated: bool,
+        quantifier: &str,
+    ) -> Result<Expr> {
+        self.expect_symbol("(")?;
+        if self.eat_symbol(")") {
+            return Err(self.error_from(
+                start,
+                error::legacy("0064", "msg", "Expected something between '(' and ')'."),
+            ));
+        }
+        let mut args = vec![value];
+        args.extend(self.expressions()?);
+        self.expect_symbol(")")?;
+        if case_insensitive {
+            args = args.into_iter().map(|a| Expr::call("lower", vec![a])).collect();
+        }
+        let name = match (quantifier, negated) {
+            ("ALL", false) => "like_all",
+            ("ALL", true) => "not_like_all",
+            (_, false) => "like_any",
+            (_, true) => "not_like_any",
+        };
+        Ok(Expr::operator(name, args))
+    }
+
+    fn is_predicate(&mut self, value: Expr) -> Result<Expr> {
+        let negated = self.at_offset(1, "NOT") || self.symbol_at(1, "!");
+        let offset = 1 + usize::from(negated);
+        let word = self.peek_at(offset);
+        let boolean = |b: bool| Expr::literal(Literal::Boolean(b));
+        let signed = |e: Expr| if negated { not(e) } else { e };
+        let result = match (word.kind, word.text) {
+            (Kind::Word, "NULL") => {
+                Expr::operator(if negated { "isnotnull" } else { "isnull" }, vec![value])
+            }
+            (Kind::Word, "TRUE") => signed(Expr::operator("<=>", vec![value, boolean(true)])),
+            (Kind::Word, "FALSE") => signed(Expr::operator("<=>", vec![value, boolean(false)])),
+            (Kind::Word, "UNKNOWN") => {
+                Expr::operator(if negated { "isnotunknown" } else { "isunknown" }, vec![value])
+            }
+            (Kind::Word, "DISTINCT") if self.at_offset(offset + 1, "FROM") => {
+                self.pos += offset + 2;
+                let right = self.value_expression()?;
+                let same = Expr::operator("<=>", vec![value, right]);
+                return Ok(if negated { same } else { not(same) });
+            }
+            // `IS` is a name here.
+            _ if !negated => return Ok(value),
+            _ => return Err(self.unexpected_at(self.pos + offset)),
+        };
+        self.pos += offset + 1;
+        Ok(result)
+    }
+
+    pub fn value_expression(&mut self) -> Result<Expr> {
+        self.nested(|p| p.binary(COMPARISON))
+    }
+
+    /// Operators of at least this precedence, left to right.
+    fn binary(&mut self, least: u8) -> Result<Expr> {
+        let mut left = self.unary()?;
+        while let Some((name, precedence)) = self.binary_operator()
+            && precedence >= least
+        {
+            self.advance();
+            let right = if precedence == MULTIPLICATIVE { self.unary()? } else { self.binary(precedence + 1)? };
+            left = match name {
+                "<>" => not(Expr::operator("==", vec![left, right])),
+                _ => Expr::operator(name, vec![left, right]),
+            };
+        }
+        Ok(left)
+    }
+
+    fn binary_operator(&self) -> Option<(&'static str, u8)> {
+        let token = self.peek();
+        if token.kind == Kind::Word {
+            return (token.text == "DIV" && self.predicate_operand_at(1)).then_some(("div", MULTIPLICATIVE));
+        }
+        if token.kind != Kind::Symbol {
+            return None;
+        }
+        Some(match token.text {
+            "=" => ("==", COMPARISON),
+            "<>" | "!=" => ("<>", COMPARISON),
+            "<" => ("<", COMPARISON),
+            "<=" => ("<=", COMPARISON),
+            ">" => (">", COMPARISON),
+            ">=" => (">=", COMPARISON),
+            "<=>" => ("<=>", COMPARISON),
+            "|" => ("|", BIT_OR),
+            "^" => ("^", BIT_XOR),
+            "&" => ("&", BIT_AND),
+            "<<" => ("shiftleft", SHIFT),
+            ">>" => ("shiftright", SHIFT),
+            ">>>" => ("shiftrightunsigned", SHIFT),
+            "+" => ("+", ADDITIVE),
+            "-" => ("-", ADDITIVE),
+            "||" => ("concat", ADDITIVE),
+            "*" => ("*", MULTIPLICATIVE),
+            "/" => ("/", MULTIPLICATIVE),
+            "%" => ("%", MULTIPLICATIVE),
+            _ => return None,
+        })
+    }
+
+    fn unary(&mut self) -> Result<Expr> {
+        let mut operators = Vec::new();
+        loop {
+            let token = self.peek();
+            let name = match (token.kind, token.text) {
+                (Kind::Symbol, "-") if self.is_number(self.peek_at(1)) => break,
+                (Kind::Symbol, "-") => "negative",
+                (Kind::Symbol, "+") => "positive",
+                (Kind::Symbol, "~") => "~",
+                _ => break,
+            };
+            self.advance();
+            operators.push(name);
+        }
+        let mut expr = self.primary()?;
+        for name in operators.into_iter().rev() {
+            expr = Expr::operator(name, vec![expr]);
+        }
+        Ok(expr)
+    }
+
+    // ---- around expressions
+
+    /// `expr [[AS] name | [AS] (a, b)]`
+    pub fn named_expression(&mut self) -> Result<Expr> {
+        let start = self.pos;
+        let expr = self.expression()?;
+        self.alias_of(start, expr)
+    }
+
+    pub fn named_expressions(&mut self) -> Result<Vec<Expr>> {
+        self.list(Self::named_expression)
+    }
+
+    fn alias_of(&mut self, start: usize, expr: Expr) -> Result<Expr> {
+        let names = if self.at("AS") && (self.is_identifier(self.peek_at(1)) || self.symbol_at(1, "(")) {
+            self.advance();
+            if self.at_symbol("(") { self.identifier_list()? } else { vec![self.alias_name(start)?] }
+        } else if self.at("AS") && !self.operand_follows() {
+            vec![self.identifier()?]
+        } else if self.at("AS") {
+            return Err(self.unexpected_at(self.pos + 1));
+        } else if self.at_symbol("(") && self.is_alias_list() {
+            self.identifier_list()?
+        } else if self.at_alias() {
+            vec![self.alias_name(start)?]
+        } else {
+            return Ok(expr);
+        };
+        Ok(Expr::Alias { expr: Box::new(expr), names, metadata: None })
+    }
+
+    /// An alias; one of several parts is an error about the whole named expression.
+    fn alias_name(&mut self, start: usize) -> Result<String> {
+        let name_start = self.pos;
+        self.identifier().map_err(|e| {
+            if !e.is("IDENTIFIER_TOO_MANY_NAME_PARTS") || self.pos == name_start {
+                return e;
+            }
+            let bare = e.parameters().iter().fold(Error::new(e.class()).message(e.text()), |b, (k, v)| b.param(k, v));
+            self.error_from(start, bare)
+        })
+    }
+
+    /// `expr (a, b)` names the columns of a generator; identifiers only.
+    fn is_alias_list(&self) -> bool {
+        let open = self.peek();
+        let mut pos = self.pos + 1;
+        while pos < open.pair {
+            if !self.is_identifier(self.tokens[pos]) {
+                return false;
+            }
+            pos += 1;
+            if pos < open.pair && self.tokens[pos].text != "," {
+                return false;
+            }
+            pos += 1;
+        }
+        open.pair > self.pos + 1
+    }
+
+    /// Whether the next token is an alias rather than the clause its word could begin.
+    pub fn at_alias(&self) -> bool {
+        let token = self.peek();
+        self.is_identifier(token) && !(token.kind == Kind::Word && self.begins_clause())
+    }
+
+    /// `expr [ASC | DESC] [NULLS FIRST | LAST]`
+    pub fn sort_item(&mut self) -> Result<SortOrder> {
+        let expr = self.expression()?;
+        self.sort_direction(expr)
+    }
+
+    pub fn sort_direction(&mut self, expr: Expr) -> Result<SortOrder> {
+        let ascending = self.eat_any(&["ASC", "DESC"]) != Some("DESC");
+        let mut nulls_first = ascending;
+        if self.eat("NULLS") {
+            nulls_first = match self.eat_any(&["FIRST", "LAST"]) {
+                Some(word) => word == "FIRST",
+                None => return Err(self.unexpected()),
+            };
+        }
+        Ok(SortOrder { expr, ascending, nulls_first })
+    }
+
+    pub fn sort_items(&mut self) -> Result<Vec<SortOrder>> {
+        self.list(Self::sort_item)
+    }
+}
+
+pub(crate) fn not(expr: Expr) -> Expr {
+    Expr::operator("not", vec![expr])
+}
+
+/// Joins operands in order by a tree of least depth.
+fn balanced(name: &str, mut operands: Vec<Expr>) -> Expr {
+    if operands.len() == 1
+        && let Some(only) = operands.pop()
+    {
+        return only;
+    }
+    let right = operands.split_off(operands.len().div_ceil(2));
+    Expr::operator(name, vec![balanced(name, operands), balanced(name, right)])
+}
+
+/// The values of a row `(a, b)`; else the one value.
+pub(crate) fn row_values(expr: Expr) -> Vec<Expr> {
+    match expr {
+        Expr::Call(call) if call.name.len() == 1 && call.name[0] == "struct" && !call.args.is_empty() => call
+            .args
+            .into_iter()
+            .map(|arg| match arg {
+                Expr::Alias { expr, .. } => *expr,
+                other => other,
+            })
+            .collect(),
+        other => vec![other],
+    }
+}

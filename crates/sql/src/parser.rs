@@ -1,0 +1,316 @@
+//! The parser's core: the token stream, and what every rule needs.
+//!
+//! Rules are methods of [`Parser`] in the files of this crate, one file for a family. A rule either returns what it
+//! parsed or the first error; nothing backtracks over more than a few tokens but `attempt`, whose uses are bounded.
+
+use boathouse_spec::{Error, Expr, Result};
+
+use crate::error;
+use crate::lexer::{self, Kind, Token};
+use crate::options::ParserOptions;
+
+/// Deeper nesting is refused, so that whoever walks the tree later has a bound.
+const MAX_DEPTH: usize = 1_000;
+const STACK_RED_ZONE: usize = 256 * 1024;
+const STACK_GROWTH: usize = 4 * 1024 * 1024;
+
+pub(crate) struct Parser<'a> {
+    pub text: &'a str,
+    pub tokens: Vec<Token>,
+    pub pos: usize,
+    pub options: &'a ParserOptions,
+    depth: usize,
+    /// Names of lambda parameters in scope.
+    pub lambda_parameters: Vec<String>,
+    /// Inside an expression that may be named, where backticks can hold a regular expression.
+    pub in_select_list: bool,
+    /// How many `?` have been met.
+    pub positional: usize,
+    /// `IDENTIFIER(expr)` that could not be computed here.
+    pub deferred_identifiers: Vec<Expr>,
+    /// How many such clauses have been met, computed or not.
+    pub identifier_clauses: usize,
+    /// The common table expressions before an UPDATE or DELETE, for the subqueries inside.
+    pub statement_ctes: Option<crate::query::Ctes>,
+}
+
+impl<'a> Parser<'a> {
+    pub fn new(text: &'a str, options: &'a ParserOptions) -> Result<Self> {
+        Ok(Self {
+            text,
+            tokens: lexer::tokenize(text)?,
+            pos: 0,
+            options,
+            depth: 0,
+            lambda_parameters: Vec::new(),
+            in_select_list: false,
+            positional: 0,
+            deferred_identifiers: Vec::new(),
+            identifier_clauses: 0,
+            statement_ctes: None,
+        })
+    }
+
+    // ---- looking
+
+    pub fn peek(&self) -> Token {
+        self.peek_at(0)
+    }
+
+    pub fn peek_at(&self, offset: usize) -> Token {
+        let last = self.tokens.len() - 1;
+        self.tokens[(self.pos + offset).min(last)]
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.peek().kind
+    }
+
+    /// The source text of a token.
+    pub fn source(&self, token: Token) -> &'a str {
+        &self.text[token.start..token.end]
+    }
+
+    pub fn at(&self, keyword: &str) -> bool {
+        self.at_offset(0, keyword)
+    }
+
+    pub fn at_offset(&self, offset: usize, keyword: &str) -> bool {
+        let token = self.peek_at(offset);
+        token.kind == Kind::Word && token.text == keyword
+    }
+
+    /// Whether the next words are these keywords.
+    pub fn at_all(&self, keywords: &[&str]) -> bool {
+        keywords.iter().enumerate().all(|(i, k)| self.at_offset(i, k))
+    }
+
+    pub fn at_any(&self, keywords: &[&str]) -> bool {
+        let token = self.peek();
+        token.kind == Kind::Word && !token.text.is_empty() && keywords.contains(&token.text)
+    }
+
+    /// A word by its text, keyword of Spark's or not: for statements that are not in Spark's grammar.
+    pub fn at_word(&self, offset: usize, word: &str) -> bool {
+        let token = self.peek_at(offset);
+        token.kind == Kind::Word && self.source(token).eq_ignore_ascii_case(word)
+    }
+
+    pub fn at_words(&self, words: &[&str]) -> bool {
+        words.iter().enumerate().all(|(i, w)| self.at_word(i, w))
+    }
+
+    pub fn at_symbol(&self, symbol: &str) -> bool {
+        self.symbol_at(0, symbol)
+    }
+
+    pub fn symbol_at(&self, offset: usize, symbol: &str) -> bool {
+        let token = self.peek_at(offset);
+        token.kind == Kind::Symbol && token.text == symbol
+    }
+
+    pub fn at_end(&self) -> bool {
+        self.kind() == Kind::End
+    }
+
+    // ---- taking
+
+    pub fn advance(&mut self) -> Token {
+        let token = self.peek();
+        if self.pos < self.tokens.len() - 1 {
+            self.pos += 1;
+        }
+        token
+    }
+
+    pub fn eat(&mut self, keyword: &str) -> bool {
+        let found = self.at(keyword);
+        if found {
+            self.pos += 1;
+        }
+        found
+    }
+
+    pub fn eat_all(&mut self, keywords: &[&str]) -> bool {
+        let found = self.at_all(keywords);
+        if found {
+            self.pos += keywords.len();
+        }
+        found
+    }
+
+    /// Takes one of the keywords and tells which.
+    pub fn eat_any(&mut self, keywords: &[&'static str]) -> Option<&'static str> {
+        let found = keywords.iter().copied().find(|k| self.at(k))?;
+        self.pos += 1;
+        Some(found)
+    }
+
+    pub fn eat_word(&mut self, word: &str) -> bool {
+        let found = self.at_word(0, word);
+        if found {
+            self.pos += 1;
+        }
+        found
+    }
+
+    pub fn eat_words(&mut self, words: &[&str]) -> bool {
+        let found = self.at_words(words);
+        if found {
+            self.pos += words.len();
+        }
+        found
+    }
+
+    pub fn eat_symbol(&mut self, symbol: &str) -> bool {
+        let found = self.at_symbol(symbol);
+        if found {
+            self.pos += 1;
+        }
+        found
+    }
+
+    pub fn expect(&mut self, keyword: &str) -> Result<Token> {
+        if self.at(keyword) { Ok(self.advance()) } else { Err(self.expected(|p| p.at_offset(1, keyword))) }
+    }
+
+    pub fn expect_all(&mut self, keywords: &[&str]) -> Result<()> {
+        keywords.iter().try_for_each(|k| self.expect(k).map(|_| ()))
+    }
+
+    pub fn expect_word(&mut self, word: &str) -> Result<Token> {
+        if self.at_word(0, word) { Ok(self.advance()) } else { Err(self.unexpected()) }
+    }
+
+    pub fn expect_words(&mut self, words: &[&str]) -> Result<()> {
+        words.iter().try_for_each(|w| self.expect_word(w).map(|_| ()))
+    }
+
+    pub fn expect_symbol(&mut self, symbol: &str) -> Result<Token> {
+        if self.at_symbol(symbol) {
+            return Ok(self.advance());
+        }
+        Err(self.expected(|p| p.symbol_at(1, symbol)))
+    }
+
+    /// Takes `>`, splitting `>>` and `>=`-like tokens as nested type arguments need.
+    pub fn expect_closing_angle(&mut self) -> Result<()> {
+        let token = self.peek();
+        let rest = match (token.kind, token.text) {
+            (Kind::Symbol, ">") => {
+                self.pos += 1;
+                return Ok(());
+            }
+            (Kind::Symbol, ">>") => ">",
+            (Kind::Symbol, ">>>") => ">>",
+            (Kind::Symbol, ">=") => "=",
+            _ => return Err(self.unexpected()),
+        };
+        let pos = self.pos;
+        self.tokens[pos].text = rest;
+        self.tokens[pos].start += 1;
+        Ok(())
+    }
+
+    pub fn expect_end(&mut self) -> Result<()> {
+        if self.at_end() {
+            return Ok(());
+        }
+        Err(self.expected(|p| p.peek_at(1).kind == Kind::End))
+    }
+
+    // ---- lists
+
+    /// `item (, item)*`
+    pub fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        let mut items = vec![item(self)?];
+        while self.eat_symbol(",") {
+            items.push(item(self)?);
+        }
+        Ok(items)
+    }
+
+    /// `( item (, item)* )`
+    pub fn parenthesized<T>(&mut self, item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        self.expect_symbol("(")?;
+        let items = self.list(item)?;
+        self.expect_symbol(")")?;
+        Ok(items)
+    }
+
+    /// Tries a rule; on failure the parser stands where it stood.
+    pub fn attempt<T>(&mut self, rule: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let (pos, positional, clauses) = (self.pos, self.positional, self.identifier_clauses);
+        let (deferred, lambdas) = (self.deferred_identifiers.len(), self.lambda_parameters.len());
+        let result = rule(self);
+        if result.is_err() {
+            (self.pos, self.positional, self.identifier_clauses) = (pos, positional, clauses);
+            self.deferred_identifiers.truncate(deferred);
+            self.lambda_parameters.truncate(lambdas);
+        }
+        result
+    }
+
+    /// Runs a rule one level deeper, with the stack it needs.
+    pub fn nested<T>(&mut self, rule: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.depth >= MAX_DEPTH {
+            let start = self.peek().start;
+            return Err(error::at(
+                self.text,
+                start,
+                Error::new("FAILED_TO_PARSE_TOO_COMPLEX").message(format!(
+                    "The statement nests more than {MAX_DEPTH} levels deep. Break it into smaller ones."
+                )),
+            ));
+        }
+        self.depth += 1;
+        let result = stacker::maybe_grow(STACK_RED_ZONE, STACK_GROWTH, || rule(self));
+        self.depth -= 1;
+        result
+    }
+
+    // ---- errors
+
+    /// A syntax error at the current token.
+    pub fn unexpected(&self) -> Error {
+        self.unexpected_with(self.peek(), "")
+    }
+
+    pub fn unexpected_at(&self, pos: usize) -> Error {
+        self.unexpected_with(self.tokens[pos.min(self.tokens.len() - 1)], "")
+    }
+
+    fn unexpected_with(&self, token: Token, hint: &str) -> Error {
+        let found = (token.kind != Kind::End).then(|| self.source(token));
+        error::syntax(self.text, token.start, found, hint)
+    }
+
+    /// A syntax error where one certain token was expected: when it follows next, the current one is one too many.
+    fn expected(&self, follows: impl FnOnce(&Self) -> bool) -> Error {
+        let token = self.peek();
+        if token.kind != Kind::End && follows(self) {
+            let hint = format!(": extra input '{}'", self.source(token));
+            return self.unexpected_with(token, &hint);
+        }
+        self.unexpected()
+    }
+
+    /// An error about the tokens from `start` to the last one taken.
+    pub fn error_from(&self, start: usize, error: Error) -> Error {
+        let end = self.pos.max(start + 1) - 1;
+        self.error_about(start, end, error)
+    }
+
+    /// An error about the tokens `first..=last`.
+    pub fn error_about(&self, first: usize, last: usize, error: Error) -> Error {
+        let bound = self.tokens.len() - 1;
+        let (first, last) = (self.tokens[first.min(bound)], self.tokens[last.min(bound)]);
+        error::about(self.text, first.start, last.end.max(first.start), error)
+    }
+
+    /// The source between a token and the last one taken.
+    pub fn text_from(&self, start: usize) -> &'a str {
+        let end = self.pos.max(start + 1) - 1;
+        &self.text[self.tokens[start].start..self.tokens[end].end]
+    }
+}

@@ -1,0 +1,135 @@
+//! SQL pipe syntax: `FROM t |> WHERE .. |> AGGREGATE ..`
+
+use boathouse_spec::{Error, Expr, GroupingKind, PipeOperator, Relation, RelationNode, Result};
+
+use crate::parser::Parser;
+use crate::query::{aliased, set_operation};
+use crate::select::{Grouping, hinted};
+
+impl Parser<'_> {
+    /// What follows `|>`.
+    pub fn pipe_operator(&mut self, input: Relation) -> Result<Relation> {
+        let start = self.pos;
+        let pipe = |input: Relation, operator: PipeOperator| -> Relation {
+            RelationNode::Pipe { input, operator }.into()
+        };
+        match self.peek().text {
+            "SELECT" => {
+                self.advance();
+                let hints = self.hints()?;
+                let distinct = self.set_quantifier();
+                let list = self.named_expressions()?;
+                if self.at_all(&["GROUP", "BY"]) {
+                    return Err(self.unsupported_clause(start, "GROUP BY in |> SELECT; use |> AGGREGATE"));
+                }
+                let mut relation = pipe(input, PipeOperator::Select(list));
+                if distinct {
+                    relation = RelationNode::Distinct { input: relation }.into();
+                }
+                let relation = self.window_clause(relation)?;
+                Ok(hinted(relation, hints))
+            }
+            "EXTEND" => {
+                self.advance();
+                Ok(pipe(input, PipeOperator::Extend(self.named_expressions()?)))
+            }
+            "SET" => {
+                self.advance();
+                let assignments = self.list(|p| {
+                    let name_start = p.pos;
+                    let name = p.name()?;
+                    if name.len() > 1 {
+                        return Err(p.unsupported_clause(name_start, "SET with nested columns"));
+                    }
+                    p.expect_symbol("=")?;
+                    Ok((name, p.expression()?))
+                })?;
+                Ok(pipe(input, PipeOperator::Set(assignments)))
+            }
+            "DROP" => {
+                self.advance();
+                Ok(pipe(input, PipeOperator::Drop(self.names()?)))
+            }
+            "AS" => {
+                self.advance();
+                let name = self.identifier()?;
+                Ok(aliased(input, Some((name, vec![]))))
+            }
+            "WHERE" => {
+                self.advance();
+                let condition = self.expression()?;
+                if self.at("WINDOW") {
+                    return Err(self.unsupported_clause(start, "WINDOW"));
+                }
+                Ok(RelationNode::Filter { input, condition }.into())
+            }
+            "PIVOT" | "UNPIVOT" => self.pivot_or_unpivot(input),
+            "TABLESAMPLE" => self.sample(input),
+            "UNION" | "EXCEPT" | "MINUS" | "INTERSECT" => {
+                let (operation, all) = self.set_operator()?;
+                let right = self.query_primary()?;
+                Ok(set_operation(input, right, operation, all))
+            }
+            "AGGREGATE" => self.pipe_aggregate(start, input),
+            "ORDER" | "CLUSTER" | "DISTRIBUTE" | "SORT" | "LIMIT" | "OFFSET" | "WINDOW" => {
+                self.pipe_organization(start, input)
+            }
+            _ if self.at_join() => self.join_relation(input),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    fn unsupported_clause(&self, start: usize, clause: &str) -> Error {
+        self.error_from(
+            start,
+            Error::new("UNSUPPORTED_FEATURE.CLAUSE_WITH_PIPE_OPERATORS")
+                .param("clauses", clause)
+                .message(format!("The pipe operator |> does not take {clause}.")),
+        )
+    }
+
+    /// `AGGREGATE [exprs] [GROUP BY exprs]`
+    fn pipe_aggregate(&mut self, start: usize, input: Relation) -> Result<Relation> {
+        self.expect("AGGREGATE")?;
+        let aggregates: Vec<Expr> =
+            if self.at_all(&["GROUP", "BY"]) { vec![] } else { self.named_expressions()? };
+        let mut grouping = Grouping { kind: GroupingKind::GroupBy, exprs: vec![] };
+        if self.eat_all(&["GROUP", "BY"]) {
+            grouping = self.grouping()?;
+        }
+        let case = match &grouping.kind {
+            GroupingKind::GroupBy => None,
+            GroupingKind::All => Some("GROUP BY ALL"),
+            GroupingKind::Cube => Some("CUBE"),
+            GroupingKind::Rollup => Some("ROLLUP"),
+            GroupingKind::GroupingSets(_) | GroupingKind::Combined(_) => Some("GROUPING SETS"),
+        };
+        if let Some(case) = case {
+            return Err(self.error_from(
+                start,
+                Error::new("UNSUPPORTED_FEATURE.PIPE_OPERATOR_AGGREGATE_UNSUPPORTED_CASE")
+                    .param("case", case)
+                    .message(format!("|> AGGREGATE does not take {case}.")),
+            ));
+        }
+        let operator =
+            PipeOperator::Aggregate { aggregates, grouping: grouping.exprs, kind: GroupingKind::GroupBy };
+        Ok(RelationNode::Pipe { input, operator }.into())
+    }
+
+    /// One of ORDER BY, LIMIT and their kin; LIMIT and OFFSET go together.
+    fn pipe_organization(&mut self, start: usize, input: Relation) -> Result<Relation> {
+        let mut used = Vec::new();
+        let relation = self.query_organization_with(input, &mut used)?;
+        match used.as_slice() {
+            [one, two, ..] if (*one, *two) != ("LIMIT", "OFFSET") => Err(self.error_from(
+                start,
+                Error::new("MULTIPLE_QUERY_RESULT_CLAUSES_WITH_PIPE_OPERATORS")
+                    .param("clause1", one)
+                    .param("clause2", two)
+                    .message(format!("{one} and {two} need a |> of their own each.")),
+            )),
+            _ => Ok(relation),
+        }
+    }
+}

@@ -1,0 +1,492 @@
+//! Queries: common table expressions, set operations, ordering and limits.
+
+use boathouse_spec::{
+    CommonTable, Error, Expr, Literal, Relation, RelationNode, Result, SetOperation, TableRef, WindowSpec,
+};
+
+use crate::identifier::Reference;
+use crate::lexer::Kind;
+use crate::parser::Parser;
+
+/// The common table expressions before a query.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Ctes {
+    pub tables: Vec<CommonTable>,
+    pub recursive: bool,
+}
+
+impl Ctes {
+    pub fn over(self, input: Relation) -> Relation {
+        RelationNode::With { input, tables: self.tables, recursive: self.recursive }.into()
+    }
+}
+
+const SET_OPERATORS: &[&str] = &["UNION", "EXCEPT", "MINUS", "INTERSECT"];
+
+impl Parser<'_> {
+    // ---- looking ahead
+
+    /// Whether a query (and not an expression or a table) begins at the token.
+    pub fn is_query_at(&self, mut pos: usize) -> bool {
+        // Through opening parentheses: what follows the matching one must go on as a query would.
+        loop {
+            let token = self.tokens[pos.min(self.tokens.len() - 1)];
+            if token.text != "(" || token.kind != Kind::Symbol {
+                break;
+            }
+            if token.pair == 0 || !self.continues_query(token.pair + 1) {
+                return false;
+            }
+            pos += 1;
+        }
+        let bound = self.tokens.len() - 1;
+        let (token, next) = (self.tokens[pos.min(bound)], self.tokens[(pos + 1).min(bound)]);
+        if token.kind != Kind::Word {
+            return false;
+        }
+        // The words are names too: then an operator or the end of the operand follows.
+        let operand = match next.kind {
+            Kind::End => false,
+            Kind::Symbol => matches!(next.text, "(" | "*" | "-" | "+" | "~" | "/*+" | ":" | "?" | "!"),
+            Kind::Word => next.text != "AS" && next.text != "IN",
+            _ => true,
+        };
+        match token.text {
+            "SELECT" => operand,
+            "VALUES" => operand && next.text != "*",
+            "FROM" => operand && (next.text == "(" || next.kind != Kind::Symbol),
+            "TABLE" => self.is_identifier(next) && next.text != "AS",
+            "WITH" => self.is_identifier(next) && !matches!(next.text, "AS"),
+            "MAP" | "REDUCE" => {
+                operand && next.text != "(" && next.kind != Kind::Symbol && self.has_script(pos + 1)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether `MAP a, b USING 'script'` is what the tokens say.
+    fn has_script(&self, from: usize) -> bool {
+        self.tokens[from..].iter().take_while(|t| t.text != ")" && t.kind != Kind::End).any(|t| t.text == "USING")
+    }
+
+    /// Whether the token can follow a query in parentheses that is itself part of a query.
+    fn continues_query(&self, pos: usize) -> bool {
+        let bound = self.tokens.len() - 1;
+        let (token, next) = (self.tokens[pos.min(bound)], self.tokens[(pos + 1).min(bound)]);
+        match (token.kind, token.text) {
+            (Kind::End, _) => true,
+            (Kind::Symbol, ")" | "|>" | ";") => true,
+            (Kind::Word, "UNION" | "EXCEPT" | "MINUS" | "INTERSECT") => true,
+            (Kind::Word, "ORDER" | "SORT" | "CLUSTER" | "DISTRIBUTE") => next.text == "BY",
+            (Kind::Word, "LIMIT" | "OFFSET" | "WINDOW") => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the current word begins a clause, and so is no alias. Spark reserves nothing by default, so that what
+    /// follows decides.
+    pub fn begins_clause(&self) -> bool {
+        let next = self.peek_at(1);
+        let operand = match next.kind {
+            Kind::End => false,
+            Kind::Symbol => !matches!(next.text, ")" | "," | ";" | "." | "="),
+            Kind::Word => next.text != "FROM",
+            _ => true,
+        };
+        match self.peek().text {
+            "AS" => true,
+            "FROM" => self.is_identifier(next) || next.text == "(",
+            "WHERE" | "HAVING" | "QUALIFY" | "LIMIT" | "OFFSET" => operand,
+            "GROUP" | "ORDER" | "CLUSTER" | "DISTRIBUTE" | "SORT" | "IDENTIFIED" => next.text == "BY",
+            "LATERAL" => next.text == "VIEW",
+            "WINDOW" => self.is_identifier(next) && self.at_offset(2, "AS"),
+            "UNION" | "EXCEPT" | "MINUS" | "INTERSECT" => self.at_set_operator(),
+            "SELECT" => operand,
+            "INSERT" => matches!(next.text, "INTO" | "OVERWRITE"),
+            "FOR" => {
+                self.at_offset(2, "IN") || next.text == "(" || self.at_offset(2, "AS") || next.text == "READ"
+            }
+            "DELAY" => next.text == "OF",
+            "WITH" => matches!(next.text, "ROLLUP" | "CUBE" | "("),
+            "GROUPING" => next.text == "SETS",
+            "VERSION" | "SYSTEM_VERSION" | "TIMESTAMP" | "SYSTEM_TIME" => {
+                next.text == "AS" && self.at_offset(2, "OF")
+            }
+            "TABLESAMPLE" => matches!(next.text, "(" | "BERNOULLI" | "SYSTEM"),
+            "PIVOT" => next.text == "(",
+            "UNPIVOT" => matches!(next.text, "(" | "INCLUDE" | "EXCLUDE"),
+            "WATERMARK" => operand && next.text != "AS",
+            "CHANGES" => next.text == "FROM",
+            "APPROX" | "EXACT" => next.text == "NEAREST",
+            "REPLACE" => matches!(next.text, "WHERE" | "USING" | "ON"),
+            "SET" => self.is_identifier(next) && matches!(self.peek_at(2).text, "=" | "."),
+            "WHEN" => matches!(next.text, "MATCHED" | "NOT"),
+            "ON" | "USING" => false,
+            "ANTI" | "SEMI" => next.text == "JOIN",
+            _ => false,
+        }
+    }
+
+    fn at_set_operator(&self) -> bool {
+        self.at_any(SET_OPERATORS)
+            && matches!(
+                self.peek_at(1).text,
+                "ALL" | "DISTINCT" | "SELECT" | "VALUES" | "TABLE" | "FROM" | "MAP" | "REDUCE" | "("
+            )
+    }
+
+    // ---- rules
+
+    /// A whole query, with its common table expressions.
+    pub fn query(&mut self) -> Result<Relation> {
+        self.nested(|p| {
+            let ctes = if p.at("WITH") { Some(p.ctes()?) } else { None };
+            let term = p.query_term(0)?;
+            let body = p.query_organization(term)?;
+            Ok(match ctes {
+                Some(ctes) => ctes.over(body),
+                None => body,
+            })
+        })
+    }
+
+    /// A query inside an expression.
+    pub fn subquery(&mut self) -> Result<Relation> {
+        // Common tables of an UPDATE or DELETE are those of its outermost subqueries.
+        let outer = self.statement_ctes.take();
+        let query = self.query();
+        self.statement_ctes = outer;
+        let query = query?;
+        Ok(match &self.statement_ctes {
+            Some(ctes) => ctes.clone().over(query),
+            None => query,
+        })
+    }
+
+    /// `WITH [RECURSIVE] name [(columns)] [MAX RECURSION LEVEL n] [AS] (query), ..`
+    pub fn ctes(&mut self) -> Result<Ctes> {
+        let start = self.pos;
+        self.expect("WITH")?;
+        let recursive = self.at("RECURSIVE") && !self.symbol_at(1, "(") && !self.at_offset(1, "AS");
+        if recursive {
+            self.advance();
+        }
+        let tables = self.list(|p| {
+            let name = p.identifier()?;
+            let columns =
+                if p.at_symbol("(") && !p.is_query_at(p.pos + 1) { p.identifier_list()? } else { vec![] };
+            let mut max_recursion = None;
+            if p.eat_all(&["MAX", "RECURSION", "LEVEL"]) {
+                max_recursion = Some(p.integer_value()?);
+            }
+            p.eat("AS");
+            p.expect_symbol("(")?;
+            let query = p.query()?;
+            p.expect_symbol(")")?;
+            Ok(CommonTable { name, columns, query, max_recursion })
+        })?;
+        let mut duplicates: Vec<String> = Vec::new();
+        for (i, table) in tables.iter().enumerate() {
+            let name = table.name.to_lowercase();
+            if tables[..i].iter().any(|t| t.name.to_lowercase() == name) && !duplicates.contains(&name) {
+                duplicates.push(name);
+            }
+        }
+        if !duplicates.is_empty() {
+            let names: Vec<String> = duplicates.iter().map(|n| boathouse_spec::quote(n)).collect();
+            return Err(self.error_from(
+                start,
+                Error::new("DUPLICATED_CTE_NAMES")
+                    .param("duplicateNames", names.join(", "))
+                    .message(format!("Common table expressions share a name: {}.", names.join(", "))),
+            ));
+        }
+        Ok(Ctes { tables, recursive })
+    }
+
+    /// Set operations and pipes, left to right; INTERSECT binds tighter than UNION and EXCEPT.
+    fn query_term(&mut self, least: u8) -> Result<Relation> {
+        let mut left = self.query_primary()?;
+        loop {
+            if self.at_symbol("|>") && least == 0 {
+                self.advance();
+                left = self.pipe_operator(left)?;
+                continue;
+            }
+            if !self.at_any(SET_OPERATORS) {
+                return Ok(left);
+            }
+            let precedence = match self.peek().text {
+                "INTERSECT" if !self.options.legacy_set_operation_precedence => 2,
+                _ => 1,
+            };
+            if precedence < least {
+                return Ok(left);
+            }
+            let (operation, all) = self.set_operator()?;
+            let right = self.nested(|p| p.query_term(precedence + 1))?;
+            left = set_operation(left, right, operation, all);
+        }
+    }
+
+    /// `UNION [ALL | DISTINCT]` and its kin.
+    pub fn set_operator(&mut self) -> Result<(SetOperation, bool)> {
+        let operation = match self.eat_any(SET_OPERATORS) {
+            Some("UNION") => SetOperation::Union,
+            Some("INTERSECT") => SetOperation::Intersect,
+            Some(_) => SetOperation::Except,
+            None => return Err(self.unexpected()),
+        };
+        let all = self.eat("ALL");
+        if !all {
+            self.eat("DISTINCT");
+        }
+        Ok((operation, all))
+    }
+
+    pub fn query_primary(&mut self) -> Result<Relation> {
+        if self.at_symbol("(") {
+            self.advance();
+            let query = self.query()?;
+            self.expect_symbol(")")?;
+            return Ok(query);
+        }
+        let word = if self.kind() == Kind::Word { self.peek().text } else { "" };
+        match word {
+            "SELECT" => self.select(None),
+            "FROM" => self.from_statement(),
+            "VALUES" => self.inline_table(),
+            "MAP" | "REDUCE" => Err(Error::unsupported(format!("{word} .. USING a script"))),
+            "TABLE" => {
+                self.advance();
+                Ok(table(self.reference()?))
+            }
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// `FROM t [SELECT ..]*`
+    fn from_statement(&mut self) -> Result<Relation> {
+        self.expect("FROM")?;
+        let input = self.from_relations()?;
+        let mut bodies = Vec::new();
+        while self.at("SELECT") {
+            let body = self.select(Some(input.clone()))?;
+            bodies.push(self.query_organization(body)?);
+        }
+        let mut bodies = bodies.into_iter();
+        let Some(first) = bodies.next() else { return Ok(input) };
+        Ok(bodies.fold(first, |left, right| set_operation(left, right, SetOperation::Union, true)))
+    }
+
+    /// ORDER BY, CLUSTER BY, DISTRIBUTE BY, SORT BY, WINDOW, LIMIT, OFFSET.
+    pub fn query_organization(&mut self, input: Relation) -> Result<Relation> {
+        let mut used = Vec::new();
+        self.query_organization_with(input, &mut used)
+    }
+
+    /// As [`Self::query_organization`], telling which clauses were there.
+    pub fn query_organization_with(
+        &mut self,
+        input: Relation,
+        used: &mut Vec<&'static str>,
+    ) -> Result<Relation> {
+        let start = self.pos;
+        let mut relation = input;
+        if self.eat_all(&["ORDER", "BY"]) {
+            used.push("ORDER BY");
+            relation = self.order_by(relation)?;
+        }
+        if self.eat_all(&["CLUSTER", "BY"]) {
+            used.push("CLUSTER BY");
+            let exprs = self.expressions()?;
+            let order = exprs.iter().cloned().map(boathouse_spec::SortOrder::ascending).collect();
+            let input = RelationNode::RepartitionBy { input: relation, exprs, partitions: None }.into();
+            relation = RelationNode::Sort { input, order, global: false }.into();
+        }
+        let mut distributed = false;
+        if self.eat_all(&["DISTRIBUTE", "BY"]) {
+            used.push("DISTRIBUTE BY");
+            distributed = true;
+            let exprs = self.expressions()?;
+            relation = RelationNode::RepartitionBy { input: relation, exprs, partitions: None }.into();
+        }
+        if self.eat_all(&["SORT", "BY"]) {
+            if !distributed {
+                used.push("SORT BY");
+            }
+            let order = self.sort_items()?;
+            relation = RelationNode::Sort { input: relation, order, global: false }.into();
+        }
+        if used.len() > 1 {
+            return Err(self.error_from(
+                start,
+                Error::new("UNSUPPORTED_FEATURE.COMBINATION_QUERY_RESULT_CLAUSES").message(format!(
+                    "{} cannot stand together in one query.",
+                    used.join(" and ")
+                )),
+            ));
+        }
+        relation = self.window_clause(relation)?;
+        let mut limit = None;
+        if self.eat("LIMIT") {
+            used.push("LIMIT");
+            let all = self.at("ALL") && !self.symbol_at(1, "(");
+            if all {
+                self.advance();
+            } else {
+                limit = Some(self.expression()?);
+            }
+        }
+        if self.eat("OFFSET") {
+            used.push("OFFSET");
+            let offset = self.expression()?;
+            relation = RelationNode::Offset { input: relation, offset }.into();
+        }
+        if let Some(limit) = limit {
+            relation = RelationNode::Limit { input: relation, limit }.into();
+        }
+        Ok(relation)
+    }
+
+    fn order_by(&mut self, input: Relation) -> Result<Relation> {
+        let all = self.at("ALL") && !matches!(self.peek_at(1).text, "." | "(" | "[");
+        let order = self.sort_items()?;
+        if let ([only], true) = (order.as_slice(), all)
+            && matches!(&only.expr, Expr::Column(c) if c.name.len() == 1)
+        {
+            let (ascending, nulls_first) = (only.ascending, only.nulls_first);
+            return Ok(RelationNode::SortAll { input, ascending, nulls_first }.into());
+        }
+        Ok(RelationNode::Sort { input, order, global: true }.into())
+    }
+
+    /// `WINDOW w AS (..), ..` over the relation.
+    pub fn window_clause(&mut self, input: Relation) -> Result<Relation> {
+        if !(self.at("WINDOW") && self.is_identifier(self.peek_at(1))) {
+            return Ok(input);
+        }
+        let start = self.pos;
+        self.advance();
+        let definitions = self.list(|p| {
+            let name = p.identifier()?;
+            p.expect("AS")?;
+            Ok((name, p.window_spec()?))
+        })?;
+        let mut windows: Vec<(String, WindowSpec)> = Vec::new();
+        for (name, spec) in &definitions {
+            if windows.iter().any(|(n, _)| n == name) {
+                return Err(self.error_from(
+                    start,
+                    Error::new("INVALID_SQL_SYNTAX.REPETITIVE_WINDOW_DEFINITION")
+                        .param("windowName", boathouse_spec::quote(name))
+                        .message(format!("The window `{name}` is defined twice.")),
+                ));
+            }
+            let resolved = match spec {
+                WindowSpec::Named(other) => self.window_named(start, other, &definitions)?,
+                inline => inline.clone(),
+            };
+            windows.push((name.clone(), resolved));
+        }
+        Ok(RelationNode::WindowDefinitions { input, windows }.into())
+    }
+
+    /// The definition that a window's definition refers to.
+    fn window_named(
+        &self,
+        start: usize,
+        name: &str,
+        definitions: &[(String, WindowSpec)],
+    ) -> Result<WindowSpec> {
+        let quoted = boathouse_spec::quote(name);
+        match definitions.iter().rev().find(|(n, _)| n == name) {
+            Some((_, WindowSpec::Named(_))) => Err(self.error_from(
+                start,
+                Error::new("INVALID_SQL_SYNTAX.INVALID_WINDOW_REFERENCE")
+                    .param("windowName", &quoted)
+                    .message(format!("The window {quoted} is itself a reference, not a specification.")),
+            )),
+            Some((_, spec)) => Ok(spec.clone()),
+            None => Err(self.error_from(
+                start,
+                Error::new("INVALID_SQL_SYNTAX.UNRESOLVED_WINDOW_REFERENCE")
+                    .param("windowName", &quoted)
+                    .message(format!("There is no window {quoted}.")),
+            )),
+        }
+    }
+
+    /// `VALUES (..), (..) [AS] t [(a, b)]`
+    pub fn inline_table(&mut self) -> Result<Relation> {
+        let start = self.pos;
+        self.expect("VALUES")?;
+        let rows: Vec<Vec<Expr>> =
+            self.list(|p| Ok(crate::expression::row_values(p.expression()?)))?;
+        let alias = self.table_alias()?;
+        let expected = match &alias {
+            Some((_, columns)) if !columns.is_empty() => columns.len(),
+            _ => rows.first().map_or(0, Vec::len),
+        };
+        if let Some((index, row)) = rows.iter().enumerate().find(|(_, row)| row.len() != expected) {
+            return Err(self.error_from(
+                start,
+                Error::new("INVALID_INLINE_TABLE.NUM_COLUMNS_MISMATCH")
+                    .param("expectedNumCols", expected)
+                    .param("actualNumCols", row.len())
+                    .param("rowIndex", index)
+                    .message(format!(
+                        "Row {index} of the inline table has {} columns where {expected} are expected.",
+                        row.len()
+                    )),
+            ));
+        }
+        Ok(aliased(RelationNode::Values(rows).into(), alias))
+    }
+
+    /// `[AS] name [(columns)]` after a relation.
+    pub fn table_alias(&mut self) -> Result<Option<(String, Vec<String>)>> {
+        if self.at("AS") {
+            self.advance();
+        } else if !self.is_strict_identifier(self.peek())
+            || (self.kind() == Kind::Word && self.begins_clause())
+        {
+            return Ok(None);
+        }
+        let name = self.strict_identifier()?;
+        let columns = if self.at_symbol("(") { self.identifier_list()? } else { vec![] };
+        Ok(Some((name, columns)))
+    }
+}
+
+pub(crate) fn set_operation(left: Relation, right: Relation, operation: SetOperation, all: bool) -> Relation {
+    RelationNode::SetOperation { left, right, operation, all, by_name: false, allow_missing: false }.into()
+}
+
+pub(crate) fn aliased(input: Relation, alias: Option<(String, Vec<String>)>) -> Relation {
+    match alias {
+        Some((alias, columns)) => {
+            RelationNode::SubqueryAlias { input, alias, qualifier: vec![], columns }.into()
+        }
+        None => input,
+    }
+}
+
+/// A table by its reference.
+pub(crate) fn table(reference: Reference) -> Relation {
+    let mut table = TableRef::default();
+    match reference {
+        Reference::Name(name) => table.name = name,
+        Reference::Clause(expr) => table.identifier = Some(Box::new(expr)),
+    }
+    RelationNode::Table(table).into()
+}
+
+/// The number a literal stands for.
+pub(crate) fn long_value(expr: &Expr) -> Option<i64> {
+    match expr {
+        Expr::Literal(Literal::Integer(v)) => Some((*v).into()),
+        Expr::Literal(Literal::Long(v)) => Some(*v),
+        _ => None,
+    }
+}

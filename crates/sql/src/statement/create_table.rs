@@ -1,0 +1,332 @@
+//! CREATE TABLE, REPLACE TABLE, CREATE TABLE LIKE, CLONE, DROP TABLE.
+
+use boathouse_spec::{
+    Bucket, ColumnDefinition, Command, CreateMode, CreateTable, Error, Expr, Name, PartitionField, Plan,
+    Result,
+};
+
+use super::column_definition::plain_column;
+use super::command;
+use crate::lexer::Kind;
+use crate::parser::Parser;
+
+impl Parser<'_> {
+    /// From CREATE or REPLACE on.
+    pub fn create_table_statement(&mut self) -> Result<Plan> {
+        let start = self.pos;
+        let mut table = CreateTable::default();
+        if self.eat("CREATE") {
+            if self.eat_all(&["OR", "REPLACE"]) {
+                table.mode = CreateMode::OrReplace;
+            }
+        } else {
+            self.expect("REPLACE")?;
+            table.mode = CreateMode::Replace;
+        }
+        table.temporary = self.eat("TEMPORARY");
+        table.external = self.eat("EXTERNAL");
+        self.expect("TABLE")?;
+        if self.if_not_exists()? {
+            if table.mode != CreateMode::Create {
+                return Err(self.unexpected_at(self.pos - 3));
+            }
+            table.mode = CreateMode::IfNotExists;
+        }
+        table.name = self.reference_name()?;
+        if self.at("LIKE") {
+            return self.create_table_like(table);
+        }
+        if self.at_word(0, "CLONE") || self.at_word(1, "CLONE") {
+            return self.clone_table(table);
+        }
+        if self.at_symbol("(") && !self.is_query_at(self.pos) {
+            let elements = self.table_elements(false)?;
+            table.columns = elements.columns;
+            table.constraints = elements.constraints;
+        }
+        self.table_clauses(start, &mut table)?;
+        self.check_table(start, &table)?;
+        if self.eat("AS") || self.is_query_at(self.pos) {
+            table.query = Some(self.query()?);
+        }
+        Ok(command(Command::CreateTable(Box::new(table))))
+    }
+
+    fn check_table(&self, start: usize, table: &CreateTable) -> Result<()> {
+        if table.cluster_by.is_some() && !table.partition_by.is_empty() {
+            return Err(self.error_from(
+                start,
+                Error::new("SPECIFY_CLUSTER_BY_WITH_PARTITIONED_BY_IS_NOT_ALLOWED")
+                    .message("A table is either CLUSTER BY or PARTITIONED BY."),
+            ));
+        }
+        if table.cluster_by.is_some() && table.bucket.is_some() {
+            return Err(self.error_from(
+                start,
+                Error::new("SPECIFY_CLUSTER_BY_WITH_BUCKETING_IS_NOT_ALLOWED")
+                    .message("A table is either CLUSTER BY or CLUSTERED BY into buckets."),
+            ));
+        }
+        let keys = table.constraints.iter().filter(|c| matches!(c, boathouse_spec::TableConstraint::PrimaryKey { .. }));
+        let keys: Vec<String> = keys
+            .map(|c| match c {
+                boathouse_spec::TableConstraint::PrimaryKey { columns, .. } => columns.join(", "),
+                _ => String::new(),
+            })
+            .collect();
+        if keys.len() > 1 {
+            return Err(self.error_from(
+                start,
+                Error::new("MULTIPLE_PRIMARY_KEYS")
+                    .param("columns", format!("({}) and ({})", keys[0], keys[1]))
+                    .message("A table has at most one primary key."),
+            ));
+        }
+        if table.temporary {
+            let error = if table.provider.is_some() {
+                Error::new("INVALID_SQL_SYNTAX.CREATE_TEMP_TABLE_USING_PROVIDER")
+                    .message("There are no temporary tables; use CREATE TEMPORARY VIEW .. USING.")
+            } else {
+                Error::new("_LEGACY_ERROR_TEMP_0046")
+                    .message("There are no temporary tables; use CREATE TEMPORARY VIEW.")
+            };
+            return Err(self.error_from(start, error));
+        }
+        Ok(())
+    }
+
+    /// USING, OPTIONS, PARTITIONED BY, ..., in any order, each once.
+    pub fn table_clauses(&mut self, start: usize, table: &mut CreateTable) -> Result<()> {
+        let mut seen = Vec::new();
+        loop {
+            if self.at("USING") {
+                self.once(start, &mut seen, "USING")?;
+                self.advance();
+                table.provider = Some(self.name()?.join("."));
+            } else if self.at("OPTIONS") && self.symbol_at(1, "(") {
+                self.once(start, &mut seen, "OPTIONS")?;
+                self.advance();
+                table.options = self.expression_property_list()?;
+            } else if self.at_all(&["PARTITIONED", "BY"]) {
+                self.once(start, &mut seen, "PARTITIONED BY")?;
+                self.pos += 2;
+                table.partition_by = self.parenthesized(Self::partition_field)?;
+            } else if self.at_all(&["CLUSTER", "BY"]) {
+                self.once(start, &mut seen, "CLUSTER BY")?;
+                table.cluster_by = self.cluster_by()?;
+            } else if self.at_all(&["CLUSTERED", "BY"]) {
+                self.once(start, &mut seen, "CLUSTERED BY")?;
+                table.bucket = Some(self.bucket()?);
+            } else if self.at("LOCATION") {
+                self.once(start, &mut seen, "LOCATION")?;
+                self.advance();
+                table.location = Some(self.string_literal()?);
+            } else if self.at("COMMENT") {
+                self.once(start, &mut seen, "COMMENT")?;
+                self.advance();
+                table.comment = Some(self.comment_text()?);
+            } else if self.at_all(&["DEFAULT", "COLLATION"]) {
+                self.once(start, &mut seen, "DEFAULT COLLATION")?;
+                table.collation = Some(self.default_collation()?);
+            } else if self.at("TBLPROPERTIES") {
+                self.once(start, &mut seen, "TBLPROPERTIES")?;
+                self.advance();
+                table.properties = self.property_list()?;
+            } else if self.at_words(&["WITH", "ROW", "FILTER"]) || self.at_words(&["ROW", "FILTER"]) {
+                self.once(start, &mut seen, "ROW FILTER")?;
+                self.eat("WITH");
+                self.pos += 2;
+                table.row_filter = Some(self.row_filter()?);
+            } else if self.at_all(&["STORED", "AS"]) {
+                self.once(start, &mut seen, "STORED AS")?;
+                self.pos += 2;
+                table.provider = Some(self.stored_as()?);
+            } else if self.at_all(&["STORED", "BY"]) || self.at_all(&["ROW", "FORMAT"]) || self.at_all(&["SKEWED", "BY"]) {
+                let (a, b) = (self.peek().text, self.peek_at(1).text);
+                return Err(Error::unsupported(format!("the clause {a} {b} of Hive tables")));
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// `STORED AS PARQUET`: the file format is the provider.
+    fn stored_as(&mut self) -> Result<String> {
+        if self.at("INPUTFORMAT") {
+            return Err(Error::unsupported("STORED AS INPUTFORMAT"));
+        }
+        let format = self.simple_identifier()?.to_lowercase();
+        match format.as_str() {
+            "parquet" | "orc" | "avro" => Ok(format),
+            _ => Err(Error::unsupported(format!("STORED AS {}", format.to_uppercase()))),
+        }
+    }
+
+    pub fn default_collation(&mut self) -> Result<String> {
+        self.expect_all(&["DEFAULT", "COLLATION"])?;
+        Ok(self.identifier()?.to_uppercase())
+    }
+
+    /// `CLUSTER BY (a, b.c)`, `CLUSTER BY NONE`, `CLUSTER BY AUTO`
+    pub fn cluster_by(&mut self) -> Result<Option<Vec<Name>>> {
+        self.expect_all(&["CLUSTER", "BY"])?;
+        if self.eat("NONE") {
+            return Ok(None);
+        }
+        if self.eat_word("AUTO") {
+            return Err(Error::unsupported("CLUSTER BY AUTO"));
+        }
+        self.parenthesized(Self::name).map(Some)
+    }
+
+    /// `name ON (columns)` of a row filter.
+    pub fn row_filter(&mut self) -> Result<(Name, Vec<String>)> {
+        let function = self.name()?;
+        self.expect("ON")?;
+        self.expect_symbol("(")?;
+        let columns = if self.at_symbol(")") { vec![] } else { self.list(Self::identifier)? };
+        self.expect_symbol(")")?;
+        Ok((function, columns))
+    }
+
+    /// A column, a transform of one, or a column with its type.
+    pub fn partition_field(&mut self) -> Result<PartitionField> {
+        let token = self.peek();
+        if self.is_identifier(token) && self.symbol_at(1, "(") {
+            let name = self.simple_identifier()?;
+            let args = self.parenthesized(Self::transform_argument)?;
+            return Ok(PartitionField::Transform { name, args });
+        }
+        let start = self.pos;
+        let name = self.name()?;
+        if matches!(self.peek().text, "," | ")") {
+            return Ok(PartitionField::Column(name));
+        }
+        self.pos = start;
+        let field = self.column_type()?;
+        let comment = field.comment();
+        Ok(PartitionField::Typed(ColumnDefinition {
+            nullable: field.nullable,
+            comment,
+            ..plain_column(field.name, field.data_type)
+        }))
+    }
+
+    fn transform_argument(&mut self) -> Result<Expr> {
+        let token = self.peek();
+        let is_name = self.is_identifier(token)
+            && !self.is_string(self.peek_at(1))
+            && !matches!(token.text, "NULL" | "TRUE" | "FALSE" | "INTERVAL");
+        if is_name { Ok(Expr::column(self.name()?)) } else { self.value_expression() }
+    }
+
+    /// `CLUSTERED BY (a) [SORTED BY (b DESC)] INTO 4 BUCKETS`
+    fn bucket(&mut self) -> Result<Bucket> {
+        let start = self.pos;
+        self.expect_all(&["CLUSTERED", "BY"])?;
+        let columns = self.identifier_list()?;
+        let mut sort = Vec::new();
+        if self.eat_all(&["SORTED", "BY"]) {
+            sort = self.parenthesized(|p| {
+                let name = p.identifier()?;
+                let ascending = p.eat_any(&["ASC", "DESC"]) != Some("DESC");
+                Ok((name, ascending))
+            })?;
+            if let Some((name, _)) = sort.iter().find(|(_, ascending)| !ascending) {
+                return Err(self.not_allowed(
+                    start,
+                    &format!("Column ordering must be ASC, was 'DESC' ({name})"),
+                ));
+            }
+        }
+        self.expect("INTO")?;
+        let count = self.integer_value()?;
+        self.expect("BUCKETS")?;
+        Ok(Bucket { count: u32::try_from(count).unwrap_or(u32::MAX), columns, sort })
+    }
+
+    fn create_table_like(&mut self, mut table: CreateTable) -> Result<Plan> {
+        let start = self.pos;
+        self.expect("LIKE")?;
+        if table.temporary || !matches!(table.mode, CreateMode::Create | CreateMode::IfNotExists) {
+            return Err(self.unexpected_at(start));
+        }
+        table.like = Some(self.reference_name()?);
+        self.table_clauses(start, &mut table)?;
+        Ok(command(Command::CreateTable(Box::new(table))))
+    }
+
+    /// `[SHALLOW | DEEP] CLONE source [VERSION AS OF n] [TBLPROPERTIES (..)] [LOCATION '..']`
+    fn clone_table(&mut self, table: CreateTable) -> Result<Plan> {
+        let shallow = self.eat_word("SHALLOW");
+        if !shallow {
+            self.eat_word("DEEP");
+        }
+        self.expect_word("CLONE")?;
+        let source = self.reference_name()?;
+        let time_travel = self.time_travel()?;
+        let (mut properties, mut location) = (vec![], None);
+        loop {
+            if self.eat("TBLPROPERTIES") {
+                properties = self.property_list()?;
+            } else if self.eat("LOCATION") {
+                location = Some(self.string_literal()?);
+            } else {
+                break;
+            }
+        }
+        Ok(command(Command::Clone {
+            target: table.name,
+            source,
+            time_travel,
+            shallow,
+            or_replace: matches!(table.mode, CreateMode::OrReplace | CreateMode::Replace),
+            if_not_exists: table.mode == CreateMode::IfNotExists,
+            properties,
+            location,
+        }))
+    }
+
+    pub fn drop_table(&mut self) -> Result<Plan> {
+        self.expect_all(&["DROP", "TABLE"])?;
+        let if_exists = self.if_exists();
+        let name = self.reference_name()?;
+        let purge = self.eat("PURGE");
+        Ok(command(Command::DropTable { name, if_exists, purge }))
+    }
+
+    /// `LOAD DATA ..`: a Hive statement.
+    pub fn load_data(&mut self) -> Result<Plan> {
+        self.expect_all(&["LOAD", "DATA"])?;
+        self.eat("LOCAL");
+        self.expect("INPATH")?;
+        self.string_literal()?;
+        self.eat("OVERWRITE");
+        self.expect_all(&["INTO", "TABLE"])?;
+        self.reference_name()?;
+        self.optional_partition_spec()?;
+        Err(Error::unsupported("LOAD DATA"))
+    }
+
+    /// `ADD JAR ..`, `LIST FILES ..`
+    pub fn resource(&mut self) -> Result<Plan> {
+        let verb = self.advance().text;
+        if self.kind() != Kind::Word {
+            return Err(self.unexpected());
+        }
+        let what = self.simple_identifier()?.to_uppercase();
+        self.skip_rest();
+        Err(Error::unsupported(format!("{verb} {what}")))
+    }
+
+    pub fn call(&mut self) -> Result<Plan> {
+        self.expect("CALL")?;
+        self.reference_name()?;
+        self.expect_symbol("(")?;
+        if !self.at_symbol(")") {
+            self.list(Self::function_argument)?;
+        }
+        self.expect_symbol(")")?;
+        Err(Error::unsupported("CALL: there are no procedures"))
+    }
+}
