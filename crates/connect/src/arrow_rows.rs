@@ -19,7 +19,13 @@ const MIN_CHUNK_BYTES: usize = 1024;
 /// The Arrow schema of rows as clients see it. Its layout is that of `boathouse_bridge::arrow_schema`; only names and
 /// zones differ, so the arrays fit as they are.
 pub fn client_schema(schema: &StructType, zone: &str) -> Schema {
-    Schema::new(schema.fields.iter().map(|f| client_field(&f.name, &f.data_type, f.nullable, zone)).collect::<Vec<_>>())
+    Schema::new(
+        schema
+            .fields
+            .iter()
+            .map(|f| client_field(&f.name, &f.data_type, f.nullable, zone))
+            .collect::<Vec<_>>(),
+    )
 }
 
 fn client_field(name: &str, t: &DataType, nullable: bool, zone: &str) -> FieldRef {
@@ -68,7 +74,12 @@ pub struct BatchEncoder {
 
 impl BatchEncoder {
     /// `chunking` is what the client said about chunks: whether it takes them, and of what size.
-    pub fn new(schema: &StructType, zone: &str, max_batch_bytes: usize, chunking: Option<Option<i64>>) -> Self {
+    pub fn new(
+        schema: &StructType,
+        zone: &str,
+        max_batch_bytes: usize,
+        chunking: Option<Option<i64>>,
+    ) -> Self {
         let chunk_bytes = chunking.map(|preferred| {
             let preferred = preferred.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
             preferred.unwrap_or(max_batch_bytes).clamp(MIN_CHUNK_BYTES, max_batch_bytes.max(MIN_CHUNK_BYTES))
@@ -178,8 +189,11 @@ mod tests {
         ]);
         let types = arrow_schema(&schema);
         let time: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![7]).with_timezone("UTC"));
-        let columns =
-            vec![time, new_null_array(types.field(1).data_type(), 1), new_null_array(types.field(2).data_type(), 1)];
+        let columns = vec![
+            time,
+            new_null_array(types.field(1).data_type(), 1),
+            new_null_array(types.field(2).data_type(), 1),
+        ];
         let batch = RecordBatch::try_new(Arc::new(types), columns).unwrap();
         let messages = BatchEncoder::new(&schema, "Asia/Tokyo", 1 << 20, None).encode(&batch).unwrap();
         let read = read(&messages[0].data);
@@ -193,7 +207,8 @@ mod tests {
     fn large_batches_are_split_by_rows_and_into_chunks() {
         let mut encoder = BatchEncoder::new(&long(), "UTC", 40_000, Some(Some(10_000)));
         let messages = encoder.encode(&longs(10_000)).unwrap();
-        let offsets: Vec<_> = messages.iter().filter(|m| m.chunk_index == Some(0)).map(|m| m.start_offset).collect();
+        let offsets: Vec<_> =
+            messages.iter().filter(|m| m.chunk_index == Some(0)).map(|m| m.start_offset).collect();
         assert_eq!(offsets, [Some(0), Some(5_000)]);
         assert!(messages.iter().all(|m| m.data.len() <= 10_000));
         let first: Vec<u8> =

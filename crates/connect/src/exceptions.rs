@@ -8,8 +8,9 @@ use std::sync::LazyLock;
 
 use boathouse_spec::Error;
 
-static TABLE: LazyLock<HashMap<&'static str, &'static str>> =
-    LazyLock::new(|| include_str!("exceptions.tsv").lines().filter_map(|line| line.split_once('\t')).collect());
+static TABLE: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
+    include_str!("exceptions.tsv").lines().filter_map(|line| line.split_once('\t')).collect()
+});
 
 /// The names of the exception's class and of all it derives from, most derived first.
 pub fn hierarchy(error: &Error) -> Vec<&'static str> {
@@ -69,7 +70,9 @@ fn of_name(name: &str) -> Option<&'static [&'static str]> {
         "SparkException" => &["org.apache.spark.SparkException"],
         "SparkRuntimeException" => &["org.apache.spark.SparkRuntimeException", RUNTIME],
         "SparkUpgradeException" => &["org.apache.spark.SparkUpgradeException", RUNTIME],
-        "SparkSecurityException" => &["org.apache.spark.SparkSecurityException", "java.lang.SecurityException", RUNTIME],
+        "SparkSecurityException" => {
+            &["org.apache.spark.SparkSecurityException", "java.lang.SecurityException", RUNTIME]
+        }
         "SparkIllegalStateException" => {
             &["org.apache.spark.SparkIllegalStateException", "java.lang.IllegalStateException", RUNTIME]
         }
@@ -117,37 +120,64 @@ fn of_name(name: &str) -> Option<&'static [&'static str]> {
             "java.lang.ClassNotFoundException",
             "java.lang.ReflectiveOperationException",
         ],
-        "SparkFileNotFoundException" => {
-            &["org.apache.spark.SparkFileNotFoundException", "java.io.FileNotFoundException", "java.io.IOException"]
-        }
+        "SparkFileNotFoundException" => &[
+            "org.apache.spark.SparkFileNotFoundException",
+            "java.io.FileNotFoundException",
+            "java.io.IOException",
+        ],
         "SparkFileAlreadyExistsException" => &[
             "org.apache.spark.SparkFileAlreadyExistsException",
             "org.apache.hadoop.fs.FileAlreadyExistsException",
             "java.io.IOException",
         ],
-        "SparkOutOfMemoryError" => &["org.apache.spark.memory.SparkOutOfMemoryError", "java.lang.OutOfMemoryError"],
-        "DeltaConcurrentAppend" | "ConcurrentAppendException" => {
-            &["io.delta.exceptions.ConcurrentAppendException", DELTA_CONFLICT, CONCURRENT_MODIFICATION, RUNTIME]
+        "SparkOutOfMemoryError" => {
+            &["org.apache.spark.memory.SparkOutOfMemoryError", "java.lang.OutOfMemoryError"]
         }
-        "DeltaConcurrentDeleteRead" | "ConcurrentDeleteReadException" => {
-            &["io.delta.exceptions.ConcurrentDeleteReadException", DELTA_CONFLICT, CONCURRENT_MODIFICATION, RUNTIME]
+        "DeltaConcurrentAppend" | "ConcurrentAppendException" => &[
+            "io.delta.exceptions.ConcurrentAppendException",
+            DELTA_CONFLICT,
+            CONCURRENT_MODIFICATION,
+            RUNTIME,
+        ],
+        "DeltaConcurrentDeleteRead" | "ConcurrentDeleteReadException" => &[
+            "io.delta.exceptions.ConcurrentDeleteReadException",
+            DELTA_CONFLICT,
+            CONCURRENT_MODIFICATION,
+            RUNTIME,
+        ],
+        "DeltaConcurrentDeleteDelete" | "ConcurrentDeleteDeleteException" => &[
+            "io.delta.exceptions.ConcurrentDeleteDeleteException",
+            DELTA_CONFLICT,
+            CONCURRENT_MODIFICATION,
+            RUNTIME,
+        ],
+        "DeltaConcurrentTransaction" | "ConcurrentTransactionException" => &[
+            "io.delta.exceptions.ConcurrentTransactionException",
+            DELTA_CONFLICT,
+            CONCURRENT_MODIFICATION,
+            RUNTIME,
+        ],
+        "DeltaConcurrentWrite" | "ConcurrentWriteException" => &[
+            "io.delta.exceptions.ConcurrentWriteException",
+            DELTA_CONFLICT,
+            CONCURRENT_MODIFICATION,
+            RUNTIME,
+        ],
+        "DeltaMetadataChanged" | "MetadataChangedException" => &[
+            "io.delta.exceptions.MetadataChangedException",
+            DELTA_CONFLICT,
+            CONCURRENT_MODIFICATION,
+            RUNTIME,
+        ],
+        "DeltaProtocolChanged" | "ProtocolChangedException" => &[
+            "io.delta.exceptions.ProtocolChangedException",
+            DELTA_CONFLICT,
+            CONCURRENT_MODIFICATION,
+            RUNTIME,
+        ],
+        "DeltaInvariantViolation" => {
+            &["org.apache.spark.sql.delta.schema.InvariantViolationException", RUNTIME]
         }
-        "DeltaConcurrentDeleteDelete" | "ConcurrentDeleteDeleteException" => {
-            &["io.delta.exceptions.ConcurrentDeleteDeleteException", DELTA_CONFLICT, CONCURRENT_MODIFICATION, RUNTIME]
-        }
-        "DeltaConcurrentTransaction" | "ConcurrentTransactionException" => {
-            &["io.delta.exceptions.ConcurrentTransactionException", DELTA_CONFLICT, CONCURRENT_MODIFICATION, RUNTIME]
-        }
-        "DeltaConcurrentWrite" | "ConcurrentWriteException" => {
-            &["io.delta.exceptions.ConcurrentWriteException", DELTA_CONFLICT, CONCURRENT_MODIFICATION, RUNTIME]
-        }
-        "DeltaMetadataChanged" | "MetadataChangedException" => {
-            &["io.delta.exceptions.MetadataChangedException", DELTA_CONFLICT, CONCURRENT_MODIFICATION, RUNTIME]
-        }
-        "DeltaProtocolChanged" | "ProtocolChangedException" => {
-            &["io.delta.exceptions.ProtocolChangedException", DELTA_CONFLICT, CONCURRENT_MODIFICATION, RUNTIME]
-        }
-        "DeltaInvariantViolation" => &["org.apache.spark.sql.delta.schema.InvariantViolationException", RUNTIME],
         _ => return None,
     })
 }

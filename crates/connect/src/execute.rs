@@ -55,7 +55,9 @@ impl Execution {
     /// Inside a pipeline's query function, the pipelines decide what a relation stands for.
     async fn in_context(&self, relation: Relation) -> Result<Relation> {
         match &self.context {
-            Some(context) => run_pipeline::inside_query_function(&self.session, &self.options, context, relation).await,
+            Some(context) => {
+                run_pipeline::inside_query_function(&self.session, &self.options, context, relation).await
+            }
             None => Ok(relation),
         }
     }
@@ -71,14 +73,18 @@ impl Execution {
                     false => self.session.keep_remote(relation),
                 };
                 let relation = Some(proto::CachedRemoteRelation { relation_id });
-                self.send(ResponseType::CheckpointCommandResult(proto::CheckpointCommandResult { relation })).await
+                self.send(ResponseType::CheckpointCommandResult(proto::CheckpointCommandResult { relation }))
+                    .await
             }
             Converted::RemoveCached(id) => {
                 self.session.remove_remote(&id);
                 Ok(())
             }
             Converted::GetResources => {
-                self.send(ResponseType::GetResourcesCommandResult(proto::GetResourcesCommandResult::default())).await
+                self.send(
+                    ResponseType::GetResourcesCommandResult(proto::GetResourcesCommandResult::default()),
+                )
+                .await
             }
             Converted::MlCleanCache => self.send_ml(boathouse_spec::Literal::Integer(0)).await,
             Converted::MlCacheInfo => {

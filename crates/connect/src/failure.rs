@@ -28,6 +28,11 @@ pub fn illegal_argument(message: impl Into<String>) -> Error {
     Error::new("").exception("IllegalArgumentException").message(message)
 }
 
+/// A request that no client of ours makes, without an error class.
+pub fn unsupported_operation(message: impl Into<String>) -> Error {
+    Error::new("").exception("UnsupportedOperationException").message(message)
+}
+
 /// The message a user sees: the error's own form, or the bare text where there is no class.
 pub fn message_text(error: &Error) -> String {
     if error.class().is_empty() { error.text().to_string() } else { error.to_string() }
@@ -42,8 +47,13 @@ pub struct Failures {
 impl Failures {
     /// Keeps the error for the session and makes the status that tells of it.
     pub fn status(&self, session: &str, error: Error) -> Status {
+        self.status_of(Code::Internal, session, error)
+    }
+
+    /// A status of another code than that of failed requests.
+    pub fn status_of(&self, code: Code, session: &str, error: Error) -> Status {
         let id = Uuid::new_v4().to_string();
-        let status = status(&error, &id);
+        let status = status(code, &error, &id);
         let mut kept = self.kept.lock();
         if kept.len() >= MAX_KEPT {
             kept.pop_front();
@@ -60,7 +70,7 @@ impl Failures {
     }
 }
 
-fn status(error: &Error, id: &str) -> Status {
+fn status(code: Code, error: &Error, id: &str) -> Status {
     let classes = hierarchy(error);
     let mut metadata = BTreeMap::from([("errorId".to_string(), id.to_string())]);
     let mut add = |key: &str, value: String| {
@@ -83,14 +93,14 @@ fn status(error: &Error, id: &str) -> Status {
     };
     let message = shortened(&message_text(error));
     let details = rpc::Status {
-        code: Code::Internal as i32,
+        code: code as i32,
         message: message.clone(),
         details: vec![prost_types::Any {
             type_url: "type.googleapis.com/google.rpc.ErrorInfo".into(),
             value: info.encode_to_vec(),
         }],
     };
-    Status::with_details(Code::Internal, message, Bytes::from(details.encode_to_vec()))
+    Status::with_details(code, message, Bytes::from(details.encode_to_vec()))
 }
 
 fn parameters_json(error: &Error) -> String {
@@ -169,7 +179,9 @@ mod tests {
     #[test]
     fn the_client_finds_class_state_and_parameters() {
         let failures = Failures::default();
-        let error = Error::new("DIVIDE_BY_ZERO").param("config", "\"spark.sql.ansi.enabled\"").message("Division by zero.");
+        let error = Error::new("DIVIDE_BY_ZERO")
+            .param("config", "\"spark.sql.ansi.enabled\"")
+            .message("Division by zero.");
         let status = failures.status("s", error.clone());
         assert_eq!(status.code(), Code::Internal);
         assert_eq!(status.message(), "[DIVIDE_BY_ZERO] Division by zero. SQLSTATE: 22012");

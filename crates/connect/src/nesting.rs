@@ -21,7 +21,8 @@ struct Shapes {
 }
 
 static SHAPES: LazyLock<Shapes> = LazyLock::new(|| {
-    let set = FileDescriptorSet::decode(include_bytes!("../proto/spark_connect.fds").as_slice()).unwrap_or_default();
+    let set = FileDescriptorSet::decode(include_bytes!("../proto/spark_connect.fds").as_slice())
+        .unwrap_or_default();
     let mut shapes = Shapes { by_name: HashMap::new(), fields: Vec::new() };
     let mut pending = Vec::new();
     for file in &set.file {

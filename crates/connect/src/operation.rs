@@ -287,7 +287,12 @@ impl State {
     }
 
     /// The response of that number, which counts as sent from now on.
-    fn send(&mut self, number: u64, is_reattachable: bool, max_kept_bytes: usize) -> Option<ExecutePlanResponse> {
+    fn send(
+        &mut self,
+        number: u64,
+        is_reattachable: bool,
+        max_kept_bytes: usize,
+    ) -> Option<ExecutePlanResponse> {
         let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
         let kept = self.kept.get(at)?;
         let (bytes, response) = (kept.bytes, kept.response.clone());
@@ -297,7 +302,8 @@ impl State {
             self.sent_bytes += bytes;
         }
         let limit = if is_reattachable { max_kept_bytes } else { 0 };
-        while self.sent_bytes > limit && self.first < self.unsent && (self.first < number || !is_reattachable) {
+        while self.sent_bytes > limit && self.first < self.unsent && (self.first < number || !is_reattachable)
+        {
             self.drop_first();
         }
         Some(response)
@@ -388,7 +394,9 @@ fn not_available(response_id: &str, index: u64) -> Error {
     Error::new("INVALID_CURSOR.POSITION_NOT_AVAILABLE")
         .param("responseId", response_id)
         .param("index", index)
-        .message(format!("The response {response_id} (number {index}) was released and cannot be sent again."))
+        .message(format!(
+            "The response {response_id} (number {index}) was released and cannot be sent again."
+        ))
 }
 
 #[cfg(test)]
@@ -447,7 +455,10 @@ mod tests {
         op.push(batch(1500)).await.unwrap();
         let waiting = Arc::clone(&op);
         let mut second = tokio::spawn(async move { waiting.push(batch(1500)).await });
-        assert!(tokio::time::timeout(Duration::from_millis(50), &mut second).await.is_err(), "there was no room");
+        assert!(
+            tokio::time::timeout(Duration::from_millis(50), &mut second).await.is_err(),
+            "there was no room"
+        );
         let mut cursor = op.attach(None).unwrap();
         cursor.next().await.unwrap().unwrap();
         second.await.unwrap().unwrap();

@@ -10,7 +10,7 @@ use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 
 use crate::operation::{Cursor, Operation};
-use crate::proto::spark::get_status_response::operation_status::OperationState;
+pub use crate::proto::spark::get_status_response::operation_status::OperationState;
 
 /// Operations whose end is remembered after they are gone.
 const MAX_REMEMBERED: usize = 10_000;
@@ -161,7 +161,8 @@ mod tests {
             is_reattachable: true,
             plan_hash,
         };
-        let limits = Limits { max_unsent_bytes: 1, max_kept_bytes: 1, stream_duration: Duration::from_secs(1) };
+        let limits =
+            Limits { max_unsent_bytes: 1, max_kept_bytes: 1, stream_duration: Duration::from_secs(1) };
         Operation::new(identity, limits)
     }
 

@@ -95,7 +95,9 @@ pub fn is_query(session: &Session, text: &SqlText) -> Result<bool> {
         Plan::Command(_) => Err(Error::new("UNSUPPORTED_PIPELINE_SPARK_SQL_COMMAND")
             .param("className", "command")
             .exception("AnalysisException")
-            .message("A query function of a pipeline may run queries only, no statements that change something.")),
+            .message(
+                "A query function of a pipeline may run queries only, no statements that change something.",
+            )),
     }
 }
 

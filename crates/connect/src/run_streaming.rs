@@ -7,10 +7,12 @@ use boathouse_spec::{Error, Result};
 use crate::execute::Execution;
 use crate::proto::spark::execute_plan_response::ResponseType;
 use crate::proto::spark::{self as proto, streaming_query_command_result as query_result};
-use crate::proto::spark::{StreamingQueryEventType, streaming_query_manager_command_result as manager_result};
+use crate::proto::spark::{
+    StreamingQueryEventType, streaming_query_manager_command_result as manager_result,
+};
 use crate::streaming::{
-    ManagerAnswer, ManagerRequest, NamedQuery, QueryAnswer, QueryEventKind, QueryId, QueryRequest, StartQuery,
-    StreamingHandler,
+    ManagerAnswer, ManagerRequest, NamedQuery, QueryAnswer, QueryEventKind, QueryId, QueryRequest,
+    StartQuery, StreamingHandler,
 };
 
 fn handler(execution: &Execution) -> Result<Arc<dyn StreamingHandler>> {
@@ -28,7 +30,9 @@ pub async fn start(execution: &Execution, query: StartQuery) -> Result<()> {
 }
 
 pub async fn query(execution: &Execution, id: QueryId, request: QueryRequest) -> Result<()> {
-    use query_result::{AwaitTerminationResult, ExceptionResult, ExplainResult, RecentProgressResult, ResultType};
+    use query_result::{
+        AwaitTerminationResult, ExceptionResult, ExplainResult, RecentProgressResult, ResultType,
+    };
     let answer = handler(execution)?.query(&execution.session, &id, request).await?;
     let result_type = match answer {
         QueryAnswer::Status(s) => Some(ResultType::Status(query_result::StatusResult {
@@ -60,19 +64,19 @@ pub async fn query(execution: &Execution, id: QueryId, request: QueryRequest) ->
 
 pub async fn manage(execution: &Execution, request: ManagerRequest) -> Result<()> {
     use manager_result::{
-        ActiveResult, AwaitAnyTerminationResult, ListStreamingQueryListenerResult, ResultType, StreamingQueryInstance,
+        ActiveResult, AwaitAnyTerminationResult, ListStreamingQueryListenerResult, ResultType,
+        StreamingQueryInstance,
     };
     let done = match &request {
         ManagerRequest::AddListener { .. } => ResultType::AddListener(true),
         ManagerRequest::RemoveListener { .. } => ResultType::RemoveListener(true),
         _ => ResultType::ResetTerminated(true),
     };
-    let instance =
-        |q: NamedQuery| StreamingQueryInstance { id: Some(id_message(q.id)), name: q.name };
+    let instance = |q: NamedQuery| StreamingQueryInstance { id: Some(id_message(q.id)), name: q.name };
     let result_type = match handler(execution)?.manage(&execution.session, request).await? {
-        ManagerAnswer::Active(queries) => {
-            Some(ResultType::Active(ActiveResult { active_queries: queries.into_iter().map(instance).collect() }))
-        }
+        ManagerAnswer::Active(queries) => Some(ResultType::Active(ActiveResult {
+            active_queries: queries.into_iter().map(instance).collect(),
+        })),
         ManagerAnswer::Query(query) => query.map(|q| ResultType::Query(instance(q))),
         ManagerAnswer::Terminated(terminated) => {
             Some(ResultType::AwaitAnyTermination(AwaitAnyTerminationResult { terminated }))
@@ -102,8 +106,10 @@ pub async fn listen(execution: &Execution) -> Result<()> {
         };
         let event =
             proto::StreamingQueryListenerEvent { event_json: event.json, event_type: event_type.into() };
-        let events =
-            proto::StreamingQueryListenerEventsResult { events: vec![event], listener_bus_listener_added: None };
+        let events = proto::StreamingQueryListenerEventsResult {
+            events: vec![event],
+            listener_bus_listener_added: None,
+        };
         execution.send(ResponseType::StreamingQueryListenerEventsResult(events)).await?;
     }
     Ok(())

@@ -68,13 +68,9 @@ pub enum QueryRequest {
     RecentProgress,
     Stop,
     ProcessAllAvailable,
-    Explain {
-        extended: bool,
-    },
+    Explain { extended: bool },
     Exception,
-    AwaitTermination {
-        timeout_ms: Option<i64>,
-    },
+    AwaitTermination { timeout_ms: Option<i64> },
 }
 
 /// What a query answers; each request has its own answer.
@@ -150,7 +146,8 @@ pub enum QueryEventKind {
 pub trait StreamingHandler: Send + Sync {
     async fn start(&self, session: &Arc<Session>, query: StartQuery) -> Result<StartedQuery>;
 
-    async fn query(&self, session: &Arc<Session>, id: &QueryId, request: QueryRequest) -> Result<QueryAnswer>;
+    async fn query(&self, session: &Arc<Session>, id: &QueryId, request: QueryRequest)
+    -> Result<QueryAnswer>;
 
     async fn manage(&self, session: &Arc<Session>, request: ManagerRequest) -> Result<ManagerAnswer>;
 

@@ -109,7 +109,9 @@ impl Upload {
         }
         match self.chunked.take() {
             Some(done) if done.data.len() == done.total => self.keep(done.name, &done.data, done.is_sound),
-            Some(done) => Err(illegal_argument(format!("The artifact {} is smaller than it said.", done.name))),
+            Some(done) => {
+                Err(illegal_argument(format!("The artifact {} is smaller than it said.", done.name)))
+            }
             None => Ok(()),
         }
     }
@@ -135,7 +137,9 @@ impl Upload {
             {
                 return Err(Error::new("ARTIFACT_ALREADY_EXISTS")
                     .param("normalizedRemoteRelativePath", &name)
-                    .message(format!("The artifact {name} exists already with other content. Choose another name.")));
+                    .message(format!(
+                        "The artifact {name} exists already with other content. Choose another name."
+                    )));
             }
             store.put(&name, data)?;
         }
@@ -151,13 +155,16 @@ fn is_sound(chunk: &ArtifactChunk) -> bool {
 /// Names are relative paths that stay where they are put.
 fn check_name(name: &str) -> Result<()> {
     if name.starts_with("forward_to_fs/") {
-        return Err(Error::unsupported("copying local files to the server's file system (copyFromLocalToFs)"));
+        return Err(Error::unsupported(
+            "copying local files to the server's file system (copyFromLocalToFs)",
+        ));
     }
     let stays = !name.is_empty() && !name.starts_with('/') && !name.split('/').any(|part| part == "..");
     if stays {
         return Ok(());
     }
-    Err(Error::new("INVALID_ARTIFACT_PATH").param("name", name).exception("SparkRuntimeException").message(format!(
-        "The artifact name {name} is invalid: it must be a relative path without `..`."
-    )))
+    Err(Error::new("INVALID_ARTIFACT_PATH")
+        .param("name", name)
+        .exception("SparkRuntimeException")
+        .message(format!("The artifact name {name} is invalid: it must be a relative path without `..`.")))
 }

@@ -140,7 +140,7 @@ impl FileSet {
                 }
             }
             for (row, file) in part.segment.files.iter().enumerate().filter(|(i, _)| keep[*i]) {
-                out.push(FileWithStats { file: file.clone(), stats: stats.clone(), row });
+                out.push(FileWithStats { file: file.clone(), stats: stats.clone(), row, index: out.len() });
             }
         }
         Ok(out)
@@ -158,6 +158,8 @@ pub(crate) struct FileWithStats {
     pub file: Arc<Add>,
     pub stats: Arc<StatsTable>,
     pub row: usize,
+    /// Its position among the files it was found with.
+    pub index: usize,
 }
 
 impl FileWithStats {

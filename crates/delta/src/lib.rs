@@ -1,10 +1,26 @@
 //! `delta`: Delta Lake tables, on the official `delta_kernel`.
+//!
+//! The crate owns the transaction log (reading, the commit loop, checkpoints), the scan of a table version as a
+//! DataFusion plan, the writing of data files, and every statement that changes a table. It takes DataFusion objects
+//! (expressions over a table's columns, plans, a session); it resolves no names, parses no SQL and checks no
+//! permissions: `crates/engine` does, before it calls.
+//!
+//! Start with [`DeltaTable`] and [`Snapshot`] (a version of a table), [`DeltaScan`] (its rows), and [`write`],
+//! [`delete`], [`update`] (changes). Each statement is a file in `operation/`; `transaction/` is the commit loop and
+//! its conflict rules; `log/` the files of the log; `scan/` and `data_file/` read and write data files.
+//!
+//! Names: expressions given to this crate name columns without qualifier, or with any: qualifiers are dropped. Where a
+//! condition comes with its SQL text ([`Predicate`]), the text is only recorded.
+
 mod action;
+mod data_file;
 mod error;
 mod file_set;
 mod location;
 mod log;
+mod operation;
 mod partition;
+mod property;
 mod protocol;
 mod scan;
 mod schema;
@@ -14,5 +30,23 @@ mod table;
 mod time;
 mod transaction;
 
+
+pub use action::{
+    Action, Add, Cdc, CommitInfo, DeletionVector, DomainMetadata, Format, Metadata, PartitionValues, Protocol, Remove, Txn,
+};
+pub use location::{LOG_DIRECTORY, TableLocation};
+pub use operation::{
+    Assignment, DmlOptions, NewTable, PartitionOverwrite, Predicate, WriteMode, WriteOptions, create, delete, update,
+    write,
+};
+pub use scan::{DeltaScan, HiddenColumn, HiddenValue};
+pub use schema::constraints::CheckConstraint;
+pub use snapshot::Snapshot;
+pub use table::{DeltaTable, SnapshotCache, TimestampRules};
+pub use transaction::{Committed, IsolationLevel, Operation};
+
 /// What commits record as their writer.
 pub const ENGINE_INFO: &str = concat!("Boathouse/", env!("CARGO_PKG_VERSION"));
+
+#[cfg(test)]
+mod tests;

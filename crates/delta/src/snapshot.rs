@@ -1,5 +1,6 @@
 //! A version of a table: what it is, and which files it has.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use boathouse_spec::{Result, StructType};
@@ -29,6 +30,9 @@ struct Inner {
     files: OnceCell<FileSet>,
     /// Where the files come from until they are read.
     source: Option<FileSource>,
+    /// The kernel's state this one grew from, and the progress of applications since.
+    kernel: SnapshotRef,
+    txns: Arc<HashMap<String, i64>>,
     /// The commit file of this version, to notice that the table was replaced by another.
     commit: Option<CommitFile>,
 }
@@ -64,7 +68,9 @@ impl Snapshot {
                 schema: Arc::new(schema),
                 columns: Arc::new(columns),
                 files: OnceCell::new(),
-                source: Some(FileSource { kernel: loaded.kernel, commits: Vec::new() }),
+                source: Some(FileSource { kernel: loaded.kernel.clone(), commits: Vec::new() }),
+                kernel: loaded.kernel,
+                txns: Arc::default(),
                 commit,
             }),
         })
@@ -74,10 +80,14 @@ impl Snapshot {
     pub(crate) async fn after(&self, commit: CommitFile, actions: &[Action]) -> Result<Self> {
         let (mut protocol, mut metadata) = (self.inner.protocol.clone(), self.inner.metadata.clone());
         let mut in_commit_timestamp = None;
+        let mut txns = self.inner.txns.clone();
         for action in actions {
             match action {
                 Action::Protocol(p) => protocol = p.clone(),
                 Action::Metadata(m) => metadata = Arc::new(m.clone()),
+                Action::Txn(txn) => {
+                    Arc::make_mut(&mut txns).insert(txn.app_id.clone(), txn.version);
+                }
                 Action::CommitInfo(info) => in_commit_timestamp = info.long("inCommitTimestamp"),
                 _ => {}
             }
@@ -117,6 +127,8 @@ impl Snapshot {
                 columns,
                 files: OnceCell::new_with(files),
                 source,
+                kernel: self.inner.kernel.clone(),
+                txns,
                 commit: Some(commit),
             }),
         })
@@ -206,6 +218,20 @@ impl Snapshot {
                 Ok(files)
             })
             .await
+    }
+
+    /// The last version that an application wrote through `txn`; `None` where it wrote none.
+    pub async fn app_version(&self, app_id: &str) -> Result<Option<i64>> {
+        if let Some(version) = self.inner.txns.get(app_id) {
+            return Ok(Some(*version));
+        }
+        log::kernel::app_version(&self.inner.location, self.inner.kernel.clone(), app_id.to_string()).await
+    }
+
+    /// The table's CHECK constraints and column invariants, as (name, SQL text). Whoever writes rows resolves them and
+    /// hands them in.
+    pub fn check_constraints(&self) -> Vec<(String, String)> {
+        crate::schema::constraints::declared(&self.inner.metadata, &self.inner.schema)
     }
 
     /// The files of this version.

@@ -119,6 +119,11 @@ impl Engine {
         }))
     }
 
+    /// Partitions a query runs in, where nothing else says.
+    pub fn parallelism(&self) -> usize {
+        self.state.config().target_partitions()
+    }
+
     /// Where queries run.
     pub fn runtime(&self) -> &Handle {
         &self.runtime

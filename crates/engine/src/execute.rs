@@ -14,7 +14,7 @@ use boathouse_spec::{Error, Literal, Result, StructType};
 use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, RecordBatchStream, execute_stream};
 use datafusion::prelude::SessionConfig;
@@ -118,13 +118,23 @@ pub(crate) async fn collect(session: &Arc<Session>, analyzed: &Analyzed) -> Resu
 
 /// The optimized physical plan. CPU work on the calling thread, and the I/O of opening what is scanned.
 pub(crate) async fn physical_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+    partitioned_plan(session, plan).await.map(in_partition_order)
+}
+
+/// The same with as many partitions as it has, for writers that take them in parallel.
+pub(crate) async fn partitioned_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
     let state = query_state(session);
     let planned = AssertUnwindSafe(state.create_physical_plan(plan)).catch_unwind().await;
-    planned.unwrap_or_else(|panic| Err(to_datafusion(panic_error(&*panic)))).spark().map(in_partition_order)
+    planned.unwrap_or_else(|panic| Err(to_datafusion(panic_error(&*panic)))).spark()
 }
 
 pub(crate) fn task_context(session: &Session) -> Arc<TaskContext> {
     query_state(session).task_ctx()
+}
+
+/// A projection whose names are nobody's but ours.
+pub(crate) fn project(exprs: Vec<Expr>, input: LogicalPlan) -> Result<LogicalPlan> {
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input)).spark()?))
 }
 
 /// The rows of a logical plan, with the plan's own names.

@@ -1,5 +1,6 @@
 //! A session: settings, temporary views, current namespace, and the door for plans.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use boathouse_catalog::{DEFAULT_SCHEMA, SESSION_CATALOG};
 use boathouse_spec::{
-    Command, Error, ExplainMode, Plan, Relation, RelationNode, Result, SqlText, StorageLevel, StructType, clock,
+    Command, Error, ExplainMode, Expr, Plan, Relation, RelationNode, Result, SqlText, StorageLevel, StructType, clock,
 };
 use dashmap::DashMap;
 use parking_lot::RwLock;
@@ -147,11 +148,15 @@ impl Session {
             Plan::Command(command) => commands::run(self, *command).await,
             Plan::Query(relation) => match *relation.node {
                 RelationNode::CommandResult(command) => commands::run(self, *command).await,
-                RelationNode::Sql(text) => match self.parse(&text)? {
-                    Plan::Command(command) => commands::run_with_parameters(self, *command, &text).await,
+                RelationNode::Sql(text) => match self.parse(&text).await? {
+                    Plan::Command(command) => commands::run(self, *command).await,
+                    // Without parameters the parsed query is all there is to know; with them the analyzer binds them.
+                    Plan::Query(parsed) if text.named.is_empty() && text.positional.is_empty() => {
+                        self.run_query(parsed).await
+                    }
                     Plan::Query(_) => {
-                        let relation = Relation { plan_id: relation.plan_id, node: Box::new(RelationNode::Sql(text)) };
-                        self.run_query(relation).await
+                        let node = RelationNode::Sql(text);
+                        self.run_query(Relation { plan_id: relation.plan_id, node: Box::new(node) }).await
                     }
                 },
                 node => self.run_query(Relation { plan_id: relation.plan_id, node: Box::new(node) }).await,
@@ -174,7 +179,7 @@ impl Session {
                 }
             }
             RelationNode::Sql(text) => {
-                if let Plan::Command(command) = self.parse(text)?
+                if let Plan::Command(command) = self.parse(text).await?
                     && let Some(schema) = commands::result_schema(&command)
                 {
                     return Ok(schema);
@@ -201,7 +206,7 @@ impl Session {
             | RelationNode::Empty(_)
             | RelationNode::Values(_)
             | RelationNode::CommandResult(_) => true,
-            RelationNode::Sql(text) => match self.parse(text)? {
+            RelationNode::Sql(text) => match self.parse(text).await? {
                 Plan::Command(_) => true,
                 Plan::Query(query) => matches!(&*query.node, RelationNode::Values(_)),
             },
@@ -278,7 +283,7 @@ impl Session {
     /// `spark.sql(text)`: a command runs now, a query later.
     pub async fn sql_command(self: &Arc<Self>, text: SqlText) -> Result<SqlCommandOutcome> {
         self.touch();
-        match self.parse(&text)? {
+        match self.parse(&text).await? {
             Plan::Query(_) => {
                 let relation = Relation::new(RelationNode::Sql(text));
                 // Errors of names and types belong to this call, not to the first use of the DataFrame.
@@ -288,7 +293,7 @@ impl Session {
             Plan::Command(command) => {
                 let session = Arc::clone(self);
                 let rows = self
-                    .on_engine(async move { commands::run_with_parameters(&session, *command, &text).await })
+                    .on_engine(async move { commands::run(&session, *command).await })
                     .await?;
                 Ok(SqlCommandOutcome::Rows(rows))
             }
@@ -319,9 +324,65 @@ impl Session {
         Ok(self.keep_remote(Relation::new(RelationNode::LocalData { arrow_ipc, schema: Some(schema) })))
     }
 
-    /// Parses SQL text under the session's settings.
-    pub(crate) fn parse(&self, text: &SqlText) -> Result<Plan> {
-        boathouse_sql::parse_statement(&text.text, &self.conf.parser_options())
+    /// Parses SQL text under the session's settings. Parameters get their values.
+    pub(crate) async fn parse(self: &Arc<Self>, text: &SqlText) -> Result<Plan> {
+        let mut options = self.conf.parser_options();
+        let sql = self.substituted(&text.text);
+        if !text.named.is_empty() || !text.positional.is_empty() {
+            let named = text.named.iter().map(|(k, v)| (Some(k.clone()), v.clone()));
+            let all: Vec<_> = named.chain(text.positional.iter().map(|v| (None, v.clone()))).collect();
+            let folded = self.literals(all).await?;
+            let mut parameters = boathouse_sql::Parameters::default();
+            for (name, value) in folded {
+                match name {
+                    Some(name) => parameters.named.push((name, value)),
+                    None => parameters.positional.push(value),
+                }
+            }
+            options.parameters = Some(parameters);
+        }
+        boathouse_sql::parse_statement(&sql, &options)
+    }
+
+    /// Arguments as literals; those that are expressions are computed.
+    async fn literals(self: &Arc<Self>, all: Vec<(Option<String>, Expr)>) -> Result<Vec<(Option<String>, Expr)>> {
+        if all.iter().all(|(_, e)| matches!(e, Expr::Literal(_))) {
+            return Ok(all);
+        }
+        self.analyze(move |analyzer| {
+            all.into_iter()
+                .map(|(name, expr)| {
+                    let (value, data_type) = analyzer.constant(&expr)?;
+                    Ok((name, Expr::Literal(crate::literals::from_scalar(&value, &data_type)?)))
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// The text with `${name}` replaced by the setting of that name.
+    fn substituted<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if !text.contains("${") || !self.conf.flag("spark.sql.variable.substitute") {
+            return Cow::Borrowed(text);
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = rest.find("${") {
+            let Some(length) = rest[start..].find('}') else { break };
+            let name = &rest[start + 2..start + length];
+            let bare = ["hivevar:", "hiveconf:", "sparkconf:", "spark:"]
+                .iter()
+                .find_map(|p| name.strip_prefix(p))
+                .unwrap_or(name);
+            out.push_str(&rest[..start]);
+            match self.conf.get(bare) {
+                Some(value) => out.push_str(&value),
+                None => out.push_str(&rest[start..=start + length]),
+            }
+            rest = &rest[start + length + 1..];
+        }
+        out.push_str(rest);
+        Cow::Owned(out)
     }
 
     /// Analyzes on a thread of its own: analysis is blocking code with a deep stack.

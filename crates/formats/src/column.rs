@@ -2,6 +2,7 @@
 //!
 //! A parser learns that a row is malformed when parts of it are already written; [`Column::truncate`] undoes them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -15,7 +16,7 @@ use arrow::datatypes::{
     IntervalYearMonthType, Time64NanosecondType, TimestampMicrosecondType,
 };
 use boathouse_bridge::{ResultExt, UTC, arrow_field, arrow_type, typed_field};
-use boathouse_spec::{DataType, Error, Result};
+use boathouse_spec::{DataType, Error, Result, StructType};
 
 /// A column that grows row by row.
 pub enum Column {
@@ -216,11 +217,76 @@ impl Map {
 pub struct Struct {
     pub columns: Vec<Column>,
     fields: Fields,
+    /// Field numbers by name, where there are too many to compare with each.
+    index: HashMap<Box<[u8]>, usize>,
     rows: usize,
     valid: NullBufferBuilder,
 }
 
+/// Up to so many fields are found by comparing names.
+const FEW_FIELDS: usize = 8;
+
 impl Struct {
+    pub fn new(s: &StructType) -> Result<Self> {
+        let mut index = HashMap::new();
+        if s.fields.len() > FEW_FIELDS {
+            for (i, f) in s.fields.iter().enumerate() {
+                index.entry(f.name.as_bytes().into()).or_insert(i);
+            }
+        }
+        Ok(Self {
+            columns: s.fields.iter().map(|f| Column::new(&f.data_type)).collect::<Result<_>>()?,
+            fields: s
+                .fields
+                .iter()
+                .map(|f| {
+                    let mut f = f.clone();
+                    f.data_type = nullable(&f.data_type);
+                    f.nullable = true;
+                    arrow_field(&f)
+                })
+                .collect(),
+            index,
+            rows: 0,
+            valid: NullBufferBuilder::new(0),
+        })
+    }
+
+    pub fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// Takes rows back until `rows` are left, and what was written of an open one.
+    pub fn truncate(&mut self, rows: usize) {
+        self.columns.iter_mut().for_each(|c| c.truncate(rows));
+        self.valid.truncate(rows);
+        self.rows = self.rows.min(rows);
+    }
+
+    /// The arrays of the columns, and how many rows they have; the struct is empty afterwards.
+    pub fn finish_columns(&mut self) -> Result<(Vec<ArrayRef>, usize)> {
+        let rows = std::mem::take(&mut self.rows);
+        self.valid.finish();
+        Ok((self.columns.iter_mut().map(Column::finish).collect::<Result<Vec<_>>>()?, rows))
+    }
+
+    /// About how many bytes the columns hold.
+    pub fn size(&self) -> usize {
+        self.columns.iter().map(Column::size).sum()
+    }
+
+    /// The field of that name, exactly. `guess` is looked at first: objects mostly have their fields in one order.
+    #[inline]
+    pub fn find(&self, name: &[u8], guess: usize) -> Option<usize> {
+        if self.fields.get(guess).is_some_and(|f| f.name().as_bytes() == name) {
+            return Some(guess);
+        }
+        if self.fields.len() <= FEW_FIELDS {
+            return self.fields.iter().position(|f| f.name().as_bytes() == name);
+        }
+        self.index.get(name).copied()
+    }
+
     /// The number of closed rows.
     #[inline]
     pub fn rows(&self) -> usize {
@@ -291,15 +357,7 @@ impl Column {
                     valid: NullBufferBuilder::new(0),
                 }))
             }
-            DataType::Struct(s) => Self::Struct(Struct {
-                columns: s.fields.iter().map(|f| Self::new(&f.data_type)).collect::<Result<_>>()?,
-                fields: match nullable(t) {
-                    DataType::Struct(s) => s.fields.iter().map(arrow_field).collect(),
-                    _ => Fields::empty(),
-                },
-                rows: 0,
-                valid: NullBufferBuilder::new(0),
-            }),
+            DataType::Struct(s) => Self::Struct(Struct::new(s)?),
             DataType::Udt { sql_type, .. } => Self::new(sql_type)?,
             DataType::Variant => return Err(Error::unsupported("VARIANT columns in text formats")),
         })
@@ -406,11 +464,7 @@ impl Column {
                 m.keys.truncate(start);
                 m.values.truncate(start);
             }
-            Self::Struct(s) => {
-                s.columns.iter_mut().for_each(|c| c.truncate(rows));
-                s.valid.truncate(rows);
-                s.rows = s.rows.min(rows);
-            }
+            Self::Struct(s) => s.truncate(rows),
         }
     }
 
@@ -477,7 +531,7 @@ impl Column {
             Self::String(b) | Self::Binary(b) => b.values.len() + 4 * b.offsets.len(),
             Self::List(l) => l.element.size() + 4 * l.offsets.len(),
             Self::Map(m) => m.keys.values.len() + m.values.size() + 4 * m.offsets.len(),
-            Self::Struct(s) => s.columns.iter().map(Self::size).sum(),
+            Self::Struct(s) => s.size(),
             other => 8 * other.len(),
         }
     }

@@ -46,6 +46,8 @@ pub struct Resolved {
     pub display_name: Option<String>,
     /// The arguments in generated column names, where they are not shown as written (defaults filled in, flags left out).
     pub display_args: Option<Vec<ShownArg>>,
+    /// The name is shown alone, without arguments (`entries` of a map out of JSON).
+    pub display_bare: bool,
     pub eval: Eval,
 }
 
@@ -159,17 +161,21 @@ impl<'a> Call<'a> {
 
     /// DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE for argument `i` (from 0).
     pub fn unexpected_input(&self, i: usize, required: &str) -> Error {
-        let (sql, given) = self.args.get(i).map(|a| (a.sql.clone(), a.data_type.sql())).unwrap_or_default();
+        self.unexpected_input_in(&self.sql(), i, i, required)
+    }
+
+    /// The same for a call that Spark shows as `sql`, where the argument stands at `position`.
+    pub fn unexpected_input_in(&self, sql: &str, position: usize, i: usize, required: &str) -> Error {
+        let (input, given) = self.args.get(i).map(|a| (a.sql.clone(), a.data_type.sql())).unwrap_or_default();
+        let at = ordinal(position);
         Error::new("DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE")
-            .param("sqlExpr", format!("\"{}\"", self.sql()))
-            .param("paramIndex", ordinal(i))
-            .param("inputSql", format!("\"{sql}\""))
+            .param("sqlExpr", format!("\"{sql}\""))
+            .param("paramIndex", &at)
+            .param("inputSql", format!("\"{input}\""))
             .param("inputType", format!("\"{given}\""))
             .param("requiredType", required)
             .message(format!(
-                "Cannot resolve \"{}\": the {} argument must be {required}, but \"{sql}\" is \"{given}\".",
-                self.sql(),
-                ordinal(i)
+                "Cannot resolve \"{sql}\": the {at} argument must be {required}, but \"{input}\" is \"{given}\"."
             ))
     }
 
@@ -195,6 +201,15 @@ impl<'a> Call<'a> {
 
     /// The call as SQL text, for messages.
     pub fn sql(&self) -> String {
+        let operator = matches!(self.name, "div" | "like" | "ilike" | "rlike")
+            || !self.name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        if let (true, [left, right]) = (operator, self.args) {
+            return match self.name {
+                "like" | "ilike" => format!("{} {} {}", left.sql, self.name.to_uppercase(), right.sql),
+                "rlike" => format!("RLIKE({}, {})", left.sql, right.sql),
+                name => format!("({} {name} {})", left.sql, right.sql),
+            };
+        }
         format!("{}({})", self.name, self.args.iter().map(|a| a.sql.as_str()).collect::<Vec<_>>().join(", "))
     }
 }
@@ -214,6 +229,7 @@ impl Resolved {
             volatility: Volatility::Immutable,
             display_name: None,
             display_args: None,
+            display_bare: false,
             eval: Arc::new(eval),
         }
     }
@@ -227,6 +243,26 @@ impl Resolved {
     pub fn shown_as(mut self, name: impl Into<String>) -> Self {
         self.display_name = Some(name.into());
         self
+    }
+
+    /// Shown as this name alone.
+    pub fn shown_bare(mut self, name: impl Into<String>) -> Self {
+        self.display_name = Some(name.into());
+        self.display_bare = true;
+        self
+    }
+
+    /// The generated column name of a call by `called`, given the names of its arguments.
+    pub fn column_name(&self, called: &str, args: &[String]) -> String {
+        let name = self.display_name.as_deref().unwrap_or(called);
+        if self.display_bare {
+            return name.to_string();
+        }
+        let args = match &self.display_args {
+            Some(shown) => shown.iter().map(|a| a.show(args)).collect::<Vec<_>>().join(", "),
+            None => args.join(", "),
+        };
+        format!("{name}({args})")
     }
 
     pub fn shown_with(mut self, args: Vec<ShownArg>) -> Self {

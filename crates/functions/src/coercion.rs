@@ -3,6 +3,7 @@
 use boathouse_spec::{DataType, IntervalField, StructField, StructType};
 
 use crate::Context;
+use crate::cast::{Mode, may_give_null};
 
 /// What a function accepts for an argument (Spark's `AbstractDataType`).
 #[derive(Debug, Clone, PartialEq)]
@@ -145,7 +146,7 @@ pub fn implicit_cast(from: &DataType, want: &Want, context: &Context) -> Option<
         if *from == DataType::Null {
             return all.first().map(Want::default_type);
         }
-        // Under ANSI, strings prefer a string among the wanted and numbers the closest number; else the first that takes it.
+        // None takes the type as it is: the first it casts to.
         return all.iter().find_map(|w| implicit_cast(from, w, context));
     }
     if *from == DataType::Null {
@@ -173,7 +174,7 @@ pub fn implicit_cast(from: &DataType, want: &Want, context: &Context) -> Option<
             *value_contains_null,
         )),
         (DataType::String { .. }, Want::Numeric | Want::Fractional) => Some(DataType::Double),
-        (DataType::String { .. }, Want::Integral) => context.ansi.then_some(DataType::Long),
+        (DataType::String { .. }, Want::Exact(DataType::Boolean)) => context.ansi.then_some(DataType::Boolean),
         (DataType::String { .. }, Want::Decimal) => Some(DataType::SYSTEM_DECIMAL),
         (DataType::String { .. }, Want::AnyTimestamp) => Some(DataType::Timestamp),
         (DataType::Date, Want::AnyTimestamp) => Some(DataType::Timestamp),
@@ -183,34 +184,25 @@ pub fn implicit_cast(from: &DataType, want: &Want, context: &Context) -> Option<
             Some(t.clone())
         }
         (_, Want::Str | Want::Exact(DataType::String { .. }))
-            if from.is_atomic() && *from != DataType::Variant =>
+            if from.is_atomic() || (*from == DataType::CalendarInterval && context.ansi) =>
         {
-            // Binary to string is implicit; booleans, numbers, dates and times too.
             Some(DataType::STRING)
         }
         (_, Want::Decimal) if from.is_numeric() => Some(decimal_of(from)),
         (_, Want::Fractional) if from.is_integral() => Some(DataType::Double),
-        (_, Want::Exact(to)) => implicit_exact(from, to, context),
+        (_, Want::Exact(to)) => implicit_exact(from, to),
         _ => None,
     }
 }
 
 /// Casts between atomic types that need no CAST in a call.
-fn implicit_exact(from: &DataType, to: &DataType, context: &Context) -> Option<DataType> {
+fn implicit_exact(from: &DataType, to: &DataType) -> Option<DataType> {
     use DataType::*;
     let allowed = match (from, to) {
         (a, b) if a == b => true,
-        // Store assignment under ANSI; without it, any number becomes any number.
-        (a, b) if a.is_numeric() && b.is_numeric() => {
-            if context.ansi {
-                true
-            } else {
-                true
-            }
-        }
+        (a, b) if a.is_numeric() && b.is_numeric() => true,
         (Date, Timestamp | TimestampNtz) | (Timestamp | TimestampNtz, Date) => true,
         (Timestamp, TimestampNtz) | (TimestampNtz, Timestamp) => true,
-        (Binary, Binary) => true,
         (DayTimeInterval { .. }, DayTimeInterval { .. })
         | (YearMonthInterval { .. }, YearMonthInterval { .. }) => true,
         (Time { .. }, Time { .. }) => true,
@@ -298,11 +290,8 @@ pub fn tightest_common_type(a: &DataType, b: &DataType, context: &Context) -> Op
         (Decimal { .. }, Float | Double) | (Float | Double, Decimal { .. }) => Some(Double),
         (x, y) if x.is_numeric() && y.is_numeric() => {
             let (l, r) = (numeric_rank(x)?, numeric_rank(y)?);
-            // Under ANSI, LONG and INT with FLOAT widen to DOUBLE so that no digit is lost.
-            if context.ansi
-                && (*x == Float || *y == Float)
-                && (matches!(x, Integer | Long) || matches!(y, Integer | Long))
-            {
+            // Under ANSI, whole numbers with FLOAT widen to DOUBLE.
+            if context.ansi && (*x == Float || *y == Float) && (x.is_integral() || y.is_integral()) {
                 return Some(Double);
             }
             Some(if l >= r { x.clone() } else { y.clone() })
@@ -316,42 +305,51 @@ pub fn tightest_common_type(a: &DataType, b: &DataType, context: &Context) -> Op
         (YearMonthInterval { start: s, end: e }, YearMonthInterval { start: t, end: f }) => {
             Some(YearMonthInterval { start: *s.min(t), end: *e.max(f) })
         }
+        _ => common_nested(a, b, context, tightest_common_type),
+    }
+}
+
+/// The common type of two arrays, maps or structs by the common types of their parts. A part that a cast can make NULL
+/// becomes nullable.
+fn common_nested(
+    a: &DataType,
+    b: &DataType,
+    context: &Context,
+    common: fn(&DataType, &DataType, &Context) -> Option<DataType>,
+) -> Option<DataType> {
+    use DataType::*;
+    let mode = Mode::of(context);
+    let loses = |from: &DataType, to: &DataType| from != to && may_give_null(from, to, mode);
+    match (a, b) {
         (Array { element: x, contains_null: m }, Array { element: y, contains_null: n }) => {
-            Some(DataType::array(tightest_common_type(x, y, context)?, *m || *n))
+            let t = common(x, y, context)?;
+            let nullable = *m || *n || loses(x, &t) || loses(y, &t);
+            Some(DataType::array(t, nullable))
         }
         (
             Map { key: k, value: v, value_contains_null: m },
             Map { key: l, value: w, value_contains_null: n },
-        ) => Some(DataType::map(
-            tightest_common_type(k, l, context)?,
-            tightest_common_type(v, w, context)?,
-            *m || *n,
-        )),
-        (Struct(x), Struct(y)) => common_struct(x, y, |l, r| tightest_common_type(l, r, context)),
-        _ => None,
-    }
-}
-
-fn common_struct(
-    a: &StructType,
-    b: &StructType,
-    common: impl Fn(&DataType, &DataType) -> Option<DataType>,
-) -> Option<DataType> {
-    if a.fields.len() != b.fields.len() {
-        return None;
-    }
-    let fields = a
-        .fields
-        .iter()
-        .zip(&b.fields)
-        .map(|(x, y)| {
-            if !x.name.eq_ignore_ascii_case(&y.name) {
+        ) => {
+            let (key, value) = (common(k, l, context)?, common(v, w, context)?);
+            if loses(k, &key) || loses(l, &key) {
                 return None;
             }
-            Some(StructField::new(&x.name, common(&x.data_type, &y.data_type)?, x.nullable || y.nullable))
-        })
-        .collect::<Option<Vec<_>>>()?;
-    Some(DataType::structure(fields))
+            let nullable = *m || *n || loses(v, &value) || loses(w, &value);
+            Some(DataType::map(key, value, nullable))
+        }
+        (Struct(x), Struct(y)) if x.fields.len() == y.fields.len() => {
+            let fields = x.fields.iter().zip(&y.fields).map(|(x, y)| {
+                if x.name != y.name && (context.case_sensitive || !x.name.eq_ignore_ascii_case(&y.name)) {
+                    return None;
+                }
+                let t = common(&x.data_type, &y.data_type, context)?;
+                let nullable = x.nullable || y.nullable || loses(&x.data_type, &t) || loses(&y.data_type, &t);
+                Some(StructField::new(&x.name, t, nullable))
+            });
+            Some(DataType::structure(fields.collect::<Option<Vec<_>>>()?))
+        }
+        _ => None,
+    }
 }
 
 /// The common type with strings promoted (Spark's `findWiderTypeForTwo`): under ANSI a string gives way to the other
@@ -369,19 +367,30 @@ pub fn wider_type(a: &DataType, b: &DataType, context: &Context) -> Option<DataT
             Some(match t {
                 Byte | Short | Integer | Long => Long,
                 Float | Double | Decimal { .. } => Double,
-                Binary | Boolean | Date | Timestamp | TimestampNtz | Time { .. } => t.clone(),
-                YearMonthInterval { .. } | DayTimeInterval { .. } => t.clone(),
+                Binary | Boolean | Date | Timestamp | TimestampNtz | Time { .. } | Variant => t.clone(),
                 _ => return None,
             })
         }
-        (Array { element: x, contains_null: m }, Array { element: y, contains_null: n }) => {
-            Some(DataType::array(wider_type(x, y, context)?, *m || *n))
-        }
-        (
-            Map { key: k, value: v, value_contains_null: m },
-            Map { key: l, value: w, value_contains_null: n },
-        ) => Some(DataType::map(wider_type(k, l, context)?, wider_type(v, w, context)?, *m || *n)),
-        (Struct(x), Struct(y)) => common_struct(x, y, |l, r| wider_type(l, r, context)),
+        _ => common_nested(a, b, context, wider_type),
+    }
+}
+
+/// The type both operands of `= < <=>` are cast to; `None` where Spark refuses (BINARY_OP_DIFF_TYPES).
+pub fn comparison_type(a: &DataType, b: &DataType, context: &Context) -> Option<DataType> {
+    use DataType::*;
+    if let Some(t) = tightest_common_type(a, b, context) {
+        return Some(t);
+    }
+    match (a, b) {
+        (s, t) | (t, s) if s.is_string() && t.is_atomic() && !t.is_string() => match t {
+            // Without ANSI the string is read as the type beside it.
+            Decimal { .. } => Some(Double),
+            Byte | Short | Integer | Long if context.ansi => Some(Long),
+            Float | Double if context.ansi => Some(Double),
+            YearMonthInterval { .. } | DayTimeInterval { .. } => None,
+            t => Some(t.clone()),
+        },
+        (Boolean, t) | (t, Boolean) if t.is_numeric() && !context.ansi => Some(t.clone()),
         _ => None,
     }
 }
@@ -432,5 +441,22 @@ mod tests {
         assert_eq!(wider_type(&DataType::Date, &DataType::STRING, &c), Some(DataType::Date));
         let legacy = Context { ansi: false, ..c };
         assert_eq!(wider_type(&DataType::STRING, &DataType::Integer, &legacy), Some(DataType::STRING));
+    }
+
+    #[test]
+    fn comparisons() {
+        let c = Context::default();
+        let legacy = Context { ansi: false, ..c.clone() };
+        let string = DataType::STRING;
+        assert_eq!(comparison_type(&string, &DataType::Integer, &c), Some(DataType::Long));
+        assert_eq!(comparison_type(&string, &DataType::Integer, &legacy), Some(DataType::Integer));
+        assert_eq!(comparison_type(&string, &DataType::Timestamp, &legacy), Some(DataType::Timestamp));
+        assert_eq!(comparison_type(&DataType::Boolean, &DataType::Byte, &legacy), Some(DataType::Byte));
+        assert_eq!(comparison_type(&DataType::Boolean, &DataType::Byte, &c), None);
+        assert_eq!(comparison_type(&string, &DataType::DAY_TIME, &c), None);
+        let ints = DataType::array(DataType::Integer, false);
+        let strings = DataType::array(string, false);
+        assert_eq!(comparison_type(&ints, &strings, &c), None);
+        assert_eq!(wider_type(&ints, &strings, &c), Some(DataType::array(DataType::Long, true)));
     }
 }

@@ -33,6 +33,17 @@ enum Node {
     Cast { input: Box<Node>, to: DataType, tried: bool },
 }
 
+impl Node {
+    fn is_constant(&self) -> bool {
+        match self {
+            Self::Literal { .. } => true,
+            Self::Column(_) => false,
+            Self::Call { args, .. } => args.iter().all(Node::is_constant),
+            Self::Cast { input, .. } => input.is_constant(),
+        }
+    }
+}
+
 /// What an expression is evaluated in.
 struct Session<'a> {
     context: &'a Context,
@@ -95,8 +106,7 @@ impl Session<'_> {
             .iter()
             .zip(nodes)
             .map(|(v, node)| {
-                let foldable = v.constant || matches!(node, Node::Literal { .. });
-                let constant = match foldable && !v.array.is_empty() {
+                let constant = match v.constant || node.is_constant() {
                     true => Some(ScalarValue::try_from_array(&v.array, 0).spark()?),
                     false => None,
                 };
@@ -133,17 +143,13 @@ impl Session<'_> {
             assert_eq!(array.null_count(), 0, "{name} gave a NULL it said it would not");
         }
         let names: Vec<String> = values.iter().map(|v| v.name.clone()).collect();
-        let shown = match &resolved.display_args {
-            Some(args) => args.iter().map(|a| a.show(&names)).collect(),
-            None => names,
-        };
-        let display = resolved.display_name.as_deref().unwrap_or(name);
+        let name = resolved.column_name(name, &names);
         Ok(Value {
             array,
             constant,
             data_type: resolved.return_type,
             nullable: resolved.nullable,
-            name: format!("{display}({})", shown.join(", ")),
+            name,
         })
     }
 }
@@ -259,7 +265,60 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Operators bind as in SQL: comparisons and LIKE, then `| ^ &`, `+ - ||`, `* / % div`, and the signs.
     fn expression(&mut self) -> Read<Node> {
+        self.operators(0)
+    }
+
+    fn operators(&mut self, level: usize) -> Read<Node> {
+        const LEVELS: [&[&str]; 6] = [
+            &["<=>", "<=", ">=", "<>", "!=", "==", "=", "<", ">", "NOT LIKE", "LIKE", "ILIKE", "RLIKE"],
+            &["|"],
+            &["^"],
+            &["&"],
+            &["+", "-", "||"],
+            &["*", "/", "%", "div"],
+        ];
+        let Some(tokens) = LEVELS.get(level) else { return self.signed() };
+        let mut left = self.operators(level + 1)?;
+        loop {
+            self.space();
+            if *tokens == ["|"] && self.rest().starts_with("||") {
+                return Ok(left);
+            }
+            let Some(token) = tokens.iter().find(|t| self.eat(t)) else { return Ok(left) };
+            let right = self.operators(level + 1)?;
+            let name = match *token {
+                "||" => "concat".to_string(),
+                "=" => "==".to_string(),
+                "<>" => "!=".to_string(),
+                other => other.to_lowercase(),
+            };
+            left = Node::Call { name, args: vec![left, right] };
+        }
+    }
+
+    fn signed(&mut self) -> Read<Node> {
+        self.space();
+        let rest = self.rest();
+        let number = rest.get(1..).is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit() || c == '.'));
+        for sign in ["-", "+", "~"] {
+            if rest.starts_with(sign) && (sign != "-" || !number) {
+                self.at += 1;
+                let name = if sign == "+" { "positive".to_string() } else { sign.to_string() };
+                return Ok(Node::Call { name, args: vec![self.signed()?] });
+            }
+        }
+        if rest.starts_with('(') {
+            self.at += 1;
+            let inner = self.expression()?;
+            self.expect(")")?;
+            return Ok(inner);
+        }
+        self.primary()
+    }
+
+    fn primary(&mut self) -> Read<Node> {
         self.space();
         let rest = self.rest();
         let first = rest.chars().next().ok_or("an end")?;
@@ -373,12 +432,16 @@ impl<'a> Reader<'a> {
             Some('L') => Some(DataType::Long),
             Some('S') => Some(DataType::Short),
             Some('Y') => Some(DataType::Byte),
-            Some('D') => Some(DataType::Double),
+            Some('D' | 'd') => Some(DataType::Double),
+            Some('F' | 'f') => Some(DataType::Float),
             _ => None,
         };
         if let Some(data_type) = suffixed {
             self.at += 1;
             return self.literal(text, data_type, plain);
+        }
+        if self.rest().starts_with("BD") || self.rest().starts_with("bd") {
+            self.at += 2;
         }
         if text.contains(['e', 'E']) {
             return self.literal(text, DataType::Double, plain);

@@ -10,15 +10,21 @@
 //! The crate knows no catalog, no session and no plan: what a function needs to know of the session is [`Context`].
 
 mod aggregate;
+mod apply;
+mod arithmetic;
 mod call;
 pub mod cast;
 pub mod coercion;
 mod collection;
 mod comparison;
 mod context;
+pub mod datetime;
 mod generator;
+#[cfg(test)]
+mod golden;
 mod higher_order;
 mod inputs;
+mod interval;
 mod mismatch;
 mod registry;
 mod scalar;

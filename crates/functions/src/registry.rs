@@ -87,4 +87,12 @@ pub fn registry() -> &'static Registry {
 }
 
 /// Each family registers itself here.
-fn register_all(_registry: &mut Registry) {}
+fn register_all(registry: &mut Registry) {
+    crate::datetime::register(registry);
+    crate::interval::register(registry);
+    crate::aggregate::register(registry);
+    crate::collection::register(registry);
+    crate::generator::register(registry);
+    crate::higher_order::register(registry);
+    crate::window::register(registry);
+}

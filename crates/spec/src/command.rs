@@ -99,6 +99,9 @@ pub enum Command {
         as_serde: bool,
     },
     ShowCurrentSchema,
+    ShowCollations {
+        pattern: Option<String>,
+    },
     DescribeCatalog {
         name: Name,
         extended: bool,
@@ -158,6 +161,7 @@ pub enum Command {
         if_not_exists: bool,
         comment: Option<String>,
         location: Option<String>,
+        collation: Option<String>,
         properties: Options,
     },
     AlterSchema {

@@ -29,12 +29,6 @@ impl Parser<'_> {
         self.list(Self::expression)
     }
 
-    /// The expression whose first operand is already read.
-    pub fn expression_after(&mut self, value: Expr) -> Result<Expr> {
-        let first = self.predicates(value)?;
-        self.logical_rest(first)
-    }
-
     /// `AND` and `OR` chains, as balanced trees: a chain of thousands must not be thousands deep.
     fn logical_rest(&mut self, first: Expr) -> Result<Expr> {
         let mut alternatives = Vec::new();

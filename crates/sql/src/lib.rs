@@ -1,1 +1,130 @@
+//! SQL text to `spec`: Spark's language, with Delta's and Databricks' statements.
+//!
+//! The crate owns the text of the language and nothing else: it turns text into [`Plan`], [`Expr`], [`DataType`] and
+//! names, and reports Spark's parse errors. It resolves nothing, evaluates nothing, knows no catalog, and must not.
+//!
+//! A hand-written lexer ([`lexer`]) and a recursive-descent parser ([`parser`]) with precedence climbing for operators
+//! ([`expression`]). Spark reserves no word by default, so that a keyword is an identifier unless what follows says
+//! otherwise; `query::begins_clause` and `query::is_query_at` hold those decisions.
+//!
+//! Start at [`parse_statement`], then `statement/mod.rs`.
 
+mod datetime;
+mod error;
+mod expression;
+mod function_call;
+mod identifier;
+mod interval;
+mod keywords;
+mod lexer;
+mod literal;
+mod options;
+mod parser;
+mod pipe;
+mod pivot;
+mod primary;
+mod query;
+mod relation;
+mod select;
+mod split;
+mod statement;
+mod table_function;
+mod types;
+
+use boathouse_spec::{DataType, Error, Expr, Name, Plan, Relation, Result, StructType};
+
+use crate::parser::Parser;
+
+pub use crate::keywords::{Keyword, keywords};
+pub use crate::options::{Parameters, ParserOptions};
+pub use crate::split::{is_complete, split_statements};
+
+/// One statement; semicolons may follow it.
+pub fn parse_statement(text: &str, options: &ParserOptions) -> Result<Plan> {
+    Parser::new(text, options)?.single_statement()
+}
+
+/// All statements of a text, each with its source.
+pub fn parse_statements(text: &str, options: &ParserOptions) -> Result<Vec<(String, Plan)>> {
+    split_statements(text)
+        .into_iter()
+        .map(|statement| {
+            let plan = parse_statement(&statement, options)?;
+            Ok((statement, plan))
+        })
+        .collect()
+}
+
+/// One rule over a whole text.
+fn whole<'a, T>(
+    text: &'a str,
+    options: &'a ParserOptions,
+    rule: impl FnOnce(&mut Parser<'a>) -> Result<T>,
+) -> Result<T> {
+    let mut parser = Parser::new(text, options)?;
+    if parser.at_end() {
+        return Err(error::empty_statement(text));
+    }
+    let value = rule(&mut parser)?;
+    parser.expect_end()?;
+    Ok(value)
+}
+
+/// A query, without commands.
+pub fn parse_query(text: &str, options: &ParserOptions) -> Result<Relation> {
+    whole(text, options, Parser::query)
+}
+
+/// An expression, which may be named (`a + 1 AS b`).
+pub fn parse_expression(text: &str) -> Result<Expr> {
+    parse_expression_with(text, &ParserOptions::default())
+}
+
+/// As [`parse_expression`], with settings.
+pub fn parse_expression_with(text: &str, options: &ParserOptions) -> Result<Expr> {
+    whole(text, options, Parser::named_expression)
+}
+
+/// A data type: `ARRAY<INT>`, `decimal(10, 2)`.
+pub fn parse_data_type(text: &str) -> Result<DataType> {
+    parse_data_type_with(text, &ParserOptions::default())
+}
+
+/// As [`parse_data_type`], with settings.
+pub fn parse_data_type_with(text: &str, options: &ParserOptions) -> Result<DataType> {
+    whole(text, options, Parser::data_type)
+}
+
+/// A schema: the columns of a table (`a INT, b STRING NOT NULL COMMENT 'x'`), a struct type, or a struct's inside
+/// (`a: INT, b: STRING`).
+pub fn parse_schema(text: &str) -> Result<StructType> {
+    match parse_schema_or_type(text)? {
+        DataType::Struct(schema) => Ok(schema),
+        other => Err(Error::new("INVALID_SCHEMA.NON_STRUCT_TYPE")
+            .param("inputSchema", format!("\"{text}\""))
+            .param("dataType", format!("\"{}\"", other.sql()))
+            .message(format!("A schema is a struct, not {}.", other.sql()))
+            .exception("ParseException")),
+    }
+}
+
+/// What a schema string of a client means: columns give a struct, a lone type is itself. The error is that of the
+/// first reading.
+pub fn parse_schema_or_type(text: &str) -> Result<DataType> {
+    let options = ParserOptions::default();
+    let as_table = match whole(text, &options, Parser::column_types) {
+        Ok(schema) => return Ok(DataType::Struct(schema)),
+        Err(error) => error,
+    };
+    parse_data_type(text).or_else(|_| parse_data_type(&format!("struct<{}>", text.trim()))).map_err(|_| as_table)
+}
+
+/// A name of one or more parts: ``a.`b c`.d``.
+pub fn parse_name(text: &str) -> Result<Name> {
+    parse_name_with(text, &ParserOptions::default())
+}
+
+/// As [`parse_name`], with settings.
+pub fn parse_name_with(text: &str, options: &ParserOptions) -> Result<Name> {
+    whole(text, options, Parser::name)
+}

@@ -1,7 +1,8 @@
 //! The parser's core: the token stream, and what every rule needs.
 //!
 //! Rules are methods of [`Parser`] in the files of this crate, one file for a family. A rule either returns what it
-//! parsed or the first error; nothing backtracks over more than a few tokens but `attempt`, whose uses are bounded.
+//! parsed or the first error. Decisions are made by looking ahead, mostly one or two tokens, over brackets by their pairs;
+//! nothing is tried twice, so that time stays linear in the text.
 
 use boathouse_spec::{Error, Expr, Result};
 
@@ -10,7 +11,7 @@ use crate::lexer::{self, Kind, Token};
 use crate::options::ParserOptions;
 
 /// Deeper nesting is refused, so that whoever walks the tree later has a bound.
-const MAX_DEPTH: usize = 1_000;
+pub(crate) const MAX_DEPTH: usize = 1_000;
 const STACK_RED_ZONE: usize = 256 * 1024;
 const STACK_GROWTH: usize = 4 * 1024 * 1024;
 
@@ -121,6 +122,12 @@ impl<'a> Parser<'a> {
             self.pos += 1;
         }
         token
+    }
+
+    /// Takes a token and gives its text in upper case.
+    pub fn advance_word(&mut self) -> String {
+        let token = self.advance();
+        self.source(token).to_ascii_uppercase()
     }
 
     pub fn eat(&mut self, keyword: &str) -> bool {
@@ -236,19 +243,6 @@ impl<'a> Parser<'a> {
         let items = self.list(item)?;
         self.expect_symbol(")")?;
         Ok(items)
-    }
-
-    /// Tries a rule; on failure the parser stands where it stood.
-    pub fn attempt<T>(&mut self, rule: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let (pos, positional, clauses) = (self.pos, self.positional, self.identifier_clauses);
-        let (deferred, lambdas) = (self.deferred_identifiers.len(), self.lambda_parameters.len());
-        let result = rule(self);
-        if result.is_err() {
-            (self.pos, self.positional, self.identifier_clauses) = (pos, positional, clauses);
-            self.deferred_identifiers.truncate(deferred);
-            self.lambda_parameters.truncate(lambdas);
-        }
-        result
     }
 
     /// Runs a rule one level deeper, with the stack it needs.

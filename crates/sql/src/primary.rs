@@ -228,19 +228,13 @@ impl Parser<'_> {
         if self.is_identifier(self.peek_at(2)) && self.tokens[self.pos + 3].text == "=>" {
             return self.name_or_call();
         }
-        let literal = self.all_string_tokens(start + 2, open.pair) && start + 2 < open.pair;
-        if (literal && after.text == "." && !self.options.legacy_identifier_clause)
-            || open.pair == start + 2
-            || after.text == "."
-        {
+        // A function called `identifier` has none or several arguments.
+        let no_clause = open.pair == start + 2 || self.has_comma_inside(start + 1) || after.text == ".";
+        if no_clause {
             return self.name_or_call();
         }
         self.pos += 2;
         let expr = self.expression()?;
-        if self.at_symbol(",") {
-            self.pos = start;
-            return self.name_or_call();
-        }
         self.expect_symbol(")")?;
         let folded = crate::identifier::fold_string(&expr);
         if after.text == "(" {
@@ -257,6 +251,20 @@ impl Parser<'_> {
             }
             None => Ok(Expr::Identifier(Box::new(expr))),
         }
+    }
+
+    /// Whether a comma stands directly inside the brackets that open at the token.
+    fn has_comma_inside(&self, open: usize) -> bool {
+        let close = self.tokens[open].pair;
+        let mut pos = open + 1;
+        while pos < close {
+            let token = self.tokens[pos];
+            if token.text == "," {
+                return true;
+            }
+            pos = if token.pair > pos { token.pair + 1 } else { pos + 1 };
+        }
+        false
     }
 
     /// `a.b.c`, `a.b.*`, `a.b(..)`

@@ -6,7 +6,7 @@ use boathouse_spec::{
 
 use crate::identifier::Reference;
 use crate::lexer::Kind;
-use crate::parser::Parser;
+use crate::parser::{MAX_DEPTH, Parser};
 
 /// The common table expressions before a query.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +29,7 @@ impl Parser<'_> {
     /// Whether a query (and not an expression or a table) begins at the token.
     pub fn is_query_at(&self, mut pos: usize) -> bool {
         // Through opening parentheses: what follows the matching one must go on as a query would.
-        loop {
+        for _ in 0..MAX_DEPTH {
             let token = self.tokens[pos.min(self.tokens.len() - 1)];
             if token.text != "(" || token.kind != Kind::Symbol {
                 break;

@@ -11,7 +11,10 @@ use crate::proto::spark::{self as proto, catalog::CatType};
 impl Converter<'_> {
     pub(super) fn catalog(&mut self, message: proto::Catalog) -> Result<Command> {
         use CatalogCall as Call;
-        let call = match message.cat_type.ok_or_else(|| not_set("spark.connect.Catalog", "CATTYPE_NOT_SET"))? {
+        let call = match message
+            .cat_type
+            .ok_or_else(|| not_set("spark.connect.Catalog", "CATTYPE_NOT_SET"))?
+        {
             CatType::CurrentDatabase(_) => Call::CurrentDatabase,
             CatType::SetCurrentDatabase(c) => Call::SetCurrentDatabase(c.db_name),
             CatType::ListDatabases(c) => Call::ListDatabases { pattern: c.pattern },
@@ -23,7 +26,9 @@ impl Converter<'_> {
             CatType::GetFunction(c) => Call::GetFunction { function: c.function_name, database: c.db_name },
             CatType::DatabaseExists(c) => Call::DatabaseExists(c.db_name),
             CatType::TableExists(c) => Call::TableExists { table: c.table_name, database: c.db_name },
-            CatType::FunctionExists(c) => Call::FunctionExists { function: c.function_name, database: c.db_name },
+            CatType::FunctionExists(c) => {
+                Call::FunctionExists { function: c.function_name, database: c.db_name }
+            }
             CatType::CreateExternalTable(c) => Call::CreateTable {
                 table: c.table_name,
                 path: c.path,
@@ -87,14 +92,18 @@ impl Converter<'_> {
             CatType::DropDatabase(c) => {
                 Command::DropSchema { name: name(&c.db_name)?, if_exists: c.if_exists, cascade: c.cascade }
             }
-            CatType::ListPartitions(c) => Command::ShowPartitions { table: name(&c.table_name)?, partition: None },
+            CatType::ListPartitions(c) => {
+                Command::ShowPartitions { table: name(&c.table_name)?, partition: None }
+            }
             CatType::GetTableProperties(c) => {
                 Command::ShowProperties { table: name(&c.table_name)?, key: None, is_view: false }
             }
             CatType::GetCreateTableString(c) => {
                 Command::ShowCreateTable { table: name(&c.table_name)?, as_serde: c.as_serde }
             }
-            CatType::TruncateTable(c) => Command::TruncateTable { name: name(&c.table_name)?, partition: None },
+            CatType::TruncateTable(c) => {
+                Command::TruncateTable { name: name(&c.table_name)?, partition: None }
+            }
             CatType::AnalyzeTable(c) => Command::AnalyzeTable {
                 name: name(&c.table_name)?,
                 partition: None,
@@ -111,7 +120,7 @@ fn schema(message: Option<proto::DataType>) -> Result<Option<StructType>> {
     message.filter(|m| m.kind.is_some()).map(schema_from_proto).transpose()
 }
 
-pub(crate) fn storage_level(level: proto::StorageLevel) -> StorageLevel {
+pub fn storage_level(level: proto::StorageLevel) -> StorageLevel {
     StorageLevel {
         use_disk: level.use_disk,
         use_memory: level.use_memory,

@@ -47,60 +47,74 @@ pub struct SqlCommand {
 impl Converter<'_> {
     pub fn command(&mut self, message: proto::Command) -> Result<Converted> {
         let plan = |command: Command| Converted::Plan(Box::new(command));
-        Ok(match message.command_type.ok_or_else(|| not_set("spark.connect.Command", "COMMANDTYPE_NOT_SET"))? {
-            CommandType::RegisterFunction(f) => plan(self.register_function(f)?),
-            CommandType::RegisterTableFunction(f) => plan(self.register_table_function(f)?),
-            CommandType::RegisterDataSource(d) => plan(register_data_source(d)?),
-            CommandType::WriteOperation(w) => plan(self.write(w)?),
-            CommandType::WriteOperationV2(w) => plan(self.write_to(w)?),
-            CommandType::CreateDataframeView(v) => plan(self.create_view(v)?),
-            CommandType::MergeIntoTableCommand(m) => plan(self.merge_into(m)?),
-            CommandType::SqlCommand(s) => Converted::Sql(Box::new(self.sql_command(s)?)),
-            CommandType::CheckpointCommand(c) => {
-                let relation = c.relation.ok_or_else(|| missing("spark.connect.CheckpointCommand", "relation"))?;
-                Converted::Checkpoint {
-                    relation: self.relation(relation)?,
-                    local: c.local,
-                    eager: c.eager,
-                    storage_level: c.storage_level.map(storage_level),
-                }
-            }
-            CommandType::RemoveCachedRemoteRelationCommand(r) => {
-                let relation = r.relation;
-                let relation = relation
-                    .ok_or_else(|| missing("spark.connect.RemoveCachedRemoteRelationCommand", "relation"))?;
-                Converted::RemoveCached(relation.relation_id)
-            }
-            CommandType::GetResourcesCommand(_) => Converted::GetResources,
-            CommandType::WriteStreamOperationStart(w) => Converted::StartQuery(Box::new(self.start_query(w)?)),
-            CommandType::StreamingQueryCommand(c) => {
-                let (id, request) = query_request(c)?;
-                Converted::Query(id, request)
-            }
-            CommandType::StreamingQueryManagerCommand(c) => Converted::Manage(manager_request(c)?),
-            CommandType::StreamingQueryListenerBusCommand(c) => {
-                use proto::streaming_query_listener_bus_command::Command as Bus;
-                match c.command {
-                    Some(Bus::AddListenerBusListener(_)) => Converted::Listen,
-                    Some(Bus::RemoveListenerBusListener(_)) => Converted::StopListening,
-                    None => {
-                        let message = "spark.connect.StreamingQueryListenerBusCommand";
-                        return Err(not_set(message, "COMMAND_NOT_SET"));
+        Ok(
+            match message
+                .command_type
+                .ok_or_else(|| not_set("spark.connect.Command", "COMMANDTYPE_NOT_SET"))?
+            {
+                CommandType::RegisterFunction(f) => plan(self.register_function(f)?),
+                CommandType::RegisterTableFunction(f) => plan(self.register_table_function(f)?),
+                CommandType::RegisterDataSource(d) => plan(register_data_source(d)?),
+                CommandType::WriteOperation(w) => plan(self.write(w)?),
+                CommandType::WriteOperationV2(w) => plan(self.write_to(w)?),
+                CommandType::CreateDataframeView(v) => plan(self.create_view(v)?),
+                CommandType::MergeIntoTableCommand(m) => plan(self.merge_into(m)?),
+                CommandType::SqlCommand(s) => Converted::Sql(Box::new(self.sql_command(s)?)),
+                CommandType::CheckpointCommand(c) => {
+                    let relation =
+                        c.relation.ok_or_else(|| missing("spark.connect.CheckpointCommand", "relation"))?;
+                    Converted::Checkpoint {
+                        relation: self.relation(relation)?,
+                        local: c.local,
+                        eager: c.eager,
+                        storage_level: c.storage_level.map(storage_level),
                     }
                 }
-            }
-            CommandType::PipelineCommand(c) => Converted::Pipeline(self.pipeline_request(c)?),
-            CommandType::MlCommand(c) => match c.command {
-                Some(ml_command::Command::CleanCache(_)) => Converted::MlCleanCache,
-                Some(ml_command::Command::GetCacheInfo(_)) => Converted::MlCacheInfo,
-                _ => return Err(Error::unsupported("machine learning (pyspark.ml)")),
+                CommandType::RemoveCachedRemoteRelationCommand(r) => {
+                    let relation = r.relation;
+                    let relation = relation.ok_or_else(|| {
+                        missing("spark.connect.RemoveCachedRemoteRelationCommand", "relation")
+                    })?;
+                    Converted::RemoveCached(relation.relation_id)
+                }
+                CommandType::GetResourcesCommand(_) => Converted::GetResources,
+                CommandType::WriteStreamOperationStart(w) => {
+                    Converted::StartQuery(Box::new(self.start_query(w)?))
+                }
+                CommandType::StreamingQueryCommand(c) => {
+                    let (id, request) = query_request(c)?;
+                    Converted::Query(id, request)
+                }
+                CommandType::StreamingQueryManagerCommand(c) => Converted::Manage(manager_request(c)?),
+                CommandType::StreamingQueryListenerBusCommand(c) => {
+                    use proto::streaming_query_listener_bus_command::Command as Bus;
+                    match c.command {
+                        Some(Bus::AddListenerBusListener(_)) => Converted::Listen,
+                        Some(Bus::RemoveListenerBusListener(_)) => Converted::StopListening,
+                        None => {
+                            let message = "spark.connect.StreamingQueryListenerBusCommand";
+                            return Err(not_set(message, "COMMAND_NOT_SET"));
+                        }
+                    }
+                }
+                CommandType::PipelineCommand(c) => Converted::Pipeline(self.pipeline_request(c)?),
+                CommandType::MlCommand(c) => match c.command {
+                    Some(ml_command::Command::CleanCache(_)) => Converted::MlCleanCache,
+                    Some(ml_command::Command::GetCacheInfo(_)) => Converted::MlCacheInfo,
+                    _ => return Err(Error::unsupported("machine learning (pyspark.ml)")),
+                },
+                CommandType::CreateResourceProfileCommand(_) => {
+                    return Err(Error::unsupported("resource profiles"));
+                }
+                CommandType::ExecuteExternalCommand(c) => {
+                    return Err(Error::unsupported(format!(
+                        "commands of external systems (runner `{}`)",
+                        c.runner
+                    )));
+                }
+                CommandType::Extension(any) => plan(self.delta_command(&any)?),
             },
-            CommandType::CreateResourceProfileCommand(_) => return Err(Error::unsupported("resource profiles")),
-            CommandType::ExecuteExternalCommand(c) => {
-                return Err(Error::unsupported(format!("commands of external systems (runner `{}`)", c.runner)));
-            }
-            CommandType::Extension(any) => plan(self.delta_command(&any)?),
-        })
+        )
     }
 
     /// Newer clients send the text as a relation, older ones as fields of the command.
@@ -139,7 +153,8 @@ impl Converter<'_> {
 fn register_data_source(d: proto::CommonInlineUserDefinedDataSource) -> Result<Command> {
     use proto::common_inline_user_defined_data_source::DataSource;
     let message = "spark.connect.CommonInlineUserDefinedDataSource";
-    let DataSource::PythonDataSource(source) = d.data_source.ok_or_else(|| not_set(message, "DATASOURCE_NOT_SET"))?;
+    let DataSource::PythonDataSource(source) =
+        d.data_source.ok_or_else(|| not_set(message, "DATASOURCE_NOT_SET"))?;
     Ok(Command::RegisterPythonDataSource {
         name: d.name,
         command: source.command,
@@ -161,7 +176,9 @@ mod tests {
     #[allow(deprecated)]
     fn sql_text_comes_in_two_forms() {
         let old = proto::SqlCommand { sql: "SELECT 1".into(), ..Default::default() };
-        assert!(matches!(convert(CommandType::SqlCommand(old)), Ok(Converted::Sql(s)) if s.text.text == "SELECT 1"));
+        assert!(
+            matches!(convert(CommandType::SqlCommand(old)), Ok(Converted::Sql(s)) if s.text.text == "SELECT 1")
+        );
         let range = proto::Range { end: 1, step: 1, ..Default::default() };
         let input = Some(proto::Relation { common: None, rel_type: Some(RelType::Range(range)) });
         let other = proto::SqlCommand { input, ..Default::default() };

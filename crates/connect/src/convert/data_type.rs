@@ -26,7 +26,8 @@ pub fn data_type_from_proto(message: spark::DataType) -> Result<DataType> {
         Kind::Double(_) => DataType::Double,
         Kind::Decimal(d) => decimal(d.precision.unwrap_or(10), d.scale.unwrap_or(0))?,
         Kind::String(s) => DataType::String {
-            collation: (!s.collation.is_empty() && s.collation != boathouse_spec::UTF8_BINARY).then_some(s.collation),
+            collation: (!s.collation.is_empty() && s.collation != boathouse_spec::UTF8_BINARY)
+                .then_some(s.collation),
         },
         Kind::Char(c) => DataType::Char(length(c.length)?),
         Kind::VarChar(c) => DataType::Varchar(length(c.length)?),
@@ -44,16 +45,18 @@ pub fn data_type_from_proto(message: spark::DataType) -> Result<DataType> {
             DataType::DayTimeInterval { start, end }
         }
         Kind::Array(a) => DataType::array(inner(a.element_type, "element_type")?, a.contains_null),
-        Kind::Map(m) => {
-            DataType::map(inner(m.key_type, "key_type")?, inner(m.value_type, "value_type")?, m.value_contains_null)
-        }
+        Kind::Map(m) => DataType::map(
+            inner(m.key_type, "key_type")?,
+            inner(m.value_type, "value_type")?,
+            m.value_contains_null,
+        ),
         Kind::Struct(s) => DataType::Struct(struct_from_proto(s)?),
         Kind::Variant(_) => DataType::Variant,
         Kind::Udt(u) => {
             if u.r#type != "udt" {
-                return Err(invalid_plan("UDT_TYPE_FIELD_INVALID")
-                    .param("udtType", &u.r#type)
-                    .message(format!("The `type` of a user-defined type must be `udt`, not `{}`.", u.r#type)));
+                return Err(invalid_plan("UDT_TYPE_FIELD_INVALID").param("udtType", &u.r#type).message(
+                    format!("The `type` of a user-defined type must be `udt`, not `{}`.", u.r#type),
+                ));
             }
             DataType::Udt {
                 python_class: u.python_class,
@@ -97,17 +100,23 @@ impl From<Box<spark::DataType>> for Boxed {
 
 pub fn decimal(precision: i32, scale: i32) -> Result<DataType> {
     match (u8::try_from(precision), u8::try_from(scale)) {
-        (Ok(precision @ 1..=38), Ok(scale)) if scale <= precision => Ok(DataType::Decimal { precision, scale }),
-        (_, Ok(scale)) if precision > 38 && scale <= 38 => Err(Error::new("DECIMAL_PRECISION_EXCEEDS_MAX_PRECISION")
-            .param("precision", precision)
-            .param("maxPrecision", 38)
-            .exception("AnalysisException")
-            .message(format!("A decimal has at most 38 digits, not {precision}."))),
+        (Ok(precision @ 1..=38), Ok(scale)) if scale <= precision => {
+            Ok(DataType::Decimal { precision, scale })
+        }
+        (_, Ok(scale)) if precision > 38 && scale <= 38 => {
+            Err(Error::new("DECIMAL_PRECISION_EXCEEDS_MAX_PRECISION")
+                .param("precision", precision)
+                .param("maxPrecision", 38)
+                .exception("AnalysisException")
+                .message(format!("A decimal has at most 38 digits, not {precision}.")))
+        }
         _ => Err(Error::new("DECIMAL_CANNOT_GREATER_THAN_PRECISION")
             .param("scale", scale)
             .param("precision", precision)
             .exception("AnalysisException")
-            .message(format!("The scale of a decimal ({scale}) lies between 0 and its precision ({precision})."))),
+            .message(format!(
+                "The scale of a decimal ({scale}) lies between 0 and its precision ({precision})."
+            ))),
     }
 }
 
@@ -200,9 +209,10 @@ pub fn data_type_to_proto(t: &DataType) -> spark::DataType {
             scale: Some(i32::from(*scale)),
             type_variation_reference: 0,
         }),
-        DataType::String { collation } => {
-            Kind::String(proto::String { collation: collation.clone().unwrap_or_default(), ..Default::default() })
-        }
+        DataType::String { collation } => Kind::String(proto::String {
+            collation: collation.clone().unwrap_or_default(),
+            ..Default::default()
+        }),
         DataType::Char(n) => Kind::Char(proto::Char { length: *n as i32, ..Default::default() }),
         DataType::Varchar(n) => Kind::VarChar(proto::VarChar { length: *n as i32, ..Default::default() }),
         DataType::Binary => Kind::Binary(proto::Binary::default()),
@@ -236,13 +246,15 @@ pub fn data_type_to_proto(t: &DataType) -> spark::DataType {
         })),
         DataType::Struct(s) => Kind::Struct(struct_to_proto(s)),
         DataType::Variant => Kind::Variant(proto::Variant::default()),
-        DataType::Udt { python_class, jvm_class, serialized_class, sql_type } => Kind::Udt(Box::new(proto::Udt {
-            r#type: "udt".into(),
-            jvm_class: jvm_class.clone(),
-            python_class: python_class.clone(),
-            serialized_python_class: serialized_class.clone(),
-            sql_type: Some(Box::new(data_type_to_proto(sql_type))),
-        })),
+        DataType::Udt { python_class, jvm_class, serialized_class, sql_type } => {
+            Kind::Udt(Box::new(proto::Udt {
+                r#type: "udt".into(),
+                jvm_class: jvm_class.clone(),
+                python_class: python_class.clone(),
+                serialized_python_class: serialized_class.clone(),
+                sql_type: Some(Box::new(data_type_to_proto(sql_type))),
+            }))
+        }
     };
     spark::DataType { kind: Some(kind) }
 }
@@ -287,7 +299,11 @@ mod tests {
     #[test]
     fn missing_interval_fields_have_defaults() {
         let message = |start_field, end_field| spark::DataType {
-            kind: Some(Kind::DayTimeInterval(proto::DayTimeInterval { start_field, end_field, ..Default::default() })),
+            kind: Some(Kind::DayTimeInterval(proto::DayTimeInterval {
+                start_field,
+                end_field,
+                ..Default::default()
+            })),
         };
         assert_eq!(data_type_from_proto(message(None, None)).ok(), Some(DataType::DAY_TIME));
         let hour = DataType::DayTimeInterval { start: IntervalField::Hour, end: IntervalField::Hour };

@@ -5,7 +5,7 @@
 
 use boathouse_spec::{
     ColumnDefinition, Command, CreateMode, CreateTable, Error, Expr, Identity, Literal, Merge, MergeAction,
-    MergeClause, Name, PartitionField, Relation, RelationNode, Result, TableChange, TableRef, TextExpr, TimeTravel,
+    MergeClause, Name, PartitionField, RelationNode, Result, TableChange, TableRef, TextExpr, TimeTravel,
     VacuumMode,
 };
 use prost_types::Any;
@@ -32,7 +32,9 @@ impl Converter<'_> {
             RelationType::Scan(s) => {
                 return Ok(RelationNode::Table(TableRef { name: table(s.table)?, ..TableRef::default() }));
             }
-            RelationType::DescribeHistory(d) => Command::DescribeHistory { table: table(d.table)?, limit: None },
+            RelationType::DescribeHistory(d) => {
+                Command::DescribeHistory { table: table(d.table)?, limit: None }
+            }
             RelationType::DescribeDetail(d) => Command::DescribeDetail { table: table(d.table)? },
             RelationType::IsDeltaTable(d) => Command::IsDeltaTable { path: d.path },
             RelationType::ConvertToDelta(c) => {
@@ -47,7 +49,10 @@ impl Converter<'_> {
             }
             RelationType::RestoreTable(r) => {
                 use proto::restore_table::VersionOrTimestamp;
-                let to = match r.version_or_timestamp.ok_or_else(|| missing(RELATION, "version_or_timestamp"))? {
+                let to = match r
+                    .version_or_timestamp
+                    .ok_or_else(|| missing(RELATION, "version_or_timestamp"))?
+                {
                     VersionOrTimestamp::Version(v) => TimeTravel::Version(Expr::Literal(Literal::Long(v))),
                     VersionOrTimestamp::Timestamp(t) => TimeTravel::Timestamp(Expr::string(t)),
                 };
@@ -55,7 +60,11 @@ impl Converter<'_> {
             }
             RelationType::DeleteFromTable(d) => {
                 let (table, alias) = self.target(d.target)?;
-                Command::Delete { table, alias, condition: d.condition.map(|c| self.expression(c)).transpose()? }
+                Command::Delete {
+                    table,
+                    alias,
+                    condition: d.condition.map(|c| self.expression(c)).transpose()?,
+                }
             }
             RelationType::UpdateTable(u) => {
                 let (table, alias) = self.target(u.target)?;
@@ -106,11 +115,16 @@ impl Converter<'_> {
                 mode: VacuumMode::Default,
             },
             CommandType::UpgradeTableProtocol(u) => {
-                let versions = [("delta.minReaderVersion", u.reader_version), ("delta.minWriterVersion", u.writer_version)];
+                let versions = [
+                    ("delta.minReaderVersion", u.reader_version),
+                    ("delta.minWriterVersion", u.writer_version),
+                ];
                 let properties = versions.map(|(key, version)| (key.to_string(), version.to_string()));
                 alter(table(u.table)?, TableChange::SetProperties(properties.to_vec()))
             }
-            CommandType::AddFeatureSupport(f) => alter(table(f.table)?, TableChange::AddFeature(f.feature_name)),
+            CommandType::AddFeatureSupport(f) => {
+                alter(table(f.table)?, TableChange::AddFeature(f.feature_name))
+            }
             CommandType::DropFeatureSupport(f) => {
                 let truncate_history = f.truncate_history.unwrap_or(false);
                 alter(table(f.table)?, TableChange::DropFeature { name: f.feature_name, truncate_history })
@@ -155,14 +169,15 @@ impl Converter<'_> {
         let clauses = actions.into_iter().map(|a| {
             let condition = a.condition.map(|c| self.expression(c)).transpose()?;
             let action = a.action_type;
-            let action =
-                match action.ok_or_else(|| not_set("delta.connect.MergeIntoTable.Action", "ACTIONTYPE_NOT_SET"))? {
-                    ActionType::DeleteAction(_) => MergeAction::Delete,
-                    ActionType::UpdateAction(u) => MergeAction::Update(self.assignments(u.assignments)?),
-                    ActionType::UpdateStarAction(_) => MergeAction::UpdateAll,
-                    ActionType::InsertAction(i) => MergeAction::Insert(self.assignments(i.assignments)?),
-                    ActionType::InsertStarAction(_) => MergeAction::InsertAll,
-                };
+            let action = match action
+                .ok_or_else(|| not_set("delta.connect.MergeIntoTable.Action", "ACTIONTYPE_NOT_SET"))?
+            {
+                ActionType::DeleteAction(_) => MergeAction::Delete,
+                ActionType::UpdateAction(u) => MergeAction::Update(self.assignments(u.assignments)?),
+                ActionType::UpdateStarAction(_) => MergeAction::UpdateAll,
+                ActionType::InsertAction(i) => MergeAction::Insert(self.assignments(i.assignments)?),
+                ActionType::InsertStarAction(_) => MergeAction::InsertAll,
+            };
             Ok(MergeClause { condition, action })
         });
         clauses.collect()
@@ -208,7 +223,7 @@ fn filters(texts: Vec<String>) -> Option<TextExpr> {
 }
 
 fn alter(name: Name, change: TableChange) -> Command {
-    Command::AlterTable { name, if_exists: false, changes: vec![change] }
+    Command::AlterTable { name, if_exists: false, is_view: false, changes: vec![change] }
 }
 
 fn create_table(c: proto::CreateDeltaTable) -> Result<Command> {
@@ -227,9 +242,11 @@ fn create_table(c: proto::CreateDeltaTable) -> Result<Command> {
     };
     let location = if c.table_name.is_some() { c.location } else { None };
     let columns = c.columns.into_iter().map(column).collect::<Result<Vec<_>>>()?;
-    let partition_by = c.partitioning_columns.iter().map(|p| parse_attribute_name(p).map(PartitionField::Column));
+    let partition_by =
+        c.partitioning_columns.iter().map(|p| parse_attribute_name(p).map(PartitionField::Column));
     let partition_by = partition_by.collect::<Result<Vec<_>>>()?;
-    let cluster_by = c.clustering_columns.iter().map(|p| parse_attribute_name(p)).collect::<Result<Vec<_>>>()?;
+    let cluster_by =
+        c.clustering_columns.iter().map(|p| parse_attribute_name(p)).collect::<Result<Vec<_>>>()?;
     Ok(Command::CreateTable(Box::new(CreateTable {
         name,
         mode,
@@ -260,14 +277,17 @@ fn column(c: proto::create_delta_table::Column) -> Result<ColumnDefinition> {
             allow_explicit: i.allow_explicit_insert,
         }),
         mask: None,
+        mask_using: Vec::new(),
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use boathouse_spec::Relation;
+    use prost::Message;
+
     use super::*;
     use crate::convert::test_support::Uploaded;
-    use prost::Message;
 
     fn relation(relation_type: RelationType) -> Result<Relation> {
         let message = proto::DeltaRelation { relation_type: Some(relation_type) };
@@ -287,7 +307,9 @@ mod tests {
     #[test]
     fn a_path_is_a_table_of_the_delta_format() {
         let scan = relation(RelationType::Scan(proto::Scan { table: by_path("/data/t") }));
-        assert!(matches!(scan.map(|r| *r.node), Ok(RelationNode::Table(t)) if t.name == ["delta", "/data/t"]));
+        assert!(
+            matches!(scan.map(|r| *r.node), Ok(RelationNode::Table(t)) if t.name == ["delta", "/data/t"])
+        );
     }
 
     #[test]
@@ -297,7 +319,8 @@ mod tests {
         };
         let any = Any { type_url: format!("type.googleapis.com/{RELATION}"), value: scan.encode_to_vec() };
         let scan = spark::Relation { common: None, rel_type: Some(spark::relation::RelType::Extension(any)) };
-        let alias = spark::SubqueryAlias { input: Some(Box::new(scan)), alias: "x".into(), qualifier: vec![] };
+        let alias =
+            spark::SubqueryAlias { input: Some(Box::new(scan)), alias: "x".into(), qualifier: vec![] };
         let target = spark::Relation {
             common: None,
             rel_type: Some(spark::relation::RelType::SubqueryAlias(Box::new(alias))),

@@ -1,8 +1,8 @@
 //! Expressions.
 
 use boathouse_spec::{
-    Call, CastMode, Column, Expr, FrameBound, FrameUnits, Name, PlanSubqueryKind, Result, SortOrder, Star, WindowFrame,
-    WindowSpec,
+    Call, CastMode, Column, Expr, FrameBound, FrameUnits, Name, PlanSubqueryKind, Result, SortOrder, Star,
+    WindowFrame, WindowSpec,
 };
 
 use super::data_type::{data_type_from_proto, parse_type_text};
@@ -121,7 +121,10 @@ impl Converter<'_> {
 
     fn cast(&mut self, c: proto::Cast) -> Result<Expr> {
         use cast::{CastToType, EvalMode};
-        let to = match c.cast_to_type.ok_or_else(|| not_set("spark.connect.Expression.Cast", "CASTTOTYPE_NOT_SET"))? {
+        let to = match c
+            .cast_to_type
+            .ok_or_else(|| not_set("spark.connect.Expression.Cast", "CASTTOTYPE_NOT_SET"))?
+        {
             CastToType::Type(t) => data_type_from_proto(t)?,
             CastToType::TypeStr(text) => parse_type_text(&text)?,
         };
@@ -140,13 +143,17 @@ impl Converter<'_> {
         let ascending = match SortDirection::try_from(o.direction) {
             Ok(SortDirection::Ascending) => true,
             Ok(SortDirection::Descending | SortDirection::Unspecified) => false,
-            Err(_) => return Err(unknown_enum("spark.connect.Expression.SortOrder.SortDirection", o.direction)),
+            Err(_) => {
+                return Err(unknown_enum("spark.connect.Expression.SortOrder.SortDirection", o.direction));
+            }
         };
         let nulls_first = match NullOrdering::try_from(o.null_ordering) {
             Ok(NullOrdering::SortNullsFirst) => true,
             Ok(NullOrdering::SortNullsLast) => false,
             Ok(NullOrdering::SortNullsUnspecified) => ascending,
-            Err(_) => return Err(unknown_enum("spark.connect.Expression.SortOrder.NullOrdering", o.null_ordering)),
+            Err(_) => {
+                return Err(unknown_enum("spark.connect.Expression.SortOrder.NullOrdering", o.null_ordering));
+            }
         };
         Ok(SortOrder { expr: self.required(o.child, "child")?, ascending, nulls_first })
     }
@@ -194,7 +201,12 @@ impl Converter<'_> {
         let units = match FrameType::try_from(f.frame_type) {
             Ok(FrameType::Row) => FrameUnits::Rows,
             Ok(FrameType::Range) => FrameUnits::Range,
-            _ => return Err(unknown_enum("spark.connect.Expression.Window.WindowFrame.FrameType", f.frame_type)),
+            _ => {
+                return Err(unknown_enum(
+                    "spark.connect.Expression.Window.WindowFrame.FrameType",
+                    f.frame_type,
+                ));
+            }
         };
         let lower = f.lower.ok_or_else(|| {
             invalid_plan("LOWER_BOUND_REQUIRED_IN_WINDOW_FRAME").message("A window frame has no lower bound.")
@@ -268,7 +280,10 @@ fn star(s: proto::UnresolvedStar) -> Result<Expr> {
 fn regex(r: proto::UnresolvedRegex) -> Result<Expr> {
     let quoted = |text: &str| text.len() > 2 && text.starts_with('`') && text.ends_with('`');
     if quoted(&r.col_name) {
-        return Ok(Expr::ColumnRegex { pattern: r.col_name[1..r.col_name.len() - 1].to_string(), plan_id: r.plan_id });
+        return Ok(Expr::ColumnRegex {
+            pattern: r.col_name[1..r.col_name.len() - 1].to_string(),
+            plan_id: r.plan_id,
+        });
     }
     if r.col_name.split_once('.').is_some_and(|(_, rest)| quoted(rest)) {
         return Err(Error::unsupported("colRegex with a qualifier before the pattern"));
@@ -285,7 +300,7 @@ fn lambda_variable(v: proto::UnresolvedNamedLambdaVariable) -> Result<Name> {
     Ok(v.name_parts)
 }
 
-pub(super) fn no_handler(type_url: &str) -> Error {
+pub fn no_handler(type_url: &str) -> Error {
     invalid_plan("NO_HANDLER_FOR_EXTENSION")
         .param("extensionTypeUrl", type_url)
         .message(format!("No extension of this server reads messages of the type {type_url}."))
@@ -311,7 +326,11 @@ mod tests {
     #[test]
     fn column_regexes() {
         let of = |text: &str| {
-            convert(ExprType::UnresolvedRegex(proto::UnresolvedRegex { col_name: text.into(), plan_id: Some(1) })).ok()
+            convert(ExprType::UnresolvedRegex(proto::UnresolvedRegex {
+                col_name: text.into(),
+                plan_id: Some(1),
+            }))
+            .ok()
         };
         assert_eq!(of("`a.*`"), Some(Expr::ColumnRegex { pattern: "a.*".into(), plan_id: Some(1) }));
         assert!(matches!(of("a"), Some(Expr::Column(_))));

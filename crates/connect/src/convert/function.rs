@@ -90,5 +90,7 @@ fn no_java(class: &str) -> Error {
         .param("className", class)
         .param("functionName", "")
         .exception("AnalysisException")
-        .message(format!("The Java class {class} cannot be loaded: there is no JVM. Write the function in Python or SQL."))
+        .message(format!(
+            "The Java class {class} cannot be loaded: there is no JVM. Write the function in Python or SQL."
+        ))
 }

@@ -74,8 +74,9 @@ impl Converter<'_> {
                 .message("Only a union matches columns by name, and only then may columns be missing."));
         }
         if s.left_input.is_none() || s.right_input.is_none() {
-            return Err(invalid_plan("SET_OPERATION_MUST_HAVE_TWO_INPUTS")
-                .message("A set operation has two inputs."));
+            return Err(
+                invalid_plan("SET_OPERATION_MUST_HAVE_TWO_INPUTS").message("A set operation has two inputs.")
+            );
         }
         let left = self.input(s.left_input)?;
         let right = self.input(s.right_input)?;

@@ -2,7 +2,9 @@
 
 use boathouse_spec::{DataType, Error, Interval, Literal, Result, StructField};
 
-use super::data_type::{data_type_from_proto, data_type_to_proto, decimal, struct_from_proto, time_precision};
+use super::data_type::{
+    data_type_from_proto, data_type_to_proto, decimal, struct_from_proto, time_precision,
+};
 use super::{invalid_plan, not_set};
 use crate::proto::spark::data_type::Kind;
 use crate::proto::spark::expression::literal::{self as proto, LiteralType, specialized_array};
@@ -16,8 +18,9 @@ pub fn literal_from_proto(message: expression::Literal) -> Result<Literal> {
 fn convert(message: expression::Literal, expected: Option<&DataType>) -> Result<Literal> {
     let declared = message.data_type.map(data_type_from_proto).transpose()?;
     let expected = declared.as_ref().or(expected);
-    let value =
-        message.literal_type.ok_or_else(|| not_set("spark.connect.Expression.Literal", "LITERALTYPE_NOT_SET"))?;
+    let value = message
+        .literal_type
+        .ok_or_else(|| not_set("spark.connect.Expression.Literal", "LITERALTYPE_NOT_SET"))?;
     Ok(match value {
         LiteralType::Null(t) => Literal::Null(match (t.kind, expected) {
             (None | Some(Kind::Null(_)), Some(expected)) => expected.clone(),
@@ -50,7 +53,9 @@ fn convert(message: expression::Literal, expected: Option<&DataType>) -> Result<
             let data_type = expected.cloned().unwrap_or(DataType::DAY_TIME);
             Literal::DayTimeInterval { microseconds, data_type }
         }
-        LiteralType::Time(t) => Literal::Time { nanoseconds: t.nano, precision: time_precision(t.precision)? },
+        LiteralType::Time(t) => {
+            Literal::Time { nanoseconds: t.nano, precision: time_precision(t.precision)? }
+        }
         LiteralType::Array(a) => array_literal(a, expected)?,
         LiteralType::Map(m) => map_literal(m, expected)?,
         LiteralType::Struct(s) => struct_literal(s, expected)?,
@@ -87,7 +92,8 @@ fn decimal_literal(d: &proto::Decimal) -> Result<Literal> {
         return Err(malformed());
     }
     let mut unscaled = all.parse::<i128>().map_err(|_| malformed())?;
-    let mut scale = i32::try_from(fraction.len()).ok().and_then(|n| n.checked_sub(exponent)).ok_or_else(malformed)?;
+    let mut scale =
+        i32::try_from(fraction.len()).ok().and_then(|n| n.checked_sub(exponent)).ok_or_else(malformed)?;
     if scale < 0 {
         let power = 10i128.checked_pow(scale.unsigned_abs()).ok_or_else(malformed)?;
         unscaled = unscaled.checked_mul(power).ok_or_else(malformed)?;
@@ -113,8 +119,9 @@ fn array_literal(a: proto::Array, expected: Option<&DataType>) -> Result<Literal
         (None, _) => None,
     };
     let values = convert_all(a.elements, declared.as_ref())?;
-    let element_type =
-        declared.or_else(|| common_type(&values)).ok_or_else(|| untyped("ARRAY_LITERAL_MISSING_DATA_TYPE", "array"))?;
+    let element_type = declared
+        .or_else(|| common_type(&values))
+        .ok_or_else(|| untyped("ARRAY_LITERAL_MISSING_DATA_TYPE", "array"))?;
     Ok(Literal::Array { element_type, values })
 }
 
@@ -150,7 +157,11 @@ fn struct_literal(s: proto::Struct, expected: Option<&DataType>) -> Result<Liter
     if fields.len() != s.elements.len() {
         return Err(invalid_plan("ASSERTION_FAILURE")
             .param("message", "a struct literal has one value for each field")
-            .message(format!("A struct literal has {} values for {} fields.", s.elements.len(), fields.len())));
+            .message(format!(
+                "A struct literal has {} values for {} fields.",
+                s.elements.len(),
+                fields.len()
+            )));
     }
     let values = s.elements.into_iter().zip(&fields).map(|(v, f)| convert(v, Some(&f.data_type)));
     let values = values.collect::<Result<Vec<_>>>()?;
@@ -293,7 +304,10 @@ mod tests {
             Literal::Decimal { unscaled: -5, precision: 4, scale: 3 },
             Literal::Time { nanoseconds: 7, precision: 3 },
             Literal::DayTimeInterval { microseconds: 9, data_type: DataType::DAY_TIME },
-            Literal::Array { element_type: DataType::Integer, values: vec![Literal::Null(DataType::Integer)] },
+            Literal::Array {
+                element_type: DataType::Integer,
+                values: vec![Literal::Null(DataType::Integer)],
+            },
             Literal::Struct {
                 fields: vec![StructField::new("a", DataType::STRING, true)],
                 values: vec![Literal::string("x")],
@@ -309,7 +323,10 @@ mod tests {
         let element = |t| expression::Literal { data_type: None, literal_type: Some(t) };
         let array = proto::Array {
             element_type: None,
-            elements: vec![element(LiteralType::Null(spark::DataType::default())), element(LiteralType::Long(3))],
+            elements: vec![
+                element(LiteralType::Null(spark::DataType::default())),
+                element(LiteralType::Long(3)),
+            ],
         };
         let got = literal_from_proto(expression::Literal {
             data_type: Some(data_type_to_proto(&DataType::array(DataType::Long, true))),

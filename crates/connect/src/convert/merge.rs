@@ -1,6 +1,8 @@
 //! `df.mergeInto(..)`.
 
-use boathouse_spec::{Command, Expr, Merge, MergeAction, MergeClause, Relation, RelationNode, Result, TableRef};
+use boathouse_spec::{
+    Command, Expr, Merge, MergeAction, MergeClause, Relation, RelationNode, Result, TableRef,
+};
 
 use super::{Converter, invalid_plan, missing, unknown_enum};
 use crate::proto::spark::{self as proto, expression::ExprType, merge_action::ActionType};
@@ -9,7 +11,8 @@ const MESSAGE: &str = "spark.connect.MergeIntoTableCommand";
 
 impl Converter<'_> {
     pub(super) fn merge_into(&mut self, m: proto::MergeIntoTableCommand) -> Result<Command> {
-        let table = TableRef { name: boathouse_sql::parse_name(&m.target_table_name)?, ..TableRef::default() };
+        let table =
+            TableRef { name: boathouse_sql::parse_name(&m.target_table_name)?, ..TableRef::default() };
         let source = m.source_table_plan.ok_or_else(|| missing(MESSAGE, "source_table_plan"))?;
         let condition = m.merge_condition.ok_or_else(|| missing(MESSAGE, "merge_condition"))?;
         Ok(Command::Merge(Box::new(Merge {

@@ -7,6 +7,7 @@ mod delta;
 mod expression;
 mod function;
 mod join;
+#[allow(deprecated)] // The fields for the types of nested values that the Python client still reads.
 mod literal;
 mod merge;
 mod names;
@@ -21,9 +22,12 @@ mod write;
 use boathouse_spec::{Error, Result};
 use bytes::Bytes;
 
-pub use command::Converted;
-pub use data_type::{data_type_from_proto, data_type_to_proto, parse_type_text};
+pub use catalog::storage_level;
+pub use command::{Converted, SqlCommand};
+pub use data_type::{data_type_to_proto, parse_type_text};
+pub use expression::no_handler;
 pub use literal::literal_to_proto;
+pub use pipeline::query_function_context;
 pub use plan::{PlanMessage, open_plan};
 
 /// Relations and expressions around each other, `Any` payloads included. Depth within one message is limited before
@@ -71,7 +75,7 @@ pub fn invalid_plan(what: &str) -> Error {
 }
 
 /// A message without its payload.
-fn not_set(message: &str, field: &str) -> Error {
+pub fn not_set(message: &str, field: &str) -> Error {
     invalid_plan("INVALID_ONE_OF_FIELD_NOT_SET")
         .param("fullName", message)
         .param("name", field)

@@ -46,9 +46,11 @@ pub fn parse_attribute_name(text: &str) -> Result<Name> {
 }
 
 fn malformed(text: &str) -> Error {
-    Error::new("INVALID_ATTRIBUTE_NAME_SYNTAX").param("name", text).exception("AnalysisException").message(format!(
-        "The column name {text} is malformed: backticks come in pairs and quote one whole part of a name."
-    ))
+    Error::new("INVALID_ATTRIBUTE_NAME_SYNTAX").param("name", text).exception("AnalysisException").message(
+        format!(
+            "The column name {text} is malformed: backticks come in pairs and quote one whole part of a name."
+        ),
+    )
 }
 
 #[cfg(test)]
@@ -67,7 +69,11 @@ mod tests {
             ("", vec![""]),
         ];
         for (text, parts) in good {
-            assert_eq!(parse_attribute_name(text).ok(), Some(parts.into_iter().map(String::from).collect()), "{text}");
+            assert_eq!(
+                parse_attribute_name(text).ok(),
+                Some(parts.into_iter().map(String::from).collect()),
+                "{text}"
+            );
         }
         for bad in ["a..b", "a.", ".a", "a`b`", "`a", "`a`b"] {
             assert!(parse_attribute_name(bad).is_err_and(|e| e.is("INVALID_ATTRIBUTE_NAME_SYNTAX")), "{bad}");

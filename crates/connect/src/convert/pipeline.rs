@@ -58,7 +58,9 @@ impl Converter<'_> {
             Some(define_flow::Details::RelationFlowDetails(d)) => {
                 FlowDetails::Relation(d.relation.map(|r| self.relation(r)).transpose()?)
             }
-            Some(define_flow::Details::AutoCdcFlowDetails(d)) => FlowDetails::AutoCdc(Box::new(self.auto_cdc(d)?)),
+            Some(define_flow::Details::AutoCdcFlowDetails(d)) => {
+                FlowDetails::AutoCdc(Box::new(self.auto_cdc(d)?))
+            }
             Some(define_flow::Details::Extension(any)) => FlowDetails::Extension(extension(any)),
         };
         let name = f.flow_name.ok_or_else(|| missing(MESSAGE, "flow_name"))?;

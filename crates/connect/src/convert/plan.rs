@@ -81,7 +81,11 @@ mod tests {
     fn compressed_plans_are_read() {
         let relation = proto::Relation {
             common: None,
-            rel_type: Some(proto::relation::RelType::Range(proto::Range { end: 3, step: 1, ..Default::default() })),
+            rel_type: Some(proto::relation::RelType::Range(proto::Range {
+                end: 3,
+                step: 1,
+                ..Default::default()
+            })),
         };
         let data = zstd::encode_all(relation.encode_to_vec().as_slice(), 3).unwrap_or_default();
         assert!(matches!(open_plan(compressed(data)), Ok(PlanMessage::Relation(r)) if r == relation));

@@ -99,7 +99,8 @@ impl Converter<'_> {
                     .message(format!("No uploaded block has the hash {hash} in the session {session}."))
             })
         };
-        let arrow_ipc = r.data_hashes.iter().map(|hash| Ok(blob(hash)?.to_vec())).collect::<Result<Vec<_>>>()?;
+        let arrow_ipc =
+            r.data_hashes.iter().map(|hash| Ok(blob(hash)?.to_vec())).collect::<Result<Vec<_>>>()?;
         let schema = match r.schema_hash {
             Some(hash) => Some(parse_schema_text(&String::from_utf8_lossy(&blob(&hash)?))?),
             None => None,
@@ -148,6 +149,8 @@ mod tests {
         let found = converter.chunked_local(message("aa"));
         assert!(matches!(found, Ok(RelationNode::LocalData { arrow_ipc, .. }) if arrow_ipc == [vec![1, 2]]));
         let lost = converter.chunked_local(message("zz"));
-        assert!(lost.is_err_and(|e| e.class() == "CONNECT_INVALID_PLAN.NOT_FOUND_CHUNKED_CACHED_LOCAL_RELATION"));
+        assert!(
+            lost.is_err_and(|e| e.class() == "CONNECT_INVALID_PLAN.NOT_FOUND_CHUNKED_CACHED_LOCAL_RELATION")
+        );
     }
 }

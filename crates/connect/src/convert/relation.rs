@@ -1,6 +1,8 @@
 //! Relations of one input, and the door to all others.
 
-use boathouse_spec::{Aggregate, Expr, GroupingKind, Pivot, Relation, RelationNode, Result, Sample, Unpivot, WithColumn};
+use boathouse_spec::{
+    Aggregate, Expr, GroupingKind, Pivot, Relation, RelationNode, Result, Sample, Unpivot, WithColumn,
+};
 
 use super::data_type::schema_from_proto;
 use super::literal::literal_from_proto;
@@ -95,7 +97,9 @@ impl Converter<'_> {
             RelType::ToDf(t) => RelationNode::ToDf { input: self.input(t.input)?, names: t.column_names },
             RelType::ToSchema(t) => RelationNode::ToSchema {
                 input: self.input(t.input)?,
-                schema: schema_from_proto(t.schema.ok_or_else(|| missing("spark.connect.ToSchema", "schema"))?)?,
+                schema: schema_from_proto(
+                    t.schema.ok_or_else(|| missing("spark.connect.ToSchema", "schema"))?,
+                )?,
             },
             RelType::WithColumns(w) => self.with_columns(*w)?,
             RelType::WithColumnsRenamed(w) => self.rename_columns(*w)?,
@@ -130,9 +134,11 @@ impl Converter<'_> {
                 truncate: s.truncate,
                 vertical: s.vertical,
             },
-            RelType::HtmlString(s) => {
-                RelationNode::HtmlString { input: self.input(s.input)?, rows: s.num_rows, truncate: s.truncate }
-            }
+            RelType::HtmlString(s) => RelationNode::HtmlString {
+                input: self.input(s.input)?,
+                rows: s.num_rows,
+                truncate: s.truncate,
+            },
             RelType::Parse(p) => self.parse(*p)?,
             RelType::MapPartitions(m) => self.map_partitions(*m)?,
             RelType::GroupMap(g) => self.group_map(*g)?,
@@ -191,13 +197,21 @@ impl Converter<'_> {
             }
             GroupType::Pivot => {
                 let pivot = a.pivot.ok_or_else(|| {
-                    invalid_plan("AGGREGATE_WITH_PIVOT_REQUIRES_PIVOT").message("A pivot has no pivot column.")
+                    invalid_plan("AGGREGATE_WITH_PIVOT_REQUIRES_PIVOT")
+                        .message("A pivot has no pivot column.")
                 })?;
-                let column = self.expression(pivot.col.ok_or_else(|| missing("spark.connect.Pivot", "col"))?)?;
+                let column =
+                    self.expression(pivot.col.ok_or_else(|| missing("spark.connect.Pivot", "col"))?)?;
                 let values = pivot.values.into_iter().map(|v| literal_from_proto(v).map(Expr::Literal));
                 let values = values.collect::<Result<Vec<_>>>()?;
                 let grouping = Some(grouping);
-                return Ok(RelationNode::Pivot(Pivot { input, grouping, columns: vec![column], values, aggregates }));
+                return Ok(RelationNode::Pivot(Pivot {
+                    input,
+                    grouping,
+                    columns: vec![column],
+                    values,
+                    aggregates,
+                }));
             }
             GroupType::Groupby | GroupType::Unspecified => GroupingKind::GroupBy,
         };
@@ -336,9 +350,10 @@ fn integer(value: i32) -> boathouse_spec::Literal {
 }
 
 fn partitions(count: i32) -> Result<u32> {
-    u32::try_from(count).ok().filter(|n| *n > 0).ok_or_else(|| {
-        illegal_argument(format!("The number of partitions ({count}) must be positive."))
-    })
+    u32::try_from(count)
+        .ok()
+        .filter(|n| *n > 0)
+        .ok_or_else(|| illegal_argument(format!("The number of partitions ({count}) must be positive.")))
 }
 
 #[cfg(test)]
@@ -379,7 +394,9 @@ mod tests {
     fn distinct_needs_its_columns() {
         let dedup = proto::Deduplicate { input: range(), ..Default::default() };
         let error = convert(RelType::Deduplicate(Box::new(dedup)));
-        assert!(error.is_err_and(|e| e.class() == "CONNECT_INVALID_PLAN.DEDUPLICATE_REQUIRES_COLUMNS_OR_ALL"));
+        assert!(
+            error.is_err_and(|e| e.class() == "CONNECT_INVALID_PLAN.DEDUPLICATE_REQUIRES_COLUMNS_OR_ALL")
+        );
     }
 
     #[test]

@@ -20,7 +20,11 @@ impl Converter<'_> {
     }
 
     pub(super) fn drop_na(&mut self, n: proto::NaDrop) -> Result<RelationNode> {
-        Ok(RelationNode::DropNa { input: self.input(n.input)?, columns: n.cols, min_non_nulls: n.min_non_nulls })
+        Ok(RelationNode::DropNa {
+            input: self.input(n.input)?,
+            columns: n.cols,
+            min_non_nulls: n.min_non_nulls,
+        })
     }
 
     pub(super) fn replace_na(&mut self, n: proto::NaReplace) -> Result<RelationNode> {
@@ -69,7 +73,11 @@ impl Converter<'_> {
         self.statistic(s.input, Statistic::SampleBy { column, fractions, seed: s.seed })
     }
 
-    fn statistic(&mut self, input: Option<Box<proto::Relation>>, statistic: Statistic) -> Result<RelationNode> {
+    fn statistic(
+        &mut self,
+        input: Option<Box<proto::Relation>>,
+        statistic: Statistic,
+    ) -> Result<RelationNode> {
         Ok(RelationNode::Statistic { input: self.input(input)?, statistic })
     }
 }

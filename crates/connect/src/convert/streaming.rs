@@ -44,14 +44,17 @@ fn foreach_function(f: proto::StreamingForeachFunction) -> Result<PythonFunction
     use proto::streaming_foreach_function::Function;
     match f.function.ok_or_else(|| not_set("spark.connect.StreamingForeachFunction", "FUNCTION_NOT_SET"))? {
         Function::PythonFunction(udf) => python_function(udf),
-        Function::ScalaFunction(_) => Err(Error::unsupported("foreach and foreachBatch functions written in Scala")),
+        Function::ScalaFunction(_) => {
+            Err(Error::unsupported("foreach and foreachBatch functions written in Scala"))
+        }
     }
 }
 
 pub(super) fn query_request(c: proto::StreamingQueryCommand) -> Result<(QueryId, QueryRequest)> {
     use proto::streaming_query_command::Command;
     let id = c.query_id.ok_or_else(|| missing("spark.connect.StreamingQueryCommand", "query_id"))?;
-    let command = c.command.ok_or_else(|| not_set("spark.connect.StreamingQueryCommand", "COMMAND_NOT_SET"))?;
+    let command =
+        c.command.ok_or_else(|| not_set("spark.connect.StreamingQueryCommand", "COMMAND_NOT_SET"))?;
     let request = match command {
         Command::Status(_) => QueryRequest::Status,
         Command::LastProgress(_) => QueryRequest::LastProgress,
@@ -75,7 +78,8 @@ pub(super) fn manager_request(c: proto::StreamingQueryManagerCommand) -> Result<
         Command::ResetTerminated(_) => ManagerRequest::ResetTerminated,
         Command::AddListener(l) => {
             let udf = l.python_listener_payload;
-            let udf = udf.ok_or_else(|| Error::unsupported("listeners of streaming queries written in Scala"))?;
+            let udf =
+                udf.ok_or_else(|| Error::unsupported("listeners of streaming queries written in Scala"))?;
             ManagerRequest::AddListener { id: l.id, listener: python_function(udf)? }
         }
         Command::RemoveListener(l) => ManagerRequest::RemoveListener { id: l.id },

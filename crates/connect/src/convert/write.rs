@@ -1,8 +1,8 @@
 //! `df.write`, `df.writeTo` and views over DataFrames.
 
 use boathouse_spec::{
-    Bucket, Command, CreateMode, CreateView, Error, Options, Result, SaveMode, ViewKind, Write, WriteTarget, WriteTo,
-    WriteToMode,
+    Bucket, Command, CreateMode, CreateView, Error, Options, Result, SaveMode, ViewKind, Write, WriteTarget,
+    WriteTo, WriteToMode,
 };
 
 use super::{Converter, missing, unknown_enum};
@@ -30,7 +30,10 @@ impl Converter<'_> {
                     Error::new("INVALID_BUCKET_COUNT")
                         .param("numBuckets", bucket.num_buckets)
                         .exception("AnalysisException")
-                        .message(format!("The number of buckets must be positive, not {}.", bucket.num_buckets))
+                        .message(format!(
+                            "The number of buckets must be positive, not {}.",
+                            bucket.num_buckets
+                        ))
                 })?,
                 columns: bucket.bucket_column_names,
                 sort: w.sort_column_names.into_iter().map(|c| (c, true)).collect(),
@@ -61,8 +64,8 @@ impl Converter<'_> {
             Ok(Mode::Create) => WriteToMode::Create,
             Ok(Mode::Overwrite) => {
                 let condition = w.overwrite_condition;
-                let condition =
-                    condition.ok_or_else(|| missing("spark.connect.WriteOperationV2", "overwrite_condition"))?;
+                let condition = condition
+                    .ok_or_else(|| missing("spark.connect.WriteOperationV2", "overwrite_condition"))?;
                 WriteToMode::Overwrite(self.expression(condition)?)
             }
             Ok(Mode::OverwritePartitions) => WriteToMode::OverwritePartitions,

@@ -90,7 +90,8 @@ impl DeltaScan {
     }
 
     /// Reads only some files; `FileIndex` counts in their order.
-    pub(crate) fn with_files(mut self, files: Vec<FileWithStats>) -> Self {
+    pub(crate) fn with_files(mut self, mut files: Vec<FileWithStats>) -> Self {
+        files.iter_mut().enumerate().for_each(|(i, f)| f.index = i);
         self.files = Some(Arc::new(files));
         self
     }

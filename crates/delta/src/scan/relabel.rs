@@ -4,13 +4,14 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use arrow::array::{ArrayData, RecordBatch, make_array};
+use arrow::array::{RecordBatch, make_array};
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use boathouse_bridge::to_datafusion;
-use boathouse_spec::Error;
 use datafusion::error::Result;
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
+
+use crate::schema::relabel::relabel;
 
 /// Gives a value the type of `field`, which differs from its own in the names and metadata of nested fields only.
 #[derive(Debug, Clone, Eq)]
@@ -76,28 +77,3 @@ impl PhysicalExpr for RelabelExpr {
         self.child.fmt_sql(f)
     }
 }
-
-fn relabel(data: ArrayData, wanted: &DataType) -> boathouse_spec::Result<ArrayData> {
-    let wrong = || Error::internal(format!("a column of type {} cannot be given the type {wanted}", data.data_type()));
-    let children: Vec<&DataType> = match wanted {
-        DataType::Struct(fields) => fields.iter().map(|f| f.data_type()).collect(),
-        DataType::List(field) | DataType::Map(field, _) => vec![field.data_type()],
-        _ if data.data_type() == wanted => return Ok(data),
-        _ => return Err(wrong()),
-    };
-    if children.len() != data.child_data().len() {
-        return Err(wrong());
-    }
-    let children = data
-        .child_data()
-        .iter()
-        .zip(children)
-        .map(|(child, t)| relabel(child.clone(), t))
-        .collect::<boathouse_spec::Result<Vec<_>>>()?;
-    data.into_builder()
-        .data_type(wanted.clone())
-        .child_data(children)
-        .build()
-        .map_err(boathouse_bridge::from_arrow)
-}
-

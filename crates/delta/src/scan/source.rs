@@ -135,8 +135,8 @@ impl<'a> ScanSource<'a> {
         let selections = deletion_vector::selections(self.snapshot.location(), &files).await?;
         let target = session.config().target_partitions().max(1);
         let mut partitioned = Vec::with_capacity(files.len());
-        for (index, (file, selection)) in files.iter().zip(selections).enumerate() {
-            let mut part = self.partitioned_file(index, file)?;
+        for (file, selection) in files.iter().zip(selections) {
+            let mut part = self.partitioned_file(file)?;
             if per_file {
                 part.statistics = Some(Arc::new(statistics::of_file(
                     file,
@@ -201,7 +201,7 @@ impl<'a> ScanSource<'a> {
         out
     }
 
-    fn partitioned_file(&self, index: usize, file: &FileWithStats) -> Result<PartitionedFile> {
+    fn partitioned_file(&self, file: &FileWithStats) -> Result<PartitionedFile> {
         let location = self.snapshot.location();
         let add = &file.file;
         let path = location.resolve(&add.path)?;
@@ -212,7 +212,7 @@ impl<'a> ScanSource<'a> {
         }
         for hidden in &self.constants {
             values.push(match hidden.value {
-                HiddenValue::FileIndex => ScalarValue::Int64(Some(index as i64)),
+                HiddenValue::FileIndex => ScalarValue::Int64(Some(file.index as i64)),
                 HiddenValue::FilePath => ScalarValue::Utf8(Some(file_uri(self.snapshot, &path))),
                 HiddenValue::FileName => {
                     ScalarValue::Utf8(Some(path.filename().unwrap_or_default().to_string()))

@@ -97,6 +97,11 @@ impl Constraints {
         Ok(Self { not_null, lengths, checks })
     }
 
+    /// None: for rows that are in the table already.
+    pub fn none() -> Self {
+        Self { not_null: Vec::new(), lengths: Vec::new(), checks: Vec::new() }
+    }
+
     /// Columns that must be in the data because NULL is no value for them.
     pub fn required(&self) -> impl Iterator<Item = &str> {
         self.not_null.iter().map(|(_, name)| name.as_str())

@@ -4,6 +4,7 @@ pub(crate) mod columns;
 pub(crate) mod conform;
 pub(crate) mod constraints;
 pub(crate) mod reconcile;
+pub(crate) mod relabel;
 pub(crate) mod stored;
 
 pub(crate) use columns::{MappingMode, TableColumn, TableColumns};

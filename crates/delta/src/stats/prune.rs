@@ -9,20 +9,23 @@ use boathouse_spec::Result;
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
 
 use super::StatsTable;
 
 /// A filter over the table's columns, made ready to rule out files.
 pub(crate) struct FilePruner {
-    predicate: Option<PruningPredicate>,
+    predicate: Option<Arc<PruningPredicate>>,
 }
+
+/// Longer lists of `IN` decide nothing.
+const MAX_IN_LIST: usize = 100;
 
 impl FilePruner {
     /// `filter` refers to columns of `schema` by name; one that no statistics can decide keeps every file.
     pub fn new(filter: &Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Self {
-        let predicate = PruningPredicate::try_new(filter.clone(), schema.clone()).ok().filter(|p| !p.always_true());
-        Self { predicate }
+        let builder = PruningPredicateBuilder::new().with_file_schema(schema.clone());
+        Self { predicate: builder.with_max_in_list_size(MAX_IN_LIST).build(filter.clone()) }
     }
 
     /// For each file of the table, whether it may have rows that pass.

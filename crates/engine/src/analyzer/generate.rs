@@ -214,9 +214,6 @@ impl Analyzer {
             let input = Analyzed::one_row()?;
             return self.generate(input, &call, None, &[], false);
         }
-        if let Some(relation) = self.named_table_function(&last, args)? {
-            return Ok(relation);
-        }
         if let Some(analyzed) = self.sql_table_function(name, args)? {
             return Ok(analyzed);
         }

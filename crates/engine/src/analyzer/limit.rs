@@ -30,9 +30,8 @@ impl Analyzer {
     }
 
     fn count_rows(&mut self, analyzed: &Analyzed) -> Result<usize> {
-        let plan = analyzed.plan.clone();
-        let session = Arc::clone(&self.session);
-        self.wait(async move { crate::execute::count(&session, plan).await })
+        let batches = self.collect(analyzed)?;
+        Ok(batches.iter().map(|b| b.num_rows()).sum())
     }
 
     fn row_count(&mut self, expr: &Expr, clause: &str) -> Result<i64> {

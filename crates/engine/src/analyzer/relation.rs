@@ -6,10 +6,15 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 
 use super::Analyzer;
 use super::analyzed::Analyzed;
+use std::sync::Arc;
 
 impl Analyzer {
     pub(super) fn relation(&mut self, relation: &Relation) -> Result<Analyzed> {
-        let mut analyzed = self.relation_node(relation)?;
+        let session = Arc::clone(&self.session);
+        let mut analyzed = match session.engine.cache.lookup(&session, relation) {
+            Some(cached) => self.scan(&cached, None)?,
+            None => self.relation_node(relation)?,
+        };
         if let Some(id) = relation.plan_id {
             analyzed.plan_ids.insert(id, analyzed.columns().cloned().collect());
         }
@@ -32,6 +37,10 @@ impl Analyzer {
             N::CommandResult(command) => self.command_result(command),
             N::Sql(text) => self.sql_text(text),
 
+            N::Stream { input } => {
+                let analyzed = self.relation(input)?;
+                Ok(Analyzed { is_streaming: true, ..analyzed })
+            }
             N::Project { input, exprs } => self.project(input, exprs),
             N::Filter { input, condition } => self.filter(input, condition),
             N::Having { input, condition } => self.having(input, condition),

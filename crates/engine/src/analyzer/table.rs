@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use boathouse_functions::cast::Mode;
-use boathouse_spec::{Command, DataSourceRef, Error, Expr, Plan, Result, StructType, TableRef};
+use boathouse_catalog::TableRecord;
+use boathouse_spec::{Command, DataSourceRef, DataType, Error, Plan, Result, StructType, TableRef};
 use datafusion::logical_expr::Expr as DfExpr;
+use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
-use super::analyzed::{Analyzed, Attribute, project};
-use crate::resolver::{self, Resolution, ResolvedTable, ResolvedView};
+use super::analyzed::{Analyzed, project};
+use crate::resolver::{self, AsOf, Resolved, ResolvedTable, Scope};
 use crate::temp_views::TempView;
 
 impl Analyzer {
@@ -24,17 +26,16 @@ impl Analyzer {
         {
             return Ok(found);
         }
+        let as_of = self.as_of(&table)?;
+        let (catalog, schema) = self.namespace.clone();
+        let environment = self.environment.clone().unwrap_or_else(|| self.session.temp_views.environment());
+        let scope = Scope { environment, catalog, schema };
         let session = Arc::clone(&self.session);
-        let environment = self.environment.clone();
-        let namespace = self.namespace.clone();
-        let time_travel = self.time_travel(&table)?;
-        let resolution = self.wait(async {
-            resolver::resolve(&session, &table, time_travel.as_ref(), environment.as_ref(), &namespace).await
-        })?;
-        match resolution {
-            Resolution::TempView(view) => self.temp_view(&table, &view),
-            Resolution::View(view) => self.view(&table, &view),
-            Resolution::Table(resolved) => {
+        let resolved = self.wait(resolver::resolve(&session, &table.name, &table.options, as_of, &scope))?;
+        match resolved {
+            Resolved::TempView { name, view } => self.temp_view(&name, &view),
+            Resolved::View(record) => self.view(&record),
+            Resolved::Table(resolved) => {
                 let mut analyzed = self.scan(&resolved, None)?;
                 analyzed.is_streaming = table.is_streaming;
                 Ok(analyzed)
@@ -43,19 +44,33 @@ impl Analyzer {
     }
 
     /// The version or time that is wanted, as a value.
-    fn time_travel(&mut self, table: &TableRef) -> Result<Option<resolver::TimeTravelValue>> {
+    fn as_of(&mut self, table: &TableRef) -> Result<Option<AsOf>> {
         use boathouse_spec::TimeTravel as T;
+        let invalid = |name: String| {
+            Error::new("INVALID_TIME_TRAVEL_TIMESTAMP_EXPR.INPUT")
+                .param("expr", format!("\"{name}\""))
+                .message(format!("{name} is no version or time to travel to."))
+        };
+        let one = Analyzed::one_row()?;
         Ok(match &table.time_travel {
             None => None,
             Some(T::Version(e)) => {
-                let (value, data_type) = self.constant(e)?;
-                Some(resolver::TimeTravelValue::version(&value, &data_type)?)
+                let typed = self.expr(e, &one)?;
+                let name = typed.name.clone();
+                let typed = self.cast(typed, &DataType::Long, Mode::Ansi)?;
+                match self.fold(&typed)? {
+                    ScalarValue::Int64(Some(v)) if v >= 0 => Some(AsOf::Version(v)),
+                    _ => return Err(invalid(name)),
+                }
             }
             Some(T::Timestamp(e)) => {
-                let one = Analyzed::one_row()?;
                 let typed = self.expr(e, &one)?;
-                let typed = self.cast(typed, &boathouse_spec::DataType::Timestamp, Mode::Ansi)?;
-                Some(resolver::TimeTravelValue::timestamp(&self.fold(&typed)?)?)
+                let name = typed.name.clone();
+                let typed = self.cast(typed, &DataType::Timestamp, Mode::Ansi).map_err(|_| invalid(name.clone()))?;
+                match self.fold(&typed) {
+                    Ok(ScalarValue::TimestampMicrosecond(Some(us), _)) => Some(AsOf::Timestamp(us)),
+                    _ => return Err(invalid(name)),
+                }
             }
         })
     }
@@ -80,27 +95,29 @@ impl Analyzer {
         Ok(Analyzed::new(project(list, scanned)?, output))
     }
 
-    fn temp_view(&mut self, table: &TableRef, view: &TempView) -> Result<Analyzed> {
-        let name = table.name.last().cloned().unwrap_or_default();
+    fn temp_view(&mut self, name: &[String], view: &TempView) -> Result<Analyzed> {
         let environment = match &view.environment {
             Some(e) => Some(Arc::clone(e)),
             None => self.environment.clone(),
         };
-        let analyzed = self.inside_view(&name, environment, view.namespace.clone(), |analyzer| analyzer.query(&view.relation))?;
+        let shown = name.join(".");
+        let analyzed = self.inside_view(&shown, environment, view.namespace.clone(), |a| a.query(&view.relation))?;
         let analyzed = self.under_schema(analyzed, &view.schema)?;
-        self.aliased(analyzed, vec![name])
+        self.aliased(analyzed, name.to_vec())
     }
 
-    fn view(&mut self, table: &TableRef, view: &ResolvedView) -> Result<Analyzed> {
-        let name = view.qualifier.join(".");
-        let plan = boathouse_sql::parse_statement(&view.text, &self.session.conf().parser_options())?;
-        let Plan::Query(relation) = plan else {
-            return Err(Error::internal(format!("the view {name} is no query")));
+    fn view(&mut self, record: &TableRecord) -> Result<Analyzed> {
+        let name = record.name.parts();
+        let Some(view) = &record.view else {
+            return Err(Error::internal(format!("the view {} has no query", name.join("."))));
         };
-        let _ = table;
-        let analyzed = self.inside_view(&name, None, view.namespace.clone(), |analyzer| analyzer.query(&relation))?;
-        let analyzed = self.under_schema(analyzed, &view.schema)?;
-        self.aliased(analyzed, view.qualifier.clone())
+        let Plan::Query(relation) = boathouse_sql::parse_statement(&view.text, &self.session.conf().parser_options())? else {
+            return Err(Error::internal(format!("the text of the view {} is no query", name.join("."))));
+        };
+        let namespace = (view.current_catalog.clone(), view.current_schema.clone());
+        let analyzed = self.inside_view(&name.join("."), None, namespace, |a| a.query(&relation))?;
+        let analyzed = self.under_schema(analyzed, &record.schema)?;
+        self.aliased(analyzed, name)
     }
 
     /// Analyzes a view's query: names mean what they meant to the view, and nothing around it is in sight.
@@ -163,8 +180,7 @@ impl Analyzer {
 
     pub(super) fn data_source(&mut self, source: &DataSourceRef) -> Result<Analyzed> {
         let session = Arc::clone(&self.session);
-        let context = self.context.clone();
-        let resolved = self.wait(async { resolver::open_source(&session, source, &context).await })?;
+        let resolved = self.wait(resolver::data_source(&session, source))?;
         let mut analyzed = self.scan(&resolved, None)?;
         analyzed.is_streaming = source.is_streaming;
         Ok(analyzed)
@@ -183,41 +199,13 @@ impl Analyzer {
     pub(super) fn command_result(&mut self, command: &Command) -> Result<Analyzed> {
         let session = Arc::clone(&self.session);
         let command = command.clone();
-        let (schema, batches) = self.wait(async move { crate::commands::rows(&session, command).await })?;
+        let (schema, batches) = self.wait(session.command_rows(command))?;
         self.batches(&schema, batches)
-    }
-
-    /// Table functions that open something: `event_log`, `table_changes`, `read_files`.
-    pub(super) fn named_table_function(&mut self, name: &str, args: &[Expr]) -> Result<Option<Analyzed>> {
-        if !resolver::is_table_function(name) {
-            return Ok(None);
-        }
-        let mut positional = Vec::new();
-        let mut named = Vec::new();
-        for arg in args {
-            match arg {
-                Expr::NamedArgument { name, value } => named.push((name.clone(), self.constant(value)?.0)),
-                other => positional.push(self.constant(other)?.0),
-            }
-        }
-        let session = Arc::clone(&self.session);
-        let namespace = self.namespace.clone();
-        let context = self.context.clone();
-        let resolved = self.wait(async {
-            resolver::open_table_function(&session, name, &positional, &named, &namespace, &context).await
-        })?;
-        self.scan(&resolved, None).map(Some)
     }
 
     /// Runs a plan to its end. For what the analyzer must know of the data: pivot values, rows to show.
     pub(crate) fn collect(&mut self, analyzed: &Analyzed) -> Result<Vec<RecordBatch>> {
         let session = Arc::clone(&self.session);
-        let plan = analyzed.plan.clone();
-        self.wait(async move { crate::execute::collect(&session, plan).await })
+        self.wait(crate::execute::collect(&session, analyzed))
     }
-}
-
-/// The attribute with a name, for commands that map columns back to a table's.
-pub(crate) fn attribute_by_internal_name<'a>(analyzed: &'a Analyzed, name: &str) -> Option<&'a Attribute> {
-    analyzed.output.iter().find(|a| a.internal_name() == name)
 }

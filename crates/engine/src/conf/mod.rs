@@ -6,7 +6,7 @@ mod zone;
 use std::collections::BTreeMap;
 
 use boathouse_functions::{Context, MapKeyPolicy};
-use boathouse_spec::{Error, Result, clock};
+use boathouse_spec::{Error, Expr, Result, clock};
 use boathouse_sql::ParserOptions;
 use parking_lot::RwLock;
 
@@ -191,6 +191,11 @@ impl SessionConf {
             timestamp_ntz: self.get("spark.sql.timestampType").is_some_and(|t| t.eq_ignore_ascii_case("TIMESTAMP_NTZ")),
             ..ParserOptions::default()
         }
+    }
+
+    /// Parses the text of an expression under these settings.
+    pub(crate) fn parse_expression(&self, text: &str) -> Result<Expr> {
+        boathouse_sql::parse_expression_with(text, &self.parser_options())
     }
 
     /// What functions need to know, at this moment.

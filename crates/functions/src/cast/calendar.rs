@@ -48,6 +48,14 @@ pub fn checked_days(year: i64, month: i64, day: i64) -> Option<i32> {
     i32::try_from(days_from_civil(year, month as u32, day as u32)).ok()
 }
 
+/// A day so many months later; where the month is too short, its last day.
+pub fn add_months(days: i64, months: i64) -> i64 {
+    let (year, month, day) = civil_from_days(days);
+    let total = year * 12 + i64::from(month) - 1 + months;
+    let (year, month) = (total.div_euclid(12), total.rem_euclid(12) as u32 + 1);
+    days_from_civil(year, month, day.min(days_in_month(year, month)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

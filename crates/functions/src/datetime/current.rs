@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::{Date32Array, StringArray, Time64NanosecondArray, TimestampMicrosecondArray};
-use boathouse_spec::{DataType, Error, Result};
+use boathouse_spec::{DataType, Result};
 use datafusion::common::ScalarValue;
 
 use super::clock::Clock;
 use super::instants;
 use crate::cast::calendar::MICROS_PER_DAY;
+use crate::mismatch::{not_constant, out_of_range, unexpected_null, whole_number};
 use crate::{Call, Registry, Resolved, Want};
 
 pub(super) fn register(r: &mut Registry) {
@@ -52,36 +53,15 @@ fn current_time(call: &Call) -> Result<Resolved> {
     let precision = match call.args.first() {
         None => 6,
         Some(arg) => match &arg.constant {
-            Some(ScalarValue::Int32(Some(p))) => i64::from(*p),
-            Some(ScalarValue::Int64(Some(p))) => *p,
-            Some(ScalarValue::Int16(Some(p))) => i64::from(*p),
-            Some(ScalarValue::Int8(Some(p))) => i64::from(*p),
             Some(ScalarValue::Utf8(Some(text))) => text.trim().parse().map_err(|_| {
                 crate::cast::failure::invalid_input(text, &DataType::STRING, &DataType::Integer)
             })?,
-            Some(_) => {
-                return Err(Error::new("DATATYPE_MISMATCH.UNEXPECTED_NULL")
-                    .param("exprName", "`precision`")
-                    .param("sqlExpr", format!("\"{}\"", call.sql()))
-                    .message("The precision of `current_time` must not be NULL."));
-            }
-            None => {
-                return Err(Error::new("DATATYPE_MISMATCH.NON_FOLDABLE_INPUT")
-                    .param("inputName", "`precision`")
-                    .param("inputType", "\"INT\"")
-                    .param("inputExpr", format!("\"{}\"", arg.sql))
-                    .param("sqlExpr", format!("\"{}\"", call.sql()))
-                    .message("The precision of `current_time` must be a constant."));
-            }
+            Some(value) if value.is_null() => return Err(unexpected_null(call, "`precision`")),
+            _ => whole_number(arg).flatten().ok_or_else(|| not_constant(call, 0, "precision", "INT"))?,
         },
     };
     if !(0..=6).contains(&precision) {
-        return Err(Error::new("DATATYPE_MISMATCH.VALUE_OUT_OF_RANGE")
-            .param("exprName", "`precision`")
-            .param("valueRange", "[0, 6]")
-            .param("currentValue", precision)
-            .param("sqlExpr", format!("\"{}\"", call.sql()))
-            .message(format!("The precision of `current_time` must be 0 to 6, not {precision}.")));
+        return Err(out_of_range(call, "`precision`", "[0, 6]", &precision.to_string()));
     }
     let precision = precision as u8;
     Ok(Resolved::new(coerced, DataType::Time { precision }, false, move |inputs| {

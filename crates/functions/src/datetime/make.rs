@@ -14,7 +14,7 @@ use super::zones::Clocks;
 use super::{build, common_nulls, instants, long_overflow, out_of_bounds, range_text};
 use crate::cast::calendar::{MICROS_PER_DAY, days_from_civil, days_in_month};
 use crate::cast::text::write_decimal;
-use crate::{Call, Inputs, Registry, Resolved, ShownArg, Want, coercion};
+use crate::{Call, Inputs, Registry, Resolved, ShownArg, Want};
 
 pub(super) fn register(r: &mut Registry) {
     r.scalar(&["make_date"], make_date);
@@ -98,11 +98,13 @@ fn integers<const N: usize>(inputs: &Inputs) -> Result<[Int32Array; N]> {
 
 fn make_timestamp(call: &Call, to: DataType, tried: bool) -> Result<Resolved> {
     let zoned = to == DataType::Timestamp;
-    call.arity_of(match (zoned, call.name) {
-        (true, "make_timestamp") => &[1, 2, 3, 6, 7],
-        (true, _) => &[2, 3, 6, 7],
-        (false, _) => &[2, 6],
-    })?;
+    let ltz = call.name.ends_with("_ltz");
+    // Spark's message leaves out the zone in two of the forms.
+    match (zoned, ltz) {
+        (true, true) if matches!(call.args.len(), 3 | 7) => {}
+        (true, false) => call.arity_of(&[1, 2, 3, 6, 7])?,
+        _ => call.arity_of(&[2, 6])?,
+    }
     if call.args.len() <= 3 {
         return of_date_and_time(call, to, tried);
     }
@@ -114,8 +116,7 @@ fn make_timestamp(call: &Call, to: DataType, tried: bool) -> Result<Resolved> {
         let out = timestamps_of_fields(inputs, zoned, lenient)?;
         Ok(if zoned { instants(out) } else { Arc::new(out) as ArrayRef })
     });
-    // The `try_` forms show no zone.
-    Ok(if tried { resolved.shown_with((0..6).map(ShownArg::Arg).collect()) } else { resolved })
+    Ok(if tried && !ltz { resolved.shown_with((0..6).map(ShownArg::Arg).collect()) } else { resolved })
 }
 
 fn timestamps_of_fields(
@@ -174,18 +175,7 @@ fn invalid_fraction(seconds: i128) -> Error {
 /// `make_timestamp(date [, time [, zone]])`.
 fn of_date_and_time(call: &Call, to: DataType, tried: bool) -> Result<Resolved> {
     let zoned = to == DataType::Timestamp;
-    let mut coerced = Vec::with_capacity(call.args.len());
-    for (i, arg) in call.args.iter().enumerate() {
-        let given = &arg.data_type;
-        let (wanted, required) = match i {
-            0 => (coercion::implicit_cast(given, &Want::DATE, call.context), "\"DATE\""),
-            1 if matches!(given, DataType::Time { .. }) => (Some(given.clone()), ""),
-            1 if given.is_string() || *given == DataType::Null => (Some(DataType::Time { precision: 6 }), ""),
-            1 => (None, "\"TIME\""),
-            _ => (coercion::implicit_cast(given, &Want::Str, call.context), "\"STRING\""),
-        };
-        coerced.push(wanted.ok_or_else(|| call.unexpected_input(i, required))?);
-    }
+    let coerced = call.exactly(&[Want::DATE, Want::AnyTime, Want::Str])?;
     let nullable = !zoned || call.nullable_as(&coerced);
     let resolved = Resolved::new(coerced, to, nullable, move |inputs| {
         let days = inputs.primitives::<Date32Type>(0)?;
@@ -211,7 +201,7 @@ fn of_date_and_time(call: &Call, to: DataType, tried: bool) -> Result<Resolved> 
         Ok(if zoned { instants(out) } else { Arc::new(out) as ArrayRef })
     });
     Ok(match (zoned, tried) {
-        (true, false) => resolved.shown_as("make_timestamp"),
+        (true, _) if call.name.ends_with("_ltz") => resolved.shown_as("make_timestamp"),
         (false, true) => resolved.shown_with(vec![ShownArg::Joined(vec![
             ShownArg::Text("make_timestamp_ntz(".into()),
             ShownArg::Arg(0),
@@ -233,8 +223,11 @@ fn make_time(call: &Call) -> Result<Resolved> {
         let out: Time64NanosecondArray = build(inputs.rows(), nulls.as_ref(), |row| {
             let micros = seconds.value(row);
             let (hour, minute) = (i64::from(hours.value(row)), i64::from(minutes.value(row)));
-            let second = i64::try_from(micros.div_euclid(1_000_000)).unwrap_or(i64::MAX);
+            let second = i64::try_from(micros / 1_000_000).unwrap_or(i64::MAX);
             time_of(hour, minute, second).map_err(|range| out_of_bounds(&range, false))?;
+            if micros < 0 {
+                return Err(out_of_bounds(&range_text("SecondOfMinute", 0, 59, second), false));
+            }
             let fraction = micros.rem_euclid(1_000_000) as i64;
             Ok(Some(((hour * 3600 + minute * 60 + second) * 1_000_000 + fraction) * 1000))
         })?;

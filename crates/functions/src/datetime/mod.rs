@@ -9,7 +9,7 @@ mod current;
 mod epoch;
 mod extract;
 mod fields;
-mod format;
+pub(crate) mod format;
 mod make;
 mod parse;
 mod time_of_day;
@@ -17,6 +17,8 @@ mod truncate;
 mod units;
 pub mod window;
 mod zones;
+
+pub(crate) use format::session_zone;
 
 use std::sync::Arc;
 

@@ -196,11 +196,11 @@ fn time_from_seconds(call: &Call) -> Result<Resolved> {
                 let scale = u32::from(*scale);
                 build(rows, nulls.as_ref(), |row| {
                     let value = values.value(row);
-                    checked_time(if scale <= 9 {
-                        value.saturating_mul(10i128.pow(9 - scale))
-                    } else {
-                        value / 10i128.pow(scale - 9)
-                    })
+                    let unit = 10i128.pow(scale.saturating_sub(9));
+                    if value % unit != 0 {
+                        return Err(out_of_bounds("Overflow in TIME conversion", false));
+                    }
+                    checked_time((value / unit).saturating_mul(10i128.pow(9u32.saturating_sub(scale))))
                 })?
             }
             _ => {
@@ -208,12 +208,9 @@ fn time_from_seconds(call: &Call) -> Result<Resolved> {
                 build(rows, nulls.as_ref(), |row| {
                     let value = values.value(row);
                     if !value.is_finite() {
-                        return Err(out_of_bounds(
-                            &format!("Cannot convert {value} seconds to TIME"),
-                            false,
-                        ));
+                        return Err(out_of_bounds("Cannot convert NaN or Infinite value to TIME", false));
                     }
-                    checked_time((value * 1e9) as i128)
+                    checked_time(i128::from((value * 1e9) as i64))
                 })?
             }
         };

@@ -14,7 +14,7 @@ use super::{build, common_nulls, constant_text, instants, timestamps};
 use crate::cast::calendar::{MICROS_PER_DAY, civil_from_days};
 use crate::cast::text::write_timestamp;
 use crate::cast::zone::Zone;
-use crate::{Call, Registry, Resolved, Want};
+use crate::{Call, Registry, Resolved, Want, coercion};
 
 pub(super) fn register(r: &mut Registry) {
     r.scalar(&["timestampadd"], timestamp_add);
@@ -56,10 +56,21 @@ fn unit(call: &Call) -> Result<(String, Unit)> {
     Ok((name, unit))
 }
 
+/// The types, of which messages do not count the unit as an argument.
+fn want(call: &Call, wanted: &[Want]) -> Result<Vec<DataType>> {
+    let mut coerced = vec![DataType::STRING];
+    for (i, want) in wanted.iter().enumerate() {
+        let to = coercion::implicit_cast(&call.args[i + 1].data_type, want, call.context)
+            .ok_or_else(|| call.unexpected_input_in(&call.sql(), i, i + 1, &want.sql()))?;
+        coerced.push(to);
+    }
+    Ok(coerced)
+}
+
 pub(super) fn timestamp_add(call: &Call) -> Result<Resolved> {
     call.arity(3..=3)?;
     let (name, unit) = unit(call)?;
-    let coerced = call.want(&[Want::Any, Want::LONG, Want::AnyTimestamp])?;
+    let coerced = want(call, &[Want::LONG, Want::AnyTimestamp])?;
     let nullable = call.nullable_as(&coerced);
     let to = coerced.get(2).cloned().unwrap_or(DataType::Timestamp);
     let zoned = to == DataType::Timestamp;
@@ -122,7 +133,7 @@ pub(crate) fn shift_micros(value: i64, micros: i64, clock: &Clock) -> Option<i64
 pub(super) fn timestamp_diff(call: &Call) -> Result<Resolved> {
     call.arity(3..=3)?;
     let (_, unit) = unit(call)?;
-    let coerced = call.want(&[Want::Any, Want::TIMESTAMP, Want::TIMESTAMP])?;
+    let coerced = want(call, &[Want::TIMESTAMP, Want::TIMESTAMP])?;
     let nullable = call.nullable_as(&coerced);
     Ok(Resolved::new(coerced, DataType::Long, nullable, move |inputs| {
         let clock = Clock::of(inputs.context());

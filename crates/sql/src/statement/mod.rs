@@ -116,7 +116,7 @@ impl Parser<'_> {
     /// An operation of Hive that Spark names only to refuse it.
     pub fn hive_command(&mut self) -> Error {
         let start = self.pos;
-        let mut words = vec![self.source(self.advance()).to_ascii_uppercase()];
+        let mut words = vec![self.advance_word()];
         let second = ["TABLE", "DATABASE", "TRANSACTION", "ROLE", "INDEX", "MACRO", "GRANT", "PRINCIPALS", "ROLES", "COMPACTIONS", "TRANSACTIONS", "INDEXES", "LOCKS", "TEMPORARY", "TEMP"];
         while let Some(word) = self.eat_any(&second) {
             words.push(word.to_string());

@@ -1,0 +1,69 @@
+# Everything a newcomer needs: `make demo` and `make test` do all the set-up themselves.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BOATHOUSE := $(abspath $(TARGET))/debug/boathouse
+RELEASE := $(abspath $(TARGET))/release/boathouse
+VENV := .venv
+PYTHON := $(abspath $(VENV))/bin/python
+export BOATHOUSE BOATHOUSE_PYTHON_MODULES := $(abspath python)
+
+.PHONY: help
+help: ## What there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# ---- set-up -------------------------------------------------------------------------------------------------------
+
+.PHONY: tools
+tools:
+	@tools/check_tools.sh
+
+$(VENV)/ready: tests/requirements.txt | tools
+	test -x $(VENV)/bin/python || python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	# delta-spark asks for all of pyspark; its Spark Connect half needs the client only.
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps 'delta-spark==4.4.1'
+	touch $@
+
+.PHONY: build
+build: | tools ## Build the program (debug profile)
+	cargo build --package boathouse
+
+.PHONY: release
+release: | tools ## Build the program, optimized
+	cargo build --release --package boathouse
+
+# ---- running ------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: build $(VENV)/ready ## The guide's example, small and then with a million rows
+	BOATHOUSE_PYTHON=$(PYTHON) $(BOATHOUSE) demo
+
+.PHONY: test
+test: test-rust test-python ## All tests
+
+.PHONY: test-rust
+test-rust: | tools ## Unit tests
+	cargo test --workspace --quiet
+
+.PHONY: test-python
+test-python: build $(VENV)/ready ## End-to-end tests with real clients
+	$(PYTHON) -m pytest tests/python -q
+
+.PHONY: lint
+lint: | tools $(VENV)/ready ## Formatting, clippy, ruff
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	$(VENV)/bin/ruff check python tests tools bench
+
+.PHONY: wheel
+wheel: | tools $(VENV)/ready ## A wheel with the program and the Python runtime modules, in dist/
+	$(VENV)/bin/maturin build --release --out dist
+
+.PHONY: bench
+bench: release $(VENV)/ready ## Benchmarks against Spark and DuckDB
+	$(PYTHON) bench/run.py --boathouse $(RELEASE)

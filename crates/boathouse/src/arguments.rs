@@ -1,0 +1,100 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The lakehouse in one program: PySpark, Spark SQL, Delta Lake and declarative pipelines, without a JVM.
+#[derive(Debug, Parser)]
+#[command(name = "boathouse", version, propagate_version = true)]
+pub struct Arguments {
+    /// Where everything lives: metastore, warehouse, DBFS root, logs [default: ~/.boathouse]
+    #[arg(long, global = true, env = "BOATHOUSE_HOME", value_name = "DIR")]
+    pub home: Option<PathBuf>,
+
+    /// How much goes to the log in HOME/logs
+    #[arg(long, global = true, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
+    pub log_level: LogLevel,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve Spark Connect and HTTP
+    Server(ServerArguments),
+    /// Run a PySpark script, a notebook (.py source or .ipynb) or a .sql file
+    Run(RunArguments),
+    /// Run SQL statements, or open a prompt for them
+    Sql(SqlArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct ServerArguments {
+    /// The address to listen on; only this machine's own (127.0.0.1, ::1, localhost) until there is authentication
+    #[arg(long, default_value = "127.0.0.1", value_name = "HOST")]
+    pub host: String,
+
+    /// The port for Spark Connect; 0 picks a free one
+    #[arg(long, default_value_t = 15002, value_name = "PORT")]
+    pub connect_port: u16,
+
+    /// The port for HTTP; 0 picks a free one
+    #[arg(long, default_value_t = 8080, value_name = "PORT")]
+    pub http_port: u16,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    #[command(flatten)]
+    pub remote: Remote,
+
+    /// The file to run
+    pub file: PathBuf,
+
+    /// Arguments for the script
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct SqlArguments {
+    #[command(flatten)]
+    pub remote: Remote,
+
+    /// Statements to run, separated by semicolons
+    #[arg(short = 'e', value_name = "STATEMENTS", conflicts_with = "file")]
+    pub statements: Option<String>,
+
+    /// A file of statements to run
+    #[arg(short = 'f', value_name = "FILE")]
+    pub file: Option<PathBuf>,
+
+    /// How rows are printed
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct Remote {
+    /// A running server to use instead of an embedded one
+    #[arg(long, env = "SPARK_REMOTE", value_name = "sc://HOST:PORT")]
+    pub remote: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Table,
+    Json,
+    Csv,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}

@@ -1,0 +1,31 @@
+//! An engine in this process, for commands that name no remote server.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use boathouse_engine::{Engine, EngineOptions, Session};
+use boathouse_spec::Error;
+use tokio::runtime::Runtime;
+
+/// An open engine and one session of it.
+pub struct Embedded {
+    pub runtime: Runtime,
+    pub session: Arc<Session>,
+}
+
+impl Embedded {
+    pub fn open(home: &Path) -> Result<Self, Error> {
+        let runtime = boathouse_connect::runtime(1)?;
+        let session = runtime.block_on(async {
+            let engine = Engine::open(EngineOptions::new(home)).await?;
+            let id = uuid::Uuid::new_v4().to_string();
+            engine.sessions().get_or_create(&user(), &id).await
+        })?;
+        Ok(Self { runtime, session })
+    }
+}
+
+/// Who runs the command.
+pub fn user() -> String {
+    std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "user".to_string())
+}

@@ -1,0 +1,121 @@
+//! `boathouse server`: Spark Connect and HTTP until it is told to stop.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use boathouse_connect::{ConnectOptions, ConnectService};
+use boathouse_engine::{Engine, EngineOptions};
+use boathouse_spec::Error;
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::{Arguments, ServerArguments};
+use crate::exit::{Failure, Result};
+use crate::home::{self, ServerFile};
+use crate::logs;
+
+pub fn run(arguments: &Arguments, server: &ServerArguments) -> Result<()> {
+    let address = loopback(&server.host)?;
+    let home = home::open(arguments)?;
+    let _logs = logs::start(&home, arguments.log_level);
+    let connect = bind(address, server.connect_port)?;
+    let http = bind(address, server.http_port)?;
+    let (connect_port, http_port) = (port(&connect)?, port(&http)?);
+
+    let runtime = boathouse_connect::runtime(1)?;
+    runtime.block_on(async move {
+        let engine = Engine::open(EngineOptions::new(&home)).await?;
+        let stop = CancellationToken::new();
+        let serving = serve(engine, connect, Some(http), stop.clone())?;
+        let connect_url = format!("sc://localhost:{connect_port}");
+        let http_url = format!("http://localhost:{http_port}");
+        println!("Spark Connect  {connect_url}");
+        println!("HTTP           {http_url}");
+        println!("Home           {}", home.display());
+        let _file = ServerFile::write(&home, &connect_url, &http_url)?;
+        tracing::info!(connect = connect_url, http = http_url, "the server is ready");
+        tokio::select! {
+            () = told_to_stop() => {}
+            () = stop.cancelled() => {}
+        }
+        stop.cancel();
+        serving.await
+    })?;
+    Ok(())
+}
+
+/// Serves an engine on the listeners until `stop`.
+pub fn serve(
+    engine: Arc<Engine>,
+    connect: TcpListener,
+    http: Option<TcpListener>,
+    stop: CancellationToken,
+) -> Result<impl Future<Output = std::result::Result<(), Error>>, Error> {
+    let listening = |l: TcpListener| {
+        l.set_nonblocking(true)
+            .and_then(|()| tokio::net::TcpListener::from_std(l))
+            .map_err(|e| Error::io("listening", e))
+    };
+    let service = ConnectService::new(engine, ConnectOptions::default());
+    let connect = listening(connect)?;
+    let connect_stop = stop.clone();
+    let connect_task = tokio::spawn(async move { service.serve(connect, connect_stop.cancelled_owned()).await });
+    let http_task = match http {
+        Some(l) => {
+            let l = listening(l)?;
+            let http_stop = stop.clone();
+            Some(tokio::spawn(async move { boathouse_api::serve(l, http_stop.cancelled_owned()).await }))
+        }
+        None => None,
+    };
+    Ok(async move {
+        let ended = |e: tokio::task::JoinError| Error::internal(format!("a server task ended: {e}"));
+        connect_task.await.map_err(ended)??;
+        if let Some(task) = http_task {
+            task.await.map_err(ended)??;
+        }
+        Ok(())
+    })
+}
+
+/// Only this machine's own addresses, until there is authentication.
+fn loopback(host: &str) -> Result<IpAddr> {
+    let refused = || {
+        Failure::Usage(format!(
+            "--host {host} is refused: without authentication the server listens on this machine only (127.0.0.1, ::1, localhost)"
+        ))
+    };
+    let address = match host {
+        "localhost" => IpAddr::from([127, 0, 0, 1]),
+        other => other.parse().map_err(|_| refused())?,
+    };
+    if address.is_loopback() { Ok(address) } else { Err(refused()) }
+}
+
+fn bind(address: IpAddr, port: u16) -> Result<TcpListener> {
+    TcpListener::bind(SocketAddr::new(address, port))
+        .map_err(|e| Failure::Failed(format!("Port {port} of {address} cannot be opened: {e}. Name another port, or 0 for a free one.")))
+}
+
+fn port(listener: &TcpListener) -> Result<u16> {
+    listener.local_addr().map(|a| a.port()).map_err(|e| Failure::Failed(format!("A port has no address: {e}")))
+}
+
+/// A listener on a free port of this machine.
+pub fn free_port() -> Result<(TcpListener, u16)> {
+    let listener = bind(IpAddr::from([127, 0, 0, 1]), 0)?;
+    let number = port(&listener)?;
+    Ok((listener, number))
+}
+
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        std::future::pending::<()>().await;
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

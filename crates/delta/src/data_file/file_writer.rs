@@ -1,0 +1,107 @@
+//! One data file: written, closed, forced to disk, described by its `add` action.
+
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, make_array};
+use boathouse_bridge::ResultExt;
+use boathouse_spec::{Error, Result, clock};
+use fail::fail_point;
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use parquet::arrow::AsyncArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+
+use super::target::WriteTarget;
+use crate::action::{Add, PartitionValues};
+use crate::location::encode_path;
+use crate::log::commit_file::make_durable;
+use crate::schema::relabel::relabel;
+use crate::stats::collect::StatsCollector;
+
+/// Files up to this size are written by one request.
+const UPLOAD_BUFFER: usize = 8 * 1024 * 1024;
+
+pub(crate) struct FileWriter {
+    /// Relative to the table, not encoded.
+    relative: String,
+    path: Path,
+    partition_values: PartitionValues,
+    writer: AsyncArrowWriter<BufWriter>,
+    stats: StatsCollector,
+}
+
+impl FileWriter {
+    pub fn new(target: &WriteTarget, relative: String, partition_values: PartitionValues) -> Result<Self> {
+        let path = target.location.relative(&relative)?;
+        let buffer = BufWriter::with_capacity(target.location.store().clone(), path.clone(), UPLOAD_BUFFER);
+        let options = ArrowWriterOptions::new()
+            .with_properties(target.properties.clone())
+            // The types of the file say all; readers that know Arrow's own would take them for the truth.
+            .with_skip_arrow_metadata(true);
+        let writer = AsyncArrowWriter::try_new_with_options(buffer, target.layout.physical.clone(), options)
+            .map_err(|e| failed(&path, &e))?;
+        Ok(Self { relative, path, partition_values, writer, stats: target.stats.collector() })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes rows that have all columns of the table.
+    pub async fn write(&mut self, target: &WriteTarget, batch: &RecordBatch) -> Result<()> {
+        let physical = physical_batch(target, batch)?;
+        self.stats.update(&physical)?;
+        self.writer.write(&physical).await.map_err(|e| failed(&self.path, &e))
+    }
+
+    pub fn rows(&self) -> u64 {
+        self.stats.rows() as u64
+    }
+
+    /// The size the file would have about now.
+    pub fn estimated_size(&self) -> u64 {
+        (self.writer.bytes_written() + self.writer.in_progress_size()) as u64
+    }
+
+    pub async fn close(mut self, target: &WriteTarget) -> Result<Add> {
+        self.writer.finish().await.map_err(|e| failed(&self.path, &e))?;
+        let size = self.writer.bytes_written();
+        make_durable(&target.location, &self.path).await?;
+        fail_point!("delta::data-file-written", |_| Err(Error::io("a fault point", "delta::data-file-written")));
+        Ok(Add {
+            path: encode_path(&self.relative),
+            partition_values: self.partition_values,
+            size: size as i64,
+            modification_time: clock::now_ms(),
+            data_change: target.data_change,
+            stats: Some(self.stats.finish()),
+            tags: None,
+            deletion_vector: None,
+            base_row_id: None,
+            default_row_commit_version: None,
+            clustering_provider: None,
+        })
+    }
+}
+
+/// The columns of the file, with their names and types in files.
+fn physical_batch(target: &WriteTarget, batch: &RecordBatch) -> Result<RecordBatch> {
+    let columns = target
+        .layout
+        .data
+        .iter()
+        .map(|(i, field)| {
+            let array = batch.column(*i);
+            if array.data_type() == field.data_type() {
+                return Ok(array.clone());
+            }
+            relabel(array.to_data(), field.data_type()).map(make_array)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(&target.layout.physical), columns, &options).spark()
+}
+
+fn failed(path: &Path, e: &dyn std::fmt::Display) -> Error {
+    Error::io(format!("writing {path}"), e)
+}

@@ -1,0 +1,107 @@
+//! Writing rows as data files: in parallel, one task for each partition of the plan.
+
+mod codec;
+mod file_writer;
+mod target;
+mod task;
+
+use std::sync::Arc;
+
+use boathouse_bridge::ResultExt;
+use boathouse_spec::{Error, Result};
+use datafusion::common::runtime::JoinSet;
+use datafusion::execution::TaskContext;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use parking_lot::Mutex;
+
+use crate::action::Add;
+use crate::location::TableLocation;
+
+pub(crate) use target::{FileOptions, WriteTarget};
+
+/// What a write left in storage.
+#[derive(Debug, Default)]
+pub(crate) struct WrittenFiles {
+    pub adds: Vec<Add>,
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+/// Runs the plan and writes its rows. Where it fails, the files it has written are deleted.
+pub(crate) async fn write_plan(
+    plan: Arc<dyn ExecutionPlan>,
+    context: Arc<TaskContext>,
+    target: Arc<WriteTarget>,
+) -> Result<WrittenFiles> {
+    let plan = sorted_by_partition(plan, &target)?;
+    let started: Arc<Mutex<Vec<Path>>> = Arc::default();
+    match run(plan, context, &target, &started).await {
+        Ok(written) => Ok(written),
+        Err(e) => {
+            let paths = started.lock().clone();
+            delete_quietly(&target.location, paths).await;
+            Err(e)
+        }
+    }
+}
+
+async fn run(
+    plan: Arc<dyn ExecutionPlan>,
+    context: Arc<TaskContext>,
+    target: &Arc<WriteTarget>,
+    started: &Arc<Mutex<Vec<Path>>>,
+) -> Result<WrittenFiles> {
+    let mut tasks = JoinSet::new();
+    for partition in 0..plan.output_partitioning().partition_count() {
+        let stream = plan.execute(partition, context.clone()).spark()?;
+        let (target, started) = (target.clone(), started.clone());
+        tasks.spawn(async move { (partition, task::write_stream(partition, stream, &target, &started).await) });
+    }
+    let mut results = Vec::new();
+    while let Some(joined) = tasks.join_next().await {
+        let (partition, result) =
+            joined.map_err(|e| Error::internal(format!("a task that writes files did not end: {e}")))?;
+        results.push((partition, result?));
+    }
+    results.sort_by_key(|(partition, _)| *partition);
+    let mut out = WrittenFiles::default();
+    for (_, written) in results {
+        out.rows += written.rows;
+        out.bytes += written.bytes;
+        out.adds.extend(written.adds);
+    }
+    Ok(out)
+}
+
+/// Rows of one table partition come together, so that one file at a time is open.
+fn sorted_by_partition(plan: Arc<dyn ExecutionPlan>, target: &WriteTarget) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema = plan.schema();
+    let order: Vec<PhysicalSortExpr> = target
+        .layout
+        .partitions
+        .iter()
+        .filter_map(|p| schema.fields().iter().position(|f| f.name().eq_ignore_ascii_case(p.logical())))
+        .map(|i| PhysicalSortExpr::new_default(Arc::new(Column::new(schema.field(i).name(), i))))
+        .collect();
+    let Some(order) = LexOrdering::new(order) else {
+        return Ok(plan);
+    };
+    let sort = SortExec::new(order, plan).with_preserve_partitioning(true);
+    Ok(Arc::new(sort))
+}
+
+/// Deletes files that no commit names; what stays is VACUUM's.
+pub(crate) async fn delete_quietly(location: &TableLocation, paths: Vec<Path>) {
+    for path in paths {
+        if let Err(e) = location.store().delete(&path).await
+            && !matches!(e, object_store::Error::NotFound { .. })
+        {
+            tracing::debug!("{path} stays behind: {e}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What files are to be: their columns, partitioning, codec and sizes, for a version of a table.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use boathouse_spec::{Result, StructType};
+use datafusion::catalog::Session;
+use parquet::file::properties::WriterProperties;
+
+use super::codec::Codec;
+use crate::action::{Metadata, Protocol};
+use crate::location::TableLocation;
+use crate::schema::constraints::{CheckConstraint, Constraints};
+use crate::schema::{TableColumn, TableColumns};
+use crate::stats::collect::StatsColumns;
+
+/// A file is closed at about this size where neither the write nor the table says otherwise.
+const TARGET_FILE_SIZE: u64 = 256 * 1024 * 1024;
+const ROW_GROUP_ROWS: usize = 1024 * 1024;
+const ROW_GROUP_BYTES: usize = 128 * 1024 * 1024;
+
+/// The columns of files, and those in directory names.
+#[derive(Debug)]
+pub(crate) struct FileLayout {
+    /// All columns as rows have them.
+    pub logical: SchemaRef,
+    /// For each column in files: its position among all, and its field in files.
+    pub data: Vec<(usize, FieldRef)>,
+    /// The schema of files.
+    pub physical: SchemaRef,
+    /// The partition columns in the order of directories, with their positions among all.
+    pub partitions: Vec<TableColumn>,
+    pub partition_positions: Vec<usize>,
+}
+
+impl FileLayout {
+    pub fn new(schema: &StructType, metadata: &Metadata) -> Result<Self> {
+        let columns = TableColumns::new(schema, metadata)?;
+        let data: Vec<(usize, FieldRef)> = columns
+            .iter()
+            .enumerate()
+            // A column without type has nothing to be stored.
+            .filter(|(_, c)| !c.is_partition && *c.field.data_type() != DataType::Null)
+            .map(|(i, c)| (i, c.physical_field.clone()))
+            .collect();
+        let physical = Arc::new(Schema::new(data.iter().map(|(_, f)| f.clone()).collect::<Vec<_>>()));
+        let partitions: Vec<TableColumn> = columns.partitions(metadata).into_iter().cloned().collect();
+        let partition_positions =
+            partitions.iter().filter_map(|p| columns.iter().position(|c| c.logical() == p.logical())).collect();
+        Ok(Self { logical: columns.logical.clone(), data, physical, partitions, partition_positions })
+    }
+}
+
+pub(crate) struct WriteTarget {
+    pub location: TableLocation,
+    pub layout: FileLayout,
+    pub constraints: Constraints,
+    pub stats: StatsColumns,
+    pub properties: WriterProperties,
+    pub codec: Codec,
+    pub max_records_per_file: Option<u64>,
+    /// Bytes.
+    pub target_file_size: u64,
+    pub data_change: bool,
+}
+
+/// What a statement says of the files it writes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FileOptions {
+    pub compression: Option<String>,
+    pub max_records_per_file: Option<u64>,
+    pub target_file_size: Option<u64>,
+}
+
+impl WriteTarget {
+    pub fn new(
+        session: &dyn Session,
+        location: &TableLocation,
+        protocol: &Protocol,
+        metadata: &Metadata,
+        schema: &StructType,
+        constraints: &[CheckConstraint],
+        options: &FileOptions,
+        data_change: bool,
+    ) -> Result<Self> {
+        let layout = FileLayout::new(schema, metadata)?;
+        let codec = match options.compression.as_deref().or_else(|| {
+            metadata.configuration.get("delta.parquet.compression.codec").map(String::as_str)
+        }) {
+            Some(name) => Codec::parse(name)?,
+            None => Codec::SNAPPY,
+        };
+        let properties = WriterProperties::builder()
+            .set_compression(codec.compression)
+            .set_created_by(crate::ENGINE_INFO.to_string())
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+            .build();
+        let constraints = Constraints::new(session, metadata, schema, &layout.logical, constraints)?;
+        let configured_size = metadata.configuration.get("delta.targetFileSize").and_then(|v| parse_size(v));
+        Ok(Self {
+            location: location.clone(),
+            stats: StatsColumns::new(metadata, &layout.physical, protocol.has("deletionVectors")),
+            layout,
+            constraints,
+            properties,
+            codec,
+            max_records_per_file: options.max_records_per_file.filter(|n| *n > 0),
+            target_file_size: options.target_file_size.or(configured_size).unwrap_or(TARGET_FILE_SIZE),
+            data_change,
+        })
+    }
+}
+
+impl WriteTarget {
+    /// For rows that are in the table already, and were checked when they came.
+    pub fn without_checks(self) -> Self {
+        Self { constraints: Constraints::none(), ..self }
+    }
+}
+
+/// Bytes of `104857600`, `100mb`, `1g`.
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "b" => 1,
+        "k" | "kb" => 1 << 10,
+        "m" | "mb" => 1 << 20,
+        "g" | "gb" => 1 << 30,
+        "t" | "tb" => 1u64 << 40,
+        _ => return None,
+    };
+    digits.trim().parse::<u64>().ok()?.checked_mul(unit)
+}

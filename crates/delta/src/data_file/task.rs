@@ -1,0 +1,127 @@
+//! One partition of a plan as files.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::partition;
+use boathouse_bridge::ResultExt;
+use boathouse_spec::Result;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::scalar::ScalarValue;
+use futures::StreamExt;
+use object_store::path::Path;
+use parking_lot::Mutex;
+
+use super::WrittenFiles;
+use super::file_writer::FileWriter;
+use super::target::WriteTarget;
+use crate::action::PartitionValues;
+use crate::partition::{directory, format_value};
+use crate::schema::conform::conform_batch;
+
+/// Writes a stream whose rows come partition by partition of the table.
+pub(crate) async fn write_stream(
+    task: usize,
+    mut stream: SendableRecordBatchStream,
+    target: &Arc<WriteTarget>,
+    started: &Arc<Mutex<Vec<Path>>>,
+) -> Result<WrittenFiles> {
+    let mut writer = TaskWriter { task, files: 0, open: None, target, started, out: WrittenFiles::default() };
+    while let Some(batch) = stream.next().await {
+        let batch = conform_batch(&batch.spark()?, &target.layout.logical)?;
+        if batch.num_rows() == 0 {
+            continue;
+        }
+        target.constraints.verify(&batch)?;
+        writer.write(&batch).await?;
+    }
+    writer.finish().await
+}
+
+struct TaskWriter<'a> {
+    task: usize,
+    files: usize,
+    open: Option<(PartitionValues, FileWriter)>,
+    target: &'a Arc<WriteTarget>,
+    started: &'a Arc<Mutex<Vec<Path>>>,
+    out: WrittenFiles,
+}
+
+impl TaskWriter<'_> {
+    async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let layout = &self.target.layout;
+        if layout.partitions.is_empty() {
+            return self.write_rows(&PartitionValues::new(), batch).await;
+        }
+        let keys: Vec<ArrayRef> = layout.partition_positions.iter().map(|i| batch.column(*i).clone()).collect();
+        for range in partition(&keys).spark()?.ranges() {
+            let mut values = PartitionValues::new();
+            for (column, key) in layout.partitions.iter().zip(&keys) {
+                let value = ScalarValue::try_from_array(key, range.start).spark()?;
+                values.insert(column.physical.clone(), format_value(&value)?);
+            }
+            self.write_rows(&values, &batch.slice(range.start, range.len())).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_rows(&mut self, values: &PartitionValues, batch: &RecordBatch) -> Result<()> {
+        let mut at = 0;
+        while at < batch.num_rows() {
+            let is_full = self.open.as_ref().is_some_and(|(open, file)| open != values || self.is_full(file));
+            if is_full {
+                self.close().await?;
+            }
+            if self.open.is_none() {
+                self.open(values)?;
+            }
+            let Some((_, file)) = self.open.as_mut() else { break };
+            let left = self.target.max_records_per_file.map_or(usize::MAX, |max| (max - file.rows()) as usize);
+            let rows = (batch.num_rows() - at).min(left);
+            file.write(self.target, &batch.slice(at, rows)).await?;
+            at += rows;
+        }
+        Ok(())
+    }
+
+    fn is_full(&self, file: &FileWriter) -> bool {
+        self.target.max_records_per_file.is_some_and(|max| file.rows() >= max)
+            || file.estimated_size() >= self.target.target_file_size
+    }
+
+    fn open(&mut self, values: &PartitionValues) -> Result<()> {
+        let id = uuid::Uuid::new_v4();
+        let extension = self.target.codec.extension;
+        let (task, file) = (self.task, self.files);
+        let partitions = &self.target.layout.partitions;
+        // Spark's names: a writer of partitions joins the file's number by a dot.
+        let relative = if partitions.is_empty() {
+            format!("part-{task:05}-{id}-c{file:03}{extension}.parquet")
+        } else {
+            let directory =
+                directory(partitions.iter().zip(values.values()).map(|(c, v)| (c.logical(), v.as_deref())));
+            format!("{directory}/part-{task:05}-{id}.c{file:03}{extension}.parquet")
+        };
+        self.files += 1;
+        let writer = FileWriter::new(self.target, relative, values.clone())?;
+        self.started.lock().push(writer.path().clone());
+        self.open = Some((values.clone(), writer));
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        if let Some((_, file)) = self.open.take() {
+            let rows = file.rows();
+            let add = file.close(self.target).await?;
+            self.out.rows += rows;
+            self.out.bytes += u64::try_from(add.size).unwrap_or(0);
+            self.out.adds.push(add);
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<WrittenFiles> {
+        self.close().await?;
+        Ok(self.out)
+    }
+}

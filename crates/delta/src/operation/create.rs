@@ -1,0 +1,126 @@
+//! CREATE TABLE and REPLACE TABLE without rows.
+
+use boathouse_spec::{Error, Result, StructType, clock};
+use indexmap::IndexMap;
+use serde_json::{Map, Value, json};
+
+use crate::action::{Format, Metadata, Protocol};
+use crate::location::TableLocation;
+use crate::schema::stored;
+use crate::snapshot::Snapshot;
+use crate::transaction::{Committed, Operation, ReadSet, Transaction};
+
+/// What a new table is to be.
+#[derive(Debug, Clone, Default)]
+pub struct NewTable {
+    pub schema: StructType,
+    pub partition_by: Vec<String>,
+    pub name: Option<String>,
+    pub description: Option<String>,
+    /// Table properties; those of Delta (`delta.*`) are checked.
+    pub properties: IndexMap<String, String>,
+    /// Whether the catalog owns the files; only recorded.
+    pub managed: bool,
+    pub user_metadata: Option<String>,
+    /// More fields for the commit info: `userId`, `userName`, `job`, `notebook`, `clusterId`.
+    pub commit_fields: Map<String, Value>,
+}
+
+/// Makes a table without rows, or, given its snapshot, replaces one (`REPLACE TABLE`).
+pub async fn create(location: &TableLocation, replaces: Option<&Snapshot>, table: &NewTable) -> Result<Committed> {
+    let (protocol, metadata) = metadata_of(location, table, replaces)?;
+    let name = if replaces.is_some() { "REPLACE TABLE" } else { "CREATE TABLE" };
+    let operation = operation(name, table);
+    let mut transaction = Transaction::new(location, replaces, operation);
+    transaction.user_metadata.clone_from(&table.user_metadata);
+    transaction.tags = table.commit_fields.clone();
+    if let Some(old) = replaces {
+        let now = clock::now_ms();
+        transaction.reads = ReadSet::whole_table();
+        transaction.remove(old.files().await?.iter().map(|f| f.remove(now, true)).collect::<Vec<_>>());
+        if *old.protocol() != protocol {
+            transaction.protocol = Some(protocol);
+        }
+    } else {
+        transaction.protocol = Some(protocol);
+    }
+    transaction.metadata = Some(metadata);
+    transaction.commit().await
+}
+
+/// The operation of a statement that makes a table.
+pub(crate) fn operation(name: &str, table: &NewTable) -> Operation {
+    let properties: Map<String, Value> =
+        table.properties.iter().map(|(k, v)| (k.clone(), Value::String(v.clone()))).collect();
+    let mut out = Operation::new(name).json("partitionBy", &json!(table.partition_by)).text("clusterBy", "[]");
+    out = match &table.description {
+        Some(text) => out.text("description", text.clone()),
+        None => out.raw("description", Value::Null),
+    };
+    out.text("isManaged", table.managed.to_string()).json("properties", &Value::Object(properties))
+}
+
+/// The protocol and metadata of a new table; of one that replaces another, with its id and features.
+pub(crate) fn metadata_of(
+    location: &TableLocation,
+    table: &NewTable,
+    replaces: Option<&Snapshot>,
+) -> Result<(Protocol, Metadata)> {
+    let mut protocol = replaces.map_or_else(Protocol::default, |s| s.protocol().clone());
+    let configuration = crate::property::split(&table.properties, &mut protocol)?;
+    let mut metadata = Metadata {
+        id: replaces.map_or_else(|| uuid::Uuid::new_v4().to_string(), |s| s.id().to_string()),
+        name: table.name.clone(),
+        description: table.description.clone(),
+        format: Format::default(),
+        schema_string: String::new(),
+        partition_columns: Vec::new(),
+        configuration,
+        created_time: Some(clock::now_ms()),
+    };
+    let schema = stored::stored_schema(&table.schema)?;
+    let mapped = metadata.configuration.get("delta.columnMapping.mode").is_some_and(|m| m != "none");
+    stored::check_names(&schema, mapped)?;
+    metadata.partition_columns = partition_columns(&schema, &table.partition_by)?;
+    let schema = stored::assign_mapping(&schema, &mut metadata, false);
+    metadata.schema_string = schema.json();
+    let needed = crate::protocol::needed_features(&metadata, &schema);
+    let protocol = protocol.with_features(&needed);
+    crate::protocol::check_writable(location, &protocol, &metadata, &schema)?;
+    Ok((protocol, metadata))
+}
+
+/// The names of partition columns as the schema has them.
+pub(crate) fn partition_columns(schema: &StructType, given: &[String]) -> Result<Vec<String>> {
+    let mut out: Vec<String> = Vec::new();
+    for name in given {
+        let Some(field) = schema.field(name) else {
+            return Err(Error::new("DELTA_PARTITION_COLUMN_NOT_FOUND")
+                .param("columnName", boathouse_spec::quote(name))
+                .param("schemaMap", schema.names().join(", "))
+                .message(format!("The partition column `{name}` is not in the schema: {}.", schema.names().join(", ")))
+                .exception("AnalysisException"));
+        };
+        if !field.data_type.is_atomic() || field.data_type == boathouse_spec::DataType::Variant {
+            return Err(Error::new("DELTA_INVALID_PARTITION_COLUMN_TYPE")
+                .param("name", &field.name)
+                .param("dataType", field.data_type.sql())
+                .message(format!("`{}` of type {} cannot partition a table.", field.name, field.data_type.sql()))
+                .exception("AnalysisException"));
+        }
+        if out.contains(&field.name) {
+            return Err(Error::new("DELTA_DUPLICATE_COLUMNS_FOUND")
+                .param("coltype", "in the partition columns")
+                .param("duplicateCols", field.name.to_lowercase())
+                .message(format!("The table would be partitioned by `{}` twice.", field.name))
+                .exception("AnalysisException"));
+        }
+        out.push(field.name.clone());
+    }
+    if !out.is_empty() && out.len() == schema.fields.len() {
+        return Err(Error::new("DELTA_CANNOT_USE_ALL_COLUMNS_FOR_PARTITION")
+            .message("A table cannot be partitioned by all of its columns.")
+            .exception("AnalysisException"));
+    }
+    Ok(out)
+}

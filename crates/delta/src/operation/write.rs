@@ -1,0 +1,439 @@
+//! Appends and overwrites: `df.write`, INSERT, CREATE TABLE AS SELECT, the sink of a streaming query.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use boathouse_spec::{Error, Result, StructField, StructType, clock};
+use datafusion::catalog::Session;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::ExecutionPlan;
+use serde_json::{Map, Value, json};
+
+use super::create::{self, NewTable};
+use crate::action::{Metadata, PartitionValues, Protocol, Txn};
+use crate::location::TableLocation;
+use crate::schema::constraints::CheckConstraint;
+use crate::schema::reconcile::{self, Evolution};
+use crate::schema::stored;
+use crate::snapshot::Snapshot;
+use crate::transaction::{Committed, Operation, ReadSet, Transaction};
+use crate::data_file::{FileOptions, WriteTarget, WrittenFiles, write_plan};
+
+/// How rows meet those that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteMode {
+    Append,
+    Overwrite,
+    /// Fails where the table exists.
+    ErrorIfExists,
+    /// Does nothing where the table exists.
+    Ignore,
+}
+
+impl WriteMode {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Append => "Append",
+            Self::Overwrite => "Overwrite",
+            Self::ErrorIfExists => "ErrorIfExists",
+            Self::Ignore => "Ignore",
+        }
+    }
+}
+
+/// What an overwrite of a partitioned table replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PartitionOverwrite {
+    /// Everything, or what `replace_where` says.
+    #[default]
+    Static,
+    /// The partitions that get rows.
+    Dynamic,
+}
+
+/// A condition over a table's columns, without qualifier, and its SQL text.
+#[derive(Debug, Clone)]
+pub struct Predicate {
+    pub expr: Expr,
+    pub sql: String,
+}
+
+/// How to write.
+#[derive(Debug, Clone)]
+pub struct WriteOptions {
+    pub mode: WriteMode,
+    /// The partitioning the write names; of a table that exists it must be the table's.
+    pub partition_by: Option<Vec<String>>,
+    pub merge_schema: bool,
+    pub overwrite_schema: bool,
+    pub replace_where: Option<Predicate>,
+    pub partition_overwrite: PartitionOverwrite,
+    /// A codec by Spark's name; the table's or snappy where `None`.
+    pub compression: Option<String>,
+    pub max_records_per_file: Option<u64>,
+    /// Bytes.
+    pub target_file_size: Option<u64>,
+    /// Application and version (`txnAppId`, `txnVersion`): the same write again does nothing.
+    pub txn: Option<(String, i64)>,
+    pub user_metadata: Option<String>,
+    pub data_change: bool,
+    /// The table's CHECK constraints, resolved. See [`crate::Snapshot::check_constraints`].
+    pub constraints: Vec<CheckConstraint>,
+    /// What the table is to be where the write makes or replaces it, beyond its rows' schema.
+    pub new_table: NewTable,
+    /// `CREATE TABLE AS SELECT`, `STREAMING UPDATE`, ...; `WRITE` where `None`.
+    pub operation: Option<Operation>,
+    /// More fields for the commit info: `userId`, `userName`, `job`, `notebook`, `clusterId`.
+    pub commit_fields: Map<String, Value>,
+}
+
+impl WriteOptions {
+    pub fn new(mode: WriteMode) -> Self {
+        Self {
+            mode,
+            partition_by: None,
+            merge_schema: false,
+            overwrite_schema: false,
+            replace_where: None,
+            partition_overwrite: PartitionOverwrite::Static,
+            compression: None,
+            max_records_per_file: None,
+            target_file_size: None,
+            txn: None,
+            user_metadata: None,
+            data_change: true,
+            constraints: Vec::new(),
+            new_table: NewTable::default(),
+            operation: None,
+            commit_fields: Map::new(),
+        }
+    }
+
+    pub(crate) fn files(&self) -> FileOptions {
+        FileOptions {
+            compression: self.compression.clone(),
+            max_records_per_file: self.max_records_per_file,
+            target_file_size: self.target_file_size,
+        }
+    }
+}
+
+/// What the table is after the write, and what of that is new.
+struct Plan {
+    protocol: Protocol,
+    metadata: Metadata,
+    schema: StructType,
+    new_protocol: bool,
+    new_metadata: bool,
+}
+
+/// Writes the rows of a plan to a table, which is made where `table` is `None`. `None` where nothing was to be done: the
+/// same `txn` was written before, or the mode is `Ignore`.
+pub async fn write(
+    location: &TableLocation,
+    table: Option<&Snapshot>,
+    session: &dyn Session,
+    input: Arc<dyn ExecutionPlan>,
+    options: &WriteOptions,
+) -> Result<Option<Committed>> {
+    check_options(table, options)?;
+    if table.is_some() {
+        match options.mode {
+            WriteMode::ErrorIfExists => return Err(path_exists(location)),
+            WriteMode::Ignore => return Ok(None),
+            _ => {}
+        }
+    }
+    if let (Some(table), Some((app, version))) = (table, &options.txn)
+        && table.app_version(app).await?.is_some_and(|done| done >= *version)
+    {
+        return Ok(None);
+    }
+    let data = boathouse_bridge::spark_schema(&input.schema())?;
+    let plan = plan(location, table, &data, options)?;
+
+    let mut constraints = options.constraints.clone();
+    if let Some(predicate) = &options.replace_where {
+        let name = format!("EXPRESSION({})", predicate.sql);
+        constraints.push(CheckConstraint { name, sql: predicate.sql.clone(), expr: predicate.expr.clone() });
+    }
+    let target = Arc::new(WriteTarget::new(
+        session,
+        location,
+        &plan.protocol,
+        &plan.metadata,
+        &plan.schema,
+        &constraints,
+        &options.files(),
+        options.data_change,
+    )?);
+    for required in target.constraints.required() {
+        if data.index_of(required).is_none() {
+            return Err(Error::new("DELTA_MISSING_NOT_NULL_COLUMN_VALUE")
+                .param("columnName", required)
+                .message(format!("The column {required} is NOT NULL, and the data to be written does not have it."))
+                .exception("DeltaInvariantViolationException"));
+        }
+    }
+    let written = write_plan(input, session.task_ctx(), target)
+        .await
+        .map_err(|e| replace_where_mismatch(e, options.replace_where.as_ref()))?;
+
+    let mut transaction = Transaction::new(location, table, operation(table, options));
+    transaction.user_metadata.clone_from(&options.user_metadata);
+    transaction.tags = options.commit_fields.clone();
+    if let Some((app_id, version)) = &options.txn {
+        transaction.reads.app_ids.insert(app_id.clone());
+        transaction.txn =
+            Some(Txn { app_id: app_id.clone(), version: *version, last_updated: Some(clock::now_ms()) });
+    }
+    if plan.new_metadata {
+        transaction.metadata = Some(plan.metadata);
+    }
+    if plan.new_protocol {
+        transaction.protocol = Some(plan.protocol);
+    }
+    finish(transaction, table, session, written, options).await.map(Some)
+}
+
+/// Adds the new files, takes away what they replace, and commits.
+async fn finish(
+    mut transaction: Transaction,
+    table: Option<&Snapshot>,
+    session: &dyn Session,
+    written: WrittenFiles,
+    options: &WriteOptions,
+) -> Result<Committed> {
+    let mut rows = written.rows;
+    let mut bytes = written.bytes;
+    let mut files = written.adds.len();
+    let mut removed: Option<(usize, i64)> = None;
+    let now = clock::now_ms();
+    if let (WriteMode::Overwrite, Some(table)) = (options.mode, table) {
+        if let Some(predicate) = &options.replace_where {
+            let rewrite = super::delete::rewrite(table, session, predicate, &options.constraints).await?;
+            transaction.reads = rewrite.reads.clone();
+            rows += rewrite.written.rows;
+            bytes += rewrite.written.bytes;
+            files += rewrite.written.adds.len();
+            removed = Some((rewrite.removes.len(), rewrite.removes.iter().filter_map(|r| r.size).sum()));
+            transaction.metrics.set("numCopiedRows", rewrite.copied_rows);
+            transaction.metrics.set("numAddedChangeFiles", 0);
+            if let Some(deleted) = rewrite.deleted_rows {
+                transaction.metrics.set("numDeletedRows", deleted);
+            }
+            transaction.remove(rewrite.removes);
+            transaction.add(rewrite.written.adds);
+        } else {
+            let replaced = match options.partition_overwrite {
+                PartitionOverwrite::Dynamic if !table.partition_columns().is_empty() => {
+                    Some(written.adds.iter().map(|a| key(&a.partition_values)).collect::<HashSet<_>>())
+                }
+                _ => None,
+            };
+            let gone: Vec<_> = table
+                .files()
+                .await?
+                .iter()
+                .filter(|f| replaced.as_ref().is_none_or(|r| r.contains(&key(&ordered(&f.partition_values, table)))))
+                .map(|f| f.remove(now, options.data_change))
+                .collect();
+            transaction.reads = ReadSet { app_ids: transaction.reads.app_ids, ..ReadSet::whole_table() };
+            removed = Some((gone.len(), gone.iter().filter_map(|r| r.size).sum()));
+            transaction.remove(gone);
+        }
+    }
+    transaction.add(written.adds);
+    transaction.metrics.set("numFiles", files);
+    if let Some((count, size)) = removed {
+        transaction.metrics.set("numRemovedFiles", count);
+        transaction.metrics.set("numRemovedBytes", size);
+    }
+    transaction.metrics.set("numOutputRows", rows);
+    transaction.metrics.set("numOutputBytes", bytes);
+    transaction.commit().await
+}
+
+/// Partition values in the order of the table's partitioning, as new files have them.
+fn ordered(values: &PartitionValues, table: &Snapshot) -> PartitionValues {
+    table
+        .columns()
+        .partitions(table.metadata())
+        .iter()
+        .map(|c| {
+            let value = values.get(&c.physical).cloned().flatten().filter(|v| !v.is_empty());
+            (c.physical.clone(), value)
+        })
+        .collect()
+}
+
+fn key(values: &PartitionValues) -> Vec<Option<String>> {
+    values.values().cloned().collect()
+}
+
+fn plan(
+    location: &TableLocation,
+    table: Option<&Snapshot>,
+    data: &StructType,
+    options: &WriteOptions,
+) -> Result<Plan> {
+    let Some(table) = table else {
+        reconcile::refuse_duplicates(data)?;
+        let mut new = options.new_table.clone();
+        if new.schema.fields.is_empty() {
+            new.schema = all_nullable(data);
+        }
+        if let Some(partition_by) = &options.partition_by {
+            new.partition_by.clone_from(partition_by);
+        }
+        let (protocol, metadata) = create::metadata_of(location, &new, None)?;
+        let schema = StructType::from_json(&metadata.schema_string)?;
+        return Ok(Plan { protocol, metadata, schema, new_protocol: true, new_metadata: true });
+    };
+    crate::protocol::check_writable(location, table.protocol(), table.metadata(), table.schema())?;
+    if options.mode == WriteMode::Overwrite && options.overwrite_schema {
+        return replaced(location, table, data, options);
+    }
+    if let Some(given) = &options.partition_by {
+        let same = given.len() == table.partition_columns().len()
+            && given.iter().zip(table.partition_columns()).all(|(a, b)| a.eq_ignore_ascii_case(b));
+        if !same {
+            return Err(reconcile::partition_mismatch(given, table.partition_columns()));
+        }
+    }
+    let merged = reconcile::merged_schema(
+        table.id(),
+        table.schema(),
+        data,
+        Evolution { merge: options.merge_schema },
+    )?;
+    if merged == *table.schema() {
+        return Ok(Plan {
+            protocol: table.protocol().clone(),
+            metadata: table.metadata().clone(),
+            schema: merged,
+            new_protocol: false,
+            new_metadata: false,
+        });
+    }
+    let mut metadata = table.metadata().clone();
+    let stored = stored::stored_schema(&merged)?;
+    stored::check_names(&stored, table.columns().is_mapped())?;
+    let schema = stored::assign_mapping(&stored, &mut metadata, false);
+    metadata.schema_string = schema.json();
+    let protocol = table.protocol().with_features(&crate::protocol::needed_features(&metadata, &schema));
+    Ok(Plan { new_protocol: protocol != *table.protocol(), protocol, metadata, schema, new_metadata: true })
+}
+
+/// The table with the data's schema and the write's partitioning (`overwriteSchema`).
+fn replaced(location: &TableLocation, table: &Snapshot, data: &StructType, options: &WriteOptions) -> Result<Plan> {
+    reconcile::refuse_duplicates(data)?;
+    let mut new = options.new_table.clone();
+    if new.schema.fields.is_empty() {
+        new.schema = all_nullable(data);
+    }
+    new.partition_by = options.partition_by.clone().unwrap_or_else(|| table.partition_columns().to_vec());
+    let keeps_properties = new.properties.is_empty();
+    if keeps_properties {
+        new.properties.clone_from(&table.metadata().configuration);
+        new.name.clone_from(&table.metadata().name);
+        new.description.clone_from(&table.metadata().description);
+    }
+    let (protocol, mut metadata) = create::metadata_of(location, &new, Some(table))?;
+    metadata.created_time = table.metadata().created_time;
+    let schema = StructType::from_json(&metadata.schema_string)?;
+    Ok(Plan {
+        new_protocol: protocol != *table.protocol(),
+        new_metadata: metadata != *table.metadata(),
+        protocol,
+        metadata,
+        schema,
+    })
+}
+
+/// A table made by rows takes NULL in every column.
+fn all_nullable(data: &StructType) -> StructType {
+    StructType::new(
+        data.fields
+            .iter()
+            .map(|f| StructField { data_type: f.data_type.as_nullable(), nullable: true, ..f.clone() })
+            .collect(),
+    )
+}
+
+fn operation(table: Option<&Snapshot>, options: &WriteOptions) -> Operation {
+    if let Some(operation) = &options.operation {
+        return operation.clone();
+    }
+    // Of a table that exists, the write's own partitioning says nothing new, but Spark records it.
+    let partition_by = options.partition_by.clone().unwrap_or_default();
+    let mut out = Operation::new("WRITE").text("mode", options.mode.name()).json("partitionBy", &json!(partition_by));
+    if let Some(predicate) = &options.replace_where {
+        out = out.text("predicate", predicate.sql.clone());
+    }
+    if options.merge_schema {
+        out = out.raw("canMergeSchema", true);
+    }
+    if options.overwrite_schema {
+        out = out.raw("canOverwriteSchema", true);
+    }
+    if options.partition_overwrite == PartitionOverwrite::Dynamic && table.is_some() {
+        out = out.raw("isDynamicPartitionOverwrite", true);
+    }
+    out
+}
+
+fn check_options(table: Option<&Snapshot>, options: &WriteOptions) -> Result<()> {
+    let exclusive = |class: &str, text: &str| Err(Error::new(class).message(text).exception("AnalysisException"));
+    if options.replace_where.is_some() && options.mode != WriteMode::Overwrite {
+        return exclusive("DELTA_REPLACE_WHERE_IN_OVERWRITE", "replaceWhere goes with the mode overwrite only.");
+    }
+    if options.partition_overwrite == PartitionOverwrite::Dynamic && options.mode == WriteMode::Overwrite {
+        if options.overwrite_schema {
+            return exclusive(
+                "DELTA_OVERWRITE_SCHEMA_WITH_DYNAMIC_PARTITION_OVERWRITE",
+                "overwriteSchema does not go with a dynamic overwrite of partitions.",
+            );
+        }
+        if options.replace_where.is_some() {
+            return exclusive(
+                "DELTA_REPLACE_WHERE_WITH_DYNAMIC_PARTITION_OVERWRITE",
+                "replaceWhere does not go with a dynamic overwrite of partitions.",
+            );
+        }
+    }
+    if !options.data_change && options.replace_where.is_some() {
+        return exclusive(
+            "DELTA_REPLACE_WHERE_WITH_FILTER_DATA_CHANGE_UNSET",
+            "replaceWhere changes data: it does not go with dataChange = false.",
+        );
+    }
+    if table.is_none() && options.replace_where.is_some() {
+        return exclusive("DELTA_PATH_DOES_NOT_EXIST", "replaceWhere needs a table that exists.");
+    }
+    Ok(())
+}
+
+fn path_exists(location: &TableLocation) -> Error {
+    Error::new("DELTA_PATH_EXISTS")
+        .param("path", location.uri())
+        .message(format!("There is a table in {}, and the write is not to overwrite it.", location.uri()))
+        .exception("AnalysisException")
+}
+
+/// A row outside of what is replaced is an error of the option, not of a constraint of the table.
+fn replace_where_mismatch(e: Error, predicate: Option<&Predicate>) -> Error {
+    let Some(predicate) = predicate.filter(|_| e.is("DELTA_VIOLATE_CONSTRAINT_WITH_VALUES")) else {
+        return e;
+    };
+    let ours = format!("EXPRESSION({})", predicate.sql);
+    if !e.parameters().iter().any(|(k, v)| k == "constraintName" && *v == ours) {
+        return e;
+    }
+    Error::new("DELTA_REPLACE_WHERE_MISMATCH")
+        .param("replaceWhere", &predicate.sql)
+        .param("message", e.to_string())
+        .message(format!("A row to be written is not within what is replaced ({}).\n{e}", predicate.sql))
+        .exception("AnalysisException")
+}
+

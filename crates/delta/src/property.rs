@@ -1,0 +1,191 @@
+//! Table properties: which of Delta's we know, and what their values may be.
+
+use boathouse_spec::{Error, Result};
+use indexmap::IndexMap;
+
+use crate::action::Protocol;
+
+/// What values a property takes.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Boolean,
+    Integer,
+    Interval,
+    Text,
+    OneOf(&'static [&'static str]),
+}
+
+/// Delta's properties that mean something here, or nothing that a reader or writer must act on.
+const KNOWN: &[(&str, Kind)] = &[
+    ("delta.appendOnly", Kind::Boolean),
+    ("delta.autoOptimize.autoCompact", Kind::Text),
+    ("delta.autoOptimize.optimizeWrite", Kind::Text),
+    ("delta.checkpoint.writeStatsAsJson", Kind::Boolean),
+    ("delta.checkpoint.writeStatsAsStruct", Kind::Boolean),
+    ("delta.checkpointInterval", Kind::Integer),
+    ("delta.checkpointPolicy", Kind::OneOf(&["classic", "v2"])),
+    ("delta.columnMapping.maxColumnId", Kind::Integer),
+    ("delta.columnMapping.mode", Kind::OneOf(&["none", "name", "id"])),
+    ("delta.compatibility.symlinkFormatManifest.enabled", Kind::OneOf(&["false"])),
+    ("delta.dataSkippingNumIndexedCols", Kind::Integer),
+    ("delta.dataSkippingStatsColumns", Kind::Text),
+    ("delta.deletedFileRetentionDuration", Kind::Interval),
+    ("delta.enableChangeDataFeed", Kind::Boolean),
+    ("delta.enableDeletionVectors", Kind::Boolean),
+    ("delta.enableExpiredLogCleanup", Kind::Boolean),
+    ("delta.enableInCommitTimestamps", Kind::Boolean),
+    ("delta.inCommitTimestampEnablementTimestamp", Kind::Integer),
+    ("delta.inCommitTimestampEnablementVersion", Kind::Integer),
+    ("delta.enableTypeWidening", Kind::Boolean),
+    ("delta.isolationLevel", Kind::OneOf(&["Serializable", "WriteSerializable"])),
+    ("delta.logRetentionDuration", Kind::Interval),
+    ("delta.parquet.compression.codec", Kind::Text),
+    ("delta.randomizeFilePrefixes", Kind::OneOf(&["false"])),
+    ("delta.setTransactionRetentionDuration", Kind::Interval),
+    ("delta.targetFileSize", Kind::Text),
+    ("delta.tuneFileSizesForRewrites", Kind::Boolean),
+];
+
+/// The table configuration of properties that a statement gives; protocol versions and features among them change
+/// `protocol`.
+pub(crate) fn split(
+    properties: &IndexMap<String, String>,
+    protocol: &mut Protocol,
+) -> Result<IndexMap<String, String>> {
+    let mut out = IndexMap::new();
+    let mut features: Vec<String> = Vec::new();
+    for (key, value) in properties {
+        if let Some(feature) = strip_ignore_case(key, "delta.feature.") {
+            if !matches!(value.as_str(), "supported" | "enabled") {
+                return Err(Error::new("DELTA_UNSUPPORTED_FEATURE_STATUS")
+                    .param("feature", feature)
+                    .param("status", value)
+                    .message(format!("The feature {feature} can be `supported`, not `{value}`.")));
+            }
+            features.push(feature.to_string());
+            continue;
+        }
+        if key.eq_ignore_ascii_case("delta.minReaderVersion") || key.eq_ignore_ascii_case("delta.minWriterVersion") {
+            let version: i32 = value.parse().map_err(|_| {
+                Error::new("DELTA_PROTOCOL_PROPERTY_NOT_INT")
+                    .param("key", key)
+                    .param("value", value)
+                    .message(format!("The protocol version {key} is a number, not `{value}`."))
+            })?;
+            raise(protocol, key.eq_ignore_ascii_case("delta.minReaderVersion"), version);
+            continue;
+        }
+        let (key, value) = checked(key, value)?;
+        out.insert(key, value);
+    }
+    if !features.is_empty() {
+        let names: Vec<&str> = features.iter().map(String::as_str).collect();
+        *protocol = protocol.with_features(&names);
+    }
+    Ok(out)
+}
+
+fn raise(protocol: &mut Protocol, reader: bool, version: i32) {
+    if reader {
+        if version >= 3 && protocol.min_reader_version < 3 {
+            let features = protocol.features();
+            protocol.reader_features = Some(features.into_iter().filter(|f| f == "columnMapping").collect());
+        }
+        protocol.min_reader_version = protocol.min_reader_version.max(version);
+    } else {
+        if version >= 7 && protocol.min_writer_version < 7 {
+            protocol.writer_features = Some(protocol.features());
+        }
+        protocol.min_writer_version = protocol.min_writer_version.max(version);
+    }
+}
+
+/// A property with Delta's spelling of its name, where its value is one it takes.
+pub(crate) fn checked(key: &str, value: &str) -> Result<(String, String)> {
+    if let Some(name) = strip_ignore_case(key, "delta.constraints.") {
+        return Ok((format!("delta.constraints.{}", name.to_lowercase()), value.to_string()));
+    }
+    if strip_ignore_case(key, "delta.").is_none() {
+        return Ok((key.to_string(), value.to_string()));
+    }
+    let Some((name, kind)) = KNOWN.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)) else {
+        return Err(Error::new("DELTA_UNKNOWN_CONFIGURATION")
+            .param("config", key)
+            .param("disableCheckConfig", "spark.databricks.delta.allowArbitraryProperties.enabled")
+            .message(format!("Delta has no table property {key} that this version knows."))
+            .exception("AnalysisException"));
+    };
+    let valid = match kind {
+        Kind::Boolean => matches!(value.to_ascii_lowercase().as_str(), "true" | "false"),
+        Kind::Integer => value.trim().parse::<i64>().is_ok(),
+        Kind::Interval => parse_interval_ms(value).is_some(),
+        Kind::Text => true,
+        Kind::OneOf(values) => values.iter().any(|v| v.eq_ignore_ascii_case(value)),
+    };
+    if !valid {
+        return Err(Error::new("DELTA_VIOLATE_TABLE_PROPERTY_VALIDATION_FAILED")
+            .param("table", key)
+            .message(format!("The table property {name} cannot be `{value}`."))
+            .exception("IllegalArgumentException"));
+    }
+    Ok(((*name).to_string(), value.to_string()))
+}
+
+/// The text after a prefix, which may differ in case.
+fn strip_ignore_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    text.get(..prefix.len()).filter(|head| head.eq_ignore_ascii_case(prefix)).map(|_| &text[prefix.len()..])
+}
+
+/// Milliseconds of `interval 7 days`, `7 days`, `168 hours 30 minutes`.
+pub(crate) fn parse_interval_ms(text: &str) -> Option<i64> {
+    let lower = text.trim().to_lowercase();
+    let mut words = lower.strip_prefix("interval").unwrap_or(&lower).split_whitespace();
+    let mut total = 0i64;
+    let mut any = false;
+    while let Some(number) = words.next() {
+        let number: i64 = number.trim_matches('\'').parse().ok()?;
+        let unit = words.next()?;
+        let ms = match unit.trim_end_matches('s') {
+            "millisecond" => 1,
+            "second" => 1_000,
+            "minute" => 60_000,
+            "hour" => 3_600_000,
+            "day" => 86_400_000,
+            "week" => 7 * 86_400_000,
+            _ => return None,
+        };
+        total = total.checked_add(number.checked_mul(ms)?)?;
+        any = true;
+    }
+    any.then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_checked() {
+        assert_eq!(checked("DELTA.appendonly", "true").unwrap(), ("delta.appendOnly".into(), "true".into()));
+        assert_eq!(checked("foo", "bar").unwrap(), ("foo".into(), "bar".into()));
+        assert_eq!(checked("delta.nope", "1").unwrap_err().class(), "DELTA_UNKNOWN_CONFIGURATION");
+        assert!(checked("delta.appendOnly", "perhaps").is_err());
+        assert_eq!(parse_interval_ms("interval 1 week"), Some(604_800_000));
+        assert_eq!(parse_interval_ms("30 days 1 hour"), Some(30 * 86_400_000 + 3_600_000));
+        assert_eq!(parse_interval_ms("soon"), None);
+    }
+
+    #[test]
+    fn features_and_versions_go_to_the_protocol() {
+        let mut protocol = Protocol::default();
+        let given: IndexMap<String, String> = [
+            ("delta.feature.deletionVectors".to_string(), "supported".to_string()),
+            ("delta.appendOnly".to_string(), "true".to_string()),
+        ]
+        .into_iter()
+        .collect();
+        let out = split(&given, &mut protocol).unwrap();
+        assert_eq!(out.keys().collect::<Vec<_>>(), ["delta.appendOnly"]);
+        assert_eq!(protocol.reader_features, Some(vec!["deletionVectors".to_string()]));
+    }
+}

@@ -1,0 +1,37 @@
+//! `ALTER CATALOG`.
+
+use std::sync::Arc;
+
+use boathouse_spec::{Error, Result, SchemaChange};
+
+use crate::{QueryResult, Session};
+
+pub(super) async fn run(session: &Arc<Session>, name: &str, change: SchemaChange) -> Result<QueryResult> {
+    let location = match &change {
+        SchemaChange::SetLocation(location) => Some(session.engine.storage.url(location)?.to_string()),
+        _ => None,
+    };
+    session
+        .engine
+        .catalog
+        .alter_catalog(name, &session.user, move |record| {
+            match change {
+                SchemaChange::SetProperties(properties) => record.properties.extend(properties),
+                SchemaChange::UnsetProperties(keys) => {
+                    for key in keys {
+                        record.properties.shift_remove(&key);
+                    }
+                }
+                SchemaChange::SetLocation(_) => record.location = location,
+                SchemaChange::SetComment(comment) => record.comment = Some(comment),
+                SchemaChange::SetOwner(owner) => record.owner = owner,
+                SchemaChange::SetCollation(_) => return Err(Error::unsupported("a default collation of a catalog")),
+                SchemaChange::SetTags(_) | SchemaChange::UnsetTags(_) => {
+                    return Err(Error::unsupported("tags on catalogs"));
+                }
+            }
+            Ok(())
+        })
+        .await?;
+    Ok(QueryResult::empty())
+}

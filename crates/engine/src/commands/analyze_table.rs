@@ -1,0 +1,172 @@
+//! `ANALYZE TABLE`: statistics kept beside the table, as Spark keeps them in its properties.
+
+use std::sync::Arc;
+
+use boathouse_catalog::TableRecord;
+use boathouse_spec::{
+    AnalyzeColumns, DataType, Error, Expr, PartitionSpec, Relation, RelationNode, Result, StructField, TableRef, quote,
+};
+use datafusion::scalar::ScalarValue;
+
+use crate::commands::describe_table::column_not_found;
+use crate::commands::{evaluate, target};
+use crate::resolver::ResolvedTable;
+use crate::{QueryResult, Session};
+
+const PREFIX: &str = "spark.sql.statistics.";
+
+pub(super) async fn table(
+    session: &Arc<Session>,
+    name: &[String],
+    partition: Option<PartitionSpec>,
+    columns: AnalyzeColumns,
+    no_scan: bool,
+) -> Result<QueryResult> {
+    let table = target::table(session, name, "ANALYZE TABLE", &target::command_path(session)).await?;
+    if partition.is_some() {
+        return Err(Error::unsupported("ANALYZE TABLE .. PARTITION"));
+    }
+    analyze(session, &table, columns, no_scan).await?;
+    Ok(QueryResult::empty())
+}
+
+pub(super) async fn tables(
+    session: &Arc<Session>,
+    schema: Option<&[String]>,
+    no_scan: bool,
+) -> Result<QueryResult> {
+    let schema = session.schema_or_current(schema)?;
+    for record in session.engine.catalog.list_tables(&schema).await? {
+        if record.kind.is_view() {
+            continue;
+        }
+        let path = target::command_path(session);
+        let table = target::table(session, &record.name.parts(), "ANALYZE TABLES", &path).await?;
+        analyze(session, &table, AnalyzeColumns::None, no_scan).await?;
+    }
+    Ok(QueryResult::empty())
+}
+
+async fn analyze(
+    session: &Arc<Session>,
+    table: &ResolvedTable,
+    columns: AnalyzeColumns,
+    no_scan: bool,
+) -> Result<()> {
+    let Some(record) = &table.record else {
+        return Err(Error::unsupported("ANALYZE TABLE on a path: statistics are kept with a table's name"));
+    };
+    let fields = fields_of(table, &columns)?;
+    let mut found = vec![(format!("{PREFIX}totalSize"), size(table).await?.to_string())];
+    if !no_scan || !fields.is_empty() {
+        found.extend(computed(session, table, &fields).await?);
+    }
+    session
+        .engine
+        .catalog
+        .alter_table(&record.name, &session.user, move |record| {
+            record.properties.retain(|k, _| !k.starts_with(PREFIX) || k.contains(".colStats."));
+            record.properties.extend(found);
+            Ok(())
+        })
+        .await?;
+    Ok(())
+}
+
+fn fields_of<'a>(table: &'a ResolvedTable, columns: &AnalyzeColumns) -> Result<Vec<&'a StructField>> {
+    let fields: Vec<&StructField> = match columns {
+        AnalyzeColumns::None => Vec::new(),
+        AnalyzeColumns::All => table.schema.fields.iter().collect(),
+        AnalyzeColumns::Named(names) => names
+            .iter()
+            .map(|n| table.schema.field(n).ok_or_else(|| column_not_found(std::slice::from_ref(n))))
+            .collect::<Result<_>>()?,
+    };
+    match fields.iter().find(|f| !f.data_type.is_atomic()) {
+        Some(field) => Err(Error::new("UNSUPPORTED_FEATURE.ANALYZE_UNSUPPORTED_COLUMN_TYPE")
+            .param("columnType", format!("\"{}\"", field.data_type.sql()))
+            .param("columnName", quote(&field.name))
+            .param("tableName", table.display_name())
+            .message(format!("Columns of the type {} have no statistics.", field.data_type.sql()))
+            .exception("AnalysisException")),
+        None => Ok(fields),
+    }
+}
+
+async fn size(table: &ResolvedTable) -> Result<i64> {
+    match &table.delta {
+        Some(delta) => Ok(delta.snapshot.add_actions().await?.iter().map(|a| a.size).sum()),
+        None => Ok(0),
+    }
+}
+
+/// Rows of the table, and for each column its range, its NULLs, and how many values it has.
+async fn computed(
+    session: &Arc<Session>,
+    table: &ResolvedTable,
+    fields: &[&StructField],
+) -> Result<Vec<(String, String)>> {
+    let one = || Expr::Literal(boathouse_spec::Literal::Integer(1));
+    let mut keys = vec![format!("{PREFIX}numRows")];
+    let mut aggregates = vec![Expr::call("count", vec![one()])];
+    for field in fields {
+        let column = || Expr::column([field.name.as_str()]);
+        let mut add = |key: &str, expr: Expr| {
+            keys.push(format!("{PREFIX}colStats.{}.{key}", field.name));
+            aggregates.push(expr);
+        };
+        add("distinctCount", Expr::call("approx_count_distinct", vec![column()]));
+        add("nullCount", Expr::call("count_if", vec![Expr::call("isnull", vec![column()])]));
+        if field.data_type.is_string() || field.data_type == DataType::Binary {
+            let length = || Expr::call("octet_length", vec![column()]);
+            add("avgLen", Expr::call("ceil", vec![Expr::call("avg", vec![length()])]));
+            add("maxLen", Expr::call("max", vec![length()]));
+        } else {
+            add("min", Expr::call("min", vec![column()]));
+            add("max", Expr::call("max", vec![column()]));
+        }
+    }
+    let aggregates = aggregates
+        .into_iter()
+        .enumerate()
+        .map(|(i, e)| e.cast(DataType::STRING).alias(format!("c{i}")))
+        .collect();
+    let source = TableRef { name: table.qualifier.clone(), ..TableRef::default() };
+    let query = Relation::new(RelationNode::Aggregate(boathouse_spec::Aggregate {
+        input: Relation::new(RelationNode::Table(source)),
+        kind: boathouse_spec::GroupingKind::GroupBy,
+        grouping: Vec::new(),
+        aggregates,
+        grouping_first: false,
+    }));
+    let (schema, batches) = evaluate::query_rows(session, query).await?;
+    let values = evaluate::first_row(&schema, &batches)?;
+    Ok(keys
+        .into_iter()
+        .zip(values)
+        .filter_map(|(key, (value, _))| match value {
+            ScalarValue::Utf8(Some(text)) => Some((key, text)),
+            _ => None,
+        })
+        .collect())
+}
+
+/// What DESCRIBE EXTENDED shows of a column's statistics, in Spark's order.
+pub(super) fn column_statistics(
+    record: Option<&TableRecord>,
+    column: &str,
+) -> Vec<(&'static str, Option<String>)> {
+    let get = |key: &str| {
+        record.and_then(|r| r.properties.get(&format!("{PREFIX}colStats.{column}.{key}")).cloned())
+    };
+    vec![
+        ("min", get("min")),
+        ("max", get("max")),
+        ("num_nulls", get("nullCount")),
+        ("distinct_count", get("distinctCount")),
+        ("avg_col_len", get("avgLen")),
+        ("max_col_len", get("maxLen")),
+        ("histogram", get("histogram")),
+    ]
+}
+

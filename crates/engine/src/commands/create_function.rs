@@ -1,0 +1,231 @@
+//! `CREATE FUNCTION`, `DROP FUNCTION`, and Python functions registered under a name.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use boathouse_catalog::{FunctionKind, FunctionRecord, ObjectName, OnConflict, ParameterRecord};
+use boathouse_spec::{
+    CreateFunction, CreateMode, Error, Expr, FunctionBody, FunctionReturn, Literal, PythonFunction, Relation,
+    RelationNode, Result, StructType, quote, quote_name,
+};
+
+use crate::functions::SessionFunction;
+use crate::{QueryResult, Session};
+
+pub(super) fn register_python(
+    session: &Arc<Session>,
+    name: &str,
+    function: PythonFunction,
+    deterministic: bool,
+    is_table_function: bool,
+) -> Result<QueryResult> {
+    let function = SessionFunction::Python { function: Arc::new(function), deterministic, is_table_function };
+    session.functions.put(name, function, true);
+    Ok(QueryResult::empty())
+}
+
+pub(super) async fn create(session: &Arc<Session>, create: CreateFunction) -> Result<QueryResult> {
+    let bare = create.name.last().cloned().unwrap_or_default();
+    check_parameters(&create, &bare)?;
+    let name = match create.temporary {
+        true => match create.name.as_slice() {
+            [bare] => ObjectName { catalog: String::new(), schema: String::new(), name: bare.to_lowercase() },
+            [schema, bare] if schema.eq_ignore_ascii_case("session") => {
+                ObjectName { catalog: String::new(), schema: String::new(), name: bare.to_lowercase() }
+            }
+            [qualifier @ .., bare] => {
+                return Err(Error::new("INVALID_TEMP_OBJ_QUALIFIER")
+                    .param("objectType", "FUNCTION")
+                    .param("objectName", quote(bare))
+                    .param("qualifier", quote_name(qualifier))
+                    .message(format!("A temporary function belongs to no schema: name it {}.", quote(bare)))
+                    .exception("ParseException"));
+            }
+            [] => return Err(Error::internal("a function without a name")),
+        },
+        false => session.object_name(&create.name)?,
+    };
+    let mode = create.mode;
+    let temporary = create.temporary;
+    if !temporary && mode == CreateMode::IfNotExists && session.engine.catalog.find_function(&name).await?.is_some() {
+        return Ok(QueryResult::empty());
+    }
+    let record = record(session, create, name.clone())?;
+    let record = checked(session, record).await?;
+    if temporary {
+        let function = SessionFunction::Sql(Arc::new(record));
+        if !session.functions.put(&bare, function, mode == CreateMode::OrReplace) && mode != CreateMode::IfNotExists {
+            return Err(Error::new("ROUTINE_ALREADY_EXISTS")
+                .param("routineName", quote(&bare))
+                .param("newRoutineType", "routine")
+                .param("existingRoutineType", "routine")
+                .message(format!("The function {} exists already. Say CREATE OR REPLACE, or drop it.", quote(&bare)))
+                .exception("AnalysisException"));
+        }
+        return Ok(QueryResult::empty());
+    }
+    let conflict = if mode == CreateMode::OrReplace { OnConflict::Replace } else { OnConflict::Fail };
+    match session.engine.catalog.create_function(record, conflict).await {
+        Err(e) if mode == CreateMode::IfNotExists && e.is("ROUTINE_ALREADY_EXISTS") => {}
+        other => {
+            other?;
+        }
+    }
+    Ok(QueryResult::empty())
+}
+
+/// The function with what its body tells of its result. The body is analyzed by a call with NULLs, so that its errors
+/// belong to this statement.
+async fn checked(session: &Arc<Session>, mut record: FunctionRecord) -> Result<FunctionRecord> {
+    let trial = format!("__trial_{}", uuid::Uuid::new_v4().simple());
+    session.functions.put(&trial, SessionFunction::Sql(Arc::new(record.clone())), true);
+    let args: Vec<Expr> =
+        record.parameters.iter().map(|p| Expr::Literal(Literal::Null(p.data_type.clone()))).collect();
+    let query = match record.kind {
+        FunctionKind::Scalar => {
+            let exprs = vec![Expr::call(&trial, args)];
+            RelationNode::Project { input: Relation::new(RelationNode::OneRow), exprs }
+        }
+        FunctionKind::Table => RelationNode::TableFunction { name: vec![trial.clone()], args },
+    };
+    let query = Relation::new(query);
+    let analyzed = session.analyze(move |analyzer| Ok(analyzer.query(&query)?.schema())).await;
+    session.functions.remove(&trial);
+    let schema = analyzed?;
+    match record.kind {
+        FunctionKind::Scalar if record.returns.is_none() => {
+            record.returns = schema.fields.into_iter().next().map(|f| f.data_type);
+        }
+        FunctionKind::Table if record.return_columns.fields.is_empty() => record.return_columns = schema,
+        _ => {}
+    }
+    Ok(record)
+}
+
+fn record(session: &Session, create: CreateFunction, name: ObjectName) -> Result<FunctionRecord> {
+    let language = create.language.clone().unwrap_or_else(|| "SQL".to_string()).to_uppercase();
+    if language != "SQL" {
+        return Err(Error::unsupported(format!("functions in {language}")));
+    }
+    let (body, body_is_query) = match create.body {
+        FunctionBody::Expression(text) => (text.text, false),
+        FunctionBody::Query(query) => (query.text, true),
+        FunctionBody::Class { class, .. } => {
+            return Err(Error::new("CANNOT_LOAD_FUNCTION_CLASS")
+                .param("className", &class)
+                .param("functionName", name.quoted())
+                .message(format!("The class {class} cannot be loaded: there is no JVM here. Write the function in SQL."))
+                .exception("AnalysisException"));
+        }
+        FunctionBody::Source(_) => return Err(Error::internal("a SQL function with a source body")),
+    };
+    let parameters = create
+        .parameters
+        .into_iter()
+        .map(|p| ParameterRecord {
+            name: p.name,
+            data_type: p.data_type,
+            default: p.default.map(|d| d.text),
+            comment: p.comment,
+        })
+        .collect();
+    let (kind, returns, return_columns) = match create.returns {
+        Some(FunctionReturn::Table(columns)) => {
+            let fields = columns.unwrap_or_default().iter().map(|c| c.field()).collect();
+            (FunctionKind::Table, None, StructType::new(fields))
+        }
+        Some(FunctionReturn::Scalar(t)) => (FunctionKind::Scalar, Some(t), StructType::default()),
+        None => (FunctionKind::Scalar, None, StructType::default()),
+    };
+    let mut record = FunctionRecord::new(name, parameters, returns, &body);
+    record.kind = kind;
+    record.return_columns = return_columns;
+    record.body_is_query = body_is_query;
+    record.comment = create.comment;
+    record.deterministic = create.deterministic;
+    record.characteristics = create.characteristics;
+    record.owner.clone_from(&session.user);
+    record.created_by.clone_from(&session.user);
+    record.updated_by.clone_from(&session.user);
+    (record.current_catalog, record.current_schema) = session.current_namespace();
+    record.configs = session.conf().recorded().into_iter().collect();
+    Ok(record)
+}
+
+fn check_parameters(create: &CreateFunction, name: &str) -> Result<()> {
+    let mut seen = HashSet::new();
+    for parameter in &create.parameters {
+        if !seen.insert(parameter.name.to_lowercase()) {
+            return Err(Error::new("DUPLICATE_ROUTINE_PARAMETER_NAMES")
+                .param("routineName", name)
+                .param("names", quote(&parameter.name))
+                .message(format!("The function {name} names the parameter {} twice.", quote(&parameter.name)))
+                .exception("AnalysisException"));
+        }
+    }
+    if let Some(FunctionReturn::Table(Some(columns))) = &create.returns {
+        let mut seen = HashSet::new();
+        for column in columns {
+            if !seen.insert(column.name.to_lowercase()) {
+                return Err(Error::new("DUPLICATE_ROUTINE_RETURNS_COLUMNS")
+                    .param("routineName", name)
+                    .param("columns", quote(&column.name))
+                    .message(format!("The function {name} returns the column {} twice.", quote(&column.name)))
+                    .exception("AnalysisException"));
+            }
+        }
+    }
+    for pair in create.parameters.windows(2) {
+        if let [first, next] = pair
+            && first.default.is_some()
+            && next.default.is_none()
+        {
+            return Err(Error::new("USER_DEFINED_FUNCTIONS.NOT_A_VALID_DEFAULT_PARAMETER_POSITION")
+                .param("functionName", name)
+                .param("parameterName", &first.name)
+                .param("nextParameterName", &next.name)
+                .message(format!(
+                    "The parameter {} of {name} follows one with a default and has none.",
+                    quote(&next.name)
+                ))
+                .exception("AnalysisException"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn drop(
+    session: &Arc<Session>,
+    name: &[String],
+    if_exists: bool,
+    temporary: bool,
+) -> Result<QueryResult> {
+    let missing = |shown: String| {
+        Error::new("ROUTINE_NOT_FOUND")
+            .param("routineName", &shown)
+            .message(format!("There is no function {shown}. IF EXISTS tolerates this."))
+            .exception("AnalysisException")
+    };
+    let bare = name.last().cloned().unwrap_or_default();
+    if temporary {
+        if !session.functions.remove(&bare) && !if_exists {
+            return Err(missing(quote(&bare)));
+        }
+        return Ok(QueryResult::empty());
+    }
+    if name.len() == 1 && boathouse_functions::registry().contains(&bare) {
+        return Err(Error::new("FORBIDDEN_OPERATION")
+            .param("statement", "DROP")
+            .param("objectType", "FUNCTION")
+            .param("objectName", quote(&bare))
+            .message(format!("{} is built in and cannot be dropped.", quote(&bare)))
+            .exception("AnalysisException"));
+    }
+    let full = session.object_name(name)?;
+    match session.engine.catalog.drop_function(&full).await {
+        Err(e) if e.is("ROUTINE_NOT_FOUND") => {
+            if if_exists { Ok(QueryResult::empty()) } else { Err(missing(quote_name(&[full.schema, full.name]))) }
+        }
+        other => other.map(|_| QueryResult::empty()),
+    }
+}

@@ -1,0 +1,68 @@
+//! `CREATE SCHEMA` and `DROP SCHEMA`.
+
+use std::sync::Arc;
+
+use boathouse_catalog::{DEFAULT_SCHEMA, DroppedSchema, SchemaRecord};
+use boathouse_spec::{Options, Result};
+
+use crate::commands::drop_relation;
+use crate::{QueryResult, Session};
+
+pub(super) async fn create(
+    session: &Arc<Session>,
+    name: &[String],
+    if_not_exists: bool,
+    comment: Option<String>,
+    location: Option<String>,
+    properties: Options,
+) -> Result<QueryResult> {
+    let name = session.schema_name(name)?;
+    let mut record = SchemaRecord::new(name.clone(), &session.user);
+    record.comment = comment;
+    record.location = match location {
+        Some(location) => Some(session.engine.storage.url(&location)?.to_string()),
+        None => None,
+    };
+    record.properties = properties.into_iter().collect();
+    let created = session.engine.catalog.create_schema(record).await;
+    match created {
+        Err(e) if if_not_exists && e.is("SCHEMA_ALREADY_EXISTS") => Ok(QueryResult::empty()),
+        other => other.map(|_| QueryResult::empty()),
+    }
+}
+
+pub(super) async fn drop(
+    session: &Arc<Session>,
+    name: &[String],
+    if_exists: bool,
+    cascade: bool,
+) -> Result<QueryResult> {
+    let name = session.schema_name(name)?;
+    let dropped = match session.engine.catalog.drop_schema(&name, cascade).await {
+        Err(e) if if_exists && (e.is("SCHEMA_NOT_FOUND") || e.is("CATALOG_NOT_FOUND")) => {
+            return Ok(QueryResult::empty());
+        }
+        other => other?,
+    };
+    remove_files(session, dropped).await?;
+    let mut namespace = session.namespace.write();
+    if namespace.0 == name.catalog && namespace.1 == name.schema {
+        namespace.1 = DEFAULT_SCHEMA.to_string();
+    }
+    std::mem::drop(namespace);
+    Ok(QueryResult::empty())
+}
+
+/// Removes the files of what was dropped: those of managed tables, and the schema's own directory.
+pub(super) async fn remove_files(session: &Arc<Session>, dropped: DroppedSchema) -> Result<()> {
+    for table in &dropped.tables {
+        drop_relation::remove_files(session, table).await?;
+    }
+    if dropped.schema.location.is_none() && dropped.schema.name.schema != DEFAULT_SCHEMA {
+        let directory = session.engine.storage.schema_directory(&dropped.schema.name)?;
+        if session.engine.storage.is_empty(&directory).await? {
+            session.engine.storage.delete(&directory).await?;
+        }
+    }
+    Ok(())
+}

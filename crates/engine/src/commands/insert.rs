@@ -1,0 +1,383 @@
+//! `INSERT INTO`, `INSERT OVERWRITE`, `INSERT .. REPLACE WHERE`.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use boathouse_delta::{PartitionOverwrite, WriteMode, WriteOptions};
+use boathouse_spec::{
+    DataType, Error, Expr, Insert, InsertMode, Name, PartitionSpec, Relation, Result, StructField, StructType, TableTarget,
+    option, quote,
+};
+use datafusion::logical_expr::LogicalPlan;
+
+use crate::analyzer::{Analyzed, Analyzer, TypedExpr};
+use crate::execute::project;
+use crate::commands::store_assignment::{assign, incompatible, overflow_error};
+use crate::commands::table_expressions::{self, TableScope};
+use crate::commands::{column_default, evaluate, partitions, target};
+use crate::resolver::ResolvedTable;
+use crate::{QueryResult, Session, execute, sources};
+
+pub(super) async fn several(session: &Arc<Session>, inserts: Vec<Insert>) -> Result<QueryResult> {
+    for insert in inserts {
+        run(session, insert).await?;
+    }
+    Ok(QueryResult::empty())
+}
+
+pub(super) async fn run(session: &Arc<Session>, insert: Insert) -> Result<QueryResult> {
+    let name = match &insert.table {
+        TableTarget::Name(name) => name.clone(),
+        TableTarget::Identifier(expr) => identifier(session, expr.clone()).await?,
+        TableTarget::Directory { path, format, options } => {
+            return sources::write_directory(
+                session,
+                insert.query.clone(),
+                format.as_deref(),
+                path.as_deref(),
+                options,
+                insert.mode == InsertMode::Overwrite,
+            )
+            .await;
+        }
+    };
+    let table = target::table(session, &name, "INSERT", &target::relation_path(session)).await?;
+    into_table(session, table, insert).await
+}
+
+async fn identifier(session: &Arc<Session>, expr: Expr) -> Result<Name> {
+    let (text, _) = evaluate::string(session, expr).await?;
+    let text = text.ok_or_else(|| {
+        Error::new("NOT_A_CONSTANT_STRING.NULL")
+            .param("name", "IDENTIFIER")
+            .message("IDENTIFIER takes a constant string, and the expression is NULL.")
+            .exception("AnalysisException")
+    })?;
+    boathouse_sql::parse_name(&text)
+}
+
+/// How the columns of a query meet those of a table.
+#[derive(Debug, Clone)]
+pub(super) struct Matching {
+    pub columns: Vec<Name>,
+    pub by_name: bool,
+    /// Partition values that the statement gives.
+    pub partition: Option<PartitionSpec>,
+    /// Columns that the table lacks are kept, for it to get them.
+    pub keeps_new: bool,
+    /// Columns that the query lacks have their default (always so for a column list).
+    pub fills_missing: bool,
+}
+
+/// A query made to fit a table.
+pub(crate) struct Fitted {
+    /// Its columns have the table's names.
+    pub plan: LogicalPlan,
+    /// The table's columns with the types that the query had.
+    pub sources: Vec<(StructField, DataType)>,
+}
+
+async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: Insert) -> Result<QueryResult> {
+    let evolves = insert.with_schema_evolution || merges_schema(session, &insert.options);
+    let dynamic = is_dynamic(session, &insert.options);
+    let matching = Matching {
+        columns: std::mem::take(&mut insert.columns),
+        by_name: insert.by_name,
+        partition: insert.partition.take(),
+        keeps_new: evolves,
+        fills_missing: true,
+    };
+    let static_partition = matching.partition.clone().map(|p| {
+        p.into_iter().filter(|(_, v)| v.is_some()).collect::<Vec<_>>()
+    });
+    if let Some(partition) = &matching.partition {
+        partitions::values(session, &table, partition).await?;
+        if insert.if_partition_not_exists {
+            let wanted = partitions::values(session, &table, partition).await?;
+            let all = partitions::list(session, &table).await?;
+            if all.iter().any(|p| partitions::matches(p, &wanted)) {
+                return Ok(QueryResult::empty());
+            }
+        }
+    }
+    let mode = insert.mode.clone();
+    let (query, opened) = (insert.query.clone(), table.clone());
+    let (fitted, constraints, replaced) = session
+        .analyze(move |analyzer| {
+            let fitted = fit(analyzer, &opened, query, &matching)?;
+            let (constraints, scope) = match &opened.delta {
+                Some(delta) => (
+                    table_expressions::constraints(analyzer, &opened, &delta.snapshot)?,
+                    TableScope::open(analyzer, &opened, None)?,
+                ),
+                None => (Vec::new(), TableScope::open(analyzer, &opened, None)?),
+            };
+            let replaced = match &mode {
+                InsertMode::ReplaceWhere(condition) => {
+                    Some(scope.condition(analyzer, condition, "REPLACE WHERE")?)
+                }
+                // `INSERT OVERWRITE t PARTITION (p = 1)` replaces that partition.
+                InsertMode::Overwrite => match static_partition.filter(|p| !p.is_empty() && !dynamic) {
+                    Some(partition) => Some(scope.condition(analyzer, &partition_condition(partition), "PARTITION")?),
+                    None => None,
+                },
+                InsertMode::Append => None,
+                InsertMode::ReplaceUsing(_) => return Err(Error::unsupported("INSERT .. REPLACE USING")),
+                InsertMode::ReplaceOn { .. } => return Err(Error::unsupported("INSERT .. REPLACE ON")),
+            };
+            Ok((fitted, constraints, replaced))
+        })
+        .await?;
+    let overwrites = insert.mode != InsertMode::Append;
+    if table.delta.is_none() {
+        return sources::insert(session, &table, fitted, overwrites, replaced, dynamic, &insert.options).await;
+    }
+    let mut options = WriteOptions::new(if overwrites { WriteMode::Overwrite } else { WriteMode::Append });
+    options.constraints = constraints;
+    options.merge_schema = evolves;
+    options.replace_where = replaced;
+    if insert.mode == InsertMode::Overwrite && dynamic && options.replace_where.is_none() {
+        options.partition_overwrite = PartitionOverwrite::Dynamic;
+    }
+    write_delta(session, &table, fitted, options, &insert.options).await?;
+    Ok(QueryResult::empty())
+}
+
+/// Writes a fitted query to a Delta table.
+pub(super) async fn write_delta(
+    session: &Arc<Session>,
+    table: &ResolvedTable,
+    fitted: Fitted,
+    mut options: WriteOptions,
+    given: &boathouse_spec::Options,
+) -> Result<()> {
+    let Some(delta) = &table.delta else {
+        return Err(Error::internal("a Delta write to a table that is none"));
+    };
+    options.user_metadata =
+        option(given, "userMetadata").map(str::to_string).or_else(|| table_expressions::user_metadata(session));
+    options.commit_fields = table_expressions::commit_fields(session);
+    let input = execute::partitioned_plan(session, &fitted.plan).await?;
+    let state = execute::query_state(session);
+    let location = delta.table.location();
+    let written = boathouse_delta::write(location, Some(&delta.snapshot), &state, input, &options)
+        .await
+        .map_err(|e| overflow_error(e, &fitted.sources, &table.display_name()))?;
+    if let Some(committed) = written {
+        delta.table.cache().put(committed.snapshot);
+    }
+    session.engine.cache.changed(&location.uri()).await;
+    Ok(())
+}
+
+/// `p = 1 AND q = 'x'`, where NULL is a value.
+fn partition_condition(partition: PartitionSpec) -> Expr {
+    partition
+        .into_iter()
+        .filter_map(|(name, value)| Some(Expr::operator("<=>", vec![Expr::column([name]), value?])))
+        .reduce(|a, b| Expr::operator("and", vec![a, b]))
+        .unwrap_or(Expr::Literal(boathouse_spec::Literal::Boolean(true)))
+}
+
+/// `mergeSchema`, as an option or as a setting.
+pub(super) fn merges_schema(session: &Session, options: &boathouse_spec::Options) -> bool {
+    match option(options, "mergeSchema") {
+        Some(value) => value.eq_ignore_ascii_case("true"),
+        None => session.conf().flag("spark.databricks.delta.schema.autoMerge.enabled"),
+    }
+}
+
+/// `partitionOverwriteMode`, as an option or as a setting.
+pub(super) fn is_dynamic(session: &Session, options: &boathouse_spec::Options) -> bool {
+    let value = option(options, "partitionOverwriteMode").map(str::to_string);
+    value
+        .or_else(|| session.conf().get("spark.sql.sources.partitionOverwriteMode"))
+        .is_some_and(|v| v.eq_ignore_ascii_case("dynamic"))
+}
+
+/// Analyzes a query and makes its columns the table's.
+pub(super) fn fit(
+    analyzer: &mut Analyzer,
+    table: &ResolvedTable,
+    mut query: Relation,
+    matching: &Matching,
+) -> Result<Fitted> {
+    let name = table.display_name();
+    let schema = &table.schema;
+    let named = named_columns(schema, &matching.columns)?;
+    let fixed = static_values(analyzer, table, matching)?;
+    // Where values are by position, these are the columns they are for.
+    let open: Vec<&StructField> = match &named {
+        Some(named) => named.clone(),
+        None => schema.fields.iter().filter(|f| !fixed.iter().any(|(n, _)| *n == f.name)).collect(),
+    };
+    let defaults =
+        open.iter().map(|f| column_default::expression(&analyzer.session, f)).collect::<Result<Vec<_>>>()?;
+    column_default::fill(&mut query, &defaults)?;
+    let analyzed = analyzer.query(&query)?;
+    let given = if matching.by_name && named.is_none() {
+        by_name(&analyzed, schema, &fixed, matching, &name)?
+    } else {
+        by_position(&analyzed, &open, named.is_some(), schema, matching, &name)?
+    };
+    let mut list = Vec::with_capacity(schema.fields.len());
+    let mut sources = Vec::with_capacity(schema.fields.len());
+    for field in &schema.fields {
+        let value = if let Some((_, value)) = given.iter().find(|(n, _)| n.eq_ignore_ascii_case(&field.name)) {
+            value.clone()
+        } else if let Some((_, value)) = fixed.iter().find(|(n, _)| *n == field.name) {
+            value.clone()
+        } else {
+            let default = column_default::expression(&analyzer.session, field)?;
+            analyzer.expression(&default, &Analyzed::one_row()?)?
+        };
+        sources.push((field.clone(), value.data_type.clone()));
+        let value = assign(analyzer, value, field, &name)?;
+        list.push(value.expr.alias(&field.name));
+    }
+    for (column, value) in given {
+        if schema.index_of(&column).is_none() {
+            list.push(value.expr.alias(column));
+        }
+    }
+    Ok(Fitted { plan: project(list, analyzed.plan)?, sources })
+}
+
+/// The columns of `INSERT INTO t (a, b)`.
+fn named_columns<'a>(schema: &'a StructType, columns: &[Name]) -> Result<Option<Vec<&'a StructField>>> {
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let mut seen = HashSet::new();
+    let mut out = Vec::with_capacity(columns.len());
+    for column in columns {
+        let found = match column.as_slice() {
+            [one] => schema.field(one),
+            _ => None,
+        };
+        let Some(field) = found else {
+            let proposal = schema.fields.iter().map(|f| quote(&f.name)).collect::<Vec<_>>().join(", ");
+            return Err(Error::new("UNRESOLVED_COLUMN.WITH_SUGGESTION")
+                .param("objectName", boathouse_spec::quote_name(column))
+                .param("proposal", &proposal)
+                .message(format!(
+                    "The table has no column {}. Its columns are {proposal}.",
+                    boathouse_spec::quote_name(column)
+                ))
+                .exception("AnalysisException"));
+        };
+        if !seen.insert(field.name.clone()) {
+            return Err(duplicate(&field.name));
+        }
+        out.push(field);
+    }
+    Ok(Some(out))
+}
+
+/// COLUMN_ALREADY_EXISTS
+pub(super) fn duplicate(column: &str) -> Error {
+    Error::new("COLUMN_ALREADY_EXISTS")
+        .param("columnName", quote(&column.to_lowercase()))
+        .message(format!("The column {} is named twice.", quote(column)))
+        .exception("AnalysisException")
+}
+
+/// The values of `PARTITION (p = 1)`.
+fn static_values(
+    analyzer: &mut Analyzer,
+    table: &ResolvedTable,
+    matching: &Matching,
+) -> Result<Vec<(String, TypedExpr)>> {
+    let mut out = Vec::new();
+    for (name, value) in matching.partition.iter().flatten() {
+        let Some(field) = table.schema.field(name) else { continue };
+        let Some(value) = value else { continue };
+        let value = match value {
+            Expr::Default => column_default::expression(&analyzer.session, field)?,
+            other => other.clone(),
+        };
+        out.push((field.name.clone(), analyzer.expression(&value, &Analyzed::one_row()?)?));
+    }
+    Ok(out)
+}
+
+type Given = Vec<(String, TypedExpr)>;
+
+fn by_position(
+    analyzed: &Analyzed,
+    open: &[&StructField],
+    is_list: bool,
+    schema: &StructType,
+    matching: &Matching,
+    table: &str,
+) -> Result<Given> {
+    let (wanted, got) = (open.len(), analyzed.output.len());
+    if got < wanted || (got > wanted && !matching.keeps_new) {
+        let subclass = if got < wanted { "NOT_ENOUGH_DATA_COLUMNS" } else { "TOO_MANY_DATA_COLUMNS" };
+        let list = |names: &mut dyn Iterator<Item = String>| names.map(|n| quote(&n)).collect::<Vec<_>>().join(", ");
+        let table_columns = if is_list {
+            list(&mut open.iter().map(|f| f.name.clone()))
+        } else {
+            list(&mut schema.fields.iter().map(|f| f.name.clone()))
+        };
+        let data_columns = list(&mut analyzed.output.iter().map(|a| a.name.clone()));
+        return Err(Error::new(format!("INSERT_COLUMN_ARITY_MISMATCH.{subclass}"))
+            .param("tableName", table)
+            .param("tableColumns", &table_columns)
+            .param("dataColumns", &data_columns)
+            .message(format!(
+                "{table} takes {wanted} columns ({table_columns}), and the query gives {got} ({data_columns})."
+            ))
+            .exception("AnalysisException"));
+    }
+    let mut given: Given =
+        open.iter().zip(&analyzed.output).map(|(f, a)| (f.name.clone(), a.typed())).collect();
+    given.extend(analyzed.output.iter().skip(wanted).map(|a| (a.name.clone(), a.typed())));
+    Ok(given)
+}
+
+fn by_name(
+    analyzed: &Analyzed,
+    schema: &StructType,
+    fixed: &Given,
+    matching: &Matching,
+    table: &str,
+) -> Result<Given> {
+    let mut given: Given = Vec::with_capacity(analyzed.output.len());
+    let mut extra = Vec::new();
+    for attribute in &analyzed.output {
+        if given.iter().any(|(n, _)| n.eq_ignore_ascii_case(&attribute.name)) {
+            return Err(incompatible("AMBIGUOUS_COLUMN_NAME", table, std::slice::from_ref(&attribute.name))
+                .message(format!("The query gives the column {} twice.", quote(&attribute.name))));
+        }
+        let is_known =
+            schema.field(&attribute.name).is_some_and(|f| !fixed.iter().any(|(n, _)| *n == f.name));
+        if !is_known && !matching.keeps_new {
+            extra.push(quote(&attribute.name));
+        }
+        given.push((attribute.name.clone(), attribute.typed()));
+    }
+    let columns = |names: Vec<String>| names.iter().map(|n| quote(n)).collect::<Vec<_>>().join(", ");
+    let open = schema.fields.len() - fixed.len();
+    if !extra.is_empty() && given.len() > open {
+        return Err(Error::new("INSERT_COLUMN_ARITY_MISMATCH.TOO_MANY_DATA_COLUMNS")
+            .param("tableName", table)
+            .param("tableColumns", columns(schema.fields.iter().map(|f| f.name.clone()).collect()))
+            .param("dataColumns", columns(given.iter().map(|(n, _)| n.clone()).collect()))
+            .message(format!("{table} takes {open} columns, and the query gives {}.", given.len()))
+            .exception("AnalysisException"));
+    }
+    if !extra.is_empty() {
+        return Err(incompatible("EXTRA_COLUMNS", table, &[])
+            .param("extraColumns", extra.join(", "))
+            .message(format!("{table} has no columns {}.", extra.join(", "))));
+    }
+    if !matching.fills_missing
+        && let Some(missing) =
+            schema.fields.iter().find(|f| !given.iter().any(|(n, _)| n.eq_ignore_ascii_case(&f.name)))
+    {
+        return Err(incompatible("CANNOT_FIND_DATA", table, std::slice::from_ref(&missing.name))
+            .message(format!("The query gives no values for the column {} of {table}.", quote(&missing.name))));
+    }
+    Ok(given)
+}

@@ -1,0 +1,157 @@
+//! Partitions of tables: listing them, and naming them in statements.
+
+use std::sync::Arc;
+
+use boathouse_spec::{
+    Error, Expr, PartitionSpec, Relation, RelationNode, Result, SortOrder, TableRef, quote, quote_name,
+};
+
+use crate::commands::evaluate;
+use crate::commands::target;
+use crate::resolver::ResolvedTable;
+use crate::{QueryResult, Session, literals};
+
+/// The directory name of a NULL.
+const NULL_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// Column names with values as text; a NULL is `None`.
+pub(super) type Partition = Vec<(String, Option<String>)>;
+
+/// The partition columns of a table, in order.
+pub(super) fn columns(table: &ResolvedTable) -> Vec<String> {
+    match (&table.delta, &table.record) {
+        (Some(delta), _) => delta.snapshot.partition_columns().to_vec(),
+        (None, Some(record)) => record.partition_columns.clone(),
+        (None, None) => Vec::new(),
+    }
+}
+
+/// The clustering columns of a table, as dotted names.
+pub(super) fn clustering(table: &ResolvedTable) -> Vec<String> {
+    table.record.as_ref().map(|r| r.clustering_columns.clone()).unwrap_or_default()
+}
+
+/// All partitions, sorted.
+pub(super) async fn list(session: &Arc<Session>, table: &ResolvedTable) -> Result<Vec<Partition>> {
+    let names = columns(table);
+    let source = TableRef { name: table.qualifier.clone(), ..TableRef::default() };
+    let exprs = names
+        .iter()
+        .map(|n| Expr::column([n.as_str()]).cast(boathouse_spec::DataType::STRING).alias(n.as_str()))
+        .collect();
+    let order = names.iter().map(|n| SortOrder::ascending(Expr::column([n.as_str()]))).collect();
+    let scan = Relation::new(RelationNode::Table(source));
+    let projected = Relation::new(RelationNode::Project { input: scan, exprs });
+    let distinct = Relation::new(RelationNode::Distinct { input: projected });
+    let sorted = Relation::new(RelationNode::Sort { input: distinct, order, global: true });
+    let (_, batches) = evaluate::query_rows(session, sorted).await?;
+    let mut out = Vec::new();
+    for batch in &batches {
+        for row in 0..batch.num_rows() {
+            let partition = names.iter().zip(batch.columns());
+            out.push(partition.map(|(n, c)| (n.clone(), literals::text(c, row).map(str::to_string))).collect());
+        }
+    }
+    Ok(out)
+}
+
+/// The values that a statement's PARTITION clause gives, as text; columns that are no partition columns are refused.
+pub(super) async fn values(
+    session: &Arc<Session>,
+    table: &ResolvedTable,
+    spec: &PartitionSpec,
+) -> Result<Partition> {
+    let known = columns(table);
+    let mut out = Vec::with_capacity(spec.len());
+    for (name, value) in spec {
+        let Some(column) = known.iter().find(|k| k.eq_ignore_ascii_case(name)) else {
+            return Err(Error::new("PARTITIONS_NOT_FOUND")
+                .param("partitionList", quote(name))
+                .param("tableName", table.display_name())
+                .message(format!("{} is no partition column of {}.", quote(name), table.display_name()))
+                .exception("AnalysisException"));
+        };
+        if let Some(value) = value {
+            let text = value.clone().cast(boathouse_spec::DataType::STRING);
+            out.push((column.clone(), evaluate::string(session, text).await?.0));
+        }
+    }
+    Ok(out)
+}
+
+/// Whether a partition has the values that are given.
+pub(super) fn matches(partition: &Partition, wanted: &Partition) -> bool {
+    wanted.iter().all(|(name, value)| partition.iter().any(|(n, v)| n == name && v == value))
+}
+
+/// `a=1/b=x`, with what cannot stand in a path escaped.
+pub(super) fn shown(partition: &Partition) -> String {
+    let parts: Vec<_> = partition
+        .iter()
+        .map(|(name, value)| {
+            let value = value.as_deref().map_or_else(|| NULL_PARTITION.to_string(), escape);
+            format!("{}={value}", escape(name))
+        })
+        .collect();
+    parts.join("/")
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii_control() || "\"#%'*/:=?\\{[]^".contains(c) {
+            out.push_str(&format!("%{:02X}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// PARTITIONS_NOT_FOUND for a partition that is not there.
+pub(super) fn not_found(table: &ResolvedTable, wanted: &Partition) -> Error {
+    let list: Vec<_> = wanted
+        .iter()
+        .map(|(n, v)| format!("{} = {}", quote(n), v.as_deref().unwrap_or("null")))
+        .collect();
+    let name = table.record.as_ref().map_or_else(
+        || table.display_name(),
+        |r| quote_name(&[r.name.schema.as_str(), r.name.name.as_str()]),
+    );
+    let list = format!("PARTITION ({})", list.join(", "));
+    Error::new("PARTITIONS_NOT_FOUND")
+        .param("partitionList", &list)
+        .param("tableName", &name)
+        .message(format!("{name} has no {list}."))
+        .exception("AnalysisException")
+}
+
+/// `MSCK REPAIR TABLE`: files are listed when they are read, so that there is nothing to repair but what is asked.
+pub(super) async fn repair(session: &Arc<Session>, name: &[String]) -> Result<QueryResult> {
+    let table = target::table(session, name, "MSCK REPAIR TABLE", &target::command_path(session)).await?;
+    if table.delta.is_some() {
+        return Err(target::no_operation(&table.display_name(), "MSCK REPAIR TABLE"));
+    }
+    if columns(&table).is_empty() {
+        return Err(Error::new("NOT_A_PARTITIONED_TABLE")
+            .param("operation", "MSCK REPAIR TABLE")
+            .param("tableIdentWithDB", table.display_name())
+            .message(format!("{} has no partitions to repair.", table.display_name()))
+            .exception("AnalysisException"));
+    }
+    session.engine.cache.refresh_all().await;
+    Ok(QueryResult::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_as_paths() {
+        let partition = vec![("a".to_string(), Some("x/y z".to_string())), ("b".to_string(), None)];
+        assert_eq!(shown(&partition), "a=x%2Fy z/b=__HIVE_DEFAULT_PARTITION__");
+        assert!(matches(&partition, &vec![("b".to_string(), None)]));
+        assert!(!matches(&partition, &vec![("a".to_string(), Some("z".into()))]));
+    }
+}

@@ -1,0 +1,99 @@
+//! `SET`, `SET -v`, `RESET`, `SET TIME ZONE`.
+
+use std::sync::Arc;
+
+use boathouse_spec::{Error, Result, StructType, TimeZoneSetting};
+
+use crate::conf::{KeyKind, known_keys, local_zone, offset_text};
+use crate::rows::{self, Value, text};
+use crate::{QueryResult, Session};
+
+const TIME_ZONE: &str = "spark.sql.session.timeZone";
+
+pub(super) fn schema() -> StructType {
+    StructType::new(vec![text("key", false), text("value", false)])
+}
+
+pub(super) fn verbose_schema() -> StructType {
+    StructType::new(vec![
+        text("key", false),
+        text("value", false),
+        text("meaning", false),
+        text("Since version", false),
+    ])
+}
+
+pub(super) fn set(session: &Arc<Session>, key: &str, value: &str) -> Result<QueryResult> {
+    match key.strip_prefix("hivevar:") {
+        // A variable of the text: `${name}`.
+        Some(variable) => {
+            session.conf().set(variable, value)?;
+            one(key, value)
+        }
+        None => {
+            session.conf().set(key, value)?;
+            let shown = if matches!(key, "mapred.reduce.tasks" | "mapreduce.job.reduces") {
+                "spark.sql.shuffle.partitions"
+            } else {
+                key
+            };
+            one(shown, value)
+        }
+    }
+}
+
+pub(super) fn show(session: &Arc<Session>, key: &str) -> Result<QueryResult> {
+    let value = session.conf().get(key).unwrap_or_else(|| "<undefined>".to_string());
+    let shown = if matches!(key, "mapred.reduce.tasks" | "mapreduce.job.reduces") {
+        "spark.sql.shuffle.partitions"
+    } else {
+        key
+    };
+    one(shown, &value)
+}
+
+fn one(key: &str, value: &str) -> Result<QueryResult> {
+    rows::result(schema(), vec![vec![key.into(), value.into()]])
+}
+
+pub(super) fn show_all(session: &Arc<Session>, verbose: bool) -> Result<QueryResult> {
+    if !verbose {
+        let all = session.conf().get_all(None);
+        return rows::result(schema(), all.into_iter().map(|(k, v)| vec![k.into(), v.into()]).collect());
+    }
+    let all = known_keys()
+        .iter()
+        .filter(|k| k.is_public && k.kind != KeyKind::Core)
+        .map(|k| {
+            let value =
+                if session.conf().is_set(k.name) { session.conf().get(k.name) } else { None };
+            let value = value.unwrap_or_else(|| k.shown_default());
+            vec![Value::from(k.name), value.into(), k.meaning().into(), k.version.into()]
+        })
+        .collect();
+    rows::result(verbose_schema(), all)
+}
+
+pub(super) fn reset(session: &Arc<Session>, key: Option<&str>) -> Result<QueryResult> {
+    match key {
+        Some(key) => session.conf().unset(key)?,
+        None => session.conf().reset(),
+    }
+    Ok(QueryResult::empty())
+}
+
+pub(super) fn time_zone(session: &Arc<Session>, zone: TimeZoneSetting) -> Result<QueryResult> {
+    let zone = match zone {
+        TimeZoneSetting::Local => local_zone(),
+        TimeZoneSetting::Zone(zone) => zone,
+        TimeZoneSetting::Offset(seconds) if seconds.abs() <= 18 * 3600 => offset_text(seconds),
+        TimeZoneSetting::Offset(seconds) => {
+            return Err(Error::new("INVALID_INTERVAL_FORMAT.TIMEZONE_INTERVAL_OUT_OF_RANGE")
+                .param("input", seconds)
+                .message(format!("{seconds} seconds are no time zone: offsets are from -18 to +18 hours."))
+                .exception("ParseException"));
+        }
+    };
+    session.conf().set(TIME_ZONE, &zone)?;
+    one(TIME_ZONE, &zone)
+}

@@ -1,0 +1,168 @@
+//! `SHOW CREATE TABLE`.
+
+use std::sync::Arc;
+
+use boathouse_catalog::{TableKind, TableRecord};
+use boathouse_spec::{DataType, Error, Result, StructField, StructType, quote_if_needed, quote_name};
+
+use crate::commands::table_columns::{self, CHAR_VARCHAR};
+use crate::commands::target::{self, Found};
+use crate::commands::{partitions, table_details};
+use crate::resolver::ResolvedTable;
+use crate::rows::{self, text};
+use crate::{QueryResult, Session, storage};
+
+pub(super) async fn run(session: &Arc<Session>, name: &[String], as_serde: bool) -> Result<QueryResult> {
+    let found = target::find(session, name, &target::command_path(session)).await?;
+    let statement = match &found {
+        Found::TempView { name, .. } => {
+            return Err(Error::new("EXPECT_PERMANENT_VIEW_NOT_TEMP")
+                .param("viewName", quote_name(name))
+                .param("operation", "SHOW CREATE TABLE")
+                .message(format!("{} is a temporary view: no statement in the catalog made it.", quote_name(name)))
+                .exception("AnalysisException"));
+        }
+        Found::View(record) => view(record),
+        Found::Table(found) if as_serde => {
+            return Err(Error::new("_LEGACY_ERROR_TEMP_1275")
+                .param("table", found.display_name())
+                .message("AS SERDE shows tables of Hive, and there are none here.")
+                .exception("AnalysisException"));
+        }
+        Found::Table(found) => table(session, found),
+    };
+    rows::result(StructType::new(vec![text("createtab_stmt", false)]), vec![vec![statement.into()]])
+}
+
+fn table(session: &Session, table: &ResolvedTable) -> String {
+    let name = match (&table.record, &table.delta) {
+        (Some(record), _) => dotted(&record.name.parts()),
+        (None, Some(delta)) => format!("delta.{}", boathouse_spec::quote(&storage::shown(&delta.url))),
+        (None, None) => dotted(&table.qualifier),
+    };
+    let columns: Vec<_> = table.schema.fields.iter().map(|f| format!("  {}", column(f))).collect();
+    let mut out = format!("CREATE TABLE {name} (\n{})\nUSING {}\n", columns.join(",\n"), table.format);
+    let record = table.record.as_deref();
+    if let Some(options) = record.map(|r| &r.options).filter(|o| !o.is_empty()) {
+        let mut list: Vec<_> =
+            options.iter().filter(|(k, _)| !k.eq_ignore_ascii_case("path")).map(|(k, v)| pair(k, v)).collect();
+        list.sort();
+        if !list.is_empty() {
+            out.push_str(&format!("OPTIONS (\n{})\n", list.join(",\n")));
+        }
+    }
+    let partition_columns = partitions::columns(table);
+    if !partition_columns.is_empty() {
+        out.push_str(&format!("PARTITIONED BY ({})\n", names(&partition_columns)));
+    }
+    let clustering = partitions::clustering(table);
+    if !clustering.is_empty() {
+        out.push_str(&format!("CLUSTER BY ({})\n", clustering.join(", ")));
+    }
+    if let Some(bucket) = record.and_then(|r| r.bucket.as_ref()) {
+        out.push_str(&format!("CLUSTERED BY ({})\n", names(&bucket.columns)));
+        if !bucket.sort.is_empty() {
+            let sort: Vec<String> = bucket.sort.iter().map(|(c, _)| c.clone()).collect();
+            out.push_str(&format!("SORTED BY ({})\n", names(&sort)));
+        }
+        out.push_str(&format!("INTO {} BUCKETS\n", bucket.count));
+    }
+    let comment = match &table.delta {
+        Some(delta) => delta.snapshot.metadata().description.clone(),
+        None => record.and_then(|r| r.comment.clone()),
+    };
+    if let Some(comment) = comment {
+        out.push_str(&format!("COMMENT '{}'\n", escape(&comment)));
+    }
+    if let Some(record) = record
+        && record.kind == TableKind::External
+        && let Some(location) = &record.location
+    {
+        out.push_str(&format!("LOCATION '{}'\n", escape(&table_details::shown_location(session, location))));
+    }
+    let properties = table_details::properties(table);
+    let list: Vec<_> = properties
+        .iter()
+        .filter(|(k, _)| !k.starts_with("spark.sql.statistics."))
+        .map(|(k, v)| pair(k, v))
+        .collect();
+    if !list.is_empty() {
+        out.push_str(&format!("TBLPROPERTIES (\n{})\n", list.join(",\n")));
+    }
+    out
+}
+
+fn view(record: &TableRecord) -> String {
+    let mut out = format!("CREATE VIEW {} (\n", dotted(&[record.name.schema.clone(), record.name.name.clone()]));
+    let columns: Vec<_> = record
+        .schema
+        .fields
+        .iter()
+        .map(|f| match f.comment() {
+            Some(comment) => format!("  {} COMMENT '{}'", quote_if_needed(&f.name), escape(&comment)),
+            None => format!("  {}", quote_if_needed(&f.name)),
+        })
+        .collect();
+    out.push_str(&format!("{})\n", columns.join(",\n")));
+    if let Some(comment) = &record.comment {
+        out.push_str(&format!("COMMENT '{}'\n", escape(comment)));
+    }
+    if let Some(collation) = &record.collation {
+        out.push_str(&format!("DEFAULT COLLATION {collation}\n"));
+    }
+    if !record.properties.is_empty() {
+        let mut list: Vec<_> = record.properties.iter().map(|(k, v)| pair(k, v)).collect();
+        list.sort();
+        out.push_str(&format!("TBLPROPERTIES (\n{})\n", list.join(",\n")));
+    }
+    if let Some(view) = &record.view {
+        out.push_str(&format!("WITH SCHEMA {}\nAS {}\n", view.schema_mode.as_str(), view.text));
+    }
+    out
+}
+
+fn column(field: &StructField) -> String {
+    let mut out = format!("{} {}", quote_if_needed(&field.name), column_type(field));
+    if !field.nullable {
+        out.push_str(" NOT NULL");
+    }
+    let metadata = field.metadata_map();
+    if let Some(generated) = metadata.get("delta.generationExpression").and_then(|v| v.as_str()) {
+        out.push_str(&format!(" GENERATED ALWAYS AS ({generated})"));
+    }
+    if let Some(default) = table_columns::default_text(field) {
+        out.push_str(&format!(" DEFAULT {default}"));
+    }
+    if let Some(comment) = field.comment() {
+        out.push_str(&format!(" COMMENT '{}'", escape(&comment)));
+    }
+    out
+}
+
+/// String types show their collation, as Spark writes them.
+fn column_type(field: &StructField) -> String {
+    if let Some(declared) = field.metadata_map().get(CHAR_VARCHAR).and_then(|v| v.as_str()) {
+        return format!("{} COLLATE UTF8_BINARY", declared.to_uppercase());
+    }
+    match &field.data_type {
+        DataType::String { collation: None } => "STRING COLLATE UTF8_BINARY".to_string(),
+        DataType::Char(_) | DataType::Varchar(_) => format!("{} COLLATE UTF8_BINARY", field.data_type.sql()),
+        other => other.sql(),
+    }
+}
+
+fn dotted(parts: &[String]) -> String {
+    parts.iter().map(|p| quote_if_needed(p)).collect::<Vec<_>>().join(".")
+}
+
+fn names(all: &[String]) -> String {
+    all.iter().map(|n| quote_if_needed(n)).collect::<Vec<_>>().join(", ")
+}
+
+fn pair(key: &str, value: &str) -> String {
+    format!("  '{}' = '{}'", escape(key), escape(value))
+}
+
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\'', "\\'")
+}

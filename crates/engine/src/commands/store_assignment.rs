@@ -1,0 +1,238 @@
+//! Which types may be stored in a column of another type, and the casts that do it (`spark.sql.storeAssignmentPolicy`).
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, StringArray};
+use boathouse_functions::cast::{self, Mode};
+use boathouse_functions::{Inputs, Resolved, scalar_udf};
+use boathouse_spec::{DataType, Error, Result, StructField, quote, quote_name};
+use datafusion::logical_expr::Expr;
+
+use crate::analyzer::{Analyzer, TypedExpr};
+use crate::commands::table_columns::CHAR_VARCHAR;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Policy {
+    Ansi,
+    Legacy,
+    Strict,
+}
+
+impl Policy {
+    pub fn of(analyzer: &Analyzer) -> Self {
+        match analyzer.session.conf().get("spark.sql.storeAssignmentPolicy").as_deref() {
+            Some(p) if p.eq_ignore_ascii_case("LEGACY") => Self::Legacy,
+            Some(p) if p.eq_ignore_ascii_case("STRICT") => Self::Strict,
+            _ => Self::Ansi,
+        }
+    }
+}
+
+/// A value as it is stored in a column of the table: cast, its length checked.
+pub(super) fn assign(
+    analyzer: &mut Analyzer,
+    value: TypedExpr,
+    column: &StructField,
+    table: &str,
+) -> Result<TypedExpr> {
+    let policy = Policy::of(analyzer);
+    let path = vec![column.name.clone()];
+    if policy != Policy::Legacy {
+        check(&value.data_type, &column.data_type, policy, table, &path)?;
+    }
+    let mode = if policy == Policy::Legacy && !analyzer.context.ansi { Mode::Legacy } else { Mode::Ansi };
+    let name = value.name.clone();
+    let cast = if value.data_type.same_type(&column.data_type) {
+        value
+    } else {
+        analyzer.cast(value, &column.data_type, mode)?
+    };
+    let cast = TypedExpr { data_type: column.data_type.clone(), name, ..cast };
+    limited(analyzer, cast, column)
+}
+
+/// Whether the policy lets a type be stored as another; the error names the field that it does not.
+fn check(from: &DataType, to: &DataType, policy: Policy, table: &str, path: &[String]) -> Result<()> {
+    let inner = |name: &str| [path, &[name.to_string()]].concat();
+    match (from, to) {
+        (DataType::Struct(a), DataType::Struct(b)) => {
+            if a.fields.len() < b.fields.len() {
+                let missing: Vec<_> = b.fields[a.fields.len()..].iter().map(|f| quote(&f.name)).collect();
+                return Err(incompatible("STRUCT_MISSING_FIELDS", table, path)
+                    .param("missingFields", missing.join(", "))
+                    .message(format!(
+                        "The struct written to {} of {table} lacks the fields {}.",
+                        quote_name(path),
+                        missing.join(", ")
+                    )));
+            }
+            if a.fields.len() > b.fields.len() {
+                let extra: Vec<_> = a.fields[b.fields.len()..].iter().map(|f| quote(&f.name)).collect();
+                return Err(incompatible("EXTRA_STRUCT_FIELDS", table, path)
+                    .param("extraFields", extra.join(", "))
+                    .message(format!(
+                        "The struct written to {} of {table} has the further fields {}.",
+                        quote_name(path),
+                        extra.join(", ")
+                    )));
+            }
+            a.fields
+                .iter()
+                .zip(&b.fields)
+                .try_for_each(|(x, y)| check(&x.data_type, &y.data_type, policy, table, &inner(&y.name)))
+        }
+        (DataType::Array { element: a, .. }, DataType::Array { element: b, .. }) => {
+            check(a, b, policy, table, &inner("element"))
+        }
+        (
+            DataType::Map { key: k, value: v, .. },
+            DataType::Map { key: l, value: w, .. },
+        ) => {
+            check(k, l, policy, table, &inner("key"))?;
+            check(v, w, policy, table, &inner("value"))
+        }
+        _ if storable(from, to, policy) => Ok(()),
+        _ => Err(incompatible("CANNOT_SAFELY_CAST", table, path)
+            .param("srcType", format!("\"{}\"", from.sql()))
+            .param("targetType", format!("\"{}\"", to.sql()))
+            .message(format!(
+                "{} of {table} is {}, and {} is not stored as that without an explicit CAST.",
+                quote_name(path),
+                to.sql(),
+                from.sql()
+            ))),
+    }
+}
+
+fn storable(from: &DataType, to: &DataType, policy: Policy) -> bool {
+    if from == to || *from == DataType::Null || (from.is_string() && to.is_string()) {
+        return true;
+    }
+    if policy == Policy::Strict {
+        return cast::is_up_cast(from, to);
+    }
+    match (from, to) {
+        (DataType::Udt { sql_type, .. }, to) => storable(sql_type, to, policy),
+        (from, to) if from.is_numeric() && to.is_numeric() => true,
+        (from, to) if to.is_string() => from.is_atomic() || *from == DataType::CalendarInterval,
+        (from, to) if from.is_datetime() && to.is_datetime() => true,
+        (DataType::Time { .. }, DataType::Time { .. })
+        | (DataType::YearMonthInterval { .. }, DataType::YearMonthInterval { .. })
+        | (DataType::DayTimeInterval { .. }, DataType::DayTimeInterval { .. }) => true,
+        _ => false,
+    }
+}
+
+/// INCOMPATIBLE_DATA_FOR_TABLE.*
+pub(super) fn incompatible(subclass: &str, table: &str, path: &[String]) -> Error {
+    let error = Error::new(format!("INCOMPATIBLE_DATA_FOR_TABLE.{subclass}"))
+        .param("tableName", table)
+        .exception("AnalysisException");
+    if path.is_empty() { error } else { error.param("colName", quote_name(path)) }
+}
+
+/// The length a CHAR or VARCHAR column was declared with: `(is_char, n)`.
+fn declared_length(column: &StructField) -> Option<(bool, usize)> {
+    let from_type = match column.data_type {
+        DataType::Char(n) => Some((true, n as usize)),
+        DataType::Varchar(n) => Some((false, n as usize)),
+        _ => None,
+    };
+    from_type.or_else(|| {
+        let metadata = column.metadata_map();
+        let text = metadata.get(CHAR_VARCHAR)?.as_str()?.to_lowercase();
+        let number = |prefix: &str| text.strip_prefix(prefix)?.strip_suffix(')')?.parse().ok();
+        number("char(").map(|n| (true, n)).or_else(|| number("varchar(").map(|n| (false, n)))
+    })
+}
+
+/// CHAR values are padded, and both CHAR and VARCHAR values that are too long lose trailing spaces or are refused.
+fn limited(analyzer: &Analyzer, value: TypedExpr, column: &StructField) -> Result<TypedExpr> {
+    let Some((is_char, length)) = declared_length(column) else { return Ok(value) };
+    let name = if is_char { "char_type_write_side_check" } else { "varchar_type_write_side_check" };
+    let resolved =
+        Resolved::new(vec![DataType::STRING], value.data_type.clone(), value.nullable, move |inputs: &Inputs| {
+            let strings = inputs.strings(0)?;
+            let mut out: Vec<Option<String>> = Vec::with_capacity(strings.len());
+            for text in &strings {
+                out.push(text.map(|t| fitted(t, is_char, length)).transpose()?);
+            }
+            Ok(Arc::new(StringArray::from(out)) as ArrayRef)
+        });
+    // The length is part of the function's identity: two columns of other lengths are checked by other functions.
+    let function = scalar_udf(&format!("{name}_{length}"), resolved, &analyzer.context);
+    let expr = Expr::ScalarFunction(datafusion::logical_expr::expr::ScalarFunction::new_udf(function, vec![value.expr]));
+    Ok(TypedExpr { expr, ..value })
+}
+
+fn fitted(text: &str, is_char: bool, length: usize) -> Result<String> {
+    let count = text.chars().count();
+    if count <= length {
+        let padding = if is_char { length - count } else { 0 };
+        return Ok(format!("{text}{}", " ".repeat(padding)));
+    }
+    let trimmed = text.trim_end_matches(' ');
+    if trimmed.chars().count() > length {
+        return Err(Error::new("EXCEED_LIMIT_LENGTH")
+            .param("limit", length)
+            .message(format!("A value is longer than the {length} characters that its column takes."))
+            .exception("SparkRuntimeException"));
+    }
+    Ok(text.chars().take(length).collect())
+}
+
+/// An overflow of a cast on the way into a table names the column.
+pub(super) fn overflow_error(e: Error, columns: &[(StructField, DataType)], _table: &str) -> Error {
+    if !e.is("CAST_OVERFLOW") && !e.is("NUMERIC_VALUE_OUT_OF_RANGE") {
+        return e;
+    }
+    let parameter = |key: &str| e.parameters().iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
+    let (source, target) = (parameter("sourceType"), parameter("targetType"));
+    let found = columns.iter().find(|(field, from)| {
+        let (from, to) = (format!("\"{}\"", from.sql()), format!("\"{}\"", field.data_type.sql()));
+        match (&source, &target) {
+            (Some(s), Some(t)) => *s == from && *t == to,
+            _ => from != to && field.data_type.is_numeric(),
+        }
+    });
+    match found {
+        Some((field, from)) => Error::new("CAST_OVERFLOW_IN_TABLE_INSERT")
+            .param("sourceType", format!("\"{}\"", from.sql()))
+            .param("targetType", format!("\"{}\"", field.data_type.sql()))
+            .param("columnName", quote(&field.name))
+            .message(format!(
+                "A value of the type {} does not fit the column {}, which is {}. Use try_cast where such values may be NULL.",
+                from.sql(),
+                quote(&field.name),
+                field.data_type.sql()
+            ))
+            .exception("ArithmeticException"),
+        None => e,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ansi_policy() {
+        let ok = |a: &DataType, b: &DataType| storable(a, b, Policy::Ansi);
+        assert!(ok(&DataType::Long, &DataType::Integer));
+        assert!(ok(&DataType::Date, &DataType::Timestamp));
+        assert!(ok(&DataType::Boolean, &DataType::STRING));
+        assert!(!ok(&DataType::STRING, &DataType::Integer));
+        assert!(!ok(&DataType::Boolean, &DataType::Integer));
+        assert!(!ok(&DataType::array(DataType::Integer, true), &DataType::STRING));
+    }
+
+    #[test]
+    fn lengths() {
+        assert_eq!(fitted("ab", true, 3).unwrap(), "ab ");
+        assert_eq!(fitted("ab  ", false, 3).unwrap(), "ab ");
+        assert_eq!(fitted("abcd", false, 3).unwrap_err().class(), "EXCEED_LIMIT_LENGTH");
+        let noted = StructField::new("c", DataType::STRING, true)
+            .with_metadata(&serde_json::from_str(r#"{"__CHAR_VARCHAR_TYPE_STRING":"varchar(5)"}"#).unwrap());
+        assert_eq!(declared_length(&noted), Some((false, 5)));
+    }
+}

@@ -1,0 +1,154 @@
+//! `UPDATE`.
+
+use std::sync::Arc;
+
+use boathouse_delta::Assignment;
+use boathouse_spec::{Error, Expr, Name, Result, StructField, quote_name};
+
+use crate::analyzer::Analyzer;
+use crate::commands::store_assignment::assign;
+use crate::commands::table_expressions::{TableScope, dml_options};
+use crate::commands::{affected_schema, column_default, target};
+use crate::resolver::ResolvedTable;
+use crate::rows::{self, Value};
+use crate::{QueryResult, Session, execute};
+
+pub(super) async fn run(
+    session: &Arc<Session>,
+    name: &[String],
+    alias: Option<&str>,
+    assignments: Vec<(Name, Expr)>,
+    condition: Option<Expr>,
+) -> Result<QueryResult> {
+    let path = target::relation_path(session);
+    let (table, delta) = target::delta(session, name, "UPDATE TABLE", &path).await?;
+    let (opened, alias) = (table.clone(), alias.map(str::to_string));
+    let snapshot = delta.snapshot.clone();
+    let (assignments, condition, constraints) = session
+        .analyze(move |analyzer| {
+            let scope = TableScope::open(analyzer, &opened, alias.as_deref())?;
+            let assignments = assigned(analyzer, &scope, &opened, alias.as_deref(), assignments)?;
+            let condition = match &condition {
+                Some(condition) => Some(scope.condition(analyzer, condition, "UPDATE")?),
+                None => None,
+            };
+            let constraints = scope.constraints(analyzer, &snapshot)?;
+            Ok((assignments, condition, constraints))
+        })
+        .await?;
+    let state = execute::query_state(session);
+    let options = dml_options(session, constraints);
+    let done =
+        boathouse_delta::update(&delta.snapshot, &state, condition.as_ref(), &assignments, &options).await?;
+    let rows = done.as_ref().map_or(0, |c| c.metric("numUpdatedRows"));
+    if let Some(committed) = done {
+        delta.table.cache().put(committed.snapshot);
+        session.engine.cache.changed(&delta.table.location().uri()).await;
+    }
+    rows::result(affected_schema(), vec![vec![Value::Integer(rows)]])
+}
+
+/// The assignments, one a column: those to fields of one column become one.
+fn assigned(
+    analyzer: &mut Analyzer,
+    scope: &TableScope,
+    table: &ResolvedTable,
+    alias: Option<&str>,
+    assignments: Vec<(Name, Expr)>,
+) -> Result<Vec<Assignment>> {
+    let mut columns: Vec<(&StructField, Expr)> = Vec::new();
+    let mut seen: Vec<Vec<String>> = Vec::new();
+    for (name, value) in assignments {
+        let (field, path) = column_of(table, alias, &name)?;
+        let value = match value {
+            Expr::Default if path.is_empty() => column_default::expression(&analyzer.session, field)?,
+            value => value,
+        };
+        let full: Vec<String> =
+            std::iter::once(&field.name).chain(path).map(|p| p.to_lowercase()).collect();
+        if seen.iter().any(|s| s.starts_with(&full) || full.starts_with(s)) {
+            return Err(Error::new("DELTA_CONFLICT_SET_COLUMN")
+                .param("columnList", quote_name(&name))
+                .message(format!("{} is set twice.", quote_name(&name)))
+                .exception("AnalysisException"));
+        }
+        seen.push(full);
+        let before = columns.iter().position(|(f, _)| f.name == field.name);
+        let current = match before {
+            Some(i) => columns[i].1.clone(),
+            None => Expr::column([field.name.as_str()]),
+        };
+        let new = nested(current, path, value);
+        match before {
+            Some(i) => columns[i].1 = new,
+            None => columns.push((field, new)),
+        }
+    }
+    let name = table.display_name();
+    columns
+        .into_iter()
+        .map(|(field, value)| {
+            let value = scope.expression(analyzer, &value)?;
+            let value = assign(analyzer, value, field, &name)?;
+            Ok(Assignment { column: field.name.clone(), value: value.expr })
+        })
+        .collect()
+}
+
+/// The value of a column in which one field is another.
+fn nested(current: Expr, path: &[String], value: Expr) -> Expr {
+    match path {
+        [] => value,
+        [field, rest @ ..] => {
+            let inner = Expr::Extract {
+                expr: Box::new(current.clone()),
+                extraction: Box::new(Expr::string(field.as_str())),
+            };
+            let value = nested(inner, rest, value);
+            Expr::UpdateField { expr: Box::new(current), field: field.clone(), value: Some(Box::new(value)) }
+        }
+    }
+}
+
+/// The column a name means, and the path of a field inside it.
+pub(super) fn column_of<'a, 'b>(
+    table: &'a ResolvedTable,
+    alias: Option<&str>,
+    name: &'b [String],
+) -> Result<(&'a StructField, &'b [String])> {
+    let same = |a: &String, b: &String| a.eq_ignore_ascii_case(b);
+    let qualifiers: Vec<Vec<String>> = match alias {
+        Some(alias) => vec![vec![alias.to_string()]],
+        None => (0..table.qualifier.len()).map(|i| table.qualifier[i..].to_vec()).collect(),
+    };
+    for qualifier in qualifiers {
+        if name.len() > qualifier.len()
+            && qualifier.iter().zip(name).all(|(a, b)| same(a, b))
+            && let Some(field) = table.schema.field(&name[qualifier.len()])
+        {
+            return Ok((field, &name[qualifier.len() + 1..]));
+        }
+    }
+    if let [first, rest @ ..] = name
+        && let Some(field) = table.schema.field(first)
+    {
+        return Ok((field, rest));
+    }
+    let proposal = table.schema.fields.iter().map(|f| boathouse_spec::quote(&f.name)).collect::<Vec<_>>().join(", ");
+    Err(Error::new("UNRESOLVED_COLUMN.WITH_SUGGESTION")
+        .param("objectName", quote_name(name))
+        .param("proposal", &proposal)
+        .message(format!("The table has no column {}. Its columns are {proposal}.", quote_name(name)))
+        .exception("AnalysisException"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_set_inside_their_column() {
+        let value = nested(Expr::column(["s"]), &["a".to_string()], Expr::string("x"));
+        assert!(matches!(value, Expr::UpdateField { field, .. } if field == "a"));
+    }
+}

@@ -1,0 +1,172 @@
+//! Session variables: `DECLARE`, `DROP TEMPORARY VARIABLE`, `SET VAR`.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use boathouse_spec::{
+    CastMode, DataType, Error, Expr, Literal, Name, Relation, RelationNode, Result, TextExpr, quote, quote_name,
+};
+
+use crate::commands::evaluate;
+use crate::resolver::query_path;
+use crate::variables::Variable;
+use crate::{QueryResult, Session};
+
+pub(super) async fn declare(
+    session: &Arc<Session>,
+    names: Vec<Name>,
+    data_type: Option<DataType>,
+    default: Option<TextExpr>,
+    or_replace: bool,
+) -> Result<QueryResult> {
+    let mut seen = HashSet::new();
+    let mut bare = Vec::with_capacity(names.len());
+    for name in &names {
+        let last = declared_name(name)?;
+        if !seen.insert(last.to_lowercase()) {
+            return Err(Error::new("DUPLICATE_VARIABLE_NAME_INSIDE_DECLARE")
+                .param("variableName", quote(last))
+                .message(format!("The variable {} is declared twice in one statement.", quote(last)))
+                .exception("AnalysisException"));
+        }
+        if !or_replace && session.variables.contains(last) {
+            return Err(Error::new("VARIABLE_ALREADY_EXISTS")
+                .param("variableName", full_name(last))
+                .message(format!(
+                    "The variable {} exists already. Drop it, or say DECLARE OR REPLACE.",
+                    full_name(last)
+                ))
+                .exception("AnalysisException"));
+        }
+        bare.push(last.to_string());
+    }
+    let default_text = default.as_ref().map_or_else(|| "null".to_string(), |d| d.text.clone());
+    let expr = default.map_or(Expr::Literal(Literal::NULL), |d| d.expr);
+    let expr = match &data_type {
+        Some(t) => ansi_cast(expr, t.clone()),
+        None => expr,
+    };
+    let mut values = evaluate::row(session, vec![expr]).await?;
+    let (value, inferred) = values.pop().ok_or_else(|| Error::internal("a default has no value"))?;
+    for name in bare {
+        session.variables.put(Variable {
+            name,
+            data_type: data_type.clone().unwrap_or_else(|| inferred.clone()),
+            value: value.clone(),
+            default: value.clone(),
+            default_text: default_text.clone(),
+        });
+    }
+    Ok(QueryResult::empty())
+}
+
+pub(super) fn drop(session: &Arc<Session>, name: &[String], if_exists: bool) -> Result<QueryResult> {
+    let last = declared_name(name)?;
+    if !session.variables.remove(last) && !if_exists {
+        return Err(Error::new("VARIABLE_NOT_FOUND")
+            .param("variableName", full_name(last))
+            .message(format!("There is no variable {}. IF EXISTS tolerates this.", full_name(last)))
+            .exception("AnalysisException"));
+    }
+    Ok(QueryResult::empty())
+}
+
+pub(super) async fn set(session: &Arc<Session>, assignments: Vec<(Name, Expr)>) -> Result<QueryResult> {
+    let targets = lookup_all(session, assignments.iter().map(|(name, _)| name))?;
+    let mut exprs = Vec::with_capacity(assignments.len());
+    for (target, (_, expr)) in targets.iter().zip(assignments) {
+        exprs.push(match expr {
+            Expr::Default => crate::literals::from_scalar(&target.default, &target.data_type).map(Expr::Literal)?,
+            expr => ansi_cast(expr, target.data_type.clone()),
+        });
+    }
+    let values = evaluate::row(session, exprs).await?;
+    for (target, (value, _)) in targets.iter().zip(values) {
+        session.variables.set(&target.name, value);
+    }
+    Ok(QueryResult::empty())
+}
+
+pub(super) async fn set_from_query(
+    session: &Arc<Session>,
+    names: Vec<Name>,
+    query: Relation,
+) -> Result<QueryResult> {
+    let targets = lookup_all(session, names.iter())?;
+    let columns = session.schema(&query).await?.fields.len();
+    if columns != targets.len() {
+        return Err(Error::new("ASSIGNMENT_ARITY_MISMATCH")
+            .param("numTarget", targets.len())
+            .param("numExpr", columns)
+            .message(format!("{} variables cannot be set to {columns} values.", targets.len()))
+            .exception("AnalysisException"));
+    }
+    let names: Vec<String> = (0..columns).map(|i| format!("c{i}")).collect();
+    let exprs = targets
+        .iter()
+        .zip(&names)
+        .map(|(t, n)| ansi_cast(Expr::column([n.as_str()]), t.data_type.clone()).alias(n.as_str()))
+        .collect();
+    let renamed = Relation::new(RelationNode::ToDf { input: query, names });
+    let query = Relation::new(RelationNode::Project { input: renamed, exprs });
+    let (schema, batches) = evaluate::query_rows(session, query).await?;
+    for (target, (value, _)) in targets.iter().zip(evaluate::first_row(&schema, &batches)?) {
+        session.variables.set(&target.name, value);
+    }
+    Ok(QueryResult::empty())
+}
+
+/// The variables to set; each once.
+fn lookup_all<'a>(
+    session: &Session,
+    names: impl Iterator<Item = &'a Name>,
+) -> Result<Vec<Arc<Variable>>> {
+    let mut targets: Vec<Arc<Variable>> = Vec::new();
+    for name in names {
+        let Some(variable) = session.variables.lookup(name) else {
+            let (catalog, schema) = session.current_namespace();
+            return Err(Error::new("UNRESOLVED_VARIABLE")
+                .param("variableName", quote_name(name))
+                .param("searchPath", format!("[{}]", query_path(&catalog, &schema).join(", ")))
+                .message(format!("There is no variable {}. DECLARE it first.", quote_name(name)))
+                .exception("AnalysisException"));
+        };
+        if targets.iter().any(|t| t.name.eq_ignore_ascii_case(&variable.name)) {
+            return Err(Error::new("DUPLICATE_ASSIGNMENTS")
+                .param("nameList", quote(&variable.name))
+                .message(format!("The variable {} is set twice in one statement.", quote(&variable.name)))
+                .exception("AnalysisException"));
+        }
+        targets.push(variable);
+    }
+    Ok(targets)
+}
+
+fn ansi_cast(expr: Expr, to: DataType) -> Expr {
+    Expr::Cast { expr: Box::new(expr), to, mode: CastMode::Ansi }
+}
+
+/// The last part of the name of a variable to declare or drop.
+fn declared_name(name: &[String]) -> Result<&str> {
+    match name {
+        [v] => Ok(v),
+        [schema, v] if schema.eq_ignore_ascii_case("session") => Ok(v),
+        [catalog, schema, v]
+            if catalog.eq_ignore_ascii_case("system") && schema.eq_ignore_ascii_case("session") =>
+        {
+            Ok(v)
+        }
+        _ => Err(Error::new("UNRESOLVED_VARIABLE")
+            .param("variableName", quote_name(name))
+            .param("searchPath", "[`system`.`session`]")
+            .message(format!(
+                "{} cannot be a variable: variables live in system.session.",
+                quote_name(name)
+            ))
+            .exception("AnalysisException")),
+    }
+}
+
+fn full_name(last: &str) -> String {
+    quote_name(&["system", "session", last])
+}

@@ -1,0 +1,310 @@
+//! JSON values into columns, by Spark's rules of what fits which type.
+
+use base64::Engine;
+
+use super::options::Options;
+use super::scanner::{Scanner, Start, SyntaxError};
+use crate::column::{Column, Struct};
+use crate::datetime_text::{parse_date, parse_time, parse_timestamp, parse_timestamp_ntz};
+use crate::number_text::parse_decimal;
+
+/// Why a value was not appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Misread {
+    /// The text is no JSON: nothing of the record can be trusted.
+    Syntax,
+    /// The value does not fit the column's type: the field it belongs to is NULL.
+    Type,
+}
+
+impl From<SyntaxError> for Misread {
+    fn from(_: SyntaxError) -> Self {
+        Self::Syntax
+    }
+}
+
+/// Appends values to columns. One for each parser: it keeps its buffers.
+pub(super) struct Converter {
+    pub(super) options: Options,
+    /// A value of the record did not fit.
+    pub(super) misfit: bool,
+    scratch: Vec<u8>,
+}
+
+impl Converter {
+    pub(super) fn new(options: Options) -> Self {
+        Self { options, misfit: false, scratch: Vec::new() }
+    }
+
+    /// Appends the object at the scanner's place as a row. Fields that do not fit are NULL and noted in `misfit`.
+    pub(super) fn object(&mut self, scanner: &mut Scanner, row: &mut Struct) -> Result<(), SyntaxError> {
+        scanner.open();
+        let number = row.rows();
+        let (mut first, mut guess) = (true, 0);
+        while let Some(name) = scanner.next_field(first, &mut self.scratch)? {
+            first = false;
+            let Some(field) = row.find(name, guess) else {
+                scanner.skip_value()?;
+                continue;
+            };
+            guess = field + 1;
+            let column = &mut row.columns[field];
+            if column.len() > number {
+                // The name came before: the last value counts.
+                column.truncate(number);
+            }
+            let start = scanner.position();
+            match self.value(scanner, column) {
+                Ok(()) => {}
+                Err(Misread::Syntax) => return Err(SyntaxError),
+                Err(Misread::Type) => {
+                    self.misfit = true;
+                    column.truncate(number);
+                    column.push_null();
+                    scanner.rewind(start);
+                    scanner.skip_value()?;
+                }
+            }
+        }
+        row.close();
+        Ok(())
+    }
+
+    /// Appends the value at the scanner's place. After an error of type the place and the column are undefined: the caller
+    /// goes back to where it knows both.
+    pub(super) fn value(&mut self, scanner: &mut Scanner, column: &mut Column) -> Result<(), Misread> {
+        let start = scanner.start()?;
+        if start == Start::Null {
+            scanner.word("null")?;
+            column.push_null();
+            return Ok(());
+        }
+        match column {
+            Column::String(texts) => match start {
+                Start::Text(quote) => {
+                    if scanner.text(quote, texts.open()).is_err() {
+                        texts.abandon();
+                        return Err(Misread::Syntax);
+                    }
+                    texts.close();
+                }
+                _ if self.options.exact_strings => {
+                    let from = scanner.position();
+                    scanner.skip_value()?;
+                    texts.push(scanner.slice(from).as_bytes());
+                }
+                _ => {
+                    let mut out = String::new();
+                    super::generate::copy_value(scanner, &mut out)?;
+                    texts.push(out.as_bytes());
+                }
+            },
+            Column::Long(values) => values.push(integer(scanner, start)?),
+            Column::Integer(values) => {
+                values.push(i32::try_from(integer(scanner, start)?).map_err(|_| Misread::Type)?);
+            }
+            Column::Short(values) => {
+                values.push(i16::try_from(integer(scanner, start)?).map_err(|_| Misread::Type)?);
+            }
+            // The parser that Spark uses takes a byte for signed or unsigned.
+            Column::Byte(values) => match integer(scanner, start)? {
+                v @ -128..=255 => values.push(v as i8),
+                _ => return Err(Misread::Type),
+            },
+            Column::Double(values) => values.push(self.float(scanner, start)?),
+            Column::Float(values) => match start {
+                Start::Number => {
+                    values.push(scanner.number()?.text.parse::<f32>().map_err(|_| Misread::Type)?);
+                }
+                _ => values.push(self.float(scanner, start)? as f32),
+            },
+            Column::Boolean(values) => match start {
+                Start::True => {
+                    scanner.word("true")?;
+                    values.push(true);
+                }
+                Start::False => {
+                    scanner.word("false")?;
+                    values.push(false);
+                }
+                _ => return Err(Misread::Type),
+            },
+            Column::Decimal(values, precision, scale) => {
+                let parsed = match start {
+                    Start::Number => parse_decimal(scanner.number()?.text),
+                    Start::Text(quote) => {
+                        let text = self.short_text(scanner, quote)?;
+                        if text.contains(',') { parse_decimal(&text.replace(',', "")) } else { parse_decimal(text) }
+                    }
+                    _ => None,
+                };
+                values.push(parsed.and_then(|d| d.rescale(*precision, *scale)).ok_or(Misread::Type)?);
+            }
+            Column::Timestamp(values) => match start {
+                Start::Number => {
+                    let seconds = integer(scanner, start)?;
+                    values.push(seconds.wrapping_mul(1_000_000));
+                }
+                Start::Text(quote) => {
+                    let us = self.timestamp(scanner, quote)?;
+                    values.push(us);
+                }
+                _ => return Err(Misread::Type),
+            },
+            Column::TimestampNtz(values) => match start {
+                Start::Text(quote) => {
+                    let us = self.timestamp_ntz(scanner, quote)?;
+                    values.push(us);
+                }
+                _ => return Err(Misread::Type),
+            },
+            Column::Date(values) => match start {
+                Start::Text(quote) => {
+                    let days = self.date(scanner, quote)?;
+                    values.push(days);
+                }
+                _ => return Err(Misread::Type),
+            },
+            Column::Time(values) => match start {
+                Start::Text(quote) => {
+                    values.push(parse_time(self.short_text(scanner, quote)?).ok_or(Misread::Type)?);
+                }
+                _ => return Err(Misread::Type),
+            },
+            Column::Binary(values) => match start {
+                Start::Text(quote) => {
+                    let text = scanner.text_slice(quote, &mut self.scratch)?;
+                    let bytes = decode_base64(text).ok_or(Misread::Type)?;
+                    values.push(&bytes);
+                }
+                _ => return Err(Misread::Type),
+            },
+            Column::Struct(row) => match start {
+                Start::Object => self.object(scanner, row)?,
+                _ => return Err(Misread::Type),
+            },
+            Column::List(list) => {
+                if start != Start::Array {
+                    return Err(Misread::Type);
+                }
+                scanner.open();
+                let mut first = true;
+                while scanner.next_element(first)? {
+                    first = false;
+                    self.value(scanner, &mut list.element)?;
+                }
+                list.close();
+            }
+            Column::Map(map) => {
+                if start != Start::Object {
+                    return Err(Misread::Type);
+                }
+                scanner.open();
+                let mut first = true;
+                while let Some(name) = scanner.next_field(first, &mut self.scratch)? {
+                    first = false;
+                    map.keys.push(name);
+                    self.value(scanner, &mut map.values)?;
+                }
+                map.close();
+            }
+            Column::Null(_) => {
+                scanner.skip_value()?;
+                column.push_null();
+            }
+            Column::YearMonth(_) | Column::DayTime(_) | Column::Calendar(_) => return Err(Misread::Type),
+        }
+        Ok(())
+    }
+
+    /// A text; the empty one fits no type but texts themselves.
+    fn short_text(&mut self, scanner: &mut Scanner, quote: u8) -> Result<&str, Misread> {
+        let bytes = scanner.text_slice(quote, &mut self.scratch)?;
+        match std::str::from_utf8(bytes) {
+            Ok("") | Err(_) => Err(Misread::Type),
+            Ok(text) => Ok(text),
+        }
+    }
+
+    fn float(&mut self, scanner: &mut Scanner, start: Start) -> Result<f64, Misread> {
+        match start {
+            Start::Number => {
+                let number = scanner.number()?;
+                match number.long {
+                    Some(v) if v != 0 => Ok(v as f64),
+                    _ => number.text.parse().map_err(|_| Misread::Type),
+                }
+            }
+            Start::Name => Ok(scanner.named_number()?),
+            Start::Text(quote) => {
+                let allowed = self.options.leniency.non_numeric_numbers;
+                match self.short_text(scanner, quote)? {
+                    "NaN" if allowed => Ok(f64::NAN),
+                    "+INF" | "+Infinity" | "Infinity" if allowed => Ok(f64::INFINITY),
+                    "-INF" | "-Infinity" if allowed => Ok(f64::NEG_INFINITY),
+                    _ => Err(Misread::Type),
+                }
+            }
+            _ => Err(Misread::Type),
+        }
+    }
+
+    fn timestamp(&mut self, scanner: &mut Scanner, quote: u8) -> Result<i64, Misread> {
+        let bytes = scanner.text_slice(quote, &mut self.scratch)?;
+        let text = std::str::from_utf8(bytes).map_err(|_| Misread::Type)?;
+        read_timestamp(text, &self.options).ok_or(Misread::Type)
+    }
+
+    fn timestamp_ntz(&mut self, scanner: &mut Scanner, quote: u8) -> Result<i64, Misread> {
+        let bytes = scanner.text_slice(quote, &mut self.scratch)?;
+        let text = std::str::from_utf8(bytes).map_err(|_| Misread::Type)?;
+        let parsed = match &self.options.timestamp_ntz_format {
+            Some(pattern) => pattern.parse_to_micros_ntz(text, false).ok(),
+            None => parse_timestamp_ntz(text, false),
+        };
+        parsed.ok_or(Misread::Type)
+    }
+
+    fn date(&mut self, scanner: &mut Scanner, quote: u8) -> Result<i32, Misread> {
+        let bytes = scanner.text_slice(quote, &mut self.scratch)?;
+        let text = std::str::from_utf8(bytes).map_err(|_| Misread::Type)?;
+        let options = &self.options;
+        let by_pattern = match &options.date_format {
+            Some(pattern) => pattern.parse_to_days(text).ok(),
+            None => parse_date(text),
+        };
+        // Spark 1.5 wrote dates as days since the epoch, and they are still read.
+        let fall_back = || options.fall_back.then(|| parse_date(text).or_else(|| text.parse().ok())).flatten();
+        by_pattern.or_else(fall_back).ok_or(Misread::Type)
+    }
+}
+
+/// A timestamp's text by the format of the options, or the default forms.
+pub(super) fn read_timestamp(text: &str, options: &Options) -> Option<i64> {
+    match &options.timestamp_format {
+        Some(pattern) => pattern
+            .parse_to_micros(text, &options.zone)
+            .ok()
+            .or_else(|| options.fall_back.then(|| parse_timestamp(text, &options.zone)).flatten()),
+        None => parse_timestamp(text, &options.zone),
+    }
+}
+
+/// An integer without point or exponent, of 64 bits.
+#[inline]
+fn integer(scanner: &mut Scanner, start: Start) -> Result<i64, Misread> {
+    if start != Start::Number {
+        return Err(Misread::Type);
+    }
+    scanner.number()?.long.ok_or(Misread::Type)
+}
+
+/// Base64 with its padding; blanks and line ends in it are left out.
+fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
+    let engine = &base64::engine::general_purpose::STANDARD;
+    if text.iter().any(|b| *b <= b' ') {
+        let packed: Vec<u8> = text.iter().copied().filter(|b| *b > b' ').collect();
+        return engine.decode(packed).ok();
+    }
+    engine.decode(text).ok()
+}

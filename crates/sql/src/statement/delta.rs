@@ -1,0 +1,133 @@
+//! Maintenance of Delta tables.
+
+use boathouse_spec::{Command, Error, Name, Plan, Result, TimeTravel, VacuumMode};
+
+use super::command;
+use crate::lexer::Kind;
+use crate::parser::Parser;
+
+impl Parser<'_> {
+    /// A table's name, or a path in quotes, which means the Delta table there.
+    pub fn table_or_path(&mut self) -> Result<Name> {
+        if self.at_string() {
+            return Ok(vec!["delta".to_string(), self.string_literal()?]);
+        }
+        self.reference_name()
+    }
+
+    /// `OPTIMIZE t [FULL] [WHERE ..] [ZORDER BY (a, b)]`
+    pub fn optimize(&mut self) -> Result<Plan> {
+        self.advance();
+        self.optional_table_word();
+        let table = self.table_or_path()?;
+        let full = self.eat("FULL");
+        let condition = if self.eat("WHERE") { Some(self.text_expression()?) } else { None };
+        let mut zorder_by = vec![];
+        if self.eat_words(&["ZORDER", "BY"]) {
+            zorder_by = if self.at_symbol("(") { self.parenthesized(Self::name)? } else { self.names()? };
+        }
+        Ok(command(Command::Optimize { table, condition, zorder_by, full }))
+    }
+
+    fn optional_table_word(&mut self) {
+        if self.at("TABLE") && (self.is_identifier(self.peek_at(1)) || self.is_string(self.peek_at(1))) && !self.symbol_at(1, ".") {
+            self.advance();
+        }
+    }
+
+    /// `VACUUM t [FULL | LITE] [RETAIN n HOURS] [DRY RUN]`
+    pub fn vacuum(&mut self) -> Result<Plan> {
+        let start = self.pos;
+        self.advance();
+        self.optional_table_word();
+        let table = self.table_or_path()?;
+        let (mut retain_hours, mut dry_run, mut mode) = (None, false, VacuumMode::Default);
+        let mut seen = Vec::new();
+        loop {
+            if self.eat_words(&["DRY", "RUN"]) {
+                self.once(start, &mut seen, "DRY RUN")?;
+                dry_run = true;
+            } else if self.eat_word("RETAIN") {
+                self.once(start, &mut seen, "RETAIN")?;
+                let negative = self.eat_symbol("-");
+                if !matches!(self.kind(), Kind::Integer | Kind::Decimal) {
+                    return Err(self.unexpected());
+                }
+                let token = self.advance();
+                let hours: f64 = self.source(token).parse().map_err(|_| self.unexpected_at(self.pos - 1))?;
+                retain_hours = Some(if negative { -hours } else { hours });
+                if self.eat_any(&["HOURS", "HOUR"]).is_none() {
+                    return Err(self.unexpected());
+                }
+            } else if self.eat("FULL") {
+                self.once(start, &mut seen, "FULL")?;
+                mode = VacuumMode::Full;
+            } else if self.eat_word("LITE") {
+                self.once(start, &mut seen, "LITE")?;
+                mode = VacuumMode::Lite;
+            } else if self.at_words(&["USING", "INVENTORY"]) {
+                return Err(Error::unsupported("VACUUM .. USING INVENTORY"));
+            } else {
+                return Ok(command(Command::Vacuum { table, retain_hours, dry_run, mode }));
+            }
+        }
+    }
+
+    /// `RESTORE [TABLE] t [TO] {VERSION AS OF n | TIMESTAMP AS OF t}`
+    pub fn restore(&mut self) -> Result<Plan> {
+        self.advance();
+        self.optional_table_word();
+        let table = self.table_or_path()?;
+        self.eat("TO");
+        let Some(to) = self.time_travel()? else { return Err(self.unexpected()) };
+        if let TimeTravel::Version(version) = &to
+            && crate::query::long_value(version).is_none()
+        {
+            return Err(self.unexpected_at(self.pos - 1));
+        }
+        Ok(command(Command::Restore { table, to }))
+    }
+
+    /// `REORG TABLE t [WHERE ..] APPLY (PURGE)`
+    pub fn reorg(&mut self) -> Result<Plan> {
+        self.advance();
+        self.expect("TABLE")?;
+        let table = self.table_or_path()?;
+        let condition = if self.eat("WHERE") { Some(self.text_expression()?) } else { None };
+        self.expect_word("APPLY")?;
+        self.expect_symbol("(")?;
+        if self.at_word(0, "UPGRADE") {
+            return Err(Error::unsupported("REORG .. APPLY (UPGRADE UNIFORM)"));
+        }
+        self.expect_word("PURGE")?;
+        self.expect_symbol(")")?;
+        Ok(command(Command::Reorg { table, condition }))
+    }
+
+    /// ``CONVERT TO DELTA parquet.`path` [NO STATISTICS] [PARTITIONED BY (a INT)]``
+    pub fn convert(&mut self) -> Result<Plan> {
+        self.advance();
+        self.expect_words(&["TO", "DELTA"])?;
+        let table = self.reference_name()?;
+        let (mut no_statistics, mut partition_schema) = (false, None);
+        loop {
+            if self.eat_words(&["NO", "STATISTICS"]) {
+                no_statistics = true;
+            } else if self.eat_all(&["PARTITIONED", "BY"]) {
+                self.expect_symbol("(")?;
+                partition_schema = Some(self.column_types()?);
+                self.expect_symbol(")")?;
+            } else {
+                return Ok(command(Command::ConvertToDelta { table, partition_schema, no_statistics }));
+            }
+        }
+    }
+
+    /// `GENERATE symlink_format_manifest FOR TABLE t`
+    pub fn generate(&mut self) -> Result<Plan> {
+        self.advance();
+        let mode = self.identifier()?;
+        self.expect_all(&["FOR", "TABLE"])?;
+        Ok(command(Command::Generate { table: self.table_or_path()?, mode }))
+    }
+}

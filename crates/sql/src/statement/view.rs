@@ -1,0 +1,205 @@
+//! Views.
+
+use boathouse_spec::{
+    Command, CreateMode, CreateView, DataSourceRef, Error, Plan, Relation, RelationNode, Result, ViewKind,
+    ViewQuery, quote_name,
+};
+
+use super::command;
+use crate::parser::Parser;
+
+impl Parser<'_> {
+    /// A query with its text.
+    pub fn view_query(&mut self) -> Result<ViewQuery> {
+        let start = self.pos;
+        let query = self.query()?;
+        Ok(ViewQuery { text: self.text_from(start).to_string(), query })
+    }
+
+    pub fn create_view(&mut self) -> Result<Plan> {
+        let start = self.pos;
+        self.expect("CREATE")?;
+        let or_replace = self.eat_all(&["OR", "REPLACE"]);
+        let global = self.eat("GLOBAL");
+        let temporary = self.eat("TEMPORARY");
+        if global && !temporary {
+            return Err(self.unexpected());
+        }
+        self.expect("VIEW")?;
+        let if_not_exists = self.if_not_exists()?;
+        let name = self.reference_name()?;
+        let kind = match (temporary, global) {
+            (true, true) => ViewKind::GlobalTemporary,
+            (true, false) => ViewKind::Temporary,
+            _ => ViewKind::Persistent,
+        };
+        let mode = match (or_replace, if_not_exists) {
+            (true, _) => CreateMode::OrReplace,
+            (false, true) => CreateMode::IfNotExists,
+            _ => CreateMode::Create,
+        };
+        let mut view = CreateView {
+            name,
+            mode,
+            kind,
+            columns: vec![],
+            comment: None,
+            collation: None,
+            properties: vec![],
+            schema_mode: None,
+            query: None,
+            source: None,
+        };
+        if temporary && self.view_over_source() {
+            view.source = Some(self.view_source()?);
+            self.check_view(start, &view, or_replace && if_not_exists)?;
+            return Ok(command(Command::CreateView(Box::new(view))));
+        }
+        if self.at_symbol("(") {
+            view.columns = self.commented_columns()?;
+        }
+        self.view_clauses(start, &mut view)?;
+        self.expect("AS")?;
+        if self.kind() == crate::lexer::Kind::DollarQuoted {
+            return Err(Error::unsupported("metric views"));
+        }
+        view.query = Some(self.view_query()?);
+        self.check_view(start, &view, or_replace && if_not_exists)?;
+        Ok(command(Command::CreateView(Box::new(view))))
+    }
+
+    /// `(a COMMENT '..', b)`
+    pub fn commented_columns(&mut self) -> Result<Vec<(String, Option<String>)>> {
+        self.parenthesized(|p| {
+            let name = p.identifier()?;
+            let comment = if p.eat("COMMENT") { Some(p.comment_text()?) } else { None };
+            Ok((name, comment))
+        })
+    }
+
+    fn view_clauses(&mut self, start: usize, view: &mut CreateView) -> Result<()> {
+        let mut seen = Vec::new();
+        loop {
+            if self.at("COMMENT") {
+                self.once(start, &mut seen, "COMMENT")?;
+                self.advance();
+                view.comment = Some(self.comment_text()?);
+            } else if self.at_all(&["WITH", "SCHEMA"]) {
+                self.once(start, &mut seen, "WITH SCHEMA")?;
+                view.schema_mode = Some(self.schema_binding()?);
+            } else if self.at_all(&["WITH", "METRICS"]) {
+                return Err(Error::unsupported("metric views"));
+            } else if self.at_all(&["DEFAULT", "COLLATION"]) {
+                self.once(start, &mut seen, "DEFAULT COLLATION")?;
+                view.collation = Some(self.default_collation()?);
+            } else if self.at_all(&["PARTITIONED", "ON"]) {
+                self.pos += 2;
+                self.identifier_list()?;
+                return Err(self.not_allowed(start, "CREATE VIEW ... PARTITIONED ON"));
+            } else if self.at("TBLPROPERTIES") {
+                self.once(start, &mut seen, "TBLPROPERTIES")?;
+                self.advance();
+                view.properties = self.property_list()?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    fn check_view(&self, start: usize, view: &CreateView, both_modes: bool) -> Result<()> {
+        let temporary = view.kind != ViewKind::Persistent;
+        if both_modes {
+            return Err(self.error_from(
+                start,
+                Error::new("INVALID_SQL_SYNTAX.CREATE_ROUTINE_WITH_IF_NOT_EXISTS_AND_REPLACE")
+                    .message("A view is created with IF NOT EXISTS or OR REPLACE, not both."),
+            ));
+        }
+        if temporary && view.mode == CreateMode::IfNotExists {
+            return Err(self.error_from(
+                start,
+                Error::new("_LEGACY_ERROR_TEMP_0053")
+                    .message("A temporary view cannot be created with IF NOT EXISTS."),
+            ));
+        }
+        if temporary && view.schema_mode.is_some() {
+            return Err(self.error_from(
+                start,
+                Error::new("UNSUPPORTED_FEATURE.TEMPORARY_VIEW_WITH_SCHEMA_BINDING_MODE")
+                    .message("A temporary view takes no WITH SCHEMA clause."),
+            ));
+        }
+        if temporary && !view.properties.is_empty() {
+            return Err(self.not_allowed(start, "TBLPROPERTIES can't coexist with CREATE TEMPORARY VIEW"));
+        }
+        let of_session = view.name.len() > 1
+            && view.name[view.name.len() - 2].eq_ignore_ascii_case("session");
+        if temporary && view.name.len() > 1 && !of_session {
+            return Err(self.error_from(
+                start,
+                Error::new("TEMP_VIEW_NAME_TOO_MANY_NAME_PARTS")
+                    .param("actualName", quote_name(&view.name))
+                    .message(format!("A temporary view has a name of one part, not {}.", quote_name(&view.name))),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether `USING` follows the name, or the columns after it.
+    fn view_over_source(&self) -> bool {
+        let open = self.peek();
+        let after = if open.text == "(" && open.pair != 0 { open.pair + 1 } else { self.pos };
+        self.tokens[after].text == "USING"
+    }
+
+    /// `[(columns)] USING format [OPTIONS (..)]`
+    fn view_source(&mut self) -> Result<Relation> {
+        let mut source = DataSourceRef::default();
+        if self.eat_symbol("(") {
+            source.schema = Some(self.column_types()?);
+            self.expect_symbol(")")?;
+        }
+        self.expect("USING")?;
+        source.format = self.name()?.join(".");
+        if self.eat("OPTIONS") {
+            source.options = self.property_list()?;
+        }
+        Ok(RelationNode::DataSource(source).into())
+    }
+
+    /// `WITH SCHEMA ..`
+    fn schema_binding(&mut self) -> Result<String> {
+        self.expect_all(&["WITH", "SCHEMA"])?;
+        if self.eat_all(&["TYPE", "EVOLUTION"]) {
+            return Ok("TYPE EVOLUTION".to_string());
+        }
+        match self.eat_any(&["BINDING", "COMPENSATION", "EVOLUTION"]) {
+            Some(word) => Ok(word.to_string()),
+            None => Err(self.unexpected()),
+        }
+    }
+
+    pub fn alter_view(&mut self) -> Result<Plan> {
+        let start = self.pos;
+        self.pos += 2;
+        let name = self.reference_name()?;
+        if self.at_all(&["WITH", "SCHEMA"]) {
+            let mode = self.schema_binding()?;
+            return Ok(command(Command::AlterViewSchemaMode { name, mode }));
+        }
+        if self.eat("AS") || self.is_query_at(self.pos) {
+            let query = self.view_query()?;
+            return Ok(command(Command::AlterView { name, query }));
+        }
+        self.pos = start;
+        self.identifier_clauses = 0;
+        self.deferred_identifiers.clear();
+        self.alter_table(true)
+    }
+
+    pub fn drop_view(&mut self) -> Result<Plan> {
+        self.expect_all(&["DROP", "VIEW"])?;
+        let if_exists = self.if_exists();
+        Ok(command(Command::DropView { name: self.reference_name()?, if_exists }))
+    }
+}

@@ -1,0 +1,1 @@
+"""What Boathouse runs beside the user's Python code. Thin: it records definitions and calls the server."""

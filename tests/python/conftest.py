@@ -1,0 +1,66 @@
+"""Real clients against the real binary. Set BOATHOUSE to name the binary, or BOATHOUSE_REMOTE for a server that runs."""
+
+import json
+import os
+import pathlib
+import subprocess
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def binary():
+    named = os.environ.get("BOATHOUSE")
+    candidates = [pathlib.Path(named)] if named else [ROOT / "target" / p / "boathouse" for p in ("release", "debug")]
+    for candidate in candidates:
+        if candidate.exists():
+            return str(candidate)
+    raise SystemExit("no boathouse binary: build it, or name it in $BOATHOUSE")
+
+
+class Server:
+    """A server of its own in a fresh home."""
+
+    def __init__(self, home):
+        self.home = pathlib.Path(home)
+        self.home.mkdir(parents=True, exist_ok=True)
+        ready = self.home / "server.json"
+        self.log_path = self.home.with_suffix(".log")
+        command = [binary(), "server", "--home", str(self.home), "--connect-port", "0", "--http-port", "0"]
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.time() + 60
+        while not ready.exists():
+            assert self.process.poll() is None, "the server ended at start:\n" + self.log_path.read_text()[-2000:]
+            assert time.time() < deadline, "the server was not ready in 60 s"
+            time.sleep(0.02)
+        self.remote = json.loads(ready.read_text())["connect"]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def remote(tmp_path_factory):
+    """The address of a server all tests share: `sc://localhost:PORT`."""
+    running = os.environ.get("BOATHOUSE_REMOTE")
+    if running:
+        yield running
+        return
+    server = Server(tmp_path_factory.mktemp("server") / "home")
+    yield server.remote
+    server.stop()
+
+
+@pytest.fixture
+def spark(remote):
+    """A session of its own."""
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.builder.remote(remote).create()
+    yield session
+    if not session.is_stopped:
+        session.stop()
