@@ -1,15 +1,18 @@
 //! Running a plan and sending what it gives.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use boathouse_bridge::{ResultExt, arrow_schema};
 use boathouse_engine::{QueryResult, Session, SqlCommandOutcome};
-use boathouse_spec::{Command, Error, Plan, Relation, Result};
+use boathouse_spec::{
+    CatalogCall, Command, CreateMode, CreateView, Error, Plan, Relation, RelationNode, Result, ViewKind,
+};
 use futures::{FutureExt, StreamExt};
 
 use crate::arrow_rows::{BatchEncoder, ipc_stream};
-use crate::convert::{Converted, Converter, PlanMessage, SqlCommand, data_type_to_proto, literal_to_proto};
+use crate::convert::{Converted, Converter, PlanMessage, SqlCommand, data_type_to_proto, literal_to_proto, invalid_plan};
 use crate::operation::Operation;
 use crate::options::ConnectOptions;
 use crate::pipelines::QueryFunctionContext;
@@ -117,10 +120,7 @@ impl Execution {
         if self.context.is_some() && run_pipeline::is_query(&self.session, &text)? {
             return self.send_sql_result(message).await;
         }
-        let outcome = match views.is_empty() {
-            true => self.session.sql_command(text).await?,
-            false => self.session.sql_command_with_views(text, views).await?,
-        };
+        let outcome = self.with_views(views, self.session.sql_command(text)).await?;
         match outcome {
             SqlCommandOutcome::Query(_) => self.send_sql_result(message).await,
             SqlCommandOutcome::Rows(result) => {
@@ -133,6 +133,37 @@ impl Execution {
                 self.send_observed(&observed).await
             }
         }
+    }
+
+    /// Runs `work` while the DataFrames are temporary views, under names that the client has made unique.
+    async fn with_views<T>(&self, views: Vec<Relation>, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut names = Vec::new();
+        let mut outcome = Ok(());
+        for view in views {
+            outcome = match *view.node {
+                RelationNode::SubqueryAlias { input, alias, .. } => {
+                    names.push(alias.clone());
+                    self.run_quietly(temporary_view(alias, input)).await
+                }
+                _ => Err(invalid_plan("INVALID_WITH_RELATION_REFERENCE")
+                    .message("A DataFrame that SQL text refers to has no name.")),
+            };
+            if outcome.is_err() {
+                break;
+            }
+        }
+        let result = match outcome {
+            Ok(()) => work.await,
+            Err(e) => Err(e),
+        };
+        for name in names {
+            self.run_quietly(Command::Catalog(CatalogCall::DropTempView(name))).await?;
+        }
+        result
+    }
+
+    async fn run_quietly(&self, command: Command) -> Result<()> {
+        self.session.execute(Plan::Command(Box::new(command))).await?.collect().await.map(|_| ())
     }
 
     async fn send_sql_result(&self, relation: proto::Relation) -> Result<()> {
@@ -180,6 +211,21 @@ impl Execution {
         let response_type = Some(response_type);
         self.operation.push(ExecutePlanResponse { response_type, ..ExecutePlanResponse::default() }).await
     }
+}
+
+fn temporary_view(name: String, source: Relation) -> Command {
+    Command::CreateView(Box::new(CreateView {
+        name: vec![name],
+        mode: CreateMode::OrReplace,
+        kind: ViewKind::Temporary,
+        columns: Vec::new(),
+        comment: None,
+        collation: None,
+        properties: Vec::new(),
+        schema_mode: None,
+        query: None,
+        source: Some(source),
+    }))
 }
 
 /// The error a panic becomes.

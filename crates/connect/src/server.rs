@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use boathouse_spec::{Error, Result};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 
 use crate::ConnectService;
 use crate::proto::spark::spark_connect_service_server::SparkConnectServiceServer;
@@ -27,16 +27,18 @@ impl ConnectService {
         let service = SparkConnectServiceServer::new(self)
             .max_decoding_message_size(max_message_bytes)
             .max_encoding_message_size(usize::MAX)
-            .accept_compressed(CompressionEncoding::Gzip)
-            .send_compressed(CompressionEncoding::Gzip);
+            // Requests may be compressed; responses are not: clients always offer to take them so, and it costs more time
+            // than it saves.
+            .accept_compressed(CompressionEncoding::Gzip);
+        // Small messages go out at once.
+        let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
         let served = Server::builder()
-            .tcp_nodelay(true)
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE))
             .initial_stream_window_size(Some(8 << 20))
             .initial_connection_window_size(Some(16 << 20))
             .add_service(service)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown)
+            .serve_with_incoming_shutdown(connections, shutdown)
             .await;
         housekeeping.abort();
         served.map_err(|e| Error::io("serving Spark Connect", e))

@@ -6,7 +6,6 @@ use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, Strin
 use arrow::datatypes::Int64Type;
 use arrow::util::pretty::pretty_format_batches;
 use boathouse_spec::{DataType, StructField, StructType};
-use datafusion::catalog::Session;
 use datafusion::catalog::default_table_source::DefaultTableSource;
 use datafusion::common::Column;
 use datafusion::datasource::memory::MemorySourceConfig;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boathouse_catalog::TableRecord;
 use boathouse_delta::Predicate;
-use boathouse_spec::{DataSourceRef, Error, Options, Relation, Result, StructType};
+use boathouse_spec::{DataSourceRef, Error, Options, Relation, Result, StructType, Write};
 
 use url::Url;
 
@@ -106,4 +106,23 @@ pub(crate) async fn create_as(
     _query: Relation,
 ) -> Result<StructType> {
     Err(Error::unsupported(format!("writing the format {}", definition.provider)))
+}
+
+/// `df.write.format(..).save(..)`
+pub(crate) async fn save(
+    _session: &Arc<Session>,
+    _write: Write,
+    format: &str,
+    _path: Option<String>,
+) -> Result<QueryResult> {
+    Err(Error::unsupported(format!("writing the format {format}")))
+}
+
+/// Removes the files of a partition.
+pub(crate) async fn drop_partition(
+    _session: &Arc<Session>,
+    table: &ResolvedTable,
+    _partition: &[(String, Option<String>)],
+) -> Result<()> {
+    Err(Error::unsupported(format!("DROP PARTITION on the format {}", table.format)))
 }

@@ -88,6 +88,7 @@ pub fn registry() -> &'static Registry {
 
 /// Each family registers itself here.
 fn register_all(registry: &mut Registry) {
+    crate::arithmetic::register(registry);
     crate::datetime::register(registry);
     crate::interval::register(registry);
     crate::aggregate::register(registry);

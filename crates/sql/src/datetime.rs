@@ -107,9 +107,28 @@ pub(crate) fn parse_date(text: &str) -> Option<i32> {
 
 /// Nanoseconds since midnight.
 pub(crate) fn parse_time(text: &str) -> Option<i64> {
-    let parsed = parse_timestamp(text)?;
-    let wanted = parsed.time_only && parsed.offset.is_none() && !parsed.named_zone;
-    wanted.then(|| parsed.local_us.rem_euclid(SECONDS_PER_DAY * MICROS_PER_SECOND) * 1000)
+    let trimmed = trim(text);
+    let half = trimmed.len().checked_sub(2).and_then(|i| trimmed.split_at_checked(i));
+    let (clock, afternoon) = match half {
+        Some((clock, half)) if half.eq_ignore_ascii_case("am") => (clock.trim_end(), Some(false)),
+        Some((clock, half)) if half.eq_ignore_ascii_case("pm") => (clock.trim_end(), Some(true)),
+        _ => (trimmed, None),
+    };
+    let parsed = parse_timestamp(clock)?;
+    if !parsed.time_only || parsed.offset.is_some() || parsed.named_zone {
+        return None;
+    }
+    let mut micros = parsed.local_us.rem_euclid(SECONDS_PER_DAY * MICROS_PER_SECOND);
+    if let Some(afternoon) = afternoon {
+        const HALF_DAY: i64 = 12 * 3600 * MICROS_PER_SECOND;
+        const HOUR: i64 = 3600 * MICROS_PER_SECOND;
+        // Of the twelve hours the first is written 12.
+        if micros >= HALF_DAY + HOUR || micros < HOUR {
+            return None;
+        }
+        micros = micros % HALF_DAY + if afternoon { HALF_DAY } else { 0 };
+    }
+    Some(micros * 1000)
 }
 
 /// Spark's timestamp text: `[+-]yyyy[-[m]m[-[d]d[( |T)[h]h:[m]m[:[s]s[.fraction]][zone]]]]`, or a time alone.
@@ -237,7 +256,19 @@ pub(crate) fn parse_offset(zone: &str) -> Option<i64> {
     (parts.len() <= 3 && minutes < 60 && seconds < 60 && total <= 18 * 3600).then_some(sign * total)
 }
 
+/// Names of zones that have no region before a slash; whether others exist is for those who have the database.
+const SIMPLE_ZONES: &[&str] = &[
+    "ACT", "AET", "AGT", "ART", "AST", "BET", "BST", "CAT", "CET", "CNT", "CST", "CST6CDT", "CTT", "Cuba", "EAT",
+    "ECT", "EET", "EST", "EST5EDT", "Egypt", "Eire", "GB", "GB-Eire", "GMT0", "Greenwich", "HST", "Hongkong", "IET",
+    "IST", "Iceland", "Iran", "Israel", "JST", "Jamaica", "Japan", "Kwajalein", "Libya", "MET", "MIT", "MST",
+    "MST7MDT", "NET", "NST", "NZ", "NZ-CHAT", "Navajo", "PLT", "PNT", "PRC", "PRT", "PST", "PST8PDT", "Poland",
+    "Portugal", "ROK", "SST", "Singapore", "Turkey", "UCT", "Universal", "VST", "W-SU", "WET", "Zulu",
+];
+
 fn is_zone_name(zone: &str) -> bool {
+    if !zone.contains('/') {
+        return SIMPLE_ZONES.contains(&zone);
+    }
     zone.starts_with(|c: char| c.is_ascii_alphabetic())
         && zone.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+' | b'~' | b':'))
 }
@@ -300,5 +331,8 @@ mod tests {
         assert_eq!(of("4294967297"), None);
         assert_eq!(of("2021-01-01T12:30:4294967297.123456"), None);
         assert_eq!(parse_time("01:02:03.4"), Some(3_723_400_000_000));
+        assert_eq!(parse_time("12:00:00 AM"), Some(0));
+        assert_eq!(parse_time("12:30PM"), Some(45_000_000_000_000));
+        assert_eq!(parse_time("13:00 PM"), None);
     }
 }

@@ -56,12 +56,16 @@ impl Parser<'_> {
     /// Whether an operand can follow the operator word here; else the word is a name.
     fn operand_follows(&self) -> bool {
         let next = self.peek_at(1);
-        !(next.kind == Kind::End || (next.kind == Kind::Symbol && matches!(next.text, ")" | "," | ";")))
+        match next.kind {
+            Kind::End => false,
+            Kind::Symbol => !matches!(next.text, ")" | "," | ";" | "::" | "." | "=" | "[" | "<>" | "|>"),
+            _ => true,
+        }
     }
 
     fn not_expression(&mut self) -> Result<Expr> {
         let mut negations = 0usize;
-        while (self.at("NOT") && self.operand_follows() && !self.symbol_at(1, ".")) || self.at_symbol("!") {
+        while (self.at("NOT") && self.operand_follows()) || self.at_symbol("!") {
             self.advance();
             negations += 1;
         }
@@ -84,7 +88,7 @@ impl Parser<'_> {
     fn predicates(&mut self, value: Expr) -> Result<Expr> {
         let start = self.pos;
         let negated = (self.at("NOT") || self.at_symbol("!"))
-            && ["BETWEEN", "IN", "RLIKE", "REGEXP", "LIKE", "ILIKE"].iter().any(|k| self.at_offset(1, k));
+            && ["BETWEEN", "IN", "RLIKE", "LIKE", "ILIKE"].iter().any(|k| self.at_offset(1, k));
         let offset = usize::from(negated);
         let word = self.peek_at(offset);
         if word.kind != Kind::Word {
@@ -92,23 +96,23 @@ impl Parser<'_> {
         }
         let result = match word.text {
             "BETWEEN" if self.predicate_operand_at(offset + 1) => {
-                self.pos += offset + 1;
+                self.take_predicate()?;
                 let lower = self.value_expression()?;
                 self.expect("AND")?;
                 let upper = self.value_expression()?;
                 Expr::operator("between", vec![value, lower, upper])
             }
             "IN" if self.symbol_at(offset + 1, "(") => {
-                self.pos += offset + 1;
+                self.take_predicate()?;
                 self.in_predicate(start, value)?
             }
-            "RLIKE" | "REGEXP" if self.predicate_operand_at(offset + 1) => {
-                self.pos += offset + 1;
+            "RLIKE" if self.predicate_operand_at(offset + 1) => {
+                self.take_predicate()?;
                 let pattern = self.value_expression()?;
                 Expr::operator("rlike", vec![value, pattern])
             }
             "LIKE" | "ILIKE" if self.predicate_operand_at(offset + 1) => {
-                self.pos += offset + 1;
+                self.take_predicate()?;
                 if let Some(quantifier) = self.like_quantifier() {
                     return self.quantified_like(start, value, word.text == "ILIKE", negated, quantifier);
                 }
@@ -118,6 +122,13 @@ impl Parser<'_> {
             _ => return Ok(value),
         };
         Ok(if negated { not(result) } else { result })
+    }
+
+    /// `[NOT]` and the predicate's word.
+    fn take_predicate(&mut self) -> Result<()> {
+        self.eat_not()?;
+        self.advance();
+        Ok(())
     }
 
     fn predicate_operand_at(&self, offset: usize) -> bool {
@@ -213,6 +224,10 @@ impl Parser<'_> {
         let word = self.peek_at(offset);
         let boolean = |b: bool| Expr::literal(Literal::Boolean(b));
         let signed = |e: Expr| if negated { not(e) } else { e };
+        if negated && self.symbol_at(1, "!") && !self.options.bang_equals_not {
+            self.advance();
+            self.eat_not()?;
+        }
         let result = match (word.kind, word.text) {
             (Kind::Word, "NULL") => {
                 Expr::operator(if negated { "isnotnull" } else { "isnull" }, vec![value])
@@ -314,7 +329,10 @@ impl Parser<'_> {
     /// `expr [[AS] name | [AS] (a, b)]`
     pub fn named_expression(&mut self) -> Result<Expr> {
         let start = self.pos;
-        let expr = self.expression()?;
+        let outer = std::mem::replace(&mut self.in_select_list, true);
+        let expr = self.expression();
+        self.in_select_list = outer;
+        let expr = expr?;
         self.alias_of(start, expr)
     }
 
@@ -323,10 +341,14 @@ impl Parser<'_> {
     }
 
     fn alias_of(&mut self, start: usize, expr: Expr) -> Result<Expr> {
-        let names = if self.at("AS") && (self.is_identifier(self.peek_at(1)) || self.symbol_at(1, "(")) {
+        let names = if self.at("AS")
+            && (self.symbol_at(1, "(")
+                || (self.is_identifier(self.peek_at(1)) && !(self.at_offset(1, "FROM") && self.begins_clause_at(1))))
+        {
             self.advance();
             if self.at_symbol("(") { self.identifier_list()? } else { vec![self.alias_name(start)?] }
-        } else if self.at("AS") && !self.operand_follows() {
+        } else if self.at("AS") && (!self.operand_follows() || self.begins_clause_at(1)) {
+            // The word is the name.
             vec![self.identifier()?]
         } else if self.at("AS") {
             return Err(self.unexpected_at(self.pos + 1));
@@ -335,7 +357,10 @@ impl Parser<'_> {
         } else if self.at_alias() {
             vec![self.alias_name(start)?]
         } else {
-            return Ok(expr);
+            return Ok(match crate::primary::path_name(&expr) {
+                Some(name) => expr.alias(name),
+                None => expr,
+            });
         };
         Ok(Expr::Alias { expr: Box::new(expr), names, metadata: None })
     }

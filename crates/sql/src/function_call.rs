@@ -134,7 +134,7 @@ impl Parser<'_> {
     }
 
     /// Whether the keyword stands directly inside the parentheses that open at `open`, before any comma.
-    fn has_word_inside(&self, open: usize, keyword: &str) -> bool {
+    pub fn has_word_inside(&self, open: usize, keyword: &str) -> bool {
         let close = self.tokens[open].pair;
         let mut pos = open + 1;
         while pos < close {

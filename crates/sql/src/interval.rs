@@ -18,6 +18,36 @@ const UNITS: &[&str] = &[
 ];
 const FROM_TO_UNITS: &[&str] = &["SECOND", "MINUTE", "HOUR", "DAY", "MONTH", "YEAR"];
 
+/// Why text is no interval: the subclass of INVALID_INTERVAL_FORMAT, with its parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IntervalError {
+    class: &'static str,
+    parameter: Option<(&'static str, String)>,
+}
+
+impl IntervalError {
+    fn new(class: &'static str) -> Self {
+        Self { class, parameter: None }
+    }
+
+    fn of(class: &'static str, key: &'static str, value: impl Into<String>) -> Self {
+        Self { class, parameter: Some((key, value.into())) }
+    }
+
+    fn into_error(self, input: &str) -> Error {
+        let error = Error::new(format!("INVALID_INTERVAL_FORMAT.{}", self.class)).param("input", input);
+        let error = match &self.parameter {
+            Some((key, value)) => error.param(key, value),
+            None => error,
+        };
+        let reason = self.class.to_lowercase().replace('_', " ");
+        let what = self.parameter.map(|(_, value)| format!(" {value}")).unwrap_or_default();
+        error
+            .message(format!("'{input}' is not an interval: {reason}{what}."))
+            .exception("IllegalArgumentException")
+    }
+}
+
 /// An interval and the fields that were named in it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct ParsedInterval {
@@ -33,7 +63,7 @@ impl ParsedInterval {
         Interval { months: self.months, days: self.days, microseconds: self.microseconds }
     }
 
-    fn add(&mut self, value: &str, unit: &str) -> Result<(), String> {
+    fn add(&mut self, value: &str, unit: &str) -> Result<(), IntervalError> {
         let singular = unit.strip_suffix('s').unwrap_or(unit);
         let negative = value.starts_with('-');
         let digits = value.trim_start_matches(['-', '+']);
@@ -43,20 +73,20 @@ impl ParsedInterval {
         };
         let all_digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
         if !all_digits(whole) || !fraction.is_none_or(all_digits) || (whole.is_empty() && fraction.is_none()) {
-            return Err(format!("unrecognized number {value}"));
+            return Err(IntervalError::of("UNRECOGNIZED_NUMBER", "number", value));
         }
         if fraction.is_some() && singular != "second" {
-            return Err(format!("{unit} cannot have fractional part"));
+            return Err(IntervalError::of("INVALID_FRACTION", "unit", unit));
         }
         if whole.is_empty() && fraction == Some("") {
-            return Err(format!("invalid value {value}"));
+            return Err(IntervalError::of("INVALID_VALUE", "value", value));
         }
+        let overflow = || IntervalError::new("ARITHMETIC_EXCEPTION");
         let mut number: i64 = if whole.is_empty() {
             0
         } else {
-            format!("{}{whole}", if negative { "-" } else { "" }).parse().map_err(|_| "overflow".to_string())?
+            format!("{}{whole}", if negative { "-" } else { "" }).parse().map_err(|_| overflow())?
         };
-        let overflow = || "overflow".to_string();
         let months_per = match singular {
             "year" => Some((12, IntervalField::Year)),
             "month" => Some((1, IntervalField::Month)),
@@ -81,12 +111,12 @@ impl ParsedInterval {
             "second" => (MICROS_PER_SECOND, IntervalField::Second),
             "millisecond" => (1000, IntervalField::Second),
             "microsecond" => (1, IntervalField::Second),
-            _ => return Err(format!("invalid unit {unit}")),
+            _ => return Err(IntervalError::of("INVALID_UNIT", "unit", unit)),
         };
         let mut micros = number.checked_mul(factor).ok_or_else(overflow)?;
         if let Some(fraction) = fraction {
             if fraction.len() > 9 {
-                return Err("interval can only support nanosecond precision".to_string());
+                return Err(IntervalError::of("INVALID_PRECISION", "value", value));
             }
             let padded = format!("{fraction:0<6}");
             let part: i64 = padded[..6].parse().unwrap_or(0);
@@ -99,7 +129,7 @@ impl ParsedInterval {
 }
 
 /// Reads `[interval] number unit [number unit ...]`, signs apart from their numbers allowed.
-pub(crate) fn parse_interval(text: &str) -> Result<ParsedInterval, String> {
+pub(crate) fn parse_interval(text: &str) -> Result<ParsedInterval, IntervalError> {
     let lower = text.to_ascii_lowercase();
     let mut words = lower.split(|c: char| c.is_whitespace() || c <= ' ').filter(|w| !w.is_empty()).peekable();
     if words.peek() == Some(&"interval") {
@@ -108,22 +138,22 @@ pub(crate) fn parse_interval(text: &str) -> Result<ParsedInterval, String> {
     let mut out = ParsedInterval::default();
     while let Some(word) = words.next() {
         let value = if matches!(word, "-" | "+") {
-            let number = words.next().ok_or_else(|| format!("expect a number after {word}"))?;
+            let number = words.next().ok_or_else(|| IntervalError::of("MISSING_NUMBER", "word", word))?;
             if number.starts_with(['-', '+']) {
-                return Err(format!("unrecognized number {number}"));
+                return Err(IntervalError::of("UNRECOGNIZED_NUMBER", "number", number));
             }
             format!("{word}{number}")
         } else {
             word.to_string()
         };
-        if value[1..].contains(['-', '+']) {
-            return Err(format!("unrecognized number {value}"));
+        if value.chars().skip(1).any(|c| matches!(c, '-' | '+')) {
+            return Err(IntervalError::of("UNRECOGNIZED_NUMBER", "number", value));
         }
-        let unit = words.next().ok_or_else(|| format!("expect a unit name after {value}"))?;
+        let unit = words.next().ok_or_else(|| IntervalError::of("MISSING_UNIT", "word", &value))?;
         out.add(&value, unit)?;
     }
     if out.fields.is_empty() {
-        return Err("interval string cannot be empty".to_string());
+        return Err(IntervalError::new("INPUT_IS_EMPTY"));
     }
     Ok(out)
 }
@@ -157,45 +187,56 @@ impl Parser<'_> {
 
     /// `INTERVAL` with a unit list or in the from-to form.
     pub fn interval(&mut self) -> Result<Literal> {
+        let literal = self.interval_or_error()?;
+        Ok(literal.unwrap_or_else(|error| {
+            self.note(error);
+            Literal::NULL
+        }))
+    }
+
+    /// The outer error is one of syntax, the inner of meaning.
+    fn interval_or_error(&mut self) -> Result<Result<Literal>> {
         let start = self.pos;
         self.expect("INTERVAL")?;
         if self.is_from_to() {
             let literal = self.from_to_interval()?;
             if self.at_interval_value() && self.interval_goes_on() {
-                return Err(self.two_forms(start));
+                return Ok(Err(self.two_forms(start)));
             }
             return Ok(literal);
         }
-        let body = self.pos;
         let mut parsed = ParsedInterval::default();
+        let mut failed = None;
+        let mut input = String::new();
         loop {
             let value_start = self.pos;
             let value = self.interval_value()?;
-            if !is_plain_number(&value) {
-                let unit = self.pos;
-                return Err(self.error_about(
-                    value_start,
-                    unit,
-                    Error::new("_LEGACY_ERROR_TEMP_0026")
-                        .param("value", &value)
-                        .message(format!("The value before an interval's unit must be a number, not {value}.")),
-                ));
+            if !is_plain_number(&value) && !value.trim().is_empty() && failed.is_none() {
+                let error = Error::new("_LEGACY_ERROR_TEMP_0026")
+                    .param("value", &value)
+                    .message(format!("The value before an interval's unit must be a number, not {value}."));
+                failed = Some(self.error_about(value_start, self.pos, error));
             }
             let Some(unit) = self.eat_any(UNITS) else { return Err(self.unexpected()) };
             let text = value.split_whitespace().collect::<String>();
-            parsed.add(&text, &unit.to_ascii_lowercase()).map_err(|message| {
-                self.error_from(body, error::legacy("0062", "msg", format!("Cannot parse the interval: {message}")))
-            })?;
+            let unit = unit.to_ascii_lowercase();
+            input.push_str(&format!(" {value} {unit}"));
+            if failed.is_none() {
+                failed = parsed.add(&text, &unit).err().map(|e| e.into_error(&input));
+            }
             if !self.interval_goes_on() {
                 break;
             }
             if self.is_from_to() {
                 self.interval_value()?;
                 self.pos += 3;
-                return Err(self.two_forms(start));
+                return Ok(Err(self.two_forms(start)));
             }
         }
-        self.typed_interval(start, parsed)
+        Ok(match failed {
+            Some(error) => Err(error),
+            None => self.typed_interval(start, parsed),
+        })
     }
 
     fn at_interval_value(&self) -> bool {
@@ -257,11 +298,11 @@ impl Parser<'_> {
         let trimmed = value.trim_start();
         Ok(match trimmed.strip_prefix('-') {
             Some(rest) => rest.to_string(),
-            None => format!("-{}", trimmed.strip_prefix('+').unwrap_or(trimmed)),
+            None => format!("-{trimmed}"),
         })
     }
 
-    fn from_to_interval(&mut self) -> Result<Literal> {
+    fn from_to_interval(&mut self) -> Result<Result<Literal>> {
         let start = self.pos;
         let is_text = !matches!(
             self.peek_at(usize::from(self.at_symbol("+") || self.at_symbol("-"))).kind,
@@ -272,10 +313,10 @@ impl Parser<'_> {
         self.expect("TO")?;
         let to = self.advance().text.to_ascii_lowercase();
         if !is_text {
-            return Err(self.error_from(
+            return Ok(Err(self.error_from(
                 start,
                 Error::new("_LEGACY_ERROR_TEMP_0027").message("The value of a from-to interval must be a string."),
-            ));
+            )));
         }
         let unsupported = || {
             Error::new("INVALID_INTERVAL_FORMAT.UNSUPPORTED_FROM_TO_EXPRESSION")
@@ -291,7 +332,7 @@ impl Parser<'_> {
             }
             _ => Err(unsupported()),
         };
-        result.map_err(|e| self.error_from(start, e))
+        Ok(result.map_err(|e| self.error_from(start, e)))
     }
 
     /// The literal of an interval whose named fields tell its type.
@@ -316,7 +357,9 @@ impl Parser<'_> {
         }
         let days = i64::from(parsed.days).checked_mul(MICROS_PER_DAY);
         let Some(microseconds) = days.and_then(|d| d.checked_add(parsed.microseconds)) else {
-            return Err(self.error_from(start, error::legacy("0063", "msg", "long overflow")));
+            return Err(Error::new("INTERVAL_ARITHMETIC_OVERFLOW.WITHOUT_SUGGESTION")
+                .message("The interval is larger than its type holds.")
+                .exception("ArithmeticException"));
         };
         let data_type = DataType::DayTimeInterval { start: coarsest, end: finest };
         Ok(Literal::DayTimeInterval { microseconds, data_type })
@@ -354,10 +397,14 @@ fn year_month(value: &str, legacy: bool) -> Result<Literal> {
     };
     let (sign, rest) = signed(value.trim());
     let (years, months) = rest.split_once('-').ok_or_else(unmatched)?;
-    let years = number_within(years, 9).ok_or_else(unmatched)?;
-    let months = number_within(months, 2).ok_or_else(unmatched)?;
+    let all_digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    if !all_digits(years) || !all_digits(months) {
+        return Err(unmatched());
+    }
+    let number = |t: &str| t.parse::<i64>().ok().filter(|n| *n <= i64::from(i32::MAX));
+    let (years, months) = number(years).zip(number(months)).ok_or_else(overflow)?;
     if months > 11 {
-        return Err(error::legacy("0063", "msg", format!("requirement failed: month {months} outside range [0, 11]")));
+        return Err(overflow());
     }
     let total = i32::try_from(sign * (years * 12 + months)).map_err(|_| overflow())?;
     if legacy {
@@ -399,7 +446,7 @@ fn day_time(value: &str, from: IntervalField, to: IntervalField, legacy: bool) -
         let separator = if *field == IntervalField::Day { ' ' } else { ':' };
         let (part, tail) = remaining.split_once(separator).ok_or_else(unmatched)?;
         parts.push(part);
-        remaining = if *field == IntervalField::Day { tail.trim_start() } else { tail };
+        remaining = tail;
     }
     parts.push(remaining);
     let mut total: i128 = 0;
@@ -431,7 +478,8 @@ fn day_time(value: &str, from: IntervalField, to: IntervalField, legacy: bool) -
         }
         total += i128::from(number) * i128::from(factor);
         if part.contains('.') {
-            if fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) || *field != IntervalField::Second {
+            if !(1..=9).contains(&fraction.len())
+                || !fraction.bytes().all(|b| b.is_ascii_digit()) || *field != IntervalField::Second {
                 return Err(unmatched());
             }
             total += format!("{fraction:0<6}")[..6].parse::<i128>().unwrap_or(0);

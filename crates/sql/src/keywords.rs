@@ -86,14 +86,19 @@ pub fn keywords() -> Vec<Keyword> {
     WORDS.iter().map(|word| Keyword { word, reserved: is_reserved(word) }).collect()
 }
 
-/// The keyword that a word is, in upper case.
+/// The keyword that a word is, in upper case; of two spellings of one keyword the longer-standing.
 pub(crate) fn lookup(word: &str) -> Option<&'static str> {
     const LONGEST: usize = 24;
     if word.len() > LONGEST || !word.is_ascii() {
         return None;
     }
     let upper = word.to_ascii_uppercase();
-    WORDS.binary_search(&upper.as_str()).ok().map(|i| WORDS[i])
+    let word = WORDS.binary_search(&upper.as_str()).ok().map(|i| WORDS[i])?;
+    Some(match word {
+        "TEMP" => "TEMPORARY",
+        "REGEXP" => "RLIKE",
+        other => other,
+    })
 }
 
 pub(crate) fn is_reserved(word: &str) -> bool {
@@ -113,6 +118,7 @@ mod tests {
         assert!(WORDS.is_sorted() && RESERVED.is_sorted() && STRICT.is_sorted());
         assert_eq!(lookup("select"), Some("SELECT"));
         assert_eq!(lookup("selects"), None);
+        assert_eq!(lookup("temp"), Some("TEMPORARY"));
         assert!(is_reserved("FROM") && !is_reserved("DATE"));
         assert!(is_strict("MINUS") && !is_reserved("MINUS"));
     }

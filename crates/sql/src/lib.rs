@@ -30,6 +30,7 @@ mod split;
 mod statement;
 mod table_function;
 mod types;
+mod variables;
 
 use boathouse_spec::{DataType, Error, Expr, Name, Plan, Relation, Result, StructType};
 
@@ -38,6 +39,7 @@ use crate::parser::Parser;
 pub use crate::keywords::{Keyword, keywords};
 pub use crate::options::{Parameters, ParserOptions};
 pub use crate::split::{is_complete, split_statements};
+pub use crate::variables::substitute_variables;
 
 /// One statement; semicolons may follow it.
 pub fn parse_statement(text: &str, options: &ParserOptions) -> Result<Plan> {
@@ -67,6 +69,7 @@ fn whole<'a, T>(
     }
     let value = rule(&mut parser)?;
     parser.expect_end()?;
+    parser.noted()?;
     Ok(value)
 }
 

@@ -161,7 +161,14 @@ impl Parser<'_> {
             Kind::Exponent if !self.options.exponent_literal_as_decimal => double(&strip(0)),
             _ => decimal(&strip(0)),
         };
-        result.map_err(|e| self.error_from(start, e))
+        Ok(result.unwrap_or_else(|error| {
+            let error = match token.kind {
+                Kind::Integer | Kind::Decimal => error.exception("ArithmeticException"),
+                _ => self.error_from(start, error),
+            };
+            self.note(error);
+            Literal::NULL
+        }))
     }
 
     /// An unsigned integer written out, or given by a parameter.
@@ -230,7 +237,7 @@ impl Parser<'_> {
             _ => {
                 let supported =
                     r#""DATE", "TIMESTAMP_NTZ", "TIMESTAMP_LTZ", "TIMESTAMP", "INTERVAL", "X", "TIME""#;
-                return Err(self.error_from(
+                let error = self.error_from(
                     start,
                     Error::new("UNSUPPORTED_TYPED_LITERAL")
                         .param("unsupportedType", format!("\"{type_name}\""))
@@ -238,16 +245,25 @@ impl Parser<'_> {
                         .message(format!(
                             "There are no literals of the type \"{type_name}\"; there are literals of {supported}."
                         )),
-                ));
+                );
+                self.note(error);
+                Some(Literal::NULL)
             }
         };
-        literal.map(Expr::Literal).ok_or_else(|| invalid(self))
+        Ok(Expr::Literal(literal.unwrap_or_else(|| {
+            let error = invalid(self);
+            self.note(error);
+            Literal::NULL
+        })))
     }
 
     /// `INTERVAL 'text'`; `None` where the text is no interval.
     fn interval_text(&mut self, start: usize, value: &str) -> Result<Option<Literal>> {
         let Ok(parsed) = interval::parse_interval(value) else { return Ok(None) };
-        self.typed_interval(start, parsed).map(Some)
+        Ok(Some(self.typed_interval(start, parsed).unwrap_or_else(|error| {
+            self.note(error);
+            Literal::NULL
+        })))
     }
 }
 

@@ -23,6 +23,8 @@ pub struct ParserOptions {
     pub legacy_interval: bool,
     /// `spark.sql.legacy.identifierClause`: `IDENTIFIER('name')` only as a function.
     pub legacy_identifier_clause: bool,
+    /// `spark.sql.legacy.bangEqualsNot`: `!` means NOT also in `IS ! NULL`, `! IN` and the like.
+    pub bang_equals_not: bool,
     /// `spark.sql.legacy.charVarcharAsString`
     pub char_varchar_as_string: bool,
     /// `spark.sql.timestampType` is `TIMESTAMP_NTZ`: what a bare `TIMESTAMP` means.
@@ -47,6 +49,7 @@ impl Default for ParserOptions {
             exponent_literal_as_decimal: false,
             legacy_interval: false,
             legacy_identifier_clause: false,
+            bang_equals_not: false,
             char_varchar_as_string: false,
             timestamp_ntz: false,
             parameters: None,

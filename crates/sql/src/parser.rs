@@ -25,6 +25,8 @@ pub(crate) struct Parser<'a> {
     pub lambda_parameters: Vec<String>,
     /// Inside an expression that may be named, where backticks can hold a regular expression.
     pub in_select_list: bool,
+    /// The first error of meaning: it counts only when the syntax has none.
+    pub meaning_error: Option<Error>,
     /// How many `?` have been met.
     pub positional: usize,
     /// `IDENTIFIER(expr)` that could not be computed here.
@@ -45,6 +47,7 @@ impl<'a> Parser<'a> {
             depth: 0,
             lambda_parameters: Vec::new(),
             in_select_list: false,
+            meaning_error: None,
             positional: 0,
             deferred_identifiers: Vec::new(),
             identifier_clauses: 0,
@@ -178,7 +181,7 @@ impl<'a> Parser<'a> {
     }
 
     pub fn expect(&mut self, keyword: &str) -> Result<Token> {
-        if self.at(keyword) { Ok(self.advance()) } else { Err(self.expected(|p| p.at_offset(1, keyword))) }
+        if self.at(keyword) { Ok(self.advance()) } else { Err(self.unexpected()) }
     }
 
     pub fn expect_all(&mut self, keywords: &[&str]) -> Result<()> {
@@ -194,10 +197,7 @@ impl<'a> Parser<'a> {
     }
 
     pub fn expect_symbol(&mut self, symbol: &str) -> Result<Token> {
-        if self.at_symbol(symbol) {
-            return Ok(self.advance());
-        }
-        Err(self.expected(|p| p.symbol_at(1, symbol)))
+        if self.at_symbol(symbol) { Ok(self.advance()) } else { Err(self.unexpected()) }
     }
 
     /// Takes `>`, splitting `>>` and `>=`-like tokens as nested type arguments need.
@@ -220,10 +220,18 @@ impl<'a> Parser<'a> {
     }
 
     pub fn expect_end(&mut self) -> Result<()> {
-        if self.at_end() {
-            return Ok(());
+        let token = self.peek();
+        // One word too many is told as such.
+        if token.kind == Kind::Word && self.ends_after(1) {
+            let hint = format!(": extra input '{}'", self.source(token));
+            return Err(self.unexpected_with(token, &hint));
         }
-        Err(self.expected(|p| p.peek_at(1).kind == Kind::End))
+        if self.at_end() { Ok(()) } else { Err(self.unexpected()) }
+    }
+
+    fn ends_after(&self, offset: usize) -> bool {
+        let token = self.peek_at(offset);
+        token.kind == Kind::End || token.text == ";"
     }
 
     // ---- lists
@@ -265,6 +273,20 @@ impl<'a> Parser<'a> {
 
     // ---- errors
 
+    /// Notes an error that is not one of syntax, and goes on: the text may have a syntax error further on, which
+    /// counts more, as a tree is built only of text that parses.
+    pub fn note(&mut self, error: Error) {
+        self.meaning_error.get_or_insert(error);
+    }
+
+    /// The error noted, where the syntax had none.
+    pub fn noted(&mut self) -> Result<()> {
+        match self.meaning_error.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
     /// A syntax error at the current token.
     pub fn unexpected(&self) -> Error {
         self.unexpected_with(self.peek(), "")
@@ -275,18 +297,16 @@ impl<'a> Parser<'a> {
     }
 
     fn unexpected_with(&self, token: Token, hint: &str) -> Error {
-        let found = (token.kind != Kind::End).then(|| self.source(token));
+        let found = match token.kind {
+            Kind::End => None,
+            // The lexer of Spark ends the token after the opening tag.
+            Kind::DollarQuoted => {
+                let source = self.source(token);
+                Some(&source[..source[1..].find('$').map_or(1, |i| i + 2)])
+            }
+            _ => Some(self.source(token)),
+        };
         error::syntax(self.text, token.start, found, hint)
-    }
-
-    /// A syntax error where one certain token was expected: when it follows next, the current one is one too many.
-    fn expected(&self, follows: impl FnOnce(&Self) -> bool) -> Error {
-        let token = self.peek();
-        if token.kind != Kind::End && follows(self) {
-            let hint = format!(": extra input '{}'", self.source(token));
-            return self.unexpected_with(token, &hint);
-        }
-        self.unexpected()
     }
 
     /// An error about the tokens from `start` to the last one taken.
@@ -300,6 +320,27 @@ impl<'a> Parser<'a> {
         let bound = self.tokens.len() - 1;
         let (first, last) = (self.tokens[first.min(bound)], self.tokens[last.min(bound)]);
         error::about(self.text, first.start, last.end.max(first.start), error)
+    }
+
+    /// Takes NOT; `!` in its place is refused unless a setting allows it.
+    pub fn eat_not(&mut self) -> Result<bool> {
+        if self.eat("NOT") {
+            return Ok(true);
+        }
+        if !self.at_symbol("!") {
+            return Ok(false);
+        }
+        if !self.options.bang_equals_not {
+            return Err(self.error_about(
+                self.pos,
+                self.pos,
+                Error::new("SYNTAX_DISCONTINUED.BANG_EQUALS_NOT")
+                    .param("clause", "!")
+                    .message("Write NOT: ! stands for it only before an expression."),
+            ));
+        }
+        self.advance();
+        Ok(true)
     }
 
     /// The source between a token and the last one taken.

@@ -12,6 +12,29 @@ const VALUE_WORDS: &[&str] = &[
     "CURRENT_DATE", "CURRENT_TIMESTAMP", "CURRENT_USER", "USER", "SESSION_USER", "CURRENT_TIME", "CURRENT_PATH",
 ];
 
+/// `variant:path`; the arguments are the variant and the path.
+pub(crate) const SEMI_STRUCTURED_EXTRACT: &str = "semi_structured_extract";
+
+/// The name Spark gives `variant:path`, also inside casts: the last name of the path.
+pub(crate) fn path_name(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Cast { expr, .. } => path_name(expr),
+        Expr::Call(call) if call.is_operator && call.name[0] == SEMI_STRUCTURED_EXTRACT => {
+            let Some(Expr::Literal(Literal::String(path))) = call.args.get(1) else { return None };
+            // Indexes are no names.
+            let mut path = path.strip_prefix('$')?;
+            while let Some((head, index)) = path.strip_suffix(']').and_then(|p| p.rsplit_once('[')) {
+                if !index.bytes().all(|b| b.is_ascii_digit()) {
+                    return Some(index.trim_matches(['\'', '"']).to_string());
+                }
+                path = head;
+            }
+            path.rsplit_once('.').map(|(_, name)| name.to_string())
+        }
+        _ => None,
+    }
+}
+
 impl Parser<'_> {
     pub fn primary(&mut self) -> Result<Expr> {
         let base = self.primary_base()?;
@@ -154,7 +177,9 @@ impl Parser<'_> {
                 self.interval().map(|value| Some(Expr::Literal(value)))
             }
             "CASE" if self.begins_case(next) => self.case().map(Some),
-            "CAST" | "TRY_CAST" if next.text == "(" => self.cast(token.text).map(Some),
+            "CAST" | "TRY_CAST" if next.text == "(" && self.has_word_inside(self.pos + 1, "AS") => {
+                self.cast(token.text).map(Some)
+            }
             _ if VALUE_WORDS.contains(&token.text) && alone && self.options.reserves_keywords() => {
                 self.advance();
                 Ok(Some(Expr::call(&token.text.to_ascii_lowercase(), vec![])))
@@ -368,7 +393,7 @@ impl Parser<'_> {
                     }
                     self.advance();
                     let path = self.semi_structured_path()?;
-                    expr = Expr::operator("semi_structured_extract", vec![expr, Expr::string(path)]);
+                    expr = Expr::operator(SEMI_STRUCTURED_EXTRACT, vec![expr, Expr::string(path)]);
                 }
                 (Kind::Word, "COLLATE") if self.is_identifier(self.peek_at(1)) => {
                     self.advance();
@@ -399,7 +424,8 @@ impl Parser<'_> {
         next.kind == Kind::BackQuoted || next.text == "[" || self.is_identifier(next)
     }
 
-    /// The path after `:` of a variant, in the form of `variant_get` without its `$.`: `a.b[0]['c d']`.
+    /// The path after `:` of a variant, as `variant_get` takes it: `$.a.b[0]['c d']`. Spark writes names in backticks
+    /// without them.
     fn semi_structured_path(&mut self) -> Result<String> {
         let start = self.pos;
         let mut first = true;
@@ -431,14 +457,11 @@ impl Parser<'_> {
             }
             first = false;
         }
-        let mut path = String::new();
-        for index in start..self.pos {
-            let token = self.tokens[index];
+        let mut path = String::from(if self.tokens[start].text == "[" { "$" } else { "$." });
+        for token in &self.tokens[start..self.pos] {
             match token.kind {
-                Kind::BackQuoted => path.push_str(&format!("['{}']", self.identifier_text(token)?.replace('\'', "\\'"))),
-                // A name in backticks is written in brackets, which take no point before them.
-                Kind::Symbol if token.text == "." && self.tokens[index + 1].kind == Kind::BackQuoted => {}
-                _ => path.push_str(self.source(token)),
+                Kind::BackQuoted => path.push_str(&self.identifier_text(*token)?),
+                _ => path.push_str(self.source(*token)),
             }
         }
         Ok(path)

@@ -86,31 +86,39 @@ impl Parser<'_> {
     /// Whether the current word begins a clause, and so is no alias. Spark reserves nothing by default, so that what
     /// follows decides.
     pub fn begins_clause(&self) -> bool {
-        let next = self.peek_at(1);
+        self.begins_clause_at(0)
+    }
+
+    /// As [`Self::begins_clause`], for the word at an offset.
+    pub fn begins_clause_at(&self, offset: usize) -> bool {
+        let next = self.peek_at(offset + 1);
         let operand = match next.kind {
             Kind::End => false,
             Kind::Symbol => !matches!(next.text, ")" | "," | ";" | "." | "="),
             Kind::Word => next.text != "FROM",
             _ => true,
         };
-        match self.peek().text {
+        match self.peek_at(offset).text {
             "AS" => true,
-            "FROM" => self.is_identifier(next) || next.text == "(",
+            "FROM" => {
+                // Before another clause it is a name.
+                next.text == "(" || (self.is_identifier(next) && !(next.kind == Kind::Word && self.begins_other_clause(offset + 1)))
+            }
             "WHERE" | "HAVING" | "QUALIFY" | "LIMIT" | "OFFSET" => operand,
             "GROUP" | "ORDER" | "CLUSTER" | "DISTRIBUTE" | "SORT" | "IDENTIFIED" => next.text == "BY",
             "LATERAL" => next.text == "VIEW",
-            "WINDOW" => self.is_identifier(next) && self.at_offset(2, "AS"),
-            "UNION" | "EXCEPT" | "MINUS" | "INTERSECT" => self.at_set_operator(),
+            "WINDOW" => self.is_identifier(next) && self.at_offset(offset + 2, "AS"),
+            "UNION" | "EXCEPT" | "MINUS" | "INTERSECT" => self.at_set_operator(offset),
             "SELECT" => operand,
             "INSERT" => matches!(next.text, "INTO" | "OVERWRITE"),
             "FOR" => {
-                self.at_offset(2, "IN") || next.text == "(" || self.at_offset(2, "AS") || next.text == "READ"
+                self.at_offset(offset + 2, "IN") || next.text == "(" || self.at_offset(offset + 2, "AS") || next.text == "READ"
             }
             "DELAY" => next.text == "OF",
             "WITH" => matches!(next.text, "ROLLUP" | "CUBE" | "("),
             "GROUPING" => next.text == "SETS",
             "VERSION" | "SYSTEM_VERSION" | "TIMESTAMP" | "SYSTEM_TIME" => {
-                next.text == "AS" && self.at_offset(2, "OF")
+                next.text == "AS" && self.at_offset(offset + 2, "OF")
             }
             "TABLESAMPLE" => matches!(next.text, "(" | "BERNOULLI" | "SYSTEM"),
             "PIVOT" => next.text == "(",
@@ -119,7 +127,7 @@ impl Parser<'_> {
             "CHANGES" => next.text == "FROM",
             "APPROX" | "EXACT" => next.text == "NEAREST",
             "REPLACE" => matches!(next.text, "WHERE" | "USING" | "ON"),
-            "SET" => self.is_identifier(next) && matches!(self.peek_at(2).text, "=" | "."),
+            "SET" => self.is_identifier(next) && matches!(self.peek_at(offset + 2).text, "=" | "."),
             "WHEN" => matches!(next.text, "MATCHED" | "NOT"),
             "ON" | "USING" => false,
             "ANTI" | "SEMI" => next.text == "JOIN",
@@ -127,10 +135,20 @@ impl Parser<'_> {
         }
     }
 
-    fn at_set_operator(&self) -> bool {
-        self.at_any(SET_OPERATORS)
+    /// A clause that can follow a select list, but FROM.
+    fn begins_other_clause(&self, offset: usize) -> bool {
+        matches!(
+            self.peek_at(offset).text,
+            "WHERE" | "GROUP" | "ORDER" | "HAVING" | "LIMIT" | "UNION" | "EXCEPT" | "MINUS" | "INTERSECT"
+        ) && self.begins_clause_at(offset)
+    }
+
+    fn at_set_operator(&self, offset: usize) -> bool {
+        let token = self.peek_at(offset);
+        token.kind == Kind::Word
+            && SET_OPERATORS.contains(&token.text)
             && matches!(
-                self.peek_at(1).text,
+                self.peek_at(offset + 1).text,
                 "ALL" | "DISTINCT" | "SELECT" | "VALUES" | "TABLE" | "FROM" | "MAP" | "REDUCE" | "("
             )
     }
@@ -429,7 +447,7 @@ impl Parser<'_> {
             _ => rows.first().map_or(0, Vec::len),
         };
         if let Some((index, row)) = rows.iter().enumerate().find(|(_, row)| row.len() != expected) {
-            return Err(self.error_from(
+            let error = self.error_from(
                 start,
                 Error::new("INVALID_INLINE_TABLE.NUM_COLUMNS_MISMATCH")
                     .param("expectedNumCols", expected)
@@ -439,15 +457,18 @@ impl Parser<'_> {
                         "Row {index} of the inline table has {} columns where {expected} are expected.",
                         row.len()
                     )),
-            ));
+            );
+            self.note(error);
         }
         Ok(aliased(RelationNode::Values(rows).into(), alias))
     }
 
     /// `[AS] name [(columns)]` after a relation.
     pub fn table_alias(&mut self) -> Result<Option<(String, Vec<String>)>> {
-        if self.at("AS") {
+        if self.at("AS") && !self.symbol_at(1, "(") {
             self.advance();
+        } else if self.at("AS") {
+            // With columns right after it, the word is the name.
         } else if !self.is_strict_identifier(self.peek())
             || (self.kind() == Kind::Word && self.begins_clause())
         {

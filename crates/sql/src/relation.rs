@@ -225,7 +225,7 @@ impl Parser<'_> {
     fn values_follow(&self) -> bool {
         let next = self.peek_at(1);
         match next.kind {
-            Kind::Symbol => matches!(next.text, "(" | "-" | "+"),
+            Kind::Symbol => matches!(next.text, "(" | "-" | "+") && !self.symbol_at(2, ")"),
             Kind::Word => {
                 matches!(next.text, "NULL" | "TRUE" | "FALSE" | "STRUCT" | "DATE" | "TIMESTAMP" | "INTERVAL" | "CAST" | "ARRAY" | "MAP")
                     || self.symbol_at(2, "(")

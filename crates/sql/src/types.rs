@@ -47,39 +47,43 @@ impl Parser<'_> {
             "ARRAY" => return self.array_type(start),
             "MAP" => return self.map_type(start),
             "STRUCT" => return self.struct_type(start),
-            _ => return Err(self.unknown_type(start, word)),
+            _ => return self.unknown_type(start, word),
         };
         if self.at_symbol("(") && self.peek_at(1).kind == Kind::Integer {
-            return Err(self.unknown_type(start, word));
+            return self.unknown_type(start, word);
         }
         Ok(simple)
     }
 
-    fn unknown_type(&mut self, start: usize, word: &str) -> Error {
+    /// Notes what is wrong with a type, and goes on with another.
+    fn note_type(&mut self, error: Error) -> Result<DataType> {
+        self.note(error);
+        Ok(DataType::Null)
+    }
+
+    fn unknown_type(&mut self, start: usize, word: &str) -> Result<DataType> {
         let name = self.source(self.tokens[start]).to_uppercase();
         let mut parameters = Vec::new();
-        if self.at_symbol("(") && self.peek_at(1).kind == Kind::Integer {
+        if self.at_symbol("(") && (self.peek_at(1).kind == Kind::Integer || self.at_offset(1, "ANY")) {
             self.advance();
-            match self.list(Self::integer_value) {
-                Ok(values) => parameters = values,
-                Err(e) => return e,
+            if !self.eat("ANY") {
+                parameters = self.list(Self::integer_value)?;
             }
-            if let Err(e) = self.expect_symbol(")") {
-                return e;
-            }
+            self.expect_symbol(")")?;
         }
         if matches!(word, "GEOGRAPHY" | "GEOMETRY") {
-            return Error::unsupported(format!("the type {word}"));
+            return self.note_type(Error::unsupported(format!("the type {word}")));
         }
         let arguments: Vec<String> = parameters.iter().map(i64::to_string).collect();
         let written =
             if arguments.is_empty() { name } else { format!("{name}({})", arguments.join(",")) };
-        self.error_from(
+        let error = self.error_from(
             start,
             Error::new("UNSUPPORTED_DATATYPE")
                 .param("typeName", format!("\"{written}\""))
                 .message(format!("There is no data type \"{written}\".")),
-        )
+        );
+        self.note_type(error)
     }
 
     fn string_type(&mut self) -> Result<DataType> {
@@ -97,12 +101,13 @@ impl Parser<'_> {
 
     fn character_type(&mut self, start: usize, word: &str) -> Result<DataType> {
         if !self.eat_symbol("(") {
-            return Err(self.error_from(
+            let error = self.error_from(
                 start,
                 Error::new("DATATYPE_MISSING_SIZE")
                     .param("type", format!("\"{word}\""))
                     .message(format!("The type \"{word}\" needs a length, such as {word}(10).")),
-            ));
+            );
+            return self.note_type(error);
         }
         let length = self.integer_value()?;
         self.expect_symbol(")")?;
@@ -113,11 +118,12 @@ impl Parser<'_> {
             return Ok(DataType::STRING);
         }
         let Some(length) = u32::try_from(length).ok().filter(|n| (1..=i32::MAX as u32).contains(n)) else {
-            return Err(self.error_from(
+            let error = self.error_from(
                 start,
                 Error::new("INVALID_CHAR_VARCHAR_LENGTH")
                     .message(format!("The length of {word} must be positive, not {length}.")),
-            ));
+            );
+            return self.note_type(error);
         };
         Ok(if word == "VARCHAR" { DataType::Varchar(length) } else { DataType::Char(length) })
     }
@@ -130,22 +136,24 @@ impl Parser<'_> {
         let scale = if self.eat_symbol(",") { self.integer_value()? } else { 0 };
         self.expect_symbol(")")?;
         if scale > precision {
-            return Err(self.error_from(
+            let error = self.error_from(
                 start,
                 Error::new("_LEGACY_ERROR_TEMP_1228")
                     .param("scale", scale)
                     .param("precision", precision)
                     .message(format!("The decimal scale {scale} is above the precision {precision}.")),
-            ));
+            );
+            return self.note_type(error);
         }
         if precision > MAX_PRECISION {
-            return Err(self.error_from(
+            let error = self.error_from(
                 start,
                 Error::new("DECIMAL_PRECISION_EXCEEDS_MAX_PRECISION")
                     .param("precision", precision)
                     .param("maxPrecision", MAX_PRECISION)
                     .message(format!("The decimal precision {precision} is above the largest, {MAX_PRECISION}.")),
-            ));
+            );
+            return self.note_type(error);
         }
         Ok(DataType::Decimal { precision: precision as u8, scale: scale as u8 })
     }
@@ -168,12 +176,13 @@ impl Parser<'_> {
         }
         self.eat_all(&["WITHOUT", "TIME", "ZONE"]);
         if precision > MAX_TIME_PRECISION {
-            return Err(self.error_from(
+            let error = self.error_from(
                 start,
                 Error::new("UNSUPPORTED_TIME_PRECISION")
                     .param("precision", precision)
                     .message(format!("TIME({precision}) is not supported: the precision is 0 to 6.")),
-            ));
+            );
+            return self.note_type(error);
         }
         Ok(DataType::Time { precision: precision as u8 })
     }
@@ -212,17 +221,18 @@ impl Parser<'_> {
         ))
     }
 
-    fn incomplete(&self, start: usize, kind: &str, example: &str) -> Error {
-        self.error_from(
+    fn incomplete(&mut self, start: usize, kind: &str, example: &str) -> Result<DataType> {
+        let error = self.error_from(
             start,
             Error::new(format!("INCOMPLETE_TYPE_DEFINITION.{kind}"))
                 .message(format!("The type {kind} needs what it is made of, such as {example}.")),
-        )
+        );
+        self.note_type(error)
     }
 
     fn array_type(&mut self, start: usize) -> Result<DataType> {
         if !self.eat_symbol("<") {
-            return Err(self.incomplete(start, "ARRAY", "ARRAY<INT>"));
+            return self.incomplete(start, "ARRAY", "ARRAY<INT>");
         }
         let element = self.data_type()?;
         self.expect_closing_angle()?;
@@ -231,7 +241,7 @@ impl Parser<'_> {
 
     fn map_type(&mut self, start: usize) -> Result<DataType> {
         if !self.eat_symbol("<") {
-            return Err(self.incomplete(start, "MAP", "MAP<STRING, INT>"));
+            return self.incomplete(start, "MAP", "MAP<STRING, INT>");
         }
         let key = self.data_type()?;
         self.expect_symbol(",")?;
@@ -245,7 +255,7 @@ impl Parser<'_> {
             return Ok(DataType::structure(vec![]));
         }
         if !self.eat_symbol("<") {
-            return Err(self.incomplete(start, "STRUCT", "STRUCT<name: STRING>"));
+            return self.incomplete(start, "STRUCT", "STRUCT<name: STRING>");
         }
         if self.at_symbol(">") || self.at_symbol(">>") {
             self.expect_closing_angle()?;
@@ -270,13 +280,11 @@ impl Parser<'_> {
 
     /// `NOT NULL`
     pub fn eat_not_null(&mut self) -> Result<bool> {
-        if !self.at("NOT") && !self.at_symbol("!") {
+        if !(self.at("NOT") || self.at_symbol("!")) || !self.at_offset(1, "NULL") {
             return Ok(false);
         }
-        if !self.at_offset(1, "NULL") {
-            return Ok(false);
-        }
-        self.pos += 2;
+        self.eat_not()?;
+        self.advance();
         Ok(true)
     }
 

@@ -1,6 +1,8 @@
 //! Commands: each statement, or family of statements, has its file.
 
 mod alter_catalog;
+mod alter_delta;
+mod alter_files;
 mod alter_schema;
 mod alter_table;
 mod alter_view;

@@ -16,9 +16,6 @@ use boathouse_spec::{DataType, Result};
 
 use crate::{Call, Registry, Resolved};
 
-pub(crate) use decimal::integral_literal;
-pub(crate) use failure::{binary_types_differ, binary_wrong_type};
-
 /// An operation of two operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operator {

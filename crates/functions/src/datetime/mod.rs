@@ -123,7 +123,7 @@ fn long_overflow() -> Error {
 }
 
 /// A constant string argument, or its absence: `Some(None)` is a constant NULL.
-fn constant_text(call: &Call, i: usize) -> Option<Option<String>> {
+pub(crate) fn constant_text(call: &Call, i: usize) -> Option<Option<String>> {
     use datafusion::scalar::ScalarValue;
     match call.args.get(i)?.constant.as_ref()? {
         ScalarValue::Utf8(text) | ScalarValue::LargeUtf8(text) | ScalarValue::Utf8View(text) => Some(text.clone()),

@@ -198,7 +198,7 @@ impl Parser<'_> {
                 function.comment = Some(self.comment_text()?);
             } else if self.at("DETERMINISTIC") || self.at_offset(1, "DETERMINISTIC") {
                 self.once(start, &mut seen, "DETERMINISTIC")?;
-                let negated = self.eat("NOT") || self.eat_symbol("!");
+                let negated = self.eat_not()?;
                 self.expect("DETERMINISTIC")?;
                 function.deterministic = Some(!negated);
             } else if self.eat("SPECIFIC") {

@@ -20,7 +20,7 @@ impl Parser<'_> {
         if self.at("ROLE") {
             let start = self.pos - 1;
             self.skip_rest();
-            return Err(self.not_allowed(start, &format!("{verb} ROLE")));
+            return Err(self.invalid_statement(start, &format!("{verb} ROLE")));
         }
         let privileges = self.list(Self::privilege)?;
         self.expect("ON")?;

@@ -38,6 +38,7 @@ impl Parser<'_> {
             self.advance();
         }
         self.expect_end()?;
+        self.noted()?;
         if self.deferred_identifiers.is_empty() {
             return Ok(plan);
         }
@@ -125,7 +126,17 @@ impl Parser<'_> {
             }
         }
         self.skip_rest();
-        self.not_allowed(start, &words.join(" "))
+        self.invalid_statement(start, &words.join(" "))
+    }
+
+    /// A statement of Hive that Spark names only to refuse it.
+    pub fn invalid_statement(&self, start: usize, operation: &str) -> Error {
+        self.error_from(
+            start,
+            Error::new("INVALID_STATEMENT_OR_CLAUSE")
+                .param("operation", operation)
+                .message(format!("There is no statement {operation}.")),
+        )
     }
 
     pub fn not_allowed(&self, start: usize, what: &str) -> Error {
@@ -292,7 +303,8 @@ impl Parser<'_> {
         if !(self.at_offset(1, "NOT") || self.symbol_at(1, "!")) {
             return Ok(false);
         }
-        self.pos += 2;
+        self.advance();
+        self.eat_not()?;
         self.expect("EXISTS")?;
         Ok(true)
     }

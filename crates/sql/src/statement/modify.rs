@@ -146,7 +146,7 @@ impl Parser<'_> {
 
     fn merge_clause(&mut self, merge: &mut Merge) -> Result<()> {
         self.expect("WHEN")?;
-        let negated = self.eat("NOT") || self.eat_symbol("!");
+        let negated = self.eat_not()?;
         self.expect("MATCHED")?;
         let by_source = negated && self.eat_all(&["BY", "SOURCE"]);
         if negated && !by_source {

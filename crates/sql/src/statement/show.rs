@@ -73,7 +73,7 @@ impl Parser<'_> {
                 self.advance();
                 if self.at("ROLES") {
                     self.skip_rest();
-                    return Err(self.not_allowed(start, "SHOW CURRENT ROLES"));
+                    return Err(self.invalid_statement(start, "SHOW CURRENT ROLES"));
                 }
                 if self.eat_any(&["DATABASE", "SCHEMA", "NAMESPACE"]).is_none() {
                     return Err(self.unexpected());
@@ -95,12 +95,12 @@ impl Parser<'_> {
             }
             "GRANT" if !self.at_offset(1, "ON") => {
                 self.skip_rest();
-                return Err(self.not_allowed(start, "SHOW GRANT"));
+                return Err(self.invalid_statement(start, "SHOW GRANT"));
             }
             "PRINCIPALS" | "ROLES" | "ROLE" | "COMPACTIONS" | "TRANSACTIONS" | "INDEXES" | "LOCKS" => {
                 let what = if self.at_all(&["ROLE", "GRANT"]) { "ROLE GRANT" } else { &word };
                 self.skip_rest();
-                return Err(self.not_allowed(start, &format!("SHOW {what}")));
+                return Err(self.invalid_statement(start, &format!("SHOW {what}")));
             }
             "GRANTS" | "GRANT" | "SHARES" | "RECIPIENTS" | "VOLUMES" | "USERS" | "GROUPS" | "ALL"
                 if !self.at_offset(1, "FUNCTIONS") =>

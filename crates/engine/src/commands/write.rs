@@ -1,0 +1,381 @@
+//! `df.write`: `save`, `saveAsTable`, `insertInto`.
+
+use std::sync::Arc;
+
+use boathouse_catalog::Properties;
+use boathouse_delta::{DeltaTable, PartitionOverwrite, Snapshot, WriteMode, WriteOptions};
+use boathouse_spec::{
+    CreateMode, Error, Insert, InsertMode, Options, Relation, Result, SaveMode, StructField, TableTarget, Write, WriteTarget,
+    option,
+};
+use url::Url;
+
+use crate::commands::create_table::{Definition, already_exists, stored_field};
+use crate::commands::insert::{self, is_dynamic, merges_schema};
+use crate::commands::target::{self, Found};
+use crate::commands::{create_table, table_expressions};
+use crate::execute::{self, project};
+use crate::resolver::{self, ResolvedTable};
+use crate::{QueryResult, Session, sources};
+
+pub(super) async fn run(session: &Arc<Session>, write: Write) -> Result<QueryResult> {
+    let format = match &write.format {
+        Some(format) => format.to_lowercase(),
+        None => session.conf().require("spark.sql.sources.default")?.to_lowercase(),
+    };
+    match write.target.clone() {
+        WriteTarget::Path(path) => save(session, write, &format, Some(path)).await,
+        WriteTarget::None => {
+            let path = option(&write.options, "path").map(str::to_string);
+            save(session, write, &format, path).await
+        }
+        WriteTarget::InsertInto(name) => {
+            let overwrite = write.mode == Some(SaveMode::Overwrite);
+            let insert = Insert {
+                table: TableTarget::Name(name),
+                query: write.input,
+                columns: Vec::new(),
+                by_name: false,
+                mode: if overwrite { InsertMode::Overwrite } else { InsertMode::Append },
+                partition: None,
+                if_partition_not_exists: false,
+                options: write.options,
+                with_schema_evolution: false,
+            };
+            insert::run(session, insert).await
+        }
+        WriteTarget::Table(name) => save_as_table(session, write, &format, name).await,
+    }
+}
+
+async fn save(
+    session: &Arc<Session>,
+    write: Write,
+    format: &str,
+    path: Option<String>,
+) -> Result<QueryResult> {
+    if format != "delta" {
+        sources::check_provider(format)?;
+        return sources::save(session, write, format, path).await;
+    }
+    let path = path.ok_or_else(|| {
+        Error::new("DELTA_PATH_NOT_SPECIFIED")
+            .message("A Delta table is written to a path: give it to save(), or use saveAsTable().")
+            .exception("IllegalArgumentException")
+    })?;
+    if write.bucket.is_some() {
+        return Err(Error::new("DELTA_OPERATION_NOT_ALLOWED")
+            .param("operation", "Bucketing")
+            .message("Delta tables are not bucketed.")
+            .exception("AnalysisException"));
+    }
+    let url = session.engine.storage.url(&path)?;
+    let mode = write.mode.unwrap_or(SaveMode::ErrorIfExists);
+    to_delta(session, &url, write, mode, None).await?;
+    Ok(QueryResult::empty())
+}
+
+/// Writes a DataFrame to the Delta table at a place, by the names of its columns.
+async fn to_delta(
+    session: &Arc<Session>,
+    url: &Url,
+    write: Write,
+    mode: SaveMode,
+    table: Option<&ResolvedTable>,
+) -> Result<()> {
+    let delta = session.engine.storage.delta(url)?;
+    let snapshot = if DeltaTable::is_delta_table(delta.location()).await? {
+        Some(delta.latest().await?)
+    } else {
+        None
+    };
+    if snapshot.is_none()
+        && mode == SaveMode::ErrorIfExists
+        && !session.engine.storage.is_empty(url).await?
+    {
+        return Err(Error::new("DELTA_PATH_EXISTS")
+            .param("path", delta.location().uri())
+            .message(format!("There are files in {}, and the write is not to overwrite them.", delta.location().uri()))
+            .exception("AnalysisException"));
+    }
+    let opened = match (table, &snapshot) {
+        (Some(table), _) => Some(table.clone()),
+        (None, Some(_)) => Some(resolver::open_delta(session, url.clone(), &Vec::new(), None).await?),
+        (None, None) => None,
+    };
+    let mut options = write_options(session, &write, mode)?;
+    let (input, existing, condition) =
+        (write.input.clone(), opened.clone(), option(&write.options, "replaceWhere").map(str::to_string));
+    let (plan, schema, constraints, replaced) = session
+        .analyze(move |analyzer| {
+            let analyzed = analyzer.query(&input)?;
+            let schema = analyzed.schema();
+            let list = analyzed.output.iter().map(|a| a.column().alias(&a.name)).collect();
+            let (constraints, replaced) = match &existing {
+                Some(table) => {
+                    let scope = table_expressions::TableScope::open(analyzer, table, None)?;
+                    let constraints = match &table.delta {
+                        Some(delta) => scope.constraints(analyzer, &delta.snapshot)?,
+                        None => Vec::new(),
+                    };
+                    let replaced = match &condition {
+                        Some(text) => {
+                            let expr = analyzer.session.conf().parse_expression(text)?;
+                            Some(scope.condition(analyzer, &expr, "replaceWhere")?)
+                        }
+                        None => None,
+                    };
+                    (constraints, replaced)
+                }
+                None => (Vec::new(), None),
+            };
+            Ok((project(list, analyzed.plan)?, schema, constraints, replaced))
+        })
+        .await?;
+    options.constraints = constraints;
+    options.replace_where = replaced;
+    if snapshot.is_none() {
+        options.new_table.schema = boathouse_spec::StructType::new(
+            schema
+                .fields
+                .iter()
+                .map(|f| stored_field(&StructField { data_type: f.data_type.as_nullable(), nullable: true, ..f.clone() }))
+                .collect(),
+        );
+    }
+    commit(session, &delta, snapshot.as_ref(), &plan, &options).await
+}
+
+async fn commit(
+    session: &Arc<Session>,
+    delta: &DeltaTable,
+    snapshot: Option<&Snapshot>,
+    plan: &datafusion::logical_expr::LogicalPlan,
+    options: &WriteOptions,
+) -> Result<()> {
+    let input = execute::partitioned_plan(session, plan).await?;
+    let state = execute::query_state(session);
+    let written = boathouse_delta::write(delta.location(), snapshot, &state, input, options).await?;
+    if let Some(committed) = written {
+        delta.cache().put(committed.snapshot);
+    }
+    session.engine.cache.changed(&delta.location().uri()).await;
+    Ok(())
+}
+
+fn write_options(session: &Session, write: &Write, mode: SaveMode) -> Result<WriteOptions> {
+    let mut options = WriteOptions::new(match mode {
+        SaveMode::Append => WriteMode::Append,
+        SaveMode::Overwrite => WriteMode::Overwrite,
+        SaveMode::ErrorIfExists => WriteMode::ErrorIfExists,
+        SaveMode::Ignore => WriteMode::Ignore,
+    });
+    options.partition_by = (!write.partition_by.is_empty()).then(|| write.partition_by.clone());
+    delta_options(session, &write.options, &mut options)?;
+    if !write.cluster_by.is_empty() {
+        return Err(Error::unsupported("clusterBy on a path: make the table with CLUSTER BY first"));
+    }
+    Ok(options)
+}
+
+/// The options of Delta's writer; those it does not know are refused by name.
+pub(super) fn delta_options(session: &Session, given: &Options, options: &mut WriteOptions) -> Result<()> {
+    let truth = |key: &str, value: &str| match value.to_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(invalid_option(key, value, "it must be 'true' or 'false'")),
+    };
+    options.merge_schema = merges_schema(session, given);
+    if is_dynamic(session, given) {
+        options.partition_overwrite = PartitionOverwrite::Dynamic;
+    }
+    let mut txn: (Option<String>, Option<i64>) = (None, None);
+    for (key, value) in given {
+        match key.to_lowercase().as_str() {
+            "path" | "mergeschema" | "replacewhere" | "partitionoverwritemode" => {}
+            "overwriteschema" => options.overwrite_schema = truth(key, value)?,
+            "datachange" => options.data_change = truth(key, value)?,
+            "usermetadata" => options.user_metadata = Some(value.clone()),
+            "compression" => options.compression = Some(value.clone()),
+            "maxrecordsperfile" => {
+                let rows = value.trim().parse::<i64>().map_err(|_| invalid_option(key, value, "it must be a number"))?;
+                options.max_records_per_file = u64::try_from(rows).ok().filter(|r| *r > 0);
+            }
+            "txnappid" => txn.0 = Some(value.clone()),
+            "txnversion" => {
+                let version = value.trim().parse().map_err(|_| invalid_option(key, value, "it must be a number"))?;
+                txn.1 = Some(version);
+            }
+            // How rows are gathered into files is decided by the table and the writer.
+            "optimizewrite" | "autocompact" => {}
+            other if other.starts_with("delta.") => {
+                options.new_table.properties.insert(key.clone(), value.clone());
+            }
+            _ => return Err(Error::unsupported(format!("the option '{key}' of a write to a Delta table"))),
+        }
+    }
+    options.txn = match txn {
+        (Some(app), Some(version)) => Some((app, version)),
+        (None, None) => None,
+        _ => {
+            return Err(invalid_option("txnAppId", "", "txnAppId and txnVersion go together"));
+        }
+    };
+    if options.user_metadata.is_none() {
+        options.user_metadata = table_expressions::user_metadata(session);
+    }
+    if options.replace_where.is_some() {
+        options.partition_overwrite = PartitionOverwrite::Static;
+    }
+    options.commit_fields = table_expressions::commit_fields(session);
+    Ok(())
+}
+
+fn invalid_option(key: &str, value: &str, why: &str) -> Error {
+    Error::new("DELTA_ILLEGAL_OPTION")
+        .param("name", key)
+        .param("input", value)
+        .param("explain", why)
+        .message(format!("'{value}' cannot be the value of the option '{key}': {why}."))
+        .exception("IllegalArgumentException")
+}
+
+async fn save_as_table(
+    session: &Arc<Session>,
+    write: Write,
+    format: &str,
+    name: Vec<String>,
+) -> Result<QueryResult> {
+    let mode = write.mode.unwrap_or(SaveMode::ErrorIfExists);
+    if let [provider, path] = name.as_slice()
+        && provider.eq_ignore_ascii_case("delta")
+        && path.contains('/')
+    {
+        return save(session, write, "delta", Some(name[1].clone())).await;
+    }
+    let found = match target::find(session, &name, &target::relation_path(session)).await {
+        Ok(found) => Some(found),
+        Err(e) if e.class() == "TABLE_OR_VIEW_NOT_FOUND" => None,
+        Err(e) => return Err(e),
+    };
+    let table = match found {
+        // A temporary view does not hide the table that is to be written.
+        Some(Found::TempView { .. }) | None => None,
+        Some(Found::View(record)) => return Err(target::not_a_view(&record.name.quoted(), "saveAsTable")),
+        Some(Found::Table(table)) => Some(*table),
+    };
+    match (table, mode) {
+        (Some(_), SaveMode::Ignore) => Ok(QueryResult::empty()),
+        (Some(table), SaveMode::ErrorIfExists) => Err(already_exists(&table.display_name())),
+        (Some(table), SaveMode::Append) => append(session, write, table).await,
+        (Some(table), SaveMode::Overwrite) if table.delta.is_some() && format == "delta" => {
+            overwrite(session, write, table).await
+        }
+        (Some(table), SaveMode::Overwrite) => {
+            // A table of files is dropped and made anew.
+            let name = table.record.as_ref().map_or(name, |r| r.name.parts());
+            refuse_self_overwrite(session, &write.input, &table).await?;
+            super::drop_relation::table(session, &name, true).await?;
+            create(session, write, format, name).await
+        }
+        (None, _) => create(session, write, format, name).await,
+    }
+}
+
+/// Spark refuses to overwrite a table of files that the query itself reads.
+async fn refuse_self_overwrite(session: &Arc<Session>, input: &Relation, table: &ResolvedTable) -> Result<()> {
+    let Some(record) = &table.record else { return Ok(()) };
+    let mut waiting = vec![input];
+    while let Some(relation) = waiting.pop() {
+        if let boathouse_spec::RelationNode::Table(source) = &*relation.node
+            && session.object_name(&source.name).is_ok_and(|n| n == record.name)
+        {
+            return Err(Error::new("UNSUPPORTED_OVERWRITE.TABLE")
+                .param("table", record.name.quoted())
+                .message(format!("{} cannot be overwritten by a query that reads it.", record.name.quoted()))
+                .exception("AnalysisException"));
+        }
+        waiting.extend(crate::relation_walk::inputs(&relation.node));
+    }
+    Ok(())
+}
+
+/// Rows are appended by the names of the columns.
+async fn append(session: &Arc<Session>, write: Write, table: ResolvedTable) -> Result<QueryResult> {
+    if let Some(delta) = table.delta.clone() {
+        to_delta(session, &delta.url, write, SaveMode::Append, Some(&table)).await?;
+        return Ok(QueryResult::empty());
+    }
+    let insert = Insert {
+        table: TableTarget::Name(table.qualifier.clone()),
+        query: write.input,
+        columns: Vec::new(),
+        by_name: true,
+        mode: InsertMode::Append,
+        partition: None,
+        if_partition_not_exists: false,
+        options: write.options,
+        with_schema_evolution: false,
+    };
+    insert::run(session, insert).await
+}
+
+async fn overwrite(session: &Arc<Session>, write: Write, table: ResolvedTable) -> Result<QueryResult> {
+    let Some(delta) = table.delta.clone() else {
+        return Err(Error::internal("an overwrite of a table that is no Delta table"));
+    };
+    to_delta(session, &delta.url, write, SaveMode::Overwrite, Some(&table)).await?;
+    sync_record(session, &table).await?;
+    Ok(QueryResult::empty())
+}
+
+/// Takes what the table's log says into the catalog's copy.
+pub(super) async fn sync_record(session: &Arc<Session>, table: &ResolvedTable) -> Result<()> {
+    let (Some(record), Some(delta)) = (&table.record, &table.delta) else { return Ok(()) };
+    let snapshot = delta.table.latest().await?;
+    if record.schema == *snapshot.schema() {
+        return Ok(());
+    }
+    session
+        .engine
+        .catalog
+        .alter_table(&record.name, &session.user, move |record| {
+            record.schema = snapshot.schema().clone();
+            record.partition_columns = snapshot.partition_columns().to_vec();
+            Ok(())
+        })
+        .await?;
+    Ok(())
+}
+
+async fn create(session: &Arc<Session>, write: Write, format: &str, name: Vec<String>) -> Result<QueryResult> {
+    let name = session.object_name(&name)?;
+    let mut properties = Properties::new();
+    let mut options = write.options.clone();
+    let location = option(&options, "path").map(str::to_string);
+    options.retain(|(k, _)| !k.eq_ignore_ascii_case("path"));
+    if format == "delta" {
+        let mut checked = WriteOptions::new(WriteMode::ErrorIfExists);
+        delta_options(session, &options, &mut checked)?;
+        properties.extend(checked.new_table.properties);
+        options.clear();
+    }
+    let definition = Definition {
+        name: Some(name),
+        mode: if write.mode == Some(SaveMode::Ignore) { CreateMode::IfNotExists } else { CreateMode::Create },
+        provider: format.to_string(),
+        schema: Default::default(),
+        partition_by: write.partition_by,
+        cluster_by: write.cluster_by,
+        bucket: write.bucket,
+        location,
+        comment: None,
+        collation: None,
+        properties,
+        options,
+        query: Some(write.input),
+        operation: "CREATE TABLE AS SELECT",
+    };
+    create_table::make(session, definition).await?;
+    Ok(QueryResult::empty())
+}

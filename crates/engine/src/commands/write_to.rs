@@ -1,0 +1,99 @@
+//! `df.writeTo`: rows by the names of the columns, into a table of the catalog.
+
+use std::sync::Arc;
+
+use boathouse_spec::{
+    CreateMode, Error, Expr, Insert, InsertMode, Options, Result, TableTarget, WriteTo, WriteToMode, option, quote_name,
+};
+
+use crate::commands::create_table::Definition;
+use crate::commands::{create_table, insert, target};
+use crate::{QueryResult, Session};
+
+pub(super) async fn run(session: &Arc<Session>, write: WriteTo) -> Result<QueryResult> {
+    match &write.mode {
+        WriteToMode::Create => create(session, write, CreateMode::Create, "CREATE TABLE AS SELECT").await,
+        WriteToMode::Replace => create(session, write, CreateMode::Replace, "REPLACE TABLE AS SELECT").await,
+        WriteToMode::CreateOrReplace => {
+            create(session, write, CreateMode::OrReplace, "CREATE OR REPLACE TABLE AS SELECT").await
+        }
+        WriteToMode::Append => insert_rows(session, write, InsertMode::Append).await,
+        WriteToMode::Overwrite(condition) => {
+            let condition = condition.clone();
+            let everything = matches!(&condition, Expr::Literal(boathouse_spec::Literal::Boolean(true)));
+            let mode = if everything { InsertMode::Overwrite } else { InsertMode::ReplaceWhere(condition) };
+            insert_rows(session, write, mode).await
+        }
+        WriteToMode::OverwritePartitions => {
+            let mut write = write;
+            write.options.push(("partitionOverwriteMode".to_string(), "dynamic".to_string()));
+            insert_rows(session, write, InsertMode::Overwrite).await
+        }
+    }
+}
+
+async fn insert_rows(session: &Arc<Session>, write: WriteTo, mode: InsertMode) -> Result<QueryResult> {
+    target::table(session, &write.table, "writeTo", &target::relation_path(session)).await?;
+    let mut options: Options = write.options;
+    if mode == InsertMode::Overwrite && option(&options, "partitionOverwriteMode").is_none() {
+        options.push(("partitionOverwriteMode".to_string(), "static".to_string()));
+    }
+    let insert = Insert {
+        table: TableTarget::Name(write.table),
+        query: write.input,
+        columns: Vec::new(),
+        by_name: true,
+        mode,
+        partition: None,
+        if_partition_not_exists: false,
+        options,
+        with_schema_evolution: false,
+    };
+    insert::run(session, insert).await
+}
+
+async fn create(
+    session: &Arc<Session>,
+    write: WriteTo,
+    mode: CreateMode,
+    operation: &'static str,
+) -> Result<QueryResult> {
+    let provider = match write.provider {
+        Some(provider) => provider.to_lowercase(),
+        None => session.conf().require("spark.sql.sources.default")?.to_lowercase(),
+    };
+    let mut partition_by = Vec::with_capacity(write.partition_by.len());
+    for expr in write.partition_by {
+        match expr {
+            Expr::Column(column) if column.name.len() == 1 => partition_by.extend(column.name),
+            Expr::Column(column) => {
+                return Err(Error::unsupported(format!("partitioning by the field {}", quote_name(&column.name))));
+            }
+            Expr::Call(call) => {
+                return Err(Error::unsupported(format!("partitioning by {}(..)", call.name.join("."))));
+            }
+            _ => return Err(Error::unsupported("partitioning by an expression")),
+        }
+    }
+    let mut options = write.options;
+    let location = option(&options, "path").map(str::to_string);
+    options.retain(|(k, _)| !k.eq_ignore_ascii_case("path"));
+    let definition = Definition {
+        name: Some(session.object_name(&write.table)?),
+        mode,
+        provider,
+        schema: Default::default(),
+        partition_by,
+        cluster_by: write.cluster_by,
+        bucket: None,
+        location,
+        comment: None,
+        collation: None,
+        properties: write.properties.into_iter().collect(),
+        options,
+        query: Some(write.input),
+        operation,
+    };
+    create_table::make(session, definition).await?;
+    Ok(QueryResult::empty())
+}
