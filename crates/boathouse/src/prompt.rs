@@ -95,8 +95,8 @@ impl Completer for Assistant<'_> {
         let upper_case = word.chars().all(|c| !c.is_lowercase());
         let mut found: Vec<String> = self.tables().into_iter().filter(|t| t.to_lowercase().starts_with(&lower)).collect();
         for keyword in boathouse_sql::keywords() {
-            if keyword.to_lowercase().starts_with(&lower) {
-                found.push(if upper_case { keyword.to_uppercase() } else { keyword.to_lowercase() });
+            if keyword.word.to_lowercase().starts_with(&lower) {
+                found.push(if upper_case { keyword.word.to_uppercase() } else { keyword.word.to_lowercase() });
             }
         }
         Ok((start, found.into_iter().map(|f| Pair { display: f.clone(), replacement: f }).collect()))

@@ -69,8 +69,8 @@ impl Execution {
         match command {
             Converted::Plan(command) => self.run_plan_command(*command).await,
             Converted::Sql(command) => self.run_sql(*command).await,
-            Converted::Checkpoint { relation, eager, local: _, storage_level: _ } => {
-                // Where the rows are kept is the server's business; a lazy checkpoint keeps the plan.
+            Converted::Checkpoint { relation, eager } => {
+                // A lazy checkpoint keeps the plan.
                 let relation_id = match eager {
                     true => self.session.checkpoint(&relation).await?,
                     false => self.session.keep_remote(relation),

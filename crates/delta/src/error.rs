@@ -4,14 +4,13 @@ use boathouse_spec::Error;
 
 use crate::location::TableLocation;
 
-/// The exception that Python's `delta.exceptions` knows by this name.
+// The exceptions that Python's `delta.exceptions` knows by these names.
 pub const CONCURRENT_APPEND: &str = "ConcurrentAppendException";
 pub const CONCURRENT_DELETE_READ: &str = "ConcurrentDeleteReadException";
 pub const CONCURRENT_DELETE_DELETE: &str = "ConcurrentDeleteDeleteException";
 pub const CONCURRENT_TRANSACTION: &str = "ConcurrentTransactionException";
 pub const METADATA_CHANGED: &str = "MetadataChangedException";
 pub const PROTOCOL_CHANGED: &str = "ProtocolChangedException";
-pub const CONCURRENT_WRITE: &str = "ConcurrentWriteException";
 
 pub fn not_a_table(location: &TableLocation) -> Error {
     Error::new("DELTA_MISSING_DELTA_TABLE")

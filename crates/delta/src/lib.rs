@@ -13,6 +13,7 @@
 //! condition comes with its SQL text ([`Predicate`]), the text is only recorded.
 
 mod action;
+mod changes;
 mod data_file;
 mod error;
 mod file_set;
@@ -22,6 +23,7 @@ mod operation;
 mod partition;
 mod property;
 mod protocol;
+mod report;
 mod scan;
 mod schema;
 mod snapshot;
@@ -35,12 +37,18 @@ pub use action::{
     Action, Add, Cdc, CommitInfo, DeletionVector, DomainMetadata, Format, Metadata, PartitionValues, Protocol, Remove, Txn,
 };
 pub use location::{LOG_DIRECTORY, TableLocation};
+pub use changes::{CommitChanges, changes};
 pub use operation::{
-    Assignment, DmlOptions, NewTable, PartitionOverwrite, Predicate, WriteMode, WriteOptions, create, delete, update,
-    write,
+    Assignment, ColumnChange, DmlOptions, HistoryEntry, Merge, MergeAction, MergeClause, NewColumn, NewTable,
+    OptimizeMetrics, OptimizeOptions, PartitionOverwrite, Predicate, RestoreTo, SizeSummary, VacuumOptions,
+    VacuumResult, VacuumScope, WriteMode, WriteOptions, add_columns, add_constraint, change_column, create, delete,
+    detail, drop_columns, drop_constraint, history, history_report, merge, optimize, optimize_report, rename_column,
+    restore, restore_report, set_properties, unset_properties, update, vacuum, vacuum_report, write,
 };
+pub use report::Report;
 pub use scan::{DeltaScan, HiddenColumn, HiddenValue};
 pub use schema::constraints::CheckConstraint;
+pub use schema::path::ColumnPlace;
 pub use snapshot::Snapshot;
 pub use table::{DeltaTable, SnapshotCache, TimestampRules};
 pub use transaction::{Committed, IsolationLevel, Operation};

@@ -41,9 +41,24 @@ const KNOWN: &[(&str, Kind)] = &[
     ("delta.logRetentionDuration", Kind::Interval),
     ("delta.parquet.compression.codec", Kind::Text),
     ("delta.randomizeFilePrefixes", Kind::OneOf(&["false"])),
+    ("delta.sampleRetentionDuration", Kind::Interval),
     ("delta.setTransactionRetentionDuration", Kind::Interval),
     ("delta.targetFileSize", Kind::Text),
     ("delta.tuneFileSizesForRewrites", Kind::Boolean),
+];
+
+/// Delta's properties that ask for what is not done yet.
+const UNSUPPORTED: &[&str] = &[
+    "delta.coordinatedCommits.commitCoordinator-preview",
+    "delta.enableIcebergCompatV1",
+    "delta.enableIcebergCompatV2",
+    "delta.enableRowTracking",
+    "delta.enableVariantShredding",
+    "delta.randomPrefixLength",
+    "delta.redirectReaderWriter-preview",
+    "delta.requireCheckpointProtectionBeforeVersion",
+    "delta.rowTrackingSuspended",
+    "delta.universalFormat.enabledFormats",
 ];
 
 /// The table configuration of properties that a statement gives; protocol versions and features among them change
@@ -107,6 +122,9 @@ pub(crate) fn checked(key: &str, value: &str) -> Result<(String, String)> {
     }
     if strip_ignore_case(key, "delta.").is_none() {
         return Ok((key.to_string(), value.to_string()));
+    }
+    if UNSUPPORTED.iter().any(|name| name.eq_ignore_ascii_case(key)) {
+        return Err(Error::unsupported(format!("the table property {key}")));
     }
     let Some((name, kind)) = KNOWN.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)) else {
         return Err(Error::new("DELTA_UNKNOWN_CONFIGURATION")

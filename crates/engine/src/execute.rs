@@ -1,7 +1,6 @@
 //! From an analyzed plan to rows.
 
 use std::any::Any;
-use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +10,6 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use boathouse_bridge::{ResultExt, arrow_schema, conform, conform_batch, to_datafusion};
 use boathouse_spec::{Error, Literal, Result, StructType};
-use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
@@ -82,9 +80,6 @@ pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -
     options.optimizer.hash_join_single_partition_threshold = 64 << 20;
     options.optimizer.hash_join_single_partition_threshold_rows = 2_000_000;
     options.execution.perfect_hash_join_small_build_threshold = 8_000_000;
-    if let Some(batch) = NonZeroUsize::new(8192) {
-        options.execution.batch_size = ConfigNonZeroUsize::from(batch);
-    }
     SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime_env)
@@ -230,7 +225,8 @@ pub(crate) fn panic_error(panic: &(dyn Any + Send)) -> Error {
 }
 
 fn streaming_source() -> Error {
-    Error::new("STREAMING_QUERY_MUST_START")
-        .message("A query over streaming sources must be started with writeStream.start().")
+    Error::new("_LEGACY_ERROR_TEMP_3102")
+        .param("msg", "Queries with streaming sources must be executed with writeStream.start()")
+        .message("A query over streaming sources must be started with writeStream.start(), or be a flow of a pipeline.")
         .exception("AnalysisException")
 }

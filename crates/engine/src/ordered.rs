@@ -144,7 +144,17 @@ impl ExecutionPlan for OrderedCoalesceExec {
         let mut streams = Vec::with_capacity(partitions);
         for i in 0..partitions {
             let mut builder = RecordBatchReceiverStream::builder(self.input.schema(), WAITING_BATCHES);
-            builder.run_input(Arc::clone(&self.input), i, Arc::clone(&context));
+            let (sender, input, context) = (builder.tx(), Arc::clone(&self.input), Arc::clone(&context));
+            builder.spawn(async move {
+                let mut rows = input.execute(i, context)?;
+                while let Some(item) = rows.next().await {
+                    let failed = item.is_err();
+                    if sender.send(item).await.is_err() || failed {
+                        break;
+                    }
+                }
+                Ok(())
+            });
             streams.push(builder.build());
         }
         let stream = futures::stream::iter(streams).flatten();

@@ -10,7 +10,8 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType as ArrowType;
 use arrow::ipc::writer::StreamWriter;
 use boathouse_bridge::{ResultExt, UTC, arrow_schema, arrow_type, from_arrow};
-use boathouse_spec::{DataType, Error, Result, StructField, StructType};
+use boathouse_spec::{DataType, Error, Literal, Result, StructField, StructType};
+use datafusion::scalar::ScalarValue;
 
 use crate::QueryResult;
 
@@ -203,6 +204,11 @@ fn layout(lengths: impl Iterator<Item = Option<usize>> + Clone) -> (OffsetBuffer
 
 fn no_array(t: &DataType) -> Error {
     Error::internal(format!("commands have no columns of the type {}", t.sql()))
+}
+
+/// A value of a column as a literal.
+pub(crate) fn literal_at(array: &ArrayRef, row: usize, data_type: &DataType) -> Result<Literal> {
+    crate::literals::from_scalar(&ScalarValue::try_from_array(array, row).spark()?, data_type)
 }
 
 /// The batches as an Arrow IPC stream.

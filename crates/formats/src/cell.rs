@@ -1,16 +1,16 @@
 //! Arrays as cells to write as text: one view for each Spark type, whatever Arrow array holds it.
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DurationMicrosecondArray,
-    Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray,
-    IntervalYearMonthArray, ListArray, MapArray, StringArray, StructArray, Time64NanosecondArray,
-    TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array,
+    DurationMicrosecondArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array,
+    IntervalMonthDayNanoArray, IntervalYearMonthArray, ListArray, MapArray, StringArray, StructArray,
+    Time64NanosecondArray, TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType as ArrowType, Date32Type, Decimal128Type, DurationMicrosecondType, Float32Type, Float64Type, Int8Type,
-    Int16Type, Int32Type, Int64Type, IntervalMonthDayNanoType, IntervalYearMonthType, Time64NanosecondType,
-    TimestampMicrosecondType,
+    DataType as ArrowType, Date32Type, Decimal128Type, DurationMicrosecondType, Float32Type, Float64Type,
+    Int8Type, Int16Type, Int32Type, Int64Type, IntervalMonthDayNanoType, IntervalYearMonthType,
+    Time64NanosecondType, TimestampMicrosecondType,
 };
 use boathouse_bridge::{ResultExt, arrow_type};
 use boathouse_spec::{DataType, Error, IntervalField, Result, StructType};
@@ -40,13 +40,16 @@ pub(crate) enum Cells {
     List(ListArray, Box<Cells>),
     Map(MapArray, Box<(Cells, Cells)>),
     Struct(StructArray, StructType, Vec<Cells>),
+    /// Where it is NULL, and its metadata and value.
+    Variant(StructArray, BinaryArray, BinaryArray),
 }
 
 impl Cells {
     /// The cells of an array that holds values of a Spark type.
     pub(crate) fn new(array: &ArrayRef, t: &DataType) -> Result<Self> {
         let array = as_expected(array, t)?;
-        let wrong = || Error::internal(format!("{} values are in an Arrow array of {}", t.sql(), array.data_type()));
+        let wrong =
+            || Error::internal(format!("{} values are in an Arrow array of {}", t.sql(), array.data_type()));
         macro_rules! primitive {
             ($type:ty) => {
                 array.as_primitive_opt::<$type>().ok_or_else(wrong)?.clone()
@@ -89,12 +92,23 @@ impl Cells {
             }
             DataType::Struct(s) => {
                 let values = array.as_struct_opt().ok_or_else(wrong)?.clone();
-                let cells =
-                    s.fields.iter().zip(values.columns()).map(|(f, c)| Self::new(c, &f.data_type)).collect::<Result<_>>()?;
+                let cells = s
+                    .fields
+                    .iter()
+                    .zip(values.columns())
+                    .map(|(f, c)| Self::new(c, &f.data_type))
+                    .collect::<Result<_>>()?;
                 Self::Struct(values, s.clone(), cells)
             }
             DataType::Udt { sql_type, .. } => return Self::new(&array, sql_type),
-            DataType::Variant => return Err(Error::unsupported("VARIANT values in text formats")),
+            DataType::Variant => {
+                let values = array.as_struct_opt().ok_or_else(wrong)?.clone();
+                let part = |name: &str| {
+                    values.column_by_name(name).and_then(|c| c.as_binary_opt::<i32>()).cloned().ok_or_else(wrong)
+                };
+                let (metadata, value) = (part("metadata")?, part("value")?);
+                Self::Variant(values, metadata, value)
+            }
         })
     }
 
@@ -120,6 +134,7 @@ impl Cells {
             Self::List(a, _) => a.is_null(row),
             Self::Map(a, _) => a.is_null(row),
             Self::Struct(a, ..) => a.is_null(row),
+            Self::Variant(a, ..) => a.is_null(row),
         }
     }
 
@@ -145,14 +160,16 @@ fn as_expected(array: &ArrayRef, t: &DataType) -> Result<ArrayRef> {
         return Ok(array.clone());
     }
     match t {
-        DataType::Array { .. } | DataType::Map { .. } | DataType::Struct(_) | DataType::Null | DataType::Variant => {
-            match (array.data_type(), &expected) {
-                (ArrowType::List(_) | ArrowType::Map(..) | ArrowType::Struct(_) | ArrowType::Null, _) => {
-                    Ok(array.clone())
-                }
-                _ => cast(array, &expected).spark(),
+        DataType::Array { .. }
+        | DataType::Map { .. }
+        | DataType::Struct(_)
+        | DataType::Null
+        | DataType::Variant => match (array.data_type(), &expected) {
+            (ArrowType::List(_) | ArrowType::Map(..) | ArrowType::Struct(_) | ArrowType::Null, _) => {
+                Ok(array.clone())
             }
-        }
+            _ => cast(array, &expected).spark(),
+        },
         _ => cast(array, &expected).spark(),
     }
 }

@@ -6,17 +6,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, ListArray, MapArray, NullArray, NullBufferBuilder,
-    PrimitiveArray, StringArray, StructArray,
+    ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, ListArray, MapArray, NullArray,
+    NullBufferBuilder, PrimitiveArray, StringArray, StructArray,
 };
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType as ArrowType, Date32Type, Decimal128Type, DurationMicrosecondType, Field, FieldRef,
-    Fields, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, IntervalMonthDayNanoType,
-    IntervalYearMonthType, Time64NanosecondType, TimestampMicrosecondType,
+    ArrowPrimitiveType, DataType as ArrowType, Date32Type, Decimal128Type, DurationMicrosecondType, Field,
+    FieldRef, Fields, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    IntervalMonthDayNanoType, IntervalYearMonthType, Time64NanosecondType, TimestampMicrosecondType,
 };
 use boathouse_bridge::{ResultExt, UTC, arrow_field, arrow_type, typed_field};
 use boathouse_spec::{DataType, Error, Result, StructType};
+
+use crate::variant;
 
 /// A column that grows row by row.
 pub enum Column {
@@ -41,6 +43,22 @@ pub enum Column {
     List(Box<List>),
     Map(Box<Map>),
     Struct(Struct),
+    Variant(Box<VariantBytes>),
+}
+
+/// Variants: NULL where the value is.
+pub struct VariantBytes {
+    metadata: Bytes,
+    value: Bytes,
+}
+
+impl VariantBytes {
+    pub fn push(&mut self, variant: &variant::Builder) -> Result<()> {
+        variant.write_metadata(self.metadata.open())?;
+        self.metadata.close();
+        self.value.push(variant.value());
+        Ok(())
+    }
 }
 
 /// Values of one width.
@@ -359,7 +377,9 @@ impl Column {
             }
             DataType::Struct(s) => Self::Struct(Struct::new(s)?),
             DataType::Udt { sql_type, .. } => Self::new(sql_type)?,
-            DataType::Variant => return Err(Error::unsupported("VARIANT columns in text formats")),
+            DataType::Variant => {
+                Self::Variant(Box::new(VariantBytes { metadata: Bytes::new(), value: Bytes::new() }))
+            }
         })
     }
 
@@ -385,6 +405,7 @@ impl Column {
             Self::List(l) => l.offsets.len() - 1,
             Self::Map(m) => m.offsets.len() - 1,
             Self::Struct(s) => s.rows,
+            Self::Variant(v) => v.value.len(),
         }
     }
 
@@ -426,6 +447,10 @@ impl Column {
                 s.rows += 1;
                 s.valid.append_null();
             }
+            Self::Variant(v) => {
+                v.metadata.push_null();
+                v.value.push_null();
+            }
         }
     }
 
@@ -465,6 +490,10 @@ impl Column {
                 m.values.truncate(start);
             }
             Self::Struct(s) => s.truncate(rows),
+            Self::Variant(v) => {
+                v.metadata.truncate(rows);
+                v.value.truncate(rows);
+            }
         }
     }
 
@@ -507,10 +536,26 @@ impl Column {
                 let (key_offsets, keys, _) = m.keys.parts()?;
                 let keys = StringArray::try_new(key_offsets, keys, None).spark()?;
                 let entries =
-                    StructArray::try_new(m.fields.clone(), vec![Arc::new(keys), m.values.finish()?], None).spark()?;
+                    StructArray::try_new(m.fields.clone(), vec![Arc::new(keys), m.values.finish()?], None)
+                        .spark()?;
                 Arc::new(
-                    MapArray::try_new(m.entries.clone(), offsets, entries, m.valid.finish(), false).spark()?,
+                    MapArray::try_new(m.entries.clone(), offsets, entries, m.valid.finish(), false)
+                        .spark()?,
                 )
+            }
+            Self::Variant(v) => {
+                let (offsets, bytes, _) = v.metadata.parts()?;
+                let metadata: ArrayRef = Arc::new(BinaryArray::try_new(offsets, bytes, None).spark()?);
+                let (offsets, bytes, nulls) = v.value.parts()?;
+                let value: ArrayRef = Arc::new(BinaryArray::try_new(offsets, bytes, None).spark()?);
+                let ArrowType::Struct(fields) = arrow_type(&DataType::Variant) else {
+                    return Err(Error::internal("a VARIANT is a struct"));
+                };
+                let columns = fields
+                    .iter()
+                    .map(|f| if f.name() == "metadata" { metadata.clone() } else { value.clone() })
+                    .collect();
+                Arc::new(StructArray::try_new(fields, columns, nulls).spark()?)
             }
             Self::Struct(s) => {
                 let rows = std::mem::take(&mut s.rows);
@@ -532,6 +577,7 @@ impl Column {
             Self::List(l) => l.element.size() + 4 * l.offsets.len(),
             Self::Map(m) => m.keys.values.len() + m.values.size() + 4 * m.offsets.len(),
             Self::Struct(s) => s.size(),
+            Self::Variant(v) => v.metadata.values.len() + v.value.values.len() + 8 * v.value.offsets.len(),
             other => 8 * other.len(),
         }
     }

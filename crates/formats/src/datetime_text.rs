@@ -57,9 +57,8 @@ pub fn split_timestamp(text: &str) -> Option<TimestampText<'_>> {
             at += 1;
             continue;
         }
-        let end_of_part = |parts: &mut [i64; 7], part: usize| {
-            valid(part, digits).then(|| parts[part] = value).is_some()
-        };
+        let end_of_part =
+            |parts: &mut [i64; 7], part: usize| valid(part, digits).then(|| parts[part] = value).is_some();
         match (part, b) {
             (0, b'T') if at == 0 => {
                 only_time = true;
@@ -225,7 +224,7 @@ fn write_year_month_day(year: i64, month: u32, day: u32, out: &mut String) {
     push_two(day, out);
 }
 
-fn write_time(micros_of_day: i64, out: &mut String) {
+pub fn write_time(micros_of_day: i64, out: &mut String) {
     let seconds = (micros_of_day / 1_000_000) as u32;
     push_two(seconds / 3600, out);
     out.push(':');
@@ -251,7 +250,7 @@ pub fn write_iso(us: i64, zone: &Zone, out: &mut String) {
     let offset = zone.offset_at(us);
     write_iso_ntz(us.saturating_add(i64::from(offset) * 1_000_000), out);
     let minutes = offset.unsigned_abs() / 60;
-    if minutes == 0 {
+    if offset == 0 {
         out.push('Z');
         return;
     }
@@ -259,6 +258,11 @@ pub fn write_iso(us: i64, zone: &Zone, out: &mut String) {
     push_two(minutes / 60, out);
     out.push(':');
     push_two(minutes % 60, out);
+    // The local times of old had offsets with seconds.
+    if offset % 60 != 0 {
+        out.push(':');
+        push_two(offset.unsigned_abs() % 60, out);
+    }
 }
 
 /// `HH:mm:ss[.ffffff]` of nanoseconds since midnight, the fraction without trailing zeros: a TIME as text.

@@ -105,9 +105,6 @@ mod tests {
         let mut out = String::new();
         write_year_month(14, Year, Month, &mut out);
         write_calendar(14, 25, 18_367_500_000, &mut out);
-        assert_eq!(
-            out,
-            "INTERVAL '1-2' YEAR TO MONTH1 years 2 months 25 days 5 hours 6 minutes 7.5 seconds"
-        );
+        assert_eq!(out, "INTERVAL '1-2' YEAR TO MONTH1 years 2 months 25 days 5 hours 6 minutes 7.5 seconds");
     }
 }

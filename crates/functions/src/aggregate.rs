@@ -12,7 +12,17 @@ mod distinct;
 mod extremes;
 mod first_last;
 mod fold;
+mod bits;
+mod histogram;
+mod listagg;
+mod max_by;
+mod mode;
+mod moments;
 mod overflow;
+mod percentage;
+mod percentile;
+mod percentile_approx;
+mod quantile_summary;
 mod sliding;
 mod sum;
 
@@ -20,11 +30,13 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType as ArrowType, FieldRef};
 use boathouse_bridge::typed_field;
 use boathouse_spec::DataType;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, Signature, Volatility,
 };
@@ -42,6 +54,14 @@ pub(crate) fn register(r: &mut Registry) {
     count::register(r);
     extremes::register(r);
     first_last::register(r);
+    bits::register(r);
+    histogram::register(r);
+    listagg::register(r);
+    max_by::register(r);
+    mode::register(r);
+    moments::register(r);
+    percentile::register(r);
+    percentile_approx::register(r);
     sum::register(r);
 }
 
@@ -69,6 +89,8 @@ pub struct ResolvedAggregate {
     pub display_name: Option<String>,
     /// The arguments in generated column names, where they are not shown as written.
     pub display_args: Option<Vec<ShownArg>>,
+    /// What follows the call in generated column names (` RESPECT NULLS`).
+    pub display_suffix: &'static str,
     /// The aggregate ignores DISTINCT (`max`, `min`); it is shown all the same.
     pub distinct_has_no_effect: bool,
 }
@@ -83,6 +105,7 @@ impl ResolvedAggregate {
             order_as_arguments: false,
             display_name: None,
             display_args: None,
+            display_suffix: "",
             distinct_has_no_effect: false,
         }
     }
@@ -108,6 +131,9 @@ impl ResolvedAggregate {
     }
 }
 
+/// Makes the accumulator of a call with WITHIN GROUP, given how its keys are sorted.
+pub type OrderedFactory =
+    Arc<dyn Fn(&[SortOptions]) -> DataFusionResult<Box<dyn Accumulator>> + Send + Sync>;
 pub type AccumulatorFactory = Arc<dyn Fn() -> DataFusionResult<Box<dyn Accumulator>> + Send + Sync>;
 pub type GroupsAccumulatorFactory =
     Arc<dyn Fn() -> DataFusionResult<Box<dyn GroupsAccumulator>> + Send + Sync>;
@@ -126,6 +152,7 @@ pub struct SparkAggregate {
     accumulator: AccumulatorFactory,
     groups: Option<GroupsAccumulatorFactory>,
     sliding: Option<AccumulatorFactory>,
+    ordered: Option<OrderedFactory>,
     /// The result over no rows.
     empty: Option<ScalarValue>,
     /// Distinguishes two calls whose constant parameters differ.
@@ -152,6 +179,7 @@ impl SparkAggregate {
             accumulator: Arc::new(accumulator),
             groups: None,
             sliding: None,
+            ordered: None,
             empty: None,
             parameters: String::new(),
             context: context.clone(),
@@ -173,6 +201,15 @@ impl SparkAggregate {
         sliding: impl Fn() -> DataFusionResult<Box<dyn Accumulator>> + Send + Sync + 'static,
     ) -> Self {
         self.sliding = Some(Arc::new(sliding));
+        self
+    }
+
+    /// The accumulator of a call with WITHIN GROUP; the sort keys' values are its last arguments.
+    pub(crate) fn with_ordered(
+        mut self,
+        ordered: impl Fn(&[SortOptions]) -> DataFusionResult<Box<dyn Accumulator>> + Send + Sync + 'static,
+    ) -> Self {
+        self.ordered = Some(Arc::new(ordered));
         self
     }
 
@@ -215,10 +252,23 @@ impl AggregateUDFImpl for SparkAggregate {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> DataFusionResult<Box<dyn Accumulator>> {
+        let factory = match &self.ordered {
+            Some(ordered) if !args.order_bys.is_empty() => {
+                let (ordered, options) = (Arc::clone(ordered), args.order_bys.iter().map(|o| o.options));
+                let options: Vec<SortOptions> = options.collect();
+                Arc::new(move || ordered(&options)) as AccumulatorFactory
+            }
+            _ => Arc::clone(&self.accumulator),
+        };
         if args.is_distinct {
-            return Ok(Box::new(DistinctAccumulator::new(Arc::clone(&self.accumulator), &self.inputs)?));
+            return Ok(Box::new(DistinctAccumulator::new(factory, &self.inputs)?));
         }
-        (self.accumulator)()
+        factory()
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        // What depends on an order sorts for itself.
+        AggregateOrderSensitivity::Insensitive
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> DataFusionResult<Vec<FieldRef>> {

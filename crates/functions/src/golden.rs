@@ -34,6 +34,15 @@ enum Node {
 }
 
 impl Node {
+    fn has_literal(&self) -> bool {
+        match self {
+            Self::Literal { .. } => true,
+            Self::Column(_) => false,
+            Self::Call { args, .. } => args.iter().any(Node::has_literal),
+            Self::Cast { input, .. } => input.has_literal(),
+        }
+    }
+
     fn is_constant(&self) -> bool {
         match self {
             Self::Literal { .. } => true,
@@ -61,7 +70,7 @@ impl Session<'_> {
                     Some(rows) => arrow::compute::take(array, &arrow::array::UInt32Array::from(vec![0; rows]), None).spark()?,
                     None => Arc::clone(array),
                 };
-                let nullable = array.null_count() > 0;
+                let nullable = *data_type == DataType::Null || array.null_count() > 0;
                 Ok(Value { array, constant, data_type: data_type.clone(), nullable, name: name.clone() })
             }
             Node::Column(i) => {
@@ -78,7 +87,9 @@ impl Session<'_> {
                 let value = self.eval(input)?;
                 let mode = if *tried { Mode::Try } else { Mode::of(self.context) };
                 let from = &value.data_type;
-                let name = format!("{}CAST({} AS {})", if *tried { "TRY_" } else { "" }, value.name, to.sql());
+                let nested = matches!(to, DataType::Array { .. } | DataType::Map { .. } | DataType::Struct(_));
+                // Spark does not show casts to nested types.
+                let name = if nested { value.name.clone() } else { format!("{}CAST({} AS {})", if *tried { "TRY_" } else { "" }, value.name, to.sql()) };
                 if !cast::can_cast(from, to, mode) {
                     return Err(cast::type_error(from, to, mode, &name));
                 }
@@ -176,8 +187,10 @@ impl<'a> Reader<'a> {
         self.space();
         let found = self.rest().get(..token.len()).is_some_and(|t| t.eq_ignore_ascii_case(token));
         let word = token.ends_with(|c: char| c.is_ascii_alphanumeric());
-        let ends = !self.rest()[token.len().min(self.rest().len())..]
-            .starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        let ends = !self
+            .rest()
+            .get(token.len()..)
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'));
         if found && (!word || ends) {
             self.at += token.len();
             return true;
@@ -213,11 +226,12 @@ impl<'a> Reader<'a> {
         while let Some((i, c)) = chars.next() {
             match c {
                 '\'' => {
-                    self.at += i + 1;
-                    // Adjacent literals are one.
-                    if self.rest().starts_with('\'') {
-                        out.push_str(&self.string()?);
+                    if chars.peek().is_some_and(|(_, c)| *c == '\'') {
+                        chars.next();
+                        out.push('\'');
+                        continue;
                     }
+                    self.at += i + 1;
                     return Ok(out);
                 }
                 '\\' => match chars.next().map(|(_, c)| c) {
@@ -618,7 +632,12 @@ fn show(value: &Value, context: &Context) -> Result<Vec<String>> {
                 .map(|b| b.map(hex::encode_upper))
                 .collect::<arrow::array::StringArray>(),
         ),
-        t => Arc::new(cast::to_text(array, t, context)?),
+        DataType::Variant => {
+            let texts = cast::to_text(array, &DataType::Variant, context)?;
+            let rows = texts.iter().enumerate();
+            Arc::new(rows.map(|(i, t)| t.filter(|_| array.is_valid(i))).collect::<arrow::array::StringArray>())
+        }
+        t => cast::cast(array, t, &DataType::STRING, Mode::of(context), context)?,
     };
     let texts = texts.as_any().downcast_ref::<arrow::array::StringArray>().ok_or_else(|| Error::internal("no text"))?;
     Ok(texts.iter().map(|t| t.map_or("NULL".to_string(), |t| format!("={t}"))).collect())
@@ -694,7 +713,7 @@ fn check(mode: &str, sql: &str, wanted: &[String]) -> std::result::Result<(), St
     }
     let given = answer(&node, &Session { context: &context, rows: None, columns: &columns });
     compare(&given, wanted)?;
-    if columns.is_empty() {
+    if columns.is_empty() && node.has_literal() {
         let twice = answer(&node, &Session { context: &context, rows: Some(2), columns: &columns });
         let expected = match wanted.last() {
             Some(value) if wanted.len() == 4 && !value.starts_with('!') && !sql.ends_with("()") => {
@@ -709,6 +728,10 @@ fn check(mode: &str, sql: &str, wanted: &[String]) -> std::result::Result<(), St
         }
     }
     Ok(())
+}
+
+fn is_present(name: &str) -> bool {
+    name.starts_with("current_") || name.starts_with("unix_timestamp(current_") || matches!(name, "now()" | "localtimestamp()")
 }
 
 fn compare(given: &[String], wanted: &[String]) -> std::result::Result<(), String> {
@@ -730,6 +753,10 @@ fn compare(given: &[String], wanted: &[String]) -> std::result::Result<(), Strin
                 return Err(format!("\n  gives  {g}\n  wanted {w}"));
             }
         }
+        return Ok(());
+    }
+    // Functions of the present differ in their values only.
+    if given.len() == 4 && wanted.len() == 4 && given[..3] == wanted[..3] && is_present(&given[0]) {
         return Ok(());
     }
     if given == wanted { Ok(()) } else { Err(format!("\n  gives  {given:?}\n  wanted {wanted:?}")) }
@@ -755,6 +782,10 @@ fn as_spark_answers() {
             // The expression is not escaped: it is one line as it stands.
             let sql = line.split('\t').nth(1).unwrap().to_string();
             if !filter.is_empty() && !sql.contains(&filter) && stem != filter {
+                continue;
+            }
+            // Exceptions of Java's own have no error class, and faults of Spark are no model.
+            if fields.last().is_some_and(|f| f.starts_with("!?") || f.starts_with("!INTERNAL_ERROR")) {
                 continue;
             }
             let result = std::panic::catch_unwind(|| check(&fields[0], &sql, &fields[2..]))

@@ -91,6 +91,11 @@ fn register_all(registry: &mut Registry) {
     crate::arithmetic::register(registry);
     crate::datetime::register(registry);
     crate::interval::register(registry);
+    crate::json::register(registry);
+    crate::csv::register(registry);
+    crate::url::register(registry);
+    crate::geo::register(registry);
+    crate::variant::register(registry);
     crate::aggregate::register(registry);
     crate::collection::register(registry);
     crate::generator::register(registry);

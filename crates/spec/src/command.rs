@@ -760,7 +760,10 @@ pub enum InsertMode {
     /// `INSERT INTO t REPLACE USING (columns)`
     ReplaceUsing(Vec<Name>),
     /// `INSERT INTO t AS alias REPLACE ON condition`
-    ReplaceOn { alias: Option<String>, condition: Expr },
+    ReplaceOn {
+        alias: Option<String>,
+        condition: Expr,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]

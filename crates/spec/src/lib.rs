@@ -50,8 +50,7 @@ pub fn quote(part: &str) -> String {
 
 /// Writes one identifier in backticks only where it would not parse bare (Spark's `quoteIfNeeded`).
 pub fn quote_if_needed(part: &str) -> String {
-    let bare = !part.is_empty()
-        && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !part.chars().all(|c| c.is_ascii_digit());
+    let bare = part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if bare { part.to_string() } else { quote(part) }
 }

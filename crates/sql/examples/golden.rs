@@ -135,8 +135,12 @@ fn main() {
                         continue;
                     }
                     rejected_class += 1;
-                    let ours: String =
-                        e.parameters().iter().filter(|(k, _)| k == "error" || k == "hint").map(|(_, v)| v.as_str()).collect();
+                    let ours: String = e
+                        .parameters()
+                        .iter()
+                        .filter(|(k, _)| k == "error" || k == "hint")
+                        .map(|(_, v)| v.as_str())
+                        .collect();
                     if ours == detail {
                         rejected_detail += 1;
                     } else if verbose {
@@ -147,5 +151,7 @@ fn main() {
         }
     }
     println!("accepted by Spark: {accepted}, parsed: {accepted_ok}, refused by name: {unsupported}");
-    println!("rejected by Spark: {rejected}, same class: {rejected_class}, same token and hint: {rejected_detail}");
+    println!(
+        "rejected by Spark: {rejected}, same class: {rejected_class}, same token and hint: {rejected_detail}"
+    );
 }

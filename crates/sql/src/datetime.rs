@@ -216,8 +216,7 @@ pub(crate) fn parse_timestamp(text: &str) -> Option<TimestampText> {
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let days =
-        if time_only { 0 } else { days_from_civil(sign.unwrap_or(1) * year, month, day)? };
+    let days = if time_only { 0 } else { days_from_civil(sign.unwrap_or(1) * year, month, day)? };
     let seconds = days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
     let local_us = seconds.checked_mul(MICROS_PER_SECOND)?.checked_add(micros)?;
     Some(TimestampText { local_us, offset, named_zone, time_only })
@@ -258,11 +257,70 @@ pub(crate) fn parse_offset(zone: &str) -> Option<i64> {
 
 /// Names of zones that have no region before a slash; whether others exist is for those who have the database.
 const SIMPLE_ZONES: &[&str] = &[
-    "ACT", "AET", "AGT", "ART", "AST", "BET", "BST", "CAT", "CET", "CNT", "CST", "CST6CDT", "CTT", "Cuba", "EAT",
-    "ECT", "EET", "EST", "EST5EDT", "Egypt", "Eire", "GB", "GB-Eire", "GMT0", "Greenwich", "HST", "Hongkong", "IET",
-    "IST", "Iceland", "Iran", "Israel", "JST", "Jamaica", "Japan", "Kwajalein", "Libya", "MET", "MIT", "MST",
-    "MST7MDT", "NET", "NST", "NZ", "NZ-CHAT", "Navajo", "PLT", "PNT", "PRC", "PRT", "PST", "PST8PDT", "Poland",
-    "Portugal", "ROK", "SST", "Singapore", "Turkey", "UCT", "Universal", "VST", "W-SU", "WET", "Zulu",
+    "ACT",
+    "AET",
+    "AGT",
+    "ART",
+    "AST",
+    "BET",
+    "BST",
+    "CAT",
+    "CET",
+    "CNT",
+    "CST",
+    "CST6CDT",
+    "CTT",
+    "Cuba",
+    "EAT",
+    "ECT",
+    "EET",
+    "EST",
+    "EST5EDT",
+    "Egypt",
+    "Eire",
+    "GB",
+    "GB-Eire",
+    "GMT0",
+    "Greenwich",
+    "HST",
+    "Hongkong",
+    "IET",
+    "IST",
+    "Iceland",
+    "Iran",
+    "Israel",
+    "JST",
+    "Jamaica",
+    "Japan",
+    "Kwajalein",
+    "Libya",
+    "MET",
+    "MIT",
+    "MST",
+    "MST7MDT",
+    "NET",
+    "NST",
+    "NZ",
+    "NZ-CHAT",
+    "Navajo",
+    "PLT",
+    "PNT",
+    "PRC",
+    "PRT",
+    "PST",
+    "PST8PDT",
+    "Poland",
+    "Portugal",
+    "ROK",
+    "SST",
+    "Singapore",
+    "Turkey",
+    "UCT",
+    "Universal",
+    "VST",
+    "W-SU",
+    "WET",
+    "Zulu",
 ];
 
 fn is_zone_name(zone: &str) -> bool {
@@ -270,7 +328,9 @@ fn is_zone_name(zone: &str) -> bool {
         return SIMPLE_ZONES.contains(&zone);
     }
     zone.starts_with(|c: char| c.is_ascii_alphabetic())
-        && zone.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+' | b'~' | b':'))
+        && zone
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+' | b'~' | b':'))
 }
 
 /// White space and control characters do not count at the ends.

@@ -46,11 +46,11 @@ fn location(text: &str, start: usize) -> String {
 }
 
 pub(crate) fn unclosed_comment(text: &str, start: usize) -> Error {
-    about(
+    at(
         text,
         start,
-        text.len(),
-        Error::new("UNCLOSED_BRACKETED_COMMENT").message("A bracketed comment is not closed: add */ at its end."),
+        Error::new("UNCLOSED_BRACKETED_COMMENT")
+            .message("A bracketed comment is not closed: add */ at its end."),
     )
 }
 

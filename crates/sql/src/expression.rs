@@ -36,11 +36,11 @@ impl Parser<'_> {
         loop {
             if self.at("AND") && self.operand_follows() {
                 self.advance();
-                conjuncts.push(self.not_expression()?);
+                conjuncts.push(self.beside(Self::not_expression)?);
             } else if self.at("OR") && self.operand_follows() {
                 self.advance();
                 alternatives.push(balanced("and", std::mem::take(&mut conjuncts)));
-                conjuncts.push(self.not_expression()?);
+                conjuncts.push(self.beside(Self::not_expression)?);
             } else {
                 break;
             }
@@ -67,6 +67,7 @@ impl Parser<'_> {
         let mut negations = 0usize;
         while (self.at("NOT") && self.operand_follows()) || self.at_symbol("!") {
             self.advance();
+            self.grow()?;
             negations += 1;
         }
         let mut expr = if self.at("EXISTS") && self.symbol_at(1, "(") && self.is_query_at(self.pos + 2) {
@@ -116,7 +117,7 @@ impl Parser<'_> {
                 if let Some(quantifier) = self.like_quantifier() {
                     return self.quantified_like(start, value, word.text == "ILIKE", negated, quantifier);
                 }
-                self.like(value, word.text)?
+                self.like(start, value, word.text)?
             }
             "IS" if !negated => return self.is_predicate(value),
             _ => return Ok(value),
@@ -144,11 +145,11 @@ impl Parser<'_> {
     fn in_predicate(&mut self, start: usize, value: Expr) -> Result<Expr> {
         self.expect_symbol("(")?;
         if self.eat_symbol(")") {
-            return Err(self.error_from(
-                start,
-                Error::new("INVALID_SQL_SYNTAX.EMPTY_IN_PREDICATE")
-                    .message("An IN predicate needs at least one value between its parentheses."),
-            ));
+            let error = Error::new("INVALID_SQL_SYNTAX.EMPTY_IN_PREDICATE")
+                .message("An IN predicate needs at least one value between its parentheses.");
+            let error = self.error_from(start, error);
+            self.note(error);
+            return Ok(Expr::operator("in", vec![value]));
         }
         if self.is_query_at(self.pos) {
             let query = self.subquery()?;
@@ -161,20 +162,18 @@ impl Parser<'_> {
         Ok(Expr::operator("in", args))
     }
 
-    fn like(&mut self, value: Expr, word: &str) -> Result<Expr> {
+    fn like(&mut self, start: usize, value: Expr, word: &str) -> Result<Expr> {
         let name = if word == "ILIKE" { "ilike" } else { "like" };
         let pattern = self.value_expression()?;
         let mut args = vec![value, pattern];
         if self.eat("ESCAPE") {
-            let start = self.pos;
             let text = self.string_literal()?;
             if text.chars().count() != 1 {
-                return Err(self.error_from(
-                    start,
-                    Error::new("INVALID_ESC")
-                        .param("invalidEscape", format!("'{text}'"))
-                        .message(format!("The escape string must be one character, not '{text}'.")),
-                ));
+                let error = Error::new("INVALID_ESC")
+                    .param("invalidEscape", format!("'{text}'"))
+                    .message(format!("The escape string must be one character, not '{text}'."));
+                let error = self.error_from(start, error);
+                self.note(error);
             }
             args.push(Expr::string(text));
         }
@@ -198,10 +197,10 @@ impl Parser<'_> {
     ) -> Result<Expr> {
         self.expect_symbol("(")?;
         if self.eat_symbol(")") {
-            return Err(self.error_from(
-                start,
-                error::legacy("0064", "msg", "Expected something between '(' and ')'."),
-            ));
+            let error = error::legacy("0064", "msg", "Expected something between '(' and ')'.");
+            let error = self.error_from(start, error);
+            self.note(error);
+            return Ok(value);
         }
         let mut args = vec![value];
         args.extend(self.expressions()?);
@@ -229,9 +228,7 @@ impl Parser<'_> {
             self.eat_not()?;
         }
         let result = match (word.kind, word.text) {
-            (Kind::Word, "NULL") => {
-                Expr::operator(if negated { "isnotnull" } else { "isnull" }, vec![value])
-            }
+            (Kind::Word, "NULL") => Expr::operator(if negated { "isnotnull" } else { "isnull" }, vec![value]),
             (Kind::Word, "TRUE") => signed(Expr::operator("<=>", vec![value, boolean(true)])),
             (Kind::Word, "FALSE") => signed(Expr::operator("<=>", vec![value, boolean(false)])),
             (Kind::Word, "UNKNOWN") => {
@@ -262,7 +259,13 @@ impl Parser<'_> {
             && precedence >= least
         {
             self.advance();
-            let right = if precedence == MULTIPLICATIVE { self.unary()? } else { self.binary(precedence + 1)? };
+            let right =
+                self.beside(
+                    |p| {
+                        if precedence == MULTIPLICATIVE { p.unary() } else { p.binary(precedence + 1) }
+                    },
+                )?;
+            self.grow()?;
             left = match name {
                 "<>" => not(Expr::operator("==", vec![left, right])),
                 _ => Expr::operator(name, vec![left, right]),
@@ -315,6 +318,7 @@ impl Parser<'_> {
                 _ => break,
             };
             self.advance();
+            self.grow()?;
             operators.push(name);
         }
         let mut expr = self.primary()?;
@@ -343,7 +347,8 @@ impl Parser<'_> {
     fn alias_of(&mut self, start: usize, expr: Expr) -> Result<Expr> {
         let names = if self.at("AS")
             && (self.symbol_at(1, "(")
-                || (self.is_identifier(self.peek_at(1)) && !(self.at_offset(1, "FROM") && self.begins_clause_at(1))))
+                || (self.is_identifier(self.peek_at(1))
+                    && !(self.at_offset(1, "FROM") && self.begins_clause_at(1))))
         {
             self.advance();
             if self.at_symbol("(") { self.identifier_list()? } else { vec![self.alias_name(start)?] }
@@ -372,7 +377,10 @@ impl Parser<'_> {
             if !e.is("IDENTIFIER_TOO_MANY_NAME_PARTS") || self.pos == name_start {
                 return e;
             }
-            let bare = e.parameters().iter().fold(Error::new(e.class()).message(e.text()), |b, (k, v)| b.param(k, v));
+            let bare = e
+                .parameters()
+                .iter()
+                .fold(Error::new(e.class()).message(e.text()), |b, (k, v)| b.param(k, v));
             self.error_from(start, bare)
         })
     }
@@ -450,5 +458,113 @@ pub(crate) fn row_values(expr: Expr) -> Vec<Expr> {
             })
             .collect(),
         other => vec![other],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sketch::expr;
+    use crate::{ParserOptions, parse_expression, parse_expression_with};
+
+    fn of(text: &str) -> String {
+        match parse_expression(text) {
+            Ok(e) => expr(&e),
+            Err(e) => e.class().to_string(),
+        }
+    }
+
+    #[test]
+    fn precedence() {
+        assert_eq!(of("a OR b AND NOT c = d"), "(or a (and b (not (== c d))))");
+        assert_eq!(of("a AND b AND c AND d"), "(and (and a b) (and c d))");
+        assert_eq!(of("a = b = c"), "(== (== a b) c)");
+        assert_eq!(
+            of("a | b ^ c & d << 1 + 2 * -x"),
+            "(| a (^ b (& c (shiftleft d (+ 1 (* 2 (negative x)))))))"
+        );
+        assert_eq!(of("a - b - c || d DIV e"), "(concat (- (- a b) c) (div d e))");
+        assert_eq!(of("-1::string"), "(cast -1 string Session)");
+        assert_eq!(of("- - 1 - -1"), "(- (negative -1) -1)");
+        assert_eq!(of("a = b IS NULL"), "(isnull (== a b))");
+    }
+
+    #[test]
+    fn predicates() {
+        assert_eq!(of("a NOT BETWEEN 1 AND 2 AND b"), "(and (not (between a 1 2)) b)");
+        assert_eq!(of("a <> b"), "(not (== a b))");
+        assert_eq!(of("a NOT IN (1, 2)"), "(not (in a 1 2))");
+        assert_eq!(of("(a, b) IN (SELECT 1, 2)"), "(in (a b) project(one, 1 2))");
+        assert_eq!(of("a LIKE 'x' ESCAPE '!'"), "(like a 'x' '!')");
+        assert_eq!(of("a NOT ILIKE ANY ('X', 'y')"), "(not_like_any (lower a) (lower 'X') (lower 'y'))");
+        assert_eq!(of("a REGEXP 'x'"), "(rlike a 'x')");
+        assert_eq!(of("a IS NOT TRUE"), "(not (<=> a true))");
+        assert_eq!(of("a IS NOT DISTINCT FROM b"), "(<=> a b)");
+        assert_eq!(of("a IN ()"), "INVALID_SQL_SYNTAX.EMPTY_IN_PREDICATE");
+        assert_eq!(of("a ! IN (1)"), "SYNTAX_DISCONTINUED.BANG_EQUALS_NOT");
+    }
+
+    #[test]
+    fn names_and_values() {
+        assert_eq!(of("a.b.c[0].`d e`"), "a.b.c[0]['d e']");
+        assert_eq!(of("(a).b"), "a.b");
+        assert_eq!(of("f(x).y"), "(f x)['y']");
+        assert_eq!(of("current_date"), "current_date");
+        assert_eq!(of("a:b.c[0]::int"), "(cast (semi_structured_extract a '$.b.c[0]') int Session):c");
+        assert_eq!(of("'a' \"b\" 'c'"), "'abc'");
+        assert_eq!(of("select"), "select");
+        assert_eq!(of("CASE x WHEN 1 THEN 'a' ELSE 'b' END"), "(when (== x 1) 'a' 'b')");
+        assert_eq!(of("CASE WHEN a THEN 1 END"), "(when a 1)");
+        assert_eq!(of("(a, b AS c)"), "(struct a b:c)");
+        assert_eq!(of("IDENTIFIER('a' || '.b')"), "a.b");
+        assert_eq!(of("IDENTIFIER(concat('ab', 's'))(x)"), "(abs x)");
+        assert_eq!(of("a COLLATE UNICODE"), "(collate a 'UNICODE')");
+        assert_eq!(of("täble"), "INVALID_IDENTIFIER");
+    }
+
+    #[test]
+    fn functions() {
+        assert_eq!(of("count(*)"), "(count 1)");
+        assert_eq!(of("count(DISTINCT a, b) FILTER (WHERE c)"), "(count distinct a b filter c)");
+        assert_eq!(of("first(a IGNORE NULLS)"), "(first a ignore nulls)");
+        assert_eq!(of("p(0.5BD) WITHIN GROUP (ORDER BY a DESC)"), {
+            "(p Decimal { unscaled: 5, precision: 1, scale: 1 } within a desc)"
+        });
+        assert_eq!(of("EXTRACT(day FROM d)"), "(extract 'day' d)");
+        assert_eq!(of("TRIM(LEADING 'x' FROM y)"), "(ltrim 'x' y)");
+        assert_eq!(of("TRIM(FROM y)"), "(trim y)");
+        assert_eq!(of("substr(a FROM 1 FOR 2)"), "(substring a 1 2)");
+        assert_eq!(of("POSITION('@' IN email)"), "(locate '@' email)");
+        assert_eq!(of("position('@', email)"), "(position '@' email)");
+        assert_eq!(of("OVERLAY(a PLACING b FROM 1)"), "(overlay a b 1)");
+        assert_eq!(of("DATEADD(month, 1, d)"), "(timestampadd 'MONTH' 1 d)");
+        assert_eq!(of("date_add(d, 1)"), "(date_add d 1)");
+        assert_eq!(of("DATEDIFF('DAY', a, b)"), "INVALID_PARAMETER_VALUE.DATETIME_UNIT");
+        assert_eq!(of("f(a => 1, x -> x + y)"), "(f a=>1 (\\x (+ $x y)))");
+        assert_eq!(of("aggregate(a, 0, (s, x) -> s.f + x)"), "(aggregate a 0 (\\s,x (+ $s.f $x)))");
+        assert_eq!(of("sum(a) OVER (PARTITION BY b ORDER BY c ROWS 1 PRECEDING)"), {
+            "(over (sum a) by b order c Rows Offset(Literal(Integer(-1)))..CurrentRow)"
+        });
+        assert_eq!(of("left(a, 1)"), "(left a 1)");
+        assert_eq!(of("exists(a, x -> x)"), "(exists a (\\x $x))");
+    }
+
+    #[test]
+    fn settings() {
+        let with = |text: &str, options: ParserOptions| match parse_expression_with(text, &options) {
+            Ok(e) => expr(&e),
+            Err(e) => e.class().to_string(),
+        };
+        let on = ParserOptions::default;
+        assert_eq!(with("\"a\"", ParserOptions { double_quoted_identifiers: true, ..on() }), "a");
+        assert_eq!(
+            with("from", ParserOptions { enforce_reserved_keywords: true, ..on() }),
+            "PARSE_SYNTAX_ERROR"
+        );
+        assert_eq!(
+            with("current_date", ParserOptions { enforce_reserved_keywords: true, ..on() }),
+            "(current_date)"
+        );
+        assert_eq!(with(r"'a\nb'", ParserOptions { escaped_string_literals: true, ..on() }), r"'a\nb'");
+        assert_eq!(with("a ! IN (1)", ParserOptions { bang_equals_not: true, ..on() }), "(not (in a 1))");
     }
 }

@@ -9,7 +9,16 @@ use crate::lexer::Kind;
 use crate::parser::Parser;
 
 const DATETIME_UNITS: &[&str] = &[
-    "YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "DAYOFYEAR", "HOUR", "MINUTE", "SECOND", "MILLISECOND",
+    "YEAR",
+    "QUARTER",
+    "MONTH",
+    "WEEK",
+    "DAY",
+    "DAYOFYEAR",
+    "HOUR",
+    "MINUTE",
+    "SECOND",
+    "MILLISECOND",
     "MICROSECOND",
 ];
 
@@ -228,7 +237,7 @@ impl Parser<'_> {
     }
 
     /// `TIMESTAMPADD(unit, n, t)`, `DATEDIFF(unit, a, b)` and their other names: the unit is a bare word.
-    fn datetime_function(&self, start: usize, simple: &str, call: &Call) -> Result<Option<Expr>> {
+    fn datetime_function(&mut self, start: usize, simple: &str, call: &Call) -> Result<Option<Expr>> {
         let name = match simple {
             "timestampadd" | "dateadd" | "date_add" => "timestampadd",
             "timestampdiff" | "datediff" | "date_diff" | "timediff" => "timestampdiff",
@@ -247,16 +256,18 @@ impl Parser<'_> {
                 args[0] = Expr::string(unit);
                 Ok(Some(Expr::operator(name, args)))
             }
-            Expr::Literal(Literal::String(unit)) => Err(self.error_from(
-                start,
-                Error::new("INVALID_PARAMETER_VALUE.DATETIME_UNIT")
+            Expr::Literal(Literal::String(unit)) => {
+                let error = Error::new("INVALID_PARAMETER_VALUE.DATETIME_UNIT")
                     .param("functionName", format!("`{simple}`"))
                     .param("parameter", "`unit`")
                     .param("invalidValue", format!("'{unit}'"))
                     .message(format!(
                         "The unit of {simple} is a bare word such as DAY or HOUR, not the string '{unit}'."
-                    )),
-            )),
+                    ));
+                let error = self.error_from(start, error);
+                self.note(error);
+                Ok(None)
+            }
             _ => Ok(None),
         }
     }
@@ -313,7 +324,11 @@ impl Parser<'_> {
         if self.at("UNBOUNDED") && (self.at_offset(1, "PRECEDING") || self.at_offset(1, "FOLLOWING")) {
             self.advance();
             let preceding = self.eat_any(&["PRECEDING", "FOLLOWING"]) == Some("PRECEDING");
-            return Ok(if preceding { FrameBound::UnboundedPreceding } else { FrameBound::UnboundedFollowing });
+            return Ok(if preceding {
+                FrameBound::UnboundedPreceding
+            } else {
+                FrameBound::UnboundedFollowing
+            });
         }
         if self.eat_all(&["CURRENT", "ROW"]) {
             return Ok(FrameBound::CurrentRow);
@@ -325,16 +340,16 @@ impl Parser<'_> {
             None => return Err(self.unexpected()),
         };
         if !is_constant(&value) {
-            return Err(
-                self.error_from(start, error::legacy("0064", "msg", "Frame bound value must be a literal."))
-            );
+            let error = error::legacy("0064", "msg", "Frame bound value must be a literal.");
+            let error = self.error_from(start, error);
+            self.note(error);
         }
         Ok(FrameBound::Offset(Box::new(if preceding { negated(value) } else { value })))
     }
 }
 
 /// Whether the expression is computed from literals by operators alone.
-fn is_constant(expr: &Expr) -> bool {
+pub(crate) fn is_constant(expr: &Expr) -> bool {
     match expr {
         Expr::Literal(_) | Expr::NamedParameter(_) | Expr::PositionalParameter(_) => true,
         Expr::Cast { expr, .. } => is_constant(expr),

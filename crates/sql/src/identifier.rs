@@ -63,10 +63,9 @@ impl Parser<'_> {
     }
 
     fn invalid_identifier(&self, text: &str, token: Token) -> Error {
-        error::about(
+        error::at(
             self.text,
             token.start,
-            token.end,
             Error::new("INVALID_IDENTIFIER").param("ident", text).message(format!(
                 "The name {text} is not valid without backticks: write `{text}`. Bare names hold ASCII letters, digits and underscores."
             )),

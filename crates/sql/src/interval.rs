@@ -12,9 +12,26 @@ const MICROS_PER_HOUR: i64 = 60 * MICROS_PER_MINUTE;
 const MICROS_PER_DAY: i64 = 24 * MICROS_PER_HOUR;
 
 const UNITS: &[&str] = &[
-    "NANOSECOND", "NANOSECONDS", "MICROSECOND", "MICROSECONDS", "MILLISECOND", "MILLISECONDS", "SECOND",
-    "SECONDS", "MINUTE", "MINUTES", "HOUR", "HOURS", "DAY", "DAYS", "WEEK", "WEEKS", "MONTH", "MONTHS",
-    "YEAR", "YEARS",
+    "NANOSECOND",
+    "NANOSECONDS",
+    "MICROSECOND",
+    "MICROSECONDS",
+    "MILLISECOND",
+    "MILLISECONDS",
+    "SECOND",
+    "SECONDS",
+    "MINUTE",
+    "MINUTES",
+    "HOUR",
+    "HOURS",
+    "DAY",
+    "DAYS",
+    "WEEK",
+    "WEEKS",
+    "MONTH",
+    "MONTHS",
+    "YEAR",
+    "YEARS",
 ];
 const FROM_TO_UNITS: &[&str] = &["SECOND", "MINUTE", "HOUR", "DAY", "MONTH", "YEAR"];
 
@@ -72,7 +89,8 @@ impl ParsedInterval {
             None => (digits, None),
         };
         let all_digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
-        if !all_digits(whole) || !fraction.is_none_or(all_digits) || (whole.is_empty() && fraction.is_none()) {
+        if !all_digits(whole) || !fraction.is_none_or(all_digits) || (whole.is_empty() && fraction.is_none())
+        {
             return Err(IntervalError::of("UNRECOGNIZED_NUMBER", "number", value));
         }
         if fraction.is_some() && singular != "second" {
@@ -274,8 +292,9 @@ impl Parser<'_> {
         }
         self.error_from(
             start,
-            Error::new("_LEGACY_ERROR_TEMP_0024")
-                .message("An interval literal has either a list of units or one from-to unit, and that once."),
+            Error::new("_LEGACY_ERROR_TEMP_0024").message(
+                "An interval literal has either a list of units or one from-to unit, and that once.",
+            ),
         )
     }
 
@@ -315,7 +334,8 @@ impl Parser<'_> {
         if !is_text {
             return Ok(Err(self.error_from(
                 start,
-                Error::new("_LEGACY_ERROR_TEMP_0027").message("The value of a from-to interval must be a string."),
+                Error::new("_LEGACY_ERROR_TEMP_0027")
+                    .message("The value of a from-to interval must be a string."),
             )));
         }
         let unsupported = || {
@@ -326,7 +346,9 @@ impl Parser<'_> {
                 .message(format!("There is no interval from {from} to {to}: '{value}'."))
         };
         let result = match (IntervalField::parse(&from), IntervalField::parse(&to)) {
-            (Some(IntervalField::Year), Some(IntervalField::Month)) => year_month(&value, self.options.legacy_interval),
+            (Some(IntervalField::Year), Some(IntervalField::Month)) => {
+                year_month(&value, self.options.legacy_interval)
+            }
             (Some(a), Some(b)) if a >= IntervalField::Day && a < b => {
                 day_time(&value, a, b, self.options.legacy_interval)
             }
@@ -347,9 +369,9 @@ impl Parser<'_> {
                 let literal = self.text_from(start);
                 return Err(self.error_from(
                     start,
-                    Error::new("_LEGACY_ERROR_TEMP_0029")
-                        .param("literal", literal)
-                        .message(format!("An interval holds either years and months or days and times: {literal}.")),
+                    Error::new("_LEGACY_ERROR_TEMP_0029").param("literal", literal).message(format!(
+                        "An interval holds either years and months or days and times: {literal}."
+                    )),
                 ));
             }
             let data_type = DataType::YearMonthInterval { start: coarsest, end: finest };
@@ -437,7 +459,9 @@ fn day_time(value: &str, from: IntervalField, to: IntervalField, legacy: bool) -
             .param("intervalStr", "day-time")
             .param("supportedFormat", format!("`[+|-]{shape}`, `INTERVAL [+|-]'[+|-]{shape}' {range}`"))
             .param("typeName", format!("interval {from_name} to {to_name}"))
-            .message(format!("'{value}' is not of the form [+|-]{shape} of an interval {from_name} to {to_name}."))
+            .message(format!(
+                "'{value}' is not of the form [+|-]{shape} of an interval {from_name} to {to_name}."
+            ))
     };
     let (sign, rest) = signed(value.trim());
     let mut parts: Vec<&str> = Vec::new();
@@ -479,7 +503,9 @@ fn day_time(value: &str, from: IntervalField, to: IntervalField, legacy: bool) -
         total += i128::from(number) * i128::from(factor);
         if part.contains('.') {
             if !(1..=9).contains(&fraction.len())
-                || !fraction.bytes().all(|b| b.is_ascii_digit()) || *field != IntervalField::Second {
+                || !fraction.bytes().all(|b| b.is_ascii_digit())
+                || *field != IntervalField::Second
+            {
                 return Err(unmatched());
             }
             total += format!("{fraction:0<6}")[..6].parse::<i128>().unwrap_or(0);
@@ -494,7 +520,10 @@ fn day_time(value: &str, from: IntervalField, to: IntervalField, legacy: bool) -
         let rest = microseconds - days * MICROS_PER_DAY;
         return Ok(Literal::CalendarInterval(Interval { months: 0, days: days as i32, microseconds: rest }));
     }
-    Ok(Literal::DayTimeInterval { microseconds, data_type: DataType::DayTimeInterval { start: from, end: to } })
+    Ok(Literal::DayTimeInterval {
+        microseconds,
+        data_type: DataType::DayTimeInterval { start: from, end: to },
+    })
 }
 
 #[cfg(test)]
@@ -518,7 +547,10 @@ mod tests {
     fn from_to() {
         assert_eq!(
             day_time("-20 15:40:32.99899999", IntervalField::Day, IntervalField::Second, false).ok(),
-            Some(Literal::DayTimeInterval { microseconds: -1_784_432_998_999, data_type: DataType::DAY_TIME })
+            Some(Literal::DayTimeInterval {
+                microseconds: -1_784_432_998_999,
+                data_type: DataType::DAY_TIME
+            })
         );
         let class = |v: &str, a, b| day_time(v, a, b, false).err().map(|e| e.class().to_string());
         assert_eq!(

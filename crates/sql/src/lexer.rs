@@ -55,8 +55,8 @@ pub(crate) struct Token {
 /// Longest first among those that share a beginning.
 const SYMBOLS: &[&str] = &[
     "/*+", "<=>", ">>>", "*/", "<>", "<=", "<<", ">=", ">>", "!=", "!>", "!<", "==", "||", "|>", "::", "->",
-    "=>", ";", "(", ")", ",", ".", "[", "]", "!", "=", "<", ">", "+", "-", "*", "/", "%", "~", "&", "|",
-    "^", ":", "?", "@", "{", "}",
+    "=>", ";", "(", ")", ",", ".", "[", "]", "!", "=", "<", ">", "+", "-", "*", "/", "%", "~", "&", "|", "^",
+    ":", "?", "@", "{", "}",
 ];
 
 /// The tokens of a text, the last of kind `End`. Comments and white space are dropped.
@@ -106,8 +106,11 @@ fn is_word_byte(b: u8) -> bool {
 }
 
 fn is_space(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\u{b}' | '\u{c}' | '\r' | ' ' | '\u{1c}' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}'
-        | '\u{2028}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
+    matches!(
+        c,
+        '\t' | '\n' | '\u{b}' | '\u{c}' | '\r' | ' ' | '\u{1c}' | '\u{a0}' | '\u{1680}' | '\u{2000}'
+            ..='\u{200a}' | '\u{2028}' | '\u{202f}' | '\u{205f}' | '\u{3000}'
+    )
 }
 
 impl Lexer<'_> {
@@ -270,7 +273,8 @@ impl Lexer<'_> {
             (b"BD", Kind::BigDecimal),
         ];
         let has = |from: usize, suffix: &[u8]| {
-            bytes.len() >= from + suffix.len() && bytes[from..from + suffix.len()].eq_ignore_ascii_case(suffix)
+            bytes.len() >= from + suffix.len()
+                && bytes[from..from + suffix.len()].eq_ignore_ascii_case(suffix)
         };
         // Digits with or without an exponent; these may be followed by anything, the longest wins.
         if whole > 0 {
@@ -384,18 +388,21 @@ mod tests {
     #[test]
     fn numbers_and_words() {
         use Kind::*;
-        assert_eq!(kinds("1 1L 1.5 .5 1. 1e5 1E-2 1D 1bd 1.5F"), [
-            (Integer, "1"),
-            (BigInt, "1L"),
-            (Decimal, "1.5"),
-            (Decimal, ".5"),
-            (Decimal, "1."),
-            (Exponent, "1e5"),
-            (Exponent, "1E-2"),
-            (Double, "1D"),
-            (BigDecimal, "1bd"),
-            (Float, "1.5F"),
-        ]);
+        assert_eq!(
+            kinds("1 1L 1.5 .5 1. 1e5 1E-2 1D 1bd 1.5F"),
+            [
+                (Integer, "1"),
+                (BigInt, "1L"),
+                (Decimal, "1.5"),
+                (Decimal, ".5"),
+                (Decimal, "1."),
+                (Exponent, "1e5"),
+                (Exponent, "1E-2"),
+                (Double, "1D"),
+                (BigDecimal, "1bd"),
+                (Float, "1.5F"),
+            ]
+        );
         assert_eq!(kinds("1a"), [(Word, "1a")]);
         assert_eq!(kinds("1.a"), [(Integer, "1"), (Symbol, "."), (Word, "a")]);
         assert_eq!(kinds("t.1st"), [(Word, "t"), (Symbol, "."), (Word, "1st")]);
@@ -406,12 +413,10 @@ mod tests {
     #[test]
     fn strings() {
         use Kind::*;
-        assert_eq!(kinds(r"'it''s' 'a\'b' r'\' 'c"), [
-            (String, "'it''s'"),
-            (String, r"'a\'b'"),
-            (String, r"r'\'"),
-            (Unknown, "'"),
-        ]);
+        assert_eq!(
+            kinds(r"'it''s' 'a\'b' r'\' 'c"),
+            [(String, "'it''s'"), (String, r"'a\'b'"), (String, r"r'\'"), (Unknown, "'"),]
+        );
         assert_eq!(kinds("$$a $ b$$ `a``b`"), [(DollarQuoted, "$$a $ b$$"), (BackQuoted, "`a``b`")]);
     }
 

@@ -26,6 +26,8 @@ mod primary;
 mod query;
 mod relation;
 mod select;
+#[cfg(test)]
+mod sketch;
 mod split;
 mod statement;
 mod table_function;
@@ -119,7 +121,9 @@ pub fn parse_schema_or_type(text: &str) -> Result<DataType> {
         Ok(schema) => return Ok(DataType::Struct(schema)),
         Err(error) => error,
     };
-    parse_data_type(text).or_else(|_| parse_data_type(&format!("struct<{}>", text.trim()))).map_err(|_| as_table)
+    parse_data_type(text)
+        .or_else(|_| parse_data_type(&format!("struct<{}>", text.trim())))
+        .map_err(|_| as_table)
 }
 
 /// A name of one or more parts: ``a.`b c`.d``.
@@ -130,4 +134,74 @@ pub fn parse_name(text: &str) -> Result<Name> {
 /// As [`parse_name`], with settings.
 pub fn parse_name_with(text: &str, options: &ParserOptions) -> Result<Name> {
     whole(text, options, Parser::name)
+}
+
+#[cfg(test)]
+mod tests {
+    use boathouse_spec::Literal;
+
+    use super::*;
+
+    #[test]
+    fn errors_show_where() {
+        let error = parse_statement("SELECT a\nFROM t WHEN x", &ParserOptions::default())
+            .err()
+            .map(|e| e.to_string());
+        let expected = "[PARSE_SYNTAX_ERROR] Syntax error at or near 'x': extra input 'x'. SQLSTATE: 42601 (line 2, pos 12)\n\n\
+                        == SQL ==\nSELECT a\nFROM t WHEN x\n------------^^^\n";
+        assert_eq!(error.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn contexts_are_in_characters() {
+        let error = parse_expression("'é' + 128Y").err();
+        let context = error.as_ref().and_then(|e| e.contexts().first().cloned());
+        assert_eq!(context.map(|c| (c.start, c.stop, c.fragment)), Some((6, 9, "128Y".to_string())));
+    }
+
+    #[test]
+    fn syntax_errors_come_before_errors_of_meaning() {
+        let class = |t: &str| parse_expression(t).err().map(|e| e.class().to_string());
+        assert_eq!(class("DATE 'x'").as_deref(), Some("INVALID_TYPED_LITERAL"));
+        assert_eq!(class("DATE 'x' )").as_deref(), Some("PARSE_SYNTAX_ERROR"));
+        assert_eq!(class("").as_deref(), Some("PARSE_EMPTY_STATEMENT"));
+    }
+
+    #[test]
+    fn parameters_take_the_place_of_literals() {
+        let text = |s: &str| Expr::string(s);
+        let options = ParserOptions {
+            parameters: Some(Parameters {
+                named: vec![("t".into(), text("a.b")), ("n".into(), Expr::literal(Literal::Integer(5)))],
+                positional: vec![],
+            }),
+            ..ParserOptions::default()
+        };
+        let query = |t: &str| {
+            parse_query(t, &options).map(|r| sketch::relation(&r)).map_err(|e| e.class().to_string())
+        };
+        assert_eq!(query("SELECT :n, CAST(1 AS DECIMAL(:n)) FROM IDENTIFIER(:t) LIMIT :n"), {
+            Ok("limit(project(a.b, 5 (cast 1 decimal(5,0) Session)), 5)".to_string())
+        });
+        assert_eq!(query("SELECT :m"), Err("UNBOUND_SQL_PARAMETER".to_string()));
+        assert_eq!(query("SELECT 'x' :t"), Ok("project(one, 'xa.b')".to_string()));
+        let free = parse_query("SELECT :m, ?, ?", &ParserOptions::default()).map(|r| sketch::relation(&r));
+        assert_eq!(free.ok().as_deref(), Some("project(one, :m ?0 ?1)"));
+    }
+
+    #[test]
+    fn hostile_text_is_refused() {
+        let class = |t: &str| match parse_statement(t, &ParserOptions::default()) {
+            Ok(_) => "ok".to_string(),
+            Err(e) => e.class().to_string(),
+        };
+        let chain = |n: usize, op: &str| format!("SELECT {}", vec!["a"; n].join(op));
+        assert_eq!(class(&chain(20_000, " OR ")), "ok");
+        assert_eq!(class(&chain(2_000, " + ")), "ok");
+        assert_eq!(class(&chain(100_000, " + ")), "FAILED_TO_PARSE_TOO_COMPLEX");
+        assert_eq!(class(&format!("SELECT {}1{}", "(".repeat(500), ")".repeat(500))), "ok");
+        assert_eq!(class(&format!("SELECT {}", "(".repeat(100_000))), "FAILED_TO_PARSE_TOO_COMPLEX");
+        assert_eq!(class("SELECT 'a"), "PARSE_SYNTAX_ERROR");
+        assert_eq!(class("SELECT /* a"), "UNCLOSED_BRACKETED_COMMENT");
+    }
 }

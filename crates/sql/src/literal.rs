@@ -147,9 +147,8 @@ impl Parser<'_> {
         let strip = |n: usize| format!("{sign}{}", &source[..source.len() - n]);
         let result = match token.kind {
             Kind::Integer => integer(&format!("{sign}{source}")),
-            Kind::BigInt => {
-                in_range(&strip(1), "bigint", i64::MIN.into(), i64::MAX.into()).map(|v| Literal::Long(v as i64))
-            }
+            Kind::BigInt => in_range(&strip(1), "bigint", i64::MIN.into(), i64::MAX.into())
+                .map(|v| Literal::Long(v as i64)),
             Kind::SmallInt => in_range(&strip(1), "smallint", i16::MIN.into(), i16::MAX.into())
                 .map(|v| Literal::Short(v as i16)),
             Kind::TinyInt => {
@@ -221,9 +220,9 @@ impl Parser<'_> {
             "DATE" => datetime::parse_date(&value).map(Literal::Date),
             "TIME" => datetime::parse_time(&value)
                 .map(|nanoseconds| Literal::Time { nanoseconds, precision: datetime::TIME_PRECISION }),
-            "TIMESTAMP_NTZ" => {
-                datetime::parse_timestamp(&value).filter(|t| !t.time_only).map(|t| Literal::TimestampNtz(t.local_us))
-            }
+            "TIMESTAMP_NTZ" => datetime::parse_timestamp(&value)
+                .filter(|t| !t.time_only)
+                .map(|t| Literal::TimestampNtz(t.local_us)),
             "TIMESTAMP_LTZ" => datetime::parse_timestamp(&value).map(|t| t.into_literal(&value)),
             "TIMESTAMP" => datetime::parse_timestamp(&value).map(|t| {
                 if self.options.timestamp_ntz && t.offset.is_none() && !t.time_only {
@@ -276,7 +275,11 @@ fn unescape(inner: &str, quote: &str) -> String {
     let quote = quote.chars().next().unwrap_or('\'');
     let hex = |from: usize, len: usize| -> Option<u32> {
         let digits: String = chars.get(from..from + len)?.iter().collect();
-        if digits.chars().all(|c| c.is_ascii_hexdigit()) { u32::from_str_radix(&digits, 16).ok() } else { None }
+        if digits.chars().all(|c| c.is_ascii_hexdigit()) {
+            u32::from_str_radix(&digits, 16).ok()
+        } else {
+            None
+        }
     };
     let mut out = String::with_capacity(inner.len());
     let mut i = 0;
@@ -412,7 +415,9 @@ pub(crate) fn decimal(text: &str) -> Result<Literal> {
         Error::new("DECIMAL_PRECISION_EXCEEDS_MAX_PRECISION")
             .param("precision", precision)
             .param("maxPrecision", MAX_PRECISION)
-            .message(format!("The precision {precision} of the decimal is above the largest, {MAX_PRECISION}."))
+            .message(format!(
+                "The precision {precision} of the decimal is above the largest, {MAX_PRECISION}."
+            ))
     };
     // A negative scale is written out as zeros.
     if scale < 0 && !digits.is_empty() {

@@ -12,6 +12,8 @@ use crate::options::ParserOptions;
 
 /// Deeper nesting is refused, so that whoever walks the tree later has a bound.
 pub(crate) const MAX_DEPTH: usize = 1_000;
+/// Trees are no higher than this; chains of operators, set operations and joins lean to the left.
+const MAX_HEIGHT: usize = 4_000;
 const STACK_RED_ZONE: usize = 256 * 1024;
 const STACK_GROWTH: usize = 4 * 1024 * 1024;
 
@@ -21,12 +23,22 @@ pub(crate) struct Parser<'a> {
     pub pos: usize,
     pub options: &'a ParserOptions,
     depth: usize,
+    /// A bound of how high the trees are that the current level has built.
+    height: usize,
     /// Names of lambda parameters in scope.
     pub lambda_parameters: Vec<String>,
     /// Inside an expression that may be named, where backticks can hold a regular expression.
     pub in_select_list: bool,
     /// The first error of meaning: it counts only when the syntax has none.
-    pub meaning_error: Option<Error>,
+    meaning_error: Option<Error>,
+    /// That error is about the whole statement, whose end was not yet known: the token it starts at.
+    meaning_start: Option<usize>,
+    /// What is wrong with the identity of the column being read.
+    pub identity_error: Option<Error>,
+    /// The first token of the statement.
+    pub statement_start: usize,
+    /// `INSERT .. REPLACE ON condition (query)`: a name before a query is no call.
+    pub before_query: bool,
     /// How many `?` have been met.
     pub positional: usize,
     /// `IDENTIFIER(expr)` that could not be computed here.
@@ -45,9 +57,14 @@ impl<'a> Parser<'a> {
             pos: 0,
             options,
             depth: 0,
+            height: 0,
             lambda_parameters: Vec::new(),
             in_select_list: false,
             meaning_error: None,
+            meaning_start: None,
+            identity_error: None,
+            statement_start: 0,
+            before_query: false,
             positional: 0,
             deferred_identifiers: Vec::new(),
             identifier_clauses: 0,
@@ -240,7 +257,7 @@ impl<'a> Parser<'a> {
     pub fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         let mut items = vec![item(self)?];
         while self.eat_symbol(",") {
-            items.push(item(self)?);
+            items.push(self.beside(&mut item)?);
         }
         Ok(items)
     }
@@ -256,19 +273,38 @@ impl<'a> Parser<'a> {
     /// Runs a rule one level deeper, with the stack it needs.
     pub fn nested<T>(&mut self, rule: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.depth >= MAX_DEPTH {
-            let start = self.peek().start;
-            return Err(error::at(
-                self.text,
-                start,
-                Error::new("FAILED_TO_PARSE_TOO_COMPLEX").message(format!(
-                    "The statement nests more than {MAX_DEPTH} levels deep. Break it into smaller ones."
-                )),
-            ));
+            return Err(self.too_complex());
         }
         self.depth += 1;
+        let beside = std::mem::take(&mut self.height);
         let result = stacker::maybe_grow(STACK_RED_ZONE, STACK_GROWTH, || rule(self));
         self.depth -= 1;
+        self.height = beside.max(self.height + 1);
         result
+    }
+
+    /// Runs a rule whose tree stands beside what the level has, not on top of it.
+    pub fn beside<T>(&mut self, rule: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let before = std::mem::take(&mut self.height);
+        let result = rule(self);
+        self.height = self.height.max(before);
+        result
+    }
+
+    /// Tells that a loop puts one more node on top of what it has.
+    pub fn grow(&mut self) -> Result<()> {
+        self.height += 1;
+        if self.height > MAX_HEIGHT { Err(self.too_complex()) } else { Ok(()) }
+    }
+
+    fn too_complex(&self) -> Error {
+        error::at(
+            self.text,
+            self.peek().start,
+            Error::new("FAILED_TO_PARSE_TOO_COMPLEX").message(
+                "The statement is nested too deeply or chains too much. Break it into smaller ones.",
+            ),
+        )
     }
 
     // ---- errors
@@ -279,11 +315,26 @@ impl<'a> Parser<'a> {
         self.meaning_error.get_or_insert(error);
     }
 
+    /// Notes an error about the whole statement.
+    pub fn note_statement(&mut self, error: Error) {
+        if self.meaning_error.is_none() {
+            self.meaning_error = Some(error);
+            self.meaning_start = Some(self.statement_start);
+        }
+    }
+
     /// The error noted, where the syntax had none.
     pub fn noted(&mut self) -> Result<()> {
-        match self.meaning_error.take() {
-            Some(error) => Err(error),
-            None => Ok(()),
+        match (self.meaning_error.take(), self.meaning_start.take()) {
+            (Some(error), Some(start)) => {
+                let mut end = self.pos;
+                while end > start + 1 && self.tokens[end - 1].text == ";" {
+                    end -= 1;
+                }
+                Err(self.error_about(start, end - 1, error))
+            }
+            (Some(error), None) => Err(error),
+            (None, _) => Ok(()),
         }
     }
 

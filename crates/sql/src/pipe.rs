@@ -38,11 +38,16 @@ impl Parser<'_> {
                 let assignments = self.list(|p| {
                     let name_start = p.pos;
                     let name = p.name()?;
-                    if name.len() > 1 {
-                        return Err(p.unsupported_clause(name_start, "SET with nested columns"));
-                    }
                     p.expect_symbol("=")?;
-                    Ok((name, p.expression()?))
+                    let value = p.expression()?;
+                    if name.len() > 1 {
+                        let error = p.not_allowed(
+                            name_start,
+                            "SQL pipe syntax |> SET operator with multi-part assignment key (only single-part keys are allowed)",
+                        );
+                        p.note(error);
+                    }
+                    Ok((name, value))
                 })?;
                 Ok(pipe(input, PipeOperator::Set(assignments)))
             }
@@ -58,8 +63,12 @@ impl Parser<'_> {
             "WHERE" => {
                 self.advance();
                 let condition = self.expression()?;
-                if self.at("WINDOW") {
-                    return Err(self.unsupported_clause(start, "WINDOW"));
+                if self.at("WINDOW") && self.is_identifier(self.peek_at(1)) {
+                    self.window_clause(RelationNode::OneRow.into())?;
+                    self.note_statement(
+                        Error::new("NOT_ALLOWED_IN_PIPE_OPERATOR_WHERE.WINDOW_CLAUSE")
+                            .message("|> WHERE takes no WINDOW clause."),
+                    );
                 }
                 Ok(RelationNode::Filter { input, condition }.into())
             }
@@ -95,13 +104,13 @@ impl Parser<'_> {
             if self.at_all(&["GROUP", "BY"]) { vec![] } else { self.named_expressions()? };
         let mut grouping = Grouping { kind: GroupingKind::GroupBy, exprs: vec![] };
         if self.eat_all(&["GROUP", "BY"]) {
-            grouping = self.grouping()?;
+            grouping = self.grouping(true)?;
         }
         let case = match &grouping.kind {
             GroupingKind::GroupBy => None,
             GroupingKind::All => Some("GROUP BY ALL"),
-            GroupingKind::Cube => Some("CUBE"),
-            GroupingKind::Rollup => Some("ROLLUP"),
+            GroupingKind::Cube => Some("GROUP BY CUBE"),
+            GroupingKind::Rollup => Some("GROUP BY ROLLUP"),
             GroupingKind::GroupingSets(_) | GroupingKind::Combined(_) => Some("GROUPING SETS"),
         };
         if let Some(case) = case {

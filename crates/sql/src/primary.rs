@@ -9,7 +9,13 @@ use crate::types::replace_characters;
 /// Words that name a value without parentheses. They are columns first, so they stay names: the analyzer takes them for
 /// functions where no column has the name. Where reserved keywords are enforced they cannot be columns.
 const VALUE_WORDS: &[&str] = &[
-    "CURRENT_DATE", "CURRENT_TIMESTAMP", "CURRENT_USER", "USER", "SESSION_USER", "CURRENT_TIME", "CURRENT_PATH",
+    "CURRENT_DATE",
+    "CURRENT_TIMESTAMP",
+    "CURRENT_USER",
+    "USER",
+    "SESSION_USER",
+    "CURRENT_TIME",
+    "CURRENT_PATH",
 ];
 
 /// `variant:path`; the arguments are the variant and the path.
@@ -191,7 +197,15 @@ impl Parser<'_> {
     /// Whether the strings after INTERVAL are followed by a unit.
     fn string_has_unit(&self) -> bool {
         const UNITS: &[&str] = &[
-            "NANOSECOND", "MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH",
+            "NANOSECOND",
+            "MICROSECOND",
+            "MILLISECOND",
+            "SECOND",
+            "MINUTE",
+            "HOUR",
+            "DAY",
+            "WEEK",
+            "MONTH",
             "YEAR",
         ];
         let mut offset = 1;
@@ -199,15 +213,14 @@ impl Parser<'_> {
             offset += 1;
         }
         let token = self.peek_at(offset);
-        token.kind == Kind::Word
-            && UNITS.contains(&token.text.strip_suffix('S').unwrap_or(token.text))
+        token.kind == Kind::Word && UNITS.contains(&token.text.strip_suffix('S').unwrap_or(token.text))
     }
 
     fn begins_case(&self, next: Token) -> bool {
         match next.kind {
             Kind::End => false,
             Kind::Symbol => matches!(next.text, "(" | "-" | "+" | "~" | ":" | "?" | "!"),
-            Kind::Word => !matches!(next.text, "FROM" | "AS"),
+            Kind::Word => !matches!(next.text, "FROM" | "AS" | "END"),
             _ => true,
         }
     }
@@ -297,8 +310,7 @@ impl Parser<'_> {
         let start = self.pos;
         let first = self.peek();
         // LEFT, RIGHT and FILTER name functions even where they are reserved.
-        let is_function_word =
-            matches!(first.text, "LEFT" | "RIGHT" | "FILTER") && self.symbol_at(1, "(");
+        let is_function_word = matches!(first.text, "LEFT" | "RIGHT" | "FILTER") && self.symbol_at(1, "(");
         if is_function_word && first.kind == Kind::Word {
             self.advance();
             return self.function_call(start, vec![self.source(first).to_string()]);
@@ -306,7 +318,7 @@ impl Parser<'_> {
         let mut quoted = first.kind == Kind::BackQuoted;
         let mut name = vec![];
         name.extend(self.name_element()?);
-        if self.at_symbol("(") {
+        if self.at_call() {
             return self.function_call(start, name);
         }
         while self.at_symbol(".") {
@@ -320,7 +332,7 @@ impl Parser<'_> {
             self.advance();
             quoted = self.kind() == Kind::BackQuoted;
             name.extend(self.name_element()?);
-            if self.at_symbol("(") {
+            if self.at_call() {
                 return self.function_call(start, name);
             }
         }
@@ -332,6 +344,10 @@ impl Parser<'_> {
             return Ok(Expr::ColumnRegex { pattern, plan_id: None });
         }
         Ok(self.column(name))
+    }
+
+    fn at_call(&self) -> bool {
+        self.at_symbol("(") && !(self.before_query && self.is_query_at(self.pos + 1))
     }
 
     /// One part of a name, or the several of `IDENTIFIER('a.b')`.
@@ -366,6 +382,9 @@ impl Parser<'_> {
     fn postfix(&mut self, mut expr: Expr) -> Result<Expr> {
         loop {
             let token = self.peek();
+            if matches!(token.text, "[" | "::" | ":" | "." | "COLLATE") {
+                self.grow()?;
+            }
             match (token.kind, token.text) {
                 (Kind::Symbol, ".") => {
                     if !self.is_identifier(self.peek_at(1)) {

@@ -66,7 +66,10 @@ impl Parser<'_> {
 
     /// Whether `MAP a, b USING 'script'` is what the tokens say.
     fn has_script(&self, from: usize) -> bool {
-        self.tokens[from..].iter().take_while(|t| t.text != ")" && t.kind != Kind::End).any(|t| t.text == "USING")
+        self.tokens[from..]
+            .iter()
+            .take_while(|t| t.text != ")" && t.kind != Kind::End)
+            .any(|t| t.text == "USING")
     }
 
     /// Whether the token can follow a query in parentheses that is itself part of a query.
@@ -98,13 +101,17 @@ impl Parser<'_> {
             Kind::Word => next.text != "FROM",
             _ => true,
         };
-        match self.peek_at(offset).text {
+        let word = self.peek_at(offset).text;
+        match word {
             "AS" => true,
             "FROM" => {
                 // Before another clause it is a name.
-                next.text == "(" || (self.is_identifier(next) && !(next.kind == Kind::Word && self.begins_other_clause(offset + 1)))
+                next.text == "("
+                    || self.is_string(next)
+                    || (self.is_identifier(next)
+                        && !(next.kind == Kind::Word && self.begins_other_clause(offset + 1)))
             }
-            "WHERE" | "HAVING" | "QUALIFY" | "LIMIT" | "OFFSET" => operand,
+            "WHERE" | "HAVING" | "QUALIFY" | "LIMIT" | "OFFSET" => operand && next.text != word,
             "GROUP" | "ORDER" | "CLUSTER" | "DISTRIBUTE" | "SORT" | "IDENTIFIED" => next.text == "BY",
             "LATERAL" => next.text == "VIEW",
             "WINDOW" => self.is_identifier(next) && self.at_offset(offset + 2, "AS"),
@@ -112,7 +119,10 @@ impl Parser<'_> {
             "SELECT" => operand,
             "INSERT" => matches!(next.text, "INTO" | "OVERWRITE"),
             "FOR" => {
-                self.at_offset(offset + 2, "IN") || next.text == "(" || self.at_offset(offset + 2, "AS") || next.text == "READ"
+                self.at_offset(offset + 2, "IN")
+                    || next.text == "("
+                    || self.at_offset(offset + 2, "AS")
+                    || next.text == "READ"
             }
             "DELAY" => next.text == "OF",
             "WITH" => matches!(next.text, "ROLLUP" | "CUBE" | "("),
@@ -158,14 +168,23 @@ impl Parser<'_> {
     /// A whole query, with its common table expressions.
     pub fn query(&mut self) -> Result<Relation> {
         self.nested(|p| {
+            let start = p.pos;
             let ctes = if p.at("WITH") { Some(p.ctes()?) } else { None };
-            let term = p.query_term(0)?;
-            let body = p.query_organization(term)?;
+            let body = p.query_body()?;
             Ok(match ctes {
-                Some(ctes) => ctes.over(body),
+                Some(ctes) => {
+                    p.check_ctes(start, &ctes, false);
+                    ctes.over(body)
+                }
                 None => body,
             })
         })
+    }
+
+    /// A query after its common table expressions.
+    pub fn query_body(&mut self) -> Result<Relation> {
+        let term = self.query_term(0)?;
+        self.query_organization(term)
     }
 
     /// A query inside an expression.
@@ -183,7 +202,6 @@ impl Parser<'_> {
 
     /// `WITH [RECURSIVE] name [(columns)] [MAX RECURSION LEVEL n] [AS] (query), ..`
     pub fn ctes(&mut self) -> Result<Ctes> {
-        let start = self.pos;
         self.expect("WITH")?;
         let recursive = self.at("RECURSIVE") && !self.symbol_at(1, "(") && !self.at_offset(1, "AS");
         if recursive {
@@ -203,23 +221,32 @@ impl Parser<'_> {
             p.expect_symbol(")")?;
             Ok(CommonTable { name, columns, query, max_recursion })
         })?;
+        Ok(Ctes { tables, recursive })
+    }
+
+    /// Common table expressions have names of their own each.
+    pub fn check_ctes(&mut self, start: usize, ctes: &Ctes, is_statement: bool) {
+        let mut seen = std::collections::HashSet::new();
         let mut duplicates: Vec<String> = Vec::new();
-        for (i, table) in tables.iter().enumerate() {
-            let name = table.name.to_lowercase();
-            if tables[..i].iter().any(|t| t.name.to_lowercase() == name) && !duplicates.contains(&name) {
+        for table in &ctes.tables {
+            let name = boathouse_spec::quote(&table.name.to_lowercase());
+            if !seen.insert(name.clone()) && !duplicates.contains(&name) {
                 duplicates.push(name);
             }
         }
-        if !duplicates.is_empty() {
-            let names: Vec<String> = duplicates.iter().map(|n| boathouse_spec::quote(n)).collect();
-            return Err(self.error_from(
-                start,
-                Error::new("DUPLICATED_CTE_NAMES")
-                    .param("duplicateNames", names.join(", "))
-                    .message(format!("Common table expressions share a name: {}.", names.join(", "))),
-            ));
+        if duplicates.is_empty() {
+            return;
         }
-        Ok(Ctes { tables, recursive })
+        let names = duplicates.join(", ");
+        let error = Error::new("DUPLICATED_CTE_NAMES")
+            .param("duplicateNames", &names)
+            .message(format!("Common table expressions share a name: {names}."));
+        if is_statement {
+            self.note_statement(error);
+        } else {
+            let error = self.error_from(start, error);
+            self.note(error);
+        }
     }
 
     /// Set operations and pipes, left to right; INTERSECT binds tighter than UNION and EXCEPT.
@@ -228,6 +255,7 @@ impl Parser<'_> {
         loop {
             if self.at_symbol("|>") && least == 0 {
                 self.advance();
+                self.grow()?;
                 left = self.pipe_operator(left)?;
                 continue;
             }
@@ -242,6 +270,7 @@ impl Parser<'_> {
                 return Ok(left);
             }
             let (operation, all) = self.set_operator()?;
+            self.grow()?;
             let right = self.nested(|p| p.query_term(precedence + 1))?;
             left = set_operation(left, right, operation, all);
         }
@@ -339,10 +368,8 @@ impl Parser<'_> {
         if used.len() > 1 {
             return Err(self.error_from(
                 start,
-                Error::new("UNSUPPORTED_FEATURE.COMBINATION_QUERY_RESULT_CLAUSES").message(format!(
-                    "{} cannot stand together in one query.",
-                    used.join(" and ")
-                )),
+                Error::new("UNSUPPORTED_FEATURE.COMBINATION_QUERY_RESULT_CLAUSES")
+                    .message(format!("{} cannot stand together in one query.", used.join(" and "))),
             ));
         }
         relation = self.window_clause(relation)?;
@@ -394,15 +421,14 @@ impl Parser<'_> {
         let mut windows: Vec<(String, WindowSpec)> = Vec::new();
         for (name, spec) in &definitions {
             if windows.iter().any(|(n, _)| n == name) {
-                return Err(self.error_from(
-                    start,
-                    Error::new("INVALID_SQL_SYNTAX.REPETITIVE_WINDOW_DEFINITION")
-                        .param("windowName", boathouse_spec::quote(name))
-                        .message(format!("The window `{name}` is defined twice.")),
-                ));
+                let error = Error::new("INVALID_SQL_SYNTAX.REPETITIVE_WINDOW_DEFINITION")
+                    .param("windowName", boathouse_spec::quote(name))
+                    .message(format!("The window `{name}` is defined twice."));
+                let error = self.error_from(start, error);
+                self.note(error);
             }
             let resolved = match spec {
-                WindowSpec::Named(other) => self.window_named(start, other, &definitions)?,
+                WindowSpec::Named(other) => self.window_named(start, other, &definitions),
                 inline => inline.clone(),
             };
             windows.push((name.clone(), resolved));
@@ -411,42 +437,36 @@ impl Parser<'_> {
     }
 
     /// The definition that a window's definition refers to.
-    fn window_named(
-        &self,
-        start: usize,
-        name: &str,
-        definitions: &[(String, WindowSpec)],
-    ) -> Result<WindowSpec> {
+    fn window_named(&mut self, start: usize, name: &str, definitions: &[(String, WindowSpec)]) -> WindowSpec {
         let quoted = boathouse_spec::quote(name);
-        match definitions.iter().rev().find(|(n, _)| n == name) {
-            Some((_, WindowSpec::Named(_))) => Err(self.error_from(
-                start,
-                Error::new("INVALID_SQL_SYNTAX.INVALID_WINDOW_REFERENCE")
-                    .param("windowName", &quoted)
-                    .message(format!("The window {quoted} is itself a reference, not a specification.")),
-            )),
-            Some((_, spec)) => Ok(spec.clone()),
-            None => Err(self.error_from(
-                start,
-                Error::new("INVALID_SQL_SYNTAX.UNRESOLVED_WINDOW_REFERENCE")
-                    .param("windowName", &quoted)
-                    .message(format!("There is no window {quoted}.")),
-            )),
-        }
+        let error = match definitions.iter().rev().find(|(n, _)| n == name) {
+            Some((_, spec @ WindowSpec::Inline { .. })) => return spec.clone(),
+            Some(_) => Error::new("INVALID_SQL_SYNTAX.INVALID_WINDOW_REFERENCE")
+                .param("windowName", &quoted)
+                .message(format!("The window {quoted} is itself a reference, not a specification.")),
+            None => Error::new("INVALID_SQL_SYNTAX.UNRESOLVED_WINDOW_REFERENCE")
+                .param("windowName", &quoted)
+                .message(format!("There is no window {quoted}.")),
+        };
+        let error = self.error_from(start, error);
+        self.note(error);
+        WindowSpec::Named(name.to_string())
     }
 
     /// `VALUES (..), (..) [AS] t [(a, b)]`
     pub fn inline_table(&mut self) -> Result<Relation> {
         let start = self.pos;
         self.expect("VALUES")?;
-        let rows: Vec<Vec<Expr>> =
-            self.list(|p| Ok(crate::expression::row_values(p.expression()?)))?;
+        let rows: Vec<Vec<Expr>> = self.list(|p| Ok(crate::expression::row_values(p.expression()?)))?;
         let alias = self.table_alias()?;
         let expected = match &alias {
             Some((_, columns)) if !columns.is_empty() => columns.len(),
             _ => rows.first().map_or(0, Vec::len),
         };
-        if let Some((index, row)) = rows.iter().enumerate().find(|(_, row)| row.len() != expected) {
+        // Rows that are not constant are checked when their values are known.
+        let constant = rows.iter().flatten().all(crate::function_call::is_constant);
+        if let Some((index, row)) = rows.iter().enumerate().find(|(_, row)| constant && row.len() != expected)
+        {
             let error = self.error_from(
                 start,
                 Error::new("INVALID_INLINE_TABLE.NUM_COLUMNS_MISMATCH")
@@ -465,10 +485,10 @@ impl Parser<'_> {
 
     /// `[AS] name [(columns)]` after a relation.
     pub fn table_alias(&mut self) -> Result<Option<(String, Vec<String>)>> {
-        if self.at("AS") && !self.symbol_at(1, "(") {
+        if self.at("AS") && self.is_identifier(self.peek_at(1)) {
             self.advance();
         } else if self.at("AS") {
-            // With columns right after it, the word is the name.
+            // Without a name after it, the word is the name.
         } else if !self.is_strict_identifier(self.peek())
             || (self.kind() == Kind::Word && self.begins_clause())
         {
@@ -509,5 +529,104 @@ pub(crate) fn long_value(expr: &Expr) -> Option<i64> {
         Expr::Literal(Literal::Integer(v)) => Some((*v).into()),
         Expr::Literal(Literal::Long(v)) => Some(*v),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sketch::relation;
+    use crate::{ParserOptions, parse_query};
+
+    fn of(text: &str) -> String {
+        match parse_query(text, &ParserOptions::default()) {
+            Ok(r) => relation(&r),
+            Err(e) => e.class().to_string(),
+        }
+    }
+
+    #[test]
+    fn clauses_in_sparks_order() {
+        assert_eq!(
+            of(
+                "SELECT DISTINCT a FROM t WHERE b GROUP BY a HAVING c QUALIFY d ORDER BY e DESC LIMIT 1 OFFSET 2"
+            ),
+            "limit(offset(sort(distinct(qualify(having(groupby(filter(t, b), a / a), c), d)), e desc), 2), 1)"
+        );
+        assert_eq!(of("SELECT a HAVING b"), "having(groupby(one,  / a), b)");
+        assert_eq!(of("SELECT count(*) FROM t"), "project(t, (count 1))");
+        assert_eq!(of("SELECT a FROM t GROUP BY ALL ORDER BY ALL"), "sortall(all(t,  / a))");
+        assert_eq!(of("SELECT a OVER w FROM t WINDOW w AS (ORDER BY b)"), "PARSE_SYNTAX_ERROR");
+        assert_eq!(of("SELECT f(a) OVER w FROM t WINDOW v AS (ORDER BY b), w AS v"), {
+            "windows(project(t, (over (f a) w)), v=by  order b w=by  order b)"
+        });
+        assert_eq!(of("SELECT /*+ A(x), B */ a FROM t"), "hint(hint(project(t, a), B ), A x)");
+    }
+
+    #[test]
+    fn set_operations() {
+        assert_eq!(of("SELECT 1 UNION SELECT 2 INTERSECT SELECT 3"), {
+            "union(project(one, 1), intersect(project(one, 2), project(one, 3)))"
+        });
+        assert_eq!(of("VALUES 1 EXCEPT ALL VALUES 2 MINUS VALUES 3"), {
+            "except(except all(values([1]), values([2])), values([3]))"
+        });
+        assert_eq!(
+            of("((VALUES 1) UNION ALL VALUES 2) LIMIT 1"),
+            "limit(union all(values([1]), values([2])), 1)"
+        );
+        let legacy = ParserOptions { legacy_set_operation_precedence: true, ..ParserOptions::default() };
+        let query = parse_query("VALUES 1 UNION ALL VALUES 2 INTERSECT VALUES 3", &legacy);
+        assert_eq!(query.map(|r| relation(&r)).ok().as_deref(), {
+            Some("intersect(union all(values([1]), values([2])), values([3]))")
+        });
+    }
+
+    #[test]
+    fn relations() {
+        assert_eq!(of("SELECT * FROM a, b JOIN c ON x, d"), {
+            "project(inner(inner(inner(a, b), c on x), d), *)"
+        });
+        assert_eq!(of("SELECT * FROM a NATURAL LEFT JOIN (b SEMI JOIN c USING (x))"), {
+            "project(leftouter(a, leftsemi(b, c using x) natural), *)"
+        });
+        assert_eq!(of("SELECT * FROM (SELECT 1) JOIN LATERAL f(x) AS g(y)"), {
+            "project(lateral Inner(project(one, 1) as __auto_generated_subquery_name, f(x) as g[y]), *)"
+        });
+        assert_eq!(of("SELECT * FROM ((SELECT 1) a JOIN b)"), "project(inner(project(one, 1) as a, b), *)");
+        assert_eq!(of("FROM t x SELECT a"), "project(t as x, a)");
+        assert_eq!(of("SELECT * FROM values (1, 'a') AS v(x, y)"), "project(values([1 'a']) as v[x y], *)");
+        assert_eq!(of("SELECT * FROM a NATURAL JOIN LATERAL (SELECT 1)"), "INCOMPATIBLE_JOIN_TYPES");
+        assert_eq!(of("SELECT * FROM a, LATERAL b"), {
+            "INVALID_SQL_SYNTAX.LATERAL_WITHOUT_SUBQUERY_OR_TABLE_VALUED_FUNC"
+        });
+    }
+
+    #[test]
+    fn keywords_are_names_unless_a_clause_follows() {
+        assert_eq!(of("SELECT a limit FROM t limit 1"), "limit(project(t, a:limit), 1)");
+        assert_eq!(of("SELECT 1 FROM"), "project(one, 1:FROM)");
+        assert_eq!(of("SELECT a FROM WHERE b"), "project(filter(one, b), a:FROM)");
+        assert_eq!(of("SELECT a AS FROM t"), "project(t, a:AS)");
+        assert_eq!(of("SELECT order, group FROM t where"), "project(t as where, order group)");
+        assert_eq!(of("SELECT values FROM values"), "project(values, values)");
+        assert_eq!(of("SELECT * EXCEPT (a) FROM t EXCEPT (SELECT 1)"), {
+            "except(project(t, * except [[\"a\"]]), project(one, 1))"
+        });
+    }
+
+    #[test]
+    fn grouping() {
+        assert_eq!(of("SELECT a FROM t GROUP BY a, b WITH ROLLUP"), "rollup(t, a b / a)");
+        assert_eq!(of("SELECT a FROM t GROUP BY CUBE(a, b)"), "cube(t, a b / a)");
+        assert_eq!(of("SELECT a FROM t GROUP BY GROUPING SETS ((a, b), a, ())"), "groupingsets(t, a b / a)");
+        assert_eq!(of("SELECT a FROM t GROUP BY a, ROLLUP(b, (c, a))"), "combined(t, a b c / a)");
+    }
+
+    #[test]
+    fn common_tables() {
+        assert_eq!(of("WITH a AS (SELECT 1), b (SELECT 2) SELECT * FROM a"), {
+            "with(a=project(one, 1) b=project(one, 2): project(a, *))"
+        });
+        assert_eq!(of("WITH a AS (SELECT 1), A AS (SELECT 2) SELECT 1"), "DUPLICATED_CTE_NAMES");
     }
 }

@@ -1,8 +1,8 @@
 //! FROM: tables, subqueries, joins, samples, lateral views.
 
 use boathouse_spec::{
-    Error, Expr, Interval, Join, JoinCondition, JoinKind, Literal, Name, Options, Relation,
-    RelationNode, Result, Sample, TimeTravel,
+    Error, Expr, Interval, Join, JoinCondition, JoinKind, Literal, Name, Options, Relation, RelationNode,
+    Result, Sample, TimeTravel,
 };
 
 use crate::error;
@@ -24,12 +24,15 @@ impl Parser<'_> {
     pub fn from_relations(&mut self) -> Result<Relation> {
         let mut relation = self.relation(None)?;
         while self.eat_symbol(",") {
+            self.grow()?;
             relation = self.relation(Some(relation))?;
         }
         while self.at_all(&["LATERAL", "VIEW"]) {
+            self.grow()?;
             relation = self.lateral_view(relation)?;
         }
         while self.at_pivot() {
+            self.grow()?;
             relation = self.pivot_or_unpivot(relation)?;
         }
         Ok(relation)
@@ -44,7 +47,7 @@ impl Parser<'_> {
                 p.advance();
             }
             let primary = p.relation_primary()?;
-            p.check_lateral(start, lateral, &primary)?;
+            p.check_lateral(start, lateral, &primary);
             let mut relation = match left {
                 None => primary.relation,
                 Some(left) if lateral => RelationNode::LateralJoin {
@@ -57,6 +60,7 @@ impl Parser<'_> {
                 Some(left) => join(left, primary.relation, JoinKind::Inner, JoinCondition::None),
             };
             loop {
+                p.grow()?;
                 if p.at_join() {
                     relation = p.join_relation(relation)?;
                 } else if p.at_pivot() {
@@ -68,15 +72,13 @@ impl Parser<'_> {
         })
     }
 
-    fn check_lateral(&self, start: usize, lateral: bool, primary: &Primary) -> Result<()> {
-        if !lateral || primary.may_be_lateral {
-            return Ok(());
+    fn check_lateral(&mut self, start: usize, lateral: bool, primary: &Primary) {
+        if lateral && !primary.may_be_lateral {
+            let error = Error::new("INVALID_SQL_SYNTAX.LATERAL_WITHOUT_SUBQUERY_OR_TABLE_VALUED_FUNC")
+                .message("LATERAL stands only before a subquery or a table function.");
+            let error = self.error_from(start, error);
+            self.note(error);
         }
-        Err(self.error_from(
-            start,
-            Error::new("INVALID_SQL_SYNTAX.LATERAL_WITHOUT_SUBQUERY_OR_TABLE_VALUED_FUNC")
-                .message("LATERAL stands only before a subquery or a table function."),
-        ))
     }
 
     // ---- joins
@@ -86,15 +88,17 @@ impl Parser<'_> {
             return false;
         }
         let next = self.peek_at(1).text;
+        // Words that cannot be aliases begin nothing but a join.
+        let only_join = self.is_identifier(self.peek()) && !self.is_strict_identifier(self.peek());
         match self.peek().text {
             "JOIN" => true,
+            "INNER" | "CROSS" | "SEMI" | "ANTI" | "LEFT" | "RIGHT" | "FULL" | "NATURAL" if only_join => true,
             "INNER" | "CROSS" | "SEMI" | "ANTI" => next == "JOIN",
             "LEFT" => matches!(next, "JOIN" | "OUTER" | "SEMI" | "ANTI"),
             "RIGHT" | "FULL" => matches!(next, "JOIN" | "OUTER"),
-            "NATURAL" => matches!(
-                next,
-                "JOIN" | "INNER" | "CROSS" | "SEMI" | "ANTI" | "LEFT" | "RIGHT" | "FULL"
-            ),
+            "NATURAL" => {
+                matches!(next, "JOIN" | "INNER" | "CROSS" | "SEMI" | "ANTI" | "LEFT" | "RIGHT" | "FULL")
+            }
             _ => false,
         }
     }
@@ -106,7 +110,7 @@ impl Parser<'_> {
         self.expect("JOIN")?;
         let lateral = self.eat("LATERAL");
         let primary = self.nested(Self::relation_primary)?;
-        self.check_lateral(start, lateral, &primary)?;
+        self.check_lateral(start, lateral, &primary);
         let right = primary.relation;
         if self.at_any(&["APPROX", "EXACT"]) && self.at_offset(1, "NEAREST") {
             return Err(Error::unsupported("NEAREST BY joins"));
@@ -123,31 +127,28 @@ impl Parser<'_> {
         if natural && (lateral || kind == JoinKind::Cross) {
             let other = if lateral { "LATERAL" } else { "CROSS" };
             let (one, two) = if lateral { (other, "NATURAL") } else { ("NATURAL", other) };
-            return Err(self.error_from(
-                start,
-                Error::new("INCOMPATIBLE_JOIN_TYPES")
-                    .param("joinType1", one)
-                    .param("joinType2", two)
-                    .message(format!("The joins {one} and {two} cannot be one.")),
-            ));
+            let error = Error::new("INCOMPATIBLE_JOIN_TYPES")
+                .param("joinType1", one)
+                .param("joinType2", two)
+                .message(format!("The joins {one} and {two} cannot be one."));
+            let error = self.error_from(start, error);
+            self.note(error);
         }
         if !lateral {
             return Ok(join(left, right, kind, condition));
         }
         if matches!(condition, JoinCondition::Using(_)) {
-            return Err(self.error_from(
-                start,
-                Error::new("UNSUPPORTED_FEATURE.LATERAL_JOIN_USING")
-                    .message("A lateral join takes ON, not USING."),
-            ));
+            let error = Error::new("UNSUPPORTED_FEATURE.LATERAL_JOIN_USING")
+                .message("A lateral join takes ON, not USING.");
+            let error = self.error_from(start, error);
+            self.note(error);
         }
         if !matches!(kind, JoinKind::Inner | JoinKind::Cross | JoinKind::LeftOuter) {
-            return Err(self.error_from(
-                start,
-                Error::new("INVALID_LATERAL_JOIN_TYPE")
-                    .param("joinType", kind_name(kind))
-                    .message(format!("A {} join cannot be lateral.", kind_name(kind))),
-            ));
+            let error = Error::new("INVALID_LATERAL_JOIN_TYPE")
+                .param("joinType", kind_name(kind))
+                .message(format!("A {} join cannot be lateral.", kind_name(kind)));
+            let error = self.error_from(start, error);
+            self.note(error);
         }
         let condition = match condition {
             JoinCondition::On(condition) => Some(condition),
@@ -170,7 +171,9 @@ impl Parser<'_> {
             _ => return Err(self.unexpected()),
         };
         self.advance();
-        if matches!(kind, JoinKind::LeftOuter | JoinKind::RightOuter | JoinKind::FullOuter) && self.eat("OUTER") {
+        if matches!(kind, JoinKind::LeftOuter | JoinKind::RightOuter | JoinKind::FullOuter)
+            && self.eat("OUTER")
+        {
             return Ok(kind);
         }
         if kind == JoinKind::LeftOuter {
@@ -227,8 +230,19 @@ impl Parser<'_> {
         match next.kind {
             Kind::Symbol => matches!(next.text, "(" | "-" | "+") && !self.symbol_at(2, ")"),
             Kind::Word => {
-                matches!(next.text, "NULL" | "TRUE" | "FALSE" | "STRUCT" | "DATE" | "TIMESTAMP" | "INTERVAL" | "CAST" | "ARRAY" | "MAP")
-                    || self.symbol_at(2, "(")
+                matches!(
+                    next.text,
+                    "NULL"
+                        | "TRUE"
+                        | "FALSE"
+                        | "STRUCT"
+                        | "DATE"
+                        | "TIMESTAMP"
+                        | "INTERVAL"
+                        | "CAST"
+                        | "ARRAY"
+                        | "MAP"
+                ) || self.symbol_at(2, "(")
             }
             Kind::End => false,
             _ => true,
@@ -255,11 +269,26 @@ impl Parser<'_> {
         if next.text == "(" {
             return true;
         }
-        if !self.is_strict_identifier(next) || matches!(next.text, "AS" | "TABLESAMPLE" | "PIVOT" | "UNPIVOT") {
+        if !self.is_strict_identifier(next) || matches!(next.text, "AS" | "TABLESAMPLE" | "PIVOT" | "UNPIVOT")
+        {
             return false;
         }
         // `FROM stream WHERE ..` names a table.
-        !matches!(next.text, "WHERE" | "GROUP" | "ORDER" | "HAVING" | "LIMIT" | "QUALIFY" | "WINDOW" | "SORT" | "CLUSTER" | "DISTRIBUTE" | "OFFSET" | "SELECT")
+        !matches!(
+            next.text,
+            "WHERE"
+                | "GROUP"
+                | "ORDER"
+                | "HAVING"
+                | "LIMIT"
+                | "QUALIFY"
+                | "WINDOW"
+                | "SORT"
+                | "CLUSTER"
+                | "DISTRIBUTE"
+                | "OFFSET"
+                | "SELECT"
+        )
     }
 
     /// `STREAM t`, `STREAM(t)`, `STREAM f(..)`
@@ -313,8 +342,10 @@ impl Parser<'_> {
         if let Some(version) = text.strip_prefix(['v', 'V']).and_then(|v| v.parse::<i64>().ok()) {
             return Ok(Some(TimeTravel::Version(Expr::literal(Literal::Long(version)))));
         }
-        let digits = |from: usize, to: usize| text.get(from..to).filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
-        let parts = [(0, 4), (4, 6), (6, 8), (8, 10), (10, 12), (12, 14), (14, 17)].map(|(a, b)| digits(a, b));
+        let digits =
+            |from: usize, to: usize| text.get(from..to).filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
+        let parts =
+            [(0, 4), (4, 6), (6, 8), (8, 10), (10, 12), (12, 14), (14, 17)].map(|(a, b)| digits(a, b));
         if text.len() == 17
             && let [Some(y), Some(mo), Some(d), Some(h), Some(mi), Some(s), Some(ms)] = parts
         {
@@ -440,7 +471,9 @@ impl Parser<'_> {
                 if call {
                     self.expect_symbol(")")?;
                 }
-                let what = if call { "BUCKET x OUT OF y ON function" } else { "BUCKET x OUT OF y ON colname" };
+                self.expect_symbol(")")?;
+                let what =
+                    if call { "BUCKET x OUT OF y ON function" } else { "BUCKET x OUT OF y ON colname" };
                 return Err(self.error_from(start, not_supported(what)));
             }
             fraction = Some(numerator as f64 / denominator as f64);
@@ -478,7 +511,13 @@ impl Parser<'_> {
         if !is_number && !(offset == 0 && self.at_parameter_marker()) {
             return Ok(None);
         }
-        let words = if is_number { 1 } else if self.at_symbol("?") { 1 } else { 2 };
+        let words = if is_number {
+            1
+        } else if self.at_symbol("?") {
+            1
+        } else {
+            2
+        };
         if !self.at_offset(offset + words, "PERCENT") {
             return Ok(None);
         }

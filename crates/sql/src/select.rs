@@ -33,13 +33,14 @@ impl Parser<'_> {
             None => RelationNode::OneRow.into(),
         };
         while self.at_all(&["LATERAL", "VIEW"]) {
+            self.grow()?;
             relation = self.lateral_view(relation)?;
         }
         if self.eat("WHERE") {
             let condition = self.expression()?;
             relation = RelationNode::Filter { input: relation, condition }.into();
         }
-        let grouping = if self.eat_all(&["GROUP", "BY"]) { Some(self.grouping()?) } else { None };
+        let grouping = if self.eat_all(&["GROUP", "BY"]) { Some(self.grouping(false)?) } else { None };
         let having = if self.eat("HAVING") { Some(self.expression()?) } else { None };
         relation = match grouping {
             Some(Grouping { kind, exprs }) => aggregate(relation, kind, exprs, list),
@@ -102,7 +103,8 @@ impl Parser<'_> {
         while self.eat_symbol("/*+") {
             loop {
                 let name = self.simple_identifier()?;
-                let parameters = if self.at_symbol("(") { self.parenthesized(Self::primary)? } else { vec![] };
+                let parameters =
+                    if self.at_symbol("(") { self.parenthesized(Self::primary)? } else { vec![] };
                 hints.push((name, parameters));
                 self.eat_symbol(",");
                 if self.eat_symbol("*/") {
@@ -115,8 +117,8 @@ impl Parser<'_> {
 
     // ---- grouping
 
-    /// What follows GROUP BY.
-    pub fn grouping(&mut self) -> Result<Grouping> {
+    /// What follows GROUP BY; only pipes may name the expressions.
+    pub fn grouping(&mut self, may_be_named: bool) -> Result<Grouping> {
         if self.at("ALL") && !matches!(self.peek_at(1).text, "," | "." | "(" | "+" | "[") {
             self.advance();
             return Ok(Grouping { kind: GroupingKind::All, exprs: vec![] });
@@ -138,7 +140,7 @@ impl Parser<'_> {
                 p.pos += 2;
                 Element::Sets(p.grouping_sets()?)
             } else {
-                Element::Plain(p.named_expression()?)
+                Element::Plain(if may_be_named { p.named_expression()? } else { p.expression()? })
             })
         })?;
         let all_plain = elements.iter().all(|e| matches!(e, Element::Plain(_)));
@@ -192,7 +194,7 @@ impl Parser<'_> {
     }
 
     fn at_analytics(&self, word: &str) -> bool {
-        self.at(word) && self.symbol_at(1, "(")
+        self.at(word) && self.symbol_at(1, "(") && !self.symbol_at(2, ")")
     }
 
     /// `(a, b)`, `()` or one expression.
@@ -240,9 +242,10 @@ fn aggregate(input: Relation, kind: GroupingKind, grouping: Vec<Expr>, aggregate
 }
 
 pub(crate) fn hinted(relation: Relation, hints: Vec<(String, Vec<Expr>)>) -> Relation {
-    hints.into_iter().rev().fold(relation, |input, (name, parameters)| {
-        RelationNode::Hint { input, name, parameters }.into()
-    })
+    hints
+        .into_iter()
+        .rev()
+        .fold(relation, |input, (name, parameters)| RelationNode::Hint { input, name, parameters }.into())
 }
 
 fn sets(list: Sets) -> Grouping {

@@ -46,7 +46,8 @@ impl Blocks {
         let token = tokens[index];
         let text_at = |i: usize| tokens.get(i).map_or("", |t| t.text);
         if is_first {
-            self.is_script = token.text == "BEGIN" || (text_at(index + 1) == ":" && text_at(index + 2) == "BEGIN");
+            self.is_script =
+                token.text == "BEGIN" || (text_at(index + 1) == ":" && text_at(index + 2) == "BEGIN");
         }
         if !self.is_script || token.kind != Kind::Word {
             return;

@@ -31,7 +31,8 @@ impl Parser<'_> {
             return Ok(vec![self.source(token).to_string()]);
         }
         let close = self.peek_at(1).pair;
-        if self.at("IDENTIFIER") && self.symbol_at(1, "(") && close != 0 && self.tokens[close + 1].text == "(" {
+        if self.at("IDENTIFIER") && self.symbol_at(1, "(") && close != 0 && self.tokens[close + 1].text == "("
+        {
             return self.reference_name();
         }
         let mut name = vec![self.simple_identifier()?];
@@ -51,7 +52,11 @@ impl Parser<'_> {
     }
 
     fn table_function_argument(&mut self) -> Result<Expr> {
-        if self.at_identifier() && self.symbol_at(1, "=>") && self.at_offset(2, "TABLE") && self.at_table_argument(2) {
+        if self.at_identifier()
+            && self.symbol_at(1, "=>")
+            && self.at_offset(2, "TABLE")
+            && self.at_table_argument(2)
+        {
             let name = self.simple_identifier()?;
             self.advance();
             let value = Box::new(self.table_argument()?);
@@ -72,8 +77,7 @@ impl Parser<'_> {
     fn table_argument(&mut self) -> Result<Expr> {
         self.expect("TABLE")?;
         let query = if self.eat_symbol("(") {
-            let relation =
-                if self.is_query_at(self.pos) { self.query()? } else { table(self.reference()?) };
+            let relation = if self.is_query_at(self.pos) { self.query()? } else { table(self.reference()?) };
             self.expect_symbol(")")?;
             relation
         } else {

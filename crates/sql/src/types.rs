@@ -1,8 +1,6 @@
 //! Data types and column lists.
 
-use boathouse_spec::{
-    DataType, Error, IntervalField, Result, StructField, StructType, UTF8_BINARY,
-};
+use boathouse_spec::{DataType, Error, IntervalField, Result, StructField, StructType, UTF8_BINARY};
 
 use crate::lexer::Kind;
 use crate::parser::Parser;
@@ -62,7 +60,7 @@ impl Parser<'_> {
     }
 
     fn unknown_type(&mut self, start: usize, word: &str) -> Result<DataType> {
-        let name = self.source(self.tokens[start]).to_uppercase();
+        let name = self.identifier_text(self.tokens[start])?.to_uppercase();
         let mut parameters = Vec::new();
         if self.at_symbol("(") && (self.peek_at(1).kind == Kind::Integer || self.at_offset(1, "ANY")) {
             self.advance();
@@ -75,8 +73,7 @@ impl Parser<'_> {
             return self.note_type(Error::unsupported(format!("the type {word}")));
         }
         let arguments: Vec<String> = parameters.iter().map(i64::to_string).collect();
-        let written =
-            if arguments.is_empty() { name } else { format!("{name}({})", arguments.join(",")) };
+        let written = if arguments.is_empty() { name } else { format!("{name}({})", arguments.join(",")) };
         let error = self.error_from(
             start,
             Error::new("UNSUPPORTED_DATATYPE")
@@ -117,11 +114,11 @@ impl Parser<'_> {
         if self.options.char_varchar_as_string {
             return Ok(DataType::STRING);
         }
-        let Some(length) = u32::try_from(length).ok().filter(|n| (1..=i32::MAX as u32).contains(n)) else {
+        let Some(length) = u32::try_from(length).ok().filter(|n| *n <= i32::MAX as u32) else {
             let error = self.error_from(
                 start,
                 Error::new("INVALID_CHAR_VARCHAR_LENGTH")
-                    .message(format!("The length of {word} must be positive, not {length}.")),
+                    .message(format!("The length {length} of {word} is too large.")),
             );
             return self.note_type(error);
         };
@@ -151,7 +148,9 @@ impl Parser<'_> {
                 Error::new("DECIMAL_PRECISION_EXCEEDS_MAX_PRECISION")
                     .param("precision", precision)
                     .param("maxPrecision", MAX_PRECISION)
-                    .message(format!("The decimal precision {precision} is above the largest, {MAX_PRECISION}.")),
+                    .message(format!(
+                        "The decimal precision {precision} is above the largest, {MAX_PRECISION}."
+                    )),
             );
             return self.note_type(error);
         }
@@ -191,14 +190,13 @@ impl Parser<'_> {
         const FIELDS: &[&str] = &["YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND"];
         // A column named like a unit may follow the type only where a list has a comma first.
         let Some(from) = self.eat_any(FIELDS) else { return Ok(DataType::CalendarInterval) };
-        let to = if self.eat("TO") {
-            match self.eat_any(FIELDS) {
-                Some(to) => to,
-                None => return Err(self.unexpected()),
-            }
-        } else {
-            from
-        };
+        let ends: &[&str] =
+            if matches!(from, "YEAR" | "MONTH") { &["MONTH"] } else { &["HOUR", "MINUTE", "SECOND"] };
+        let mut to = from;
+        if self.at("TO") && ends.iter().any(|end| self.at_offset(1, end)) {
+            self.advance();
+            to = self.advance().text;
+        }
         let field = |name: &str| IntervalField::parse(&name.to_ascii_lowercase());
         if let (Some(a), Some(b)) = (field(from), field(to)) {
             let year_month = b <= IntervalField::Month;
@@ -319,7 +317,6 @@ pub(crate) fn replace_characters(data_type: DataType) -> DataType {
         other => other,
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -87,7 +87,14 @@ impl Converter<'_> {
                     }
                 }
                 let name = name(&c.db_name)?;
-                Command::CreateSchema { name, if_not_exists: c.if_not_exists, comment, location, properties }
+                Command::CreateSchema {
+                    name,
+                    if_not_exists: c.if_not_exists,
+                    comment,
+                    location,
+                    properties,
+                    collation: None,
+                }
             }
             CatType::DropDatabase(c) => {
                 Command::DropSchema { name: name(&c.db_name)?, if_exists: c.if_exists, cascade: c.cascade }

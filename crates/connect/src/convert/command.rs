@@ -1,8 +1,7 @@
 //! Commands.
 
-use boathouse_spec::{Command, Error, Relation, RelationNode, Result, SqlText, StorageLevel};
+use boathouse_spec::{Command, Error, Relation, RelationNode, Result, SqlText};
 
-use super::catalog::storage_level;
 use super::streaming::{manager_request, query_request};
 use super::{Converter, invalid_plan, missing, not_set};
 use crate::pipelines::PipelineRequest;
@@ -16,11 +15,10 @@ pub enum Converted {
     Plan(Box<Command>),
     /// SQL text: a query is answered with its own relation, a statement is run and answered with its rows.
     Sql(Box<SqlCommand>),
+    /// Where the rows are kept is the server's business, so `local` and a storage level change nothing.
     Checkpoint {
         relation: Relation,
-        local: bool,
         eager: bool,
-        storage_level: Option<StorageLevel>,
     },
     RemoveCached(String),
     GetResources,
@@ -65,9 +63,7 @@ impl Converter<'_> {
                         c.relation.ok_or_else(|| missing("spark.connect.CheckpointCommand", "relation"))?;
                     Converted::Checkpoint {
                         relation: self.relation(relation)?,
-                        local: c.local,
                         eager: c.eager,
-                        storage_level: c.storage_level.map(storage_level),
                     }
                 }
                 CommandType::RemoveCachedRemoteRelationCommand(r) => {

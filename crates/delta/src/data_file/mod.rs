@@ -2,6 +2,7 @@
 
 mod codec;
 mod file_writer;
+mod row_action;
 mod target;
 mod task;
 
@@ -22,7 +23,8 @@ use parking_lot::Mutex;
 use crate::action::Add;
 use crate::location::TableLocation;
 
-pub(crate) use target::{FileOptions, WriteTarget};
+pub(crate) use row_action::RowActions;
+pub(crate) use target::{FileOptions, WriteTarget, parse_size};
 
 /// What a write left in storage.
 #[derive(Debug, Default)]

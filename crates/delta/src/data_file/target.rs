@@ -8,6 +8,7 @@ use datafusion::catalog::Session;
 use parquet::file::properties::WriterProperties;
 
 use super::codec::Codec;
+use super::row_action::RowActions;
 use crate::action::{Metadata, Protocol};
 use crate::location::TableLocation;
 use crate::schema::constraints::{CheckConstraint, Constraints};
@@ -62,6 +63,8 @@ pub(crate) struct WriteTarget {
     /// Bytes.
     pub target_file_size: u64,
     pub data_change: bool,
+    /// Where rows say what is done with them.
+    pub actions: Option<Arc<RowActions>>,
 }
 
 /// What a statement says of the files it writes.
@@ -108,6 +111,7 @@ impl WriteTarget {
             max_records_per_file: options.max_records_per_file.filter(|n| *n > 0),
             target_file_size: options.target_file_size.or(configured_size).unwrap_or(TARGET_FILE_SIZE),
             data_change,
+            actions: None,
         })
     }
 }
@@ -116,6 +120,11 @@ impl WriteTarget {
     /// For rows that are in the table already, and were checked when they came.
     pub fn without_checks(self) -> Self {
         Self { constraints: Constraints::none(), ..self }
+    }
+
+    /// For rows with an action column.
+    pub fn with_actions(self, actions: Arc<RowActions>) -> Self {
+        Self { actions: Some(actions), ..self }
     }
 }
 

@@ -28,7 +28,11 @@ pub(crate) async fn write_stream(
 ) -> Result<WrittenFiles> {
     let mut writer = TaskWriter { task, files: 0, open: None, target, started, out: WrittenFiles::default() };
     while let Some(batch) = stream.next().await {
-        let batch = conform_batch(&batch.spark()?, &target.layout.logical)?;
+        let mut batch = batch.spark()?;
+        if let Some(actions) = &target.actions {
+            batch = actions.apply(&batch)?;
+        }
+        let batch = conform_batch(&batch, &target.layout.logical)?;
         if batch.num_rows() == 0 {
             continue;
         }

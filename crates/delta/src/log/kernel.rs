@@ -5,14 +5,16 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::{Array, AsArray, MapArray, RecordBatch, StructArray};
 use arrow::datatypes::{Int32Type, Int64Type};
 use boathouse_spec::{Error, Result};
+use delta_kernel::actions::deletion_vector::{DeletionVectorDescriptor, DeletionVectorStorageType};
 use delta_kernel::engine::arrow_data::ArrowEngineData;
 use delta_kernel::scan::StatsOptions;
 use delta_kernel::{Engine as _, KernelError, Snapshot as KernelSnapshot, SnapshotRef};
 use delta_kernel_default_engine::executor::tokio::TokioMultiThreadExecutor;
 use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder};
 use indexmap::IndexMap;
+use object_store::path::Path;
 
-use crate::action::{Add, DeletionVector, Format, Metadata, PartitionValues, Protocol};
+use crate::action::{Add, DeletionVector, Format, Metadata, PartitionValues, Protocol, Remove};
 use crate::error;
 use crate::location::TableLocation;
 
@@ -171,27 +173,10 @@ pub(crate) async fn deleted_rows(
 ) -> Result<roaring::RoaringTreemap> {
     let location = location.clone();
     run(move || {
-        use delta_kernel::actions::deletion_vector::{DeletionVectorDescriptor, DeletionVectorStorageType};
         let engine = engine(&location)?;
-        let broken = |e: &dyn std::fmt::Display| {
-            Error::new("DELTA_STATE_RECOVER_ERROR")
-                .param("operation", "deletion vector")
-                .param("version", "?")
-                .message(format!("A deletion vector of {} cannot be read: {e}", location.uri()))
-        };
-        let storage_type: DeletionVectorStorageType =
-            vector.storage_type.parse().map_err(|e: KernelError| broken(&e))?;
-        let descriptor = DeletionVectorDescriptor::try_new(
-            storage_type,
-            vector.path_or_inline_dv.clone(),
-            vector.offset,
-            vector.size_in_bytes,
-            vector.cardinality,
-        )
-        .map_err(|e| broken(&e))?;
-        let rows = descriptor
+        let rows = descriptor(&location, &vector)?
             .read(engine.storage_handler(), &location.url())
-            .map_err(|e| broken(&e))?;
+            .map_err(|e| broken_vector(&location, &e))?;
         // The kernel may use another version of the bitmap crate; the rows are the same.
         Ok(rows.into_iter().collect())
     })
@@ -210,12 +195,6 @@ fn read_adds(batch: &RecordBatch, selected: &[bool], out: &mut Vec<Add>) -> Resu
     let constants = column("fileConstantValues")?.as_struct();
     let inside = |s: &StructArray, name: &str| s.column_by_name(name).cloned().ok_or_else(|| missing(name));
 
-    let storage = inside(vectors, "storageType")?;
-    let locator = inside(vectors, "pathOrInlineDv")?;
-    let offset = inside(vectors, "offset")?;
-    let bytes = inside(vectors, "sizeInBytes")?;
-    let cardinality = inside(vectors, "cardinality")?;
-
     let partition_values = inside(constants, "partitionValues")?;
     let tags = inside(constants, "tags")?;
     let base_row_id = inside(constants, "baseRowId")?;
@@ -231,7 +210,6 @@ fn read_adds(batch: &RecordBatch, selected: &[bool], out: &mut Vec<Add>) -> Resu
         if !selected.get(row).copied().unwrap_or(true) || paths.is_null(row) {
             continue;
         }
-        let has_vector = vectors.is_valid(row) && storage.is_valid(row);
         out.push(Add {
             path: paths.value(row).to_string(),
             partition_values: if constants.is_valid(row) {
@@ -244,13 +222,7 @@ fn read_adds(batch: &RecordBatch, selected: &[bool], out: &mut Vec<Add>) -> Resu
             data_change: true,
             stats: stats.is_valid(row).then(|| stats.value(row).to_string()),
             tags: tags.is_valid(row).then(|| string_map(tags.as_map(), row)).filter(|t| !t.is_empty()),
-            deletion_vector: has_vector.then(|| DeletionVector {
-                storage_type: storage.as_string::<i32>().value(row).to_string(),
-                path_or_inline_dv: locator.as_string::<i32>().value(row).to_string(),
-                offset: offset.is_valid(row).then(|| offset.as_primitive::<Int32Type>().value(row)),
-                size_in_bytes: bytes.as_primitive::<Int32Type>().value(row),
-                cardinality: cardinality.as_primitive::<Int64Type>().value(row),
-            }),
+            deletion_vector: read_vector(vectors, row)?,
             base_row_id: long(&base_row_id, row),
             default_row_commit_version: long(&commit_version, row),
             clustering_provider: clustering
@@ -270,4 +242,101 @@ fn string_map(map: &MapArray, row: usize) -> PartitionValues {
     (0..entries.len())
         .map(|i| (keys.value(i).to_string(), values.is_valid(i).then(|| values.value(i).to_string())))
         .collect()
+}
+
+/// All files that the log says were removed, as far back as the log up to a version goes.
+pub(crate) async fn removes(location: &TableLocation, version: i64) -> Result<Vec<Remove>> {
+    let location = location.clone();
+    run(move || {
+        use delta_kernel::actions::get_commit_schema;
+        let engine = engine(&location)?;
+        let broken = |e: KernelError| error::corrupt(&location, Some(version), e);
+        let snapshot = KernelSnapshot::builder_for(location.url())
+            .at_version(version as u64)
+            .build(&engine)
+            .map_err(broken)?;
+        let schema = get_commit_schema().project(&["remove"]).map_err(broken)?;
+        let mut out = Vec::new();
+        for batch in snapshot.log_segment().read_actions(&engine, schema).map_err(broken)? {
+            let data = batch.map_err(broken)?.actions;
+            let data = ArrowEngineData::try_from_engine_data(data).map_err(broken)?;
+            read_removes(data.record_batch(), &mut out)?;
+        }
+        Ok(out)
+    })
+    .await
+}
+
+fn read_removes(batch: &RecordBatch, out: &mut Vec<Remove>) -> Result<()> {
+    let missing = || Error::internal("the kernel's actions have no removes");
+    let removes = batch.column_by_name("remove").ok_or_else(missing)?.as_struct();
+    let column = |name: &str| removes.column_by_name(name).ok_or_else(missing);
+    let paths = column("path")?.as_string::<i32>();
+    let times = column("deletionTimestamp")?.as_primitive::<Int64Type>();
+    let vectors = column("deletionVector")?.as_struct();
+    for row in 0..removes.len() {
+        if removes.is_null(row) || paths.is_null(row) {
+            continue;
+        }
+        out.push(Remove {
+            path: paths.value(row).to_string(),
+            deletion_timestamp: times.is_valid(row).then(|| times.value(row)),
+            data_change: true,
+            extended_file_metadata: None,
+            partition_values: None,
+            size: None,
+            stats: None,
+            tags: None,
+            deletion_vector: read_vector(vectors, row)?,
+            base_row_id: None,
+            default_row_commit_version: None,
+        });
+    }
+    Ok(())
+}
+
+fn read_vector(vectors: &StructArray, row: usize) -> Result<Option<DeletionVector>> {
+    let column = |name: &str| {
+        vectors.column_by_name(name).ok_or_else(|| Error::internal("the kernel's deletion vectors have no such column"))
+    };
+    let storage = column("storageType")?.as_string::<i32>();
+    if vectors.is_null(row) || storage.is_null(row) {
+        return Ok(None);
+    }
+    let offset = column("offset")?.as_primitive::<Int32Type>();
+    Ok(Some(DeletionVector {
+        storage_type: storage.value(row).to_string(),
+        path_or_inline_dv: column("pathOrInlineDv")?.as_string::<i32>().value(row).to_string(),
+        offset: offset.is_valid(row).then(|| offset.value(row)),
+        size_in_bytes: column("sizeInBytes")?.as_primitive::<Int32Type>().value(row),
+        cardinality: column("cardinality")?.as_primitive::<Int64Type>().value(row),
+    }))
+}
+
+/// The file of a deletion vector; `None` where it is inline, or in another store.
+pub(crate) fn vector_file(location: &TableLocation, vector: &DeletionVector) -> Result<Option<Path>> {
+    let url = descriptor(location, vector)?
+        .absolute_path(&location.url())
+        .map_err(|e| broken_vector(location, &e))?;
+    Ok(url.and_then(|url| location.resolve(url.as_str()).ok()))
+}
+
+fn descriptor(location: &TableLocation, vector: &DeletionVector) -> Result<DeletionVectorDescriptor> {
+    let storage_type: DeletionVectorStorageType =
+        vector.storage_type.parse().map_err(|e: KernelError| broken_vector(location, &e))?;
+    DeletionVectorDescriptor::try_new(
+        storage_type,
+        vector.path_or_inline_dv.clone(),
+        vector.offset,
+        vector.size_in_bytes,
+        vector.cardinality,
+    )
+    .map_err(|e| broken_vector(location, &e))
+}
+
+fn broken_vector(location: &TableLocation, e: &dyn std::fmt::Display) -> Error {
+    Error::new("DELTA_STATE_RECOVER_ERROR")
+        .param("operation", "deletion vector")
+        .param("version", "?")
+        .message(format!("A deletion vector of {} cannot be read: {e}", location.uri()))
 }

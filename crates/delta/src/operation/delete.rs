@@ -77,7 +77,7 @@ pub async fn delete(
     m.set("scanTimeMs", rewrite.scan_ms);
     m.set("rewriteTimeMs", rewrite.rewrite_ms);
     transaction.remove(rewrite.removes);
-    transaction.add(rewrite.written.adds);
+    transaction.add_written(rewrite.written.adds);
     transaction.commit().await.map(Some)
 }
 

@@ -150,11 +150,6 @@ pub(crate) fn rows_of(scan: DeltaScan) -> Result<LogicalPlanBuilder> {
     LogicalPlanBuilder::scan(datafusion::logical_expr::UNNAMED_TABLE, source, None).spark()
 }
 
-/// All table columns of a scan's rows, by name.
-pub(crate) fn table_columns(table: &Snapshot) -> Vec<Expr> {
-    table.schema().fields.iter().map(|f| Expr::Column(Column::from_name(&f.name))).collect()
-}
-
 /// The plan of rewritten rows, gathered where they are few.
 pub(crate) fn gathered(plan: Arc<dyn ExecutionPlan>, bytes: i64) -> Arc<dyn ExecutionPlan> {
     if bytes <= SINGLE_FILE_BYTES && plan.output_partitioning().partition_count() > 1 {

@@ -72,7 +72,7 @@ pub async fn update(
     m.set("numAddedBytes", written.bytes);
     m.set("rewriteTimeMs", rewriting.elapsed().as_millis());
     transaction.remove(removes);
-    transaction.add(written.adds);
+    transaction.add_written(written.adds);
     transaction.commit().await.map(Some)
 }
 

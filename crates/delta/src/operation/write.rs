@@ -223,7 +223,7 @@ async fn finish(
                 transaction.metrics.set("numDeletedRows", deleted);
             }
             transaction.remove(rewrite.removes);
-            transaction.add(rewrite.written.adds);
+            transaction.add_written(rewrite.written.adds);
         } else {
             let replaced = match options.partition_overwrite {
                 PartitionOverwrite::Dynamic if !table.partition_columns().is_empty() => {
@@ -243,7 +243,7 @@ async fn finish(
             transaction.remove(gone);
         }
     }
-    transaction.add(written.adds);
+    transaction.add_written(written.adds);
     transaction.metrics.set("numFiles", files);
     if let Some((count, size)) = removed {
         transaction.metrics.set("numRemovedFiles", count);

@@ -96,6 +96,12 @@ impl DeltaScan {
         self
     }
 
+    /// Reads only some files, each with the `FileIndex` that it was given before.
+    pub(crate) fn with_files_as_numbered(mut self, files: Vec<FileWithStats>) -> Self {
+        self.files = Some(Arc::new(files));
+        self
+    }
+
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }

@@ -3,6 +3,7 @@
 pub(crate) mod columns;
 pub(crate) mod conform;
 pub(crate) mod constraints;
+pub(crate) mod path;
 pub(crate) mod reconcile;
 pub(crate) mod relabel;
 pub(crate) mod stored;

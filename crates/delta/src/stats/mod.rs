@@ -6,9 +6,3 @@ pub(crate) mod prune;
 pub(crate) mod table;
 
 pub(crate) use table::StatsTable;
-
-/// The number of rows of a file by its statistics, deleted ones included.
-pub(crate) fn num_records(stats: Option<&str>) -> Option<i64> {
-    let root = json::parse(stats?)?;
-    root.get("numRecords")?.as_i64()
-}

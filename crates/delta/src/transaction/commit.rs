@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::conflict::{self, Ours, ReadSet};
 use super::operation::{Metrics, Operation};
 use crate::action::{Action, Add, CommitInfo, Metadata, Protocol, Remove, Txn};
+use crate::data_file::delete_quietly;
 use crate::error;
 use crate::location::TableLocation;
 use crate::log::commit_file::{PutOutcome, put_if_absent};
@@ -66,6 +67,7 @@ pub(crate) struct Transaction {
     pub metadata: Option<Metadata>,
     pub txn: Option<Txn>,
     files: Vec<Action>,
+    written: Vec<String>,
     pub metrics: Metrics,
     pub user_metadata: Option<String>,
     /// Extra fields of the commit info, such as who commits.
@@ -84,11 +86,18 @@ impl Transaction {
             metadata: None,
             txn: None,
             files: Vec::new(),
+            written: Vec::new(),
             metrics: Metrics::default(),
             user_metadata: None,
             tags: Map::new(),
             blind_append: None,
         }
+    }
+
+    /// Adds files that this operation has written, and that are deleted where the commit is refused.
+    pub fn add_written(&mut self, files: Vec<Add>) {
+        self.written.extend(files.iter().map(|f| f.path.clone()));
+        self.add(files);
     }
 
     pub fn add(&mut self, files: impl IntoIterator<Item = Add>) {
@@ -161,7 +170,10 @@ impl Transaction {
     }
 
     pub async fn commit(self) -> Result<Committed> {
-        self.check()?;
+        if let Err(e) = self.check() {
+            self.discard().await;
+            return Err(e);
+        }
         let txn_id = uuid::Uuid::new_v4().to_string();
         let mut current = self.read.clone();
         for _ in 0..MAX_ATTEMPTS {
@@ -171,21 +183,35 @@ impl Transaction {
             let path = self.location.log_path(&commit_name(version));
             let outcome = match put_if_absent(&self.location, &path, content).await {
                 Ok(outcome) => outcome,
-                // The store may have done it and the answer got lost.
-                Err(e) if self.is_ours(version, &txn_id).await => {
+                // The store may have done it and the answer got lost. Where that cannot be told, nothing is deleted.
+                Err(e) if self.is_ours(version, &txn_id).await.unwrap_or(false) => {
                     tracing::debug!("the commit of version {version} was reported as failed: {e}");
                     PutOutcome::Written
                 }
                 Err(e) => return Err(e),
             };
-            if outcome == PutOutcome::Written || self.is_ours(version, &txn_id).await {
+            if outcome == PutOutcome::Written || self.is_ours(version, &txn_id).await? {
                 return self.committed(current, version, &actions).await;
             }
-            current = Some(self.after_others(current, &actions).await?);
+            // From here the commit surely has not happened.
+            current = match self.after_others(current, &actions).await {
+                Ok(after) => Some(after),
+                Err(e) => {
+                    self.discard().await;
+                    return Err(e);
+                }
+            };
         }
+        self.discard().await;
         Err(Error::new("DELTA_MAX_COMMIT_RETRIES_EXCEEDED")
             .param("numAttempts", MAX_ATTEMPTS)
             .message(format!("The commit to {} lost {MAX_ATTEMPTS} races against others.", self.location.uri())))
+    }
+
+    /// Deletes the files of a commit that does not happen.
+    async fn discard(&self) {
+        let paths = self.written.iter().filter_map(|p| self.location.resolve(p).ok()).collect();
+        delete_quietly(&self.location, paths).await;
     }
 
     /// The table after the commits that came first, each of which leaves ours valid.
@@ -208,20 +234,32 @@ impl Transaction {
         Ok(current)
     }
 
-    async fn is_ours(&self, version: i64, txn_id: &str) -> bool {
-        let Ok(Some(actions)) = log::read_commit(&self.location, version).await else {
-            return false;
-        };
-        actions.iter().any(|a| matches!(a, Action::CommitInfo(info) if info.text("txnId") == Some(txn_id)))
+    async fn is_ours(&self, version: i64, txn_id: &str) -> Result<bool> {
+        let actions = log::read_commit(&self.location, version).await?.unwrap_or_default();
+        Ok(actions.iter().any(|a| matches!(a, Action::CommitInfo(info) if info.text("txnId") == Some(txn_id))))
     }
 
     fn actions(&self, current: Option<&Snapshot>, txn_id: &str) -> Result<Vec<Action>> {
-        let mut out = vec![Action::CommitInfo(self.commit_info(current, txn_id)?)];
-        out.extend(self.metadata.clone().map(Action::Metadata));
+        let info = self.commit_info(current, txn_id)?;
+        let metadata = self.metadata.clone().map(|m| self.with_enablement(m, current, &info));
+        let mut out = vec![Action::CommitInfo(info)];
+        out.extend(metadata.map(Action::Metadata));
         out.extend(self.protocol.clone().map(Action::Protocol));
         out.extend(self.txn.clone().map(Action::Txn));
         out.extend(self.files.iter().cloned());
         Ok(out)
+    }
+
+    /// A table that gets in-commit timestamps later records from when on it has them.
+    fn with_enablement(&self, mut metadata: Metadata, current: Option<&Snapshot>, info: &CommitInfo) -> Metadata {
+        let (Some(current), Some(timestamp)) = (current, info.long("inCommitTimestamp")) else { return metadata };
+        if !self.read.as_ref().is_some_and(Snapshot::in_commit_timestamps) {
+            let configuration = &mut metadata.configuration;
+            configuration
+                .insert("delta.inCommitTimestampEnablementVersion".into(), (current.version() + 1).to_string());
+            configuration.insert("delta.inCommitTimestampEnablementTimestamp".into(), timestamp.to_string());
+        }
+        metadata
     }
 
     fn commit_info(&self, current: Option<&Snapshot>, txn_id: &str) -> Result<CommitInfo> {
@@ -251,6 +289,7 @@ impl Transaction {
 
     async fn committed(&self, before: Option<Snapshot>, version: i64, actions: &[Action]) -> Result<Committed> {
         let path = self.location.log_path(&commit_name(version));
+        fail::fail_point!("delta::after-commit", |_| Err(Error::io("a fault point", "delta::after-commit")));
         let snapshot = match (&before, self.location.store().head(&path).await) {
             (Some(before), Ok(meta)) => before.after(CommitFile { version, meta }, actions).await?,
             _ => Snapshot::load(&self.location, Some(version)).await?,

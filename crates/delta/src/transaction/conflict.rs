@@ -136,6 +136,15 @@ pub(crate) fn check(location: &TableLocation, ours: &Ours<'_>, version: i64, win
     }
     // Another deletion vector on a file makes it another logical file: what we read of it is void.
     let removed_paths: HashSet<&str> = removed.iter().map(|k| k.path.as_str()).collect();
+    let read = ours.reads.files.iter().any(|k| removed_paths.contains(k.path.as_str()));
+    let whole = ours.reads.whole_table && ours.isolation != IsolationLevel::SnapshotIsolation;
+    if read || whole {
+        return Err(conflict(
+            "DELTA_CONCURRENT_DELETE_READ.WITHOUT_HINT",
+            error::CONCURRENT_DELETE_READ,
+            "removed a file that this one read",
+        ));
+    }
     let ours_removed = ours.actions.iter().filter_map(|a| match a {
         Action::Remove(r) => Some(r.path.as_str()),
         _ => None,
@@ -148,15 +157,6 @@ pub(crate) fn check(location: &TableLocation, ours: &Ours<'_>, version: i64, win
                 "removed a file that this one removes too",
             ));
         }
-    }
-    let read = ours.reads.files.iter().any(|k| removed_paths.contains(k.path.as_str()));
-    let whole = ours.reads.whole_table && ours.isolation != IsolationLevel::SnapshotIsolation;
-    if read || whole {
-        return Err(conflict(
-            "DELTA_CONCURRENT_DELETE_READ.WITHOUT_HINT",
-            error::CONCURRENT_DELETE_READ,
-            "removed a file that this one read",
-        ));
     }
     Ok(())
 }

@@ -7,4 +7,5 @@ mod operation;
 pub(crate) use commit::Transaction;
 pub use commit::{Committed, IsolationLevel};
 pub(crate) use conflict::ReadSet;
+pub(crate) use operation::Metrics;
 pub use operation::Operation;

@@ -69,7 +69,7 @@ impl Analyzer {
                 .param("prettyName", "expression")
                 .message(format!("The column pattern {pattern} can only be an item of a SELECT list."))),
             Expr::Text(text) => {
-                let parsed = boathouse_sql::parse_expression(text, &self.session.conf().parser_options())?;
+                let parsed = boathouse_sql::parse_expression(text)?;
                 self.expr(&parsed, over)
             }
         }

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray};
 use boathouse_bridge::ResultExt;
-use boathouse_functions::{Call as FunctionCall, Entry, GeneratorCall, Resolved, ResolvedGenerator, registry, scalar_udf};
+use boathouse_functions::{Call as FunctionCall, Entry, GeneratorCall, ResolvedGenerator, registry};
 use boathouse_spec::{Call, DataType, Error, Expr, Relation, Result, StructField};
-use datafusion::common::UnnestOptions;
+use datafusion::common::{NullHandling, UnnestOptions};
 use datafusion::logical_expr::{Expr as DfExpr, LogicalPlanBuilder};
 
 use super::Analyzer;
@@ -148,7 +147,6 @@ impl Analyzer {
         let fields = resolved.columns.clone();
         let struct_elements = resolved.struct_elements;
         let array = self.resolved_scalar(&name, resolved.scalar, args)?;
-        let array = if outer { self.empty_as_null(array)? } else { array };
 
         // Window functions may be arguments.
         let list_column = self.attribute("generated", array.data_type.clone(), true);
@@ -156,7 +154,8 @@ impl Analyzer {
         pairs.push((array.expr, list_column.clone()));
         let (plan, pairs) = self.plan_windows(input.plan.clone(), pairs)?;
         let plan = project(pairs.iter().map(|(e, a)| named(e.clone(), a)).collect(), plan)?;
-        let options = UnnestOptions { preserve_nulls: outer, recursions: vec![] };
+        let null_handling = if outer { NullHandling::PreserveAndExpandEmpty } else { NullHandling::Drop };
+        let options = UnnestOptions { null_handling, recursions: vec![] };
         let plan = LogicalPlanBuilder::from(plan)
             .unnest_columns_with_options(vec![list_column.df_column()], options)
             .spark()?
@@ -186,21 +185,6 @@ impl Analyzer {
         let plan = project(exprs, plan)?;
         let output = input.output.iter().cloned().chain(generated).collect();
         Ok(Analyzed { plan, output, below: None, ..input })
-    }
-
-    /// Empty arrays as NULL: an outer generator gives one row of NULLs for both.
-    fn empty_as_null(&mut self, array: super::TypedExpr) -> Result<super::TypedExpr> {
-        let t = array.data_type.clone();
-        let resolved = Resolved::new(vec![t.clone()], t.clone(), true, |inputs| {
-            let array = inputs.array(0)?;
-            let Some(list) = array.as_list_opt::<i32>() else {
-                return Err(Error::internal("a generator's array is no list"));
-            };
-            let empty: BooleanArray = (0..list.len()).map(|i| Some(list.value_length(i) == 0)).collect();
-            arrow::compute::nullif(&array, &empty).spark()
-        });
-        let expr = scalar_udf("empty_as_null", resolved, &self.context).call(vec![array.expr]);
-        Ok(super::TypedExpr::new(expr, t, true, array.name))
     }
 
     /// A function in FROM.

@@ -1,8 +1,10 @@
 //! PIVOT and UNPIVOT.
 
+use boathouse_bridge::ResultExt;
 use boathouse_functions::{Entry, coercion, registry};
 use boathouse_spec::{Aggregate, Call, DataType, Error, Expr, GroupingKind, Literal, Pivot, RelationNode, Result, Unpivot};
 use datafusion::logical_expr::Expr as DfExpr;
+use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
@@ -75,7 +77,7 @@ impl Analyzer {
         let mut out = Vec::with_capacity(rows);
         for batch in &batches {
             for i in 0..batch.num_rows() {
-                out.push(Expr::Literal(crate::rows::literal_at(batch.column(0), i, &data_type)?));
+                out.push(Expr::Literal(crate::literals::from_scalar(&ScalarValue::try_from_array(batch.column(0), i).spark()?, &data_type)?));
             }
         }
         Ok(out)
@@ -237,7 +239,6 @@ impl Analyzer {
         }
         let keep = values.into_iter().reduce(|a, b| super::operator::binary(a, datafusion::logical_expr::Operator::Or, b));
         let Some(keep) = keep else { return Ok(projected) };
-        use boathouse_bridge::ResultExt;
         let plan = datafusion::logical_expr::LogicalPlanBuilder::from(projected.plan.clone()).filter(keep).spark()?.build().spark()?;
         Ok(projected.with_plan(plan))
     }

@@ -86,7 +86,7 @@ impl Analyzer {
                 };
                 analyzer.scalar_subquery(&query, over)
             } else {
-                let body = boathouse_sql::parse_expression(&function.body, &options)?;
+                let body = boathouse_sql::parse_expression(&function.body)?;
                 // The body sees its parameters only, never the columns around the call.
                 match &body {
                     Expr::ScalarSubquery(_) => analyzer.expr(&body, over),
@@ -141,7 +141,7 @@ impl Analyzer {
                 continue;
             }
             let Some(default) = &p.default else { return Err(wrong_count(function, args.len())) };
-            let parsed = boathouse_sql::parse_expression(default, &self.session.conf().parser_options())?;
+            let parsed = boathouse_sql::parse_expression(default)?;
             let value = self.expr(&parsed, &Analyzed::one_row()?)?;
             let value = self.implicit(value, &p.data_type)?;
             bound.insert(p.name.to_lowercase(), value);

@@ -246,7 +246,9 @@ fn scalars_to_array(scalars: Vec<datafusion::scalar::ScalarValue>, wanted: &arro
 
 /// `first`, `second`, ... as Spark counts tables and columns in messages.
 pub(super) fn ordinal_word(i: usize) -> String {
-    boathouse_functions::ordinal(i)
+    const WORDS: [&str; 10] =
+        ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
+    WORDS.get(i).map_or_else(|| format!("{}th", i + 1), |w| w.to_string())
 }
 
 /// One partition of a range: the rows `from..to` of `start + n * step`.

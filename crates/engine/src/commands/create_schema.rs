@@ -8,22 +8,29 @@ use boathouse_spec::{Options, Result};
 use crate::commands::drop_relation;
 use crate::{QueryResult, Session};
 
+/// What a statement says of a new schema.
+pub(super) struct NewSchema {
+    pub comment: Option<String>,
+    pub location: Option<String>,
+    pub collation: Option<String>,
+    pub properties: Options,
+}
+
 pub(super) async fn create(
     session: &Arc<Session>,
     name: &[String],
     if_not_exists: bool,
-    comment: Option<String>,
-    location: Option<String>,
-    properties: Options,
+    definition: NewSchema,
 ) -> Result<QueryResult> {
     let name = session.schema_name(name)?;
     let mut record = SchemaRecord::new(name.clone(), &session.user);
-    record.comment = comment;
-    record.location = match location {
+    record.comment = definition.comment;
+    record.collation = definition.collation;
+    record.location = match definition.location {
         Some(location) => Some(session.engine.storage.url(&location)?.to_string()),
         None => None,
     };
-    record.properties = properties.into_iter().collect();
+    record.properties = definition.properties.into_iter().collect();
     let created = session.engine.catalog.create_schema(record).await;
     match created {
         Err(e) if if_not_exists && e.is("SCHEMA_ALREADY_EXISTS") => Ok(QueryResult::empty()),

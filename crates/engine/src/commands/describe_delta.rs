@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use boathouse_delta::DeltaTable;
 use boathouse_spec::{DataType, Error, Result, StructType};
 
 use crate::commands::{partitions, table_details, target};
@@ -48,6 +49,16 @@ pub(super) fn detail_schema() -> StructType {
         column("minWriterVersion", DataType::Integer, true),
         column("tableFeatures", DataType::array(DataType::STRING, true), true),
     ])
+}
+
+pub(super) fn is_delta_schema() -> StructType {
+    StructType::new(vec![column("value", DataType::Boolean, false)])
+}
+
+pub(super) async fn is_delta(session: &Arc<Session>, path: &str) -> Result<QueryResult> {
+    let url = session.engine.storage.url(path)?;
+    let is_delta = DeltaTable::is_delta_table(&session.engine.storage.location(&url)?).await?;
+    rows::result(is_delta_schema(), vec![vec![is_delta.into()]])
 }
 
 pub(super) async fn history(

@@ -35,6 +35,7 @@ mod partitions;
 mod refresh;
 mod set;
 mod show_catalogs;
+mod show_collations;
 mod show_columns;
 mod show_create_table;
 mod show_functions;
@@ -98,6 +99,7 @@ async fn dispatch(session: &Arc<Session>, command: Command) -> Result<QueryResul
             show_catalogs::schemas(session, catalog.as_deref(), pattern.as_deref()).await
         }
         C::ShowCurrentSchema => show_catalogs::current(session),
+        C::ShowCollations { pattern } => show_collations::run(pattern.as_deref()),
         C::ShowTables { schema, pattern } => {
             show_tables::tables(session, schema.as_deref(), pattern.as_deref()).await
         }
@@ -128,6 +130,7 @@ async fn dispatch(session: &Arc<Session>, command: Command) -> Result<QueryResul
         C::DescribeQuery(query) => describe_table::query(session, query).await,
         C::DescribeHistory { table, limit } => describe_delta::history(session, &table, limit).await,
         C::DescribeDetail { table } => describe_delta::detail(session, &table).await,
+        C::IsDeltaTable { path } => describe_delta::is_delta(session, &path).await,
 
         C::CreateCatalog { name, if_not_exists, comment, location, provider, options } => {
             create_catalog::create(session, &name, if_not_exists, comment, location, provider, options).await
@@ -136,8 +139,9 @@ async fn dispatch(session: &Arc<Session>, command: Command) -> Result<QueryResul
             create_catalog::drop(session, &name, if_exists, cascade).await
         }
         C::AlterCatalog { name, change } => alter_catalog::run(session, &name, change).await,
-        C::CreateSchema { name, if_not_exists, comment, location, properties } => {
-            create_schema::create(session, &name, if_not_exists, comment, location, properties).await
+        C::CreateSchema { name, if_not_exists, comment, location, collation, properties } => {
+            let definition = create_schema::NewSchema { comment, location, collation, properties };
+            create_schema::create(session, &name, if_not_exists, definition).await
         }
         C::AlterSchema { name, change } => alter_schema::run(session, &name, change).await,
         C::DropSchema { name, if_exists, cascade } => {
@@ -170,6 +174,10 @@ async fn dispatch(session: &Arc<Session>, command: Command) -> Result<QueryResul
         }
         C::RegisterPythonFunction { name, function, deterministic, is_table_function } => {
             create_function::register_python(session, &name, function, deterministic, is_table_function)
+        }
+
+        C::RegisterPythonDataSource { name, .. } => {
+            Err(Error::unsupported(format!("the Python data source {name}")))
         }
 
         C::Insert(insert) => insert::run(session, *insert).await,
@@ -242,6 +250,7 @@ pub(crate) fn result_schema(command: &Command) -> Option<StructType> {
         C::ShowCatalogs { .. } => show_catalogs::catalog_schema(),
         C::ShowSchemas { .. } => show_catalogs::namespace_schema(),
         C::ShowCurrentSchema => show_catalogs::current_schema(),
+        C::ShowCollations { .. } => show_collations::schema(),
         C::ShowTables { .. } => show_tables::table_schema(),
         C::ShowTableExtended { .. } => show_tables::extended_schema(),
         C::ShowViews { .. } => show_tables::view_schema(),
@@ -259,6 +268,7 @@ pub(crate) fn result_schema(command: &Command) -> Option<StructType> {
         C::DescribeFunction { .. } => StructType::new(vec![text("function_desc", false)]),
         C::DescribeHistory { .. } => describe_delta::history_schema(),
         C::DescribeDetail { .. } => describe_delta::detail_schema(),
+        C::IsDeltaTable { .. } => describe_delta::is_delta_schema(),
         C::Insert(_) | C::MultiInsert(_) => StructType::default(),
         C::Update { .. } | C::Delete { .. } => affected_schema(),
         C::Merge(_) => merge::result_schema(),

@@ -175,6 +175,11 @@ impl SessionConf {
         self.flag("spark.sql.groupByOrdinal")
     }
 
+    /// `ORDER BY 1` names a column of the select list.
+    pub(crate) fn order_by_ordinal(&self) -> bool {
+        self.flag("spark.sql.orderByOrdinal")
+    }
+
     /// What the parser needs to know.
     pub fn parser_options(&self) -> ParserOptions {
         ParserOptions {

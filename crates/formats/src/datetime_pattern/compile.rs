@@ -84,7 +84,8 @@ pub(super) enum Item {
 
 pub(super) fn compile(pattern: &str, parsing: bool) -> Result<Vec<Item>> {
     check_letters(pattern, parsing)?;
-    let mut compiler = Compiler { parsing, year_of_era: has_unquoted(pattern, 'G'), stack: vec![Level::default()] };
+    let compiler =
+        Compiler { parsing, year_of_era: has_unquoted(pattern, 'G'), stack: vec![Level::default()] };
     compiler.run(pattern).map_err(|Refused| unrecognized(pattern))
 }
 
@@ -335,7 +336,9 @@ fn check_letters(pattern: &str, parsing: bool) -> Result<()> {
             } else {
                 Error::new("INCONSISTENT_BEHAVIOR_CROSS_VERSION.DATETIME_WEEK_BASED_PATTERN")
                     .param("c", c)
-                    .message(format!("The pattern letter {c} counts in weeks. Use the SQL function EXTRACT instead."))
+                    .message(format!(
+                        "The pattern letter {c} counts in weeks. Use the SQL function EXTRACT instead."
+                    ))
             });
         }
         let refused = |c: &char| "ABnNp".contains(*c) || (parsing && "EFqQ".contains(*c));
@@ -346,7 +349,9 @@ fn check_letters(pattern: &str, parsing: bool) -> Result<()> {
                 Error::new("INVALID_DATETIME_PATTERN.ILLEGAL_CHARACTER")
                     .param("c", c)
                     .param("pattern", pattern)
-                    .message(format!("The pattern '{pattern}' has the letter '{c}', which is not allowed here."))
+                    .message(format!(
+                        "The pattern '{pattern}' has the letter '{c}', which is not allowed here."
+                    ))
             });
         }
         let too_long = ["GGGGG", "MMMMM", "LLLLL", "EEEEE", "QQQQQ", "qqqqq", "yyyyyyy"];
@@ -370,7 +375,9 @@ fn unrecognized(pattern: &str) -> Error {
     Error::new("INVALID_DATETIME_PATTERN.WITH_SUGGESTION")
         .param("pattern", quoted(pattern))
         .param("docroot", DOCROOT)
-        .message(format!("'{pattern}' is not a datetime pattern: a letter, a repetition or a bracket is wrong."))
+        .message(format!(
+            "'{pattern}' is not a datetime pattern: a letter, a repetition or a bracket is wrong."
+        ))
 }
 
 const DOCROOT: &str = "https://spark.apache.org/docs/latest";

@@ -114,14 +114,25 @@ fn push_padded(value: u64, width: usize, out: &mut String) {
 }
 
 pub(super) const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const QUARTERS: [&str; 4] = ["1st quarter", "2nd quarter", "3rd quarter", "4th quarter"];
 
 fn text(field: Field, value: i64, full: bool) -> &'static str {
-    let nth = |names: &'static [&'static str]| names.get((value - 1).max(0) as usize).copied().unwrap_or_default();
+    let nth =
+        |names: &'static [&'static str]| names.get((value - 1).max(0) as usize).copied().unwrap_or_default();
     match field {
         Field::Month if full => nth(&MONTHS),
         Field::Month => &nth(&MONTHS)[..3],

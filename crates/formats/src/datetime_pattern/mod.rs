@@ -153,7 +153,10 @@ impl Pattern {
         format::write(&self.items, value, out).map_err(|missing| {
             Error::new("INVALID_DATETIME_PATTERN.WITH_SUGGESTION")
                 .param("pattern", format!("'{}'", self.source))
-                .message(format!("The pattern '{}' asks for {missing}, which the value does not have.", self.source))
+                .message(format!(
+                    "The pattern '{}' asks for {missing}, which the value does not have.",
+                    self.source
+                ))
         })
     }
 

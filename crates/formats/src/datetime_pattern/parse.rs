@@ -103,7 +103,13 @@ fn parse_number(number: &Number, text: &str, at: usize, fields: &mut Fields) -> 
     Ok(start + length)
 }
 
-fn parse_fraction(min: usize, max: usize, text: &str, at: usize, fields: &mut Fields) -> Result<usize, usize> {
+fn parse_fraction(
+    min: usize,
+    max: usize,
+    text: &str,
+    at: usize,
+    fields: &mut Fields,
+) -> Result<usize, usize> {
     let length = digits(text, at, max);
     if length < min {
         return Err(at);
@@ -233,7 +239,9 @@ fn parse_zone(names: bool, text: &str, at: usize, fields: &mut Fields) -> Result
     let rest = &text[at..];
     // The longest run that could be an offset, so that `UTC+01:00` is not taken for `UTC`.
     for prefix in ["UTC", "GMT", "UT", ""] {
-        let Some(start) = rest.get(..prefix.len()).filter(|s| s.eq_ignore_ascii_case(prefix)) else { continue };
+        let Some(start) = rest.get(..prefix.len()).filter(|s| s.eq_ignore_ascii_case(prefix)) else {
+            continue;
+        };
         let behind = &rest[start.len()..];
         if !behind.starts_with(['+', '-']) {
             continue;

@@ -29,9 +29,9 @@ impl Fields {
 
     fn checked(&self, field: Field, name: &str, low: i64, high: i64) -> Result<Option<i64>, Misfit> {
         match self.get(field) {
-            Some(v) if !(low..=high).contains(&v) => Err(Misfit::Invalid(format!(
-                "Invalid value for {name} (valid values {low} - {high}): {v}"
-            ))),
+            Some(v) if !(low..=high).contains(&v) => {
+                Err(Misfit::Invalid(format!("Invalid value for {name} (valid values {low} - {high}): {v}")))
+            }
             v => Ok(v),
         }
     }
@@ -60,13 +60,17 @@ impl Fields {
         let month = self.checked(Field::Month, "MonthOfYear", 1, 12)?;
         let day = match self.get(Field::DayOfMonth) {
             Some(v) if !(1..=31).contains(&v) => {
-                return Err(Misfit::Invalid(format!("Invalid value for DayOfMonth (valid values 1 - 28/31): {v}")));
+                return Err(Misfit::Invalid(format!(
+                    "Invalid value for DayOfMonth (valid values 1 - 28/31): {v}"
+                )));
             }
             v => v,
         };
         let nth_day = match self.get(Field::DayOfYear) {
             Some(v) if !(1..=366).contains(&v) => {
-                return Err(Misfit::Invalid(format!("Invalid value for DayOfYear (valid values 1 - 365/366): {v}")));
+                return Err(Misfit::Invalid(format!(
+                    "Invalid value for DayOfYear (valid values 1 - 365/366): {v}"
+                )));
             }
             v => v,
         };

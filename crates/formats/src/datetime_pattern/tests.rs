@@ -52,7 +52,11 @@ fn zones_write_as_in_spark() {
         ("GMT+8", false, "GMT+08:00|GMT+08:00|GMT+08:00|GMT+8|GMT+08:00|+08|+08:00"),
         ("Europe/Paris", true, "Europe/Paris|CEST|Central European Summer Time|GMT+2|GMT+02:00|+02|+02:00"),
         ("Asia/Kathmandu", true, "Asia/Kathmandu|NPT|Nepal Time|GMT+5:45|GMT+05:45|+0545|+05:45"),
-        ("America/Sao_Paulo", false, "America/Sao_Paulo|BRT|Brasilia Standard Time|GMT-3|GMT-03:00|-03|-03:00"),
+        (
+            "America/Sao_Paulo",
+            false,
+            "America/Sao_Paulo|BRT|Brasilia Standard Time|GMT-3|GMT-03:00|-03|-03:00",
+        ),
         ("-08:00:30", false, "-08:00:30|-08:00:30|-08:00:30|GMT-8:00:30|GMT-08:00:30|-08|-08:00"),
         ("Etc/GMT-3", false, "Etc/GMT-3|GMT+03:00|GMT+03:00|GMT+3|GMT+03:00|+03|+03:00"),
     ] {
@@ -105,9 +109,16 @@ fn refused_patterns_have_sparks_classes() {
         ("FF", recognition),
         ("zzzzz", recognition),
     ] {
-        assert_eq!(Pattern::for_formatting(pattern).map_err(|e| e.class().to_string()).err().as_deref(), Some(class), "{pattern}");
+        assert_eq!(
+            Pattern::for_formatting(pattern).map_err(|e| e.class().to_string()).err().as_deref(),
+            Some(class),
+            "{pattern}"
+        );
     }
-    assert_eq!(Pattern::for_parsing("EEE yyyy").err().map(|e| e.class().to_string()).as_deref(), Some(recognition));
+    assert_eq!(
+        Pattern::for_parsing("EEE yyyy").err().map(|e| e.class().to_string()).as_deref(),
+        Some(recognition)
+    );
     assert!(Pattern::for_parsing("yyyy-'Q'Q").is_err());
 }
 
@@ -186,13 +197,21 @@ fn misfits_say_where_as_spark_does() {
         ("20240131123456789", "yyyyMMddHHmmssSSS", "could not be parsed at index 0"),
         ("2024-01-31 12:34:56.", "yyyy-MM-dd HH:mm:ss.SSS", "could not be parsed at index 20"),
         ("2024-02-30", "yyyy-MM-dd", "could not be parsed: Invalid date 'FEBRUARY 30'"),
-        ("2024-13-01", "yyyy-MM-dd", "could not be parsed: Invalid value for MonthOfYear (valid values 1 - 12): 13"),
+        (
+            "2024-13-01",
+            "yyyy-MM-dd",
+            "could not be parsed: Invalid value for MonthOfYear (valid values 1 - 12): 13",
+        ),
         ("1999-01-31", "yy-MM-dd", "could not be parsed at index 2"),
         ("12024-01-31", "yyyy-MM-dd", "could not be parsed at index 0"),
         ("24", "HH", "could not be parsed: Invalid value for HourOfDay (valid values 0 - 23): 24"),
         ("0", "kk", "could not be parsed at index 0"),
         ("January 5 2024", "MMM d yyyy", "could not be parsed at index 3"),
-        ("2023-366", "yyyy-DDD", "could not be parsed: Invalid date 'DayOfYear 366' as '2023' is not a leap year"),
+        (
+            "2023-366",
+            "yyyy-DDD",
+            "could not be parsed: Invalid date 'DayOfYear 366' as '2023' is not a leap year",
+        ),
         ("2024-01-31T12:34:56+01:00", "yyyy-MM-dd'T'HH:mm:ssXX", "could not be parsed at index 19"),
         ("2024-01-31T12:34:56Z", "yyyy-MM-dd'T'HH:mm:ssxxx", "could not be parsed at index 19"),
         ("2024-01-31 12:34:56 PST", "yyyy-MM-dd HH:mm:ss VV", "could not be parsed at index 20"),
@@ -204,7 +223,8 @@ fn misfits_say_where_as_spark_does() {
         ("2024-01-31 29", "yyyy-MM-dd dd", "could not be parsed at index 11"),
         ("2024-01-31 +5", "yyyy-MM-dd d", "could not be parsed at index 11"),
     ] {
-        let misfit = Pattern::for_parsing(pattern).unwrap().parse_to_micros(text, &los_angeles()).unwrap_err();
+        let misfit =
+            Pattern::for_parsing(pattern).unwrap().parse_to_micros(text, &los_angeles()).unwrap_err();
         assert_eq!(misfit.message(text), format!("Text '{text}' {message}"), "{pattern}");
     }
 }
@@ -218,14 +238,33 @@ fn dates_and_times_without_zone() {
     let f = Pattern::for_formatting("yyyy-MM-dd'T'HH:mm:ss[.SSS][XXX]").unwrap();
     assert_eq!(f.format_micros_ntz(1_706_702_400_123_456).unwrap(), "2024-01-31T12:00:00.123");
     assert!(Pattern::for_formatting("HH").unwrap().format_days(0).is_err());
-    assert_eq!(Pattern::for_formatting("HH:mm").unwrap().format_time_nanos(3_600_000_000_000).unwrap(), "01:00");
+    assert_eq!(
+        Pattern::for_formatting("HH:mm").unwrap().format_time_nanos(3_600_000_000_000).unwrap(),
+        "01:00"
+    );
 }
 
 #[test]
 fn hostile_texts_do_not_panic() {
-    for pattern in ["yyyyMMddHHmmssSSS z", "MMMM d y GGGG a", "XXXXX", "OOOO", "VV", "D g", "h[m[s]]", "'é'yyyy"] {
+    for pattern in
+        ["yyyyMMddHHmmssSSS z", "MMMM d y GGGG a", "XXXXX", "OOOO", "VV", "D g", "h[m[s]]", "'é'yyyy"]
+    {
         let p = Pattern::for_parsing(pattern).unwrap();
-        for text in ["", "é", "99999999999999999999999", "-", "+", "GMT+", "GMT+é", "+0é", "Z", "中文", "+99:99", "-0000", "UTC+é9"] {
+        for text in [
+            "",
+            "é",
+            "99999999999999999999999",
+            "-",
+            "+",
+            "GMT+",
+            "GMT+é",
+            "+0é",
+            "Z",
+            "中文",
+            "+99:99",
+            "-0000",
+            "UTC+é9",
+        ] {
             let _ = p.parse_to_micros(text, &Zone::UTC);
         }
     }

@@ -7,6 +7,7 @@ use super::scanner::{Scanner, Start, SyntaxError};
 use crate::column::{Column, Struct};
 use crate::datetime_text::{parse_date, parse_time, parse_timestamp, parse_timestamp_ntz};
 use crate::number_text::parse_decimal;
+use crate::variant::{Builder, append_json};
 
 /// Why a value was not appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +30,12 @@ pub(super) struct Converter {
     /// A value of the record did not fit.
     pub(super) misfit: bool,
     scratch: Vec<u8>,
+    variant: Builder,
 }
 
 impl Converter {
     pub(super) fn new(options: Options) -> Self {
-        Self { options, misfit: false, scratch: Vec::new() }
+        Self { options, misfit: false, scratch: Vec::new(), variant: Builder::new() }
     }
 
     /// Appends the object at the scanner's place as a row. Fields that do not fit are NULL and noted in `misfit`.
@@ -74,6 +76,15 @@ impl Converter {
     /// goes back to where it knows both.
     pub(super) fn value(&mut self, scanner: &mut Scanner, column: &mut Column) -> Result<(), Misread> {
         let start = scanner.start()?;
+        if let Column::Variant(values) = column {
+            // A null is a value of a variant like any other.
+            self.variant.clear();
+            return match append_json(scanner, &mut self.variant) {
+                Ok(true) => values.push(&self.variant).map_err(|_| Misread::Type),
+                Ok(false) => Err(Misread::Syntax),
+                Err(_) => Err(Misread::Type),
+            };
+        }
         if start == Start::Null {
             scanner.word("null")?;
             column.push_null();
@@ -134,7 +145,11 @@ impl Converter {
                     Start::Number => parse_decimal(scanner.number()?.text),
                     Start::Text(quote) => {
                         let text = self.short_text(scanner, quote)?;
-                        if text.contains(',') { parse_decimal(&text.replace(',', "")) } else { parse_decimal(text) }
+                        if text.contains(',') {
+                            parse_decimal(&text.replace(',', ""))
+                        } else {
+                            parse_decimal(text)
+                        }
                     }
                     _ => None,
                 };
@@ -212,13 +227,15 @@ impl Converter {
                 scanner.skip_value()?;
                 column.push_null();
             }
-            Column::YearMonth(_) | Column::DayTime(_) | Column::Calendar(_) => return Err(Misread::Type),
+            Column::YearMonth(_) | Column::DayTime(_) | Column::Calendar(_) | Column::Variant(_) => {
+                return Err(Misread::Type);
+            }
         }
         Ok(())
     }
 
     /// A text; the empty one fits no type but texts themselves.
-    fn short_text(&mut self, scanner: &mut Scanner, quote: u8) -> Result<&str, Misread> {
+    fn short_text<'b>(&'b mut self, scanner: &'b mut Scanner, quote: u8) -> Result<&'b str, Misread> {
         let bytes = scanner.text_slice(quote, &mut self.scratch)?;
         match std::str::from_utf8(bytes) {
             Ok("") | Err(_) => Err(Misread::Type),
@@ -274,7 +291,8 @@ impl Converter {
             None => parse_date(text),
         };
         // Spark 1.5 wrote dates as days since the epoch, and they are still read.
-        let fall_back = || options.fall_back.then(|| parse_date(text).or_else(|| text.parse().ok())).flatten();
+        let fall_back =
+            || options.fall_back.then(|| parse_date(text).or_else(|| text.parse().ok())).flatten();
         by_pattern.or_else(fall_back).ok_or(Misread::Type)
     }
 }

@@ -9,6 +9,7 @@ use super::scanner::{Scanner, Start, SyntaxError};
 use crate::cell::Cells;
 use crate::datetime_text::{write_date, write_iso, write_iso_ntz, write_time_of_day};
 use crate::number_text::{write_decimal, write_double, write_float};
+use crate::variant::{Variant, write_json as write_variant};
 
 /// Writes values of one column as JSON.
 pub struct Generator<'a> {
@@ -101,6 +102,10 @@ impl Writer<'_> {
                     cells.write_interval(row, out);
                 });
             }
+            Cells::Variant(_, metadata, value) => {
+                let variant = Variant::new(metadata.value(row), value.value(row));
+                write_variant(&variant, &options.zone, out)?;
+            }
             Cells::List(a, elements) => {
                 let offsets = a.value_offsets();
                 self.array(offsets[row] as usize..offsets[row + 1] as usize, elements, out)?;
@@ -146,7 +151,13 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn map(&mut self, range: std::ops::Range<usize>, keys: &Cells, values: &Cells, out: &mut String) -> Result<()> {
+    fn map(
+        &mut self,
+        range: std::ops::Range<usize>,
+        keys: &Cells,
+        values: &Cells,
+        out: &mut String,
+    ) -> Result<()> {
         out.push('{');
         self.depth += 1;
         let mut first = true;
@@ -234,6 +245,25 @@ pub fn write_text(text: &str, ascii_only: bool, out: &mut String) {
     out.push('"');
 }
 
+/// Appends a JSON string whose characters beyond the first 65536 are two `\uXXXX`: so Spark copies JSON.
+fn write_copied_text(text: &str, out: &mut String) {
+    // Such characters begin with a byte of F0 and up.
+    if !text.bytes().any(|b| b >= 0xf0) {
+        return write_text(text, false, out);
+    }
+    let mut quoted = String::new();
+    write_text(text, false, &mut quoted);
+    for c in quoted.chars() {
+        if c.len_utf16() == 1 {
+            out.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04X}"));
+            }
+        }
+    }
+}
+
 /// Appends the name that a map's key gives: Spark writes what its engine holds, so dates are days and instants microseconds.
 fn write_key(keys: &Cells, entry: usize, out: &mut String) -> Result<()> {
     match keys {
@@ -247,7 +277,9 @@ fn write_key(keys: &Cells, entry: usize, out: &mut String) -> Result<()> {
         Cells::Double(a) => write_double(a.value(entry), out),
         Cells::Decimal(a, scale) => write_decimal(a.value(entry), i32::from(*scale), out),
         Cells::Date(a) => out.push_str(itoa::Buffer::new().format(a.value(entry))),
-        Cells::Timestamp(a) | Cells::TimestampNtz(a) => out.push_str(itoa::Buffer::new().format(a.value(entry))),
+        Cells::Timestamp(a) | Cells::TimestampNtz(a) => {
+            out.push_str(itoa::Buffer::new().format(a.value(entry)))
+        }
         Cells::Time(a) => out.push_str(itoa::Buffer::new().format(a.value(entry))),
         Cells::YearMonth(..) | Cells::DayTime(..) => {
             keys.write_interval(entry, out);
@@ -291,7 +323,7 @@ fn copy_nested(scanner: &mut Scanner, out: &mut String, depth: usize) -> Result<
                     out.push(',');
                 }
                 first = false;
-                write_text(std::str::from_utf8(name).map_err(|_| SyntaxError)?, false, out);
+                write_copied_text(std::str::from_utf8(name).map_err(|_| SyntaxError)?, out);
                 out.push(':');
                 copy_nested(scanner, out, depth + 1)?;
             }
@@ -312,14 +344,15 @@ fn copy_nested(scanner: &mut Scanner, out: &mut String, depth: usize) -> Result<
         }
         Start::Text(quote) => {
             let text = scanner.text_slice(quote, &mut scratch)?;
-            write_text(std::str::from_utf8(text).map_err(|_| SyntaxError)?, false, out);
+            write_copied_text(std::str::from_utf8(text).map_err(|_| SyntaxError)?, out);
         }
         Start::Number => {
             let number = scanner.number()?;
             if number.integer {
                 out.push_str(number.text);
             } else {
-                write_double(number.text.parse().map_err(|_| SyntaxError)?, out);
+                let value: f64 = number.text.parse().map_err(|_| SyntaxError)?;
+                quoted(!value.is_finite(), out, |out| write_double(value, out));
             }
         }
         Start::Name => {

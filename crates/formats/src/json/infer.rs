@@ -248,7 +248,9 @@ fn number_as_decimal(text: &str) -> Result<Seen> {
         return Err(Error::new("NEGATIVE_SCALE_DISALLOWED")
             .param("scale", format!("'{scale}'"))
             .param("sqlConf", "\"spark.sql.legacy.allowNegativeScaleOfDecimal\"")
-            .message(format!("The number {text} would be a DECIMAL of the scale {scale}, and a scale is not negative.")));
+            .message(format!(
+                "The number {text} would be a DECIMAL of the scale {scale}, and a scale is not negative."
+            )));
     }
     let precision = precision.max(scale.unsigned_abs());
     Ok(match (u8::try_from(precision), u8::try_from(scale)) {
@@ -342,8 +344,10 @@ pub fn type_of(text: &str, options: Options) -> Result<DataType> {
     let drop_null = options.drop_field_if_all_null;
     let mut seen = Seen::Nothing;
     Inference::new(options).merge_value(&mut scanner, &mut seen)?;
-    let empty_array = matches!(seen, Seen::Array(_));
-    Ok(canonical(seen, drop_null).unwrap_or_else(|| {
-        if empty_array { DataType::array(DataType::STRING, true) } else { DataType::STRING }
-    }))
+    let empty = match seen {
+        Seen::Array(_) => DataType::array(DataType::STRING, true),
+        Seen::Struct(_) => DataType::structure(Vec::new()),
+        _ => DataType::STRING,
+    };
+    Ok(canonical(seen, drop_null).unwrap_or(empty))
 }

@@ -159,8 +159,11 @@ impl Options {
         let given = Lookup(options);
         let writing = |key: &str| given.text(key).map(Pattern::for_formatting).transpose();
         let formats = ["dateFormat", "timestampFormat", "timestampNTZFormat"];
-        let others: Vec<(String, String)> =
-            options.iter().filter(|(k, _)| !formats.iter().any(|f| f.eq_ignore_ascii_case(k))).cloned().collect();
+        let others: Vec<(String, String)> = options
+            .iter()
+            .filter(|(k, _)| !formats.iter().any(|f| f.eq_ignore_ascii_case(k)))
+            .cloned()
+            .collect();
         Ok(Self {
             date_format_out: writing("dateFormat")?,
             timestamp_format_out: writing("timestampFormat")?,

@@ -210,8 +210,7 @@ fn check_type(column: &str, t: &DataType) -> Result<()> {
         DataType::Struct(s) => s.fields.iter().try_for_each(|f| check_type(column, &f.data_type)),
         DataType::CalendarInterval
         | DataType::YearMonthInterval { .. }
-        | DataType::DayTimeInterval { .. }
-        | DataType::Variant => {
+        | DataType::DayTimeInterval { .. } => {
             Err(Error::unsupported(format!("reading the type {} of `{column}` from JSON", t.sql())))
         }
         _ => Ok(()),
@@ -255,7 +254,9 @@ impl ValueParser {
         }
         let array = self.column.finish()?;
         let Some((at, corrupt)) = &mut self.corrupt else { return Ok(array) };
-        let (DataType::Struct(s), Some(values)) = (&self.target, array.as_struct_opt()) else { return Ok(array) };
+        let (DataType::Struct(s), Some(values)) = (&self.target, array.as_struct_opt()) else {
+            return Ok(array);
+        };
         let fields: Fields = s.fields.iter().map(arrow_field).collect();
         let (_, mut columns, nulls) = values.clone().into_parts();
         columns.insert(*at, corrupt.finish()?);
@@ -283,6 +284,7 @@ impl ValueParser {
                 }
                 _ => Err(Misread::Type),
             },
+            (Column::Variant(_), _) => self.converter.value(&mut scanner, &mut self.column),
             (_, Start::Null) => Err(Misread::Type),
             (column, _) => self.converter.value(&mut scanner, column),
         };

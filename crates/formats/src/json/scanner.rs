@@ -137,7 +137,9 @@ impl<'a> Scanner<'a> {
     }
 
     fn continues_word(&self, end: usize) -> bool {
-        self.bytes.get(end).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'$' || *b >= 0x80)
+        self.bytes
+            .get(end)
+            .is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'$' || *b >= 0x80)
     }
 
     /// Consumes `NaN`, `Infinity`, `-Infinity`, `+Infinity`, `-INF` or `+INF`.
@@ -447,14 +449,42 @@ mod tests {
     #[test]
     fn what_is_json_and_what_is_not() {
         for good in [
-            "1", "-0", "1.5e+3", "\"a\\u00e9\\n\"", "[]", "[1, [2], {}]", "{\"a\": {\"b\": [true, null]}}", "'x\"'", "NaN",
-            "-Infinity", " {\"a\" : 1} trailing is not looked at",
+            "1",
+            "-0",
+            "1.5e+3",
+            "\"a\\u00e9\\n\"",
+            "[]",
+            "[1, [2], {}]",
+            "{\"a\": {\"b\": [true, null]}}",
+            "'x\"'",
+            "NaN",
+            "-Infinity",
+            " {\"a\" : 1} trailing is not looked at",
         ] {
             assert!(skips(good), "{good}");
         }
         for bad in [
-            "", "01", "+1", ".5", "1.", "1e", "-", "tru", "nullx", "{\"a\" 1}", "{\"a\":1,}", "[1,]", "[1", "{a:1}", "\"\t\"",
-            "\"\\x\"", "\"\\u12\"", "INF", "12x", "{,}", "[,1]",
+            "",
+            "01",
+            "+1",
+            ".5",
+            "1.",
+            "1e",
+            "-",
+            "tru",
+            "nullx",
+            "{\"a\" 1}",
+            "{\"a\":1,}",
+            "[1,]",
+            "[1",
+            "{a:1}",
+            "\"\t\"",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "INF",
+            "12x",
+            "{,}",
+            "[,1]",
         ] {
             assert!(!skips(bad), "{bad}");
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, PrimitiveArray};
+use arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, PrimitiveArray};
 use arrow::datatypes::{
     DurationMicrosecondType, Float64Type, Int64Type, IntervalYearMonthType,
 };
@@ -17,7 +17,7 @@ use super::sum::{
     save_doubles, with_decimal_type,
 };
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
-use crate::Registry;
+use crate::{Call, Registry};
 
 pub(super) fn register(r: &mut Registry) {
     r.aggregate(&["avg", "mean"], |c| resolve(c, false));
@@ -43,15 +43,8 @@ fn resolve(c: &AggregateCall, is_try: bool) -> Result<ResolvedAggregate> {
             (t.clone(), t, udf)
         }
         DataType::Decimal { precision, scale } => {
-            let total = DataType::Decimal { precision: (precision + 10).min(38), scale };
-            let returned_scale = (scale + 4).min(38);
-            let returned = DataType::Decimal { precision: (precision + 4).min(38), scale: returned_scale };
-            let overflow = if context.ansi { overflow } else { Overflow::Null };
-            let fold = AverageDecimal {
-                sum: SumDecimal { limit: limit_of(&total), total, overflow },
-                returned: returned.clone(),
-                more_scale: returned_scale - scale,
-            };
+            let fold = decimals(precision, scale, if context.ansi { overflow } else { Overflow::Null });
+            let returned = fold.returned.clone();
             let udf = SparkAggregate::of_fold(name, std::slice::from_ref(&given), &returned, true, context, fold);
             (given, returned, udf)
         }
@@ -61,6 +54,89 @@ fn resolve(c: &AggregateCall, is_try: bool) -> Result<ResolvedAggregate> {
         }
     };
     Ok(ResolvedAggregate::new(vec![coerced], returned, true, udf.with_parameters(overflow).build()))
+}
+
+/// The average of one of two columns, over the rows in which both have a value (`regr_avgx`, `regr_avgy`).
+pub(super) fn of_complete_rows(c: &AggregateCall, of: usize) -> Result<ResolvedAggregate> {
+    let (call, context) = (&c.call, c.call.context);
+    call.arity(2..=2)?;
+    let averaged = Call { name: call.name, args: &call.args[of..=of], context };
+    let given = number_or_interval(&averaged)?;
+    let mut coerced = call.types();
+    let (returned, udf) = match given {
+        DataType::Decimal { precision, scale } => {
+            let fold = decimals(precision, scale, if context.ansi { Overflow::Fail } else { Overflow::Null });
+            let returned = fold.returned.clone();
+            coerced[of] = given;
+            let fold = CompleteRows { of, fold };
+            (returned.clone(), SparkAggregate::of_fold(call.name, &coerced, &returned, true, context, fold))
+        }
+        t if t.is_interval() => return Err(call.unexpected_input(of, "\"NUMERIC\"")),
+        _ => {
+            coerced[of] = DataType::Double;
+            let t = DataType::Double;
+            let fold = CompleteRows { of, fold: AverageDouble };
+            (t.clone(), SparkAggregate::of_fold(call.name, &coerced, &t, true, context, fold))
+        }
+    };
+    Ok(ResolvedAggregate::new(coerced, returned, true, udf.build()))
+}
+
+/// A fold of one column over the rows in which every column has a value.
+struct CompleteRows<F> {
+    of: usize,
+    fold: F,
+}
+
+impl<F: Fold> Fold for CompleteRows<F> {
+    type State = F::State;
+
+    fn start(&self) -> Self::State {
+        self.fold.start()
+    }
+
+    fn update(
+        &self,
+        columns: &[ArrayRef],
+        rows: impl Iterator<Item = (usize, usize)>,
+        states: &mut [Self::State],
+    ) -> Result<()> {
+        let nulls: Vec<_> = columns.iter().filter_map(|c| c.logical_nulls()).collect();
+        let rows = rows.filter(|(row, _)| nulls.iter().all(|n| n.is_valid(*row)));
+        self.fold.update(&columns[self.of..=self.of], rows, states)
+    }
+
+    fn saved(&self) -> Vec<(&'static str, DataType)> {
+        self.fold.saved()
+    }
+
+    fn save(&self, states: &[Self::State]) -> Result<Vec<ArrayRef>> {
+        self.fold.save(states)
+    }
+
+    fn merge(
+        &self,
+        columns: &[ArrayRef],
+        rows: impl Iterator<Item = (usize, usize)>,
+        states: &mut [Self::State],
+    ) -> Result<()> {
+        self.fold.merge(columns, rows, states)
+    }
+
+    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef> {
+        self.fold.finish(states)
+    }
+}
+
+/// The average of decimals, in a decimal of four more digits, all of them after the point.
+fn decimals(precision: u8, scale: u8, overflow: Overflow) -> AverageDecimal {
+    let total = DataType::Decimal { precision: (precision + 10).min(38), scale };
+    let returned_scale = (scale + 4).min(38);
+    AverageDecimal {
+        sum: SumDecimal { limit: limit_of(&total), total, overflow },
+        returned: DataType::Decimal { precision: (precision + 4).min(38), scale: returned_scale },
+        more_scale: returned_scale - scale,
+    }
 }
 
 struct AverageDouble;
@@ -201,7 +277,7 @@ fn out_of_range(t: &DataType) -> Error {
 struct AverageInterval<T> {
     t: DataType,
     overflow: Overflow,
-    of: std::marker::PhantomData<T>,
+    of: std::marker::PhantomData<fn() -> T>,
 }
 
 impl<T> AverageInterval<T> {
@@ -210,7 +286,7 @@ impl<T> AverageInterval<T> {
     }
 }
 
-impl<T: ArrowPrimitiveType> AverageInterval<T> {
+impl<T: ArrowPrimitiveType + Send + Sync> AverageInterval<T> {
     fn add(&self, state: &mut Sum<T::Native>, value: T::Native) -> Result<()> {
         match state.sum.add_checked(value) {
             Ok(sum) => state.sum = sum,
@@ -223,7 +299,7 @@ impl<T: ArrowPrimitiveType> AverageInterval<T> {
 
 impl<T> Fold for AverageInterval<T>
 where
-    T: ArrowPrimitiveType,
+    T: ArrowPrimitiveType + Send + Sync,
     T::Native: AsPrimitive<i128>,
     i128: AsPrimitive<T::Native>,
 {

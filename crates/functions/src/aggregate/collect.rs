@@ -14,7 +14,7 @@ use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use datafusion::scalar::ScalarValue;
 
-use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
+use super::{ResolvedAggregate, SparkAggregate};
 use crate::{Context, Registry};
 
 pub(super) fn register(r: &mut Registry) {
@@ -24,7 +24,9 @@ pub(super) fn register(r: &mut Registry) {
         let keep_nulls = c.ignore_nulls == Some(false);
         let returned = DataType::array(t.clone(), keep_nulls);
         let udf = collect("collect_list", &t, keep_nulls, c.call.context);
-        Ok(ResolvedAggregate::new(vec![t], returned, false, udf?.build()).shown_as("collect_list"))
+        let mut resolved = ResolvedAggregate::new(vec![t], returned, false, udf?.build()).shown_as("collect_list");
+        resolved.display_suffix = if keep_nulls { " RESPECT NULLS" } else { "" };
+        Ok(resolved)
     });
 }
 

@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::take;
 use arrow::datatypes::{
-    DataType as ArrowType, Date32Type, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    DataType as ArrowType, Date32Type, Decimal128Type, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
     Int64Type, TimestampMicrosecondType, UInt32Type,
 };
 use boathouse_bridge::{ResultExt, arrow_type};
@@ -170,9 +170,17 @@ fn in_hash_order(values: &ArrayRef, offsets: &OffsetBuffer<i32>) -> Result<Array
     take(values, &arrow::array::PrimitiveArray::<UInt32Type>::from(order), None).spark()
 }
 
-/// The hashes of boxed values on the Java virtual machine.
+/// The hashes of boxed values in Scala, where a number equals the same number of another type.
 fn hashes(values: &ArrayRef) -> Option<Vec<i32>> {
     Some(match values.data_type() {
+        ArrowType::Decimal128(_, scale) => {
+            let one = 10i128.pow(u32::try_from(*scale).ok()?);
+            let hash = |v: &i128| match i64::try_from(v / one) {
+                Ok(whole) if v % one == 0 => hash_long(whole),
+                _ => hash_double(*v as f64 / one as f64),
+            };
+            values.as_primitive::<Decimal128Type>().values().iter().map(hash).collect()
+        }
         ArrowType::Boolean => values.as_boolean().values().iter().map(|b| if b { 1231 } else { 1237 }).collect(),
         ArrowType::Int8 => values.as_primitive::<Int8Type>().values().iter().map(|v| i32::from(*v)).collect(),
         ArrowType::Int16 => values.as_primitive::<Int16Type>().values().iter().map(|v| i32::from(*v)).collect(),
@@ -193,6 +201,24 @@ fn hashes(values: &ArrayRef) -> Option<Vec<i32>> {
             (0..strings.len()).map(|i| murmur3(strings.value(i).as_bytes(), 42)).collect()
         }
         _ => return None,
+    })
+}
+
+/// The hash codes of boxed values in Java.
+pub(super) fn java_hashes(values: &ArrayRef) -> Option<Vec<i32>> {
+    Some(match values.data_type() {
+        ArrowType::Int64 => values.as_primitive::<Int64Type>().values().iter().map(|v| hash_bits(*v)).collect(),
+        ArrowType::Timestamp(..) => {
+            values.as_primitive::<TimestampMicrosecondType>().values().iter().map(|v| hash_bits(*v)).collect()
+        }
+        ArrowType::Float32 => {
+            values.as_primitive::<Float32Type>().values().iter().map(|v| v.to_bits() as i32).collect()
+        }
+        ArrowType::Float64 => {
+            values.as_primitive::<Float64Type>().values().iter().map(|v| hash_bits(v.to_bits() as i64)).collect()
+        }
+        ArrowType::Decimal128(..) => return None,
+        _ => return hashes(values),
     })
 }
 

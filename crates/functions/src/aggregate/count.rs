@@ -42,6 +42,15 @@ fn count(c: &AggregateCall) -> Result<ResolvedAggregate> {
     Ok(ResolvedAggregate::new(types, DataType::Long, false, udf))
 }
 
+/// The rows in which both columns have a value.
+pub(super) fn regr_count(c: &AggregateCall) -> Result<ResolvedAggregate> {
+    c.call.arity(2..=2)?;
+    let types = c.call.types();
+    let udf = SparkAggregate::of_fold("regr_count", &types, &DataType::Long, false, c.call.context, Count)
+        .with_empty(ScalarValue::Int64(Some(0)));
+    Ok(ResolvedAggregate::new(types, DataType::Long, false, udf.build()))
+}
+
 /// Whether DataFusion tells the type's values apart as Spark does.
 fn counts_distinct(t: &DataType) -> bool {
     t.is_atomic() && *t != DataType::Variant && !has_floats(&boathouse_bridge::arrow_type(t))

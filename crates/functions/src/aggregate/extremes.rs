@@ -53,7 +53,7 @@ fn resolve(c: &AggregateCall, wanted: Ordering) -> Result<ResolvedAggregate> {
 struct Extreme<T> {
     t: DataType,
     wanted: Ordering,
-    of: std::marker::PhantomData<T>,
+    of: std::marker::PhantomData<fn() -> T>,
 }
 
 fn compare<F: Float>(a: F, b: F) -> Ordering {
@@ -62,7 +62,7 @@ fn compare<F: Float>(a: F, b: F) -> Ordering {
 
 impl<T> Fold for Extreme<T>
 where
-    T: ArrowPrimitiveType,
+    T: ArrowPrimitiveType + Send + Sync,
     T::Native: Float,
 {
     type State = Option<T::Native>;
@@ -150,14 +150,8 @@ impl Fold for ExtremeBy {
                 continue;
             }
             let rank = ranks.row(row);
-            // `max_by` takes the last of equal keys, `min_by` too: Spark replaces on "not worse".
-            let better = match &states[group] {
-                None => true,
-                Some(best) => {
-                    let order = rank.cmp(&best.rank.row());
-                    order == self.wanted
-                }
-            };
+            // Of equal keys the last one wins.
+            let better = states[group].as_ref().is_none_or(|b| rank.cmp(&b.rank.row()) != self.wanted.reverse());
             if better {
                 states[group] =
                     Some(Best { rank: rank.owned(), key: scalar(keys, row)?, value: scalar(values, row)? });

@@ -6,7 +6,7 @@ use std::mem::{size_of, size_of_val};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray};
-use arrow::datatypes::{DataType as ArrowType, FieldRef};
+use arrow::datatypes::{DataType as ArrowType};
 use boathouse_bridge::{arrow_type, to_datafusion};
 use boathouse_spec::{DataType, Error, Result};
 use datafusion::error::Result as DataFusionResult;

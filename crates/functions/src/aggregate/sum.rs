@@ -10,7 +10,7 @@ use num_traits::AsPrimitive;
 use super::fold::{Fold, booleans, primitive};
 use super::overflow::{Overflow, decimal_overflow, integer_overflow, interval_overflow};
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
-use crate::{Call, Context, Registry, Want};
+use crate::{Call, Context, Registry};
 use std::sync::Arc;
 
 pub(super) fn register(r: &mut Registry) {
@@ -97,11 +97,11 @@ fn integers<T>(
     context: &Context,
 ) -> SparkAggregate
 where
-    T: ArrowPrimitiveType,
+    T: ArrowPrimitiveType + Send + Sync,
     T::Native: AsPrimitive<i128>,
     i128: TryInto<T::Native> + AsPrimitive<T::Native>,
 {
-    let sliding = super::fold::one(WideSum::<T> { t: returned.clone(), overflow, error }, returned);
+    let sliding = super::fold::one(WideSum::<T> { t: returned.clone(), overflow, error, of: std::marker::PhantomData }, returned);
     SparkAggregate::of_fold(
         name,
         std::slice::from_ref(coerced),
@@ -117,7 +117,7 @@ pub(super) struct SumInteger<T> {
     pub t: DataType,
     pub overflow: Overflow,
     pub error: fn() -> Error,
-    pub of: std::marker::PhantomData<T>,
+    pub of: std::marker::PhantomData<fn() -> T>,
 }
 
 /// A sum and whether it left its type.
@@ -128,7 +128,7 @@ pub(super) struct Sum<N> {
     pub overflowed: bool,
 }
 
-impl<T: ArrowPrimitiveType> SumInteger<T> {
+impl<T: ArrowPrimitiveType + Send + Sync> SumInteger<T> {
     fn add(&self, state: &mut Sum<T::Native>, value: T::Native) -> Result<()> {
         if self.overflow == Overflow::Wrap {
             state.sum = state.sum.add_wrapping(value);
@@ -143,7 +143,7 @@ impl<T: ArrowPrimitiveType> SumInteger<T> {
     }
 }
 
-impl<T: ArrowPrimitiveType> Fold for SumInteger<T> {
+impl<T: ArrowPrimitiveType + Send + Sync> Fold for SumInteger<T> {
     type State = Sum<T::Native>;
 
     fn start(&self) -> Self::State {
@@ -222,12 +222,12 @@ struct WideSum<T> {
     t: DataType,
     overflow: Overflow,
     error: fn() -> Error,
-    of: std::marker::PhantomData<T>,
+    of: std::marker::PhantomData<fn() -> T>,
 }
 
 impl<T> Fold for WideSum<T>
 where
-    T: ArrowPrimitiveType,
+    T: ArrowPrimitiveType + Send + Sync,
     T::Native: AsPrimitive<i128>,
     i128: TryInto<T::Native> + AsPrimitive<T::Native>,
 {

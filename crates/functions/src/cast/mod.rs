@@ -68,7 +68,12 @@ fn convert(array: &ArrayRef, from: &DataType, to: &DataType, mode: Mode, context
     use DataType::*;
     match (from, to) {
         (f, t) if f.is_string() && t.is_string() => from_string::to_length(array, t),
-        (Variant, _) | (_, Variant) => Err(not_supported(from, to)),
+        (Variant, to) => {
+            let variants = crate::variant::Variants::of(array)?;
+            let values: Vec<_> = variants.iter().collect();
+            crate::variant::from_variants(&values, to, mode != Mode::Try, context)
+        }
+        (from, Variant) => crate::variant::to_variants(array, from),
         (_, t) if t.is_string() => {
             let style = Style { pretty: false, plain_decimals: context.ansi, zone: Zone::of(context) };
             let text: ArrayRef = Arc::new(text::to_strings(array, from, &style)?);

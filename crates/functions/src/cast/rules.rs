@@ -15,7 +15,7 @@ pub fn can_cast(from: &DataType, to: &DataType, mode: Mode) -> bool {
     match (from, to) {
         (Null, _) => true,
         (_, Null) => false,
-        (Variant, to) => !to.is_interval(),
+        (Variant, to) => crate::variant::castable(to),
         (from, Variant) => to_variant(from),
         (Array { element: f, contains_null: m }, Array { element: t, contains_null: n }) => {
             can_cast(f, t, mode) && (*n || !(*m || loses(f, t, mode)))
@@ -108,6 +108,12 @@ pub fn may_give_null(from: &DataType, to: &DataType, mode: Mode) -> bool {
         (TimestampNtz, Date) | (Date, TimestampNtz) => true,
         (Date, t) if t.is_numeric() || *t == Boolean => true,
         (Boolean, Decimal { precision, scale }) => precision == scale,
+        // More integral digits than before: only the fraction is cut.
+        (Decimal { precision: p, scale: s }, Decimal { precision: q, scale: t })
+            if i32::from(*q) - i32::from(*t) > i32::from(*p) - i32::from(*s) =>
+        {
+            false
+        }
         (f, Decimal { .. }) if f.is_numeric() && !matches!(f, Float | Double) => !holds(to, f),
         (_, Decimal { .. }) => true,
         _ => false,

@@ -188,7 +188,18 @@ fn writer<'a>(array: &'a ArrayRef, t: &'a DataType, style: &Style) -> Result<Wri
                 out.push('}');
             })
         }
-        DataType::Variant | DataType::Udt { .. } => {
+        DataType::Variant => {
+            let variants = crate::variant::Variants::of(array)?;
+            let zone = crate::datetime::pattern_zone(&style.zone);
+            Box::new(move |i, out| {
+                if let Some(variant) = variants.get(i)
+                    && boathouse_formats::variant::write_json(&variant, &zone, out).is_err()
+                {
+                    out.push_str("<malformed variant>");
+                }
+            })
+        }
+        DataType::Udt { .. } => {
             return Err(Error::unsupported(format!("text of a {} value", t.simple_string())));
         }
     })

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+
+use arrow::array::Array;
 use boathouse_spec::{DataType, Result};
 
 use super::lists::{ListItem, Picker, bounds, lists};

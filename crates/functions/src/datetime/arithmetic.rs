@@ -31,6 +31,9 @@ pub(super) fn register(r: &mut Registry) {
     r.scalar(&["last_day"], last_day);
 }
 
+/// What the count of days may be.
+const COUNT_TYPES: &str = "(\"INT\" or \"SMALLINT\" or \"TINYINT\")";
+
 fn shift_days(call: &Call, shift: fn(i32, i32) -> i32) -> Result<Resolved> {
     if call.args.len() == 3 && call.name != "date_sub" {
         return timestamp_add(call);
@@ -40,10 +43,13 @@ fn shift_days(call: &Call, shift: fn(i32, i32) -> i32) -> Result<Resolved> {
     let days = coercion::implicit_cast(&call.args[0].data_type, &Want::DATE, context)
         .ok_or_else(|| call.unexpected_input(0, &Want::DATE.sql()))?;
     let count = &call.args[1];
-    if count.data_type.is_string() && !context.ansi {
-        // Without ANSI only a constant string that is a whole number is taken.
-        let text = super::constant_text(call, 1).flatten();
-        if text.is_none_or(|t| t.trim().parse::<i32>().is_err()) {
+    // Without ANSI only a constant string that is a whole number is taken, as that number.
+    let written = count.data_type.is_string() && !context.ansi;
+    if written {
+        let Some(text) = super::constant_text(call, 1).flatten() else {
+            return Err(call.unexpected_input(1, COUNT_TYPES));
+        };
+        if text.trim().parse::<i32>().is_err() {
             return Err(Error::new("SECOND_FUNCTION_ARGUMENT_NOT_INTEGER")
                 .param("functionName", call.name)
                 .message(format!("The second argument of `{}` must be an integer.", call.name)));
@@ -52,10 +58,10 @@ fn shift_days(call: &Call, shift: fn(i32, i32) -> i32) -> Result<Resolved> {
     match count.data_type {
         DataType::Integer | DataType::Short | DataType::Byte | DataType::Null => {}
         ref t if t.is_string() => {}
-        _ => return Err(call.unexpected_input(1, "(\"INT\" or \"SMALLINT\" or \"TINYINT\")")),
+        _ => return Err(call.unexpected_input(1, COUNT_TYPES)),
     }
     let coerced = vec![days, DataType::Integer];
-    let nullable = call.nullable_as(&coerced);
+    let nullable = call.nullable_as(if written { &coerced[..1] } else { &coerced });
     Ok(Resolved::new(coerced, DataType::Date, nullable, move |inputs| {
         let days = inputs.primitives::<Date32Type>(0)?;
         let counts = inputs.primitives::<Int32Type>(1)?;
@@ -118,7 +124,9 @@ pub(super) fn overflow() -> Error {
 
 fn months_between(call: &Call) -> Result<Resolved> {
     call.arity_of(&[2, 3])?;
-    let coerced = call.want(&[Want::TIMESTAMP, Want::TIMESTAMP, Want::BOOLEAN])?;
+    let full = super::with_default(call, 2, DataType::Boolean, "true");
+    let mut coerced = full.call().want(&[Want::TIMESTAMP, Want::TIMESTAMP, Want::BOOLEAN])?;
+    coerced.truncate(call.args.len());
     let nullable = call.nullable_as(&coerced);
     let rounding = call.args.len() == 3;
     let mut shown = vec![ShownArg::Arg(0), ShownArg::Arg(1)];

@@ -53,10 +53,14 @@ fn current_time(call: &Call) -> Result<Resolved> {
     let precision = match call.args.first() {
         None => 6,
         Some(arg) => match &arg.constant {
-            Some(ScalarValue::Utf8(Some(text))) => text.trim().parse().map_err(|_| {
-                crate::cast::failure::invalid_input(text, &DataType::STRING, &DataType::Integer)
-            })?,
-            Some(value) if value.is_null() => return Err(unexpected_null(call, "`precision`")),
+            Some(ScalarValue::Utf8(Some(text))) => match text.trim().parse() {
+                Ok(precision) => precision,
+                Err(_) if call.context.ansi => {
+                    return Err(crate::cast::failure::invalid_input(text, &DataType::STRING, &DataType::Integer));
+                }
+                Err(_) => return Err(unexpected_null(call, "precision")),
+            },
+            Some(value) if value.is_null() => return Err(unexpected_null(call, "precision")),
             _ => whole_number(arg).flatten().ok_or_else(|| not_constant(call, 0, "precision", "INT"))?,
         },
     };

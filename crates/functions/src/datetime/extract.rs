@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int8Array, Int32Array, PrimitiveArray, new_null_array};
 use arrow::datatypes::{
-    Decimal128Type, DurationMicrosecondType, IntervalMonthDayNanoType, IntervalYearMonthType,
+    Decimal128Type, DurationMicrosecondType, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalYearMonthType,
     Time64NanosecondType,
 };
 use boathouse_bridge::{ResultExt, arrow_type};
@@ -194,7 +194,13 @@ fn interval_field(inputs: &Inputs, field: IntervalField, kind: &DataType) -> Res
             Ok(match field {
                 IntervalField::Year => Arc::new(values.unary(|v| v.months / 12) as Int32Array),
                 IntervalField::Month => Arc::new(values.unary(|v| (v.months % 12) as i8) as Int8Array),
-                IntervalField::Day => Arc::new(values.unary(|v| v.days) as Int32Array),
+                IntervalField::Day => {
+                    // Whole days of the clock part count.
+                    let days = |v: IntervalMonthDayNano| {
+                        i64::from(v.days) + v.nanoseconds / 1000 / (1440 * MINUTE)
+                    };
+                    Arc::new(values.unary(|v| days(v) as i32) as Int32Array)
+                },
                 IntervalField::Hour => {
                     Arc::new(values.unary(|v| (v.nanoseconds / 1000 / (60 * MINUTE) % 24) as i8) as Int8Array)
                 }

@@ -10,7 +10,7 @@ use boathouse_spec::{DataType, Result};
 use super::clock::Clock;
 use super::timestamps;
 use crate::cast::calendar::{MICROS_PER_DAY, MICROS_PER_SECOND, civil_from_days, days_from_civil};
-use crate::{Call, Inputs, Registry, Resolved, Want};
+use crate::{Call, Inputs, Registry, Resolved, ShownArg, Want};
 
 pub(super) fn register(r: &mut Registry) {
     r.scalar(&["year"], |c| of_date(c, DateField::Year));
@@ -108,7 +108,14 @@ pub(super) fn date_field(inputs: &Inputs, i: usize, field: DateField) -> Result<
 }
 
 fn of_time(call: &Call, field: TimeField) -> Result<Resolved> {
-    call.arity(1..=1)?;
+    call.arity(1..=usize::MAX)?;
+    if call.args.len() > 1 {
+        // Spark looks at the first argument only.
+        let first = Call { name: call.name, args: &call.args[..1], context: call.context };
+        let mut resolved = of_time(&first, field)?.shown_with(vec![ShownArg::Arg(0)]);
+        resolved.coerced.extend(call.types().into_iter().skip(1));
+        return Ok(resolved);
+    }
     if call.args.first().is_some_and(|a| matches!(a.data_type, DataType::Time { .. })) {
         return Ok(Resolved::new(call.types(), DataType::Integer, true, move |inputs| {
             time_of_day_field(inputs, 0, field)

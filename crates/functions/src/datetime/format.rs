@@ -26,6 +26,14 @@ pub(crate) fn session_zone(context: &Context) -> Zone {
     Zone::parse(&context.timezone_name).unwrap_or(Zone::Region(context.timezone))
 }
 
+/// A zone, for patterns.
+pub(crate) fn pattern_zone(zone: &crate::cast::zone::Zone) -> Zone {
+    match zone {
+        crate::cast::zone::Zone::Region(tz) => Zone::Region(*tz),
+        crate::cast::zone::Zone::Fixed(seconds) => Zone::offset(*seconds),
+    }
+}
+
 /// Refuses the LEGACY parser, whose patterns are another language.
 pub(super) fn check_policy(context: &Context) -> Result<()> {
     if context.strict_time_parser {

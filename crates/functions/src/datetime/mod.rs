@@ -3,7 +3,7 @@
 //! The calendar is Java's: proleptic Gregorian, years far beyond four digits, zones with gaps and overlaps
 //! ([`clock::Clock`]). The code works on whole arrays of days or microseconds.
 
-mod arithmetic;
+pub(crate) mod arithmetic;
 pub(crate) mod clock;
 mod current;
 mod epoch;
@@ -18,7 +18,7 @@ mod units;
 pub mod window;
 mod zones;
 
-pub(crate) use format::session_zone;
+pub(crate) use format::{pattern_zone, session_zone};
 
 use std::sync::Arc;
 
@@ -26,9 +26,9 @@ use arrow::array::{Array, ArrayRef, BooleanBufferBuilder, PrimitiveArray, Primit
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{ArrowPrimitiveType, TimestampMicrosecondType};
 use boathouse_bridge::UTC;
-use boathouse_spec::{Error, Result};
+use boathouse_spec::{DataType, Error, Result};
 
-use crate::{Call, Inputs, Registry, Want};
+use crate::{Arg, Call, Context, Inputs, Registry, Want};
 
 pub(crate) fn register(r: &mut Registry) {
     arithmetic::register(r);
@@ -47,7 +47,7 @@ pub(crate) fn register(r: &mut Registry) {
 }
 
 /// TIMESTAMP_NTZ exactly.
-const NTZ: Want = Want::Exact(boathouse_spec::DataType::TimestampNtz);
+const NTZ: Want = Want::Exact(DataType::TimestampNtz);
 
 /// An array of instants.
 fn instants(values: PrimitiveArray<TimestampMicrosecondType>) -> ArrayRef {
@@ -130,4 +130,25 @@ pub(crate) fn constant_text(call: &Call, i: usize) -> Option<Option<String>> {
         value if value.is_null() => Some(None),
         _ => None,
     }
+}
+
+/// A call with a default put in where its argument was left out, for messages that show it.
+struct WithDefault<'a> {
+    name: &'a str,
+    args: Vec<Arg>,
+    context: &'a Context,
+}
+
+impl WithDefault<'_> {
+    fn call(&self) -> Call<'_> {
+        Call { name: self.name, args: &self.args, context: self.context }
+    }
+}
+
+fn with_default<'a>(call: &Call<'a>, at: usize, data_type: DataType, sql: &str) -> WithDefault<'a> {
+    let mut args = call.args.to_vec();
+    if args.len() == at {
+        args.push(Arg { data_type, nullable: false, constant: None, sql: sql.to_string() });
+    }
+    WithDefault { name: call.name, args, context: call.context }
 }

@@ -13,7 +13,7 @@ use boathouse_spec::{DataType, Error, Result};
 
 use super::clock::Clock;
 use super::format::{DEFAULT_PATTERN, Patterns, check_policy, session_zone};
-use super::{build, common_nulls, instants, timestamps};
+use super::{build, common_nulls, instants, timestamps, with_default};
 use crate::cast::calendar::{MICROS_PER_DAY, MICROS_PER_SECOND};
 use crate::cast::{self, Mode};
 use crate::{Call, Inputs, Registry, Resolved, ShownArg, Want};
@@ -38,23 +38,37 @@ fn lenient(call: &Call, tried: bool) -> bool {
     tried || !call.context.ansi
 }
 
-/// A cast of the only argument, in the session's mode or trying.
+/// A cast of the only argument; what is no date, timestamp or text is cast as the text it has.
 fn cast_of(call: &Call, to: DataType, tried: bool) -> Result<Resolved> {
-    let from = call.args[0].data_type.clone();
-    let mode = match (tried, call.context.ansi) {
-        (true, _) => Mode::Try,
-        (false, true) => Mode::Ansi,
-        (false, false) => Mode::Legacy,
+    let given = &call.args[0].data_type;
+    let number = given.is_numeric() && to == DataType::Timestamp;
+    let from = match given {
+        t if t.is_datetime() || t.is_string() || *t == DataType::Null || number => t.clone(),
+        t if t.is_atomic() => DataType::STRING,
+        _ => return Err(call.unexpected_input(0, &readable(number_too(&to)).sql())),
     };
-    if !cast::can_cast(&from, &to, mode) {
-        let sql = format!("CAST({} AS {})", call.args[0].sql, to.sql());
-        return Err(cast::type_error(&from, &to, mode, &sql));
-    }
-    let nullable = call.args[0].nullable || cast::may_give_null(&from, &to, mode);
+    // The `try_` forms cast as without ANSI.
+    let mode = if call.context.ansi && !tried { Mode::Ansi } else { Mode::Legacy };
+    let coerced = vec![from.clone()];
+    let nullable = call.nullable_as(&coerced) || cast::may_give_null(&from, &to, mode);
     let target = to.clone();
-    Ok(Resolved::new(vec![from.clone()], to, nullable, move |inputs| {
+    Ok(Resolved::new(coerced, to, nullable, move |inputs| {
         cast::cast(&inputs.array(0)?, &from, &target, mode, inputs.context())
     }))
+}
+
+/// Numbers are taken where the result is an instant.
+fn number_too(to: &DataType) -> bool {
+    *to == DataType::Timestamp
+}
+
+/// What the functions read.
+fn readable(numbers: bool) -> Want {
+    let mut wants = vec![Want::Str, Want::DATE, Want::TIMESTAMP, Want::Exact(DataType::TimestampNtz)];
+    if numbers {
+        wants.push(Want::Numeric);
+    }
+    Want::OneOf(wants)
 }
 
 fn to_date(call: &Call, tried: bool) -> Result<Resolved> {
@@ -135,7 +149,8 @@ fn seconds_of(call: &Call) -> Result<Resolved> {
             }
             _ => reader.read(inputs)?,
         };
-        let out: Int64Array = parsed.unary(|t| t.div_euclid(MICROS_PER_SECOND));
+        // Spark cuts towards 1970 here, unlike in `unix_seconds`.
+        let out: Int64Array = parsed.unary(|t| t / MICROS_PER_SECOND);
         Ok(Arc::new(out))
     });
     Ok(match call.args.len() {
@@ -156,12 +171,7 @@ struct Reader {
 impl Reader {
     fn coerced(&self, call: &Call) -> Result<Vec<DataType>> {
         check_policy(call.context)?;
-        let accepted = Want::one_of([
-            Want::Str,
-            Want::DATE,
-            Want::TIMESTAMP,
-            Want::Exact(DataType::TimestampNtz),
-        ]);
+        let accepted = readable(false);
         let given = &call.args[0].data_type;
         let number = call.name != "unix_timestamp" && call.name != "to_unix_timestamp" && given.is_atomic();
         let first = match given {
@@ -169,7 +179,10 @@ impl Reader {
             DataType::Null | DataType::Char(_) | DataType::Varchar(_) => DataType::STRING,
             // With a pattern, other values are read as the text they have.
             _ if number => DataType::STRING,
-            _ => return Err(call.unexpected_input(0, &accepted.sql())),
+            _ => {
+                let full = with_default(call, 1, DataType::STRING, DEFAULT_PATTERN);
+                return Err(full.call().unexpected_input(0, &accepted.sql()));
+            }
         };
         let mut coerced = vec![first];
         if call.args.len() > 1 {

@@ -11,7 +11,7 @@ use boathouse_spec::{DataType, Error, Result};
 use super::clock::Clock;
 use super::{NTZ, build, common_nulls, instants, timestamps};
 use crate::cast::zone::Zone;
-use crate::{Call, Inputs, Registry, Resolved, ShownArg, Want};
+use crate::{Arg, Call, Inputs, Registry, Resolved, ShownArg, Want};
 
 pub(super) fn register(r: &mut Registry) {
     r.scalar(&["from_utc_timestamp"], |c| shift(c, Clock::local));
@@ -68,7 +68,17 @@ fn shift(call: &Call, by: fn(&Clock, i64) -> i64) -> Result<Resolved> {
 fn convert_timezone(call: &Call) -> Result<Resolved> {
     call.arity_of(&[2, 3])?;
     let from_session = call.args.len() == 2;
-    let coerced = if from_session { call.want(&[Want::Str, NTZ])? } else { call.want(&[Want::Str, Want::Str, NTZ])? };
+    // Messages show the zone of the session, too.
+    let mut shown = call.args.to_vec();
+    if from_session {
+        let data_type = DataType::STRING;
+        shown.insert(0, Arg { data_type, nullable: false, constant: None, sql: "current_timezone()".into() });
+    }
+    let full = Call { name: call.name, args: &shown, context: call.context };
+    let mut coerced = full.want(&[Want::Str, Want::Str, NTZ])?;
+    if from_session {
+        coerced.remove(0);
+    }
     let nullable = call.nullable_as(&coerced);
     let resolved = Resolved::new(coerced, DataType::TimestampNtz, nullable, move |inputs| {
         convert(inputs, from_session)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, StructArray, new_null_array};
+use arrow::array::{ArrayRef, StructArray, new_null_array};
 use arrow::datatypes::DataType as ArrowType;
 use boathouse_bridge::{ResultExt, arrow_type};
 use boathouse_spec::{DataType, Error, Result, StructField};

@@ -11,8 +11,8 @@ use boathouse_bridge::arrow_type;
 use boathouse_formats::json::{MAX_DEPTH, Scanner, Start, SyntaxError, copy_value};
 use boathouse_spec::{DataType, Result};
 
-use super::LENIENCY;
 use super::path::{self, Step};
+use super::{LENIENCY, is_marked};
 use crate::{Call, Inputs, Registry, Resolved, Want};
 
 pub(super) fn register(r: &mut Registry) {
@@ -62,7 +62,7 @@ impl Found {
         self.buffer.clear();
         let mut scanner = Scanner::new(text, LENIENCY);
         let matched = match scanner.at_end() {
-            Ok(false) => evaluate(&mut scanner, steps, Style::Raw, &mut self.buffer, 0).unwrap_or(false),
+            Ok(false) if !is_marked(text) => evaluate(&mut scanner, steps, Style::Raw, &mut self.buffer, 0).unwrap_or(false),
             _ => false,
         };
         if matched {

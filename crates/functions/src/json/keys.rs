@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Int32Array, ListBuilder, StringBuilder};
 use boathouse_formats::json::{Scanner, Start, SyntaxError};
 use boathouse_spec::{DataType, Result};
 
-use super::LENIENCY;
+use super::{LENIENCY, is_marked};
 use crate::{Call, Registry, Resolved, Want};
 
 pub(super) fn register(r: &mut Registry) {
@@ -24,7 +24,7 @@ pub(super) fn register(r: &mut Registry) {
 /// The number of elements; `None` of what is no array.
 fn length(text: &str) -> Result<Option<i32>, SyntaxError> {
     let mut scanner = Scanner::new(text, LENIENCY);
-    if scanner.start()? != Start::Array {
+    if is_marked(text) || scanner.start()? != Start::Array {
         return Ok(None);
     }
     scanner.open();
@@ -60,7 +60,7 @@ fn object_keys(call: &Call) -> Result<Resolved> {
 /// Whether the text is an object, and its keys as they come.
 fn keys(text: &str, names: &mut Vec<String>) -> Result<bool, SyntaxError> {
     let mut scanner = Scanner::new(text, LENIENCY);
-    if scanner.start()? != Start::Object {
+    if is_marked(text) || scanner.start()? != Start::Object {
         return Ok(false);
     }
     scanner.open();

@@ -30,3 +30,8 @@ const LENIENCY: Leniency = Leniency {
     any_escape: false,
     control_characters: true,
 };
+
+/// Whether a byte order mark stands first, which is no JSON here (files may have one).
+fn is_marked(text: &str) -> bool {
+    text.starts_with('\u{feff}')
+}

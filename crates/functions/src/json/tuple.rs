@@ -9,7 +9,7 @@ use boathouse_bridge::arrow_type;
 use boathouse_formats::json::{Scanner, Start, SyntaxError, copy_value};
 use boathouse_spec::{DataType, Error, Result, StructField};
 
-use super::LENIENCY;
+use super::{LENIENCY, is_marked};
 use crate::{Call, GeneratorCall, Inputs, Registry, Resolved, ResolvedGenerator};
 
 pub(super) fn register(r: &mut Registry) {
@@ -19,7 +19,7 @@ pub(super) fn register(r: &mut Registry) {
 fn json_tuple(generator: &GeneratorCall) -> Result<ResolvedGenerator> {
     let call = &generator.call;
     call.arity(2..=usize::MAX)?;
-    if !call.args.iter().all(|a| a.data_type.is_string() || a.data_type == DataType::Null) {
+    if !call.args.iter().all(|a| a.data_type.is_string()) {
         return Err(Error::new("DATATYPE_MISMATCH.NON_STRING_TYPE")
             .param("funcName", "`json_tuple`")
             .param("sqlExpr", format!("\"{}\"", call.sql()))
@@ -70,7 +70,7 @@ fn read<'n>(
     values: &mut [Option<String>],
 ) -> Result<bool, SyntaxError> {
     let mut scanner = Scanner::new(text, LENIENCY);
-    if scanner.start()? != Start::Object {
+    if is_marked(text) || scanner.start()? != Start::Object {
         return Ok(false);
     }
     scanner.open();

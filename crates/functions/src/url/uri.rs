@@ -139,7 +139,7 @@ fn is_ipv6(host: &str) -> bool {
     address.parse::<std::net::Ipv6Addr>().is_ok()
 }
 
-/// Labels of letters, digits and inner hyphens, the last one beginning with a letter; a dot may end the name.
+/// Labels of letters, digits and inner hyphens; of several the last begins with a letter. A dot may end the name.
 fn is_host_name(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host);
     let label = |label: &str| {
@@ -149,5 +149,6 @@ fn is_host_name(host: &str) -> bool {
             && !label.ends_with('-')
     };
     name.split('.').all(label)
-        && name.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_alphabetic()))
+        && (!name.contains('.')
+            || name.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_alphabetic())))
 }

@@ -32,7 +32,7 @@ impl Parser<'_> {
             "ALTER" | "CHANGE" => return self.alter_columns(start),
             "REPLACE" => {
                 self.expect_all(&["REPLACE", "COLUMNS"])?;
-                let columns = self.parenthesized(|p| p.new_column(start))?;
+                let columns = self.parenthesized(Self::new_column)?;
                 TableChange::ReplaceColumns(columns.into_iter().map(|c| c.definition).collect())
             }
             "SET" => self.set_in_table()?,
@@ -57,10 +57,8 @@ impl Parser<'_> {
                 self.expect("TO")?;
                 TableChange::SetOwner(self.identifier()?)
             }
-            "NOT" | "CLUSTERED" | "SKEWED" | "EXCHANGE" | "ARCHIVE" | "UNARCHIVE" | "TOUCH" | "COMPACT" | "CONCATENATE" => {
-                self.skip_rest();
-                return Err(self.not_allowed(start, &format!("ALTER TABLE {word}")));
-            }
+            "NOT" | "CLUSTERED" | "SKEWED" | "EXCHANGE" | "ARCHIVE" | "UNARCHIVE" | "TOUCH" | "COMPACT"
+            | "CONCATENATE" => return Err(self.hive_change_of_table(start)),
             _ => return Err(self.unexpected()),
         };
         Ok(vec![change])
@@ -76,17 +74,45 @@ impl Parser<'_> {
         if self.at_all(&["SET", "SERDE"]) || self.at_all(&["SET", "SERDEPROPERTIES"]) {
             return Err(Error::unsupported("SET SERDE for a partition"));
         }
-        let known = self.at_any(&["CHANGE", "REPLACE", "COMPACT", "CONCATENATE", "SET"]);
-        if !known {
-            return Err(self.unexpected());
+        match self.peek().text {
+            "CHANGE" | "REPLACE" => {
+                let word = if self.at("CHANGE") { "CHANGE COLUMN" } else { "REPLACE COLUMNS" };
+                self.skip_rest();
+                Err(self.invalid_statement(start, &format!("ALTER TABLE ... PARTITION ... {word}")))
+            }
+            "COMPACT" | "CONCATENATE" | "SET" => Err(self.hive_change_of_table(start)),
+            _ => Err(self.unexpected()),
         }
-        let word = self.peek().text;
-        self.skip_rest();
-        Err(self.not_allowed(start, &format!("ALTER TABLE PARTITION {word}")))
+    }
+
+    /// A change that only Hive knows.
+    fn hive_change_of_table(&mut self, start: usize) -> Error {
+        const PHRASES: &[&[&str]] = &[
+            &["NOT", "CLUSTERED"],
+            &["CLUSTERED", "BY"],
+            &["NOT", "SORTED"],
+            &["SKEWED", "BY"],
+            &["NOT", "SKEWED"],
+            &["NOT", "STORED", "AS", "DIRECTORIES"],
+            &["SET", "SKEWED", "LOCATION"],
+            &["EXCHANGE", "PARTITION"],
+            &["ARCHIVE", "PARTITION"],
+            &["UNARCHIVE", "PARTITION"],
+            &["TOUCH"],
+            &["COMPACT"],
+            &["CONCATENATE"],
+            &["SET", "FILEFORMAT"],
+        ];
+        match PHRASES.iter().find(|phrase| self.at_all(phrase)) {
+            Some(phrase) => {
+                self.skip_rest();
+                self.invalid_statement(start, &format!("ALTER TABLE {}", phrase.join(" ")))
+            }
+            None => self.unexpected_at(self.pos + 1),
+        }
     }
 
     fn add_to_table(&mut self) -> Result<TableChange> {
-        let start = self.pos;
         self.expect("ADD")?;
         if self.at("PARTITION") || (self.at("IF") && !self.symbol_at(1, "(")) {
             let if_not_exists = self.if_not_exists()?;
@@ -113,9 +139,9 @@ impl Parser<'_> {
         }
         let if_not_exists = self.if_not_exists()?;
         let columns = if self.at_symbol("(") {
-            self.parenthesized(|p| p.new_column(start))?
+            self.parenthesized(Self::new_column)?
         } else {
-            self.list(|p| p.new_column(start))?
+            self.list(Self::new_column)?
         };
         Ok(TableChange::AddColumns { columns, if_not_exists })
     }
@@ -125,14 +151,15 @@ impl Parser<'_> {
     }
 
     /// `name TYPE [NOT NULL] [DEFAULT expr] [COMMENT '..'] [FIRST | AFTER c]`
-    fn new_column(&mut self, _start: usize) -> Result<NewColumn> {
+    fn new_column(&mut self) -> Result<NewColumn> {
+        let start = self.pos;
         let name = self.name()?;
         let data_type = self.data_type()?;
+        let mut duplicate = None;
         let mut definition = plain_column(name.last().cloned().unwrap_or_default(), data_type);
         let mut position = None;
         let mut seen: Vec<&str> = Vec::new();
         loop {
-            let option_start = self.pos;
             let option = if self.eat_not_null()? {
                 definition.nullable = false;
                 "NOT NULL"
@@ -147,20 +174,24 @@ impl Parser<'_> {
                 position = self.column_position()?;
                 "FIRST|AFTER"
             } else {
-                return Ok(NewColumn { name, definition, position });
+                break;
             };
             if seen.contains(&option) {
-                return Err(self.error_from(
-                    option_start,
-                    Error::new("ALTER_TABLE_COLUMN_DESCRIPTOR_DUPLICATE")
-                        .param("type", "ADD")
-                        .param("columnName", name.join("."))
-                        .param("optionName", option)
-                        .message(format!("The column {} has {option} more than once.", name.join("."))),
-                ));
+                duplicate = Some(option);
             }
             seen.push(option);
         }
+        if let Some(option) = duplicate {
+            let written = name.join(".");
+            let error = Error::new("ALTER_TABLE_COLUMN_DESCRIPTOR_DUPLICATE")
+                .param("type", "ADD")
+                .param("columnName", &written)
+                .param("optionName", option)
+                .message(format!("The column {written} has {option} more than once."));
+            let error = self.error_from(start, error);
+            self.note(error);
+        }
+        Ok(NewColumn { name, definition, position })
     }
 
     fn drop_from_table(&mut self) -> Result<TableChange> {
@@ -192,8 +223,7 @@ impl Parser<'_> {
             return Err(self.unexpected());
         }
         let if_exists = self.if_exists();
-        let columns =
-            if self.at_symbol("(") { self.parenthesized(Self::name)? } else { self.names()? };
+        let columns = if self.at_symbol("(") { self.parenthesized(Self::name)? } else { self.names()? };
         Ok(TableChange::DropColumns { columns, if_exists })
     }
 
@@ -209,7 +239,9 @@ impl Parser<'_> {
     }
 
     fn set_in_table(&mut self) -> Result<TableChange> {
-        let start = self.pos;
+        if self.at_all(&["SET", "FILEFORMAT"]) || self.at_all(&["SET", "SKEWED"]) {
+            return Err(self.hive_change_of_table(self.statement_start));
+        }
         self.expect("SET")?;
         if self.eat("TBLPROPERTIES") {
             return Ok(TableChange::SetProperties(self.property_list()?));
@@ -236,11 +268,6 @@ impl Parser<'_> {
         }
         if self.eat("SERDEPROPERTIES") {
             return Ok(TableChange::SetSerde { class: None, properties: self.property_list()? });
-        }
-        if self.at_any(&["FILEFORMAT", "SKEWED"]) {
-            let word = self.peek().text;
-            self.skip_rest();
-            return Err(self.not_allowed(start, &format!("ALTER TABLE SET {word}")));
         }
         Err(self.unexpected())
     }
@@ -269,7 +296,7 @@ impl Parser<'_> {
             return self.hive_change(start, column);
         }
         self.pos = first;
-        let changes = self.list(|p| p.alter_column(start))?;
+        let changes = self.list(|p| p.alter_column(start, word))?;
         Ok(changes.concat())
     }
 
@@ -283,21 +310,21 @@ impl Parser<'_> {
         let field = self.column_type()?;
         let position = self.column_position()?;
         let same = column.len() == 1 && column[0].eq_ignore_ascii_case(&field.name);
-        let refuse = |p: &Self, what: &str| {
+        let refuse = |p: &Self, what: &str, instead: &str| {
             Err(p.error_from(
                 start,
                 Error::new("_LEGACY_ERROR_TEMP_0034")
                     .param("operation", what)
                     .param("command", "ALTER COLUMN")
-                    .param("msg", ", please run RENAME COLUMN instead")
-                    .message(format!("{what} is not supported in Hive-style ALTER COLUMN.")),
+                    .param("msg", format!(", please run {instead} instead"))
+                    .message(format!("{what} is not supported in Hive-style ALTER COLUMN; use {instead}.")),
             ))
         };
         if !same {
-            return refuse(self, "Renaming column");
+            return refuse(self, "Renaming column", "RENAME COLUMN");
         }
         if !field.nullable {
-            return refuse(self, "NOT NULL");
+            return refuse(self, "NOT NULL", "ALTER COLUMN ... SET/DROP NOT NULL");
         }
         let comment = field.comment();
         let mut changes = vec![ColumnChange::Type(field.data_type)];
@@ -309,7 +336,7 @@ impl Parser<'_> {
             .collect())
     }
 
-    fn alter_column(&mut self, start: usize) -> Result<Vec<TableChange>> {
+    fn alter_column(&mut self, start: usize, verb: &str) -> Result<Vec<TableChange>> {
         let column = self.name()?;
         let change = match self.source(self.peek()).to_ascii_uppercase().as_str() {
             "TYPE" => {
@@ -342,11 +369,8 @@ impl Parser<'_> {
                     ColumnChange::SetTags(self.tags()?)
                 } else if self.eat_word("MASK") {
                     let function = self.name()?;
-                    let using = if self.eat_words(&["USING", "COLUMNS"]) {
-                        self.identifier_list()?
-                    } else {
-                        vec![]
-                    };
+                    let using =
+                        if self.eat_words(&["USING", "COLUMNS"]) { self.identifier_list()? } else { vec![] };
                     return Ok(vec![TableChange::SetMask { column, function, using }]);
                 } else {
                     return Err(self.unexpected());
@@ -365,10 +389,10 @@ impl Parser<'_> {
                 }
             }
             _ if self.at_end() || self.at_symbol(";") || self.at_symbol(",") => {
-                return Err(self.not_allowed(
-                    start,
-                    "ALTER TABLE table CHANGE COLUMN requires a TYPE, a SET/DROP, a COMMENT, or a FIRST/AFTER",
-                ));
+                let message = format!(
+                    "ALTER TABLE table {verb} COLUMN requires a TYPE, a SET/DROP, a COMMENT, or a FIRST/AFTER"
+                );
+                return Err(self.not_allowed(start, &message));
             }
             _ => return Err(self.unexpected()),
         };

@@ -17,7 +17,9 @@ impl Parser<'_> {
         let options = if self.eat("OPTIONS") { self.property_list()? } else { vec![] };
         let query = if self.eat("AS") || self.is_query_at(self.pos) { Some(self.query()?) } else { None };
         if query.is_some() && name.len() > 1 {
-            let prefix = boathouse_spec::quote_name(&name[..name.len() - 1]);
+            let parts: Vec<_> =
+                name[..name.len() - 1].iter().map(|p| boathouse_spec::quote_if_needed(p)).collect();
+            let prefix = parts.join(".");
             return Err(self.error_from(
                 start,
                 Error::new("_LEGACY_ERROR_TEMP_0037")
@@ -73,7 +75,11 @@ impl Parser<'_> {
         let begin = self.tokens[start].end;
         self.skip_rest();
         let path = self.text[begin..self.peek().start].trim().to_string();
-        if path.is_empty() || path.contains(char::is_whitespace) {
+        if path.is_empty() {
+            let message = "Resource paths cannot be empty in REFRESH statements. Use / to match everything";
+            return Err(self.error_from(start, error::legacy("0064", "msg", message)));
+        }
+        if path.contains(char::is_whitespace) {
             return Err(self.error_from(
                 start,
                 error::legacy(

@@ -29,6 +29,18 @@ pub(crate) fn plain_column(name: String, data_type: DataType) -> ColumnDefinitio
     }
 }
 
+/// The name of the type's class in Spark: `StringType`.
+fn class_name(data_type: &DataType) -> String {
+    let name = data_type.type_name();
+    match name.split_at_checked(1) {
+        Some((first, rest)) => match rest.split_once('(') {
+            Some((rest, arguments)) => format!("{}{rest}Type({arguments}", first.to_uppercase()),
+            None => format!("{}{rest}Type", first.to_uppercase()),
+        },
+        None => name,
+    }
+}
+
 impl Parser<'_> {
     /// `(column, .., constraint, ..)`; may be empty for datasets of pipelines.
     pub fn table_elements(&mut self, untyped: bool) -> Result<TableElements> {
@@ -59,6 +71,7 @@ impl Parser<'_> {
         untyped: bool,
         constraints: &mut Vec<TableConstraint>,
     ) -> Result<ColumnDefinition> {
+        let start = self.pos;
         let name = self.identifier()?;
         // A dataset's columns may leave their types to the query: `void` stands for that.
         let no_type = untyped
@@ -67,6 +80,17 @@ impl Parser<'_> {
         let mut column = plain_column(name, data_type);
         let mut seen = Vec::new();
         while self.column_option(&mut column, &mut seen, constraints)? {}
+        let duplicate = (1..seen.len()).find(|i| seen[..*i].contains(&seen[*i])).map(|i| seen[i]);
+        if let Some(option) = duplicate {
+            let error = Error::new("CREATE_TABLE_COLUMN_DESCRIPTOR_DUPLICATE")
+                .param("columnName", &column.name)
+                .param("optionName", option)
+                .message(format!("The column {} has {option} more than once.", column.name));
+            self.note_column(start, error);
+        }
+        if let Some(error) = self.identity_error.take() {
+            self.note_column(start, error);
+        }
         Ok(column)
     }
 
@@ -77,21 +101,20 @@ impl Parser<'_> {
         seen: &mut Vec<&'static str>,
         constraints: &mut Vec<TableConstraint>,
     ) -> Result<bool> {
-        let start = self.pos;
         if self.eat_not_null()? {
-            self.once_per_column(start, column, seen, "NOT NULL")?;
+            seen.push("NOT NULL");
             column.nullable = false;
         } else if self.at("DEFAULT") && !self.at_offset(1, "COLLATION") {
             self.advance();
             column.default = Some(self.text_expression()?);
-            self.once_per_column(start, column, seen, "DEFAULT")?;
+            seen.push("DEFAULT");
         } else if self.at("GENERATED") {
             self.generation(column)?;
-            self.once_per_column(start, column, seen, "GENERATED ALWAYS AS")?;
+            seen.push("GENERATED ALWAYS AS");
         } else if self.at("COMMENT") {
             self.advance();
             column.comment = Some(self.comment_text()?);
-            self.once_per_column(start, column, seen, "COMMENT")?;
+            seen.push("COMMENT");
         } else if self.eat_word("MASK") {
             column.mask = Some(self.name()?);
             if self.eat_words(&["USING", "COLUMNS"]) {
@@ -106,29 +129,13 @@ impl Parser<'_> {
         Ok(true)
     }
 
-    fn once_per_column(
-        &self,
-        start: usize,
-        column: &ColumnDefinition,
-        seen: &mut Vec<&'static str>,
-        option: &'static str,
-    ) -> Result<()> {
-        if seen.contains(&option) {
-            return Err(self.error_from(
-                start,
-                Error::new("CREATE_TABLE_COLUMN_DESCRIPTOR_DUPLICATE")
-                    .param("columnName", &column.name)
-                    .param("optionName", option)
-                    .message(format!("The column {} has {option} more than once.", column.name)),
-            ));
-        }
-        seen.push(option);
-        Ok(())
+    fn note_column(&mut self, start: usize, error: Error) {
+        let error = self.error_from(start, error);
+        self.note(error);
     }
 
     /// `GENERATED ALWAYS AS (expr)`, `GENERATED {ALWAYS | BY DEFAULT} AS IDENTITY [(START WITH n INCREMENT BY m)]`
     fn generation(&mut self, column: &mut ColumnDefinition) -> Result<()> {
-        let begin = self.pos;
         self.expect("GENERATED")?;
         let by_default = self.eat_all(&["BY", "DEFAULT"]);
         if !by_default {
@@ -156,30 +163,25 @@ impl Parser<'_> {
                     return Err(self.unexpected());
                 };
                 if std::mem::replace(seen, true) {
-                    return Err(self.error_from(
-                        begin,
-                        Error::new("IDENTITY_COLUMNS_DUPLICATED_SEQUENCE_GENERATOR_OPTION")
-                            .param("sequenceGeneratorOption", self.source(self.tokens[self.pos - 2]))
-                            .message("An option of the identity stands there more than once."),
-                    ));
+                    let error = Error::new("IDENTITY_COLUMNS_DUPLICATED_SEQUENCE_GENERATOR_OPTION")
+                        .param("sequenceGeneratorOption", self.source(self.tokens[self.pos - 2]))
+                        .message("An option of the identity stands there more than once.");
+                    self.identity_error.get_or_insert(error);
                 }
                 *target = self.signed_integer()?;
                 self.eat_symbol(",");
             }
         }
         if identity.step == 0 {
-            return Err(self.error_from(
-                begin,
-                Error::new("IDENTITY_COLUMNS_ILLEGAL_STEP").message("An identity's step cannot be 0."),
-            ));
+            let error =
+                Error::new("IDENTITY_COLUMNS_ILLEGAL_STEP").message("An identity's step cannot be 0.");
+            self.identity_error.get_or_insert(error);
         }
         if !matches!(column.data_type, DataType::Long | DataType::Integer) {
-            return Err(self.error_from(
-                begin,
-                Error::new("IDENTITY_COLUMNS_UNSUPPORTED_DATA_TYPE")
-                    .param("dataType", column.data_type.sql())
-                    .message(format!("An identity column is BIGINT, not {}.", column.data_type.sql())),
-            ));
+            let error = Error::new("IDENTITY_COLUMNS_UNSUPPORTED_DATA_TYPE")
+                .param("dataType", class_name(&column.data_type))
+                .message(format!("An identity column is BIGINT, not {}.", column.data_type.sql()));
+            self.identity_error.get_or_insert(error);
         }
         column.identity = Some(identity);
         Ok(())

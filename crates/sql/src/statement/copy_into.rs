@@ -8,7 +8,6 @@ use crate::parser::Parser;
 impl Parser<'_> {
     /// `COPY INTO t [(columns)] FROM {'path' | (SELECT .. FROM 'path')} FILEFORMAT = f ..`
     pub fn copy_into(&mut self) -> Result<Plan> {
-        let start = self.pos;
         self.advance();
         self.expect("INTO")?;
         let table = self.table_or_path()?;
@@ -47,7 +46,7 @@ impl Parser<'_> {
         let mut seen = Vec::new();
         loop {
             if self.eat_word("VALIDATE") {
-                self.once(start, &mut seen, "VALIDATE")?;
+                self.once(&mut seen, "VALIDATE");
                 copy.validate = Some(if self.kind() == crate::lexer::Kind::Integer {
                     let rows = self.integer_value()?;
                     self.expect("ROWS")?;
@@ -57,18 +56,18 @@ impl Parser<'_> {
                     None
                 });
             } else if self.eat_word("FILES") {
-                self.once(start, &mut seen, "FILES")?;
+                self.once(&mut seen, "FILES");
                 self.expect_symbol("=")?;
                 copy.files = self.parenthesized(Self::string_literal)?;
             } else if self.eat_word("PATTERN") {
-                self.once(start, &mut seen, "PATTERN")?;
+                self.once(&mut seen, "PATTERN");
                 self.expect_symbol("=")?;
                 copy.pattern = Some(self.string_literal()?);
             } else if self.eat_word("FORMAT_OPTIONS") {
-                self.once(start, &mut seen, "FORMAT_OPTIONS")?;
+                self.once(&mut seen, "FORMAT_OPTIONS");
                 copy.format_options = self.copy_options()?;
             } else if self.eat_word("COPY_OPTIONS") {
-                self.once(start, &mut seen, "COPY_OPTIONS")?;
+                self.once(&mut seen, "COPY_OPTIONS");
                 copy.copy_options = self.copy_options()?;
             } else {
                 return Ok(command(Command::CopyInto(Box::new(copy))));

@@ -1,19 +1,18 @@
 //! CREATE TABLE, REPLACE TABLE, CREATE TABLE LIKE, CLONE, DROP TABLE.
 
 use boathouse_spec::{
-    Bucket, ColumnDefinition, Command, CreateMode, CreateTable, Error, Expr, Name, PartitionField, Plan,
-    Result,
+    Bucket, ColumnDefinition, Command, CreateMode, CreateTable, CreateView, DataSourceRef, Error, Expr, Name,
+    PartitionField, Plan, RelationNode, Result, StructType, TableConstraint, ViewKind,
 };
 
 use super::column_definition::plain_column;
-use super::command;
+use super::{command, not_allowed};
 use crate::lexer::Kind;
 use crate::parser::Parser;
 
 impl Parser<'_> {
     /// From CREATE or REPLACE on.
     pub fn create_table_statement(&mut self) -> Result<Plan> {
-        let start = self.pos;
         let mut table = CreateTable::default();
         if self.eat("CREATE") {
             if self.eat_all(&["OR", "REPLACE"]) {
@@ -44,104 +43,176 @@ impl Parser<'_> {
             table.columns = elements.columns;
             table.constraints = elements.constraints;
         }
-        self.table_clauses(start, &mut table)?;
-        self.check_table(start, &table)?;
+        if self.eat("USING") {
+            table.provider = Some(self.name()?.join("."));
+        }
+        self.table_clauses(&mut table)?;
+        self.check_table(&table);
         if self.eat("AS") || self.is_query_at(self.pos) {
             table.query = Some(self.query()?);
+            self.check_table_of_query(&table);
+        }
+        if table.temporary {
+            return self.temporary_table(table);
         }
         Ok(command(Command::CreateTable(Box::new(table))))
     }
 
-    fn check_table(&self, start: usize, table: &CreateTable) -> Result<()> {
+    fn check_table(&mut self, table: &CreateTable) {
         if table.cluster_by.is_some() && !table.partition_by.is_empty() {
-            return Err(self.error_from(
-                start,
+            self.note_statement(
                 Error::new("SPECIFY_CLUSTER_BY_WITH_PARTITIONED_BY_IS_NOT_ALLOWED")
                     .message("A table is either CLUSTER BY or PARTITIONED BY."),
-            ));
+            );
         }
         if table.cluster_by.is_some() && table.bucket.is_some() {
-            return Err(self.error_from(
-                start,
+            self.note_statement(
                 Error::new("SPECIFY_CLUSTER_BY_WITH_BUCKETING_IS_NOT_ALLOWED")
                     .message("A table is either CLUSTER BY or CLUSTERED BY into buckets."),
-            ));
+            );
         }
-        let keys = table.constraints.iter().filter(|c| matches!(c, boathouse_spec::TableConstraint::PrimaryKey { .. }));
-        let keys: Vec<String> = keys
-            .map(|c| match c {
-                boathouse_spec::TableConstraint::PrimaryKey { columns, .. } => columns.join(", "),
-                _ => String::new(),
+        let keys: Vec<String> = table
+            .constraints
+            .iter()
+            .filter_map(|c| match c {
+                TableConstraint::PrimaryKey { columns, .. } => Some(format!("({})", columns.join(", "))),
+                _ => None,
             })
             .collect();
         if keys.len() > 1 {
-            return Err(self.error_from(
-                start,
+            self.note_statement(
                 Error::new("MULTIPLE_PRIMARY_KEYS")
-                    .param("columns", format!("({}) and ({})", keys[0], keys[1]))
+                    .param("columns", keys.join(", "))
                     .message("A table has at most one primary key."),
-            ));
+            );
         }
-        if table.temporary {
-            let error = if table.provider.is_some() {
-                Error::new("INVALID_SQL_SYNTAX.CREATE_TEMP_TABLE_USING_PROVIDER")
-                    .message("There are no temporary tables; use CREATE TEMPORARY VIEW .. USING.")
-            } else {
-                Error::new("_LEGACY_ERROR_TEMP_0046")
-                    .message("There are no temporary tables; use CREATE TEMPORARY VIEW.")
-            };
-            return Err(self.error_from(start, error));
-        }
-        Ok(())
+        self.refuse_mixed_partitioning(&table.partition_by);
     }
 
-    /// USING, OPTIONS, PARTITIONED BY, ..., in any order, each once.
-    pub fn table_clauses(&mut self, start: usize, table: &mut CreateTable) -> Result<()> {
+    /// A table made of a query takes its columns from the query.
+    fn check_table_of_query(&mut self, table: &CreateTable) {
+        let replaces = matches!(table.mode, CreateMode::OrReplace | CreateMode::Replace);
+        let statement =
+            if replaces { "Replace Table As Select (RTAS)" } else { "Create Table As Select (CTAS)" };
+        if !table.columns.is_empty() {
+            self.note_statement(not_allowed(&format!(
+                "Schema may not be specified in a {statement} statement"
+            )));
+        } else if !table.constraints.is_empty() {
+            self.note_statement(not_allowed(&format!(
+                "Constraints may not be specified in a {statement} statement"
+            )));
+        } else if table.partition_by.iter().any(|f| matches!(f, PartitionField::Typed(_))) {
+            self.note_statement(not_allowed(&format!(
+                "Partition column types may not be specified in {statement}"
+            )));
+        }
+    }
+
+    /// Partition columns either all have types of their own, or none has.
+    fn refuse_mixed_partitioning(&mut self, fields: &[PartitionField]) {
+        let (mut expressions, mut columns) = (Vec::new(), Vec::new());
+        for field in fields {
+            match field {
+                PartitionField::Column(name) => expressions.push(name.join(".")),
+                PartitionField::Transform { name, .. } => expressions.push(format!("{name}(..)")),
+                PartitionField::Typed(c) => {
+                    columns.push(format!("{} {}", c.name, c.data_type.simple_string()))
+                }
+            }
+        }
+        if !expressions.is_empty() && !columns.is_empty() {
+            self.note_statement(not_allowed(&format!(
+                "PARTITION BY: Cannot mix partition expressions and partition columns: Expressions: {} Columns: {}",
+                expressions.join(", "),
+                columns.join(", ")
+            )));
+        }
+    }
+
+    /// `CREATE TEMPORARY TABLE .. USING` is an old spelling of a temporary view over a source.
+    fn temporary_table(&mut self, table: CreateTable) -> Result<Plan> {
+        let Some(format) = table.provider else {
+            self.note_statement(
+                Error::new("_LEGACY_ERROR_TEMP_0046")
+                    .message("A temporary table needs a source; for a query use CREATE TEMPORARY VIEW."),
+            );
+            return Ok(command(Command::ClearCache));
+        };
+        if table.query.is_some() || table.mode != CreateMode::Create {
+            self.note_statement(not_allowed(
+                "CREATE TEMPORARY TABLE ... AS ..., use CREATE TEMPORARY VIEW instead",
+            ));
+        }
+        let fields: Vec<_> = table.columns.iter().map(ColumnDefinition::field).collect();
+        let mut options = table.options;
+        options.extend(table.location.map(|location| ("path".to_string(), location)));
+        let source = DataSourceRef {
+            format,
+            schema: (!fields.is_empty()).then(|| StructType::new(fields)),
+            options,
+            ..DataSourceRef::default()
+        };
+        Ok(command(Command::CreateView(Box::new(CreateView {
+            name: table.name,
+            mode: CreateMode::OrReplace,
+            kind: ViewKind::Temporary,
+            columns: vec![],
+            comment: None,
+            collation: None,
+            properties: vec![],
+            schema_mode: None,
+            query: None,
+            source: Some(RelationNode::DataSource(source).into()),
+        }))))
+    }
+
+    /// OPTIONS, PARTITIONED BY, ..., in any order, each once.
+    pub fn table_clauses(&mut self, table: &mut CreateTable) -> Result<()> {
         let mut seen = Vec::new();
         loop {
-            if self.at("USING") {
-                self.once(start, &mut seen, "USING")?;
-                self.advance();
-                table.provider = Some(self.name()?.join("."));
-            } else if self.at("OPTIONS") && self.symbol_at(1, "(") {
-                self.once(start, &mut seen, "OPTIONS")?;
+            if self.at("OPTIONS") && self.symbol_at(1, "(") {
+                self.once(&mut seen, "OPTIONS");
                 self.advance();
                 table.options = self.expression_property_list()?;
             } else if self.at_all(&["PARTITIONED", "BY"]) {
-                self.once(start, &mut seen, "PARTITIONED BY")?;
+                self.once(&mut seen, "PARTITIONED BY");
                 self.pos += 2;
                 table.partition_by = self.parenthesized(Self::partition_field)?;
             } else if self.at_all(&["CLUSTER", "BY"]) {
-                self.once(start, &mut seen, "CLUSTER BY")?;
+                self.once(&mut seen, "CLUSTER BY");
                 table.cluster_by = self.cluster_by()?;
             } else if self.at_all(&["CLUSTERED", "BY"]) {
-                self.once(start, &mut seen, "CLUSTERED BY")?;
+                self.once(&mut seen, "CLUSTERED BY");
                 table.bucket = Some(self.bucket()?);
             } else if self.at("LOCATION") {
-                self.once(start, &mut seen, "LOCATION")?;
+                self.once(&mut seen, "LOCATION");
                 self.advance();
                 table.location = Some(self.string_literal()?);
             } else if self.at("COMMENT") {
-                self.once(start, &mut seen, "COMMENT")?;
+                self.once(&mut seen, "COMMENT");
                 self.advance();
                 table.comment = Some(self.comment_text()?);
             } else if self.at_all(&["DEFAULT", "COLLATION"]) {
-                self.once(start, &mut seen, "DEFAULT COLLATION")?;
+                self.once(&mut seen, "DEFAULT COLLATION");
                 table.collation = Some(self.default_collation()?);
             } else if self.at("TBLPROPERTIES") {
-                self.once(start, &mut seen, "TBLPROPERTIES")?;
+                self.once(&mut seen, "TBLPROPERTIES");
                 self.advance();
                 table.properties = self.property_list()?;
             } else if self.at_words(&["WITH", "ROW", "FILTER"]) || self.at_words(&["ROW", "FILTER"]) {
-                self.once(start, &mut seen, "ROW FILTER")?;
+                self.once(&mut seen, "ROW FILTER");
                 self.eat("WITH");
                 self.pos += 2;
                 table.row_filter = Some(self.row_filter()?);
             } else if self.at_all(&["STORED", "AS"]) {
-                self.once(start, &mut seen, "STORED AS")?;
+                self.once(&mut seen, "STORED AS");
                 self.pos += 2;
                 table.provider = Some(self.stored_as()?);
-            } else if self.at_all(&["STORED", "BY"]) || self.at_all(&["ROW", "FORMAT"]) || self.at_all(&["SKEWED", "BY"]) {
+            } else if self.at_all(&["STORED", "BY"])
+                || self.at_all(&["ROW", "FORMAT"])
+                || self.at_all(&["SKEWED", "BY"])
+            {
                 let (a, b) = (self.peek().text, self.peek_at(1).text);
                 return Err(Error::unsupported(format!("the clause {a} {b} of Hive tables")));
             } else {
@@ -232,16 +303,14 @@ impl Parser<'_> {
                 let ascending = p.eat_any(&["ASC", "DESC"]) != Some("DESC");
                 Ok((name, ascending))
             })?;
-            if let Some((name, _)) = sort.iter().find(|(_, ascending)| !ascending) {
-                return Err(self.not_allowed(
-                    start,
-                    &format!("Column ordering must be ASC, was 'DESC' ({name})"),
-                ));
-            }
         }
         self.expect("INTO")?;
         let count = self.integer_value()?;
         self.expect("BUCKETS")?;
+        if sort.iter().any(|(_, ascending)| !ascending) {
+            let error = self.not_allowed(start, "Column ordering must be ASC, was 'DESC'");
+            self.note(error);
+        }
         Ok(Bucket { count: u32::try_from(count).unwrap_or(u32::MAX), columns, sort })
     }
 
@@ -252,7 +321,11 @@ impl Parser<'_> {
             return Err(self.unexpected_at(start));
         }
         table.like = Some(self.reference_name()?);
-        self.table_clauses(start, &mut table)?;
+        self.table_clauses(&mut table)?;
+        if self.eat("USING") {
+            table.provider = Some(self.name()?.join("."));
+            self.table_clauses(&mut table)?;
+        }
         Ok(command(Command::CreateTable(Box::new(table))))
     }
 
@@ -310,12 +383,17 @@ impl Parser<'_> {
 
     /// `ADD JAR ..`, `LIST FILES ..`
     pub fn resource(&mut self) -> Result<Plan> {
+        let start = self.pos;
         let verb = self.advance().text;
         if self.kind() != Kind::Word {
             return Err(self.unexpected());
         }
         let what = self.simple_identifier()?.to_uppercase();
         self.skip_rest();
+        if !matches!(what.as_str(), "FILE" | "FILES" | "ARCHIVE" | "ARCHIVES" | "JAR" | "JARS") {
+            let message = format!("{verb} with resource type '{}'", what.to_lowercase());
+            return Err(self.not_allowed(start, &message));
+        }
         Err(Error::unsupported(format!("{verb} {what}")))
     }
 

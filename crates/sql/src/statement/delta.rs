@@ -30,14 +30,16 @@ impl Parser<'_> {
     }
 
     fn optional_table_word(&mut self) {
-        if self.at("TABLE") && (self.is_identifier(self.peek_at(1)) || self.is_string(self.peek_at(1))) && !self.symbol_at(1, ".") {
+        if self.at("TABLE")
+            && (self.is_identifier(self.peek_at(1)) || self.is_string(self.peek_at(1)))
+            && !self.symbol_at(1, ".")
+        {
             self.advance();
         }
     }
 
     /// `VACUUM t [FULL | LITE] [RETAIN n HOURS] [DRY RUN]`
     pub fn vacuum(&mut self) -> Result<Plan> {
-        let start = self.pos;
         self.advance();
         self.optional_table_word();
         let table = self.table_or_path()?;
@@ -45,10 +47,10 @@ impl Parser<'_> {
         let mut seen = Vec::new();
         loop {
             if self.eat_words(&["DRY", "RUN"]) {
-                self.once(start, &mut seen, "DRY RUN")?;
+                self.once(&mut seen, "DRY RUN");
                 dry_run = true;
             } else if self.eat_word("RETAIN") {
-                self.once(start, &mut seen, "RETAIN")?;
+                self.once(&mut seen, "RETAIN");
                 let negative = self.eat_symbol("-");
                 if !matches!(self.kind(), Kind::Integer | Kind::Decimal) {
                     return Err(self.unexpected());
@@ -60,10 +62,10 @@ impl Parser<'_> {
                     return Err(self.unexpected());
                 }
             } else if self.eat("FULL") {
-                self.once(start, &mut seen, "FULL")?;
+                self.once(&mut seen, "FULL");
                 mode = VacuumMode::Full;
             } else if self.eat_word("LITE") {
-                self.once(start, &mut seen, "LITE")?;
+                self.once(&mut seen, "LITE");
                 mode = VacuumMode::Lite;
             } else if self.at_words(&["USING", "INVENTORY"]) {
                 return Err(Error::unsupported("VACUUM .. USING INVENTORY"));

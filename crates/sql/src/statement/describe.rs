@@ -69,8 +69,8 @@ impl Parser<'_> {
             vec![self.string_literal()?]
         } else if token.kind == Kind::Symbol {
             const OPERATORS: &[&str] = &[
-                "=", "<=>", "<>", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "~", "&", "|", "||", "^",
-                "<<", ">>", ">>>", "!",
+                "=", "<=>", "<>", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "~", "&", "|", "||",
+                "^", "<<", ">>", ">>>", "!",
             ];
             if !OPERATORS.contains(&token.text) {
                 return Err(self.unexpected());
@@ -85,37 +85,44 @@ impl Parser<'_> {
 
     /// `[TABLE] [EXTENDED | FORMATTED] name [PARTITION (..)] [column] [AS JSON]`
     fn describe_table(&mut self) -> Result<Plan> {
-        let start = self.pos;
         if self.at("TABLE") && (self.is_identifier(self.peek_at(1)) || self.is_string(self.peek_at(1))) {
             self.advance();
         }
-        let option = self.at_any(&["EXTENDED", "FORMATTED"]) && self.is_identifier(self.peek_at(1)) && !(self.at_offset(1, "AS") && self.at_offset(2, "JSON"));
+        let option = self.at_any(&["EXTENDED", "FORMATTED"])
+            && self.is_identifier(self.peek_at(1))
+            && !(self.at_offset(1, "AS") && self.at_offset(2, "JSON"));
         if option {
             self.advance();
         }
         let table = self.reference_name()?;
         let partition = self.optional_partition_spec()?;
         let at_json = |p: &Self| p.at_all(&["AS", "JSON"]);
-        let column =
-            if self.at_identifier() && !at_json(self) { Some(self.name()?) } else { None };
+        let column = if self.at_identifier() && !at_json(self) { Some(self.name()?) } else { None };
         let as_json = at_json(self);
         if as_json {
             self.pos += 2;
         }
+        if as_json && !option {
+            let written =
+                table.iter().map(|p| boathouse_spec::quote_if_needed(p)).collect::<Vec<_>>().join(".");
+            let error = Error::new("DESCRIBE_JSON_NOT_EXTENDED")
+                .param("tableName", written)
+                .message("DESCRIBE .. AS JSON needs EXTENDED.");
+            let at = self.tokens[self.statement_start].start;
+            self.note(crate::error::at(self.text, at, error));
+        }
         if let Some(column) = column {
             if partition.is_some() {
-                return Err(self.error_from(
-                    start,
+                self.note_statement(
                     Error::new("UNSUPPORTED_FEATURE.DESC_TABLE_COLUMN_PARTITION")
                         .message("A column cannot be described for one partition."),
-                ));
+                );
             }
             if as_json {
-                return Err(self.error_from(
-                    start,
+                self.note_statement(
                     Error::new("UNSUPPORTED_FEATURE.DESC_TABLE_COLUMN_JSON")
                         .message("A single column cannot be described as JSON."),
-                ));
+                );
             }
             return Ok(command(Command::DescribeColumn { table, column, extended: option, as_json }));
         }

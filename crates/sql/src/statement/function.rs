@@ -2,7 +2,6 @@
 
 use boathouse_spec::{
     Command, CreateFunction, CreateMode, Error, FunctionBody, FunctionParameter, FunctionReturn, Plan, Result,
-    quote, quote_name,
 };
 
 use super::column_definition::plain_column;
@@ -12,7 +11,6 @@ use crate::parser::Parser;
 
 impl Parser<'_> {
     pub fn create_function(&mut self) -> Result<Plan> {
-        let start = self.pos;
         self.expect("CREATE")?;
         let or_replace = self.eat_all(&["OR", "REPLACE"]);
         let temporary = self.eat("TEMPORARY");
@@ -47,67 +45,53 @@ impl Parser<'_> {
             }
             function.body = FunctionBody::Class { class, resources };
         } else {
-            self.sql_function(start, &mut function)?;
+            self.sql_function(&mut function)?;
         }
-        self.check_function(start, &function, or_replace && if_not_exists)?;
+        self.check_function(&function, or_replace && if_not_exists);
         Ok(command(Command::CreateFunction(Box::new(function))))
     }
 
-    fn check_function(&self, start: usize, function: &CreateFunction, both_modes: bool) -> Result<()> {
+    fn check_function(&mut self, function: &CreateFunction, both_modes: bool) {
         if both_modes {
-            return Err(self.error_from(
-                start,
+            self.note_statement(
                 Error::new("INVALID_SQL_SYNTAX.CREATE_ROUTINE_WITH_IF_NOT_EXISTS_AND_REPLACE")
                     .message("A function is created with IF NOT EXISTS or OR REPLACE, not both."),
-            ));
+            );
         }
         if !function.temporary {
-            return Ok(());
+            return;
         }
         if function.mode == CreateMode::IfNotExists {
-            return Err(self.error_from(
-                start,
+            self.note_statement(
                 Error::new("INVALID_SQL_SYNTAX.CREATE_TEMP_FUNC_WITH_IF_NOT_EXISTS")
                     .message("A temporary function cannot be created with IF NOT EXISTS."),
-            ));
+            );
         }
-        let of_session = function.name.len() > 1
-            && function.name[function.name.len() - 2].eq_ignore_ascii_case("session");
-        match function.name.as_slice() {
-            [_] => Ok(()),
-            _ if of_session => Ok(()),
-            [schema, _] => Err(self.error_from(
-                start,
-                Error::new("INVALID_SQL_SYNTAX.CREATE_TEMP_FUNC_WITH_DATABASE")
-                    .param("database", quote(schema))
-                    .message("A temporary function belongs to no schema."),
-            )),
-            name => Err(self.error_from(
-                start,
-                Error::new("INVALID_SQL_SYNTAX.MULTI_PART_NAME")
-                    .param("statement", "CREATE TEMPORARY FUNCTION")
-                    .param("name", quote_name(name))
-                    .message("A temporary function has a name of one part."),
-            )),
-        }
+        self.check_temporary_name(&function.name, "FUNCTION");
     }
 
     /// `(parameters) [RETURNS ..] characteristics {RETURN body | AS $$ source $$}`
-    fn sql_function(&mut self, start: usize, function: &mut CreateFunction) -> Result<()> {
+    fn sql_function(&mut self, function: &mut CreateFunction) -> Result<()> {
         self.expect_symbol("(")?;
         if !self.at_symbol(")") {
-            function.parameters = self.list(|p| p.function_parameter(start))?;
+            function.parameters = self.list(Self::function_parameter)?;
         }
         self.expect_symbol(")")?;
         if self.at("RETURNS") && !self.at_offset(1, "NULL") {
             self.advance();
             function.returns = Some(self.function_return()?);
         }
-        self.characteristics(start, function)?;
+        let characteristics = self.pos;
+        self.characteristics(function)?;
         if self.at("AS") || self.kind() == Kind::DollarQuoted {
             self.eat("AS");
             function.body = FunctionBody::Source(self.function_source()?);
             return Ok(());
+        }
+        if let Some(language) = function.language.as_deref().filter(|l| *l != "SQL") {
+            let message = format!("Unsupported language for user defined functions: {language}");
+            let error = self.not_allowed(characteristics, &message);
+            self.note(error);
         }
         self.expect("RETURN")?;
         function.body = if self.is_query_at(self.pos) {
@@ -128,22 +112,20 @@ impl Parser<'_> {
         self.string_literal()
     }
 
-    fn function_parameter(&mut self, start: usize) -> Result<FunctionParameter> {
+    fn function_parameter(&mut self) -> Result<FunctionParameter> {
         let mut constraints = Vec::new();
         let column = self.column_definition(false, &mut constraints)?;
         if column.generated.is_some() || column.identity.is_some() {
-            return Err(self.error_from(
-                start,
+            self.note_statement(
                 Error::new("INVALID_SQL_SYNTAX.CREATE_FUNC_WITH_GENERATED_COLUMNS_AS_PARAMETERS")
                     .message("A function's parameter cannot be generated."),
-            ));
+            );
         }
         if !constraints.is_empty() {
-            return Err(self.error_from(
-                start,
+            self.note_statement(
                 Error::new("INVALID_SQL_SYNTAX.CREATE_FUNC_WITH_COLUMN_CONSTRAINTS")
                     .message("A function's parameter takes no constraints."),
-            ));
+            );
         }
         Ok(FunctionParameter {
             name: column.name,
@@ -177,7 +159,7 @@ impl Parser<'_> {
         Ok(FunctionReturn::Table(Some(columns)))
     }
 
-    fn characteristics(&mut self, start: usize, function: &mut CreateFunction) -> Result<()> {
+    fn characteristics(&mut self, function: &mut CreateFunction) -> Result<()> {
         const PHRASES: &[&[&str]] = &[
             &["NO", "SQL"],
             &["CONTAINS", "SQL"],
@@ -191,24 +173,30 @@ impl Parser<'_> {
         let mut seen = Vec::new();
         loop {
             if self.eat("LANGUAGE") {
-                self.once(start, &mut seen, "LANGUAGE")?;
+                self.once(&mut seen, "LANGUAGE");
                 function.language = Some(self.simple_identifier()?.to_uppercase());
             } else if self.eat("COMMENT") {
-                self.once(start, &mut seen, "COMMENT")?;
+                self.once(&mut seen, "COMMENT");
                 function.comment = Some(self.comment_text()?);
             } else if self.at("DETERMINISTIC") || self.at_offset(1, "DETERMINISTIC") {
-                self.once(start, &mut seen, "DETERMINISTIC")?;
+                self.once(&mut seen, "DETERMINISTIC");
                 let negated = self.eat_not()?;
                 self.expect("DETERMINISTIC")?;
                 function.deterministic = Some(!negated);
             } else if self.eat("SPECIFIC") {
-                self.once(start, &mut seen, "SPECIFIC")?;
+                self.once(&mut seen, "SPECIFIC");
                 function.characteristics.push(format!("SPECIFIC {}", self.identifier()?));
             } else if self.at_all(&["DEFAULT", "COLLATION"]) {
                 let collation = self.default_collation()?;
                 function.characteristics.push(format!("DEFAULT COLLATION {collation}"));
             } else if let Some(phrase) = PHRASES.iter().find(|phrase| self.at_all(phrase)) {
+                let start = self.pos;
                 self.pos += phrase.len();
+                if phrase[0] == "RETURNS" {
+                    let error = self
+                        .not_allowed(start, "SQL function with RETURNS NULL ON NULL INPUT is not supported");
+                    self.note(error);
+                }
                 function.characteristics.push(phrase.join(" "));
             } else {
                 return Ok(());
@@ -217,21 +205,13 @@ impl Parser<'_> {
     }
 
     pub fn drop_function(&mut self) -> Result<Plan> {
-        let start = self.pos;
         self.expect("DROP")?;
         let temporary = self.eat("TEMPORARY");
         self.expect("FUNCTION")?;
         let if_exists = self.if_exists();
         let name = self.reference_name()?;
-        let of_session = name.len() > 1 && name[name.len() - 2].eq_ignore_ascii_case("session");
-        if temporary && name.len() > 1 && !of_session {
-            return Err(self.error_from(
-                start,
-                Error::new("INVALID_SQL_SYNTAX.MULTI_PART_NAME")
-                    .param("statement", "DROP TEMPORARY FUNCTION")
-                    .param("name", quote_name(&name))
-                    .message("A temporary function has a name of one part."),
-            ));
+        if temporary {
+            self.check_temporary_name(&name, "FUNCTION");
         }
         Ok(command(Command::DropFunction { name, if_exists, temporary }))
     }

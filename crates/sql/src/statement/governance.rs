@@ -128,8 +128,11 @@ impl Parser<'_> {
                 let principal = Some(self.principal()?);
                 return Ok(governance(GovernanceStatement::ShowGrants { principal, on: None }));
             }
-            let principal =
-                if self.at("ON") || self.at_end() || self.at_symbol(";") { None } else { Some(self.principal()?) };
+            let principal = if self.at("ON") || self.at_end() || self.at_symbol(";") {
+                None
+            } else {
+                Some(self.principal()?)
+            };
             let on = if self.eat("ON") { Some(self.securable()?) } else { None };
             return Ok(governance(GovernanceStatement::ShowGrants { principal, on }));
         }
@@ -262,7 +265,11 @@ impl Parser<'_> {
         if add || self.eat_word("REMOVE") {
             if self.eat("SCHEMA") {
                 let schema = self.name()?;
-                return Ok(if add { ShareChange::AddSchema { schema } } else { ShareChange::RemoveSchema { schema } });
+                return Ok(if add {
+                    ShareChange::AddSchema { schema }
+                } else {
+                    ShareChange::RemoveSchema { schema }
+                });
             }
             if self.eat_any(&["TABLE", "VIEW"]).is_none() && !self.eat_all(&["MATERIALIZED", "VIEW"]) {
                 return Err(Error::unsupported("sharing other things than tables, views and schemas"));

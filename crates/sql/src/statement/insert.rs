@@ -92,7 +92,11 @@ impl Parser<'_> {
             with_schema_evolution,
         };
         let local = overwrite && self.at_all(&["LOCAL", "DIRECTORY"]);
-        if local || (overwrite && self.at("DIRECTORY") && (self.is_string(self.peek_at(1)) || self.at_offset(1, "USING"))) {
+        if local
+            || (overwrite
+                && self.at("DIRECTORY")
+                && (self.is_string(self.peek_at(1)) || self.at_offset(1, "USING")))
+        {
             if local {
                 self.advance();
             }
@@ -116,25 +120,15 @@ impl Parser<'_> {
         if self.at("IF") && (self.at_offset(1, "NOT") || self.symbol_at(1, "!")) {
             insert.if_partition_not_exists = self.if_not_exists()?;
             if !overwrite {
-                let table = match &insert.table {
-                    TableTarget::Name(name) => boathouse_spec::quote_name(name),
-                    _ => String::new(),
-                };
-                return Err(self.error_from(
-                    start,
-                    Error::new("UNSUPPORTED_FEATURE.INSERT_PARTITION_SPEC_IF_NOT_EXISTS")
-                        .param("tableName", table)
-                        .message("INSERT INTO takes no IF NOT EXISTS."),
-                ));
+                let error = self.invalid_statement(start, "INSERT INTO ... IF NOT EXISTS");
+                self.note(error);
             }
             if let Some(spec) = &insert.partition
-                && let dynamic = spec.iter().filter(|(_, v)| v.is_none()).map(|(k, _)| k.as_str()).collect::<Vec<_>>()
+                && let dynamic =
+                    spec.iter().filter(|(_, v)| v.is_none()).map(|(k, _)| k.as_str()).collect::<Vec<_>>()
                 && !dynamic.is_empty()
             {
-                let message = format!(
-                    "IF NOT EXISTS with dynamic partitions: {}",
-                    dynamic.join(",")
-                );
+                let message = format!("IF NOT EXISTS with dynamic partitions: {}", dynamic.join(","));
                 return Err(self.not_allowed(start, &message));
             }
         }
@@ -165,14 +159,22 @@ impl Parser<'_> {
     fn replace_mode(&mut self, alias: Option<String>) -> Result<InsertMode> {
         self.expect("REPLACE")?;
         if self.eat("WHERE") {
-            return Ok(InsertMode::ReplaceWhere(self.expression()?));
+            return Ok(InsertMode::ReplaceWhere(self.condition_before_query()?));
         }
         if self.eat("ON") {
-            return Ok(InsertMode::ReplaceOn { alias, condition: self.expression()? });
+            return Ok(InsertMode::ReplaceOn { alias, condition: self.condition_before_query()? });
         }
         self.expect("USING")?;
         let columns = self.identifier_list()?;
         Ok(InsertMode::ReplaceUsing(columns.into_iter().map(|c| vec![c]).collect()))
+    }
+
+    /// A condition right before a query, which may stand in parentheses.
+    fn condition_before_query(&mut self) -> Result<Expr> {
+        self.before_query = true;
+        let condition = self.expression();
+        self.before_query = false;
+        condition
     }
 
     /// `['path'] USING format [OPTIONS (..)]`, or Hive's formats.

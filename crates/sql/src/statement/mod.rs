@@ -18,6 +18,9 @@ mod session;
 mod show;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use boathouse_spec::{Command, Error, ExplainMode, Plan, Result};
 
 use crate::error;
@@ -27,7 +30,7 @@ use crate::parser::Parser;
 impl Parser<'_> {
     /// A whole statement up to the end of the text; semicolons may follow.
     pub fn single_statement(&mut self) -> Result<Plan> {
-        if self.at_end() || self.at_symbol(";") {
+        if self.at_end() {
             return Err(error::empty_statement(self.text));
         }
         if self.begins_script() {
@@ -57,6 +60,7 @@ impl Parser<'_> {
     }
 
     fn statement_inner(&mut self) -> Result<Plan> {
+        self.statement_start = self.pos;
         let token = self.peek();
         if self.at_symbol("(") {
             return self.query().map(Plan::Query);
@@ -118,7 +122,23 @@ impl Parser<'_> {
     pub fn hive_command(&mut self) -> Error {
         let start = self.pos;
         let mut words = vec![self.advance_word()];
-        let second = ["TABLE", "DATABASE", "TRANSACTION", "ROLE", "INDEX", "MACRO", "GRANT", "PRINCIPALS", "ROLES", "COMPACTIONS", "TRANSACTIONS", "INDEXES", "LOCKS", "TEMPORARY", "TEMP"];
+        let second = [
+            "TABLE",
+            "DATABASE",
+            "TRANSACTION",
+            "ROLE",
+            "INDEX",
+            "MACRO",
+            "GRANT",
+            "PRINCIPALS",
+            "ROLES",
+            "COMPACTIONS",
+            "TRANSACTIONS",
+            "INDEXES",
+            "LOCKS",
+            "TEMPORARY",
+            "TEMP",
+        ];
         while let Some(word) = self.eat_any(&second) {
             words.push(word.to_string());
             if words.len() == 3 {
@@ -131,21 +151,11 @@ impl Parser<'_> {
 
     /// A statement of Hive that Spark names only to refuse it.
     pub fn invalid_statement(&self, start: usize, operation: &str) -> Error {
-        self.error_from(
-            start,
-            Error::new("INVALID_STATEMENT_OR_CLAUSE")
-                .param("operation", operation)
-                .message(format!("There is no statement {operation}.")),
-        )
+        self.error_from(start, invalid_statement(operation))
     }
 
     pub fn not_allowed(&self, start: usize, what: &str) -> Error {
-        self.error_from(
-            start,
-            Error::new("_LEGACY_ERROR_TEMP_0035")
-                .param("message", what)
-                .message(format!("Operation not allowed: {what}.")),
-        )
+        self.error_from(start, not_allowed(what))
     }
 
     fn cursor(&mut self, _word: &str) -> Error {
@@ -168,6 +178,7 @@ impl Parser<'_> {
     fn with_first(&mut self) -> Result<Plan> {
         let start = self.pos;
         let ctes = self.ctes()?;
+        self.check_ctes(start, &ctes, true);
         match self.peek().text {
             "INSERT" => self.insert_statement(Some(ctes)),
             "UPDATE" => self.update(Some(ctes)),
@@ -175,8 +186,7 @@ impl Parser<'_> {
             "MERGE" => self.merge(Some(ctes)),
             "FROM" => self.from_first(Some(ctes)),
             _ => {
-                let _ = start;
-                let body = self.query()?;
+                let body = self.query_body()?;
                 Ok(Plan::Query(ctes.over(body)))
             }
         }
@@ -212,9 +222,8 @@ impl Parser<'_> {
             "SHARE" | "RECIPIENT" | "USER" | "GROUP" | "SERVICE" | "TOKEN" | "VOLUME" => {
                 self.create_securable()
             }
-            kind @ ("CONNECTION" | "STORAGE" | "PROVIDER" | "SERVER" | "POLICY" | "BLOOMFILTER" | "PROCEDURE") => {
-                Err(Error::unsupported(format!("CREATE {kind}")))
-            }
+            kind @ ("CONNECTION" | "STORAGE" | "PROVIDER" | "SERVER" | "POLICY" | "BLOOMFILTER"
+            | "PROCEDURE") => Err(Error::unsupported(format!("CREATE {kind}"))),
             "LOCATION" => Err(Error::unsupported("CREATE EXTERNAL LOCATION")),
             "INDEX" => Err(Error::unsupported("CREATE INDEX")),
             "ROLE" | "MACRO" => Err(self.hive_command()),
@@ -284,7 +293,7 @@ impl Parser<'_> {
                 Some("COST") => ExplainMode::Cost,
                 Some(_) => {
                     self.skip_rest();
-                    return Err(self.not_allowed(start, "EXPLAIN LOGICAL"));
+                    return Err(self.invalid_statement(start, "EXPLAIN LOGICAL"));
                 }
                 None => ExplainMode::Simple,
             }
@@ -313,6 +322,21 @@ impl Parser<'_> {
     pub fn if_exists(&mut self) -> bool {
         self.eat_all(&["IF", "EXISTS"])
     }
+}
+
+/// What the grammar knows only to refuse it by name.
+pub(crate) fn invalid_statement(operation: &str) -> Error {
+    Error::new("INVALID_STATEMENT_OR_CLAUSE")
+        .param("operation", operation)
+        .message(format!("The statement or clause {operation} is not valid."))
+}
+
+/// What Spark refuses by a message alone.
+pub(crate) fn not_allowed(what: &str) -> Error {
+    let sentence = if what.ends_with('.') { what.to_string() } else { format!("{what}.") };
+    Error::new("_LEGACY_ERROR_TEMP_0035")
+        .param("message", what)
+        .message(format!("Operation not allowed: {sentence}"))
 }
 
 pub(crate) fn command(command: Command) -> Plan {

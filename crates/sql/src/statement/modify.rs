@@ -1,8 +1,6 @@
 //! UPDATE, DELETE, MERGE.
 
-use boathouse_spec::{
-    Command, Error, Expr, Merge, MergeAction, MergeClause, Name, Plan, Relation, Result,
-};
+use boathouse_spec::{Command, Error, Expr, Merge, MergeAction, MergeClause, Name, Plan, Relation, Result};
 
 use super::command;
 use super::insert::default_value;
@@ -11,22 +9,11 @@ use crate::query::{Ctes, aliased, table};
 
 impl Parser<'_> {
     /// The target of UPDATE and DELETE, with its alias.
-    fn target(&mut self) -> Result<(Name, Option<String>)> {
-        let start = self.pos;
+    fn target(&mut self, operation: &str) -> Result<(Name, Option<String>)> {
         let name = self.reference_name()?;
-        let alias = match self.table_alias()? {
-            Some((_, columns)) if !columns.is_empty() => {
-                return Err(self.error_from(
-                    start,
-                    Error::new("COLUMN_ALIASES_NOT_ALLOWED")
-                        .param("op", "`UPDATE` or `DELETE`")
-                        .message("The target of an UPDATE or DELETE takes no column names."),
-                ));
-            }
-            Some((alias, _)) => Some(alias),
-            None => None,
-        };
-        Ok((name, alias))
+        let alias = self.table_alias()?;
+        self.refuse_column_aliases(&alias, operation);
+        Ok((name, alias.map(|(alias, _)| alias)))
     }
 
     fn optional_where(&mut self) -> Result<Option<Expr>> {
@@ -36,7 +23,7 @@ impl Parser<'_> {
     /// `UPDATE t [AS a] SET c = v, .. [WHERE ..]`
     pub fn update(&mut self, ctes: Option<Ctes>) -> Result<Plan> {
         self.expect("UPDATE")?;
-        let (table, alias) = self.target()?;
+        let (table, alias) = self.target("UPDATE")?;
         self.expect("SET")?;
         self.statement_ctes = ctes;
         let assignments = self.list(Self::assignment)?;
@@ -57,7 +44,7 @@ impl Parser<'_> {
     /// `DELETE FROM t [AS a] [WHERE ..]`
     pub fn delete(&mut self, ctes: Option<Ctes>) -> Result<Plan> {
         self.expect_all(&["DELETE", "FROM"])?;
-        let (table, alias) = self.target()?;
+        let (table, alias) = self.target("DELETE")?;
         self.statement_ctes = ctes;
         let condition = self.optional_where()?;
         self.statement_ctes = None;
@@ -65,22 +52,20 @@ impl Parser<'_> {
     }
 
     pub fn merge(&mut self, ctes: Option<Ctes>) -> Result<Plan> {
-        let start = self.pos;
         self.expect("MERGE")?;
         let with_schema_evolution = self.eat_all(&["WITH", "SCHEMA", "EVOLUTION"]);
         self.expect("INTO")?;
-        let target = self.merge_table("target")?;
+        let target = self.merge_table()?;
         self.expect("USING")?;
         let source = if self.at_symbol("(") {
-            let source_start = self.pos;
             self.advance();
             let query = self.query()?;
             self.expect_symbol(")")?;
             let alias = self.table_alias()?;
-            self.refuse_column_aliases(source_start, &alias)?;
+            self.refuse_column_aliases(&alias, "MERGE");
             aliased(query, alias)
         } else {
-            self.merge_table("source")?
+            self.merge_table()?
         };
         let source = match ctes.clone() {
             Some(ctes) => ctes.over(source),
@@ -102,11 +87,11 @@ impl Parser<'_> {
             self.merge_clause(&mut merge)?;
         }
         self.statement_ctes = None;
-        if merge.matched.is_empty() && merge.not_matched.is_empty() && merge.not_matched_by_source.is_empty() {
-            return Err(self.error_from(
-                start,
+        if merge.matched.is_empty() && merge.not_matched.is_empty() && merge.not_matched_by_source.is_empty()
+        {
+            self.note_statement(
                 Error::new("MERGE_WITHOUT_WHEN").message("A MERGE needs at least one WHEN clause."),
-            ));
+            );
         }
         for (clauses, class) in [
             (&merge.matched, "NON_LAST_MATCHED_CLAUSE_OMIT_CONDITION"),
@@ -115,38 +100,42 @@ impl Parser<'_> {
         ] {
             let all_but_last = &clauses[..clauses.len().saturating_sub(1)];
             if all_but_last.iter().any(|c| c.condition.is_none()) {
-                return Err(self.error_from(
-                    start,
-                    Error::new(class).message("Of several WHEN clauses of a kind only the last may omit its condition."),
-                ));
+                self.note_statement(
+                    Error::new(class)
+                        .message("Of several WHEN clauses of a kind only the last may omit its condition."),
+                );
             }
         }
         Ok(command(Command::Merge(Box::new(merge))))
     }
 
-    fn merge_table(&mut self, _what: &str) -> Result<Relation> {
-        let start = self.pos;
+    fn merge_table(&mut self) -> Result<Relation> {
         let relation = table(self.reference()?);
         let alias = self.table_alias()?;
-        self.refuse_column_aliases(start, &alias)?;
+        self.refuse_column_aliases(&alias, "MERGE");
         Ok(aliased(relation, alias))
     }
 
-    fn refuse_column_aliases(&self, start: usize, alias: &Option<(String, Vec<String>)>) -> Result<()> {
-        match alias {
-            Some((_, columns)) if !columns.is_empty() => Err(self.error_from(
-                start,
+    fn refuse_column_aliases(&mut self, alias: &Option<(String, Vec<String>)>, operation: &str) {
+        if alias.as_ref().is_some_and(|(_, columns)| !columns.is_empty()) {
+            self.note_statement(
                 Error::new("COLUMN_ALIASES_NOT_ALLOWED")
-                    .param("op", "`MERGE`")
-                    .message("The tables of a MERGE take no column names."),
-            )),
-            _ => Ok(()),
+                    .param("op", operation)
+                    .message(format!("The tables of {operation} take no column names.")),
+            );
         }
     }
 
     fn merge_clause(&mut self, merge: &mut Merge) -> Result<()> {
         self.expect("WHEN")?;
         let negated = self.eat_not()?;
+        // WHEN MATCHED first, then WHEN NOT MATCHED, then WHEN NOT MATCHED BY SOURCE.
+        let late = !merge.not_matched_by_source.is_empty();
+        if (!negated && (late || !merge.not_matched.is_empty()))
+            || (negated && late && !self.at_offset(2, "SOURCE"))
+        {
+            return Err(self.unexpected());
+        }
         self.expect("MATCHED")?;
         let by_source = negated && self.eat_all(&["BY", "SOURCE"]);
         if negated && !by_source {
@@ -154,7 +143,8 @@ impl Parser<'_> {
         }
         let condition = if self.eat("AND") { Some(self.expression()?) } else { None };
         self.expect("THEN")?;
-        let action = if negated && !by_source { self.insert_action()? } else { self.update_action(!by_source)? };
+        let action =
+            if negated && !by_source { self.insert_action()? } else { self.update_action(!by_source)? };
         let clause = MergeClause { condition, action };
         match (negated, by_source) {
             (false, _) => merge.matched.push(clause),
@@ -182,20 +172,21 @@ impl Parser<'_> {
         if self.eat_symbol("*") {
             return Ok(MergeAction::InsertAll);
         }
-        let start = self.pos;
         let columns = self.parenthesized(Self::name)?;
         self.expect("VALUES")?;
         let mut values = self.parenthesized(Self::expression)?;
         values.iter_mut().for_each(default_value);
         if columns.len() != values.len() {
-            return Err(self.error_from(
-                start,
-                crate::error::legacy(
-                    "0062",
-                    "msg",
-                    "The number of inserted values cannot match the fields.",
-                ),
-            ));
+            self.note_statement(
+                Error::new("MERGE_INSERT_VALUE_COUNT_MISMATCH")
+                    .param("expectedCount", columns.len())
+                    .param("actualCount", values.len())
+                    .message(format!(
+                        "The INSERT names {} columns and gives {} values.",
+                        columns.len(),
+                        values.len()
+                    )),
+            );
         }
         Ok(MergeAction::Insert(columns.into_iter().map(Expr::column).zip(values).collect()))
     }

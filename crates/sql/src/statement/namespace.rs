@@ -16,20 +16,21 @@ impl Parser<'_> {
         let mut seen = Vec::new();
         loop {
             if self.at("COMMENT") {
-                self.once(start, &mut seen, "COMMENT")?;
+                self.once(&mut seen, "COMMENT");
                 self.advance();
                 comment = Some(self.comment_text()?);
             } else if self.at("LOCATION") || (self.at_word(0, "MANAGED") && self.at_offset(1, "LOCATION")) {
-                self.once(start, &mut seen, "LOCATION")?;
+                self.once(&mut seen, "LOCATION");
                 self.eat_word("MANAGED");
                 self.advance();
                 location = Some(self.string_literal()?);
             } else if self.at_all(&["DEFAULT", "COLLATION"]) {
-                self.once(start, &mut seen, "DEFAULT COLLATION")?;
+                self.once(&mut seen, "DEFAULT COLLATION");
                 collation = Some(self.default_collation()?);
             } else if self.at_all(&["WITH", "DBPROPERTIES"]) || self.at_all(&["WITH", "PROPERTIES"]) {
-                let word = if self.at_offset(1, "PROPERTIES") { "WITH PROPERTIES" } else { "WITH DBPROPERTIES" };
-                self.once(start, &mut seen, word)?;
+                let word =
+                    if self.at_offset(1, "PROPERTIES") { "WITH PROPERTIES" } else { "WITH DBPROPERTIES" };
+                self.once(&mut seen, word);
                 self.pos += 2;
                 properties = self.property_list()?;
             } else {
@@ -104,7 +105,6 @@ impl Parser<'_> {
 
     /// `CREATE CATALOG c [USING {DELTASHARING | SHARE p.s}] [COMMENT ..] [[MANAGED] LOCATION ..] [OPTIONS (..)] [WITH CREDENTIAL (..)]`
     pub fn create_catalog(&mut self) -> Result<Plan> {
-        let start = self.pos;
         self.expect("CREATE")?;
         if self.at_word(0, "FOREIGN") {
             return Err(Error::unsupported("CREATE FOREIGN CATALOG"));
@@ -117,7 +117,7 @@ impl Parser<'_> {
         let mut seen = Vec::new();
         loop {
             if self.at("USING") {
-                self.once(start, &mut seen, "USING")?;
+                self.once(&mut seen, "USING");
                 self.advance();
                 if self.at_word(0, "SHARE") && self.is_identifier(self.peek_at(1)) {
                     self.advance();
@@ -127,20 +127,20 @@ impl Parser<'_> {
                     provider = Some(self.identifier()?.to_lowercase());
                 }
             } else if self.at("COMMENT") {
-                self.once(start, &mut seen, "COMMENT")?;
+                self.once(&mut seen, "COMMENT");
                 self.advance();
                 comment = Some(self.comment_text()?);
             } else if self.at("LOCATION") || (self.at_word(0, "MANAGED") && self.at_offset(1, "LOCATION")) {
-                self.once(start, &mut seen, "LOCATION")?;
+                self.once(&mut seen, "LOCATION");
                 self.eat_word("MANAGED");
                 self.advance();
                 location = Some(self.string_literal()?);
             } else if self.at("OPTIONS") {
-                self.once(start, &mut seen, "OPTIONS")?;
+                self.once(&mut seen, "OPTIONS");
                 self.advance();
                 options.extend(self.property_list()?);
             } else if self.at("WITH") && self.at_word(1, "CREDENTIAL") {
-                self.once(start, &mut seen, "WITH CREDENTIAL")?;
+                self.once(&mut seen, "WITH CREDENTIAL");
                 self.pos += 2;
                 options.extend(self.property_list()?);
             } else {

@@ -6,7 +6,7 @@ use boathouse_spec::{
 };
 
 use super::column_definition::TableElements;
-use super::command;
+use super::{command, not_allowed};
 use crate::parser::Parser;
 
 fn pipeline(statement: PipelineStatement) -> Plan {
@@ -41,7 +41,11 @@ impl Parser<'_> {
         } else if self.eat_all(&["MATERIALIZED", "VIEW"]) {
             PipelineDatasetKind::MaterializedView
         } else if self.eat("TABLE") {
-            if incremental { PipelineDatasetKind::StreamingTable } else { PipelineDatasetKind::MaterializedView }
+            if incremental {
+                PipelineDatasetKind::StreamingTable
+            } else {
+                PipelineDatasetKind::MaterializedView
+            }
         } else {
             self.expect("VIEW")?;
             PipelineDatasetKind::TemporaryView
@@ -51,7 +55,10 @@ impl Parser<'_> {
         let elements =
             if self.at_symbol("(") { self.table_elements(true)? } else { TableElements::default() };
         let mut clauses = CreateTable::default();
-        self.table_clauses(start, &mut clauses)?;
+        if self.eat("USING") {
+            clauses.provider = Some(self.name()?.join("."));
+        }
+        self.table_clauses(&mut clauses)?;
         for clause in ["SCHEDULE", "TRIGGER", "FLOW"] {
             if self.at_word(0, clause) {
                 return Err(Error::unsupported(format!("the clause {clause} of a dataset")));
@@ -72,7 +79,7 @@ impl Parser<'_> {
         }
         let query = if self.eat("AS") { Some(self.view_query()?) } else { None };
         if query.is_none() && kind != PipelineDatasetKind::StreamingTable {
-            return Err(self.unexpected());
+            self.note_statement(not_allowed("Unable to find query for CREATE MATERIALIZED VIEW statement."));
         }
         Ok(pipeline(PipelineStatement::CreateDataset(PipelineDataset {
             kind,

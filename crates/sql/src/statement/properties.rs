@@ -2,6 +2,7 @@
 
 use boathouse_spec::{Error, Expr, Literal, Options, PartitionSpec, Result, TextExpr};
 
+use super::not_allowed;
 use crate::identifier::fold_string;
 use crate::lexer::Kind;
 use crate::parser::Parser;
@@ -11,41 +12,39 @@ impl Parser<'_> {
     pub fn property_list(&mut self) -> Result<Options> {
         let start = self.pos;
         let pairs = self.parenthesized(Self::property)?;
-        let without: Vec<&str> =
-            pairs.iter().filter(|(_, v)| v.is_none()).map(|(k, _)| k.as_str()).collect();
+        let without: Vec<&str> = pairs.iter().filter(|(_, v)| v.is_none()).map(|(k, _)| k.as_str()).collect();
         if !without.is_empty() {
             let message = format!("Values must be specified for key(s): [{}]", without.join(","));
-            return Err(self.not_allowed(start, &message));
+            self.note_statement(not_allowed(&message));
         }
-        self.refuse_duplicate_keys(start, pairs.iter().map(|(k, _)| k))?;
+        self.refuse_duplicate_keys(start, pairs.iter().map(|(k, _)| k));
         Ok(pairs.into_iter().filter_map(|(k, v)| Some((k, v?))).collect())
     }
 
     /// `('key', key.part, ..)`
     pub fn property_keys(&mut self) -> Result<Vec<String>> {
-        let start = self.pos;
         let pairs = self.parenthesized(Self::property)?;
         let with: Vec<&str> = pairs.iter().filter(|(_, v)| v.is_some()).map(|(k, _)| k.as_str()).collect();
         if !with.is_empty() {
             let message = format!("Values should not be specified for key(s): [{}]", with.join(","));
-            return Err(self.not_allowed(start, &message));
+            self.note_statement(not_allowed(&message));
         }
         Ok(pairs.into_iter().map(|(k, _)| k).collect())
     }
 
-    fn refuse_duplicate_keys<'k>(&self, start: usize, keys: impl Iterator<Item = &'k String>) -> Result<()> {
+    fn refuse_duplicate_keys<'k>(&mut self, start: usize, keys: impl Iterator<Item = &'k String>) {
         let mut seen = std::collections::HashSet::new();
         for key in keys {
             if !seen.insert(key) {
-                return Err(self.error_from(
+                let error = self.error_from(
                     start,
                     Error::new("DUPLICATE_KEY")
                         .param("keyColumn", boathouse_spec::quote(key))
                         .message(format!("The key `{key}` stands there more than once.")),
-                ));
+                );
+                self.note(error);
             }
         }
-        Ok(())
     }
 
     /// `key [=] [value]`
@@ -113,7 +112,9 @@ impl Parser<'_> {
                 Expr::Literal(
                     Literal::Integer(_) | Literal::Long(_) | Literal::Decimal { .. } | Literal::Double(_),
                 ) if p.pos == value_start + 1 => Some(p.source(token).to_string()),
-                Expr::Literal(_) if p.is_number(p.tokens[p.pos - 1]) => Some(p.text_from(value_start).to_string()),
+                Expr::Literal(_) if p.is_number(p.tokens[p.pos - 1]) => {
+                    Some(p.text_from(value_start).to_string())
+                }
                 other => fold_string(other),
             };
             match text {
@@ -124,40 +125,47 @@ impl Parser<'_> {
                 ))),
             }
         })?;
-        let without: Vec<&str> =
-            pairs.iter().filter(|(_, v)| v.is_none()).map(|(k, _)| k.as_str()).collect();
+        let without: Vec<&str> = pairs.iter().filter(|(_, v)| v.is_none()).map(|(k, _)| k.as_str()).collect();
         if !without.is_empty() {
-            let message = format!("Values must be specified for key(s): [{}]", without.join(","));
-            return Err(self.not_allowed(start, &message));
+            let message = format!("A value must be specified for the key: {}.", without[0]);
+            self.note_statement(not_allowed(&message));
         }
-        self.refuse_duplicate_keys(start, pairs.iter().map(|(k, _)| k))?;
+        self.refuse_duplicate_keys(start, pairs.iter().map(|(k, _)| k));
         Ok(pairs.into_iter().filter_map(|(k, v)| Some((k, v?))).collect())
     }
 
     /// `PARTITION (a = 1, b)` if it stands here.
     pub fn optional_partition_spec(&mut self) -> Result<Option<PartitionSpec>> {
-        if self.at("PARTITION") && self.symbol_at(1, "(") { self.partition_spec().map(Some) } else { Ok(None) }
+        if self.at("PARTITION") && self.symbol_at(1, "(") {
+            self.partition_spec().map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     pub fn partition_spec(&mut self) -> Result<PartitionSpec> {
         let start = self.pos;
         self.expect("PARTITION")?;
+        let mut uses_default = false;
         let spec = self.parenthesized(|p| {
             let name = p.bare_identifier()?;
             if !p.eat_symbol("=") {
                 return Ok((name, None));
             }
             if p.at("DEFAULT") && matches!(p.peek_at(1).text, "," | ")") {
-                return Err(p.error_about(
-                    p.pos,
-                    p.pos,
-                    Error::new("REF_DEFAULT_VALUE_IS_NOT_ALLOWED_IN_PARTITION")
-                        .message("A PARTITION clause takes values, not DEFAULT."),
-                ));
+                p.advance();
+                uses_default = true;
+                return Ok((name, None));
             }
             Ok((name, Some(p.partition_value()?)))
         })?;
-        self.refuse_duplicate_keys(start, spec.iter().map(|(k, _)| k))?;
+        if uses_default {
+            let error = Error::new("REF_DEFAULT_VALUE_IS_NOT_ALLOWED_IN_PARTITION")
+                .message("A PARTITION clause takes values, not DEFAULT.");
+            let error = self.error_from(start, error);
+            self.note(error);
+        }
+        self.refuse_duplicate_keys(start, spec.iter().map(|(k, _)| k));
         Ok(spec)
     }
 
@@ -165,10 +173,8 @@ impl Parser<'_> {
     fn partition_value(&mut self) -> Result<Expr> {
         let start = self.pos;
         let value = self.value_expression()?;
-        let constant = matches!(
-            value,
-            Expr::Literal(_) | Expr::NamedParameter(_) | Expr::PositionalParameter(_)
-        );
+        let constant =
+            matches!(value, Expr::Literal(_) | Expr::NamedParameter(_) | Expr::PositionalParameter(_));
         if constant { Ok(value) } else { Err(self.unexpected_at(start)) }
     }
 
@@ -193,16 +199,14 @@ impl Parser<'_> {
     }
 
     /// A clause that may stand once.
-    pub fn once(&self, start: usize, seen: &mut Vec<&'static str>, clause: &'static str) -> Result<()> {
+    pub fn once(&mut self, seen: &mut Vec<&'static str>, clause: &'static str) {
         if seen.contains(&clause) {
-            return Err(self.error_from(
-                start,
+            self.note_statement(
                 Error::new("DUPLICATE_CLAUSES")
                     .param("clauseName", clause)
                     .message(format!("The clause {clause} stands there more than once.")),
-            ));
+            );
         }
         seen.push(clause);
-        Ok(())
     }
 }

@@ -56,7 +56,7 @@ impl Parser<'_> {
             }
             "ROLE" if !is_assignment => {
                 self.skip_rest();
-                return Err(self.not_allowed(start, "SET ROLE"));
+                return Err(self.invalid_statement(start, "SET ROLE"));
             }
             "TIME" if self.at_offset(1, "ZONE") => return self.set_time_zone(),
             "PATH" if is_assignment => return Err(Error::unsupported("SET PATH")),
@@ -70,8 +70,8 @@ impl Parser<'_> {
     }
 
     fn set_time_zone(&mut self) -> Result<Plan> {
+        let start = self.pos - 1;
         self.pos += 2;
-        let start = self.pos;
         if self.eat("LOCAL") {
             return Ok(command(Command::SetTimeZone(TimeZoneSetting::Local)));
         }
@@ -98,13 +98,11 @@ impl Parser<'_> {
                 .map(|us| us / 1_000_000)
                 .filter(|s| s.abs() <= MAX_OFFSET_SECONDS);
             return match seconds {
-                Some(seconds) => {
-                    Ok(command(Command::SetTimeZone(TimeZoneSetting::Offset(seconds as i32))))
-                }
+                Some(seconds) => Ok(command(Command::SetTimeZone(TimeZoneSetting::Offset(seconds as i32)))),
                 None => Err(self.error_from(
                     start,
                     Error::new("INVALID_INTERVAL_FORMAT.TIMEZONE_INTERVAL_OUT_OF_RANGE")
-                        .param("input", self.text_from(start))
+                        .param("input", self.source(self.tokens[start + 4]))
                         .message("A time zone is whole seconds within 18 hours of UTC."),
                 )),
             };
@@ -144,9 +142,8 @@ impl Parser<'_> {
                 ),
             )
         };
-        let quoted_key = (self.kind() == Kind::BackQuoted)
-            .then(|| self.identifier_text(self.peek()))
-            .transpose()?;
+        let quoted_key =
+            (self.kind() == Kind::BackQuoted).then(|| self.identifier_text(self.peek())).transpose()?;
         let key_token = self.pos;
         let rest = self.raw_rest(start);
         let (key, value) = if let Some(key) = quoted_key {
@@ -191,12 +188,13 @@ impl Parser<'_> {
     }
 
     fn invalid_property(&self, what: &str, key: &str, value: &str) -> Error {
-        error::at(
+        error::about(
             self.text,
-            0,
+            self.tokens[0].start,
+            self.text.trim_end_matches([';', ' ', '\t', '\r', '\n']).len(),
             Error::new(format!("INVALID_PROPERTY_{what}"))
                 .param("key", format!("\"{key}\""))
-                .param("value", format!("\"{value}\""))
+                .param("value", format!("\"{}\"", value.trim_matches('`')))
                 .message(format!("Put the {} in backticks: SET `{key}`=`{value}`.", what.to_lowercase())),
         )
     }

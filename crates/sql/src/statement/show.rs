@@ -141,11 +141,11 @@ impl Parser<'_> {
                     return Err(self.error_from(
                         start,
                         Error::new("INVALID_SQL_SYNTAX.SHOW_FUNCTIONS_INVALID_SCOPE")
-                            .param("scope", boathouse_spec::quote(&word))
+                            .param("scope", boathouse_spec::quote(&word.to_lowercase()))
                             .message(format!("There is no scope {word} of functions: ALL, USER or SYSTEM.")),
                     ));
                 }
-                _ => return Err(self.unexpected_at(self.pos - 1)),
+                _ => return Err(self.unexpected()),
             };
         }
         self.expect("FUNCTIONS")?;

@@ -2,10 +2,10 @@
 
 use boathouse_spec::{
     Command, CreateMode, CreateView, DataSourceRef, Error, Plan, Relation, RelationNode, Result, ViewKind,
-    ViewQuery, quote_name,
+    ViewQuery, quote, quote_if_needed, quote_name,
 };
 
-use super::command;
+use super::{command, invalid_statement, not_allowed};
 use crate::parser::Parser;
 
 impl Parser<'_> {
@@ -17,7 +17,6 @@ impl Parser<'_> {
     }
 
     pub fn create_view(&mut self) -> Result<Plan> {
-        let start = self.pos;
         self.expect("CREATE")?;
         let or_replace = self.eat_all(&["OR", "REPLACE"]);
         let global = self.eat("GLOBAL");
@@ -52,19 +51,19 @@ impl Parser<'_> {
         };
         if temporary && self.view_over_source() {
             view.source = Some(self.view_source()?);
-            self.check_view(start, &view, or_replace && if_not_exists)?;
+            self.check_view(&view, or_replace && if_not_exists);
             return Ok(command(Command::CreateView(Box::new(view))));
         }
         if self.at_symbol("(") {
             view.columns = self.commented_columns()?;
         }
-        self.view_clauses(start, &mut view)?;
+        self.view_clauses(&mut view)?;
         self.expect("AS")?;
         if self.kind() == crate::lexer::Kind::DollarQuoted {
             return Err(Error::unsupported("metric views"));
         }
         view.query = Some(self.view_query()?);
-        self.check_view(start, &view, or_replace && if_not_exists)?;
+        self.check_view(&view, or_replace && if_not_exists);
         Ok(command(Command::CreateView(Box::new(view))))
     }
 
@@ -77,27 +76,27 @@ impl Parser<'_> {
         })
     }
 
-    fn view_clauses(&mut self, start: usize, view: &mut CreateView) -> Result<()> {
+    fn view_clauses(&mut self, view: &mut CreateView) -> Result<()> {
         let mut seen = Vec::new();
         loop {
             if self.at("COMMENT") {
-                self.once(start, &mut seen, "COMMENT")?;
+                self.once(&mut seen, "COMMENT");
                 self.advance();
                 view.comment = Some(self.comment_text()?);
             } else if self.at_all(&["WITH", "SCHEMA"]) {
-                self.once(start, &mut seen, "WITH SCHEMA")?;
+                self.once(&mut seen, "WITH SCHEMA");
                 view.schema_mode = Some(self.schema_binding()?);
             } else if self.at_all(&["WITH", "METRICS"]) {
                 return Err(Error::unsupported("metric views"));
             } else if self.at_all(&["DEFAULT", "COLLATION"]) {
-                self.once(start, &mut seen, "DEFAULT COLLATION")?;
+                self.once(&mut seen, "DEFAULT COLLATION");
                 view.collation = Some(self.default_collation()?);
             } else if self.at_all(&["PARTITIONED", "ON"]) {
                 self.pos += 2;
                 self.identifier_list()?;
-                return Err(self.not_allowed(start, "CREATE VIEW ... PARTITIONED ON"));
+                self.note_statement(invalid_statement("CREATE VIEW ... PARTITIONED ON"));
             } else if self.at("TBLPROPERTIES") {
-                self.once(start, &mut seen, "TBLPROPERTIES")?;
+                self.once(&mut seen, "TBLPROPERTIES");
                 self.advance();
                 view.properties = self.property_list()?;
             } else {
@@ -106,43 +105,58 @@ impl Parser<'_> {
         }
     }
 
-    fn check_view(&self, start: usize, view: &CreateView, both_modes: bool) -> Result<()> {
+    fn check_view(&mut self, view: &CreateView, both_modes: bool) {
         let temporary = view.kind != ViewKind::Persistent;
         if both_modes {
-            return Err(self.error_from(
-                start,
-                Error::new("INVALID_SQL_SYNTAX.CREATE_ROUTINE_WITH_IF_NOT_EXISTS_AND_REPLACE")
+            self.note_statement(
+                Error::new("CREATE_VIEW_WITH_IF_NOT_EXISTS_AND_REPLACE")
+                    .param(
+                        "viewName",
+                        view.name.iter().map(|p| quote_if_needed(p)).collect::<Vec<_>>().join("."),
+                    )
                     .message("A view is created with IF NOT EXISTS or OR REPLACE, not both."),
-            ));
+            );
         }
         if temporary && view.mode == CreateMode::IfNotExists {
-            return Err(self.error_from(
-                start,
+            self.note_statement(
                 Error::new("_LEGACY_ERROR_TEMP_0053")
                     .message("A temporary view cannot be created with IF NOT EXISTS."),
-            ));
+            );
         }
         if temporary && view.schema_mode.is_some() {
-            return Err(self.error_from(
-                start,
+            self.note_statement(
                 Error::new("UNSUPPORTED_FEATURE.TEMPORARY_VIEW_WITH_SCHEMA_BINDING_MODE")
                     .message("A temporary view takes no WITH SCHEMA clause."),
-            ));
+            );
         }
         if temporary && !view.properties.is_empty() {
-            return Err(self.not_allowed(start, "TBLPROPERTIES can't coexist with CREATE TEMPORARY VIEW"));
+            self.note_statement(not_allowed("TBLPROPERTIES can't coexist with CREATE TEMPORARY VIEW"));
         }
-        let of_session = view.name.len() > 1
-            && view.name[view.name.len() - 2].eq_ignore_ascii_case("session");
-        if temporary && view.name.len() > 1 && !of_session {
-            return Err(self.error_from(
-                start,
-                Error::new("TEMP_VIEW_NAME_TOO_MANY_NAME_PARTS")
-                    .param("actualName", quote_name(&view.name))
-                    .message(format!("A temporary view has a name of one part, not {}.", quote_name(&view.name))),
-            ));
+        if temporary {
+            self.check_temporary_name(&view.name, "VIEW");
         }
-        Ok(())
+    }
+
+    /// A temporary object has a name of one part, or belongs to `session`.
+    pub fn check_temporary_name(&mut self, name: &[String], kind: &str) {
+        let Some((object, qualifier)) = name.split_last() else { return };
+        let of_session = match qualifier {
+            [] => true,
+            [schema] => schema.eq_ignore_ascii_case("session"),
+            [catalog, schema] => {
+                catalog.eq_ignore_ascii_case("system") && schema.eq_ignore_ascii_case("session")
+            }
+            _ => false,
+        };
+        if !of_session {
+            self.note_statement(
+                Error::new("INVALID_TEMP_OBJ_QUALIFIER")
+                    .param("objectType", kind)
+                    .param("objectName", quote(object))
+                    .param("qualifier", quote_name(qualifier))
+                    .message(format!("A temporary {} belongs to no schema.", kind.to_lowercase())),
+            );
+        }
     }
 
     /// Whether `USING` follows the name, or the columns after it.

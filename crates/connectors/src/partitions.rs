@@ -1,0 +1,266 @@
+//! Partition values in the names of directories: `day=2024-01-31/hour=7`.
+
+use arrow::array::{ArrayRef, BooleanArray, Date32Array, Decimal128Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{Float64Array, Int32Array, Int64Array};
+use boathouse_bridge::{ResultExt, UTC, arrow_type};
+use boathouse_formats::datetime_pattern::Pattern;
+use boathouse_formats::datetime_text::{parse_date, parse_timestamp, parse_timestamp_ntz};
+use boathouse_formats::number_text::{parse_decimal, parse_java_double};
+use boathouse_formats::zone::Zone;
+use boathouse_spec::{DataType, Error, Result, StructField};
+use datafusion::common::ScalarValue;
+use object_store::path::Path;
+use percent_encoding::percent_decode_str;
+use std::sync::Arc;
+
+/// The directory of NULL and of the empty text.
+pub const NULL_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// The `name=value` directories between a base and a file, outermost first; `None` stands for NULL.
+pub fn values_in(file: &Path, base: &Path) -> Vec<(String, Option<String>)> {
+    let mut parts: Vec<_> = file.parts().skip(base.parts().count()).collect();
+    parts.pop();
+    parts
+        .iter()
+        .filter_map(|part| {
+            let (name, value) = part.as_ref().split_once('=')?;
+            let value = unescape(value);
+            (!name.is_empty()).then(|| (unescape(name), (value != NULL_PARTITION).then_some(value)))
+        })
+        .collect()
+}
+
+fn unescape(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// Escapes a name or a value for a directory's name, as Hive does.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii_control() || "\"#%'*/:=?\\{[]^".contains(c) {
+            out.push_str(&format!("%{:02X}", c as u32));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Finds the types of partition columns from their values.
+pub struct Inference {
+    zone: Zone,
+    infer_types: bool,
+    timestamp: Pattern,
+    timestamp_is_ntz: bool,
+}
+
+impl Inference {
+    pub fn new(zone: &Zone, infer_types: bool, timestamp_is_ntz: bool) -> Result<Self> {
+        Ok(Self {
+            zone: zone.clone(),
+            infer_types,
+            timestamp: Pattern::for_parsing("yyyy-MM-dd HH:mm:ss[.S]")?,
+            timestamp_is_ntz,
+        })
+    }
+
+    /// The columns of all files' values. All files must have the same columns, in the same order.
+    pub fn columns<'a>(
+        &self,
+        files: impl Iterator<Item = &'a [(String, Option<String>)]>,
+        case_sensitive: bool,
+    ) -> Result<Vec<StructField>> {
+        let mut columns: Option<Vec<(String, DataType)>> = None;
+        for values in files {
+            let Some(columns) = &mut columns else {
+                columns =
+                    Some(values.iter().map(|(n, v)| (n.clone(), self.type_of(v.as_deref()))).collect());
+                continue;
+            };
+            let same = columns.len() == values.len()
+                && columns.iter().zip(values).all(|((a, _), (b, _))| {
+                    a == b || (!case_sensitive && a.to_lowercase() == b.to_lowercase())
+                });
+            if !same {
+                let list = |names: Vec<&str>| names.join(", ");
+                let lists = format!(
+                    "Partition column name list #0: {}\nPartition column name list #1: {}",
+                    list(columns.iter().map(|(n, _)| n.as_str()).collect()),
+                    list(values.iter().map(|(n, _)| n.as_str()).collect())
+                );
+                return Err(Error::new("CONFLICTING_PARTITION_COLUMN_NAMES")
+                    .param("distinctPartColLists", &lists)
+                    .param("suspiciousPaths", "")
+                    .message(format!(
+                        "The directories do not agree on the partition columns:\n{lists}\nRead one level of them at a time, \
+                         or say which directory is the base with the option basePath."
+                    )));
+            }
+            for ((_, t), (_, value)) in columns.iter_mut().zip(values) {
+                *t = wider(t, &self.type_of(value.as_deref()));
+            }
+        }
+        let fields = columns.unwrap_or_default().into_iter().map(|(name, t)| {
+            let t = if t == DataType::Null { DataType::STRING } else { t };
+            StructField::new(name, t, true)
+        });
+        Ok(fields.collect())
+    }
+
+    fn type_of(&self, value: Option<&str>) -> DataType {
+        let Some(text) = value else { return DataType::Null };
+        if !self.infer_types {
+            return DataType::STRING;
+        }
+        if text.parse::<i32>().is_ok() {
+            return DataType::Integer;
+        }
+        if text.parse::<i64>().is_ok() {
+            return DataType::Long;
+        }
+        if let Some(d) = parse_decimal(text)
+            && d.scale == 0
+            && d.precision <= 38
+        {
+            return DataType::Decimal { precision: d.precision as u8, scale: 0 };
+        }
+        if parse_java_double(text).is_some() {
+            return DataType::Double;
+        }
+        if self.timestamp.parse_fields(text).is_ok() {
+            return if self.timestamp_is_ntz { DataType::TimestampNtz } else { DataType::Timestamp };
+        }
+        let is_date = text.len() == 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
+        if is_date && parse_date(text).is_some() {
+            return DataType::Date;
+        }
+        DataType::STRING
+    }
+
+    /// A value as a column's type; texts that do not fit are NULL.
+    pub fn scalar(&self, value: Option<&str>, t: &DataType) -> Result<ScalarValue> {
+        scalar(value, t, &self.zone)
+    }
+}
+
+/// A partition value as a column's type.
+pub fn scalar(value: Option<&str>, t: &DataType, zone: &Zone) -> Result<ScalarValue> {
+    let null = || ScalarValue::try_from(&arrow_type(t)).spark();
+    let Some(text) = value else { return null() };
+    let array: Option<ArrayRef> = match t {
+        DataType::String { .. } | DataType::Char(_) | DataType::Varchar(_) => {
+            Some(Arc::new(StringArray::from(vec![text])))
+        }
+        DataType::Integer => text.trim().parse().ok().map(|v: i32| Arc::new(Int32Array::from(vec![v])) as _),
+        DataType::Long => text.trim().parse().ok().map(|v: i64| Arc::new(Int64Array::from(vec![v])) as _),
+        DataType::Double => parse_java_double(text).map(|v| Arc::new(Float64Array::from(vec![v])) as _),
+        DataType::Boolean => match text.to_lowercase().as_str() {
+            "true" => Some(Arc::new(BooleanArray::from(vec![true]))),
+            "false" => Some(Arc::new(BooleanArray::from(vec![false]))),
+            _ => None,
+        },
+        DataType::Date => parse_date(text).map(|v| Arc::new(Date32Array::from(vec![v])) as _),
+        DataType::Timestamp => parse_timestamp(text, zone)
+            .map(|v| Arc::new(TimestampMicrosecondArray::from(vec![v]).with_timezone(UTC)) as _),
+        DataType::TimestampNtz => {
+            parse_timestamp_ntz(text, true).map(|v| Arc::new(TimestampMicrosecondArray::from(vec![v])) as _)
+        }
+        DataType::Decimal { precision, scale } => {
+            match parse_decimal(text.trim()).and_then(|d| d.rescale(*precision, *scale)) {
+                Some(v) => Some(Arc::new(
+                    Decimal128Array::from(vec![v]).with_precision_and_scale(*precision, *scale as i8).spark()?,
+                )),
+                None => None,
+            }
+        }
+        other => {
+            // The remaining number types, by way of a wider one.
+            let wide = parse_java_double(text).map(ScalarValue::from);
+            return match wide.map(|w| w.cast_to(&arrow_type(other))) {
+                Some(Ok(value)) => Ok(value),
+                _ => null(),
+            };
+        }
+    };
+    match array {
+        Some(array) => ScalarValue::try_from_array(&array, 0).spark(),
+        None => null(),
+    }
+}
+
+/// The type that holds the values of both, by Spark's rules for partition columns.
+fn wider(a: &DataType, b: &DataType) -> DataType {
+    use DataType::{Date, Double, Integer, Long, Null, Timestamp, TimestampNtz};
+    let digits = |t: &DataType| match t {
+        Integer => Some(10),
+        Long => Some(20),
+        DataType::Decimal { precision, .. } => Some(*precision),
+        _ => None,
+    };
+    match (a, b) {
+        (a, b) if a == b => a.clone(),
+        (Null, t) | (t, Null) => t.clone(),
+        (Integer, Long) | (Long, Integer) => Long,
+        (Integer, Double) | (Double, Integer) => Double,
+        (Date, Timestamp) | (Timestamp, Date) => Timestamp,
+        (Date, TimestampNtz) | (TimestampNtz, Date) => TimestampNtz,
+        (a, b) => match (digits(a), digits(b)) {
+            (Some(p), Some(q)) => DataType::Decimal { precision: p.max(q).min(38), scale: 0 },
+            _ => DataType::STRING,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(files: &[&str]) -> Result<Vec<String>> {
+        let base = Path::parse("t").unwrap();
+        let values: Vec<_> = files.iter().map(|f| values_in(&Path::parse(*f).unwrap(), &base)).collect();
+        let inference = Inference::new(&Zone::UTC, true, false)?;
+        let fields = inference.columns(values.iter().map(Vec::as_slice), false)?;
+        Ok(fields.iter().map(|f| format!("{}:{}", f.name, f.data_type.simple_string())).collect())
+    }
+
+    #[test]
+    fn types_are_sparks() {
+        assert_eq!(columns(&["t/a=1/b=x/f"]).unwrap(), ["a:int", "b:string"]);
+        assert_eq!(columns(&["t/a=1/f", "t/a=3000000000/f"]).unwrap(), ["a:bigint"]);
+        assert_eq!(columns(&["t/a=12345678901234567890/f"]).unwrap(), ["a:decimal(20,0)"]);
+        assert_eq!(columns(&["t/a=1.5/f", "t/a=2/f"]).unwrap(), ["a:double"]);
+        assert_eq!(columns(&["t/a=2024-01-31/f"]).unwrap(), ["a:date"]);
+        assert_eq!(columns(&["t/a=2024-01-31 12%3A34%3A56.5/f"]).unwrap(), ["a:timestamp"]);
+        assert_eq!(columns(&["t/a=2024-01-31/f", "t/a=x/f"]).unwrap(), ["a:string"]);
+        assert_eq!(columns(&["t/a=__HIVE_DEFAULT_PARTITION__/f", "t/a=7/f"]).unwrap(), ["a:int"]);
+        assert_eq!(columns(&["t/a=__HIVE_DEFAULT_PARTITION__/f"]).unwrap(), ["a:string"]);
+        assert_eq!(columns(&["t/f"]).unwrap(), Vec::<String>::new());
+        assert_eq!(
+            columns(&["t/a=1/f", "t/b=1/f"]).unwrap_err().class(),
+            "CONFLICTING_PARTITION_COLUMN_NAMES"
+        );
+    }
+
+    #[test]
+    fn names_are_escaped_as_hive_does() {
+        assert_eq!(escape("a b/c=d%:é"), "a b%2Fc%3Dd%25%3Aé");
+        let base = Path::parse("t").unwrap();
+        let file = Path::parse("t/p=a b%2Fc%3Dd%25%3Aé/f.json").unwrap();
+        assert_eq!(values_in(&file, &base), [("p".to_string(), Some("a b/c=d%:é".to_string()))]);
+    }
+
+    #[test]
+    fn values_become_scalars() {
+        let s = |v, t| scalar(Some(v), &t, &Zone::UTC).unwrap();
+        assert_eq!(s("7", DataType::Integer), ScalarValue::Int32(Some(7)));
+        assert_eq!(s("7", DataType::Short), ScalarValue::Int16(Some(7)));
+        assert_eq!(s("x", DataType::Integer), ScalarValue::Int32(None));
+        assert_eq!(s("true", DataType::Boolean), ScalarValue::Boolean(Some(true)));
+        assert_eq!(
+            s("1970-01-01 00:00:01", DataType::Timestamp),
+            ScalarValue::TimestampMicrosecond(Some(1_000_000), Some("UTC".into()))
+        );
+        assert_eq!(scalar(None, &DataType::STRING, &Zone::UTC).unwrap(), ScalarValue::Utf8(None));
+    }
+}

@@ -1,0 +1,203 @@
+//! OPTIMIZE: small files become large ones, and with ZORDER BY rows that are alike come together.
+
+mod metrics;
+mod zorder;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use boathouse_bridge::ResultExt;
+use boathouse_spec::{Error, Result, clock};
+use datafusion::catalog::Session;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
+
+use super::delete::DmlOptions;
+use super::dml;
+use super::write::Predicate;
+use crate::action::{Add, Remove};
+use crate::data_file::{FileOptions, WriteTarget, WrittenFiles, write_plan};
+use crate::file_set::FileWithStats;
+use crate::scan::DeltaScan;
+use crate::snapshot::Snapshot;
+use crate::transaction::{Committed, Operation, Transaction};
+
+pub use metrics::{OptimizeMetrics, SizeSummary, optimize_report};
+
+/// Files smaller than this are compacted, and compacted files grow to this.
+const DEFAULT_FILE_SIZE: i64 = 1024 * 1024 * 1024;
+/// Bins rewritten at a time.
+const PARALLEL_BINS: usize = 4;
+
+/// What to optimize, and how.
+#[derive(Debug, Clone, Default)]
+pub struct OptimizeOptions {
+    /// A condition on partition columns.
+    pub condition: Option<Predicate>,
+    pub zorder_by: Vec<String>,
+    /// Bytes; 1 GiB where `None`.
+    pub target_file_size: Option<u64>,
+    /// Recorded: whether it ran without being asked to.
+    pub auto: bool,
+    pub commit: DmlOptions,
+}
+
+/// Compacts the files of a table.
+pub async fn optimize(
+    table: &Snapshot,
+    session: &dyn Session,
+    options: &OptimizeOptions,
+) -> Result<(OptimizeMetrics, Option<Committed>)> {
+    let start_ms = clock::now_ms();
+    crate::protocol::check_writable(table.location(), table.protocol(), table.metadata(), table.schema())?;
+    let zorder = zorder::columns(table, &options.zorder_by)?;
+    let conjuncts = dml::conjuncts(options.condition.as_ref().map(|c| &c.expr))?;
+    refuse_data_columns(table, &conjuncts)?;
+    let scan = DeltaScan::new(table.clone())?;
+    let candidates = scan.candidate_files(session, &conjuncts).await?;
+    let considered = candidates.len();
+    let size = options
+        .target_file_size
+        .and_then(|s| i64::try_from(s).ok())
+        .or_else(|| {
+            let text = table.property("delta.targetFileSize")?;
+            i64::try_from(crate::data_file::parse_size(text)?).ok()
+        })
+        .unwrap_or(DEFAULT_FILE_SIZE);
+    let bins = bins(candidates, size, !zorder.is_empty());
+
+    let work: Vec<_> = bins
+        .iter()
+        .map(|bin| rewrite_bin(table, session, &scan, bin.clone(), &zorder, size, &options.commit))
+        .collect();
+    let written: Vec<WrittenFiles> = stream::iter(work).buffered(PARALLEL_BINS).try_collect().await?;
+
+    let now = clock::now_ms();
+    let files: Vec<&FileWithStats> = bins.iter().flatten().collect();
+    let removes: Vec<Remove> = files.iter().map(|f| f.file.remove(now, false)).collect();
+    let adds: Vec<Add> = written.into_iter().flat_map(|w| w.adds).collect();
+    let mut metrics = OptimizeMetrics::new(table, &bins, considered, &adds, &options.zorder_by, start_ms);
+    if removes.is_empty() {
+        metrics.end_time_ms = clock::now_ms();
+        return Ok((metrics, None));
+    }
+    let predicates: Vec<String> = options.condition.iter().map(|c| c.sql.clone()).collect();
+    let operation = Operation::new("OPTIMIZE")
+        .predicates("predicate", &predicates)
+        .json("zOrderBy", &json!(options.zorder_by))
+        .text("clusterBy", "[]")
+        .raw("auto", options.auto);
+    let mut transaction = Transaction::new(table.location(), Some(table), operation);
+    transaction.user_metadata.clone_from(&options.commit.user_metadata);
+    transaction.tags = options.commit.commit_fields.clone();
+    transaction.reads.files = files.iter().map(|f| f.file.key()).collect();
+    metrics.record(&mut transaction.metrics, &adds, &removes);
+    transaction.remove(removes);
+    transaction.add_written(adds);
+    let committed = transaction.commit().await?;
+    metrics.end_time_ms = clock::now_ms();
+    Ok((metrics, Some(committed)))
+}
+
+fn refuse_data_columns(table: &Snapshot, conjuncts: &[Expr]) -> Result<()> {
+    for conjunct in conjuncts {
+        for column in conjunct.column_refs() {
+            if !table.partition_columns().iter().any(|p| *p == column.name) {
+                let list = table.partition_columns().join(", ");
+                return Err(Error::new("DELTA_NON_PARTITION_COLUMN_REFERENCE")
+                    .param("columnName", &column.name)
+                    .param("columnList", &list)
+                    .message(format!(
+                        "OPTIMIZE WHERE takes partition columns only ([{list}]); `{}` is none.",
+                        column.name
+                    ))
+                    .exception("AnalysisException"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The files that are rewritten together, partition by partition.
+fn bins(files: Vec<FileWithStats>, size: i64, all: bool) -> Vec<Vec<FileWithStats>> {
+    let mut partitions: BTreeMap<Vec<(String, Option<String>)>, Vec<FileWithStats>> = BTreeMap::new();
+    for file in files {
+        let mut key: Vec<_> =
+            file.file.partition_values.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        key.sort();
+        partitions.entry(key).or_default().push(file);
+    }
+    let mut out = Vec::new();
+    for (_, files) in partitions {
+        if all {
+            // The order of rows is one for the whole partition.
+            out.push(files);
+            continue;
+        }
+        let mut small: Vec<FileWithStats> =
+            files.into_iter().filter(|f| f.file.size < size || f.file.deletion_vector.is_some()).collect();
+        small.sort_by_key(|f| f.file.size);
+        let mut bin: Vec<FileWithStats> = Vec::new();
+        let mut filled = 0i64;
+        for file in small {
+            if !bin.is_empty() && filled.saturating_add(file.file.size) > size {
+                out.push(std::mem::take(&mut bin));
+                filled = 0;
+            }
+            filled = filled.saturating_add(file.file.size);
+            bin.push(file);
+        }
+        if !bin.is_empty() {
+            out.push(bin);
+        }
+    }
+    // A file alone gains nothing, unless deleted rows go.
+    out.retain(|bin| all || bin.len() > 1 || bin.iter().any(|f| f.file.deletion_vector.is_some()));
+    out
+}
+
+async fn rewrite_bin(
+    table: &Snapshot,
+    session: &dyn Session,
+    scan: &DeltaScan,
+    bin: Vec<FileWithStats>,
+    zorder: &[String],
+    size: i64,
+    options: &DmlOptions,
+) -> Result<WrittenFiles> {
+    let scan = scan.clone().with_files(bin);
+    let plan = if zorder.is_empty() {
+        let plan = dml::rows_of(scan)?.build().spark()?;
+        session.create_physical_plan(&plan).await.spark()?
+    } else {
+        zorder::plan(session, scan, zorder).await?
+    };
+    let file_options = FileOptions {
+        compression: options.compression.clone(),
+        max_records_per_file: None,
+        target_file_size: u64::try_from(size).ok(),
+    };
+    let target = WriteTarget::new(
+        session,
+        table.location(),
+        table.protocol(),
+        table.metadata(),
+        table.schema(),
+        &options.constraints,
+        &file_options,
+        false,
+    )?
+    .without_checks();
+    write_plan(single(plan), session.task_ctx(), Arc::new(target)).await
+}
+
+/// One stream: a bin becomes one file, or files in order.
+fn single(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    if plan.output_partitioning().partition_count() > 1 {
+        return Arc::new(CoalescePartitionsExec::new(plan));
+    }
+    plan
+}

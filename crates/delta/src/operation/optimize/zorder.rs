@@ -1,0 +1,226 @@
+//! ZORDER BY: rows along a curve that keeps rows near each other in all columns near each other in files.
+//!
+//! A column's values count by their rank among a sample, not by their distance, so that skew does no harm. The bits of
+//! the ranks are interleaved, and rows are sorted by the result.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BinaryBuilder, RecordBatch};
+use arrow::datatypes::DataType;
+use arrow::row::{OwnedRow, RowConverter, SortField};
+use boathouse_bridge::{ResultExt, from_arrow, to_datafusion};
+use boathouse_spec::{Error, Result};
+use datafusion::catalog::Session;
+use datafusion::common::Column;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::StreamExt;
+
+use super::super::dml;
+use crate::scan::DeltaScan;
+use crate::snapshot::Snapshot;
+
+/// Ranks are below 2 to this.
+const RANK_BITS: usize = 10;
+/// Values of a sample, at most twice as many while it is taken.
+const SAMPLE_ROWS: usize = 50_000;
+
+/// The columns as the table spells them.
+pub(super) fn columns(table: &Snapshot, given: &[String]) -> Result<Vec<String>> {
+    let mut out = Vec::new();
+    for name in given {
+        let Some(field) = table.schema().field(name) else {
+            return Err(Error::new("DELTA_ZORDERING_COLUMN_DOES_NOT_EXIST")
+                .param("columnName", name)
+                .message(format!("There is no column {name} to order by."))
+                .exception("IllegalArgumentException"));
+        };
+        if table.partition_columns().contains(&field.name) {
+            return Err(Error::new("DELTA_ZORDERING_ON_PARTITION_COLUMN")
+                .param("colName", &field.name)
+                .message(format!(
+                    "{} is a partition column: files have one value of it, and nothing is to be ordered.",
+                    field.name
+                ))
+                .exception("IllegalArgumentException"));
+        }
+        let t = boathouse_bridge::arrow_type(&field.data_type);
+        if !crate::stats::table::has_bounds(&t) {
+            return Err(Error::new("DELTA_ZORDERING_ON_COLUMN_WITHOUT_STATS")
+                .param("cols", format!("[{}]", field.name))
+                .param("zorderColStatKey", "spark.databricks.delta.optimize.zorder.checkStatsCollection.enabled")
+                .message(format!("Ordering by {} has no effect: files have no statistics of it.", field.name))
+                .exception("AnalysisException"));
+        }
+        out.push(field.name.clone());
+    }
+    Ok(out)
+}
+
+/// The rows of a scan along the curve.
+pub(super) async fn plan(session: &dyn Session, scan: DeltaScan, columns: &[String]) -> Result<Arc<dyn ExecutionPlan>> {
+    let keys: Vec<Expr> = columns.iter().map(|c| Expr::Column(Column::from_name(c))).collect();
+    let sample = sample(session, scan.clone(), &keys).await?;
+    let curve = ScalarUDF::new_from_impl(Curve::new(&sample)?);
+    let plan = dml::rows_of(scan)?.sort(vec![curve.call(keys).sort(true, true)]).spark()?.build().spark()?;
+    session.create_physical_plan(&plan).await.spark()
+}
+
+/// Evenly chosen rows of the key columns.
+async fn sample(session: &dyn Session, scan: DeltaScan, keys: &[Expr]) -> Result<RecordBatch> {
+    let plan = dml::rows_of(scan)?.project(keys.to_vec()).spark()?.build().spark()?;
+    let physical = session.create_physical_plan(&plan).await.spark()?;
+    let mut stream = execute_stream(physical, session.task_ctx()).spark()?;
+    let schema = stream.schema();
+    let mut kept: Vec<RecordBatch> = Vec::new();
+    let (mut rows, mut every, mut seen) = (0usize, 1usize, 0usize);
+    while let Some(batch) = stream.next().await {
+        let batch = batch.spark()?;
+        let wanted: Vec<u32> =
+            (0..batch.num_rows()).filter(|i| (seen + i) % every == 0).map(|i| i as u32).collect();
+        seen += batch.num_rows();
+        let chosen = take(&batch, &wanted)?;
+        rows += chosen.num_rows();
+        kept.push(chosen);
+        if rows > 2 * SAMPLE_ROWS {
+            let all = arrow::compute::concat_batches(&schema, &kept).spark()?;
+            let half: Vec<u32> = (0..all.num_rows() as u32).step_by(2).collect();
+            kept = vec![take(&all, &half)?];
+            rows = half.len();
+            every *= 2;
+        }
+    }
+    arrow::compute::concat_batches(&schema, &kept).spark()
+}
+
+fn take(batch: &RecordBatch, rows: &[u32]) -> Result<RecordBatch> {
+    arrow::compute::take_record_batch(batch, &arrow::array::UInt32Array::from(rows.to_vec())).spark()
+}
+
+/// The place of a row on the curve, as bytes that sort.
+#[derive(Debug)]
+struct Curve {
+    signature: Signature,
+    columns: Arc<Vec<Ranks>>,
+}
+
+/// Where the ranks of a column begin.
+#[derive(Debug)]
+struct Ranks {
+    converter: RowConverter,
+    bounds: Vec<OwnedRow>,
+}
+
+impl Curve {
+    fn new(sample: &RecordBatch) -> Result<Self> {
+        let columns = sample.columns().iter().map(Ranks::new).collect::<Result<Vec<_>>>()?;
+        Ok(Self { signature: Signature::variadic_any(Volatility::Immutable), columns: Arc::new(columns) })
+    }
+}
+
+impl Ranks {
+    fn new(values: &ArrayRef) -> Result<Self> {
+        let converter = RowConverter::new(vec![SortField::new(values.data_type().clone())]).spark()?;
+        let rows = converter.convert_columns(std::slice::from_ref(values)).spark()?;
+        let mut sorted: Vec<OwnedRow> = rows.iter().map(|r| r.owned()).collect();
+        sorted.sort();
+        let ranks = 1 << RANK_BITS;
+        let mut bounds: Vec<OwnedRow> = (1..ranks)
+            .filter_map(|i| sorted.get(i * sorted.len() / ranks).cloned())
+            .collect();
+        bounds.dedup();
+        Ok(Self { converter, bounds })
+    }
+
+    fn of(&self, values: &ArrayRef) -> Result<Vec<usize>> {
+        let rows = self.converter.convert_columns(std::slice::from_ref(values)).map_err(from_arrow)?;
+        Ok(rows.iter().map(|row| self.bounds.partition_point(|b| b.row() <= row)).collect())
+    }
+}
+
+/// The highest bits of all ranks first.
+fn interleave(ranks: &[usize]) -> Vec<u8> {
+    let mut out = vec![0u8; (ranks.len() * RANK_BITS).div_ceil(8)];
+    let mut at = 0;
+    for bit in (0..RANK_BITS).rev() {
+        for rank in ranks {
+            if rank >> bit & 1 == 1 {
+                out[at / 8] |= 0x80 >> (at % 8);
+            }
+            at += 1;
+        }
+    }
+    out
+}
+
+impl PartialEq for Curve {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.columns, &other.columns)
+    }
+}
+
+impl Eq for Curve {}
+
+impl Hash for Curve {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.columns).hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Curve {
+    fn name(&self) -> &str {
+        "delta_zorder"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> DataFusionResult<DataType> {
+        Ok(DataType::Binary)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let ranks = self
+            .columns
+            .iter()
+            .zip(&arrays)
+            .map(|(column, values)| column.of(values))
+            .collect::<Result<Vec<_>>>()
+            .map_err(to_datafusion)?;
+        let rows = arrays.first().map_or(0, |a| a.len());
+        let mut out = BinaryBuilder::new();
+        for row in 0..rows {
+            let of_row: Vec<usize> = ranks.iter().map(|r| r[row]).collect();
+            out.append_value(interleave(&of_row));
+        }
+        Ok(ColumnarValue::Array(Arc::new(out.finish())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int64Array;
+
+    use super::*;
+
+    #[test]
+    fn curves_interleave() {
+        // 2 columns of 10 bits: x = 0b1000000000, y = 0 has the first bit only.
+        assert_eq!(interleave(&[1 << 9, 0]), [0x80, 0, 0]);
+        assert_eq!(interleave(&[0, 1 << 9]), [0x40, 0, 0]);
+        assert_eq!(interleave(&[1, 1]), [0, 0, 0x30]);
+    }
+
+    #[test]
+    fn ranks_follow_values() {
+        let values: ArrayRef = Arc::new(Int64Array::from_iter((0..5000).map(|i| if i == 0 { None } else { Some(i) })));
+        let ranks = Ranks::new(&values).unwrap().of(&values).unwrap();
+        assert!(ranks.is_sorted() && ranks[0] == 0 && *ranks.last().unwrap() == 1023);
+    }
+}

@@ -1,0 +1,10 @@
+//! The engine from outside: SQL in, rows or errors out.
+
+mod home;
+mod script;
+
+mod delta_tables;
+mod describing;
+mod queries;
+mod session_state;
+mod views_and_functions;

@@ -1,0 +1,298 @@
+//! Records to rows: types, modes, corrupt records.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray, StructArray};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{Schema, SchemaRef};
+use boathouse_bridge::ResultExt;
+use boathouse_spec::{DataType, Error, Result, StructType};
+
+use super::options::Options;
+use super::tokenizer::{Fields, Tokenizer, is_filler};
+use crate::column::{Column, Struct};
+use crate::datetime_text::{parse_date, parse_time, parse_timestamp, parse_timestamp_ntz};
+use crate::json::{corrupt_column, nullable_schema, shown_row};
+use crate::number_text::{parse_decimal, parse_java_double};
+use crate::options::{ParseMode, malformed_record};
+
+/// Reads CSV records into some of the columns of a schema.
+pub struct Parser {
+    options: Options,
+    tokenizer: Tokenizer,
+    fields: Fields,
+    /// For each column that is read, the field of the record it is in.
+    sources: Vec<usize>,
+    rows: Struct,
+    schema: SchemaRef,
+    corrupt: Option<usize>,
+    corrupt_texts: Column,
+    /// How many fields a record has to have; not looked at when only some columns are read, as in Spark.
+    expected_fields: Option<usize>,
+}
+
+impl Parser {
+    /// A parser for the records of `schema` that reads the columns at `projection` (all for `None`).
+    pub fn new(schema: &StructType, projection: Option<&[usize]>, options: Options) -> Result<Self> {
+        check_schema(schema)?;
+        let corrupt_in_schema = corrupt_column(schema, &options.corrupt_column)?;
+        let all: Vec<usize> = (0..schema.fields.len()).collect();
+        let projection = projection.unwrap_or(&all);
+        let mut data = StructType::default();
+        let (mut sources, mut corrupt) = (Vec::new(), None);
+        for (out, column) in projection.iter().enumerate() {
+            if Some(*column) == corrupt_in_schema {
+                corrupt = Some(out);
+                continue;
+            }
+            // The corrupt record's column is in no record: fields behind it move up.
+            sources.push(column - usize::from(corrupt_in_schema.is_some_and(|c| c < *column)));
+            data.fields.push(schema.fields[*column].clone());
+        }
+        let data_columns = schema.fields.len() - usize::from(corrupt_in_schema.is_some());
+        let whole = nullable_schema(schema).project(projection).spark()?;
+        Ok(Self {
+            tokenizer: Tokenizer::new(&options, options.multi_line),
+            fields: Fields::default(),
+            expected_fields: (sources.len() == data_columns).then_some(data_columns),
+            sources,
+            rows: Struct::new(&data)?,
+            schema: Arc::new(whole),
+            corrupt,
+            corrupt_texts: Column::new(&DataType::STRING)?,
+            options,
+        })
+    }
+
+    /// The schema of the batches.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Rows read since the last batch.
+    pub fn rows(&self) -> usize {
+        self.rows.rows()
+    }
+
+    /// About how many bytes the rows hold.
+    pub fn size(&self) -> usize {
+        self.rows.size() + self.corrupt_texts.size()
+    }
+
+    /// Reads one line; blank lines and comments are none.
+    pub fn push(&mut self, line: &str) -> Result<()> {
+        if is_filler(line, &self.options) {
+            return Ok(());
+        }
+        self.push_record(line)
+    }
+
+    /// Reads one record that is all of a text.
+    pub fn push_record(&mut self, record: &str) -> Result<()> {
+        self.tokenizer.record(record, 0, &mut self.fields)?;
+        self.convert(record)
+    }
+
+    /// Reads the record at a place of a text whose values may span lines. Gives the place behind it.
+    pub fn push_at(&mut self, text: &str, at: usize) -> Result<usize> {
+        let end = self.tokenizer.record(text, at, &mut self.fields)?;
+        let record = text[at..end].trim_end_matches(['\n', '\r']);
+        let comment = self.options.comment.is_some_and(|c| record.starts_with(c));
+        if !record.is_empty() && !comment {
+            self.convert(record)?;
+        }
+        Ok(end)
+    }
+
+    fn convert(&mut self, record: &str) -> Result<()> {
+        let row = self.rows.rows();
+        let mut malformed = self.expected_fields.is_some_and(|n| n != self.fields.len());
+        for (column, source) in self.rows.columns.iter_mut().zip(&self.sources) {
+            match self.fields.value(*source, &self.options) {
+                None => column.push_null(),
+                Some(text) => {
+                    if push_value(column, text, &self.options).is_none() {
+                        malformed = true;
+                        column.truncate(row);
+                        column.push_null();
+                    }
+                }
+            }
+        }
+        self.rows.close();
+        match (malformed, self.options.mode) {
+            (false, _) => self.note_corrupt(None),
+            (true, ParseMode::Permissive) => self.note_corrupt(Some(record)),
+            (true, ParseMode::DropMalformed) => self.rows.truncate(row),
+            (true, ParseMode::FailFast) => {
+                let (columns, _) = self.rows.finish_columns()?;
+                return Err(malformed_record(&shown_row(&columns, row), None));
+            }
+        }
+        Ok(())
+    }
+
+    fn note_corrupt(&mut self, record: Option<&str>) {
+        if self.corrupt.is_none() {
+            return;
+        }
+        match (&mut self.corrupt_texts, record) {
+            (Column::String(texts), Some(record)) => texts.push(record.as_bytes()),
+            (texts, _) => texts.push_null(),
+        }
+    }
+
+    /// The rows read since the last batch.
+    pub fn finish(&mut self) -> Result<RecordBatch> {
+        let (mut columns, rows) = self.rows.finish_columns()?;
+        if let Some(i) = self.corrupt {
+            columns.insert(i, self.corrupt_texts.finish()?);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).spark()
+    }
+}
+
+/// Appends a value; `None` where the text does not fit the type.
+fn push_value(column: &mut Column, text: &str, options: &Options) -> Option<()> {
+    match column {
+        Column::String(values) => values.push(text.as_bytes()),
+        Column::Binary(values) => values.push(text.as_bytes()),
+        // `parse` takes a sign and digits and nothing else, as Java does.
+        Column::Byte(values) => values.push(text.parse().ok()?),
+        Column::Short(values) => values.push(text.parse().ok()?),
+        Column::Integer(values) => values.push(text.parse().ok()?),
+        Column::Long(values) => values.push(text.parse().ok()?),
+        Column::Float(values) => values.push(match special_number(text, options) {
+            Some(v) => v as f32,
+            // Not by way of a double: that would round twice.
+            None => match text.parse::<f32>() {
+                Ok(v) if v.is_finite() => v,
+                _ => parse_java_double(text)? as f32,
+            },
+        }),
+        Column::Double(values) => {
+            values.push(special_number(text, options).or_else(|| parse_java_double(text))?);
+        }
+        Column::Boolean(values) => values.push(parse_boolean(text)?),
+        Column::Decimal(values, precision, scale) => {
+            values.push(parse_decimal(&text.replace(',', ""))?.rescale(*precision, *scale)?);
+        }
+        Column::Date(values) => values.push(read_date(text, options)?),
+        Column::Timestamp(values) => values.push(read_timestamp(text, options)?),
+        Column::TimestampNtz(values) => values.push(match &options.timestamp_ntz_format {
+            Some(pattern) => pattern.parse_to_micros_ntz(text, false).ok()?,
+            None => parse_timestamp_ntz(text, false)?,
+        }),
+        Column::Time(values) => values.push(parse_time(text)?),
+        _ => return None,
+    }
+    Some(())
+}
+
+fn special_number(text: &str, options: &Options) -> Option<f64> {
+    if text == options.nan_value {
+        Some(f64::NAN)
+    } else if text == options.negative_infinity {
+        Some(f64::NEG_INFINITY)
+    } else if text == options.positive_infinity {
+        Some(f64::INFINITY)
+    } else {
+        None
+    }
+}
+
+pub(super) fn is_double(text: &str, options: &Options) -> bool {
+    special_number(text, options).is_some() || parse_java_double(text).is_some()
+}
+
+pub(super) fn parse_boolean(text: &str) -> Option<bool> {
+    if text.eq_ignore_ascii_case("true") {
+        Some(true)
+    } else if text.eq_ignore_ascii_case("false") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+fn read_date(text: &str, options: &Options) -> Option<i32> {
+    match &options.date_format {
+        Some(pattern) => {
+            pattern.parse_to_days(text).ok().or_else(|| options.fall_back.then(|| parse_date(text)).flatten())
+        }
+        None => parse_date(text),
+    }
+}
+
+pub(super) fn read_timestamp(text: &str, options: &Options) -> Option<i64> {
+    match &options.timestamp_format {
+        Some(pattern) => pattern
+            .parse_to_micros(text, &options.zone)
+            .ok()
+            .or_else(|| options.fall_back.then(|| parse_timestamp(text, &options.zone)).flatten()),
+        None => parse_timestamp(text, &options.zone),
+    }
+}
+
+/// CSV has no nested values.
+pub fn check_schema(schema: &StructType) -> Result<()> {
+    for field in &schema.fields {
+        let t = match &field.data_type {
+            DataType::Udt { sql_type, .. } => sql_type,
+            t => t,
+        };
+        match t {
+            DataType::Array { .. }
+            | DataType::Map { .. }
+            | DataType::Struct(_)
+            | DataType::Null
+            | DataType::CalendarInterval
+            | DataType::Variant => return Err(unsupported_type("CSV", &field.name, t)),
+            DataType::YearMonthInterval { .. } | DataType::DayTimeInterval { .. } => {
+                return Err(Error::unsupported(format!(
+                    "reading the type {} of `{}` from CSV",
+                    t.sql(),
+                    field.name
+                )));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// `UNSUPPORTED_DATA_TYPE_FOR_DATASOURCE`
+pub fn unsupported_type(format: &str, column: &str, t: &DataType) -> Error {
+    Error::new("UNSUPPORTED_DATA_TYPE_FOR_DATASOURCE")
+        .param("columnName", boathouse_spec::quote(column))
+        .param("columnType", format!("\"{}\"", t.sql()))
+        .param("format", format)
+        .message(format!(
+            "The format {format} cannot hold the column {} of the type {}.",
+            boathouse_spec::quote(column),
+            t.sql()
+        ))
+}
+
+/// `from_csv`: a struct for each text, NULL for NULL.
+pub fn from_csv(texts: &StringArray, schema: &StructType, options: &Options) -> Result<ArrayRef> {
+    let options = Options { multi_line: false, ..options.clone() };
+    let mut parser = Parser::new(schema, None, options)?;
+    for i in 0..texts.len() {
+        let text = if texts.is_null(i) { "" } else { texts.value(i) };
+        if text.is_empty() {
+            parser.rows.close();
+            parser.note_corrupt(if texts.is_null(i) { None } else { Some(text) });
+        } else {
+            parser.push_record(text)?;
+        }
+    }
+    let batch = parser.finish()?;
+    let fields = Schema::clone(batch.schema().as_ref()).fields;
+    let nulls: Option<NullBuffer> = texts.nulls().cloned();
+    if batch.num_columns() == 0 {
+        return Ok(Arc::new(StructArray::new_empty_fields(texts.len(), nulls)));
+    }
+    Ok(Arc::new(StructArray::try_new(fields, batch.columns().to_vec(), nulls).spark()?))
+}

@@ -1,0 +1,212 @@
+//! `listagg` (`string_agg`): the texts of a group, joined.
+
+use std::fmt;
+use std::mem::size_of_val;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::{SortColumn, SortOptions, cast, concat, lexsort_to_indices, take};
+use arrow::datatypes::DataType as ArrowType;
+use boathouse_bridge::{arrow_type, to_datafusion};
+use boathouse_spec::{DataType, Error, Result};
+use datafusion::common::utils::SingleRowListArrayBuilder;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::Accumulator;
+use datafusion::scalar::ScalarValue;
+
+use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
+use crate::coercion::{Want, implicit_cast};
+use crate::comparison::normalize_floats;
+use crate::{Registry, ShownArg};
+
+pub(super) fn register(r: &mut Registry) {
+    r.aggregate(&["listagg", "string_agg"], resolve);
+}
+
+fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
+    let call = &c.call;
+    call.arity(1..=2)?;
+    let shown_delimiter = call.args.get(1).map_or("NULL", |d| d.sql.as_str());
+    let sql = format!("{}({}, {shown_delimiter})", call.name, call.args[0].sql);
+    let binary = call.args[0].data_type == DataType::Binary;
+    let t = if binary { DataType::Binary } else { DataType::STRING };
+    if !binary && implicit_cast(&call.args[0].data_type, &Want::Str, call.context).is_none() {
+        let e = call.unexpected_input(0, "(\"STRING\" or \"BINARY\")");
+        return Err(super::percentage::with_sql(e, &sql));
+    }
+    let mut coerced = vec![t.clone()];
+    let delimiter = match call.args.get(1) {
+        None => Vec::new(),
+        Some(arg) => {
+            let other_kind = arg.data_type != DataType::Null
+                && (binary != (arg.data_type == DataType::Binary)
+                    || implicit_cast(&arg.data_type, &Want::Exact(t.clone()), call.context).is_none());
+            if other_kind {
+                return Err(call.different_types());
+            }
+            let Some(constant) = &arg.constant else {
+                return Err(Error::new("DATATYPE_MISMATCH.NON_FOLDABLE_INPUT")
+                    .param("sqlExpr", format!("\"{sql}\""))
+                    .param("inputName", "`delimiter`")
+                    .param("inputType", format!("\"{}\"", arg.data_type.sql()))
+                    .param("inputExpr", format!("\"{}\"", arg.sql))
+                    .message(format!("Cannot resolve \"{sql}\": the delimiter must be a constant.")));
+            };
+            coerced.push(t.clone());
+            delimiter_of(constant)
+        }
+    };
+    if c.distinct && !c.order_by.is_empty() {
+        let (key, value) = (&c.order_by[0].0, &call.args[0]);
+        if key.sql != value.sql || c.order_by.len() > 1 {
+            return Err(Error::new("INVALID_WITHIN_GROUP_EXPRESSION.MISMATCH_WITH_DISTINCT_INPUT")
+                .param("funcName", format!("`{}`", call.name))
+                .param("funcArg", format!("\"{}\"", value.sql))
+                .param("orderingExpr", format!("\"{}\"", key.sql))
+                .message(format!(
+                    "DISTINCT \"{}\" can only be ordered by itself, not by \"{}\".",
+                    value.sql, key.sql
+                )));
+        }
+    }
+    let keys: Vec<DataType> = c.order_by.iter().map(|(k, _)| k.data_type.clone()).collect();
+    let first_key = coerced.len();
+    coerced.extend(keys);
+    let types: Vec<ArrowType> = coerced.iter().map(arrow_type).collect();
+    let state: Vec<(String, DataType)> =
+        coerced.iter().enumerate().map(|(i, t)| (format!("list_{i}"), DataType::array(t.clone(), true))).collect();
+    let state = state.iter().map(|(n, t)| (n.as_str(), t.clone())).collect();
+    let parameters = format!("{delimiter:?}");
+    let make = move |order: &[SortOptions]| {
+        Ok(Box::new(Joined {
+            types: types.clone(),
+            first_key,
+            order: order.to_vec(),
+            delimiter: delimiter.clone(),
+            binary,
+            pieces: Vec::new(),
+        }) as Box<dyn Accumulator>)
+    };
+    let unordered = make.clone();
+    let udf = SparkAggregate::new(call.name, &coerced, &t, true, state, call.context, move || unordered(&[]))
+        .with_ordered(make)
+        .with_parameters(parameters);
+    let shown = if call.args.len() > 1 { ShownArg::Arg(1) } else { ShownArg::Text("NULL".into()) };
+    Ok(ResolvedAggregate::new(coerced, t, true, udf.build())
+        .shown_as("listagg")
+        .shown_with(vec![ShownArg::Arg(0), shown])
+        .with_order_as_arguments())
+}
+
+fn delimiter_of(constant: &ScalarValue) -> Vec<u8> {
+    match constant {
+        ScalarValue::Utf8(text) => text.as_ref().map(|t| t.as_bytes().to_vec()).unwrap_or_default(),
+        ScalarValue::Binary(bytes) => bytes.clone().unwrap_or_default(),
+        ScalarValue::Null => Vec::new(),
+        other => match other.cast_to(&ArrowType::Utf8) {
+            Ok(ScalarValue::Utf8(Some(text))) => text.into_bytes(),
+            _ => Vec::new(),
+        },
+    }
+}
+
+/// Keeps the rows of its group: the texts and the keys to order them by.
+struct Joined {
+    types: Vec<ArrowType>,
+    /// The first column that is a key.
+    first_key: usize,
+    order: Vec<SortOptions>,
+    delimiter: Vec<u8>,
+    binary: bool,
+    /// Columns of rows whose text is not NULL.
+    pieces: Vec<Vec<ArrayRef>>,
+}
+
+impl fmt::Debug for Joined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} pieces to join", self.pieces.len())
+    }
+}
+
+impl Joined {
+    fn columns(&self) -> DataFusionResult<Vec<ArrayRef>> {
+        (0..self.types.len())
+            .map(|i| {
+                let parts: Vec<&dyn Array> =
+                    self.pieces.iter().filter_map(|p| p.get(i)).map(|a| a.as_ref()).collect();
+                if parts.is_empty() {
+                    return Ok(arrow::array::new_empty_array(&self.types[i]));
+                }
+                Ok(concat(&parts)?)
+            })
+            .collect()
+    }
+}
+
+impl Accumulator for Joined {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
+        let Some(texts) = values.first() else { return Ok(()) };
+        let columns = match texts.nulls() {
+            Some(nulls) if nulls.null_count() > 0 => {
+                let valid = arrow::array::BooleanArray::new(nulls.inner().clone(), None);
+                values.iter().map(|v| Ok(arrow::compute::filter(v, &valid)?)).collect::<DataFusionResult<_>>()?
+            }
+            _ => values.to_vec(),
+        };
+        if columns.first().is_some_and(|c: &ArrayRef| !c.is_empty()) {
+            self.pieces.push(columns);
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> DataFusionResult<ScalarValue> {
+        if self.pieces.is_empty() {
+            return ScalarValue::try_from(if self.binary { &ArrowType::Binary } else { &ArrowType::Utf8 });
+        }
+        let columns = self.columns()?;
+        let mut texts = std::sync::Arc::clone(&columns[0]);
+        if self.first_key < columns.len() {
+            let keys: Vec<SortColumn> = columns[self.first_key..]
+                .iter()
+                .enumerate()
+                .map(|(i, k)| SortColumn {
+                    values: normalize_floats(k),
+                    options: Some(self.order.get(i).copied().unwrap_or_default()),
+                })
+                .collect();
+            // Ties stay in the order they came.
+            let mut keys = keys;
+            let places = arrow::array::UInt32Array::from_iter_values(0..texts.len() as u32);
+            keys.push(SortColumn { values: std::sync::Arc::new(places), options: None });
+            texts = take(&texts, &lexsort_to_indices(&keys, None)?, None)?;
+        }
+        let bytes = cast(&texts, &ArrowType::Binary)?;
+        let parts: Vec<&[u8]> = bytes.as_binary::<i32>().iter().flatten().collect();
+        let joined = parts.join(self.delimiter.as_slice());
+        if self.binary {
+            return Ok(ScalarValue::Binary(Some(joined)));
+        }
+        let text = String::from_utf8(joined)
+            .map_err(|_| to_datafusion(Error::internal("joined texts are no UTF-8")))?;
+        Ok(ScalarValue::Utf8(Some(text)))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self)
+            + self.pieces.iter().flatten().map(|c| c.get_array_memory_size()).sum::<usize>()
+    }
+
+    fn state(&mut self) -> DataFusionResult<Vec<ScalarValue>> {
+        let columns = self.columns()?.into_iter();
+        Ok(columns.map(|c| SingleRowListArrayBuilder::new(c).build_list_scalar()).collect())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> DataFusionResult<()> {
+        for row in 0..states.first().map_or(0, |s| s.len()) {
+            let columns: Vec<ArrayRef> = states.iter().map(|s| s.as_list::<i32>().value(row)).collect();
+            if columns.first().is_some_and(|c| !c.is_empty()) {
+                self.pieces.push(columns);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! `randstr`: random strings.
+
+use std::sync::Mutex;
+
+use arrow::datatypes::Int64Type;
+use boathouse_spec::{DataType, Error, Result};
+
+use crate::apply::text_rows;
+use crate::math::random::{XorShift, seed_of};
+use crate::mismatch::{not_constant, whole_number};
+use crate::{Call, Registry, Resolved, Want};
+
+pub(super) fn register(r: &mut Registry) {
+    r.scalar(&["randstr"], randstr);
+}
+
+/// `randstr(length, seed)`: letters and digits.
+fn randstr(call: &Call) -> Result<Resolved> {
+    call.arity(1..=2)?;
+    let length = &call.args[0];
+    if !length.data_type.is_integral() && length.data_type != DataType::Null || length.data_type == DataType::Long {
+        return Err(call.unexpected_input(0, "INT or SMALLINT"));
+    }
+    if length.constant.is_none() {
+        return Err(not_constant(call, 0, "length", "INT or SMALLINT"));
+    }
+    if let Some(Some(n)) = whole_number(length)
+        && n < 0
+    {
+        return Err(crate::mismatch::out_of_range(call, "`length`", "[0, positive]", &n.to_string()));
+    }
+    if let Some(seed) = call.args.get(1) {
+        if !matches!(seed.data_type, DataType::Integer | DataType::Long | DataType::Null) {
+            return Err(call.unexpected_input(1, "INT or BIGINT"));
+        }
+        if seed.constant.is_none() {
+            return Err(not_constant(call, 1, "seed", "INT or BIGINT"));
+        }
+    }
+    let coerced = call.want(&[Want::LONG, Want::LONG])?;
+    let generator = Mutex::new(XorShift::new(seed_of(call, 1)));
+    let nullable = length.nullable;
+    Ok(Resolved::new(coerced, DataType::STRING, nullable, move |inputs| {
+        let lengths = inputs.numbers::<Int64Type>(0)?;
+        let mut generator = generator.lock().map_err(|_| Error::internal("a random generator is poisoned"))?;
+        text_rows(inputs.rows(), |row, out| {
+            Ok(lengths.get(row).map(|n| {
+                for _ in 0..n.max(0) {
+                    let choice = (generator.next_int() % 62).unsigned_abs() as u8;
+                    out.push(char::from(match choice {
+                        0..10 => b'0' + choice,
+                        10..36 => b'a' + choice - 10,
+                        _ => b'A' + choice - 36,
+                    }));
+                }
+            }))
+        })
+    })
+    .volatile())
+}

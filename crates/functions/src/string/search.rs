@@ -1,0 +1,114 @@
+//! Finding strings in strings: `instr`, `locate`, `position`, `find_in_set`, `contains`, `startswith`, `endswith`.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::Int32Type;
+use boathouse_spec::{DataType, Result};
+use memchr::memmem;
+
+use super::{byte_of_char, chars, string_or_binary};
+use crate::apply::{flag_rows, number_rows};
+use crate::{Call, Inputs, Registry, Resolved, ShownArg, Want};
+
+pub(super) fn register(r: &mut Registry) {
+    r.scalar(&["instr"], instr);
+    r.scalar(&["locate", "position", "charindex"], locate);
+    r.scalar(&["find_in_set"], find_in_set);
+    r.scalar(&["contains"], |c| matches(c, |text, part| memmem::find(text, part).is_some()));
+    r.scalar(&["startswith"], |c| matches(c, |text, part| text.starts_with(part)));
+    r.scalar(&["endswith"], |c| matches(c, |text, part| text.ends_with(part)));
+}
+
+/// The position (from 1) of a part in a text from a character (from 0) on; 0 where there is none.
+fn position(text: &str, part: &str, from: usize) -> i32 {
+    if part.is_empty() {
+        return 1;
+    }
+    let start = byte_of_char(text, from);
+    match text[start..].find(part) {
+        Some(i) => chars(&text[..start + i]) as i32 + 1,
+        None => 0,
+    }
+}
+
+fn instr(call: &Call) -> Result<Resolved> {
+    call.arity(2..=2)?;
+    let coerced = call.want(&[Want::Str, Want::Str])?;
+    let nullable = call.nullable_as(&coerced);
+    Ok(Resolved::new(coerced, DataType::Integer, nullable, |inputs| {
+        let (text, part) = (inputs.text(0)?, inputs.text(1)?);
+        let out = number_rows::<Int32Type>(inputs.rows(), |row| {
+            Ok(text.get(row).zip(part.get(row)).map(|(t, p)| position(t, p, 0)))
+        })?;
+        Ok(Arc::new(out))
+    }))
+}
+
+fn locate(call: &Call) -> Result<Resolved> {
+    call.arity(2..=3)?;
+    let coerced = call.want(&[Want::Str, Want::Str, Want::INT])?;
+    // A position that is NULL gives 0.
+    let nullable = call.args[..2].iter().zip(&coerced).any(|(a, _)| a.nullable);
+    let three = coerced.len() == 3;
+    let resolved = Resolved::new(coerced, DataType::Integer, nullable, move |inputs| {
+        let (part, text) = (inputs.text(0)?, inputs.text(1)?);
+        let from = if three { Some(inputs.numbers::<Int32Type>(2)?) } else { None };
+        let out = number_rows::<Int32Type>(inputs.rows(), |row| {
+            let from = match &from {
+                None => 1,
+                Some(from) => match from.get(row) {
+                    Some(n) => n,
+                    None => return Ok(Some(0)),
+                },
+            };
+            let (Some(part), Some(text)) = (part.get(row), text.get(row)) else { return Ok(None) };
+            Ok(Some(if from < 1 { 0 } else { position(text, part, from as usize - 1) }))
+        })?;
+        let out: ArrayRef = Arc::new(out);
+        Ok(out)
+    });
+    Ok(match three {
+        true => resolved,
+        false => resolved.shown_with(vec![ShownArg::Arg(0), ShownArg::Arg(1), ShownArg::Text("1".into())]),
+    })
+}
+
+fn find_in_set(call: &Call) -> Result<Resolved> {
+    call.arity(2..=2)?;
+    let coerced = call.want(&[Want::Str, Want::Str])?;
+    let nullable = call.nullable_as(&coerced);
+    Ok(Resolved::new(coerced, DataType::Integer, nullable, |inputs| {
+        let (word, set) = (inputs.text(0)?, inputs.text(1)?);
+        let out = number_rows::<Int32Type>(inputs.rows(), |row| {
+            Ok(word.get(row).zip(set.get(row)).map(|(word, set)| match word.contains(',') {
+                true => 0,
+                false => set.split(',').position(|w| w == word).map_or(0, |i| i as i32 + 1),
+            }))
+        })?;
+        Ok(Arc::new(out))
+    }))
+}
+
+/// Strings, or binaries where both are.
+fn matches(call: &Call, test: fn(&[u8], &[u8]) -> bool) -> Result<Resolved> {
+    call.arity(2..=2)?;
+    let binary = call.args.iter().all(|a| a.data_type == DataType::Binary);
+    let coerced = match binary {
+        true => call.types(),
+        false => {
+            call.want(&[string_or_binary(), string_or_binary()])?;
+            call.want(&[Want::Str, Want::Str])?
+        }
+    };
+    let nullable = binary || call.nullable_as(&coerced);
+    Ok(Resolved::new(coerced, DataType::Boolean, nullable, move |inputs: &Inputs| {
+        let (text, part) = (inputs.bytes(0)?, inputs.bytes(1)?);
+        if part.constant
+            && let Some(part) = part.get(0)
+        {
+            return flag_rows(inputs.rows(), |row| Ok(text.get(row).map(|t| test(t, part))));
+        }
+        flag_rows(inputs.rows(), |row| Ok(text.get(row).zip(part.get(row)).map(|(t, p)| test(t, p))))
+    }))
+}

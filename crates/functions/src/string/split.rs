@@ -1,0 +1,131 @@
+//! `split`, `split_part`, `sentences`.
+
+use std::sync::Arc;
+
+use arrow::array::{ListBuilder, StringBuilder};
+use arrow::datatypes::Int32Type;
+use boathouse_spec::{DataType, Error, Result};
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::java_regex::JavaRegex;
+use super::regex::Patterns;
+use crate::apply::{check_size, text_rows};
+use crate::{Call, Registry, Resolved, ShownArg, Want};
+
+pub(super) fn register(r: &mut Registry) {
+    r.scalar(&["split"], split);
+    r.scalar(&["split_part"], split_part);
+    r.scalar(&["sentences"], sentences);
+}
+
+/// The parts of a text between matches, at most `limit` of them where that is positive.
+fn parts<'t>(text: &'t str, pattern: &JavaRegex, limit: i32, mut push: impl FnMut(&'t str)) {
+    let mut from = 0;
+    let mut count = 1;
+    pattern.each_span(text, |start, end| {
+        if limit > 0 && count >= limit {
+            return false;
+        }
+        // An empty match at the start splits nothing off, and none splits at the end.
+        if start == end && (start == 0 || start == text.len()) {
+            return true;
+        }
+        push(&text[from..start]);
+        from = end;
+        count += 1;
+        true
+    });
+    push(&text[from..]);
+}
+
+fn split(call: &Call) -> Result<Resolved> {
+    call.arity(2..=3)?;
+    let coerced = call.want(&[Want::Str, Want::Str, Want::INT])?;
+    let nullable = call.nullable_as(&coerced);
+    let three = coerced.len() == 3;
+    let t = DataType::array(DataType::STRING, false);
+    let resolved = Resolved::new(coerced, t, nullable, move |inputs| {
+        let text = inputs.text(0)?;
+        let mut patterns = Patterns::new(inputs, 1, "split")?;
+        let limits = if three { Some(inputs.numbers::<Int32Type>(2)?) } else { None };
+        let mut out = ListBuilder::new(StringBuilder::new());
+        let mut size = 0;
+        for row in 0..inputs.rows() {
+            let limit = limits.as_ref().map_or(Some(-1), |l| l.get(row));
+            let (Some(text), Some(pattern), Some(limit)) = (text.get(row), patterns.get(row)?, limit) else {
+                out.append_null();
+                continue;
+            };
+            size += text.len() + 1;
+            check_size(size)?;
+            parts(text, &pattern, limit, |part| out.values().append_value(part));
+            out.append(true);
+        }
+        Ok(Arc::new(out.finish()))
+    });
+    Ok(match three {
+        true => resolved,
+        false => resolved.shown_with(vec![ShownArg::Arg(0), ShownArg::Arg(1), ShownArg::Text("-1".into())]),
+    })
+}
+
+fn split_part(call: &Call) -> Result<Resolved> {
+    call.arity(3..=3)?;
+    let coerced = call.want(&[Want::Str, Want::Str, Want::INT])?;
+    Ok(Resolved::new(coerced, DataType::STRING, true, |inputs| {
+        let (text, delimiter) = (inputs.text(0)?, inputs.text(1)?);
+        let numbers = inputs.numbers::<Int32Type>(2)?;
+        text_rows(inputs.rows(), |row, out| {
+            let (Some(text), Some(delimiter), Some(n)) = (text.get(row), delimiter.get(row), numbers.get(row)) else {
+                return Ok(None);
+            };
+            if n == 0 {
+                return Err(Error::new("INVALID_INDEX_OF_ZERO")
+                    .message("The index 0 is invalid: indices start at 1, or at -1 from the end."));
+            }
+            let nth = n.unsigned_abs() as usize - 1;
+            let part = match (delimiter.is_empty(), n > 0) {
+                (true, _) => (nth == 0).then_some(text),
+                (false, true) => text.split(delimiter).nth(nth),
+                (false, false) => {
+                    let all: Vec<&str> = text.split(delimiter).collect();
+                    all.len().checked_sub(nth + 1).and_then(|i| all.get(i).copied())
+                }
+            };
+            out.push_str(part.unwrap_or(""));
+            Ok(Some(()))
+        })
+    }))
+}
+
+/// Sentences as arrays of words, by Unicode's rules of segmentation.
+fn sentences(call: &Call) -> Result<Resolved> {
+    call.arity(1..=3)?;
+    let coerced = call.want(&[Want::Str])?;
+    let t = DataType::array(DataType::array(DataType::STRING, false), false);
+    let shown = (0..3).map(|i| match i < coerced.len() {
+        true => ShownArg::Arg(i),
+        false => ShownArg::Text(String::new()),
+    });
+    let shown = shown.collect();
+    Ok(Resolved::new(coerced, t, true, |inputs| {
+        let text = inputs.text(0)?;
+        let mut out = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
+        for row in 0..inputs.rows() {
+            let Some(text) = text.get(row) else {
+                out.append_null();
+                continue;
+            };
+            for sentence in text.unicode_sentences() {
+                let words = out.values();
+                for word in sentence.unicode_words() {
+                    words.values().append_value(word);
+                }
+                words.append(true);
+            }
+            out.append(true);
+        }
+        Ok(Arc::new(out.finish()))
+    })
+    .shown_with(shown))
+}
