@@ -1,4 +1,4 @@
-# Everything a newcomer needs: `make demo` and `make test` do all the set-up themselves.
+# Everything a newcomer needs: `make test` and `make build` do all the set-up themselves.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
@@ -39,12 +39,12 @@ release: | tools ## Build the program, optimized
 
 # ---- running ------------------------------------------------------------------------------------------------------
 
-.PHONY: demo
-demo: build $(VENV)/ready ## The guide's example, small and then with a million rows
-	BOATHOUSE_PYTHON=$(PYTHON) $(BOATHOUSE) demo
-
 .PHONY: test
-test: test-rust test-python ## All tests
+test: test-layers test-rust test-python ## All tests
+
+.PHONY: test-layers
+test-layers: | tools ## The dependency arrows of ARCHITECTURE.md
+	python3 tests/layers.py
 
 .PHONY: test-rust
 test-rust: | tools ## Unit tests
@@ -63,7 +63,3 @@ lint: | tools $(VENV)/ready ## Formatting, clippy, ruff
 .PHONY: wheel
 wheel: | tools $(VENV)/ready ## A wheel with the program and the Python runtime modules, in dist/
 	$(VENV)/bin/maturin build --release --out dist
-
-.PHONY: bench
-bench: release $(VENV)/ready ## Benchmarks against Spark and DuckDB
-	$(PYTHON) bench/run.py --boathouse $(RELEASE)

@@ -187,7 +187,8 @@ pub(crate) async fn drop_in(
     let id = schema.id.to_string();
     let tables = tables::list(connection, &id).await?;
     let functions = functions::list(connection, &id).await?;
-    if !cascade && !(tables.is_empty() && functions.is_empty()) {
+    let is_empty = tables.is_empty() && functions.is_empty();
+    if !cascade && !is_empty {
         return Err(errors::schema_not_empty(&schema.name));
     }
     for statement in [

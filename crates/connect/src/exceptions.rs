@@ -14,7 +14,10 @@ static TABLE: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
 
 /// The names of the exception's class and of all it derives from, most derived first.
 pub fn hierarchy(error: &Error) -> Vec<&'static str> {
-    let own = of_name(exception(error)).unwrap_or(&["org.apache.spark.SparkRuntimeException", RUNTIME]);
+    // A full class name stands for its last part; a name nobody knows leaves the choice to the error class.
+    let named = error.exception_name().map(|name| name.rsplit('.').next().unwrap_or(name)).and_then(of_name);
+    let own = named.or_else(|| of_name(exception(error)));
+    let own = own.unwrap_or(&["org.apache.spark.SparkRuntimeException", RUNTIME]);
     let mut all = own.to_vec();
     all.extend(["java.lang.Exception", "java.lang.Throwable", "java.lang.Object"]);
     all
@@ -26,10 +29,8 @@ const ANALYSIS: &str = "org.apache.spark.sql.AnalysisException";
 const DELTA_CONFLICT: &str = "io.delta.exceptions.DeltaConcurrentModificationException";
 const CONCURRENT_MODIFICATION: &str = "java.util.ConcurrentModificationException";
 
+/// The exception that goes with the error class.
 fn exception(error: &Error) -> &'static str {
-    if let Some(name) = error.exception_name() {
-        return name;
-    }
     let class = error.class();
     let main = class.split('.').next().unwrap_or(class);
     // A cast to a date or a time fails with another exception than one to a number.
@@ -65,9 +66,9 @@ fn of_name(name: &str) -> Option<&'static [&'static str]> {
         "StreamingQueryException" => &["org.apache.spark.sql.streaming.StreamingQueryException"],
         "QueryExecutionException" => &["org.apache.spark.sql.execution.QueryExecutionException"],
         "PythonException" => &["org.apache.spark.api.python.PythonException", RUNTIME],
-        "PickleException" => &["net.razorvine.pickle.PickleException", RUNTIME],
         "InvalidPlanInput" => &["org.apache.spark.sql.connect.common.InvalidPlanInput", RUNTIME],
-        "SparkException" => &["org.apache.spark.SparkException"],
+        // Clients know a PickleException by its name in the message.
+        "SparkException" | "PickleException" => &["org.apache.spark.SparkException"],
         "SparkRuntimeException" => &["org.apache.spark.SparkRuntimeException", RUNTIME],
         "SparkUpgradeException" => &["org.apache.spark.SparkUpgradeException", RUNTIME],
         "SparkSecurityException" => {
@@ -175,7 +176,7 @@ fn of_name(name: &str) -> Option<&'static [&'static str]> {
             CONCURRENT_MODIFICATION,
             RUNTIME,
         ],
-        "DeltaInvariantViolation" => {
+        "DeltaInvariantViolation" | "DeltaInvariantViolationException" | "InvariantViolationException" => {
             &["org.apache.spark.sql.delta.schema.InvariantViolationException", RUNTIME]
         }
         _ => return None,
@@ -217,6 +218,17 @@ mod tests {
     fn delta_conflicts_are_deltas() {
         let classes = hierarchy(&Error::new("DELTA_CONCURRENT_APPEND.WITHOUT_HINT"));
         assert_eq!(classes[..2], ["io.delta.exceptions.ConcurrentAppendException", DELTA_CONFLICT]);
+    }
+
+    #[test]
+    fn names_override_classes() {
+        let named = |name| hierarchy(&Error::new("DIVIDE_BY_ZERO").exception(name))[0];
+        assert_eq!(named("ParseException"), "org.apache.spark.sql.catalyst.parser.ParseException");
+        assert_eq!(
+            named("io.delta.exceptions.MetadataChangedException"),
+            "io.delta.exceptions.MetadataChangedException"
+        );
+        assert_eq!(named("NoSuchException"), "org.apache.spark.SparkArithmeticException");
     }
 
     #[test]

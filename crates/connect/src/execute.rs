@@ -12,7 +12,9 @@ use boathouse_spec::{
 use futures::{FutureExt, StreamExt};
 
 use crate::arrow_rows::{BatchEncoder, ipc_stream};
-use crate::convert::{Converted, Converter, PlanMessage, SqlCommand, data_type_to_proto, literal_to_proto, invalid_plan};
+use crate::convert::{
+    Converted, Converter, PlanMessage, SqlCommand, data_type_to_proto, invalid_plan, literal_to_proto,
+};
 use crate::operation::Operation;
 use crate::options::ConnectOptions;
 use crate::pipelines::QueryFunctionContext;
@@ -49,7 +51,7 @@ impl Execution {
                 self.send_rows(result).await
             }
             PlanMessage::Command(message) => {
-                let command = Converter::new(&uploads).command(message)?;
+                let command = Converter::new(&uploads).command(*message)?;
                 self.run_command(command).await
             }
         }
@@ -175,21 +177,27 @@ impl Execution {
         self.send(ResponseType::MlCommandResult(proto::MlCommandResult { result_type })).await
     }
 
-    /// Schema, rows, metrics, in this order.
+    /// Rows, with their schema beside the first; then metrics. Each message costs the client a call to release it.
     async fn send_rows(&self, result: QueryResult) -> Result<()> {
         let QueryResult { schema, mut stream, observed } = result;
         let zone = self.session.conf().get("spark.sql.session.timeZone").unwrap_or_else(|| "UTC".into());
-        let schema_message = data_type_to_proto(&boathouse_spec::DataType::Struct(schema.clone()));
-        let response = ExecutePlanResponse { schema: Some(schema_message), ..ExecutePlanResponse::default() };
-        self.operation.push(response).await?;
         let mut encoder = BatchEncoder::new(&schema, &zone, self.options.max_batch_bytes, self.chunking);
-        while let Some(batch) = stream.next().await {
-            for message in encoder.encode(&batch.spark()?)? {
-                self.send(ResponseType::ArrowBatch(message)).await?;
+        let mut schema = Some(data_type_to_proto(&boathouse_spec::DataType::Struct(schema)));
+        loop {
+            let next = stream.next().await.transpose().spark()?;
+            let messages = match &next {
+                Some(batch) => encoder.encode(batch)?,
+                None => encoder.finish()?,
+            };
+            for message in messages {
+                let response_type = Some(ResponseType::ArrowBatch(message));
+                let response =
+                    ExecutePlanResponse { response_type, schema: schema.take(), ..Default::default() };
+                self.operation.push(response).await?;
             }
-        }
-        for message in encoder.finish()? {
-            self.send(ResponseType::ArrowBatch(message)).await?;
+            if next.is_none() {
+                break;
+            }
         }
         self.send_observed(&observed).await
     }

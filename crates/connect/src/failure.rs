@@ -35,7 +35,11 @@ pub fn unsupported_operation(message: impl Into<String>) -> Error {
 
 /// The message a user sees: the error's own form, or the bare text where there is no class.
 pub fn message_text(error: &Error) -> String {
-    if error.class().is_empty() { error.text().to_string() } else { error.to_string() }
+    let text = if error.class().is_empty() { error.text().to_string() } else { error.to_string() };
+    match error.exception_name() {
+        Some("PickleException") => format!("net.razorvine.pickle.PickleException: {text}"),
+        _ => text,
+    }
 }
 
 /// The errors that clients may still ask about.

@@ -1,1 +1,33 @@
-pub mod paths; pub mod stores; pub mod listing; pub mod partitions; mod errors;
+//! `connectors`: files, and the stores they are in.
+//!
+//! Owns: what a path means ([`Paths`]), object stores ([`Stores`]), which files a path stands for ([`listing`]), partition
+//! values in directories' names ([`partitions`]), and the file formats JSON, CSV, Parquet, text and binaryFile: reading them as
+//! DataFusion tables ([`open`]), inferring their schemas ([`infer_schema`]) and writing them ([`write`]).
+//!
+//! Must not touch: the catalog, sessions, permissions; Delta tables have their own crate. Rows of JSON and CSV text are
+//! `boathouse_formats`' business, files and bytes are this crate's. Nothing here registers a table by itself: the
+//! analyzer's resolver is the one that opens paths.
+//!
+//! Start with `table.rs` for reading and `write/mod.rs` for writing.
+
+mod context;
+mod errors;
+mod format;
+pub mod listing;
+mod parquet;
+pub mod partitions;
+pub mod paths;
+mod rows;
+mod stores;
+mod table;
+mod write;
+
+pub use context::Context;
+pub use format::Format;
+pub use paths::{Paths, ResolvedPath};
+pub use stores::Stores;
+pub use table::{FileTable, METADATA_COLUMN, TableFile, infer_schema, metadata_type, open};
+pub use write::{SaveMode, Written, write};
+
+#[cfg(test)]
+mod tests;

@@ -168,7 +168,9 @@ fn is_hidden(file: &Path, root: &Path) -> bool {
     let below = file.parts().skip(root.parts().count());
     below.into_iter().any(|part| {
         let name = part.as_ref();
-        (name.starts_with('_') && !name.contains('=')) || name.starts_with('.') || name.ends_with("._COPYING_")
+        (name.starts_with('_') && !name.contains('='))
+            || name.starts_with('.')
+            || name.ends_with("._COPYING_")
     })
 }
 
@@ -186,10 +188,7 @@ mod tests {
         let resolved = paths.resolve(path, &Stores::new())?;
         let base = paths.resolve(".", &Stores::new())?.path;
         let found = list(&resolved, &Choice::parse(&options, &Zone::UTC)?).await?;
-        Ok(found
-            .iter()
-            .map(|f| f.meta.location.as_ref()[base.as_ref().len() + 1..].to_string())
-            .collect())
+        Ok(found.iter().map(|f| f.meta.location.as_ref()[base.as_ref().len() + 1..].to_string()).collect())
     }
 
     fn tree() -> tempfile::TempDir {
@@ -240,7 +239,10 @@ mod tests {
     async fn options_choose() {
         let d = tree();
         assert_eq!(names(d.path(), "t", &[("pathGlobFilter", "*.csv")]).await.unwrap(), ["t/x.csv"]);
-        assert_eq!(names(d.path(), "nope", &[("ignoreMissingFiles", "true")]).await.unwrap(), Vec::<String>::new());
+        assert_eq!(
+            names(d.path(), "nope", &[("ignoreMissingFiles", "true")]).await.unwrap(),
+            Vec::<String>::new()
+        );
         let none = names(d.path(), "t", &[("modifiedBefore", "2001-01-01T00:00:00")]).await.unwrap();
         assert_eq!(none, Vec::<String>::new());
         assert_eq!(names(d.path(), "u", &[("modifiedAfter", "2001-01-01T00:00:00")]).await.unwrap().len(), 2);

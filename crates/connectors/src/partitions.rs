@@ -1,6 +1,8 @@
 //! Partition values in the names of directories: `day=2024-01-31/hour=7`.
 
-use arrow::array::{ArrayRef, BooleanArray, Date32Array, Decimal128Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, StringArray, TimestampMicrosecondArray,
+};
 use arrow::array::{Float64Array, Int32Array, Int64Array};
 use boathouse_bridge::{ResultExt, UTC, arrow_type};
 use boathouse_formats::datetime_pattern::Pattern;
@@ -16,18 +18,45 @@ use std::sync::Arc;
 /// The directory of NULL and of the empty text.
 pub const NULL_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 
-/// The `name=value` directories between a base and a file, outermost first; `None` stands for NULL.
-pub fn values_in(file: &Path, base: &Path) -> Vec<(String, Option<String>)> {
-    let mut parts: Vec<_> = file.parts().skip(base.parts().count()).collect();
-    parts.pop();
-    parts
-        .iter()
-        .filter_map(|part| {
-            let (name, value) = part.as_ref().split_once('=')?;
-            let value = unescape(value);
-            (!name.is_empty()).then(|| (unescape(name), (value != NULL_PARTITION).then_some(value)))
-        })
-        .collect()
+/// The partition values of a file.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Values {
+    /// Names and values, outermost directory first; `None` stands for NULL.
+    pub columns: Vec<(String, Option<String>)>,
+    /// The directory that the outermost of them is in.
+    pub base: Path,
+}
+
+/// The `name=value` directories between a root and a file: the innermost run of them.
+pub fn values_in(file: &Path, root: &Path) -> Result<Values> {
+    let parts: Vec<_> = file.parts().collect();
+    let directories = &parts[..parts.len().saturating_sub(1)];
+    let mut columns = Vec::new();
+    let mut outermost = directories.len();
+    for (i, part) in directories.iter().enumerate().skip(root.parts().count()).rev() {
+        let Some((name, value)) = part.as_ref().split_once('=') else {
+            if columns.is_empty() {
+                continue;
+            }
+            break;
+        };
+        let empty = |class: &str, what: &str| {
+            Error::new(class)
+                .param("columnSpec", part.as_ref())
+                .message(format!("The directory {} has a partition column without a {what}.", part.as_ref()))
+        };
+        if name.is_empty() {
+            return Err(empty("EMPTY_PARTITION_COLUMN_NAME", "name"));
+        }
+        if value.is_empty() {
+            return Err(empty("EMPTY_PARTITION_COLUMN_VALUE", "value"));
+        }
+        let value = unescape(value);
+        columns.push((unescape(name), (value != NULL_PARTITION).then_some(value)));
+        outermost = i;
+    }
+    columns.reverse();
+    Ok(Values { columns, base: directories[..outermost].iter().cloned().collect() })
 }
 
 fn unescape(text: &str) -> String {
@@ -65,47 +94,37 @@ impl Inference {
         })
     }
 
-    /// The columns of all files' values. All files must have the same columns, in the same order.
+    /// The columns of all files' values. All files must have the same columns, in the same order, below the same
+    /// directory. `display` shows a place.
     pub fn columns<'a>(
         &self,
-        files: impl Iterator<Item = &'a [(String, Option<String>)]>,
+        files: impl Iterator<Item = &'a Values>,
         case_sensitive: bool,
+        display: impl Fn(&Path) -> String,
     ) -> Result<Vec<StructField>> {
-        let mut columns: Option<Vec<(String, DataType)>> = None;
+        let mut first: Option<(&Values, Vec<(String, DataType)>)> = None;
         for values in files {
-            let Some(columns) = &mut columns else {
-                columns =
-                    Some(values.iter().map(|(n, v)| (n.clone(), self.type_of(v.as_deref()))).collect());
+            let Some((known, columns)) = &mut first else {
+                let columns = values.columns.iter().map(|(n, v)| (n.clone(), self.type_of(v.as_deref())));
+                first = Some((values, columns.collect()));
                 continue;
             };
-            let same = columns.len() == values.len()
-                && columns.iter().zip(values).all(|((a, _), (b, _))| {
+            let same = columns.len() == values.columns.len()
+                && columns.iter().zip(&values.columns).all(|((a, _), (b, _))| {
                     a == b || (!case_sensitive && a.to_lowercase() == b.to_lowercase())
                 });
             if !same {
-                let list = |names: Vec<&str>| names.join(", ");
-                let lists = format!(
-                    "Partition column name list #0: {}\nPartition column name list #1: {}",
-                    list(columns.iter().map(|(n, _)| n.as_str()).collect()),
-                    list(values.iter().map(|(n, _)| n.as_str()).collect())
-                );
-                return Err(Error::new("CONFLICTING_PARTITION_COLUMN_NAMES")
-                    .param("distinctPartColLists", &lists)
-                    .param("suspiciousPaths", "")
-                    .message(format!(
-                        "The directories do not agree on the partition columns:\n{lists}\nRead one level of them at a time, \
-                         or say which directory is the base with the option basePath."
-                    )));
+                return Err(conflicting_names(known, values, display));
             }
-            for ((_, t), (_, value)) in columns.iter_mut().zip(values) {
+            if known.base != values.base {
+                return Err(conflicting_bases(known, values, display));
+            }
+            for ((_, t), (_, value)) in columns.iter_mut().zip(&values.columns) {
                 *t = wider(t, &self.type_of(value.as_deref()));
             }
         }
-        let fields = columns.unwrap_or_default().into_iter().map(|(name, t)| {
-            let t = if t == DataType::Null { DataType::STRING } else { t };
-            StructField::new(name, t, true)
-        });
-        Ok(fields.collect())
+        let columns = first.map(|(_, columns)| columns).unwrap_or_default();
+        Ok(columns.into_iter().map(|(name, t)| StructField::new(name, t, true)).collect())
     }
 
     fn type_of(&self, value: Option<&str>) -> DataType {
@@ -144,6 +163,39 @@ impl Inference {
     }
 }
 
+fn conflicting_names(a: &Values, b: &Values, display: impl Fn(&Path) -> String) -> Error {
+    let names = |v: &Values| v.columns.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>().join(", ");
+    let lists = format!(
+        "\n\tPartition column name list #0: {}\n\tPartition column name list #1: {}\n",
+        names(a),
+        names(b)
+    );
+    let paths = format!("\n\t{}\n\t{}", display(&directory_of(a)), display(&directory_of(b)));
+    Error::new("CONFLICTING_PARTITION_COLUMN_NAMES")
+        .param("distinctPartColLists", &lists)
+        .param("suspiciousPaths", &paths)
+        .message(format!(
+            "The directories do not agree on the partition columns:{lists}Some of the directories:{paths}\n\
+             Files must all be in directories of the last partition column."
+        ))
+}
+
+fn conflicting_bases(a: &Values, b: &Values, display: impl Fn(&Path) -> String) -> Error {
+    let bases = format!("\n\t{}\n\t{}\n", display(&a.base), display(&b.base));
+    Error::new("CONFLICTING_DIRECTORY_STRUCTURES").param("discoveredBasePaths", &bases).message(format!(
+        "The partition directories begin in different places:{bases}Name the directory that they are all below with the \
+         option basePath, or read the directories one by one and join them."
+    ))
+}
+
+/// The directory of a file with these values.
+fn directory_of(values: &Values) -> Path {
+    values.columns.iter().fold(values.base.clone(), |path, (name, value)| {
+        let value = value.as_deref().unwrap_or(NULL_PARTITION);
+        Path::parse(format!("{path}/{}={}", escape(name), escape(value))).unwrap_or(path)
+    })
+}
+
 /// A partition value as a column's type.
 pub fn scalar(value: Option<&str>, t: &DataType, zone: &Zone) -> Result<ScalarValue> {
     let null = || ScalarValue::try_from(&arrow_type(t)).spark();
@@ -169,7 +221,9 @@ pub fn scalar(value: Option<&str>, t: &DataType, zone: &Zone) -> Result<ScalarVa
         DataType::Decimal { precision, scale } => {
             match parse_decimal(text.trim()).and_then(|d| d.rescale(*precision, *scale)) {
                 Some(v) => Some(Arc::new(
-                    Decimal128Array::from(vec![v]).with_precision_and_scale(*precision, *scale as i8).spark()?,
+                    Decimal128Array::from(vec![v])
+                        .with_precision_and_scale(*precision, *scale as i8)
+                        .spark()?,
                 )),
                 None => None,
             }
@@ -218,9 +272,10 @@ mod tests {
 
     fn columns(files: &[&str]) -> Result<Vec<String>> {
         let base = Path::parse("t").unwrap();
-        let values: Vec<_> = files.iter().map(|f| values_in(&Path::parse(*f).unwrap(), &base)).collect();
+        let values: Vec<_> =
+            files.iter().map(|f| values_in(&Path::parse(*f).unwrap(), &base)).collect::<Result<_>>()?;
         let inference = Inference::new(&Zone::UTC, true, false)?;
-        let fields = inference.columns(values.iter().map(Vec::as_slice), false)?;
+        let fields = inference.columns(values.iter(), false, |p| p.to_string())?;
         Ok(fields.iter().map(|f| format!("{}:{}", f.name, f.data_type.simple_string())).collect())
     }
 
@@ -234,12 +289,24 @@ mod tests {
         assert_eq!(columns(&["t/a=2024-01-31 12%3A34%3A56.5/f"]).unwrap(), ["a:timestamp"]);
         assert_eq!(columns(&["t/a=2024-01-31/f", "t/a=x/f"]).unwrap(), ["a:string"]);
         assert_eq!(columns(&["t/a=__HIVE_DEFAULT_PARTITION__/f", "t/a=7/f"]).unwrap(), ["a:int"]);
-        assert_eq!(columns(&["t/a=__HIVE_DEFAULT_PARTITION__/f"]).unwrap(), ["a:string"]);
+        assert_eq!(columns(&["t/a=__HIVE_DEFAULT_PARTITION__/f"]).unwrap(), ["a:void"]);
+        assert_eq!(columns(&["t/a=3000000000/f", "t/a=1.5/f"]).unwrap(), ["a:string"]);
+        assert_eq!(columns(&["t/a=1/f", "t/a=12345678901234567890/f"]).unwrap(), ["a:decimal(20,0)"]);
+        assert_eq!(columns(&["t/a=2024-01-31/f", "t/a=2024-01-31 10%3A00%3A00/f"]).unwrap(), ["a:timestamp"]);
+        assert_eq!(columns(&["t/a=2024-1-3/f"]).unwrap(), ["a:string"]);
+        assert_eq!(columns(&["t/a=true/f"]).unwrap(), ["a:string"]);
+        assert_eq!(columns(&["t/x/a=1/f"]).unwrap(), ["a:int"]);
+        assert_eq!(columns(&["t/b=1/x/a=1/y/f"]).unwrap(), ["a:int"]);
         assert_eq!(columns(&["t/f"]).unwrap(), Vec::<String>::new());
-        assert_eq!(
-            columns(&["t/a=1/f", "t/b=1/f"]).unwrap_err().class(),
-            "CONFLICTING_PARTITION_COLUMN_NAMES"
-        );
+        for (files, class) in [
+            (vec!["t/a=1/f", "t/b=1/f"], "CONFLICTING_PARTITION_COLUMN_NAMES"),
+            (vec!["t/a=1/f", "t/a=1/b=2/f"], "CONFLICTING_PARTITION_COLUMN_NAMES"),
+            (vec!["t/a=1/f", "t/x/a=1/f"], "CONFLICTING_DIRECTORY_STRUCTURES"),
+            (vec!["t/a=/f"], "EMPTY_PARTITION_COLUMN_VALUE"),
+            (vec!["t/=1/f"], "EMPTY_PARTITION_COLUMN_NAME"),
+        ] {
+            assert_eq!(columns(&files).unwrap_err().class(), class);
+        }
     }
 
     #[test]
@@ -247,7 +314,9 @@ mod tests {
         assert_eq!(escape("a b/c=d%:é"), "a b%2Fc%3Dd%25%3Aé");
         let base = Path::parse("t").unwrap();
         let file = Path::parse("t/p=a b%2Fc%3Dd%25%3Aé/f.json").unwrap();
-        assert_eq!(values_in(&file, &base), [("p".to_string(), Some("a b/c=d%:é".to_string()))]);
+        let values = values_in(&file, &base).unwrap();
+        assert_eq!(values.columns, [("p".to_string(), Some("a b/c=d%:é".to_string()))]);
+        assert_eq!(values.base, base);
     }
 
     #[test]

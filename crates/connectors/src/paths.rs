@@ -108,12 +108,13 @@ impl Paths {
                 local(&FilePath::new("/").join(rest), path, stores)
             }
             Some(scheme @ ("s3" | "s3a" | "s3n")) => bucket(scheme, path, stores),
-            Some(scheme @ ("abfs" | "abfss" | "wasb" | "wasbs" | "adl" | "gs" | "gcs" | "hdfs" | "http" | "https")) => {
-                Err(Error::unsupported(format!("paths of the scheme {scheme}")))
-            }
-            Some(scheme) => Err(Error::new("UNSUPPORTED_FILESYSTEM_SCHEME")
-                .param("scheme", scheme)
-                .message(format!("The path '{path}' has the scheme {scheme}, for which there is no file system."))),
+            Some(
+                scheme @ ("abfs" | "abfss" | "wasb" | "wasbs" | "adl" | "gs" | "gcs" | "hdfs" | "http"
+                | "https"),
+            ) => Err(Error::unsupported(format!("paths of the scheme {scheme}"))),
+            Some(scheme) => Err(Error::new("UNSUPPORTED_FILESYSTEM_SCHEME").param("scheme", scheme).message(
+                format!("The path '{path}' has the scheme {scheme}, for which there is no file system."),
+            )),
             None => local(&self.working_directory.join(path), path, stores),
         }
     }
@@ -163,7 +164,9 @@ fn local(path: &FilePath, written: &str, stores: &dyn ObjectStoreRegistry) -> Re
     let mut parts: Vec<&str> = Vec::new();
     for component in path.components() {
         match component {
-            Component::Normal(part) => parts.push(part.to_str().ok_or_else(|| invalid(written, "it is not UTF-8"))?),
+            Component::Normal(part) => {
+                parts.push(part.to_str().ok_or_else(|| invalid(written, "it is not UTF-8"))?)
+            }
             Component::ParentDir => {
                 parts.pop();
             }
@@ -202,7 +205,9 @@ fn store_path(path: &str, written: &str) -> Result<Path> {
 }
 
 fn invalid(path: &str, why: &str) -> Error {
-    Error::new("INVALID_PATH").param("path", path).message(format!("The path '{path}' cannot be used: {why}."))
+    Error::new("INVALID_PATH")
+        .param("path", path)
+        .message(format!("The path '{path}' cannot be used: {why}."))
 }
 
 #[cfg(test)]

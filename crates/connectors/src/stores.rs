@@ -72,9 +72,10 @@ impl ObjectStoreRegistry for Stores {
     }
 
     fn deregister_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
-        self.known.write().remove(&key(url)).ok_or_else(|| {
-            DataFusionError::Internal(format!("there is no object store of {}", key(url)))
-        })
+        self.known
+            .write()
+            .remove(&key(url))
+            .ok_or_else(|| DataFusionError::Internal(format!("there is no object store of {}", key(url))))
     }
 
     fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {

@@ -287,7 +287,10 @@ impl Line {
 impl Add {
     /// The identity of a logical file: its path and its deletion vector.
     pub fn key(&self) -> FileKey {
-        FileKey { path: self.path.clone(), vector: self.deletion_vector.as_ref().map(DeletionVector::unique_id) }
+        FileKey {
+            path: self.path.clone(),
+            vector: self.deletion_vector.as_ref().map(DeletionVector::unique_id),
+        }
     }
 
     /// The action that takes this file out of the table at `now_ms`.
@@ -310,7 +313,10 @@ impl Add {
 
 impl Remove {
     pub fn key(&self) -> FileKey {
-        FileKey { path: self.path.clone(), vector: self.deletion_vector.as_ref().map(DeletionVector::unique_id) }
+        FileKey {
+            path: self.path.clone(),
+            vector: self.deletion_vector.as_ref().map(DeletionVector::unique_id),
+        }
     }
 }
 

@@ -50,7 +50,13 @@ pub async fn changes(location: &TableLocation, from: i64, to: Option<i64>) -> Re
     };
     if !complete || out.is_empty() {
         let (commits, checkpoints) = log::list_history(location).await?;
-        let last = commits.last().map(|c| c.version).into_iter().chain(checkpoints.last().copied()).max().unwrap_or(-1);
+        let last = commits
+            .last()
+            .map(|c| c.version)
+            .into_iter()
+            .chain(checkpoints.last().copied())
+            .max()
+            .unwrap_or(-1);
         let missing = out.last().map_or(from, |c| c.version + 1);
         if missing <= last && to.is_none_or(|to| missing <= to) {
             return Err(lost(location, missing));

@@ -24,22 +24,19 @@ pub fn version_not_found(version: i64, earliest: i64, latest: i64) -> Error {
         .param("userVersion", version)
         .param("earliest", earliest)
         .param("latest", latest)
-        .message(format!(
-            "The table has no version {version}: it has the versions {earliest} to {latest}."
-        ))
+        .message(format!("The table has no version {version}: it has the versions {earliest} to {latest}."))
         .exception("AnalysisException")
 }
 
 /// A log that contradicts itself or cannot be read.
 pub fn corrupt(location: &TableLocation, version: Option<i64>, cause: impl std::fmt::Display) -> Error {
     let version = version.map_or_else(|| "?".to_string(), |v| v.to_string());
-    Error::new("DELTA_STATE_RECOVER_ERROR")
-        .param("operation", "state")
-        .param("version", &version)
-        .message(format!(
+    Error::new("DELTA_STATE_RECOVER_ERROR").param("operation", "state").param("version", &version).message(
+        format!(
             "The state of the table {} at version {version} cannot be built from its log: {cause}",
             location.uri()
-        ))
+        ),
+    )
 }
 
 pub fn unsupported_read_features(location: &TableLocation, features: &[String]) -> Error {

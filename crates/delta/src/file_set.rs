@@ -70,6 +70,7 @@ impl FileSet {
         self.parts.iter().flat_map(Part::files)
     }
 
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.iter().count()
     }

@@ -38,6 +38,7 @@ pub struct TableLocation {
     /// Scheme and authority, with a trailing slash: `file:///`, `s3://bucket/`.
     base: Url,
     prefix: Path,
+    external_files: bool,
 }
 
 impl TableLocation {
@@ -49,7 +50,7 @@ impl TableLocation {
         base.set_path("/");
         base.set_query(None);
         base.set_fragment(None);
-        Ok(Self { store, base, prefix })
+        Ok(Self { store, base, prefix, external_files: false })
     }
 
     /// A table in a directory of this machine.
@@ -59,6 +60,13 @@ impl TableLocation {
         let url = Url::from_directory_path(&directory)
             .map_err(|()| invalid_path(&directory.display().to_string(), "it has no URL"))?;
         Self::new(Arc::new(object_store::local::LocalFileSystem::new()), &url)
+    }
+
+    /// Lets the log name files outside of the table's directory, as shallow clones do. Who may read the table may then
+    /// read any such file of the store, so it is for the caller to know that this is allowed.
+    pub fn with_external_files(mut self) -> Self {
+        self.external_files = true;
+        self
     }
 
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
@@ -123,7 +131,8 @@ impl TableLocation {
             return self.resolve_absolute(path);
         }
         if let Some(absolute) = path.strip_prefix('/') {
-            return Path::from_url_path(absolute).map_err(|e| invalid_path(path, e));
+            let object = Path::from_url_path(absolute).map_err(|e| invalid_path(path, e))?;
+            return self.allowed(object, path);
         }
         let decoded = percent_decode_str(path).decode_utf8().map_err(|e| invalid_path(path, e))?;
         self.relative(&decoded)
@@ -139,13 +148,23 @@ impl TableLocation {
                 self.uri()
             )));
         }
-        Path::from_url_path(url.path()).map_err(|e| invalid_path(path, e))
+        let object = Path::from_url_path(url.path()).map_err(|e| invalid_path(path, e))?;
+        self.allowed(object, path)
+    }
+
+    fn allowed(&self, object: Path, path: &str) -> Result<Path> {
+        if self.external_files || self.relativize(&object).is_some() {
+            return Ok(object);
+        }
+        Err(Error::unsupported(format!(
+            "the Delta table in {} with a data file outside of it ({path})",
+            self.uri()
+        )))
     }
 
     /// The object at a path that is relative to the table and not encoded.
     pub fn relative(&self, path: &str) -> Result<Path> {
-        let full =
-            if self.prefix.is_root() { path.to_string() } else { format!("{}/{path}", self.prefix) };
+        let full = if self.prefix.is_root() { path.to_string() } else { format!("{}/{path}", self.prefix) };
         Path::parse(&full).map_err(|e| invalid_path(path, e))
     }
 
@@ -198,7 +217,13 @@ mod tests {
         let object = table().resolve(&encode_path(on_disk)).unwrap();
         assert_eq!(object.as_ref(), "data/my table/p=a b%2Fc/part-0.parquet");
         assert_eq!(table().relativize(&object), Some(on_disk));
-        assert_eq!(table().resolve("file:///other/x.parquet").unwrap().as_ref(), "other/x.parquet");
+        assert!(
+            table().resolve("file:///other/x.parquet").is_err()
+                && table().resolve("/other/x.parquet").is_err()
+        );
+        let open = table().with_external_files();
+        assert_eq!(open.resolve("file:///other/x.parquet").unwrap().as_ref(), "other/x.parquet");
+        assert_eq!(table().resolve("file:///data/my%20table/x").unwrap().as_ref(), "data/my table/x");
         assert!(table().resolve("s3://bucket/x.parquet").is_err());
         assert!(table().resolve("../x.parquet").is_err());
     }

@@ -13,7 +13,8 @@ const EPOCH_DAYS_FROM_CE: i32 = 719_163;
 
 /// The value of a partition column from its text ("Partition Value Serialization" in PROTOCOL.md). The empty text is NULL.
 pub fn parse_value(column: &str, text: Option<&str>, t: &DataType) -> Result<ScalarValue> {
-    let null = || ScalarValue::try_from(&boathouse_bridge::arrow_type(t)).map_err(boathouse_bridge::from_datafusion);
+    let null =
+        || ScalarValue::try_from(&boathouse_bridge::arrow_type(t)).map_err(boathouse_bridge::from_datafusion);
     let Some(text) = text.filter(|t| !t.is_empty()) else {
         return null();
     };
@@ -32,8 +33,9 @@ pub fn parse_value(column: &str, text: Option<&str>, t: &DataType) -> Result<Sca
         DataType::Long => text.parse().ok().map(|v| ScalarValue::Int64(Some(v))),
         DataType::Float => text.parse().ok().map(|v| ScalarValue::Float32(Some(v))),
         DataType::Double => text.parse().ok().map(|v| ScalarValue::Float64(Some(v))),
-        DataType::Decimal { precision, scale } => parse_decimal(text, *scale)
-            .map(|v| ScalarValue::Decimal128(Some(v), *precision, *scale as i8)),
+        DataType::Decimal { precision, scale } => {
+            parse_decimal(text, *scale).map(|v| ScalarValue::Decimal128(Some(v), *precision, *scale as i8))
+        }
         DataType::Date => parse_date(text).map(|v| ScalarValue::Date32(Some(v))),
         DataType::Timestamp => parse_timestamp_us(text)
             .map(|v| ScalarValue::TimestampMicrosecond(Some(v), Some(boathouse_bridge::UTC.into()))),
@@ -71,8 +73,9 @@ pub fn format_value(value: &ScalarValue) -> Result<Option<String>> {
         ScalarValue::Float64(Some(v)) => Some(format_float(*v, v.to_string())),
         ScalarValue::Decimal128(Some(v), _, scale) => Some(format_decimal(*v, *scale)),
         ScalarValue::Date32(Some(days)) => format_date(*days),
-        ScalarValue::TimestampMicrosecond(Some(us), Some(_)) => DateTime::from_timestamp_micros(*us)
-            .map(|at| at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()),
+        ScalarValue::TimestampMicrosecond(Some(us), Some(_)) => {
+            DateTime::from_timestamp_micros(*us).map(|at| at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
+        }
         ScalarValue::TimestampMicrosecond(Some(us), None) => {
             DateTime::from_timestamp_micros(*us).map(|at| at.format("%Y-%m-%d %H:%M:%S%.6f").to_string())
         }
@@ -97,7 +100,9 @@ fn format_float(value: f64, text: String) -> String {
 
 pub(crate) fn parse_date(text: &str) -> Option<i32> {
     use chrono::Datelike;
-    let date = NaiveDate::parse_from_str(text.get(..10).filter(|_| text.len() > 10).unwrap_or(text), "%Y-%m-%d").ok()?;
+    let date =
+        NaiveDate::parse_from_str(text.get(..10).filter(|_| text.len() > 10).unwrap_or(text), "%Y-%m-%d")
+            .ok()?;
     Some(date.num_days_from_ce() - EPOCH_DAYS_FROM_CE)
 }
 
@@ -117,7 +122,9 @@ pub(crate) fn parse_decimal(text: &str, scale: u8) -> Option<i128> {
         None => (false, mantissa.strip_prefix('+').unwrap_or(mantissa)),
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.is_empty() && fraction.is_empty() || !(whole.chars().chain(fraction.chars())).all(|c| c.is_ascii_digit()) {
+    if whole.is_empty() && fraction.is_empty()
+        || !(whole.chars().chain(fraction.chars())).all(|c| c.is_ascii_digit())
+    {
         return None;
     }
     let mut value: i128 = format!("0{whole}{fraction}").parse().ok()?;
@@ -154,7 +161,23 @@ pub fn escape_path_name(text: &str) -> String {
     for c in text.chars() {
         let escaped = matches!(
             c,
-            '\u{01}'..='\u{1f}' | '\u{7f}' | '"' | '#' | '%' | '\'' | '*' | '/' | ':' | '=' | '?' | '\\' | '{' | '[' | ']' | '^'
+            '\u{01}'
+                ..='\u{1f}'
+                    | '\u{7f}'
+                    | '"'
+                    | '#'
+                    | '%'
+                    | '\''
+                    | '*'
+                    | '/'
+                    | ':'
+                    | '='
+                    | '?'
+                    | '\\'
+                    | '{'
+                    | '['
+                    | ']'
+                    | '^'
         );
         if escaped {
             out.push_str(&format!("%{:02X}", u32::from(c)));
@@ -170,7 +193,8 @@ pub fn directory<'a>(values: impl IntoIterator<Item = (&'a str, Option<&'a str>)
     values
         .into_iter()
         .map(|(name, value)| {
-            let value = value.filter(|v| !v.is_empty()).map_or(DEFAULT_PARTITION.to_string(), escape_path_name);
+            let value =
+                value.filter(|v| !v.is_empty()).map_or(DEFAULT_PARTITION.to_string(), escape_path_name);
             format!("{}={value}", escape_path_name(name))
         })
         .collect::<Vec<_>>()
@@ -218,6 +242,9 @@ mod tests {
 
     #[test]
     fn directories_are_hives() {
-        assert_eq!(directory([("p", Some("a b/c:é%=")), ("q", None)]), "p=a b%2Fc%3Aé%25%3D/q=__HIVE_DEFAULT_PARTITION__");
+        assert_eq!(
+            directory([("p", Some("a b/c:é%=")), ("q", None)]),
+            "p=a b%2Fc%3Aé%25%3D/q=__HIVE_DEFAULT_PARTITION__"
+        );
     }
 }

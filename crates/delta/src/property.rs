@@ -77,10 +77,18 @@ pub(crate) fn split(
                     .param("status", value)
                     .message(format!("The feature {feature} can be `supported`, not `{value}`.")));
             }
+            if !crate::protocol::is_known_feature(feature) {
+                return Err(Error::new("DELTA_UNSUPPORTED_FEATURES_IN_CONFIG")
+                    .param("configs", feature)
+                    .message(format!("This version does not have the table feature {feature}."))
+                    .exception("AnalysisException"));
+            }
             features.push(feature.to_string());
             continue;
         }
-        if key.eq_ignore_ascii_case("delta.minReaderVersion") || key.eq_ignore_ascii_case("delta.minWriterVersion") {
+        if key.eq_ignore_ascii_case("delta.minReaderVersion")
+            || key.eq_ignore_ascii_case("delta.minWriterVersion")
+        {
             let version: i32 = value.parse().map_err(|_| {
                 Error::new("DELTA_PROTOCOL_PROPERTY_NOT_INT")
                     .param("key", key)

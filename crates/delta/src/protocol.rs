@@ -125,6 +125,11 @@ impl Protocol {
     }
 }
 
+/// Whether tables with the feature can be written.
+pub(crate) fn is_known_feature(feature: &str) -> bool {
+    WRITER_FEATURES.contains(&feature)
+}
+
 /// Whether a feature changes what readers must do.
 fn is_reader_feature(feature: &str) -> bool {
     READER_FEATURES.contains(&feature) || matches!(feature, "catalogManaged" | "variantShredding")

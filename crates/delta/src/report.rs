@@ -19,10 +19,8 @@ impl Report {
     /// `rows` are objects; timestamps in them are microseconds.
     pub(crate) fn new(schema: StructType, rows: &[Value]) -> Result<Self> {
         let arrow = Arc::new(arrow_schema(&schema));
-        let mut decoder = ReaderBuilder::new(arrow.clone())
-            .with_batch_size(rows.len().max(1))
-            .build_decoder()
-            .spark()?;
+        let mut decoder =
+            ReaderBuilder::new(arrow.clone()).with_batch_size(rows.len().max(1)).build_decoder().spark()?;
         decoder.serialize(rows).spark()?;
         let batch = decoder.flush().spark()?.unwrap_or_else(|| RecordBatch::new_empty(arrow));
         if batch.num_rows() != rows.len() {

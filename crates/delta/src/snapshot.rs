@@ -13,6 +13,9 @@ use crate::location::TableLocation;
 use crate::log::{self, CommitFile, checkpoint};
 use crate::schema::TableColumns;
 
+/// Further behind than this a snapshot is loaded anew, from a checkpoint.
+const MAX_CATCH_UP: usize = 100;
+
 /// A state of a table that never changes. Cheap to clone; the list of files is read when first needed.
 #[derive(Clone)]
 pub struct Snapshot {
@@ -145,6 +148,9 @@ impl Snapshot {
             Some(first) if is_same_file(first, known) => {}
             _ => return Self::load(&self.inner.location, None).await,
         }
+        if found.len() > MAX_CATCH_UP {
+            return Self::load(&self.inner.location, None).await;
+        }
         let mut current = self.clone();
         for commit in found.into_iter().skip(1) {
             let Some(actions) = log::read_commit(&self.inner.location, commit.version).await? else {
@@ -153,6 +159,12 @@ impl Snapshot {
             current = current.after(commit, &actions).await?;
         }
         Ok(current)
+    }
+
+    /// Whether the table still has this version, and it is not another table's.
+    pub(crate) async fn is_current_table(&self) -> bool {
+        let Some(known) = &self.inner.commit else { return false };
+        matches!(log_commit(&self.inner.location, known.version).await, Ok(Some(found)) if is_same_file(&found, known))
     }
 
     pub fn location(&self) -> &TableLocation {
@@ -250,7 +262,10 @@ impl Snapshot {
 }
 
 fn in_commit_timestamps_enabled(metadata: &Metadata) -> bool {
-    metadata.configuration.get("delta.enableInCommitTimestamps").is_some_and(|v| v.eq_ignore_ascii_case("true"))
+    metadata
+        .configuration
+        .get("delta.enableInCommitTimestamps")
+        .is_some_and(|v| v.eq_ignore_ascii_case("true"))
 }
 
 async fn log_commit(location: &TableLocation, version: i64) -> Result<Option<CommitFile>> {

@@ -14,14 +14,17 @@ use crate::snapshot::Snapshot;
 
 pub use crate::log::timeline::TimestampRules;
 
-/// The snapshots last seen, by location: a query on a known table costs one look at its log.
+/// The snapshots last seen: a query on a known table costs one look at its log.
 #[derive(Default)]
 pub struct SnapshotCache {
-    entries: Mutex<Vec<(String, Snapshot)>>,
+    /// By location, and by version where one was asked for; the last used at the end.
+    entries: Mutex<Vec<(Key, Snapshot)>>,
 }
 
-/// Tables remembered by a cache.
-const CACHED_TABLES: usize = 256;
+type Key = (String, Option<i64>);
+
+/// Snapshots remembered by a cache.
+const CACHED_SNAPSHOTS: usize = 256;
 
 impl SnapshotCache {
     pub fn new() -> Self {
@@ -30,9 +33,8 @@ impl SnapshotCache {
 
     /// The latest snapshot of a table.
     pub async fn latest(&self, location: &TableLocation) -> Result<Snapshot> {
-        let key = location.uri();
-        let known = self.entries.lock().iter().find(|(k, _)| *k == key).map(|(_, s)| s.clone());
-        let snapshot = match known {
+        let key = (location.uri(), None);
+        let snapshot = match self.get(&key) {
             Some(known) => match known.update().await {
                 Ok(snapshot) => snapshot,
                 Err(e) => {
@@ -42,35 +44,46 @@ impl SnapshotCache {
             },
             None => Snapshot::load(location, None).await?,
         };
-        self.put(snapshot.clone());
+        self.insert(key, snapshot.clone());
         Ok(snapshot)
     }
 
-    /// A version of a table; of the latest it is the one that queries share.
+    /// A version of a table.
     pub async fn at(&self, location: &TableLocation, version: i64) -> Result<Snapshot> {
-        let key = location.uri();
-        let known = self.entries.lock().iter().find(|(k, _)| *k == key).map(|(_, s)| s.clone());
-        match known {
-            Some(known) if known.version() == version => Ok(known),
-            _ => Snapshot::load(location, Some(version)).await,
+        let latest = self.get(&(location.uri(), None)).filter(|s| s.version() == version);
+        let key = (location.uri(), Some(version));
+        if let Some(known) = latest.or_else(|| self.get(&key))
+            && known.is_current_table().await
+        {
+            return Ok(known);
         }
+        let snapshot = Snapshot::load(location, Some(version)).await?;
+        self.insert(key, snapshot.clone());
+        Ok(snapshot)
     }
 
-    /// Remembers a snapshot, such as the one a commit made.
+    /// Remembers a snapshot as the latest, such as the one a commit made.
     pub fn put(&self, snapshot: Snapshot) {
-        let key = snapshot.location().uri();
-        let mut entries = self.entries.lock();
-        entries.retain(|(k, _)| *k != key);
-        entries.push((key, snapshot));
-        if entries.len() > CACHED_TABLES {
-            entries.remove(0);
-        }
+        self.insert((snapshot.location().uri(), None), snapshot);
     }
 
     /// Forgets a table, such as one that was dropped.
     pub fn forget(&self, location: &TableLocation) {
-        let key = location.uri();
-        self.entries.lock().retain(|(k, _)| *k != key);
+        let uri = location.uri();
+        self.entries.lock().retain(|((u, _), _)| *u != uri);
+    }
+
+    fn get(&self, key: &Key) -> Option<Snapshot> {
+        self.entries.lock().iter().find(|(k, _)| k == key).map(|(_, s)| s.clone())
+    }
+
+    fn insert(&self, key: Key, snapshot: Snapshot) {
+        let mut entries = self.entries.lock();
+        entries.retain(|(k, _)| *k != key);
+        entries.push((key, snapshot));
+        if entries.len() > CACHED_SNAPSHOTS {
+            entries.remove(0);
+        }
     }
 }
 
@@ -99,7 +112,10 @@ impl DeltaTable {
                 }
                 Err(object_store::Error::NotFound { .. }) => return Ok(false),
                 Err(e) => {
-                    return Err(boathouse_spec::Error::io(format!("listing the log of {}", location.uri()), e));
+                    return Err(boathouse_spec::Error::io(
+                        format!("listing the log of {}", location.uri()),
+                        e,
+                    ));
                 }
             }
         }

@@ -35,7 +35,12 @@ impl World {
         self.context.state()
     }
 
-    async fn append(&self, location: &TableLocation, batch: RecordBatch, options: &WriteOptions) -> Committed {
+    async fn append(
+        &self,
+        location: &TableLocation,
+        batch: RecordBatch,
+        options: &WriteOptions,
+    ) -> Committed {
         self.try_append(location, batch, options).await.unwrap().unwrap()
     }
 
@@ -144,7 +149,12 @@ async fn partitions() {
     let world = World::new();
     let location = world.location("my table");
     let options = WriteOptions { partition_by: Some(vec!["p".into()]), ..append() };
-    let data = people(&[(1, Some("a"), Some("x")), (2, Some("b"), Some("a b/c:é%=")), (3, None, None), (4, None, Some(""))]);
+    let data = people(&[
+        (1, Some("a"), Some("x")),
+        (2, Some("b"), Some("a b/c:é%=")),
+        (3, None, None),
+        (4, None, Some("")),
+    ]);
     let first = world.append(&location, data, &options).await;
     assert_eq!(first.metric("numFiles"), 3, "the empty text is NULL in a partition column");
     let loaded = DeltaTable::load(&location, None).await.unwrap();
@@ -173,7 +183,8 @@ async fn partitions() {
     let second = world.append(&location, people(&[(8, None, None)]), &dynamic).await;
     assert_eq!(world.longs(&second.snapshot, None).await, [2, 8, 9]);
 
-    let where_x = WriteOptions { replace_where: Some(predicate(col("p").eq(lit("x")), "p = 'x'")), ..overwrite() };
+    let where_x =
+        WriteOptions { replace_where: Some(predicate(col("p").eq(lit("x")), "p = 'x'")), ..overwrite() };
     let third = world.append(&location, people(&[(10, None, Some("x"))]), &where_x).await;
     assert_eq!(world.longs(&third.snapshot, None).await, [2, 8, 10]);
     let e = world.try_append(&location, people(&[(10, None, Some("y"))]), &where_x).await.unwrap_err();
@@ -253,7 +264,8 @@ async fn constraints_hold() {
 
     let e = world.try_append(&location, ids(&[1]), &append()).await.unwrap_err();
     assert_eq!(e.class(), "INTERNAL_ERROR", "a constraint is never passed over");
-    let check = CheckConstraint { name: "positive".into(), sql: "id > 0".into(), expr: col("id").gt(lit(0i64)) };
+    let check =
+        CheckConstraint { name: "positive".into(), sql: "id > 0".into(), expr: col("id").gt(lit(0i64)) };
     let options = WriteOptions { constraints: vec![check], ..append() };
     world.append(&location, ids(&[1]), &options).await;
     let e = world.try_append(&location, ids(&[1, -1]), &options).await.unwrap_err();
@@ -288,7 +300,10 @@ async fn delete_and_update() {
 
     let id_is = |n: i64| Some(predicate(col("id").eq(lit(n)), "(id = 1)"));
     let done = delete(&table, &session, id_is(1).as_ref(), &dml).await.unwrap().unwrap();
-    assert_eq!((done.metric("numDeletedRows"), done.metric("numCopiedRows"), done.metric("numRemovedFiles")), (1, 1, 1));
+    assert_eq!(
+        (done.metric("numDeletedRows"), done.metric("numCopiedRows"), done.metric("numRemovedFiles")),
+        (1, 1, 1)
+    );
     assert_eq!(world.longs(&done.snapshot, None).await, [2, 3]);
     assert!(delete(&done.snapshot, &session, id_is(77).as_ref(), &dml).await.unwrap().is_none());
 
@@ -369,7 +384,11 @@ async fn concurrent_appends_all_land() {
     for i in 0..12 {
         let (world, location, table) = (world.clone(), location.clone(), table.clone());
         tasks.push(tokio::spawn(async move {
-            write(&location, Some(&table), &world.session(), rows(ids(&[i])), &append()).await.unwrap().unwrap().version
+            write(&location, Some(&table), &world.session(), rows(ids(&[i])), &append())
+                .await
+                .unwrap()
+                .unwrap()
+                .version
         }));
     }
     let mut versions = Vec::new();
@@ -501,7 +520,8 @@ async fn merges() {
     m.matched = vec![clause(None, update())];
     m.not_matched = vec![clause(None, insert())];
     let done = merge(&table, &session, &m, &dml).await.unwrap().unwrap();
-    let figures = ["Inserted", "Updated", "Deleted", "Copied"].map(|f| done.metric(&format!("numTargetRows{f}")));
+    let figures =
+        ["Inserted", "Updated", "Deleted", "Copied"].map(|f| done.metric(&format!("numTargetRows{f}")));
     assert_eq!(figures, [1, 1, 0, 1]);
     assert_eq!((done.metric("numSourceRows"), done.metric("numOutputRows")), (2, 3));
     assert_eq!((done.metric("numTargetFilesRemoved"), done.metric("numTargetFilesAdded")), (1, 2));
@@ -532,8 +552,9 @@ async fn merges() {
         clause(Some(t("id").lt(lit(10i64))), MergeAction::Delete),
     ];
     let done = merge(&done.snapshot, &session, &m, &dml).await.unwrap().unwrap();
-    let figures = ["MatchedDeleted", "NotMatchedBySourceDeleted", "NotMatchedBySourceUpdated", "Inserted", "Copied"]
-        .map(|f| done.metric(&format!("numTargetRows{f}")));
+    let figures =
+        ["MatchedDeleted", "NotMatchedBySourceDeleted", "NotMatchedBySourceUpdated", "Inserted", "Copied"]
+            .map(|f| done.metric(&format!("numTargetRows{f}")));
     assert_eq!(figures, [1, 2, 1, 0, 1]);
     assert_eq!(world.longs(&done.snapshot, None).await, [10, 11]);
 
@@ -568,7 +589,7 @@ async fn history_and_detail() {
     assert!(entries[0].timestamp_ms > entries[1].timestamp_ms);
     let report = history_report(&entries).unwrap();
     assert_eq!(report.schema.fields.len(), 15);
-    let text = pretty_format_batches(&[report.batch.clone()]).unwrap().to_string();
+    let text = pretty_format_batches(std::slice::from_ref(&report.batch)).unwrap().to_string();
     for part in ["WRITE", "mode: Append, partitionBy: []", "numOutputRows: 1", "hi", ENGINE_INFO, "true"] {
         assert!(text.contains(part), "{part} in\n{text}");
     }
@@ -601,7 +622,8 @@ async fn altered_tables() {
     assert_eq!(world.longs(&done.snapshot, None).await, [1]);
     let e = add_columns(&done.snapshot, &[column("N", ColumnPlace::Last)], &dml).await.unwrap_err();
     assert_eq!(e.class(), "FIELD_ALREADY_EXISTS");
-    let change = ColumnChange { comment: Some(Some("c".into())), nullable: Some(false), ..Default::default() };
+    let change =
+        ColumnChange { comment: Some(Some("c".into())), nullable: Some(false), ..Default::default() };
     let done = change_column(&done.snapshot, &session, &["id".into()], &change, &dml).await.unwrap();
     let id = &done.snapshot.schema().fields[0];
     assert_eq!((id.nullable, id.comment().as_deref()), (false, Some("c")));
@@ -637,7 +659,8 @@ async fn altered_tables() {
         ("id", Arc::new(Int64Array::from(vec![2])) as ArrayRef),
         ("full name", Arc::new(StringArray::from(vec!["b"]))),
     ]);
-    let done = write(&location, Some(&done.snapshot), &session, rows(more), &append()).await.unwrap().unwrap();
+    let done =
+        write(&location, Some(&done.snapshot), &session, rows(more), &append()).await.unwrap().unwrap();
     let shown = "\
 +----+-----------+---+
 | id | full name | p |
@@ -649,7 +672,8 @@ async fn altered_tables() {
     let loaded = DeltaTable::load(&location, None).await.unwrap();
     assert_eq!(world.show(&loaded, Some(col("full name").is_not_null())).await, shown);
     assert_eq!(world.longs(&loaded, Some(col("full name").eq(lit("b")))).await, [2]);
-    let done = delete(&loaded, &session, Some(&predicate(col("full name").eq(lit("b")), "x")), &dml).await.unwrap();
+    let done =
+        delete(&loaded, &session, Some(&predicate(col("full name").eq(lit("b")), "x")), &dml).await.unwrap();
     assert_eq!(world.longs(&done.unwrap().snapshot, None).await, [1]);
 
     // In-commit timestamps from here on.
@@ -666,7 +690,8 @@ async fn altered_tables() {
     let done = set_properties(&loaded, &set("delta.appendOnly", "true"), &dml).await.unwrap();
     let e = delete(&done.snapshot, &session, None, &dml).await.unwrap_err();
     assert_eq!(e.class(), "DELTA_CANNOT_MODIFY_APPEND_ONLY");
-    let done = unset_properties(&done.snapshot, &["delta.appendonly".into(), "nope".into()], &dml).await.unwrap();
+    let done =
+        unset_properties(&done.snapshot, &["delta.appendonly".into(), "nope".into()], &dml).await.unwrap();
     assert!(done.snapshot.property("delta.appendOnly").is_none());
 }
 
@@ -696,12 +721,14 @@ async fn optimize_restore_vacuum() {
     assert_eq!(world.longs(&committed.snapshot, None).await, all);
     let entry = &history(&location, Some(1)).await.unwrap()[0];
     assert_eq!(entry.info.text("isolationLevel"), Some("SnapshotIsolation"));
-    let bad = OptimizeOptions { condition: Some(predicate(col("id").eq(lit(1i64)), "x")), ..Default::default() };
+    let bad =
+        OptimizeOptions { condition: Some(predicate(col("id").eq(lit(1i64)), "x")), ..Default::default() };
     let e = optimize(&before, &session, &bad).await.unwrap_err();
     assert_eq!(e.class(), "DELTA_NON_PARTITION_COLUMN_REFERENCE");
     // An append in between is no conflict for OPTIMIZE; a delete of the same files is.
     world.append(&location, people(&[(20, None, Some("even"))]), &append()).await;
-    let zorder = OptimizeOptions { zorder_by: vec!["ID".into(), "name".into()], ..OptimizeOptions::default() };
+    let zorder =
+        OptimizeOptions { zorder_by: vec!["ID".into(), "name".into()], ..OptimizeOptions::default() };
     let (metrics, done) = optimize(&committed.snapshot, &session, &zorder).await.unwrap();
     assert_eq!((metrics.files_added.total_files, metrics.files_removed.total_files), (2, 4));
     let report = optimize_report("file:/t", &metrics).unwrap();
@@ -717,7 +744,8 @@ async fn optimize_restore_vacuum() {
     assert_eq!(restore_report(&restored).unwrap().batch.num_columns(), 6);
     let e = restore(&table, &RestoreTo::Version(99), &DmlOptions::default()).await.unwrap_err();
     assert_eq!(e.class(), "DELTA_CANNOT_RESTORE_TABLE_VERSION");
-    let e = restore(&table, &RestoreTo::Timestamp(0, "1970".into()), &DmlOptions::default()).await.unwrap_err();
+    let e =
+        restore(&table, &RestoreTo::Timestamp(0, "1970".into()), &DmlOptions::default()).await.unwrap_err();
     assert_eq!(e.class(), "DELTA_CANNOT_RESTORE_TIMESTAMP_EARLIER");
 
     let latest = table.latest().await.unwrap();
@@ -739,7 +767,12 @@ async fn optimize_restore_vacuum() {
     assert_eq!(done.files, 8);
     let latest = table.latest().await.unwrap();
     assert_eq!(world.longs(&latest, None).await, [0, 1, 10, 11]);
-    let names: Vec<_> = history(&location, Some(2)).await.unwrap().iter().map(|e| e.info.text("operation").unwrap().to_string()).collect();
+    let names: Vec<_> = history(&location, Some(2))
+        .await
+        .unwrap()
+        .iter()
+        .map(|e| e.info.text("operation").unwrap().to_string())
+        .collect();
     assert_eq!(names, ["VACUUM END", "VACUUM START"]);
     // The old version is gone.
     let e = restore(&table, &RestoreTo::Version(5), &DmlOptions::default()).await.unwrap_err();
@@ -754,7 +787,9 @@ async fn changes_are_listed() {
         world.append(&location, ids(&[i]), &append()).await;
     }
     let table = DeltaTable::load(&location, None).await.unwrap();
-    delete(&table, &world.session(), Some(&predicate(col("id").eq(lit(1i64)), "x")), &DmlOptions::default()).await.unwrap();
+    delete(&table, &world.session(), Some(&predicate(col("id").eq(lit(1i64)), "x")), &DmlOptions::default())
+        .await
+        .unwrap();
     let all = changes(&location, 1, None).await.unwrap();
     assert_eq!(all.iter().map(|c| c.version).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(all[0].adds_data() && !all[0].removes_data() && all[2].removes_data());
@@ -763,4 +798,377 @@ async fn changes_are_listed() {
     std::fs::remove_file(world.directory.path().join("t/_delta_log/00000000000000000001.json")).unwrap();
     let e = changes(&location, 1, None).await.unwrap_err();
     assert_eq!(e.class(), "DELTA_LOG_FILE_NOT_FOUND_FOR_STREAMING_SOURCE");
+}
+
+fn fixture(name: &str) -> TableLocation {
+    TableLocation::local(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name))
+        .unwrap()
+}
+
+async fn shown(world: &World, name: &str) -> String {
+    let table = DeltaTable::load(&fixture(name), None).await.unwrap();
+    world.show(&table, None).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_spark_are_read() {
+    let world = World::new();
+    let types = shown(&world, "all_types").await;
+    assert!(types.contains(
+        "| true | 1  | 2  | 3 | 4 | 1.5 | 2.5 | 123456789.0123456789 | x | 01  | 2020-02-29 | \
+         2020-01-01T00:00:00.123456Z | 2020-01-01T00:00:00.123456 | [1, ] | {a: 1, b: } | {x: 1, y: z} | \
+         [[{q: 2020-01-01}]] |"
+    ));
+    assert_eq!(
+        shown(&world, "column_mapping").await,
+        "\
++----+--------------------------+-------------+------+
+| id | a b                      | m           | part |
++----+--------------------------+-------------+------+
+| 1  | {xx: 1, y: [{z: one}]}   | {k: {q: 7}} | u    |
+| 2  |                          |             |      |
+| 3  | {xx: 3, y: [{z: three}]} | {k: {q: 9}} | v    |
++----+--------------------------+-------------+------+"
+    );
+    assert!(shown(&world, "column_mapping_id").await.contains("| 1  | one |"));
+    let widened = shown(&world, "type_widening").await;
+    assert!(
+        widened.contains("| 1      | 2          | 1.25        | 1.5 | 2020-01-01 | {x: 5}          |"),
+        "{widened}"
+    );
+    assert!(
+        widened.contains("| 100000 | 5000000000 | 99999999.25 | 1.1 | 2020-01-02 | {x: 5000000000} |"),
+        "{widened}"
+    );
+    let old_timestamps = shown(&world, "int96").await;
+    assert_eq!(old_timestamps.matches("2020-01-01T00:00:00.123456Z | 0001-01-01T00:00:00Z").count(), 3);
+    let table = DeltaTable::load(&fixture("v2_checkpoint"), None).await.unwrap();
+    assert_eq!(world.longs(&table, None).await, [0, 1, 2, 3, 4]);
+    let table = DeltaTable::new(fixture("in_commit_timestamps"), Arc::new(SnapshotCache::new()));
+    let times = table.version_times().await.unwrap();
+    let recorded = history(table.location(), Some(1)).await.unwrap()[0].info.long("inCommitTimestamp");
+    assert_eq!(times.last().map(|t| t.1), recorded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleted_rows_stay_deleted() {
+    let world = World::new();
+    let table = DeltaTable::load(&fixture("deletion_vectors"), None).await.unwrap();
+    let kept: Vec<i64> = (1..1000).filter(|i| i % 10 != 3 && !(100..200).contains(i)).collect();
+    assert_eq!(world.longs(&table, None).await, kept);
+    assert_eq!(world.longs(&table, Some(col("k").eq(lit(100)))).await, [500]);
+    let filter = col("id").gt_eq(lit(495i64)).and(col("id").lt(lit(505i64)));
+    assert_eq!(world.longs(&table, Some(filter)).await, [495, 496, 497, 498, 499, 500, 501, 502, 504]);
+    let old = DeltaTable::load(&fixture("deletion_vectors"), Some(0)).await.unwrap();
+    assert_eq!(world.longs(&old, None).await.len(), 1000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replaced_tables() {
+    let world = World::new();
+    let location = world.location("we%20ird#ta ble?é");
+    let first = world.append(&location, ids(&[1]), &append()).await;
+    let new = NewTable {
+        schema: StructType::new(vec![StructField::new("x", DataType::STRING, true)]),
+        operation: Some("CREATE OR REPLACE TABLE".into()),
+        ..NewTable::default()
+    };
+    let replaced = create(&location, Some(&first.snapshot), &new).await.unwrap();
+    assert_ne!(replaced.snapshot.id(), first.snapshot.id());
+    assert_eq!(replaced.snapshot.schema().names(), ["x"]);
+    assert!(world.read(&replaced.snapshot, None).await.is_empty());
+    let options = WriteOptions {
+        partition_by: Some(vec!["p".into()]),
+        operation: Some(create_operation("CREATE OR REPLACE TABLE AS SELECT", &NewTable::default())),
+        ..overwrite()
+    };
+    let again = world.append(&location, people(&[(5, None, Some("a b"))]), &options).await;
+    assert_eq!(again.snapshot.partition_columns(), ["p"]);
+    let loaded = DeltaTable::load(&location, None).await.unwrap();
+    assert_eq!(world.longs(&loaded, None).await, [5]);
+    let old = DeltaTable::load(&location, Some(0)).await.unwrap();
+    assert_eq!(world.longs(&old, None).await, [1]);
+    let entry = &history(&location, Some(1)).await.unwrap()[0];
+    assert_eq!(entry.info.text("operation"), Some("CREATE OR REPLACE TABLE AS SELECT"));
+    let e = create(&location, None, &new).await.unwrap_err();
+    assert_eq!(e.class(), "DELTA_PROTOCOL_CHANGED", "a table that is there is not made again");
+}
+
+/// Appends one row after the other, to be killed. Not a test of its own.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the child of `killed_writers_leave_whole_tables`"]
+async fn endless_writer() {
+    let Ok(directory) = std::env::var("DELTA_TEST_TABLE") else { return };
+    let world = World::new();
+    let location = TableLocation::local(directory).unwrap();
+    for i in 0..100_000 {
+        world.try_append(&location, ids(&[i]), &append()).await.unwrap();
+    }
+}
+
+/// Two processes write the same table and are killed; what they committed is there, whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_writers_leave_whole_tables() {
+    let world = World::new();
+    let location = world.location("t");
+    world.append(&location, ids(&[-1]), &append()).await;
+    let start = || {
+        std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "tests::endless_writer", "--ignored"])
+            .env("DELTA_TEST_TABLE", world.directory.path().join("t"))
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let mut last = 0;
+    for _ in 0..3 {
+        let mut writers = [start(), start()];
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let goal = last + 15;
+        loop {
+            assert!(std::time::Instant::now() < deadline, "the writers write nothing");
+            if DeltaTable::load(&location, None).await.unwrap().version() >= goal {
+                break;
+            }
+        }
+        for writer in &mut writers {
+            writer.kill().unwrap();
+            writer.wait().unwrap();
+        }
+        let table = DeltaTable::load(&location, None).await.unwrap();
+        assert!(table.version() >= goal);
+        assert_eq!(
+            world.longs(&table, None).await.len() as i64,
+            table.version() + 1,
+            "a row for each commit"
+        );
+        last = table.version();
+    }
+    let table = DeltaTable::load(&location, None).await.unwrap();
+    let done = world.append(&location, ids(&[7]), &append()).await;
+    assert_eq!(done.version, table.version() + 1);
+}
+
+/// `AWS_ENDPOINT_URL=http://127.0.0.1:5000 AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x` and a bucket `delta` there.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an S3 service"]
+async fn tables_in_object_stores() {
+    let world = World::new();
+    let store: Arc<dyn object_store::ObjectStore> = Arc::new(
+        object_store::aws::AmazonS3Builder::from_env()
+            .with_bucket_name("delta")
+            .with_allow_http(true)
+            .with_region("us-east-1")
+            .build()
+            .unwrap(),
+    );
+    let url = url::Url::parse(&format!("s3://delta/tables/{}", uuid::Uuid::new_v4())).unwrap();
+    world.context.runtime_env().register_object_store(&url, store.clone());
+    let location = TableLocation::new(store, &url).unwrap();
+    let options = WriteOptions { partition_by: Some(vec!["p".into()]), ..append() };
+    world.append(&location, people(&[(0, None, Some("a b/c:é%="))]), &options).await;
+    let table = DeltaTable::load(&location, None).await.unwrap();
+    let mut tasks = Vec::new();
+    for i in 1..24 {
+        let (session, location, table) = (world.session(), location.clone(), table.clone());
+        tasks.push(tokio::spawn(async move {
+            let data = rows(people(&[(i, None, Some("x"))]));
+            write(&location, Some(&table), &session, data, &append()).await.unwrap()
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let latest = table.update().await.unwrap();
+    assert_eq!(latest.version(), 23);
+    let all: Vec<i64> = (0..24).collect();
+    assert_eq!(world.longs(&latest, None).await, all);
+    let loaded = DeltaTable::load(&location, None).await.unwrap();
+    assert_eq!(world.longs(&loaded, None).await, all);
+    optimize(&loaded, &world.session(), &OptimizeOptions::default()).await.unwrap();
+    let table = DeltaTable::new(location.clone(), Arc::new(SnapshotCache::new()));
+    let latest = table.latest().await.unwrap();
+    let options =
+        VacuumOptions { retain_hours: Some(0.0), skip_retention_check: true, ..VacuumOptions::default() };
+    let latest_after = vacuum(&latest, &options).await.unwrap().committed.unwrap().snapshot;
+    assert_eq!(world.longs(&latest_after, None).await, all);
+    assert_eq!(table.latest().await.unwrap().version(), latest_after.version());
+}
+
+/// The engine boxes what it awaits: every future of the crate is `Send`, for any lifetime.
+#[test]
+fn futures_can_be_boxed() {
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+
+    type Done<'a> = BoxFuture<'a, boathouse_spec::Result<()>>;
+
+    fn all<'a>(table: &'a DeltaTable, session: &'a SessionState, m: &'a Merge) -> Vec<Done<'a>> {
+        vec![
+            async move { table.at_version(1).await.map(|_| ()) }.boxed(),
+            async move { table.at_timestamp(1).await.map(|_| ()) }.boxed(),
+            async move {
+                let snapshot = table.latest().await?;
+                let dml = DmlOptions::default();
+                merge(&snapshot, session, m, &dml).await?;
+                delete(&snapshot, session, None, &dml).await?;
+                update(&snapshot, session, None, &[], &dml).await?;
+                optimize(&snapshot, session, &OptimizeOptions::default()).await?;
+                vacuum(&snapshot, &VacuumOptions::default()).await?;
+                restore(table, &RestoreTo::Version(1), &dml).await?;
+                detail(&snapshot, None).await?;
+                history(table.location(), None).await?;
+                changes(table.location(), 0, None).await?;
+                let input = rows(ids(&[1]));
+                write(table.location(), Some(&snapshot), session, input, &append()).await?;
+                create(table.location(), None, &NewTable::default()).await?;
+                change_column(&snapshot, session, &[], &ColumnChange::default(), &dml).await?;
+                add_columns(&snapshot, &[], &dml).await?;
+                drop_columns(&snapshot, &[], &dml).await?;
+                Ok(())
+            }
+            .boxed(),
+        ]
+    }
+    let _ = all;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_protocol_gets_checkpoints() {
+    let world = World::new();
+    let cases: &[&[(&str, &str)]] = &[
+        &[("delta.minWriterVersion", "4")],
+        &[("delta.minReaderVersion", "2"), ("delta.minWriterVersion", "5")],
+        &[("delta.minReaderVersion", "2"), ("delta.minWriterVersion", "6")],
+        &[("delta.minReaderVersion", "3"), ("delta.minWriterVersion", "7")],
+        &[("delta.enableChangeDataFeed", "true")],
+        &[("delta.enableDeletionVectors", "true")],
+        &[("delta.columnMapping.mode", "name")],
+        &[("delta.enableInCommitTimestamps", "true")],
+        &[("delta.checkpointPolicy", "v2")],
+        &[("delta.enableTypeWidening", "true")],
+        &[("delta.feature.allowColumnDefaults", "supported")],
+        &[("delta.feature.generatedColumns", "supported")],
+        &[("delta.feature.identityColumns", "supported")],
+        &[("delta.feature.vacuumProtocolCheck", "supported")],
+        &[("delta.feature.variantType", "supported")],
+        &[("delta.feature.domainMetadata", "supported"), ("delta.feature.clustering", "supported")],
+    ];
+    let mut missing = Vec::new();
+    for (i, case) in cases.iter().enumerate() {
+        let location = world.location(&format!("t{i}"));
+        let mut new = NewTable {
+            schema: StructType::new(vec![
+                StructField::new("id", DataType::Long, true),
+                StructField::new("ts", DataType::TimestampNtz, true),
+            ]),
+            ..NewTable::default()
+        };
+        for (key, value) in *case {
+            new.properties.insert((*key).into(), (*value).into());
+        }
+        new.properties.insert("delta.checkpointInterval".into(), "2".into());
+        create(&location, None, &new).await.unwrap();
+        for id in 0..3 {
+            world.append(&location, ids(&[id]), &append()).await;
+        }
+        let log = std::fs::read_dir(world.directory.path().join(format!("t{i}/_delta_log"))).unwrap();
+        let checkpoints =
+            log.flatten().filter(|e| e.file_name().to_string_lossy().contains(".checkpoint.")).count();
+        let table = DeltaTable::load(&location, None).await.unwrap();
+        assert_eq!(world.longs(&table, None).await, [0, 1, 2], "{case:?}");
+        if checkpoints == 0 {
+            missing.push(case);
+        }
+    }
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_on_deleted_rows() {
+    let world = World::new();
+    let copy = |name: &str| {
+        let target = world.directory.path().join(name);
+        let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/deletion_vectors");
+        copy_directory(&from, &target);
+        TableLocation::local(target).unwrap()
+    };
+    let session = world.session();
+    let dml = DmlOptions::default();
+    let kept: Vec<i64> = (1..1000).filter(|i| i % 10 != 3 && !(100..200).contains(i)).collect();
+
+    let table = DeltaTable::load(&copy("delete"), None).await.unwrap();
+    let condition = predicate(col("id").gt(lit(50i64)), "x");
+    let done = delete(&table, &session, Some(&condition), &dml).await.unwrap().unwrap();
+    let few: Vec<i64> = kept.iter().copied().filter(|i| *i <= 50).collect();
+    assert_eq!(world.longs(&done.snapshot, None).await, few);
+    assert_eq!(done.metric("numDeletedRows"), (kept.len() - few.len()) as i64);
+    assert!(done.metric("numDeletionVectorsRemoved") > 0);
+
+    let table = DeltaTable::load(&copy("optimize"), None).await.unwrap();
+    let (metrics, done) = optimize(&table, &session, &OptimizeOptions::default()).await.unwrap();
+    assert!(metrics.deletion_vectors_removed > 0);
+    let loaded = DeltaTable::load(done.unwrap().snapshot.location(), None).await.unwrap();
+    assert_eq!(world.longs(&loaded, None).await, kept);
+    assert!(loaded.add_actions().await.unwrap().iter().all(|f| f.deletion_vector.is_none()));
+
+    let table = DeltaTable::load(&copy("merge"), None).await.unwrap();
+    let mut m = merge_of(&[(1, "a"), (3, "deleted before"), (5000, "new")]);
+    m.matched = vec![clause(None, MergeAction::Update(set(&[("k", lit(-1))])))];
+    m.not_matched = vec![clause(None, MergeAction::Insert(set(&[("id", s("id")), ("k", lit(-2))])))];
+    let done = merge(&table, &session, &m, &dml).await.unwrap().unwrap();
+    assert_eq!((done.metric("numTargetRowsInserted"), done.metric("numTargetRowsUpdated")), (2, 1));
+    assert_eq!(world.longs(&done.snapshot, Some(col("k").lt(lit(0)))).await, [1, 3, 5000]);
+    assert_eq!(world.longs(&done.snapshot, None).await.len(), kept.len() + 2);
+}
+
+fn copy_directory(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_directory(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_columns() {
+    let world = World::new();
+    let location = world.location("t");
+    let data = batch(vec![
+        ("ID", Arc::new(Int64Array::from(vec![1, 2, 3])) as ArrayRef),
+        ("b.c", Arc::new(Int64Array::from(vec![10, 20, 30]))),
+        ("nothing", Arc::new(arrow::array::NullArray::new(3))),
+        ("`q`", Arc::new(StringArray::from(vec!["x", "y", "z"]))),
+    ]);
+    let options = WriteOptions { partition_by: Some(vec!["`q`".into()]), ..append() };
+    let table = world.append(&location, data.clone(), &options).await.snapshot;
+    let table =
+        world.append(&location, data, &append()).await.snapshot.update().await.map(|_| table).unwrap();
+    let session = world.session();
+    let dml = DmlOptions::default();
+    let name = |n: &str| Expr::Column(Column::from_name(n));
+    let latest = table.update().await.unwrap();
+    let condition = predicate(name("b.c").eq(lit(20i64)), "x");
+    let done =
+        update(&latest, &session, Some(&condition), &set(&[("B.C", name("ID") + lit(5i64))]), &dml).await;
+    let done = done.unwrap().unwrap();
+    assert_eq!(done.metric("numUpdatedRows"), 2);
+    let condition = predicate(name("`q`").eq(lit("x")).and(name("ID").eq(lit(1i64))), "x");
+    let done = delete(&done.snapshot, &session, Some(&condition), &dml).await.unwrap().unwrap();
+    let loaded = DeltaTable::load(&location, None).await.unwrap();
+    assert_eq!(
+        world.show(&loaded, Some(name("b.c").lt(lit(30i64)))).await,
+        "\
++----+-----+---------+-----+
+| ID | b.c | nothing | `q` |
++----+-----+---------+-----+
+| 2  | 7   |         | y   |
+| 2  | 7   |         | y   |
++----+-----+---------+-----+"
+    );
+    assert_eq!(done.snapshot.schema().fields[2].data_type, DataType::Null);
 }

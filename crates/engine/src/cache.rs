@@ -177,6 +177,21 @@ impl CacheManager {
         }
     }
 
+    /// Forgets rows of everything that may have come from a table of files: what such entries read is not known.
+    pub async fn changed_table(&self, name: &[String]) {
+        let touched: Vec<Arc<Entry>> = {
+            let entries = self.entries.read();
+            let is_touched = |e: &Arc<Entry>| match &e.key {
+                Key::Table(n) => n == name,
+                Key::Relation(..) => true,
+            };
+            entries.iter().filter(|e| is_touched(e)).cloned().collect()
+        };
+        for entry in touched {
+            *entry.state.lock().await = State::Empty;
+        }
+    }
+
     /// Forgets the rows of everything, to read them again.
     pub async fn refresh_all(&self) {
         let all: Vec<Arc<Entry>> = self.entries.read().clone();

@@ -84,6 +84,9 @@ impl Engine {
             .map_err(|e| Error::io("starting the threads of queries", e))?;
         let handle = runtime.handle().clone();
 
+        // Functions take schemas as text (`from_json`), but know no SQL.
+        boathouse_functions::set_schema_parser(schema_of_text);
+
         let storage = Storage::new(&options.home);
         let limit = options.memory_limit.unwrap_or_else(default_memory_limit);
         let top = NonZeroUsize::new(5).unwrap_or(NonZeroUsize::MIN);
@@ -207,4 +210,12 @@ fn remove_stale_scratch(tmp: &Path) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
+}
+
+/// A schema as DDL text: columns, or one type.
+fn schema_of_text(text: &str) -> Result<boathouse_spec::DataType> {
+    if let Ok(t) = boathouse_sql::parse_data_type(text) {
+        return Ok(t);
+    }
+    boathouse_sql::parse_schema(text).map(boathouse_spec::DataType::Struct)
 }

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use crate::analyzer::Analyzed;
 use crate::ordered::in_partition_order;
 use crate::session::AbortOnDrop;
-use crate::Session;
+use crate::{Session, observe};
 
 /// Metrics of `observe`, by name; complete when the stream has ended.
 pub type ObservedMetrics = Arc<Mutex<Vec<(String, Vec<(String, Literal)>)>>>;
@@ -84,6 +84,7 @@ pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -
         .with_config(config)
         .with_runtime_env(runtime_env)
         .with_analyzer_rules(Vec::new())
+        .with_query_planner(Arc::new(observe::Planner))
         .build()
 }
 
@@ -98,10 +99,18 @@ pub(crate) async fn run(session: &Arc<Session>, analyzed: Analyzed) -> Result<Qu
         return Err(streaming_source());
     }
     let schema = analyzed.schema();
+    let observed = ObservedMetrics::default();
+    let observations = observe::observations(&analyzed.plan);
     let stream = stream_of(session, &analyzed.plan).await?;
     let stream = renamed(stream, &schema);
-    let stream = driven(session, stream);
-    Ok(QueryResult { schema, stream, observed: ObservedMetrics::default() })
+    let (at_end, sink) = (observations.clone(), Arc::clone(&observed));
+    let done = move || {
+        if !at_end.is_empty() {
+            *sink.lock() = at_end.iter().map(|o| (o.name.clone(), o.values())).collect();
+        }
+    };
+    let stream = driven(session, stream, done);
+    Ok(QueryResult { schema, stream, observed })
 }
 
 /// All rows of an analyzed query, under the names users see.
@@ -169,8 +178,13 @@ pub(crate) fn conformed(array: &arrow::array::ArrayRef, to: &boathouse_spec::Dat
     conform(array, &boathouse_bridge::arrow_type(to))
 }
 
-/// Lets the query run on the engine's threads, whoever takes its rows. A panic is this query's error.
-fn driven(session: &Arc<Session>, stream: SendableRecordBatchStream) -> SendableRecordBatchStream {
+/// Lets the query run on the engine's threads, whoever takes its rows. A panic is this query's error. `done` is called
+/// when the rows have come to their end.
+fn driven(
+    session: &Arc<Session>,
+    stream: SendableRecordBatchStream,
+    done: impl FnOnce() + Send + 'static,
+) -> SendableRecordBatchStream {
     let schema = stream.schema();
     let (sender, receiver) = mpsc::channel(BUFFERED_BATCHES);
     let busy = session.busy();
@@ -183,7 +197,10 @@ fn driven(session: &Arc<Session>, stream: SendableRecordBatchStream) -> Sendable
                 Ok(next) => next,
                 Err(panic) => Some(Err(to_datafusion(panic_error(&*panic)))),
             };
-            let Some(item) = next else { break };
+            let Some(item) = next else {
+                done();
+                break;
+            };
             let failed = item.is_err();
             if sender.send(item).await.is_err() || failed {
                 break;

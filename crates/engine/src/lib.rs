@@ -21,6 +21,7 @@ mod functions;
 mod information_schema;
 mod literals;
 mod names;
+mod observe;
 mod ordered;
 mod relation_walk;
 mod resolver;

@@ -25,6 +25,16 @@ impl Session {
         qualify(name, &catalog, &schema)
     }
 
+    /// The same for a statement that changes the catalog: a first part that names no catalog makes the name too long.
+    pub(crate) async fn known_object_name(&self, name: &[String]) -> Result<ObjectName> {
+        if let [catalog, _, _] = name
+            && self.engine.catalog.find_catalog(catalog).await?.is_none()
+        {
+            return Err(single_part_namespace(name));
+        }
+        self.object_name(name)
+    }
+
     /// The full name of a schema.
     pub(crate) fn schema_name(&self, name: &[String]) -> Result<SchemaName> {
         match name {

@@ -285,6 +285,7 @@ impl Session {
         self.touch();
         match self.parse(&text).await? {
             Plan::Query(_) => {
+                let text = SqlText { text: self.substituted(&text.text).into_owned(), ..text };
                 let relation = Relation::new(RelationNode::Sql(text));
                 // Errors of names and types belong to this call, not to the first use of the DataFrame.
                 self.schema(&relation).await?;
@@ -361,7 +362,7 @@ impl Session {
     }
 
     /// The text with `${name}` replaced by the setting of that name.
-    fn substituted<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    pub(crate) fn substituted<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if !text.contains("${") || !self.conf.flag("spark.sql.variable.substitute") {
             return Cow::Borrowed(text);
         }

@@ -1,16 +1,30 @@
-//! Tables that are not Delta: files and external systems, through `boathouse_connectors`.
+//! Tables that are not Delta: files, through `boathouse_connectors`.
 
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
+use boathouse_bridge::arrow_schema;
 use boathouse_catalog::TableRecord;
+use boathouse_connectors::{Context, Format};
 use boathouse_delta::Predicate;
-use boathouse_spec::{DataSourceRef, Error, Options, Relation, Result, StructType, Write};
-
+use boathouse_formats::options::SessionDefaults;
+use boathouse_formats::zone::Zone;
+use boathouse_spec::{
+    DataSourceRef, DataType, Error, Options, Relation, Result, SaveMode, StructField, StructType, Write, option,
+};
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::logical_expr::LogicalPlan;
+use tokio::runtime::Handle;
 use url::Url;
 
-use crate::commands::{Definition, Fitted};
+use crate::commands::{Definition, Fitted, overflow_error};
+use crate::execute::{self, project};
 use crate::resolver::ResolvedTable;
-use crate::{QueryResult, Session};
+use crate::{QueryResult, Session, storage};
+
+/// Systems that are known by name and not read or written here.
+const ELSEWHERE: &[&str] =
+    &["jdbc", "kafka", "snowflake", "mongodb", "iceberg", "deltasharing", "hive", "rate", "socket", "cloudfiles", "image"];
 
 /// Whether a name before a path means a format.
 pub(crate) fn is_format(name: &str) -> bool {
@@ -20,9 +34,85 @@ pub(crate) fn is_format(name: &str) -> bool {
     )
 }
 
-/// Opens files or an external table for reading.
-pub(crate) async fn open(_session: &Arc<Session>, source: &DataSourceRef) -> Result<ResolvedTable> {
-    Err(Error::unsupported(format!("the format {}", source.format)))
+/// Refuses a format that is none.
+pub(crate) fn check_provider(provider: &str) -> Result<Format> {
+    if ELSEWHERE.contains(&provider.to_lowercase().as_str()) {
+        return Err(Error::unsupported(format!("the data source {provider}")));
+    }
+    Format::find(provider)
+}
+
+/// What reading and writing files needs to know of a session.
+pub(crate) fn context(session: &Session) -> Result<Context> {
+    let conf = session.conf();
+    let zone = conf.get("spark.sql.session.timeZone").and_then(|z| Zone::parse(&z)).unwrap_or(Zone::UTC);
+    let defaults = SessionDefaults {
+        zone,
+        corrupt_column: conf
+            .get("spark.sql.columnNameOfCorruptRecord")
+            .unwrap_or_else(|| "_corrupt_record".to_string()),
+        infer_ntz: conf.get("spark.sql.timestampType").is_some_and(|t| t.eq_ignore_ascii_case("TIMESTAMP_NTZ")),
+        case_sensitive: conf.flag("spark.sql.caseSensitive"),
+        ansi: conf.ansi(),
+    };
+    let storage = &session.engine.storage;
+    let mut context = Context::new(storage.paths().clone(), storage.object_stores(), defaults);
+    context.infer_partition_types = conf.flag("spark.sql.sources.partitionColumnTypeInference.enabled");
+    context.merge_parquet_schemas = conf.flag("spark.sql.parquet.mergeSchema");
+    if let Some(codec) = conf.get("spark.sql.parquet.compression.codec") {
+        context.parquet_codec = codec;
+    }
+    context.ignore_corrupt_files = conf.flag("spark.sql.files.ignoreCorruptFiles");
+    context.ignore_missing_files = conf.flag("spark.sql.files.ignoreMissingFiles");
+    context.dynamic_partition_overwrite = conf
+        .get("spark.sql.sources.partitionOverwriteMode")
+        .is_some_and(|m| m.eq_ignore_ascii_case("dynamic"));
+    Ok(context)
+}
+
+/// Opens files for reading.
+pub(crate) async fn open(session: &Arc<Session>, source: &DataSourceRef) -> Result<ResolvedTable> {
+    check_provider(&source.format)?;
+    let mut paths = source.paths.clone();
+    if paths.is_empty()
+        && let Some(path) = option(&source.options, "path")
+    {
+        paths.push(path.to_string());
+    }
+    let options: Options =
+        source.options.iter().filter(|(k, _)| !k.eq_ignore_ascii_case("path")).cloned().collect();
+    if paths.is_empty() {
+        return Err(Error::new("UNABLE_TO_INFER_SCHEMA")
+            .param("format", &source.format)
+            .message(format!("There is no path to read {} from: give one to load().", source.format))
+            .exception("AnalysisException"));
+    }
+    let context = context(session)?;
+    let (format, schema) = (source.format.clone(), source.schema.clone());
+    // Listing waits and finding a schema computes: neither belongs on a thread that serves other queries.
+    let table = blocking(session, move |runtime| {
+        runtime.block_on(boathouse_connectors::open(&format, schema.as_ref(), &options, &paths, &context))
+    })
+    .await?;
+    Ok(ResolvedTable {
+        schema: table.spark_schema().clone(),
+        provider: Arc::new(table),
+        qualifier: Vec::new(),
+        delta: None,
+        record: None,
+        format: source.format.to_lowercase(),
+        is_streaming: source.is_streaming,
+    })
+}
+
+/// Runs work on a thread of its own.
+async fn blocking<T: Send + 'static>(
+    session: &Arc<Session>,
+    work: impl FnOnce(&Handle) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let runtime = session.engine.runtime.clone();
+    let joined = session.engine.runtime.spawn_blocking(move || work(&runtime)).await;
+    joined.map_err(|e| Error::internal(format!("opening files: {e}")))?
 }
 
 /// Opens a table of the catalog that is not Delta.
@@ -33,96 +123,264 @@ pub(crate) async fn open_record(
 ) -> Result<ResolvedTable> {
     let mut all: Options = record.options.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
     all.extend(options.iter().cloned());
+    let declared = Some(record.schema.clone()).filter(|s| !s.fields.is_empty());
     let source = DataSourceRef {
         format: record.provider.clone().unwrap_or_default(),
-        schema: Some(record.schema.clone()).filter(|s| !s.fields.is_empty()),
+        schema: declared.clone(),
         options: all,
         paths: record.location.iter().cloned().collect(),
         ..DataSourceRef::default()
     };
-    open(session, &source).await
+    let mut table = match (open(session, &source).await, declared) {
+        // A table that has no directory yet has no rows.
+        (Err(e), Some(schema)) if e.is("PATH_NOT_FOUND") => {
+            let arrow: SchemaRef = Arc::new(arrow_schema(&schema));
+            ResolvedTable {
+                provider: Arc::new(EmptyTable::new(arrow)),
+                schema,
+                qualifier: Vec::new(),
+                delta: None,
+                record: None,
+                format: source.format,
+                is_streaming: false,
+            }
+        }
+        (opened, _) => opened?,
+    };
+    // What the catalog says of the columns beyond their types: comments, defaults, lengths.
+    for field in &mut table.schema.fields {
+        if let Some(known) = record.schema.field(&field.name) {
+            field.metadata.clone_from(&known.metadata);
+        }
+    }
+    Ok(table)
 }
 
-/// Writes rows to a table that is not Delta.
+/// The columns of a plan, in Spark's types.
+struct Rows {
+    plan: LogicalPlan,
+    schema: StructType,
+}
+
+async fn write_rows(
+    session: &Arc<Session>,
+    format: &str,
+    rows: Rows,
+    options: &Options,
+    partition_by: &[String],
+    mode: SaveMode,
+    path: &str,
+) -> Result<boathouse_connectors::Written> {
+    let context = context(session)?;
+    let plan = execute::partitioned_plan(session, &rows.plan).await?;
+    let task = execute::task_context(session);
+    let given: Options = options.iter().filter(|(k, _)| !k.eq_ignore_ascii_case("path")).cloned().collect();
+    boathouse_connectors::write(format, plan, task, &rows.schema, &given, partition_by, mode, path, &context).await
+}
+
+/// A query's rows under the names users see.
+async fn query(session: &Arc<Session>, query: Relation) -> Result<Rows> {
+    session
+        .analyze(move |analyzer| {
+            let analyzed = analyzer.query(&query)?;
+            let schema = analyzed.schema();
+            let list = analyzed.output.iter().map(|a| a.column().alias(&a.name)).collect();
+            Ok(Rows { plan: project(list, analyzed.plan)?, schema })
+        })
+        .await
+}
+
+/// Writes rows to a table of files.
 pub(crate) async fn insert(
-    _session: &Arc<Session>,
+    session: &Arc<Session>,
     table: &ResolvedTable,
-    _rows: Fitted,
-    _overwrites: bool,
-    _replaced: Option<Predicate>,
-    _dynamic: bool,
-    _options: &Options,
+    rows: Fitted,
+    overwrites: bool,
+    replaced: Option<Predicate>,
+    dynamic: bool,
+    options: &Options,
 ) -> Result<QueryResult> {
-    Err(Error::unsupported(format!("writing the format {}", table.format)))
+    let Some(record) = &table.record else {
+        return Err(Error::unsupported("INSERT into files by path: use df.write, or make a table over them"));
+    };
+    let location = record
+        .location
+        .clone()
+        .ok_or_else(|| Error::internal(format!("the table {} has no location", record.name)))?;
+    let mut all: Options = record.options.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    all.extend(options.iter().cloned());
+    // One partition that is named is replaced like one that is found.
+    let by_partition = dynamic || replaced.is_some();
+    if overwrites {
+        all.push(("partitionOverwriteMode".into(), if by_partition { "dynamic" } else { "static" }.into()));
+    }
+    let schema = StructType::new(
+        table.schema.fields.iter().map(|f| StructField { nullable: true, ..f.clone() }).collect(),
+    );
+    let mode = if overwrites { SaveMode::Overwrite } else { SaveMode::Append };
+    let sources = rows.sources;
+    let rows = Rows { plan: rows.plan, schema };
+    write_rows(session, &table.format, rows, &all, &record.partition_columns, mode, &location)
+        .await
+        .map_err(|e| overflow_error(e, &sources, &table.display_name()))?;
+    changed(session, record).await?;
+    Ok(QueryResult::empty())
 }
 
-/// Removes all rows of a table that is not Delta.
-pub(crate) async fn truncate(_session: &Arc<Session>, table: &ResolvedTable) -> Result<QueryResult> {
-    Err(Error::unsupported(format!("TRUNCATE TABLE on the format {}", table.format)))
+/// What is cached of a table of files is old.
+async fn changed(session: &Arc<Session>, record: &TableRecord) -> Result<()> {
+    session.engine.cache.changed_table(&record.name.parts()).await;
+    Ok(())
+}
+
+/// Removes all rows of a table of files.
+pub(crate) async fn truncate(session: &Arc<Session>, table: &ResolvedTable) -> Result<QueryResult> {
+    let Some(record) = &table.record else {
+        return Err(Error::unsupported("TRUNCATE TABLE on files by path"));
+    };
+    if record.kind == boathouse_catalog::TableKind::External {
+        return Err(Error::new("_LEGACY_ERROR_TEMP_1266")
+            .param("tableIdentWithDB", record.name.quoted())
+            .message(format!("{} is an external table: its files are not the catalog's to remove.", record.name.quoted()))
+            .exception("AnalysisException"));
+    }
+    if let Some(location) = &record.location {
+        let url = session.engine.storage.url(location)?;
+        session.engine.storage.delete(&url).await?;
+        session.engine.storage.create_directory(&url).await?;
+    }
+    changed(session, record).await?;
+    Ok(QueryResult::empty())
 }
 
 /// `INSERT OVERWRITE DIRECTORY`
 pub(crate) async fn write_directory(
-    _session: &Arc<Session>,
-    _query: Relation,
+    session: &Arc<Session>,
+    rows: Relation,
     format: Option<&str>,
-    _path: Option<&str>,
-    _options: &Options,
-    _overwrites: bool,
+    path: Option<&str>,
+    options: &Options,
+    overwrites: bool,
 ) -> Result<QueryResult> {
-    Err(Error::unsupported(format!("INSERT OVERWRITE DIRECTORY USING {}", format.unwrap_or("parquet"))))
-}
-
-/// Refuses a format that is none.
-pub(crate) fn check_provider(provider: &str) -> Result<()> {
-    if is_format(provider) || !has_files(provider) {
-        return Ok(());
-    }
-    Err(Error::new("DATA_SOURCE_NOT_FOUND")
-        .param("provider", provider)
-        .message(format!("There is no format or connector named {provider}."))
-        .exception("SparkClassNotFoundException"))
+    let format = format.unwrap_or("parquet").to_lowercase();
+    check_provider(&format)?;
+    let Some(path) = path.or_else(|| option(options, "path")) else {
+        return Err(Error::new("_LEGACY_ERROR_TEMP_0062")
+            .message("INSERT OVERWRITE DIRECTORY needs a path.")
+            .exception("ParseException"));
+    };
+    let mode = if overwrites { SaveMode::Overwrite } else { SaveMode::Append };
+    let rows = query(session, rows).await?;
+    write_rows(session, &format, rows, options, &[], mode, path).await?;
+    Ok(QueryResult::empty())
 }
 
 /// Whether a table of the provider is a directory of files.
 pub(crate) fn has_files(provider: &str) -> bool {
-    !matches!(provider, "jdbc" | "snowflake" | "mongodb" | "kafka")
+    !ELSEWHERE.contains(&provider)
 }
 
 /// The columns of files that are there, and those of them that partition.
 pub(crate) async fn infer(
-    _session: &Arc<Session>,
+    session: &Arc<Session>,
     definition: &Definition,
-    _url: &Url,
+    url: &Url,
 ) -> Result<(StructType, Vec<String>)> {
-    Err(Error::unsupported(format!("the format {}", definition.provider)))
+    let paths = [url.to_string()];
+    let context = context(session)?;
+    let (provider, options) = (definition.provider.clone(), definition.options.clone());
+    let found = blocking(session, move |runtime| {
+        runtime.block_on(boathouse_connectors::infer_schema(&provider, &options, &paths, &context))
+    });
+    match found.await {
+        // A table without columns: Spark allows it, and nothing can be read from it.
+        Err(e) if e.is("PATH_NOT_FOUND") || e.is("UNABLE_TO_INFER_SCHEMA") => Err(Error::new("UNABLE_TO_INFER_SCHEMA")
+            .param("format", &definition.provider)
+            .message(format!(
+                "There are no files in {} to take the columns from: list them in the statement.",
+                storage::shown(url)
+            ))
+            .exception("AnalysisException")),
+        other => other,
+    }
 }
 
-/// `CREATE TABLE .. AS SELECT`: writes the rows and gives the table's columns.
+/// `CREATE TABLE .. AS SELECT`: writes the rows and gives the table's columns, those that partition last.
 pub(crate) async fn create_as(
-    _session: &Arc<Session>,
+    session: &Arc<Session>,
     definition: &Definition,
-    _url: &Url,
-    _query: Relation,
+    url: &Url,
+    rows: Relation,
 ) -> Result<StructType> {
-    Err(Error::unsupported(format!("writing the format {}", definition.provider)))
+    let rows = query(session, rows).await?;
+    let schema = rows.schema.clone();
+    let mode = SaveMode::Overwrite;
+    let path = url.to_string();
+    write_rows(session, &definition.provider, rows, &definition.options, &definition.partition_by, mode, &path)
+        .await?;
+    let is_partition =
+        |f: &StructField| definition.partition_by.iter().any(|p| p.eq_ignore_ascii_case(&f.name));
+    let (last, first): (Vec<_>, Vec<_>) = schema.fields.into_iter().partition(is_partition);
+    let nullable = |f: StructField| StructField { nullable: true, data_type: f.data_type.as_nullable(), ..f };
+    Ok(StructType::new(first.into_iter().chain(last).map(nullable).collect()))
 }
 
 /// `df.write.format(..).save(..)`
 pub(crate) async fn save(
-    _session: &Arc<Session>,
-    _write: Write,
+    session: &Arc<Session>,
+    write: Write,
     format: &str,
-    _path: Option<String>,
+    path: Option<String>,
 ) -> Result<QueryResult> {
-    Err(Error::unsupported(format!("writing the format {format}")))
+    if write.bucket.is_some() {
+        return Err(Error::new("_LEGACY_ERROR_TEMP_1312")
+            .param("operation", "save")
+            .message("save() writes no buckets: use saveAsTable().")
+            .exception("AnalysisException"));
+    }
+    let Some(path) = path else {
+        return Err(Error::new("_LEGACY_ERROR_TEMP_2047")
+            .message("There is no path to write to: give one to save().")
+            .exception("IllegalArgumentException"));
+    };
+    let mode = write.mode.unwrap_or(SaveMode::ErrorIfExists);
+    let rows = query(session, write.input).await?;
+    refuse_intervals(format, &rows.schema)?;
+    write_rows(session, format, rows, &write.options, &write.partition_by, mode, &path).await?;
+    session.engine.cache.refresh_all().await;
+    Ok(QueryResult::empty())
+}
+
+fn refuse_intervals(format: &str, schema: &StructType) -> Result<()> {
+    match schema.fields.iter().find(|f| f.data_type == DataType::CalendarInterval) {
+        Some(field) => Err(Error::new("UNSUPPORTED_DATA_TYPE_FOR_DATASOURCE")
+            .param("columnName", boathouse_spec::quote(&field.name))
+            .param("columnType", "\"INTERVAL\"")
+            .param("format", format)
+            .message(format!("Files of the format {format} hold no intervals: {}.", boathouse_spec::quote(&field.name)))
+            .exception("AnalysisException")),
+        None => Ok(()),
+    }
 }
 
 /// Removes the files of a partition.
 pub(crate) async fn drop_partition(
-    _session: &Arc<Session>,
+    session: &Arc<Session>,
     table: &ResolvedTable,
-    _partition: &[(String, Option<String>)],
+    partition: &[(String, Option<String>)],
 ) -> Result<()> {
-    Err(Error::unsupported(format!("DROP PARTITION on the format {}", table.format)))
+    let Some(record) = &table.record else {
+        return Err(Error::unsupported("DROP PARTITION on files by path"));
+    };
+    let Some(location) = &record.location else { return Ok(()) };
+    let mut url = session.engine.storage.url(location)?;
+    for (name, value) in partition {
+        let value = value.as_deref().map_or_else(
+            || boathouse_connectors::partitions::NULL_PARTITION.to_string(),
+            boathouse_connectors::partitions::escape,
+        );
+        url = storage::below(&url, &format!("{}={value}", boathouse_connectors::partitions::escape(name)))?;
+    }
+    session.engine.storage.delete(&url).await?;
+    changed(session, record).await
 }

@@ -5,24 +5,28 @@ use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
 use boathouse_catalog::{ObjectName, SESSION_CATALOG, SchemaName};
+use boathouse_connectors::{Paths, Stores};
 use boathouse_delta::{DeltaTable, SnapshotCache, TableLocation};
 use boathouse_spec::{Error, Result};
-use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry};
+use datafusion::execution::object_store::ObjectStoreRegistry;
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
 pub(crate) struct Storage {
     home: PathBuf,
+    paths: Paths,
     object_stores: Arc<dyn ObjectStoreRegistry>,
     snapshots: Arc<SnapshotCache>,
 }
 
 impl Storage {
     pub fn new(home: &Path) -> Self {
+        let working_directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         Self {
             home: home.to_path_buf(),
-            object_stores: Arc::new(DefaultObjectStoreRegistry::new()),
+            paths: Paths::new(home, &working_directory),
+            object_stores: Arc::new(Stores::new()),
             snapshots: Arc::new(SnapshotCache::new()),
         }
     }
@@ -32,38 +36,25 @@ impl Storage {
         Arc::clone(&self.object_stores)
     }
 
+    /// What paths mean.
+    pub fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
     /// The URL of a path as users write it: DBFS paths live below the home, others are what they say.
     pub fn url(&self, path: &str) -> Result<Url> {
-        let invalid = |why: &dyn std::fmt::Display| {
-            Error::new("INVALID_PATH")
-                .message(format!("The path '{path}' cannot be used: {why}."))
-                .exception("AnalysisException")
+        // A URL of this machine has its characters encoded; a path has not.
+        let plain = match path.strip_prefix("file:///").and(Url::parse(path).ok()).map(|u| u.to_file_path()) {
+            Some(Ok(file)) => file.display().to_string(),
+            _ => path.to_string(),
         };
-        if path.trim().is_empty() {
-            return Err(invalid(&"it is empty"));
-        }
-        if let Some(below) = dbfs_path(path) {
-            return directory_url(&self.home.join("dbfs").join(below)).ok_or_else(|| invalid(&"it has no URL"));
-        }
-        let scheme = path.split_once(':').map(|(s, _)| s).filter(|s| {
-            s.len() > 1 && s.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
-        });
-        match scheme {
-            Some("file") => {
-                let plain = path["file:".len()..].trim_start_matches('/');
-                directory_url(&PathBuf::from("/").join(plain)).ok_or_else(|| invalid(&"it has no URL"))
-            }
-            Some(_) => {
-                let mut url = Url::parse(path).map_err(|e| invalid(&e))?;
-                let trimmed = url.path().trim_end_matches('/').to_string();
-                url.set_path(&trimmed);
-                Ok(url)
-            }
-            None => {
-                let absolute = std::path::absolute(path).map_err(|e| invalid(&e))?;
-                directory_url(&absolute).ok_or_else(|| invalid(&"it has no URL"))
-            }
-        }
+        let place = self.paths.resolve(&plain, self.object_stores.as_ref())?;
+        Url::parse(&place.url_of(&place.path)).map_err(|e| {
+            Error::new("INVALID_PATH")
+                .param("path", path)
+                .message(format!("The path '{path}' cannot be used: {e}."))
+                .exception("AnalysisException")
+        })
     }
 
     /// The place of a managed table.
@@ -110,6 +101,18 @@ impl Storage {
         }
     }
 
+    /// Makes a directory where directories are things of their own.
+    pub async fn create_directory(&self, url: &Url) -> Result<()> {
+        if url.scheme() == "file"
+            && let Ok(directory) = url.to_file_path()
+        {
+            tokio::fs::create_dir_all(&directory)
+                .await
+                .map_err(|e| Error::io(format!("creating {}", shown(url)), e))?;
+        }
+        Ok(())
+    }
+
     /// Removes everything below the URL.
     pub async fn delete(&self, url: &Url) -> Result<()> {
         let location = self.location(url)?;
@@ -138,33 +141,6 @@ impl Storage {
         }
         Ok(())
     }
-}
-
-/// The path below the DBFS root, for the ways a path can say that it is in DBFS.
-fn dbfs_path(path: &str) -> Option<PathBuf> {
-    let rest = if let Some(rest) = path.strip_prefix("dbfs:") {
-        rest
-    } else if let Some(rest) = path.strip_prefix("/dbfs/") {
-        rest
-    } else if path == "/dbfs" {
-        ""
-    } else if ["/mnt/", "/FileStore/", "/Volumes/"].iter().any(|p| path.starts_with(p)) {
-        path
-    } else {
-        return None;
-    };
-    // `..` must not lead out of the root.
-    let mut below = PathBuf::new();
-    for part in rest.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                below.pop();
-            }
-            part => below.push(part),
-        }
-    }
-    Some(below)
 }
 
 /// The URL of a directory, without a trailing slash.

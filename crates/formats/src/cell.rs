@@ -104,7 +104,11 @@ impl Cells {
             DataType::Variant => {
                 let values = array.as_struct_opt().ok_or_else(wrong)?.clone();
                 let part = |name: &str| {
-                    values.column_by_name(name).and_then(|c| c.as_binary_opt::<i32>()).cloned().ok_or_else(wrong)
+                    values
+                        .column_by_name(name)
+                        .and_then(|c| c.as_binary_opt::<i32>())
+                        .cloned()
+                        .ok_or_else(wrong)
                 };
                 let (metadata, value) = (part("metadata")?, part("value")?);
                 Self::Variant(values, metadata, value)

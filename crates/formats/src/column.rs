@@ -13,11 +13,13 @@ use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType as ArrowType, Date32Type, Decimal128Type, DurationMicrosecondType, Field,
     FieldRef, Fields, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    IntervalMonthDayNanoType, IntervalYearMonthType, Time64NanosecondType, TimestampMicrosecondType,
+    IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalYearMonthType, Time64NanosecondType,
+    TimestampMicrosecondType,
 };
 use boathouse_bridge::{ResultExt, UTC, arrow_field, arrow_type, typed_field};
-use boathouse_spec::{DataType, Error, Result, StructType};
+use boathouse_spec::{DataType, Error, IntervalField, Result, StructType};
 
+use crate::interval_parse::{parse_calendar_interval, parse_day_time, parse_year_month};
 use crate::variant;
 
 /// A column that grows row by row.
@@ -37,8 +39,8 @@ pub enum Column {
     Timestamp(Values<TimestampMicrosecondType>),
     TimestampNtz(Values<TimestampMicrosecondType>),
     Time(Values<Time64NanosecondType>),
-    YearMonth(Values<IntervalYearMonthType>),
-    DayTime(Values<DurationMicrosecondType>),
+    YearMonth(Values<IntervalYearMonthType>, IntervalField, IntervalField),
+    DayTime(Values<DurationMicrosecondType>, IntervalField, IntervalField),
     Calendar(Values<IntervalMonthDayNanoType>),
     List(Box<List>),
     Map(Box<Map>),
@@ -325,6 +327,21 @@ impl Struct {
 }
 
 impl Column {
+    /// Appends an interval's text; `None` where the column is of no interval type, or the text is no such interval.
+    pub fn push_interval(&mut self, text: &str) -> Option<()> {
+        match self {
+            Self::YearMonth(values, start, end) => values.push(parse_year_month(text, *start, *end).ok()?),
+            Self::DayTime(values, start, end) => values.push(parse_day_time(text, *start, *end).ok()?),
+            Self::Calendar(values) => {
+                let v = parse_calendar_interval(text)?;
+                let nanoseconds = v.microseconds.checked_mul(1000)?;
+                values.push(IntervalMonthDayNano { months: v.months, days: v.days, nanoseconds });
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
     /// An empty column of a Spark type.
     pub fn new(t: &DataType) -> Result<Self> {
         Ok(match t {
@@ -346,8 +363,8 @@ impl Column {
             DataType::Timestamp => Self::Timestamp(Values::new()),
             DataType::TimestampNtz => Self::TimestampNtz(Values::new()),
             DataType::Time { .. } => Self::Time(Values::new()),
-            DataType::YearMonthInterval { .. } => Self::YearMonth(Values::new()),
-            DataType::DayTimeInterval { .. } => Self::DayTime(Values::new()),
+            DataType::YearMonthInterval { start, end } => Self::YearMonth(Values::new(), *start, *end),
+            DataType::DayTimeInterval { start, end } => Self::DayTime(Values::new(), *start, *end),
             DataType::CalendarInterval => Self::Calendar(Values::new()),
             DataType::Array { element, .. } => Self::List(Box::new(List {
                 element: Self::new(element)?,
@@ -399,8 +416,8 @@ impl Column {
             Self::Date(v) => v.values.len(),
             Self::Timestamp(v) | Self::TimestampNtz(v) => v.values.len(),
             Self::Time(v) => v.values.len(),
-            Self::YearMonth(v) => v.values.len(),
-            Self::DayTime(v) => v.values.len(),
+            Self::YearMonth(v, ..) => v.values.len(),
+            Self::DayTime(v, ..) => v.values.len(),
             Self::Calendar(v) => v.values.len(),
             Self::List(l) => l.offsets.len() - 1,
             Self::Map(m) => m.offsets.len() - 1,
@@ -431,8 +448,8 @@ impl Column {
             Self::Date(v) => v.push_null(),
             Self::Timestamp(v) | Self::TimestampNtz(v) => v.push_null(),
             Self::Time(v) => v.push_null(),
-            Self::YearMonth(v) => v.push_null(),
-            Self::DayTime(v) => v.push_null(),
+            Self::YearMonth(v, ..) => v.push_null(),
+            Self::DayTime(v, ..) => v.push_null(),
             Self::Calendar(v) => v.push_null(),
             Self::List(l) => {
                 l.offsets.push(l.start() as i32);
@@ -473,8 +490,8 @@ impl Column {
             Self::Date(v) => v.truncate(rows),
             Self::Timestamp(v) | Self::TimestampNtz(v) => v.truncate(rows),
             Self::Time(v) => v.truncate(rows),
-            Self::YearMonth(v) => v.truncate(rows),
-            Self::DayTime(v) => v.truncate(rows),
+            Self::YearMonth(v, ..) => v.truncate(rows),
+            Self::DayTime(v, ..) => v.truncate(rows),
             Self::Calendar(v) => v.truncate(rows),
             Self::List(l) => {
                 l.offsets.truncate(rows + 1);
@@ -523,8 +540,8 @@ impl Column {
             Self::Timestamp(v) => Arc::new(v.finish().with_timezone(UTC)),
             Self::TimestampNtz(v) => Arc::new(v.finish()),
             Self::Time(v) => Arc::new(v.finish()),
-            Self::YearMonth(v) => Arc::new(v.finish()),
-            Self::DayTime(v) => Arc::new(v.finish()),
+            Self::YearMonth(v, ..) => Arc::new(v.finish()),
+            Self::DayTime(v, ..) => Arc::new(v.finish()),
             Self::Calendar(v) => Arc::new(v.finish()),
             Self::List(l) => {
                 let offsets = OffsetBuffer::new(std::mem::replace(&mut l.offsets, vec![0]).into());

@@ -11,7 +11,7 @@ mod count;
 mod distinct;
 mod extremes;
 mod first_last;
-mod fold;
+pub(crate) mod fold;
 mod bits;
 mod histogram;
 mod listagg;
@@ -38,10 +38,11 @@ use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, Signature, Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, Signature, TypeSignature, Volatility,
 };
 use datafusion::scalar::ScalarValue;
 
+pub(crate) use self::collect_set::murmur3;
 use self::distinct::DistinctAccumulator;
 use self::sliding::SlidingAccumulator;
 use crate::{Arg, Call, Context, Registry, ShownArg};
@@ -172,7 +173,7 @@ impl SparkAggregate {
     ) -> Self {
         Self {
             name: name.to_string(),
-            signature: Signature::variadic_any(Volatility::Immutable),
+            signature: Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], Volatility::Immutable),
             return_field: Arc::new(typed_field(name, return_type, nullable)),
             state: state.into_iter().map(|(n, t)| Arc::new(typed_field(n, &t, true))).collect(),
             inputs: coerced.iter().map(boathouse_bridge::arrow_type).collect(),

@@ -395,9 +395,13 @@ pub fn comparison_type(a: &DataType, b: &DataType, context: &Context) -> Option<
     }
 }
 
-/// The common type of many (CASE, COALESCE, IN, array(), UNION). Strings are taken first, as Spark does, so that the
-/// result does not depend on the order.
+/// The common type of many (CASE, COALESCE, IN, array(), UNION). Without ANSI, strings are taken first, as Spark does,
+/// so that the result does not depend on the order.
 pub fn common_type(types: &[DataType], context: &Context) -> Option<DataType> {
+    if context.ansi {
+        // From the left, whatever strings are among them.
+        return types.iter().try_fold(DataType::Null, |acc, t| wider_type(&acc, t, context));
+    }
     let (strings, others): (Vec<_>, Vec<_>) = types.iter().partition(|t| has_string(t));
     let mut all = strings.into_iter().chain(others);
     let first = all.next().cloned().unwrap_or(DataType::Null);

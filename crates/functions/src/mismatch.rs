@@ -57,3 +57,12 @@ pub(crate) fn whole_number(arg: &Arg) -> Option<Option<i64>> {
         _ => return None,
     })
 }
+
+/// The error with the call shown in full.
+pub(crate) fn with_sql(error: Error, sql: &str) -> Error {
+    let mut out = Error::new(error.class()).message(error.text());
+    for (key, value) in error.parameters() {
+        out = if key == "sqlExpr" { out.param(key, format!("\"{sql}\"")) } else { out.param(key, value) };
+    }
+    out
+}

@@ -100,5 +100,6 @@ fn register_all(registry: &mut Registry) {
     crate::collection::register(registry);
     crate::generator::register(registry);
     crate::higher_order::register(registry);
+    crate::sketch::register(registry);
     crate::window::register(registry);
 }

@@ -1,7 +1,15 @@
 //! Sketches and bitmaps: functions whose results are binary summaries, and the hashes they rest on.
 
+mod bitmap;
+mod count_min;
+mod distinct_count;
+mod hash;
 pub(crate) mod java_random;
 
 use crate::Registry;
 
-pub(crate) fn register(_: &mut Registry) {}
+pub(crate) fn register(r: &mut Registry) {
+    bitmap::register(r);
+    count_min::register(r);
+    distinct_count::register(r);
+}

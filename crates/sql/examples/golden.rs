@@ -69,6 +69,7 @@ fn set(key: &str, on: bool, value: &str, options: &mut ParserOptions) {
         "spark.sql.legacy.setopsPrecedence.enabled" => options.legacy_set_operation_precedence = on,
         "spark.sql.legacy.exponentLiteralAsDecimal.enabled" => options.exponent_literal_as_decimal = on,
         "spark.sql.legacy.interval.enabled" => options.legacy_interval = on,
+        "spark.sql.legacy.bangEqualsNot" => options.bang_equals_not = on,
         "spark.sql.timestampType" => options.timestamp_ntz = value.eq_ignore_ascii_case("timestamp_ntz"),
         _ => {}
     }
@@ -87,14 +88,14 @@ fn main() {
     for path in paths {
         let text = fs::read_to_string(&path).unwrap_or_default();
         let name = path.strip_prefix(&dir).unwrap_or(&path).display().to_string();
-        let mut options = ParserOptions::default();
-        options.ansi = !name.starts_with("nonansi");
-        if name.contains("double-quoted-identifiers-enabled") {
-            options.double_quoted_identifiers = true;
-        }
-        options.legacy_identifier_clause = name.contains("identifier-clause-legacy");
-        options.timestamp_ntz = name.starts_with("timestampNTZ");
-        options.enforce_reserved_keywords = name.contains("keywords-enforced");
+        let mut options = ParserOptions {
+            ansi: !name.starts_with("nonansi"),
+            double_quoted_identifiers: name.contains("double-quoted-identifiers-enabled"),
+            legacy_identifier_clause: name.contains("identifier-clause-legacy"),
+            timestamp_ntz: name.starts_with("timestampNTZ"),
+            enforce_reserved_keywords: name.contains("keywords-enforced"),
+            ..ParserOptions::default()
+        };
         for Statement { sql, output } in statements(&text) {
             let result = parse_statement(&sql, &options);
             if let Ok(plan) = &result {

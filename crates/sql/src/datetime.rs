@@ -123,7 +123,7 @@ pub(crate) fn parse_time(text: &str) -> Option<i64> {
         const HALF_DAY: i64 = 12 * 3600 * MICROS_PER_SECOND;
         const HOUR: i64 = 3600 * MICROS_PER_SECOND;
         // Of the twelve hours the first is written 12.
-        if micros >= HALF_DAY + HOUR || micros < HOUR {
+        if !(HOUR..HALF_DAY + HOUR).contains(&micros) {
             return None;
         }
         micros = micros % HALF_DAY + if afternoon { HALF_DAY } else { 0 };

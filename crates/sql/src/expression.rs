@@ -290,6 +290,7 @@ impl Parser<'_> {
             ">" => (">", COMPARISON),
             ">=" => (">=", COMPARISON),
             "<=>" => ("<=>", COMPARISON),
+            "|" if self.at_pipe() => return None,
             "|" => ("|", BIT_OR),
             "^" => ("^", BIT_XOR),
             "&" => ("&", BIT_AND),

@@ -217,7 +217,7 @@ impl Parser<'_> {
         let start = self.pos;
         self.expect("INTERVAL")?;
         if self.is_from_to() {
-            let literal = self.from_to_interval()?;
+            let literal = self.fielded_interval()?;
             if self.at_interval_value() && self.interval_goes_on() {
                 return Ok(Err(self.two_forms(start)));
             }
@@ -321,7 +321,7 @@ impl Parser<'_> {
         })
     }
 
-    fn from_to_interval(&mut self) -> Result<Result<Literal>> {
+    fn fielded_interval(&mut self) -> Result<Result<Literal>> {
         let start = self.pos;
         let is_text = !matches!(
             self.peek_at(usize::from(self.at_symbol("+") || self.at_symbol("-"))).kind,

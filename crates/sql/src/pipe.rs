@@ -2,11 +2,42 @@
 
 use boathouse_spec::{Error, Expr, GroupingKind, PipeOperator, Relation, RelationNode, Result};
 
+use crate::lexer::Kind;
 use crate::parser::Parser;
 use crate::query::{aliased, set_operation};
 use crate::select::{Grouping, hinted};
 
 impl Parser<'_> {
+    /// Whether a pipe stands here: `|>`, or `|` before the word of an operator.
+    pub fn at_pipe(&self) -> bool {
+        self.at_symbol("|>") || (self.at_symbol("|") && self.begins_pipe_operator(1))
+    }
+
+    pub fn begins_pipe_operator(&self, offset: usize) -> bool {
+        let (token, next) = (self.peek_at(offset), self.peek_at(offset + 1));
+        if token.kind != Kind::Word || next.kind == Kind::End {
+            return false;
+        }
+        let operand = next.kind != Kind::Symbol
+            || matches!(next.text, "(" | "*" | "-" | "+" | "~" | ":" | "?" | "!" | "/*+");
+        match token.text {
+            "SELECT" | "EXTEND" | "WHERE" | "AGGREGATE" | "LIMIT" | "OFFSET" => operand,
+            "SET" | "DROP" | "AS" => self.is_identifier(next) && next.text != "FROM",
+            "PIVOT" | "UNPIVOT" | "TABLESAMPLE" | "UNION" | "EXCEPT" | "MINUS" | "INTERSECT" | "WINDOW" => {
+                operand && next.text != "FROM"
+            }
+            "ORDER" | "CLUSTER" | "DISTRIBUTE" | "SORT" => next.text == "BY",
+            "JOIN" => self.is_identifier(next) || next.text == "(",
+            "INNER" | "CROSS" | "LEFT" | "RIGHT" | "FULL" | "SEMI" | "ANTI" | "NATURAL" => {
+                matches!(
+                    next.text,
+                    "JOIN" | "OUTER" | "SEMI" | "ANTI" | "LEFT" | "RIGHT" | "FULL" | "INNER" | "CROSS"
+                )
+            }
+            _ => false,
+        }
+    }
+
     /// What follows `|>`.
     pub fn pipe_operator(&mut self, input: Relation) -> Result<Relation> {
         let start = self.pos;

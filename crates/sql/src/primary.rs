@@ -139,10 +139,10 @@ impl Parser<'_> {
 
     fn primary_word(&mut self, token: Token) -> Result<Expr> {
         let next = self.peek_at(1);
-        if token.kind == Kind::Word {
-            if let Some(expr) = self.keyword_expression(token, next)? {
-                return Ok(expr);
-            }
+        if token.kind == Kind::Word
+            && let Some(expr) = self.keyword_expression(token, next)?
+        {
+            return Ok(expr);
         }
         // A word and a string are a typed literal, of a type that may not exist.
         if self.is_string(next) && next.kind != Kind::End {

@@ -79,6 +79,7 @@ impl Parser<'_> {
         match (token.kind, token.text) {
             (Kind::End, _) => true,
             (Kind::Symbol, ")" | "|>" | ";") => true,
+            (Kind::Symbol, "|") => self.begins_pipe_operator(pos + 1 - self.pos),
             (Kind::Word, "UNION" | "EXCEPT" | "MINUS" | "INTERSECT") => true,
             (Kind::Word, "ORDER" | "SORT" | "CLUSTER" | "DISTRIBUTE") => next.text == "BY",
             (Kind::Word, "LIMIT" | "OFFSET" | "WINDOW") => true,
@@ -253,7 +254,7 @@ impl Parser<'_> {
     fn query_term(&mut self, least: u8) -> Result<Relation> {
         let mut left = self.query_primary()?;
         loop {
-            if self.at_symbol("|>") && least == 0 {
+            if least == 0 && self.at_pipe() {
                 self.advance();
                 self.grow()?;
                 left = self.pipe_operator(left)?;
@@ -301,7 +302,7 @@ impl Parser<'_> {
         let word = if self.kind() == Kind::Word { self.peek().text } else { "" };
         match word {
             "SELECT" => self.select(None),
-            "FROM" => self.from_statement(),
+            "FROM" => self.query_from_first(),
             "VALUES" => self.inline_table(),
             "MAP" | "REDUCE" => Err(Error::unsupported(format!("{word} .. USING a script"))),
             "TABLE" => {
@@ -313,9 +314,9 @@ impl Parser<'_> {
     }
 
     /// `FROM t [SELECT ..]*`
-    fn from_statement(&mut self) -> Result<Relation> {
+    fn query_from_first(&mut self) -> Result<Relation> {
         self.expect("FROM")?;
-        let input = self.from_relations()?;
+        let input = self.relations_of_from()?;
         let mut bodies = Vec::new();
         while self.at("SELECT") {
             let body = self.select(Some(input.clone()))?;

@@ -21,7 +21,7 @@ struct Primary {
 
 impl Parser<'_> {
     /// The relations after FROM, with what follows them there.
-    pub fn from_relations(&mut self) -> Result<Relation> {
+    pub fn relations_of_from(&mut self) -> Result<Relation> {
         let mut relation = self.relation(None)?;
         while self.eat_symbol(",") {
             self.grow()?;
@@ -508,17 +508,10 @@ impl Parser<'_> {
     fn percentage(&mut self) -> Result<Option<f64>> {
         let offset = usize::from(self.at_symbol("-"));
         let is_number = matches!(self.peek_at(offset).kind, Kind::Integer | Kind::Decimal);
-        if !is_number && !(offset == 0 && self.at_parameter_marker()) {
-            return Ok(None);
-        }
-        let words = if is_number {
-            1
-        } else if self.at_symbol("?") {
-            1
-        } else {
-            2
-        };
-        if !self.at_offset(offset + words, "PERCENT") {
+        let is_marker = offset == 0 && self.at_parameter_marker();
+        // `:name` is two tokens.
+        let length = if self.at_symbol(":") { 2 } else { 1 };
+        if !(is_number || is_marker) || !self.at_offset(offset + length, "PERCENT") {
             return Ok(None);
         }
         self.pos += offset;

@@ -28,7 +28,7 @@ impl Parser<'_> {
             Some(relation) => relation,
             None if self.at("FROM") => {
                 self.advance();
-                self.from_relations()?
+                self.relations_of_from()?
             }
             None => RelationNode::OneRow.into(),
         };

@@ -61,10 +61,7 @@ impl Converter<'_> {
                 CommandType::CheckpointCommand(c) => {
                     let relation =
                         c.relation.ok_or_else(|| missing("spark.connect.CheckpointCommand", "relation"))?;
-                    Converted::Checkpoint {
-                        relation: self.relation(relation)?,
-                        eager: c.eager,
-                    }
+                    Converted::Checkpoint { relation: self.relation(relation)?, eager: c.eager }
                 }
                 CommandType::RemoveCachedRemoteRelationCommand(r) => {
                     let relation = r.relation;

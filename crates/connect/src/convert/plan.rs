@@ -17,7 +17,7 @@ const MAX_PLAN_BYTES: u64 = 512 << 20;
 #[derive(Debug)]
 pub enum PlanMessage {
     Relation(proto::Relation),
-    Command(proto::Command),
+    Command(Box<proto::Command>),
 }
 
 /// Takes the plan out of its envelope, decompressed if need be.
@@ -25,7 +25,7 @@ pub fn open_plan(plan: Option<proto::Plan>) -> Result<PlanMessage> {
     let plan = plan.unwrap_or_default();
     match plan.op_type.ok_or_else(|| not_set("spark.connect.Plan", "OPTYPE_NOT_SET"))? {
         OpType::Root(relation) => Ok(PlanMessage::Relation(relation)),
-        OpType::Command(command) => Ok(PlanMessage::Command(command)),
+        OpType::Command(command) => Ok(PlanMessage::Command(Box::new(command))),
         OpType::CompressedOperation(compressed) => decompress(&compressed),
     }
 }
@@ -46,7 +46,7 @@ fn decompress(message: &proto::plan::CompressedOperation) -> Result<PlanMessage>
     }
     match OpType::try_from(message.op_type) {
         Ok(OpType::Relation) => decode(&bytes).map(PlanMessage::Relation),
-        Ok(OpType::Command) => decode(&bytes).map(PlanMessage::Command),
+        Ok(OpType::Command) => decode(&bytes).map(|c| PlanMessage::Command(Box::new(c))),
         _ => Err(unknown_enum("spark.connect.Plan.CompressedOperation.OpType", message.op_type)),
     }
 }

@@ -67,7 +67,10 @@ impl FileWriter {
         self.writer.finish().await.map_err(|e| failed(&self.path, &e))?;
         let size = self.writer.bytes_written();
         make_durable(&target.location, &self.path).await?;
-        fail_point!("delta::data-file-written", |_| Err(Error::io("a fault point", "delta::data-file-written")));
+        fail_point!("delta::data-file-written", |_| Err(Error::io(
+            "a fault point",
+            "delta::data-file-written"
+        )));
         Ok(Add {
             path: encode_path(&self.relative),
             partition_values: self.partition_values,

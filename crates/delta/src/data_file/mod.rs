@@ -24,7 +24,7 @@ use crate::action::Add;
 use crate::location::TableLocation;
 
 pub(crate) use row_action::RowActions;
-pub(crate) use target::{FileOptions, WriteTarget, parse_size};
+pub(crate) use target::{FileOptions, TableVersion, WriteTarget, parse_size};
 
 /// What a write left in storage.
 #[derive(Debug, Default)]
@@ -62,7 +62,9 @@ async fn run(
     for partition in 0..plan.output_partitioning().partition_count() {
         let stream = plan.execute(partition, context.clone()).spark()?;
         let (target, started) = (target.clone(), started.clone());
-        tasks.spawn(async move { (partition, task::write_stream(partition, stream, &target, &started).await) });
+        tasks.spawn(
+            async move { (partition, task::write_stream(partition, stream, &target, &started).await) },
+        );
     }
     let mut results = Vec::new();
     while let Some(joined) = tasks.join_next().await {

@@ -13,6 +13,7 @@ use crate::action::{Metadata, Protocol};
 use crate::location::TableLocation;
 use crate::schema::constraints::{CheckConstraint, Constraints};
 use crate::schema::{TableColumn, TableColumns};
+use crate::snapshot::Snapshot;
 use crate::stats::collect::StatsColumns;
 
 /// A file is closed at about this size where neither the write nor the table says otherwise.
@@ -46,8 +47,10 @@ impl FileLayout {
             .collect();
         let physical = Arc::new(Schema::new(data.iter().map(|(_, f)| f.clone()).collect::<Vec<_>>()));
         let partitions: Vec<TableColumn> = columns.partitions(metadata).into_iter().cloned().collect();
-        let partition_positions =
-            partitions.iter().filter_map(|p| columns.iter().position(|c| c.logical() == p.logical())).collect();
+        let partition_positions = partitions
+            .iter()
+            .filter_map(|p| columns.iter().position(|c| c.logical() == p.logical()))
+            .collect();
         Ok(Self { logical: columns.logical.clone(), data, physical, partitions, partition_positions })
     }
 }
@@ -67,6 +70,26 @@ pub(crate) struct WriteTarget {
     pub actions: Option<Arc<RowActions>>,
 }
 
+/// The version of a table that files are written for.
+#[derive(Clone, Copy)]
+pub(crate) struct TableVersion<'a> {
+    pub location: &'a TableLocation,
+    pub protocol: &'a Protocol,
+    pub metadata: &'a Metadata,
+    pub schema: &'a StructType,
+}
+
+impl<'a> TableVersion<'a> {
+    pub fn of(snapshot: &'a Snapshot) -> Self {
+        Self {
+            location: snapshot.location(),
+            protocol: snapshot.protocol(),
+            metadata: snapshot.metadata(),
+            schema: snapshot.schema(),
+        }
+    }
+}
+
 /// What a statement says of the files it writes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FileOptions {
@@ -78,18 +101,18 @@ pub(crate) struct FileOptions {
 impl WriteTarget {
     pub fn new(
         session: &dyn Session,
-        location: &TableLocation,
-        protocol: &Protocol,
-        metadata: &Metadata,
-        schema: &StructType,
+        table: &TableVersion<'_>,
         constraints: &[CheckConstraint],
         options: &FileOptions,
         data_change: bool,
     ) -> Result<Self> {
+        let TableVersion { location, protocol, metadata, schema } = *table;
         let layout = FileLayout::new(schema, metadata)?;
-        let codec = match options.compression.as_deref().or_else(|| {
-            metadata.configuration.get("delta.parquet.compression.codec").map(String::as_str)
-        }) {
+        let codec = match options
+            .compression
+            .as_deref()
+            .or_else(|| metadata.configuration.get("delta.parquet.compression.codec").map(String::as_str))
+        {
             Some(name) => Codec::parse(name)?,
             None => Codec::SNAPPY,
         };

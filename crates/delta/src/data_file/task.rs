@@ -57,7 +57,8 @@ impl TaskWriter<'_> {
         if layout.partitions.is_empty() {
             return self.write_rows(&PartitionValues::new(), batch).await;
         }
-        let keys: Vec<ArrayRef> = layout.partition_positions.iter().map(|i| batch.column(*i).clone()).collect();
+        let keys: Vec<ArrayRef> =
+            layout.partition_positions.iter().map(|i| batch.column(*i).clone()).collect();
         for range in partition(&keys).spark()?.ranges() {
             let mut values = PartitionValues::new();
             for (column, key) in layout.partitions.iter().zip(&keys) {
@@ -80,7 +81,8 @@ impl TaskWriter<'_> {
                 self.open(values)?;
             }
             let Some((_, file)) = self.open.as_mut() else { break };
-            let left = self.target.max_records_per_file.map_or(usize::MAX, |max| (max - file.rows()) as usize);
+            let left =
+                self.target.max_records_per_file.map_or(usize::MAX, |max| (max - file.rows()) as usize);
             let rows = (batch.num_rows() - at).min(left);
             file.write(self.target, &batch.slice(at, rows)).await?;
             at += rows;

@@ -24,7 +24,7 @@ pub(crate) async fn write(location: &TableLocation, version: i64) -> Result<()> 
     kernel::run(move || {
         let engine = kernel::engine(&location)?;
         let failed = |e: KernelError| Error::io(format!("writing the checkpoint of {}", location.uri()), e);
-        let snapshot = KernelSnapshot::builder_for(location.url())
+        let snapshot = KernelSnapshot::builder_for(kernel::ROOT)
             .at_version(version as u64)
             .build(&engine)
             .map_err(failed)?;

@@ -20,7 +20,11 @@ pub(crate) enum PutOutcome {
 
 /// Writes an object unless there is one of that name. When this returns `Written`, the object survives a crash of the
 /// machine; when it fails or the process dies, there is the whole object or none.
-pub(crate) async fn put_if_absent(location: &TableLocation, path: &Path, content: Bytes) -> Result<PutOutcome> {
+pub(crate) async fn put_if_absent(
+    location: &TableLocation,
+    path: &Path,
+    content: Bytes,
+) -> Result<PutOutcome> {
     fail_point!("delta::put-if-absent", |_| Err(Error::io("a fault point", "delta::put-if-absent")));
     if let Some(file) = location.local_path(path) {
         let name = path.to_string();
@@ -102,7 +106,9 @@ fn create_directory(directory: &FilePath) -> std::io::Result<()> {
 fn sync_directory(directory: &FilePath) -> std::io::Result<()> {
     match std::fs::File::open(directory).and_then(|d| d.sync_all()) {
         // Some file systems do not sync directories.
-        Err(e) if matches!(e.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported) => Ok(()),
+        Err(e) if matches!(e.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported) => {
+            Ok(())
+        }
         other => other,
     }
 }

@@ -26,7 +26,10 @@ impl HidingStore {
         Self { inner, hidden: Arc::new(hidden) }
     }
 
-    fn shown(&self, stream: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn shown(
+        &self,
+        stream: BoxStream<'static, Result<ObjectMeta>>,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
         let hidden = self.hidden.clone();
         stream.try_filter(move |meta| future::ready(!hidden.contains(&meta.location))).boxed()
     }
@@ -77,7 +80,11 @@ impl ObjectStore for HidingStore {
         self.shown(self.inner.list(prefix))
     }
 
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
         self.shown(self.inner.list_with_offset(prefix, offset))
     }
 

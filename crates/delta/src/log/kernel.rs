@@ -12,7 +12,10 @@ use delta_kernel::{Engine as _, KernelError, Snapshot as KernelSnapshot, Snapsho
 use delta_kernel_default_engine::executor::tokio::TokioMultiThreadExecutor;
 use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder};
 use indexmap::IndexMap;
+use object_store::ObjectStore;
 use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use url::Url;
 
 use crate::action::{Add, DeletionVector, Format, Metadata, PartitionValues, Protocol, Remove};
 use crate::error;
@@ -21,29 +24,46 @@ use crate::location::TableLocation;
 pub(crate) type Engine = DefaultEngine<TokioMultiThreadExecutor>;
 
 /// Threads of the log's own: kernel calls block, and the queries' threads must not.
-static EXECUTOR: LazyLock<Result<(Arc<TokioMultiThreadExecutor>, tokio::runtime::Handle)>> = LazyLock::new(|| {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .max_blocking_threads(32)
-        .thread_name("delta-log")
-        .enable_all()
-        .build()
-        .map_err(|e| Error::io("starting the threads that read transaction logs", e))?;
-    let handle = runtime.handle().clone();
-    // The runtime lives as long as the process.
-    std::mem::forget(runtime);
-    Ok((Arc::new(TokioMultiThreadExecutor::new(handle.clone())), handle))
-});
+static EXECUTOR: LazyLock<Result<(Arc<TokioMultiThreadExecutor>, tokio::runtime::Handle)>> =
+    LazyLock::new(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(32)
+            .thread_name("delta-log")
+            .enable_all()
+            .build()
+            .map_err(|e| Error::io("starting the threads that read transaction logs", e))?;
+        let handle = runtime.handle().clone();
+        // The runtime lives as long as the process.
+        std::mem::forget(runtime);
+        Ok((Arc::new(TokioMultiThreadExecutor::new(handle.clone())), handle))
+    });
+
+/// Where the kernel sees every table. It works on URLs, and does not survive all names that directories have: so the
+/// engine's store begins at the table, and the names above it do not come up.
+pub(crate) const ROOT: &str = "file:///";
 
 pub(crate) fn engine(location: &TableLocation) -> Result<Engine> {
     let (executor, _) = EXECUTOR.as_ref().map_err(Clone::clone)?;
-    Ok(DefaultEngineBuilder::new(location.store().clone()).with_task_executor(executor.clone()).build())
+    let store: Arc<dyn ObjectStore> = if location.prefix().is_root() {
+        location.store().clone()
+    } else {
+        Arc::new(PrefixStore::new(location.store().clone(), location.prefix().clone()))
+    };
+    Ok(DefaultEngineBuilder::new(store).with_task_executor(executor.clone()).build())
+}
+
+fn root() -> Result<Url> {
+    Url::parse(ROOT).map_err(|e| Error::internal(format!("the root of tables is no URL: {e}")))
 }
 
 /// Runs a call that blocks.
 pub(crate) async fn run<T: Send + 'static>(call: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let (_, handle) = EXECUTOR.as_ref().map_err(Clone::clone)?;
-    handle.spawn_blocking(call).await.map_err(|e| Error::internal(format!("reading a log did not end: {e}")))?
+    handle
+        .spawn_blocking(call)
+        .await
+        .map_err(|e| Error::internal(format!("reading a log did not end: {e}")))?
 }
 
 /// What the kernel makes of a log, without the files.
@@ -64,10 +84,9 @@ pub(crate) async fn load(
     let location = location.clone();
     run(move || {
         let engine = engine(&location)?;
-        let mut builder = KernelSnapshot::builder_for(location.url());
+        let mut builder = KernelSnapshot::builder_for(ROOT);
         if let Some(version) = version {
-            let version = u64::try_from(version)
-                .map_err(|_| error::version_not_found(version, 0, 0))?;
+            let version = u64::try_from(version).map_err(|_| error::version_not_found(version, 0, 0))?;
             builder = builder.at_version(version);
         }
         let loaded = builder.build(&engine).and_then(|kernel| {
@@ -175,7 +194,7 @@ pub(crate) async fn deleted_rows(
     run(move || {
         let engine = engine(&location)?;
         let rows = descriptor(&location, &vector)?
-            .read(engine.storage_handler(), &location.url())
+            .read(engine.storage_handler(), &root()?)
             .map_err(|e| broken_vector(&location, &e))?;
         // The kernel may use another version of the bitmap crate; the rows are the same.
         Ok(rows.into_iter().collect())
@@ -251,10 +270,8 @@ pub(crate) async fn removes(location: &TableLocation, version: i64) -> Result<Ve
         use delta_kernel::actions::get_commit_schema;
         let engine = engine(&location)?;
         let broken = |e: KernelError| error::corrupt(&location, Some(version), e);
-        let snapshot = KernelSnapshot::builder_for(location.url())
-            .at_version(version as u64)
-            .build(&engine)
-            .map_err(broken)?;
+        let snapshot =
+            KernelSnapshot::builder_for(ROOT).at_version(version as u64).build(&engine).map_err(broken)?;
         let schema = get_commit_schema().project(&["remove"]).map_err(broken)?;
         let mut out = Vec::new();
         for batch in snapshot.log_segment().read_actions(&engine, schema).map_err(broken)? {
@@ -297,7 +314,9 @@ fn read_removes(batch: &RecordBatch, out: &mut Vec<Remove>) -> Result<()> {
 
 fn read_vector(vectors: &StructArray, row: usize) -> Result<Option<DeletionVector>> {
     let column = |name: &str| {
-        vectors.column_by_name(name).ok_or_else(|| Error::internal("the kernel's deletion vectors have no such column"))
+        vectors
+            .column_by_name(name)
+            .ok_or_else(|| Error::internal("the kernel's deletion vectors have no such column"))
     };
     let storage = column("storageType")?.as_string::<i32>();
     if vectors.is_null(row) || storage.is_null(row) {
@@ -313,20 +332,36 @@ fn read_vector(vectors: &StructArray, row: usize) -> Result<Option<DeletionVecto
     }))
 }
 
-/// The file of a deletion vector; `None` where it is inline, or in another store.
+/// The file of a deletion vector; `None` where it is inline, or outside of the table.
 pub(crate) fn vector_file(location: &TableLocation, vector: &DeletionVector) -> Result<Option<Path>> {
-    let url = descriptor(location, vector)?
-        .absolute_path(&location.url())
-        .map_err(|e| broken_vector(location, &e))?;
-    Ok(url.and_then(|url| location.resolve(url.as_str()).ok()))
+    if vector.storage_type == "p" {
+        return Ok(location.resolve(&vector.path_or_inline_dv).ok());
+    }
+    let url =
+        descriptor(location, vector)?.absolute_path(&root()?).map_err(|e| broken_vector(location, &e))?;
+    let Some(url) = url else { return Ok(None) };
+    let path = Path::from_url_path(url.path()).map_err(|e| broken_vector(location, &e))?;
+    location.relative(path.as_ref()).map(Some)
 }
 
+/// The vector as the kernel finds it from [`ROOT`].
 fn descriptor(location: &TableLocation, vector: &DeletionVector) -> Result<DeletionVectorDescriptor> {
     let storage_type: DeletionVectorStorageType =
         vector.storage_type.parse().map_err(|e: KernelError| broken_vector(location, &e))?;
+    let mut path = vector.path_or_inline_dv.clone();
+    if vector.storage_type == "p" {
+        let object = location.resolve(&path)?;
+        let relative = location.relativize(&object).ok_or_else(|| {
+            Error::unsupported(format!(
+                "the Delta table in {} with a deletion vector outside of it",
+                location.uri()
+            ))
+        })?;
+        path = format!("{ROOT}{}", crate::location::encode_path(relative));
+    }
     DeletionVectorDescriptor::try_new(
         storage_type,
-        vector.path_or_inline_dv.clone(),
+        path,
         vector.offset,
         vector.size_in_bytes,
         vector.cardinality,

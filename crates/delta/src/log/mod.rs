@@ -1,6 +1,7 @@
 //! The transaction log: its files, reading and writing them. Nothing here knows what the actions mean.
 
 pub(crate) mod checkpoint;
+pub(crate) mod cleanup;
 pub(crate) mod commit_file;
 pub(crate) mod hiding_store;
 pub(crate) mod kernel;
@@ -130,14 +131,10 @@ pub(crate) async fn commits_from(location: &TableLocation, version: i64) -> Resu
         .try_collect()
         .await
         .map_err(|e| Error::io(format!("listing the log of {}", location.uri()), e))?;
-    let mut expected = version;
-    for commit in commits_among(location, files) {
-        if commit.version != expected {
-            break;
-        }
-        expected += 1;
-        found.push(commit);
-    }
+    let contiguous = commits_among(location, files).into_iter().zip(version..);
+    found.extend(
+        contiguous.take_while(|(commit, expected)| commit.version == *expected).map(|(commit, _)| commit),
+    );
     Ok(found)
 }
 

@@ -237,7 +237,11 @@ pub async fn rename_column(
 }
 
 /// ALTER TABLE DROP COLUMNS, of a table that maps its columns.
-pub async fn drop_columns(table: &Snapshot, columns: &[Vec<String>], options: &DmlOptions) -> Result<Committed> {
+pub async fn drop_columns(
+    table: &Snapshot,
+    columns: &[Vec<String>],
+    options: &DmlOptions,
+) -> Result<Committed> {
     require_mapping(table, "DELTA_UNSUPPORTED_DROP_COLUMN", "DROP COLUMN")?;
     let mut schema = table.schema().clone();
     for column in columns {
@@ -281,9 +285,7 @@ fn require_mapping(table: &Snapshot, class: &str, what: &str) -> Result<()> {
 fn refuse_constrained(table: &Snapshot, column: &[String]) -> Result<()> {
     let name = column.first().map(|c| c.to_lowercase()).unwrap_or_default();
     let is_word = |text: &str| {
-        text.to_lowercase()
-            .split(|c: char| !c.is_alphanumeric() && c != '_')
-            .any(|word| word == name)
+        text.to_lowercase().split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
     };
     let named: Vec<String> = table
         .check_constraints()
@@ -363,7 +365,8 @@ pub async fn unset_properties(table: &Snapshot, keys: &[String], options: &DmlOp
         }
         metadata.configuration.retain(|k, _| !k.eq_ignore_ascii_case(key));
     }
-    let operation = Operation::new("UNSET TBLPROPERTIES").json("properties", &json!(keys)).raw("ifExists", true);
+    let operation =
+        Operation::new("UNSET TBLPROPERTIES").json("properties", &json!(keys)).raw("ifExists", true);
     commit_metadata(table, metadata, operation, false, options).await
 }
 

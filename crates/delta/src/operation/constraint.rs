@@ -39,13 +39,16 @@ pub async fn add_constraint(
             .param("numRows", rows)
             .param("tableName", table.location().uri())
             .param("checkConstraint", &condition.sql)
-            .message(format!("{rows} rows of {} break the new constraint ({}).", table.location().uri(), condition.sql))
+            .message(format!(
+                "{rows} rows of {} break the new constraint ({}).",
+                table.location().uri(),
+                condition.sql
+            ))
             .exception("AnalysisException"));
     }
     let mut metadata = table.metadata().clone();
     metadata.configuration.insert(property(name), condition.sql.clone());
-    let operation =
-        Operation::new("ADD CONSTRAINT").text("name", name).text("expr", condition.sql.clone());
+    let operation = Operation::new("ADD CONSTRAINT").text("name", name).text("expr", condition.sql.clone());
     // Rows that others add in the meantime were not held against it.
     commit_metadata(table, metadata, operation, true, options).await
 }
@@ -69,7 +72,10 @@ pub async fn drop_constraint(
                 .param("tableName", table.location().uri())
                 .param("config", "spark.databricks.delta.constraints.assumesDropIfExists.enabled")
                 .param("confValue", "true")
-                .message(format!("{} has no constraint {name}. IF EXISTS passes it over.", table.location().uri()))
+                .message(format!(
+                    "{} has no constraint {name}. IF EXISTS passes it over.",
+                    table.location().uri()
+                ))
                 .exception("AnalysisException"));
         }
     }

@@ -21,16 +21,22 @@ pub struct NewTable {
     pub properties: IndexMap<String, String>,
     /// Whether the catalog owns the files; only recorded.
     pub managed: bool,
+    /// The statement that makes it, for the history: `CREATE OR REPLACE TABLE`, ...; told from what is done where `None`.
+    pub operation: Option<String>,
     pub user_metadata: Option<String>,
     /// More fields for the commit info: `userId`, `userName`, `job`, `notebook`, `clusterId`.
     pub commit_fields: Map<String, Value>,
 }
 
 /// Makes a table without rows, or, given its snapshot, replaces one (`REPLACE TABLE`).
-pub async fn create(location: &TableLocation, replaces: Option<&Snapshot>, table: &NewTable) -> Result<Committed> {
-    let (protocol, metadata) = metadata_of(location, table, replaces)?;
+pub async fn create(
+    location: &TableLocation,
+    replaces: Option<&Snapshot>,
+    table: &NewTable,
+) -> Result<Committed> {
     let name = if replaces.is_some() { "REPLACE TABLE" } else { "CREATE TABLE" };
-    let operation = operation(name, table);
+    let (protocol, metadata) = metadata_of(location, table, replaces)?;
+    let operation = create_operation(table.operation.as_deref().unwrap_or(name), table);
     let mut transaction = Transaction::new(location, replaces, operation);
     transaction.user_metadata.clone_from(&table.user_metadata);
     transaction.tags = table.commit_fields.clone();
@@ -48,11 +54,12 @@ pub async fn create(location: &TableLocation, replaces: Option<&Snapshot>, table
     transaction.commit().await
 }
 
-/// The operation of a statement that makes a table.
-pub(crate) fn operation(name: &str, table: &NewTable) -> Operation {
+/// The operation of a statement that makes a table, such as `CREATE TABLE AS SELECT`.
+pub fn create_operation(name: &str, table: &NewTable) -> Operation {
     let properties: Map<String, Value> =
         table.properties.iter().map(|(k, v)| (k.clone(), Value::String(v.clone()))).collect();
-    let mut out = Operation::new(name).json("partitionBy", &json!(table.partition_by)).text("clusterBy", "[]");
+    let mut out =
+        Operation::new(name).json("partitionBy", &json!(table.partition_by)).text("clusterBy", "[]");
     out = match &table.description {
         Some(text) => out.text("description", text.clone()),
         None => out.raw("description", Value::Null),
@@ -60,7 +67,7 @@ pub(crate) fn operation(name: &str, table: &NewTable) -> Operation {
     out.text("isManaged", table.managed.to_string()).json("properties", &Value::Object(properties))
 }
 
-/// The protocol and metadata of a new table; of one that replaces another, with its id and features.
+/// The protocol and metadata of a new table; of one that replaces another, with its features.
 pub(crate) fn metadata_of(
     location: &TableLocation,
     table: &NewTable,
@@ -69,7 +76,7 @@ pub(crate) fn metadata_of(
     let mut protocol = replaces.map_or_else(Protocol::default, |s| s.protocol().clone());
     let configuration = crate::property::split(&table.properties, &mut protocol)?;
     let mut metadata = Metadata {
-        id: replaces.map_or_else(|| uuid::Uuid::new_v4().to_string(), |s| s.id().to_string()),
+        id: uuid::Uuid::new_v4().to_string(),
         name: table.name.clone(),
         description: table.description.clone(),
         format: Format::default(),
@@ -98,14 +105,21 @@ pub(crate) fn partition_columns(schema: &StructType, given: &[String]) -> Result
             return Err(Error::new("DELTA_PARTITION_COLUMN_NOT_FOUND")
                 .param("columnName", boathouse_spec::quote(name))
                 .param("schemaMap", schema.names().join(", "))
-                .message(format!("The partition column `{name}` is not in the schema: {}.", schema.names().join(", ")))
+                .message(format!(
+                    "The partition column `{name}` is not in the schema: {}.",
+                    schema.names().join(", ")
+                ))
                 .exception("AnalysisException"));
         };
         if !field.data_type.is_atomic() || field.data_type == boathouse_spec::DataType::Variant {
             return Err(Error::new("DELTA_INVALID_PARTITION_COLUMN_TYPE")
                 .param("name", &field.name)
                 .param("dataType", field.data_type.sql())
-                .message(format!("`{}` of type {} cannot partition a table.", field.name, field.data_type.sql()))
+                .message(format!(
+                    "`{}` of type {} cannot partition a table.",
+                    field.name,
+                    field.data_type.sql()
+                ))
                 .exception("AnalysisException"));
         }
         if out.contains(&field.name) {

@@ -12,11 +12,11 @@ use serde_json::{Map, Value};
 use super::dml;
 use super::write::Predicate;
 use crate::action::Remove;
+use crate::data_file::{FileOptions, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::scan::DeltaScan;
 use crate::schema::constraints::CheckConstraint;
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, ReadSet, Transaction};
-use crate::data_file::{FileOptions, WriteTarget, WrittenFiles, write_plan};
 
 /// What all row-changing statements say beside what they change.
 #[derive(Debug, Clone, Default)]
@@ -50,7 +50,14 @@ pub async fn delete(
     options: &DmlOptions,
 ) -> Result<Option<Committed>> {
     let started = Instant::now();
-    let rewrite = rewrite_rows(table, session, condition.map(|c| &c.expr), &options.constraints, options.compression.as_deref()).await?;
+    let rewrite = rewrite_rows(
+        table,
+        session,
+        condition.map(|c| &c.expr),
+        &options.constraints,
+        options.compression.as_deref(),
+    )
+    .await?;
     if rewrite.removes.is_empty() {
         return Ok(None);
     }
@@ -65,7 +72,10 @@ pub async fn delete(
     m.set("numRemovedBytes", rewrite.removes.iter().filter_map(|r| r.size).sum::<i64>());
     m.set("numCopiedRows", rewrite.copied_rows);
     m.set("numDeletionVectorsAdded", 0);
-    m.set("numDeletionVectorsRemoved", rewrite.removes.iter().filter(|r| r.deletion_vector.is_some()).count());
+    m.set(
+        "numDeletionVectorsRemoved",
+        rewrite.removes.iter().filter(|r| r.deletion_vector.is_some()).count(),
+    );
     m.set("numDeletionVectorsUpdated", 0);
     m.set("numAddedChangeFiles", 0);
     m.set("numAddedFiles", rewrite.written.adds.len());
@@ -119,17 +129,8 @@ async fn rewrite_rows(
             .spark()?;
         let plan = session.create_physical_plan(&plan).await.spark()?;
         let options = FileOptions { compression: compression.map(str::to_string), ..Default::default() };
-        let target = WriteTarget::new(
-            session,
-            table.location(),
-            table.protocol(),
-            table.metadata(),
-            table.schema(),
-            constraints,
-            &options,
-            true,
-        )?
-        .without_checks();
+        let target = WriteTarget::new(session, &TableVersion::of(table), constraints, &options, true)?
+            .without_checks();
         written = write_plan(dml::gathered(plan, bytes), session.task_ctx(), Arc::new(target)).await?;
     }
     let now = clock::now_ms();

@@ -80,10 +80,8 @@ pub(crate) fn read_predicates(
 
 /// Finds the files with rows that match all conjuncts.
 pub(crate) async fn find(session: &dyn Session, table: &Snapshot, conjuncts: &[Expr]) -> Result<Matches> {
-    let scan = DeltaScan::with_hidden(
-        table.clone(),
-        vec![HiddenColumn::new(FILE_COLUMN, HiddenValue::FileIndex)],
-    )?;
+    let scan =
+        DeltaScan::with_hidden(table.clone(), vec![HiddenColumn::new(FILE_COLUMN, HiddenValue::FileIndex)])?;
     let candidates = scan.candidate_files(session, conjuncts).await?;
     let mut reads = ReadSet::default();
     if conjuncts.is_empty() {
@@ -129,14 +127,18 @@ async fn count_matches(
         None => builder,
     };
     let plan = plan
-        .aggregate(vec![Expr::Column(Column::from_name(FILE_COLUMN))], vec![count(lit(1i64)).alias("matching")])
+        .aggregate(
+            vec![Expr::Column(Column::from_name(FILE_COLUMN))],
+            vec![count(lit(1i64)).alias("matching")],
+        )
         .spark()?
         .build()
         .spark()?;
     let physical = session.create_physical_plan(&plan).await.spark()?;
     let mut out = HashMap::new();
     for batch in collect(physical, session.task_ctx()).await.spark()? {
-        let (files, counts) = (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_primitive::<Int64Type>());
+        let (files, counts) =
+            (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_primitive::<Int64Type>());
         for row in 0..batch.num_rows() {
             out.insert(files.value(row), counts.value(row).unsigned_abs());
         }

@@ -31,7 +31,8 @@ pub async fn history(location: &TableLocation, limit: Option<usize>) -> Result<V
     }
     let times = timeline::monotonic(&commits);
     let wanted: Vec<(i64, i64)> = times.into_iter().rev().take(limit.unwrap_or(usize::MAX)).collect();
-    let reads: Vec<_> = wanted.into_iter().map(|(version, time)| entry(location.clone(), version, time)).collect();
+    let reads: Vec<_> =
+        wanted.into_iter().map(|(version, time)| entry(location.clone(), version, time)).collect();
     let entries: Vec<Option<HistoryEntry>> =
         stream::iter(reads).buffered(PARALLEL_READS).try_collect().await?;
     Ok(entries.into_iter().flatten().collect())
@@ -65,7 +66,9 @@ fn row(entry: &HistoryEntry) -> Value {
         Some(Value::Object(o)) => {
             let fields: Map<String, Value> = o
                 .iter()
-                .map(|(k, v)| (k.clone(), if v.is_null() || v.is_string() { v.clone() } else { v.to_string().into() }))
+                .map(|(k, v)| {
+                    (k.clone(), if v.is_null() || v.is_string() { v.clone() } else { v.to_string().into() })
+                })
                 .collect();
             Value::Object(fields)
         }
@@ -91,7 +94,8 @@ fn row(entry: &HistoryEntry) -> Value {
 }
 
 fn schema() -> StructType {
-    let texts = |names: &[&str]| DataType::structure(names.iter().map(|n| field(n, DataType::STRING)).collect());
+    let texts =
+        |names: &[&str]| DataType::structure(names.iter().map(|n| field(n, DataType::STRING)).collect());
     StructType::new(vec![
         field("version", DataType::Long),
         field("timestamp", DataType::Timestamp),

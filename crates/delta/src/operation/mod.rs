@@ -15,10 +15,11 @@ pub(crate) mod vacuum;
 pub(crate) mod write;
 
 pub use alter::{
-    ColumnChange, NewColumn, add_columns, change_column, drop_columns, rename_column, set_properties, unset_properties,
+    ColumnChange, NewColumn, add_columns, change_column, drop_columns, rename_column, set_properties,
+    unset_properties,
 };
 pub use constraint::{add_constraint, drop_constraint};
-pub use create::{NewTable, create};
+pub use create::{NewTable, create, create_operation};
 pub use delete::{DmlOptions, delete};
 pub use detail::detail;
 pub use history::{HistoryEntry, history, history_report};

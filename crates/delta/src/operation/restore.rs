@@ -159,7 +159,9 @@ fn no_such_version(version: i64, first: i64, last: i64) -> Error {
         .param("version", version)
         .param("startVersion", first)
         .param("endVersion", last)
-        .message(format!("Version {version} cannot be restored: the table has the versions {first} to {last}."))
+        .message(format!(
+            "Version {version} cannot be restored: the table has the versions {first} to {last}."
+        ))
         .exception("AnalysisException")
 }
 

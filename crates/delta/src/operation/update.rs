@@ -12,10 +12,10 @@ use datafusion::logical_expr::{Expr, lit, when};
 use super::delete::DmlOptions;
 use super::dml;
 use super::write::Predicate;
+use crate::data_file::{FileOptions, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::scan::{DeltaScan, unqualified};
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, Transaction};
-use crate::data_file::{FileOptions, WriteTarget, WrittenFiles, write_plan};
 
 /// A column of the table and its new value, an expression over the table's columns of the column's type.
 #[derive(Debug, Clone)]
@@ -88,7 +88,10 @@ async fn rewrite(
     let mut columns = Vec::with_capacity(table.schema().fields.len());
     for assignment in assignments {
         if table.schema().index_of(&assignment.column).is_none() {
-            return Err(Error::internal(format!("UPDATE sets `{}`, which the table does not have", assignment.column)));
+            return Err(Error::internal(format!(
+                "UPDATE sets `{}`, which the table does not have",
+                assignment.column
+            )));
         }
     }
     for field in &table.schema().fields {
@@ -110,15 +113,7 @@ async fn rewrite(
         .spark()?;
     let plan = session.create_physical_plan(&plan).await.spark()?;
     let file_options = FileOptions { compression: options.compression.clone(), ..Default::default() };
-    let target = WriteTarget::new(
-        session,
-        table.location(),
-        table.protocol(),
-        table.metadata(),
-        table.schema(),
-        &options.constraints,
-        &file_options,
-        true,
-    )?;
+    let target =
+        WriteTarget::new(session, &TableVersion::of(table), &options.constraints, &file_options, true)?;
     write_plan(dml::gathered(plan, bytes), session.task_ctx(), Arc::new(target)).await
 }

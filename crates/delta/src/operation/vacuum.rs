@@ -116,7 +116,9 @@ pub async fn vacuum(table: &Snapshot, options: &VacuumOptions) -> Result<VacuumR
     if options.retain_hours.is_some() {
         start = start.raw("specifiedRetentionMillis", retention_ms);
     }
-    let begun = commit(table, start, options, &[("numFilesToDelete", files as u64), ("sizeOfDataToDelete", bytes)]).await?;
+    let begun =
+        commit(table, start, options, &[("numFilesToDelete", files as u64), ("sizeOfDataToDelete", bytes)])
+            .await?;
     let deleted = delete_all(location, doomed).await;
     remove_empty_directories(location, table.partition_columns()).await;
     let status = if deleted.is_ok() { "COMPLETED" } else { "FAILED" };
@@ -191,7 +193,9 @@ fn is_hidden(relative: &str, partition_columns: &[String]) -> bool {
         (part.starts_with('_') || part.starts_with('.'))
             && part != "_change_data"
             && part != "_delta_index"
-            && !partition_columns.iter().any(|c| part.strip_prefix(c.as_str()).is_some_and(|rest| rest.starts_with('=')))
+            && !partition_columns
+                .iter()
+                .any(|c| part.strip_prefix(c.as_str()).is_some_and(|rest| rest.starts_with('=')))
     }) || relative.starts_with(LOG_DIRECTORY)
 }
 
@@ -259,7 +263,9 @@ mod tests {
     #[test]
     fn hidden_files_are_others() {
         let partitions = vec!["_p".to_string()];
-        assert!(is_hidden("_delta_log/0.json", &[]) && is_hidden("a/.x.parquet", &[]) && is_hidden("_x/a", &[]));
+        assert!(
+            is_hidden("_delta_log/0.json", &[]) && is_hidden("a/.x.parquet", &[]) && is_hidden("_x/a", &[])
+        );
         assert!(!is_hidden("_p=1/a.parquet", &partitions) && !is_hidden("_change_data/a.parquet", &[]));
         assert!(!is_hidden("p=1/a.parquet", &[]));
     }

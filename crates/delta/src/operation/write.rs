@@ -11,13 +11,13 @@ use serde_json::{Map, Value, json};
 
 use super::create::{self, NewTable};
 use crate::action::{Metadata, PartitionValues, Protocol, Txn};
+use crate::data_file::{FileOptions, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::location::TableLocation;
 use crate::schema::constraints::CheckConstraint;
 use crate::schema::reconcile::{self, Evolution};
 use crate::schema::stored;
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, ReadSet, Transaction};
-use crate::data_file::{FileOptions, WriteTarget, WrittenFiles, write_plan};
 
 /// How rows meet those that are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,8 @@ pub struct WriteOptions {
     pub constraints: Vec<CheckConstraint>,
     /// What the table is to be where the write makes or replaces it, beyond its rows' schema.
     pub new_table: NewTable,
-    /// `CREATE TABLE AS SELECT`, `STREAMING UPDATE`, ...; `WRITE` where `None`.
+    /// `CREATE TABLE AS SELECT`, `STREAMING UPDATE`, ...; `WRITE` where `None`. An overwrite by an operation whose name has
+    /// `REPLACE TABLE` makes the table anew from `new_table`: nothing of the old one stays but its history.
     pub operation: Option<Operation>,
     /// More fields for the commit info: `userId`, `userName`, `job`, `notebook`, `clusterId`.
     pub commit_fields: Map<String, Value>,
@@ -107,6 +108,10 @@ impl WriteOptions {
             operation: None,
             commit_fields: Map::new(),
         }
+    }
+
+    fn replaces_table(&self) -> bool {
+        self.operation.as_ref().is_some_and(|o| o.name.contains("REPLACE TABLE"))
     }
 
     pub(crate) fn files(&self) -> FileOptions {
@@ -159,10 +164,7 @@ pub async fn write(
     }
     let target = Arc::new(WriteTarget::new(
         session,
-        location,
-        &plan.protocol,
-        &plan.metadata,
-        &plan.schema,
+        &TableVersion { location, protocol: &plan.protocol, metadata: &plan.metadata, schema: &plan.schema },
         &constraints,
         &options.files(),
         options.data_change,
@@ -171,7 +173,9 @@ pub async fn write(
         if data.index_of(required).is_none() {
             return Err(Error::new("DELTA_MISSING_NOT_NULL_COLUMN_VALUE")
                 .param("columnName", required)
-                .message(format!("The column {required} is NOT NULL, and the data to be written does not have it."))
+                .message(format!(
+                    "The column {required} is NOT NULL, and the data to be written does not have it."
+                ))
                 .exception("DeltaInvariantViolationException"));
         }
     }
@@ -212,7 +216,7 @@ async fn finish(
     if let (WriteMode::Overwrite, Some(table)) = (options.mode, table) {
         if let Some(predicate) = &options.replace_where {
             let rewrite = super::delete::rewrite(table, session, predicate, &options.constraints).await?;
-            transaction.reads = rewrite.reads.clone();
+            transaction.reads = ReadSet { app_ids: transaction.reads.app_ids, ..rewrite.reads };
             rows += rewrite.written.rows;
             bytes += rewrite.written.bytes;
             files += rewrite.written.adds.len();
@@ -235,7 +239,9 @@ async fn finish(
                 .files()
                 .await?
                 .iter()
-                .filter(|f| replaced.as_ref().is_none_or(|r| r.contains(&key(&ordered(&f.partition_values, table)))))
+                .filter(|f| {
+                    replaced.as_ref().is_none_or(|r| r.contains(&key(&ordered(&f.partition_values, table))))
+                })
                 .map(|f| f.remove(now, options.data_change))
                 .collect();
             transaction.reads = ReadSet { app_ids: transaction.reads.app_ids, ..ReadSet::whole_table() };
@@ -291,7 +297,7 @@ fn plan(
         return Ok(Plan { protocol, metadata, schema, new_protocol: true, new_metadata: true });
     };
     crate::protocol::check_writable(location, table.protocol(), table.metadata(), table.schema())?;
-    if options.mode == WriteMode::Overwrite && options.overwrite_schema {
+    if options.mode == WriteMode::Overwrite && (options.overwrite_schema || options.replaces_table()) {
         return replaced(location, table, data, options);
     }
     if let Some(given) = &options.partition_by {
@@ -325,22 +331,33 @@ fn plan(
     Ok(Plan { new_protocol: protocol != *table.protocol(), protocol, metadata, schema, new_metadata: true })
 }
 
-/// The table with the data's schema and the write's partitioning (`overwriteSchema`).
-fn replaced(location: &TableLocation, table: &Snapshot, data: &StructType, options: &WriteOptions) -> Result<Plan> {
+/// The table with the data's schema and the write's partitioning (`overwriteSchema`, `REPLACE TABLE`).
+fn replaced(
+    location: &TableLocation,
+    table: &Snapshot,
+    data: &StructType,
+    options: &WriteOptions,
+) -> Result<Plan> {
     reconcile::refuse_duplicates(data)?;
     let mut new = options.new_table.clone();
     if new.schema.fields.is_empty() {
         new.schema = all_nullable(data);
     }
-    new.partition_by = options.partition_by.clone().unwrap_or_else(|| table.partition_columns().to_vec());
-    let keeps_properties = new.properties.is_empty();
-    if keeps_properties {
+    if let Some(partition_by) = &options.partition_by {
+        new.partition_by.clone_from(partition_by);
+    } else if !options.replaces_table() {
+        new.partition_by = table.partition_columns().to_vec();
+    }
+    if !options.replaces_table() {
         new.properties.clone_from(&table.metadata().configuration);
         new.name.clone_from(&table.metadata().name);
         new.description.clone_from(&table.metadata().description);
     }
     let (protocol, mut metadata) = create::metadata_of(location, &new, Some(table))?;
-    metadata.created_time = table.metadata().created_time;
+    if !options.replaces_table() {
+        metadata.id = table.id().to_string();
+        metadata.created_time = table.metadata().created_time;
+    }
     let schema = StructType::from_json(&metadata.schema_string)?;
     Ok(Plan {
         new_protocol: protocol != *table.protocol(),
@@ -367,7 +384,8 @@ fn operation(table: Option<&Snapshot>, options: &WriteOptions) -> Operation {
     }
     // Of a table that exists, the write's own partitioning says nothing new, but Spark records it.
     let partition_by = options.partition_by.clone().unwrap_or_default();
-    let mut out = Operation::new("WRITE").text("mode", options.mode.name()).json("partitionBy", &json!(partition_by));
+    let mut out =
+        Operation::new("WRITE").text("mode", options.mode.name()).json("partitionBy", &json!(partition_by));
     if let Some(predicate) = &options.replace_where {
         out = out.text("predicate", predicate.sql.clone());
     }
@@ -384,9 +402,13 @@ fn operation(table: Option<&Snapshot>, options: &WriteOptions) -> Operation {
 }
 
 fn check_options(table: Option<&Snapshot>, options: &WriteOptions) -> Result<()> {
-    let exclusive = |class: &str, text: &str| Err(Error::new(class).message(text).exception("AnalysisException"));
+    let exclusive =
+        |class: &str, text: &str| Err(Error::new(class).message(text).exception("AnalysisException"));
     if options.replace_where.is_some() && options.mode != WriteMode::Overwrite {
-        return exclusive("DELTA_REPLACE_WHERE_IN_OVERWRITE", "replaceWhere goes with the mode overwrite only.");
+        return exclusive(
+            "DELTA_REPLACE_WHERE_IN_OVERWRITE",
+            "replaceWhere goes with the mode overwrite only.",
+        );
     }
     if options.partition_overwrite == PartitionOverwrite::Dynamic && options.mode == WriteMode::Overwrite {
         if options.overwrite_schema {
@@ -436,4 +458,3 @@ fn replace_where_mismatch(e: Error, predicate: Option<&Predicate>) -> Error {
         .message(format!("A row to be written is not within what is replaced ({}).\n{e}", predicate.sql))
         .exception("AnalysisException")
 }
-

@@ -44,8 +44,10 @@ pub(crate) async fn row_count(location: &TableLocation, file: &FileWithStats) ->
     let path = location.resolve(&file.file.path)?;
     let failed = |e: &dyn std::fmt::Display| Error::io(format!("reading the footer of {path}"), e);
     let meta = location.store().head(&path).await.map_err(|e| failed(&e))?;
-    let metadata =
-        DFParquetMetadata::new(location.store().as_ref(), &meta).fetch_metadata().await.map_err(|e| failed(&e))?;
+    let metadata = DFParquetMetadata::new(location.store().as_ref(), &meta)
+        .fetch_metadata()
+        .await
+        .map_err(|e| failed(&e))?;
     u64::try_from(metadata.file_metadata().num_rows()).map_err(|e| failed(&e))
 }
 

@@ -6,5 +6,5 @@ mod relabel;
 mod source;
 mod statistics;
 
-pub use provider::{DeltaScan, HiddenColumn, HiddenValue};
 pub(crate) use provider::unqualified;
+pub use provider::{DeltaScan, HiddenColumn, HiddenValue};

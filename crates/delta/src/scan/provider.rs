@@ -136,7 +136,7 @@ impl DeltaScan {
     /// Whether a filter can be decided by partition values alone.
     pub(crate) fn is_partition_filter(&self, filter: &Expr) -> bool {
         !filter.is_volatile()
-            && filter.column_refs().iter().all(|c| self.snapshot.partition_columns().iter().any(|p| *p == c.name))
+            && filter.column_refs().iter().all(|c| self.snapshot.partition_columns().contains(&c.name))
             && !filter.column_refs().is_empty()
     }
 
@@ -170,7 +170,8 @@ impl DeltaScan {
                     let values = files
                         .iter()
                         .map(|f| {
-                            let text = f.file.partition_values.get(&column.physical).and_then(|v| v.as_deref());
+                            let text =
+                                f.file.partition_values.get(&column.physical).and_then(|v| v.as_deref());
                             parse_value(column.logical(), text, &column.data_type)
                         })
                         .collect::<Result<Vec<_>>>()?;
@@ -256,7 +257,10 @@ impl TableProvider for DeltaScan {
         self.plan(session, projection, filters, limit).await.map_err(to_datafusion)
     }
 
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
         Ok(filters
             .iter()
             .map(|f| {

@@ -68,7 +68,10 @@ impl PhysicalExpr for RelabelExpr {
         vec![&self.child]
     }
 
-    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
         let child = children.pop().unwrap_or_else(|| self.child.clone());
         Ok(Arc::new(Self { child, field: self.field.clone() }))
     }

@@ -49,7 +49,10 @@ impl<'a> ScanSource<'a> {
         let columns = snapshot.columns();
         if columns.mode == MappingMode::Id {
             // Files of Delta writers have the physical names too; only files of others must be read by id.
-            tracing::debug!("{} maps columns by id; its files are read by physical name", snapshot.location().uri());
+            tracing::debug!(
+                "{} maps columns by id; its files are read by physical name",
+                snapshot.location().uri()
+            );
         }
         let (rows, constants): (Vec<_>, Vec<_>) =
             hidden.iter().partition(|h| h.value == HiddenValue::RowIndex);
@@ -129,7 +132,8 @@ impl<'a> ScanSource<'a> {
         let source = ParquetSource::new(table_schema.clone()).with_table_parquet_options(parquet);
 
         let mut file_groups = Vec::new();
-        let table_statistics = statistics::of_table(&files, &self.statistics_columns(), table_schema.table_schema());
+        let table_statistics =
+            statistics::of_table(&files, &self.statistics_columns(), table_schema.table_schema());
         let per_file = files.len().saturating_mul(table_schema.table_schema().fields().len())
             <= statistics::MAX_PER_FILE_STATISTICS;
         let selections = deletion_vector::selections(self.snapshot.location(), &files).await?;
@@ -157,13 +161,14 @@ impl<'a> ScanSource<'a> {
             .iter()
             .map(|o| self.source_index(o).ok_or_else(|| Error::internal("a column is not in its scan")))
             .collect::<Result<Vec<_>>>()?;
-        let config = FileScanConfigBuilder::new(self.snapshot.location().object_store_url()?, Arc::new(source))
-            .with_file_groups(file_groups)
-            .with_statistics(table_statistics)
-            .with_limit(limit)
-            .with_projection_indices(Some(indices))
-            .spark()?
-            .build();
+        let config =
+            FileScanConfigBuilder::new(self.snapshot.location().object_store_url()?, Arc::new(source))
+                .with_file_groups(file_groups)
+                .with_statistics(table_statistics)
+                .with_limit(limit)
+                .with_projection_indices(Some(indices))
+                .spark()?
+                .build();
         let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
         self.with_table_names(scan, &outputs)
     }
@@ -226,7 +231,11 @@ impl<'a> ScanSource<'a> {
             });
         }
         let size = u64::try_from(add.size).map_err(|_| {
-            crate::error::corrupt(location, Some(self.snapshot.version()), format!("{} has a negative size", add.path))
+            crate::error::corrupt(
+                location,
+                Some(self.snapshot.version()),
+                format!("{} has a negative size", add.path),
+            )
         })?;
         Ok(PartitionedFile::new_from_meta(ObjectMeta {
             location: path,
@@ -265,7 +274,10 @@ fn balanced(files: Vec<PartitionedFile>, target: usize) -> Vec<Vec<PartitionedFi
         let size = file.object_meta.size.max(1);
         let open = groups.len();
         // A file goes where its middle falls.
-        if open < target && filled + size / 2 >= share.saturating_mul(open as u64) && groups.last().is_some_and(|g| !g.is_empty()) {
+        if open < target
+            && filled + size / 2 >= share.saturating_mul(open as u64)
+            && groups.last().is_some_and(|g| !g.is_empty())
+        {
             groups.push(Vec::new());
         }
         filled += size;

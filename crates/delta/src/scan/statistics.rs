@@ -17,7 +17,11 @@ use crate::stats::StatsTable;
 pub(crate) const MAX_PER_FILE_STATISTICS: usize = 200_000;
 
 /// The statistics of one file, for each column of the source's schema.
-pub(crate) fn of_file(file: &FileWithStats, columns: &[Option<&TableColumn>], schema: &SchemaRef) -> Statistics {
+pub(crate) fn of_file(
+    file: &FileWithStats,
+    columns: &[Option<&TableColumn>],
+    schema: &SchemaRef,
+) -> Statistics {
     let mut out = Statistics::new_unknown(schema);
     if let Some(rows) = file.live_rows() {
         out.num_rows = Precision::Exact(rows);
@@ -28,9 +32,8 @@ pub(crate) fn of_file(file: &FileWithStats, columns: &[Option<&TableColumn>], sc
     let whole = file.file.deletion_vector.is_none();
     for (column, target) in columns.iter().zip(&mut out.column_statistics) {
         let Some(bounds) = column.and_then(|c| file.stats.columns.get(c.logical())) else { continue };
-        let known = |array: &dyn Array| {
-            ScalarValue::try_from_array(array, file.row).ok().filter(|v| !v.is_null())
-        };
+        let known =
+            |array: &dyn Array| ScalarValue::try_from_array(array, file.row).ok().filter(|v| !v.is_null());
         let precise = |value: Option<ScalarValue>| match value {
             Some(v) if bounds.exact && whole => Precision::Exact(v),
             Some(v) => Precision::Inexact(v),
@@ -47,11 +50,16 @@ pub(crate) fn of_file(file: &FileWithStats, columns: &[Option<&TableColumn>], sc
 }
 
 /// The statistics of all files together.
-pub(crate) fn of_table(files: &[FileWithStats], columns: &[Option<&TableColumn>], schema: &SchemaRef) -> Statistics {
+pub(crate) fn of_table(
+    files: &[FileWithStats],
+    columns: &[Option<&TableColumn>],
+    schema: &SchemaRef,
+) -> Statistics {
     let mut out = Statistics::new_unknown(schema);
     let rows: Option<usize> = files.iter().map(FileWithStats::live_rows).sum();
     out.num_rows = rows.map_or(Precision::Absent, Precision::Exact);
-    out.total_byte_size = Precision::Inexact(files.iter().map(|f| usize::try_from(f.file.size).unwrap_or(0)).sum());
+    out.total_byte_size =
+        Precision::Inexact(files.iter().map(|f| usize::try_from(f.file.size).unwrap_or(0)).sum());
     let whole = files.iter().all(|f| f.file.deletion_vector.is_none());
 
     let mut by_table: HashMap<*const StatsTable, (&Arc<StatsTable>, Vec<&FileWithStats>)> = HashMap::new();
@@ -67,7 +75,11 @@ pub(crate) fn of_table(files: &[FileWithStats], columns: &[Option<&TableColumn>]
     out
 }
 
-fn of_column(column: &TableColumn, groups: &[(&Arc<StatsTable>, Vec<&FileWithStats>)], whole: bool) -> ColumnStatistics {
+fn of_column(
+    column: &TableColumn,
+    groups: &[(&Arc<StatsTable>, Vec<&FileWithStats>)],
+    whole: bool,
+) -> ColumnStatistics {
     let mut out = ColumnStatistics::new_unknown();
     let (mut min, mut max): (Option<ScalarValue>, Option<ScalarValue>) = (None, None);
     let (mut known, mut exact) = (true, whole);

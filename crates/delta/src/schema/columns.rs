@@ -61,7 +61,7 @@ impl TableColumns {
                 data_type: f.data_type.clone(),
                 physical: physical_field.name().clone(),
                 physical_field: Arc::new(physical_field),
-                is_partition: metadata.partition_columns.iter().any(|p| *p == f.name),
+                is_partition: metadata.partition_columns.contains(&f.name),
                 field: Arc::new(field),
             });
         }
@@ -113,18 +113,17 @@ fn physical_field(f: &StructField, mode: MappingMode) -> Result<Field> {
     };
     let field = Field::new(name, physical_type(&f.data_type, mode)?, f.nullable);
     Ok(match metadata.get(COLUMN_ID).and_then(serde_json::Value::as_i64) {
-        Some(id) => field.with_metadata(
-            [(parquet::arrow::PARQUET_FIELD_ID_META_KEY.to_string(), id.to_string())].into(),
-        ),
+        Some(id) => field
+            .with_metadata([(parquet::arrow::PARQUET_FIELD_ID_META_KEY.to_string(), id.to_string())].into()),
         None => field,
     })
 }
 
 fn physical_type(t: &DataType, mode: MappingMode) -> Result<ArrowType> {
     Ok(match t {
-        DataType::Struct(s) => ArrowType::Struct(
-            s.fields.iter().map(|f| physical_field(f, mode)).collect::<Result<Fields>>()?,
-        ),
+        DataType::Struct(s) => {
+            ArrowType::Struct(s.fields.iter().map(|f| physical_field(f, mode)).collect::<Result<Fields>>()?)
+        }
         DataType::Array { element, contains_null } => {
             ArrowType::List(Arc::new(Field::new("element", physical_type(element, mode)?, *contains_null)))
         }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, RecordBatchOptions, StructArray, new_null_array,
+    Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, RecordBatchOptions, StructArray,
+    new_null_array,
 };
 use arrow::compute::CastOptions;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, SchemaRef};
@@ -81,11 +82,10 @@ fn conform_map(array: &MapArray, entries: &FieldRef, sorted: bool) -> Result<Arr
         return Err(Error::internal("the entries of a map are no struct"));
     };
     // Keys and values go by position: their names differ between writers.
-    let columns = vec![
-        conform(array.keys(), fields[0].data_type())?,
-        conform(array.values(), fields[1].data_type())?,
-    ];
-    let entry_array = StructArray::try_new(fields.clone(), columns, None).map_err(|e| nested_null(fields, &e))?;
+    let columns =
+        vec![conform(array.keys(), fields[0].data_type())?, conform(array.values(), fields[1].data_type())?];
+    let entry_array =
+        StructArray::try_new(fields.clone(), columns, None).map_err(|e| nested_null(fields, &e))?;
     MapArray::try_new(entries.clone(), array.offsets().clone(), entry_array, array.nulls().cloned(), sorted)
         .map(|a| Arc::new(a) as ArrayRef)
         .spark()
@@ -93,7 +93,8 @@ fn conform_map(array: &MapArray, entries: &FieldRef, sorted: bool) -> Result<Arr
 
 /// A NULL inside a value where the table's type has none.
 fn nested_null(fields: &Fields, cause: &dyn std::fmt::Display) -> Error {
-    let names: Vec<&str> = fields.iter().filter(|f| !f.is_nullable()).map(|f| Field::name(f).as_str()).collect();
+    let names: Vec<&str> =
+        fields.iter().filter(|f| !f.is_nullable()).map(|f| Field::name(f).as_str()).collect();
     Error::new("DELTA_NOT_NULL_CONSTRAINT_VIOLATED")
         .param("columnName", names.join(", "))
         .message(format!("NULL in a nested field that is NOT NULL ({}): {cause}", names.join(", ")))

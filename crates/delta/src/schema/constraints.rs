@@ -67,7 +67,9 @@ impl Constraints {
     ) -> Result<Self> {
         for (name, sql) in declared(metadata, schema) {
             if !given.iter().any(|g| g.name.eq_ignore_ascii_case(&name)) {
-                return Err(Error::internal(format!("the constraint {name} ({sql}) was not resolved before a write")));
+                return Err(Error::internal(format!(
+                    "the constraint {name} ({sql}) was not resolved before a write"
+                )));
             }
         }
         let df_schema = DFSchema::try_from(arrow_schema.clone()).spark()?;
@@ -79,8 +81,13 @@ impl Constraints {
                 Ok(Check { name: g.name.clone(), sql: g.sql.clone(), expr })
             })
             .collect::<Result<Vec<_>>>()?;
-        let not_null =
-            schema.fields.iter().enumerate().filter(|(_, f)| !f.nullable).map(|(i, f)| (i, f.name.clone())).collect();
+        let not_null = schema
+            .fields
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| !f.nullable)
+            .map(|(i, f)| (i, f.name.clone()))
+            .collect();
         let lengths = schema
             .fields
             .iter()
@@ -116,12 +123,15 @@ impl Constraints {
         }
         for (index, name, limit) in &self.lengths {
             if let Some(text) = batch.column(*index).as_string_opt::<i32>()
-                && let Some(long) = text.iter().flatten().find(|t| t.len() > *limit && t.chars().count() > *limit)
+                && let Some(long) =
+                    text.iter().flatten().find(|t| t.len() > *limit && t.chars().count() > *limit)
             {
                 return Err(Error::new("DELTA_EXCEED_CHAR_VARCHAR_LIMIT")
                     .param("value", long)
                     .param("expr", format!("(length({name}) <= {limit})"))
-                    .message(format!("The value \"{long}\" is longer than the {limit} characters of `{name}`."))
+                    .message(format!(
+                        "The value \"{long}\" is longer than the {limit} characters of `{name}`."
+                    ))
                     .exception("DeltaInvariantViolationException"));
             }
         }
@@ -131,7 +141,10 @@ impl Constraints {
                 return Err(Error::new("DELTA_NON_BOOLEAN_CHECK_CONSTRAINT")
                     .param("name", &check.name)
                     .param("expr", &check.sql)
-                    .message(format!("The CHECK constraint {} ({}) is no condition.", check.name, check.sql)));
+                    .message(format!(
+                        "The CHECK constraint {} ({}) is no condition.",
+                        check.name, check.sql
+                    )));
             };
             if let Some(row) = first_violation(passes) {
                 return Err(violated(check, batch, row));

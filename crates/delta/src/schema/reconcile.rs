@@ -29,12 +29,8 @@ pub(crate) fn merged_schema(
 /// Column names must differ in more than case.
 pub(crate) fn refuse_duplicates(data: &StructType) -> Result<()> {
     let mut seen = HashSet::new();
-    let mut duplicates: Vec<String> = data
-        .fields
-        .iter()
-        .map(|f| f.name.to_lowercase())
-        .filter(|name| !seen.insert(name.clone()))
-        .collect();
+    let mut duplicates: Vec<String> =
+        data.fields.iter().map(|f| f.name.to_lowercase()).filter(|name| !seen.insert(name.clone())).collect();
     duplicates.dedup();
     if duplicates.is_empty() {
         return Ok(());
@@ -111,7 +107,10 @@ pub(crate) fn stored_type(t: &DataType) -> DataType {
             DataType::map(stored_type(key), stored_type(value), *value_contains_null)
         }
         DataType::Struct(s) => DataType::structure(
-            s.fields.iter().map(|f| StructField { data_type: stored_type(&f.data_type), ..f.clone() }).collect(),
+            s.fields
+                .iter()
+                .map(|f| StructField { data_type: stored_type(&f.data_type), ..f.clone() })
+                .collect(),
         ),
         other => other.clone(),
     }
@@ -143,7 +142,8 @@ fn schema_mismatch(table_id: &str, table: &StructType, data: &StructType) -> Err
 
 /// The partitioning that a write names must be the table's.
 pub(crate) fn partition_mismatch(given: &[String], table: &[String]) -> Error {
-    let list = |names: &[String]| names.iter().map(|n| boathouse_spec::quote(n)).collect::<Vec<_>>().join(", ");
+    let list =
+        |names: &[String]| names.iter().map(|n| boathouse_spec::quote(n)).collect::<Vec<_>>().join(", ");
     Error::new("DELTA_METADATA_MISMATCH")
         .message(format!(
             "The partition columns are not those of the table: given [{}], the table has [{}].",

@@ -6,7 +6,9 @@ use boathouse_spec::{Error, Result};
 
 /// Gives an array a type that differs from its own in the names, metadata and nullability of nested fields only.
 pub(crate) fn relabel(data: ArrayData, wanted: &DataType) -> Result<ArrayData> {
-    let wrong = || Error::internal(format!("a column of type {} cannot be given the type {wanted}", data.data_type()));
+    let wrong = || {
+        Error::internal(format!("a column of type {} cannot be given the type {wanted}", data.data_type()))
+    };
     let children: Vec<&DataType> = match wanted {
         DataType::Struct(fields) => fields.iter().map(|f| f.data_type()).collect(),
         DataType::List(field) | DataType::Map(field, _) => vec![field.data_type()],
@@ -28,4 +30,3 @@ pub(crate) fn relabel(data: ArrayData, wanted: &DataType) -> Result<ArrayData> {
         .build()
         .map_err(boathouse_bridge::from_arrow)
 }
-

@@ -45,7 +45,9 @@ fn has_length(t: &DataType) -> bool {
 fn without_lengths(t: &DataType) -> Result<DataType> {
     Ok(match t {
         DataType::Char(_) | DataType::Varchar(_) => DataType::STRING,
-        DataType::Array { element, contains_null } => DataType::array(without_lengths(element)?, *contains_null),
+        DataType::Array { element, contains_null } => {
+            DataType::array(without_lengths(element)?, *contains_null)
+        }
         DataType::Map { key, value, value_contains_null } => {
             DataType::map(without_lengths(key)?, without_lengths(value)?, *value_contains_null)
         }
@@ -78,7 +80,9 @@ fn refuse_nested(column: &str, t: &DataType) -> Result<()> {
         return Err(Error::new("DELTA_COMPLEX_TYPE_COLUMN_CONTAINS_NULL_TYPE")
             .param("columName", column)
             .param("dataType", t.sql())
-            .message(format!("The column `{column}` has a nested value without a type; Delta does not store it."))
+            .message(format!(
+                "The column `{column}` has a nested value without a type; Delta does not store it."
+            ))
             .exception("AnalysisException"));
     }
     refuse_types(column, t)
@@ -100,13 +104,15 @@ pub(crate) fn assign_mapping(schema: &StructType, metadata: &mut Metadata, exist
     }
     let mut last = metadata.configuration.get(MAX_COLUMN_ID).and_then(|v| v.parse::<i64>().ok()).unwrap_or(0);
     last = last.max(highest_id(schema));
-    let schema = StructType::new(schema.fields.iter().map(|f| assign_field(f, &mut last, existing)).collect());
+    let schema =
+        StructType::new(schema.fields.iter().map(|f| assign_field(f, &mut last, existing)).collect());
     metadata.configuration.insert(MAX_COLUMN_ID.into(), last.to_string());
     schema
 }
 
 fn highest_id(schema: &StructType) -> i64 {
-    let own = schema.fields.iter().filter_map(|f| f.metadata_map().get(COLUMN_ID).and_then(Value::as_i64)).max();
+    let own =
+        schema.fields.iter().filter_map(|f| f.metadata_map().get(COLUMN_ID).and_then(Value::as_i64)).max();
     let nested = schema.fields.iter().map(|f| highest_in(&f.data_type)).max();
     own.unwrap_or(0).max(nested.unwrap_or(0))
 }
@@ -130,7 +136,8 @@ fn assign_field(field: &StructField, last: &mut i64, existing: bool) -> StructFi
         let name = if existing { field.name.clone() } else { format!("col-{}", uuid::Uuid::new_v4()) };
         metadata.insert(PHYSICAL_NAME.into(), name.into());
     }
-    StructField { data_type: assign_type(&field.data_type, last, existing), ..field.clone() }.with_metadata(&metadata)
+    StructField { data_type: assign_type(&field.data_type, last, existing), ..field.clone() }
+        .with_metadata(&metadata)
 }
 
 fn assign_type(t: &DataType, last: &mut i64, existing: bool) -> DataType {

@@ -6,8 +6,8 @@ use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, RecordBatch, ma
 use arrow::buffer::NullBuffer;
 use arrow::compute;
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    SchemaRef, TimeUnit, TimestampMicrosecondType,
+    DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
 use boathouse_spec::{Error, Result};
 use chrono::DateTime;
@@ -206,7 +206,8 @@ fn leaf_array(batch: &RecordBatch, path: &[String]) -> Result<Option<ArrayRef>> 
         let Some(parent) = array.as_struct_opt() else { return Ok(None) };
         let Some(child) = parent.column_by_name(name) else { return Ok(None) };
         let nulls = NullBuffer::union(parent.nulls(), child.nulls());
-        let data = child.to_data().into_builder().nulls(nulls).build().map_err(boathouse_bridge::from_arrow)?;
+        let data =
+            child.to_data().into_builder().nulls(nulls).build().map_err(boathouse_bridge::from_arrow)?;
         array = make_array(data);
     }
     Ok(Some(array))
@@ -221,24 +222,21 @@ fn bounds(array: &ArrayRef) -> Result<Option<(ScalarValue, ScalarValue)>> {
         Some((compute::min(array)?, compute::max(array)?))
     }
     let pair = match array.data_type() {
-        DataType::Int8 => {
-            primitive::<Int8Type>(array).map(|(a, b)| (ScalarValue::Int8(Some(a)), ScalarValue::Int8(Some(b))))
-        }
-        DataType::Int16 => {
-            primitive::<Int16Type>(array).map(|(a, b)| (ScalarValue::Int16(Some(a)), ScalarValue::Int16(Some(b))))
-        }
-        DataType::Int32 => {
-            primitive::<Int32Type>(array).map(|(a, b)| (ScalarValue::Int32(Some(a)), ScalarValue::Int32(Some(b))))
-        }
-        DataType::Int64 => {
-            primitive::<Int64Type>(array).map(|(a, b)| (ScalarValue::Int64(Some(a)), ScalarValue::Int64(Some(b))))
-        }
+        DataType::Int8 => primitive::<Int8Type>(array)
+            .map(|(a, b)| (ScalarValue::Int8(Some(a)), ScalarValue::Int8(Some(b)))),
+        DataType::Int16 => primitive::<Int16Type>(array)
+            .map(|(a, b)| (ScalarValue::Int16(Some(a)), ScalarValue::Int16(Some(b)))),
+        DataType::Int32 => primitive::<Int32Type>(array)
+            .map(|(a, b)| (ScalarValue::Int32(Some(a)), ScalarValue::Int32(Some(b)))),
+        DataType::Int64 => primitive::<Int64Type>(array)
+            .map(|(a, b)| (ScalarValue::Int64(Some(a)), ScalarValue::Int64(Some(b)))),
         DataType::Float32 => primitive::<Float32Type>(array)
             .map(|(a, b)| (ScalarValue::Float32(Some(a)), ScalarValue::Float32(Some(b)))),
         DataType::Float64 => primitive::<Float64Type>(array)
             .map(|(a, b)| (ScalarValue::Float64(Some(a)), ScalarValue::Float64(Some(b)))),
-        DataType::Decimal128(p, s) => primitive::<Decimal128Type>(array)
-            .map(|(a, b)| (ScalarValue::Decimal128(Some(a), *p, *s), ScalarValue::Decimal128(Some(b), *p, *s))),
+        DataType::Decimal128(p, s) => primitive::<Decimal128Type>(array).map(|(a, b)| {
+            (ScalarValue::Decimal128(Some(a), *p, *s), ScalarValue::Decimal128(Some(b), *p, *s))
+        }),
         DataType::Date32 => primitive::<Date32Type>(array)
             .map(|(a, b)| (ScalarValue::Date32(Some(a)), ScalarValue::Date32(Some(b)))),
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
@@ -314,7 +312,8 @@ mod tests {
     use super::*;
 
     fn stats(columns: Vec<(&str, ArrayRef)>) -> String {
-        let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap();
+        let batch =
+            RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap();
         let mut collector = StatsColumns::new(&Metadata::default(), batch.schema_ref(), false).collector();
         collector.update(&batch).unwrap();
         collector.finish()
@@ -323,24 +322,25 @@ mod tests {
     #[test]
     fn json_is_sparks() {
         // What Spark wrote for the same rows.
-        let nested = StructArray::from(vec![
-            (
-                Arc::new(Field::new("a", DataType::Int64, true)),
-                Arc::new(Int64Array::from(vec![None, Some(7)])) as ArrayRef,
-            ),
-        ]);
+        let nested = StructArray::from(vec![(
+            Arc::new(Field::new("a", DataType::Int64, true)),
+            Arc::new(Int64Array::from(vec![None, Some(7)])) as ArrayRef,
+        )]);
         assert_eq!(
             stats(vec![
                 ("id", Arc::new(Int64Array::from(vec![3, 10]))),
                 ("name", Arc::new(StringArray::from(vec!["m", "n"]))),
                 (
                     "amount",
-                    Arc::new(Decimal128Array::from(vec![Some(100), None]).with_precision_and_scale(10, 2).unwrap())
+                    Arc::new(
+                        Decimal128Array::from(vec![Some(100), None]).with_precision_and_scale(10, 2).unwrap()
+                    )
                 ),
                 (
                     "ts",
                     Arc::new(
-                        TimestampMicrosecondArray::from(vec![Some(1_577_836_800_123_456), None]).with_timezone("UTC")
+                        TimestampMicrosecondArray::from(vec![Some(1_577_836_800_123_456), None])
+                            .with_timezone("UTC")
                     )
                 ),
                 ("s", Arc::new(nested)),

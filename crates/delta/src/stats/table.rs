@@ -32,7 +32,6 @@ pub(crate) struct StatsTable {
     pub columns: HashMap<String, ColumnBounds>,
 }
 
-
 impl StatsTable {
     pub fn build(files: &[Arc<Add>], columns: &TableColumns) -> Self {
         let mut num_records: Vec<Option<u64>> = Vec::with_capacity(files.len());
@@ -89,13 +88,19 @@ impl StatsTable {
                     | ArrowType::Date32
                     | ArrowType::Decimal128(..)
             );
-            let bounds =
-                ColumnBounds { min, max, null_count: UInt64Array::from(std::mem::take(&mut nulls[i])), exact };
+            let bounds = ColumnBounds {
+                min,
+                max,
+                null_count: UInt64Array::from(std::mem::take(&mut nulls[i])),
+                exact,
+            };
             out.insert(column.logical().to_string(), bounds);
         }
         for (i, column) in counted.iter().enumerate() {
             let t = column.field.data_type();
-            let Ok(empty) = ScalarValue::try_from(t).and_then(|s| s.to_array_of_size(files.len())) else { continue };
+            let Ok(empty) = ScalarValue::try_from(t).and_then(|s| s.to_array_of_size(files.len())) else {
+                continue;
+            };
             let bounds = ColumnBounds {
                 min: empty.clone(),
                 max: empty,
@@ -167,9 +172,10 @@ pub(crate) fn scalar(node: &Node<'_>, t: &ArrowType, upper: bool) -> Option<Scal
         ArrowType::Int16 => number(node)?.parse().ok().map(|v| ScalarValue::Int16(Some(v))),
         ArrowType::Int32 => number(node)?.parse().ok().map(|v| ScalarValue::Int32(Some(v))),
         ArrowType::Int64 => number(node)?.parse().ok().map(|v| ScalarValue::Int64(Some(v))),
-        ArrowType::Float32 => {
-            number(node)?.parse::<f32>().ok().map(|v| ScalarValue::Float32(Some(widen_zero(v.into(), upper) as f32)))
-        }
+        ArrowType::Float32 => number(node)?
+            .parse::<f32>()
+            .ok()
+            .map(|v| ScalarValue::Float32(Some(widen_zero(v.into(), upper) as f32))),
         ArrowType::Float64 => {
             number(node)?.parse::<f64>().ok().map(|v| ScalarValue::Float64(Some(widen_zero(v, upper))))
         }

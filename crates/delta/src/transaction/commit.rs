@@ -12,7 +12,7 @@ use crate::data_file::delete_quietly;
 use crate::error;
 use crate::location::TableLocation;
 use crate::log::commit_file::{PutOutcome, put_if_absent};
-use crate::log::{self, CommitFile, checkpoint, commit_name};
+use crate::log::{self, CommitFile, checkpoint, cleanup, commit_name};
 use crate::snapshot::Snapshot;
 
 /// After so many lost races something else is wrong.
@@ -176,7 +176,7 @@ impl Transaction {
         }
         let txn_id = uuid::Uuid::new_v4().to_string();
         let mut current = self.read.clone();
-        for _ in 0..MAX_ATTEMPTS {
+        for attempt in 0..MAX_ATTEMPTS {
             let version = current.as_ref().map_or(0, |s| s.version() + 1);
             let actions = self.actions(current.as_ref(), &txn_id)?;
             let content = to_lines(&actions)?;
@@ -193,6 +193,11 @@ impl Transaction {
             if outcome == PutOutcome::Written || self.is_ours(version, &txn_id).await? {
                 return self.committed(current, version, &actions).await;
             }
+            if attempt > 3 {
+                // Many writers at once: make way a little.
+                let ms = rand_ms(&txn_id, attempt);
+                tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
+            }
             // From here the commit surely has not happened.
             current = match self.after_others(current, &actions).await {
                 Ok(after) => Some(after),
@@ -203,9 +208,9 @@ impl Transaction {
             };
         }
         self.discard().await;
-        Err(Error::new("DELTA_MAX_COMMIT_RETRIES_EXCEEDED")
-            .param("numAttempts", MAX_ATTEMPTS)
-            .message(format!("The commit to {} lost {MAX_ATTEMPTS} races against others.", self.location.uri())))
+        Err(Error::new("DELTA_MAX_COMMIT_RETRIES_EXCEEDED").param("numAttempts", MAX_ATTEMPTS).message(
+            format!("The commit to {} lost {MAX_ATTEMPTS} races against others.", self.location.uri()),
+        ))
     }
 
     /// Deletes the files of a commit that does not happen.
@@ -236,7 +241,9 @@ impl Transaction {
 
     async fn is_ours(&self, version: i64, txn_id: &str) -> Result<bool> {
         let actions = log::read_commit(&self.location, version).await?.unwrap_or_default();
-        Ok(actions.iter().any(|a| matches!(a, Action::CommitInfo(info) if info.text("txnId") == Some(txn_id))))
+        Ok(actions
+            .iter()
+            .any(|a| matches!(a, Action::CommitInfo(info) if info.text("txnId") == Some(txn_id))))
     }
 
     fn actions(&self, current: Option<&Snapshot>, txn_id: &str) -> Result<Vec<Action>> {
@@ -251,12 +258,21 @@ impl Transaction {
     }
 
     /// A table that gets in-commit timestamps later records from when on it has them.
-    fn with_enablement(&self, mut metadata: Metadata, current: Option<&Snapshot>, info: &CommitInfo) -> Metadata {
-        let (Some(current), Some(timestamp)) = (current, info.long("inCommitTimestamp")) else { return metadata };
+    fn with_enablement(
+        &self,
+        mut metadata: Metadata,
+        current: Option<&Snapshot>,
+        info: &CommitInfo,
+    ) -> Metadata {
+        let (Some(current), Some(timestamp)) = (current, info.long("inCommitTimestamp")) else {
+            return metadata;
+        };
         if !self.read.as_ref().is_some_and(Snapshot::in_commit_timestamps) {
             let configuration = &mut metadata.configuration;
-            configuration
-                .insert("delta.inCommitTimestampEnablementVersion".into(), (current.version() + 1).to_string());
+            configuration.insert(
+                "delta.inCommitTimestampEnablementVersion".into(),
+                (current.version() + 1).to_string(),
+            );
             configuration.insert("delta.inCommitTimestampEnablementTimestamp".into(), timestamp.to_string());
         }
         metadata
@@ -287,20 +303,32 @@ impl Transaction {
         Ok(CommitInfo(info))
     }
 
-    async fn committed(&self, before: Option<Snapshot>, version: i64, actions: &[Action]) -> Result<Committed> {
+    async fn committed(
+        &self,
+        before: Option<Snapshot>,
+        version: i64,
+        actions: &[Action],
+    ) -> Result<Committed> {
         let path = self.location.log_path(&commit_name(version));
         fail::fail_point!("delta::after-commit", |_| Err(Error::io("a fault point", "delta::after-commit")));
         let snapshot = match (&before, self.location.store().head(&path).await) {
             (Some(before), Ok(meta)) => before.after(CommitFile { version, meta }, actions).await?,
             _ => Snapshot::load(&self.location, Some(version)).await?,
         };
-        if is_checkpoint_due(&snapshot)
-            && let Err(e) = checkpoint::write(&self.location, version).await
-        {
-            tracing::warn!(table = self.location.uri(), version, "no checkpoint: {e}");
+        if is_checkpoint_due(&snapshot) {
+            match checkpoint::write(&self.location, version).await {
+                Ok(()) => cleanup::expire(&snapshot).await,
+                Err(e) => tracing::warn!(table = self.location.uri(), version, "no checkpoint: {e}"),
+            }
         }
         Ok(Committed { version, snapshot, metrics: self.metrics.0.clone() })
     }
+}
+
+/// Up to 20 ms more with each attempt, half a second at most; not the same for two writers.
+fn rand_ms(txn_id: &str, attempt: usize) -> u64 {
+    let seed = txn_id.bytes().fold(attempt as u64, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)));
+    seed % (20 * attempt as u64).clamp(1, 500)
 }
 
 fn is_checkpoint_due(snapshot: &Snapshot) -> bool {

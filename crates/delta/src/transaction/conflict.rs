@@ -46,7 +46,12 @@ pub(crate) struct Ours<'a> {
 }
 
 /// Fails where the commit of `version` concerns what we read or change.
-pub(crate) fn check(location: &TableLocation, ours: &Ours<'_>, version: i64, winner: &[Action]) -> Result<()> {
+pub(crate) fn check(
+    location: &TableLocation,
+    ours: &Ours<'_>,
+    version: i64,
+    winner: &[Action],
+) -> Result<()> {
     let info = winner.iter().find_map(|a| match a {
         Action::CommitInfo(info) => Some(info),
         _ => None,
@@ -91,7 +96,10 @@ pub(crate) fn check(location: &TableLocation, ours: &Ours<'_>, version: i64, win
                 ));
             }
             Action::DomainMetadata(theirs)
-                if ours.actions.iter().any(|a| matches!(a, Action::DomainMetadata(d) if d.domain == theirs.domain)) =>
+                if ours
+                    .actions
+                    .iter()
+                    .any(|a| matches!(a, Action::DomainMetadata(d) if d.domain == theirs.domain)) =>
             {
                 return Err(conflict(
                     "DELTA_METADATA_CHANGED",

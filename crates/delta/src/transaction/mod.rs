@@ -1,7 +1,7 @@
 //! Commits: what a change read and wrote, whether others came between, and the optimistic loop that settles it.
 
-mod conflict;
 mod commit;
+mod conflict;
 mod operation;
 
 pub(crate) use commit::Transaction;

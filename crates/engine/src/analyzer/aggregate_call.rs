@@ -52,7 +52,11 @@ impl Analyzer {
         // count(*) counts rows: count(1). count(t.*) counts rows without NULL in any column.
         let star_count = name == "count"
             && !call.distinct
-            && matches!(call.args.as_slice(), [Expr::Star(s)] if s.target.is_none() && s.except.is_empty());
+            && match call.args.as_slice() {
+                [Expr::Star(s)] => s.target.is_none() && s.except.is_empty(),
+                [Expr::Text(text)] => text.trim() == "*",
+                _ => false,
+            };
         let mut args = if star_count {
             vec![self.literal(&boathouse_spec::Literal::Integer(1))?]
         } else {

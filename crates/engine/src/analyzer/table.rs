@@ -6,11 +6,10 @@ use arrow::record_batch::RecordBatch;
 use boathouse_functions::cast::Mode;
 use boathouse_catalog::TableRecord;
 use boathouse_spec::{Command, DataSourceRef, DataType, Error, Plan, Result, StructType, TableRef};
-use datafusion::logical_expr::Expr as DfExpr;
 use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
-use super::analyzed::{Analyzed, project};
+use super::analyzed::Analyzed;
 use crate::resolver::{self, AsOf, Resolved, ResolvedTable, Scope};
 use crate::temp_views::TempView;
 
@@ -77,22 +76,19 @@ impl Analyzer {
 
     /// A resolved table as a relation.
     pub(crate) fn scan(&mut self, table: &ResolvedTable, alias: Option<&str>) -> Result<Analyzed> {
-        let scanned = super::values::scan(Arc::clone(&table.provider))?;
-        let mut output = Vec::with_capacity(table.schema.fields.len());
-        let mut list = Vec::with_capacity(table.schema.fields.len());
         let qualifier = match alias {
             Some(a) => vec![a.to_string()],
             None => table.qualifier.clone(),
         };
-        for (i, f) in table.schema.fields.iter().enumerate() {
+        let mut output = Vec::with_capacity(table.schema.fields.len());
+        for f in &table.schema.fields {
             let mut a = self.attribute(&f.name, f.data_type.clone(), f.nullable);
             a.metadata.clone_from(&f.metadata);
             a.qualifier.clone_from(&qualifier);
-            let column = DfExpr::Column(datafusion::common::Column::new_unqualified(scanned.schema().field(i).name()));
-            list.push(super::project::named(column, &a));
             output.push(a);
         }
-        Ok(Analyzed::new(project(list, scanned)?, output))
+        let plan = super::values::scan(Arc::clone(&table.provider), &output)?;
+        Ok(Analyzed::new(plan, output))
     }
 
     fn temp_view(&mut self, name: &[String], view: &TempView) -> Result<Analyzed> {

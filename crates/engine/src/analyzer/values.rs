@@ -76,14 +76,10 @@ impl Analyzer {
             let array = scalars_to_array(scalars, &wanted)?;
             arrays.push(boathouse_functions::conform(array, &wanted)?);
         }
-        let fields: Vec<Field> = output
-            .iter()
-            .map(|a| boathouse_bridge::typed_field(a.internal_name(), &a.data_type, true))
-            .collect();
-        let schema = Arc::new(Schema::new(fields));
+        let schema = Arc::new(Schema::new(positional_fields(&output)));
         let batch = RecordBatch::try_new(Arc::clone(&schema), arrays).spark()?;
         let table = MemTable::try_new(schema, vec![vec![batch]]).spark()?;
-        let plan = scan(Arc::new(table))?;
+        let plan = scan(Arc::new(table), &output)?;
         Ok(Analyzed::new(plan, output))
     }
 
@@ -175,11 +171,7 @@ impl Analyzer {
                 a
             })
             .collect();
-        let fields: Vec<Field> = output
-            .iter()
-            .map(|a| boathouse_bridge::typed_field(a.internal_name(), &a.data_type, true))
-            .collect();
-        let internal = Arc::new(Schema::new(fields));
+        let internal = Arc::new(Schema::new(positional_fields(&output)));
         let batches = batches
             .into_iter()
             .map(|b| {
@@ -188,7 +180,7 @@ impl Analyzer {
             })
             .collect::<Result<Vec<_>>>()?;
         let table = MemTable::try_new(internal, vec![batches]).spark()?;
-        let plan = scan(Arc::new(table))?;
+        let plan = scan(Arc::new(table), &output)?;
         Ok(Analyzed::new(plan, output))
     }
 
@@ -197,7 +189,7 @@ impl Analyzer {
             return Err(Error::new("FAILED_FUNCTION_CALL").param("funcName", "`range`").message("range needs a step that is not 0."));
         }
         let id = self.attribute("id", DataType::Long, false);
-        let schema = Arc::new(Schema::new(vec![Field::new(id.internal_name(), arrow::datatypes::DataType::Int64, false)]));
+        let schema = Arc::new(Schema::new(vec![Field::new("0", arrow::datatypes::DataType::Int64, false)]));
         let rows = {
             let (s, e, d) = (start as i128, end as i128, step as i128);
             let span = if d > 0 { e - s } else { s - e };
@@ -213,24 +205,29 @@ impl Analyzer {
             })
             .collect();
         let table = StreamingTable::try_new(schema, streams).spark()?;
-        let plan = scan(Arc::new(table))?;
-        Ok(Analyzed::new(plan, vec![id]))
+        let output = vec![id];
+        let plan = scan(Arc::new(table), &output)?;
+        Ok(Analyzed::new(plan, output))
     }
 }
 
-/// A scan of a table whose columns already have internal names.
-pub(super) fn scan(table: Arc<dyn TableProvider>) -> Result<datafusion::logical_expr::LogicalPlan> {
+/// A scan of a table, its columns under the attributes' names.
+pub(super) fn scan(table: Arc<dyn TableProvider>, output: &[Attribute]) -> Result<datafusion::logical_expr::LogicalPlan> {
     let plan = LogicalPlanBuilder::scan(UNNAMED_TABLE, provider_as_source(table), None).spark()?.build().spark()?;
-    // Qualified by the scan: a projection drops the qualifier.
     let list: Vec<DfExpr> = plan
         .schema()
         .iter()
-        .map(|(qualifier, field)| {
-            let column = datafusion::common::Column::new(qualifier.cloned(), field.name());
-            DfExpr::Column(column).alias(field.name())
+        .zip(output)
+        .map(|((qualifier, field), a)| {
+            DfExpr::Column(datafusion::common::Column::new(qualifier.cloned(), field.name())).alias(a.internal_name())
         })
         .collect();
     project(list, plan)
+}
+
+/// Fields for rows in memory. Their names are positions: they are never seen, and never those of the columns above.
+fn positional_fields(output: &[Attribute]) -> Vec<Field> {
+    output.iter().enumerate().map(|(i, a)| boathouse_bridge::typed_field(i.to_string(), &a.data_type, true)).collect()
 }
 
 fn scalars_to_array(scalars: Vec<datafusion::scalar::ScalarValue>, wanted: &arrow::datatypes::DataType) -> Result<ArrayRef> {

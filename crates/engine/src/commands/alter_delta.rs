@@ -2,23 +2,230 @@
 
 use std::sync::Arc;
 
-use boathouse_spec::{Error, Result, TableChange};
+use boathouse_delta::{ColumnChange as DeltaChange, ColumnPlace, Committed, DmlOptions, NewColumn as DeltaColumn};
+use boathouse_spec::{
+    ColumnChange, ColumnPosition, Error, NewColumn, Result, TableChange, TableConstraint, TextExpr,
+};
+use indexmap::IndexMap;
 
-use crate::Session;
-use crate::commands::alter_table;
-use crate::resolver::ResolvedTable;
+use crate::commands::table_expressions::{TableScope, dml_options};
+use crate::commands::{alter_table, create_table, write};
+use crate::resolver::{DeltaSource, ResolvedTable};
+use crate::{Session, execute};
 
 pub(super) async fn change(session: &Arc<Session>, table: &ResolvedTable, change: TableChange) -> Result<()> {
     let Some(change) = alter_table::in_catalog(session, table, change).await? else { return Ok(()) };
-    let debug = format!("{change:?}");
-    let end = debug.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(debug.len());
-    Err(Error::unsupported(format!("ALTER TABLE ({}) on a Delta table", &debug[..end])))
+    let Some(delta) = &table.delta else {
+        return Err(Error::internal("a change of a Delta table that is none"));
+    };
+    let options = dml_options(session, Vec::new());
+    // Each change of one statement begins where the last ended.
+    let snapshot = delta.table.latest().await?;
+    let committed = match change {
+        TableChange::SetProperties(properties) => {
+            let properties: IndexMap<String, String> = properties.into_iter().collect();
+            boathouse_delta::set_properties(&snapshot, &properties, &options).await?
+        }
+        TableChange::UnsetProperties { keys, .. } => {
+            boathouse_delta::unset_properties(&snapshot, &keys, &options).await?
+        }
+        TableChange::AddColumns { columns, if_not_exists } => {
+            let columns = new_columns(columns)?;
+            let columns: Vec<DeltaColumn> = columns
+                .into_iter()
+                .filter(|c| {
+                    !(if_not_exists && c.parent.is_empty() && snapshot.schema().field(&c.field.name).is_some())
+                })
+                .collect();
+            if columns.is_empty() {
+                return Ok(());
+            }
+            boathouse_delta::add_columns(&snapshot, &columns, &options).await?
+        }
+        TableChange::DropColumns { columns, if_exists } => {
+            let columns: Vec<_> = columns
+                .into_iter()
+                .filter(|c| !(if_exists && c.len() == 1 && snapshot.schema().field(&c[0]).is_none()))
+                .collect();
+            if columns.is_empty() {
+                return Ok(());
+            }
+            boathouse_delta::drop_columns(&snapshot, &columns, &options).await?
+        }
+        TableChange::RenameColumn { from, to } => {
+            boathouse_delta::rename_column(&snapshot, &from, &to, &options).await?
+        }
+        TableChange::AlterColumn { column, change } => {
+            let change = column_change(change)?;
+            let state = execute::query_state(session);
+            boathouse_delta::change_column(&snapshot, &state, &column, &change, &options).await?
+        }
+        TableChange::AddConstraint(TableConstraint::Check { name, condition }) => {
+            let name = name.unwrap_or_else(|| "check".to_string());
+            add_check(session, table, delta, &name, condition, &options).await?
+        }
+        TableChange::AddConstraint(constraint) => return add_key(session, table, constraint).await,
+        TableChange::DropConstraint { name, if_exists, .. } => {
+            if drop_key(session, table, &name).await? {
+                return Ok(());
+            }
+            boathouse_delta::drop_constraint(&snapshot, &name, if_exists, &options).await?
+        }
+        TableChange::AddFeature(feature) => {
+            let properties = IndexMap::from([(format!("delta.feature.{feature}"), "supported".to_string())]);
+            boathouse_delta::set_properties(&snapshot, &properties, &options).await?
+        }
+        TableChange::SetLocation { location, partition: None } => {
+            return set_location(session, table, &location).await;
+        }
+        other => {
+            let debug = format!("{other:?}");
+            let end = debug.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(debug.len());
+            return Err(Error::unsupported(format!("ALTER TABLE ({}) on a Delta table", &debug[..end])));
+        }
+    };
+    done(session, table, delta, committed).await
 }
 
-pub(super) async fn set_comment(
-    _session: &Arc<Session>,
-    _table: &ResolvedTable,
-    _comment: Option<String>,
+async fn done(
+    session: &Arc<Session>,
+    table: &ResolvedTable,
+    delta: &DeltaSource,
+    committed: Committed,
 ) -> Result<()> {
-    Err(Error::unsupported("COMMENT ON a Delta table"))
+    delta.table.cache().put(committed.snapshot);
+    session.engine.cache.changed(&delta.table.location().uri()).await;
+    write::sync_record(session, table).await
+}
+
+fn new_columns(columns: Vec<NewColumn>) -> Result<Vec<DeltaColumn>> {
+    columns
+        .into_iter()
+        .map(|column| {
+            if column.definition.default.is_some() {
+                return Err(Error::new("WRONG_COLUMN_DEFAULTS_FOR_DELTA_ALTER_TABLE_ADD_COLUMN_NOT_SUPPORTED")
+                    .message(format!(
+                        "Rows that exist would need the default of {}: add the column first, then set its default.",
+                        boathouse_spec::quote_name(&column.name)
+                    ))
+                    .exception("AnalysisException"));
+            }
+            let mut field = create_table::field_of(&column.definition)?;
+            let mut parent = column.name.clone();
+            if let Some(last) = parent.pop() {
+                field.name = last;
+            }
+            Ok(DeltaColumn { parent, field, place: place(column.position) })
+        })
+        .collect()
+}
+
+fn place(position: Option<ColumnPosition>) -> ColumnPlace {
+    match position {
+        None => ColumnPlace::Last,
+        Some(ColumnPosition::First) => ColumnPlace::First,
+        Some(ColumnPosition::After(column)) => ColumnPlace::After(column),
+    }
+}
+
+fn column_change(change: ColumnChange) -> Result<DeltaChange> {
+    let mut out = DeltaChange::default();
+    match change {
+        ColumnChange::Type(t) => out.data_type = Some(t),
+        ColumnChange::Comment(comment) => out.comment = Some(comment),
+        ColumnChange::Position(position) => out.place = Some(place(Some(position))),
+        ColumnChange::SetNotNull => out.nullable = Some(false),
+        ColumnChange::DropNotNull => out.nullable = Some(true),
+        ColumnChange::SetDefault(_) | ColumnChange::DropDefault => {
+            return Err(Error::unsupported("changing the default of a column of a Delta table"));
+        }
+        ColumnChange::SyncIdentity => return Err(Error::unsupported("SYNC IDENTITY")),
+        ColumnChange::SetTags(_) | ColumnChange::UnsetTags(_) => {
+            return Err(Error::unsupported("tags on columns"));
+        }
+    }
+    Ok(out)
+}
+
+async fn add_check(
+    session: &Arc<Session>,
+    table: &ResolvedTable,
+    delta: &DeltaSource,
+    name: &str,
+    condition: TextExpr,
+    options: &DmlOptions,
+) -> Result<Committed> {
+    let opened = table.clone();
+    let predicate = session
+        .analyze(move |analyzer| {
+            let scope = TableScope::open(analyzer, &opened, None)?;
+            let mut predicate = scope.condition(analyzer, &condition.expr, "CHECK")?;
+            predicate.sql = condition.text;
+            Ok(predicate)
+        })
+        .await?;
+    let state = execute::query_state(session);
+    boathouse_delta::add_constraint(&delta.snapshot, &state, name, &predicate, options).await
+}
+
+/// Keys are recorded in the catalog and not enforced.
+async fn add_key(session: &Arc<Session>, table: &ResolvedTable, constraint: TableConstraint) -> Result<()> {
+    let Some(record) = &table.record else {
+        return Err(Error::unsupported("keys of a table that is only a path"));
+    };
+    let (name, text) = match constraint {
+        TableConstraint::PrimaryKey { name, columns } => {
+            (name.unwrap_or_else(|| "primary_key".to_string()), format!("PRIMARY KEY ({})", columns.join(", ")))
+        }
+        TableConstraint::ForeignKey { name, columns, table, references } => (
+            name.unwrap_or_else(|| "foreign_key".to_string()),
+            format!("FOREIGN KEY ({}) REFERENCES {} ({})", columns.join(", "), table.join("."), references.join(", ")),
+        ),
+        _ => return Err(Error::unsupported("this kind of constraint on a table")),
+    };
+    alter_table::set_properties(session, record, vec![(create_table::key_property(&name), text)]).await
+}
+
+/// Drops a key of that name, where there is one.
+async fn drop_key(session: &Arc<Session>, table: &ResolvedTable, name: &str) -> Result<bool> {
+    let Some(record) = &table.record else { return Ok(false) };
+    let key = create_table::key_property(name);
+    if !record.properties.contains_key(&key) {
+        return Ok(false);
+    }
+    alter_table::unset_properties(session, record, vec![key]).await?;
+    Ok(true)
+}
+
+async fn set_location(session: &Arc<Session>, table: &ResolvedTable, location: &str) -> Result<()> {
+    let Some(record) = &table.record else {
+        return Err(Error::unsupported("SET LOCATION of a table that is only a path"));
+    };
+    let url = session.engine.storage.url(location)?;
+    let there = session.engine.storage.delta(&url)?.latest().await?;
+    session
+        .engine
+        .catalog
+        .alter_table(&record.name, &session.user, move |record| {
+            record.location = Some(url.to_string());
+            record.schema = there.schema().clone();
+            record.partition_columns = there.partition_columns().to_vec();
+            Ok(())
+        })
+        .await?;
+    session.engine.cache.dropped(&record.name.parts());
+    Ok(())
+}
+
+/// The description that the table's log keeps.
+pub(super) async fn set_comment(
+    session: &Arc<Session>,
+    table: &ResolvedTable,
+    comment: Option<String>,
+) -> Result<()> {
+    let change_ = match comment {
+        Some(comment) => TableChange::SetProperties(vec![("comment".to_string(), comment)]),
+        None => TableChange::UnsetProperties { keys: vec!["comment".to_string()], if_exists: true },
+    };
+    change(session, table, change_).await
 }

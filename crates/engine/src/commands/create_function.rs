@@ -43,7 +43,7 @@ pub(super) async fn create(session: &Arc<Session>, create: CreateFunction) -> Re
             }
             [] => return Err(Error::internal("a function without a name")),
         },
-        false => session.object_name(&create.name)?,
+        false => session.known_object_name(&create.name).await?,
     };
     let mode = create.mode;
     let temporary = create.temporary;
@@ -221,7 +221,7 @@ pub(super) async fn drop(
             .message(format!("{} is built in and cannot be dropped.", quote(&bare)))
             .exception("AnalysisException"));
     }
-    let full = session.object_name(name)?;
+    let full = session.known_object_name(name).await?;
     match session.engine.catalog.drop_function(&full).await {
         Err(e) if e.is("ROUTINE_NOT_FOUND") => {
             if if_exists { Ok(QueryResult::empty()) } else { Err(missing(quote_name(&[full.schema, full.name]))) }

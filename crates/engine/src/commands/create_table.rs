@@ -56,7 +56,7 @@ pub(super) async fn run(session: &Arc<Session>, create: CreateTable) -> Result<Q
 
 async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Definition> {
     let statement = if create.mode == CreateMode::Replace { "REPLACE TABLE" } else { "CREATE TABLE" };
-    let (name, path) = place(session, &create.name)?;
+    let (name, path) = place(session, &create.name).await?;
     let (like_schema, like_provider, like_partitions) = match &create.like {
         Some(source) => like(session, source).await?,
         None => (StructType::default(), None, Vec::new()),
@@ -128,7 +128,7 @@ async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Defin
 }
 
 /// The catalog name, or the path of `` delta.`/path` ``.
-fn place(session: &Session, name: &Name) -> Result<(Option<ObjectName>, Option<String>)> {
+async fn place(session: &Session, name: &Name) -> Result<(Option<ObjectName>, Option<String>)> {
     if let [format, path] = name.as_slice()
         && format.eq_ignore_ascii_case("delta")
         && path.contains('/')
@@ -143,7 +143,7 @@ fn place(session: &Session, name: &Name) -> Result<(Option<ObjectName>, Option<S
             .message(format!("{} cannot be the name of a table. A table at a path is delta.{}.", quote(bare), quote(bare)))
             .exception("AnalysisException"));
     }
-    session.object_name(name).map(|n| (Some(n), None))
+    session.known_object_name(name).await.map(|n| (Some(n), None))
 }
 
 async fn like(
@@ -398,6 +398,11 @@ async fn delta(
         description: definition.comment.clone(),
         properties: delta_properties(session, &definition.properties),
         managed,
+        operation: match definition.mode {
+            CreateMode::OrReplace => Some("CREATE OR REPLACE TABLE".to_string()),
+            CreateMode::Replace => Some("REPLACE TABLE".to_string()),
+            _ => None,
+        },
         user_metadata: table_expressions::user_metadata(session),
         commit_fields: table_expressions::commit_fields(session),
     };
@@ -689,6 +694,9 @@ async fn files(
         // Files cannot promise that a column has no NULLs.
         let nullable = |f: StructField| StructField { nullable: true, ..f };
         definition.schema = StructType::new(first.into_iter().chain(last).map(nullable).collect());
+    }
+    if has_place && managed {
+        session.engine.storage.create_directory(&url).await?;
     }
     let mut record = record(session, &definition, name, managed, &url);
     if !has_place {

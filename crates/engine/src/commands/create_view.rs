@@ -20,7 +20,7 @@ pub(super) async fn run(session: &Arc<Session>, create: CreateView) -> Result<Qu
 }
 
 async fn persistent(session: &Arc<Session>, create: CreateView) -> Result<QueryResult> {
-    let name = session.object_name(&create.name)?;
+    let name = session.known_object_name(&create.name).await?;
     let existing = session.engine.catalog.find_table(&name).await?;
     match (&existing, create.mode) {
         (Some(_), CreateMode::IfNotExists) => return Ok(QueryResult::empty()),

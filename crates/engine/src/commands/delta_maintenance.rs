@@ -2,41 +2,158 @@
 
 use std::sync::Arc;
 
-use boathouse_spec::{DataType, Error, Name, Result, StructType, TextExpr, TimeTravel, VacuumMode};
+use boathouse_delta::{
+    OptimizeMetrics, OptimizeOptions, Report, RestoreTo, SizeSummary, VacuumOptions, VacuumScope,
+};
+use boathouse_spec::{
+    CastMode, DataType, Error, Expr, Name, Result, StructType, TextExpr, TimeTravel, VacuumMode, quote_name,
+};
+use datafusion::scalar::ScalarValue;
 
-use crate::rows::{column, text};
-use crate::{QueryResult, Session};
+use crate::commands::table_expressions::{TableScope, dml_options};
+use crate::commands::{evaluate, target, write};
+use crate::rows::column;
+use crate::{QueryResult, Session, execute, storage};
 
-pub(super) fn optimize_schema() -> StructType {
-    StructType::new(vec![text("path", true)])
+/// The rows of a report.
+pub(super) fn reported(report: Report) -> QueryResult {
+    QueryResult::of(report.schema, vec![report.batch])
+}
+
+pub(super) fn optimize_schema() -> Option<StructType> {
+    let nothing = OptimizeMetrics {
+        files_added: SizeSummary::default(),
+        files_removed: SizeSummary::default(),
+        partitions_optimized: 0,
+        zordered: false,
+        num_bins: 0,
+        total_considered_files: 0,
+        total_files_skipped: 0,
+        deletion_vectors_removed: 0,
+        deletion_vector_rows_removed: 0,
+        num_table_columns: 0,
+        num_table_columns_with_stats: 0,
+        start_time_ms: 0,
+        end_time_ms: 0,
+    };
+    boathouse_delta::optimize_report("", &nothing).ok().map(|r| r.schema)
 }
 
 pub(super) fn restore_schema() -> StructType {
-    StructType::new(vec![column("table_size_after_restore", DataType::Long, true)])
+    let names = [
+        "table_size_after_restore",
+        "num_of_files_after_restore",
+        "num_removed_files",
+        "num_restored_files",
+        "removed_files_size",
+        "restored_files_size",
+    ];
+    StructType::new(names.iter().map(|n| column(n, DataType::Long, true)).collect())
 }
 
-pub(super) async fn restore(_session: &Arc<Session>, _table: &[String], _to: TimeTravel) -> Result<QueryResult> {
-    Err(Error::unsupported("RESTORE"))
+pub(super) async fn restore(session: &Arc<Session>, name: &[String], to: TimeTravel) -> Result<QueryResult> {
+    let (table, delta) = target::delta(session, name, "RESTORE TABLE", &target::relation_path(session)).await?;
+    let to = match to {
+        TimeTravel::Version(expr) => match value(session, expr, DataType::Long).await? {
+            (ScalarValue::Int64(Some(version)), _) => RestoreTo::Version(version),
+            (_, text) => return Err(no_version(&text)),
+        },
+        TimeTravel::Timestamp(expr) => match value(session, expr, DataType::Timestamp).await? {
+            (ScalarValue::TimestampMicrosecond(Some(us), _), text) => {
+                RestoreTo::Timestamp(us.div_euclid(1000), text)
+            }
+            (_, text) => return Err(no_version(&text)),
+        },
+    };
+    let committed = boathouse_delta::restore(&delta.table, &to, &dml_options(session, Vec::new())).await?;
+    let report = boathouse_delta::restore_report(&committed)?;
+    delta.table.cache().put(committed.snapshot);
+    session.engine.cache.changed(&delta.table.location().uri()).await;
+    write::sync_record(session, &table).await?;
+    Ok(reported(report))
+}
+
+/// A constant of a type, and its text.
+async fn value(session: &Arc<Session>, expr: Expr, to: DataType) -> Result<(ScalarValue, String)> {
+    let text = expr.clone().cast(DataType::STRING);
+    let cast = Expr::Cast { expr: Box::new(expr), to, mode: CastMode::Try };
+    let mut values = evaluate::row(session, vec![cast, text]).await?;
+    let text = values.pop().map(|(v, _)| v.to_string()).unwrap_or_default();
+    let value = values.pop().map_or(ScalarValue::Null, |(v, _)| v);
+    Ok((value, text))
+}
+
+fn no_version(text: &str) -> Error {
+    Error::new("DELTA_TIME_TRAVEL_INVALID_BEGIN_VALUE")
+        .param("timeTravelKey", "RESTORE")
+        .param("timeTravelValue", text)
+        .message(format!("{text} is no version or time of a table."))
+        .exception("AnalysisException")
 }
 
 pub(super) async fn vacuum(
-    _session: &Arc<Session>,
-    _table: &[String],
-    _retain_hours: Option<f64>,
-    _dry_run: bool,
-    _mode: VacuumMode,
+    session: &Arc<Session>,
+    name: &[String],
+    retain_hours: Option<f64>,
+    dry_run: bool,
+    mode: VacuumMode,
 ) -> Result<QueryResult> {
-    Err(Error::unsupported("VACUUM"))
+    let (_, delta) = target::delta(session, name, "VACUUM", &target::relation_path(session)).await?;
+    let options = VacuumOptions {
+        retain_hours,
+        dry_run,
+        scope: match mode {
+            VacuumMode::Lite => VacuumScope::Lite,
+            VacuumMode::Default | VacuumMode::Full => VacuumScope::Full,
+        },
+        skip_retention_check: !session.conf().flag("spark.databricks.delta.retentionDurationCheck.enabled"),
+        commit: dml_options(session, Vec::new()),
+    };
+    let result = boathouse_delta::vacuum(&delta.snapshot, &options).await?;
+    let report = boathouse_delta::vacuum_report(&result)?;
+    if let Some(committed) = result.committed {
+        delta.table.cache().put(committed.snapshot);
+    }
+    Ok(reported(report))
 }
 
 pub(super) async fn optimize(
-    _session: &Arc<Session>,
-    _table: &[String],
-    _condition: Option<TextExpr>,
-    _zorder_by: Vec<Name>,
-    _full: bool,
+    session: &Arc<Session>,
+    name: &[String],
+    condition: Option<TextExpr>,
+    zorder_by: Vec<Name>,
+    full: bool,
 ) -> Result<QueryResult> {
-    Err(Error::unsupported("OPTIMIZE"))
+    let (table, delta) = target::delta(session, name, "OPTIMIZE", &target::relation_path(session)).await?;
+    if full {
+        return Err(Error::unsupported(format!("OPTIMIZE {} FULL (liquid clustering)", quote_name(name))));
+    }
+    let condition = match condition {
+        Some(condition) => Some(
+            session
+                .analyze(move |analyzer| {
+                    let scope = TableScope::open(analyzer, &table, None)?;
+                    scope.condition(analyzer, &condition.expr, "OPTIMIZE")
+                })
+                .await?,
+        ),
+        None => None,
+    };
+    let size_key = "spark.databricks.delta.optimize.maxFileSize";
+    let size = if session.conf().is_set(size_key) { session.conf().bytes(size_key) } else { None };
+    let options = OptimizeOptions {
+        condition,
+        zorder_by: zorder_by.iter().map(|c| c.join(".")).collect(),
+        target_file_size: size.and_then(|s| u64::try_from(s).ok()),
+        auto: false,
+        commit: dml_options(session, Vec::new()),
+    };
+    let state = execute::query_state(session);
+    let (metrics, committed) = boathouse_delta::optimize(&delta.snapshot, &state, &options).await?;
+    if let Some(committed) = committed {
+        delta.table.cache().put(committed.snapshot);
+    }
+    boathouse_delta::optimize_report(&storage::shown(&delta.url), &metrics).map(reported)
 }
 
 pub(super) async fn reorg(
@@ -44,7 +161,7 @@ pub(super) async fn reorg(
     _table: &[String],
     _condition: Option<TextExpr>,
 ) -> Result<QueryResult> {
-    Err(Error::unsupported("REORG"))
+    Err(Error::unsupported("REORG TABLE"))
 }
 
 pub(super) async fn convert(

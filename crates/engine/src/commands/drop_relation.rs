@@ -18,7 +18,7 @@ pub(super) async fn table(session: &Arc<Session>, name: &[String], if_exists: bo
     {
         return Err(Error::unsupported(format!("DROP TABLE {} (a path has no name to drop)", quote_name(name))));
     }
-    let full = session.object_name(name)?;
+    let full = session.known_object_name(name).await?;
     let found = session.engine.catalog.find_table(&full).await?;
     match found {
         None if if_exists => return Ok(QueryResult::empty()),
@@ -48,7 +48,7 @@ pub(super) async fn view(session: &Arc<Session>, name: &[String], if_exists: boo
     if drop_temporary(session, name)? {
         return Ok(QueryResult::empty());
     }
-    let full = session.object_name(name)?;
+    let full = session.known_object_name(name).await?;
     match session.engine.catalog.drop_view(&full).await {
         Ok(_) => {
             session.engine.cache.dropped(&full.parts());

@@ -45,7 +45,7 @@ pub(super) async fn run(session: &Arc<Session>, insert: Insert) -> Result<QueryR
     into_table(session, table, insert).await
 }
 
-async fn identifier(session: &Arc<Session>, expr: Expr) -> Result<Name> {
+pub(super) async fn identifier(session: &Arc<Session>, expr: Expr) -> Result<Name> {
     let (text, _) = evaluate::string(session, expr).await?;
     let text = text.ok_or_else(|| {
         Error::new("NOT_A_CONSTANT_STRING.NULL")

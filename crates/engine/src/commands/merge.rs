@@ -2,10 +2,27 @@
 
 use std::sync::Arc;
 
-use boathouse_spec::{DataType, Error, Merge, Result, StructType};
+use boathouse_delta::{Assignment, MergeAction as DeltaAction, MergeClause as DeltaClause};
+use boathouse_spec::{
+    DataSourceRef, DataType, Error, Expr, Merge, MergeAction, MergeClause, Name, Relation, RelationNode, Result,
+    StructField, StructType, quote, quote_name,
+};
+use datafusion::common::TableReference;
+use datafusion::logical_expr::LogicalPlanBuilder;
 
-use crate::rows::column;
-use crate::{QueryResult, Session};
+use boathouse_bridge::ResultExt;
+
+use crate::analyzer::{Analyzed, Analyzer, TypedExpr};
+use crate::commands::store_assignment::assign;
+use crate::commands::table_expressions::{TableScope, dml_options};
+use crate::commands::update::{column_of, nested};
+use crate::commands::{column_default, target, write};
+use crate::resolver::{self, DeltaSource, ResolvedTable};
+use crate::rows::{self, Value, column};
+use crate::{QueryResult, Session, execute};
+
+/// What stands before the target's columns in the plan of the merge.
+const TARGET: &str = "__target";
 
 pub(super) fn result_schema() -> StructType {
     StructType::new(vec![
@@ -16,6 +33,315 @@ pub(super) fn result_schema() -> StructType {
     ])
 }
 
-pub(super) async fn run(_session: &Arc<Session>, _merge: Merge) -> Result<QueryResult> {
-    Err(Error::unsupported("MERGE"))
+pub(super) async fn run(session: &Arc<Session>, merge: Merge) -> Result<QueryResult> {
+    let (table, delta, alias) = target_of(session, &merge.target).await?;
+    let evolves =
+        merge.with_schema_evolution || session.conf().flag("spark.databricks.delta.schema.autoMerge.enabled");
+    let (opened, snapshot) = (table.clone(), delta.snapshot.clone());
+    let (planned, constraints) = session
+        .analyze(move |analyzer| {
+            let scope = TableScope::open(analyzer, &opened, alias.as_deref())?
+                .qualified(TableReference::bare(TARGET));
+            let constraints = TableScope::open(analyzer, &opened, None)?.constraints(analyzer, &snapshot)?;
+            let planner = Planner { table: &opened, alias: alias.as_deref(), scope, evolves };
+            Ok((planner.plan(analyzer, &merge)?, constraints))
+        })
+        .await?;
+    let state = execute::query_state(session);
+    let options = dml_options(session, constraints);
+    let done = boathouse_delta::merge(&delta.snapshot, &state, &planned, &options).await?;
+    let count = |key: &str| done.as_ref().map_or(0, |c| c.metric(key));
+    let (updated, deleted, inserted) =
+        (count("numTargetRowsUpdated"), count("numTargetRowsDeleted"), count("numTargetRowsInserted"));
+    if let Some(committed) = done {
+        delta.table.cache().put(committed.snapshot);
+        session.engine.cache.changed(&delta.table.location().uri()).await;
+        write::sync_record(session, &table).await?;
+    }
+    let row = [updated + deleted + inserted, updated, deleted, inserted].map(Value::Integer).to_vec();
+    rows::result(result_schema(), vec![row])
+}
+
+/// The Delta table that the target relation names, with its alias.
+async fn target_of(
+    session: &Arc<Session>,
+    relation: &Relation,
+) -> Result<(ResolvedTable, DeltaSource, Option<String>)> {
+    match &*relation.node {
+        RelationNode::SubqueryAlias { input, alias, .. } => {
+            let (table, delta, _) = Box::pin(target_of(session, input)).await?;
+            Ok((table, delta, Some(alias.clone())))
+        }
+        RelationNode::Table(named) => {
+            let name = match &named.identifier {
+                Some(expr) => super::insert::identifier(session, (**expr).clone()).await?,
+                None => named.name.clone(),
+            };
+            let (table, delta) =
+                target::delta(session, &name, "MERGE INTO TABLE", &target::relation_path(session)).await?;
+            Ok((table, delta, None))
+        }
+        RelationNode::DataSource(source) => {
+            let source = DataSourceRef { format: source.format.clone(), ..source.clone() };
+            let table = resolver::data_source(session, &source).await?;
+            match table.delta.clone() {
+                Some(delta) => Ok((table, delta, None)),
+                None => Err(target::no_operation(&table.display_name(), "MERGE INTO TABLE")),
+            }
+        }
+        _ => Err(Error::new("DELTA_MERGE_UNEXPECTED_TARGET")
+            .message("The target of MERGE must be a Delta table, by name or by path.")
+            .exception("AnalysisException")),
+    }
+}
+
+/// Turns the clauses into Delta's.
+struct Planner<'a> {
+    table: &'a ResolvedTable,
+    alias: Option<&'a str>,
+    scope: TableScope,
+    evolves: bool,
+}
+
+impl Planner<'_> {
+    fn plan(&self, analyzer: &mut Analyzer, merge: &Merge) -> Result<boathouse_delta::Merge> {
+        let source = analyzer.query(&merge.source)?;
+        let both = joined(&self.scope.analyzed, &source)?;
+        let condition = self.scope.condition_over(analyzer, &merge.condition, &both, "MERGE")?;
+        let added = self.added_columns(merge, &source)?;
+        let mut schema = self.table.schema.clone();
+        schema.fields.extend(added.iter().cloned());
+        let clauses = |analyzer: &mut Analyzer, list: &[MergeClause], over: &Analyzed| {
+            list.iter().map(|c| self.clause(analyzer, c, over, &source, &schema)).collect::<Result<Vec<_>>>()
+        };
+        Ok(boathouse_delta::Merge {
+            matched: clauses(analyzer, &merge.matched, &both)?,
+            not_matched: clauses(analyzer, &merge.not_matched, &source)?,
+            not_matched_by_source: clauses(analyzer, &merge.not_matched_by_source, &self.scope.analyzed)?,
+            target: TableReference::bare(TARGET),
+            source: source.plan,
+            condition: condition.expr,
+            condition_sql: condition.sql,
+            evolved_schema: (!added.is_empty()).then_some(schema),
+        })
+    }
+
+    /// Columns of the source that the target gets: those that `*` names and the target lacks.
+    fn added_columns(&self, merge: &Merge, source: &Analyzed) -> Result<Vec<StructField>> {
+        let has_star = merge
+            .matched
+            .iter()
+            .chain(&merge.not_matched)
+            .any(|c| matches!(c.action, MergeAction::UpdateAll | MergeAction::InsertAll));
+        if !self.evolves || !has_star {
+            return Ok(Vec::new());
+        }
+        Ok(source
+            .output
+            .iter()
+            .filter(|a| self.table.schema.field(&a.name).is_none())
+            .map(|a| StructField { nullable: true, data_type: a.data_type.as_nullable(), ..a.field() })
+            .collect())
+    }
+
+    fn clause(
+        &self,
+        analyzer: &mut Analyzer,
+        clause: &MergeClause,
+        over: &Analyzed,
+        source: &Analyzed,
+        schema: &StructType,
+    ) -> Result<DeltaClause> {
+        let condition = match &clause.condition {
+            Some(condition) => Some(self.scope.condition_over(analyzer, condition, over, "MERGE")?),
+            None => None,
+        };
+        let action = match &clause.action {
+            MergeAction::Delete => DeltaAction::Delete,
+            MergeAction::Update(assignments) => {
+                DeltaAction::Update(self.updates(analyzer, assignments, over)?)
+            }
+            MergeAction::Insert(assignments) => {
+                DeltaAction::Insert(self.inserts(analyzer, assignments, over)?)
+            }
+            MergeAction::UpdateAll => DeltaAction::Update(self.all(analyzer, source, schema, false)?),
+            MergeAction::InsertAll => DeltaAction::Insert(self.all(analyzer, source, schema, true)?),
+        };
+        let (sql, expr) = condition.map(|c| (c.sql, c.expr)).unzip();
+        Ok(DeltaClause { condition: expr, sql, action })
+    }
+
+    /// `UPDATE SET *` and `INSERT *`: columns by name.
+    fn all(
+        &self,
+        analyzer: &mut Analyzer,
+        source: &Analyzed,
+        schema: &StructType,
+        is_insert: bool,
+    ) -> Result<Vec<Assignment>> {
+        let mut out = Vec::with_capacity(schema.fields.len());
+        for field in &schema.fields {
+            let mut found = source.output.iter().filter(|a| a.name.eq_ignore_ascii_case(&field.name));
+            match (found.next(), found.next()) {
+                (Some(_), Some(_)) => {
+                    return Err(Error::new("AMBIGUOUS_REFERENCE")
+                        .param("name", quote(&field.name))
+                        .param("referenceNames", format!("[{0}, {0}]", quote(&field.name)))
+                        .message(format!("The source has several columns {}.", quote(&field.name)))
+                        .exception("AnalysisException"));
+                }
+                (Some(attribute), None) => out.push(self.assigned(analyzer, field, attribute.typed())?),
+                (None, _) if self.evolves => {
+                    if is_insert {
+                        out.extend(self.default(analyzer, field)?);
+                    }
+                }
+                (None, _) => {
+                    let clause = if is_insert { "INSERT" } else { "UPDATE" };
+                    let columns = source.output.iter().map(|a| quote(&a.name)).collect::<Vec<_>>().join(", ");
+                    return Err(Error::new("DELTA_MERGE_UNRESOLVED_EXPRESSION")
+                        .param("sqlExpr", &field.name)
+                        .param("clause", format!("{clause} clause"))
+                        .param("cols", &columns)
+                        .message(format!(
+                            "The source of MERGE has no column {} for {clause} *. It has {columns}.",
+                            quote(&field.name)
+                        ))
+                        .exception("AnalysisException"));
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    fn updates(
+        &self,
+        analyzer: &mut Analyzer,
+        assignments: &[(Expr, Expr)],
+        over: &Analyzed,
+    ) -> Result<Vec<Assignment>> {
+        let mut columns: Vec<(StructField, Expr)> = Vec::new();
+        let mut seen: Vec<Vec<String>> = Vec::new();
+        for (key, value) in assignments {
+            let name = column_name(analyzer, key)?;
+            let (field, path) = column_of(self.table, self.alias, &name)?;
+            let full: Vec<String> = std::iter::once(&field.name).chain(path).map(|p| p.to_lowercase()).collect();
+            if seen.iter().any(|s| s.starts_with(&full) || full.starts_with(s)) {
+                return Err(Error::new("DELTA_CONFLICT_SET_COLUMN")
+                    .param("columnList", quote_name(&name))
+                    .message(format!("{} is set twice.", quote_name(&name)))
+                    .exception("AnalysisException"));
+            }
+            seen.push(full);
+            let value = match value {
+                Expr::Default if path.is_empty() => column_default::expression(&analyzer.session, field)?,
+                value => value.clone(),
+            };
+            let before = columns.iter().position(|(f, _)| f.name == field.name);
+            let current = match before {
+                Some(i) => columns[i].1.clone(),
+                None => self.target_column(&field.name),
+            };
+            let new = nested(current, path, value);
+            match before {
+                Some(i) => columns[i].1 = new,
+                None => columns.push((field.clone(), new)),
+            }
+        }
+        columns
+            .into_iter()
+            .map(|(field, value)| {
+                let value = analyzer.expression(&value, over)?;
+                self.assigned(analyzer, &field, value)
+            })
+            .collect()
+    }
+
+    /// The target's column by a name that the source cannot have too.
+    fn target_column(&self, name: &str) -> Expr {
+        let mut parts = match self.alias {
+            Some(alias) => vec![alias.to_string()],
+            None => self.table.qualifier.clone(),
+        };
+        parts.push(name.to_string());
+        Expr::column(parts)
+    }
+
+    fn inserts(
+        &self,
+        analyzer: &mut Analyzer,
+        assignments: &[(Expr, Expr)],
+        over: &Analyzed,
+    ) -> Result<Vec<Assignment>> {
+        let mut out: Vec<Assignment> = Vec::with_capacity(self.table.schema.fields.len());
+        for (key, value) in assignments {
+            let name = column_name(analyzer, key)?;
+            let (field, path) = column_of(self.table, self.alias, &name)?;
+            if !path.is_empty() {
+                return Err(Error::new("DELTA_NESTED_FIELD_IN_INSERT")
+                    .message(format!("INSERT sets whole columns, not fields inside them: {}.", quote_name(&name)))
+                    .exception("AnalysisException"));
+            }
+            if out.iter().any(|a| a.column == field.name) {
+                return Err(Error::new("DELTA_DUPLICATE_COLUMNS_ON_INSERT")
+                    .param("duplicateColumnNames", quote(&field.name))
+                    .message(format!("{} is set twice.", quote(&field.name)))
+                    .exception("AnalysisException"));
+            }
+            let value = match value {
+                Expr::Default => column_default::expression(&analyzer.session, field)?,
+                value => value.clone(),
+            };
+            let value = analyzer.expression(&value, over)?;
+            out.push(self.assigned(analyzer, field, value)?);
+        }
+        for field in &self.table.schema.fields {
+            if !out.iter().any(|a| a.column == field.name) {
+                out.extend(self.default(analyzer, field)?);
+            }
+        }
+        Ok(out)
+    }
+
+    /// The DEFAULT of a column that an insert does not name; nothing where it has none.
+    fn default(&self, analyzer: &mut Analyzer, field: &StructField) -> Result<Option<Assignment>> {
+        if super::table_columns::default_text(field).is_none() {
+            return Ok(None);
+        }
+        let default = column_default::expression(&analyzer.session, field)?;
+        let value = analyzer.expression(&default, &Analyzed::one_row()?)?;
+        self.assigned(analyzer, field, value).map(Some)
+    }
+
+    fn assigned(&self, analyzer: &mut Analyzer, field: &StructField, value: TypedExpr) -> Result<Assignment> {
+        let value = assign(analyzer, value, field, &self.table.display_name())?;
+        Ok(Assignment { column: field.name.clone(), value: self.scope.over_table(value)?.expr })
+    }
+}
+
+/// The columns of both sides, for expressions that see both.
+fn joined(target: &Analyzed, source: &Analyzed) -> Result<Analyzed> {
+    let plan = LogicalPlanBuilder::from(target.plan.clone()).cross_join(source.plan.clone()).spark()?.build().spark()?;
+    let output = target.output.iter().chain(&source.output).cloned().collect();
+    Ok(Analyzed::new(plan, output).with_plan_ids_of([target, source]))
+}
+
+/// The name on the left of an assignment.
+fn column_name(analyzer: &Analyzer, key: &Expr) -> Result<Name> {
+    match key {
+        Expr::Column(column) => Ok(column.name.clone()),
+        Expr::Text(text) => match analyzer.session.conf().parse_expression(text)? {
+            Expr::Column(column) => Ok(column.name),
+            _ => Err(no_column(text)),
+        },
+        other => Err(no_column(&format!("{other:?}"))),
+    }
+}
+
+fn no_column(text: &str) -> Error {
+    Error::new("DELTA_MERGE_UNEXPECTED_ASSIGNMENT_KEY")
+        .param("unexpectedKeyClass", "expression")
+        .param("unexpectedKeyObject", text)
+        .message(format!("{text} is no column of the target."))
+        .exception("AnalysisException")
 }

@@ -65,7 +65,7 @@ use crate::{QueryResult, Session, explain, rows};
 
 pub(crate) use create_table::Definition;
 pub(crate) use insert::Fitted;
-pub(crate) use table_columns::CHAR_VARCHAR;
+pub(crate) use store_assignment::overflow_error;
 
 /// Runs a command.
 pub(crate) fn run(session: &Arc<Session>, command: Command) -> BoxFuture<'static, Result<QueryResult>> {
@@ -266,13 +266,13 @@ pub(crate) fn result_schema(command: &Command) -> Option<StructType> {
         C::DescribeTable { .. } | C::DescribeQuery(_) => describe_table::schema_of_result(),
         C::DescribeColumn { .. } => describe_column::schema_of_result(),
         C::DescribeFunction { .. } => StructType::new(vec![text("function_desc", false)]),
-        C::DescribeHistory { .. } => describe_delta::history_schema(),
+        C::DescribeHistory { .. } => describe_delta::history_schema()?,
         C::DescribeDetail { .. } => describe_delta::detail_schema(),
         C::IsDeltaTable { .. } => describe_delta::is_delta_schema(),
         C::Insert(_) | C::MultiInsert(_) => StructType::default(),
         C::Update { .. } | C::Delete { .. } => affected_schema(),
         C::Merge(_) => merge::result_schema(),
-        C::Optimize { .. } | C::Reorg { .. } => delta_maintenance::optimize_schema(),
+        C::Optimize { .. } | C::Reorg { .. } => delta_maintenance::optimize_schema()?,
         C::Restore { .. } => delta_maintenance::restore_schema(),
         C::Vacuum { .. } => StructType::new(vec![text("path", true)]),
         C::CopyInto(_) => copy_into::result_schema(),

@@ -182,7 +182,7 @@ fn fitted(text: &str, is_char: bool, length: usize) -> Result<String> {
 }
 
 /// An overflow of a cast on the way into a table names the column.
-pub(super) fn overflow_error(e: Error, columns: &[(StructField, DataType)], _table: &str) -> Error {
+pub(crate) fn overflow_error(e: Error, columns: &[(StructField, DataType)], _table: &str) -> Error {
     if !e.is("CAST_OVERFLOW") && !e.is("NUMERIC_VALUE_OUT_OF_RANGE") {
         return e;
     }

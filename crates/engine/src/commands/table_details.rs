@@ -1,7 +1,5 @@
 //! What DESCRIBE EXTENDED and SHOW TABLE EXTENDED say about a table.
 
-use std::sync::Arc;
-
 use boathouse_catalog::{TableKind, TableRecord, ViewSchemaMode};
 use boathouse_spec::{Result, quote};
 use chrono::{DateTime, Utc};
@@ -101,7 +99,7 @@ fn tail(
     if !options.is_empty() {
         push(&mut out, "Storage Properties", bracketed(options));
     }
-    if !record.partition_columns.is_empty() {
+    if !record.partition_columns.is_empty() && table.delta.is_none() {
         push(&mut out, "Partition Provider", "Catalog");
     }
     out

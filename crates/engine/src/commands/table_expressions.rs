@@ -6,7 +6,7 @@ use std::sync::Arc;
 use boathouse_bridge::ResultExt;
 use boathouse_delta::{CheckConstraint, DmlOptions, Predicate, Snapshot};
 use boathouse_spec::{DataType, Error, Expr, Result};
-use datafusion::common::Column;
+use datafusion::common::{Column, TableReference};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::Expr as DataFusionExpr;
 use serde_json::Map;
@@ -20,6 +20,8 @@ pub(super) struct TableScope {
     pub analyzed: Analyzed,
     /// The table's columns by the names the analyzer gave them.
     names: HashMap<String, String>,
+    /// What stands before the table's columns in what is given back.
+    relation: Option<TableReference>,
 }
 
 impl TableScope {
@@ -31,7 +33,13 @@ impl TableScope {
             .zip(&table.schema.fields)
             .map(|(attribute, field)| (attribute.internal_name(), field.name.clone()))
             .collect();
-        Ok(Self { analyzed, names })
+        Ok(Self { analyzed, names, relation: None })
+    }
+
+    /// The same with a qualifier before the columns that are given back.
+    pub fn qualified(mut self, relation: TableReference) -> Self {
+        self.relation = Some(relation);
+        self
     }
 
     /// An expression over the table's columns.
@@ -49,7 +57,7 @@ impl TableScope {
         expr.transform(|e| {
             Ok(match e {
                 DataFusionExpr::Column(c) => match self.names.get(&c.name) {
-                    Some(name) => Transformed::yes(DataFusionExpr::Column(Column::new_unqualified(name))),
+                    Some(name) => Transformed::yes(DataFusionExpr::Column(Column::new(self.relation.clone(), name))),
                     None => Transformed::no(DataFusionExpr::Column(c)),
                 },
                 other => Transformed::no(other),
@@ -62,19 +70,19 @@ impl TableScope {
     /// A condition, which must be boolean.
     pub fn condition(&self, analyzer: &mut Analyzer, expr: &Expr, clause: &str) -> Result<Predicate> {
         let typed = self.expression(analyzer, expr)?;
-        if !matches!(typed.data_type, DataType::Boolean | DataType::Null) {
-            return Err(Error::new("DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN")
-                .param("sqlExpr", format!("\"{}\"", typed.name))
-                .param("filter", format!("\"{}\"", typed.name))
-                .param("type", format!("\"{}\"", typed.data_type.sql()))
-                .message(format!(
-                    "The condition of {clause} must be boolean, but \"{}\" is {}.",
-                    typed.name,
-                    typed.data_type.sql()
-                ))
-                .exception("AnalysisException"));
-        }
-        Ok(Predicate { expr: typed.expr, sql: typed.name })
+        boolean(typed, clause)
+    }
+
+    /// A condition over more than the table.
+    pub fn condition_over(
+        &self,
+        analyzer: &mut Analyzer,
+        expr: &Expr,
+        over: &Analyzed,
+        clause: &str,
+    ) -> Result<Predicate> {
+        let typed = analyzer.expression(expr, over)?;
+        boolean(self.over_table(typed)?, clause)
     }
 
     /// The CHECK constraints of a table, understood.
@@ -89,6 +97,23 @@ impl TableScope {
             })
             .collect()
     }
+}
+
+/// A condition must be boolean.
+fn boolean(typed: TypedExpr, clause: &str) -> Result<Predicate> {
+    if !matches!(typed.data_type, DataType::Boolean | DataType::Null) {
+        return Err(Error::new("DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN")
+            .param("sqlExpr", format!("\"{}\"", typed.name))
+            .param("filter", format!("\"{}\"", typed.name))
+            .param("type", format!("\"{}\"", typed.data_type.sql()))
+            .message(format!(
+                "The condition of {clause} must be boolean, but \"{}\" is {}.",
+                typed.name,
+                typed.data_type.sql()
+            ))
+            .exception("AnalysisException"));
+    }
+    Ok(Predicate { expr: typed.expr, sql: typed.name })
 }
 
 /// The constraints of a table that rows are written to.

@@ -96,7 +96,7 @@ fn assigned(
 }
 
 /// The value of a column in which one field is another.
-fn nested(current: Expr, path: &[String], value: Expr) -> Expr {
+pub(super) fn nested(current: Expr, path: &[String], value: Expr) -> Expr {
     match path {
         [] => value,
         [field, rest @ ..] => {

@@ -349,7 +349,7 @@ pub(super) async fn sync_record(session: &Arc<Session>, table: &ResolvedTable) -
 }
 
 async fn create(session: &Arc<Session>, write: Write, format: &str, name: Vec<String>) -> Result<QueryResult> {
-    let name = session.object_name(&name)?;
+    let name = session.known_object_name(&name).await?;
     let mut properties = Properties::new();
     let mut options = write.options.clone();
     let location = option(&options, "path").map(str::to_string);

@@ -79,7 +79,7 @@ async fn create(
     let location = option(&options, "path").map(str::to_string);
     options.retain(|(k, _)| !k.eq_ignore_ascii_case("path"));
     let definition = Definition {
-        name: Some(session.object_name(&write.table)?),
+        name: Some(session.known_object_name(&write.table).await?),
         mode,
         provider,
         schema: Default::default(),

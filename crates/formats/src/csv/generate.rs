@@ -5,10 +5,10 @@ use boathouse_spec::{DataType, Error, Result, StructType};
 
 use super::options::Options;
 use super::parser::unsupported_type;
-use crate::variant::{Variant, write_json as write_variant};
 use crate::cell::Cells;
 use crate::datetime_text::{write_date, write_iso, write_iso_ntz, write_time_of_day, write_timestamp_text};
 use crate::number_text::{write_decimal, write_double, write_float, write_plain_decimal};
+use crate::variant::{Variant, write_json as write_variant};
 
 /// Writes rows of columns as CSV lines, without their ends.
 pub struct Generator<'a> {
@@ -157,10 +157,12 @@ fn write_nested(cells: &Cells, row: usize, options: &Options, out: &mut String) 
             out.push('[');
             let offsets = a.value_offsets();
             for (i, element) in (offsets[row] as usize..offsets[row + 1] as usize).enumerate() {
-                if i == 0 {
+                if i > 0 {
+                    out.push(',');
+                }
+                if i == 0 && !elements.is_null(element) {
                     write_nested(elements, element, options, out)?;
                 } else {
-                    out.push(',');
                     spaced(elements, element, out)?;
                 }
             }
@@ -180,10 +182,12 @@ fn write_nested(cells: &Cells, row: usize, options: &Options, out: &mut String) 
         Cells::Struct(_, _, fields) => {
             out.push('{');
             for (i, field) in fields.iter().enumerate() {
-                if i == 0 {
+                if i > 0 {
+                    out.push(',');
+                }
+                if i == 0 && !field.is_null(row) {
                     write_nested(field, row, options, out)?;
                 } else {
-                    out.push(',');
                     spaced(field, row, out)?;
                 }
             }
@@ -195,6 +199,11 @@ fn write_nested(cells: &Cells, row: usize, options: &Options, out: &mut String) 
         other => write_value(other, row, options, out)?,
     }
     Ok(())
+}
+
+/// Appends a value as it casts to STRING.
+pub(crate) fn write_cast(cells: &Cells, row: usize, options: &Options, out: &mut String) -> Result<()> {
+    write_nested(cells, row, options, out)
 }
 
 /// `[00 FF]`
@@ -209,14 +218,14 @@ fn write_hexadecimal(bytes: &[u8], out: &mut String) {
 /// CSV files take no nested columns.
 pub fn check_schema_for_writing(schema: &StructType) -> Result<()> {
     for field in &schema.fields {
-        match &field.data_type {
-            t @ (DataType::Array { .. }
-            | DataType::Map { .. }
-            | DataType::Struct(_)
-            | DataType::Null
-            | DataType::CalendarInterval
-            | DataType::Variant) => return Err(unsupported_type("CSV", &field.name, t)),
-            _ => {}
+        if let t @ (DataType::Array { .. }
+        | DataType::Map { .. }
+        | DataType::Struct(_)
+        | DataType::Null
+        | DataType::CalendarInterval
+        | DataType::Variant) = &field.data_type
+        {
+            return Err(unsupported_type("CSV", &field.name, t));
         }
     }
     Ok(())

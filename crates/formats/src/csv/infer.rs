@@ -162,10 +162,15 @@ fn try_double(text: &str, options: &Options) -> Seen {
 fn try_date(text: &str, options: &Options) -> Seen {
     let is_date = match &options.date_format {
         Some(pattern) => pattern.parse_to_days(text).is_ok(),
-        // A timestamp is no date, though a date can be read from it.
-        None => parse_date(text).is_some() && !text.trim().contains([' ', 'T']),
+        None => is_plain_date(text),
     };
     if is_date { Seen::Date } else { try_ntz(text, options) }
+}
+
+/// `yyyy-MM-dd` and nothing else: what other texts a date can be read from are taken for timestamps.
+fn is_plain_date(text: &str) -> bool {
+    let dashes = text.len() == 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
+    dashes && parse_date(text).is_some()
 }
 
 fn try_ntz(text: &str, options: &Options) -> Seen {

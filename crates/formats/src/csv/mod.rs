@@ -9,6 +9,7 @@ mod options;
 mod parser;
 mod tokenizer;
 
+pub(crate) use generate::write_cast;
 pub use generate::{Generator, check_schema_for_writing, to_csv, write_header};
 pub use infer::{Inference, type_of};
 pub use options::{Options, UnescapedQuote};

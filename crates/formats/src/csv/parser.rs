@@ -185,7 +185,7 @@ fn push_value(column: &mut Column, text: &str, options: &Options) -> Option<()> 
             None => parse_timestamp_ntz(text, false)?,
         }),
         Column::Time(values) => values.push(parse_time(text)?),
-        _ => return None,
+        other => other.push_interval(text)?,
     }
     Some(())
 }
@@ -247,15 +247,7 @@ pub fn check_schema(schema: &StructType) -> Result<()> {
             | DataType::Map { .. }
             | DataType::Struct(_)
             | DataType::Null
-            | DataType::CalendarInterval
             | DataType::Variant => return Err(unsupported_type("CSV", &field.name, t)),
-            DataType::YearMonthInterval { .. } | DataType::DayTimeInterval { .. } => {
-                return Err(Error::unsupported(format!(
-                    "reading the type {} of `{}` from CSV",
-                    t.sql(),
-                    field.name
-                )));
-            }
             _ => {}
         }
     }

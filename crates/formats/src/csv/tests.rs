@@ -202,6 +202,13 @@ fn types_are_sparks() {
     );
     assert_eq!(infer("2024-01-31\n2024-01-31 10:00:00", &types), "struct<_c0:timestamp>");
     assert_eq!(
+        infer(
+            "2024-1-3,2024-01-31T00:00:00,2024-01-31 ,2024,2024-01,20240131,10:30,2024-01-31 10:00",
+            &types
+        ),
+        "struct<_c0:timestamp,_c1:timestamp,_c2:timestamp,_c3:int,_c4:timestamp,_c5:int,_c6:timestamp,_c7:timestamp>"
+    );
+    assert_eq!(
         DataType::Struct(type_of("1,x,2.5,2024-01-31,true", Options::default()).unwrap()).sql(),
         "STRUCT<_c0: INT, _c1: STRING, _c2: DOUBLE, _c3: DATE, _c4: BOOLEAN>"
     );
@@ -328,6 +335,6 @@ fn values_are_written_as_in_spark() {
     );
     let mut out = String::new();
     Generator::new(&columns, &t, &options).unwrap().write(0, &mut out).unwrap();
-    assert_eq!(out, "1.0E10,[00 FF],2024-01-31,2024-01-31T12:34:56.500Z,true,\"[1, null]\"");
+    assert_eq!(out, "1.0E10,[00 FF],2024-01-31,2024-01-31T12:34:56.500Z,true,\"[1,]\"");
     assert!(check_schema_for_writing(&t).is_err());
 }

@@ -33,6 +33,8 @@ pub enum Misfit {
     Unparsed(usize),
     /// The text fits the pattern, but names no date or time.
     Invalid(String),
+    /// The text fits the pattern, but what it says and what is assumed beside it are no date.
+    Unresolved(String),
 }
 
 impl Misfit {
@@ -50,6 +52,7 @@ impl Misfit {
                 format!("Text '{shown}' could not be parsed, unparsed text found at index {}", index(*at))
             }
             Self::Invalid(why) => format!("Text '{shown}' could not be parsed: {why}"),
+            Self::Unresolved(why) => why.clone(),
         }
     }
 

@@ -77,33 +77,47 @@ impl Fields {
         if let Some(day) = self.get(Field::ModifiedJulianDay) {
             return Ok(day - 40_587);
         }
-        if let (None, None, Some(nth)) = (month, day, nth_day) {
-            if nth == 366 && !is_leap(year) {
-                return Err(Misfit::Invalid(format!(
-                    "Invalid date 'DayOfYear 366' as '{year}' is not a leap year"
-                )));
-            }
-            return Ok(days_from_civil(year, 1, 1) + nth - 1);
-        }
-        let (month, day) = (month.unwrap_or(1) as u32, day.unwrap_or(1) as u32);
-        if day > days_in_month(year, month) {
-            return Err(Misfit::Invalid(if day == 29 {
-                format!("Invalid date 'February 29' as '{year}' is not a leap year")
-            } else {
-                let name = super::format::MONTHS[month as usize - 1].to_uppercase();
-                format!("Invalid date '{name} {day}'")
-            }));
-        }
-        let days = days_from_civil(year, month, day);
-        match nth_day {
-            Some(nth) if nth != day_of_year(days) => {
-                let (y, m, d) = civil_from_days(days);
+        // With a year and a whole date Java finds the day; with less Spark does, and words its errors itself.
+        let has_year = self.get(Field::Year).or(self.get(Field::YearOfEra)).is_some();
+        let by_java = has_year && (nth_day.is_some() || (month.is_some() && day.is_some()));
+        let invalid = |why: String| if by_java { Misfit::Invalid(why) } else { Misfit::Unresolved(why) };
+        match (month, day, nth_day) {
+            (Some(month), Some(day), Some(nth)) if by_java => {
+                let days = days_of(year, month, day).map_err(invalid)?;
                 let derived = day_of_year(days);
-                Err(Misfit::Invalid(format!(
-                    "Conflict found: Field DayOfYear {derived} differs from DayOfYear {nth} derived from {y:04}-{m:02}-{d:02}"
-                )))
+                if derived != nth {
+                    return Err(conflict("DayOfYear", derived, nth, days));
+                }
+                Ok(days)
             }
-            _ => Ok(days),
+            (month, day, Some(nth)) => {
+                if nth == 366 && !is_leap(year) {
+                    return Err(invalid(format!(
+                        "Invalid date 'DayOfYear 366' as '{year}' is not a leap year"
+                    )));
+                }
+                let days = days_from_civil(year, 1, 1) + nth - 1;
+                let (_, derived_month, derived_day) = civil_from_days(days);
+                for (name, given, derived) in
+                    [("MonthOfYear", month, derived_month), ("DayOfMonth", day, derived_day)]
+                {
+                    let derived = i64::from(derived);
+                    match given {
+                        Some(given) if given != derived && by_java => {
+                            return Err(conflict(name, derived, given, days));
+                        }
+                        Some(given) if given != derived => {
+                            return Err(match conflict(name, given, derived, days) {
+                                Misfit::Invalid(why) => Misfit::Unresolved(why + "."),
+                                other => other,
+                            });
+                        }
+                        _ => {}
+                    }
+                }
+                Ok(days)
+            }
+            (month, day, None) => days_of(year, month.unwrap_or(1), day.unwrap_or(1)).map_err(invalid),
         }
     }
 
@@ -139,4 +153,25 @@ impl Fields {
         let nano = self.get(Field::Nano).unwrap_or(0);
         Ok(((hour * 60 + minute) * 60 + second) * 1_000_000_000 + nano)
     }
+}
+
+/// The day, or what Java says where there is none.
+fn days_of(year: i64, month: i64, day: i64) -> Result<i64, String> {
+    let (month, day) = (month as u32, day as u32);
+    if day <= days_in_month(year, month) {
+        return Ok(days_from_civil(year, month, day));
+    }
+    Err(if day == 29 {
+        format!("Invalid date 'February 29' as '{year}' is not a leap year")
+    } else {
+        let name = super::format::MONTHS[month as usize - 1].to_uppercase();
+        format!("Invalid date '{name} {day}'")
+    })
+}
+
+fn conflict(field: &str, value: i64, other: i64, days: i64) -> Misfit {
+    let (y, m, d) = civil_from_days(days);
+    Misfit::Invalid(format!(
+        "Conflict found: Field {field} {value} differs from {field} {other} derived from {y:04}-{m:02}-{d:02}"
+    ))
 }

@@ -227,9 +227,14 @@ impl Converter {
                 scanner.skip_value()?;
                 column.push_null();
             }
-            Column::YearMonth(_) | Column::DayTime(_) | Column::Calendar(_) | Column::Variant(_) => {
-                return Err(Misread::Type);
-            }
+            Column::YearMonth(..) | Column::DayTime(..) | Column::Calendar(_) => match start {
+                Start::Text(quote) => {
+                    let text = self.short_text(scanner, quote)?;
+                    column.push_interval(text).ok_or(Misread::Type)?;
+                }
+                _ => return Err(Misread::Type),
+            },
+            Column::Variant(_) => return Err(Misread::Type),
         }
         Ok(())
     }

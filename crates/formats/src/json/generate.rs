@@ -348,11 +348,13 @@ fn copy_nested(scanner: &mut Scanner, out: &mut String, depth: usize) -> Result<
         }
         Start::Number => {
             let number = scanner.number()?;
-            if number.integer {
-                out.push_str(number.text);
-            } else {
-                let value: f64 = number.text.parse().map_err(|_| SyntaxError)?;
-                quoted(!value.is_finite(), out, |out| write_double(value, out));
+            match number.long {
+                Some(value) => out.push_str(itoa::Buffer::new().format(value)),
+                None if number.integer => out.push_str(number.text),
+                None => {
+                    let value: f64 = number.text.parse().map_err(|_| SyntaxError)?;
+                    quoted(!value.is_finite(), out, |out| write_double(value, out));
+                }
             }
         }
         Start::Name => {

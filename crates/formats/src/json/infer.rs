@@ -120,6 +120,13 @@ impl Inference {
         }
     }
 
+    /// Adds what another inference with the same options has seen.
+    pub fn merge(&mut self, other: Self) {
+        for (name, t) in other.root {
+            merge(self.root.entry(name).or_insert(Seen::Nothing), t);
+        }
+    }
+
     /// The schema of all records, its fields in the order of their names.
     pub fn finish(self) -> StructType {
         match canonical(Seen::Struct(self.root), self.options.drop_field_if_all_null) {

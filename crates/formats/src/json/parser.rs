@@ -42,9 +42,6 @@ impl Parser {
         if let Some(i) = corrupt {
             data.fields.remove(i);
         }
-        for field in &data.fields {
-            check_type(&field.name, &field.data_type)?;
-        }
         Ok(Self {
             schema: Arc::new(nullable_schema(schema)),
             rows: Struct::new(&data)?,
@@ -203,20 +200,6 @@ pub fn nullable_schema(schema: &StructType) -> Schema {
     Schema::new(fields.collect::<Vec<_>>())
 }
 
-fn check_type(column: &str, t: &DataType) -> Result<()> {
-    match t {
-        DataType::Array { element, .. } => check_type(column, element),
-        DataType::Map { value, .. } => check_type(column, value),
-        DataType::Struct(s) => s.fields.iter().try_for_each(|f| check_type(column, &f.data_type)),
-        DataType::CalendarInterval
-        | DataType::YearMonthInterval { .. }
-        | DataType::DayTimeInterval { .. } => {
-            Err(Error::unsupported(format!("reading the type {} of `{column}` from JSON", t.sql())))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// `from_json`: one value of a type for each text.
 pub struct ValueParser {
     converter: Converter,
@@ -228,7 +211,6 @@ pub struct ValueParser {
 impl ValueParser {
     /// A parser for a struct, an array, a map or a variant type.
     pub fn new(target: &DataType, options: Options) -> Result<Self> {
-        check_type("value", target)?;
         let mut corrupt = None;
         let mut data = target.clone();
         if let DataType::Struct(s) = &mut data

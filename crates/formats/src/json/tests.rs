@@ -391,6 +391,11 @@ fn values_of_texts() {
             DataType::Struct(schema("a string")),
             r#"{a: {"x":1,"y":[1,2.0]}}"#,
         ),
+        (
+            r#"{"a":[1.50,1e5,123456789012345678901234567890,"x",null,true,0.1e-5,1E400,-0,-0.0]}"#,
+            DataType::Struct(schema("a string")),
+            r#"{a: [1.5,100000.0,123456789012345678901234567890,"x",null,true,1.0E-6,"Infinity",0,-0.0]}"#,
+        ),
         ("[1,2]", ints(), "[1, 2]"),
         ("[1,\"x\"]", ints(), "null"),
         (r#"{"a":1}"#, DataType::array(a_int(), true), "[{a: 1}]"),

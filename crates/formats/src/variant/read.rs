@@ -82,9 +82,7 @@ impl<'a> Variant<'a> {
     pub fn kind(&self) -> Result<Kind<'a>> {
         let (basic, info) = self.header()?;
         let value = self.value;
-        let bytes = |at: usize, length: usize| {
-            value.get(at..at.saturating_add(length)).ok_or_else(malformed)
-        };
+        let bytes = |at: usize, length: usize| value.get(at..at.saturating_add(length)).ok_or_else(malformed);
         let text = |bytes: &'a [u8]| std::str::from_utf8(bytes).map_err(|_| malformed());
         Ok(match basic {
             SHORT_STRING => Kind::String(text(bytes(1, usize::from(info))?)?),
@@ -134,7 +132,12 @@ impl<'a> Variant<'a> {
             SHORT_STRING => 1 + usize::from(info),
             OBJECT | ARRAY => {
                 let layout = self.layout()?;
-                layout.data_at + unsigned(self.value, layout.offsets_at + layout.size * layout.offset_width, layout.offset_width)?
+                layout.data_at
+                    + unsigned(
+                        self.value,
+                        layout.offsets_at + layout.size * layout.offset_width,
+                        layout.offset_width,
+                    )?
             }
             _ => match info {
                 NULL | TRUE | FALSE => 1,

@@ -43,7 +43,10 @@ fn json_comes_back() {
     ] {
         assert_eq!(there_and_back(text), wanted);
     }
-    let long = format!("[{}]", (0..1000).map(|i| format!("{{\"k{i}\":\"{}\"}}", "v".repeat(70))).collect::<Vec<_>>().join(","));
+    let long = format!(
+        "[{}]",
+        (0..1000).map(|i| format!("{{\"k{i}\":\"{}\"}}", "v".repeat(70))).collect::<Vec<_>>().join(",")
+    );
     assert_eq!(there_and_back(&long), long);
 }
 

@@ -36,7 +36,7 @@ fn resolve(c: &AggregateCall, bits: Bits) -> Result<ResolvedAggregate> {
     let call = &c.call;
     call.arity(1..=1)?;
     let t = match &call.args[0].data_type {
-        DataType::Null => DataType::Long,
+        DataType::Null => DataType::Integer,
         t if t.is_integral() => t.clone(),
         _ => return Err(call.unexpected_input(0, "\"INTEGRAL\"")),
     };

@@ -191,10 +191,11 @@ fn hashes(values: &ArrayRef) -> Option<Vec<i32>> {
             values.as_primitive::<TimestampMicrosecondType>().values().iter().map(|v| hash_long(*v)).collect()
         }
         ArrowType::Float32 => {
-            values.as_primitive::<Float32Type>().values().iter().map(|v| hash_float(*v)).collect()
+            // Floats are kept as their bits.
+            values.as_primitive::<Float32Type>().values().iter().map(|v| v.to_bits() as i32).collect()
         }
         ArrowType::Float64 => {
-            values.as_primitive::<Float64Type>().values().iter().map(|v| hash_double(*v)).collect()
+            values.as_primitive::<Float64Type>().values().iter().map(|v| hash_long(v.to_bits() as i64)).collect()
         }
         ArrowType::Utf8 => {
             let strings = values.as_string::<i32>();
@@ -226,16 +227,6 @@ fn hash_long(v: i64) -> i32 {
     i32::try_from(v).unwrap_or((v ^ (v as u64 >> 32) as i64) as i32)
 }
 
-fn hash_float(v: f32) -> i32 {
-    if v as i32 as f32 == v {
-        v as i32
-    } else if v as i64 as f32 == v {
-        hash_bits(v as i64)
-    } else {
-        v.to_bits() as i32
-    }
-}
-
 fn hash_double(v: f64) -> i32 {
     if f64::from(v as i32) == v {
         v as i32
@@ -253,7 +244,7 @@ fn hash_bits(v: i64) -> i32 {
 }
 
 /// Murmur3 (x86, 32 bits) as Spark hashes strings: the last bytes are mixed in one by one.
-fn murmur3(bytes: &[u8], seed: i32) -> i32 {
+pub(crate) fn murmur3(bytes: &[u8], seed: i32) -> i32 {
     fn mix_k(k: u32) -> u32 {
         k.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593)
     }

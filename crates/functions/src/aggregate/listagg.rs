@@ -31,7 +31,7 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
     let t = if binary { DataType::Binary } else { DataType::STRING };
     if !binary && implicit_cast(&call.args[0].data_type, &Want::Str, call.context).is_none() {
         let e = call.unexpected_input(0, "(\"STRING\" or \"BINARY\")");
-        return Err(super::percentage::with_sql(e, &sql));
+        return Err(crate::mismatch::with_sql(e, &sql));
     }
     let mut coerced = vec![t.clone()];
     let delimiter = match call.args.get(1) {
@@ -92,7 +92,6 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
         .with_parameters(parameters);
     let shown = if call.args.len() > 1 { ShownArg::Arg(1) } else { ShownArg::Text("NULL".into()) };
     Ok(ResolvedAggregate::new(coerced, t, true, udf.build())
-        .shown_as("listagg")
         .shown_with(vec![ShownArg::Arg(0), shown])
         .with_order_as_arguments())
 }

@@ -44,7 +44,7 @@ fn resolve(c: &AggregateCall, wanted: Ordering) -> Result<ResolvedAggregate> {
         None => return Err(call.unexpected_input(2, "\"INT\"")),
     };
     if !(1..=MOST).contains(&count) {
-        return Err(out_of_range(call, "k", &format!("[1, {MOST}]"), &count.to_string()));
+        return Err(out_of_range(call, "`k`", &format!("[1, {MOST}]"), &count.to_string()));
     }
     let returned = DataType::array(value.clone(), true);
     let fold = Best { value, key, count: count as usize, wanted };
@@ -68,12 +68,41 @@ struct Kept {
 }
 
 impl Best {
-    fn add(&self, state: &mut Vec<Kept>, rank: Key, key: ScalarValue, value: ScalarValue) {
-        // After those that are better or equal.
-        let at = state.partition_point(|k| rank.row().cmp(&k.rank.row()) != self.wanted);
-        if at < self.count {
-            state.insert(at, Kept { rank, key, value });
-            state.truncate(self.count);
+    /// Whether `a` is worse than `b`.
+    fn is_worse(&self, a: &Kept, b: &Kept) -> bool {
+        a.rank.row().cmp(&b.rank.row()) == self.wanted.reverse()
+    }
+
+    /// Adds to a binary heap with the worst at its root, as Spark does: which of equal keys stay, and in which order,
+    /// follows from it.
+    fn add(&self, heap: &mut Vec<Kept>, new: Kept) {
+        if heap.len() < self.count {
+            heap.push(new);
+            let mut at = heap.len() - 1;
+            while at > 0 && self.is_worse(&heap[at], &heap[(at - 1) / 2]) {
+                heap.swap(at, (at - 1) / 2);
+                at = (at - 1) / 2;
+            }
+            return;
+        }
+        if !heap.first().is_some_and(|root| self.is_worse(root, &new)) {
+            return;
+        }
+        heap[0] = new;
+        let mut at = 0;
+        loop {
+            let (left, right) = (2 * at + 1, 2 * at + 2);
+            let mut worst = at;
+            for child in [left, right] {
+                if child < heap.len() && self.is_worse(&heap[child], &heap[worst]) {
+                    worst = child;
+                }
+            }
+            if worst == at {
+                return;
+            }
+            heap.swap(at, worst);
+            at = worst;
         }
     }
 
@@ -104,8 +133,13 @@ impl Fold for Best {
         let nulls = keys.logical_nulls();
         for (row, group) in rows {
             if nulls.as_ref().is_none_or(|n| n.is_valid(row)) {
-                let rank = ranks.row(row).owned();
-                self.add(&mut states[group], rank, scalar(keys, row)?, scalar(values, row)?);
+                let rank = ranks.row(row);
+                let full = states[group].len() >= self.count;
+                if full && states[group].first().is_some_and(|r| rank.cmp(&r.rank.row()) != self.wanted) {
+                    continue;
+                }
+                let (key, value) = (scalar(keys, row)?, scalar(values, row)?);
+                self.add(&mut states[group], Kept { rank: rank.owned(), key, value });
             }
         }
         Ok(())
@@ -142,7 +176,15 @@ impl Fold for Best {
     }
 
     fn finish(&self, states: &[Self::State]) -> Result<ArrayRef> {
-        self.lists(states, &self.value, |k| &k.value)
+        let mut states = states.to_vec();
+        for state in &mut states {
+            // Best first; equal keys as they lie in the heap.
+            state.sort_by(|a, b| match self.wanted {
+                Ordering::Less => a.rank.row().cmp(&b.rank.row()),
+                _ => b.rank.row().cmp(&a.rank.row()),
+            });
+        }
+        self.lists(&states, &self.value, |k| &k.value)
     }
 
     fn bytes(&self, state: &Self::State) -> usize {

@@ -87,7 +87,9 @@ fn within_group(c: &AggregateCall) -> Result<ResolvedAggregate> {
     };
     let among = if *ascending { Among::Smallest } else { Among::Greatest };
     let of_key = Call { name: call.name, args: std::slice::from_ref(key), context: call.context };
-    Ok(resolve(c, &of_key, vec![key.data_type.clone()], among)?.with_order_as_arguments())
+    // Spark shows the order in which the last of the most frequent values wins.
+    let text = format!("mode() WITHIN GROUP (ORDER BY {}{})", key.sql, if *ascending { " DESC" } else { "" });
+    Ok(resolve(c, &of_key, vec![key.data_type.clone()], among)?.with_order_as_arguments().shown_as(text))
 }
 
 fn resolve(c: &AggregateCall, call: &Call, coerced: Vec<DataType>, among: Among) -> Result<ResolvedAggregate> {

@@ -10,6 +10,7 @@ use boathouse_spec::{DataType, Error, Result};
 use datafusion::scalar::ScalarValue;
 
 use crate::Call;
+use crate::mismatch::with_sql;
 use crate::collection::ListItem;
 
 #[derive(Debug, Clone)]
@@ -106,13 +107,3 @@ impl Percentages {
 fn mismatch(subclass: &str, sql: &str) -> Error {
     Error::new(format!("DATATYPE_MISMATCH.{subclass}")).param("sqlExpr", format!("\"{sql}\""))
 }
-
-/// The error with the call shown in full.
-pub(super) fn with_sql(error: Error, sql: &str) -> Error {
-    let mut out = Error::new(error.class()).message(error.text());
-    for (key, value) in error.parameters() {
-        out = if key == "sqlExpr" { out.param(key, format!("\"{sql}\"")) } else { out.param(key, value) };
-    }
-    out
-}
-

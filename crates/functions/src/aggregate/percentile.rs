@@ -12,9 +12,10 @@ use boathouse_bridge::ResultExt;
 use boathouse_spec::{DataType, Error, Result};
 
 use super::fold::{Fold, column, primitive, unexpected};
-use super::percentage::{Percentages, with_sql};
+use super::percentage::Percentages;
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
 use crate::collection::ListItem;
+use crate::mismatch::with_sql;
 use crate::{Call, Registry, ShownArg};
 
 pub(super) fn register(r: &mut Registry) {
@@ -99,7 +100,14 @@ fn within_group(c: &AggregateCall, discrete: bool) -> Result<ResolvedAggregate> 
     let percentages = Percentages::of(call, 0, &sql)?;
     let coerced = vec![percentages.coerced(), value];
     let fold = Percentile { discrete, descending: !ascending, ..Percentile::new(1, of, percentages) };
-    Ok(build(c, coerced, fold).with_order_as_arguments())
+    let shown = format!(
+        "{}({}) WITHIN GROUP (ORDER BY {}{})",
+        call.name,
+        call.args[0].sql,
+        of_key.args[0].sql,
+        if ascending { "" } else { " DESC" }
+    );
+    Ok(build(c, coerced, fold).with_order_as_arguments().shown_as(shown))
 }
 
 fn build(c: &AggregateCall, coerced: Vec<DataType>, fold: Percentile) -> ResolvedAggregate {

@@ -12,11 +12,11 @@ use boathouse_bridge::{ResultExt, arrow_type};
 use boathouse_spec::{DataType, Error, Result};
 
 use super::fold::{Fold, column};
-use super::percentage::{Percentages, with_sql};
+use super::percentage::Percentages;
 use super::percentile::doubles;
 use super::quantile_summary::QuantileSummary;
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
-use crate::mismatch::whole_number;
+use crate::mismatch::{whole_number, with_sql};
 use crate::{Registry, ShownArg};
 
 pub(super) fn register(r: &mut Registry) {

@@ -5,6 +5,7 @@
 //! maps and structs.
 
 pub mod calendar;
+mod call;
 mod datetime;
 pub mod decimal;
 pub mod failure;
@@ -28,6 +29,8 @@ use boathouse_spec::{DataType, Error, Result};
 use crate::Context;
 use crate::scalar::conform;
 
+pub use call::cast_function;
+pub(crate) use call::register;
 pub use rules::{can_cast, can_store_assign, can_up_cast, is_up_cast, may_give_null, type_error};
 use rules::stored;
 use text::Style;

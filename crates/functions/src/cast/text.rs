@@ -206,7 +206,8 @@ fn writer<'a>(array: &'a ArrayRef, t: &'a DataType, style: &Style) -> Result<Wri
 }
 
 fn write_or_null(array: &ArrayRef, row: usize, write: &Writer, pretty: bool, out: &mut String) {
-    if array.is_null(row) {
+    // An array of bare NULLs has no null buffer.
+    if array.is_null(row) || *array.data_type() == arrow::datatypes::DataType::Null {
         out.push_str(if pretty { "NULL" } else { "null" });
     } else {
         write(row, out);

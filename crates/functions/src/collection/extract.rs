@@ -13,7 +13,7 @@ use datafusion::scalar::ScalarValue;
 use super::lists::{ListItem, bounds, lists, map_bounds, maps};
 use crate::coercion::{Want, implicit_cast, tightest_common_type};
 use crate::comparison::Comparison;
-use crate::mismatch::{check_orderable, whole_number};
+use crate::mismatch::{check_orderable, whole_number, with_sql};
 use crate::{Call, Registry, Resolved};
 
 pub(super) fn register(r: &mut Registry) {
@@ -56,7 +56,8 @@ fn get_array_item(call: &Call) -> Result<Resolved> {
     };
     let index = &call.args[1].data_type;
     if !index.is_integral() && *index != DataType::Null {
-        return Err(call.unexpected_input(1, "\"INTEGRAL\""));
+        let sql = format!("{}[{}]", call.args[0].sql, call.args[1].sql);
+        return Err(with_sql(call.unexpected_input(1, "\"INTEGRAL\""), &sql));
     }
     let coerced = vec![call.args[0].data_type.clone(), DataType::Long];
     let outside = if call.context.ansi { Outside::Index } else { Outside::Null };
@@ -72,12 +73,8 @@ fn get(call: &Call) -> Result<Resolved> {
     let DataType::Array { element, .. } = &call.args[0].data_type else {
         return Err(call.unexpected_input(0, "\"ARRAY\""));
     };
-    let mut coerced = vec![call.args[0].data_type.clone()];
-    let index = implicit_cast(&call.args[1].data_type, &Want::Integral, call.context)
-        .ok_or_else(|| call.unexpected_input(1, "\"INTEGRAL\""))?;
-    drop(index);
-    coerced.push(DataType::Long);
-    let nullable = element_nullable(call, 0, false);
+    let coerced = call.want(&[Want::AnyArray, Want::INT])?;
+    let nullable = element_nullable(call, 0, false) || call.args[1].data_type.is_string();
     Ok(Resolved::new(coerced, element.as_ref().clone(), nullable, move |inputs| {
         let list = lists(inputs, 0)?;
         items(&list, &inputs.array(1)?, false, Outside::Null)
@@ -92,7 +89,7 @@ fn element_nullable(call: &Call, offset: i64, fails_outside: bool) -> bool {
     match (whole_number(index), &array.constant) {
         (Some(Some(index)), Some(ScalarValue::List(list))) if list.is_valid(0) => {
             let elements = list.value(0);
-            let place = if index < 0 { index + elements.len() as i64 } else { index - offset };
+            let place = if index < 0 && offset == 1 { index + elements.len() as i64 } else { index - offset };
             match usize::try_from(place) {
                 Ok(place) if place < elements.len() => elements.is_null(place),
                 _ => true,
@@ -147,7 +144,10 @@ fn get_map_value(call: &Call) -> Result<Resolved> {
     let given = &call.args[1].data_type;
     check_orderable(call, key)?;
     let coerced = implicit_cast(given, &Want::Exact(key.as_ref().clone()), call.context)
-        .ok_or_else(|| call.unexpected_input(1, &format!("\"{}\"", key.sql())))?;
+        .ok_or_else(|| {
+            let sql = format!("{}[{}]", call.args[0].sql, call.args[1].sql);
+            with_sql(call.unexpected_input(1, &format!("\"{}\"", key.sql())), &sql)
+        })?;
     let coerced = vec![call.args[0].data_type.clone(), coerced];
     Ok(Resolved::new(coerced, value.as_ref().clone(), true, move |inputs| {
         map_values(&maps(inputs, 0)?, &inputs.array(1)?)

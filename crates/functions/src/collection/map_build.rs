@@ -15,6 +15,7 @@ use super::construct::map_type_check;
 use super::lists::{Picker, bounds, is_null, lists, map_bounds, map_of, maps};
 use crate::coercion::{Want, common_type};
 use crate::comparison::{Comparison, normalize_floats};
+use crate::mismatch::with_sql;
 use crate::{Call, Context, MapKeyPolicy, Registry, Resolved, ShownArg};
 
 pub(super) fn register(r: &mut Registry) {
@@ -245,7 +246,11 @@ fn str_to_map(call: &Call) -> Result<Resolved> {
     call.arity(1..=3)?;
     for (i, arg) in call.args.iter().enumerate() {
         if !arg.data_type.is_string() && arg.data_type != DataType::Null {
-            return Err(call.unexpected_input(i, "\"STRING\""));
+            let sql = |i: usize, default: &str| {
+                call.args.get(i).map_or_else(|| default.to_string(), |a| a.sql.clone())
+            };
+            let sql = format!("str_to_map({}, {}, {})", sql(0, ""), sql(1, ","), sql(2, ":"));
+            return Err(with_sql(call.unexpected_input(i, "\"STRING\""), &sql));
         }
     }
     let coerced = call.want(&[Want::Str])?;

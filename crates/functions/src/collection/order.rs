@@ -7,7 +7,7 @@ use datafusion::scalar::ScalarValue;
 use super::lists::{ListItem, Picker, bounds, lists};
 use crate::coercion::Want;
 use crate::comparison::Comparison;
-use crate::mismatch::{check_orderable, not_constant, whole_number};
+use crate::mismatch::{check_orderable, not_constant, whole_number, with_sql};
 use crate::{Call, Registry, Resolved, ShownArg};
 
 pub(super) fn register(r: &mut Registry) {
@@ -37,15 +37,9 @@ fn sort_array(call: &Call) -> Result<Resolved> {
         format!("sort_array({}, {order})", call.args[0].sql)
     };
     if !matches!(t, DataType::Array { .. } | DataType::Null) {
-        return Err(boathouse_spec::Error::new("DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE")
-            .param("sqlExpr", format!("\"{}\"", sql()))
-            .param("paramIndex", "first")
-            .param("inputSql", format!("\"{}\"", call.args[0].sql))
-            .param("inputType", format!("\"{}\"", t.sql()))
-            .param("requiredType", "\"ARRAY\"")
-            .message(format!("Cannot resolve \"{}\": the first argument must be an array.", sql())));
+        return Err(with_sql(call.unexpected_input(0, "\"ARRAY\""), &sql()));
     }
-    check_orderable(call, t)?;
+    check_orderable(call, t).map_err(|e| with_sql(e, &sql()))?;
     let order = match call.args.get(1) {
         None => Some(Order::Ascending),
         Some(arg) => match (&arg.data_type, &arg.constant) {

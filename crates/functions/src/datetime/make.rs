@@ -175,7 +175,14 @@ fn invalid_fraction(seconds: i128) -> Error {
 /// `make_timestamp(date [, time [, zone]])`.
 fn of_date_and_time(call: &Call, to: DataType, tried: bool) -> Result<Resolved> {
     let zoned = to == DataType::Timestamp;
-    let coerced = call.exactly(&[Want::DATE, Want::AnyTime, Want::Str])?;
+    // Messages name the function that does the work.
+    let inner = match (zoned, call.args.len()) {
+        (false, _) => "make_timestamp_ntz",
+        (true, 1) => call.name,
+        (true, _) => "make_timestamp",
+    };
+    let worker = Call { name: inner, args: call.args, context: call.context };
+    let coerced = worker.exactly(&[Want::DATE, Want::AnyTime, Want::Str])?;
     let nullable = !zoned || call.nullable_as(&coerced);
     let resolved = Resolved::new(coerced, to, nullable, move |inputs| {
         let days = inputs.primitives::<Date32Type>(0)?;

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, ListArray, StringArray, StringBuilder,
+    Array, ArrayRef, AsArray, BinaryArray, StringArray, StringBuilder,
 };
-use arrow::buffer::{NullBuffer, OffsetBuffer};
-use boathouse_bridge::ResultExt;
 use boathouse_spec::{DataType, Error, Result};
 
 use crate::apply::{Operand, byte_rows, check_size, text_rows};
@@ -27,15 +25,8 @@ fn concat(call: &Call) -> Result<Resolved> {
             Ok(Arc::new(StringArray::from(vec![""; inputs.rows()])))
         }));
     }
-    let array = |t: &DataType| matches!(t, DataType::Array { .. });
-    if types.iter().any(array) {
-        if !types.iter().all(|t| array(t) || *t == DataType::Null) {
-            return Err(call.different_types());
-        }
-        let t = call.common_type(0)?;
-        let coerced = vec![t.clone(); types.len()];
-        let nullable = call.nullable_as(&coerced);
-        return Ok(Resolved::new(coerced, t, nullable, concat_arrays));
+    if types.iter().any(|t| matches!(t, DataType::Array { .. })) {
+        return crate::collection::concat_arrays(call);
     }
     if types.iter().all(|t| *t == DataType::Binary) {
         return Ok(Resolved::new(types, DataType::Binary, call.any_nullable(), concat_binaries));
@@ -85,38 +76,6 @@ fn concat_binaries(inputs: &Inputs) -> Result<ArrayRef> {
         }
         Ok(Some(()))
     })
-}
-
-fn concat_arrays(inputs: &Inputs) -> Result<ArrayRef> {
-    let arrays = inputs.arrays()?;
-    let lists: Vec<&ListArray> = arrays.iter().filter_map(|a| a.as_list_opt::<i32>()).collect();
-    let Some(first) = lists.first() else { return Err(Error::internal("concat of no lists")) };
-    let values: Vec<&dyn Array> = lists.iter().map(|l| l.values().as_ref()).collect();
-    let mut indices = Vec::new();
-    let mut offsets = vec![0i32];
-    let mut valid = Vec::with_capacity(inputs.rows());
-    for row in 0..inputs.rows() {
-        let all = lists.iter().all(|l| l.is_valid(row));
-        valid.push(all);
-        if all {
-            for (n, list) in lists.iter().enumerate() {
-                let (start, end) = (list.value_offsets()[row], list.value_offsets()[row + 1]);
-                indices.extend((start..end).map(|i| (n, i as usize)));
-            }
-        }
-        check_size(indices.len())?;
-        offsets.push(indices.len() as i32);
-    }
-    let field = match first.data_type() {
-        arrow::datatypes::DataType::List(f) => Arc::new(f.as_ref().clone().with_nullable(true)),
-        other => return Err(Error::internal(format!("concat of {other}"))),
-    };
-    let values = match indices.is_empty() {
-        true => first.values().slice(0, 0),
-        false => arrow::compute::interleave(&values, &indices).spark()?,
-    };
-    let out = ListArray::try_new(field, OffsetBuffer::new(offsets.into()), values, Some(NullBuffer::from(valid)));
-    Ok(Arc::new(out.spark()?))
 }
 
 /// `concat_ws(separator, strings and arrays of strings...)`; NULLs are left out.
@@ -188,7 +147,6 @@ fn elt(call: &Call) -> Result<Resolved> {
                 return Err(Error::new("INVALID_ARRAY_INDEX")
                     .param("indexValue", n)
                     .param("arraySize", count)
-                    .param("ansiConfig", "\"spark.sql.ansi.enabled\"")
                     .message(format!("The index {n} is out of bounds: there are {count} values.")));
             }
         }

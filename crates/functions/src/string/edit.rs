@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, UInt32Array};
 use arrow::datatypes::{Int32Type, Int64Type};
-use boathouse_bridge::ResultExt;
 use boathouse_spec::{DataType, Error, Result};
 
 use super::string_like;
 use crate::apply::{byte_rows, check_size, number_rows, text_rows};
-use crate::{Call, Inputs, Registry, Resolved, ShownArg, Want};
+use crate::{Call, Registry, Resolved, ShownArg, Want};
 
 pub(super) fn register(r: &mut Registry) {
     r.scalar(&["replace"], replace);
@@ -105,8 +103,7 @@ fn translate(call: &Call) -> Result<Resolved> {
 fn reverse(call: &Call) -> Result<Resolved> {
     call.arity(1..=1)?;
     if let DataType::Array { .. } = &call.args[0].data_type {
-        let t = call.args[0].data_type.clone();
-        return Ok(Resolved::new(vec![t.clone()], t, call.args[0].nullable, reverse_arrays));
+        return crate::collection::reverse_array(call);
     }
     let coerced = call.want(&[Want::one_of([Want::Str, Want::BINARY, Want::AnyArray])])?;
     let nullable = call.nullable_as(&coerced);
@@ -120,22 +117,6 @@ fn reverse(call: &Call) -> Result<Resolved> {
         let values = inputs.text(0)?;
         text_rows(inputs.rows(), |row, out| Ok(values.get(row).map(|s| out.extend(s.chars().rev()))))
     }))
-}
-
-fn reverse_arrays(inputs: &Inputs) -> Result<ArrayRef> {
-    let array = inputs.array(0)?;
-    let Some(list) = array.as_list_opt::<i32>() else { return Err(Error::internal("reverse of no list")) };
-    let offsets = list.value_offsets();
-    let first = offsets[0];
-    let indices: UInt32Array =
-        offsets.windows(2).flat_map(|w| (w[0]..w[1]).rev()).map(|i| Some(i as u32)).collect();
-    let values = arrow::compute::take(list.values(), &indices, None).spark()?;
-    let moved: Vec<i32> = offsets.iter().map(|o| o - first).collect();
-    let arrow::datatypes::DataType::List(field) = list.data_type() else {
-        return Err(Error::internal("reverse of no list"));
-    };
-    let offsets = arrow::buffer::OffsetBuffer::new(moved.into());
-    Ok(Arc::new(ListArray::try_new(Arc::clone(field), offsets, values, list.nulls().cloned()).spark()?))
 }
 
 /// `mask(text, upper, lower, digit, other)`: each class of characters becomes one; NULL leaves the class.

@@ -277,7 +277,7 @@ mod tests {
             ("a\nb", "a_b", true),
             ("a%b", "a\\%b", true),
             ("axb", "a\\%b", false),
-            ("aab", "%a_b%", false),
+            ("ab", "%a_b%", false),
             ("xaab", "%a_b%", false),
             ("xacb", "%a_b", true),
             ("aaab", "a%ab", true),

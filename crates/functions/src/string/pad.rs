@@ -3,7 +3,7 @@
 use arrow::datatypes::Int32Type;
 use boathouse_spec::{DataType, Result};
 
-use super::{byte_of_char, chars, string_like, string_or_binary};
+use super::{byte_of_char, chars, string_like};
 use crate::apply::{byte_rows, check_size, text_rows};
 use crate::{Call, Registry, Resolved, ShownArg, Want};
 

@@ -38,7 +38,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `VACUUM t [FULL | LITE] [RETAIN n HOURS] [DRY RUN]`
+    /// `VACUUM t [FULL | LITE] [RETAIN n {HOURS | DAYS}] [DRY RUN]`
     pub fn vacuum(&mut self) -> Result<Plan> {
         self.advance();
         self.optional_table_word();
@@ -57,10 +57,12 @@ impl Parser<'_> {
                 }
                 let token = self.advance();
                 let hours: f64 = self.source(token).parse().map_err(|_| self.unexpected_at(self.pos - 1))?;
-                retain_hours = Some(if negative { -hours } else { hours });
-                if self.eat_any(&["HOURS", "HOUR"]).is_none() {
-                    return Err(self.unexpected());
-                }
+                let hours = if negative { -hours } else { hours };
+                retain_hours = Some(match self.eat_any(&["HOURS", "HOUR", "DAYS", "DAY"]) {
+                    Some("HOURS" | "HOUR") => hours,
+                    Some(_) => hours * 24.0,
+                    None => return Err(self.unexpected()),
+                });
             } else if self.eat("FULL") {
                 self.once(&mut seen, "FULL");
                 mode = VacuumMode::Full;

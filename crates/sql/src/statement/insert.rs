@@ -39,11 +39,11 @@ impl Parser<'_> {
     }
 
     /// `FROM t INSERT INTO a SELECT .. INSERT INTO b SELECT ..`, or a query that begins with FROM.
-    pub fn from_first(&mut self, ctes: Option<Ctes>) -> Result<Plan> {
+    pub fn statement_from_first(&mut self, ctes: Option<Ctes>) -> Result<Plan> {
         let start = self.pos;
         let (positional, clauses) = (self.positional, self.identifier_clauses);
         self.expect("FROM")?;
-        let source = self.from_relations()?;
+        let source = self.relations_of_from()?;
         if !self.at("INSERT") {
             self.pos = start;
             (self.positional, self.identifier_clauses) = (positional, clauses);

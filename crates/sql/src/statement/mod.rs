@@ -71,7 +71,7 @@ impl Parser<'_> {
         let word = self.source(token).to_ascii_uppercase();
         match word.as_str() {
             "SELECT" | "VALUES" | "TABLE" | "MAP" | "REDUCE" => self.query().map(Plan::Query),
-            "FROM" => self.from_first(None),
+            "FROM" => self.statement_from_first(None),
             "WITH" => self.with_first(),
             "INSERT" => self.insert_statement(None),
             "UPDATE" => self.update(None),
@@ -184,7 +184,7 @@ impl Parser<'_> {
             "UPDATE" => self.update(Some(ctes)),
             "DELETE" => self.delete(Some(ctes)),
             "MERGE" => self.merge(Some(ctes)),
-            "FROM" => self.from_first(Some(ctes)),
+            "FROM" => self.statement_from_first(Some(ctes)),
             _ => {
                 let body = self.query_body()?;
                 Ok(Plan::Query(ctes.over(body)))

@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use super::delete::DmlOptions;
 use super::dml::{self, FILE_COLUMN};
 use crate::action::Remove;
-use crate::data_file::{FileOptions, RowActions, WriteTarget, WrittenFiles, write_plan};
+use crate::data_file::{FileOptions, RowActions, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::file_set::FileWithStats;
 use crate::scan::{DeltaScan, HiddenColumn, HiddenValue, unqualified};
 use crate::schema::stored;
@@ -113,7 +113,11 @@ pub async fn merge(
 
     let conjuncts = split_conjunction_owned(merge.condition.clone());
     let by_source = !merge.not_matched_by_source.is_empty();
-    let pruning = if by_source { Vec::new() } else { target_filters(session, table, merge, &source, &conjuncts).await? };
+    let pruning = if by_source {
+        Vec::new()
+    } else {
+        target_filters(session, table, merge, &source, &conjuncts).await?
+    };
     let scan = DeltaScan::with_hidden(
         table.clone(),
         vec![
@@ -168,10 +172,12 @@ pub async fn merge(
             let file_options = FileOptions { compression: options.compression.clone(), ..Default::default() };
             let target = WriteTarget::new(
                 session,
-                table.location(),
-                &protocol,
-                &metadata,
-                &schema,
+                &TableVersion {
+                    location: table.location(),
+                    protocol: &protocol,
+                    metadata: &metadata,
+                    schema: &schema,
+                },
                 &options.constraints,
                 &file_options,
                 true,
@@ -259,7 +265,10 @@ fn check_clauses(merge: &Merge) -> Result<()> {
 fn dropped(merge: &Merge) -> Vec<i64> {
     let deletes = |clauses: &[MergeClause], base: i64| -> Vec<i64> {
         let numbered = clauses.iter().enumerate();
-        numbered.filter(|(_, c)| matches!(c.action, MergeAction::Delete)).map(|(i, _)| base + i as i64).collect()
+        numbered
+            .filter(|(_, c)| matches!(c.action, MergeAction::Delete))
+            .map(|(i, _)| base + i as i64)
+            .collect()
     };
     let mut out = vec![SKIP];
     out.extend(deletes(&merge.matched, MATCHED));
@@ -370,7 +379,8 @@ async fn find(
     if candidates.is_empty() || merge.matched.is_empty() {
         return Ok(found);
     }
-    let acts = merge.matched.iter().map(|c| c.condition.clone().unwrap_or_else(|| lit(true))).reduce(Expr::or);
+    let acts =
+        merge.matched.iter().map(|c| c.condition.clone().unwrap_or_else(|| lit(true))).reduce(Expr::or);
     let acts = when(acts.unwrap_or_else(|| lit(false)), lit(1i64)).otherwise(lit(0i64)).spark()?;
     let plan = target_rows(scan, merge, candidates.to_vec())?
         .join_on(source_rows(source)?, JoinType::Inner, [merge.condition.clone()])
@@ -570,4 +580,3 @@ fn operation(merge: &Merge) -> Operation {
         .json("notMatchedPredicates", &clauses(&merge.not_matched))
         .json("notMatchedBySourcePredicates", &clauses(&merge.not_matched_by_source))
 }
-

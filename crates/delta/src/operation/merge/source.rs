@@ -37,7 +37,7 @@ struct Held {
 
 /// Reads the source, if it fits.
 pub(crate) async fn prepare(session: &dyn Session, plan: &LogicalPlan) -> Result<MergeSource> {
-    let held = hold(session, plan).await?;
+    let held = hold(session, plan, MAX_HELD_BYTES).await?;
     if held.is_none() && is_volatile(plan)? {
         return Err(Error::new("UNABLE_TO_ACQUIRE_MEMORY")
             .param("requestedBytes", MAX_HELD_BYTES)
@@ -50,7 +50,7 @@ pub(crate) async fn prepare(session: &dyn Session, plan: &LogicalPlan) -> Result
     Ok(MergeSource { original: plan.clone(), held })
 }
 
-async fn hold(session: &dyn Session, plan: &LogicalPlan) -> Result<Option<Held>> {
+async fn hold(session: &dyn Session, plan: &LogicalPlan, limit: usize) -> Result<Option<Held>> {
     let context = session.task_ctx();
     let reservation = MemoryConsumer::new("merge source").register(context.memory_pool());
     let physical = session.create_physical_plan(plan).await.spark()?;
@@ -70,7 +70,7 @@ async fn hold(session: &dyn Session, plan: &LogicalPlan) -> Result<Option<Held>>
         let batch = batch.spark()?;
         let size = batch.get_array_memory_size();
         bytes += size;
-        if bytes > MAX_HELD_BYTES || reservation.try_grow(size).is_err() {
+        if bytes > limit || reservation.try_grow(size).is_err() {
             return Ok(None);
         }
         rows += batch.num_rows() as u64;
@@ -200,7 +200,8 @@ pub(crate) async fn key_ranges(
     if ranged.is_empty() {
         return Ok(Vec::new());
     }
-    let plan = LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), aggregates).spark()?.build().spark()?;
+    let plan =
+        LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), aggregates).spark()?.build().spark()?;
     let row = single_row(session, plan).await?;
     let mut out = Vec::new();
     for (column, bounds) in ranged.into_iter().zip(row.chunks(2)) {

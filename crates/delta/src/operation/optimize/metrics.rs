@@ -101,7 +101,9 @@ impl OptimizeMetrics {
     pub(super) fn record(&self, out: &mut Metrics, adds: &[Add], removes: &[Remove]) {
         let mut sizes: Vec<i64> = adds.iter().map(|a| a.size).collect();
         sizes.sort_unstable();
-        let at = |part: usize| sizes.get((sizes.len() * part / 4).min(sizes.len().saturating_sub(1))).copied().unwrap_or(0);
+        let at = |part: usize| {
+            sizes.get((sizes.len() * part / 4).min(sizes.len().saturating_sub(1))).copied().unwrap_or(0)
+        };
         out.set("numRemovedFiles", removes.len());
         out.set("numRemovedBytes", removes.iter().filter_map(|r| r.size).sum::<i64>());
         out.set("p25FileSize", at(1));
@@ -191,10 +193,15 @@ fn schema() -> StructType {
         long("numOutputZCubes"),
     ]);
     let parallelism = DataType::structure(
-        ["maxClusterActiveParallelism", "minClusterActiveParallelism", "maxSessionActiveParallelism", "minSessionActiveParallelism"]
-            .iter()
-            .map(|n| field(n, DataType::Long))
-            .collect(),
+        [
+            "maxClusterActiveParallelism",
+            "minClusterActiveParallelism",
+            "maxSessionActiveParallelism",
+            "minSessionActiveParallelism",
+        ]
+        .iter()
+        .map(|n| field(n, DataType::Long))
+        .collect(),
     );
     let vectors =
         DataType::structure(vec![long("numDeletionVectorsRemoved"), long("numDeletionVectorRowsRemoved")]);

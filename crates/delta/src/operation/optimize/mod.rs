@@ -19,7 +19,7 @@ use super::delete::DmlOptions;
 use super::dml;
 use super::write::Predicate;
 use crate::action::{Add, Remove};
-use crate::data_file::{FileOptions, WriteTarget, WrittenFiles, write_plan};
+use crate::data_file::{FileOptions, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::file_set::FileWithStats;
 use crate::scan::DeltaScan;
 use crate::snapshot::Snapshot;
@@ -105,7 +105,7 @@ pub async fn optimize(
 fn refuse_data_columns(table: &Snapshot, conjuncts: &[Expr]) -> Result<()> {
     for conjunct in conjuncts {
         for column in conjunct.column_refs() {
-            if !table.partition_columns().iter().any(|p| *p == column.name) {
+            if !table.partition_columns().contains(&column.name) {
                 let list = table.partition_columns().join(", ");
                 return Err(Error::new("DELTA_NON_PARTITION_COLUMN_REFERENCE")
                     .param("columnName", &column.name)
@@ -180,17 +180,9 @@ async fn rewrite_bin(
         max_records_per_file: None,
         target_file_size: u64::try_from(size).ok(),
     };
-    let target = WriteTarget::new(
-        session,
-        table.location(),
-        table.protocol(),
-        table.metadata(),
-        table.schema(),
-        &options.constraints,
-        &file_options,
-        false,
-    )?
-    .without_checks();
+    let target =
+        WriteTarget::new(session, &TableVersion::of(table), &options.constraints, &file_options, false)?
+            .without_checks();
     write_plan(single(plan), session.task_ctx(), Arc::new(target)).await
 }
 

@@ -52,7 +52,10 @@ pub(super) fn columns(table: &Snapshot, given: &[String]) -> Result<Vec<String>>
         if !crate::stats::table::has_bounds(&t) {
             return Err(Error::new("DELTA_ZORDERING_ON_COLUMN_WITHOUT_STATS")
                 .param("cols", format!("[{}]", field.name))
-                .param("zorderColStatKey", "spark.databricks.delta.optimize.zorder.checkStatsCollection.enabled")
+                .param(
+                    "zorderColStatKey",
+                    "spark.databricks.delta.optimize.zorder.checkStatsCollection.enabled",
+                )
                 .message(format!("Ordering by {} has no effect: files have no statistics of it.", field.name))
                 .exception("AnalysisException"));
         }
@@ -62,7 +65,11 @@ pub(super) fn columns(table: &Snapshot, given: &[String]) -> Result<Vec<String>>
 }
 
 /// The rows of a scan along the curve.
-pub(super) async fn plan(session: &dyn Session, scan: DeltaScan, columns: &[String]) -> Result<Arc<dyn ExecutionPlan>> {
+pub(super) async fn plan(
+    session: &dyn Session,
+    scan: DeltaScan,
+    columns: &[String],
+) -> Result<Arc<dyn ExecutionPlan>> {
     let keys: Vec<Expr> = columns.iter().map(|c| Expr::Column(Column::from_name(c))).collect();
     let sample = sample(session, scan.clone(), &keys).await?;
     let curve = ScalarUDF::new_from_impl(Curve::new(&sample)?);
@@ -129,9 +136,8 @@ impl Ranks {
         let mut sorted: Vec<OwnedRow> = rows.iter().map(|r| r.owned()).collect();
         sorted.sort();
         let ranks = 1 << RANK_BITS;
-        let mut bounds: Vec<OwnedRow> = (1..ranks)
-            .filter_map(|i| sorted.get(i * sorted.len() / ranks).cloned())
-            .collect();
+        let mut bounds: Vec<OwnedRow> =
+            (1..ranks).filter_map(|i| sorted.get(i * sorted.len() / ranks).cloned()).collect();
         bounds.dedup();
         Ok(Self { converter, bounds })
     }
@@ -219,7 +225,8 @@ mod tests {
 
     #[test]
     fn ranks_follow_values() {
-        let values: ArrayRef = Arc::new(Int64Array::from_iter((0..5000).map(|i| if i == 0 { None } else { Some(i) })));
+        let values: ArrayRef =
+            Arc::new(Int64Array::from_iter((0..5000).map(|i| if i == 0 { None } else { Some(i) })));
         let ranks = Ranks::new(&values).unwrap().of(&values).unwrap();
         assert!(ranks.is_sorted() && ranks[0] == 0 && *ranks.last().unwrap() == 1023);
     }

@@ -1,0 +1,46 @@
+//! What reading and writing files needs to know of the session.
+
+use std::sync::Arc;
+
+use boathouse_formats::options::SessionDefaults;
+use datafusion::execution::object_store::ObjectStoreRegistry;
+
+use crate::paths::Paths;
+
+/// A session's paths, stores and settings.
+#[derive(Debug, Clone)]
+pub struct Context {
+    pub paths: Paths,
+    /// The registry that DataFusion's runtime has too: scans look stores up there.
+    pub stores: Arc<dyn ObjectStoreRegistry>,
+    pub session: SessionDefaults,
+    /// `spark.sql.sources.partitionColumnTypeInference.enabled`
+    pub infer_partition_types: bool,
+    /// `spark.sql.parquet.mergeSchema`
+    pub merge_parquet_schemas: bool,
+    /// `spark.sql.parquet.compression.codec`
+    pub parquet_codec: String,
+    /// `spark.sql.files.ignoreCorruptFiles`
+    pub ignore_corrupt_files: bool,
+    /// `spark.sql.files.ignoreMissingFiles`
+    pub ignore_missing_files: bool,
+    /// `spark.sql.sources.partitionOverwriteMode` is `DYNAMIC`
+    pub dynamic_partition_overwrite: bool,
+}
+
+impl Context {
+    /// A context with Spark's default settings.
+    pub fn new(paths: Paths, stores: Arc<dyn ObjectStoreRegistry>, session: SessionDefaults) -> Self {
+        Self {
+            paths,
+            stores,
+            session,
+            infer_partition_types: true,
+            merge_parquet_schemas: false,
+            parquet_codec: "snappy".to_string(),
+            ignore_corrupt_files: false,
+            ignore_missing_files: false,
+            dynamic_partition_overwrite: false,
+        }
+    }
+}

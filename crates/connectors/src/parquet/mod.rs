@@ -1,0 +1,8 @@
+//! Parquet files: schemas from footers, and the scan, which is DataFusion's.
+
+mod adapter;
+mod footer;
+mod scan;
+
+pub(crate) use footer::{drop_unreadable, infer_schema};
+pub(crate) use scan::scan;

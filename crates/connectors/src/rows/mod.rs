@@ -1,0 +1,142 @@
+//! Formats that are read row by row: JSON, CSV, text, binaryFile.
+//!
+//! A scan is a list of file slices for each partition; [`read_slice`] turns one into batches of the columns of the file,
+//! and the scan adds the values of partition columns.
+
+mod binary_file;
+mod blocks;
+mod decode;
+mod infer;
+mod lines;
+mod read;
+mod scan;
+mod slices;
+
+use boathouse_formats::json::nullable_schema;
+use boathouse_formats::options::Lookup;
+use boathouse_formats::{csv, json};
+use boathouse_spec::{DataType, Error, Result, StructField, StructType};
+
+pub(crate) use binary_file::schema as binary_file_schema;
+pub(crate) use infer::infer_schema;
+pub(crate) use scan::scan;
+
+use crate::errors;
+use crate::format::Format;
+use crate::table::{FileTable, Source, is_plain_text};
+
+/// How the rows of a format are read.
+#[derive(Debug, Clone)]
+pub(crate) enum RowFormat {
+    Json { schema: StructType, options: Box<json::Options> },
+    Csv { schema: StructType, projection: Vec<usize>, options: Box<csv::Options> },
+    Text { wanted: bool, whole: bool, line_separator: Option<String>, encoding: Option<String> },
+    BinaryFile { projection: Vec<usize> },
+}
+
+impl RowFormat {
+    /// The reader of some columns of a table's files.
+    pub(crate) fn new(table: &FileTable, projection: &[usize]) -> Result<Self> {
+        let session = &table.context.session;
+        let given = Lookup(&table.options);
+        Ok(match table.format {
+            Format::Json => Self::Json {
+                schema: StructType::new(
+                    projection.iter().map(|i| table.data_schema.fields[*i].clone()).collect(),
+                ),
+                options: Box::new(json::Options::parse(&table.options, session)?),
+            },
+            Format::Csv => Self::Csv {
+                schema: table.data_schema.clone(),
+                projection: projection.to_vec(),
+                options: Box::new(csv::Options::parse(&table.options, session)?),
+            },
+            Format::Text => Self::Text {
+                wanted: !projection.is_empty(),
+                whole: given.flag("wholetext", false)?,
+                line_separator: given.text("lineSep").map(str::to_string),
+                encoding: given.text("encoding").map(str::to_string),
+            },
+            Format::BinaryFile => Self::BinaryFile { projection: projection.to_vec() },
+            Format::Parquet => return Err(Error::internal("Parquet files are not read row by row.")),
+        })
+    }
+
+    /// Whether a file can be read from its middle.
+    pub(crate) fn is_splittable(&self) -> bool {
+        let (whole, encoding, separator) = match self {
+            Self::Json { options, .. } => (options.multi_line, &options.encoding, &options.line_separator),
+            Self::Csv { options, .. } => (options.multi_line, &options.encoding, &options.line_separator),
+            Self::Text { whole, encoding, line_separator, .. } => (*whole, encoding, line_separator),
+            Self::BinaryFile { .. } => return false,
+        };
+        // Inside a run of separators of several bytes, a slice could not tell where one begins.
+        !whole && is_utf8(encoding.as_deref()) && separator.as_ref().is_none_or(|s| s.len() == 1)
+    }
+}
+
+fn is_utf8(encoding: Option<&str>) -> bool {
+    encoding.is_none_or(|e| matches!(e.to_lowercase().as_str(), "utf-8" | "utf8"))
+}
+
+/// The one column of text files.
+pub(crate) fn text_schema() -> StructType {
+    StructType::new(vec![StructField::new("value", DataType::STRING, true)])
+}
+
+/// A schema given for text files: one STRING column besides the partition columns.
+pub(crate) fn check_text_schema(given: &StructType, partitions: &[StructField]) -> Result<StructType> {
+    let data: Vec<&StructField> = given
+        .fields
+        .iter()
+        .filter(|f| !partitions.iter().any(|p| p.name.eq_ignore_ascii_case(&f.name)))
+        .collect();
+    if let Some(field) = data.iter().find(|f| !is_plain_text(&f.data_type)) {
+        return Err(csv::unsupported_type("Text", &field.name, &field.data_type));
+    }
+    if data.len() > 1 {
+        return Err(Error::new("_LEGACY_ERROR_TEMP_1290")
+            .param("schemaSize", data.len())
+            .message(format!("Text files have one column, and the schema has {}.", data.len())));
+    }
+    Ok(given.clone())
+}
+
+/// Refuses schemas that the format cannot hold, before anything is read.
+pub(crate) fn check_schema(table: &FileTable) -> Result<()> {
+    let session = &table.context.session;
+    match table.format {
+        Format::Csv => {
+            csv::Parser::new(&table.data_schema, None, csv::Options::parse(&table.options, session)?)
+                .map(|_| ())
+        }
+        Format::Json => {
+            json::Parser::new(&table.data_schema, json::Options::parse(&table.options, session)?).map(|_| ())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The corrupt record's column depends on the columns that are read, so it cannot be read alone.
+pub(crate) fn check_projection(table: &FileTable, projection: &[usize]) -> Result<()> {
+    let session = &table.context.session;
+    let corrupt = match table.format {
+        Format::Json => json::Options::parse(&table.options, session)?.corrupt_column,
+        Format::Csv => csv::Options::parse(&table.options, session)?.corrupt_column,
+        _ => return Ok(()),
+    };
+    let mut data = projection.iter().filter_map(|i| match table.sources[*i] {
+        Source::Data(d) => Some(&table.data_schema.fields[d]),
+        Source::Partition(_) => None,
+    });
+    match (data.next(), data.next()) {
+        (Some(only), None) if only.name == corrupt => Err(errors::only_corrupt_column()),
+        _ => Ok(()),
+    }
+}
+
+/// The Arrow schema of what a reader gives.
+pub(crate) fn reader_schema(table: &FileTable, projection: &[usize]) -> arrow::datatypes::Schema {
+    let fields = projection.iter().map(|i| table.data_schema.fields[*i].clone()).collect();
+    nullable_schema(&StructType::new(fields))
+}

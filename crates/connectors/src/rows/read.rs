@@ -1,0 +1,314 @@
+//! A slice of a file to batches of its columns.
+
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions, StringBuilder};
+use arrow::datatypes::SchemaRef;
+use boathouse_bridge::{ResultExt, from_datafusion};
+use boathouse_formats::{csv, json};
+use boathouse_spec::{Error, Result, StructType};
+use bytes::Bytes;
+use datafusion::common::DataFusionError;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::{ObjectStore, ObjectStoreExt};
+
+use super::blocks::{blocks, compression, plain_bytes, whole_file};
+use super::decode::decode;
+use super::lines::{LineSplitter, Lines};
+use super::slices::FileSlice;
+use super::{RowFormat, binary_file};
+
+/// A batch is given when it has so many bytes, however few rows they are.
+const BATCH_BYTES: usize = 64 << 20;
+
+/// What reading a slice needs besides it.
+#[derive(Clone)]
+pub(super) struct Reader {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) format: RowFormat,
+    /// The columns that are read.
+    pub(super) schema: SchemaRef,
+    pub(super) batch_rows: usize,
+    /// The file, as binaryFile shows it.
+    pub(super) shown_path: String,
+}
+
+/// The batches of a slice.
+pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static, Result<RecordBatch>> {
+    let stream = async_stream::try_stream! {
+        let format = reader.format.clone();
+        match &format {
+            RowFormat::Json { schema, options } => {
+                let mut parser = json::Parser::new(schema, options.as_ref().clone())?;
+                if options.multi_line || slice_needs_decoding(options.encoding.as_deref()) {
+                    let bytes = whole(&reader, &slice).await?;
+                    if options.multi_line && !slice_needs_decoding(options.encoding.as_deref()) {
+                        parser.push_bytes(&bytes)?;
+                    } else {
+                        let text = decode(&bytes, options.encoding.as_deref())?;
+                        if options.multi_line {
+                            parser.push(&text)?;
+                        } else {
+                            for line in split_text(&text, options.line_separator.as_deref()) {
+                                parser.push(line)?;
+                            }
+                        }
+                    }
+                } else {
+                    let mut lines = SliceLines::new(&reader, &slice, options.line_separator.as_deref())?;
+                    while let Some(some) = lines.next().await? {
+                        for line in some.iter() {
+                            parser.push_bytes(line)?;
+                            if parser.rows() >= reader.batch_rows || (parser.rows() & 255 == 255 && parser.size() > BATCH_BYTES) {
+                                yield parser.finish()?;
+                            }
+                        }
+                    }
+                }
+                if parser.rows() > 0 {
+                    yield parser.finish()?;
+                }
+            }
+            RowFormat::Csv { schema, projection, options } => {
+                let mut parser = csv::Parser::new(schema, Some(projection), options.as_ref().clone())?;
+                let mut header = options.header && slice.range.start == 0;
+                if options.multi_line || slice_needs_decoding(options.encoding.as_deref()) {
+                    let bytes = whole(&reader, &slice).await?;
+                    let text = decode(&bytes, options.encoding.as_deref())?;
+                    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+                    if options.multi_line {
+                        let mut at = if header { skip_header(text, schema, options)? } else { 0 };
+                        while at < text.len() {
+                            at = parser.push_at(text, at)?;
+                            if parser.rows() >= reader.batch_rows {
+                                yield parser.finish()?;
+                            }
+                        }
+                    } else {
+                        for line in split_text(text, options.line_separator.as_deref()) {
+                            if header && !csv::is_filler(line, options) {
+                                header = false;
+                                check_header(line, schema, options)?;
+                                continue;
+                            }
+                            parser.push(line)?;
+                            if parser.rows() >= reader.batch_rows {
+                                yield parser.finish()?;
+                            }
+                        }
+                    }
+                } else {
+                    let mut first = slice.range.start == 0;
+                    let mut lines = SliceLines::new(&reader, &slice, options.line_separator.as_deref())?;
+                    while let Some(some) = lines.next().await? {
+                        for line in some.iter() {
+                            let line = String::from_utf8_lossy(line);
+                            let mut line: &str = &line;
+                            if first {
+                                first = false;
+                                line = line.strip_prefix('\u{feff}').unwrap_or(line);
+                            }
+                            if header && !csv::is_filler(line, options) {
+                                header = false;
+                                check_header(line, schema, options)?;
+                                continue;
+                            }
+                            parser.push(line)?;
+                            if parser.rows() >= reader.batch_rows || (parser.rows() & 255 == 255 && parser.size() > BATCH_BYTES) {
+                                yield parser.finish()?;
+                            }
+                        }
+                    }
+                }
+                if parser.rows() > 0 {
+                    yield parser.finish()?;
+                }
+            }
+            RowFormat::Text { wanted, whole: whole_text, line_separator, encoding } => {
+                let mut texts = Texts::new(*wanted, &reader);
+                if *whole_text || slice_needs_decoding(encoding.as_deref()) {
+                    let bytes = whole(&reader, &slice).await?;
+                    let text = decode(&bytes, encoding.as_deref())?;
+                    if *whole_text {
+                        texts.push(&text);
+                    } else {
+                        for line in split_text(&text, line_separator.as_deref()) {
+                            texts.push(line);
+                        }
+                    }
+                } else {
+                    let mut lines = SliceLines::new(&reader, &slice, line_separator.as_deref())?;
+                    while let Some(some) = lines.next().await? {
+                        for line in some.iter() {
+                            texts.push(&String::from_utf8_lossy(line));
+                            if texts.is_full() {
+                                yield texts.finish()?;
+                            }
+                        }
+                    }
+                }
+                if texts.rows > 0 {
+                    yield texts.finish()?;
+                }
+            }
+            RowFormat::BinaryFile { projection } => {
+                let meta = &slice.file.meta;
+                let content = if binary_file::wants_content(projection) {
+                    let result = reader.store.get(&meta.location).await.map_err(DataFusionError::from).spark()?;
+                    Some(result.bytes().await.map_err(DataFusionError::from).spark()?)
+                } else {
+                    None
+                };
+                yield binary_file::row(meta, &reader.shown_path, content.as_deref(), projection, &reader.schema)?;
+            }
+        }
+    };
+    let stream: BoxStream<'static, Result<RecordBatch>> = Box::pin(stream);
+    stream
+}
+
+fn slice_needs_decoding(encoding: Option<&str>) -> bool {
+    !super::is_utf8(encoding)
+}
+
+async fn whole(reader: &Reader, slice: &FileSlice) -> Result<Vec<u8>> {
+    let meta = &slice.file.meta;
+    whole_file(reader.store.clone(), &meta.location, meta.size).await.map_err(from_datafusion)
+}
+
+/// The lines of a text in memory.
+pub(super) fn split_text<'a>(text: &'a str, separator: Option<&str>) -> Vec<&'a str> {
+    match separator {
+        Some(separator) => text.strip_suffix(separator).unwrap_or(text).split(separator).collect(),
+        None => {
+            let mut lines = Vec::new();
+            let mut rest = text;
+            while !rest.is_empty() {
+                let at = rest.find(['\n', '\r']).unwrap_or(rest.len());
+                lines.push(&rest[..at]);
+                let newline = if rest[at..].starts_with("\r\n") { 2 } else { 1 };
+                rest = rest.get(at + newline..).unwrap_or_default();
+            }
+            lines
+        }
+    }
+}
+
+/// The lines of a slice, read as they are asked for.
+struct SliceLines {
+    bytes: BoxStream<'static, datafusion::error::Result<Bytes>>,
+    splitter: LineSplitter,
+    finished: bool,
+}
+
+impl SliceLines {
+    fn new(reader: &Reader, slice: &FileSlice, separator: Option<&str>) -> Result<Self> {
+        let meta = &slice.file.meta;
+        let (store, path) = (reader.store.clone(), &meta.location);
+        if compression(path)?.is_compressed() {
+            let splitter = LineSplitter::new(separator, 0, u64::MAX);
+            return Ok(Self { bytes: plain_bytes(store, path, meta.size)?, splitter, finished: false });
+        }
+        let (start, end) = (slice.range.start, slice.range.end);
+        let first = LineSplitter::first_byte(separator.map(str::as_bytes), start);
+        let bytes = blocks(store, path.clone(), first, end, meta.size).map_err(DataFusionError::from).boxed();
+        Ok(Self { bytes, splitter: LineSplitter::new(separator, start, end), finished: false })
+    }
+
+    async fn next(&mut self) -> Result<Option<Lines>> {
+        if self.finished {
+            return Ok(None);
+        }
+        if !self.splitter.is_done()
+            && let Some(block) = self.bytes.try_next().await.map_err(from_datafusion)?
+        {
+            return self.splitter.push(&block).map(Some);
+        }
+        self.finished = true;
+        Ok(Some(self.splitter.finish()))
+    }
+}
+
+/// The place behind the header record of a text.
+fn skip_header(text: &str, schema: &StructType, options: &csv::Options) -> Result<usize> {
+    let tokenizer = csv::Tokenizer::new(options, true);
+    let mut fields = csv::Fields::default();
+    let mut at = 0;
+    while at < text.len() {
+        let end = tokenizer.record(text, at, &mut fields)?;
+        let record = text[at..end].trim_end_matches(['\n', '\r']);
+        at = end;
+        if !csv::is_filler(record, options) {
+            compare_header(&fields, schema, options)?;
+            break;
+        }
+    }
+    Ok(at)
+}
+
+/// With `enforceSchema` off, the header must name the columns of the schema.
+fn check_header(line: &str, schema: &StructType, options: &csv::Options) -> Result<()> {
+    if options.enforce_schema {
+        return Ok(());
+    }
+    let mut fields = csv::Fields::default();
+    csv::Tokenizer::new(options, false).record(line, 0, &mut fields)?;
+    compare_header(&fields, schema, options)
+}
+
+fn compare_header(fields: &csv::Fields, schema: &StructType, options: &csv::Options) -> Result<()> {
+    if options.enforce_schema {
+        return Ok(());
+    }
+    let columns: Vec<&str> =
+        schema.fields.iter().map(|f| f.name.as_str()).filter(|n| *n != options.corrupt_column).collect();
+    let names: Vec<&str> = (0..fields.len()).map(|i| fields.get(i, options).unwrap_or_default()).collect();
+    let same =
+        |a: &str, b: &str| if options.case_sensitive { a == b } else { a.to_lowercase() == b.to_lowercase() };
+    if names.len() == columns.len() && names.iter().zip(&columns).all(|(a, b)| same(a, b)) {
+        return Ok(());
+    }
+    Err(Error::new("_LEGACY_ERROR_TEMP_3241").message(format!(
+        "The CSV header does not name the columns of the schema. Header: {}. Schema: {}.",
+        names.join(", "),
+        columns.join(", ")
+    )))
+}
+
+/// Lines as the one column of text files.
+struct Texts {
+    builder: Option<StringBuilder>,
+    rows: usize,
+    schema: SchemaRef,
+    batch_rows: usize,
+}
+
+impl Texts {
+    fn new(wanted: bool, reader: &Reader) -> Self {
+        Self {
+            builder: wanted.then(StringBuilder::new),
+            rows: 0,
+            schema: reader.schema.clone(),
+            batch_rows: reader.batch_rows,
+        }
+    }
+
+    fn push(&mut self, line: &str) {
+        if let Some(builder) = &mut self.builder {
+            builder.append_value(line);
+        }
+        self.rows += 1;
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows >= self.batch_rows
+            || self.builder.as_ref().is_some_and(|b| b.values_slice().len() > BATCH_BYTES)
+    }
+
+    fn finish(&mut self) -> Result<RecordBatch> {
+        let columns = self.builder.iter_mut().map(|b| Arc::new(b.finish()) as _).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(std::mem::take(&mut self.rows)));
+        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).spark()
+    }
+}

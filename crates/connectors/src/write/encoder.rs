@@ -1,0 +1,173 @@
+//! How rows become bytes: the format, its options, the codec and the files' extension.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use boathouse_bridge::arrow_schema;
+use boathouse_formats::options::Lookup;
+use boathouse_formats::{csv, json};
+use boathouse_spec::{DataType, Error, Result, StructType};
+use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
+
+use crate::context::Context;
+use crate::errors;
+use crate::format::Format;
+use crate::table::is_plain_text;
+
+/// The format of the files that are written.
+#[derive(Debug, Clone)]
+pub(super) enum Encoding {
+    Json(Box<json::Options>),
+    Csv(Box<csv::Options>),
+    Text,
+    Parquet(Compression),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Encoder {
+    pub(super) encoding: Encoding,
+    /// Of text formats.
+    pub(super) compression: FileCompressionType,
+    pub(super) line_separator: String,
+    /// With its point: `.snappy.parquet`, `.json.gz`.
+    pub(super) extension: String,
+    pub(super) schema: StructType,
+    pub(super) arrow_schema: SchemaRef,
+}
+
+impl Encoder {
+    /// The encoder of rows of a schema, which holds no partition columns.
+    pub(super) fn new(
+        format: Format,
+        schema: &StructType,
+        options: &[(String, String)],
+        context: &Context,
+    ) -> Result<Self> {
+        let given = Lookup(options);
+        let line_separator = given.text("lineSep").unwrap_or("\n").to_string();
+        if let Some(encoding) = given.text("encoding").or(given.text("charset"))
+            && !matches!(encoding.to_lowercase().as_str(), "utf-8" | "utf8")
+            && format != Format::Parquet
+        {
+            return Err(Error::unsupported(format!("writing files in the encoding {encoding}")));
+        }
+        let codec = given.text("compression").or(given.text("codec"));
+        let new = |encoding, compression, extension: String| Self {
+            encoding,
+            compression,
+            line_separator: line_separator.clone(),
+            extension,
+            schema: schema.clone(),
+            arrow_schema: Arc::new(arrow_schema(schema)),
+        };
+        Ok(match format {
+            Format::Json => {
+                check_json(schema)?;
+                let (compression, suffix) = text_codec(codec)?;
+                let options = json::Options {
+                    pretty: false,
+                    ..json::Options::parse_for_writing(options, &context.session)?
+                };
+                new(Encoding::Json(Box::new(options)), compression, format!(".json{suffix}"))
+            }
+            Format::Csv => {
+                csv::check_schema_for_writing(schema)?;
+                let (compression, suffix) = text_codec(codec)?;
+                let options = csv::Options::parse_for_writing(options, &context.session)?;
+                // The extension tells the delimiter only for commas, but Spark calls all of them csv.
+                let extension = given.text("extension").unwrap_or("csv").to_string();
+                new(Encoding::Csv(Box::new(options)), compression, format!(".{extension}{suffix}"))
+            }
+            Format::Text => {
+                check_text(schema)?;
+                let (compression, suffix) = text_codec(codec)?;
+                new(Encoding::Text, compression, format!(".txt{suffix}"))
+            }
+            Format::Parquet => {
+                let codec = codec.or(given.text("parquet.compression")).unwrap_or(&context.parquet_codec);
+                let (compression, infix) = parquet_codec(codec)?;
+                check_parquet(schema)?;
+                new(
+                    Encoding::Parquet(compression),
+                    FileCompressionType::UNCOMPRESSED,
+                    format!("{infix}.parquet"),
+                )
+            }
+            Format::BinaryFile => {
+                return Err(Error::new("UNSUPPORTED_FEATURE.WRITE_FOR_BINARY_SOURCE")
+                    .message("binaryFile is a format for reading; it cannot be written."));
+            }
+        })
+    }
+}
+
+/// The codecs of text files, by their names in Spark.
+fn text_codec(codec: Option<&str>) -> Result<(FileCompressionType, &'static str)> {
+    let Some(codec) = codec else { return Ok((FileCompressionType::UNCOMPRESSED, "")) };
+    Ok(match codec.to_lowercase().as_str() {
+        "none" | "uncompressed" | "" => (FileCompressionType::UNCOMPRESSED, ""),
+        "gzip" | "org.apache.hadoop.io.compress.gzipcodec" => (FileCompressionType::GZIP, ".gz"),
+        "bzip2" | "org.apache.hadoop.io.compress.bzip2codec" => (FileCompressionType::BZIP2, ".bz2"),
+        "deflate" | "snappy" | "lz4" => {
+            return Err(Error::unsupported(format!("writing text files with the codec {codec}")));
+        }
+        _ => {
+            let known = ["bzip2", "deflate", "uncompressed", "snappy", "none", "lz4", "gzip"];
+            return Err(errors::codec_not_available(codec, &known));
+        }
+    })
+}
+
+fn parquet_codec(codec: &str) -> Result<(Compression, &'static str)> {
+    Ok(match codec.to_lowercase().as_str() {
+        "none" | "uncompressed" => (Compression::UNCOMPRESSED, ""),
+        "snappy" => (Compression::SNAPPY, ".snappy"),
+        "gzip" => (Compression::GZIP(GzipLevel::default()), ".gz"),
+        "zstd" => (Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()), ".zstd"),
+        "lz4" => (Compression::LZ4, ".lz4hadoop"),
+        "lz4_raw" => (Compression::LZ4_RAW, ".lz4raw"),
+        "brotli" => (Compression::BROTLI(BrotliLevel::default()), ".br"),
+        "lzo" => return Err(Error::unsupported("writing Parquet files with the codec lzo")),
+        _ => {
+            let known = ["brotli", "uncompressed", "lzo", "snappy", "lz4_raw", "none", "zstd", "lz4", "gzip"];
+            return Err(errors::codec_not_available(codec, &known));
+        }
+    })
+}
+
+fn check_json(schema: &StructType) -> Result<()> {
+    for field in &schema.fields {
+        if matches!(field.data_type, DataType::CalendarInterval) {
+            return Err(csv::unsupported_type("JSON", &field.name, &field.data_type));
+        }
+    }
+    Ok(())
+}
+
+fn check_text(schema: &StructType) -> Result<()> {
+    if let Some(field) = schema.fields.iter().find(|f| !is_plain_text(&f.data_type)) {
+        return Err(csv::unsupported_type("Text", &field.name, &field.data_type));
+    }
+    if schema.fields.len() != 1 {
+        return Err(Error::new("_LEGACY_ERROR_TEMP_1290")
+            .param("schemaSize", schema.fields.len())
+            .message(format!("Text files have one column, and there are {}.", schema.fields.len()))
+            .exception("AnalysisException"));
+    }
+    Ok(())
+}
+
+fn check_parquet(schema: &StructType) -> Result<()> {
+    for field in &schema.fields {
+        if matches!(field.data_type, DataType::CalendarInterval) {
+            return Err(csv::unsupported_type("Parquet", &field.name, &field.data_type));
+        }
+        if matches!(&field.data_type, DataType::Struct(s) if s.fields.is_empty()) {
+            return Err(Error::new("EMPTY_SCHEMA_NOT_SUPPORTED_FOR_DATASOURCE")
+                .param("format", "Parquet")
+                .message(format!("The struct {} has no fields, and Parquet cannot hold it.", field.name)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! A JSON, CSV or text file that is being written.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StructArray};
+use boathouse_bridge::ResultExt;
+use boathouse_formats::{csv, json};
+use boathouse_spec::{DataType, Error, Result};
+use object_store::ObjectStore;
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use super::encoder::{Encoder, Encoding};
+
+/// Text is handed on when there is so much of it.
+const BUFFER: usize = 256 << 10;
+
+pub(super) struct TextFile {
+    writer: Box<dyn AsyncWrite + Send + Unpin>,
+    encoder: Encoder,
+    text: String,
+    /// Bytes before compression.
+    bytes: u64,
+    shown: String,
+    begun: bool,
+}
+
+impl TextFile {
+    pub(super) fn new(store: Arc<dyn ObjectStore>, path: &Path, encoder: Encoder) -> Result<Self> {
+        let writer = encoder.compression.convert_async_writer(BufWriter::new(store, path.clone())).spark()?;
+        Ok(Self { writer, encoder, text: String::new(), bytes: 0, shown: path.to_string(), begun: false })
+    }
+
+    fn begin(&mut self) {
+        if std::mem::replace(&mut self.begun, true) {
+            return;
+        }
+        if let Encoding::Csv(options) = &self.encoder.encoding
+            && options.header
+        {
+            csv::write_header(&self.encoder.schema.names(), options, &mut self.text);
+            self.text.push_str(&self.encoder.line_separator);
+        }
+    }
+
+    pub(super) async fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.begin();
+        let encoder = self.encoder.clone();
+        match &encoder.encoding {
+            Encoding::Json(options) => {
+                let array: ArrayRef = Arc::new(StructArray::from(rows.clone()));
+                let t = DataType::Struct(encoder.schema.clone());
+                let generator = json::Generator::new(&array, &t, options)?;
+                for row in 0..rows.num_rows() {
+                    generator.write(row, &mut self.text)?;
+                    self.end_line(&encoder).await?;
+                }
+            }
+            Encoding::Csv(options) => {
+                let generator = csv::Generator::new(rows.columns(), &encoder.schema, options)?;
+                for row in 0..rows.num_rows() {
+                    let before = self.text.len();
+                    generator.write(row, &mut self.text)?;
+                    // A row without any character is no line: NULL in the only column.
+                    if self.text.len() > before {
+                        self.end_line(&encoder).await?;
+                    }
+                }
+            }
+            _ => {
+                let column = rows.column(0).clone();
+                let texts = column
+                    .as_string_opt::<i32>()
+                    .ok_or_else(|| Error::internal("text rows are not texts"))?;
+                for row in 0..texts.len() {
+                    if texts.is_valid(row) {
+                        self.text.push_str(texts.value(row));
+                    }
+                    self.end_line(&encoder).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn end_line(&mut self, encoder: &Encoder) -> Result<()> {
+        self.text.push_str(&encoder.line_separator);
+        if self.text.len() >= BUFFER {
+            self.hand_on().await?;
+        }
+        Ok(())
+    }
+
+    async fn hand_on(&mut self) -> Result<()> {
+        self.bytes += self.text.len() as u64;
+        let written = self.writer.write_all(self.text.as_bytes()).await;
+        self.text.clear();
+        written.map_err(|e| Error::io(format!("writing {}", self.shown), e))
+    }
+
+    /// Completes the file; gives how many bytes of text it has.
+    pub(super) async fn finish(mut self: Box<Self>) -> Result<u64> {
+        self.begin();
+        self.hand_on().await?;
+        self.writer.shutdown().await.map_err(|e| Error::io(format!("writing {}", self.shown), e))?;
+        Ok(self.bytes)
+    }
+}

@@ -1,0 +1,354 @@
+//! `observe`: named metrics of the rows that pass a point of a plan.
+//!
+//! The analyzer puts an [`Observe`] node there ([`plan`]). The rows pass unchanged; each partition aggregates on the
+//! way, and when the last has ended the metrics are complete. The executor finds the nodes in the plan ([`observations`])
+//! and hands their values to the client with the end of the rows.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use boathouse_bridge::{ResultExt, to_datafusion};
+use boathouse_spec::{DataType, Literal, Result};
+use datafusion::common::DFSchemaRef;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::execution::context::QueryPlanner;
+use datafusion::catalog::Session;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{
+    Accumulator, Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
+};
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr,
+    PlanProperties, ReplaceChildrenOptions,
+};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::physical_planner::{
+    DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner, create_aggregate_expr_and_maybe_filter,
+};
+use futures::StreamExt;
+use parking_lot::Mutex;
+
+/// A metric: its name and type, and the aggregate that computes it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Metric {
+    pub name: String,
+    pub data_type: DataType,
+    /// An aggregate function call over the input's columns.
+    pub aggregate: Expr,
+}
+
+/// The metrics of one `observe`, filled while the plan runs.
+pub(crate) struct Observation {
+    pub name: String,
+    metrics: Vec<Metric>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    accumulators: Vec<Box<dyn Accumulator>>,
+    values: Option<Vec<Literal>>,
+}
+
+impl fmt::Debug for Observation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Observation({})", self.name)
+    }
+}
+
+impl Observation {
+    /// The names and values, once all rows have passed. Before that they are NULL.
+    pub fn values(&self) -> Vec<(String, Literal)> {
+        let mut state = self.state.lock();
+        if state.values.is_none() && !state.accumulators.is_empty() {
+            let values = state.accumulators.iter_mut().zip(&self.metrics).map(|(a, m)| {
+                a.evaluate().spark().and_then(|v| crate::literals::from_scalar(&v, &m.data_type))
+            });
+            state.values = values.collect::<Result<Vec<_>>>().ok();
+        }
+        let null = |m: &Metric| Literal::Null(m.data_type.clone());
+        match &state.values {
+            Some(values) => self.metrics.iter().zip(values).map(|(m, v)| (m.name.clone(), v.clone())).collect(),
+            None => self.metrics.iter().map(|m| (m.name.clone(), null(m))).collect(),
+        }
+    }
+
+    /// Adds what one partition has seen.
+    fn merge(&self, partials: Vec<Box<dyn Accumulator>>) -> DataFusionResult<()> {
+        let mut state = self.state.lock();
+        state.values = None;
+        if state.accumulators.is_empty() {
+            state.accumulators = partials;
+            return Ok(());
+        }
+        for (whole, mut part) in state.accumulators.iter_mut().zip(partials) {
+            let fields: DataFusionResult<Vec<_>> = part.state()?.iter().map(|s| s.to_array()).collect();
+            whole.merge_batch(&fields?)?;
+        }
+        Ok(())
+    }
+}
+
+/// A plan that gives the rows of `input` and observes them.
+#[allow(dead_code)]
+pub(crate) fn plan(input: LogicalPlan, name: &str, metrics: Vec<Metric>) -> LogicalPlan {
+    let observation = Arc::new(Observation { name: name.to_string(), metrics, state: Mutex::default() });
+    LogicalPlan::Extension(Extension { node: Arc::new(Observe { input, observation }) })
+}
+
+/// The observations in a plan, in the order of their nodes.
+pub(crate) fn observations(plan: &LogicalPlan) -> Vec<Arc<Observation>> {
+    let mut found = Vec::new();
+    let walked = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Extension(extension) = node
+            && let Some(observe) = extension.node.as_any().downcast_ref::<Observe>()
+        {
+            found.push(Arc::clone(&observe.observation));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    debug_assert!(walked.is_ok());
+    found
+}
+
+#[derive(Debug, Clone)]
+struct Observe {
+    input: LogicalPlan,
+    observation: Arc<Observation>,
+}
+
+impl PartialEq for Observe {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.observation, &other.observation) && self.input == other.input
+    }
+}
+
+impl Eq for Observe {}
+
+impl PartialOrd for Observe {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        self.input.partial_cmp(&other.input)
+    }
+}
+
+impl Hash for Observe {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.observation.name.hash(state);
+        self.input.hash(state);
+    }
+}
+
+impl UserDefinedLogicalNodeCore for Observe {
+    fn name(&self) -> &str {
+        "Observe"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        self.input.schema()
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "CollectMetrics {}", self.observation.name)
+    }
+
+    fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> DataFusionResult<Self> {
+        match inputs.pop() {
+            Some(input) => Ok(Self { input, observation: Arc::clone(&self.observation) }),
+            None => Err(DataFusionError::Internal("Observe has one input".into())),
+        }
+    }
+
+    fn necessary_children_exprs(&self, _: &[usize]) -> Option<Vec<Vec<usize>>> {
+        Some(vec![(0..self.input.schema().fields().len()).collect()])
+    }
+}
+
+/// DataFusion's planner, and ours for the nodes that are ours.
+#[derive(Debug, Default)]
+pub(crate) struct Planner;
+
+#[async_trait]
+impl QueryPlanner for Planner {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        state: &dyn Session,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ObservePlanner)]);
+        planner.create_physical_plan(plan, state).await
+    }
+}
+
+struct ObservePlanner;
+
+#[async_trait]
+impl ExtensionPlanner for ObservePlanner {
+    async fn plan_extension(
+        &self,
+        _: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _: &[&LogicalPlan],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        state: &dyn Session,
+        _: &PhysicalPlanningContext,
+    ) -> DataFusionResult<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(observe) = node.as_any().downcast_ref::<Observe>() else { return Ok(None) };
+        let Some(input) = inputs.first() else {
+            return Err(DataFusionError::Internal("Observe has one input".into()));
+        };
+        let schema = input.schema();
+        let mut aggregates = Vec::with_capacity(observe.observation.metrics.len());
+        for metric in &observe.observation.metrics {
+            let (aggregate, filter, _) = create_aggregate_expr_and_maybe_filter(
+                &metric.aggregate,
+                observe.input.schema(),
+                &schema,
+                state.execution_props(),
+            )?;
+            aggregates.push((aggregate, filter));
+        }
+        Ok(Some(Arc::new(ObserveExec {
+            input: Arc::clone(input),
+            observation: Arc::clone(&observe.observation),
+            aggregates,
+        })))
+    }
+}
+
+type Aggregate = (Arc<AggregateFunctionExpr>, Option<Arc<dyn PhysicalExpr>>);
+
+#[derive(Debug)]
+struct ObserveExec {
+    input: Arc<dyn ExecutionPlan>,
+    observation: Arc<Observation>,
+    aggregates: Vec<Aggregate>,
+}
+
+impl DisplayAs for ObserveExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "ObserveExec: {}", self.observation.name)
+    }
+}
+
+impl ExecutionPlan for ObserveExec {
+    fn name(&self) -> &str {
+        "ObserveExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DataFusionResult<TreeNodeRecursion>,
+    ) -> DataFusionResult<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        match children.pop() {
+            Some(input) => Ok(Arc::new(Self {
+                input,
+                observation: Arc::clone(&self.observation),
+                aggregates: self.aggregates.clone(),
+            })),
+            None => Err(DataFusionError::Internal("ObserveExec has one input".into())),
+        }
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DataFusionResult<SendableRecordBatchStream> {
+        let rows = self.input.execute(partition, context)?;
+        let schema = rows.schema();
+        let accumulators: DataFusionResult<Vec<_>> =
+            self.aggregates.iter().map(|(a, _)| a.create_accumulator()).collect();
+        let watch = Watch {
+            rows,
+            accumulators: accumulators?,
+            aggregates: self.aggregates.clone(),
+            observation: Arc::clone(&self.observation),
+        };
+        let stream = futures::stream::unfold(Some(watch), |watch| async move {
+            let mut watch = watch?;
+            match watch.rows.next().await {
+                Some(Ok(batch)) => match watch.see(&batch) {
+                    Ok(()) => Some((Ok(batch), Some(watch))),
+                    Err(e) => Some((Err(e), None)),
+                },
+                Some(Err(e)) => Some((Err(e), None)),
+                None => match watch.observation.merge(watch.accumulators) {
+                    Ok(()) => None,
+                    Err(e) => Some((Err(e), None)),
+                },
+            }
+        });
+        debug_assert!(partition < self.input.output_partitioning().partition_count());
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
+    }
+}
+
+/// One partition's rows as they pass.
+struct Watch {
+    rows: SendableRecordBatchStream,
+    accumulators: Vec<Box<dyn Accumulator>>,
+    aggregates: Vec<Aggregate>,
+    observation: Arc<Observation>,
+}
+
+impl Watch {
+    fn see(&mut self, batch: &RecordBatch) -> DataFusionResult<()> {
+        for (accumulator, (aggregate, filter)) in self.accumulators.iter_mut().zip(&self.aggregates) {
+            let kept = match filter {
+                Some(filter) => {
+                    let keep = filter.evaluate(batch)?.into_array(batch.num_rows())?;
+                    let keep = keep.as_any().downcast_ref::<arrow::array::BooleanArray>().ok_or_else(|| {
+                        to_datafusion(boathouse_spec::Error::internal("a FILTER that is not boolean"))
+                    })?;
+                    arrow::compute::filter_record_batch(batch, keep)?
+                }
+                None => batch.clone(),
+            };
+            let values: DataFusionResult<Vec<_>> = aggregate
+                .expressions()
+                .iter()
+                .map(|e| e.evaluate(&kept).and_then(|v| v.into_array(kept.num_rows())))
+                .collect();
+            accumulator.update_batch(&values?)?;
+        }
+        Ok(())
+    }
+}

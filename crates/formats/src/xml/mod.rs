@@ -1,0 +1,19 @@
+//! XML to and from Arrow, as Spark reads and writes it: elements are fields, attributes are fields with a prefix, an
+//! element that comes again is an array.
+//!
+//! A record is small: it is read into a [`Document`] first, which `xpath` functions search, too.
+
+mod document;
+mod generate;
+mod infer;
+mod options;
+mod parser;
+
+pub use document::{Document, Kind, Node};
+pub use generate::to_xml;
+pub use infer::type_of;
+pub use options::Options;
+pub use parser::from_xml;
+
+#[cfg(test)]
+mod tests;

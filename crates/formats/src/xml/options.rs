@@ -1,0 +1,97 @@
+//! Options of the XML format.
+
+use boathouse_spec::{Error, Result};
+
+use crate::datetime_pattern::Pattern;
+use crate::options::{Lookup, ParseMode, SessionDefaults};
+use crate::zone::Zone;
+
+/// How XML is read, inferred and written.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub mode: ParseMode,
+    pub corrupt_column: String,
+    pub zone: Zone,
+    /// What the names of attributes begin with.
+    pub attribute_prefix: String,
+    /// The field of an element's text beside its attributes and elements.
+    pub value_tag: String,
+    /// The field that takes elements which have none.
+    pub wildcard: String,
+    pub exclude_attributes: bool,
+    pub ignore_surrounding_spaces: bool,
+    pub ignore_namespace: bool,
+    /// The text that stands for NULL; none where it was not given.
+    pub null_value: Option<String>,
+    pub case_sensitive: bool,
+    pub date_format: Option<Pattern>,
+    pub timestamp_format: Option<Pattern>,
+    pub timestamp_ntz_format: Option<Pattern>,
+    // ---- inferring
+    pub infer_schema: bool,
+    pub prefers_date: bool,
+    pub prefers_decimal: bool,
+    pub infer_ntz: bool,
+    // ---- writing
+    pub row_tag: String,
+    /// The element of an array within an array.
+    pub array_element: String,
+    pub indent: String,
+    pub date_format_out: Option<Pattern>,
+    pub timestamp_format_out: Option<Pattern>,
+    pub timestamp_ntz_format_out: Option<Pattern>,
+}
+
+impl Options {
+    /// Reads options as a user gave them.
+    pub fn parse(options: &[(String, String)], session: &SessionDefaults, writing: bool) -> Result<Self> {
+        let given = Lookup(options);
+        given.check_locale()?;
+        if given.text("rowValidationXSDPath").is_some() {
+            return Err(Error::unsupported("the option `rowValidationXSDPath` of XML"));
+        }
+        let text = |key: &str, default: &str| given.text(key).unwrap_or(default).to_string();
+        let reading = |key: &str| match writing {
+            true => Ok(None),
+            false => given.text(key).map(Pattern::for_parsing).transpose(),
+        };
+        let out = |key: &str| match writing {
+            true => given.text(key).map(Pattern::for_formatting).transpose(),
+            false => Ok(None),
+        };
+        Ok(Self {
+            mode: given.text("mode").map(ParseMode::parse).unwrap_or_default(),
+            corrupt_column: text("columnNameOfCorruptRecord", &session.corrupt_column),
+            zone: given.zone(&session.zone)?,
+            attribute_prefix: text("attributePrefix", "_"),
+            value_tag: text("valueTag", "_VALUE"),
+            wildcard: text("wildcardColName", "xs_any"),
+            exclude_attributes: given.flag("excludeAttribute", false)?,
+            ignore_surrounding_spaces: given.flag("ignoreSurroundingSpaces", true)?,
+            ignore_namespace: given.flag("ignoreNamespace", false)?,
+            null_value: given.text("nullValue").map(str::to_string),
+            case_sensitive: session.case_sensitive,
+            date_format: reading("dateFormat")?,
+            timestamp_format: reading("timestampFormat")?,
+            timestamp_ntz_format: reading("timestampNTZFormat")?,
+            infer_schema: given.flag("inferSchema", true)?,
+            prefers_date: given.flag("prefersDate", true)?,
+            prefers_decimal: given.flag("prefersDecimal", false)?,
+            infer_ntz: session.infer_ntz,
+            row_tag: text("rowTag", "ROW"),
+            array_element: text("arrayElementName", "item"),
+            indent: text("indent", "    "),
+            date_format_out: out("dateFormat")?,
+            timestamp_format_out: out("timestampFormat")?,
+            timestamp_ntz_format_out: out("timestampNTZFormat")?,
+        })
+    }
+
+    /// The name of an element or attribute as fields have it.
+    pub(super) fn shown_name<'a>(&self, name: &'a str) -> &'a str {
+        match name.split_once(':') {
+            Some((_, local)) if self.ignore_namespace => local,
+            _ => name,
+        }
+    }
+}
