@@ -36,7 +36,7 @@ class Wire:
         return pb2.Plan(root=relation) if relation is not None else pb2.Plan(command=command)
 
     def range(self, n):
-        return pb2.Relation(range=pb2.Range(start=0, end=n, step=1))
+        return pb2.Relation(range=pb2.Range(start=0, end=n, step=1, num_partitions=1))
 
     def execute(self, plan, operation_id=None, reattachable=True, tags=(), options=()):
         request = pb2.ExecutePlanRequest(
@@ -149,6 +149,7 @@ def test_sql_queries_are_lazy_and_commands_run(spark, wire):
     assert responses[0].sql_command_result.relation.HasField("local_relation")
 
 
+@pytest.mark.xfail(reason="observe is refused by name so far (docs/limitations.md)", strict=True)
 def test_observations_reach_the_client(spark):
     from pyspark.sql import Observation
 

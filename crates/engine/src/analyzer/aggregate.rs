@@ -43,7 +43,7 @@ impl Analyzer {
     }
 
     pub(super) fn aggregate_analyzed(&mut self, input: Analyzed, aggregate: &Aggregate) -> Result<Analyzed> {
-        let select = &aggregate.aggregates;
+        let select = &super::project::parsed(&aggregate.aggregates)?;
         let (keys, sets) = match &aggregate.kind {
             GroupingKind::All => (self.group_by_all(select, &input)?, None),
             kind => self.grouping_keys(kind, &aggregate.grouping, select, &input)?,

@@ -23,6 +23,7 @@ impl Analyzer {
     }
 
     pub(super) fn project_analyzed(&mut self, input: Analyzed, exprs: &[Expr]) -> Result<Analyzed> {
+        let exprs = &parsed(exprs)?;
         if exprs.iter().any(|e| self.is_generator_item(e)) {
             return self.project_with_generator(input, exprs);
         }
@@ -324,6 +325,17 @@ fn source_metadata(value: &TypedExpr, input: &Analyzed) -> Option<String> {
 
 fn lateral_aliases(items: &[Item]) -> std::collections::HashMap<String, TypedExpr> {
     items.iter().map(|i| (i.value.name.to_lowercase(), i.value.clone())).collect()
+}
+
+/// Expressions sent as SQL text, parsed: they may be stars and generators (`selectExpr("*", "explode(a)")`).
+pub(super) fn parsed(exprs: &[Expr]) -> Result<Vec<Expr>> {
+    exprs
+        .iter()
+        .map(|e| match e {
+            Expr::Text(text) => boathouse_sql::parse_expression(text),
+            other => Ok(other.clone()),
+        })
+        .collect()
 }
 
 /// Whether the call has the given single-part name.
