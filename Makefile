@@ -10,7 +10,8 @@ BOATHOUSE := $(abspath $(TARGET))/debug/boathouse
 RELEASE := $(abspath $(TARGET))/release/boathouse
 VENV := .venv
 PYTHON := $(abspath $(VENV))/bin/python
-export BOATHOUSE BOATHOUSE_PYTHON_MODULES := $(abspath python)
+export BOATHOUSE
+export BOATHOUSE_PYTHON_MODULES := $(abspath python)
 
 .PHONY: help
 help: ## What there is
