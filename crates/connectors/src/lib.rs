@@ -14,6 +14,7 @@ mod context;
 mod errors;
 mod format;
 pub mod listing;
+mod options;
 mod parquet;
 pub mod partitions;
 pub mod paths;

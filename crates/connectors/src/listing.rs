@@ -105,7 +105,9 @@ async fn list_plain(path: &ResolvedPath) -> Result<Option<Vec<Found>>> {
     if metas.is_empty() && !path.local_file().is_some_and(|f| f.is_dir()) {
         return Ok(None);
     }
-    Ok(Some(metas.into_iter().map(|meta| Found { meta, root: path.path.clone() }).collect()))
+    // Tools that show object stores as directories leave an empty object for each.
+    let files = metas.into_iter().filter(|meta| meta.location != path.path);
+    Ok(Some(files.map(|meta| Found { meta, root: path.path.clone() }).collect()))
 }
 
 /// The files below what a glob matches; `None` where it matches nothing.

@@ -113,6 +113,7 @@ struct FoundFiles {
 
 impl FoundFiles {
     async fn find(format: Format, options: &Options, paths: &[String], context: &Context) -> Result<Self> {
+        crate::options::check(format, options)?;
         let given = Lookup(options);
         let mut choice = Choice::parse(options, &context.session.zone)?;
         choice.ignore_corrupt = given.flag("ignoreCorruptFiles", context.ignore_corrupt_files)?;

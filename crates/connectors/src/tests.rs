@@ -548,3 +548,28 @@ async fn a_failed_write_leaves_what_was_there() {
     assert_eq!(e.class(), "FAILED_READ_FILE.NO_HINT");
     assert_eq!(home.list("out"), ["old.json"]);
 }
+
+/// Runs where a server speaks S3: `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, and a bucket's name in
+/// `BOATHOUSE_TEST_BUCKET`.
+#[tokio::test]
+async fn object_stores_are_read_and_written() {
+    let Ok(bucket) = std::env::var("BOATHOUSE_TEST_BUCKET") else { return };
+    let home = home();
+    let root = format!("s3a://{bucket}/run {}", uuid::Uuid::new_v4());
+    home.put("in/a.json", "{\"i\":1,\"p\":\"a b%é\"}\n{\"i\":2,\"p\":null}\n");
+    for format in ["json", "parquet", "csv"] {
+        let table = home.open("json", Some("i int; p string"), &[], "in").await.unwrap();
+        let path = format!("{root}/{format}");
+        home.copy(table, format, &[], &["p"], SaveMode::ErrorIfExists, &path).await.unwrap();
+        let mut rows = home.read(format, Some("i int; p string"), &[], &path).await.unwrap();
+        rows.sort();
+        assert_eq!(rows, ["1|a b%é", "2|null"], "{format}");
+        let globbed = home.read(format, Some("i int"), &[], &format!("{root}/{format}/p=*")).await.unwrap();
+        assert_eq!(globbed.len(), 2, "{format}");
+        let table = home.open("json", Some("i int; p string"), &[], "in").await.unwrap();
+        let e = home.copy(table, format, &[], &["p"], SaveMode::ErrorIfExists, &path).await.unwrap_err();
+        assert_eq!((e.class(), e.parameters()[0].1.as_str()), ("PATH_ALREADY_EXISTS", path.as_str()));
+    }
+    let e = home.open("json", None, &[], &format!("{root}/nope")).await.unwrap_err();
+    assert_eq!(e.class(), "PATH_NOT_FOUND");
+}

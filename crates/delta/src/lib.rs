@@ -9,8 +9,18 @@
 //! [`delete`], [`update`] (changes). Each statement is a file in `operation/`; `transaction/` is the commit loop and
 //! its conflict rules; `log/` the files of the log; `scan/` and `data_file/` read and write data files.
 //!
-//! Names: expressions given to this crate name columns without qualifier, or with any: qualifiers are dropped. Where a
-//! condition comes with its SQL text ([`Predicate`]), the text is only recorded.
+//! Expressions over a table name its columns without qualifier, or with any: qualifiers are dropped (in [`Merge`] they
+//! tell target from source). Where a condition comes with its SQL text ([`Predicate`]), the text is only recorded.
+//! A statement gives `None` where there was nothing to do, so that no version is made; else [`Committed`], with the
+//! snapshot it made for [`SnapshotCache::put`], and delta-spark's figures.
+//!
+//! Who writes rows resolves [`Snapshot::check_constraints`] and hands them in; a write without them fails.
+//!
+//! Deliberately absent: other modes of the `deltalake` crate, a second reader of the log beside the kernel's (commits
+//! since a known snapshot are applied here, everything older comes from the kernel), and any lock: writers meet only
+//! in the store's put-if-absent. Not to be sent to other machines as it is: the scan of a table with deletion vectors
+//! (row selections are a file extension that does not serialize) or with column mapping inside structs
+//! (`scan/relabel.rs`).
 
 mod action;
 mod changes;

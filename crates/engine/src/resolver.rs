@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::datatypes::TimestampMicrosecondType;
-use boathouse_catalog::{ObjectName, TableRecord};
+use boathouse_catalog::{ObjectName, TableRecord, ViewSchemaMode};
 use boathouse_delta::{DeltaScan, DeltaTable, Snapshot};
 use boathouse_functions::cast::{self, Mode};
 use boathouse_spec::{DataSourceRef, DataType, Error, Options, Result, StructType, option, quote_name};
@@ -91,6 +91,17 @@ pub(crate) async fn resolve(
     as_of: Option<AsOf>,
     scope: &Scope,
 ) -> Result<Resolved> {
+    if let Some((provider, schema)) = session.kept_table(name) {
+        return Ok(Resolved::Table(Box::new(ResolvedTable {
+            provider,
+            schema,
+            qualifier: Vec::new(),
+            delta: None,
+            record: None,
+            format: "kept".to_string(),
+            is_streaming: false,
+        })));
+    }
     match names::relation_name(name, &scope.catalog, &scope.schema)? {
         RelationName::Bare(bare) => {
             if let Some(view) = scope.environment.get(&bare.to_lowercase()) {
@@ -182,6 +193,12 @@ async fn open_record(
     if record.kind.is_view() {
         if as_of.is_some() {
             return Err(no_time_travel(&record.name.quoted()));
+        }
+        // A view that follows its query has no columns but the query's.
+        let follows = record.view.as_ref().is_some_and(|v| v.schema_mode == ViewSchemaMode::Evolution);
+        if follows && !record.schema.fields.is_empty() {
+            let record = TableRecord { schema: StructType::default(), ..(*record).clone() };
+            return Ok(Resolved::View(Arc::new(record)));
         }
         return Ok(Resolved::View(record));
     }

@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use boathouse_catalog::{DEFAULT_SCHEMA, SESSION_CATALOG};
+use boathouse_delta::DeltaTable;
 use boathouse_spec::{
-    Command, Error, ExplainMode, Expr, Plan, Relation, RelationNode, Result, SqlText, StorageLevel, StructType, clock,
+    Command, Error, ExplainMode, Expr, Plan, Relation, RelationNode, Result, SqlText, StorageLevel, StructType, TableRef, clock,
 };
 use dashmap::DashMap;
+use datafusion::catalog::TableProvider;
+use datafusion::execution::SessionState;
 use parking_lot::RwLock;
 use tokio::task::JoinHandle;
 
@@ -18,6 +21,7 @@ use crate::analyzer::Analyzer;
 use crate::artifacts::ArtifactStore;
 use crate::execute::{self, panic_error};
 use crate::functions::SessionFunctions;
+use crate::resolver::{self, Resolved, Scope};
 use crate::temp_views::TempViews;
 use crate::variables::Variables;
 use crate::{Engine, QueryResult, SessionConf, commands, explain, relation_walk};
@@ -35,6 +39,8 @@ pub struct Session {
     pub(crate) functions: SessionFunctions,
     /// DataFrames kept under an id (`checkpoint`, `foreachBatch`).
     remotes: DashMap<String, Relation>,
+    /// Tables without a name, by id.
+    kept_tables: DashMap<String, (Arc<dyn TableProvider>, StructType)>,
     artifacts: ArtifactStore,
     last_used_us: AtomicI64,
     running: AtomicUsize,
@@ -62,6 +68,7 @@ impl Session {
             variables: Variables::default(),
             functions: SessionFunctions::default(),
             remotes: DashMap::new(),
+            kept_tables: DashMap::new(),
             artifacts,
             last_used_us: AtomicI64::new(clock::now_us()),
             running: AtomicUsize::new(0),
@@ -131,6 +138,7 @@ impl Session {
 
     pub(crate) fn dispose(&self) {
         self.remotes.clear();
+        self.kept_tables.clear();
         self.temp_views.restore(Default::default());
         self.artifacts.clear();
     }
@@ -316,6 +324,63 @@ impl Session {
         self.remotes.get(id).map(|r| r.value().clone())
     }
 
+    /// Keeps a table that has no name, such as the slice of a stream that one micro-batch reads, and gives the relation
+    /// that stands for it in plans of this session, until [`Session::remove_table`].
+    pub fn keep_table(&self, provider: Arc<dyn TableProvider>, schema: StructType) -> Relation {
+        let id = uuid::Uuid::new_v4().to_string();
+        let name = vec!["system".to_string(), KEPT_TABLES.to_string(), id.clone()];
+        self.kept_tables.insert(id, (provider, schema));
+        Relation::new(RelationNode::Table(TableRef { name, ..TableRef::default() }))
+    }
+
+    pub fn remove_table(&self, relation: &Relation) {
+        if let RelationNode::Table(table) = &*relation.node
+            && let Some(id) = kept_table_id(&table.name)
+        {
+            self.kept_tables.remove(id);
+        }
+    }
+
+    /// A table that is kept without a name.
+    pub(crate) fn kept_table(&self, name: &[String]) -> Option<(Arc<dyn TableProvider>, StructType)> {
+        self.kept_tables.get(kept_table_id(name)?).map(|t| t.value().clone())
+    }
+
+    /// The Delta table that a leaf of a plan names, by its name in the catalog or by its path; `None` for other leaves.
+    pub async fn delta_table(self: &Arc<Self>, leaf: &RelationNode) -> Result<Option<DeltaTable>> {
+        let table = match leaf {
+            RelationNode::Table(table) => {
+                let scope = Scope::of(self);
+                match resolver::resolve(self, &table.name, &table.options, None, &scope).await? {
+                    Resolved::Table(table) => *table,
+                    _ => return Ok(None),
+                }
+            }
+            RelationNode::DataSource(source) => {
+                let format = match source.format.as_str() {
+                    "" => self.conf.require("spark.sql.sources.default")?,
+                    format => format.to_string(),
+                };
+                if !format.eq_ignore_ascii_case("delta") {
+                    return Ok(None);
+                }
+                resolver::data_source(self, source).await?
+            }
+            _ => return Ok(None),
+        };
+        Ok(table.delta.map(|d| d.table))
+    }
+
+    /// What reading and writing files needs to know of the session.
+    pub fn file_context(&self) -> Result<boathouse_connectors::Context> {
+        crate::sources::context(self)
+    }
+
+    /// The state a plan is run with, for those who plan and run by themselves.
+    pub fn query_state(&self) -> SessionState {
+        execute::query_state(self)
+    }
+
     /// `checkpoint` and `localCheckpoint`: the rows as they are now, under an id.
     pub async fn checkpoint(self: &Arc<Self>, relation: &Relation) -> Result<String> {
         self.touch();
@@ -425,6 +490,16 @@ impl Session {
         command: Command,
     ) -> Result<(StructType, Vec<arrow::array::RecordBatch>)> {
         Box::pin(commands::run(self, command)).await?.collect().await
+    }
+}
+
+/// The schema of tables without a name: no user can name it, because a name ends with an id that nobody is told.
+const KEPT_TABLES: &str = "__kept";
+
+fn kept_table_id(name: &[String]) -> Option<&str> {
+    match name {
+        [catalog, schema, id] if catalog == "system" && schema == KEPT_TABLES => Some(id),
+        _ => None,
     }
 }
 

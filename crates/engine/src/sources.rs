@@ -81,6 +81,11 @@ pub(crate) async fn open(session: &Arc<Session>, source: &DataSourceRef) -> Resu
     }
     let options: Options =
         source.options.iter().filter(|(k, _)| !k.eq_ignore_ascii_case("path")).cloned().collect();
+    if paths.is_empty()
+        && let Some(schema) = &source.schema
+    {
+        return Ok(empty(&source.format, schema.clone()));
+    }
     if paths.is_empty() {
         return Err(Error::new("UNABLE_TO_INFER_SCHEMA")
             .param("format", &source.format)
@@ -133,18 +138,7 @@ pub(crate) async fn open_record(
     };
     let mut table = match (open(session, &source).await, declared) {
         // A table that has no directory yet has no rows.
-        (Err(e), Some(schema)) if e.is("PATH_NOT_FOUND") => {
-            let arrow: SchemaRef = Arc::new(arrow_schema(&schema));
-            ResolvedTable {
-                provider: Arc::new(EmptyTable::new(arrow)),
-                schema,
-                qualifier: Vec::new(),
-                delta: None,
-                record: None,
-                format: source.format,
-                is_streaming: false,
-            }
-        }
+        (Err(e), Some(schema)) if e.is("PATH_NOT_FOUND") => empty(&source.format, schema),
         (opened, _) => opened?,
     };
     // What the catalog says of the columns beyond their types: comments, defaults, lengths.
@@ -154,6 +148,20 @@ pub(crate) async fn open_record(
         }
     }
     Ok(table)
+}
+
+/// A table without rows.
+fn empty(format: &str, schema: StructType) -> ResolvedTable {
+    let arrow: SchemaRef = Arc::new(arrow_schema(&schema));
+    ResolvedTable {
+        provider: Arc::new(EmptyTable::new(arrow)),
+        schema,
+        qualifier: Vec::new(),
+        delta: None,
+        record: None,
+        format: format.to_lowercase(),
+        is_streaming: false,
+    }
 }
 
 /// The columns of a plan, in Spark's types.

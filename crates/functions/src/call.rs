@@ -48,6 +48,8 @@ pub struct Resolved {
     pub display_args: Option<Vec<ShownArg>>,
     /// The name is shown alone, without arguments (`entries` of a map out of JSON).
     pub display_bare: bool,
+    /// What the code was made with beside the arguments, so that calls with something else are other functions.
+    pub parameters: String,
     pub eval: Eval,
 }
 
@@ -85,9 +87,10 @@ impl<'a> Call<'a> {
     /// Whether an argument can be NULL once it is cast to `coerced`.
     pub fn nullable_as(&self, coerced: &[DataType]) -> bool {
         let mode = if self.context.ansi { cast::Mode::Ansi } else { cast::Mode::Legacy };
-        self.args.iter().zip(coerced).any(|(a, to)| {
-            a.nullable || (a.data_type != *to && cast::may_give_null(&a.data_type, to, mode))
-        })
+        self.args
+            .iter()
+            .zip(coerced)
+            .any(|(a, to)| a.nullable || (a.data_type != *to && cast::may_give_null(&a.data_type, to, mode)))
     }
 
     /// The types of arguments that are cast to no other type (Spark's `ExpectsInputTypes`): a NULL becomes the wanted
@@ -230,6 +233,7 @@ impl Resolved {
             display_name: None,
             display_args: None,
             display_bare: false,
+            parameters: String::new(),
             eval: Arc::new(eval),
         }
     }
@@ -242,6 +246,12 @@ impl Resolved {
 
     pub fn shown_as(mut self, name: impl Into<String>) -> Self {
         self.display_name = Some(name.into());
+        self
+    }
+
+    /// Names what the code was made with beside the arguments (options, a window's length).
+    pub fn with_parameters(mut self, parameters: impl std::fmt::Debug) -> Self {
+        self.parameters = format!("{parameters:?}");
         self
     }
 

@@ -152,7 +152,7 @@ impl Session<'_> {
             .map(|(v, node)| {
                 let constant = match (v.constant || node.is_constant(), v.array.is_empty()) {
                     (true, false) => Some(ScalarValue::try_from_array(&v.array, 0).spark()?),
-                    (true, true) => match Session { rows: None, ..*self }.eval(node) {
+                    (true, true) => match (Session { rows: None, ..*self }).eval(node) {
                         Ok(v) if !v.array.is_empty() => Some(ScalarValue::try_from_array(&v.array, 0).spark()?),
                         _ => None,
                     },

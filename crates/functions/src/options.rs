@@ -27,7 +27,9 @@ pub(crate) fn parse_schema(text: &str) -> Result<DataType> {
         Some(parse) => parse(text),
         None => default_parser(text),
     };
-    parsed.or_else(|error| if text.trim_start().starts_with('{') { DataType::from_json(text) } else { Err(error) })
+    parsed.or_else(
+        |error| if text.trim_start().starts_with('{') { DataType::from_json(text) } else { Err(error) },
+    )
 }
 
 #[cfg(test)]
@@ -43,14 +45,19 @@ fn default_parser(_: &str) -> Result<DataType> {
 /// The constant string at an argument as a type; anything else is INVALID_SCHEMA.NON_STRING_LITERAL.
 pub(crate) fn schema_argument(call: &Call, i: usize) -> Result<DataType> {
     let text = match call.args.get(i).and_then(|a| a.constant.as_ref()) {
-        Some(ScalarValue::Utf8(Some(text)) | ScalarValue::LargeUtf8(Some(text)) | ScalarValue::Utf8View(Some(text))) => {
-            text
-        }
+        Some(
+            ScalarValue::Utf8(Some(text))
+            | ScalarValue::LargeUtf8(Some(text))
+            | ScalarValue::Utf8View(Some(text)),
+        ) => text,
         _ => {
             let sql = call.args.get(i).map(|a| a.sql.as_str()).unwrap_or_default();
             return Err(Error::new("INVALID_SCHEMA.NON_STRING_LITERAL")
                 .param("inputSchema", format!("\"{sql}\""))
-                .message(format!("The schema of `{}` must be a constant string, not \"{sql}\".", call.name)));
+                .message(format!(
+                    "The schema of `{}` must be a constant string, not \"{sql}\".",
+                    call.name
+                )));
         }
     };
     let schema = parse_schema(text)?;

@@ -88,6 +88,15 @@ pub fn registry() -> &'static Registry {
 
 /// Each family registers itself here.
 fn register_all(registry: &mut Registry) {
+    crate::cast::register(registry);
+    crate::collation::register(registry);
+    crate::system::register(registry);
+    crate::predicate::register(registry);
+    crate::conditional::register(registry);
+    crate::hash::register(registry);
+    crate::bitwise::register(registry);
+    crate::math::register(registry);
+    crate::string::register(registry);
     crate::arithmetic::register(registry);
     crate::datetime::register(registry);
     crate::interval::register(registry);
@@ -96,6 +105,7 @@ fn register_all(registry: &mut Registry) {
     crate::url::register(registry);
     crate::geo::register(registry);
     crate::variant::register(registry);
+    crate::xml::register(registry);
     crate::aggregate::register(registry);
     crate::collection::register(registry);
     crate::generator::register(registry);

@@ -127,6 +127,7 @@ impl PartialEq for SparkScalar {
         self.name == other.name
             && self.return_field == other.return_field
             && self.resolved.coerced == other.resolved.coerced
+            && self.resolved.parameters == other.resolved.parameters
             && self.context == other.context
     }
 }
@@ -137,6 +138,7 @@ impl Hash for SparkScalar {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.name.hash(state);
         self.resolved.coerced.hash(state);
+        self.resolved.parameters.hash(state);
         self.resolved.return_type.hash(state);
     }
 }

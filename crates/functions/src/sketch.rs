@@ -5,6 +5,8 @@ mod count_min;
 mod distinct_count;
 mod hash;
 pub(crate) mod java_random;
+mod top_k;
+mod unsupported;
 
 use crate::Registry;
 
@@ -12,4 +14,6 @@ pub(crate) fn register(r: &mut Registry) {
     bitmap::register(r);
     count_min::register(r);
     distinct_count::register(r);
+    top_k::register(r);
+    unsupported::register(r);
 }

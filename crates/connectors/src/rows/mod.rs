@@ -105,6 +105,11 @@ pub(crate) fn check_text_schema(given: &StructType, partitions: &[StructField]) 
 /// Refuses schemas that the format cannot hold, before anything is read.
 pub(crate) fn check_schema(table: &FileTable) -> Result<()> {
     let session = &table.context.session;
+    for field in &table.data_schema.fields {
+        if has_calendar_interval(&field.data_type) {
+            return Err(csv::unsupported_type(table.format.shown(), &field.name, &field.data_type));
+        }
+    }
     match table.format {
         Format::Csv => {
             csv::Parser::new(&table.data_schema, None, csv::Options::parse(&table.options, session)?)
@@ -114,6 +119,17 @@ pub(crate) fn check_schema(table: &FileTable) -> Result<()> {
             json::Parser::new(&table.data_schema, json::Options::parse(&table.options, session)?).map(|_| ())
         }
         _ => Ok(()),
+    }
+}
+
+/// The legacy INTERVAL is a type of values only, never of columns in files.
+fn has_calendar_interval(t: &DataType) -> bool {
+    match t {
+        DataType::CalendarInterval => true,
+        DataType::Array { element, .. } => has_calendar_interval(element),
+        DataType::Map { key, value, .. } => has_calendar_interval(key) || has_calendar_interval(value),
+        DataType::Struct(s) => s.fields.iter().any(|f| has_calendar_interval(&f.data_type)),
+        _ => false,
     }
 }
 

@@ -19,6 +19,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -57,6 +58,7 @@ pub async fn write(
     context: &Context,
 ) -> Result<Written> {
     let format = Format::find(format)?;
+    crate::options::check(format, options)?;
     let place = context.paths.resolve(path, context.stores.as_ref())?;
     let partition_columns = partition_columns(schema, partition_by, context.session.case_sensitive)?;
     check_names(schema, context.session.case_sensitive)?;
@@ -98,11 +100,13 @@ pub async fn write(
         zone: context.session.zone.clone(),
         max_rows: (max_rows > 0).then_some(max_rows),
         job: Uuid::new_v4(),
+        begun: Mutex::default(),
     });
     let written = match write_parts(&target, plan, task).await {
         Ok(written) => written,
-        Err((e, files)) => {
-            remove(&place, files).await;
+        Err(e) => {
+            let begun = std::mem::take(&mut *target.begun.lock());
+            remove(&place, begun).await;
             return Err(e);
         }
     };
@@ -131,79 +135,61 @@ pub async fn write(
     Ok(written)
 }
 
-/// The rows of a partition or why it failed, and the files it began, with their bytes.
-type PartOutcome = (Result<u64>, Vec<(Path, u64)>);
-
-/// Runs the partitions of a plan side by side. On failure, gives the files that were written.
+/// Runs the partitions of a plan side by side.
 async fn write_parts(
     target: &Arc<Target>,
     plan: Arc<dyn ExecutionPlan>,
     task: Arc<TaskContext>,
-) -> std::result::Result<Written, (Error, Vec<Path>)> {
-    let partitions = plan.output_partitioning().partition_count();
-    let mut tasks: JoinSet<PartOutcome> = JoinSet::new();
-    for partition in 0..partitions {
+) -> Result<Written> {
+    let mut tasks: JoinSet<Result<Written>> = JoinSet::new();
+    for partition in 0..plan.output_partitioning().partition_count() {
         let (target, plan, task) = (target.clone(), plan.clone(), task.clone());
-        tasks.spawn(async move {
-            let mut writer = PartWriter::new(target, partition);
-            let result = write_part(&mut writer, plan, task, partition).await;
-            (result, writer.into_files())
-        });
+        tasks.spawn(write_part(target, plan, task, partition));
     }
     let mut written = Written::default();
-    let mut failure = None;
     while let Some(finished) = tasks.join_next().await {
-        match finished {
-            Ok((result, files)) => {
-                written.bytes += files.iter().map(|(_, bytes)| bytes).sum::<u64>();
-                written.files.extend(files.into_iter().map(|(path, _)| path));
-                match result {
-                    Ok(rows) => written.rows += rows,
-                    Err(e) => {
-                        failure.get_or_insert(e);
-                        tasks.abort_all();
-                    }
-                }
-            }
-            Err(e) if e.is_cancelled() => {}
+        let part = match finished.map_err(|e| Error::internal(e.to_string())).flatten() {
+            Ok(part) => part,
             Err(e) => {
-                failure.get_or_insert(Error::internal(e.to_string()));
-                tasks.abort_all();
+                // What the others write has to be there, or not, before it is removed.
+                tasks.shutdown().await;
+                return Err(e);
             }
-        }
-    }
-    if let Some(e) = failure {
-        return Err((e, written.files));
+        };
+        written.rows += part.rows;
+        written.bytes += part.bytes;
+        written.files.extend(part.files);
     }
     if written.files.is_empty() && target.partition_columns.is_empty() {
         // A DataFrame without rows is a file without rows, so that its schema can be read.
         let mut writer = PartWriter::new(target.clone(), 0);
-        let result = writer.write_empty().await;
-        let files = writer.into_files();
-        written.files.extend(files.into_iter().map(|(path, _)| path));
-        if let Err(e) = result {
-            return Err((e, written.files));
-        }
+        writer.write_empty().await?;
+        written.files.extend(writer.into_files().into_iter().map(|(path, _)| path));
     }
     written.files.sort();
     Ok(written)
 }
 
 async fn write_part(
-    writer: &mut PartWriter,
+    target: Arc<Target>,
     plan: Arc<dyn ExecutionPlan>,
     task: Arc<TaskContext>,
     partition: usize,
-) -> Result<u64> {
+) -> Result<Written> {
+    let mut writer = PartWriter::new(target, partition);
     let mut batches = plan.execute(partition, task).map_err(from_datafusion)?;
-    let mut rows = 0;
+    let mut written = Written::default();
     while let Some(batch) = batches.next().await {
         let batch = batch.map_err(from_datafusion)?;
-        rows += batch.num_rows() as u64;
+        written.rows += batch.num_rows() as u64;
         writer.write(&batch).await?;
     }
     writer.finish().await?;
-    Ok(rows)
+    for (path, bytes) in writer.into_files() {
+        written.bytes += bytes;
+        written.files.push(path);
+    }
+    Ok(written)
 }
 
 /// Everything below a path, hidden files too; `None` where there is nothing.
@@ -230,8 +216,9 @@ async fn existing_files(place: &ResolvedPath) -> Result<Option<Vec<Path>>> {
 
 async fn remove(place: &ResolvedPath, files: Vec<Path>) {
     for file in files {
-        if let Err(e) = place.store.delete(&file).await {
-            tracing::warn!("could not remove {} of a failed write: {e}", place.display_of(&file));
+        match place.store.delete(&file).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(e) => tracing::warn!("could not remove {} of a failed write: {e}", place.display_of(&file)),
         }
     }
 }

@@ -10,6 +10,7 @@ use boathouse_formats::display::Display;
 use boathouse_formats::zone::Zone;
 use boathouse_spec::{Result, StructType};
 use object_store::path::Path;
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::encoder::{Encoder, Encoding};
@@ -30,6 +31,8 @@ pub(super) struct Target {
     pub(super) max_rows: Option<usize>,
     /// In the names of all files of the write.
     pub(super) job: Uuid,
+    /// All files that any partition began: what a failed write has to remove.
+    pub(super) begun: Mutex<Vec<Path>>,
 }
 
 /// Files open at once: each keeps a buffer.
@@ -61,10 +64,9 @@ impl PartWriter {
         Self { target, task, next_file: 0, open: HashMap::new(), files: Vec::new() }
     }
 
-    /// The files that were begun, with their sizes as far as they are finished.
+    /// The files that were finished, with their sizes.
     pub(super) fn into_files(self) -> Vec<(Path, u64)> {
-        let begun = self.open.into_values().map(|f| (f.path, 0));
-        self.files.into_iter().chain(begun).collect()
+        self.files
     }
 
     pub(super) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -170,6 +172,7 @@ impl PartWriter {
                 .map_err(|e| boathouse_spec::Error::io("naming a partition's directory", e))?;
         }
         let path = path.join(name);
+        target.begun.lock().push(path.clone());
         let store = target.place.store.clone();
         let file = match &target.encoder.encoding {
             Encoding::Parquet(compression) => {
@@ -182,13 +185,11 @@ impl PartWriter {
 
     async fn close(&mut self, directory: String) -> Result<()> {
         let Some(open) = self.open.remove(&directory) else { return Ok(()) };
-        // Noted first: a file that fails to close may be there in part.
-        let number = self.files.len();
-        self.files.push((open.path, 0));
-        self.files[number].1 = match open.file {
+        let bytes = match open.file {
             PartFile::Text(file) => file.finish().await?,
             PartFile::Parquet(file) => file.finish().await?,
         };
+        self.files.push((open.path, bytes));
         Ok(())
     }
 

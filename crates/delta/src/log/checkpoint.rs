@@ -10,28 +10,36 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::classic_checkpoint;
 use super::hiding_store::HidingStore;
 use super::kernel::{self, Loaded};
 use super::{LogFile, classify};
 use crate::action::Add;
 use crate::error;
 use crate::location::TableLocation;
+use crate::snapshot::Snapshot;
 
 /// Writes the checkpoint of a version. A reader needs none, so a failure here fails no commit.
-pub(crate) async fn write(location: &TableLocation, version: i64) -> Result<()> {
+pub(crate) async fn write(table: &Snapshot) -> Result<()> {
     fail_point!("delta::before-checkpoint", |_| Err(Error::io("a fault point", "delta::before-checkpoint")));
-    let location = location.clone();
-    kernel::run(move || {
+    let location = table.location().clone();
+    let version = table.version() as u64;
+    let refused = kernel::run(move || {
         let engine = kernel::engine(&location)?;
         let failed = |e: KernelError| Error::io(format!("writing the checkpoint of {}", location.uri()), e);
-        let snapshot = KernelSnapshot::builder_for(kernel::ROOT)
-            .at_version(version as u64)
-            .build(&engine)
-            .map_err(failed)?;
-        snapshot.checkpoint(&engine, None).map_err(failed)?;
-        Ok(())
+        let snapshot =
+            KernelSnapshot::builder_for(kernel::ROOT).at_version(version).build(&engine).map_err(failed)?;
+        match snapshot.checkpoint(&engine, None) {
+            Ok(_) => Ok(false),
+            // Features of writers that mean nothing to a checkpoint.
+            Err(KernelError::Unsupported(_)) => Ok(true),
+            Err(e) => Err(failed(e)),
+        }
     })
     .await?;
+    if refused {
+        classic_checkpoint::write(table).await?;
+    }
     fail_point!("delta::after-checkpoint", |_| Err(Error::io("a fault point", "delta::after-checkpoint")));
     Ok(())
 }

@@ -4,8 +4,11 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, AsArray, MapArray, RecordBatch, StructArray};
 use arrow::datatypes::{Int32Type, Int64Type};
+use arrow::json::LineDelimitedWriter;
+use boathouse_bridge::ResultExt;
 use boathouse_spec::{Error, Result};
 use delta_kernel::actions::deletion_vector::{DeletionVectorDescriptor, DeletionVectorStorageType};
+use delta_kernel::actions::get_commit_schema;
 use delta_kernel::engine::arrow_data::ArrowEngineData;
 use delta_kernel::scan::StatsOptions;
 use delta_kernel::{Engine as _, KernelError, Snapshot as KernelSnapshot, SnapshotRef};
@@ -17,7 +20,7 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use url::Url;
 
-use crate::action::{Add, DeletionVector, Format, Metadata, PartitionValues, Protocol, Remove};
+use crate::action::{Action, Add, DeletionVector, Format, Metadata, PartitionValues, Protocol};
 use crate::error;
 use crate::location::TableLocation;
 
@@ -263,53 +266,31 @@ fn string_map(map: &MapArray, row: usize) -> PartitionValues {
         .collect()
 }
 
-/// All files that the log says were removed, as far back as the log up to a version goes.
-pub(crate) async fn removes(location: &TableLocation, version: i64) -> Result<Vec<Remove>> {
+/// All actions of some kinds (`remove`, `txn`, ...), as far back as the log up to a version goes, latest first.
+pub(crate) async fn actions(
+    location: &TableLocation,
+    version: i64,
+    kinds: &'static [&'static str],
+) -> Result<Vec<Action>> {
     let location = location.clone();
     run(move || {
-        use delta_kernel::actions::get_commit_schema;
         let engine = engine(&location)?;
         let broken = |e: KernelError| error::corrupt(&location, Some(version), e);
         let snapshot =
             KernelSnapshot::builder_for(ROOT).at_version(version as u64).build(&engine).map_err(broken)?;
-        let schema = get_commit_schema().project(&["remove"]).map_err(broken)?;
+        let schema = get_commit_schema().project(kinds).map_err(broken)?;
         let mut out = Vec::new();
         for batch in snapshot.log_segment().read_actions(&engine, schema).map_err(broken)? {
             let data = batch.map_err(broken)?.actions;
             let data = ArrowEngineData::try_from_engine_data(data).map_err(broken)?;
-            read_removes(data.record_batch(), &mut out)?;
+            // The rows have the shape of the log's lines.
+            let mut lines = LineDelimitedWriter::new(Vec::new());
+            lines.write(data.record_batch()).and_then(|()| lines.finish()).spark()?;
+            out.extend(Action::parse_commit(&lines.into_inner(), "a checkpoint or commit")?);
         }
         Ok(out)
     })
     .await
-}
-
-fn read_removes(batch: &RecordBatch, out: &mut Vec<Remove>) -> Result<()> {
-    let missing = || Error::internal("the kernel's actions have no removes");
-    let removes = batch.column_by_name("remove").ok_or_else(missing)?.as_struct();
-    let column = |name: &str| removes.column_by_name(name).ok_or_else(missing);
-    let paths = column("path")?.as_string::<i32>();
-    let times = column("deletionTimestamp")?.as_primitive::<Int64Type>();
-    let vectors = column("deletionVector")?.as_struct();
-    for row in 0..removes.len() {
-        if removes.is_null(row) || paths.is_null(row) {
-            continue;
-        }
-        out.push(Remove {
-            path: paths.value(row).to_string(),
-            deletion_timestamp: times.is_valid(row).then(|| times.value(row)),
-            data_change: true,
-            extended_file_metadata: None,
-            partition_values: None,
-            size: None,
-            stats: None,
-            tags: None,
-            deletion_vector: read_vector(vectors, row)?,
-            base_row_id: None,
-            default_row_commit_version: None,
-        });
-    }
-    Ok(())
 }
 
 fn read_vector(vectors: &StructArray, row: usize) -> Result<Option<DeletionVector>> {

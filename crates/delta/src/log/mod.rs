@@ -1,6 +1,7 @@
 //! The transaction log: its files, reading and writing them. Nothing here knows what the actions mean.
 
 pub(crate) mod checkpoint;
+mod classic_checkpoint;
 pub(crate) mod cleanup;
 pub(crate) mod commit_file;
 pub(crate) mod hiding_store;

@@ -9,6 +9,7 @@ use object_store::{ObjectMeta, ObjectStore};
 use serde_json::json;
 
 use super::delete::DmlOptions;
+use crate::action::{Action, Remove};
 use crate::location::{LOG_DIRECTORY, TableLocation};
 use crate::log::kernel;
 use crate::property::parse_interval_ms;
@@ -66,7 +67,14 @@ pub async fn vacuum(table: &Snapshot, options: &VacuumOptions) -> Result<VacuumR
     let retention_ms = retention(options, default_ms)?;
     let cutoff = clock::now_ms().saturating_sub(retention_ms);
 
-    let removed = kernel::removes(location, table.version()).await?;
+    let removed: Vec<Remove> = kernel::actions(location, table.version(), &["remove"])
+        .await?
+        .into_iter()
+        .filter_map(|a| match a {
+            Action::Remove(r) => Some(r),
+            _ => None,
+        })
+        .collect();
     let mut protected: HashSet<Path> = HashSet::new();
     for file in table.files().await?.iter() {
         protect(location, &file.path, file.deletion_vector.as_ref(), &mut protected)?;

@@ -316,7 +316,7 @@ impl Transaction {
             _ => Snapshot::load(&self.location, Some(version)).await?,
         };
         if is_checkpoint_due(&snapshot) {
-            match checkpoint::write(&self.location, version).await {
+            match checkpoint::write(&snapshot).await {
                 Ok(()) => cleanup::expire(&snapshot).await,
                 Err(e) => tracing::warn!(table = self.location.uri(), version, "no checkpoint: {e}"),
             }

@@ -45,6 +45,13 @@ async fn one(session: &Arc<Session>, found: &Found, is_view: bool, change: Table
             }
         }
         Found::View(record) => {
+            let has_alternative = matches!(
+                change,
+                TableChange::SetProperties(_) | TableChange::UnsetProperties { .. } | TableChange::RenameTo(_)
+            );
+            if !is_view && !has_alternative {
+                return Err(target::not_a_view(&record.name.quoted(), &operation));
+            }
             if !is_view {
                 return Err(Error::new("EXPECT_TABLE_NOT_VIEW.USE_ALTER_VIEW")
                     .param("viewName", record.name.quoted())
@@ -76,6 +83,7 @@ async fn one(session: &Arc<Session>, found: &Found, is_view: bool, change: Table
                 session.temp_views.remove(bare);
                 Ok(())
             }
+            _ if !is_view => Err(target::not_a_view(&quote_name(name), &operation)),
             _ => Err(Error::new("EXPECT_PERMANENT_VIEW_NOT_TEMP")
                 .param("viewName", quote_name(name))
                 .param("operation", operation)

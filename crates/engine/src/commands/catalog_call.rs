@@ -5,7 +5,7 @@ use std::sync::Arc;
 use boathouse_catalog::{FunctionRecord, TableKind};
 use boathouse_functions::registry;
 use boathouse_spec::{
-    CatalogCall, ColumnDefinition, CreateTable, DataType, Error, Name, Options, Result, StructType, UseTarget, option,
+    CatalogCall, ColumnDefinition, CreateTable, DataType, Error, Literal, Name, Options, Result, StructType, UseTarget, option,
 };
 
 use crate::cache::MEMORY_AND_DISK;
@@ -32,6 +32,7 @@ pub(super) fn result_schema(call: &CatalogCall) -> Option<StructType> {
         | C::DropTempView(_)
         | C::DropGlobalTempView(_)
         | C::IsCached(_) => boolean_schema(),
+        C::Other { name, .. } if name == "listViews" => table_schema(),
         C::CreateTable { .. } | C::Other { .. } => return None,
         _ => StructType::default(),
     })
@@ -121,7 +122,9 @@ pub(super) async fn run(session: &Arc<Session>, call: CatalogCall) -> Result<Que
             let name = session.schema_name(&parse(&name)?)?;
             truth(session.engine.catalog.find_schema(&name).await?.is_some())
         }
-        C::ListTables { database, pattern } => list_tables(session, database, pattern.as_deref()).await,
+        C::ListTables { database, pattern } => {
+            list_relations(session, database, pattern.as_deref(), false).await
+        }
         C::GetTable { table, database } => {
             let name = in_database(&table, database.as_deref())?;
             let found = target::find(session, &name, &target::relation_path(session)).await?;
@@ -180,6 +183,13 @@ pub(super) async fn run(session: &Arc<Session>, call: CatalogCall) -> Result<Que
         }
         C::RefreshTable(table) => refresh::table(session, &parse(&table)?).await,
         C::RefreshByPath(_) => refresh::path(session).await,
+        C::Other { name, args } if name == "listViews" => {
+            let text = |i: usize| match args.get(i) {
+                Some(Literal::String(text)) => Some(text.clone()),
+                _ => None,
+            };
+            list_relations(session, text(0), text(1).as_deref(), true).await
+        }
         C::Other { name, .. } => Err(Error::unsupported(format!("spark.catalog.{name}"))),
     }
 }
@@ -224,10 +234,11 @@ fn database_row(session: &Session, schema: boathouse_catalog::SchemaRecord) -> R
     ])
 }
 
-async fn list_tables(
+async fn list_relations(
     session: &Arc<Session>,
     database: Option<String>,
     pattern: Option<&str>,
+    views_only: bool,
 ) -> Result<QueryResult> {
     let database = database.as_deref().map(parse).transpose()?;
     let mut out: Vec<Row> = Vec::new();
@@ -235,7 +246,7 @@ async fn list_tables(
     if !is_global {
         let schema = session.schema_or_current(database.as_deref())?;
         for record in session.engine.catalog.list_tables(&schema).await? {
-            if admitted(&record.name.name, pattern) {
+            if admitted(&record.name.name, pattern) && (!views_only || record.kind.is_view()) {
                 out.push(record_row(&record));
             }
         }

@@ -4,20 +4,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use boathouse_catalog::{ObjectName, OnConflict, Properties, TableKind, TableRecord};
-use boathouse_delta::{DeltaTable, NewTable, Operation, Snapshot, WriteMode, WriteOptions};
 use boathouse_spec::{
     Bucket, ColumnDefinition, CreateMode, CreateTable, DataType, Error, Name, Options, PartitionField, Relation, Result,
     StructField, StructType, TableConstraint, option, quote, quote_name,
 };
-use serde_json::{Value as Json, json};
 use url::Url;
 
 use crate::commands::insert::duplicate;
 use crate::commands::table_columns::CHAR_VARCHAR;
 use crate::commands::target::{self, Found};
-use crate::commands::{column_default, table_columns, table_expressions};
-use crate::execute::{self, project};
-use crate::{QueryResult, Session, names, sources, storage};
+use crate::commands::{column_default, create_delta, create_files, table_columns};
+use crate::{QueryResult, Session, names, storage};
 
 /// What a statement says of a new table, in one form for all statements that make one.
 pub(crate) struct Definition {
@@ -90,7 +87,7 @@ async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Defin
     }
     let mut properties: Properties = create.properties.into_iter().collect();
     let schema = if create.like.is_some() { like_schema } else { schema_of(session, statement, &columns).await? };
-    constraints(session, &schema, &create.constraints, &mut properties).await?;
+    constraints(&schema, &create.constraints, &mut properties)?;
     let mut options = create.options;
     let location = match (create.location, path) {
         (Some(location), _) | (None, Some(location)) => Some(location),
@@ -234,8 +231,7 @@ fn without_lengths(t: &DataType) -> DataType {
 }
 
 /// CHECK constraints are properties of a Delta table; keys are recorded for whoever reads them, and not enforced.
-async fn constraints(
-    session: &Arc<Session>,
+fn constraints(
     schema: &StructType,
     constraints: &[TableConstraint],
     properties: &mut Properties,
@@ -268,7 +264,6 @@ async fn constraints(
             }
         }
     }
-    let _ = session;
     Ok(())
 }
 
@@ -286,7 +281,7 @@ fn known_columns(schema: &StructType, columns: &[String]) -> Result<()> {
     }
 }
 
-fn refuse_duplicates<'a>(names: impl Iterator<Item = &'a str>) -> Result<()> {
+pub(super) fn refuse_duplicates<'a>(names: impl Iterator<Item = &'a str>) -> Result<()> {
     let mut seen = HashSet::new();
     for name in names {
         if !seen.insert(name.to_lowercase()) {
@@ -322,9 +317,9 @@ pub(super) async fn make(session: &Arc<Session>, definition: Definition) -> Resu
         return Err(names::not_found(&name.parts(), &[quote_name(&[name.catalog.as_str(), name.schema.as_str()])]));
     }
     if definition.provider == "delta" {
-        delta(session, definition, existing).await
+        create_delta::make(session, definition, existing).await
     } else {
-        files(session, definition, existing).await
+        create_files::make(session, definition, existing).await
     }
 }
 
@@ -339,7 +334,7 @@ pub(super) fn already_exists(name: &str) -> Error {
 }
 
 /// Where the table will be, and whether the catalog owns it.
-async fn location_of(
+pub(super) async fn location_of(
     session: &Arc<Session>,
     definition: &Definition,
     existing: Option<&TableRecord>,
@@ -365,208 +360,7 @@ async fn location_of(
     Ok((session.engine.storage.managed_table(place.as_deref(), name)?, true))
 }
 
-async fn delta(
-    session: &Arc<Session>,
-    definition: Definition,
-    existing: Option<TableRecord>,
-) -> Result<()> {
-    if definition.bucket.is_some() {
-        return Err(Error::new("DELTA_OPERATION_NOT_ALLOWED")
-            .param("operation", "Bucketing")
-            .message("Delta tables are not bucketed. Use CLUSTER BY.")
-            .exception("AnalysisException"));
-    }
-    let (url, managed) = location_of(session, &definition, existing.as_ref()).await?;
-    let table = session.engine.storage.delta(&url)?;
-    let is_there = DeltaTable::is_delta_table(table.location()).await?;
-    let snapshot = if is_there { Some(table.latest().await?) } else { None };
-    let replaces = matches!(definition.mode, CreateMode::OrReplace | CreateMode::Replace);
-    if !is_there && !managed && existing.is_none() && !session.engine.storage.is_empty(&url).await? {
-        return Err(Error::new("DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION")
-            .param("tableId", definition.name.as_ref().map(ObjectName::to_string).unwrap_or_default())
-            .param("tableLocation", storage::shown(&url))
-            .message(format!(
-                "{} holds files and no Delta table. Choose an empty directory, or convert what is there.",
-                storage::shown(&url)
-            ))
-            .exception("AnalysisException"));
-    }
-    let new_table = NewTable {
-        schema: definition.schema.clone(),
-        partition_by: definition.partition_by.clone(),
-        name: None,
-        description: definition.comment.clone(),
-        properties: delta_properties(session, &definition.properties),
-        managed,
-        operation: match definition.mode {
-            CreateMode::OrReplace => Some("CREATE OR REPLACE TABLE".to_string()),
-            CreateMode::Replace => Some("REPLACE TABLE".to_string()),
-            _ => None,
-        },
-        user_metadata: table_expressions::user_metadata(session),
-        commit_fields: table_expressions::commit_fields(session),
-    };
-    let outcome = match &definition.query {
-        Some(query) => {
-            let mode = match (&snapshot, replaces) {
-                (None, _) => WriteMode::ErrorIfExists,
-                (Some(_), true) => WriteMode::Overwrite,
-                (Some(_), false) if definition.name.is_none() && definition.mode == CreateMode::IfNotExists => {
-                    return Ok(());
-                }
-                (Some(_), false) => WriteMode::ErrorIfExists,
-            };
-            as_select(session, &definition, &table, snapshot.as_ref(), query.clone(), mode, new_table).await
-        }
-        None => without_rows(&definition, &table, snapshot.as_ref(), replaces, new_table).await,
-    };
-    let made = match outcome {
-        Ok(made) => made,
-        Err(e) => {
-            if managed && !is_there {
-                session.engine.storage.delete(&url).await?;
-            }
-            return Err(e);
-        }
-    };
-    session.engine.cache.changed(&table.location().uri()).await;
-    let Some(name) = definition.name.clone() else { return Ok(()) };
-    let mut record = record(session, &definition, name, managed, &url);
-    record.schema = made.schema().clone();
-    record.partition_columns = made.partition_columns().to_vec();
-    // The table's own log has them; the catalog's copy is for listings.
-    record.properties = made.metadata().configuration.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-    for (key, value) in &definition.properties {
-        if key.starts_with("boathouse.") {
-            record.properties.insert(key.clone(), value.clone());
-        }
-    }
-    store(session, record, &definition, managed && !is_there, &url).await
-}
-
-/// Properties of the session's defaults (`spark.databricks.delta.properties.defaults.*`), then those of the statement.
-fn delta_properties(session: &Session, given: &Properties) -> Properties {
-    const DEFAULTS: &str = "spark.databricks.delta.properties.defaults.";
-    let mut all = Properties::new();
-    for (key, value) in session.conf().get_all(Some(DEFAULTS)) {
-        all.insert(format!("delta.{}", &key[DEFAULTS.len()..]), value);
-    }
-    all.extend(given.iter().filter(|(k, _)| !k.starts_with("boathouse.")).map(|(k, v)| (k.clone(), v.clone())));
-    all
-}
-
-async fn without_rows(
-    definition: &Definition,
-    table: &DeltaTable,
-    snapshot: Option<&Snapshot>,
-    replaces: bool,
-    new_table: NewTable,
-) -> Result<Snapshot> {
-    match snapshot {
-        Some(snapshot) if !replaces => {
-            // An existing table gets a name. What the statement says of it must be so.
-            if definition.name.is_none() && definition.mode == CreateMode::Create {
-                return Err(already_exists(&quote_name(&["delta".to_string(), table.location().uri()])));
-            }
-            let (wanted, there) = (&definition.schema, snapshot.schema());
-            let same = wanted.fields.is_empty()
-                || (wanted.fields.len() == there.fields.len()
-                    && wanted.fields.iter().zip(&there.fields).all(|(a, b)| {
-                        a.name.eq_ignore_ascii_case(&b.name) && a.data_type.same_type(&b.data_type)
-                    }));
-            if !same {
-                return Err(Error::new("DELTA_CREATE_TABLE_SCHEME_MISMATCH")
-                    .param("path", table.location().uri())
-                    .param("specifiedSchema", wanted.tree_string(None))
-                    .param("existingSchema", there.tree_string(None))
-                    .param("schemaDifferences", "")
-                    .message(format!(
-                        "The table at {} has other columns than the statement says.",
-                        table.location().uri()
-                    ))
-                    .exception("AnalysisException"));
-            }
-            Ok(snapshot.clone())
-        }
-        _ => {
-            if new_table.schema.fields.is_empty() && snapshot.is_none() && definition.location.is_some() {
-                return Err(Error::new("DELTA_SCHEMA_NOT_PROVIDED")
-                    .message(format!(
-                        "There is no Delta table at {} yet: say which columns it is to have.",
-                        table.location().uri()
-                    ))
-                    .exception("AnalysisException"));
-            }
-            let committed =
-                boathouse_delta::create(table.location(), snapshot.filter(|_| replaces), &new_table).await?;
-            table.cache().put(committed.snapshot.clone());
-            Ok(committed.snapshot)
-        }
-    }
-}
-
-async fn as_select(
-    session: &Arc<Session>,
-    definition: &Definition,
-    table: &DeltaTable,
-    snapshot: Option<&Snapshot>,
-    query: Relation,
-    mode: WriteMode,
-    mut new_table: NewTable,
-) -> Result<Snapshot> {
-    if !definition.schema.fields.is_empty() {
-        return Err(Error::new("_LEGACY_ERROR_TEMP_0052")
-            .message("CREATE TABLE .. AS SELECT takes its columns from the query: do not list them.")
-            .exception("ParseException"));
-    }
-    let (plan, schema) = session
-        .analyze(move |analyzer| {
-            let analyzed = analyzer.query(&query)?;
-            let schema = analyzed.schema();
-            refuse_duplicates(schema.fields.iter().map(|f| f.name.as_str()))?;
-            let list = analyzed.output.iter().map(|a| a.column().alias(&a.name)).collect();
-            Ok((project(list, analyzed.plan)?, schema))
-        })
-        .await?;
-    new_table.schema = StructType::new(
-        schema
-            .fields
-            .iter()
-            .map(|f| {
-                let data_type = if f.data_type == DataType::Null { DataType::Null } else { f.data_type.as_nullable() };
-                stored_field(&StructField { data_type, nullable: true, ..f.clone() })
-            })
-            .collect(),
-    );
-    let properties: serde_json::Map<String, Json> =
-        new_table.properties.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
-    let mut operation = Operation::new(definition.operation)
-        .text("isManaged", new_table.managed.to_string())
-        .json("partitionBy", &json!(definition.partition_by))
-        .json("clusterBy", &json!(definition.cluster_by))
-        .json("properties", &Json::Object(properties));
-    operation = match &new_table.description {
-        Some(text) => operation.text("description", text.clone()),
-        None => operation.raw("description", Json::Null),
-    };
-    let mut options = WriteOptions::new(mode);
-    options.partition_by = Some(definition.partition_by.clone());
-    options.overwrite_schema = mode == WriteMode::Overwrite;
-    options.user_metadata.clone_from(&new_table.user_metadata);
-    options.commit_fields = new_table.commit_fields.clone();
-    options.new_table = new_table;
-    options.operation = Some(operation);
-    let input = execute::partitioned_plan(session, &plan).await?;
-    let state = execute::query_state(session);
-    let written = boathouse_delta::write(table.location(), snapshot, &state, input, &options).await?;
-    let Some(committed) = written else {
-        return table.latest().await;
-    };
-    table.cache().put(committed.snapshot.clone());
-    Ok(committed.snapshot)
-}
-
-fn record(session: &Session, definition: &Definition, name: ObjectName, managed: bool, url: &Url) -> TableRecord {
+pub(super) fn record(session: &Session, definition: &Definition, name: ObjectName, managed: bool, url: &Url) -> TableRecord {
     let kind = if managed { TableKind::Managed } else { TableKind::External };
     let mut record = TableRecord::new(name, kind, Some(&definition.provider), definition.schema.clone());
     record.partition_columns.clone_from(&definition.partition_by);
@@ -584,7 +378,7 @@ fn record(session: &Session, definition: &Definition, name: ObjectName, managed:
 }
 
 /// Gives the table its name. Files that were made for it go where that fails.
-async fn store(
+pub(super) async fn store(
     session: &Arc<Session>,
     record: TableRecord,
     definition: &Definition,
@@ -615,93 +409,4 @@ async fn store(
             Err(e)
         }
     }
-}
-
-/// A table of files, or of an external system.
-async fn files(
-    session: &Arc<Session>,
-    mut definition: Definition,
-    existing: Option<TableRecord>,
-) -> Result<()> {
-    if existing.is_some() {
-        let name = definition.name.as_ref().map(ObjectName::quoted).unwrap_or_default();
-        let operation =
-            if definition.query.is_some() { "REPLACE TABLE AS SELECT" } else { "REPLACE TABLE" };
-        return Err(target::no_operation(&name, operation));
-    }
-    if matches!(definition.mode, CreateMode::OrReplace | CreateMode::Replace) {
-        let name = definition.name.as_ref().map(ObjectName::quoted).unwrap_or_default();
-        return Err(target::no_operation(&name, "REPLACE TABLE"));
-    }
-    sources::check_provider(&definition.provider)?;
-    let Some(name) = definition.name.clone() else {
-        return Err(Error::internal("a table of files without a name"));
-    };
-    let schema = definition.schema.clone();
-    for column in &definition.partition_by {
-        if definition.query.is_none() && schema.field(column).is_none() && !schema.fields.is_empty() {
-            return Err(Error::new("COLUMN_NOT_DEFINED_IN_TABLE")
-                .param("colType", "partition")
-                .param("colName", quote(column))
-                .param("tableName", name.quoted())
-                .param("tableCols", schema.fields.iter().map(|f| quote(&f.name)).collect::<Vec<_>>().join(", "))
-                .message(format!("{} is no column of {}.", quote(column), name.quoted()))
-                .exception("AnalysisException"));
-        }
-    }
-    if !definition.partition_by.is_empty()
-        && definition.query.is_none()
-        && definition.partition_by.len() == schema.fields.len()
-    {
-        return Err(Error::new("ALL_PARTITION_COLUMNS_NOT_ALLOWED")
-            .message("A table cannot be partitioned by all of its columns.")
-            .exception("AnalysisException"));
-    }
-    let has_place = sources::has_files(&definition.provider);
-    let (url, managed) = location_of(session, &definition, None).await?;
-    if has_place && managed && !session.engine.storage.is_empty(&url).await? {
-        return Err(Error::new("LOCATION_ALREADY_EXISTS")
-            .param("location", format!("'{}'", storage::shown(&url)))
-            .param("identifier", name.quoted())
-            .message(format!(
-                "The place of the managed table {} is not empty: {}.",
-                name.quoted(),
-                storage::shown(&url)
-            ))
-            .exception("SparkRuntimeException"));
-    }
-    if let Some(query) = definition.query.take() {
-        let written = sources::create_as(session, &definition, &url, query).await;
-        match written {
-            Ok(schema) => definition.schema = schema,
-            Err(e) => {
-                if managed {
-                    session.engine.storage.delete(&url).await?;
-                }
-                return Err(e);
-            }
-        }
-    } else if definition.schema.fields.is_empty() {
-        let (schema, partition_by) = sources::infer(session, &definition, &url).await?;
-        definition.schema = schema;
-        if definition.partition_by.is_empty() {
-            definition.partition_by = partition_by;
-        }
-    } else {
-        // Partition columns come last, as Spark lays tables of files out.
-        let is_partition = |f: &StructField| definition.partition_by.iter().any(|p| p.eq_ignore_ascii_case(&f.name));
-        let (last, first): (Vec<_>, Vec<_>) = schema.fields.into_iter().partition(is_partition);
-        // Files cannot promise that a column has no NULLs.
-        let nullable = |f: StructField| StructField { nullable: true, ..f };
-        definition.schema = StructType::new(first.into_iter().chain(last).map(nullable).collect());
-    }
-    if has_place && managed {
-        session.engine.storage.create_directory(&url).await?;
-    }
-    let mut record = record(session, &definition, name, managed, &url);
-    if !has_place {
-        record.location = definition.location.clone();
-        record.kind = TableKind::External;
-    }
-    store(session, record, &definition, managed && has_place, &url).await
 }

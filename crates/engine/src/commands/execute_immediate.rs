@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use boathouse_spec::{Command, DataType, Error, Expr, Name, Plan, Result, SqlText};
+use boathouse_spec::{Command, DataType, Error, Expr, Name, Plan, Relation, RelationNode, Result, SqlText};
 
 use crate::commands::{evaluate, run as run_command, variable};
 use crate::{QueryResult, Session};
@@ -28,47 +28,62 @@ pub(super) async fn run(
             .exception("AnalysisException"));
     };
     let text = arguments(session, text, using).await?;
-    let plan = session.parse(&text).await?;
-    match plan {
-        Plan::Query(_) if !into.is_empty() => {
-            let query = boathouse_spec::Relation::new(boathouse_spec::RelationNode::Sql(text));
-            variable::set_from_query(session, into, query).await
+    match session.parse(&text).await? {
+        Plan::Query(_) => {
+            let query = Relation::new(RelationNode::Sql(text));
+            if into.is_empty() {
+                session.execute_here(Plan::Query(query)).await
+            } else {
+                variable::set_from_query(session, into, query).await
+            }
         }
-        Plan::Query(query) => {
-            let _ = query;
-            let query = boathouse_spec::Relation::new(boathouse_spec::RelationNode::Sql(text));
-            session.execute_here(Plan::Query(query)).await
-        }
-        Plan::Command(command) if matches!(*command, Command::ExecuteImmediate { .. }) => {
-            Err(Error::new("NESTED_EXECUTE_IMMEDIATE")
+        Plan::Command(command) if into.is_empty() => run_command(session, *command).await,
+        Plan::Command(command) => match *command {
+            // The inner statement gives the rows.
+            Command::ExecuteImmediate { text, into: inner, using } if inner.is_empty() => {
+                Box::pin(run(session, text, into, using)).await
+            }
+            _ => Err(Error::new("INVALID_STATEMENT_FOR_EXECUTE_INTO")
                 .param("sqlString", text.text.to_uppercase())
-                .message("EXECUTE IMMEDIATE cannot execute an EXECUTE IMMEDIATE.")
-                .exception("AnalysisException"))
-        }
-        Plan::Command(_) if !into.is_empty() => Err(Error::new("INVALID_STATEMENT_FOR_EXECUTE_INTO")
-            .param("sqlString", text.text.to_uppercase())
-            .message("EXECUTE IMMEDIATE .. INTO takes a query: this statement has no rows to put into variables.")
-            .exception("AnalysisException")),
-        Plan::Command(command) => run_command(session, *command).await,
+                .message("EXECUTE IMMEDIATE .. INTO takes a query: this statement has no rows to put into variables.")
+                .exception("AnalysisException")),
+        },
     }
 }
 
-/// The text with the values of its parameters: all by name, or all by position.
+/// The text with the values of its parameters. Its markers say whether they go by name or by position.
 async fn arguments(session: &Arc<Session>, text: String, using: Vec<Expr>) -> Result<SqlText> {
     let mut out = SqlText { text, ..SqlText::default() };
+    if using.is_empty() {
+        return Ok(out);
+    }
+    // Parsed without values, the markers stand in the plan.
+    let plan = boathouse_sql::parse_statement(&out.text, &session.conf().parser_options())?;
+    let shown = format!("{plan:?}");
+    let (named, positional) = (shown.contains("NamedParameter("), shown.contains("PositionalParameter("));
+    if named && positional {
+        return Err(Error::new("INVALID_QUERY_MIXED_QUERY_PARAMETERS")
+            .message("A statement has parameters by name (:name) or by position (?), not both.")
+            .exception("AnalysisException"));
+    }
     let mut unnamed = Vec::new();
     for argument in using {
         let (name, expr) = match argument {
             Expr::Alias { expr, mut names, .. } if names.len() == 1 => (names.pop(), *expr),
             Expr::NamedArgument { name, value } => (Some(name), *value),
+            // A variable goes by its own name.
+            Expr::Column(c) => (c.name.last().cloned(), Expr::Column(c)),
             other => (None, other),
         };
-        let shown = match &expr {
-            Expr::Column(c) => boathouse_spec::quote_name(&c.name),
-            other => format!("{other:?}"),
-        };
-        let value = Expr::Literal(evaluate::literal(session, expr).await?);
+        if matches!(expr, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery { .. }) {
+            return Err(Error::new("UNSUPPORTED_EXPR_FOR_PARAMETER")
+                .param("invalidExprSql", "\"scalarsubquery()\"")
+                .message("A parameter's value cannot be a subquery: put it into a variable first.")
+                .exception("AnalysisException"));
+        }
+        let value = evaluate::literal(session, expr).await?;
         match name {
+            _ if !named => out.positional.push(Expr::Literal(value)),
             Some(name) => {
                 if out.named.iter().any(|(n, _)| n.eq_ignore_ascii_case(&name)) {
                     return Err(Error::new("EXEC_IMMEDIATE_DUPLICATE_ARGUMENT_ALIASES")
@@ -76,18 +91,15 @@ async fn arguments(session: &Arc<Session>, text: String, using: Vec<Expr>) -> Re
                         .message(format!("The argument {name} is given twice."))
                         .exception("AnalysisException"));
                 }
-                out.named.push((name, value));
+                out.named.push((name, Expr::Literal(value)));
             }
-            None => {
-                unnamed.push(shown);
-                out.positional.push(value);
-            }
+            None => unnamed.push(format!("\"{value:?}\"")),
         }
     }
-    if !out.named.is_empty() && !unnamed.is_empty() {
+    if !unnamed.is_empty() {
         return Err(Error::new("ALL_PARAMETERS_MUST_BE_NAMED")
-            .param("exprs", unnamed.iter().map(|u| format!("\"{u}\"")).collect::<Vec<_>>().join(", "))
-            .message("Either all arguments of USING have a name, or none has.")
+            .param("exprs", unnamed.join(", "))
+            .message("The statement has parameters by name: each argument of USING needs a name (AS name).")
             .exception("AnalysisException"));
     }
     Ok(out)

@@ -14,6 +14,8 @@ mod column_default;
 mod comment;
 mod copy_into;
 mod create_catalog;
+mod create_delta;
+mod create_files;
 mod create_function;
 mod create_schema;
 mod create_table;

@@ -160,7 +160,7 @@ fn names(all: &[String]) -> String {
 }
 
 fn pair(key: &str, value: &str) -> String {
-    format!("  '{}' = '{}'", escape(key), escape(value))
+    format!("  '{}' = '{}'", escape(key), escape(&table_details::redacted(key, value)))
 }
 
 fn escape(text: &str) -> String {

@@ -27,6 +27,9 @@ pub(super) async fn run(
     };
     properties.retain(|(k, _)| !k.starts_with("spark.sql.statistics."));
     properties.sort();
+    for (key, value) in &mut properties {
+        *value = table_details::redacted(key, value);
+    }
     let rows = match key {
         None => properties.into_iter().map(|(k, v)| vec![k.into(), v.into()]).collect(),
         Some(key) => {

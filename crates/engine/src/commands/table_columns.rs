@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use boathouse_catalog::TableRecord;
+use boathouse_catalog::{TableRecord, ViewSchemaMode};
 use boathouse_spec::{Relation, RelationNode, Result, StructField, StructType, TableRef};
 
 use crate::Session;
@@ -28,7 +28,9 @@ pub(super) async fn of_found(session: &Arc<Session>, found: &Found) -> Result<St
 }
 
 async fn of_view(session: &Arc<Session>, record: &Arc<TableRecord>) -> Result<StructType> {
-    if !record.schema.fields.is_empty() {
+    let follows =
+        record.view.as_ref().is_some_and(|v| matches!(v.schema_mode, ViewSchemaMode::Evolution | ViewSchemaMode::TypeEvolution));
+    if !record.schema.fields.is_empty() && !follows {
         return Ok(record.schema.clone());
     }
     of_relation(session, &record.name.parts()).await

@@ -19,9 +19,17 @@ pub(super) fn java_time(session: &Session, us: i64) -> String {
 
 /// `[a=1, b=2]`, sorted by key.
 pub(super) fn bracketed<'a>(entries: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
-    let mut all: Vec<_> = entries.into_iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let mut all: Vec<_> = entries.into_iter().map(|(k, v)| format!("{k}={}", redacted(k, v))).collect();
     all.sort();
     format!("[{}]", all.join(", "))
+}
+
+/// Values of keys that name secrets are not shown (`spark.redaction.regex`).
+pub(super) fn redacted(key: &str, value: &str) -> String {
+    let key = key.to_lowercase();
+    let is_secret =
+        ["secret", "password", "token", "access.key", "accesskey"].iter().any(|word| key.contains(word));
+    if is_secret { "*********(redacted)".to_string() } else { value.to_string() }
 }
 
 /// The table's properties as users see them: for a Delta table those of its log.

@@ -206,8 +206,6 @@ pub(super) fn delta_options(session: &Session, given: &Options, options: &mut Wr
                 let version = value.trim().parse().map_err(|_| invalid_option(key, value, "it must be a number"))?;
                 txn.1 = Some(version);
             }
-            // How rows are gathered into files is decided by the table and the writer.
-            "optimizewrite" | "autocompact" => {}
             other if other.starts_with("delta.") => {
                 options.new_table.properties.insert(key.clone(), value.clone());
             }

@@ -83,9 +83,11 @@ impl Inference<'_> {
         if numeric
             && options.prefers_decimal
             && let Some(decimal) = parse_decimal(text)
-            && let Some((precision, scale)) = decimal_type(text, &decimal)
+            && decimal.precision <= 38
+            && (0..=38).contains(&decimal.scale)
         {
-            return DataType::Decimal { precision, scale };
+            let precision = (decimal.precision as u8).max(decimal.scale as u8);
+            return DataType::Decimal { precision, scale: decimal.scale as u8 };
         }
         if numeric && parse_java_double(text).is_some() {
             return DataType::Double;
@@ -162,17 +164,6 @@ impl Inference<'_> {
             _ => DataType::STRING,
         }
     }
-}
-
-fn decimal_type(text: &str, _: &crate::number_text::BigDecimal) -> Option<(u8, u8)> {
-    let digits = text.trim_start_matches(['-', '+']);
-    if digits.contains(['e', 'E']) {
-        return None;
-    }
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let scale = fraction.len();
-    let precision = (whole.trim_start_matches('0').len() + scale).max(1);
-    (precision <= 38).then_some((precision as u8, scale as u8))
 }
 
 /// What was always empty is a string.

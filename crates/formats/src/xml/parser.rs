@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use arrow::array::{Array, ArrayRef, StringArray};
+use arrow::array::{ArrayRef, StringArray};
 use boathouse_spec::{DataType, Error, Result, StructType};
 
 use super::document::{Document, Kind};

@@ -39,7 +39,8 @@ pub fn from_csv(call: &Call, schema: &DataType, options: &[(String, String)]) ->
     if parsed.mode == ParseMode::DropMalformed {
         return Err(drop_malformed(call.name));
     }
-    let nested = |t: &DataType| matches!(t, DataType::Array { .. } | DataType::Map { .. } | DataType::Struct(_));
+    let nested =
+        |t: &DataType| matches!(t, DataType::Array { .. } | DataType::Map { .. } | DataType::Struct(_));
     if let Some(field) = schema.fields.iter().find(|f| nested(&f.data_type)) {
         let given = field.data_type.sql();
         return Err(Error::new("UNSUPPORTED_DATATYPE")
@@ -56,6 +57,7 @@ pub fn from_csv(call: &Call, schema: &DataType, options: &[(String, String)]) ->
     Ok(Resolved::new(coerced, DataType::Struct(schema), nullable, move |inputs| {
         csv::from_csv(&inputs.strings(0)?, &target, &parsed)
     })
+    .with_parameters(options)
     .shown_with(vec![ShownArg::Arg(0)]))
 }
 

@@ -163,8 +163,7 @@ fn months_from(clock: &Clock, start: i64, end: i64) -> f64 {
     {
         return months;
     }
-    let seconds_of_day =
-        |instant: i64, day: i64| (instant - clock.start_of_day(day)) / MICROS_PER_SECOND;
+    let seconds_of_day = |instant: i64, day: i64| (instant - clock.start_of_day(day)) / MICROS_PER_SECOND;
     let seconds = (i64::from(end_dom) - i64::from(start_dom)) * SECONDS_PER_DAY
         + seconds_of_day(end, end_day)
         - seconds_of_day(start, start_day);

@@ -244,7 +244,11 @@ mod tests {
             let mut second = days_from_civil(1850, 1, 1) * SECONDS_PER_DAY;
             while second < days_from_civil(2120, 1, 1) * SECONDS_PER_DAY {
                 let us = second * MICROS_PER_SECOND;
-                assert_eq!(clock.offset_at(us), i64::from(zone.offset_at(second)) * MICROS_PER_SECOND, "{second}");
+                assert_eq!(
+                    clock.offset_at(us),
+                    i64::from(zone.offset_at(second)) * MICROS_PER_SECOND,
+                    "{second}"
+                );
                 second += 86_400 * 5 + 3_601;
             }
         }

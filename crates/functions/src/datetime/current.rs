@@ -56,7 +56,11 @@ fn current_time(call: &Call) -> Result<Resolved> {
             Some(ScalarValue::Utf8(Some(text))) => match text.trim().parse() {
                 Ok(precision) => precision,
                 Err(_) if call.context.ansi => {
-                    return Err(crate::cast::failure::invalid_input(text, &DataType::STRING, &DataType::Integer));
+                    return Err(crate::cast::failure::invalid_input(
+                        text,
+                        &DataType::STRING,
+                        &DataType::Integer,
+                    ));
                 }
                 Err(_) => return Err(unexpected_null(call, "precision")),
             },

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Date32Array, Int32Array, Int64Array, PrimitiveArray};
-use arrow::datatypes::{Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{
+    Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
+};
 use boathouse_bridge::{ResultExt, to_arrow};
 use boathouse_spec::{DataType, Error, Result};
 
@@ -67,9 +69,8 @@ fn from_integers(call: &Call, unit: i64) -> Result<Resolved> {
 
 fn scaled(inputs: &Inputs, unit: i64) -> Result<ArrayRef> {
     let values = inputs.primitives::<Int64Type>(0)?;
-    let out: PrimitiveArray<TimestampMicrosecondType> = values
-        .try_unary(|v: i64| v.checked_mul(unit).ok_or_else(|| to_arrow(long_overflow())))
-        .spark()?;
+    let out: PrimitiveArray<TimestampMicrosecondType> =
+        values.try_unary(|v: i64| v.checked_mul(unit).ok_or_else(|| to_arrow(long_overflow()))).spark()?;
     Ok(instants(out))
 }
 

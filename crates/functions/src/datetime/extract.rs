@@ -4,21 +4,20 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int8Array, Int32Array, PrimitiveArray, new_null_array};
 use arrow::datatypes::{
-    Decimal128Type, DurationMicrosecondType, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalYearMonthType,
-    Time64NanosecondType,
+    Decimal128Type, DurationMicrosecondType, IntervalMonthDayNano, IntervalMonthDayNanoType,
+    IntervalYearMonthType, Time64NanosecondType,
 };
 use boathouse_bridge::{ResultExt, arrow_type};
 use boathouse_spec::{DataType, Error, IntervalField, Result};
 
 use super::constant_text;
-use super::fields::{
-    DateField, TimeField, date_field, second_with_fraction, time_field, time_of_day_field,
-};
+use super::fields::{DateField, TimeField, date_field, second_with_fraction, time_field, time_of_day_field};
 use crate::{Call, Inputs, Registry, Resolved, ShownArg, Want, coercion};
 
 pub(super) fn register(r: &mut Registry) {
     r.scalar(&["extract", "datepart"], |c| {
-        let shown = ShownArg::Joined(vec![ShownArg::Arg(0), ShownArg::Text(" FROM ".into()), ShownArg::Arg(1)]);
+        let shown =
+            ShownArg::Joined(vec![ShownArg::Arg(0), ShownArg::Text(" FROM ".into()), ShownArg::Arg(1)]);
         Ok(resolve(c)?.shown_with(vec![shown]))
     });
     r.scalar(&["date_part"], resolve);
@@ -184,7 +183,9 @@ fn interval_field(inputs: &Inputs, field: IntervalField, kind: &DataType) -> Res
             let micros = inputs.primitives::<DurationMicrosecondType>(1)?;
             Ok(match field {
                 IntervalField::Day => Arc::new(micros.unary(|t| (t / (1440 * MINUTE)) as i32) as Int32Array),
-                IntervalField::Hour => Arc::new(micros.unary(|t| (t / (60 * MINUTE) % 24) as i8) as Int8Array),
+                IntervalField::Hour => {
+                    Arc::new(micros.unary(|t| (t / (60 * MINUTE) % 24) as i8) as Int8Array)
+                }
                 IntervalField::Minute => Arc::new(micros.unary(|t| (t / MINUTE % 60) as i8) as Int8Array),
                 _ => seconds(micros.unary(|t| i128::from(t % MINUTE)))?,
             })
@@ -196,11 +197,10 @@ fn interval_field(inputs: &Inputs, field: IntervalField, kind: &DataType) -> Res
                 IntervalField::Month => Arc::new(values.unary(|v| (v.months % 12) as i8) as Int8Array),
                 IntervalField::Day => {
                     // Whole days of the clock part count.
-                    let days = |v: IntervalMonthDayNano| {
-                        i64::from(v.days) + v.nanoseconds / 1000 / (1440 * MINUTE)
-                    };
+                    let days =
+                        |v: IntervalMonthDayNano| i64::from(v.days) + v.nanoseconds / 1000 / (1440 * MINUTE);
                     Arc::new(values.unary(|v| days(v) as i32) as Int32Array)
-                },
+                }
                 IntervalField::Hour => {
                     Arc::new(values.unary(|v| (v.nanoseconds / 1000 / (60 * MINUTE) % 24) as i8) as Int8Array)
                 }

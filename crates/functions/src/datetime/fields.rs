@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int32Array, PrimitiveArray, StringBuilder};
-use arrow::datatypes::{Date32Type, Decimal128Type, Int32Type, Time64NanosecondType, TimestampMicrosecondType};
+use arrow::datatypes::{
+    Date32Type, Decimal128Type, Int32Type, Time64NanosecondType, TimestampMicrosecondType,
+};
 use boathouse_bridge::ResultExt;
 use boathouse_spec::{DataType, Result};
 

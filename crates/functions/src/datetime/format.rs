@@ -39,7 +39,9 @@ pub(super) fn check_policy(context: &Context) -> Result<()> {
     if context.strict_time_parser {
         return Ok(());
     }
-    Err(Error::unsupported("\"spark.sql.legacy.timeParserPolicy\" = LEGACY (the patterns of SimpleDateFormat)"))
+    Err(Error::unsupported(
+        "\"spark.sql.legacy.timeParserPolicy\" = LEGACY (the patterns of SimpleDateFormat)",
+    ))
 }
 
 /// Compiled patterns by text, for columns of patterns.
@@ -105,7 +107,8 @@ where
 {
     let zone = session_zone(inputs.context());
     let rows = inputs.rows();
-    let constant = if inputs.len() < 2 { Some(Some(DEFAULT_PATTERN.to_string())) } else { inputs.constant_string(1) };
+    let constant =
+        if inputs.len() < 2 { Some(Some(DEFAULT_PATTERN.to_string())) } else { inputs.constant_string(1) };
     let mut out = StringBuilder::with_capacity(rows, rows * 20);
     let mut text = String::new();
     if let Some(pattern) = constant {

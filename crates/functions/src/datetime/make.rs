@@ -35,7 +35,17 @@ fn default_type(call: &Call) -> DataType {
 }
 
 const MONTHS: [&str; 12] = [
-    "JANUARY", "FEBRUARY", "MARCH", "APRIL", "MAY", "JUNE", "JULY", "AUGUST", "SEPTEMBER", "OCTOBER", "NOVEMBER",
+    "JANUARY",
+    "FEBRUARY",
+    "MARCH",
+    "APRIL",
+    "MAY",
+    "JUNE",
+    "JULY",
+    "AUGUST",
+    "SEPTEMBER",
+    "OCTOBER",
+    "NOVEMBER",
     "DECEMBER",
 ];
 
@@ -61,7 +71,9 @@ fn days_of(year: i32, month: i32, day: i32) -> Result<i64, String> {
 }
 
 fn time_of(hour: i64, minute: i64, second: i64) -> Result<(), String> {
-    for (field, high, value) in [("HourOfDay", 23, hour), ("MinuteOfHour", 59, minute), ("SecondOfMinute", 59, second)] {
+    for (field, high, value) in
+        [("HourOfDay", 23, hour), ("MinuteOfHour", 59, minute), ("SecondOfMinute", 59, second)]
+    {
         if !(0..=high).contains(&value) {
             return Err(range_text(field, 0, high, value));
         }

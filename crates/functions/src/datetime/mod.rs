@@ -126,7 +126,9 @@ fn long_overflow() -> Error {
 pub(crate) fn constant_text(call: &Call, i: usize) -> Option<Option<String>> {
     use datafusion::scalar::ScalarValue;
     match call.args.get(i)?.constant.as_ref()? {
-        ScalarValue::Utf8(text) | ScalarValue::LargeUtf8(text) | ScalarValue::Utf8View(text) => Some(text.clone()),
+        ScalarValue::Utf8(text) | ScalarValue::LargeUtf8(text) | ScalarValue::Utf8View(text) => {
+            Some(text.clone())
+        }
         value if value.is_null() => Some(None),
         _ => None,
     }

@@ -87,7 +87,8 @@ fn to_date(call: &Call, tried: bool) -> Result<Resolved> {
             Ok(Arc::new(out))
         }));
     }
-    let reader = Reader { target: DataType::Timestamp, lenient: lenient(call, tried), instead: "try_to_date" };
+    let reader =
+        Reader { target: DataType::Timestamp, lenient: lenient(call, tried), instead: "try_to_date" };
     let coerced = reader.coerced(call)?;
     let nullable = call.nullable_as(&coerced) || reader.lenient;
     Ok(Resolved::new(coerced, DataType::Date, nullable, move |inputs| {
@@ -135,7 +136,8 @@ fn unix_timestamp(call: &Call) -> Result<Resolved> {
 }
 
 fn seconds_of(call: &Call) -> Result<Resolved> {
-    let reader = Reader { target: DataType::Timestamp, lenient: lenient(call, false), instead: "try_to_timestamp" };
+    let reader =
+        Reader { target: DataType::Timestamp, lenient: lenient(call, false), instead: "try_to_timestamp" };
     let coerced = reader.coerced(call)?;
     let nullable = call.nullable_as(&coerced) || reader.lenient;
     let given = coerced.first().cloned().unwrap_or(DataType::Null);
@@ -228,8 +230,11 @@ impl Reader {
                 let zone = session_zone(inputs.context());
                 let texts = inputs.strings(0)?;
                 let read = |pattern: &Pattern, row: usize| self.read_text(pattern, texts.value(row), &zone);
-                let constant =
-                    if inputs.len() < 2 { Some(Some(DEFAULT_PATTERN.to_string())) } else { inputs.constant_string(1) };
+                let constant = if inputs.len() < 2 {
+                    Some(Some(DEFAULT_PATTERN.to_string()))
+                } else {
+                    inputs.constant_string(1)
+                };
                 match constant {
                     // Without a text the pattern is not looked at.
                     Some(Some(pattern)) if texts.null_count() < rows => {

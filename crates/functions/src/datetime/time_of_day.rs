@@ -50,10 +50,13 @@ fn to_time(call: &Call, tried: bool) -> Result<Resolved> {
 }
 
 fn cannot_parse(text: &str, pattern: &str) -> Error {
-    Error::new("CANNOT_PARSE_TIME")
-        .param("input", quoted(text))
-        .param("format", quoted(pattern))
-        .message(format!("{} is no time of the pattern {}. Use `try_to_time` to get NULL.", quoted(text), quoted(pattern)))
+    Error::new("CANNOT_PARSE_TIME").param("input", quoted(text)).param("format", quoted(pattern)).message(
+        format!(
+            "{} is no time of the pattern {}. Use `try_to_time` to get NULL.",
+            quoted(text),
+            quoted(pattern)
+        ),
+    )
 }
 
 fn by_cast(inputs: &Inputs, tried: bool) -> Result<ArrayRef> {
@@ -189,7 +192,9 @@ fn time_from_seconds(call: &Call) -> Result<Resolved> {
         let out: Time64NanosecondArray = match &coerced {
             DataType::Long => {
                 let values = inputs.primitives::<Int64Type>(0)?;
-                build(rows, nulls.as_ref(), |row| checked_time(i128::from(values.value(row)) * 1_000_000_000))?
+                build(rows, nulls.as_ref(), |row| {
+                    checked_time(i128::from(values.value(row)) * 1_000_000_000)
+                })?
             }
             DataType::Decimal { scale, .. } => {
                 let values = inputs.primitives::<Decimal128Type>(0)?;

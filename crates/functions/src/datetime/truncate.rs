@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Date32Array, PrimitiveArray};
+use arrow::array::{ArrayRef, Date32Array, PrimitiveArray, new_null_array};
 use arrow::datatypes::{Date32Type, TimestampMicrosecondType};
-use arrow::array::new_null_array;
 use boathouse_bridge::arrow_type;
 use boathouse_spec::{DataType, Result};
 
@@ -110,7 +109,7 @@ fn trunc(call: &Call) -> Result<Resolved> {
 fn date_trunc(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
     let coerced = call.want(&[Want::Str, Want::TIMESTAMP])?;
-    Ok(Resolved::new(coerced, DataType::Timestamp, true, |inputs| truncate_instants(inputs)))
+    Ok(Resolved::new(coerced, DataType::Timestamp, true, truncate_instants))
 }
 
 fn truncate_instants(inputs: &Inputs) -> Result<ArrayRef> {

@@ -47,7 +47,7 @@ pub fn window_interval(text: &str) -> Result<i64> {
     i64::from(interval.days)
         .checked_mul(MICROS_PER_DAY)
         .and_then(|d| d.checked_add(interval.microseconds))
-        .ok_or_else(|| super::long_overflow())
+        .ok_or_else(super::long_overflow)
 }
 
 impl Windows {
@@ -60,7 +60,9 @@ impl Windows {
                     .param("exprName", format!("`{name}`"))
                     .param("valueRange", format!("(0, {}]", i64::MAX))
                     .param("currentValue", format!("{value}L"))
-                    .message(format!("The {name} of \"{sql}\" must be positive, not {value} microseconds.")));
+                    .message(format!(
+                        "The {name} of \"{sql}\" must be positive, not {value} microseconds."
+                    )));
             }
         }
         let violated = |left: &str, left_value: i64, operator: &str, right: &str, right_value: i64| {
@@ -118,6 +120,7 @@ impl Windows {
             let starts: PrimitiveArray<TimestampMicrosecondType> = times.unary(|t| self.last_start(t));
             Ok(Arc::new(self.structs(starts, &window)?))
         })
+        .with_parameters(self)
     }
 
     /// All windows of each time, for the analyzer to explode: `ARRAY<STRUCT<start, end>>`, empty of NULL.
@@ -141,6 +144,7 @@ impl Windows {
             let offsets = OffsetBuffer::new(ScalarBuffer::from(ends));
             Ok(Arc::new(ListArray::new(item, offsets, Arc::new(structs), None)))
         })
+        .with_parameters(self)
     }
 
     fn structs(
@@ -249,7 +253,8 @@ fn buckets(
 
 /// Buckets of a day and more follow the wall clock, shorter ones real time.
 fn bucket(size: i64, time: i64, origin: i64, clock: &Clock) -> Option<i64> {
-    let floor = |time: i64, origin: i64| time.checked_sub(time.checked_sub(origin)?.checked_rem_euclid(size)?);
+    let floor =
+        |time: i64, origin: i64| time.checked_sub(time.checked_sub(origin)?.checked_rem_euclid(size)?);
     if size < MICROS_PER_DAY {
         return floor(time, origin);
     }

@@ -80,9 +80,8 @@ fn convert_timezone(call: &Call) -> Result<Resolved> {
         coerced.remove(0);
     }
     let nullable = call.nullable_as(&coerced);
-    let resolved = Resolved::new(coerced, DataType::TimestampNtz, nullable, move |inputs| {
-        convert(inputs, from_session)
-    });
+    let resolved =
+        Resolved::new(coerced, DataType::TimestampNtz, nullable, move |inputs| convert(inputs, from_session));
     if !from_session {
         return Ok(resolved);
     }

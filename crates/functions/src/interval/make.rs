@@ -133,8 +133,7 @@ fn make_dt_interval(call: &Call) -> Result<Resolved> {
         let parts = Parts::of(inputs, 3)?;
         let out: DurationMicrosecondArray = parts.build(|row| {
             let part = |i: usize| i128::from(parts.get(i, row));
-            let micros =
-                (part(0) * 86_400 + part(1) * 3600 + part(2) * 60) * 1_000_000 + parts.micros(row);
+            let micros = (part(0) * 86_400 + part(1) * 3600 + part(2) * 60) * 1_000_000 + parts.micros(row);
             i64::try_from(micros)
                 .map(Some)
                 .map_err(|_| overflow("INTERVAL_ARITHMETIC_OVERFLOW.WITHOUT_SUGGESTION"))

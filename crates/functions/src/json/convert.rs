@@ -34,8 +34,10 @@ pub fn from_json(call: &Call, schema: &DataType, options: &[(String, String)]) -
             .param("schema", format!("\"{}\"", schema.sql()))
             .param("sqlExpr", format!("\"{shown}\""))
     };
-    let nested =
-        matches!(schema, DataType::Struct(_) | DataType::Array { .. } | DataType::Map { .. } | DataType::Variant);
+    let nested = matches!(
+        schema,
+        DataType::Struct(_) | DataType::Array { .. } | DataType::Map { .. } | DataType::Variant
+    );
     if !nested {
         return Err(bad_schema("INVALID_JSON_SCHEMA").message(format!(
             "JSON is read as a struct, an array, a map or a variant, not as {}.",
@@ -66,6 +68,7 @@ pub fn from_json(call: &Call, schema: &DataType, options: &[(String, String)]) -
     let resolved = Resolved::new(coerced, schema, true, move |inputs| {
         ValueParser::new(&target, parsed.clone())?.parse(&inputs.strings(0)?)
     });
+    let resolved = resolved.with_parameters(options);
     Ok(if map { resolved.shown_bare("entries") } else { resolved.shown_with(vec![ShownArg::Arg(0)]) })
 }
 
@@ -74,12 +77,19 @@ fn to_json(call: &Call) -> Result<Resolved> {
     let given = options_argument(call, 1)?;
     let input = call.args[0].data_type.clone();
     match &input {
-        DataType::Struct(_) | DataType::Array { .. } | DataType::Map { .. } | DataType::Variant | DataType::Null => {}
+        DataType::Struct(_)
+        | DataType::Array { .. }
+        | DataType::Map { .. }
+        | DataType::Variant
+        | DataType::Null => {}
         other => {
             return Err(Error::new("DATATYPE_MISMATCH.INVALID_JSON_SCHEMA")
                 .param("schema", format!("\"{}\"", other.sql()))
                 .param("sqlExpr", format!("\"{}({})\"", call.name, call.args[0].sql))
-                .message(format!("`to_json` writes structs, arrays, maps and variants, not {}.", other.sql())));
+                .message(format!(
+                    "`to_json` writes structs, arrays, maps and variants, not {}.",
+                    other.sql()
+                )));
         }
     }
     let options = Options::parse_for_writing(&given, &session_defaults(call.context))?;

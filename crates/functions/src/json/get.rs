@@ -62,7 +62,9 @@ impl Found {
         self.buffer.clear();
         let mut scanner = Scanner::new(text, LENIENCY);
         let matched = match scanner.at_end() {
-            Ok(false) if !is_marked(text) => evaluate(&mut scanner, steps, Style::Raw, &mut self.buffer, 0).unwrap_or(false),
+            Ok(false) if !is_marked(text) => {
+                evaluate(&mut scanner, steps, Style::Raw, &mut self.buffer, 0).unwrap_or(false)
+            }
             _ => false,
         };
         if matched {

@@ -58,7 +58,10 @@ mod tests {
     fn paths() {
         let field = |name: &str| Step::Field(name.into());
         assert_eq!(parse("$"), Some(vec![]));
-        assert_eq!(parse("$.a b['c.d'][2][*]"), Some(vec![field("a b"), field("c.d"), Step::Element(2), Step::Elements]));
+        assert_eq!(
+            parse("$.a b['c.d'][2][*]"),
+            Some(vec![field("a b"), field("c.d"), Step::Element(2), Step::Elements])
+        );
         assert_eq!(parse("$.*"), Some(vec![Step::Fields]));
         for bad in ["", "a", "$.", "$..a", "$[\"a\"]", "$[-1]", "$[0", "$ .a", "$a"] {
             assert_eq!(parse(bad), None, "{bad}");

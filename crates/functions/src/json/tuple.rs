@@ -10,10 +10,10 @@ use boathouse_formats::json::{Scanner, Start, SyntaxError, copy_value};
 use boathouse_spec::{DataType, Error, Result, StructField};
 
 use super::{LENIENCY, is_marked};
-use crate::{Call, GeneratorCall, Inputs, Registry, Resolved, ResolvedGenerator};
+use crate::{GeneratorCall, Inputs, Registry, Resolved, ResolvedGenerator};
 
 pub(super) fn register(r: &mut Registry) {
-    r.generator(&["json_tuple"], |c| json_tuple(c));
+    r.generator(&["json_tuple"], json_tuple);
 }
 
 fn json_tuple(generator: &GeneratorCall) -> Result<ResolvedGenerator> {

@@ -8,6 +8,7 @@ pub(crate) mod random;
 mod rounding;
 mod simple;
 mod two;
+mod vector;
 
 use crate::Registry;
 
@@ -18,4 +19,5 @@ pub(crate) fn register(r: &mut Registry) {
     rounding::register(r);
     simple::register(r);
     two::register(r);
+    vector::register(r);
 }

@@ -310,7 +310,11 @@ fn whole_scaled(call: &Call, rule: Rule) -> Result<Resolved> {
 }
 
 fn scale_must_be_int(call: &Call) -> Error {
-    Error::new("REQUIRES_SINGLE_PART_NAMESPACE").message(call.sql())
+    Error::new("NON_FOLDABLE_ARGUMENT")
+        .param("funcName", format!("`{}`", call.name))
+        .param("paramName", "`scale`")
+        .param("paramType", "\"INT\"")
+        .message(format!("The scale of `{}` must be a constant INT.", call.name))
 }
 
 #[cfg(test)]

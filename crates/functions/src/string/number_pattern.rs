@@ -274,19 +274,14 @@ fn blank(result: &mut Vec<char>) {
     }
 }
 
-/// Groups of a text against the runs of a pattern, from the right: all but the first group are full.
+/// Groups of a text against the runs of a pattern, from the right.
 fn match_groups(runs: &[Run], groups: &[&[u8]]) -> Option<()> {
     if groups.len() > runs.len() {
         return None;
     }
     for (n, run) in runs.iter().rev().enumerate() {
-        let group = groups.len().checked_sub(n + 1).and_then(|i| groups.get(i));
-        let length = group.map_or(0, |g| g.len());
-        let leading = n + 1 >= groups.len();
-        let ok = match (run.exact, leading) {
-            (true, _) | (false, false) => length == run.length,
-            (false, true) => length <= run.length,
-        };
+        let length = groups.len().checked_sub(n + 1).and_then(|i| groups.get(i)).map_or(0, |g| g.len());
+        let ok = if run.exact { length == run.length } else { length <= run.length };
         if !ok {
             return None;
         }

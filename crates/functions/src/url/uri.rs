@@ -94,7 +94,10 @@ impl<'a> Uri<'a> {
             server.split_once(':').unwrap_or((server, ""))
         };
         let known = host.starts_with('[') || is_ipv4(host) || is_host_name(host);
-        if known && port.bytes().all(|b| b.is_ascii_digit()) && (port.is_empty() || port.parse::<i32>().is_ok()) {
+        if known
+            && port.bytes().all(|b| b.is_ascii_digit())
+            && (port.is_empty() || port.parse::<i32>().is_ok())
+        {
             self.user_info = user;
             self.host = Some(host);
         }
@@ -115,7 +118,9 @@ fn allowed(text: &str, marks: &[&str]) -> Option<()> {
     let bytes = text.as_bytes();
     for (i, c) in text.char_indices() {
         let fine = match c {
-            '%' => matches!(bytes.get(i + 1..i + 3), Some([a, b]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()),
+            '%' => {
+                matches!(bytes.get(i + 1..i + 3), Some([a, b]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit())
+            }
             c if c.is_ascii() => c.is_ascii_alphanumeric() || marks.iter().any(|m| m.contains(c)),
             c => !c.is_whitespace() && !c.is_control(),
         };
@@ -150,5 +155,8 @@ fn is_host_name(host: &str) -> bool {
     };
     name.split('.').all(label)
         && (!name.contains('.')
-            || name.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_alphabetic())))
+            || name
+                .rsplit('.')
+                .next()
+                .is_some_and(|last| last.starts_with(|c: char| c.is_ascii_alphabetic())))
 }

@@ -11,8 +11,8 @@ use arrow::array::{
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::interleave;
 use arrow::datatypes::{
-    DataType as ArrowType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, TimestampMicrosecondType,
+    DataType as ArrowType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, TimestampMicrosecondType,
 };
 use boathouse_bridge::{ResultExt, UTC, arrow_type};
 use boathouse_formats::variant::{Builder, Kind, Variant, write_json, write_plain_decimal};
@@ -100,8 +100,13 @@ impl Converter<'_> {
                     .map(|(c, f)| conform(c, f.data_type()))
                     .collect::<Result<Vec<_>>>()?;
                 Ok(Arc::new(
-                    StructArray::try_new_with_length(fields, columns, Some(NullBuffer::from(valid)), values.len())
-                        .spark()?,
+                    StructArray::try_new_with_length(
+                        fields,
+                        columns,
+                        Some(NullBuffer::from(valid)),
+                        values.len(),
+                    )
+                    .spark()?,
                 ))
             }
             _ => self.scalars(values, to),
@@ -109,7 +114,12 @@ impl Converter<'_> {
     }
 
     /// Whether a value is there and of the wanted kind; another kind is an error where strict.
-    fn is_kind(&self, value: &Option<Variant>, to: &DataType, wanted: impl Fn(&Kind) -> bool) -> Result<bool> {
+    fn is_kind(
+        &self,
+        value: &Option<Variant>,
+        to: &DataType,
+        wanted: impl Fn(&Kind) -> bool,
+    ) -> Result<bool> {
         let Some(value) = value else { return Ok(false) };
         match value.kind()? {
             kind if wanted(&kind) => Ok(true),
@@ -172,7 +182,8 @@ impl Converter<'_> {
             }
             offsets.push(offset(parts.len())?);
         }
-        let ArrowType::Map(entries, sorted) = arrow_type(&DataType::map(key.clone(), value_type.as_nullable(), true))
+        let ArrowType::Map(entries, sorted) =
+            arrow_type(&DataType::map(key.clone(), value_type.as_nullable(), true))
         else {
             return Err(Error::internal("a map is a map"));
         };
@@ -183,7 +194,8 @@ impl Converter<'_> {
         let values = conform(self.values(&parts, value_type)?, fields[1].data_type())?;
         let structs = StructArray::try_new(fields.clone(), vec![keys, values], None).spark()?;
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-        let map = MapArray::try_new(entries, offsets, structs, Some(NullBuffer::from(valid)), sorted).spark()?;
+        let map =
+            MapArray::try_new(entries, offsets, structs, Some(NullBuffer::from(valid)), sorted).spark()?;
         Ok(Arc::new(map))
     }
 
@@ -209,7 +221,10 @@ impl Converter<'_> {
                 Kind::Uuid(_) => {
                     let mut text = String::new();
                     write_json(value, &session_zone(self.context), &mut text)?;
-                    groups.entry(Group::String).or_default().push_text(row, text.trim_matches('"').to_string());
+                    groups
+                        .entry(Group::String)
+                        .or_default()
+                        .push_text(row, text.trim_matches('"').to_string());
                 }
                 kind => groups.entry(Group::of(&kind)).or_default().push(row, kind),
             }
@@ -250,7 +265,8 @@ impl Converter<'_> {
 fn seconds_in_range(seconds: &ArrayRef, cast: ArrayRef) -> ArrayRef {
     let seconds = seconds.as_primitive::<Int64Type>();
     let Some(cast) = cast.as_primitive_opt::<TimestampMicrosecondType>() else { return cast };
-    let fits: NullBuffer = seconds.values().iter().map(|s| s.checked_mul(1_000_000).is_some()).collect::<Vec<_>>().into();
+    let fits: NullBuffer =
+        seconds.values().iter().map(|s| s.checked_mul(1_000_000).is_some()).collect::<Vec<_>>().into();
     let nulls = NullBuffer::union(cast.nulls(), Some(&fits));
     Arc::new(TimestampMicrosecondArray::new(cast.values().clone(), nulls).with_timezone(UTC))
 }
@@ -365,9 +381,7 @@ impl<'a> Rows<'a> {
             Group::Timestamp => {
                 Arc::new(collect!(TimestampMicrosecondArray, Kind::Timestamp(v) => v).with_timezone(UTC))
             }
-            Group::TimestampNtz => {
-                Arc::new(collect!(TimestampMicrosecondArray, Kind::TimestampNtz(v) => v))
-            }
+            Group::TimestampNtz => Arc::new(collect!(TimestampMicrosecondArray, Kind::TimestampNtz(v) => v)),
         })
     }
 }
@@ -408,7 +422,7 @@ enum Writer<'a> {
     List(&'a ListArray, Box<Writer<'a>>),
     Map(&'a MapArray, &'a StringArray, Box<Writer<'a>>),
     Struct(&'a StructArray, Vec<(String, Writer<'a>)>),
-    Variant(Variants),
+    Variant(Box<Variants>),
 }
 
 impl<'a> Writer<'a> {
@@ -458,7 +472,7 @@ impl<'a> Writer<'a> {
                     .collect::<Result<Vec<_>>>()?;
                 Self::Struct(structs, fields)
             }
-            DataType::Variant => Self::Variant(Variants::of(array)?),
+            DataType::Variant => Self::Variant(Box::new(Variants::of(array)?)),
             other => return Err(Error::unsupported(format!("{} as VARIANT", other.sql()))),
         })
     }

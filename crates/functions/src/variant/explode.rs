@@ -45,7 +45,9 @@ fn rows(inputs: &Inputs, row: &DataType) -> Result<ArrayRef> {
         let mut push = |key: Option<&str>, value: &Variant| {
             positions.append_value(position);
             position += 1;
-            count = count.checked_add(1).ok_or_else(|| Error::internal("a batch of variants has too many rows"))?;
+            count = count
+                .checked_add(1)
+                .ok_or_else(|| Error::internal("a batch of variants has too many rows"))?;
             keys.append_option(key);
             builder.clear();
             builder.variant(value)?;
@@ -63,8 +65,11 @@ fn rows(inputs: &Inputs, row: &DataType) -> Result<ArrayRef> {
     let ArrowType::Struct(fields) = arrow_type(row) else {
         return Err(Error::internal("variant_explode gives structs"));
     };
-    let columns: Vec<ArrayRef> =
-        vec![Arc::new(positions.finish()), Arc::new(keys.finish()), conform(values.finish()?, fields[2].data_type())?];
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(positions.finish()),
+        Arc::new(keys.finish()),
+        conform(values.finish()?, fields[2].data_type())?,
+    ];
     let structs = StructArray::try_new(fields, columns, None).spark()?;
     let item = Arc::new(Field::new("item", arrow_type(row), false));
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));

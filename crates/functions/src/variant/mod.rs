@@ -107,14 +107,6 @@ impl VariantColumn {
         Ok(())
     }
 
-    /// A variant as it is, with its dictionary.
-    pub fn push_part(&mut self, variant: &Variant) -> Result<()> {
-        self.metadata.append_value(variant.metadata());
-        self.value.append_value(variant.value()?);
-        self.valid.push(true);
-        Ok(())
-    }
-
     pub fn finish(mut self) -> Result<ArrayRef> {
         let ArrowType::Struct(fields) = arrow_type(&DataType::Variant) else {
             return Err(Error::internal("a VARIANT is a struct"));

@@ -127,8 +127,11 @@ fn merge(a: &DataType, b: &DataType, context: &Context) -> DataType {
 fn print(t: &DataType) -> String {
     match t {
         DataType::Struct(s) => {
-            let fields: Vec<String> =
-                s.fields.iter().map(|f| format!("{}: {}", quote_if_needed(&f.name), print(&f.data_type))).collect();
+            let fields: Vec<String> = s
+                .fields
+                .iter()
+                .map(|f| format!("{}: {}", quote_if_needed(&f.name), print(&f.data_type)))
+                .collect();
             format!("OBJECT<{}>", fields.join(", "))
         }
         DataType::Array { element, .. } => format!("ARRAY<{}>", print(element)),

@@ -1,0 +1,122 @@
+//! Which options the file formats know.
+//!
+//! Spark leaves options alone that a format does not know, and so do we, with a line in the log. Options that change rows
+//! and are not built are refused.
+
+use boathouse_spec::{Error, Result};
+
+use crate::format::Format;
+
+/// Options of all file formats.
+const COMMON: &[&str] = &[
+    "basePath",
+    "compression",
+    "codec",
+    "ignoreCorruptFiles",
+    "ignoreMissingFiles",
+    "maxRecordsPerFile",
+    "modifiedAfter",
+    "modifiedBefore",
+    "partitionOverwriteMode",
+    "path",
+    "pathGlobFilter",
+    "recursiveFileLookup",
+    "timeZone",
+];
+
+/// Options of formats whose rows are text.
+const TEXT: &[&str] = &[
+    "charset",
+    "columnNameOfCorruptRecord",
+    "dateFormat",
+    "enableDateTimeParsingFallback",
+    "encoding",
+    "lineSep",
+    "locale",
+    "mode",
+    "multiLine",
+    "samplingRatio",
+    "timestampFormat",
+    "timestampNTZFormat",
+    "wholeFile",
+];
+
+const JSON: &[&str] = &[
+    "allowBackslashEscapingAnyCharacter",
+    "allowComments",
+    "allowNonNumericNumbers",
+    "allowNumericLeadingZeros",
+    "allowSingleQuotes",
+    "allowUnquotedControlChars",
+    "allowUnquotedFieldNames",
+    "dropFieldIfAllNull",
+    "ignoreNullFields",
+    "inferTimestamp",
+    "prefersDecimal",
+    "pretty",
+    "primitivesAsString",
+    "writeNonAsciiCharacterAsCodePoint",
+];
+
+const CSV: &[&str] = &[
+    "charToEscapeQuoteEscaping",
+    "comment",
+    "delimiter",
+    "emptyValue",
+    "enforceSchema",
+    "escape",
+    "escapeQuotes",
+    "extension",
+    "header",
+    "ignoreLeadingWhiteSpace",
+    "ignoreTrailingWhiteSpace",
+    "inferSchema",
+    "maxCharsPerColumn",
+    "maxColumns",
+    "nanValue",
+    "negativeInf",
+    "nullValue",
+    "positiveInf",
+    "preferDate",
+    "quote",
+    "quoteAll",
+    "sep",
+    "unescapedQuoteHandling",
+];
+
+const PARQUET: &[&str] = &["datetimeRebaseMode", "int96RebaseMode", "mergeSchema", "parquet.compression"];
+
+/// Options of Databricks that change what is read, and are not built.
+const REFUSED: &[&str] = &["rescuedDataColumn", "readerCaseSensitive", "singleVariantColumn"];
+
+/// Refuses what would be read differently, and notes what no format knows.
+pub(crate) fn check(format: Format, options: &[(String, String)]) -> Result<()> {
+    let own: &[&[&str]] = match format {
+        Format::Json => &[COMMON, TEXT, JSON],
+        Format::Csv => &[COMMON, TEXT, CSV],
+        Format::Parquet => &[COMMON, PARQUET],
+        Format::Text => &[COMMON, &["encoding", "lineSep", "wholetext"]],
+        Format::BinaryFile => &[COMMON],
+    };
+    for (key, _) in options {
+        if let Some(name) = REFUSED.iter().find(|known| known.eq_ignore_ascii_case(key)) {
+            return Err(Error::unsupported(format!("the option `{name}` of the format {}", format.name())));
+        }
+        if !own.iter().copied().flatten().any(|known| known.eq_ignore_ascii_case(key)) {
+            tracing::debug!("the format {} has no option {key}; it is left alone", format.name());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_options_are_left_alone() {
+        let given = |key: &str| vec![(key.to_string(), "x".to_string())];
+        assert!(check(Format::Json, &given("anything")).is_ok());
+        assert!(check(Format::Json, &given("RescuedDataColumn")).is_err());
+    }
+}

@@ -1,0 +1,219 @@
+//! Making Delta tables: a first commit, or one that replaces what was there.
+
+use std::sync::Arc;
+
+use boathouse_catalog::{ObjectName, Properties, TableRecord};
+use boathouse_delta::{DeltaTable, NewTable, Operation, Snapshot, WriteMode, WriteOptions};
+use boathouse_spec::{CreateMode, DataType, Error, Relation, Result, StructField, StructType, quote_name};
+use serde_json::{Value as Json, json};
+
+use crate::commands::create_table::{
+    Definition, already_exists, location_of, record, refuse_duplicates, store, stored_field,
+};
+use crate::commands::table_expressions;
+use crate::execute::{self, project};
+use crate::{Session, storage};
+
+pub(super) async fn make(
+    session: &Arc<Session>,
+    definition: Definition,
+    existing: Option<TableRecord>,
+) -> Result<()> {
+    if definition.bucket.is_some() {
+        return Err(Error::new("DELTA_OPERATION_NOT_ALLOWED")
+            .param("operation", "Bucketing")
+            .message("Delta tables are not bucketed. Use CLUSTER BY.")
+            .exception("AnalysisException"));
+    }
+    if !definition.cluster_by.is_empty() {
+        return Err(Error::unsupported("CLUSTER BY on Delta tables (use OPTIMIZE .. ZORDER BY)"));
+    }
+    let (url, managed) = location_of(session, &definition, existing.as_ref()).await?;
+    let table = session.engine.storage.delta(&url)?;
+    let is_there = DeltaTable::is_delta_table(table.location()).await?;
+    let snapshot = if is_there { Some(table.latest().await?) } else { None };
+    let replaces = matches!(definition.mode, CreateMode::OrReplace | CreateMode::Replace);
+    if !is_there && !managed && existing.is_none() && !session.engine.storage.is_empty(&url).await? {
+        return Err(Error::new("DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION")
+            .param("tableId", definition.name.as_ref().map(ObjectName::to_string).unwrap_or_default())
+            .param("tableLocation", storage::shown(&url))
+            .message(format!(
+                "{} holds files and no Delta table. Choose an empty directory, or convert what is there.",
+                storage::shown(&url)
+            ))
+            .exception("AnalysisException"));
+    }
+    let new_table = NewTable {
+        schema: definition.schema.clone(),
+        partition_by: definition.partition_by.clone(),
+        name: None,
+        description: definition.comment.clone(),
+        properties: delta_properties(session, &definition.properties),
+        managed,
+        operation: match definition.mode {
+            CreateMode::OrReplace => Some("CREATE OR REPLACE TABLE".to_string()),
+            CreateMode::Replace => Some("REPLACE TABLE".to_string()),
+            _ => None,
+        },
+        user_metadata: table_expressions::user_metadata(session),
+        commit_fields: table_expressions::commit_fields(session),
+    };
+    let outcome = match &definition.query {
+        Some(query) => {
+            let mode = match (&snapshot, replaces) {
+                (None, _) => WriteMode::ErrorIfExists,
+                (Some(_), true) => WriteMode::Overwrite,
+                (Some(_), false) if definition.name.is_none() && definition.mode == CreateMode::IfNotExists => {
+                    return Ok(());
+                }
+                (Some(_), false) => WriteMode::ErrorIfExists,
+            };
+            as_select(session, &definition, &table, snapshot.as_ref(), query.clone(), mode, new_table).await
+        }
+        None => without_rows(&definition, &table, snapshot.as_ref(), replaces, new_table).await,
+    };
+    let made = match outcome {
+        Ok(made) => made,
+        Err(e) => {
+            if managed && !is_there {
+                session.engine.storage.delete(&url).await?;
+            }
+            return Err(e);
+        }
+    };
+    session.engine.cache.changed(&table.location().uri()).await;
+    let Some(name) = definition.name.clone() else { return Ok(()) };
+    let mut record = record(session, &definition, name, managed, &url);
+    record.schema = made.schema().clone();
+    record.partition_columns = made.partition_columns().to_vec();
+    // The table's own log has them; the catalog's copy is for listings.
+    record.properties = made.metadata().configuration.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    for (key, value) in &definition.properties {
+        if key.starts_with("boathouse.") {
+            record.properties.insert(key.clone(), value.clone());
+        }
+    }
+    store(session, record, &definition, managed && !is_there, &url).await
+}
+
+/// Properties of the session's defaults (`spark.databricks.delta.properties.defaults.*`), then those of the statement.
+fn delta_properties(session: &Session, given: &Properties) -> Properties {
+    const DEFAULTS: &str = "spark.databricks.delta.properties.defaults.";
+    let mut all = Properties::new();
+    for (key, value) in session.conf().get_all(Some(DEFAULTS)) {
+        all.insert(format!("delta.{}", &key[DEFAULTS.len()..]), value);
+    }
+    all.extend(given.iter().filter(|(k, _)| !k.starts_with("boathouse.")).map(|(k, v)| (k.clone(), v.clone())));
+    all
+}
+
+async fn without_rows(
+    definition: &Definition,
+    table: &DeltaTable,
+    snapshot: Option<&Snapshot>,
+    replaces: bool,
+    new_table: NewTable,
+) -> Result<Snapshot> {
+    match snapshot {
+        Some(snapshot) if !replaces => {
+            // An existing table gets a name. What the statement says of it must be so.
+            if definition.name.is_none() && definition.mode == CreateMode::Create {
+                return Err(already_exists(&quote_name(&["delta".to_string(), table.location().uri()])));
+            }
+            let (wanted, there) = (&definition.schema, snapshot.schema());
+            let same = wanted.fields.is_empty()
+                || (wanted.fields.len() == there.fields.len()
+                    && wanted.fields.iter().zip(&there.fields).all(|(a, b)| {
+                        a.name.eq_ignore_ascii_case(&b.name) && a.data_type.same_type(&b.data_type)
+                    }));
+            if !same {
+                return Err(Error::new("DELTA_CREATE_TABLE_SCHEME_MISMATCH")
+                    .param("path", table.location().uri())
+                    .param("specifiedSchema", wanted.tree_string(None))
+                    .param("existingSchema", there.tree_string(None))
+                    .param("schemaDifferences", "")
+                    .message(format!(
+                        "The table at {} has other columns than the statement says.",
+                        table.location().uri()
+                    ))
+                    .exception("AnalysisException"));
+            }
+            Ok(snapshot.clone())
+        }
+        _ => {
+            if new_table.schema.fields.is_empty() && snapshot.is_none() && definition.location.is_some() {
+                return Err(Error::new("DELTA_SCHEMA_NOT_PROVIDED")
+                    .message(format!(
+                        "There is no Delta table at {} yet: say which columns it is to have.",
+                        table.location().uri()
+                    ))
+                    .exception("AnalysisException"));
+            }
+            let committed =
+                boathouse_delta::create(table.location(), snapshot.filter(|_| replaces), &new_table).await?;
+            table.cache().put(committed.snapshot.clone());
+            Ok(committed.snapshot)
+        }
+    }
+}
+
+async fn as_select(
+    session: &Arc<Session>,
+    definition: &Definition,
+    table: &DeltaTable,
+    snapshot: Option<&Snapshot>,
+    query: Relation,
+    mode: WriteMode,
+    mut new_table: NewTable,
+) -> Result<Snapshot> {
+    if !definition.schema.fields.is_empty() {
+        return Err(Error::new("_LEGACY_ERROR_TEMP_0052")
+            .message("CREATE TABLE .. AS SELECT takes its columns from the query: do not list them.")
+            .exception("ParseException"));
+    }
+    let (plan, schema) = session
+        .analyze(move |analyzer| {
+            let analyzed = analyzer.query(&query)?;
+            let schema = analyzed.schema();
+            refuse_duplicates(schema.fields.iter().map(|f| f.name.as_str()))?;
+            let list = analyzed.output.iter().map(|a| a.column().alias(&a.name)).collect();
+            Ok((project(list, analyzed.plan)?, schema))
+        })
+        .await?;
+    new_table.schema = StructType::new(
+        schema
+            .fields
+            .iter()
+            .map(|f| {
+                let data_type = if f.data_type == DataType::Null { DataType::Null } else { f.data_type.as_nullable() };
+                stored_field(&StructField { data_type, nullable: true, ..f.clone() })
+            })
+            .collect(),
+    );
+    let properties: serde_json::Map<String, Json> =
+        new_table.properties.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
+    let mut operation = Operation::new(definition.operation)
+        .text("isManaged", new_table.managed.to_string())
+        .json("partitionBy", &json!(definition.partition_by))
+        .json("clusterBy", &json!(definition.cluster_by))
+        .json("properties", &Json::Object(properties));
+    operation = match &new_table.description {
+        Some(text) => operation.text("description", text.clone()),
+        None => operation.raw("description", Json::Null),
+    };
+    let mut options = WriteOptions::new(mode);
+    options.partition_by = Some(definition.partition_by.clone());
+    options.overwrite_schema = mode == WriteMode::Overwrite;
+    options.user_metadata.clone_from(&new_table.user_metadata);
+    options.commit_fields = new_table.commit_fields.clone();
+    options.new_table = new_table;
+    options.operation = Some(operation);
+    let input = execute::partitioned_plan(session, &plan).await?;
+    let state = execute::query_state(session);
+    let written = boathouse_delta::write(table.location(), snapshot, &state, input, &options).await?;
+    let Some(committed) = written else {
+        return table.latest().await;
+    };
+    table.cache().put(committed.snapshot.clone());
+    Ok(committed.snapshot)
+}

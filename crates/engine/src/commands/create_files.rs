@@ -1,0 +1,99 @@
+//! Making tables of files: a record in the catalog, and the files of a query.
+
+use std::sync::Arc;
+
+use boathouse_catalog::{ObjectName, TableKind, TableRecord};
+use boathouse_spec::{CreateMode, Error, Result, StructField, StructType, quote};
+
+use crate::commands::create_table::{Definition, location_of, record, store};
+use crate::commands::target;
+use crate::{Session, sources, storage};
+
+/// A table of files, or of an external system.
+pub(super) async fn make(
+    session: &Arc<Session>,
+    mut definition: Definition,
+    existing: Option<TableRecord>,
+) -> Result<()> {
+    if existing.is_some() {
+        let name = definition.name.as_ref().map(ObjectName::quoted).unwrap_or_default();
+        let operation =
+            if definition.query.is_some() { "REPLACE TABLE AS SELECT" } else { "REPLACE TABLE" };
+        return Err(target::no_operation(&name, operation));
+    }
+    if matches!(definition.mode, CreateMode::OrReplace | CreateMode::Replace) {
+        let name = definition.name.as_ref().map(ObjectName::quoted).unwrap_or_default();
+        return Err(target::no_operation(&name, "REPLACE TABLE"));
+    }
+    sources::check_provider(&definition.provider)?;
+    let Some(name) = definition.name.clone() else {
+        return Err(Error::internal("a table of files without a name"));
+    };
+    let schema = definition.schema.clone();
+    for column in &definition.partition_by {
+        if definition.query.is_none() && schema.field(column).is_none() && !schema.fields.is_empty() {
+            return Err(Error::new("COLUMN_NOT_DEFINED_IN_TABLE")
+                .param("colType", "partition")
+                .param("colName", quote(column))
+                .param("tableName", name.quoted())
+                .param("tableCols", schema.fields.iter().map(|f| quote(&f.name)).collect::<Vec<_>>().join(", "))
+                .message(format!("{} is no column of {}.", quote(column), name.quoted()))
+                .exception("AnalysisException"));
+        }
+    }
+    if !definition.partition_by.is_empty()
+        && definition.query.is_none()
+        && definition.partition_by.len() == schema.fields.len()
+    {
+        return Err(Error::new("ALL_PARTITION_COLUMNS_NOT_ALLOWED")
+            .message("A table cannot be partitioned by all of its columns.")
+            .exception("AnalysisException"));
+    }
+    let has_place = sources::has_files(&definition.provider);
+    let (url, managed) = location_of(session, &definition, None).await?;
+    if has_place && managed && !session.engine.storage.is_empty(&url).await? {
+        return Err(Error::new("LOCATION_ALREADY_EXISTS")
+            .param("location", format!("'{}'", storage::shown(&url)))
+            .param("identifier", name.quoted())
+            .message(format!(
+                "The place of the managed table {} is not empty: {}.",
+                name.quoted(),
+                storage::shown(&url)
+            ))
+            .exception("SparkRuntimeException"));
+    }
+    if let Some(query) = definition.query.take() {
+        let written = sources::create_as(session, &definition, &url, query).await;
+        match written {
+            Ok(schema) => definition.schema = schema,
+            Err(e) => {
+                if managed {
+                    session.engine.storage.delete(&url).await?;
+                }
+                return Err(e);
+            }
+        }
+    } else if definition.schema.fields.is_empty() {
+        let (schema, partition_by) = sources::infer(session, &definition, &url).await?;
+        definition.schema = schema;
+        if definition.partition_by.is_empty() {
+            definition.partition_by = partition_by;
+        }
+    } else {
+        // Partition columns come last, as Spark lays tables of files out.
+        let is_partition = |f: &StructField| definition.partition_by.iter().any(|p| p.eq_ignore_ascii_case(&f.name));
+        let (last, first): (Vec<_>, Vec<_>) = schema.fields.into_iter().partition(is_partition);
+        // Files cannot promise that a column has no NULLs.
+        let nullable = |f: StructField| StructField { nullable: true, ..f };
+        definition.schema = StructType::new(first.into_iter().chain(last).map(nullable).collect());
+    }
+    if has_place && managed {
+        session.engine.storage.create_directory(&url).await?;
+    }
+    let mut record = record(session, &definition, name, managed, &url);
+    if !has_place {
+        record.location = definition.location.clone();
+        record.kind = TableKind::External;
+    }
+    store(session, record, &definition, managed && has_place, &url).await
+}
