@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use boathouse_connect::{ConnectOptions, ConnectService};
 use boathouse_engine::{Engine, EngineOptions};
+use boathouse_pipelines::Pipelines;
 use boathouse_spec::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +57,8 @@ pub fn serve(
             .and_then(|()| tokio::net::TcpListener::from_std(l))
             .map_err(|e| Error::io("listening", e))
     };
-    let service = ConnectService::new(engine, ConnectOptions::default());
+    let pipelines = Some(Arc::new(Pipelines::new(&engine)));
+    let service = ConnectService::new(engine, ConnectOptions { pipelines, ..ConnectOptions::default() });
     let connect = listening(connect)?;
     let connect_stop = stop.clone();
     let connect_task = tokio::spawn(async move { service.serve(connect, connect_stop.cancelled_owned()).await });

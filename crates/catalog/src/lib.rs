@@ -1,6 +1,7 @@
 //! `catalog`: the metastore. What exists, under which three-level name, and where it is kept.
 //!
-//! Owns: catalogs, schemas, tables and views (one namespace), SQL functions, and the rows of `information_schema`.
+//! Owns: catalogs, schemas, tables and views (one namespace), SQL functions, pipelines, and the rows of
+//! `information_schema`.
 //! Everything is one SQLite file in write-ahead mode through one [`Catalog`] handle; several handles, in one process or
 //! in several, may work on one file. Each change is one transaction: a crash leaves the state before it or after it.
 //!
@@ -18,6 +19,7 @@ mod information_schema;
 mod information_schema_types;
 mod migrations;
 mod names;
+mod pipelines;
 mod records;
 mod schemas;
 mod store;
@@ -28,6 +30,7 @@ pub use information_schema::{
 };
 pub use information_schema_types::TypeFacets;
 pub use names::{DEFAULT_SCHEMA, ObjectName, SESSION_CATALOG, SchemaName};
+pub use pipelines::PipelineRecord;
 pub use records::{
     CatalogRecord, FunctionKind, FunctionRecord, ParameterRecord, Properties, SchemaRecord, TableKind,
     TableRecord, ViewDefinition, ViewSchemaMode,

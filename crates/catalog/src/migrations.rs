@@ -78,4 +78,17 @@ pub(crate) const STEPS: &[&[&str]] = &[&[
         updated_by TEXT NOT NULL,
         UNIQUE (schema_id, name)
     )",
+], &[
+    "CREATE TABLE pipelines (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        storage TEXT NOT NULL,
+        catalog_name TEXT NOT NULL,
+        schema_name TEXT NOT NULL,
+        root TEXT,
+        configuration TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        created_at_us BIGINT NOT NULL,
+        updated_at_us BIGINT NOT NULL
+    )",
 ]];

@@ -133,6 +133,16 @@ impl TableRecord {
         }
     }
 
+    /// Whether dropping the table removes its files.
+    pub fn owns_files(&self) -> bool {
+        match self.kind {
+            TableKind::Managed => true,
+            // A dataset of a pipeline that was given a place keeps it.
+            TableKind::MaterializedView | TableKind::StreamingTable => !self.options.contains_key("path"),
+            TableKind::External | TableKind::View => false,
+        }
+    }
+
     /// A view over a query text.
     pub fn view(name: ObjectName, schema: StructType, definition: ViewDefinition) -> Self {
         Self { view: Some(definition), ..Self::new(name, TableKind::View, None, schema) }

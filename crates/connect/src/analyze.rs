@@ -9,12 +9,9 @@ use crate::convert::{
     Converter, PlanMessage, data_type_to_proto, invalid_plan, not_set, parse_type_text, storage_level,
 };
 use crate::failure::unsupported_operation;
-use crate::options::ConnectOptions;
-use crate::pipelines::QueryFunctionContext;
 use crate::proto::spark::analyze_plan_request::{self as request, Analyze, explain};
 use crate::proto::spark::analyze_plan_response::{self as response, Result as Answer};
 use crate::proto::spark::{self as proto};
-use crate::run_pipeline;
 use crate::uploads::Uploads;
 
 /// The version clients see and compare with their own.
@@ -31,8 +28,6 @@ const MEMORY_AND_DISK: StorageLevel = StorageLevel {
 
 pub struct Analysis {
     pub session: Arc<Session>,
-    pub options: Arc<ConnectOptions>,
-    pub context: Option<QueryFunctionContext>,
 }
 
 impl Analysis {
@@ -40,35 +35,35 @@ impl Analysis {
         let session = &self.session;
         Ok(match question {
             Some(Analyze::Schema(q)) => {
-                let relation = self.relation(q.plan).await?;
+                let relation = self.relation(q.plan)?;
                 let schema = session.schema(&relation).await?;
                 let schema = Some(data_type_to_proto(&boathouse_spec::DataType::Struct(schema)));
                 Answer::Schema(response::Schema { schema })
             }
             Some(Analyze::Explain(q)) => {
                 let mode = explain_mode(q.explain_mode)?;
-                let relation = self.relation(q.plan).await?;
+                let relation = self.relation(q.plan)?;
                 let explain_string = session.explain(&Plan::Query(relation), mode).await?;
                 Answer::Explain(response::Explain { explain_string })
             }
             Some(Analyze::TreeString(q)) => {
-                let relation = self.relation(q.plan).await?;
+                let relation = self.relation(q.plan)?;
                 let level = q.level.and_then(|n| usize::try_from(n).ok());
                 let tree_string = session.schema(&relation).await?.tree_string(level);
                 Answer::TreeString(response::TreeString { tree_string })
             }
             Some(Analyze::IsLocal(q)) => {
-                let relation = self.relation(q.plan).await?;
+                let relation = self.relation(q.plan)?;
                 Answer::IsLocal(response::IsLocal { is_local: session.is_local(&relation).await? })
             }
             Some(Analyze::IsStreaming(q)) => {
-                let relation = self.relation(q.plan).await?;
+                let relation = self.relation(q.plan)?;
                 Answer::IsStreaming(response::IsStreaming {
                     is_streaming: session.is_streaming(&relation).await?,
                 })
             }
             Some(Analyze::InputFiles(q)) => {
-                let relation = self.relation(q.plan).await?;
+                let relation = self.relation(q.plan)?;
                 Answer::InputFiles(response::InputFiles { files: session.input_files(&relation).await? })
             }
             Some(Analyze::SparkVersion(_)) => {
@@ -83,14 +78,14 @@ impl Analysis {
                 Answer::JsonToDdl(response::JsonToDdl { ddl_string })
             }
             Some(Analyze::SameSemantics(q)) => {
-                let target = self.relation(q.target_plan).await?;
-                let other = self.relation(q.other_plan).await?;
+                let target = self.relation(q.target_plan)?;
+                let other = self.relation(q.other_plan)?;
                 Answer::SameSemantics(response::SameSemantics {
                     result: session.same_semantics(&target, &other).await?,
                 })
             }
             Some(Analyze::SemanticHash(q)) => {
-                let relation = self.relation(q.plan).await?;
+                let relation = self.relation(q.plan)?;
                 Answer::SemanticHash(response::SemanticHash {
                     result: session.semantic_hash(&relation).await?,
                 })
@@ -125,18 +120,12 @@ impl Analysis {
     }
 
     /// The relation of a plan; commands have nothing to analyze.
-    async fn relation(&self, plan: Option<proto::Plan>) -> Result<Relation> {
+    fn relation(&self, plan: Option<proto::Plan>) -> Result<Relation> {
         let message = match crate::convert::open_plan(plan)? {
             PlanMessage::Relation(message) => message,
             PlanMessage::Command(_) => return Err(not_set("spark.connect.Relation", "RELTYPE_NOT_SET")),
         };
-        let relation = self.bare_relation(Some(message))?;
-        match &self.context {
-            Some(context) => {
-                run_pipeline::inside_query_function(&self.session, &self.options, context, relation).await
-            }
-            None => Ok(relation),
-        }
+        self.bare_relation(Some(message))
     }
 
     fn bare_relation(&self, message: Option<proto::Relation>) -> Result<Relation> {

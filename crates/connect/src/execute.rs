@@ -17,7 +17,7 @@ use crate::convert::{
 };
 use crate::operation::Operation;
 use crate::options::ConnectOptions;
-use crate::pipelines::QueryFunctionContext;
+use boathouse_pipelines::request::QueryFunctionContext;
 use crate::proto::spark::execute_plan_response::{ObservedMetrics, ResponseType, SqlCommandResult};
 use crate::proto::spark::{self as proto, ExecutePlanResponse};
 use crate::uploads::Uploads;
@@ -46,24 +46,15 @@ impl Execution {
         match plan? {
             PlanMessage::Relation(message) => {
                 let relation = Converter::new(&uploads).relation(message)?;
-                let relation = self.in_context(relation).await?;
-                let result = self.session.execute(Plan::Query(relation)).await?;
+                let session = Arc::clone(&self.session);
+                let session = run_pipeline::session_inside(session, &self.options, self.context.as_ref()).await?;
+                let result = session.execute(Plan::Query(relation)).await?;
                 self.send_rows(result).await
             }
             PlanMessage::Command(message) => {
                 let command = Converter::new(&uploads).command(*message)?;
                 self.run_command(command).await
             }
-        }
-    }
-
-    /// Inside a pipeline's query function, the pipelines decide what a relation stands for.
-    async fn in_context(&self, relation: Relation) -> Result<Relation> {
-        match &self.context {
-            Some(context) => {
-                run_pipeline::inside_query_function(&self.session, &self.options, context, relation).await
-            }
-            None => Ok(relation),
         }
     }
 

@@ -9,8 +9,8 @@
 //! to which a client that lost its connection attaches again. `analyze`, `config` and `uploads` answer the other calls.
 //!
 //! The messages are compiled from `proto/spark_connect.fds`, which `tools/extract_protos.py` takes from the released
-//! Python clients. Streaming queries and pipelines are run by whoever implements [`StreamingHandler`] and
-//! [`PipelineHandler`].
+//! Python clients. Streaming queries are run by whoever implements [`StreamingHandler`], pipelines by
+//! [`boathouse_pipelines::Pipelines`].
 //!
 //! Start reading at `service`, then `convert`.
 
@@ -26,7 +26,6 @@ mod nesting;
 mod operation;
 mod operations;
 mod options;
-pub mod pipelines;
 mod proto;
 mod run_pipeline;
 mod run_streaming;
@@ -37,7 +36,6 @@ mod uploads;
 
 pub use analyze::SPARK_VERSION;
 pub use options::{Authenticator, ConnectOptions};
-pub use pipelines::PipelineHandler;
 pub use server::runtime;
 pub use service::ConnectService;
 pub use streaming::StreamingHandler;

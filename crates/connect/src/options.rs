@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use boathouse_pipelines::Pipelines;
 use boathouse_spec::Result;
 
-use crate::pipelines::PipelineHandler;
 use crate::streaming::StreamingHandler;
 
 /// Settings of a [`ConnectService`](crate::ConnectService).
@@ -31,7 +31,7 @@ pub struct ConnectOptions {
     /// Tells who calls; without one, the client's word counts.
     pub authenticator: Option<Arc<dyn Authenticator>>,
     pub streaming: Option<Arc<dyn StreamingHandler>>,
-    pub pipelines: Option<Arc<dyn PipelineHandler>>,
+    pub pipelines: Option<Arc<Pipelines>>,
 }
 
 impl Default for ConnectOptions {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use boathouse_engine::Session;
-use boathouse_spec::{Command, Error, Plan, Relation, Result, SqlText};
+use boathouse_pipelines::Pipelines;
+use boathouse_pipelines::request::{PipelineRequest, QueryFunctionContext, ResolvedName};
+use boathouse_spec::{Command, Error, Plan, Result, SqlText};
 use tokio::sync::mpsc;
 
 use crate::execute::Execution;
 use crate::options::ConnectOptions;
-use crate::pipelines::{PipelineHandler, PipelineRequest, QueryFunctionContext, ResolvedName};
 use crate::proto::spark::execute_plan_response::ResponseType;
 use crate::proto::spark::pipeline_command_result::{
     CreateDataflowGraphResult, DefineFlowResult, DefineOutputResult, ResultType,
@@ -18,12 +19,12 @@ use crate::proto::spark::{self as proto, PipelineCommandResult};
 /// Events of a run that may wait for the client.
 const BUFFERED_EVENTS: usize = 256;
 
-fn handler(options: &ConnectOptions) -> Result<Arc<dyn PipelineHandler>> {
+fn pipelines(options: &ConnectOptions) -> Result<Arc<Pipelines>> {
     options.pipelines.clone().ok_or_else(|| Error::unsupported("declarative pipelines"))
 }
 
 pub async fn run(execution: &Execution, request: PipelineRequest) -> Result<()> {
-    let handler = handler(&execution.options)?;
+    let handler = pipelines(&execution.options)?;
     let session = &execution.session;
     let result_type = match request {
         PipelineRequest::CreateGraph(graph) => {
@@ -76,14 +77,16 @@ pub async fn run(execution: &Execution, request: PipelineRequest) -> Result<()> 
     execution.send(ResponseType::PipelineCommandResult(PipelineCommandResult { result_type })).await
 }
 
-/// What a relation stands for inside a pipeline's query function.
-pub async fn inside_query_function(
-    session: &Arc<Session>,
+/// The session that a request is answered in: inside a pipeline's query function it knows the pipeline's datasets.
+pub async fn session_inside(
+    session: Arc<Session>,
     options: &ConnectOptions,
-    context: &QueryFunctionContext,
-    relation: Relation,
-) -> Result<Relation> {
-    handler(options)?.inside_query_function(session, context, relation).await
+    context: Option<&QueryFunctionContext>,
+) -> Result<Arc<Session>> {
+    match context {
+        Some(context) => pipelines(options)?.query_function_session(&session, context).await,
+        None => Ok(session),
+    }
 }
 
 /// Whether SQL text inside a query function is a query, which stays unanalyzed. Statements that show something run;

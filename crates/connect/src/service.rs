@@ -35,6 +35,7 @@ use crate::proto::spark::{
     ReattachExecuteRequest, ReleaseExecuteRequest, ReleaseExecuteResponse, ReleaseSessionRequest,
     ReleaseSessionResponse, UserContext, artifact_statuses_response, release_execute_request,
 };
+use crate::run_pipeline;
 use crate::uploads::Upload;
 
 /// Sessions are looked through this often for those to close, and operations for those nobody reads.
@@ -281,15 +282,11 @@ impl SparkConnectService for ConnectService {
         let work = async {
             let observed = request.client_observed_server_side_session_id.as_deref();
             let session = self.shared.session(&caller, observed).await?;
+            let server_side_session_id = session.server_side_id().to_string();
             let context = request.user_context.and_then(|u| query_function_context(&u.extensions));
-            let options = Arc::clone(&self.shared.options);
-            let analysis = Analysis { session, options, context };
-            let result = Some(analysis.answer(request.analyze).await?);
-            Ok(AnalyzePlanResponse {
-                session_id: caller.session_id.clone(),
-                server_side_session_id: analysis.session.server_side_id().to_string(),
-                result,
-            })
+            let session = run_pipeline::session_inside(session, &self.shared.options, context.as_ref()).await?;
+            let result = Some(Analysis { session }.answer(request.analyze).await?);
+            Ok(AnalyzePlanResponse { session_id: caller.session_id.clone(), server_side_session_id, result })
         };
         caught(work).await.map(Response::new).map_err(|e| self.shared.status(&caller, e))
     }

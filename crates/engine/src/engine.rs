@@ -17,8 +17,9 @@ use tokio::runtime::Handle;
 
 use crate::cache::CacheManager;
 use crate::storage::Storage;
+use crate::table_functions::TableFunctions;
 use crate::temp_views::TempViews;
-use crate::{SessionManager, execute};
+use crate::{SessionManager, TableFunction, execute};
 
 /// Plans can be deep (a `withColumn` in a loop). This is address space, not memory.
 const STACK_BYTES: usize = 64 << 20;
@@ -53,6 +54,7 @@ pub struct Engine {
     pub(crate) sessions: SessionManager,
     pub(crate) global_temp_views: TempViews,
     pub(crate) cache: CacheManager,
+    pub(crate) table_functions: TableFunctions,
     /// This process's part of HOME/tmp; removed when the engine is.
     scratch: PathBuf,
 }
@@ -118,6 +120,7 @@ impl Engine {
             storage,
             global_temp_views: TempViews::default(),
             cache: CacheManager::default(),
+            table_functions: TableFunctions::default(),
             scratch,
         }))
     }
@@ -143,6 +146,11 @@ impl Engine {
 
     pub fn home(&self) -> &Path {
         &self.options.home
+    }
+
+    /// Gives queries a table function of a service around the engine.
+    pub fn register_table_function(&self, name: &str, function: Arc<dyn TableFunction>) {
+        self.table_functions.put(name, function);
     }
 
     /// A directory for files that live no longer than the process.

@@ -35,6 +35,8 @@ use datafusion::physical_planner::{
 use futures::StreamExt;
 use parking_lot::Mutex;
 
+use crate::expectations::ExpectPlanner;
+
 /// A metric: its name and type, and the aggregate that computes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Metric {
@@ -189,7 +191,7 @@ impl QueryPlanner for Planner {
         plan: &LogicalPlan,
         state: &dyn Session,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ObservePlanner)]);
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ObservePlanner), Arc::new(ExpectPlanner)]);
         planner.create_physical_plan(plan, state).await
     }
 }

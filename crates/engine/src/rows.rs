@@ -212,7 +212,7 @@ pub(crate) fn literal_at(array: &ArrayRef, row: usize, data_type: &DataType) -> 
 }
 
 /// The batches as an Arrow IPC stream.
-pub(crate) fn to_ipc(schema: &StructType, batches: &[RecordBatch]) -> Result<Vec<u8>> {
+pub fn to_ipc(schema: &StructType, batches: &[RecordBatch]) -> Result<Vec<u8>> {
     let mut writer = StreamWriter::try_new(Vec::new(), &arrow_schema(schema)).spark()?;
     for batch in batches {
         writer.write(batch).spark()?;

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use boathouse_catalog::{DEFAULT_SCHEMA, SESSION_CATALOG};
 use boathouse_delta::DeltaTable;
 use boathouse_spec::{
-    Command, Error, ExplainMode, Expr, Plan, Relation, RelationNode, Result, SqlText, StorageLevel, StructType, TableRef, clock,
+    Command, Error, Expectation, ExplainMode, Expr, Plan, Relation, RelationNode, Result, SqlText, StorageLevel, StructType, TableRef, clock,
 };
 use dashmap::DashMap;
 use datafusion::catalog::TableProvider;
@@ -24,7 +24,7 @@ use crate::functions::SessionFunctions;
 use crate::resolver::{self, Resolved, Scope};
 use crate::temp_views::TempViews;
 use crate::variables::Variables;
-use crate::{Engine, QueryResult, SessionConf, commands, explain, relation_walk};
+use crate::{Datasets, Engine, ExpectationOutcome, QueryResult, SessionConf, commands, explain, relation_walk};
 
 pub struct Session {
     pub(crate) engine: Arc<Engine>,
@@ -41,6 +41,10 @@ pub struct Session {
     remotes: DashMap<String, Relation>,
     /// Tables without a name, by id.
     kept_tables: DashMap<String, (Arc<dyn TableProvider>, StructType)>,
+    /// What names mean to a pipeline whose flows this session analyzes and runs.
+    datasets: RwLock<Option<Arc<dyn Datasets>>>,
+    /// What expectations counted, by the id that plans name it with.
+    outcomes: DashMap<String, Weak<ExpectationOutcome>>,
     artifacts: ArtifactStore,
     last_used_us: AtomicI64,
     running: AtomicUsize,
@@ -69,6 +73,8 @@ impl Session {
             functions: SessionFunctions::default(),
             remotes: DashMap::new(),
             kept_tables: DashMap::new(),
+            datasets: RwLock::new(None),
+            outcomes: DashMap::new(),
             artifacts,
             last_used_us: AtomicI64::new(clock::now_us()),
             running: AtomicUsize::new(0),
@@ -197,6 +203,17 @@ impl Session {
         }
         let relation = relation.clone();
         self.analyze(move |analyzer| Ok(analyzer.query(&relation)?.schema())).await
+    }
+
+    /// The columns of a relation, and whether it reads a stream.
+    pub async fn describe(self: &Arc<Self>, relation: &Relation) -> Result<(StructType, bool)> {
+        self.touch();
+        let relation = relation.clone();
+        self.analyze(move |analyzer| {
+            let analyzed = analyzer.query(&relation)?;
+            Ok((analyzed.schema(), analyzed.is_streaming))
+        })
+        .await
     }
 
     /// The text of `EXPLAIN` and `df.explain()`.
@@ -344,6 +361,43 @@ impl Session {
     /// A table that is kept without a name.
     pub(crate) fn kept_table(&self, name: &[String]) -> Option<(Arc<dyn TableProvider>, StructType)> {
         self.kept_tables.get(kept_table_id(name)?).map(|t| t.value().clone())
+    }
+
+    /// A session apart with all that this one has, in which names mean what `datasets` say.
+    pub fn with_datasets(&self, datasets: Arc<dyn Datasets>, catalog: &str, schema: &str) -> Arc<Self> {
+        let session = self.copied(&uuid::Uuid::new_v4().to_string());
+        *session.datasets.write() = Some(datasets);
+        *session.namespace.write() = (catalog.to_string(), schema.to_string());
+        Arc::new(session)
+    }
+
+    pub(crate) fn datasets(&self) -> Option<Arc<dyn Datasets>> {
+        self.datasets.read().clone()
+    }
+
+    /// A relation whose rows are checked as they pass, and what will have been counted. With `keeps_dropped` the rows that
+    /// are taken out are kept for [`ExpectationOutcome::take_dropped`].
+    pub fn expect(
+        &self,
+        input: Relation,
+        rules: Vec<Expectation>,
+        keeps_dropped: bool,
+    ) -> (Relation, Arc<ExpectationOutcome>) {
+        let id = uuid::Uuid::new_v4().to_string();
+        let spill = keeps_dropped.then(|| self.engine.scratch().join(format!("dropped-{id}.arrow")));
+        let outcome = Arc::new(ExpectationOutcome::new(&rules, spill));
+        self.outcomes.retain(|_, o| o.strong_count() > 0);
+        self.outcomes.insert(id.clone(), Arc::downgrade(&outcome));
+        (Relation::new(RelationNode::Expect { input, rules, outcome: id }), outcome)
+    }
+
+    pub(crate) fn outcome(&self, id: &str) -> Option<Arc<ExpectationOutcome>> {
+        self.outcomes.get(id)?.upgrade()
+    }
+
+    /// Parses SQL text under the session's settings, variables substituted.
+    pub async fn parse_sql(self: &Arc<Self>, text: &SqlText) -> Result<Plan> {
+        self.parse(text).await
     }
 
     /// The Delta table that a leaf of a plan names, by its name in the catalog or by its path; `None` for other leaves.

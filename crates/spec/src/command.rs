@@ -466,7 +466,8 @@ pub enum TableConstraint {
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What becomes of rows that fail an expectation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Violation {
     Warn,
     Drop,

@@ -101,6 +101,12 @@ impl Error {
         self
     }
 
+    /// The same error, its message beginning with where it arose: a file, a flow.
+    pub fn located(mut self, place: &str) -> Self {
+        self.inner.message = format!("In {place}: {}", self.inner.message);
+        self
+    }
+
     /// The class, with its subclass: `DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE`.
     pub fn class(&self) -> &str {
         &self.inner.class

@@ -18,6 +18,7 @@ mod governance;
 mod literal;
 mod relation;
 mod types;
+mod walk;
 
 pub use command::*;
 pub use error::{Error, QueryContext, Result};

@@ -1,6 +1,6 @@
 //! Unresolved relations: queries of SQL and the DataFrame API.
 
-use crate::{Command, Expr, Literal, Name, PythonFunction, SortOrder, StructType};
+use crate::{Command, Expr, Literal, Name, PythonFunction, SortOrder, StructType, TextExpr, Violation};
 
 /// A relation and the client's id for it. DataFrame columns (`df.a`) name the plan they were taken from.
 #[derive(Debug, Clone, PartialEq)]
@@ -211,6 +211,13 @@ pub enum RelationNode {
         name: String,
         metrics: Vec<Expr>,
     },
+    /// Rows checked against the expectations of a pipeline's dataset: rows that fail a dropping one are taken out. What was
+    /// counted is found under the id in the session.
+    Expect {
+        input: Relation,
+        rules: Vec<Expectation>,
+        outcome: String,
+    },
     /// `df.show()` as text; `rows`, `truncate` in characters (0: none).
     ShowString {
         input: Relation,
@@ -342,6 +349,14 @@ pub struct SqlText {
     pub text: String,
     pub named: Vec<(String, Expr)>,
     pub positional: Vec<Expr>,
+}
+
+/// A rule that rows of a dataset are to keep. NULL is not kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expectation {
+    pub name: String,
+    pub condition: TextExpr,
+    pub action: Violation,
 }
 
 #[derive(Debug, Clone, PartialEq)]

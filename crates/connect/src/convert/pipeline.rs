@@ -6,7 +6,7 @@ use prost_types::Any;
 
 use super::data_type::{parse_schema_text, schema_from_proto};
 use super::{Converter, missing, not_set, unknown_enum};
-use crate::pipelines::{
+use boathouse_pipelines::request::{
     AutoCdc, CreateGraph, DefineFlow, DefineOutput, Extension, FlowDetails, OutputKind, PipelineRequest,
     QueryFunctionContext, SinkDetails, SourceLocation, SqlFile, StartRun, TableDetails,
 };

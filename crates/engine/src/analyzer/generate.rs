@@ -201,6 +201,11 @@ impl Analyzer {
         if let Some(analyzed) = self.sql_table_function(name, args)? {
             return Ok(analyzed);
         }
+        if let [_] = name
+            && let Some(function) = self.session.engine.table_functions.get(&last)
+        {
+            return self.service_function(&last, function, args);
+        }
         Err(Error::new("UNRESOLVABLE_TABLE_VALUED_FUNCTION")
             .param("name", boathouse_spec::quote_name(name))
             .message(format!("There is no table function named {}.", name.join("."))))

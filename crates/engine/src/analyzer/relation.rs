@@ -82,6 +82,7 @@ impl Analyzer {
             N::Hint { input, name, parameters } => self.hint(input, name, parameters),
             N::WithWatermark { input, event_time, .. } => self.with_watermark(input, event_time),
             N::CollectMetrics { name, .. } => Err(Error::unsupported(format!("observe (`{name}`)"))),
+            N::Expect { input, rules, outcome } => self.expect(input, rules, outcome),
             N::ShowString { input, rows, truncate, vertical } => self.show_string(input, *rows, *truncate, *vertical),
             N::HtmlString { input, rows, truncate } => self.html_string(input, *rows, *truncate),
             N::Parse { format, .. } => Err(Error::unsupported(format!("reading {format} from a DataFrame of strings"))),

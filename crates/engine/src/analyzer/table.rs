@@ -25,6 +25,11 @@ impl Analyzer {
         {
             return Ok(found);
         }
+        if table.time_travel.is_none()
+            && let Some(found) = self.dataset(&table)?
+        {
+            return Ok(found);
+        }
         let as_of = self.as_of(&table)?;
         let (catalog, schema) = self.namespace.clone();
         let environment = self.environment.clone().unwrap_or_else(|| self.session.temp_views.environment());
@@ -117,7 +122,7 @@ impl Analyzer {
     }
 
     /// Analyzes a view's query: names mean what they meant to the view, and nothing around it is in sight.
-    fn inside_view<T>(
+    pub(super) fn inside_view<T>(
         &mut self,
         name: &str,
         environment: Option<crate::temp_views::Environment>,

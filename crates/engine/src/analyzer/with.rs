@@ -70,6 +70,6 @@ impl Analyzer {
 fn refers_to(relation: &Relation, name: &str) -> bool {
     match relation.node.as_ref() {
         RelationNode::Table(t) => matches!(t.name.as_slice(), [n] if n.eq_ignore_ascii_case(name)),
-        node => crate::relation_walk::inputs(node).into_iter().any(|r| refers_to(r, name)),
+        node => node.inputs().into_iter().any(|r| refers_to(r, name)),
     }
 }

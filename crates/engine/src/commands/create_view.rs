@@ -10,7 +10,7 @@ use boathouse_spec::{
 use crate::commands::insert::duplicate;
 use crate::names;
 use crate::temp_views::TempView;
-use crate::{QueryResult, Session, relation_walk};
+use crate::{QueryResult, Session};
 
 pub(super) async fn run(session: &Arc<Session>, create: CreateView) -> Result<QueryResult> {
     match create.kind {
@@ -219,7 +219,7 @@ pub(super) fn refuse_temporary(session: &Session, query: &Relation, view: &str) 
                 return Err(temporary_reference("VIEW", view, "VIEW", &quote_name(&table.name)));
             }
         }
-        waiting.extend(relation_walk::inputs(&relation.node).into_iter().map(|r| (r, defined.clone())));
+        waiting.extend(relation.node.inputs().into_iter().map(|r| (r, defined.clone())));
     }
     Ok(())
 }
@@ -266,7 +266,7 @@ pub(super) async fn refuse_cycle(session: &Arc<Session>, name: &[String], query:
                 waiting.push((inner, path));
             }
         }
-        let inputs = relation_walk::inputs(&relation.node);
+        let inputs = relation.node.inputs();
         waiting.extend(inputs.into_iter().map(|r| (r.clone(), path.clone())));
     }
     Ok(())

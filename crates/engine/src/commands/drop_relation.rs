@@ -88,9 +88,7 @@ fn drop_temporary(session: &Arc<Session>, name: &[String]) -> Result<bool> {
 
 /// Removes the files of a managed table that was dropped.
 pub(super) async fn remove_files(session: &Arc<Session>, record: &TableRecord) -> Result<()> {
-    let owns_files =
-        matches!(record.kind, TableKind::Managed | TableKind::MaterializedView | TableKind::StreamingTable);
-    if !owns_files {
+    if !record.owns_files() {
         return Ok(());
     }
     let Some(location) = &record.location else { return Ok(()) };

@@ -293,7 +293,7 @@ async fn refuse_self_overwrite(session: &Arc<Session>, input: &Relation, table: 
                 .message(format!("{} cannot be overwritten by a query that reads it.", record.name.quoted()))
                 .exception("AnalysisException"));
         }
-        waiting.extend(crate::relation_walk::inputs(&relation.node));
+        waiting.extend(relation.node.inputs());
     }
     Ok(())
 }

@@ -1,14 +1,7 @@
-//! Declarative pipelines, as the protocol speaks of them. Who runs them implements [`PipelineHandler`].
-//!
-//! A client creates a graph, defines its outputs and flows (or sends SQL files for the server to read), and starts a
-//! run, whose events come back as a stream.
+//! What clients ask: they create a graph, define its outputs and flows (or send SQL files to be read), and start a run,
+//! whose events come back as a stream. The messages of `spark.connect.PipelineCommand`, without their encoding.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use boathouse_engine::Session;
-use boathouse_spec::{Error, Expr, Options, Relation, Result, StructType};
-use tokio::sync::mpsc;
+use boathouse_spec::{Expr, Options, Relation, StructType};
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CreateGraph {
@@ -152,46 +145,4 @@ pub struct QueryFunctionContext {
     pub graph_id: Option<String>,
     pub definition_path: Option<String>,
     pub flow_name: Option<String>,
-}
-
-/// Runs pipelines for the service. Without one, pipeline commands are refused by name.
-#[async_trait]
-pub trait PipelineHandler: Send + Sync {
-    /// Makes a graph and gives its id.
-    async fn create_graph(&self, session: &Arc<Session>, graph: CreateGraph) -> Result<String>;
-
-    async fn drop_graph(&self, session: &Arc<Session>, graph_id: &str) -> Result<()>;
-
-    async fn define_output(&self, session: &Arc<Session>, output: DefineOutput) -> Result<ResolvedName>;
-
-    async fn define_flow(&self, session: &Arc<Session>, flow: DefineFlow) -> Result<ResolvedName>;
-
-    async fn define_sql(&self, session: &Arc<Session>, file: SqlFile) -> Result<()>;
-
-    /// Runs the graph to its end. Events are sent as they happen; a receiver that is gone means the client is.
-    async fn start_run(
-        &self,
-        session: &Arc<Session>,
-        run: StartRun,
-        events: mpsc::Sender<PipelineEvent>,
-    ) -> Result<()>;
-
-    /// A pipeline command in a message of the client's own.
-    async fn extension(&self, _session: &Arc<Session>, extension: Extension) -> Result<()> {
-        Err(crate::convert::no_handler(&extension.type_url))
-    }
-
-    /// The relation to analyze or run in place of one that a query function asks about while the graph is being
-    /// defined: its inputs may not exist yet. By default this is refused, as Spark does.
-    async fn inside_query_function(
-        &self,
-        _session: &Arc<Session>,
-        _context: &QueryFunctionContext,
-        _relation: Relation,
-    ) -> Result<Relation> {
-        Err(Error::new("ATTEMPT_ANALYSIS_IN_PIPELINE_QUERY_FUNCTION").exception("AnalysisException").message(
-            "A query function of a pipeline may not analyze or run a DataFrame (by its columns, its schema, or by \
-             collecting it): what it reads may not be defined yet.",
-        ))
-    }
 }
