@@ -79,6 +79,7 @@ def _from_spec(file: Path) -> Project:
             raise ProjectError(f"{file.name}: {key} must be text")
     if spec.get("schema") and spec.get("database"):
         raise ProjectError(f"{file.name}: schema and database mean the same: give one")
+    configuration = _configuration(file, spec.get("configuration"))
     root = file.parent
     return Project(
         name=spec.get("name") or root.resolve().name,
@@ -87,7 +88,7 @@ def _from_spec(file: Path) -> Project:
         catalog=spec.get("catalog"),
         schema=spec.get("schema") or spec.get("database"),
         storage=_storage(root, spec.get("storage")),
-        configuration=_configuration(file, spec.get("configuration")),
+        configuration=configuration,
     )
 
 
