@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The depth of a request is checked by the name of its message before it is decoded.
     prost.enable_type_names();
     tonic_prost_build::configure()
-        .build_client(false)
+        .build_client(true)
         .build_transport(false)
         .emit_rerun_if_changed(false)
         .include_file("messages.rs")

@@ -34,8 +34,9 @@ def main():
 
 
 def predefined():
-    from dbruntime import DBUtils, display
     from pyspark.sql import SparkSession
+
+    from dbruntime import DBUtils, display
 
     spark = SparkSession.builder.getOrCreate()
     return {"spark": spark, "dbutils": DBUtils(spark), "display": display}
@@ -82,19 +83,22 @@ def with_magic(source):
     return found.group(1), found.group(2)
 
 
-def run_cells(cells, names, file):
+def run_cells(cells, names, file, sql=None):
+    """Runs the cells of a notebook. `sql` takes the text of an SQL cell; without it the statements run and are shown."""
     for number, (language, source) in enumerate(cells, 1):
         if not source.strip() or language == "md":
             continue
         if language == "python":
             exec(compile(source, f"{file.name} [cell {number}]", "exec"), names)
+        elif language == "sql" and sql is not None:
+            sql(source)
         elif language == "sql":
             for statement in split_statements(source):
                 names["_sqldf"] = names["spark"].sql(statement)
                 names["display"](names["_sqldf"])
         elif language == "run":
             other = (file.parent / source.strip().strip("\"'")).with_suffix(".py")
-            run_cells(notebook_cells(other) or [("python", other.read_text(encoding="utf-8"))], names, other)
+            run_cells(notebook_cells(other) or [("python", other.read_text(encoding="utf-8"))], names, other, sql)
         else:
             raise NotImplementedError(f"cell {number} of {file.name} is %{language}: only %python, %sql, %md and %run run here")
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// The lakehouse in one program: PySpark, Spark SQL, Delta Lake and declarative pipelines, without a JVM.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(name = "boathouse", version, propagate_version = true)]
 pub struct Arguments {
     /// Where everything lives: metastore, warehouse, DBFS root, logs [default: ~/.boathouse]
@@ -20,17 +20,22 @@ pub struct Arguments {
     pub command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Serve Spark Connect and HTTP
     Server(ServerArguments),
     /// Run a PySpark script, a notebook (.py source or .ipynb) or a .sql file
     Run(RunArguments),
+    /// Run or check a declarative pipeline: a file, a directory, or a specification
+    #[command(subcommand)]
+    Pipeline(PipelineCommand),
     /// Run SQL statements, or open a prompt for them
     Sql(SqlArguments),
+    /// Show it all: sales from JSON to bronze, silver and gold tables, small and then large, in HOME/demo
+    Demo(DemoArguments),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ServerArguments {
     /// The address to listen on; only this machine's own (127.0.0.1, ::1, localhost) until there is authentication
     #[arg(long, default_value = "127.0.0.1", value_name = "HOST")]
@@ -45,7 +50,7 @@ pub struct ServerArguments {
     pub http_port: u16,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct RunArguments {
     #[command(flatten)]
     pub remote: Remote,
@@ -58,7 +63,44 @@ pub struct RunArguments {
     pub arguments: Vec<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Subcommand)]
+pub enum PipelineCommand {
+    /// Bring its tables up to date: only what is new is read
+    Run(PipelineRunArguments),
+    /// Find every error without running, and show what a run would compute
+    DryRun(PipelineCheckArguments),
+    /// Say whether it is valid
+    Validate(PipelineCheckArguments),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct PipelineRunArguments {
+    #[command(flatten)]
+    pub pipeline: PipelineCheckArguments,
+
+    /// Tables to clear and compute from the start
+    #[arg(long, value_name = "TABLE,..", value_delimiter = ',')]
+    pub full_refresh: Vec<String>,
+
+    /// Clear and compute everything from the start
+    #[arg(long, conflicts_with_all = ["full_refresh", "refresh"])]
+    pub full_refresh_all: bool,
+
+    /// Tables to bring up to date, instead of all
+    #[arg(long, value_name = "TABLE,..", value_delimiter = ',')]
+    pub refresh: Vec<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct PipelineCheckArguments {
+    #[command(flatten)]
+    pub remote: Remote,
+
+    /// A .py, .sql or .ipynb file, a directory of them, or a specification (pipeline.yml)
+    pub path: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
 pub struct SqlArguments {
     #[command(flatten)]
     pub remote: Remote,
@@ -76,7 +118,18 @@ pub struct SqlArguments {
     pub format: Format,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
+pub struct DemoArguments {
+    /// Sales to generate
+    #[arg(long, default_value_t = 1_000_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rows: u64,
+
+    /// Sales to add afterwards
+    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub new_rows: u64,
+}
+
+#[derive(Debug, Clone, Args)]
 pub struct Remote {
     /// A running server to use instead of an embedded one
     #[arg(long, env = "SPARK_REMOTE", value_name = "sc://HOST:PORT")]

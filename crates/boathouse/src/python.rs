@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::arguments::Arguments;
 use crate::exit::{Failure, Result};
 
 /// The interpreter: `BOATHOUSE_PYTHON`, the active virtual environment's, `.venv` here, or `python3`.
@@ -73,9 +74,13 @@ pub fn modules() -> Option<PathBuf> {
 }
 
 /// A Python process that finds the runtime modules and the server.
-pub fn command(remote: &str) -> Result<Command> {
+pub fn command(remote: &str, arguments: &Arguments) -> Result<Command> {
     let mut command = Command::new(interpreter()?);
     command.env("SPARK_REMOTE", remote);
+    if let Some(home) = &arguments.home {
+        // `dbutils` looks for the DBFS root there.
+        command.env("BOATHOUSE_HOME", std::path::absolute(home).unwrap_or_else(|_| home.clone()));
+    }
     command.env_remove("SPARK_HOME");
     if let Some(modules) = modules() {
         let mut path = modules.into_os_string();

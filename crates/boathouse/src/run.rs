@@ -7,9 +7,8 @@ use boathouse_engine::{Engine, EngineOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{Arguments, Format, RunArguments};
-use crate::embedded::Embedded;
 use crate::exit::{Failure, Result};
-use crate::{home, logs, python, server, sql};
+use crate::{home, logs, python, server, sql, target};
 
 pub fn run(arguments: &Arguments, run: &RunArguments) -> Result<()> {
     if !run.file.is_file() {
@@ -20,16 +19,13 @@ pub fn run(arguments: &Arguments, run: &RunArguments) -> Result<()> {
         "sql" => {
             let text = std::fs::read_to_string(&run.file)
                 .map_err(|e| Failure::Usage(format!("{} cannot be read: {e}", run.file.display())))?;
-            if let Some(address) = &run.remote.remote {
-                return crate::remote::sql(address, Some(&text), Format::Table);
-            }
             let home = home::open(arguments)?;
             let _logs = logs::start(&home, arguments.log_level);
-            let embedded = Embedded::open(&home)?;
-            sql::run_statements(&embedded.runtime, &embedded.session, &text, Format::Table)
+            let target = target::open(run.remote.remote.as_deref(), || Ok(home))?;
+            sql::run_statements(target.as_ref(), &text, Format::Table)
         }
         "py" | "ipynb" => with_server(arguments, run.remote.remote.as_deref(), |remote| {
-            let mut command = python::command(remote)?;
+            let mut command = python::command(remote, arguments)?;
             command.args(["-m", "boathouse_runtime.run"]).arg(&run.file).args(&run.arguments);
             wait(command, &run.file)
         }),

@@ -1,86 +1,72 @@
 //! `boathouse sql`: statements from the command line, a file, standard input or a prompt.
 
 use std::io::{IsTerminal, Read, Write};
-use std::sync::Arc;
-
-use arrow::array::RecordBatch;
-use boathouse_engine::Session;
-use boathouse_spec::{Command, Error, Plan, StructType};
-use futures::TryStreamExt;
-use tokio::runtime::Runtime;
 
 use crate::arguments::{Arguments, Format, SqlArguments};
-use crate::embedded::Embedded;
 use crate::exit::{Failure, Result};
-use crate::{home, logs, prompt, remote, render};
+use crate::render::{self, Limits};
+use crate::target::{self, Target};
+use crate::{home, logs, prompt};
 
 pub fn run(arguments: &Arguments, sql: &SqlArguments) -> Result<()> {
-    let text = match (&sql.statements, &sql.file) {
-        (Some(text), _) => Some(text.clone()),
-        (None, Some(file)) => Some(
-            std::fs::read_to_string(file)
-                .map_err(|e| Failure::Usage(format!("{} cannot be read: {e}", file.display())))?,
-        ),
-        (None, None) if !std::io::stdin().is_terminal() => {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .map_err(|e| Failure::Usage(format!("standard input cannot be read: {e}")))?;
-            Some(text)
-        }
-        (None, None) => None,
-    };
-    if let Some(address) = &sql.remote.remote {
-        return remote::sql(address, text.as_deref(), sql.format);
-    }
+    let text = text(sql)?;
     let home = home::open(arguments)?;
     let _logs = logs::start(&home, arguments.log_level);
-    let embedded = Embedded::open(&home)?;
+    let remote = sql.remote.remote.as_deref();
+    let target = target::open(remote, || Ok(home.clone()))?;
     match text {
-        Some(text) => run_statements(&embedded.runtime, &embedded.session, &text, sql.format),
-        None => prompt::run(&embedded, &home, sql.format),
+        Some(text) => run_statements(target.as_ref(), &text, sql.format),
+        None => prompt::run(target.as_ref(), remote, &home, sql.format),
+    }
+}
+
+/// The statements to run; none where a person is to be asked.
+fn text(sql: &SqlArguments) -> Result<Option<String>> {
+    if let Some(text) = &sql.statements {
+        return Ok(Some(text.clone()));
+    }
+    if let Some(file) = &sql.file {
+        return match std::fs::read_to_string(file) {
+            Ok(text) => Ok(Some(text)),
+            Err(e) => Err(Failure::Usage(format!("{} cannot be read: {e}", file.display()))),
+        };
+    }
+    if std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    match std::io::stdin().read_to_string(&mut text) {
+        Ok(_) => Ok(Some(text)),
+        Err(e) => Err(Failure::Usage(format!("standard input cannot be read: {e}"))),
     }
 }
 
 /// Runs statements one after the other; the first that fails ends the run and is named.
-pub fn run_statements(runtime: &Runtime, session: &Arc<Session>, text: &str, format: Format) -> Result<()> {
+pub fn run_statements(target: &dyn Target, text: &str, format: Format) -> Result<()> {
     let statements = boathouse_sql::split_statements(text);
     let many = statements.len() > 1;
     for statement in statements {
-        if let Err(e) = run_statement(runtime, session, &statement, format) {
-            let shown = if many { format!("\n\nThe statement that failed:\n{}", statement.trim()) } else { String::new() };
-            return Err(Failure::Failed(format!("{e}{shown}")));
+        if let Err(failure) = run_statement(target, &statement, format, &Limits::default()) {
+            return Err(match failure {
+                Failure::Failed(message) if many => Failure::Failed(format!(
+                    "{message}\n\nThe statement that failed:\n{}",
+                    statement.trim()
+                )),
+                other => other,
+            });
         }
     }
     Ok(())
 }
 
 /// Runs one statement and prints its rows.
-pub fn run_statement(runtime: &Runtime, session: &Arc<Session>, statement: &str, format: Format) -> Result<(), Error> {
-    let plan = boathouse_sql::parse_statement(statement, &session.conf().parser_options())?;
-    let silent = matches!(&plan, Plan::Command(c) if is_silent(c));
-    let (schema, batches) = runtime.block_on(async {
-        let result = session.execute(plan).await?;
-        let schema = result.schema.clone();
-        let batches: Vec<RecordBatch> =
-            result.stream.try_collect().await.map_err(boathouse_bridge::from_datafusion)?;
-        Ok::<_, Error>((schema, batches))
-    })?;
-    if silent && schema.fields.is_empty() {
+pub fn run_statement(target: &dyn Target, statement: &str, format: Format, limits: &Limits) -> Result<()> {
+    let rows = target.execute(statement)?;
+    if rows.schema.fields.is_empty() {
         return Ok(());
     }
-    print(session, &schema, &batches, format)
-}
-
-fn print(session: &Session, schema: &StructType, batches: &[RecordBatch], format: Format) -> Result<(), Error> {
-    let text = render::rows(schema, batches, format, &session.conf().function_context()?)?;
-    let mut out = std::io::stdout().lock();
+    let text = render::rows(&rows.schema, &rows.batches, format, limits, &target.context()?)?;
     // A reader that closed the pipe (`| head`) has what it wanted.
-    let _ = out.write_all(text.as_bytes());
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
     Ok(())
-}
-
-/// Commands whose empty result is not worth a table.
-fn is_silent(command: &Command) -> bool {
-    !matches!(command, Command::Explain { .. })
 }

@@ -12,10 +12,13 @@
 //! Python clients. Streaming queries are run by whoever implements [`StreamingHandler`], pipelines by
 //! [`boathouse_pipelines::Pipelines`].
 //!
+//! `client` is the other end, as small as the command line needs it.
+//!
 //! Start reading at `service`, then `convert`.
 
 mod analyze;
 mod arrow_rows;
+pub mod client;
 mod codec;
 mod config;
 mod convert;

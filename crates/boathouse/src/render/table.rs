@@ -1,13 +1,40 @@
-//! The table that `df.show()` draws, numbers to the right, text to the left, nothing cut.
+//! The table that `df.show()` draws, numbers to the right, text to the left. Where it is wider than the terminal, each row
+//! is drawn from top to bottom instead, as `df.show(vertical=True)` does.
 
 use arrow::array::{Array, RecordBatch, StringArray};
 use boathouse_functions::{Context, cast};
 use boathouse_spec::{Result, StructType};
 use unicode_width::UnicodeWidthStr;
 
-pub fn render(schema: &StructType, batches: &[RecordBatch], context: &Context) -> Result<String> {
+use super::Limits;
+
+pub fn render(schema: &StructType, batches: &[RecordBatch], limits: &Limits, context: &Context) -> Result<String> {
+    let total: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let rows = cells(schema, batches, limits.rows.unwrap_or(total), context)?;
+    let names: Vec<&str> = schema.names();
+    let widths: Vec<usize> = (0..names.len())
+        .map(|i| rows.iter().map(|r| r[i].width()).chain([names[i].width()]).max().unwrap_or(0))
+        .collect();
+    let mut out = String::new();
+    let is_too_wide = limits.width.is_some_and(|w| widths.iter().map(|w| w + 3).sum::<usize>() + 1 > w);
+    if is_too_wide && !rows.is_empty() {
+        draw_vertical(&mut out, &names, &rows);
+    } else if !names.is_empty() {
+        draw(&mut out, schema, &names, &widths, &rows);
+    }
+    let unit = if total == 1 { "row" } else { "rows" };
+    match rows.len() {
+        shown if shown < total => out.push_str(&format!("{total} {unit}, the first {shown} shown\n")),
+        _ => out.push_str(&format!("{total} {unit}\n")),
+    }
+    Ok(out)
+}
+
+/// The text of the first rows' values.
+fn cells(schema: &StructType, batches: &[RecordBatch], limit: usize, context: &Context) -> Result<Vec<Vec<String>>> {
     let mut rows: Vec<Vec<String>> = Vec::new();
     for batch in batches {
+        let batch = batch.slice(0, batch.num_rows().min(limit - rows.len()));
         let columns: Vec<StringArray> = batch
             .columns()
             .iter()
@@ -15,36 +42,53 @@ pub fn render(schema: &StructType, batches: &[RecordBatch], context: &Context) -
             .map(|(c, f)| cast::to_text(c, &f.data_type, context))
             .collect::<Result<_>>()?;
         for i in 0..batch.num_rows() {
-            let cell = |c: &StringArray| if c.is_null(i) { "NULL".to_string() } else { c.value(i).replace('\n', "\\n") };
-            rows.push(columns.iter().map(cell).collect());
+            rows.push(columns.iter().map(|c| cell(c, i)).collect());
         }
     }
-    let names: Vec<&str> = schema.names();
-    let widths: Vec<usize> =
-        (0..names.len()).map(|i| rows.iter().map(|r| r[i].width()).chain([names[i].width()]).max().unwrap_or(0)).collect();
+    Ok(rows)
+}
+
+fn cell(column: &StringArray, i: usize) -> String {
+    if column.is_null(i) {
+        return "NULL".to_string();
+    }
+    // What would break the table's lines is written as in a program.
+    let text = column.value(i);
+    if text.contains(['\n', '\r', '\t']) {
+        return text.replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
+    }
+    text.to_string()
+}
+
+fn draw(out: &mut String, schema: &StructType, names: &[&str], widths: &[usize], rows: &[Vec<String>]) {
     let rule: String = widths.iter().map(|w| format!("+{}", "-".repeat(w + 2))).collect::<String>() + "+\n";
-    let line = |cells: &[String], header: bool| -> String {
-        let mut out = String::new();
-        for ((cell, w), field) in cells.iter().zip(&widths).zip(&schema.fields) {
-            let pad = " ".repeat(w - cell.width());
-            if field.data_type.is_numeric() && !header {
+    out.push_str(&rule);
+    for (name, width) in names.iter().zip(widths) {
+        out.push_str(&format!("| {name}{} ", " ".repeat(width - name.width())));
+    }
+    out.push_str("|\n");
+    out.push_str(&rule);
+    for row in rows {
+        for ((cell, width), field) in row.iter().zip(widths).zip(&schema.fields) {
+            let pad = " ".repeat(width - cell.width());
+            if field.data_type.is_numeric() {
                 out.push_str(&format!("| {pad}{cell} "));
             } else {
                 out.push_str(&format!("| {cell}{pad} "));
             }
         }
-        out + "|\n"
-    };
-    let mut out = String::new();
-    if !names.is_empty() {
-        out.push_str(&rule);
-        out.push_str(&line(&names.iter().map(|n| n.to_string()).collect::<Vec<_>>(), true));
-        out.push_str(&rule);
-        for row in &rows {
-            out.push_str(&line(row, false));
-        }
-        out.push_str(&rule);
+        out.push_str("|\n");
     }
-    out.push_str(&format!("{} {}\n", rows.len(), if rows.len() == 1 { "row" } else { "rows" }));
-    Ok(out)
+    out.push_str(&rule);
+}
+
+fn draw_vertical(out: &mut String, names: &[&str], rows: &[Vec<String>]) {
+    let name_width = names.iter().map(|n| n.width()).max().unwrap_or(0);
+    for (i, row) in rows.iter().enumerate() {
+        let title = format!("-RECORD {i}");
+        out.push_str(&format!("{title}{}\n", "-".repeat((name_width + 12).saturating_sub(title.len()))));
+        for (name, cell) in names.iter().zip(row) {
+            out.push_str(&format!(" {name}{} | {cell}\n", " ".repeat(name_width - name.width())));
+        }
+    }
 }

@@ -24,7 +24,7 @@ use bytes::Bytes;
 
 pub use catalog::storage_level;
 pub use command::{Converted, SqlCommand};
-pub use data_type::{data_type_to_proto, parse_type_text};
+pub use data_type::{data_type_to_proto, parse_type_text, schema_from_proto};
 pub use expression::no_handler;
 pub use literal::literal_to_proto;
 pub use pipeline::query_function_context;

@@ -1,0 +1,162 @@
+"""The state of an update, folded from its events. No input or output: `progress` and `report` draw it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+FINISHED = ("COMPLETED", "FAILED", "SKIPPED", "EXCLUDED", "CANCELED", "STOPPED", "IDLE")
+
+
+@dataclass
+class Expectation:
+    name: str
+    dataset: str
+    passed: int
+    failed: int
+    action: str | None = None
+
+
+@dataclass
+class FlowState:
+    """What is known of one flow; the newest event counts."""
+
+    state: str = "QUEUED"
+    rows: int | None = None
+    upserted: int = 0
+    deleted: int = 0
+    dropped: int | None = None
+    read: int | None = None
+    seconds: float | None = None
+    expectations: dict[str, Expectation] = field(default_factory=dict)
+    note: str | None = None
+
+
+@dataclass
+class DatasetState:
+    name: str
+    kind: str = ""
+    flows: dict[str, FlowState] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        """The state of a dataset whose flows have states of their own."""
+        states = [f.state for f in self.flows.values()] or ["QUEUED"]
+        for one in ("FAILED", "RUNNING", "STARTING", "SKIPPED", "CANCELED"):
+            if one in states:
+                return one
+        unfinished = [s for s in states if s not in FINISHED]
+        return unfinished[0] if unfinished else states[-1]
+
+    def total(self, what: str) -> int | None:
+        known = [getattr(f, what) for f in self.flows.values() if getattr(f, what) is not None]
+        return sum(known) if known else None
+
+    @property
+    def expectations(self) -> list[Expectation]:
+        """The expectations, of all flows together."""
+        found: dict[str, Expectation] = {}
+        for flow in self.flows.values():
+            for e in flow.expectations.values():
+                before = found.get(e.name)
+                if before is None:
+                    found[e.name] = Expectation(e.name, e.dataset, e.passed, e.failed, e.action)
+                else:
+                    before.passed += e.passed
+                    before.failed += e.failed
+        return list(found.values())
+
+
+@dataclass
+class Problem:
+    """An event that tells of an error."""
+
+    dataset: str | None
+    message: str
+
+
+class Update:
+    """All that the events of one update have told so far."""
+
+    def __init__(self) -> None:
+        self.datasets: dict[str, DatasetState] = {}
+        self.state = "CREATED"
+        self.problems: list[Problem] = []
+        self.warnings: list[str] = []
+        self.actions: dict[tuple[str, str], str] = {}  # (dataset, rule) -> action, as the code says it
+
+    @property
+    def failed(self) -> bool:
+        return self.state == "FAILED" or bool(self.problems)
+
+    def apply(self, event: dict[str, Any]) -> None:
+        """Takes in one row of the event log."""
+        origin = event.get("origin") or {}
+        details = event.get("details") or {}
+        if isinstance(details, str):
+            details = json.loads(details)
+        dataset, flow = _short(origin.get("dataset_name")), _short(origin.get("flow_name"))
+        progress = details.get("flow_progress")
+        if progress and (dataset or flow):
+            self._flow_progress(dataset or flow or "", flow or dataset or "", progress)
+        if details.get("dataset_definition") and dataset:
+            kind = str(details["dataset_definition"].get("dataset_type", ""))
+            self._dataset(dataset).kind = kind.lower().replace("_", " ")
+        if details.get("update_progress"):
+            self.state = str(details["update_progress"].get("state", self.state)).upper()
+        if event.get("level") == "ERROR" or event.get("error"):
+            self._problem(dataset or flow, event)
+        elif event.get("level") == "WARN":
+            self.warnings.append(str(event.get("message", "")))
+
+    def _dataset(self, name: str) -> DatasetState:
+        return self.datasets.setdefault(name, DatasetState(name))
+
+    def _flow_progress(self, dataset: str, flow: str, progress: dict[str, Any]) -> None:
+        state = self._dataset(dataset).flows.setdefault(flow, FlowState())
+        state.state = str(progress.get("status") or state.state).upper()
+        metrics = progress.get("metrics") or {}
+        state.rows = _number(metrics.get("num_output_rows"), state.rows)
+        state.upserted = _number(metrics.get("num_upserted_rows"), state.upserted) or 0
+        state.deleted = _number(metrics.get("num_deleted_rows"), state.deleted) or 0
+        state.read = _number(metrics.get("num_input_rows"), state.read)
+        if metrics.get("execution_seconds") is not None:
+            state.seconds = float(metrics["execution_seconds"])
+        quality = progress.get("data_quality") or {}
+        state.dropped = _number(quality.get("dropped_records"), state.dropped)
+        for e in quality.get("expectations") or []:
+            owner = _short(e.get("dataset")) or dataset
+            action = e.get("action") or self.actions.get((owner, e["name"]))
+            state.expectations[e["name"]] = Expectation(
+                e["name"], owner, int(e.get("passed_records") or 0), int(e.get("failed_records") or 0), action
+            )
+
+    def _problem(self, dataset: str | None, event: dict[str, Any]) -> None:
+        message = str(event.get("message") or "")
+        cause = _cause(event.get("error"))
+        if cause and cause not in message:
+            message = f"{message}\n{cause}" if message else cause
+        if all(p.message != message for p in self.problems):
+            self.problems.append(Problem(dataset, message))
+
+
+def _cause(error: Any) -> str:
+    if isinstance(error, str):
+        try:
+            error = json.loads(error)
+        except ValueError:
+            return error
+    if isinstance(error, dict):
+        messages = [str(x.get("message", "")) for x in error.get("exceptions") or [] if isinstance(x, dict)]
+        return "\n".join(m for m in messages if m) or str(error.get("message", ""))
+    return ""
+
+
+def _number(value: Any, before: int | None) -> int | None:
+    return before if value is None else int(value)
+
+
+def _short(name: str | None) -> str | None:
+    """The last part of a name: the catalog and schema are the pipeline's for nearly all."""
+    return name.replace("`", "").rsplit(".", 1)[-1] if name else None
