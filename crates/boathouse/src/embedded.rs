@@ -7,6 +7,13 @@ use boathouse_engine::{Engine, EngineOptions, Session};
 use boathouse_spec::Error;
 use tokio::runtime::Runtime;
 
+/// Opens the engine of a home, with what the services around it give to queries.
+pub async fn open(home: &Path) -> Result<Arc<Engine>, Error> {
+    let engine = Engine::open(EngineOptions::new(home)).await?;
+    boathouse_pipelines::register_functions(&engine);
+    Ok(engine)
+}
+
 /// An open engine and one session of it.
 pub struct Embedded {
     pub runtime: Runtime,
@@ -17,7 +24,7 @@ impl Embedded {
     pub fn open(home: &Path) -> Result<Self, Error> {
         let runtime = boathouse_connect::runtime(1)?;
         let session = runtime.block_on(async {
-            let engine = Engine::open(EngineOptions::new(home)).await?;
+            let engine = open(home).await?;
             let id = uuid::Uuid::new_v4().to_string();
             engine.sessions().get_or_create(&user(), &id).await
         })?;

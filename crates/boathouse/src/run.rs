@@ -3,12 +3,11 @@
 use std::net::TcpListener;
 use std::path::Path;
 
-use boathouse_engine::{Engine, EngineOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{Arguments, Format, RunArguments};
 use crate::exit::{Failure, Result};
-use crate::{home, logs, python, server, sql, target};
+use crate::{embedded, home, logs, python, server, sql, target};
 
 pub fn run(arguments: &Arguments, run: &RunArguments) -> Result<()> {
     if !run.file.is_file() {
@@ -58,7 +57,7 @@ pub fn with_server<T>(arguments: &Arguments, remote: Option<&str>, work: impl Fn
     let runtime = boathouse_connect::runtime(1)?;
     let stop = CancellationToken::new();
     let serving = runtime.block_on(async {
-        let engine = Engine::open(EngineOptions::new(&home)).await?;
+        let engine = embedded::open(&home).await?;
         let serving = server::serve(engine, listener, None, stop.clone())?;
         Ok::<_, boathouse_spec::Error>(tokio::spawn(serving))
     })?;

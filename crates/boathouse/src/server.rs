@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use boathouse_connect::{ConnectOptions, ConnectService};
-use boathouse_engine::{Engine, EngineOptions};
+use boathouse_engine::Engine;
 use boathouse_pipelines::Pipelines;
 use boathouse_spec::Error;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::{Arguments, ServerArguments};
 use crate::exit::{Failure, Result};
 use crate::home::{self, ServerFile};
-use crate::logs;
+use crate::{embedded, logs};
 
 pub fn run(arguments: &Arguments, server: &ServerArguments) -> Result<()> {
     let address = loopback(&server.host)?;
@@ -25,7 +25,7 @@ pub fn run(arguments: &Arguments, server: &ServerArguments) -> Result<()> {
 
     let runtime = boathouse_connect::runtime(1)?;
     runtime.block_on(async move {
-        let engine = Engine::open(EngineOptions::new(&home)).await?;
+        let engine = embedded::open(&home).await?;
         let stop = CancellationToken::new();
         let serving = serve(engine, connect, Some(http), stop.clone())?;
         let connect_url = format!("sc://localhost:{connect_port}");
@@ -57,7 +57,7 @@ pub fn serve(
             .and_then(|()| tokio::net::TcpListener::from_std(l))
             .map_err(|e| Error::io("listening", e))
     };
-    let pipelines = Some(Arc::new(Pipelines::new(&engine)));
+    let pipelines = Some(Arc::new(Pipelines::default()));
     let service = ConnectService::new(engine, ConnectOptions { pipelines, ..ConnectOptions::default() });
     let connect = listening(connect)?;
     let connect_stop = stop.clone();

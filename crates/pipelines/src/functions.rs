@@ -4,13 +4,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use boathouse_catalog::PipelineRecord;
-use boathouse_engine::{Session, TableFunction};
+use boathouse_engine::{Engine, Session, TableFunction};
 use boathouse_spec::{Error, Literal, Relation, RelationNode, Result};
 
 use crate::layout::Layout;
 use crate::name::{parse, shown};
 use crate::table::{PIPELINE_ID, Place};
 use crate::{dropped, event_log};
+
+/// Gives the queries of an engine the functions `event_log` and `dropped_records`.
+pub fn register_functions(engine: &Engine) {
+    engine.register_table_function("event_log", Arc::new(EventLogFunction));
+    engine.register_table_function("dropped_records", Arc::new(DroppedRecords));
+}
 
 /// `event_log('pipeline')`: the events of its updates.
 pub(crate) struct EventLogFunction;

@@ -29,4 +29,5 @@ mod sql;
 mod table;
 mod update;
 
+pub use functions::register_functions;
 pub use service::Pipelines;

@@ -5,14 +5,13 @@ use std::fs::File;
 use std::sync::Arc;
 
 use boathouse_catalog::{ObjectName, PipelineRecord, Properties};
-use boathouse_engine::{Engine, Session};
+use boathouse_engine::Session;
 use boathouse_spec::{Error, Expectation, Options, Result, TextExpr};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::event_log::EventLog;
 use crate::extension::{Message, Rule};
-use crate::functions::{DroppedRecords, EventLogFunction};
 use crate::graph::{Flow, Graph, Kind, Output};
 use crate::layout::{Layout, segment};
 use crate::name;
@@ -67,13 +66,6 @@ impl Entry {
 }
 
 impl Pipelines {
-    /// The pipelines of an engine, whose queries get the functions `event_log` and `dropped_records`.
-    pub fn new(engine: &Engine) -> Self {
-        engine.register_table_function("event_log", Arc::new(EventLogFunction));
-        engine.register_table_function("dropped_records", Arc::new(DroppedRecords));
-        Self::default()
-    }
-
     /// Makes a graph and gives its id.
     pub async fn create_graph(&self, session: &Arc<Session>, graph: CreateGraph) -> Result<String> {
         let (catalog, schema) = session.current_namespace();
