@@ -40,6 +40,10 @@ release: | tools ## Build the program, optimized
 
 # ---- running ------------------------------------------------------------------------------------------------------
 
+.PHONY: demo
+demo: build $(VENV)/ready ## Sales from JSON to bronze, silver and gold tables, small and then a million
+	$(BOATHOUSE) demo
+
 .PHONY: test
 test: test-layers test-rust test-python ## All tests
 
@@ -64,8 +68,14 @@ test-python: build $(VENV)/ready ## End-to-end tests with real clients
 lint: | tools $(VENV)/ready ## Formatting, clippy, ruff
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	$(VENV)/bin/ruff check python tests tools bench
+	$(VENV)/bin/ruff check python tests tools examples
 
 .PHONY: wheel
 wheel: | tools $(VENV)/ready ## A wheel with the program and the Python runtime modules, in dist/
+	rm -rf dist
 	$(VENV)/bin/maturin build --release --out dist
+
+# Apart from `make test`: it needs an optimized build, which takes as long as all the rest.
+.PHONY: test-wheel
+test-wheel: wheel ## The wheel in an empty environment: no pyspark, and `boathouse demo` runs
+	tools/test_wheel.sh dist/boathouse-*.whl

@@ -112,6 +112,18 @@ def test_a_failure_is_told_once_with_its_cause():
     assert [p.message for p in update.problems] == ["gold failed\nrule no_duplicates"]
 
 
+def test_batches_are_added_up_and_an_event_that_comes_twice_counts_once():
+    update = Update()
+    for batch, rows in ((0, 5), (1, 7), (1, 7)):
+        event = progress("silver", "RUNNING", metrics={"num_output_rows": rows}, data_quality=quality(1, ("valid", rows, 1)))
+        event["origin"]["batch_id"] = batch
+        update.apply(event)
+    update.apply(progress("silver", "COMPLETED"))
+    silver = update.datasets["silver"]
+    assert (silver.total("rows"), silver.total("dropped"), silver.state) == (12, 2, "COMPLETED")
+    assert [(e.passed, e.failed) for e in silver.expectations] == [(12, 2)]
+
+
 def test_flows_of_one_table_are_added_up():
     update = Update()
     update.apply(progress("t", "COMPLETED", flow="a", metrics={"num_output_rows": 2}))

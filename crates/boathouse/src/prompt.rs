@@ -123,8 +123,8 @@ impl Completer for Assistant<'_> {
         if qualifier.is_empty() {
             // Keywords in the case the word was begun in.
             let is_lower = word.chars().any(char::is_lowercase);
-            let keywords = boathouse_sql::keywords();
-            let matching = keywords.iter().map(|k| k.word.to_uppercase()).filter(|k| k.to_lowercase().starts_with(&lower));
+            let keywords = boathouse_sql::keywords().into_iter().map(|k| k.word.to_uppercase());
+            let matching = keywords.filter(|k| k.to_lowercase().starts_with(&lower));
             found.extend(matching.map(|k| if is_lower { k.to_lowercase() } else { k }));
         }
         found.sort();

@@ -18,7 +18,7 @@ pub(crate) const PIPELINE_ID: &str = "pipelines.pipelineId";
 /// `false`: a full refresh leaves the table as it is.
 const RESET_ALLOWED: &str = "pipelines.reset.allowed";
 /// The table's life since it was made or fully refreshed.
-const GENERATION: &str = "boathouse.pipelines.generation";
+const GENERATION: &str = "pipelines.generation";
 
 /// A dataset's table, ready to be written.
 #[derive(Debug, Clone)]

@@ -1,7 +1,8 @@
 """Silver: what is wrong in the data is found by expectations, counted, and dropped where it would spoil the figures."""
 
-import dlt
 from pyspark.sql import functions as F
+
+import dlt
 
 
 @dlt.table(comment="Flights out of New York's airports", table_properties={"quality": "silver"})

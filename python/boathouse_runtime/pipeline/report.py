@@ -40,8 +40,8 @@ def summary(update: Update, name: str, seconds: float) -> str:
 
 def plan(update: Update, name: str) -> str:
     """What a run would compute."""
-    rows = [[d.name, d.kind, ", ".join(f for f in d.flows if f != d.name)] for d in update.datasets.values()]
-    lines = columns(["Dataset", "Kind", "Flows"], rows, set()) if rows else []
+    rows = [[d.name, d.kind, ", ".join(d.inputs)] for d in update.datasets.values()]
+    lines = columns(["Dataset", "Kind", "Reads"], rows, set()) if rows else []
     return "\n".join([*lines, "", f"Pipeline {name} is valid; nothing was run."])
 
 

@@ -19,18 +19,23 @@ class Expectation:
 
 
 @dataclass
+class Metrics:
+    """What one query did: a whole flow, or one batch of a streaming one."""
+
+    rows: int | None = None
+    upserted: int | None = None
+    deleted: int | None = None
+    dropped: int | None = None
+    expectations: list[Expectation] = field(default_factory=list)
+
+
+@dataclass
 class FlowState:
-    """What is known of one flow; the newest event counts."""
+    """What is known of one flow."""
 
     state: str = "QUEUED"
-    rows: int | None = None
-    upserted: int = 0
-    deleted: int = 0
-    dropped: int | None = None
-    read: int | None = None
-    seconds: float | None = None
-    expectations: dict[str, Expectation] = field(default_factory=dict)
-    note: str | None = None
+    # By batch; the newest event of a batch counts.
+    batches: dict[int | None, Metrics] = field(default_factory=dict)
 
 
 @dataclass
@@ -38,6 +43,7 @@ class DatasetState:
     name: str
     kind: str = ""
     flows: dict[str, FlowState] = field(default_factory=dict)
+    inputs: list[str] = field(default_factory=list)
 
     @property
     def state(self) -> str:
@@ -49,22 +55,26 @@ class DatasetState:
         unfinished = [s for s in states if s not in FINISHED]
         return unfinished[0] if unfinished else states[-1]
 
+    @property
+    def metrics(self) -> list[Metrics]:
+        return [m for f in self.flows.values() for m in f.batches.values()]
+
     def total(self, what: str) -> int | None:
-        known = [getattr(f, what) for f in self.flows.values() if getattr(f, what) is not None]
+        """A number of all flows and batches together; None where none has told it."""
+        known = [getattr(m, what) for m in self.metrics if getattr(m, what) is not None]
         return sum(known) if known else None
 
     @property
     def expectations(self) -> list[Expectation]:
-        """The expectations, of all flows together."""
+        """The expectations, of all flows and batches together."""
         found: dict[str, Expectation] = {}
-        for flow in self.flows.values():
-            for e in flow.expectations.values():
-                before = found.get(e.name)
-                if before is None:
-                    found[e.name] = Expectation(e.name, e.dataset, e.passed, e.failed, e.action)
-                else:
-                    before.passed += e.passed
-                    before.failed += e.failed
+        for e in (e for m in self.metrics for e in m.expectations):
+            before = found.get(e.name)
+            if before is None:
+                found[e.name] = Expectation(e.name, e.dataset, e.passed, e.failed, e.action)
+            else:
+                before.passed += e.passed
+                before.failed += e.failed
         return list(found.values())
 
 
@@ -99,12 +109,19 @@ class Update:
         dataset, flow = _short(origin.get("dataset_name")), _short(origin.get("flow_name"))
         progress = details.get("flow_progress")
         if progress and (dataset or flow):
-            self._flow_progress(dataset or flow or "", flow or dataset or "", progress)
+            self._flow_progress(dataset or flow or "", flow or dataset or "", origin.get("batch_id"), progress)
         if details.get("dataset_definition") and dataset:
             kind = str(details["dataset_definition"].get("dataset_type", ""))
             self._dataset(dataset).kind = kind.lower().replace("_", " ")
+        if details.get("flow_definition") and dataset:
+            inputs = self._dataset(dataset).inputs
+            inputs.extend(i for i in details["flow_definition"].get("input_datasets") or [] if i not in inputs)
         if details.get("update_progress"):
             self.state = str(details["update_progress"].get("state", self.state)).upper()
+        # That the update failed is told by what made it fail.
+        is_outcome = event.get("event_type") == "update_progress" and not event.get("error")
+        if is_outcome:
+            return
         if event.get("level") == "ERROR" or event.get("error"):
             self._problem(dataset or flow, event)
         elif event.get("level") == "WARN":
@@ -113,24 +130,25 @@ class Update:
     def _dataset(self, name: str) -> DatasetState:
         return self.datasets.setdefault(name, DatasetState(name))
 
-    def _flow_progress(self, dataset: str, flow: str, progress: dict[str, Any]) -> None:
+    def _flow_progress(self, dataset: str, flow: str, batch: int | None, progress: dict[str, Any]) -> None:
         state = self._dataset(dataset).flows.setdefault(flow, FlowState())
         state.state = str(progress.get("status") or state.state).upper()
-        metrics = progress.get("metrics") or {}
-        state.rows = _number(metrics.get("num_output_rows"), state.rows)
-        state.upserted = _number(metrics.get("num_upserted_rows"), state.upserted) or 0
-        state.deleted = _number(metrics.get("num_deleted_rows"), state.deleted) or 0
-        state.read = _number(metrics.get("num_input_rows"), state.read)
-        if metrics.get("execution_seconds") is not None:
-            state.seconds = float(metrics["execution_seconds"])
-        quality = progress.get("data_quality") or {}
-        state.dropped = _number(quality.get("dropped_records"), state.dropped)
-        for e in quality.get("expectations") or []:
-            owner = _short(e.get("dataset")) or dataset
-            action = e.get("action") or self.actions.get((owner, e["name"]))
-            state.expectations[e["name"]] = Expectation(
-                e["name"], owner, int(e.get("passed_records") or 0), int(e.get("failed_records") or 0), action
-            )
+        metrics, quality = progress.get("metrics"), progress.get("data_quality")
+        if not metrics and not quality:
+            return
+        known = state.batches.setdefault(batch, Metrics())
+        for name, value in (metrics or {}).items():
+            attribute = {"num_output_rows": "rows", "num_upserted_rows": "upserted", "num_deleted_rows": "deleted"}.get(name)
+            if attribute and value is not None:
+                setattr(known, attribute, int(value))
+        if quality:
+            known.dropped = int(quality.get("dropped_records") or 0)
+            known.expectations = [self._expectation(dataset, e) for e in quality.get("expectations") or []]
+
+    def _expectation(self, dataset: str, e: dict[str, Any]) -> Expectation:
+        owner = _short(e.get("dataset")) or dataset
+        action = e.get("action") or self.actions.get((owner, e["name"]))
+        return Expectation(e["name"], owner, int(e.get("passed_records") or 0), int(e.get("failed_records") or 0), action)
 
     def _problem(self, dataset: str | None, event: dict[str, Any]) -> None:
         message = str(event.get("message") or "")
@@ -151,10 +169,6 @@ def _cause(error: Any) -> str:
         messages = [str(x.get("message", "")) for x in error.get("exceptions") or [] if isinstance(x, dict)]
         return "\n".join(m for m in messages if m) or str(error.get("message", ""))
     return ""
-
-
-def _number(value: Any, before: int | None) -> int | None:
-    return before if value is None else int(value)
 
 
 def _short(name: str | None) -> str | None:
