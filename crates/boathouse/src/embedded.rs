@@ -18,6 +18,7 @@ impl Embedded {
         let runtime = boathouse_connect::runtime(1)?;
         let session = runtime.block_on(async {
             let engine = Engine::open(EngineOptions::new(home)).await?;
+            engine.set_stream_reader(Arc::new(boathouse_streaming::Sources));
             let id = uuid::Uuid::new_v4().to_string();
             engine.sessions().get_or_create(&user(), &id).await
         })?;

@@ -59,6 +59,7 @@ pub fn with_server<T>(arguments: &Arguments, remote: Option<&str>, work: impl Fn
     let stop = CancellationToken::new();
     let serving = runtime.block_on(async {
         let engine = Engine::open(EngineOptions::new(&home)).await?;
+        engine.set_stream_reader(Arc::new(boathouse_streaming::Sources));
         let serving = server::serve(engine, listener, None, stop.clone())?;
         Ok::<_, boathouse_spec::Error>(tokio::spawn(serving))
     })?;

@@ -26,6 +26,7 @@ pub fn run(arguments: &Arguments, server: &ServerArguments) -> Result<()> {
     let runtime = boathouse_connect::runtime(1)?;
     runtime.block_on(async move {
         let engine = Engine::open(EngineOptions::new(&home)).await?;
+        engine.set_stream_reader(Arc::new(boathouse_streaming::Sources));
         let stop = CancellationToken::new();
         let serving = serve(engine, connect, Some(http), stop.clone())?;
         let connect_url = format!("sc://localhost:{connect_port}");

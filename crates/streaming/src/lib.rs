@@ -37,9 +37,13 @@ mod query;
 mod reader;
 mod slice;
 mod source;
+mod start;
 
 pub use checkpoint::{Checkpoint, Directory};
 pub use micro_batch::MicroBatchQuery;
 pub use progress::{Progress, SinkProgress, SourceProgress};
 pub use query::{Batch, OutputMode, QueryDefinition, Sink};
 pub use reader::Sources;
+pub use start::{
+    NamedQuery, QueryEvent, QueryEventKind, QueryFailure, QueryId, QueryStatus, StartQuery, StartedQuery, StreamTarget, Trigger,
+};

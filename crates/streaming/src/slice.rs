@@ -1,6 +1,5 @@
 //! A slice of a stream as a table that counts the rows read from it.
 
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +9,6 @@ use async_trait::async_trait;
 use boathouse_bridge::arrow_schema;
 use boathouse_spec::StructType;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::Statistics;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::{DataFusionError, Result};
@@ -150,9 +148,5 @@ impl ExecutionPlan for CountExec {
             }
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, counted)))
-    }
-
-    fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {
-        self.input.partition_statistics(partition)
     }
 }

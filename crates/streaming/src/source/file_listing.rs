@@ -8,6 +8,7 @@ use boathouse_spec::{DataSourceRef, Error, Options, Result, option};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 use url::Url;
 
 /// A file of the log.
@@ -115,7 +116,11 @@ impl Place {
 
     /// All files that are there.
     pub async fn list(&self) -> Result<(ResolvedPath, Vec<Found>)> {
-        boathouse_connectors::find(&self.format, &self.options, &self.paths, &self.context).await
+        let place = self.clone();
+        blocking(move |runtime| {
+            runtime.block_on(boathouse_connectors::find(&place.format, &place.options, &place.paths, &place.context))
+        })
+        .await
     }
 
     pub fn resolved(&self) -> Result<Vec<ResolvedPath>> {
@@ -133,6 +138,15 @@ impl Place {
             Err(e) => Err(Error::io(format!("looking for {}", entry.path), e)),
         }
     }
+}
+
+/// Runs work on a thread of its own: listing waits, and finding a schema computes.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce(&Handle) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let runtime = Handle::current();
+    let joined = tokio::task::spawn_blocking(move || work(&runtime)).await;
+    joined.map_err(|e| Error::internal(format!("opening files: {e}")))?
 }
 
 /// The place in its store that a URL of the log names.

@@ -14,7 +14,7 @@ use datafusion::catalog::TableProvider;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
-use super::file_listing::{Entry, Place, Seen, modified_ms};
+use super::file_listing::{Entry, Place, Seen, blocking, modified_ms};
 use super::{Limit, Source};
 use crate::checkpoint::{CompactibleLog, Directory};
 use crate::options::{Given, invalid};
@@ -127,7 +127,19 @@ pub(super) async fn open(
     root: &ResolvedPath,
     found: Vec<Found>,
 ) -> Result<FileTable> {
-    boathouse_connectors::open_files(&place.format, schema, &place.options, root, found, &place.context).boxed().await
+    let (place, schema, root) = (place.clone(), schema.cloned(), root.clone());
+    blocking(move |runtime| {
+        let opened = boathouse_connectors::open_files(
+            &place.format,
+            schema.as_ref(),
+            &place.options,
+            &root,
+            found,
+            &place.context,
+        );
+        runtime.block_on(opened)
+    })
+    .await
 }
 
 impl FileStream {
@@ -237,22 +249,22 @@ impl FileStream {
 
     /// The files of offsets, as they are now.
     async fn files_of(&self, entries: &[&Entry]) -> Result<Vec<Found>> {
-        let found: Vec<Option<Found>> = futures::stream::iter(entries.iter().map(|entry| {
-            async move {
-                match self.taken.get(&entry.path) {
-                    Some(found) => Ok(Some(found.clone())),
-                    None => match self.place.find_again(entry).await? {
-                        None if !self.rules.ignore_missing => Err(gone(&entry.path)),
-                        found => Ok(found),
-                    },
-                }
-            }
-            .boxed()
-        }))
-        .buffered(LOOKUPS)
-        .try_collect()
-        .await?;
+        let mut lookups = Vec::with_capacity(entries.len());
+        for entry in entries {
+            lookups.push(self.file_of(entry).boxed());
+        }
+        let found: Vec<Option<Found>> = futures::stream::iter(lookups).buffered(LOOKUPS).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn file_of(&self, entry: &Entry) -> Result<Option<Found>> {
+        if let Some(found) = self.taken.get(&entry.path) {
+            return Ok(Some(found.clone()));
+        }
+        match self.place.find_again(entry).await? {
+            None if !self.rules.ignore_missing => Err(gone(&entry.path)),
+            found => Ok(found),
+        }
     }
 }
 
