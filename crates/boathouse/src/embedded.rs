@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 /// Opens the engine of a home, with what the services around it give to queries.
 pub async fn open(home: &Path) -> Result<Arc<Engine>, Error> {
     let engine = Engine::open(EngineOptions::new(home)).await?;
+    engine.set_stream_reader(Arc::new(boathouse_streaming::Sources));
     boathouse_pipelines::register_functions(&engine);
     Ok(engine)
 }

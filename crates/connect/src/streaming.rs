@@ -4,61 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use boathouse_engine::Session;
-use boathouse_spec::{Options, PythonFunction, Relation, Result};
+use boathouse_spec::{PythonFunction, Result};
 use tokio::sync::mpsc;
 
-/// A query, and one run of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct QueryId {
-    pub id: String,
-    pub run_id: String,
-}
-
-/// `df.writeStream...start()`
-#[derive(Debug, Clone, PartialEq)]
-pub struct StartQuery {
-    pub input: Relation,
-    /// Empty means the default.
-    pub format: String,
-    pub options: Options,
-    pub partition_by: Vec<String>,
-    pub cluster_by: Vec<String>,
-    pub trigger: Trigger,
-    /// `append`, `complete` or `update`; empty means the default.
-    pub output_mode: String,
-    pub query_name: Option<String>,
-    pub target: StreamTarget,
-    pub foreach: Option<PythonFunction>,
-    pub foreach_batch: Option<PythonFunction>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trigger {
-    /// As soon as the last batch is done.
-    Default,
-    /// An interval as text: `10 seconds`.
-    ProcessingTime(String),
-    AvailableNow,
-    Once,
-    Continuous(String),
-    RealTime(String),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StreamTarget {
-    /// The format takes it from its options, or needs none.
-    None,
-    Path(String),
-    Table(String),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StartedQuery {
-    pub id: QueryId,
-    pub name: String,
-    /// The event for listeners, as JSON.
-    pub started_event: Option<String>,
-}
+pub use boathouse_streaming::{
+    NamedQuery, QueryEvent, QueryEventKind, QueryFailure, QueryId, QueryStatus, StartQuery, StartedQuery, StreamTarget, Trigger,
+};
 
 /// A request about one query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,21 +36,6 @@ pub enum QueryAnswer {
     Done,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct QueryStatus {
-    pub message: String,
-    pub is_data_available: bool,
-    pub is_trigger_active: bool,
-    pub is_active: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueryFailure {
-    pub message: String,
-    pub error_class: Option<String>,
-    pub stack_trace: Option<String>,
-}
-
 /// A request about all queries of a session.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ManagerRequest {
@@ -119,26 +55,6 @@ pub enum ManagerAnswer {
     Terminated(bool),
     Listeners(Vec<String>),
     Done,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamedQuery {
-    pub id: QueryId,
-    pub name: Option<String>,
-}
-
-/// An event for the listeners of a client, as the JSON that Spark's listeners get.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueryEvent {
-    pub kind: QueryEventKind,
-    pub json: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QueryEventKind {
-    Progress,
-    Terminated,
-    Idle,
 }
 
 /// Runs streaming queries for the service. Without one, streaming commands are refused by name.

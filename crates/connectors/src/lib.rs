@@ -27,7 +27,7 @@ pub use context::Context;
 pub use format::Format;
 pub use paths::{Paths, ResolvedPath};
 pub use stores::Stores;
-pub use table::{FileTable, METADATA_COLUMN, TableFile, infer_schema, metadata_type, open};
+pub use table::{FileTable, METADATA_COLUMN, TableFile, find, infer_schema, metadata_type, open, open_files};
 pub use write::{SaveMode, Written, write};
 
 #[cfg(test)]

@@ -90,6 +90,31 @@ pub async fn open(
     FileTable::new(format, schema, options, found, context).await
 }
 
+/// The files that paths mean now, each with the root it was found below. The first is a place in their store.
+pub async fn find(
+    format: &str,
+    options: &Options,
+    paths: &[String],
+    context: &Context,
+) -> Result<(ResolvedPath, Vec<Found>)> {
+    let found = FoundFiles::find(Format::find(format)?, options, paths, context).await?;
+    Ok((found.place, found.files))
+}
+
+/// Files that are known already as a table, such as those of one batch of a stream.
+pub async fn open_files(
+    format: &str,
+    schema: Option<&StructType>,
+    options: &Options,
+    place: &ResolvedPath,
+    files: Vec<Found>,
+    context: &Context,
+) -> Result<FileTable> {
+    let format = Format::find(format)?;
+    let found = FoundFiles::of(format, options, place.clone(), files, context)?;
+    FileTable::new(format, schema, options, found, context).await
+}
+
 /// The schema of files, partition columns included, and the names of the partition columns.
 pub async fn infer_schema(
     format: &str,
@@ -113,11 +138,7 @@ struct FoundFiles {
 
 impl FoundFiles {
     async fn find(format: Format, options: &Options, paths: &[String], context: &Context) -> Result<Self> {
-        crate::options::check(format, options)?;
         let given = Lookup(options);
-        let mut choice = Choice::parse(options, &context.session.zone)?;
-        choice.ignore_corrupt = given.flag("ignoreCorruptFiles", context.ignore_corrupt_files)?;
-        choice.ignore_missing = given.flag("ignoreMissingFiles", context.ignore_missing_files)?;
         let mut all: Vec<String> = given.text("path").map(str::to_string).into_iter().collect();
         all.extend_from_slice(paths);
         let resolved = all
@@ -134,16 +155,33 @@ impl FoundFiles {
                 other.display()
             )));
         }
+        let mut found = Self::of(format, options, place, Vec::new(), context)?;
         let lists: Vec<Vec<Found>> =
-            futures::stream::iter(resolved.iter().map(|p| listing::list(p, &choice).boxed()))
+            futures::stream::iter(resolved.iter().map(|p| listing::list(p, &found.choice).boxed()))
                 .buffered(8)
                 .try_collect()
                 .await?;
+        found.files = lists.into_iter().flatten().collect();
+        Ok(found)
+    }
+
+    fn of(
+        format: Format,
+        options: &Options,
+        place: ResolvedPath,
+        files: Vec<Found>,
+        context: &Context,
+    ) -> Result<Self> {
+        crate::options::check(format, options)?;
+        let given = Lookup(options);
+        let mut choice = Choice::parse(options, &context.session.zone)?;
+        choice.ignore_corrupt = given.flag("ignoreCorruptFiles", context.ignore_corrupt_files)?;
+        choice.ignore_missing = given.flag("ignoreMissingFiles", context.ignore_missing_files)?;
         let base = given
             .text("basePath")
             .map(|base| context.paths.resolve(base, context.stores.as_ref()))
             .transpose()?;
-        Ok(Self { place, choice, files: lists.into_iter().flatten().collect(), base })
+        Ok(Self { place, choice, files, base })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use boathouse_bridge::ResultExt;
 use boathouse_catalog::Catalog;
@@ -19,7 +19,7 @@ use crate::cache::CacheManager;
 use crate::storage::Storage;
 use crate::table_functions::TableFunctions;
 use crate::temp_views::TempViews;
-use crate::{SessionManager, TableFunction, execute};
+use crate::{SessionManager, StreamReader, TableFunction, execute};
 
 /// Plans can be deep (a `withColumn` in a loop). This is address space, not memory.
 const STACK_BYTES: usize = 64 << 20;
@@ -55,6 +55,7 @@ pub struct Engine {
     pub(crate) global_temp_views: TempViews,
     pub(crate) cache: CacheManager,
     pub(crate) table_functions: TableFunctions,
+    stream_reader: OnceLock<Arc<dyn StreamReader>>,
     /// This process's part of HOME/tmp; removed when the engine is.
     scratch: PathBuf,
 }
@@ -121,6 +122,7 @@ impl Engine {
             global_temp_views: TempViews::default(),
             cache: CacheManager::default(),
             table_functions: TableFunctions::default(),
+            stream_reader: OnceLock::new(),
             scratch,
         }))
     }
@@ -156,6 +158,15 @@ impl Engine {
     /// A directory for files that live no longer than the process.
     pub fn scratch(&self) -> &Path {
         &self.scratch
+    }
+
+    /// Says who knows the schemas of streaming sources. The first one stays.
+    pub fn set_stream_reader(&self, reader: Arc<dyn StreamReader>) {
+        let _ = self.stream_reader.set(reader);
+    }
+
+    pub(crate) fn stream_reader(&self) -> Result<Arc<dyn StreamReader>> {
+        self.stream_reader.get().cloned().ok_or_else(crate::streams::no_streams)
     }
 
     /// Closes all sessions; running queries end with an error.

@@ -33,8 +33,10 @@ mod sessions;
 mod sources;
 mod storage;
 mod table_functions;
+mod streams;
 mod temp_views;
 mod variables;
+mod watermark;
 
 pub use artifacts::ArtifactStore;
 pub use conf::SessionConf;
@@ -46,3 +48,5 @@ pub use rows::to_ipc;
 pub use session::{Session, SqlCommandOutcome};
 pub use sessions::SessionManager;
 pub use table_functions::TableFunction;
+pub use streams::{KeptQuery, StreamLeaf, StreamOrigin, StreamReader, StreamTable};
+pub use watermark::{EventTimeWatermark, delay_text};

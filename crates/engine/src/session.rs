@@ -14,6 +14,7 @@ use boathouse_spec::{
 use dashmap::DashMap;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use parking_lot::RwLock;
 use tokio::task::JoinHandle;
 
@@ -24,7 +25,7 @@ use crate::functions::SessionFunctions;
 use crate::resolver::{self, Resolved, Scope};
 use crate::temp_views::TempViews;
 use crate::variables::Variables;
-use crate::{Datasets, Engine, ExpectationOutcome, QueryResult, SessionConf, commands, explain, relation_walk};
+use crate::{Datasets, Engine, ExpectationOutcome, KeptQuery, QueryResult, SessionConf, commands, explain, relation_walk};
 
 pub struct Session {
     pub(crate) engine: Arc<Engine>,
@@ -45,6 +46,8 @@ pub struct Session {
     datasets: RwLock<Option<Arc<dyn Datasets>>>,
     /// What expectations counted, by the id that plans name it with.
     outcomes: DashMap<String, Weak<ExpectationOutcome>>,
+    /// Queries over streams with their slices in place, by id.
+    kept_queries: DashMap<String, KeptQuery>,
     artifacts: ArtifactStore,
     last_used_us: AtomicI64,
     running: AtomicUsize,
@@ -75,6 +78,7 @@ impl Session {
             kept_tables: DashMap::new(),
             datasets: RwLock::new(None),
             outcomes: DashMap::new(),
+            kept_queries: DashMap::new(),
             artifacts,
             last_used_us: AtomicI64::new(clock::now_us()),
             running: AtomicUsize::new(0),
@@ -145,6 +149,7 @@ impl Session {
     pub(crate) fn dispose(&self) {
         self.remotes.clear();
         self.kept_tables.clear();
+        self.kept_queries.clear();
         self.temp_views.restore(Default::default());
         self.artifacts.clear();
     }
@@ -355,7 +360,33 @@ impl Session {
             && let Some(id) = kept_table_id(&table.name)
         {
             self.kept_tables.remove(id);
+            self.kept_queries.remove(id);
         }
+    }
+
+    /// Keeps a query over streams whose leaves its reader gives, and gives the relation that stands for it in plans of this
+    /// session, until [`Session::remove_table`].
+    pub fn keep_query(&self, query: KeptQuery) -> Relation {
+        let id = uuid::Uuid::new_v4().to_string();
+        let name = vec!["system".to_string(), KEPT_TABLES.to_string(), id.clone()];
+        self.kept_queries.insert(id, query);
+        Relation::new(RelationNode::Table(TableRef { name, ..TableRef::default() }))
+    }
+
+    /// A query that is kept without a name.
+    pub(crate) fn kept_query(&self, name: &[String]) -> Option<KeptQuery> {
+        self.kept_queries.get(kept_table_id(name)?).map(|q| q.value().clone())
+    }
+
+    /// The analyzed plan of a relation, with columns of unique names, and the columns as users see them.
+    pub async fn logical_plan(self: &Arc<Self>, relation: &Relation) -> Result<(LogicalPlan, StructType)> {
+        let relation = relation.clone();
+        self.analyze(move |analyzer| {
+            let analyzed = analyzer.query(&relation)?;
+            let schema = analyzed.schema();
+            Ok((analyzed.plan, schema))
+        })
+        .await
     }
 
     /// A table that is kept without a name.

@@ -16,9 +16,11 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::scalar::ScalarValue;
 
 use super::source::ScanSource;
+use crate::action::Add;
 use crate::file_set::FileWithStats;
 use crate::partition::parse_value;
 use crate::snapshot::Snapshot;
+use crate::stats::StatsTable;
 
 /// What a hidden column tells of a row's file, or of the row's place in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,6 +89,18 @@ impl DeltaScan {
         let schema = Arc::new(Schema::new(fields));
         let df_schema = Arc::new(DFSchema::try_from(schema.clone()).spark()?);
         Ok(Self { snapshot, hidden, files: None, schema, df_schema })
+    }
+
+    /// The rows of files that commits of the table named, whether they are still part of the snapshot or not: a slice of a
+    /// stream. The snapshot says the columns.
+    pub fn of_files(snapshot: Snapshot, files: Vec<Arc<Add>>) -> Result<Self> {
+        let stats = Arc::new(StatsTable::build(&files, snapshot.columns()));
+        let files = files
+            .into_iter()
+            .enumerate()
+            .map(|(row, file)| FileWithStats { file, stats: Arc::clone(&stats), row, index: row })
+            .collect();
+        Ok(Self::new(snapshot)?.with_files_as_numbered(files))
     }
 
     /// Reads only some files; `FileIndex` counts in their order.

@@ -41,6 +41,7 @@ mod set_operation;
 mod show;
 mod sort;
 mod sql_function;
+mod stream;
 mod subquery;
 mod table;
 mod values;
@@ -56,7 +57,7 @@ use boathouse_spec::{Expr, Literal, Relation, Result};
 
 pub(crate) use analyzed::{Analyzed, Attribute, TypedExpr};
 
-use crate::Session;
+use crate::{Session, StreamReader};
 use crate::temp_views::Environment;
 
 /// Analyzes the plans of one request.
@@ -88,6 +89,10 @@ pub(crate) struct Analyzer {
     references: HashMap<i64, Relation>,
     named_parameters: Vec<HashMap<String, Expr>>,
     positional_parameters: Vec<Vec<Expr>>,
+    /// Who gives the streaming leaves, where a query over streams runs.
+    streams: Option<Arc<dyn StreamReader>>,
+    /// Streaming leaves met so far; `None` while relations are only checked.
+    stream_count: Option<usize>,
     /// `observe` metrics: found while analyzing, filled while running.
     pub(crate) observed: Vec<String>,
 }
@@ -113,6 +118,8 @@ impl Analyzer {
             references: HashMap::new(),
             named_parameters: Vec::new(),
             positional_parameters: Vec::new(),
+            streams: None,
+            stream_count: Some(0),
             observed: Vec::new(),
         })
     }

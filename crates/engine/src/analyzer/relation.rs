@@ -37,10 +37,7 @@ impl Analyzer {
             N::CommandResult(command) => self.command_result(command),
             N::Sql(text) => self.sql_text(text),
 
-            N::Stream { input } => {
-                let analyzed = self.relation(input)?;
-                Ok(Analyzed { is_streaming: true, ..analyzed })
-            }
+            N::Stream { input } => self.function_stream(input),
             N::Project { input, exprs } => self.project(input, exprs),
             N::Filter { input, condition } => self.filter(input, condition),
             N::Having { input, condition } => self.having(input, condition),
@@ -80,7 +77,7 @@ impl Analyzer {
             N::RenameColumns { input, renames } => self.rename_columns(input, renames),
             N::Drop { input, columns, names } => self.drop_columns(input, columns, names),
             N::Hint { input, name, parameters } => self.hint(input, name, parameters),
-            N::WithWatermark { input, event_time, .. } => self.with_watermark(input, event_time),
+            N::WithWatermark { input, event_time, delay } => self.with_watermark(input, event_time, delay),
             N::CollectMetrics { name, .. } => Err(Error::unsupported(format!("observe (`{name}`)"))),
             N::Expect { input, rules, outcome } => self.expect(input, rules, outcome),
             N::ShowString { input, rows, truncate, vertical } => self.show_string(input, *rows, *truncate, *vertical),
@@ -155,20 +152,6 @@ impl Analyzer {
 
     pub(super) fn distinct_plan(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         LogicalPlanBuilder::from(plan).distinct().spark()?.build().spark()
-    }
-
-    fn with_watermark(&mut self, input: &Relation, event_time: &str) -> Result<Analyzed> {
-        // Over bounded data a watermark changes nothing; the column must exist and be a time.
-        let analyzed = self.relation(input)?;
-        let column = boathouse_spec::Column { name: vec![event_time.to_string()], ..Default::default() };
-        let time = self.column(&column, &analyzed)?;
-        if !matches!(time.data_type, boathouse_spec::DataType::Timestamp | boathouse_spec::DataType::TimestampNtz) {
-            return Err(Error::new("EVENT_TIME_IS_NOT_ON_TIMESTAMP_TYPE")
-                .param("eventName", boathouse_spec::quote(event_time))
-                .param("eventType", super::error::quoted(&time.data_type))
-                .message(format!("The event time {event_time} must be a timestamp, not {}.", time.data_type.sql())));
-        }
-        Ok(analyzed)
     }
 
     fn hint(&mut self, input: &Relation, _name: &str, _parameters: &[boathouse_spec::Expr]) -> Result<Analyzed> {

@@ -25,6 +25,9 @@ impl Analyzer {
         {
             return Ok(found);
         }
+        if let Some(query) = self.session.kept_query(&table.name) {
+            return self.kept_query(&query);
+        }
         if table.time_travel.is_none()
             && let Some(found) = self.dataset(&table)?
         {
@@ -39,11 +42,8 @@ impl Analyzer {
         match resolved {
             Resolved::TempView { name, view } => self.temp_view(&name, &view),
             Resolved::View(record) => self.view(&record),
-            Resolved::Table(resolved) => {
-                let mut analyzed = self.scan(&resolved, None)?;
-                analyzed.is_streaming = table.is_streaming;
-                Ok(analyzed)
-            }
+            Resolved::Table(resolved) if table.is_streaming => self.table_stream(&resolved, &table),
+            Resolved::Table(resolved) => self.scan(&resolved, None),
         }
     }
 
@@ -181,10 +181,11 @@ impl Analyzer {
 
     pub(super) fn data_source(&mut self, source: &DataSourceRef) -> Result<Analyzed> {
         let session = Arc::clone(&self.session);
+        if source.is_streaming {
+            return self.source_stream(source);
+        }
         let resolved = self.wait(resolver::data_source(&session, source))?;
-        let mut analyzed = self.scan(&resolved, None)?;
-        analyzed.is_streaming = source.is_streaming;
-        Ok(analyzed)
+        self.scan(&resolved, None)
     }
 
     pub(super) fn cached_remote(&mut self, id: &str) -> Result<Analyzed> {

@@ -31,7 +31,9 @@ impl Analyzer {
             self.tables.push(CommonTables { name: t.name.clone(), columns: t.columns.clone(), query: t.query.clone() });
         }
         // Spark checks every common table, used or not.
+        let count = self.stream_count.take();
         let checked = (depth..self.tables.len()).try_for_each(|i| self.common_table_at(i).map(|_| ()));
+        self.stream_count = count;
         let result = checked.and_then(|()| self.relation(input));
         self.tables.truncate(depth);
         result

@@ -1,0 +1,68 @@
+//! The plan node of `withWatermark` over a stream. Whoever runs the stream gives it meaning; as a node it passes rows on.
+
+use std::fmt;
+
+use boathouse_functions::datetime::window::window_interval;
+use boathouse_spec::{Error, Result};
+use datafusion::common::{Column, DFSchemaRef, Result as DataFusionResult};
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+
+/// Rows older than the latest event time less the delay may be dropped.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash)]
+pub struct EventTimeWatermark {
+    pub input: LogicalPlan,
+    /// The event time: a timestamp, or a window.
+    pub column: Column,
+    pub delay_us: i64,
+}
+
+impl UserDefinedLogicalNodeCore for EventTimeWatermark {
+    fn name(&self) -> &str {
+        "EventTimeWatermark"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        self.input.schema()
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        vec![Expr::Column(self.column.clone())]
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EventTimeWatermark: {}, delay {}", self.column, delay_text(self.delay_us))
+    }
+
+    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> DataFusionResult<Self> {
+        let (mut exprs, mut inputs) = (exprs, inputs);
+        let (Some(Expr::Column(column)), Some(input)) = (exprs.pop(), inputs.pop()) else {
+            return datafusion::common::internal_err!("a watermark has one column and one input");
+        };
+        Ok(Self { input, column, delay_us: self.delay_us })
+    }
+}
+
+/// The delay as Spark shows it: `10 seconds`.
+pub fn delay_text(delay_us: i64) -> String {
+    match delay_us % 1_000_000 {
+        0 => format!("{} seconds", delay_us / 1_000_000),
+        _ => format!("{} milliseconds", delay_us / 1000),
+    }
+}
+
+/// The delay of `withWatermark`, in microseconds.
+pub(crate) fn parse_delay(text: &str) -> Result<i64> {
+    let delay = window_interval(text).map_err(|e| {
+        Error::new("CANNOT_PARSE_INTERVAL").param("intervalString", format!("'{text}'")).message(e.text())
+    })?;
+    if delay < 0 {
+        return Err(Error::new("_LEGACY_ERROR_TEMP_3263")
+            .param("delayThreshold", text)
+            .message(format!("delay threshold ({text}) should not be negative.")));
+    }
+    Ok(delay)
+}

@@ -1,0 +1,141 @@
+//! The files of a checkpoint, as Spark writes them:
+//!
+//! ```text
+//! metadata     {"id":"<uuid>"}
+//! offsets/N    what batch N reads: written before it runs
+//! commits/N    that batch N is done
+//! sources/i/.. what source i keeps for itself
+//! state/..     what stateful operators keep
+//! ```
+
+mod compactible_log;
+mod directory;
+mod offsets;
+
+use boathouse_spec::{Error, Result};
+use serde_json::json;
+
+pub use compactible_log::CompactibleLog;
+pub use directory::Directory;
+pub use offsets::{CommitEntry, OffsetEntry};
+
+/// Batches of which the log is kept (`spark.sql.streaming.minBatchesToRetain`).
+const KEPT_BATCHES: i64 = 100;
+
+/// A query's checkpoint.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    root: Directory,
+    offsets: Directory,
+    commits: Directory,
+}
+
+impl Checkpoint {
+    pub fn new(root: Directory) -> Self {
+        Self { offsets: root.child("offsets"), commits: root.child("commits"), root }
+    }
+
+    /// The directory of source `i`.
+    pub fn source(&self, i: usize) -> Directory {
+        self.root.child(&format!("sources/{i}"))
+    }
+
+    pub fn root(&self) -> &Directory {
+        &self.root
+    }
+
+    /// The query's id: read, or made on the first start.
+    pub async fn query_id(&self) -> Result<String> {
+        if let Some(text) = self.root.read_text("metadata").await? {
+            return query_id_in(&text).ok_or_else(|| self.corrupt("metadata", "it has no id"));
+        }
+        let id = uuid::Uuid::new_v4().to_string();
+        if self.root.create("metadata", json!({ "id": id }).to_string()).await? {
+            return Ok(id);
+        }
+        // Another process was faster.
+        let text = self.root.read_text("metadata").await?.unwrap_or_default();
+        query_id_in(&text).ok_or_else(|| self.corrupt("metadata", "it has no id"))
+    }
+
+    /// The last batch that was planned.
+    pub async fn latest_offsets(&self) -> Result<Option<(i64, OffsetEntry)>> {
+        let Some(batch) = self.offsets.numbers().await?.pop() else { return Ok(None) };
+        Ok(Some((batch, self.offsets_of(batch).await?)))
+    }
+
+    pub async fn offsets_of(&self, batch: i64) -> Result<OffsetEntry> {
+        let name = batch.to_string();
+        let text = self.offsets.read_text(&name).await?;
+        let text = text.ok_or_else(|| self.corrupt(&format!("offsets/{name}"), "it is missing"))?;
+        OffsetEntry::parse(&text).map_err(|why| self.corrupt(&format!("offsets/{name}"), &why))
+    }
+
+    /// The last batch that is done.
+    pub async fn latest_commit(&self) -> Result<Option<(i64, CommitEntry)>> {
+        let Some(batch) = self.commits.numbers().await?.pop() else { return Ok(None) };
+        let name = batch.to_string();
+        let text = self.commits.read_text(&name).await?.unwrap_or_default();
+        let entry = CommitEntry::parse(&text).map_err(|why| self.corrupt(&format!("commits/{name}"), &why))?;
+        Ok(Some((batch, entry)))
+    }
+
+    /// Plans a batch. Where another process planned it first, this one must not go on.
+    pub async fn write_offsets(&self, batch: i64, entry: &OffsetEntry) -> Result<()> {
+        if self.offsets.create(&batch.to_string(), entry.to_text()).await? { Ok(()) } else { Err(self.concurrent(batch)) }
+    }
+
+    pub async fn write_commit(&self, batch: i64, entry: &CommitEntry) -> Result<()> {
+        if self.commits.create(&batch.to_string(), entry.to_text()).await? { Ok(()) } else { Err(self.concurrent(batch)) }
+    }
+
+    /// Removes what no restart will ask for.
+    pub async fn purge(&self, batch: i64) -> Result<()> {
+        let old = batch - KEPT_BATCHES;
+        if old < 0 {
+            return Ok(());
+        }
+        // One batch is planned at a time, so that there is one more to remove each time.
+        for log in [&self.offsets, &self.commits] {
+            log.delete(&old.to_string()).await?;
+        }
+        Ok(())
+    }
+
+    fn corrupt(&self, file: &str, why: &str) -> Error {
+        Error::new("STREAM_CHECKPOINT_CORRUPT")
+            .param("file", format!("{}/{file}", self.root.display()))
+            .message(format!(
+                "The file {file} of the checkpoint {} cannot be used: {why}. Start the query with a new checkpoint, or restore this one.",
+                self.root.display()
+            ))
+            .exception("IllegalStateException")
+    }
+
+    fn concurrent(&self, batch: i64) -> Error {
+        Error::new("CONCURRENT_STREAM_LOG_UPDATE")
+            .param("batchId", batch)
+            .message(format!(
+                "Concurrent update to the log. Multiple streaming jobs detected for {batch}. Please make sure only one \
+                 streaming job runs on a specific checkpoint location at a time."
+            ))
+    }
+}
+
+fn query_id_in(text: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+    value.get("id")?.as_str().map(str::to_string)
+}
+
+/// The lines of a log file after its version, which must be among those that are known.
+fn versioned<'a>(text: &'a str, known: &[&str]) -> Result<(&'a str, std::str::Lines<'a>), String> {
+    let mut lines = text.lines();
+    let version = lines.next().unwrap_or_default();
+    if known.contains(&version) {
+        return Ok((version, lines));
+    }
+    if version.is_empty() {
+        return Err("it is empty".to_string());
+    }
+    Err(format!("its version is {version:?}, and only {} are known", known.join(" and ")))
+}

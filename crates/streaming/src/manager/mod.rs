@@ -1,0 +1,265 @@
+//! The queries that run: started, watched, stopped.
+
+mod run;
+mod running;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use boathouse_engine::Session;
+use boathouse_spec::{Error, Result, clock, option};
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::checkpoint::Directory;
+use crate::micro_batch::MicroBatchQuery;
+use crate::progress::timestamp;
+use crate::query::{OutputMode, QueryDefinition};
+use crate::sink::{self, Target};
+use crate::start::{NamedQuery, QueryEvent, QueryId, StartQuery, StartedQuery};
+pub use running::RunningQuery;
+
+/// Queries that have ended are remembered this long, in milliseconds.
+const REMEMBERED_MS: i64 = 3_600_000;
+
+/// Events that may wait for a listener.
+const WAITING_EVENTS: usize = 1000;
+
+/// What queries need of the program around them.
+#[derive(Debug, Clone, Default)]
+pub struct ManagerOptions {
+    /// The interpreter for `foreachBatch` and `foreach`; they are refused without one.
+    pub python: Option<PathBuf>,
+    /// Where Python workers find the server: `sc://localhost:15002`.
+    pub connect_url: Option<String>,
+}
+
+/// The streaming queries of all sessions.
+#[derive(Default)]
+pub struct StreamManager {
+    options: ManagerOptions,
+    queries: Mutex<Vec<Arc<RunningQuery>>>,
+    /// By session.
+    listeners: Mutex<HashMap<String, mpsc::Sender<QueryEvent>>>,
+    /// Ends of queries that `awaitAnyTermination` has to tell of, by session.
+    reset_at: Mutex<HashMap<String, i64>>,
+}
+
+impl StreamManager {
+    pub fn new(options: ManagerOptions) -> Arc<Self> {
+        Arc::new(Self { options, ..Self::default() })
+    }
+
+    /// Starts a query; what is wrong with it is said now.
+    pub async fn start(self: &Arc<Self>, session: &Arc<Session>, start: StartQuery) -> Result<StartedQuery> {
+        self.forget_old();
+        let mode = OutputMode::parse(&start.output_mode)?;
+        let trigger = run::Trigger::parse(&start.trigger)?;
+        let target = Target::of(session, &start).await?;
+        target.check_mode(mode)?;
+        let name = start.query_name.clone();
+        if let Some(name) = &name
+            && self.active(session).iter().any(|q| q.name().is_some_and(|n| n == name))
+        {
+            return Err(Error::new("_LEGACY_ERROR_TEMP_3280")
+                .message(format!("Cannot start query with name {name} as a query with that name is already active in this SparkSession"))
+                .exception("IllegalArgumentException"));
+        }
+        let checkpoint = checkpoint(session, &start, &target)?;
+        let definition = QueryDefinition {
+            name: name.clone(),
+            input: start.input.clone(),
+            checkpoint: checkpoint.path.clone(),
+            output_mode: mode,
+            options: start.options.clone(),
+        };
+        if target.is_memory() && mode != OutputMode::Complete && !checkpoint.is_temporary {
+            refuse_recovery(session, &checkpoint.path).await?;
+        }
+        let sink = sink::open(session, &start, target, mode, &self.options).await?;
+        let query = MicroBatchQuery::open(Arc::clone(session), definition, sink).await?;
+        let id = QueryId { id: query.id().to_string(), run_id: query.run_id().to_string() };
+        self.refuse_twice(&id.id)?;
+        let events = self.listeners.lock().get(session.id()).cloned();
+        let started_event = events.is_some().then(|| {
+            json!({
+                "id": id.id,
+                "runId": id.run_id,
+                "name": name,
+                "timestamp": timestamp(clock::now_ms()),
+                "jobTags": [],
+            })
+            .to_string()
+        });
+        let running = run::spawn(Arc::clone(self), session, query, trigger, checkpoint);
+        self.queries.lock().push(running);
+        Ok(StartedQuery { id, name: name.unwrap_or_default(), started_event })
+    }
+
+    /// One query runs once.
+    fn refuse_twice(&self, id: &str) -> Result<()> {
+        let queries = self.queries.lock();
+        match queries.iter().find(|q| q.id().id == id && q.is_active()) {
+            None => Ok(()),
+            Some(_) => Err(Error::new("CONCURRENT_QUERY")
+                .message("Another instance of this query was just started by a concurrent session.")
+                .exception("IllegalStateException")),
+        }
+    }
+
+    /// The active queries of a session.
+    pub fn active(&self, session: &Session) -> Vec<Arc<RunningQuery>> {
+        self.queries.lock().iter().filter(|q| q.session_id() == session.id() && q.is_active()).cloned().collect()
+    }
+
+    /// A run of a query, active or ended.
+    pub fn find(&self, session: &Session, id: &QueryId) -> Result<Arc<RunningQuery>> {
+        let queries = self.queries.lock();
+        let found = queries.iter().rev().find(|q| q.session_id() == session.id() && q.id() == id);
+        found.cloned().ok_or_else(|| {
+            Error::new("STREAMING_QUERY_NOT_FOUND").param("id", &id.id).message(format!(
+                "Streaming query {} is not found, or belongs to another session.",
+                id.id
+            ))
+        })
+    }
+
+    /// The active query of an id.
+    pub fn get(&self, session: &Session, id: &str) -> Option<NamedQuery> {
+        self.active(session).into_iter().find(|q| q.id().id == id).map(|q| q.named())
+    }
+
+    /// Waits until a query of the session ends, one of those active now or one that ended since the last reset.
+    pub async fn await_any_termination(&self, session: &Session, timeout_ms: Option<i64>) -> Result<bool> {
+        let reset_at = self.reset_at.lock().get(session.id()).copied().unwrap_or(0);
+        let mine: Vec<Arc<RunningQuery>> = self
+            .queries
+            .lock()
+            .iter()
+            .filter(|q| q.session_id() == session.id())
+            .filter(|q| q.ended_ms().is_none_or(|at| at >= reset_at))
+            .cloned()
+            .collect();
+        let any = async {
+            if mine.is_empty() {
+                std::future::pending::<()>().await;
+            }
+            futures::future::select_all(mine.iter().map(|q| Box::pin(q.wait()))).await;
+        };
+        if !within(timeout_ms, any).await {
+            return Ok(false);
+        }
+        match mine.iter().find_map(|q| q.failure()) {
+            Some(failure) => Err(failure),
+            None => Ok(true),
+        }
+    }
+
+    pub fn reset_terminated(&self, session: &Session) {
+        self.reset_at.lock().insert(session.id().to_string(), clock::now_ms());
+    }
+
+    /// Sends the events of a session's queries.
+    pub fn listen(&self, session: &Session) -> mpsc::Receiver<QueryEvent> {
+        let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
+        self.listeners.lock().insert(session.id().to_string(), sender);
+        receiver
+    }
+
+    pub fn stop_listening(&self, session: &Session) {
+        self.listeners.lock().remove(session.id());
+    }
+
+    /// Stops all queries of a session, such as one that was closed.
+    pub async fn stop_session(&self, session_id: &str) {
+        let mine: Vec<_> = self.queries.lock().iter().filter(|q| q.session_id() == session_id).cloned().collect();
+        for query in mine {
+            query.stop().await;
+        }
+        self.listeners.lock().remove(session_id);
+        self.reset_at.lock().remove(session_id);
+    }
+
+    /// Stops all queries.
+    pub async fn shutdown(&self) {
+        let all: Vec<_> = self.queries.lock().clone();
+        for query in all {
+            query.stop().await;
+        }
+        self.listeners.lock().clear();
+    }
+
+    /// Sends an event where somebody listens. A listener that does not keep up loses events, and stops nobody.
+    pub(crate) fn post(&self, session_id: &str, event: QueryEvent) {
+        let sender = self.listeners.lock().get(session_id).cloned();
+        if let Some(sender) = sender
+            && let Err(mpsc::error::TrySendError::Full(_)) = sender.try_send(event)
+        {
+            tracing::warn!("a listener of the session {session_id} is too slow; an event was dropped");
+        }
+    }
+
+    fn forget_old(&self) {
+        let before = clock::now_ms() - REMEMBERED_MS;
+        self.queries.lock().retain(|q| q.ended_ms().is_none_or(|at| at > before));
+    }
+}
+
+/// Waits for something, not longer than a time; whether it came.
+pub(crate) async fn within(timeout_ms: Option<i64>, what: impl Future<Output = ()>) -> bool {
+    match timeout_ms {
+        None => {
+            what.await;
+            true
+        }
+        Some(ms) => {
+            let limit = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+            tokio::time::timeout(limit, what).await.is_ok()
+        }
+    }
+}
+
+/// Where a query keeps its checkpoint.
+pub(crate) struct CheckpointPlace {
+    pub path: String,
+    /// Removed when the query ends.
+    pub is_temporary: bool,
+}
+
+fn checkpoint(session: &Arc<Session>, start: &StartQuery, target: &Target) -> Result<CheckpointPlace> {
+    if let Some(path) = option(&start.options, "checkpointLocation").filter(|p| !p.is_empty()) {
+        return Ok(CheckpointPlace { path: path.to_string(), is_temporary: false });
+    }
+    if let Some(root) = session.conf().get("spark.sql.streaming.checkpointLocation").filter(|p| !p.is_empty()) {
+        let name = start.query_name.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+        return Ok(CheckpointPlace { path: format!("{}/{name}", root.trim_end_matches('/')), is_temporary: false });
+    }
+    if !target.takes_temporary_checkpoint() {
+        return Err(Error::new("_LEGACY_ERROR_TEMP_3266")
+            .message(
+                "checkpointLocation must be specified either through option(\"checkpointLocation\", ...) or \
+                 SparkSession.conf.set(\"spark.sql.streaming.checkpointLocation\", ...)",
+            )
+            .exception("AnalysisException"));
+    }
+    let directory = session.engine().scratch().join(format!("temporary-{}", uuid::Uuid::new_v4()));
+    Ok(CheckpointPlace { path: format!("file:{}", directory.display()), is_temporary: true })
+}
+
+/// The rows of a memory sink are gone with its query: it cannot go on from a checkpoint.
+async fn refuse_recovery(session: &Arc<Session>, path: &str) -> Result<()> {
+    let offsets = Directory::open(session, path)?.child("offsets");
+    if offsets.list().await?.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new("_LEGACY_ERROR_TEMP_3283")
+        .param("checkpointPath", offsets.display())
+        .message(format!(
+            "This query does not support recovering from checkpoint location. Delete {} to start over.",
+            offsets.display()
+        ))
+        .exception("AnalysisException"))
+}

@@ -1,0 +1,180 @@
+//! The life of a running query: triggers, batches, events, the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use boathouse_engine::Session;
+use boathouse_spec::{Error, Result, clock};
+use serde_json::json;
+
+use super::running::RunningQuery;
+use super::{CheckpointPlace, StreamManager};
+use crate::checkpoint::Directory;
+use crate::interval;
+use crate::micro_batch::MicroBatchQuery;
+use crate::progress::{Progress, timestamp};
+use crate::start::{self, QueryEvent, QueryEventKind, QueryId};
+
+/// How long to wait before looking for new data again (`spark.sql.streaming.pollingDelay`).
+const POLLING: Duration = Duration::from_millis(10);
+
+/// A query without data tells so this often, in milliseconds (`spark.sql.streaming.noDataProgressEventInterval`).
+const IDLE_EVENT_MS: i64 = 10_000;
+
+/// When batches run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trigger {
+    /// Milliseconds from one to the next; 0: as soon as the one before is done.
+    Every(i64),
+    AvailableNow,
+    Once,
+}
+
+impl Trigger {
+    pub fn parse(trigger: &start::Trigger) -> Result<Self> {
+        match trigger {
+            start::Trigger::Default => Ok(Self::Every(0)),
+            start::Trigger::ProcessingTime(text) => match interval::parse_ms(text) {
+                Some(ms) if ms >= 0 => Ok(Self::Every(ms)),
+                Some(_) => Err(Error::new("_LEGACY_ERROR_TEMP_3262")
+                    .message("the interval of trigger should not be negative")
+                    .exception("IllegalArgumentException")),
+                None => Err(Error::new("INVALID_INTERVAL_FORMAT.UNRECOGNIZED_NUMBER")
+                    .param("input", text)
+                    .message(format!("Error parsing '{text}' to interval. Please ensure that the value provided is in a valid format."))
+                    .exception("IllegalArgumentException")),
+            },
+            start::Trigger::AvailableNow => Ok(Self::AvailableNow),
+            start::Trigger::Once => Ok(Self::Once),
+            start::Trigger::Continuous(_) => Err(Error::unsupported("the continuous trigger")),
+            start::Trigger::RealTime(_) => Err(Error::unsupported("the real-time trigger")),
+        }
+    }
+}
+
+/// Lets a query run on the engine's threads.
+pub(super) fn spawn(
+    manager: Arc<StreamManager>,
+    session: &Arc<Session>,
+    query: MicroBatchQuery,
+    trigger: Trigger,
+    checkpoint: CheckpointPlace,
+) -> Arc<RunningQuery> {
+    let id = QueryId { id: query.id().to_string(), run_id: query.run_id().to_string() };
+    let running = RunningQuery::new(session.id(), id, query.definition().name.clone());
+    let run = Run { manager, session: Arc::clone(session), running: Arc::clone(&running), query, last_event_ms: clock::now_ms() };
+    let handle = session.engine().runtime().clone();
+    handle.spawn(run.until_the_end(trigger, checkpoint));
+    running
+}
+
+struct Run {
+    manager: Arc<StreamManager>,
+    session: Arc<Session>,
+    running: Arc<RunningQuery>,
+    query: MicroBatchQuery,
+    last_event_ms: i64,
+}
+
+impl Run {
+    async fn until_the_end(mut self, trigger: Trigger, checkpoint: CheckpointPlace) {
+        let stop = self.running.stop.clone();
+        // A panic in a batch is this query's error, and must not leave it looking alive.
+        let ended = tokio::select! {
+            ended = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(self.batches(trigger))) => {
+                ended.unwrap_or_else(|_| Err(Error::internal("The query failed by a defect of the engine. Please report it.")))
+            }
+            () = stop.cancelled() => Ok(()),
+        };
+        if let Err(e) = &ended {
+            tracing::error!("the streaming query {} failed: {e}", self.query.id());
+        }
+        if checkpoint.is_temporary
+            && let Ok(directory) = Directory::open(&self.session, &checkpoint.path)
+        {
+            directory.delete_all().await;
+        }
+        let exception = ended.as_ref().err();
+        self.running.end(exception);
+        let event = json!({
+            "id": self.query.id(),
+            "runId": self.query.run_id(),
+            "exception": exception.map(ToString::to_string),
+            "errorClassOnException": exception.map(|e| e.class().to_string()),
+        });
+        self.post(QueryEventKind::Terminated, event.to_string());
+    }
+
+    async fn batches(&mut self, trigger: Trigger) -> Result<()> {
+        match trigger {
+            Trigger::Once => self.trigger(true).await.map(|_| ()),
+            Trigger::AvailableNow => {
+                self.query.prepare_available_now().await?;
+                while self.trigger(false).await? {}
+                Ok(())
+            }
+            Trigger::Every(ms) => loop {
+                let begun_ms = clock::now_ms();
+                let found = self.trigger(false).await?;
+                let pause = match ms {
+                    0 if found => continue,
+                    0 => POLLING,
+                    // Triggers are at multiples of the interval, as Spark has them.
+                    ms => {
+                        let next = begun_ms.div_euclid(ms).saturating_add(1).saturating_mul(ms);
+                        Duration::from_millis(u64::try_from(next - clock::now_ms()).unwrap_or(0))
+                    }
+                };
+                tokio::time::sleep(pause).await;
+            },
+        }
+    }
+
+    /// Runs one trigger; whether there was something to do.
+    async fn trigger(&mut self, all: bool) -> Result<bool> {
+        let mut number = 0;
+        self.running.triggers.send_modify(|t| {
+            t.begun += 1;
+            number = t.begun;
+        });
+        // Work is shown as such only once it lasts: a look for new data is no batch.
+        self.running.set_status("Getting offsets", false, true);
+        match self.query.step(all).await? {
+            Some(progress) => {
+                self.progress(&progress);
+                self.running.set_status("Processing new data", true, false);
+                Ok(true)
+            }
+            None => {
+                self.running.triggers.send_modify(|t| t.last_idle = number);
+                self.running.set_status("Waiting for data to arrive", false, false);
+                self.idle();
+                Ok(false)
+            }
+        }
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        let json = progress.json();
+        self.running.add_progress(json.to_string());
+        self.last_event_ms = clock::now_ms();
+        if let Some(text) = self.query.explanation() {
+            self.running.set_explanation(text);
+        }
+        self.post(QueryEventKind::Progress, json!({ "progress": json }).to_string());
+    }
+
+    fn idle(&mut self) {
+        let now = clock::now_ms();
+        if now - self.last_event_ms < IDLE_EVENT_MS {
+            return;
+        }
+        self.last_event_ms = now;
+        let event = json!({ "id": self.query.id(), "runId": self.query.run_id(), "timestamp": timestamp(now) });
+        self.post(QueryEventKind::Idle, event.to_string());
+    }
+
+    fn post(&self, kind: QueryEventKind, json: String) {
+        self.manager.post(self.running.session_id(), QueryEvent { kind, json });
+    }
+}

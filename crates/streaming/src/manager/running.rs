@@ -1,0 +1,203 @@
+//! A query that runs, as those see it who ask.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use boathouse_spec::{Error, Result, clock};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::start::{NamedQuery, QueryFailure, QueryId, QueryStatus};
+
+/// Progress events that are kept (`spark.sql.streaming.numRecentProgressUpdates`).
+const KEPT_PROGRESS: usize = 100;
+
+pub struct RunningQuery {
+    session_id: String,
+    id: QueryId,
+    name: Option<String>,
+    pub(super) stop: CancellationToken,
+    state: Mutex<State>,
+    /// Whether the query has ended.
+    ended: watch::Sender<bool>,
+    /// Triggers begun, and the last of those that found nothing new.
+    pub(super) triggers: watch::Sender<Triggers>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Triggers {
+    pub begun: u64,
+    pub last_idle: u64,
+}
+
+struct State {
+    status: QueryStatus,
+    progress: VecDeque<String>,
+    failure: Option<Error>,
+    ended_ms: Option<i64>,
+    explanation: String,
+}
+
+impl RunningQuery {
+    pub(super) fn new(session_id: &str, id: QueryId, name: Option<String>) -> Arc<Self> {
+        let status = QueryStatus {
+            message: "Initializing sources".to_string(),
+            is_data_available: false,
+            is_trigger_active: false,
+            is_active: true,
+        };
+        Arc::new(Self {
+            session_id: session_id.to_string(),
+            id,
+            name,
+            stop: CancellationToken::new(),
+            state: Mutex::new(State {
+                status,
+                progress: VecDeque::new(),
+                failure: None,
+                ended_ms: None,
+                explanation: "No physical plan. Waiting for data.".to_string(),
+            }),
+            ended: watch::Sender::new(false),
+            triggers: watch::Sender::new(Triggers::default()),
+        })
+    }
+
+    pub fn session_id(&self) -> &str {
+        &self.session_id
+    }
+
+    pub fn id(&self) -> &QueryId {
+        &self.id
+    }
+
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    pub fn named(&self) -> NamedQuery {
+        NamedQuery { id: self.id.clone(), name: self.name.clone() }
+    }
+
+    pub fn is_active(&self) -> bool {
+        !*self.ended.borrow()
+    }
+
+    /// When the query ended, in milliseconds since the epoch.
+    pub fn ended_ms(&self) -> Option<i64> {
+        self.state.lock().ended_ms
+    }
+
+    pub fn status(&self) -> QueryStatus {
+        self.state.lock().status.clone()
+    }
+
+    /// The last progress events as JSON, the oldest first.
+    pub fn recent_progress(&self) -> Vec<String> {
+        self.state.lock().progress.iter().cloned().collect()
+    }
+
+    pub fn last_progress(&self) -> Option<String> {
+        self.state.lock().progress.back().cloned()
+    }
+
+    /// The plan of the last batch.
+    pub fn explanation(&self) -> String {
+        self.state.lock().explanation.clone()
+    }
+
+    /// The error that `awaitTermination` raises.
+    pub fn failure(&self) -> Option<Error> {
+        self.state.lock().failure.clone()
+    }
+
+    /// The error as `query.exception()` shows it.
+    pub fn exception(&self) -> Option<QueryFailure> {
+        self.failure().map(|e| QueryFailure {
+            // The client takes what stands behind the first colon.
+            message: format!("org.apache.spark.sql.streaming.StreamingQueryException: {e}"),
+            error_class: Some(e.class().to_string()),
+            stack_trace: None,
+        })
+    }
+
+    /// Waits until the query has ended.
+    pub async fn wait(&self) {
+        let mut ended = self.ended.subscribe();
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Waits until the query has ended, and gives the error it ended with.
+    pub async fn await_termination(&self, timeout_ms: Option<i64>) -> Result<bool> {
+        let ended = super::within(timeout_ms, self.wait()).await;
+        match self.failure() {
+            Some(failure) if ended => Err(failure),
+            _ => Ok(ended),
+        }
+    }
+
+    /// Waits until everything that was there at the call is processed.
+    pub async fn process_all_available(&self) -> Result<()> {
+        let mut triggers = self.triggers.subscribe();
+        let begun = triggers.borrow().begun;
+        let idle = async {
+            let _ = triggers.wait_for(|t| t.last_idle > begun).await;
+        };
+        tokio::select! {
+            () = idle => {}
+            () = self.wait() => {}
+        }
+        self.failure().map_or(Ok(()), Err)
+    }
+
+    /// Stops the query and waits for its end.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.wait().await;
+    }
+
+    pub(super) fn set_status(&self, message: &str, is_data_available: bool, is_trigger_active: bool) {
+        let mut state = self.state.lock();
+        state.status =
+            QueryStatus { message: message.to_string(), is_data_available, is_trigger_active, is_active: true };
+    }
+
+    pub(super) fn add_progress(&self, json: String) {
+        let mut state = self.state.lock();
+        if state.progress.len() == KEPT_PROGRESS {
+            state.progress.pop_front();
+        }
+        state.progress.push_back(json);
+    }
+
+    pub(super) fn set_explanation(&self, text: String) {
+        self.state.lock().explanation = text;
+    }
+
+    pub(super) fn end(&self, cause: Option<&Error>) {
+        {
+            let mut state = self.state.lock();
+            state.ended_ms = Some(clock::now_ms());
+            state.failure = cause.map(|e| self.failed(e));
+            let message = match cause {
+                Some(e) => format!("Terminated with exception: {}", e.text()),
+                None => "Stopped".to_string(),
+            };
+            state.status = QueryStatus { message, ..QueryStatus::default() };
+        }
+        self.ended.send_replace(true);
+    }
+
+    fn failed(&self, cause: &Error) -> Error {
+        Error::new("STREAM_FAILED")
+            .param("id", &self.id.id)
+            .param("runId", &self.id.run_id)
+            .param("message", cause)
+            .message(format!(
+                "Query [id = {}, runId = {}] terminated with exception: {cause}",
+                self.id.id, self.id.run_id
+            ))
+            .exception("StreamingQueryException")
+    }
+}

@@ -1,0 +1,361 @@
+//! A query as micro-batches: what is new is planned, written to the offset log, run, and noted as done, in this order, so that
+//! a crash at any point leaves either nothing of a batch or all that is needed to run the same batch again.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use boathouse_engine::{KeptQuery, Session};
+use boathouse_spec::{Error, Relation, Result, StructType, clock};
+use fail::fail_point;
+use indexmap::IndexMap;
+use tokio_util::sync::CancellationToken;
+
+use crate::checkpoint::{Checkpoint, CommitEntry, Directory, OffsetEntry};
+use crate::progress::{Progress, SinkProgress, SourceProgress, Timer};
+use crate::query::{Batch, QueryDefinition, Sink};
+use crate::reader::{Bound, Opening};
+use crate::slice::StreamSlice;
+use crate::source::{Limit, Source};
+
+/// Settings that a restart takes from the checkpoint, in the order Spark writes them.
+const KEPT_SETTINGS: &[&str] = &[
+    "spark.sql.streaming.stateStore.providerClass",
+    "spark.sql.streaming.stateStore.rocksdb.mergeOperatorVersion",
+    "spark.sql.streaming.stateStore.rocksdb.formatVersion",
+    "spark.sql.streaming.queryEvolution.enableSourceEvolution",
+    "spark.sql.streaming.stateStore.encodingFormat",
+    "spark.sql.streaming.statefulOperator.useStrictDistribution",
+    "spark.sql.streaming.flatMapGroupsWithState.stateFormatVersion",
+    "spark.sql.streaming.multipleWatermarkPolicy",
+    "spark.sql.streaming.stateStore.rowChecksum.enabled",
+    "spark.sql.streaming.aggregation.stateFormatVersion",
+    "spark.sql.function.protobufExtensions.enabled",
+    "spark.sql.shuffle.partitions",
+    "spark.sql.streaming.join.stateFormatVersion",
+    "spark.sql.streaming.stateStore.compression.codec",
+    "spark.sql.optimizer.pruneFiltersCanPruneStreamingSubplan",
+];
+
+/// A streaming query that runs batch by batch.
+pub struct MicroBatchQuery {
+    session: Arc<Session>,
+    definition: QueryDefinition,
+    sink: Arc<dyn Sink>,
+    id: String,
+    run_id: String,
+    checkpoint: Checkpoint,
+    /// The query, names fixed as they were at its start.
+    query: KeptQuery,
+    schema: StructType,
+    sources: Vec<Reading>,
+    conf: IndexMap<String, String>,
+    /// The batch to be run next.
+    next: i64,
+    /// That batch, where it was planned before a restart and is not done.
+    planned: Option<OffsetEntry>,
+    watermark_ms: i64,
+    last_trigger_ms: Option<i64>,
+}
+
+/// A source, and how far it was read.
+struct Reading {
+    source: Box<dyn Source>,
+    schema: StructType,
+    committed: Option<String>,
+}
+
+impl MicroBatchQuery {
+    /// Resolves the sources, reads the checkpoint, and makes it where there is none.
+    pub async fn open(session: Arc<Session>, definition: QueryDefinition, sink: Arc<dyn Sink>) -> Result<Self> {
+        let checkpoint = Checkpoint::new(Directory::open(&session, &definition.checkpoint)?);
+        let id = checkpoint.query_id().await?;
+        let opening = Arc::new(Opening::new(checkpoint.clone()));
+        let query = KeptQuery::new(&session, definition.input.clone(), opening.clone());
+        let schema = schema_of(&session, query.clone()).await?;
+        let sources: Vec<Reading> = opening
+            .take()
+            .into_iter()
+            .map(|source| Reading { schema: source.schema().clone(), source, committed: None })
+            .collect();
+        if sources.is_empty() {
+            return Err(not_streaming());
+        }
+        let mut this = Self {
+            conf: kept_settings(&session),
+            session,
+            definition,
+            sink,
+            id,
+            run_id: uuid::Uuid::new_v4().to_string(),
+            checkpoint,
+            query,
+            schema,
+            sources,
+            next: 0,
+            planned: None,
+            watermark_ms: 0,
+            last_trigger_ms: None,
+        };
+        this.resume().await?;
+        Ok(this)
+    }
+
+    /// Takes up where the checkpoint says.
+    async fn resume(&mut self) -> Result<()> {
+        let Some((batch, entry)) = self.checkpoint.latest_offsets().await? else {
+            return Ok(());
+        };
+        if entry.offsets.len() != self.sources.len() {
+            return Err(Error::new("STREAMING_SOURCES_CHANGED")
+                .param("checkpointLocation", self.checkpoint.root().display())
+                .message(format!(
+                    "There are {} sources in the checkpoint offsets and now there are {} sources requested by the query. Cannot \
+                     continue: start the query with a new checkpoint.",
+                    entry.offsets.len(),
+                    self.sources.len()
+                ))
+                .exception("IllegalStateException"));
+        }
+        for (key, value) in &entry.conf {
+            self.conf.insert(key.clone(), value.clone());
+        }
+        let commit = self.checkpoint.latest_commit().await?;
+        match commit {
+            Some((done, commit)) if done >= batch => {
+                self.next = batch + 1;
+                self.watermark_ms = commit.next_watermark_ms;
+                self.committed(&entry);
+            }
+            done => {
+                // The batch was planned and is not known to be done: it is run again, over the same rows.
+                if let Some((done, _)) = done.filter(|(done, _)| done + 1 != batch) {
+                    tracing::warn!("batch {batch} of the query {} was planned, and the last one done is {done}", self.id);
+                }
+                if batch > 0 {
+                    let before = self.checkpoint.offsets_of(batch - 1).await?;
+                    self.committed(&before);
+                }
+                self.next = batch;
+                self.watermark_ms = entry.watermark_ms;
+                self.planned = Some(entry);
+            }
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, entry: &OffsetEntry) {
+        for (reading, offset) in self.sources.iter_mut().zip(&entry.offsets) {
+            reading.committed.clone_from(offset);
+        }
+    }
+
+    /// The columns of the rows given to the sink.
+    pub fn schema(&self) -> &StructType {
+        &self.schema
+    }
+
+    /// The id of the query, which stays over restarts.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The id of this run.
+    pub fn run_id(&self) -> &str {
+        &self.run_id
+    }
+
+    pub fn definition(&self) -> &QueryDefinition {
+        &self.definition
+    }
+
+    /// The batch that would be run next.
+    pub fn next_batch(&self) -> i64 {
+        self.next
+    }
+
+    /// Runs all that is there now, in batches. Stops between two batches, or within one, when `stop` is cancelled; a batch
+    /// that was stopped is run again by the next start.
+    pub async fn run_available_now(
+        &mut self,
+        stop: CancellationToken,
+        mut on_progress: impl FnMut(&Progress) + Send,
+    ) -> Result<()> {
+        self.prepare_available_now().await?;
+        while !stop.is_cancelled() {
+            let progress = tokio::select! {
+                progress = self.step(false) => progress?,
+                () = stop.cancelled() => break,
+            };
+            match progress {
+                Some(progress) => on_progress(&progress),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Fixes the end of all sources: nothing that comes later is read.
+    pub async fn prepare_available_now(&mut self) -> Result<()> {
+        for reading in &mut self.sources {
+            reading.source.prepare_available_now().await?;
+        }
+        Ok(())
+    }
+
+    /// Plans and runs one batch, of all that is there with `all`, of what the sources' options allow without. `None` where
+    /// there is nothing new.
+    pub async fn step(&mut self, all: bool) -> Result<Option<Progress>> {
+        let mut timer = Timer::start();
+        let entry = match self.planned.take() {
+            Some(entry) => entry,
+            None => {
+                let limit = if all { Limit::All } else { Limit::Options };
+                let Some(entry) = self.plan(limit, &mut timer).await? else { return Ok(None) };
+                let from = Instant::now();
+                self.checkpoint.write_offsets(self.next, &entry).await?;
+                fail_point!("streaming::after-offsets");
+                self.forget_done().await?;
+                timer.add("walCommit", from);
+                entry
+            }
+        };
+        self.run(entry, timer).await.map(Some)
+    }
+
+    /// Where each source's next batch ends; `None` where none has anything new.
+    async fn plan(&mut self, limit: Limit, timer: &mut Timer) -> Result<Option<OffsetEntry>> {
+        let from = Instant::now();
+        let mut offsets = Vec::with_capacity(self.sources.len());
+        let mut is_new = false;
+        for reading in &mut self.sources {
+            let start = reading.committed.as_deref();
+            let end = reading.source.end_offset(start, limit).await?.or_else(|| reading.committed.clone());
+            is_new |= end != reading.committed;
+            offsets.push(end);
+        }
+        timer.add("latestOffset", from);
+        Ok(is_new.then(|| OffsetEntry {
+            watermark_ms: self.watermark_ms,
+            timestamp_ms: clock::now_ms(),
+            conf: self.conf.clone(),
+            offsets,
+        }))
+    }
+
+    /// Tells the sources that the batch before is done, and removes old logs.
+    async fn forget_done(&mut self) -> Result<()> {
+        for reading in &mut self.sources {
+            if let Some(end) = reading.committed.clone() {
+                reading.source.commit(&end).await?;
+            }
+        }
+        self.checkpoint.purge(self.next).await
+    }
+
+    /// Runs the batch that was planned.
+    async fn run(&mut self, entry: OffsetEntry, mut timer: Timer) -> Result<Progress> {
+        let from = Instant::now();
+        let mut slices = Vec::with_capacity(self.sources.len());
+        for (reading, end) in self.sources.iter_mut().zip(&entry.offsets) {
+            let slice = match end {
+                Some(end) if reading.committed.as_ref() != Some(end) => {
+                    StreamSlice::new(reading.source.slice(reading.committed.as_deref(), end).await?)
+                }
+                _ => StreamSlice::empty(&reading.schema),
+            };
+            slices.push((slice, reading.schema.clone()));
+        }
+        timer.add("getBatch", from);
+
+        let from = Instant::now();
+        let counted: Vec<StreamSlice> = slices.iter().map(|(s, _)| s.clone()).collect();
+        self.add_batch(&entry, slices).await?;
+        timer.add("addBatch", from);
+        fail_point!("streaming::after-sink");
+
+        let from = Instant::now();
+        let commit = CommitEntry { next_watermark_ms: self.watermark_ms, ..CommitEntry::default() };
+        self.checkpoint.write_commit(self.next, &commit).await?;
+        timer.add("commitOffsets", from);
+        fail_point!("streaming::after-commit");
+
+        let progress = self.progress(&entry, &counted, timer);
+        self.committed(&entry);
+        self.next += 1;
+        Ok(progress)
+    }
+
+    /// Gives the rows to the sink.
+    async fn add_batch(&self, entry: &OffsetEntry, slices: Vec<(StreamSlice, StructType)>) -> Result<()> {
+        let reader = Arc::new(Bound { slices, is_streaming: false });
+        let now_us = entry.timestamp_ms.saturating_mul(1000);
+        let rows = Kept::new(&self.session, self.query.with_reader(reader, now_us));
+        let batch = Batch {
+            id: self.next,
+            query_id: self.id.clone(),
+            rows: rows.relation.clone(),
+            timestamp_ms: entry.timestamp_ms,
+        };
+        self.sink.write(&self.session, batch).await
+    }
+
+    fn progress(&mut self, entry: &OffsetEntry, slices: &[StreamSlice], timer: Timer) -> Progress {
+        let sources = self.sources.iter().zip(slices).zip(&entry.offsets).map(|((reading, slice), end)| SourceProgress {
+            description: reading.source.description(),
+            start_offset: reading.committed.clone(),
+            end_offset: end.clone(),
+            latest_offset: reading.source.latest_offset(),
+            num_input_rows: slice.rows_read(),
+            metrics: reading.source.metrics(),
+        });
+        let sources = sources.collect();
+        let timestamp_ms = timer.started_ms;
+        let since = self.last_trigger_ms.replace(timestamp_ms).map(|before| timestamp_ms - before);
+        Progress {
+            id: self.id.clone(),
+            run_id: self.run_id.clone(),
+            name: self.definition.name.clone(),
+            timestamp_ms,
+            batch_id: self.next,
+            durations_ms: timer.finish(),
+            event_time: IndexMap::new(),
+            state_operators: Vec::new(),
+            sources,
+            sink: SinkProgress { description: self.sink.description(), num_output_rows: None },
+            since_last_trigger_ms: since,
+        }
+    }
+}
+
+/// A relation that the session keeps as long as this lives.
+struct Kept {
+    session: Arc<Session>,
+    relation: Relation,
+}
+
+impl Kept {
+    fn new(session: &Arc<Session>, query: KeptQuery) -> Self {
+        Self { relation: session.keep_query(query), session: Arc::clone(session) }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.session.remove_table(&self.relation);
+    }
+}
+
+async fn schema_of(session: &Arc<Session>, query: KeptQuery) -> Result<StructType> {
+    let kept = Kept::new(session, query);
+    session.schema(&kept.relation).await
+}
+
+fn kept_settings(session: &Session) -> IndexMap<String, String> {
+    KEPT_SETTINGS.iter().filter_map(|key| Some(((*key).to_string(), session.conf().get(key)?))).collect()
+}
+
+fn not_streaming() -> Error {
+    Error::new("WRITE_STREAM_NOT_ALLOWED")
+        .message("`writeStream` can be called only on streaming Dataset/DataFrame.")
+        .exception("AnalysisException")
+}

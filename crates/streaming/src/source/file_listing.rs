@@ -1,0 +1,213 @@
+//! Files that a stream reads: found, remembered, and found again after a restart.
+
+use std::collections::HashMap;
+
+use boathouse_connectors::listing::Found;
+use boathouse_connectors::{Context, ResolvedPath};
+use boathouse_spec::{DataSourceRef, Error, Options, Result, option};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+use url::Url;
+
+/// A file of the log.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    /// A URL, as Spark writes it.
+    pub path: String,
+    /// When the file was changed last, in milliseconds since the epoch.
+    pub timestamp: i64,
+    pub batch: i64,
+    /// Known, and not to be read: it was there before the query (`includeExistingFiles`).
+    pub is_skipped: bool,
+}
+
+impl Entry {
+    pub fn parse(line: &str) -> Result<Self> {
+        let wrong = || Error::new("STREAM_CHECKPOINT_CORRUPT").message(format!("{line} is no file of a source's log."));
+        let value: Value = serde_json::from_str(line).map_err(|_| wrong())?;
+        let number = |key: &str| value.get(key).and_then(Value::as_i64).ok_or_else(wrong);
+        Ok(Self {
+            path: value.get("path").and_then(Value::as_str).ok_or_else(wrong)?.to_string(),
+            timestamp: number("timestamp")?,
+            batch: number("batchId")?,
+            is_skipped: value.get("skipped").and_then(Value::as_bool).unwrap_or(false),
+        })
+    }
+
+    pub fn line(&self) -> String {
+        let mut value = json!({ "path": self.path, "timestamp": self.timestamp, "batchId": self.batch });
+        if self.is_skipped {
+            value["skipped"] = true.into();
+        }
+        value.to_string()
+    }
+}
+
+/// The files that were read, by what makes two files the same.
+#[derive(Debug)]
+pub(super) struct Seen {
+    files: HashMap<String, i64>,
+    /// The name alone makes a file.
+    by_name: bool,
+    /// A file that was changed is another file.
+    by_time: bool,
+    /// Files older than the newest one by more than this are never read, in milliseconds.
+    max_age_ms: Option<i64>,
+    newest: i64,
+    purged_before: i64,
+}
+
+impl Seen {
+    pub fn new(by_name: bool, by_time: bool, max_age_ms: Option<i64>) -> Self {
+        Self { files: HashMap::new(), by_name, by_time, max_age_ms, newest: 0, purged_before: 0 }
+    }
+
+    fn key<'a>(&self, path: &'a str) -> &'a str {
+        if self.by_name { path.rsplit('/').next().unwrap_or(path) } else { path }
+    }
+
+    pub fn is_new(&self, path: &str, timestamp: i64) -> bool {
+        if timestamp < self.purged_before {
+            return false;
+        }
+        match self.files.get(self.key(path)) {
+            Some(known) => self.by_time && *known != timestamp,
+            None => true,
+        }
+    }
+
+    pub fn add(&mut self, path: &str, timestamp: i64) {
+        self.files.insert(self.key(path).to_string(), timestamp);
+        self.newest = self.newest.max(timestamp);
+    }
+
+    /// Forgets files that are too old to be read again.
+    pub fn purge(&mut self) {
+        let Some(max_age_ms) = self.max_age_ms else { return };
+        self.purged_before = self.newest.saturating_sub(max_age_ms);
+        let before = self.purged_before;
+        self.files.retain(|_, timestamp| *timestamp >= before);
+    }
+}
+
+/// Where a stream of files looks.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub format: String,
+    pub options: Options,
+    pub paths: Vec<String>,
+    pub context: Context,
+}
+
+impl Place {
+    pub fn new(format: &str, source: &DataSourceRef, context: Context) -> Result<Self> {
+        let mut paths = source.paths.clone();
+        if paths.is_empty() {
+            paths.extend(option(&source.options, "path").map(str::to_string));
+        }
+        if paths.is_empty() {
+            return Err(Error::new("_LEGACY_ERROR_TEMP_2047").message("'path' is not specified").exception("IllegalArgumentException"));
+        }
+        let options = source.options.iter().filter(|(k, _)| !k.eq_ignore_ascii_case("path")).cloned().collect();
+        Ok(Self { format: format.to_string(), options, paths, context })
+    }
+
+    /// All files that are there.
+    pub async fn list(&self) -> Result<(ResolvedPath, Vec<Found>)> {
+        let place = self.clone();
+        blocking(move |runtime| {
+            runtime.block_on(boathouse_connectors::find(&place.format, &place.options, &place.paths, &place.context))
+        })
+        .await
+    }
+
+    pub fn resolved(&self) -> Result<Vec<ResolvedPath>> {
+        self.paths.iter().map(|p| self.context.paths.resolve(p, self.context.stores.as_ref())).collect()
+    }
+
+    /// A file of the log as it is now; `None` where it is gone.
+    pub async fn find_again(&self, entry: &Entry) -> Result<Option<Found>> {
+        let location = location(&entry.path)?;
+        let places = self.resolved()?;
+        let Some(place) = places.first() else { return Ok(None) };
+        match place.store.head(&location).await {
+            Ok(meta) => Ok(Some(Found { root: root(&places, &location), meta })),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(Error::io(format!("looking for {}", entry.path), e)),
+        }
+    }
+}
+
+/// Runs work on a thread of its own: listing waits, and finding a schema computes.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce(&Handle) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let runtime = Handle::current();
+    let joined = tokio::task::spawn_blocking(move || work(&runtime)).await;
+    joined.map_err(|e| Error::internal(format!("opening files: {e}")))?
+}
+
+/// The place in its store that a URL of the log names.
+fn location(url: &str) -> Result<Path> {
+    let wrong = |e: &dyn std::fmt::Display| Error::io(format!("reading the path {url}"), e);
+    let parsed = Url::parse(url).map_err(|e| wrong(&e))?;
+    Path::from_url_path(parsed.path()).map_err(|e| wrong(&e))
+}
+
+/// The directory below which names of directories are partition values.
+fn root(places: &[ResolvedPath], file: &Path) -> Path {
+    let parts: Vec<_> = file.parts().collect();
+    let fits = |place: &&ResolvedPath| {
+        let pattern = place.path.parts().count();
+        pattern <= parts.len() && (file.prefix_matches(&place.path) || is_pattern(&place.path))
+    };
+    let depth = places.iter().find(fits).map_or(parts.len(), |p| p.path.parts().count());
+    let depth = if depth == parts.len() { depth.saturating_sub(1) } else { depth };
+    parts[..depth].iter().cloned().collect()
+}
+
+fn is_pattern(path: &Path) -> bool {
+    path.as_ref().contains(['*', '?', '[', '{'])
+}
+
+/// Milliseconds since the epoch of a file's last change.
+pub(super) fn modified_ms(found: &Found) -> i64 {
+    found.meta.last_modified.timestamp_millis()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_once() {
+        let mut seen = Seen::new(false, false, Some(100));
+        assert!(seen.is_new("file:///a/1", 50));
+        seen.add("file:///a/1", 50);
+        assert!(!seen.is_new("file:///a/1", 60), "a file that changed is the same file");
+        seen.add("file:///a/2", 500);
+        seen.purge();
+        assert!(!seen.is_new("file:///a/3", 399), "too old");
+        assert!(seen.is_new("file:///a/3", 400));
+        let mut by_name = Seen::new(true, false, None);
+        by_name.add("file:///a/x", 1);
+        assert!(!by_name.is_new("file:///b/x", 1));
+        let mut by_time = Seen::new(false, true, None);
+        by_time.add("file:///a/x", 1);
+        assert!(by_time.is_new("file:///a/x", 2) && !by_time.is_new("file:///a/x", 1));
+    }
+
+    /// As Spark 4.2.1 wrote it.
+    #[test]
+    fn lines_are_sparks() {
+        let line = r#"{"path":"file:///tmp/sstest/in/f0.json","timestamp":1795370937180,"batchId":0}"#;
+        let entry = Entry::parse(line).unwrap();
+        assert_eq!((entry.timestamp, entry.batch, entry.is_skipped), (1_795_370_937_180, 0, false));
+        assert_eq!(entry.line(), line);
+        assert_eq!(location("file:///tmp/a%20b/f.json").unwrap().as_ref(), "tmp/a b/f.json");
+        assert_eq!(location("s3a://bucket/k/f.json").unwrap().as_ref(), "k/f.json");
+        assert!(Entry::parse("{}").is_err());
+    }
+}

@@ -1,0 +1,107 @@
+//! Sources: a file each. A source says how far its data goes, and gives what lies between two offsets.
+
+mod cloud_files;
+mod delta;
+mod file_listing;
+mod file_stream;
+mod schema_log;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use boathouse_engine::{Session, StreamOrigin};
+use boathouse_spec::{Error, Result, StructType};
+use datafusion::catalog::TableProvider;
+use serde_json::{Map, Value};
+
+use crate::checkpoint::Directory;
+
+/// How much a batch may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// What the source's options say.
+    Options,
+    /// All there is (`Trigger.Once`).
+    All,
+}
+
+/// Offsets are JSON text in a form of the source's own; the same text means the same place for ever.
+#[async_trait]
+pub(crate) trait Source: Send + Sync {
+    fn schema(&self) -> &StructType;
+
+    /// As progress reports call it.
+    fn description(&self) -> String;
+
+    /// Fixes the end: nothing that comes later is read.
+    async fn prepare_available_now(&mut self) -> Result<()>;
+
+    /// The place up to which a batch that begins at `start` shall read; `start` itself, or `None`, where there is nothing new.
+    async fn end_offset(&mut self, start: Option<&str>, limit: Limit) -> Result<Option<String>>;
+
+    /// The end of all data, where the source knows it, for progress reports.
+    fn latest_offset(&self) -> Option<String> {
+        None
+    }
+
+    /// The rows after `start` up to `end`: the same rows each time.
+    async fn slice(&mut self, start: Option<&str>, end: &str) -> Result<Arc<dyn TableProvider>>;
+
+    /// Nothing up to `end` will be asked for again.
+    async fn commit(&mut self, _end: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// Figures for progress reports.
+    fn metrics(&self) -> Map<String, Value> {
+        Map::new()
+    }
+}
+
+/// Opens a source; `directory` is its own in the checkpoint.
+pub(crate) async fn open(
+    session: &Arc<Session>,
+    origin: StreamOrigin,
+    directory: Directory,
+) -> Result<Box<dyn Source>> {
+    match origin {
+        StreamOrigin::Delta { name, table, options } => {
+            let zone = session.file_context()?.session.zone;
+            Ok(Box::new(delta::DeltaSource::open(name, table, &options, &zone, &directory).await?))
+        }
+        StreamOrigin::Source(source) => match source.format.as_str() {
+            "cloudfiles" => Ok(Box::new(cloud_files::CloudFiles::open(session, &source, directory).await?)),
+            format if is_file_format(format) => {
+                Ok(Box::new(file_stream::FileStream::open(session, &source, directory).await?))
+            }
+            other => Err(unknown(other)),
+        },
+    }
+}
+
+/// The schema of a source, without a query.
+pub(crate) async fn schema(session: &Arc<Session>, origin: &StreamOrigin) -> Result<StructType> {
+    match origin {
+        StreamOrigin::Delta { table, options, .. } => delta::schema(table, options).await,
+        StreamOrigin::Source(source) => match source.format.as_str() {
+            "cloudfiles" => cloud_files::schema(session, source).await,
+            format if is_file_format(format) => file_stream::schema(session, source).await,
+            other => Err(unknown(other)),
+        },
+    }
+}
+
+fn is_file_format(format: &str) -> bool {
+    boathouse_connectors::Format::find(format).is_ok()
+}
+
+fn unknown(format: &str) -> Error {
+    match format {
+        "kafka" | "socket" | "rate" | "rate-micro-batch" | "kinesis" | "pubsub" | "pulsar" | "eventhubs" | "orc" | "avro"
+        | "xml" | "statestore" => Error::unsupported(format!("the streaming source {format}")),
+        _ => Error::new("DATA_SOURCE_NOT_FOUND")
+            .param("provider", format)
+            .message(format!("There is no streaming source named {format}."))
+            .exception("AnalysisException"),
+    }
+}
