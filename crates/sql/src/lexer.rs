@@ -198,7 +198,8 @@ impl Lexer<'_> {
                 return Some(self.unclosed());
             }
             '$' => {
-                if let Some(len) = dollar_quoted_length(rest) {
+                let Some(tag) = dollar_tag(rest) else { return Some(self.token(Kind::Unknown, "", 1)) };
+                if let Some(len) = dollar_quoted_length(rest, tag) {
                     return Some(self.token(Kind::DollarQuoted, "", len));
                 }
                 return Some(self.unclosed());
@@ -367,13 +368,14 @@ fn back_quoted_length(bytes: &[u8]) -> Option<usize> {
     None
 }
 
-fn dollar_quoted_length(rest: &str) -> Option<usize> {
-    let tag_end = 1 + rest[1..].find('$')?;
-    let tag = &rest[..=tag_end];
-    if !tag[1..tag.len() - 1].bytes().all(is_word_byte) {
-        return None;
-    }
+fn dollar_quoted_length(rest: &str, tag: &str) -> Option<usize> {
     rest[tag.len()..].find(tag).map(|i| i + 2 * tag.len())
+}
+
+/// The `$tag$` that opens such a string; `None` for a dollar that opens none, as in `${variable}`.
+fn dollar_tag(rest: &str) -> Option<&str> {
+    let word = rest[1..].bytes().take_while(|b| is_word_byte(*b)).count();
+    (rest.as_bytes().get(1 + word) == Some(&b'$')).then(|| &rest[..word + 2])
 }
 
 #[cfg(test)]

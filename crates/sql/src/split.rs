@@ -100,6 +100,7 @@ mod tests {
         assert_eq!(split_statements(script).len(), 2);
         assert_eq!(split_statements("  ;; "), Vec::<String>::new());
         assert_eq!(split_statements("SELECT 'a; b"), ["SELECT 'a; b"]);
+        assert_eq!(split_statements("SELECT ${a}; SELECT $$;$$; SELECT $t$;$t$").len(), 3);
     }
 
     #[test]
