@@ -16,7 +16,7 @@ LAYERS = [
     ["spec", "features"],
     ["bridge"],
     ["sql", "formats", "catalog"],
-    ["functions", "delta", "connectors"],
+    ["functions", "delta", "connectors", "python"],
     ["engine"],
     ["streaming"],
     ["pipelines"],

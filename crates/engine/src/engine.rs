@@ -56,6 +56,8 @@ pub struct Engine {
     pub(crate) cache: CacheManager,
     pub(crate) table_functions: TableFunctions,
     stream_reader: OnceLock<Arc<dyn StreamReader>>,
+    /// Processes that run the users' Python functions.
+    pub(crate) workers: boathouse_python::Workers,
     /// This process's part of HOME/tmp; removed when the engine is.
     scratch: PathBuf,
 }
@@ -123,6 +125,7 @@ impl Engine {
             cache: CacheManager::default(),
             table_functions: TableFunctions::default(),
             stream_reader: OnceLock::new(),
+            workers: boathouse_python::Workers::default(),
             scratch,
         }))
     }

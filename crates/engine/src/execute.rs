@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use crate::analyzer::Analyzed;
 use crate::ordered::in_partition_order;
 use crate::session::AbortOnDrop;
-use crate::{Session, observe};
+use crate::{Session, observe, operators};
 
 /// Metrics of `observe`, by name; complete when the stream has ended.
 pub type ObservedMetrics = Arc<Mutex<Vec<(String, Vec<(String, Literal)>)>>>;
@@ -94,21 +94,21 @@ pub(crate) fn query_state(session: &Session) -> SessionState {
 }
 
 /// Plans and runs an analyzed query.
-pub(crate) async fn run(session: &Arc<Session>, analyzed: Analyzed) -> Result<QueryResult> {
+pub(crate) async fn run(
+    session: &Arc<Session>,
+    analyzed: Analyzed,
+    mut observations: Vec<Arc<observe::Observation>>,
+) -> Result<QueryResult> {
     if analyzed.is_streaming {
         return Err(streaming_source());
     }
     let schema = analyzed.schema();
     let observed = ObservedMetrics::default();
-    let observations = observe::observations(&analyzed.plan);
+    observations.extend(observe::observations(&analyzed.plan));
     let stream = stream_of(session, &analyzed.plan).await?;
     let stream = renamed(stream, &schema);
-    let (at_end, sink) = (observations.clone(), Arc::clone(&observed));
-    let done = move || {
-        if !at_end.is_empty() {
-            *sink.lock() = at_end.iter().map(|o| (o.name.clone(), o.values())).collect();
-        }
-    };
+    let sink = Arc::clone(&observed);
+    let done = move || *sink.lock() = observe::values(&observations);
     let stream = driven(session, stream, done);
     Ok(QueryResult { schema, stream, observed })
 }
@@ -122,12 +122,20 @@ pub(crate) async fn collect(session: &Arc<Session>, analyzed: &Analyzed) -> Resu
 
 /// The optimized physical plan. CPU work on the calling thread, and the I/O of opening what is scanned.
 pub(crate) async fn physical_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
-    partitioned_plan(session, plan).await.map(in_partition_order)
+    let plan = optimized_plan(session, plan).await.map(in_partition_order)?;
+    operators::scoped(plan).spark()
 }
 
 /// The same with as many partitions as it has, for writers that take them in parallel.
 pub(crate) async fn partitioned_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+    observe::note(plan);
+    operators::scoped(optimized_plan(session, plan).await?).spark()
+}
+
+async fn optimized_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
     let state = query_state(session);
+    let extracted = crate::python::extract(plan)?;
+    let plan = extracted.as_ref().unwrap_or(plan);
     let planned = AssertUnwindSafe(state.create_physical_plan(plan)).catch_unwind().await;
     planned.unwrap_or_else(|panic| Err(to_datafusion(panic_error(&*panic)))).spark()
 }

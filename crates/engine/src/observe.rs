@@ -9,11 +9,12 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Field, Schema};
 use async_trait::async_trait;
 use boathouse_bridge::{ResultExt, to_datafusion};
 use boathouse_spec::{DataType, Literal, Result};
-use datafusion::common::DFSchemaRef;
+use datafusion::common::{DFSchema, DFSchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::context::QueryPlanner;
@@ -22,7 +23,9 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{
     Accumulator, Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
 };
+use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr::create_physical_expr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr,
@@ -32,23 +35,27 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::physical_planner::{
     DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner, create_aggregate_expr_and_maybe_filter,
 };
+use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use parking_lot::Mutex;
 
+use crate::QueryResult;
 use crate::expectations::ExpectPlanner;
 
-/// A metric: its name and type, and the aggregate that computes it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// A metric: its name and type, and how it comes from the observation's aggregates.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Metric {
     pub name: String,
     pub data_type: DataType,
-    /// An aggregate function call over the input's columns.
-    pub aggregate: Expr,
+    /// Over the results of the aggregates, which are its columns.
+    pub expr: Expr,
 }
 
 /// The metrics of one `observe`, filled while the plan runs.
 pub(crate) struct Observation {
     pub name: String,
+    /// Aggregate function calls over the input's columns, with the names that the metrics know their results by.
+    aggregates: Vec<(String, Expr)>,
     metrics: Vec<Metric>,
     state: Mutex<State>,
 }
@@ -70,16 +77,37 @@ impl Observation {
     pub fn values(&self) -> Vec<(String, Literal)> {
         let mut state = self.state.lock();
         if state.values.is_none() && !state.accumulators.is_empty() {
-            let values = state.accumulators.iter_mut().zip(&self.metrics).map(|(a, m)| {
-                a.evaluate().spark().and_then(|v| crate::literals::from_scalar(&v, &m.data_type))
-            });
-            state.values = values.collect::<Result<Vec<_>>>().ok();
+            let results: DataFusionResult<Vec<ScalarValue>> =
+                state.accumulators.iter_mut().map(|a| a.evaluate()).collect();
+            state.values = results.spark().and_then(|r| self.computed(&r)).ok();
         }
         let null = |m: &Metric| Literal::Null(m.data_type.clone());
         match &state.values {
             Some(values) => self.metrics.iter().zip(values).map(|(m, v)| (m.name.clone(), v.clone())).collect(),
             None => self.metrics.iter().map(|m| (m.name.clone(), null(m))).collect(),
         }
+    }
+
+    /// The metrics, out of the results of the aggregates.
+    fn computed(&self, results: &[ScalarValue]) -> Result<Vec<Literal>> {
+        let fields: Vec<Field> = self
+            .aggregates
+            .iter()
+            .zip(results)
+            .map(|((name, _), value)| Field::new(name, value.data_type(), true))
+            .collect();
+        let schema = Arc::new(Schema::new(fields));
+        let columns = results.iter().map(ScalarValue::to_array).collect::<DataFusionResult<Vec<_>>>().spark()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(1));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options).spark()?;
+        let schema = DFSchema::try_from(schema).spark()?;
+        let value = |metric: &Metric| {
+            let expr =
+                create_physical_expr(&metric.expr, &schema, &ExecutionProps::new(), &Default::default()).spark()?;
+            let array = expr.evaluate(&batch).and_then(|v| v.into_array(1)).spark()?;
+            crate::literals::from_scalar(&ScalarValue::try_from_array(&array, 0).spark()?, &metric.data_type)
+        };
+        self.metrics.iter().map(value).collect()
     }
 
     /// Adds what one partition has seen.
@@ -99,10 +127,39 @@ impl Observation {
 }
 
 /// A plan that gives the rows of `input` and observes them.
-#[allow(dead_code)]
-pub(crate) fn plan(input: LogicalPlan, name: &str, metrics: Vec<Metric>) -> LogicalPlan {
-    let observation = Arc::new(Observation { name: name.to_string(), metrics, state: Mutex::default() });
+pub(crate) fn plan(
+    input: LogicalPlan,
+    name: &str,
+    aggregates: Vec<(String, Expr)>,
+    metrics: Vec<Metric>,
+) -> LogicalPlan {
+    let observation = Observation { name: name.to_string(), aggregates, metrics, state: Mutex::default() };
+    let observation = Arc::new(observation);
     LogicalPlan::Extension(Extension { node: Arc::new(Observe { input, observation }) })
+}
+
+/// The values of observations, as they go to the client.
+pub(crate) fn values(observations: &[Arc<Observation>]) -> Vec<(String, Vec<(String, Literal)>)> {
+    observations.iter().map(|o| (o.name.clone(), o.values())).collect()
+}
+
+tokio::task_local! {
+    /// The observations in the plans that the running command has executed.
+    static OF_COMMAND: Arc<Mutex<Vec<Arc<Observation>>>>;
+}
+
+/// Runs a command, and gives it the metrics that were observed meanwhile.
+pub(crate) async fn during(command: impl Future<Output = Result<QueryResult>>) -> Result<QueryResult> {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let result = OF_COMMAND.scope(Arc::clone(&seen), command).await?;
+    let seen = std::mem::take(&mut *seen.lock());
+    result.observed.lock().extend(values(&seen));
+    Ok(result)
+}
+
+/// Notes that a plan is about to run.
+pub(crate) fn note(plan: &LogicalPlan) {
+    let _ = OF_COMMAND.try_with(|seen| seen.lock().extend(observations(plan)));
 }
 
 /// The observations in a plan, in the order of their nodes.
@@ -191,7 +248,11 @@ impl QueryPlanner for Planner {
         plan: &LogicalPlan,
         state: &dyn Session,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ObservePlanner), Arc::new(ExpectPlanner)]);
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![
+            Arc::new(ObservePlanner),
+            Arc::new(ExpectPlanner),
+            Arc::new(crate::operators::OperatorPlanner),
+        ]);
         planner.create_physical_plan(plan, state).await
     }
 }
@@ -214,10 +275,10 @@ impl ExtensionPlanner for ObservePlanner {
             return Err(DataFusionError::Internal("Observe has one input".into()));
         };
         let schema = input.schema();
-        let mut aggregates = Vec::with_capacity(observe.observation.metrics.len());
-        for metric in &observe.observation.metrics {
+        let mut aggregates = Vec::with_capacity(observe.observation.aggregates.len());
+        for (_, aggregate) in &observe.observation.aggregates {
             let (aggregate, filter, _) = create_aggregate_expr_and_maybe_filter(
-                &metric.aggregate,
+                aggregate,
                 observe.input.schema(),
                 &schema,
                 state.execution_props(),

@@ -5,6 +5,7 @@
 //! [`OrderedCoalesceExec`] takes its place: all partitions run at once, and their rows come in order.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -141,25 +142,37 @@ impl ExecutionPlan for OrderedCoalesceExec {
         if partitions == 1 {
             return Ok(limited(self.input.execute(0, context)?, self.fetch, metrics));
         }
-        let mut streams = Vec::with_capacity(partitions);
-        for i in 0..partitions {
-            let mut builder = RecordBatchReceiverStream::builder(self.input.schema(), WAITING_BATCHES);
-            let (sender, input, context) = (builder.tx(), Arc::clone(&self.input), Arc::clone(&context));
-            builder.spawn(async move {
-                let mut rows = input.execute(i, context)?;
-                while let Some(item) = rows.next().await {
-                    let failed = item.is_err();
-                    if sender.send(item).await.is_err() || failed {
-                        break;
-                    }
-                }
-                Ok(())
-            });
-            streams.push(builder.build());
-        }
-        let stream = futures::stream::iter(streams).flatten();
-        Ok(limited(Box::pin(RecordBatchStreamAdapter::new(self.input.schema(), stream)), self.fetch, metrics))
+        Ok(limited(in_order(&self.input, 0..partitions, &context)?, self.fetch, metrics))
     }
+}
+
+/// The rows of some partitions of a plan, one partition after the other. All run at once.
+pub(crate) fn in_order(
+    plan: &Arc<dyn ExecutionPlan>,
+    partitions: Range<usize>,
+    context: &Arc<TaskContext>,
+) -> Result<SendableRecordBatchStream> {
+    if partitions.len() == 1 {
+        return plan.execute(partitions.start, Arc::clone(context));
+    }
+    let mut streams = Vec::with_capacity(partitions.len());
+    for i in partitions {
+        let mut builder = RecordBatchReceiverStream::builder(plan.schema(), WAITING_BATCHES);
+        let (sender, input, context) = (builder.tx(), Arc::clone(plan), Arc::clone(context));
+        builder.spawn(async move {
+            let mut rows = input.execute(i, context)?;
+            while let Some(item) = rows.next().await {
+                let failed = item.is_err();
+                if sender.send(item).await.is_err() || failed {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        streams.push(builder.build());
+    }
+    let stream = futures::stream::iter(streams).flatten();
+    Ok(Box::pin(RecordBatchStreamAdapter::new(plan.schema(), stream)))
 }
 
 /// The first rows of a stream.

@@ -147,6 +147,7 @@ impl Session {
     }
 
     pub(crate) fn dispose(&self) {
+        self.engine.workers.forget(&self.server_side_id);
         self.remotes.clear();
         self.kept_tables.clear();
         self.kept_queries.clear();
@@ -184,8 +185,12 @@ impl Session {
     }
 
     async fn run_query(self: &Arc<Self>, relation: Relation) -> Result<QueryResult> {
-        let analyzed = self.analyze(move |analyzer| analyzer.query(&relation)).await?;
-        execute::run(self, analyzed).await
+        let analyze = move |analyzer: &mut Analyzer| {
+            let analyzed = analyzer.query(&relation)?;
+            Ok((analyzed, std::mem::take(&mut analyzer.collected)))
+        };
+        let (analyzed, observed) = self.analyze(analyze).await?;
+        execute::run(self, analyzed, observed).await
     }
 
     /// The columns of a relation.

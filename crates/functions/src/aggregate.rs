@@ -12,6 +12,7 @@ mod distinct;
 mod extremes;
 mod first_last;
 pub(crate) mod fold;
+mod frequent_items;
 mod bits;
 mod histogram;
 mod listagg;
@@ -43,6 +44,8 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 pub(crate) use self::collect_set::murmur3;
+pub use self::frequent_items::frequent_items;
+pub use self::percentile_approx::approx_quantile;
 use self::distinct::DistinctAccumulator;
 use self::sliding::SlidingAccumulator;
 use crate::{Arg, Call, Context, Registry, ShownArg};

@@ -35,6 +35,7 @@ pub mod json;
 mod math;
 mod mismatch;
 mod options;
+pub mod partition;
 mod predicate;
 mod registry;
 mod scalar;
@@ -46,13 +47,17 @@ mod sketch;
 mod window;
 pub mod xml;
 
-pub use aggregate::{AccumulatorFactory, AggregateCall, ResolvedAggregate, SparkAggregate};
+pub use aggregate::{
+    AccumulatorFactory, AggregateCall, ResolvedAggregate, SparkAggregate, approx_quantile, frequent_items,
+};
 pub use call::{Arg, Call, Resolved, ShownArg, Want, ordinal};
 pub use context::{Context, MapKeyPolicy};
 pub use generator::{GeneratorCall, ResolvedGenerator};
 pub use higher_order::{HigherOrder, HigherOrderInputs, LambdaArg, LambdaBody, LambdaParameter};
 pub use inputs::Inputs;
+pub use math::random::XorShift;
 pub use options::{SchemaParser, set_schema_parser};
 pub use registry::{Entry, Registry, registry};
+pub use sketch::java_random::JavaRandom;
 pub use scalar::{SparkScalar, conform, scalar_udf};
 pub use window::{ResolvedWindow, WindowCall};

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::StringArray;
+use arrow::array::{Int32Array, Int64Array, StringArray};
 use boathouse_spec::{DataType, Error, Result};
 
+use crate::partition::{self, PerPartition};
 use crate::{Call, Registry, Resolved};
 
 /// The Spark release whose behaviour is given.
@@ -14,6 +15,8 @@ pub(crate) fn register(r: &mut Registry) {
     r.scalar(&["typeof"], type_of);
     r.scalar(&["version"], version);
     r.scalar(&["uuid"], uuid);
+    r.scalar(&["spark_partition_id"], partition_id);
+    r.scalar(&["monotonically_increasing_id"], increasing_id);
 }
 
 fn type_of(call: &Call) -> Result<Resolved> {
@@ -31,6 +34,30 @@ fn version(call: &Call) -> Result<Resolved> {
         let text = format!("{SPARK_VERSION} boathouse-{}", env!("CARGO_PKG_VERSION"));
         Ok(Arc::new(StringArray::from(vec![text.as_str(); inputs.rows()])))
     }))
+}
+
+fn partition_id(call: &Call) -> Result<Resolved> {
+    call.arity(0..=0)?;
+    Ok(Resolved::new(vec![], DataType::Integer, false, |inputs| {
+        Ok(Arc::new(Int32Array::from(vec![partition::current() as i32; inputs.rows()])))
+    })
+    .volatile()
+    .shown_as("SPARK_PARTITION_ID"))
+}
+
+/// The partition's number in the upper 31 bits, the row's in the lower 33.
+fn increasing_id(call: &Call) -> Result<Resolved> {
+    call.arity(0..=0)?;
+    let next = PerPartition::new(|partition| (partition as i64) << 33);
+    Ok(Resolved::new(vec![], DataType::Long, false, move |inputs| {
+        let rows = inputs.rows() as i64;
+        let first = next.with(|next| {
+            *next += rows;
+            *next - rows
+        });
+        Ok(Arc::new(Int64Array::from_iter_values(first..first + rows)))
+    })
+    .volatile())
 }
 
 fn uuid(call: &Call) -> Result<Resolved> {

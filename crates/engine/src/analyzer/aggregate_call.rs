@@ -42,6 +42,23 @@ impl Analyzer {
         Ok(TypedExpr::new(expr, parts.resolved.return_type, parts.resolved.nullable, parts.name))
     }
 
+    /// A registered aggregate function by name, for the analyzer's own use.
+    pub(super) fn builtin_aggregate(&mut self, name: &str, args: Vec<TypedExpr>) -> Result<TypedExpr> {
+        for entry in boathouse_functions::registry().get(name) {
+            let boathouse_functions::Entry::Aggregate(resolve) = entry else { continue };
+            let infos: Vec<_> = args.iter().map(|a| self.arg(a)).collect();
+            let resolved = resolve(&AggregateCall {
+                call: FunctionCall { name, args: &infos, context: &self.context },
+                distinct: false,
+                ignore_nulls: None,
+                order_by: Vec::new(),
+            })?;
+            let args = self.coerced(args, &resolved.coerced)?.into_iter().map(|a| a.expr).collect();
+            return Ok(of_resolved(resolved, args, None));
+        }
+        Err(super::error::unresolved_routine(&[name.to_string()], &["`system`.`builtin`".into()]))
+    }
+
     pub(super) fn aggregate_parts(
         &mut self,
         name: &str,
@@ -111,12 +128,33 @@ impl Analyzer {
     }
 }
 
+/// A call of a resolved aggregate, without a name.
+pub(super) fn of_resolved(resolved: ResolvedAggregate, args: Vec<DfExpr>, filter: Option<DfExpr>) -> TypedExpr {
+    let expr = DfExpr::AggregateFunction(AggregateFunction {
+        func: resolved.udf,
+        params: AggregateFunctionParams {
+            args,
+            distinct: false,
+            filter: filter.map(Box::new),
+            order_by: Vec::new(),
+            null_treatment: None,
+        },
+    });
+    TypedExpr::new(expr, resolved.return_type, resolved.nullable, "")
+}
+
 fn shown_name(resolved: &ResolvedAggregate, name: &str, call: &Call, args: &[TypedExpr]) -> String {
     let function = match &resolved.display_name {
         Some(text) if text.contains('(') => return text.clone(),
         Some(text) => text.as_str(),
         None => name,
     };
+    if let Some(shown) = &resolved.display_args {
+        let names: Vec<String> = args.iter().map(|a| a.name.clone()).collect();
+        let shown = shown.iter().map(|a| a.show(&names)).collect::<Vec<_>>().join(", ");
+        let distinct = if call.distinct { "DISTINCT " } else { "" };
+        return format!("{function}({distinct}{shown}){}", resolved.display_suffix);
+    }
     if call.distinct {
         return call_name(function, args).replacen('(', "(DISTINCT ", 1);
     }

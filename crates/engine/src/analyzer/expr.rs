@@ -57,7 +57,7 @@ impl Analyzer {
             Expr::TableArgument { .. } => Err(Error::new("UNSUPPORTED_FEATURE.TABLE_ARGUMENT")
                 .message("TABLE(..) can only be an argument of a table function.")),
             Expr::SortOrder(order) => self.expr(&order.expr, over),
-            Expr::PythonUdf(udf) => Err(Error::unsupported(format!("the Python function `{}`", udf.name))),
+            Expr::PythonUdf(udf) => self.python_udf(udf, over),
             Expr::Default => Err(Error::new("DEFAULT_PLACEMENT_INVALID")
                 .message("DEFAULT can only be a value of its own in INSERT, UPDATE and MERGE.")),
             Expr::Star(_) => Err(Error::new("INVALID_USAGE_OF_STAR_OR_REGEX")

@@ -252,8 +252,14 @@ impl Analyzer {
 
     /// A SQL function that returns a table: its query in place of the call.
     fn sql_table_function(&mut self, name: &[String], args: &[Expr]) -> Result<Option<Analyzed>> {
-        let Some(crate::functions::SessionFunction::Sql(function)) = self.find_function(&name.to_vec())? else {
-            return Ok(None);
+        use crate::functions::SessionFunction as F;
+        let function = match self.find_function(&name.to_vec())? {
+            Some(F::Sql(function)) => function,
+            Some(F::Python { function, is_table_function: true, .. }) => {
+                let shown = name.last().cloned().unwrap_or_default();
+                return self.python_table_function(&shown, args, &function).map(Some);
+            }
+            _ => return Ok(None),
         };
         if function.kind != boathouse_catalog::FunctionKind::Table {
             return Err(Error::new("NOT_A_TABLE_FUNCTION")

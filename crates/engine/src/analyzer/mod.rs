@@ -12,6 +12,7 @@
 mod aggregate;
 mod aggregate_call;
 mod analyzed;
+mod as_of_join;
 mod call;
 mod cast;
 mod column;
@@ -27,11 +28,14 @@ mod lambda;
 mod limit;
 mod literal;
 mod missing;
+mod observe;
 mod operator;
 mod parameters;
+mod parse;
 mod pipe;
 mod pivot;
 mod project;
+mod python;
 mod relation;
 mod rename;
 mod sample;
@@ -42,8 +46,10 @@ mod show;
 mod sort;
 mod sql_function;
 mod stream;
+mod statistic;
 mod subquery;
 mod table;
+mod transpose;
 mod values;
 mod window;
 mod with;
@@ -93,8 +99,10 @@ pub(crate) struct Analyzer {
     streams: Option<Arc<dyn StreamReader>>,
     /// Streaming leaves met so far; `None` while relations are only checked.
     stream_count: Option<usize>,
-    /// `observe` metrics: found while analyzing, filled while running.
-    pub(crate) observed: Vec<String>,
+    /// The metrics of `observe` in the plan.
+    observed: Vec<observe::Observed>,
+    /// Observations of plans that had to run during analysis (`show`, pivot values).
+    pub(crate) collected: Vec<Arc<crate::observe::Observation>>,
 }
 
 impl Analyzer {
@@ -121,6 +129,7 @@ impl Analyzer {
             streams: None,
             stream_count: Some(0),
             observed: Vec::new(),
+            collected: Vec::new(),
         })
     }
 

@@ -32,7 +32,7 @@ impl Analyzer {
             N::Values(rows) => self.values(rows),
             N::Range { start, end, step, partitions } => self.range(*start, *end, *step, *partitions),
             N::TableFunction { name, args } => self.table_function(name, args),
-            N::PythonTableFunction { name, .. } => Err(Error::unsupported(format!("the Python table function `{name}`"))),
+            N::PythonTableFunction { name, args, function, .. } => self.python_table_function(name, args, function),
             N::CachedRemote(id) => self.cached_remote(id),
             N::CommandResult(command) => self.command_result(command),
             N::Sql(text) => self.sql_text(text),
@@ -78,30 +78,30 @@ impl Analyzer {
             N::Drop { input, columns, names } => self.drop_columns(input, columns, names),
             N::Hint { input, name, parameters } => self.hint(input, name, parameters),
             N::WithWatermark { input, event_time, delay } => self.with_watermark(input, event_time, delay),
-            N::CollectMetrics { name, .. } => Err(Error::unsupported(format!("observe (`{name}`)"))),
+            N::CollectMetrics { input, name, metrics } => self.observe(input, name, metrics),
             N::Expect { input, rules, outcome } => self.expect(input, rules, outcome),
             N::ShowString { input, rows, truncate, vertical } => self.show_string(input, *rows, *truncate, *vertical),
             N::HtmlString { input, rows, truncate } => self.html_string(input, *rows, *truncate),
-            N::Parse { format, .. } => Err(Error::unsupported(format!("reading {format} from a DataFrame of strings"))),
-            N::Transpose { .. } => Err(Error::unsupported("transpose")),
+            N::Parse { input, format, schema, options } => self.parse(input, format, schema.as_ref(), options),
+            N::Transpose { input, index } => self.transpose(input, index),
             N::FillNa { input, columns, values } => self.fill_na(input, columns, values),
             N::DropNa { input, columns, min_non_nulls } => self.drop_na(input, columns, *min_non_nulls),
             N::ReplaceNa { input, columns, replacements } => self.replace_na(input, columns, replacements),
-            N::Statistic { .. } => Err(Error::unsupported("df.stat, describe and summary")),
-            N::MapPartitions { name, .. } => Err(Error::unsupported(format!("the Python function `{name}` over partitions"))),
-            N::GroupMap { name, .. } => Err(Error::unsupported(format!("the Python function `{name}` over groups"))),
+            N::Statistic { input, statistic } => self.statistic(input, statistic),
+            N::MapPartitions { input, function, name, .. } => self.map_in_python(input, function, name),
+            N::GroupMap { input, grouping, function, name, .. } => self.apply_in_python(input, grouping, function, name),
             N::Pipe { input, operator } => self.pipe(input, operator),
 
             N::Join(join) => self.join(join),
             N::LateralJoin { left, right, kind, condition } => {
                 self.lateral_join(left, right, *kind, condition.as_ref())
             }
-            N::AsOfJoin(_) => Err(Error::unsupported("as-of joins")),
+            N::AsOfJoin(join) => self.as_of_join(join),
             N::SetOperation { left, right, operation, all, by_name, allow_missing } => {
                 self.set_operation(left, right, *operation, *all, *by_name, *allow_missing)
             }
-            N::CoGroupMap { name, .. } => {
-                Err(Error::unsupported(format!("the Python function `{name}` over co-grouped data")))
+            N::CoGroupMap { left, right, left_grouping, right_grouping, function, name } => {
+                self.cogroup_in_python([(left, left_grouping), (right, right_grouping)], function, name)
             }
             N::WithRelations { root, references } => {
                 for reference in references {

@@ -32,6 +32,9 @@ impl Analyzer {
     /// The expression of a resolved call.
     pub(super) fn resolved_scalar(&self, name: &str, resolved: Resolved, args: Vec<TypedExpr>) -> Result<TypedExpr> {
         let shown = match &resolved.display_name {
+            _ if resolved.display_bare || resolved.display_args.is_some() => {
+                resolved.column_name(name, &args.iter().map(|a| a.name.clone()).collect::<Vec<_>>())
+            }
             // A display name with parentheses is the whole text; a bare one replaces the function's name.
             Some(text) if text.contains('(') || text.contains(' ') => text.clone(),
             Some(text) => call_name(text, &args),

@@ -1,5 +1,6 @@
 //! ORDER BY, SORT BY.
 
+use arrow::compute::SortOptions;
 use boathouse_bridge::ResultExt;
 use boathouse_spec::{DataType, Error, Expr, Literal, Relation, Result, SortOrder};
 use datafusion::logical_expr::expr::Sort;
@@ -10,9 +11,9 @@ use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute};
 
 impl Analyzer {
-    pub(super) fn sort(&mut self, input: &Relation, order: &[SortOrder], _global: bool) -> Result<Analyzed> {
+    pub(super) fn sort(&mut self, input: &Relation, order: &[SortOrder], global: bool) -> Result<Analyzed> {
         let input = self.relation(input)?;
-        self.sort_analyzed(input, order)
+        self.sort_analyzed(input, order, global)
     }
 
     pub(super) fn sort_all(&mut self, input: &Relation, ascending: bool, nulls_first: bool) -> Result<Analyzed> {
@@ -21,7 +22,7 @@ impl Analyzer {
         self.sorted(input, keys)
     }
 
-    fn sort_analyzed(&mut self, input: Analyzed, order: &[SortOrder]) -> Result<Analyzed> {
+    fn sort_analyzed(&mut self, input: Analyzed, order: &[SortOrder], global: bool) -> Result<Analyzed> {
         let mut exprs = Vec::with_capacity(order.len());
         let mut ordinals: Vec<Option<usize>> = Vec::with_capacity(order.len());
         for o in order {
@@ -92,8 +93,16 @@ impl Analyzer {
             .zip(order)
             .map(|((e, _, _), o)| Sort::new(e, o.ascending, o.nulls_first))
             .collect();
-        let sorted = self.sorted(input, sorts)?;
+        let sorted = if global { self.sorted(input, sorts)? } else { self.sorted_within(input, sorts)? };
         Ok(Analyzed { output, ..sorted })
+    }
+
+    /// Each partition for itself.
+    fn sorted_within(&mut self, input: Analyzed, keys: Vec<Sort>) -> Result<Analyzed> {
+        let options = |s: &Sort| SortOptions { descending: !s.asc, nulls_first: s.nulls_first };
+        let keys = keys.into_iter().map(|s| (s.expr.clone(), options(&s))).collect();
+        let plan = crate::operators::sort_within(input.plan.clone(), keys);
+        input.with_plan(plan).without_hidden()
     }
 
     pub(super) fn sorted(&mut self, input: Analyzed, keys: Vec<Sort>) -> Result<Analyzed> {

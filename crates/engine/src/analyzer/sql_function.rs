@@ -62,8 +62,14 @@ impl Analyzer {
     pub(super) fn sql_function(&mut self, call: &Call, over: &Analyzed) -> Result<Option<TypedExpr>> {
         let function = match self.find_function(&call.name)? {
             Some(SessionFunction::Sql(function)) => function,
+            Some(SessionFunction::Python { function, deterministic, is_table_function: false }) => {
+                let name = call.name.last().cloned().unwrap_or_default();
+                return self.python_call(&name, &function, &call.args, deterministic, over).map(Some);
+            }
             Some(SessionFunction::Python { .. }) => {
-                return Err(Error::unsupported(format!("the Python function `{}`", call.name.join("."))));
+                return Err(Error::new("NOT_A_SCALAR_FUNCTION")
+                    .param("functionName", boathouse_spec::quote_name(&call.name))
+                    .message(format!("`{}` gives a table; use it in FROM.", call.name.join("."))));
             }
             None => return Ok(None),
         };

@@ -208,6 +208,7 @@ impl Analyzer {
     /// Runs a plan to its end. For what the analyzer must know of the data: pivot values, rows to show.
     pub(crate) fn collect(&mut self, analyzed: &Analyzed) -> Result<Vec<RecordBatch>> {
         let session = Arc::clone(&self.session);
+        self.collected.extend(crate::observe::observations(&analyzed.plan));
         self.wait(crate::execute::collect(&session, analyzed))
     }
 }

@@ -28,6 +28,9 @@ impl Analyzer {
             if let Expr::Alias { expr, .. } = function {
                 return self.window_expr(expr, window, over);
             }
+            if let Expr::PythonUdf(udf) = function {
+                return self.python_over_window(udf, window, over);
+            }
             return Err(Error::new("UNSUPPORTED_EXPR_FOR_WINDOW")
                 .param("sqlExpr", "\"OVER\"")
                 .message("OVER needs a window or aggregate function before it."));

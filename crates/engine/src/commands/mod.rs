@@ -72,7 +72,7 @@ pub(crate) use store_assignment::overflow_error;
 /// Runs a command.
 pub(crate) fn run(session: &Arc<Session>, command: Command) -> BoxFuture<'static, Result<QueryResult>> {
     let session = Arc::clone(session);
-    async move { dispatch(&session, command).await }.boxed()
+    async move { crate::observe::during(dispatch(&session, command)).await }.boxed()
 }
 
 async fn dispatch(session: &Arc<Session>, command: Command) -> Result<QueryResult> {

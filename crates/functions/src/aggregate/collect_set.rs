@@ -149,7 +149,7 @@ impl Fold for Set {
 }
 
 /// Puts each list's values in the order in which Scala's mutable hash set gives them.
-fn in_hash_order(values: &ArrayRef, offsets: &OffsetBuffer<i32>) -> Result<ArrayRef> {
+pub(super) fn in_hash_order(values: &ArrayRef, offsets: &OffsetBuffer<i32>) -> Result<ArrayRef> {
     let Some(hashes) = hashes(values) else {
         return Ok(Arc::clone(values));
     };
@@ -162,7 +162,7 @@ fn in_hash_order(values: &ArrayRef, offsets: &OffsetBuffer<i32>) -> Result<Array
             table *= 2;
         }
         list.sort_by_key(|i| {
-            let hash = hashes[*i as usize];
+            let hash = if values.is_null(*i as usize) { 0 } else { hashes[*i as usize] };
             let improved = hash ^ ((hash as u32) >> 16) as i32;
             (improved as u32 as usize & (table - 1), improved)
         });

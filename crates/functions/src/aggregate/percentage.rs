@@ -25,6 +25,11 @@ impl Percentages {
         Self { values: vec![value], is_array: false }
     }
 
+    /// An array of percentages.
+    pub fn several(values: Vec<f64>) -> Self {
+        Self { values, is_array: true }
+    }
+
     /// The argument `i`; `sql` is the call as messages show it.
     pub fn of(call: &Call, i: usize, sql: &str) -> Result<Self> {
         let arg = &call.args[i];

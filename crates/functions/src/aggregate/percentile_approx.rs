@@ -17,7 +17,7 @@ use super::percentile::doubles;
 use super::quantile_summary::QuantileSummary;
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
 use crate::mismatch::{whole_number, with_sql};
-use crate::{Registry, ShownArg};
+use crate::{Context, Registry, ShownArg};
 
 pub(super) fn register(r: &mut Registry) {
     r.aggregate(&["percentile_approx", "approx_percentile"], resolve);
@@ -93,6 +93,19 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
         ShownArg::Arg(1),
         accuracy,
     ]))
+}
+
+/// The aggregate behind `df.approxQuantile`: an array of the values at the probabilities, without elements where there
+/// are no rows.
+pub fn approx_quantile(probabilities: &[f64], error: f64, context: &Context) -> ResolvedAggregate {
+    let percentages = Percentages::several(probabilities.to_vec());
+    let returned = percentages.returned(DataType::Double);
+    let parameters = format!("{percentages:?} {error}");
+    let fold = Approximate { t: DataType::Double, error, percentages };
+    let coerced = vec![DataType::Double];
+    let udf = SparkAggregate::of_fold("approx_quantile", &coerced, &returned, false, context, fold)
+        .with_parameters(parameters);
+    ResolvedAggregate::new(coerced, returned, false, udf.build())
 }
 
 struct Approximate {

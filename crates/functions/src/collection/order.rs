@@ -8,6 +8,7 @@ use super::lists::{ListItem, Picker, bounds, lists};
 use crate::coercion::Want;
 use crate::comparison::Comparison;
 use crate::mismatch::{check_orderable, not_constant, whole_number, with_sql};
+use crate::partition::PerPartition;
 use crate::{Call, Registry, Resolved, ShownArg};
 
 pub(super) fn register(r: &mut Registry) {
@@ -137,23 +138,23 @@ fn shuffle(call: &Call) -> Result<Resolved> {
     };
     let returned = coerced[0].clone();
     let item = ListItem::of(&returned)?;
+    let seed = seed.unwrap_or_else(rand::random);
+    let generators = PerPartition::new(move |p| MersenneTwister::new(seed.wrapping_add(p as i64)));
     let resolved = Resolved::new(coerced, returned, call.args[0].nullable, move |inputs| {
         let list = lists(inputs, 0)?;
-        // One generator a partition, as in Spark; a batch is as near as we come.
-        let mut random = match seed {
-            Some(seed) => MersenneTwister::new(seed),
-            None => MersenneTwister::new(rand::random()),
-        };
         let mut picker = Picker::with_capacity(list.len());
-        for row in 0..list.len() {
-            let Some(range) = bounds(&list, row) else {
-                picker.null_row()?;
-                continue;
-            };
-            let places = random.permutation(range.len());
-            places.into_iter().for_each(|i| picker.pick(0, range.start + i));
-            picker.row()?;
-        }
+        generators.with(|random| -> Result<()> {
+            for row in 0..list.len() {
+                let Some(range) = bounds(&list, row) else {
+                    picker.null_row()?;
+                    continue;
+                };
+                let places = random.permutation(range.len());
+                places.into_iter().for_each(|i| picker.pick(0, range.start + i));
+                picker.row()?;
+            }
+            Ok(())
+        })?;
         picker.finish(&[list.values()], &item)
     });
     Ok(resolved.volatile().shown_with(vec![ShownArg::Arg(0)]))

@@ -1,18 +1,18 @@
 //! `rand`, `randn`, `uniform`: Spark's XORShift generator, so that a seed gives Spark's numbers.
 //!
-//! Spark seeds each partition with the seed plus the partition's number. A function here does not know its partition:
-//! one generator serves all, so that with one partition the numbers are Spark's.
+//! Each partition has a generator of its own, seeded with the seed plus the partition's number, as in Spark.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, PrimitiveArray};
 use arrow::datatypes::{
     Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
 };
 use boathouse_bridge::from_arrow;
-use boathouse_spec::{DataType, Error, Result};
+use boathouse_spec::{DataType, Result};
 
 use crate::mismatch::{not_constant, whole_number};
+use crate::partition::PerPartition;
 use crate::{Call, Registry, Resolved, ShownArg};
 
 pub(super) fn register(r: &mut Registry) {
@@ -23,7 +23,7 @@ pub(super) fn register(r: &mut Registry) {
 
 /// Spark's `XORShiftRandom` under `java.util.Random`.
 #[derive(Debug, Clone)]
-pub(crate) struct XorShift {
+pub struct XorShift {
     seed: i64,
     /// The second of a pair of normal numbers.
     gaussian: Option<f64>,
@@ -74,6 +74,20 @@ impl XorShift {
         (high + i64::from(self.next(27))) as f64 * (1.0 / (1i64 << 53) as f64)
     }
 
+    /// From 0 to below `bound`, as `java.util.Random.nextInt`.
+    pub fn below(&mut self, bound: i32) -> i32 {
+        if bound & (bound - 1) == 0 {
+            return ((i64::from(bound) * i64::from(self.next(31))) >> 31) as i32;
+        }
+        loop {
+            let bits = self.next(31);
+            let value = bits % bound;
+            if bits.wrapping_sub(value).wrapping_add(bound - 1) >= 0 {
+                return value;
+            }
+        }
+    }
+
     /// Marsaglia's polar method, as Java's.
     pub fn next_gaussian(&mut self) -> f64 {
         if let Some(kept) = self.gaussian.take() {
@@ -100,6 +114,11 @@ pub(crate) fn seed_of(call: &Call, i: usize) -> i64 {
     }
 }
 
+/// A generator for each partition.
+pub(crate) fn generators(seed: i64) -> PerPartition<XorShift> {
+    PerPartition::new(move |partition| XorShift::new(seed.wrapping_add(partition as i64)))
+}
+
 fn random(call: &Call, name: &str, next: fn(&mut XorShift) -> f64) -> Result<Resolved> {
     call.arity(0..=1)?;
     if let Some(seed) = call.args.first() {
@@ -110,10 +129,9 @@ fn random(call: &Call, name: &str, next: fn(&mut XorShift) -> f64) -> Result<Res
             return Err(not_constant(call, 0, "seed", "BIGINT"));
         }
     }
-    let generator = Mutex::new(XorShift::new(seed_of(call, 0)));
+    let generators = generators(seed_of(call, 0));
     Ok(Resolved::new(call.types(), DataType::Double, false, move |inputs| {
-        let mut generator = generator.lock().map_err(|_| Error::internal("a random generator is poisoned"))?;
-        let values: Vec<f64> = (0..inputs.rows()).map(|_| next(&mut generator)).collect();
+        let values: Vec<f64> = generators.with(|g| (0..inputs.rows()).map(|_| next(g)).collect());
         Ok(Arc::new(Float64Array::from(values)))
     })
     .volatile()
@@ -161,18 +179,17 @@ fn uniform(call: &Call) -> Result<Resolved> {
     if call.args.len() == 3 {
         coerced.push(DataType::Long);
     }
-    let generator = Mutex::new(XorShift::new(seed_of(call, 2)));
+    let generators = generators(seed_of(call, 2));
     let nullable = call.args[..2].iter().any(|a| a.nullable);
     let computed = t.clone();
     let resolved = Resolved::new(coerced, t, nullable, move |inputs| {
-        let mut generator = generator.lock().map_err(|_| Error::internal("a random generator is poisoned"))?;
         let (min, max) = (inputs.numbers::<Float64Type>(0)?, inputs.numbers::<Float64Type>(1)?);
-        let values: Vec<Option<f64>> = (0..inputs.rows())
-            .map(|row| {
-                let (min, max) = (min.get(row)?, max.get(row)?);
-                Some(min + (max - min) * generator.next_double())
-            })
-            .collect();
+        let number = |generator: &mut XorShift, row| {
+            let (min, max) = (min.get(row)?, max.get(row)?);
+            Some(min + (max - min) * generator.next_double())
+        };
+        let values: Vec<Option<f64>> =
+            generators.with(|generator| (0..inputs.rows()).map(|row| number(generator, row)).collect());
         let each = |f: &dyn Fn(f64) -> i128| values.iter().map(|v| v.map(f)).collect::<Vec<Option<i128>>>();
         let whole = || each(&|v| v as i128);
         let out: ArrayRef = match &computed {

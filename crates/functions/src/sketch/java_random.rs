@@ -1,7 +1,7 @@
 //! The generator of `java.util.Random`: results that depend on it are the same as Spark's.
 
 #[derive(Debug, Clone)]
-pub(crate) struct JavaRandom(u64);
+pub struct JavaRandom(u64);
 
 const MASK: u64 = (1 << 48) - 1;
 
@@ -13,6 +13,11 @@ impl JavaRandom {
     fn bits(&mut self, bits: u32) -> i32 {
         self.0 = self.0.wrapping_mul(0x5_DEEC_E66D).wrapping_add(0xB) & MASK;
         (self.0 >> (48 - bits)) as i32
+    }
+
+    pub fn long(&mut self) -> i64 {
+        let high = i64::from(self.bits(32)) << 32;
+        high.wrapping_add(i64::from(self.bits(32)))
     }
 
     /// From 0 to below 1.

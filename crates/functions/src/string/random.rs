@@ -1,12 +1,10 @@
 //! `randstr`: random strings.
 
-use std::sync::Mutex;
-
 use arrow::datatypes::Int64Type;
-use boathouse_spec::{DataType, Error, Result};
+use boathouse_spec::{DataType, Result};
 
 use crate::apply::text_rows;
-use crate::math::random::{XorShift, seed_of};
+use crate::math::random::{XorShift, generators, seed_of};
 use crate::mismatch::{not_constant, whole_number};
 use crate::{Call, Registry, Resolved, Want};
 
@@ -38,13 +36,12 @@ fn randstr(call: &Call) -> Result<Resolved> {
         }
     }
     let coerced = call.want(&[Want::LONG, Want::LONG])?;
-    let generator = Mutex::new(XorShift::new(seed_of(call, 1)));
+    let generators = generators(seed_of(call, 1));
     let nullable = length.nullable;
     Ok(Resolved::new(coerced, DataType::STRING, nullable, move |inputs| {
         let lengths = inputs.numbers::<Int64Type>(0)?;
-        let mut generator = generator.lock().map_err(|_| Error::internal("a random generator is poisoned"))?;
-        text_rows(inputs.rows(), |row, out| {
-            Ok(lengths.get(row).map(|n| {
+        let write = |generator: &mut XorShift, row: usize, out: &mut String| {
+            lengths.get(row).map(|n| {
                 for _ in 0..n.max(0) {
                     let choice = (generator.next_int() % 62).unsigned_abs() as u8;
                     out.push(char::from(match choice {
@@ -53,8 +50,9 @@ fn randstr(call: &Call) -> Result<Resolved> {
                         _ => b'A' + choice - 36,
                     }));
                 }
-            }))
-        })
+            })
+        };
+        generators.with(|generator| text_rows(inputs.rows(), |row, out| Ok(write(generator, row, out))))
     })
     .volatile())
 }

@@ -1,0 +1,454 @@
+//! Python functions: calls in expressions, over windows, partitions and groups, and in FROM.
+
+use std::sync::Arc;
+
+use arrow::compute::SortOptions;
+use boathouse_bridge::{ResultExt, typed_field};
+use boathouse_python::EvalType;
+use boathouse_spec::{
+    DataType, Error, Expr, PlanSubqueryKind, PythonFunction, PythonUdf, Relation, Result, SortOrder, StructField, StructType,
+    WindowSpec,
+};
+use datafusion::common::{DFSchema, DFSchemaRef};
+use datafusion::logical_expr::expr::Sort;
+use datafusion::logical_expr::{Aggregate, Expr as DfExpr, LogicalPlan, Union};
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
+use super::project::named;
+use super::scalar_call::call_name;
+use crate::operators::{self, Scheme};
+use crate::python::{self, ApplyGroups, PythonCall, Setup, TableFunction};
+
+/// The rows of a table argument, and how they are divided.
+struct TableArgument<'a> {
+    query: Relation,
+    partition_by: &'a [Expr],
+    order_by: &'a [SortOrder],
+}
+
+impl Analyzer {
+    pub(super) fn python_udf(&mut self, udf: &PythonUdf, over: &Analyzed) -> Result<TypedExpr> {
+        self.python_call(&udf.name, &udf.function, &udf.args, udf.deterministic, over)
+    }
+
+    pub(super) fn python_call(
+        &mut self,
+        name: &str,
+        function: &PythonFunction,
+        args: &[Expr],
+        deterministic: bool,
+        over: &Analyzed,
+    ) -> Result<TypedExpr> {
+        let eval_type = EvalType(function.eval_type);
+        let (names, values) = self.python_args(args, over)?;
+        let shown = call_name(name, &values);
+        if eval_type.is_scalar() {
+            return self.python_expr(name, function, names, values, deterministic, shown);
+        }
+        if !eval_type.is_aggregate() {
+            return Err(misplaced(name, function));
+        }
+        let types = values.iter().map(|v| v.data_type.clone()).collect();
+        let rows = self.argument_rows(values)?;
+        let list = self.builtin_aggregate("collect_list", vec![rows])?;
+        self.python_aggregate(name, function, names, types, list, shown)
+    }
+
+    /// `f(..) OVER (..)`: the function over the list of each row's frame.
+    pub(super) fn python_over_window(&mut self, udf: &PythonUdf, window: &WindowSpec, over: &Analyzed) -> Result<TypedExpr> {
+        if !EvalType(udf.function.eval_type).is_aggregate() {
+            return Err(misplaced(&udf.name, &udf.function));
+        }
+        let (names, values) = self.python_args(&udf.args, over)?;
+        let shown = call_name(&udf.name, &values);
+        let types = values.iter().map(|v| v.data_type.clone()).collect();
+        let mut fields = Vec::with_capacity(2 * udf.args.len());
+        for (i, arg) in udf.args.iter().enumerate() {
+            fields.push(Expr::string(format!("_{i}")));
+            fields.push(match arg {
+                Expr::NamedArgument { value, .. } => value.as_ref().clone(),
+                other => other.clone(),
+            });
+        }
+        let rows = Expr::call("named_struct", fields);
+        let collected = Expr::call("collect_list", vec![rows]);
+        let list = self.window_expr(&collected, window, over)?;
+        let suffix = list.name.find(" OVER ").map(|at| list.name[at..].to_string()).unwrap_or_default();
+        self.python_aggregate(&udf.name, &udf.function, names, types, list, format!("{shown}{suffix}"))
+    }
+
+    fn python_args(&mut self, args: &[Expr], over: &Analyzed) -> Result<(Vec<Option<String>>, Vec<TypedExpr>)> {
+        let (mut names, mut values) = (Vec::new(), Vec::new());
+        for arg in args {
+            let (name, value) = match arg {
+                Expr::NamedArgument { name, value } => (Some(name.clone()), value.as_ref()),
+                other => (None, other),
+            };
+            if let Expr::Star(star) = value {
+                for value in self.expand_star(star, over)? {
+                    names.push(None);
+                    values.push(value);
+                }
+                continue;
+            }
+            let mut value = self.expr(value, over)?;
+            if value.data_type == DataType::Null {
+                value = self.implicit(value, &DataType::STRING)?;
+            }
+            names.push(name);
+            values.push(value);
+        }
+        Ok((names, values))
+    }
+
+    fn python_expr(
+        &mut self,
+        name: &str,
+        function: &PythonFunction,
+        names: Vec<Option<String>>,
+        values: Vec<TypedExpr>,
+        deterministic: bool,
+        shown: String,
+    ) -> Result<TypedExpr> {
+        let returns = python::return_type(name, function)?;
+        let args = names.into_iter().zip(values.iter().map(|v| v.data_type.clone())).collect();
+        let setup = Setup::of(&self.session);
+        let call = PythonCall::new(name, function.clone(), args, returns.clone(), deterministic, setup);
+        let expr = call.call(values.into_iter().map(|v| v.expr).collect());
+        Ok(TypedExpr::new(expr, returns, true, shown))
+    }
+
+    /// A struct of the arguments for each row.
+    fn argument_rows(&mut self, values: Vec<TypedExpr>) -> Result<TypedExpr> {
+        let mut fields = Vec::with_capacity(2 * values.len());
+        for (i, value) in values.into_iter().enumerate() {
+            let name = format!("_{i}");
+            fields.push(TypedExpr::new(datafusion::logical_expr::lit(name.clone()), DataType::STRING, false, name));
+            fields.push(value);
+        }
+        self.builtin("named_struct", fields)
+    }
+
+    fn python_aggregate(
+        &mut self,
+        name: &str,
+        function: &PythonFunction,
+        names: Vec<Option<String>>,
+        types: Vec<DataType>,
+        list: TypedExpr,
+        shown: String,
+    ) -> Result<TypedExpr> {
+        let returns = python::return_type(name, function)?;
+        let args = names.into_iter().zip(types).collect();
+        let setup = Setup::of(&self.session);
+        let call = PythonCall::new(name, function.clone(), args, returns.clone(), true, setup);
+        Ok(TypedExpr::new(call.call(vec![list.expr]), returns, true, shown))
+    }
+
+    pub(super) fn map_in_python(&mut self, input: &Relation, function: &PythonFunction, name: &str) -> Result<Analyzed> {
+        let input = self.query(input)?;
+        let output = self.declared_columns(name, function)?;
+        let columns = input.schema().fields;
+        let setup = Setup::of(&self.session);
+        let schema = df_schema(&output)?;
+        let plan = python::map_partitions(input.plan.clone(), name, function.clone(), &columns, schema, setup);
+        Ok(Analyzed { is_streaming: input.is_streaming, ..Analyzed::new(plan, output) })
+    }
+
+    /// The columns that a function declares to give.
+    fn declared_columns(&mut self, name: &str, function: &PythonFunction) -> Result<Vec<Attribute>> {
+        let DataType::Struct(fields) = python::return_type(name, function)? else {
+            return Err(Error::new("INVALID_ARROW_UDTF_RETURN_TYPE")
+                .message(format!("The Python function `{name}` must declare the columns it gives.")));
+        };
+        Ok(self.attributes_of(&fields))
+    }
+
+    fn attributes_of(&mut self, fields: &StructType) -> Vec<Attribute> {
+        fields.fields.iter().map(|f| self.attribute(&f.name, f.data_type.clone(), f.nullable)).collect()
+    }
+
+    pub(super) fn apply_in_python(
+        &mut self,
+        input: &Relation,
+        grouping: &[Expr],
+        function: &PythonFunction,
+        name: &str,
+    ) -> Result<Analyzed> {
+        let input = self.query(input)?;
+        let keys = self.items(grouping, &input)?.into_iter().map(|i| i.value).collect::<Vec<_>>();
+        let key_columns: Vec<Attribute> =
+            keys.iter().map(|k| self.attribute(&k.name, k.data_type.clone(), k.nullable)).collect();
+        let packed = self.packed(&input)?;
+        let rows = self.attribute("rows", packed.data_type.clone(), false);
+        let mut list: Vec<DfExpr> = keys.iter().zip(&key_columns).map(|(k, a)| named(k.expr.clone(), a)).collect();
+        list.push(named(packed.expr, &rows));
+        let plan = project(list, input.plan.clone())?;
+        let grouped = self.collected(plan, &key_columns, &[rows])?;
+        self.apply_groups(name, function, grouped, key_columns, vec![input.schema().fields])
+    }
+
+    pub(super) fn cogroup_in_python(
+        &mut self,
+        sides: [(&Relation, &Vec<Expr>); 2],
+        function: &PythonFunction,
+        name: &str,
+    ) -> Result<Analyzed> {
+        let mut resolved = Vec::with_capacity(2);
+        for (input, grouping) in sides {
+            let input = self.query(input)?;
+            let keys = self.items(grouping, &input)?.into_iter().map(|i| i.value).collect::<Vec<_>>();
+            let packed = self.packed(&input)?;
+            resolved.push((input, keys, packed));
+        }
+        let [(left, left_keys, left_rows), (right, right_keys, right_rows)] = resolved.as_slice() else {
+            return Err(Error::internal("two sides are co-grouped"));
+        };
+        if left_keys.len() != right_keys.len() {
+            return Err(Error::new("")
+                .exception("IllegalArgumentException")
+                .message("requirement failed: Cogroup keys must have same size."));
+        }
+        let mut key_columns = Vec::with_capacity(left_keys.len());
+        for (l, r) in left_keys.iter().zip(right_keys) {
+            let t = self.comparison_type(l, r).unwrap_or_else(|| l.data_type.clone());
+            key_columns.push(self.attribute(&l.name, t, true));
+        }
+        let rows = [
+            self.attribute("left", left_rows.data_type.clone(), true),
+            self.attribute("right", right_rows.data_type.clone(), true),
+        ];
+        // The rows of both sides in one relation, each with the other side's column empty.
+        let mut inputs = Vec::with_capacity(2);
+        for (i, (side, keys, packed)) in [(left, left_keys, left_rows), (right, right_keys, right_rows)].into_iter().enumerate() {
+            let mut list = Vec::with_capacity(key_columns.len() + 2);
+            for (key, column) in keys.iter().zip(&key_columns) {
+                list.push(named(self.implicit(key.clone(), &column.data_type)?.expr, column));
+            }
+            for (j, column) in rows.iter().enumerate() {
+                let value = match i == j {
+                    true => packed.expr.clone(),
+                    false => {
+                        let none = self.literal(&boathouse_spec::Literal::NULL)?;
+                        self.implicit(none, &column.data_type)?.expr
+                    }
+                };
+                list.push(named(value, column));
+            }
+            inputs.push(Arc::new(project(list, side.plan.clone())?));
+        }
+        let union = LogicalPlan::Union(Union::try_new(inputs).spark()?);
+        let grouped = self.collected(union, &key_columns, &rows)?;
+        let columns = vec![left.schema().fields, right.schema().fields];
+        self.apply_groups(name, function, grouped, key_columns, columns)
+    }
+
+    /// A row a group, in the order of the keys: the keys, and a list of what is in each of the columns.
+    fn collected(&mut self, plan: LogicalPlan, keys: &[Attribute], columns: &[Attribute]) -> Result<Analyzed> {
+        let mut output = keys.to_vec();
+        let mut lists = Vec::with_capacity(columns.len());
+        for column in columns {
+            let list = self.builtin_aggregate("collect_list", vec![column.typed()])?;
+            let a = self.attribute(&column.name, list.data_type, false);
+            lists.push(list.expr.alias(a.internal_name()));
+            output.push(a);
+        }
+        let by = keys.iter().map(Attribute::column).collect();
+        let plan = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(plan), by, lists).spark()?);
+        let order = keys.iter().filter(|k| k.data_type.is_orderable());
+        let order: Vec<Sort> = order.map(|k| Sort::new(k.column(), true, true)).collect();
+        let grouped = Analyzed::new(plan, output);
+        if order.is_empty() { Ok(grouped) } else { self.sorted(grouped, order) }
+    }
+
+    fn apply_groups(
+        &mut self,
+        name: &str,
+        function: &PythonFunction,
+        grouped: Analyzed,
+        keys: Vec<Attribute>,
+        sides: Vec<Vec<StructField>>,
+    ) -> Result<Analyzed> {
+        let output = self.declared_columns(name, function)?;
+        let apply = ApplyGroups {
+            name: name.to_string(),
+            function: function.clone(),
+            keys: keys.iter().map(Attribute::field).collect(),
+            sides,
+            setup: Setup::of(&self.session),
+        };
+        let plan = python::apply_groups(grouped.plan, apply, df_schema(&output)?);
+        Ok(Analyzed::new(plan, output))
+    }
+
+    pub(super) fn python_table_function(
+        &mut self,
+        name: &str,
+        args: &[Expr],
+        function: &PythonFunction,
+    ) -> Result<Analyzed> {
+        let returns = match &function.return_type {
+            Some(DataType::Struct(fields)) => fields.clone(),
+            Some(other) => {
+                return Err(Error::new("UDTF_INVALID_RETURN_TYPE")
+                    .param("name", name)
+                    .param("returnType", other.sql())
+                    .message(format!("The table function `{name}` must return columns, not {}.", other.sql())));
+            }
+            None => return Err(Error::unsupported(format!("the `analyze` method of the table function `{name}`"))),
+        };
+        let table = self.table_argument(args)?;
+        let (input, fields, partition_indexes, order) = match &table {
+            None => (Analyzed::one_row()?, None, Vec::new(), None),
+            Some(table) => {
+                let (input, indexes, order) = self.table_rows(table)?;
+                let fields = self.packed_as_named(&input)?;
+                (input, Some(fields), indexes, order)
+            }
+        };
+        let mut values = Vec::with_capacity(args.len());
+        for arg in args {
+            let (arg_name, arg) = match arg {
+                Expr::NamedArgument { name, value } => (Some(name.clone()), value.as_ref()),
+                other => (None, other),
+            };
+            let value = match (is_table(arg), &fields) {
+                (true, Some(fields)) => fields.clone(),
+                _ => {
+                    let (_, mut values) = self.python_args(std::slice::from_ref(arg), &Analyzed::one_row()?)?;
+                    values.pop().ok_or_else(|| Error::internal("an argument without a value"))?
+                }
+            };
+            values.push((arg_name, value));
+        }
+        let mut list = Vec::with_capacity(values.len());
+        for (_, value) in &values {
+            let a = self.attribute("argument", value.data_type.clone(), true);
+            list.push(named(value.expr.clone(), &a));
+        }
+        let mut plan = input.plan.clone();
+        if let Some((scheme, keys)) = order {
+            let count = match scheme {
+                Scheme::Neighbours => 1,
+                _ => self.session.engine.parallelism(),
+            };
+            plan = operators::shuffle(plan, scheme, count);
+            if !keys.is_empty() {
+                plan = operators::sort_within(plan, keys);
+            }
+        }
+        let plan = project(list, plan)?;
+        let output = self.attributes_of(&returns);
+        let table = TableFunction {
+            name: name.to_string(),
+            function: function.clone(),
+            args: values.into_iter().map(|(n, v)| (n, v.data_type)).collect(),
+            returns,
+            partition_indexes,
+            setup: Setup::of(&self.session),
+        };
+        let plan = python::table_function(plan, table, df_schema(&output)?);
+        let analyzed = Analyzed::new(plan, output);
+        self.aliased(analyzed, vec![name.to_string()])
+    }
+
+    /// The table among the arguments.
+    fn table_argument<'a>(&mut self, args: &'a [Expr]) -> Result<Option<TableArgument<'a>>> {
+        let mut found = None;
+        for arg in args {
+            let arg = match arg {
+                Expr::NamedArgument { value, .. } => value.as_ref(),
+                other => other,
+            };
+            let table = match arg {
+                Expr::TableArgument { query, partition_by, order_by, .. } => {
+                    TableArgument { query: query.as_ref().clone(), partition_by, order_by }
+                }
+                Expr::PlanSubquery { plan_id, kind: PlanSubqueryKind::Table { partition_by, order_by, .. } } => {
+                    let query = self.references.get(plan_id).cloned().ok_or_else(|| {
+                        Error::internal(format!("the plan {plan_id} of a table argument is not there"))
+                    })?;
+                    TableArgument { query, partition_by, order_by }
+                }
+                _ => continue,
+            };
+            if found.is_some() {
+                return Err(Error::new("TABLE_VALUED_FUNCTION_TOO_MANY_TABLE_ARGUMENTS")
+                    .param("num", 2)
+                    .message("A table function takes at most one table."));
+            }
+            found = Some(table);
+        }
+        Ok(found)
+    }
+
+    /// The rows of a table argument, with expressions to divide by among its columns, and the order they come in.
+    #[allow(clippy::type_complexity)]
+    fn table_rows(
+        &mut self,
+        table: &TableArgument,
+    ) -> Result<(Analyzed, Vec<usize>, Option<(Scheme, Vec<(DfExpr, SortOptions)>)>)> {
+        let mut input = self.query(&table.query)?;
+        let mut indexes = Vec::new();
+        let mut order = Vec::new();
+        let keys = self.items(table.partition_by, &input)?.into_iter().map(|i| i.value).collect::<Vec<_>>();
+        let sorts = table.order_by.iter().map(|o| Ok((self.expr(&o.expr, &input)?, o))).collect::<Result<Vec<_>>>()?;
+        let sorts: Vec<_> = sorts
+            .into_iter()
+            .map(|(k, o)| (k.expr, SortOptions { descending: !o.ascending, nulls_first: o.nulls_first }))
+            .collect();
+        let mut pairs: Vec<(DfExpr, Attribute)> = input.output.iter().map(|a| (a.column(), a.clone())).collect();
+        let mut columns = Vec::with_capacity(keys.len());
+        for key in keys {
+            let at = match pairs.iter().position(|(e, _)| *e == key.expr) {
+                Some(at) => at,
+                None => {
+                    let a = self.attribute(&key.name, key.data_type.clone(), key.nullable);
+                    pairs.push((key.expr, a));
+                    pairs.len() - 1
+                }
+            };
+            indexes.push(at);
+            order.push((pairs[at].1.column(), SortOptions::default()));
+            columns.push(pairs[at].1.typed());
+        }
+        if pairs.len() > input.output.len() {
+            input = self.project_pairs(input, pairs)?;
+        }
+        order.extend(sorts);
+        let scheme = match columns.is_empty() {
+            true => Scheme::Neighbours,
+            false => Scheme::Direct(self.partition_of(columns, self.session.engine.parallelism())?),
+        };
+        Ok((input, indexes, Some((scheme, order))))
+    }
+
+    /// A relation's columns as one struct, its fields under the users' names.
+    fn packed_as_named(&mut self, input: &Analyzed) -> Result<TypedExpr> {
+        let mut args = Vec::with_capacity(2 * input.output.len());
+        for a in &input.output {
+            let name = a.name.clone();
+            args.push(TypedExpr::new(datafusion::logical_expr::lit(name.clone()), DataType::STRING, false, name));
+            args.push(a.typed());
+        }
+        self.builtin("named_struct", args)
+    }
+}
+
+fn is_table(arg: &Expr) -> bool {
+    matches!(arg, Expr::TableArgument { .. } | Expr::PlanSubquery { kind: PlanSubqueryKind::Table { .. }, .. })
+}
+
+/// The columns as DataFusion has them.
+fn df_schema(output: &[Attribute]) -> Result<DFSchemaRef> {
+    let fields: Vec<_> = output.iter().map(|a| typed_field(a.internal_name(), &a.data_type, true)).collect();
+    Ok(Arc::new(DFSchema::from_unqualified_fields(fields.into(), Default::default()).spark()?))
+}
+
+fn misplaced(name: &str, function: &PythonFunction) -> Error {
+    Error::new("UNSUPPORTED_FEATURE.PYTHON_FUNCTION_KIND").message(format!(
+        "The Python function `{name}` (kind {}) cannot be called where a value is expected.",
+        function.eval_type
+    ))
+}

@@ -1,0 +1,162 @@
+//! Operators that DataFusion does not have: partitioning that holds, sampling, Python functions.
+//!
+//! A plan has one kind of logical node for them all ([`Custom`]); what it does is its [`Operator`], which makes the
+//! physical operator. DataFusion's optimizer knows nothing of them, so it neither removes nor reorders them.
+
+mod coalesce;
+mod keep;
+mod map_partitions;
+mod sample;
+mod scope;
+mod shuffle;
+mod sort_within;
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::DFSchemaRef;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
+use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+
+pub(crate) use map_partitions::{MapPartitionsExec, PartitionWork};
+pub(crate) use sample::{Sampling, sample};
+pub(crate) use scope::scoped;
+pub(crate) use shuffle::{Scheme, shuffle};
+pub(crate) use sort_within::sort_within;
+
+/// What a [`Custom`] node does.
+pub(crate) trait Operator: fmt::Debug + Send + Sync {
+    fn name(&self) -> &str;
+
+    /// Everything that tells two operators over equal inputs and expressions apart.
+    fn key(&self) -> String;
+
+    /// The physical operator. `exprs` are the node's expressions over the columns of the first input.
+    fn plan(
+        &self,
+        inputs: Vec<Arc<dyn ExecutionPlan>>,
+        exprs: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn ExecutionPlan>>;
+}
+
+/// A logical node of ours. Its columns are those of its only input, or others that it is given.
+#[derive(Debug, Clone)]
+pub(crate) struct Custom {
+    inputs: Vec<LogicalPlan>,
+    exprs: Vec<Expr>,
+    /// `None`: the columns of the input.
+    schema: Option<DFSchemaRef>,
+    operator: Arc<dyn Operator>,
+}
+
+/// A plan with an operator of ours on top.
+pub(crate) fn plan(
+    operator: impl Operator + 'static,
+    inputs: Vec<LogicalPlan>,
+    exprs: Vec<Expr>,
+    schema: Option<DFSchemaRef>,
+) -> LogicalPlan {
+    let node = Custom { inputs, exprs, schema, operator: Arc::new(operator) };
+    LogicalPlan::Extension(Extension { node: Arc::new(node) })
+}
+
+impl PartialEq for Custom {
+    fn eq(&self, other: &Self) -> bool {
+        self.operator.key() == other.operator.key()
+            && self.exprs == other.exprs
+            && self.inputs == other.inputs
+            && self.schema == other.schema
+    }
+}
+
+impl Eq for Custom {}
+
+impl PartialOrd for Custom {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        self.operator.key().partial_cmp(&other.operator.key())
+    }
+}
+
+impl Hash for Custom {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.operator.key().hash(state);
+        self.exprs.hash(state);
+        self.inputs.hash(state);
+    }
+}
+
+impl UserDefinedLogicalNodeCore for Custom {
+    fn name(&self) -> &str {
+        self.operator.name()
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        self.inputs.iter().collect()
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        match (&self.schema, self.inputs.first()) {
+            (Some(schema), _) => schema,
+            (None, Some(input)) => input.schema(),
+            // Nodes without inputs are made with a schema.
+            (None, None) => {
+                static EMPTY: std::sync::LazyLock<DFSchemaRef> =
+                    std::sync::LazyLock::new(|| Arc::new(datafusion::common::DFSchema::empty()));
+                &EMPTY
+            }
+        }
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        self.exprs.clone()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.operator.key())
+    }
+
+    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        Ok(Self { inputs, exprs, schema: self.schema.clone(), operator: Arc::clone(&self.operator) })
+    }
+
+    fn necessary_children_exprs(&self, _: &[usize]) -> Option<Vec<Vec<usize>>> {
+        Some(self.inputs.iter().map(|i| (0..i.schema().fields().len()).collect()).collect())
+    }
+}
+
+/// Makes the physical operators.
+pub(crate) struct OperatorPlanner;
+
+#[async_trait]
+impl ExtensionPlanner for OperatorPlanner {
+    async fn plan_extension(
+        &self,
+        _: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _: &[&LogicalPlan],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        state: &dyn Session,
+        _: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(custom) = node.as_any().downcast_ref::<Custom>() else { return Ok(None) };
+        let mut exprs = Vec::with_capacity(custom.exprs.len());
+        if let Some(input) = custom.inputs.first() {
+            for expr in &custom.exprs {
+                exprs.push(state.create_physical_expr(expr.clone(), input.schema())?);
+            }
+        }
+        custom.operator.plan(inputs.to_vec(), exprs).map(Some)
+    }
+}
+
+/// The only input of an operator that has one.
+pub(crate) fn only(inputs: Vec<Arc<dyn ExecutionPlan>>, name: &str) -> Result<Arc<dyn ExecutionPlan>> {
+    inputs.into_iter().next().ok_or_else(|| DataFusionError::Internal(format!("{name} has one input")))
+}

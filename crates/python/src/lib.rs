@@ -1,0 +1,19 @@
+//! `python`: functions of the user, run in worker processes.
+//!
+//! Owns: finding an interpreter ([`interpreter`]), the processes ([`Workers`]), and the protocol of PySpark's own worker
+//! (`pyspark.worker` of the client's package), which runs pickled, pandas and Arrow functions ([`Task`], [`Run`]).
+//!
+//! Must not touch: plans, sessions, the catalog. Rows come and go as Arrow batches; what they mean is the engine's business.
+//!
+//! Start with `task.rs` (what a worker is asked to do) and `run.rs` (rows in, rows out).
+
+mod interpreter;
+mod messages;
+mod pool;
+mod run;
+mod task;
+
+pub use interpreter::{interpreter, modules};
+pub use pool::{Options, Workers};
+pub use run::{Input, Run};
+pub use task::{Body, CONF_KEYS, EvalType, Function, Task};
