@@ -32,11 +32,31 @@ class Server:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.time() + 60
-        while not ready.exists():
+        while not self._is_mine(ready):
             assert self.process.poll() is None, "the server ended at start:\n" + self.log_path.read_text()[-2000:]
             assert time.time() < deadline, "the server was not ready in 60 s"
             time.sleep(0.02)
         self.remote = json.loads(ready.read_text())["connect"]
+
+    def _is_mine(self, ready):
+        """A server that was killed, or another one of the same home, may have left its file."""
+        try:
+            return json.loads(ready.read_text())["pid"] == self.process.pid
+        except FileNotFoundError:
+            return False
+
+    def session(self):
+        """A new session whose calls fail at once when the server is gone, where the client would try for minutes."""
+        from pyspark.sql import SparkSession
+
+        session = SparkSession.builder.remote(self.remote).create()
+        session.client.set_retry_policies([])
+        return session
+
+    def kill(self):
+        """`kill -9`."""
+        self.process.kill()
+        self.process.wait(30)
 
     def stop(self):
         self.process.terminate()

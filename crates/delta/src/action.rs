@@ -242,13 +242,7 @@ impl Action {
                 continue;
             }
             let line: Line = serde_json::from_slice(line).map_err(|e| {
-                Error::new("DELTA_STATE_RECOVER_ERROR")
-                    .param("operation", "commit")
-                    .param("version", origin)
-                    .message(format!(
-                        "The commit file {origin} is damaged: line {} is no valid action ({e}).",
-                        number + 1
-                    ))
+                crate::error::unreadable(origin, format!("line {} is no valid action ({e}).", number + 1))
             })?;
             line.into_actions(&mut actions);
         }

@@ -19,6 +19,63 @@ pub fn not_a_table(location: &TableLocation) -> Error {
         .exception("AnalysisException")
 }
 
+/// A writer finds that its table was dropped, or replaced by another one, since it read it.
+pub fn gone(location: &TableLocation) -> Error {
+    Error::new("DELTA_TABLE_NOT_FOUND")
+        .param("tableName", location.uri())
+        .message(format!("The Delta table {} does not exist any more: it was dropped meanwhile.", location.uri()))
+        .exception("AnalysisException")
+}
+
+pub fn cannot_create_log(location: &TableLocation, cause: impl std::fmt::Display) -> Error {
+    let path = format!("{}/_delta_log", location.uri());
+    Error::new("DELTA_CANNOT_CREATE_LOG_PATH")
+        .param("path", &path)
+        .message(format!("Cannot create {path}: {cause}"))
+}
+
+/// Rows that could not be stored.
+pub fn write_failed(location: &TableLocation, cause: impl std::fmt::Display) -> Error {
+    Error::new("TASK_WRITE_FAILED")
+        .param("path", location.uri())
+        .message(format!("The rows could not be written to {}: {cause}", location.uri()))
+}
+
+/// A file of the log that is not what it should be.
+pub fn unreadable(file: &str, cause: impl std::fmt::Display) -> Error {
+    Error::new("FAILED_READ_FILE.NO_HINT")
+        .param("path", file)
+        .message(format!("Encountered an error while reading the file {file}: {cause}"))
+}
+
+pub fn unreadable_checkpoint(file: &str, cause: impl std::fmt::Display) -> Error {
+    Error::new("FAILED_READ_FILE.CANNOT_READ_FILE_FOOTER").param("path", file).message(format!(
+        "Encountered an error while reading the checkpoint {file}, and the commits before it are gone: {cause}"
+    ))
+}
+
+pub fn versions_not_contiguous(location: &TableLocation, versions: &[i64], wanted: Option<i64>) -> Error {
+    let list = versions.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+    let (first, last) = (versions.first().copied().unwrap_or(0), versions.last().copied().unwrap_or(0));
+    Error::new("DELTA_VERSIONS_NOT_CONTIGUOUS")
+        .param("versionList", &list)
+        .param("startVersion", first)
+        .param("endVersion", last)
+        .param("versionToLoad", wanted.unwrap_or(-1))
+        .message(format!("The log of {} has a gap: of its versions there are only {list}.", location.uri()))
+}
+
+pub fn truncated_log(location: &TableLocation, version: i64) -> Error {
+    let path = format!("{}/_delta_log/{version:020}.json", location.uri());
+    Error::new("DELTA_TRUNCATED_TRANSACTION_LOG")
+        .param("path", &path)
+        .param("version", version)
+        .message(format!(
+            "The state of {} at version {version} cannot be built: the commits before it are gone, and there is no checkpoint.",
+            location.uri()
+        ))
+}
+
 pub fn version_not_found(version: i64, earliest: i64, latest: i64) -> Error {
     Error::new("DELTA_VERSION_NOT_FOUND")
         .param("userVersion", version)

@@ -113,6 +113,12 @@ impl TableLocation {
         self.is_local().then(|| PathBuf::from(format!("/{path}")))
     }
 
+    /// Whether a file is where the table, or a directory above it, would be: nothing can be there.
+    pub fn is_below_file(&self) -> bool {
+        let log = self.local_path(&self.log_directory());
+        log.is_some_and(|log| log.ancestors().find(|p| p.exists()).is_some_and(|p| !p.is_dir()))
+    }
+
     pub fn log_path(&self, name: &str) -> Path {
         self.prefix.clone().join(LOG_DIRECTORY).join(name)
     }

@@ -58,7 +58,7 @@ impl Snapshot {
     pub(crate) async fn load(location: &TableLocation, version: Option<i64>) -> Result<Self> {
         let loaded = checkpoint::load(location, version).await?;
         crate::protocol::check_readable(location, &loaded.protocol)?;
-        let commit = log_commit(location, loaded.version).await?;
+        let commit = log::head_commit(location, loaded.version).await?;
         let schema = StructType::from_json(&loaded.metadata.schema_string)?;
         let columns = TableColumns::new(&schema, &loaded.metadata)?;
         Ok(Self {
@@ -164,7 +164,14 @@ impl Snapshot {
     /// Whether the table still has this version, and it is not another table's.
     pub(crate) async fn is_current_table(&self) -> bool {
         let Some(known) = &self.inner.commit else { return false };
-        matches!(log_commit(&self.inner.location, known.version).await, Ok(Some(found)) if is_same_file(&found, known))
+        matches!(log::head_commit(&self.inner.location, known.version).await, Ok(Some(found)) if is_same_file(&found, known))
+    }
+
+    /// Whether the table was dropped, or another one is in its place.
+    pub(crate) async fn is_gone(&self) -> Result<bool> {
+        let Some(known) = &self.inner.commit else { return Ok(false) };
+        let found = log::head_commit(&self.inner.location, known.version).await?;
+        Ok(found.is_none_or(|found| !is_same_file(&found, known)))
     }
 
     pub fn location(&self) -> &TableLocation {
@@ -266,14 +273,6 @@ fn in_commit_timestamps_enabled(metadata: &Metadata) -> bool {
         .configuration
         .get("delta.enableInCommitTimestamps")
         .is_some_and(|v| v.eq_ignore_ascii_case("true"))
-}
-
-async fn log_commit(location: &TableLocation, version: i64) -> Result<Option<CommitFile>> {
-    use object_store::ObjectStoreExt;
-    match location.store().head(&location.log_path(&log::commit_name(version))).await {
-        Ok(meta) => Ok(Some(CommitFile { version, meta })),
-        Err(_) => Ok(None),
-    }
 }
 
 fn is_same_file(a: &CommitFile, b: &CommitFile) -> bool {

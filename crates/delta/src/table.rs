@@ -111,6 +111,8 @@ impl DeltaTable {
                     }
                 }
                 Err(object_store::Error::NotFound { .. }) => return Ok(false),
+                // Nothing can be inside what is no directory.
+                Err(_) if location.is_below_file() => return Ok(false),
                 Err(e) => {
                     return Err(boathouse_spec::Error::io(
                         format!("listing the log of {}", location.uri()),

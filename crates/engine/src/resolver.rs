@@ -220,7 +220,8 @@ pub(crate) async fn open_table(
             .as_deref()
             .ok_or_else(|| Error::internal(format!("the table {} has no location", record.name)))?;
         let url = session.engine.storage.url(location)?;
-        open_delta(session, url, options, as_of).await?
+        let opened = open_delta(session, url, options, as_of).await;
+        opened.map_err(|e| if e.is("PATH_NOT_FOUND") { lost_files(record) } else { e })?
     } else {
         if as_of.is_some() {
             return Err(no_time_travel(&record.name.quoted()));
@@ -230,6 +231,18 @@ pub(crate) async fn open_table(
     table.qualifier = record.name.parts();
     table.record = Some(Arc::clone(record));
     Ok(table)
+}
+
+/// A table of the catalog whose directory is gone.
+fn lost_files(record: &TableRecord) -> Error {
+    Error::new("DELTA_TABLE_NOT_FOUND")
+        .param("tableName", record.name.quoted())
+        .message(format!(
+            "The files of the table {} are gone: {} does not exist.",
+            record.name.quoted(),
+            record.location.as_deref().unwrap_or_default()
+        ))
+        .exception("AnalysisException")
 }
 
 /// `` delta.`/path` ``, `` parquet.`/path` ``
@@ -330,8 +343,11 @@ pub(crate) async fn open_delta(
         None => table.latest().await,
         Some(AsOf::Version(version)) => table.at_version(version).await,
         Some(AsOf::Timestamp(us)) => table.at_timestamp(us.div_euclid(1000)).await,
-    }
-    .map_err(|e| missing_delta(e, &url))?;
+    };
+    let snapshot = match snapshot {
+        Ok(snapshot) => snapshot,
+        Err(e) => return Err(missing_delta(session, e, &url).await),
+    };
     let schema = snapshot.schema().clone();
     Ok(ResolvedTable {
         provider: Arc::new(DeltaScan::new(snapshot.clone())?),
@@ -344,14 +360,25 @@ pub(crate) async fn open_delta(
     })
 }
 
-/// Reading what is no Delta table has its own class.
-fn missing_delta(e: Error, url: &Url) -> Error {
+/// What is wrong where a Delta table should be: nothing is there, or something else.
+async fn missing_delta(session: &Session, e: Error, url: &Url) -> Error {
     if !e.is("DELTA_MISSING_DELTA_TABLE") {
         return e;
     }
-    Error::new("DELTA_PATH_DOES_NOT_EXIST")
-        .param("path", storage::shown(url))
-        .message(format!("{} does not exist, or is not a Delta table.", storage::shown(url)))
+    let path = storage::shown(url);
+    let is_there = match url.to_file_path() {
+        Ok(file) if url.scheme() == "file" => file.exists(),
+        _ => !session.engine.storage.is_empty(url).await.unwrap_or(true),
+    };
+    if is_there {
+        return Error::new("DELTA_TABLE_NOT_FOUND")
+            .param("tableName", &path)
+            .message(format!("{path} is not a Delta table."))
+            .exception("AnalysisException");
+    }
+    Error::new("PATH_NOT_FOUND")
+        .param("path", &path)
+        .message(format!("The path does not exist: {path}."))
         .exception("AnalysisException")
 }
 

@@ -97,6 +97,7 @@ impl Storage {
         match listed.next().await {
             None | Some(Err(object_store::Error::NotFound { .. })) => Ok(true),
             Some(Ok(_)) => Ok(false),
+            Some(Err(_)) if location.is_below_file() => Ok(true),
             Some(Err(e)) => Err(Error::io(format!("listing {}", shown(url)), e)),
         }
     }
@@ -113,6 +114,35 @@ impl Storage {
         Ok(())
     }
 
+    /// Takes a directory for a new managed table: the one that was asked for, or, where something of another table is (one
+    /// that is being dropped or made, or was left by a crash), one of a similar name. No two callers get the same.
+    pub async fn claim(&self, wanted: &Url) -> Result<Url> {
+        let mut url = wanted.clone();
+        loop {
+            if self.is_claimed(&url).await? {
+                return Ok(url);
+            }
+            let id = uuid::Uuid::new_v4().simple().to_string();
+            url.set_path(&format!("{}-{}", wanted.path(), &id[..8]));
+        }
+    }
+
+    async fn is_claimed(&self, url: &Url) -> Result<bool> {
+        if url.scheme() != "file" {
+            return self.is_empty(url).await;
+        }
+        let failed = |e| Error::io(format!("creating {}", shown(url)), e);
+        let directory = url.to_file_path().map_err(|()| Error::internal(format!("{url} is no path")))?;
+        if let Some(parent) = directory.parent() {
+            tokio::fs::create_dir_all(parent).await.map_err(failed)?;
+        }
+        match tokio::fs::create_dir(&directory).await {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+            Err(e) => Err(failed(e)),
+        }
+    }
+
     /// Removes everything below the URL.
     pub async fn delete(&self, url: &Url) -> Result<()> {
         let location = self.location(url)?;
@@ -123,12 +153,7 @@ impl Storage {
         if url.scheme() == "file"
             && let Ok(directory) = url.to_file_path()
         {
-            return match tokio::fs::remove_dir_all(&directory).await {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    Err(Error::io(format!("deleting {}", shown(url)), e))
-                }
-                _ => Ok(()),
-            };
+            return delete_directory(&directory).await.map_err(|e| Error::io(format!("deleting {}", shown(url)), e));
         }
         let failed = |e| Error::io(format!("deleting {}", shown(url)), e);
         let listed = location.store().list(Some(location.prefix()));
@@ -140,6 +165,23 @@ impl Storage {
             }
         }
         Ok(())
+    }
+}
+
+/// Takes a directory away at once, by another name, and then what is in it: nobody sees it half deleted, and who still
+/// writes into it does not get in the way.
+async fn delete_directory(directory: &Path) -> std::io::Result<()> {
+    let name = directory.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let aside = directory.with_file_name(format!(".{name}.{}.deleted", uuid::Uuid::new_v4().simple()));
+    let removed = match tokio::fs::rename(directory, &aside).await {
+        Ok(()) => tokio::fs::remove_dir_all(&aside).await,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        // It cannot be moved: a mount point.
+        Err(_) => tokio::fs::remove_dir_all(directory).await,
+    };
+    match removed {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 

@@ -13,6 +13,7 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 
 use super::target::WriteTarget;
 use crate::action::{Add, PartitionValues};
+use crate::error;
 use crate::location::encode_path;
 use crate::log::commit_file::make_durable;
 use crate::schema::relabel::relabel;
@@ -39,7 +40,7 @@ impl FileWriter {
             // The types of the file say all; readers that know Arrow's own would take them for the truth.
             .with_skip_arrow_metadata(true);
         let writer = AsyncArrowWriter::try_new_with_options(buffer, target.layout.physical.clone(), options)
-            .map_err(|e| failed(&path, &e))?;
+            .map_err(|e| failed(target, &path, &e))?;
         Ok(Self { relative, path, partition_values, writer, stats: target.stats.collector() })
     }
 
@@ -51,7 +52,7 @@ impl FileWriter {
     pub async fn write(&mut self, target: &WriteTarget, batch: &RecordBatch) -> Result<()> {
         let physical = physical_batch(target, batch)?;
         self.stats.update(&physical)?;
-        self.writer.write(&physical).await.map_err(|e| failed(&self.path, &e))
+        self.writer.write(&physical).await.map_err(|e| failed(target, &self.path, &e))
     }
 
     pub fn rows(&self) -> u64 {
@@ -64,7 +65,7 @@ impl FileWriter {
     }
 
     pub async fn close(mut self, target: &WriteTarget) -> Result<Add> {
-        self.writer.finish().await.map_err(|e| failed(&self.path, &e))?;
+        self.writer.finish().await.map_err(|e| failed(target, &self.path, &e))?;
         let size = self.writer.bytes_written();
         make_durable(&target.location, &self.path).await?;
         fail_point!("delta::data-file-written", |_| Err(Error::io(
@@ -105,6 +106,6 @@ fn physical_batch(target: &WriteTarget, batch: &RecordBatch) -> Result<RecordBat
     RecordBatch::try_new_with_options(Arc::clone(&target.layout.physical), columns, &options).spark()
 }
 
-fn failed(path: &Path, e: &dyn std::fmt::Display) -> Error {
-    Error::io(format!("writing {path}"), e)
+fn failed(target: &WriteTarget, path: &Path, e: &dyn std::fmt::Display) -> Error {
+    error::write_failed(&target.location, format!("{path}: {e}"))
 }

@@ -21,6 +21,7 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 
 use crate::action::Add;
+use crate::error;
 use crate::location::TableLocation;
 
 pub(crate) use row_action::RowActions;
@@ -47,7 +48,8 @@ pub(crate) async fn write_plan(
         Err(e) => {
             let paths = started.lock().clone();
             delete_quietly(&target.location, paths).await;
-            Err(e)
+            // The disk's words for a table that was dropped while rows were written to it.
+            Err(if e.is("TASK_WRITE_FAILED") && has_lost_its_log(&target.location) { error::gone(&target.location) } else { e })
         }
     }
 }
@@ -97,6 +99,10 @@ fn sorted_by_partition(plan: Arc<dyn ExecutionPlan>, target: &WriteTarget) -> Re
     };
     let sort = SortExec::new(order, plan).with_preserve_partitioning(true);
     Ok(Arc::new(sort))
+}
+
+fn has_lost_its_log(location: &TableLocation) -> bool {
+    location.local_path(&location.log_directory()).is_some_and(|log| !log.exists())
 }
 
 /// Deletes files that no commit names; what stays is VACUUM's.

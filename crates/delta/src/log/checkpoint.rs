@@ -74,14 +74,19 @@ pub(crate) async fn files(location: &TableLocation, snapshot: SnapshotRef) -> Re
         tracing::warn!(table = location.uri(), "a damaged checkpoint was passed over: {failure}");
         return Ok(files);
     }
-    Err(error::corrupt(location, Some(version), failure))
+    Err(explain(location, Some(version), failure).await)
 }
 
-/// The location with all checkpoints hidden that are not whole; `None` where all are.
+/// The location with all checkpoints hidden that are not whole, and the hint, which may point to one that is not there;
+/// `None` where nothing is to be hidden.
 async fn without_damaged_checkpoints(location: &TableLocation) -> Result<Option<TableLocation>> {
     let mut hidden = HashSet::new();
+    let hint = location.log_path("_last_checkpoint");
     for meta in super::list(location).await? {
         let Some(name) = meta.location.filename() else { continue };
+        if meta.location == hint {
+            hidden.insert(hint.clone());
+        }
         if !matches!(classify(name), LogFile::Checkpoint(_)) {
             continue;
         }
@@ -92,8 +97,6 @@ async fn without_damaged_checkpoints(location: &TableLocation) -> Result<Option<
     if hidden.is_empty() {
         return Ok(None);
     }
-    // The hint may point to what is hidden now.
-    hidden.insert(location.log_path("_last_checkpoint"));
     Ok(Some(location.with_store(Arc::new(HidingStore::new(location.store().clone(), hidden)))))
 }
 
@@ -141,7 +144,55 @@ async fn explain(location: &TableLocation, version: Option<i64>, failure: Kernel
         }
         return Error::unsupported(format!("the Delta table {}: {failure}", location.uri()));
     }
-    error::corrupt(location, version.or(commits.last().map(|c| c.version)), failure)
+    match damage(location, version, &commits, &checkpoints, &failure).await {
+        Ok(None) => error::corrupt(location, version.or(commits.last().map(|c| c.version)), failure),
+        Ok(Some(e)) | Err(e) => e,
+    }
+}
+
+/// What is wrong with the files that a version needs.
+async fn damage(
+    location: &TableLocation,
+    version: Option<i64>,
+    commits: &[super::CommitFile],
+    checkpoints: &[i64],
+    failure: &KernelError,
+) -> Result<Option<Error>> {
+    let until = |v: &i64| version.is_none_or(|wanted| *v <= wanted);
+    let mut whole = None;
+    let mut damaged = None;
+    for checkpoint in checkpoints.iter().copied().filter(until) {
+        match broken_part(location, checkpoint).await? {
+            None => whole = Some(checkpoint),
+            Some(file) => damaged = Some(file),
+        }
+    }
+    let start = whole.map_or(0, |v| v + 1);
+    let versions: Vec<i64> = commits.iter().map(|c| c.version).filter(|v| *v >= start).filter(until).collect();
+    if versions.windows(2).any(|pair| pair[0] + 1 != pair[1]) {
+        return Ok(Some(error::versions_not_contiguous(location, &versions, version)));
+    }
+    if versions.first().is_some_and(|first| *first != start) {
+        return Ok(Some(match damaged {
+            Some(file) => error::unreadable_checkpoint(&file, failure),
+            None => error::truncated_log(location, version.or(versions.last().copied()).unwrap_or(start)),
+        }));
+    }
+    for version in versions {
+        super::read_commit(location, version).await?;
+    }
+    Ok(None)
+}
+
+/// A file of a version's checkpoint that cannot be read.
+async fn broken_part(location: &TableLocation, version: i64) -> Result<Option<String>> {
+    for meta in super::list(location).await? {
+        let name = meta.location.filename().unwrap_or_default();
+        if classify(name) == LogFile::Checkpoint(version) && !is_whole(location, &meta.location).await {
+            return Ok(Some(format!("{}/_delta_log/{name}", location.uri())));
+        }
+    }
+    Ok(None)
 }
 
 async fn latest_protocol(

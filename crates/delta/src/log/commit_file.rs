@@ -9,6 +9,8 @@ use fail::fail_point;
 use object_store::path::Path;
 use object_store::{ObjectStore, PutMode, PutOptions};
 
+use super::commit_name;
+use crate::error;
 use crate::location::TableLocation;
 
 /// What became of an attempt to write a file that must not exist yet.
@@ -27,6 +29,9 @@ pub(crate) async fn put_if_absent(
 ) -> Result<PutOutcome> {
     fail_point!("delta::put-if-absent", |_| Err(Error::io("a fault point", "delta::put-if-absent")));
     if let Some(file) = location.local_path(path) {
+        if path.filename() == Some(commit_name(0).as_str()) {
+            make_log_directory(location).await?;
+        }
         let name = path.to_string();
         return tokio::task::spawn_blocking(move || link_new_file(&file, &content))
             .await
@@ -46,7 +51,6 @@ pub(crate) async fn put_if_absent(
 /// A temporary file, forced to disk, gets its name by a hard link, which fails where the name is taken.
 fn link_new_file(target: &FilePath, content: &[u8]) -> std::io::Result<PutOutcome> {
     let directory = target.parent().unwrap_or(FilePath::new("/"));
-    create_directory(directory)?;
     let temporary = temporary_name(target);
     let written = (|| {
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&temporary)?;
@@ -93,6 +97,26 @@ fn temporary_name(target: &FilePath) -> PathBuf {
     target.with_file_name(format!(".{name}.{}.tmp", uuid::Uuid::new_v4()))
 }
 
+/// Makes the directory of a new table's log where directories are things of their own. The log of a table that exists has
+/// one: making it again would bring a table back that was dropped meanwhile.
+pub(crate) async fn make_log_directory(location: &TableLocation) -> Result<()> {
+    let Some(directory) = location.local_path(&location.log_directory()) else { return Ok(()) };
+    tokio::task::spawn_blocking(move || create_directory(&directory))
+        .await
+        .map_err(|e| Error::internal(format!("making the log of {} did not end: {e}", location.uri())))?
+        .map_err(|e| error::cannot_create_log(location, e))
+}
+
+/// Takes the directories of a table away that was not made in the end. What is not empty stays.
+pub(crate) async fn remove_empty_directories(location: &TableLocation) {
+    let Some(log) = location.local_path(&location.log_directory()) else { return };
+    if tokio::fs::remove_dir(&log).await.is_ok()
+        && let Some(table) = log.parent()
+    {
+        let _ = tokio::fs::remove_dir(table).await;
+    }
+}
+
 /// Creates a directory so that its name, and those of the parents made with it, survive a crash.
 fn create_directory(directory: &FilePath) -> std::io::Result<()> {
     let missing: Vec<&FilePath> = directory.ancestors().take_while(|d| !d.is_dir()).collect();
@@ -125,7 +149,7 @@ pub(crate) async fn make_durable(location: &TableLocation, path: &Path) -> Resul
     })
     .await
     .map_err(|e| Error::internal(format!("syncing {name} did not end: {e}")))?
-    .map_err(|e| Error::io(format!("forcing {path} to disk"), e))
+    .map_err(|e| error::write_failed(location, format!("forcing {path} to disk: {e}")))
 }
 
 #[cfg(test)]

@@ -64,12 +64,13 @@ impl CommitFile {
 
 /// All files of the log directory.
 pub(crate) async fn list(location: &TableLocation) -> Result<Vec<ObjectMeta>> {
-    let mut files: Vec<ObjectMeta> = location
-        .store()
-        .list(Some(&location.log_directory()))
-        .try_collect()
-        .await
-        .map_err(|e| Error::io(format!("listing the log of {}", location.uri()), e))?;
+    let listed: object_store::Result<Vec<ObjectMeta>> =
+        location.store().list(Some(&location.log_directory())).try_collect().await;
+    let mut files = match listed {
+        Ok(files) => files,
+        Err(_) if location.is_below_file() => Vec::new(),
+        Err(e) => return Err(Error::io(format!("listing the log of {}", location.uri()), e)),
+    };
     files.sort_by(|a, b| a.location.cmp(&b.location));
     Ok(files)
 }
@@ -110,6 +111,15 @@ pub(crate) async fn list_history(location: &TableLocation) -> Result<(Vec<Commit
     Ok((commits_among(location, files), checkpoints))
 }
 
+/// The commit file of a version; `None` where there is none.
+pub(crate) async fn head_commit(location: &TableLocation, version: i64) -> Result<Option<CommitFile>> {
+    match location.store().head(&location.log_path(&commit_name(version))).await {
+        Ok(meta) => Ok(Some(CommitFile { version, meta })),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(e) => Err(Error::io(format!("reading the log of {}", location.uri()), e)),
+    }
+}
+
 /// The commit file of `version` and those after it that are in storage, in order and without a gap.
 ///
 /// On a local disk the next version is asked for by name; an object store is listed once.
@@ -148,7 +158,7 @@ pub(crate) async fn read_commit(location: &TableLocation, version: i64) -> Resul
         Err(object_store::Error::NotFound { .. }) => return Ok(None),
         Err(e) => return Err(Error::io(format!("reading {path}"), e)),
     };
-    Action::parse_commit(&bytes, &name).map(Some)
+    Action::parse_commit(&bytes, &format!("{}/_delta_log/{name}", location.uri())).map(Some)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::create::{self, NewTable};
 use crate::action::{Metadata, PartitionValues, Protocol, Txn};
 use crate::data_file::{FileOptions, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::location::TableLocation;
+use crate::log::commit_file::{make_log_directory, remove_empty_directories};
 use crate::schema::constraints::CheckConstraint;
 use crate::schema::reconcile::{self, Evolution};
 use crate::schema::stored;
@@ -179,9 +180,18 @@ pub async fn write(
                 .exception("DeltaInvariantViolationException"));
         }
     }
-    let written = write_plan(input, session.task_ctx(), target)
-        .await
-        .map_err(|e| replace_where_mismatch(e, options.replace_where.as_ref()))?;
+    if table.is_none() {
+        make_log_directory(location).await?;
+    }
+    let written = match write_plan(input, session.task_ctx(), target).await {
+        Ok(written) => written,
+        Err(e) => {
+            if table.is_none() {
+                remove_empty_directories(location).await;
+            }
+            return Err(replace_where_mismatch(e, options.replace_where.as_ref()));
+        }
+    };
 
     let mut transaction = Transaction::new(location, table, operation(table, options));
     transaction.user_metadata.clone_from(&options.user_metadata);

@@ -35,8 +35,7 @@ pub(crate) fn refuse_duplicates(data: &StructType) -> Result<()> {
     if duplicates.is_empty() {
         return Ok(());
     }
-    Err(Error::new("DELTA_DUPLICATE_COLUMNS_FOUND")
-        .param("coltype", "in the data to save")
+    Err(Error::new("DELTA_DUPLICATE_COLUMNS_FOUND.DATA")
         .param("duplicateCols", duplicates.join(", "))
         .message(format!("The data to save has columns of the same name: {}.", duplicates.join(", ")))
         .exception("AnalysisException"))
@@ -175,7 +174,7 @@ mod tests {
         assert_eq!(merge(&more, false).unwrap_err().class(), "DELTA_METADATA_MISMATCH");
         assert_eq!(merge(&more, true).unwrap().names(), ["id", "n", "x"]);
         let twice = schema(&[("id", DataType::Long), ("ID", DataType::Long)]);
-        assert_eq!(merge(&twice, true).unwrap_err().class(), "DELTA_DUPLICATE_COLUMNS_FOUND");
+        assert_eq!(merge(&twice, true).unwrap_err().class(), "DELTA_DUPLICATE_COLUMNS_FOUND.DATA");
     }
 
     #[test]

@@ -178,6 +178,12 @@ impl Transaction {
         let mut current = self.read.clone();
         for attempt in 0..MAX_ATTEMPTS {
             let version = current.as_ref().map_or(0, |s| s.version() + 1);
+            if let Some(current) = &current
+                && current.is_gone().await?
+            {
+                self.discard().await;
+                return Err(error::gone(&self.location));
+            }
             let actions = self.actions(current.as_ref(), &txn_id)?;
             let content = to_lines(&actions)?;
             let path = self.location.log_path(&commit_name(version));

@@ -17,6 +17,10 @@ impl Analyzer {
         if from == *to {
             return Ok(value);
         }
+        // `raise_error` has the type VOID too, and must be called.
+        if from == DataType::Null && !matches!(value.expr, Expr::Literal(..)) {
+            return Ok(TypedExpr::new(df_cast(value.expr, boathouse_bridge::arrow_type(to)), to.clone(), true, value.name));
+        }
         if from == DataType::Null {
             let null = ScalarValue::try_from(&boathouse_bridge::arrow_type(to))
                 .map_err(boathouse_bridge::from_datafusion)?;

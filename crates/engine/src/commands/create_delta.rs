@@ -28,7 +28,10 @@ pub(super) async fn make(
     if !definition.cluster_by.is_empty() {
         return Err(Error::unsupported("CLUSTER BY on Delta tables (use OPTIMIZE .. ZORDER BY)"));
     }
-    let (url, managed) = location_of(session, &definition, existing.as_ref()).await?;
+    let (mut url, managed) = location_of(session, &definition, existing.as_ref()).await?;
+    if managed && existing.as_ref().and_then(|r| r.location.as_ref()).is_none() {
+        url = session.engine.storage.claim(&url).await?;
+    }
     let table = session.engine.storage.delta(&url)?;
     let is_there = DeltaTable::is_delta_table(table.location()).await?;
     let snapshot = if is_there { Some(table.latest().await?) } else { None };

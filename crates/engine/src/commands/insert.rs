@@ -232,7 +232,7 @@ pub(super) fn fit(
             analyzer.expression(&default, &Analyzed::one_row()?)?
         };
         sources.push((field.clone(), value.data_type.clone()));
-        let value = assign(analyzer, value, field, &name)?;
+        let value = assign(analyzer, value, field, table)?;
         list.push(value.expr.alias(&field.name));
     }
     for (column, value) in given {

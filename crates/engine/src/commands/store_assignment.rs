@@ -10,6 +10,7 @@ use datafusion::logical_expr::Expr;
 
 use crate::analyzer::{Analyzer, TypedExpr};
 use crate::commands::table_columns::CHAR_VARCHAR;
+use crate::resolver::ResolvedTable;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Policy {
@@ -33,26 +34,63 @@ pub(super) fn assign(
     analyzer: &mut Analyzer,
     value: TypedExpr,
     column: &StructField,
-    table: &str,
+    table: &ResolvedTable,
 ) -> Result<TypedExpr> {
     let policy = Policy::of(analyzer);
-    let path = vec![column.name.clone()];
+    let (name, path) = (table.display_name(), vec![column.name.clone()]);
+    // Delta casts whatever can be cast (a string to a number), and the cast fails for values that are none.
+    let leaves = match (table.delta.is_some(), policy) {
+        (true, Policy::Ansi) => Leaves::AnyCast,
+        _ => Leaves::By(policy),
+    };
     if policy != Policy::Legacy {
-        check(&value.data_type, &column.data_type, policy, table, &path)?;
+        check(&value.data_type, &column.data_type, leaves, &name, &path)?;
     }
     let mode = if policy == Policy::Legacy && !analyzer.context.ansi { Mode::Legacy } else { Mode::Ansi };
     let name = value.name.clone();
-    let cast = if value.data_type.same_type(&column.data_type) {
-        value
-    } else {
+    let differs = value.data_type != column.data_type;
+    let castable = cast::can_cast(&value.data_type, &column.data_type, mode);
+    // Types that differ by what may be NULL inside them are made the same where that is a promise less, not one more.
+    let cast = if differs && (castable || !value.data_type.same_type(&column.data_type)) {
         analyzer.cast(value, &column.data_type, mode)?
+    } else {
+        value
     };
     let cast = TypedExpr { data_type: column.data_type.clone(), name, ..cast };
     limited(analyzer, cast, column)
 }
 
+/// The type a column of a DataFrame is given before Delta appends it by name: the table's types for what the table has, at
+/// any depth; what it has not stays as it is, for Delta to refuse or to add.
+pub(super) fn appended_type(given: &DataType, table: &DataType) -> DataType {
+    match (given, table) {
+        (DataType::Struct(given), DataType::Struct(table)) => {
+            let fields = given.fields.iter().map(|f| match table.field(&f.name) {
+                Some(known) => StructField { data_type: appended_type(&f.data_type, &known.data_type), ..f.clone() },
+                None => f.clone(),
+            });
+            DataType::structure(fields.collect())
+        }
+        (DataType::Array { element, contains_null }, DataType::Array { element: known, .. }) => {
+            DataType::array(appended_type(element, known), *contains_null)
+        }
+        (
+            DataType::Map { key, value, value_contains_null },
+            DataType::Map { key: known_key, value: known, .. },
+        ) => DataType::map(appended_type(key, known_key), appended_type(value, known), *value_contains_null),
+        (_, table) => table.clone(),
+    }
+}
+
+/// Which types below structs, arrays and maps may be stored as which.
+#[derive(Clone, Copy)]
+enum Leaves {
+    By(Policy),
+    AnyCast,
+}
+
 /// Whether the policy lets a type be stored as another; the error names the field that it does not.
-fn check(from: &DataType, to: &DataType, policy: Policy, table: &str, path: &[String]) -> Result<()> {
+fn check(from: &DataType, to: &DataType, leaves: Leaves, table: &str, path: &[String]) -> Result<()> {
     let inner = |name: &str| [path, &[name.to_string()]].concat();
     match (from, to) {
         (DataType::Struct(a), DataType::Struct(b)) => {
@@ -79,20 +117,22 @@ fn check(from: &DataType, to: &DataType, policy: Policy, table: &str, path: &[St
             a.fields
                 .iter()
                 .zip(&b.fields)
-                .try_for_each(|(x, y)| check(&x.data_type, &y.data_type, policy, table, &inner(&y.name)))
+                .try_for_each(|(x, y)| check(&x.data_type, &y.data_type, leaves, table, &inner(&y.name)))
         }
         (DataType::Array { element: a, .. }, DataType::Array { element: b, .. }) => {
-            check(a, b, policy, table, &inner("element"))
+            check(a, b, leaves, table, &inner("element"))
         }
         (
             DataType::Map { key: k, value: v, .. },
             DataType::Map { key: l, value: w, .. },
         ) => {
-            check(k, l, policy, table, &inner("key"))?;
-            check(v, w, policy, table, &inner("value"))
+            check(k, l, leaves, table, &inner("key"))?;
+            check(v, w, leaves, table, &inner("value"))
         }
-        _ if storable(from, to, policy) => Ok(()),
-        _ => Err(incompatible("CANNOT_SAFELY_CAST", table, path)
+        _ => match leaves {
+            Leaves::AnyCast => Ok(()),
+            Leaves::By(policy) if storable(from, to, policy) => Ok(()),
+            Leaves::By(_) => Err(incompatible("CANNOT_SAFELY_CAST", table, path)
             .param("srcType", format!("\"{}\"", from.sql()))
             .param("targetType", format!("\"{}\"", to.sql()))
             .message(format!(
@@ -101,6 +141,7 @@ fn check(from: &DataType, to: &DataType, policy: Policy, table: &str, path: &[St
                 to.sql(),
                 from.sql()
             ))),
+        },
     }
 }
 

@@ -84,12 +84,11 @@ fn assigned(
             None => columns.push((field, new)),
         }
     }
-    let name = table.display_name();
     columns
         .into_iter()
         .map(|(field, value)| {
             let value = scope.expression(analyzer, &value)?;
-            let value = assign(analyzer, value, field, &name)?;
+            let value = assign(analyzer, value, field, table)?;
             Ok(Assignment { column: field.name.clone(), value: value.expr })
         })
         .collect()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use boathouse_catalog::Properties;
+use boathouse_functions::cast::Mode;
 use boathouse_delta::{DeltaTable, PartitionOverwrite, Snapshot, WriteMode, WriteOptions};
 use boathouse_spec::{
     CreateMode, Error, Insert, InsertMode, Options, Relation, Result, SaveMode, StructField, TableTarget, Write, WriteTarget,
@@ -12,6 +13,7 @@ use url::Url;
 
 use crate::commands::create_table::{Definition, already_exists, stored_field};
 use crate::commands::insert::{self, is_dynamic, merges_schema};
+use crate::commands::store_assignment::{appended_type, overflow_error};
 use crate::commands::target::{self, Found};
 use crate::commands::{create_table, table_expressions};
 use crate::execute::{self, project};
@@ -71,17 +73,19 @@ async fn save(
     }
     let url = session.engine.storage.url(&path)?;
     let mode = write.mode.unwrap_or(SaveMode::ErrorIfExists);
-    to_delta(session, &url, write, mode, None).await?;
+    to_delta(session, &url, write, mode, None, false).await?;
     Ok(QueryResult::empty())
 }
 
-/// Writes a DataFrame to the Delta table at a place, by the names of its columns.
+/// Writes a DataFrame to the Delta table at a place, by the names of its columns. Only an append to a table by its name
+/// casts: by path, and in place of what is there, the types must fit.
 async fn to_delta(
     session: &Arc<Session>,
     url: &Url,
     write: Write,
     mode: SaveMode,
     table: Option<&ResolvedTable>,
+    casts: bool,
 ) -> Result<()> {
     let delta = session.engine.storage.delta(url)?;
     let snapshot = if DeltaTable::is_delta_table(delta.location()).await? {
@@ -106,11 +110,24 @@ async fn to_delta(
     let mut options = write_options(session, &write, mode)?;
     let (input, existing, condition) =
         (write.input.clone(), opened.clone(), option(&write.options, "replaceWhere").map(str::to_string));
-    let (plan, schema, constraints, replaced) = session
+    let (plan, schema, constraints, replaced, sources) = session
         .analyze(move |analyzer| {
             let analyzed = analyzer.query(&input)?;
             let schema = analyzed.schema();
-            let list = analyzed.output.iter().map(|a| a.column().alias(&a.name)).collect();
+            let mut sources = Vec::new();
+            let list = analyzed.output.iter().map(|a| {
+                let column = existing.as_ref().filter(|_| casts).and_then(|t| t.schema.field(&a.name));
+                let value = match column {
+                    Some(column) => {
+                        let to = appended_type(&a.data_type, &column.data_type);
+                        sources.push((StructField { data_type: to.clone(), ..column.clone() }, a.data_type.clone()));
+                        analyzer.cast(a.typed(), &to, Mode::Ansi)?
+                    }
+                    None => a.typed(),
+                };
+                Ok(value.expr.alias(&a.name))
+            });
+            let list = list.collect::<Result<Vec<_>>>()?;
             let (constraints, replaced) = match &existing {
                 Some(table) => {
                     let scope = table_expressions::TableScope::open(analyzer, table, None)?;
@@ -129,7 +146,7 @@ async fn to_delta(
                 }
                 None => (Vec::new(), None),
             };
-            Ok((project(list, analyzed.plan)?, schema, constraints, replaced))
+            Ok((project(list, analyzed.plan)?, schema, constraints, replaced, sources))
         })
         .await?;
     options.constraints = constraints;
@@ -143,7 +160,8 @@ async fn to_delta(
                 .collect(),
         );
     }
-    commit(session, &delta, snapshot.as_ref(), &plan, &options).await
+    let written = commit(session, &delta, snapshot.as_ref(), &plan, &options).await;
+    written.map_err(|e| overflow_error(e, &sources, &delta.location().uri()))
 }
 
 async fn commit(
@@ -301,7 +319,7 @@ async fn refuse_self_overwrite(session: &Arc<Session>, input: &Relation, table: 
 /// Rows are appended by the names of the columns.
 async fn append(session: &Arc<Session>, write: Write, table: ResolvedTable) -> Result<QueryResult> {
     if let Some(delta) = table.delta.clone() {
-        to_delta(session, &delta.url, write, SaveMode::Append, Some(&table)).await?;
+        to_delta(session, &delta.url, write, SaveMode::Append, Some(&table), true).await?;
         return Ok(QueryResult::empty());
     }
     let insert = Insert {
@@ -322,7 +340,7 @@ async fn overwrite(session: &Arc<Session>, write: Write, table: ResolvedTable) -
     let Some(delta) = table.delta.clone() else {
         return Err(Error::internal("an overwrite of a table that is no Delta table"));
     };
-    to_delta(session, &delta.url, write, SaveMode::Overwrite, Some(&table)).await?;
+    to_delta(session, &delta.url, write, SaveMode::Overwrite, Some(&table), false).await?;
     sync_record(session, &table).await?;
     Ok(QueryResult::empty())
 }

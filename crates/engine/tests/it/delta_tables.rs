@@ -12,7 +12,7 @@ fn inserts_follow_the_rules_of_store_assignment() {
     home.rows("INSERT INTO t SELECT 5L, 6");
     assert_eq!(home.rows("SELECT * FROM t ORDER BY a"), ["1|x", "2|d", "3|d", "4|y", "5|6"]);
     for (statement, class) in [
-        ("INSERT INTO t VALUES ('abc', 'x')", "INCOMPATIBLE_DATA_FOR_TABLE.CANNOT_SAFELY_CAST"),
+        ("INSERT INTO t VALUES ('abc', 'x')", "CAST_INVALID_INPUT"),
         ("INSERT INTO t VALUES (1)", "INSERT_COLUMN_ARITY_MISMATCH.NOT_ENOUGH_DATA_COLUMNS"),
         ("INSERT INTO t VALUES (1, 'x', 3)", "INSERT_COLUMN_ARITY_MISMATCH.TOO_MANY_DATA_COLUMNS"),
         ("INSERT INTO t VALUES (99999999999, 'x')", "CAST_OVERFLOW_IN_TABLE_INSERT"),
@@ -99,7 +99,7 @@ fn tables_at_paths() {
     assert_eq!(home.rows("SELECT a FROM t ORDER BY a"), ["1", "2"]);
     home.rows("DROP TABLE t");
     assert_eq!(home.rows(&format!("SELECT count(*) FROM {at}")), ["2"], "an external table keeps its files");
-    assert_eq!(home.class("SELECT * FROM delta.`/nope`"), "DELTA_PATH_DOES_NOT_EXIST");
+    assert_eq!(home.class("SELECT * FROM delta.`/nope`"), "PATH_NOT_FOUND");
 }
 
 #[test]
