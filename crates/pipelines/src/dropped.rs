@@ -18,7 +18,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 
-use crate::table::run;
+use crate::table::{Place, run};
 
 pub(crate) const UPDATE_ID: &str = "_update_id";
 pub(crate) const DROPPED_AT: &str = "_dropped_at";
@@ -84,12 +84,10 @@ fn with_origin(input: Relation, update_id: &str) -> Relation {
 }
 
 async fn empty(session: &Arc<Session>, location: &str) -> Result<()> {
-    let table = vec!["delta".to_string(), location.to_string()];
-    let leaf = RelationNode::Table(boathouse_spec::TableRef { name: table.clone(), ..Default::default() });
-    match session.delta_table(&leaf).await {
-        Ok(_) => run(session, Command::Delete { table, alias: None, condition: None }).await,
-        Err(e) if e.is("DELTA_PATH_DOES_NOT_EXIST") || e.is("TABLE_OR_VIEW_NOT_FOUND") => Ok(()),
-        Err(e) => Err(e),
+    let place = Place::Path(location.to_string());
+    match place.find(session).await? {
+        Some(_) => run(session, Command::Delete { table: place.name(), alias: None, condition: None }).await,
+        None => Ok(()),
     }
 }
 

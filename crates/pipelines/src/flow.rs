@@ -74,21 +74,12 @@ impl FlowRun {
 
     /// The last version that an application wrote to the table; `None` for none.
     async fn written_version(&self, session: &Arc<Session>, app: &str) -> Result<Option<i64>> {
-        match session.delta_table(&self.table.place.relation(false).node).await? {
-            Some(delta) => delta.latest().await?.app_version(app).await,
-            None => Ok(None),
-        }
+        written_version(session, &self.table.place, app).await
     }
 
     /// The last version that an application wrote to the table of dropped rows.
     async fn dropped_version(&self, session: &Arc<Session>, app: &str) -> Result<Option<i64>> {
-        let place = Place::Path(self.layout.dropped(&self.flow.target));
-        match session.delta_table(&place.relation(false).node).await {
-            Ok(Some(delta)) => delta.latest().await?.app_version(app).await,
-            Ok(None) => Ok(None),
-            Err(e) if e.is("DELTA_PATH_DOES_NOT_EXIST") => Ok(None),
-            Err(e) => Err(e),
-        }
+        written_version(session, &Place::Path(self.layout.dropped(&self.flow.target)), app).await
     }
 
     /// Writes rows that keep the expectations to the table, and those that were dropped beside it.
@@ -145,6 +136,13 @@ impl FlowRun {
             bucket: None,
             options,
         }
+    }
+}
+
+async fn written_version(session: &Arc<Session>, place: &Place, app: &str) -> Result<Option<i64>> {
+    match place.find(session).await? {
+        Some(delta) => delta.latest().await?.app_version(app).await,
+        None => Ok(None),
     }
 }
 

@@ -80,12 +80,10 @@ async fn existing(
     place: Place,
     schema: impl FnOnce() -> boathouse_spec::StructType,
 ) -> Result<Relation> {
-    let relation = place.relation(false);
-    match session.delta_table(&relation.node).await {
-        Ok(_) => Ok(relation),
-        Err(e) if e.is("DELTA_PATH_DOES_NOT_EXIST") => Ok(Relation::new(RelationNode::Empty(schema()))),
-        Err(e) => Err(e),
-    }
+    Ok(match place.find(session).await? {
+        Some(_) => place.relation(false),
+        None => Relation::new(RelationNode::Empty(schema())),
+    })
 }
 
 fn text_argument(function: &str, args: Vec<Literal>) -> Result<String> {

@@ -90,7 +90,6 @@ pub(crate) struct Flow {
     pub conf: Options,
     /// A query over bounded data that adds its rows once.
     pub once: bool,
-    pub location: SourceLocation,
 }
 
 /// All that is defined.

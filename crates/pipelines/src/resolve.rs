@@ -326,7 +326,7 @@ impl Resolver {
         }
         for flow in flows {
             let Some(Some(resolved)) = self.flows.get(&flow.name).cloned() else { continue };
-            if let Err(error) = check_flow(flow, &resolved, &known) {
+            if let Err(error) = check_flow(flow, &resolved, &known).and_then(|()| check_declared(output, &resolved)) {
                 self.problems.push(Problem { dataset: name.clone(), flow: Some(flow.name.clone()), error });
             }
             self.check_rules(output, flow, &resolved).await;
@@ -405,6 +405,31 @@ fn check_flow(flow: &Flow, resolved: &ResolvedFlow, output: &ResolvedOutput) -> 
         )),
         _ => Ok(()),
     }
+}
+
+/// A dataset that declares columns gets exactly those from its flows.
+fn check_declared(output: &Output, resolved: &ResolvedFlow) -> Result<()> {
+    let Some(declared) = &output.schema else { return Ok(()) };
+    let lacks = |a: &StructType, b: &StructType| {
+        a.fields.iter().filter(|f| b.field(&f.name).is_none()).map(|f| boathouse_spec::quote(&f.name)).collect::<Vec<_>>()
+    };
+    let (missing, extra) = (lacks(declared, &resolved.schema), lacks(&resolved.schema, declared));
+    if missing.is_empty() && extra.is_empty() {
+        return Ok(());
+    }
+    let mut differences = Vec::new();
+    if !missing.is_empty() {
+        differences.push(format!("its query does not give {}", missing.join(", ")));
+    }
+    if !extra.is_empty() {
+        differences.push(format!("its query gives {}, which it does not declare", extra.join(", ")));
+    }
+    Err(Error::new("USER_SPECIFIED_AND_INFERRED_SCHEMA_NOT_COMPATIBLE")
+        .param("tableName", shown(&output.name))
+        .param("specifiedSchema", declared.ddl())
+        .param("inferredDataSchema", resolved.schema.ddl())
+        .message(format!("The columns that {} declares are not those of its query: {}.", shown(&output.name), differences.join("; ")))
+        .exception("AnalysisException"))
 }
 
 /// The columns that partition and cluster are there.

@@ -132,7 +132,6 @@ impl Pipelines {
                 namespace: (entry.catalog.clone(), entry.schema.clone()),
                 conf: flow.sql_conf,
                 once: flow.once,
-                location: flow.location,
             };
             let resolved = resolved_name(&defined.name);
             entry.graph.output(&defined.target)?;

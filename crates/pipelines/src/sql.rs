@@ -127,7 +127,6 @@ impl Reader<'_> {
             namespace: self.namespace.clone(),
             conf: self.conf.clone(),
             once,
-            location: self.location(),
         };
         self.graph.add_flow(flow)
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use boathouse_catalog::{ObjectName, PipelineRecord, TableKind, TableRecord};
+use boathouse_delta::DeltaTable;
 use boathouse_engine::Session;
 use boathouse_spec::{
     ColumnDefinition, Command, CommentTarget, CreateMode, CreateTable, DataSourceRef, Error, Name, Options, PartitionField,
@@ -54,6 +55,16 @@ impl Place {
         match self {
             Self::Catalog(name) => WriteTarget::Table(name.parts()),
             Self::Path(path) => WriteTarget::Path(path.clone()),
+        }
+    }
+
+    /// The table, where there is one.
+    pub async fn find(&self, session: &Arc<Session>) -> Result<Option<DeltaTable>> {
+        match session.delta_table(&self.relation(false).node).await {
+            Err(e) if ["TABLE_OR_VIEW_NOT_FOUND", "DELTA_PATH_DOES_NOT_EXIST", "PATH_NOT_FOUND"].contains(&e.class()) => {
+                Ok(None)
+            }
+            found => found,
         }
     }
 
@@ -146,12 +157,7 @@ fn resets(wanted: &Wanted<'_>, properties: &Options, same_kind: bool) -> Result<
 
 /// The properties of the table that is there, by its log.
 async fn properties_at(session: &Arc<Session>, place: &Place) -> Result<Option<Options>> {
-    let delta = match session.delta_table(&place.relation(false).node).await {
-        Ok(Some(delta)) => delta,
-        Ok(None) => return Ok(None),
-        Err(e) if e.is("TABLE_OR_VIEW_NOT_FOUND") || e.is("DELTA_PATH_DOES_NOT_EXIST") => return Ok(None),
-        Err(e) => return Err(e),
-    };
+    let Some(delta) = place.find(session).await? else { return Ok(None) };
     let snapshot = delta.latest().await?;
     Ok(Some(snapshot.metadata().configuration.iter().map(|(k, v)| (k.clone(), v.clone())).collect()))
 }

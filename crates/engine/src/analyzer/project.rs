@@ -79,10 +79,28 @@ impl Analyzer {
             }
             other => {
                 let value = self.expr(other, input)?;
+                let value = self.named_as_item(other, value, input)?;
                 let metadata = source_metadata(&value, input);
                 vec![Item { metadata, ..plain(value, input) }]
             }
         })
+    }
+
+    /// The name of an item without alias, where it is not its text: a nested field goes by the field's name, a cast of a
+    /// column by the column's (Spark's `ResolveAliases`).
+    fn named_as_item(&mut self, expr: &Expr, value: TypedExpr, input: &Analyzed) -> Result<TypedExpr> {
+        let is_column = |e: &DfExpr| matches!(e, DfExpr::Column(_) | DfExpr::OuterReferenceColumn(..));
+        match expr {
+            Expr::Column(column) if column.name.len() > 1 && !is_column(&value.expr) => match column.name.last() {
+                Some(field) => Ok(value.named(field)),
+                None => Ok(value),
+            },
+            Expr::Cast { expr, .. } if matches!(**expr, Expr::Column(_)) => {
+                let inner = self.expr(expr, input)?;
+                Ok(if is_column(&inner.expr) { value.named(inner.name) } else { value })
+            }
+            _ => Ok(value),
+        }
     }
 
     /// The projection of resolved items, window functions computed first.

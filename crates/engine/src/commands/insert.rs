@@ -143,31 +143,32 @@ async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: In
     Ok(QueryResult::empty())
 }
 
-/// Writes a fitted query to a Delta table.
+/// Writes a fitted query to a Delta table; false where its transaction was written before.
 pub(super) async fn write_delta(
     session: &Arc<Session>,
     table: &ResolvedTable,
     fitted: Fitted,
     mut options: WriteOptions,
     given: &boathouse_spec::Options,
-) -> Result<()> {
+) -> Result<bool> {
     let Some(delta) = &table.delta else {
         return Err(Error::internal("a Delta write to a table that is none"));
     };
     options.user_metadata =
         option(given, "userMetadata").map(str::to_string).or_else(|| table_expressions::user_metadata(session));
-    options.commit_fields = table_expressions::commit_fields(session);
+    options.commit_fields.extend(table_expressions::commit_fields(session));
     let input = execute::partitioned_plan(session, &fitted.plan).await?;
     let state = execute::query_state(session);
     let location = delta.table.location();
     let written = boathouse_delta::write(location, Some(&delta.snapshot), &state, input, &options)
         .await
         .map_err(|e| overflow_error(e, &fitted.sources, &table.display_name()))?;
+    let is_new = written.is_some();
     if let Some(committed) = written {
         delta.table.cache().put(committed.snapshot);
     }
     session.engine.cache.changed(&location.uri()).await;
-    Ok(())
+    Ok(is_new)
 }
 
 /// `p = 1 AND q = 'x'`, where NULL is a value.
