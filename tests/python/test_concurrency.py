@@ -192,7 +192,13 @@ def test_different_tables(sessions):
 
 def test_one_name_for_all(sessions):
     """Creating, filling and dropping one name: each statement does all or gives the error of one that came too late."""
-    late = {"TABLE_OR_VIEW_ALREADY_EXISTS", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "DELTA_PATH_DOES_NOT_EXIST"}
+    late = {
+        "TABLE_OR_VIEW_ALREADY_EXISTS",
+        "TABLE_OR_VIEW_NOT_FOUND",
+        "DELTA_TABLE_NOT_FOUND",
+        "DELTA_MISSING_DELTA_TABLE",
+        "FAILED_READ_FILE.FILE_NOT_EXIST",
+    }
     seen = collections.Counter()
     lock = threading.Lock()
 

@@ -20,12 +20,6 @@ pub fn from_datafusion(e: DataFusionError) -> Error {
     if let Some(ours) = find_ours(&e) {
         return ours;
     }
-    if let Some(path) = find_missing(&e) {
-        return Error::new("FAILED_READ_FILE.FILE_NOT_EXIST").param("path", &path).message(format!(
-            "Encountered an error while reading the file {path}: it does not exist. It was there when the query was planned; \
-             a table that lost it can be repaired by RESTORE, or by deleting its rows."
-        ));
-    }
     match e.find_root() {
         DataFusionError::ResourcesExhausted(text) => Error::new("UNABLE_TO_ACQUIRE_MEMORY").message(text.clone()),
         DataFusionError::NotImplemented(text) => Error::unsupported(text),
@@ -49,6 +43,9 @@ fn arrow_error(e: &ArrowError) -> Error {
             .param("config", "\"spark.sql.ansi.enabled\"")
             .message("Division by zero. Use `try_divide` to get NULL instead."),
         ArrowError::ArithmeticOverflow(text) => Error::new("ARITHMETIC_OVERFLOW").message(text.clone()),
+        ArrowError::ParquetError(text) => Error::new("FAILED_READ_FILE.NO_HINT")
+            .param("path", "")
+            .message(format!("A Parquet file could not be read: {text}")),
         ArrowError::IoError(text, _) => Error::io("reading or writing a file", text),
         other => Error::internal(other.to_string()),
     }
@@ -80,26 +77,6 @@ fn find_ours(e: &(dyn std::error::Error + 'static)) -> Option<Error> {
             return find_ours(inner.as_ref());
         }
         current = error.source();
-    }
-    None
-}
-
-/// The object that is not there, where that is what an error comes from.
-fn find_missing(e: &(dyn std::error::Error + 'static)) -> Option<String> {
-    let mut current = Some(e);
-    while let Some(error) = current {
-        if let Some(object_store::Error::NotFound { path, .. }) = error.downcast_ref::<object_store::Error>() {
-            return Some(path.clone());
-        }
-        current = match error.downcast_ref::<DataFusionError>() {
-            Some(DataFusionError::External(inner)) => Some(inner.as_ref()),
-            Some(DataFusionError::ParquetError(inner)) => Some(inner.as_ref()),
-            Some(DataFusionError::ObjectStore(inner)) => Some(inner.as_ref()),
-            Some(DataFusionError::ArrowError(inner, _)) => Some(inner.as_ref()),
-            Some(DataFusionError::Context(_, inner)) => Some(inner.as_ref()),
-            Some(DataFusionError::Shared(inner)) => Some(inner.as_ref()),
-            _ => error.source(),
-        };
     }
     None
 }

@@ -119,6 +119,11 @@ impl TableLocation {
         log.is_some_and(|log| log.ancestors().find(|p| p.exists()).is_some_and(|p| !p.is_dir()))
     }
 
+    /// Whether the directory of a log that was there is gone; it cannot be told where directories are no things of their own.
+    pub(crate) fn has_lost_its_log(&self) -> bool {
+        self.local_path(&self.log_directory()).is_some_and(|log| !log.exists())
+    }
+
     pub fn log_path(&self, name: &str) -> Path {
         self.prefix.clone().join(LOG_DIRECTORY).join(name)
     }

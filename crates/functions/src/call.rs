@@ -265,7 +265,8 @@ impl Resolved {
     /// The generated column name of a call by `called`, given the names of its arguments.
     pub fn column_name(&self, called: &str, args: &[String]) -> String {
         let name = self.display_name.as_deref().unwrap_or(called);
-        if self.display_bare {
+        // A name with parentheses is the whole text.
+        if self.display_bare || name.contains(['(', ' ']) {
             return name.to_string();
         }
         let args = match &self.display_args {

@@ -49,7 +49,7 @@ pub(crate) async fn write_plan(
             let paths = started.lock().clone();
             delete_quietly(&target.location, paths).await;
             // The disk's words for a table that was dropped while rows were written to it.
-            Err(if e.is("TASK_WRITE_FAILED") && has_lost_its_log(&target.location) { error::gone(&target.location) } else { e })
+            Err(if e.is("TASK_WRITE_FAILED") && target.location.has_lost_its_log() { error::gone(&target.location) } else { e })
         }
     }
 }
@@ -99,10 +99,6 @@ fn sorted_by_partition(plan: Arc<dyn ExecutionPlan>, target: &WriteTarget) -> Re
     };
     let sort = SortExec::new(order, plan).with_preserve_partitioning(true);
     Ok(Arc::new(sort))
-}
-
-fn has_lost_its_log(location: &TableLocation) -> bool {
-    location.local_path(&location.log_directory()).is_some_and(|log| !log.exists())
 }
 
 /// Deletes files that no commit names; what stays is VACUUM's.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use boathouse_spec::{Error, Result, StructField, StructType, clock};
+use boathouse_spec::{DataType, Error, Result, StructField, StructType, clock};
 use datafusion::catalog::Session;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
@@ -156,6 +156,9 @@ pub async fn write(
         return Ok(None);
     }
     let data = boathouse_bridge::spark_schema(&input.schema())?;
+    if table.is_none() {
+        refuse_no_columns(&data)?;
+    }
     let plan = plan(location, table, &data, options)?;
 
     let mut constraints = options.constraints.clone();
@@ -208,6 +211,21 @@ pub async fn write(
         transaction.protocol = Some(plan.protocol);
     }
     finish(transaction, table, session, written, options).await.map(Some)
+}
+
+/// A table has a column, and one with values.
+fn refuse_no_columns(data: &StructType) -> Result<()> {
+    if data.fields.is_empty() {
+        return Err(Error::new("DELTA_EMPTY_DATA")
+            .message("The data that a Delta table is to be made of has no columns.")
+            .exception("AnalysisException"));
+    }
+    if data.fields.iter().all(|f| f.data_type == DataType::Null) {
+        return Err(Error::new("DELTA_CANNOT_WRITE_EMPTY_SCHEMA.TABLE_ALL_VOID_COLUMNS")
+            .message("The Delta table would have columns of the type VOID only.")
+            .exception("AnalysisException"));
+    }
+    Ok(())
 }
 
 /// Adds the new files, takes away what they replace, and commits.

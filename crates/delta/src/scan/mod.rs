@@ -2,6 +2,7 @@
 
 mod deletion_vector;
 mod provider;
+mod reader;
 mod relabel;
 mod source;
 mod statistics;

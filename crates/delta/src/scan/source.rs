@@ -21,6 +21,7 @@ use datafusion::scalar::ScalarValue;
 use object_store::ObjectMeta;
 
 use super::provider::{HiddenColumn, HiddenValue};
+use super::reader::ReaderFactory;
 use super::relabel::RelabelExpr;
 use super::{deletion_vector, statistics};
 use crate::file_set::FileWithStats;
@@ -129,7 +130,9 @@ impl<'a> ScanSource<'a> {
         parquet.global.coerce_int96 = Some("us".into());
         parquet.global.coerce_int96_tz = Some(boathouse_bridge::UTC.into());
         parquet.global.schema_force_view_types = false;
-        let source = ParquetSource::new(table_schema.clone()).with_table_parquet_options(parquet);
+        let source = ParquetSource::new(table_schema.clone())
+            .with_table_parquet_options(parquet)
+            .with_parquet_file_reader_factory(Arc::new(ReaderFactory::new(session, self.snapshot.location())));
 
         let mut file_groups = Vec::new();
         let table_statistics =

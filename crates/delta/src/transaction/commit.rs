@@ -194,6 +194,10 @@ impl Transaction {
                     tracing::debug!("the commit of version {version} was reported as failed: {e}");
                     PutOutcome::Written
                 }
+                Err(_) if current.is_some() && self.location.has_lost_its_log() => {
+                    self.discard().await;
+                    return Err(error::gone(&self.location));
+                }
                 Err(e) => return Err(e),
             };
             if outcome == PutOutcome::Written || self.is_ours(version, &txn_id).await? {

@@ -37,7 +37,11 @@ impl Analyzer {
                     quote_name(&column.name)
                 )));
         }
-        Err(error::unresolved_column(&column.name, &candidates(over)))
+        let mut known = candidates(over);
+        if let Some(parameters) = self.function_parameters.last() {
+            known.extend(parameters.keys().map(|p| boathouse_spec::quote(p)));
+        }
+        Err(error::unresolved_column(&column.name, &known))
     }
 
     /// A column of the relation itself, or of what lies hidden below it.

@@ -36,7 +36,7 @@ impl Analyzer {
                 resolved.column_name(name, &args.iter().map(|a| a.name.clone()).collect::<Vec<_>>())
             }
             // A display name with parentheses is the whole text; a bare one replaces the function's name.
-            Some(text) if text.contains('(') || text.contains(' ') => text.clone(),
+            Some(text) if resolved.display_bare || text.contains('(') || text.contains(' ') => text.clone(),
             Some(text) => call_name(text, &args),
             None => call_name(name, &args),
         };

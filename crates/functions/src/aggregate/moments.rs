@@ -214,13 +214,21 @@ impl Numbers for Two {
 
 fn one(c: &AggregateCall, finish: fn(&One) -> Option<f64>) -> Result<ResolvedAggregate> {
     c.call.arity(1..=1)?;
-    resolve::<One>(c, Box::new(move |s| Ok(finish(s))))
+    resolve::<One>(c, Box::new(move |s| Ok(finish(&finally(s)))))
 }
 
 fn two(c: &AggregateCall, finish: fn(&Two, ansi: bool) -> Result<Option<f64>>) -> Result<ResolvedAggregate> {
     c.call.arity(2..=2)?;
     let ansi = c.call.context.ansi;
-    resolve::<Two>(c, Box::new(move |s| finish(s, ansi)))
+    resolve::<Two>(c, Box::new(move |s| finish(&finally(s), ansi)))
+}
+
+/// Spark's final aggregation merges the parts into a state of no rows: numbers so large that their squares overflow give NaN
+/// there, however many parts there are.
+fn finally<S: Numbers>(state: &S) -> S {
+    let mut merged = S::default();
+    merged.merge(state);
+    merged
 }
 
 type Finish<S> = Box<dyn Fn(&S) -> Result<Option<f64>> + Send + Sync>;

@@ -49,5 +49,5 @@ fn resolve(call: &Call) -> Result<Resolved> {
     Ok(Resolved::new(vec![from.clone()], to, nullable, move |inputs| {
         cast(&inputs.array(0)?, &from, &wanted, mode, inputs.context())
     })
-    .shown_as(arg.sql.clone()))
+    .shown_bare(arg.sql.clone()))
 }

@@ -171,8 +171,8 @@ impl Fold for TopK {
 
     fn save(&self, states: &[Frequencies]) -> Result<Vec<ArrayRef>> {
         let offsets = OffsetBuffer::from_lengths(states.iter().map(|s| s.counts.len()));
-        let keys = BinaryArray::from_iter_values(states.iter().flat_map(|s| s.counts.keys()));
-        let counts = Int64Array::from_iter_values(states.iter().flat_map(|s| s.counts.values().copied()));
+        let keys = states.iter().flat_map(|s| s.counts.keys().map(Some)).collect::<BinaryArray>();
+        let counts = states.iter().flat_map(|s| s.counts.values().copied()).collect::<Int64Array>();
         let forgotten = Int64Array::from_iter_values(states.iter().map(|s| s.forgotten));
         Ok(vec![
             ListItem::of(&DataType::array(DataType::Binary, false))?.list(offsets.clone(), Arc::new(keys), None)?,
