@@ -109,7 +109,7 @@ def test_a_failure_is_told_once_with_its_cause():
     update.apply(failure)
     update.apply(failure)
     assert update.failed and update.datasets["gold"].state == "FAILED"
-    assert [p.message for p in update.problems] == ["gold failed\nrule no_duplicates"]
+    assert [(p.dataset, p.message) for p in update.problems] == [("gold", "rule no_duplicates")]
 
 
 def test_batches_are_added_up_and_an_event_that_comes_twice_counts_once():
