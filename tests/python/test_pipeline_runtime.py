@@ -138,12 +138,14 @@ class Terminal(io.StringIO):
 
 def test_the_picture_is_drawn_on_terminals_only():
     piped, terminal = io.StringIO(), Terminal()
-    for out in (piped, terminal):
-        with Picture(an_update(), out):
-            pass
+    with Picture(an_update(), piped) as picture:
+        picture.draw()
     assert piped.getvalue() == ""
-    drawn = terminal.getvalue()
+    with Picture(an_update(), terminal) as picture:
+        picture.draw()
+        drawn = terminal.getvalue()
     assert "2 of 2 datasets" in drawn and "bronze" in drawn and "valid: 1 failed" in drawn
+    assert terminal.getvalue().endswith("\x1b[3A\x1b[J")  # the report takes its place
 
 
 def test_lines_fit_into_the_terminal():

@@ -64,7 +64,7 @@ impl Demo<'_> {
         println!("\nThe row that was dropped:");
         show(&target, "SELECT sale_id, customer_id, amount, _failed_expectations FROM dropped_records('silver_sales')")?;
 
-        title(&format!("2. {} more", count(demo.rows, "sale")));
+        title(&format!("2. {}", count(demo.rows, "more sale")));
         self.generate(0, demo.rows)?;
         let second = self.update(&file)?;
         show(&target, "SELECT * FROM gold_daily_sales ORDER BY revenue DESC LIMIT 5")?;
