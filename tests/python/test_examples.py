@@ -92,7 +92,7 @@ def test_expectations_find_what_is_wrong(flights):
 
 def test_dropped_rows_are_kept(flights):
     dropped = flights.ask("SELECT carrier, origin, dest, _failed_expectations FROM dropped_records('silver_flights')")
-    assert dropped == [("US", "EWR", "LGA", ["plausible_distance"])]
+    assert dropped == [("US", "EWR", "LGA", ["took_off", "plane_named", "plausible_distance"])]
     wind = flights.ask("SELECT origin, wind_speed FROM dropped_records('silver_weather')")
     assert wind == flights.expect("SELECT origin, wind_speed FROM weather WHERE wind_speed >= 200")
 

@@ -109,7 +109,7 @@ def test_a_failure_is_told_once_with_its_cause():
     update.apply(failure)
     update.apply(failure)
     assert update.failed and update.datasets["gold"].state == "FAILED"
-    assert [p.message for p in update.problems] == ["gold failed\nrule no_duplicates"]
+    assert [(p.dataset, p.message) for p in update.problems] == [("gold", "rule no_duplicates")]
 
 
 def test_batches_are_added_up_and_an_event_that_comes_twice_counts_once():
@@ -138,12 +138,14 @@ class Terminal(io.StringIO):
 
 def test_the_picture_is_drawn_on_terminals_only():
     piped, terminal = io.StringIO(), Terminal()
-    for out in (piped, terminal):
-        with Picture(an_update(), out):
-            pass
+    with Picture(an_update(), piped) as picture:
+        picture.draw()
     assert piped.getvalue() == ""
-    drawn = terminal.getvalue()
+    with Picture(an_update(), terminal) as picture:
+        picture.draw()
+        drawn = terminal.getvalue()
     assert "2 of 2 datasets" in drawn and "bronze" in drawn and "valid: 1 failed" in drawn
+    assert terminal.getvalue().endswith("\x1b[3A\x1b[J")  # the report takes its place
 
 
 def test_lines_fit_into_the_terminal():

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use boathouse_connect::client::Client;
+use boathouse_connect::client::{Client, ClientError};
 use boathouse_engine::{Session, SessionConf};
 use boathouse_functions::Context;
 use boathouse_spec::StructType;
@@ -108,8 +108,11 @@ impl Drop for Remote {
     }
 }
 
-fn failed(e: impl std::fmt::Display) -> Failure {
-    Failure::Failed(e.to_string())
+fn failed(e: ClientError) -> Failure {
+    match e {
+        ClientError::Address(message) => Failure::Usage(message),
+        ClientError::Failed(message) => Failure::Failed(message),
+    }
 }
 
 /// Runs the work until Ctrl-C: dropping it cancels the query.

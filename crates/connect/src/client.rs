@@ -23,11 +23,16 @@ const CLIENT_TYPE: &str = concat!("boathouse/", env!("CARGO_PKG_VERSION"));
 
 /// What the server, or the way to it, says against a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientError(String);
+pub enum ClientError {
+    /// The address is none: nothing was asked of a server.
+    Address(String),
+    Failed(String),
+}
 
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let (Self::Address(message) | Self::Failed(message)) = self;
+        f.write_str(message)
     }
 }
 
@@ -35,7 +40,7 @@ impl std::error::Error for ClientError {}
 
 impl From<boathouse_spec::Error> for ClientError {
     fn from(e: boathouse_spec::Error) -> Self {
-        Self(e.to_string())
+        Self::Failed(e.to_string())
     }
 }
 
@@ -63,16 +68,16 @@ impl Client {
     pub async fn open(address: &str, user: &str) -> Result<Self> {
         let address = Address::parse(address)?;
         let endpoint = Endpoint::from_shared(format!("http://{}", address.host_and_port))
-            .map_err(|e| ClientError(format!("{} is no address of a server: {e}", address.host_and_port)))?;
+            .map_err(|e| ClientError::Address(format!("{} is no address of a server: {e}", address.host_and_port)))?;
         let channel = endpoint.connect().await.map_err(|e| {
-            ClientError(format!("There is no server at {}: {}", address.host_and_port, innermost(&e)))
+            ClientError::Failed(format!("There is no server at {}: {}", address.host_and_port, innermost(&e)))
         })?;
         let authorization = match address.token {
             None => None,
             Some(token) => Some(
                 format!("Bearer {token}")
                     .parse()
-                    .map_err(|_| ClientError("the token holds characters that no header may hold".into()))?,
+                    .map_err(|_| ClientError::Address("the token holds characters that no header may hold".into()))?,
             ),
         };
         Ok(Self {
@@ -172,9 +177,9 @@ impl Client {
     /// The whole message of an error: its status holds a shortened one.
     async fn error(&mut self, status: Status) -> ClientError {
         if status.code() == Code::Unavailable {
-            return ClientError(format!("The server is gone: {}", status.message()));
+            return ClientError::Failed(format!("The server is gone: {}", status.message()));
         }
-        let shortened = ClientError(status.message().to_string());
+        let shortened = ClientError::Failed(status.message().to_string());
         let Some(error_id) = error_id(&status) else { return shortened };
         let request = proto::FetchErrorDetailsRequest {
             session_id: self.session_id.clone(),
@@ -189,7 +194,7 @@ impl Client {
                 let details = response.into_inner();
                 let root = details.root_error_idx.and_then(|i| usize::try_from(i).ok());
                 match root.and_then(|i| details.errors.get(i)) {
-                    Some(error) => ClientError(error.message.clone()),
+                    Some(error) => ClientError::Failed(error.message.clone()),
                     None => shortened,
                 }
             }
@@ -247,7 +252,7 @@ struct Address {
 
 impl Address {
     fn parse(text: &str) -> Result<Self> {
-        let wrong = |what: &str| ClientError(format!("{text} {what}: write sc://HOST:PORT"));
+        let wrong = |what: &str| ClientError::Address(format!("{text} {what}: write sc://HOST:PORT"));
         let rest = text.strip_prefix("sc://").ok_or_else(|| wrong("is no address of a Spark Connect server"))?;
         let (host, parameters) = match rest.split_once('/') {
             Some((host, parameters)) => (host, parameters),

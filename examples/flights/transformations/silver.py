@@ -50,7 +50,7 @@ def silver_weather():
 
 
 @dlt.table(comment="Planes by tail number", table_properties={"quality": "silver"})
-@dlt.expect("year_known", "year IS NOT NULL")
+@dlt.expect("year_known", "built IS NOT NULL")
 @dlt.expect("airliner", "seats > 10")
 @dlt.expect_or_fail("tail_number", "tailnum IS NOT NULL")
 def silver_planes():

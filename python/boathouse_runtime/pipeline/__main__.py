@@ -33,6 +33,9 @@ def main() -> int:
     spark = SparkSession.builder.getOrCreate()
     try:
         return _run(arguments, project, spark)
+    except KeyboardInterrupt:
+        report.fail("The update was interrupted. What was committed stays; the next run goes on from there.")
+        return FAILED
     finally:
         _stop(spark)
 
@@ -95,21 +98,12 @@ def _report(arguments: argparse.Namespace, project: Project, update: Update, err
         print(report.plan(update, project.name), flush=True)
     elif not failed:
         print(f"Pipeline {project.name} is valid.", flush=True)
-    shown = []
     for problem in update.problems:
-        named = problem.dataset and problem.dataset not in problem.message
-        shown.append(f"{problem.dataset}: {problem.message}" if named else problem.message)
-    # The exception says again what the events have said, unless it is about something else.
-    if error is not None and not any(_same(str(error), s) for s in shown):
-        shown.append(str(error).strip())
-    for text in shown:
-        report.fail("\n" + text)
+        report.fail("\n" + (f"{problem.dataset}: {problem.message}" if problem.dataset else problem.message))
+    # The exception says again what the events have said, unless there is none.
+    if error is not None and not (update.problems and error.getCondition() == "PIPELINE_RUN_FAILED"):
+        report.fail("\n" + report.error_text(error))
     return FAILED if failed else SUCCESS
-
-
-def _same(error: str, shown: str) -> bool:
-    error, shown = error.strip(), shown.strip()
-    return error in shown or shown in error or error.split("\n")[0] in shown
 
 
 def _unknown_selection(arguments: argparse.Namespace, loaded: Loaded) -> list[str]:

@@ -38,7 +38,9 @@ class Picture:
         if self.live:
             self._done.set()
             self._thread.join()
-            self._draw()
+            # The report that follows says the same, and more.
+            self._erase()
+            self.out.flush()
 
     def apply(self, event: dict) -> None:
         with self._lock:
@@ -53,17 +55,21 @@ class Picture:
 
     def _redraw(self) -> None:
         while not self._done.wait(INTERVAL_S):
-            self._draw()
+            self.draw()
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Draws the state as it is now, in the place of what was drawn before."""
+        if not self.live:
+            return
         with self._lock:
             size = shutil.get_terminal_size()
             lines = [fit(line, size.columns - 1) for line in self._lines()]
             # More lines than the terminal has could not be drawn over: the last ones are left out.
             if len(lines) > size.lines - 1:
                 lines = [*lines[: max(size.lines - 2, 1)], f"  ... {len(lines) - size.lines + 2} more"]
-            self._erase()
-            self.out.write("".join(line + "\n" for line in lines))
+            # Each line over the old one: erased first, the picture would flicker.
+            up = f"\x1b[{self._drawn}A" if self._drawn else ""
+            self.out.write(up + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
             self.out.flush()
             self._drawn = len(lines)
 

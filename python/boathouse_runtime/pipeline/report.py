@@ -12,7 +12,7 @@ import boathouse_runtime
 import dlt
 from boathouse_runtime.pipeline.registration import DefinitionError
 from boathouse_runtime.pipeline.tables import columns, number
-from boathouse_runtime.pipeline.update import Update
+from boathouse_runtime.pipeline.update import Update, short
 
 # Frames of these are not the user's code.
 OWN = tuple(str(Path(m.__file__).parent) for m in (boathouse_runtime, dlt))
@@ -40,7 +40,7 @@ def summary(update: Update, name: str, seconds: float) -> str:
 
 def plan(update: Update, name: str) -> str:
     """What a run would compute."""
-    rows = [[d.name, d.kind, ", ".join(d.inputs)] for d in update.datasets.values()]
+    rows = [[d.name, d.kind, ", ".join(short(i) for i in d.inputs)] for d in update.datasets.values()]
     lines = columns(["Dataset", "Kind", "Reads"], rows, set()) if rows else []
     return "\n".join([*lines, "", f"Pipeline {name} is valid; nothing was run."])
 
@@ -60,7 +60,8 @@ def _quality(update: Update) -> list[str]:
     for d in update.datasets.values():
         for e in d.expectations:
             total = e.passed + e.failed
-            share = f"{100 * e.passed / total:.2f}%" if total else ""
+            # Rounded down: 100% means all.
+            share = f"{10_000 * e.passed // total / 100:.2f}%" if total else ""
             rows.append([e.dataset, e.name, e.action or "", number(e.passed), number(e.failed), share])
     return columns(["Table", "Expectation", "Action", "Passed", "Failed", ""], rows, {3, 4, 5}) if rows else []
 
@@ -74,7 +75,8 @@ def definition_error(problem: DefinitionError) -> str:
 def error_text(error: BaseException) -> str:
     """The message of an error; for one that the user's own code raised, the way to it as well."""
     if isinstance(error, PySparkException):
-        return str(error).strip()
+        # There is no JVM, and its trace would be one line that says so.
+        return str(error).split("\n\nJVM stacktrace:")[0].strip()
     frames = user_frames(error)
     trace = "".join(traceback.format_list(frames)) if frames else ""
     message = "".join(traceback.format_exception_only(type(error), error)).strip()

@@ -118,11 +118,11 @@ class Update:
             inputs.extend(i for i in details["flow_definition"].get("input_datasets") or [] if i not in inputs)
         if details.get("update_progress"):
             self.state = str(details["update_progress"].get("state", self.state)).upper()
-        # That the update failed is told by what made it fail.
-        is_outcome = event.get("event_type") == "update_progress" and not event.get("error")
-        if is_outcome:
-            return
-        if event.get("level") == "ERROR" or event.get("error"):
+        if details.get("update_progress"):
+            # That an update failed is told by what made it fail.
+            if event.get("error") and not self.problems:
+                self._problem(None, event)
+        elif event.get("level") == "ERROR" or event.get("error"):
             self._problem(dataset or flow, event)
         elif event.get("level") == "WARN":
             self.warnings.append(str(event.get("message", "")))
@@ -151,12 +151,9 @@ class Update:
         return Expectation(e["name"], owner, int(e.get("passed_records") or 0), int(e.get("failed_records") or 0), action)
 
     def _problem(self, dataset: str | None, event: dict[str, Any]) -> None:
-        message = str(event.get("message") or "")
-        cause = _cause(event.get("error"))
-        if cause and cause not in message:
-            message = f"{message}\n{cause}" if message else cause
-        if all(p.message != message for p in self.problems):
-            self.problems.append(Problem(dataset, message))
+        problem = Problem(dataset, _cause(event.get("error")) or str(event.get("message") or ""))
+        if problem not in self.problems:
+            self.problems.append(problem)
 
 
 def _cause(error: Any) -> str:
@@ -172,5 +169,9 @@ def _cause(error: Any) -> str:
 
 
 def _short(name: str | None) -> str | None:
+    return short(name) if name else None
+
+
+def short(name: str) -> str:
     """The last part of a name: the catalog and schema are the pipeline's for nearly all."""
-    return name.replace("`", "").rsplit(".", 1)[-1] if name else None
+    return name.replace("`", "").rsplit(".", 1)[-1]

@@ -3,7 +3,7 @@
 import pathlib
 
 import dlt
-from pyspark.sql.functions import avg, col, count, current_timestamp, sum
+from pyspark.sql.functions import avg, col, count, current_timestamp, round, sum
 
 RAW = pathlib.Path(__file__).parents[1] / "raw" / "sales"
 
@@ -38,7 +38,11 @@ def gold_daily_sales():
     return (
         dlt.read("silver_sales")
         .groupBy("sale_date")
-        .agg(sum("amount").alias("revenue"), count("*").alias("sales"), avg("amount").alias("mean_amount"))
+        .agg(
+            round(sum("amount"), 2).alias("revenue"),
+            count("*").alias("sales"),
+            round(avg("amount"), 2).alias("mean_amount"),
+        )
     )
 
 
@@ -47,5 +51,5 @@ def gold_customers():
     return (
         dlt.read("silver_sales")
         .groupBy("customer_id")
-        .agg(sum("amount").alias("revenue"), count("*").alias("sales"))
+        .agg(round(sum("amount"), 2).alias("revenue"), count("*").alias("sales"))
     )

@@ -31,8 +31,10 @@ pub fn to_strings(array: &ArrayRef, t: &DataType, style: &Style) -> Result<Strin
     let write = writer(array, t, style)?;
     let mut out = StringBuilder::with_capacity(array.len(), array.len() * 12);
     let mut text = String::new();
+    // An array of the null type has no bitmap: all its values are NULL all the same.
+    let nulls = array.logical_nulls();
     for row in 0..array.len() {
-        if array.is_null(row) {
+        if nulls.as_ref().is_some_and(|n| n.is_null(row)) {
             out.append_null();
             continue;
         }
