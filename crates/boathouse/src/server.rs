@@ -8,6 +8,7 @@ use boathouse_connect::{ConnectOptions, ConnectService};
 use boathouse_engine::Engine;
 use boathouse_pipelines::Pipelines;
 use boathouse_spec::Error;
+use boathouse_streaming::{ManagerOptions, StreamManager};
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{Arguments, ServerArguments};
@@ -58,7 +59,10 @@ pub fn serve(
             .map_err(|e| Error::io("listening", e))
     };
     let pipelines = Some(Arc::new(Pipelines::default()));
-    let service = ConnectService::new(engine, ConnectOptions { pipelines, ..ConnectOptions::default() });
+    let streaming = streams(&connect)?;
+    let streams = Arc::clone(&streaming);
+    let options = ConnectOptions { pipelines, streaming: Some(streaming), ..ConnectOptions::default() };
+    let service = ConnectService::new(engine, options);
     let connect = listening(connect)?;
     let connect_stop = stop.clone();
     let connect_task = tokio::spawn(async move { service.serve(connect, connect_stop.cancelled_owned()).await });
@@ -72,12 +76,23 @@ pub fn serve(
     };
     Ok(async move {
         let ended = |e: tokio::task::JoinError| Error::internal(format!("a server task ended: {e}"));
-        connect_task.await.map_err(ended)??;
+        let served = connect_task.await.map_err(ended)?;
+        // What a query has begun and not finished, its next start finishes.
+        streams.shutdown().await;
+        served?;
         if let Some(task) = http_task {
             task.await.map_err(ended)??;
         }
         Ok(())
     })
+}
+
+/// The streaming queries of a server; `connect` is where their Python workers find it.
+fn streams(connect: &TcpListener) -> std::result::Result<Arc<StreamManager>, Error> {
+    let address = connect.local_addr().map_err(|e| Error::io("looking at a port", e))?;
+    let url = format!("sc://localhost:{}", address.port());
+    let options = ManagerOptions { connect_url: Some(url) };
+    Ok(Arc::new(StreamManager::new(options)))
 }
 
 /// Only this machine's own addresses, until there is authentication.

@@ -34,6 +34,7 @@ mod run_pipeline;
 mod run_streaming;
 mod server;
 mod service;
+mod stream_manager;
 pub mod streaming;
 mod uploads;
 

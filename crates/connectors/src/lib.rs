@@ -19,6 +19,7 @@ mod parquet;
 pub mod partitions;
 pub mod paths;
 mod rows;
+mod sink_log;
 mod stores;
 mod table;
 mod write;

@@ -105,6 +105,10 @@ async fn list_plain(path: &ResolvedPath) -> Result<Option<Vec<Found>>> {
     if metas.is_empty() && !path.local_file().is_some_and(|f| f.is_dir()) {
         return Ok(None);
     }
+    if let Some(written) = crate::sink_log::files(path, &metas).await? {
+        let files = metas.into_iter().filter(|meta| written.contains(&meta.location));
+        return Ok(Some(files.map(|meta| Found { meta, root: path.path.clone() }).collect()));
+    }
     // Tools that show object stores as directories leave an empty object for each.
     let files = metas.into_iter().filter(|meta| meta.location != path.path);
     Ok(Some(files.map(|meta| Found { meta, root: path.path.clone() }).collect()))

@@ -17,6 +17,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use parking_lot::RwLock;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::analyzer::Analyzer;
 use crate::artifacts::ArtifactStore;
@@ -49,6 +50,7 @@ pub struct Session {
     /// Queries over streams with their slices in place, by id.
     kept_queries: DashMap<String, KeptQuery>,
     artifacts: ArtifactStore,
+    closed: CancellationToken,
     last_used_us: AtomicI64,
     running: AtomicUsize,
 }
@@ -80,6 +82,7 @@ impl Session {
             outcomes: DashMap::new(),
             kept_queries: DashMap::new(),
             artifacts,
+            closed: CancellationToken::new(),
             last_used_us: AtomicI64::new(clock::now_us()),
             running: AtomicUsize::new(0),
         }
@@ -140,6 +143,11 @@ impl Session {
         self.running.load(Ordering::Relaxed) > 0
     }
 
+    /// Cancelled when the session ends: what runs on its behalf must end too.
+    pub fn closed(&self) -> CancellationToken {
+        self.closed.clone()
+    }
+
     /// Marks the session busy as long as what is returned lives.
     pub(crate) fn busy(self: &Arc<Self>) -> Busy {
         self.running.fetch_add(1, Ordering::Relaxed);
@@ -148,6 +156,7 @@ impl Session {
 
     pub(crate) fn dispose(&self) {
         self.engine.workers.forget(&self.server_side_id);
+        self.closed.cancel();
         self.remotes.clear();
         self.kept_tables.clear();
         self.kept_queries.clear();
@@ -478,6 +487,11 @@ impl Session {
         let (schema, batches) = result.collect().await?;
         let arrow_ipc = vec![crate::rows::to_ipc(&schema, &batches)?];
         Ok(self.keep_remote(Relation::new(RelationNode::LocalData { arrow_ipc, schema: Some(schema) })))
+    }
+
+    /// A name of several parts as users write it.
+    pub fn parse_name(&self, text: &str) -> Result<Vec<String>> {
+        boathouse_sql::parse_name(text)
     }
 
     /// Parses SQL text under the session's settings. Parameters get their values.

@@ -22,6 +22,8 @@
 //!
 //! # Inside
 //!
+//! [`StreamManager`] runs the queries of `writeStream`: `manager/` their life, `sink/` a file a sink.
+//!
 //! `checkpoint/` has Spark's files (`metadata`, `offsets`, `commits`, `sources`), `source/` a file a source, `micro_batch.rs`
 //! the order of the steps. `reader.rs` is what the analyzer asks for streaming leaves.
 //!
@@ -30,16 +32,19 @@
 
 mod checkpoint;
 mod interval;
+mod manager;
 mod micro_batch;
 mod options;
 mod progress;
 mod query;
 mod reader;
+mod sink;
 mod slice;
 mod source;
 mod start;
 
 pub use checkpoint::{Checkpoint, Directory};
+pub use manager::{ManagerOptions, RunningQuery, StreamManager};
 pub use micro_batch::MicroBatchQuery;
 pub use progress::{Progress, SinkProgress, SourceProgress};
 pub use query::{Batch, OutputMode, QueryDefinition, Sink};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use boathouse_engine::{KeptQuery, Session};
-use boathouse_spec::{Error, Relation, Result, StructType, clock};
+use boathouse_spec::{Error, ExplainMode, Plan, Relation, Result, StructType, clock};
 use fail::fail_point;
 use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +55,8 @@ pub struct MicroBatchQuery {
     planned: Option<OffsetEntry>,
     watermark_ms: i64,
     last_trigger_ms: Option<i64>,
+    /// The plan of the first batch of this run.
+    explanation: Option<String>,
 }
 
 /// A source, and how far it was read.
@@ -95,6 +97,7 @@ impl MicroBatchQuery {
             planned: None,
             watermark_ms: 0,
             last_trigger_ms: None,
+            explanation: None,
         };
         this.resume().await?;
         Ok(this)
@@ -166,6 +169,11 @@ impl MicroBatchQuery {
 
     pub fn definition(&self) -> &QueryDefinition {
         &self.definition
+    }
+
+    /// The plan of the batches, once one has run.
+    pub fn explanation(&self) -> Option<String> {
+        self.explanation.clone()
     }
 
     /// The batch that would be run next.
@@ -286,7 +294,7 @@ impl MicroBatchQuery {
     }
 
     /// Gives the rows to the sink.
-    async fn add_batch(&self, entry: &OffsetEntry, slices: Vec<(StreamSlice, StructType)>) -> Result<()> {
+    async fn add_batch(&mut self, entry: &OffsetEntry, slices: Vec<(StreamSlice, StructType)>) -> Result<()> {
         let reader = Arc::new(Bound { slices, is_streaming: false });
         let now_us = entry.timestamp_ms.saturating_mul(1000);
         let rows = Kept::new(&self.session, self.query.with_reader(reader, now_us));
@@ -296,6 +304,10 @@ impl MicroBatchQuery {
             rows: rows.relation.clone(),
             timestamp_ms: entry.timestamp_ms,
         };
+        if self.explanation.is_none() {
+            let plan = Plan::Query(batch.rows.clone());
+            self.explanation = self.session.explain(&plan, ExplainMode::Simple).await.ok();
+        }
         self.sink.write(&self.session, batch).await
     }
 
@@ -321,7 +333,7 @@ impl MicroBatchQuery {
             event_time: IndexMap::new(),
             state_operators: Vec::new(),
             sources,
-            sink: SinkProgress { description: self.sink.description(), num_output_rows: None },
+            sink: SinkProgress { description: self.sink.description(), num_output_rows: self.sink.num_output_rows() },
             since_last_trigger_ms: since,
         }
     }

@@ -77,4 +77,9 @@ pub trait Sink: Send + Sync {
 
     /// As progress reports call it.
     fn description(&self) -> String;
+
+    /// The rows of the last batch, where the sink tells.
+    fn num_output_rows(&self) -> Option<i64> {
+        None
+    }
 }

@@ -8,6 +8,7 @@ use boathouse_connectors::ResolvedPath;
 use boathouse_engine::Session;
 use boathouse_spec::{Error, Result};
 use bytes::Bytes;
+use futures::StreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
@@ -109,6 +110,18 @@ impl Directory {
         let mut numbers: Vec<i64> = self.list().await?.iter().filter_map(|n| n.parse().ok()).collect();
         numbers.sort_unstable();
         Ok(numbers)
+    }
+
+    /// Removes everything in the directory, as far as that is possible.
+    pub async fn delete_all(&self) {
+        if let Some(directory) = self.place.local_file() {
+            let _ = tokio::fs::remove_dir_all(directory).await;
+            return;
+        }
+        let listed: Vec<_> = self.place.store.list(Some(&self.place.path)).filter_map(|o| async { o.ok() }).collect().await;
+        for object in listed {
+            let _ = self.place.store.delete(&object.location).await;
+        }
     }
 
     /// Removes a file, and the checksum that Hadoop put beside it. One that is not there is no error.

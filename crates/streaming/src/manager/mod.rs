@@ -4,7 +4,6 @@ mod run;
 mod running;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,9 +30,7 @@ const WAITING_EVENTS: usize = 1000;
 /// What queries need of the program around them.
 #[derive(Debug, Clone, Default)]
 pub struct ManagerOptions {
-    /// The interpreter for `foreachBatch` and `foreach`; they are refused without one.
-    pub python: Option<PathBuf>,
-    /// Where Python workers find the server: `sc://localhost:15002`.
+    /// Where the Python workers of `foreachBatch` find the server, `sc://localhost:15002`; it is refused without.
     pub connect_url: Option<String>,
 }
 
@@ -42,19 +39,34 @@ pub struct ManagerOptions {
 pub struct StreamManager {
     options: ManagerOptions,
     queries: Mutex<Vec<Arc<RunningQuery>>>,
-    /// By session.
-    listeners: Mutex<HashMap<String, mpsc::Sender<QueryEvent>>>,
+    listeners: Arc<Listeners>,
     /// Ends of queries that `awaitAnyTermination` has to tell of, by session.
     reset_at: Mutex<HashMap<String, i64>>,
 }
 
+/// Who listens to the events of queries, by session.
+#[derive(Default)]
+pub(crate) struct Listeners(Mutex<HashMap<String, mpsc::Sender<QueryEvent>>>);
+
+impl Listeners {
+    /// Sends an event where somebody listens. A listener that does not keep up loses events, and stops nobody.
+    pub fn post(&self, session_id: &str, event: QueryEvent) {
+        let sender = self.0.lock().get(session_id).cloned();
+        if let Some(sender) = sender
+            && let Err(mpsc::error::TrySendError::Full(_)) = sender.try_send(event)
+        {
+            tracing::warn!("a listener of the session {session_id} is too slow; an event was dropped");
+        }
+    }
+}
+
 impl StreamManager {
-    pub fn new(options: ManagerOptions) -> Arc<Self> {
-        Arc::new(Self { options, ..Self::default() })
+    pub fn new(options: ManagerOptions) -> Self {
+        Self { options, ..Self::default() }
     }
 
     /// Starts a query; what is wrong with it is said now.
-    pub async fn start(self: &Arc<Self>, session: &Arc<Session>, start: StartQuery) -> Result<StartedQuery> {
+    pub async fn start(&self, session: &Arc<Session>, start: StartQuery) -> Result<StartedQuery> {
         self.forget_old();
         let mode = OutputMode::parse(&start.output_mode)?;
         let trigger = run::Trigger::parse(&start.trigger)?;
@@ -83,8 +95,8 @@ impl StreamManager {
         let query = MicroBatchQuery::open(Arc::clone(session), definition, sink).await?;
         let id = QueryId { id: query.id().to_string(), run_id: query.run_id().to_string() };
         self.refuse_twice(&id.id)?;
-        let events = self.listeners.lock().get(session.id()).cloned();
-        let started_event = events.is_some().then(|| {
+        let is_heard = self.listeners.0.lock().contains_key(session.id());
+        let started_event = is_heard.then(|| {
             json!({
                 "id": id.id,
                 "runId": id.run_id,
@@ -94,7 +106,7 @@ impl StreamManager {
             })
             .to_string()
         });
-        let running = run::spawn(Arc::clone(self), session, query, trigger, checkpoint);
+        let running = run::spawn(Arc::clone(&self.listeners), session, query, trigger, checkpoint);
         self.queries.lock().push(running);
         Ok(StartedQuery { id, name: name.unwrap_or_default(), started_event })
     }
@@ -165,22 +177,12 @@ impl StreamManager {
     /// Sends the events of a session's queries.
     pub fn listen(&self, session: &Session) -> mpsc::Receiver<QueryEvent> {
         let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
-        self.listeners.lock().insert(session.id().to_string(), sender);
+        self.listeners.0.lock().insert(session.id().to_string(), sender);
         receiver
     }
 
     pub fn stop_listening(&self, session: &Session) {
-        self.listeners.lock().remove(session.id());
-    }
-
-    /// Stops all queries of a session, such as one that was closed.
-    pub async fn stop_session(&self, session_id: &str) {
-        let mine: Vec<_> = self.queries.lock().iter().filter(|q| q.session_id() == session_id).cloned().collect();
-        for query in mine {
-            query.stop().await;
-        }
-        self.listeners.lock().remove(session_id);
-        self.reset_at.lock().remove(session_id);
+        self.listeners.0.lock().remove(session.id());
     }
 
     /// Stops all queries.
@@ -189,17 +191,7 @@ impl StreamManager {
         for query in all {
             query.stop().await;
         }
-        self.listeners.lock().clear();
-    }
-
-    /// Sends an event where somebody listens. A listener that does not keep up loses events, and stops nobody.
-    pub(crate) fn post(&self, session_id: &str, event: QueryEvent) {
-        let sender = self.listeners.lock().get(session_id).cloned();
-        if let Some(sender) = sender
-            && let Err(mpsc::error::TrySendError::Full(_)) = sender.try_send(event)
-        {
-            tracing::warn!("a listener of the session {session_id} is too slow; an event was dropped");
-        }
+        self.listeners.0.lock().clear();
     }
 
     fn forget_old(&self) {

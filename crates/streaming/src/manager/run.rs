@@ -8,7 +8,7 @@ use boathouse_spec::{Error, Result, clock};
 use serde_json::json;
 
 use super::running::RunningQuery;
-use super::{CheckpointPlace, StreamManager};
+use super::{CheckpointPlace, Listeners};
 use crate::checkpoint::Directory;
 use crate::interval;
 use crate::micro_batch::MicroBatchQuery;
@@ -54,7 +54,7 @@ impl Trigger {
 
 /// Lets a query run on the engine's threads.
 pub(super) fn spawn(
-    manager: Arc<StreamManager>,
+    listeners: Arc<Listeners>,
     session: &Arc<Session>,
     query: MicroBatchQuery,
     trigger: Trigger,
@@ -62,14 +62,14 @@ pub(super) fn spawn(
 ) -> Arc<RunningQuery> {
     let id = QueryId { id: query.id().to_string(), run_id: query.run_id().to_string() };
     let running = RunningQuery::new(session.id(), id, query.definition().name.clone());
-    let run = Run { manager, session: Arc::clone(session), running: Arc::clone(&running), query, last_event_ms: clock::now_ms() };
+    let run = Run { listeners, session: Arc::clone(session), running: Arc::clone(&running), query, last_event_ms: clock::now_ms() };
     let handle = session.engine().runtime().clone();
     handle.spawn(run.until_the_end(trigger, checkpoint));
     running
 }
 
 struct Run {
-    manager: Arc<StreamManager>,
+    listeners: Arc<Listeners>,
     session: Arc<Session>,
     running: Arc<RunningQuery>,
     query: MicroBatchQuery,
@@ -78,13 +78,15 @@ struct Run {
 
 impl Run {
     async fn until_the_end(mut self, trigger: Trigger, checkpoint: CheckpointPlace) {
-        let stop = self.running.stop.clone();
+        let (stop, closed) = (self.running.stop.clone(), self.session.closed());
         // A panic in a batch is this query's error, and must not leave it looking alive.
         let ended = tokio::select! {
             ended = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(self.batches(trigger))) => {
                 ended.unwrap_or_else(|_| Err(Error::internal("The query failed by a defect of the engine. Please report it.")))
             }
             () = stop.cancelled() => Ok(()),
+            // A session's end stops its queries.
+            () = closed.cancelled() => Ok(()),
         };
         if let Err(e) = &ended {
             tracing::error!("the streaming query {} failed: {e}", self.query.id());
@@ -132,6 +134,7 @@ impl Run {
 
     /// Runs one trigger; whether there was something to do.
     async fn trigger(&mut self, all: bool) -> Result<bool> {
+        self.session.touch();
         let mut number = 0;
         self.running.triggers.send_modify(|t| {
             t.begun += 1;
@@ -175,6 +178,6 @@ impl Run {
     }
 
     fn post(&self, kind: QueryEventKind, json: String) {
-        self.manager.post(self.running.session_id(), QueryEvent { kind, json });
+        self.listeners.post(self.running.session_id(), QueryEvent { kind, json });
     }
 }

@@ -4,7 +4,11 @@ mod cloud_files;
 mod delta;
 mod file_listing;
 mod file_stream;
+mod generated;
+mod rate;
+mod rate_micro_batch;
 mod schema_log;
+mod socket;
 
 use std::sync::Arc;
 
@@ -71,6 +75,9 @@ pub(crate) async fn open(
         }
         StreamOrigin::Source(source) => match source.format.as_str() {
             "cloudfiles" => Ok(Box::new(cloud_files::CloudFiles::open(session, &source, directory).await?)),
+            "rate" => Ok(Box::new(rate::Rate::open(session, &source, &directory).await?)),
+            "rate-micro-batch" => Ok(Box::new(rate_micro_batch::RateMicroBatch::open(session, &source)?)),
+            "socket" => Ok(Box::new(socket::Socket::open(&source).await?)),
             format if is_file_format(format) => {
                 Ok(Box::new(file_stream::FileStream::open(session, &source, directory).await?))
             }
@@ -85,6 +92,8 @@ pub(crate) async fn schema(session: &Arc<Session>, origin: &StreamOrigin) -> Res
         StreamOrigin::Delta { table, options, .. } => delta::schema(table, options).await,
         StreamOrigin::Source(source) => match source.format.as_str() {
             "cloudfiles" => cloud_files::schema(session, source).await,
+            "rate" | "rate-micro-batch" => rate::check(source).map(|()| generated::schema()),
+            "socket" => socket::schema(source),
             format if is_file_format(format) => file_stream::schema(session, source).await,
             other => Err(unknown(other)),
         },
@@ -97,7 +106,7 @@ fn is_file_format(format: &str) -> bool {
 
 fn unknown(format: &str) -> Error {
     match format {
-        "kafka" | "socket" | "rate" | "rate-micro-batch" | "kinesis" | "pubsub" | "pulsar" | "eventhubs" | "orc" | "avro"
+        "kafka" | "kinesis" | "pubsub" | "pulsar" | "eventhubs" | "orc" | "avro"
         | "xml" | "statestore" => Error::unsupported(format!("the streaming source {format}")),
         _ => Error::new("DATA_SOURCE_NOT_FOUND")
             .param("provider", format)

@@ -1,0 +1,144 @@
+//! Sinks of `writeStream`: a file each.
+
+mod console;
+mod files;
+mod foreach;
+mod foreach_batch;
+mod memory;
+mod noop;
+mod table;
+mod worker;
+
+use std::sync::Arc;
+
+use boathouse_engine::Session;
+use boathouse_spec::{Error, Options, Result, option};
+
+use crate::manager::ManagerOptions;
+use crate::query::{OutputMode, Sink};
+use crate::start::{StartQuery, StreamTarget};
+
+/// Options of the query that are none of the sink's.
+const OF_THE_QUERY: &[&str] = &["checkpointLocation", "path", "queryName"];
+
+/// What a query writes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    ForeachBatch,
+    Foreach,
+    Memory { name: String },
+    Console,
+    Noop,
+    /// A Delta table by path.
+    DeltaPath(String),
+    /// A table of the catalog, made in this format where there is none.
+    Table { name: Vec<String>, format: String },
+    /// A directory of files.
+    Files { format: String, path: String },
+}
+
+impl Target {
+    pub async fn of(session: &Arc<Session>, start: &StartQuery) -> Result<Self> {
+        if start.foreach_batch.is_some() {
+            return Ok(Self::ForeachBatch);
+        }
+        if start.foreach.is_some() {
+            return Ok(Self::Foreach);
+        }
+        let default = || session.conf().get("spark.sql.sources.default").unwrap_or_else(|| "delta".to_string());
+        let format = if start.format.is_empty() { default() } else { start.format.clone() }.to_lowercase();
+        if let StreamTarget::Table(name) = &start.target {
+            let format = if start.format.is_empty() { "delta".to_string() } else { format };
+            return Ok(Self::Table { name: session.parse_name(name)?, format });
+        }
+        let path = match &start.target {
+            StreamTarget::Path(path) => Some(path.clone()),
+            _ => option(&start.options, "path").map(str::to_string),
+        };
+        match format.as_str() {
+            "memory" => match &start.query_name {
+                Some(name) => Ok(Self::Memory { name: name.clone() }),
+                None => Err(Error::new("_LEGACY_ERROR_TEMP_1186")
+                    .message("queryName must be specified for memory sink.")
+                    .exception("AnalysisException")),
+            },
+            "console" => Ok(Self::Console),
+            "noop" => Ok(Self::Noop),
+            "delta" => Ok(Self::DeltaPath(path.ok_or_else(no_path)?)),
+            "kafka" => Err(Error::unsupported("the streaming sink kafka")),
+            _ => {
+                boathouse_connectors::Format::find(&format)?;
+                Ok(Self::Files { path: path.ok_or_else(no_path)?, format })
+            }
+        }
+    }
+
+    pub fn is_memory(&self) -> bool {
+        matches!(self, Self::Memory { .. })
+    }
+
+    /// Sinks for trying out, and those that are the user's own business.
+    pub fn takes_temporary_checkpoint(&self) -> bool {
+        matches!(self, Self::ForeachBatch | Self::Foreach | Self::Memory { .. } | Self::Console | Self::Noop)
+    }
+
+    pub fn check_mode(&self, mode: OutputMode) -> Result<()> {
+        let (source, allowed): (&str, &[OutputMode]) = match self {
+            Self::DeltaPath(_) => ("delta", &[OutputMode::Append, OutputMode::Complete]),
+            Self::Table { format, .. } if format == "delta" => ("delta", &[OutputMode::Append, OutputMode::Complete]),
+            Self::Table { format, .. } | Self::Files { format, .. } => (format, &[OutputMode::Append]),
+            _ => return Ok(()),
+        };
+        if allowed.contains(&mode) {
+            return Ok(());
+        }
+        let mut name = mode.name().to_string();
+        if source == "delta" {
+            name = capitalized(&name);
+        }
+        Err(Error::new("STREAMING_OUTPUT_MODE.UNSUPPORTED_DATASOURCE")
+            .param("className", source)
+            .param("outputMode", &name)
+            .message(format!(
+                "Invalid streaming output mode: {name}. This output mode is not supported in Data Source {source}."
+            ))
+            .exception("AnalysisException"))
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn no_path() -> Error {
+    Error::new("_LEGACY_ERROR_TEMP_2047").message("'path' is not specified.").exception("IllegalArgumentException")
+}
+
+/// Opens a sink.
+pub(crate) async fn open(
+    session: &Arc<Session>,
+    start: &StartQuery,
+    target: Target,
+    mode: OutputMode,
+    options: &ManagerOptions,
+) -> Result<Arc<dyn Sink>> {
+    let own: Options =
+        start.options.iter().filter(|(k, _)| !OF_THE_QUERY.iter().any(|o| o.eq_ignore_ascii_case(k))).cloned().collect();
+    Ok(match target {
+        Target::Memory { name } => Arc::new(memory::MemorySink::open(session, &name, &start.input, mode).await?),
+        Target::Console => Arc::new(console::ConsoleSink::new(&own)?),
+        Target::Noop => Arc::new(noop::NoopSink::default()),
+        Target::DeltaPath(path) => Arc::new(table::TableSink::path(path, start, own, mode)),
+        Target::Table { name, format } => Arc::new(table::TableSink::table(session, name, format, start, own, mode).await?),
+        Target::Files { format, path } => Arc::new(files::FileSink::open(session, format, path, start, own).await?),
+        Target::ForeachBatch => {
+            let function = start.foreach_batch.clone().ok_or_else(|| Error::internal("a sink without its function"))?;
+            Arc::new(foreach_batch::ForeachBatchSink::new(function, options)?)
+        }
+        Target::Foreach => {
+            let function = start.foreach.clone().ok_or_else(|| Error::internal("a sink without its function"))?;
+            Arc::new(foreach::ForeachSink::new(function))
+        }
+    })
+}
