@@ -149,7 +149,6 @@ def test_sql_queries_are_lazy_and_commands_run(spark, wire):
     assert responses[0].sql_command_result.relation.HasField("local_relation")
 
 
-@pytest.mark.xfail(reason="observe is refused by name so far (docs/limitations.md)", strict=True)
 def test_observations_reach_the_client(spark):
     from pyspark.sql import Observation
 

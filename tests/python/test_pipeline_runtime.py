@@ -98,7 +98,7 @@ def test_events_are_folded_into_a_report():
     text = summary(update, "first", 1.5)
     assert "silver" in text and "SELECT * FROM dropped_records('silver')" in text
     line = next(x for x in text.splitlines() if "valid" in x)
-    assert line.split() == ["silver", "valid", "drop", "2", "1", "66.67%"]
+    assert line.split() == ["silver", "valid", "drop", "2", "1", "66.66%"]
     assert "Pipeline first completed in 1.5 s" in text
 
 

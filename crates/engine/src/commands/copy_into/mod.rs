@@ -156,7 +156,7 @@ async fn load(
     Ok(written.then(|| outcome.rows()))
 }
 
-/// The files the statement means, as URLs, in the order of their names.
+/// The files the statement means, as paths, in the order of their names.
 async fn matching_files(session: &Arc<Session>, copy: &CopyInto) -> Result<Vec<String>> {
     if !copy.files.is_empty() && copy.pattern.is_some() {
         return Err(Error::new("COPY_INTO_FILES_AND_PATTERN")
@@ -176,7 +176,7 @@ async fn matching_files(session: &Arc<Session>, copy: &CopyInto) -> Result<Vec<S
     for path in paths {
         let place = context.paths.resolve(&path, context.stores.as_ref())?;
         let found = listing::list(&place, &choice).await?;
-        files.extend(found.iter().map(|f| place.url_of(&f.meta.location)));
+        files.extend(found.iter().map(|f| place.display_of(&f.meta.location)));
     }
     Ok(files)
 }
