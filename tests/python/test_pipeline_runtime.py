@@ -151,3 +151,12 @@ def test_the_picture_is_drawn_on_terminals_only():
 def test_lines_fit_into_the_terminal():
     assert fit("\x1b[32m✔\x1b[0m abcdef", 4).replace("\x1b[0m", "").replace("\x1b[32m", "") == "✔ ab"
     assert fit("日本語", 4) == "日本\x1b[0m"
+
+
+def test_views_and_what_was_not_selected_have_no_progress():
+    update = Update()
+    for name, kind in (("v", "TEMPORARY_VIEW"), ("t", "STREAMING_TABLE")):
+        details = {"dataset_definition": {"dataset_type": kind}}
+        update.apply({"event_type": "dataset_definition", "origin": {"dataset_name": name}, "details": details})
+    lines = summary(update, "p", 0).splitlines()
+    assert [line.split() for line in lines[1:3]] == [["v", "temporary", "view"], ["t", "streaming", "table", "excluded"]]

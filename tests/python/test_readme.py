@@ -51,13 +51,16 @@ class Reader:
             "BOATHOUSE_PYTHON_MODULES": str(ROOT / "python"),
             "PYTHONPATH": str(ROOT / "python"),
         }
-        self.env.pop("SPARK_REMOTE", None)
+        for name in ("SPARK_REMOTE", "FLIGHTS_DATA"):
+            self.env.pop(name, None)
 
     def read(self, language, file, text):
         if file:
             path = self.directory / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+            if language == "python":
+                compile(text, file, "exec")
         elif language == "sh" and text.strip() == "boathouse server":
             self.start_server()
         elif language == "sh":

@@ -61,11 +61,30 @@ def _run(arguments: argparse.Namespace, project: Project, spark: Any) -> int:
         report.fail(f"The pipeline {project.name} cannot be defined: {e}")
         return FAILED
     registration.register(loaded)
-    if registration.errors:
-        for problem in registration.errors:
-            report.fail(report.definition_error(problem))
+    if registration.errors or registration.waiting:
+        _report_definitions(registration, loaded)
         return FAILED
     return _update(arguments, project, registration, loaded)
+
+
+def _report_definitions(registration: Registration, loaded: Loaded) -> None:
+    """Shows what is wrong in the definitions, and what a dry run finds in those that are right."""
+    for problem in registration.errors:
+        report.fail(report.definition_error(problem))
+    update = Update()
+    try:
+        for event in registration.start(Selection([], False, []), dry=True):
+            update.apply(event)
+    except PySparkException:
+        pass  # what it is about was in the events
+    known = {p.name for p in registration.errors + registration.waiting}
+    found = [p for p in update.problems if p.dataset and p.dataset not in known]
+    for problem in found:
+        report.fail(report.run_problem(problem, loaded.definitions))
+    # What waits for columns waits for one of these, or for each other.
+    if not (registration.errors or found):
+        for problem in registration.waiting:
+            report.fail(report.definition_error(problem))
 
 
 def _update(arguments: argparse.Namespace, project: Project, registration: Registration, loaded: Loaded) -> int:
@@ -85,25 +104,31 @@ def _update(arguments: argparse.Namespace, project: Project, registration: Regis
                 hooks.tell(event, picture.print_above)
         except PySparkException as e:
             error = e
-    return _report(arguments, project, update, error, time.monotonic() - started)
+    return _report(arguments, project, loaded, update, error, time.monotonic() - started)
 
 
-def _report(arguments: argparse.Namespace, project: Project, update: Update, error: Any, seconds: float) -> int:
+def _report(
+    arguments: argparse.Namespace, project: Project, loaded: Loaded, update: Update, error: Any, seconds: float
+) -> int:
     failed = error is not None or update.failed
     if failed:
         update.state = "FAILED"
     if arguments.command == "run":
-        print(report.summary(update, project.name, seconds), flush=True)
+        report.say(report.summary(update, project.name, seconds))
     elif arguments.command == "dry-run" and not failed:
-        print(report.plan(update, project.name), flush=True)
+        report.say(report.plan(update, project.name))
     elif not failed:
-        print(f"Pipeline {project.name} is valid.", flush=True)
+        report.say(f"Pipeline {project.name} is valid.")
     for problem in update.problems:
-        report.fail("\n" + (f"{problem.dataset}: {problem.message}" if problem.dataset else problem.message))
-    # The exception says again what the events have said, unless there is none.
-    if error is not None and not (update.problems and error.getCondition() == "PIPELINE_RUN_FAILED"):
-        report.fail("\n" + report.error_text(error))
-    return FAILED if failed else SUCCESS
+        report.fail("\n" + report.run_problem(problem, loaded.definitions))
+    if error is None:
+        return FAILED if failed else SUCCESS
+    # The exception says again what the events have said, unless there is none of them.
+    text = report.error_text(error)
+    told = error.getCondition() == "PIPELINE_RUN_FAILED" or any(p.message in text for p in update.problems)
+    if not (update.problems and told):
+        report.fail("\n" + text)
+    return USAGE if error.getCondition() == "PIPELINE_DATASET_NOT_DEFINED" else FAILED
 
 
 def _unknown_selection(arguments: argparse.Namespace, loaded: Loaded) -> list[str]:

@@ -47,11 +47,10 @@ class Picture:
             self.update.apply(event)
 
     def print_above(self, text: str) -> None:
-        """Prints a line that stays, above the picture."""
+        """Prints a warning that stays, above the picture; where there is none, to standard error."""
         with self._lock:
             self._erase()
-            self.out.write(text.rstrip("\n") + "\n")
-            self.out.flush()
+            print(text, file=self.out if self.live else sys.stderr, flush=True)
 
     def _redraw(self) -> None:
         while not self._done.wait(INTERVAL_S):
@@ -80,7 +79,8 @@ class Picture:
 
     def _lines(self) -> list[str]:
         elapsed = time.monotonic() - self._started
-        datasets = list(self.update.datasets.values())
+        # Only what this update has to do with.
+        datasets = [d for d in self.update.datasets.values() if d.flows and not d.is_view]
         finished = sum(d.state in FINISHED for d in datasets)
         state = self.update.state.replace("_", " ").lower()
         lines = [f"{state}  {finished} of {len(datasets)} datasets  {elapsed:.1f} s"]

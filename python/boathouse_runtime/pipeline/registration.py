@@ -51,6 +51,8 @@ class Registration:
         self.spark = spark
         self.project = project
         self.errors: list[DefinitionError] = []
+        # Query functions that never got the columns they asked for.
+        self.waiting: list[DefinitionError] = []
         self.graph_id = create_dataflow_graph(spark, project.catalog, project.schema, project.configuration)
         self._stock = SparkConnectGraphElementRegistry(spark, self.graph_id)
         self._extend(
@@ -108,8 +110,7 @@ class Registration:
                     else:
                         self.errors.append(problem)
             if len(again) == len(waiting):
-                # They wait for each other, or for one of those that failed, which is the better message.
-                self.errors.extend(set_aside[:1] if not self.errors else [])
+                self.waiting = set_aside
                 return
             waiting = again
 

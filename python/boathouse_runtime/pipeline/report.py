@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -12,7 +13,8 @@ import boathouse_runtime
 import dlt
 from boathouse_runtime.pipeline.registration import DefinitionError
 from boathouse_runtime.pipeline.tables import columns, number
-from boathouse_runtime.pipeline.update import Update, short
+from boathouse_runtime.pipeline.update import Problem, Update, short
+from dlt.registry import Definitions
 
 # Frames of these are not the user's code.
 OWN = tuple(str(Path(m.__file__).parent) for m in (boathouse_runtime, dlt))
@@ -51,7 +53,8 @@ def _datasets(update: Update) -> list[str]:
         written = d.total("rows")
         upserted, deleted = d.total("upserted") or 0, d.total("deleted") or 0
         notes = [f"{number(upserted)} upserted"] * bool(upserted) + [f"{number(deleted)} deleted"] * bool(deleted)
-        rows.append([d.name, d.kind, d.state.lower(), number(written), number(d.total("dropped")), ", ".join(notes)])
+        state = "" if d.is_view else d.state.lower()
+        rows.append([d.name, d.kind, state, number(written), number(d.total("dropped")), ", ".join(notes)])
     return columns(["Dataset", "Kind", "State", "Rows", "Dropped", ""], rows, {3, 4})
 
 
@@ -70,6 +73,15 @@ def definition_error(problem: DefinitionError) -> str:
     """An error of a definition, with the place in the user's code."""
     where = f" ({problem.location})" if problem.location else ""
     return f"{problem.name}{where}: {error_text(problem.error)}"
+
+
+def run_problem(problem: Problem, definitions: Definitions) -> str:
+    """An error that an event tells of, with the place of the dataset in the user's code."""
+    if not problem.dataset:
+        return problem.message
+    dataset = definitions.datasets.get(problem.dataset)
+    where = f" ({dataset.location})" if dataset else ""
+    return f"{problem.dataset}{where}: {problem.message}"
 
 
 def error_text(error: BaseException) -> str:
@@ -98,6 +110,15 @@ def loading_error(error: BaseException) -> str:
     frames = user_frames(error)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return f"The pipeline cannot be loaded{place}: {error_text(error)}"
+
+
+def say(text: str) -> None:
+    """Prints a result. A reader that closed the pipe (`| head`) has what it wanted."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # What Python still flushes at its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(text: str) -> None:

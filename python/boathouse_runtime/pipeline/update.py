@@ -46,9 +46,16 @@ class DatasetState:
     inputs: list[str] = field(default_factory=list)
 
     @property
+    def is_view(self) -> bool:
+        """Whether nothing is stored, and so nothing is run."""
+        return self.kind.endswith("temporary view")
+
+    @property
     def state(self) -> str:
-        """The state of a dataset whose flows have states of their own."""
-        states = [f.state for f in self.flows.values()] or ["QUEUED"]
+        """The state of a dataset whose flows have states of their own; `EXCLUDED` where the update has none of them."""
+        if not self.flows:
+            return "EXCLUDED"
+        states = [f.state for f in self.flows.values()]
         for one in ("FAILED", "RUNNING", "STARTING", "SKIPPED", "CANCELED"):
             if one in states:
                 return one
