@@ -13,7 +13,10 @@ const EXCEPTION: i32 = -2;
 /// The interpreter, with the runtime modules in sight.
 async fn command() -> Result<Command> {
     let found = tokio::task::spawn_blocking(boathouse_python::interpreter).await;
-    let mut command = Command::new(found.map_err(|e| Error::internal(e.to_string()))??);
+    let interpreter = found.map_err(|e| Error::internal(e.to_string()))??;
+    let mut command = Command::new(&interpreter);
+    // PySpark's modules look for a Spark at import, and use nothing of it.
+    command.env("SPARK_HOME", interpreter.parent().unwrap_or(&interpreter));
     if let Some(modules) = boathouse_python::modules() {
         let mut path = modules.into_os_string();
         if let Some(existing) = std::env::var_os("PYTHONPATH").filter(|p| !p.is_empty()) {
@@ -22,7 +25,6 @@ async fn command() -> Result<Command> {
         }
         command.env("PYTHONPATH", path);
     }
-    command.env_remove("SPARK_HOME");
     Ok(command)
 }
 
