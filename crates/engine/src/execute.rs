@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use crate::analyzer::Analyzed;
 use crate::ordered::in_partition_order;
 use crate::session::AbortOnDrop;
+use crate::unnest::UnnestSubqueries;
 use crate::{Session, observe, operators};
 
 /// Metrics of `observe`, by name; complete when the stream has ended.
@@ -62,7 +63,7 @@ impl QueryResult {
     }
 }
 
-/// The state that each query's state is a copy of. It has no analyzer rules: types and names are decided by our analyzer,
+/// The state that each query's state is a copy of. Its one analyzer rule unnests subqueries: types and names are decided by our analyzer,
 /// and DataFusion must not coerce again.
 pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -> SessionState {
     let mut config = SessionConfig::new()
@@ -83,7 +84,7 @@ pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -
     SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime_env)
-        .with_analyzer_rules(Vec::new())
+        .with_analyzer_rules(vec![Arc::new(UnnestSubqueries)])
         .with_query_planner(Arc::new(observe::Planner))
         .build()
 }
@@ -133,7 +134,11 @@ pub(crate) async fn partitioned_plan(session: &Session, plan: &LogicalPlan) -> R
 }
 
 async fn optimized_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
-    let state = query_state(session);
+    let mut state = query_state(session);
+    if crate::recursion::is_recursive(plan) {
+        // The plan of a recursive step runs again and again: a filter learnt from one level must not thin out the next.
+        state.config_mut().options_mut().optimizer.enable_dynamic_filter_pushdown = false;
+    }
     let extracted = crate::python::extract(plan)?;
     let plan = extracted.as_ref().unwrap_or(plan);
     let planned = AssertUnwindSafe(state.create_physical_plan(plan)).catch_unwind().await;

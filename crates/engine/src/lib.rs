@@ -27,6 +27,7 @@ mod observe;
 mod operators;
 mod ordered;
 mod python;
+mod recursion;
 mod relation_walk;
 mod resolver;
 mod rows;
@@ -37,6 +38,7 @@ mod storage;
 mod table_functions;
 mod streams;
 mod temp_views;
+mod unnest;
 mod variables;
 mod watermark;
 

@@ -252,6 +252,7 @@ impl QueryPlanner for Planner {
             Arc::new(ObservePlanner),
             Arc::new(ExpectPlanner),
             Arc::new(crate::operators::OperatorPlanner),
+            Arc::new(crate::recursion::RecursionPlanner),
         ]);
         planner.create_physical_plan(plan, state).await
     }

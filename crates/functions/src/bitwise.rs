@@ -88,7 +88,7 @@ fn two(call: &Call, f: fn(i64, i64) -> i64) -> Result<Resolved> {
             _ => run!(Int64Type, i64),
         })
     })
-    .shown_as(shown))
+    .shown_bare(shown))
 }
 
 fn not(call: &Call) -> Result<Resolved> {
@@ -121,7 +121,7 @@ fn not(call: &Call) -> Result<Resolved> {
             _ => run::<Int64Type>(&array, |v| !v),
         })
     })
-    .shown_as(shown))
+    .shown_bare(shown))
 }
 
 /// The distance counts modulo the width, as Java's shifts.
@@ -147,7 +147,7 @@ fn shift(call: &Call, int: fn(i32, u32) -> i32, long: fn(i64, u32) -> i64) -> Re
     });
     Ok(match call.name.starts_with('s') {
         true => resolved,
-        false => resolved.shown_as(format!("({} {} {})", call.args[0].sql, call.name, call.args[1].sql)),
+        false => resolved.shown_bare(format!("({} {} {})", call.args[0].sql, call.name, call.args[1].sql)),
     })
 }
 

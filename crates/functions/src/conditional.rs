@@ -75,7 +75,7 @@ fn if_(call: &Call) -> Result<Resolved> {
         let branches = alike(inputs, 1, &computed)?;
         choose(&branches, condition.iter().map(|c| Some(usize::from(c != Some(true)))))
     })
-    .shown_as(shown))
+    .shown_bare(shown))
 }
 
 /// Whether an argument can be NULL once it is of the type.
@@ -321,7 +321,7 @@ fn raise_error(call: &Call) -> Result<Resolved> {
         }
         Err(raised(inputs.text(0)?.get(0).unwrap_or("null")))
     })
-    .shown_as(shown)
+    .shown_bare(shown)
     .volatile())
 }
 

@@ -16,7 +16,7 @@ mod bitwise;
 mod call;
 pub mod cast;
 pub mod coercion;
-mod collation;
+pub mod collation;
 mod collection;
 mod comparison;
 pub mod conditional;
@@ -25,6 +25,7 @@ pub mod csv;
 pub mod datetime;
 mod generator;
 mod geo;
+mod grouping_key;
 #[cfg(test)]
 mod golden;
 mod hash;
@@ -53,6 +54,7 @@ pub use aggregate::{
 pub use call::{Arg, Call, Resolved, ShownArg, Want, ordinal};
 pub use context::{Context, MapKeyPolicy};
 pub use generator::{GeneratorCall, ResolvedGenerator};
+pub use grouping_key::needs_grouping_key;
 pub use higher_order::{HigherOrder, HigherOrderInputs, LambdaArg, LambdaBody, LambdaParameter};
 pub use inputs::Inputs;
 pub use math::random::XorShift;

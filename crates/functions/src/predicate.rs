@@ -73,7 +73,7 @@ fn comparison(call: &Call, symbol: &'static str, test: fn(Ordering) -> bool) -> 
             None => compare(&a, &b, test)?,
         }))
     })
-    .shown_as(shown))
+    .shown_bare(shown))
 }
 
 /// Arrow's own kernels for flat types.
@@ -119,7 +119,7 @@ fn null_safe(call: &Call) -> Result<Resolved> {
         };
         Ok(Arc::new(out))
     })
-    .shown_as(shown))
+    .shown_bare(shown))
 }
 
 /// `in(value, item, ...)`
@@ -138,7 +138,7 @@ fn in_list(call: &Call) -> Result<Resolved> {
     crate::mismatch::check_orderable(call, &t)?;
     let coerced = vec![t; call.args.len()];
     let nullable = call.nullable_as(&coerced);
-    Ok(Resolved::new(coerced, DataType::Boolean, nullable, evaluate_in).shown_as(in_text(call)))
+    Ok(Resolved::new(coerced, DataType::Boolean, nullable, evaluate_in).shown_bare(in_text(call)))
 }
 
 fn in_text(call: &Call) -> String {
@@ -204,5 +204,5 @@ fn null_test(call: &Call, is_null: bool) -> Result<Resolved> {
             false => arrow::compute::is_not_null(&array).spark()?,
         }))
     })
-    .shown_as(shown))
+    .shown_bare(shown))
 }

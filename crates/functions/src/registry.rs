@@ -104,6 +104,7 @@ fn register_all(registry: &mut Registry) {
     crate::csv::register(registry);
     crate::url::register(registry);
     crate::geo::register(registry);
+    crate::grouping_key::register(registry);
     crate::variant::register(registry);
     crate::xml::register(registry);
     crate::aggregate::register(registry);

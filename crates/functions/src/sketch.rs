@@ -3,7 +3,10 @@
 mod bitmap;
 mod count_min;
 mod distinct_count;
+pub(crate) mod data_sketch_hash;
 mod hash;
+mod hll;
+mod kll;
 pub(crate) mod java_random;
 mod top_k;
 mod unsupported;
@@ -14,6 +17,8 @@ pub(crate) fn register(r: &mut Registry) {
     bitmap::register(r);
     count_min::register(r);
     distinct_count::register(r);
+    hll::register(r);
+    kll::register(r);
     top_k::register(r);
     unsupported::register(r);
 }

@@ -17,6 +17,8 @@ pub struct ParserOptions {
     pub quoted_regex_column_names: bool,
     /// `spark.sql.legacy.setopsPrecedence.enabled`: all set operations bind alike, left to right.
     pub legacy_set_operation_precedence: bool,
+    /// `spark.sql.legacy.parser.havingWithoutGroupByAsWhere`
+    pub having_as_where: bool,
     /// `spark.sql.legacy.exponentLiteralAsDecimal.enabled`: `1E2` is a decimal.
     pub exponent_literal_as_decimal: bool,
     /// `spark.sql.legacy.interval.enabled`: every interval literal is a calendar interval.
@@ -46,6 +48,7 @@ impl Default for ParserOptions {
             escaped_string_literals: false,
             quoted_regex_column_names: false,
             legacy_set_operation_precedence: false,
+            having_as_where: false,
             exponent_literal_as_decimal: false,
             legacy_interval: false,
             legacy_identifier_clause: false,

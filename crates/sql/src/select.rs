@@ -41,7 +41,13 @@ impl Parser<'_> {
             relation = RelationNode::Filter { input: relation, condition }.into();
         }
         let grouping = if self.eat_all(&["GROUP", "BY"]) { Some(self.grouping(false)?) } else { None };
-        let having = if self.eat("HAVING") { Some(self.expression()?) } else { None };
+        let mut having = if self.eat("HAVING") { Some(self.expression()?) } else { None };
+        if grouping.is_none()
+            && self.options.having_as_where
+            && let Some(condition) = having.take()
+        {
+            relation = RelationNode::Filter { input: relation, condition }.into();
+        }
         relation = match grouping {
             Some(Grouping { kind, exprs }) => aggregate(relation, kind, exprs, list),
             None if having.is_some() => aggregate(relation, GroupingKind::GroupBy, vec![], list),

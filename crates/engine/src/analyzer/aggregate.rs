@@ -20,6 +20,8 @@ pub(crate) struct Aggregation {
     input: Analyzed,
     /// Over `input`; each is a column of the aggregate's output under its attribute.
     grouping: Vec<(DfExpr, Attribute)>,
+    /// What is grouped by instead of the value itself, beside each of `grouping`.
+    keys: Vec<Option<GroupingKey>>,
     /// Positions in `grouping`, where there are grouping sets.
     sets: Option<Vec<Vec<usize>>>,
     /// `grouping_id()`, where there are sets.
@@ -34,6 +36,16 @@ pub(crate) struct Aggregation {
     extra: Vec<(DfExpr, Attribute)>,
     /// Names of the grouping expressions, for messages.
     names: Vec<String>,
+}
+
+/// A key that tells the values of a group from others where the values themselves do not.
+#[derive(Debug, Clone)]
+struct GroupingKey {
+    column: Attribute,
+    /// Over the input.
+    key: DfExpr,
+    /// The group's value: the key itself, or the first value that has it.
+    value: Option<DfExpr>,
 }
 
 impl Analyzer {
@@ -106,6 +118,18 @@ impl Analyzer {
         aggregation.build(self)
     }
 
+    /// The different rows, by what groups are told apart by.
+    pub(super) fn distinct_rows(&mut self, input: Analyzed) -> Result<Analyzed> {
+        if !input.output.iter().any(|a| boathouse_functions::needs_grouping_key(&a.data_type)) {
+            let plan = self.distinct_plan(input.plan.clone())?;
+            return Ok(input.with_plan(plan));
+        }
+        let keys = input.output.iter().map(Attribute::typed).collect();
+        let mut aggregation = self.aggregation(input, keys, None)?;
+        aggregation.select = aggregation.grouping.iter().map(|(_, a)| (a.column(), a.clone())).collect();
+        Ok(Analyzed { below: None, ..aggregation.build(self)? })
+    }
+
     fn aggregation(
         &mut self,
         input: Analyzed,
@@ -113,6 +137,7 @@ impl Analyzer {
         sets: Option<Vec<Vec<usize>>>,
     ) -> Result<Aggregation> {
         let mut grouping = Vec::with_capacity(keys.len());
+        let mut grouping_keys = Vec::with_capacity(keys.len());
         let mut names = Vec::new();
         for key in keys {
             if has_aggregate(&key.expr) {
@@ -120,7 +145,7 @@ impl Analyzer {
                     .param("sqlExpr", &key.name)
                     .message(format!("GROUP BY cannot hold the aggregate {}.", key.name)));
             }
-            if !super::relation::is_groupable(&key.data_type) {
+            if !super::relation::can_group_by(&key.data_type) {
                 return Err(Error::new("GROUP_EXPRESSION_TYPE_IS_NOT_ORDERABLE")
                     .param("sqlExpr", format!("\"{}\"", key.name))
                     .param("dataType", super::error::quoted(&key.data_type))
@@ -142,12 +167,20 @@ impl Analyzer {
                 }
                 (None, _) => self.attribute(&key.name, key.data_type.clone(), key.nullable || sets.is_some()),
             };
-            grouping.push((self.normalized(key).expr, attribute));
+            let key_of = self.grouping_key_of(&key, &attribute)?;
+            let attribute = match (&key_of, attribute.column() == key.expr) {
+                // Another value than the input's column.
+                (Some(_), true) => self.renewed(&attribute),
+                _ => attribute,
+            };
+            grouping_keys.push(key_of);
+            grouping.push((key.expr, attribute));
         }
         let grouping_id = sets.is_some().then(|| self.attribute("grouping_id", DataType::Long, false));
         Ok(Aggregation {
             input,
             grouping,
+            keys: grouping_keys,
             sets,
             grouping_id,
             aggregates: Vec::new(),
@@ -158,9 +191,31 @@ impl Analyzer {
         })
     }
 
-    /// Groups see `-0.0` as `0.0` and all NaNs as one.
-    fn normalized(&mut self, key: TypedExpr) -> TypedExpr {
-        key
+    /// What groups are told apart by, where it is not the value itself: `-0.0` is `0.0` to them, every NaN is one, strings
+    /// are as their collation says, and the entries of a map have no order.
+    fn grouping_key_of(&mut self, value: &TypedExpr, attribute: &Attribute) -> Result<Option<GroupingKey>> {
+        if !boathouse_functions::needs_grouping_key(&value.data_type) {
+            return Ok(None);
+        }
+        let key = self.builtin("grouping_key", vec![value.clone()])?;
+        let first = match key.data_type == value.data_type {
+            true => None,
+            false => Some(self.first_value(attribute)?),
+        };
+        let column = self.attribute("grouping_key", key.data_type, true);
+        Ok(Some(GroupingKey { column, key: key.expr, value: first }))
+    }
+
+    /// `first(column)`
+    fn first_value(&mut self, attribute: &Attribute) -> Result<DfExpr> {
+        let call = boathouse_spec::Call { name: vec!["first".into()], args: vec![Expr::star()], ..Default::default() };
+        let over = Analyzed { output: vec![attribute.clone()], ..Analyzed::one_row()? };
+        for entry in boathouse_functions::registry().get("first") {
+            if let boathouse_functions::Entry::Aggregate(resolve) = entry {
+                return Ok(self.aggregate_call("first", *resolve, &call, &over)?.expr);
+            }
+        }
+        Err(Error::internal("there is no aggregate first"))
     }
 
     fn group_by_all(&mut self, select: &[Expr], input: &Analyzed) -> Result<Vec<TypedExpr>> {
@@ -257,6 +312,10 @@ impl Analyzer {
     fn grouping_key(&mut self, expr: &Expr, select: &[Expr], input: &Analyzed) -> Result<Vec<TypedExpr>> {
         match expr {
             Expr::Literal(Literal::Integer(n)) if self.session.conf().group_by_ordinal() && !select.is_empty() => {
+                if select.iter().any(|e| matches!(e, Expr::Star(_))) {
+                    return Err(Error::new("STAR_GROUP_BY_POS")
+                        .message("A star in the SELECT list cannot stand beside a position in GROUP BY."));
+                }
                 let items = self.items(select, input)?;
                 let Some(item) = usize::try_from(*n).ok().and_then(|n| n.checked_sub(1)).and_then(|i| items.get(i)) else {
                     return Err(Error::new("GROUP_BY_POS_OUT_OF_RANGE")
@@ -314,11 +373,16 @@ impl Analyzer {
         let Some(Below::Aggregate(mut aggregation)) = input.below.as_deref().cloned() else {
             return Err(Error::internal("HAVING without an aggregation"));
         };
-        let resolved = self.over_aggregation(condition, &input, &aggregation)?;
+        // A grouping column comes before an alias of the same name.
+        let mut sight = input.clone();
+        let grouped = |name: &str| aggregation.grouping.iter().any(|(_, a)| a.name.eq_ignore_ascii_case(name));
+        sight.output.retain(|o| !grouped(&o.name) || aggregation.grouping.iter().any(|(_, a)| a.id == o.id));
+        let resolved = self.over_aggregation(condition, &sight, &aggregation)?;
         let resolved = self.condition(resolved, "having")?;
         super::window::forbid_windows(&resolved.expr, &resolved.name, "HAVING")?;
         let inlined = inline(resolved.expr, &aggregation.select)?;
-        let rewritten = aggregation.rewrite(self, inlined, &resolved.name)?;
+        let rewritten =
+            aggregation.rewrite(self, inlined, &resolved.name).map_err(|e| unresolved_in_clause(e, &input))?;
         aggregation.having.push(rewritten);
         let built = aggregation.build(self)?;
         Ok(Analyzed { plan_ids: input.plan_ids, ..built })
@@ -348,7 +412,8 @@ impl Analyzer {
         for expr in exprs {
             let resolved = self.over_aggregation(expr, output, &aggregation)?;
             let inlined = inline(resolved.expr.clone(), &aggregation.select)?;
-            let rewritten = aggregation.rewrite(self, inlined, &resolved.name)?;
+            let rewritten =
+                aggregation.rewrite(self, inlined, &resolved.name).map_err(|e| unresolved_in_clause(e, output))?;
             let found = aggregation
                 .select
                 .iter()
@@ -474,11 +539,12 @@ impl Aggregation {
     fn missing(&self, column: &Column, name: &str) -> Error {
         let shown = column.name.rsplit_once('#').map_or(column.name.as_str(), |(n, _)| n);
         if self.grouping.is_empty() && self.sets.is_none() {
-            return Error::new("MISSING_GROUP_BY").message(format!(
+            return Error::new("MISSING_GROUP_BY").param("column", shown).message(format!(
                 "The query aggregates without GROUP BY, so `{shown}` (in {name}) needs an aggregate function or a GROUP BY."
             ));
         }
         Error::new("MISSING_AGGREGATION")
+            .param("column", shown)
             .param("expression", format!("\"{shown}\""))
             .param("expressionAnyValue", format!("\"any_value({shown})\""))
             .message(format!(
@@ -510,7 +576,8 @@ impl Aggregation {
 
     /// The aggregate node: grouping expressions are columns computed below it, so that the node only names columns.
     fn grouped_plan(&self) -> Result<LogicalPlan> {
-        let computed = self.grouping.iter().any(|(e, a)| *e != a.column());
+        let computed =
+            self.grouping.iter().any(|(e, a)| *e != a.column()) || self.keys.iter().any(Option::is_some);
         let mut plan = self.input.plan.clone();
         if computed {
             let mut exprs: Vec<DfExpr> = self.input.columns().map(Attribute::column).collect();
@@ -519,9 +586,15 @@ impl Aggregation {
                     exprs.push(named(e.clone(), a));
                 }
             }
+            exprs.extend(self.keys.iter().flatten().map(|k| named(k.key.clone(), &k.column)));
             plan = project(exprs, plan)?;
         }
-        let keys: Vec<DfExpr> = self.grouping.iter().map(|(_, a)| a.column()).collect();
+        let keys: Vec<DfExpr> = self
+            .grouping
+            .iter()
+            .zip(&self.keys)
+            .map(|((_, a), k)| k.as_ref().map_or_else(|| a.column(), |k| k.column.column()))
+            .collect();
         let group_exprs = match &self.sets {
             None => keys,
             Some(sets) => {
@@ -534,15 +607,34 @@ impl Aggregation {
                 }
             }
         };
-        let aggregates: Vec<DfExpr> =
+        let mut aggregates: Vec<DfExpr> =
             self.aggregates.iter().map(|(e, a)| e.clone().alias(a.internal_name())).collect();
+        for ((_, a), key) in self.grouping.iter().zip(&self.keys) {
+            if let Some(GroupingKey { value: Some(first), .. }) = key {
+                aggregates.push(first.clone().alias(format!("first:{}", a.internal_name())));
+            }
+        }
+        // Grouping sets give nothing for no rows, not even the set without columns.
+        let counted = self.sets.is_some() && !group_exprs.is_empty();
+        if counted {
+            aggregates.push(datafusion::functions_aggregate::count::count(lit(1i64)).alias(ROWS_OF_GROUP));
+        }
         if group_exprs.is_empty() && aggregates.is_empty() {
             // No group, no aggregate: one row if `GROUP BY ()` or HAVING alone, whatever the input.
             return LogicalPlanBuilder::empty(true).build().spark();
         }
-        let grouped = LogicalPlan::Aggregate(DfAggregate::try_new(Arc::new(plan), group_exprs, aggregates).spark()?);
+        let mut grouped = LogicalPlan::Aggregate(DfAggregate::try_new(Arc::new(plan), group_exprs, aggregates).spark()?);
+        if counted {
+            let any = DfExpr::Column(Column::from_name(ROWS_OF_GROUP)).gt(lit(0i64));
+            grouped = LogicalPlanBuilder::from(grouped).filter(any).spark()?.build().spark()?;
+        }
         let (Some(id), Some(sets)) = (&self.grouping_id, &self.sets) else {
-            return Ok(grouped);
+            if self.keys.iter().all(Option::is_none) {
+                return Ok(grouped);
+            }
+            let mut exprs = self.group_values();
+            exprs.extend(self.aggregates.iter().map(|(_, a)| a.column()));
+            return project(exprs, grouped);
         };
         // DataFusion's id has a bit a key, the first key highest, and above them a number for repeated sets.
         let order: Vec<usize> = key_order(sets, self.grouping.len());
@@ -562,10 +654,40 @@ impl Aggregation {
                 .reduce(|a, b| a | b)
                 .unwrap_or_else(|| lit(0i64))
         };
-        let mut exprs: Vec<DfExpr> = self.grouping.iter().map(|(_, a)| a.column()).collect();
+        let mut exprs = self.group_values();
         exprs.extend(self.aggregates.iter().map(|(_, a)| a.column()));
         exprs.push(value.alias(id.internal_name()));
         project(exprs, grouped)
+    }
+
+    /// The grouping columns of the aggregate node's rows.
+    fn group_values(&self) -> Vec<DfExpr> {
+        let value = |((_, a), key): (&(DfExpr, Attribute), &Option<GroupingKey>)| match key {
+            None => a.column(),
+            Some(GroupingKey { column, value: None, .. }) => named(column.column(), a),
+            Some(GroupingKey { column, .. }) => {
+                // A set without the column has NULL for it.
+                let present = DfExpr::IsNotNull(Box::new(column.column()));
+                let first = DfExpr::Column(Column::from_name(format!("first:{}", a.internal_name())));
+                let case = datafusion::logical_expr::Case::new(None, vec![(Box::new(present), Box::new(first))], None);
+                DfExpr::Case(case).alias(a.internal_name())
+            }
+        };
+        self.grouping.iter().zip(&self.keys).map(value).collect()
+    }
+}
+
+const ROWS_OF_GROUP: &str = "__rows_of_group";
+
+/// HAVING and ORDER BY cannot name what is neither grouped nor aggregated.
+fn unresolved_in_clause(error: Error, output: &Analyzed) -> Error {
+    if !error.is("MISSING_GROUP_BY") && !error.is("MISSING_AGGREGATION") {
+        return error;
+    }
+    let name = error.parameters().iter().find(|(k, _)| *k == "column").map(|(_, v)| v.to_string());
+    match name {
+        Some(name) => super::error::unresolved_column(&[name], &super::column::candidates(output)),
+        None => error,
     }
 }
 

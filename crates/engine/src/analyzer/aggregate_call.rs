@@ -7,7 +7,6 @@ use datafusion::logical_expr::Expr as DfExpr;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
-use super::scalar_call::call_name;
 
 /// A resolved aggregate call in parts: for GROUP BY or for a window.
 pub(super) struct AggregateParts {
@@ -91,6 +90,7 @@ impl Analyzer {
         let filter = match &call.filter {
             Some(condition) => {
                 let condition = self.expr(condition, over)?;
+                check_filter(&condition)?;
                 Some(self.condition(condition, "FILTER")?)
             }
             None => None,
@@ -143,20 +143,38 @@ pub(super) fn of_resolved(resolved: ResolvedAggregate, args: Vec<DfExpr>, filter
     TypedExpr::new(expr, resolved.return_type, resolved.nullable, "")
 }
 
+/// What FILTER may hold: a deterministic condition on single rows.
+fn check_filter(condition: &TypedExpr) -> Result<()> {
+    use boathouse_spec::DataType;
+    let subclass = if super::aggregate::has_aggregate(&condition.expr) {
+        "CONTAINS_AGGREGATE"
+    } else if super::window::has_window(&condition.expr) {
+        "CONTAINS_WINDOW_FUNCTION"
+    } else if !matches!(condition.data_type, DataType::Boolean | DataType::Null) {
+        "NOT_BOOLEAN"
+    } else if super::expr::is_volatile(&condition.expr) {
+        "NON_DETERMINISTIC"
+    } else {
+        return Ok(());
+    };
+    Err(boathouse_spec::Error::new(format!("INVALID_AGGREGATE_FILTER.{subclass}"))
+        .param("filterExpr", format!("\"{}\"", condition.name))
+        .param("aggExpr", "")
+        .param("windowExpr", "")
+        .message(format!("FILTER takes a deterministic condition on single rows, which {} is not.", condition.name)))
+}
+
 fn shown_name(resolved: &ResolvedAggregate, name: &str, call: &Call, args: &[TypedExpr]) -> String {
+    let names: Vec<String> = args.iter().map(|a| a.name.clone()).collect();
+    let names = match &resolved.display_args {
+        Some(shown) => shown.iter().map(|a| a.show(&names)).collect(),
+        None => names,
+    };
     let function = match &resolved.display_name {
         Some(text) if text.contains('(') => return text.clone(),
         Some(text) => text.as_str(),
         None => name,
     };
-    if let Some(shown) = &resolved.display_args {
-        let names: Vec<String> = args.iter().map(|a| a.name.clone()).collect();
-        let shown = shown.iter().map(|a| a.show(&names)).collect::<Vec<_>>().join(", ");
-        let distinct = if call.distinct { "DISTINCT " } else { "" };
-        return format!("{function}({distinct}{shown}){}", resolved.display_suffix);
-    }
-    if call.distinct {
-        return call_name(function, args).replacen('(', "(DISTINCT ", 1);
-    }
-    call_name(function, args)
+    let distinct = if call.distinct { "DISTINCT " } else { "" };
+    format!("{function}({distinct}{}){}", names.join(", "), resolved.display_suffix)
 }

@@ -8,6 +8,8 @@ use boathouse_spec::{DataType, Result, StructField, StructType};
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection};
 
+use super::collation::CollationStrength;
+
 /// A column of a plan.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Attribute {
@@ -56,6 +58,7 @@ impl Attribute {
             data_type: self.data_type.clone(),
             nullable: self.nullable,
             name: self.name.clone(),
+            collation: CollationStrength::Implicit,
         }
     }
 
@@ -73,11 +76,18 @@ pub(crate) struct TypedExpr {
     pub nullable: bool,
     /// The name Spark gives a column of it, and what messages call it.
     pub name: String,
+    /// How much its collation weighs, where it is a string.
+    pub collation: CollationStrength,
 }
 
 impl TypedExpr {
     pub fn new(expr: Expr, data_type: DataType, nullable: bool, name: impl Into<String>) -> Self {
-        Self { expr, data_type, nullable, name: name.into() }
+        Self { expr, data_type, nullable, name: name.into(), collation: CollationStrength::default() }
+    }
+
+    pub fn with_collation(mut self, collation: CollationStrength) -> Self {
+        self.collation = collation;
+        self
     }
 
     pub fn named(mut self, name: impl Into<String>) -> Self {

@@ -24,7 +24,7 @@ impl Analyzer {
         if from == DataType::Null {
             let null = ScalarValue::try_from(&boathouse_bridge::arrow_type(to))
                 .map_err(boathouse_bridge::from_datafusion)?;
-            return Ok(TypedExpr::new(Expr::Literal(null, None), to.clone(), true, value.name));
+            return Ok(TypedExpr::new(Expr::Literal(null, None), to.clone(), true, value.name).with_collation(value.collation));
         }
         if !cast::can_cast(&from, to, mode) {
             return Err(self.cannot_cast(&value, to, mode));
@@ -37,7 +37,8 @@ impl Analyzer {
         }
         // DataFusion knows its own cast: filters over it still prune files and join keys stay simple.
         if cast::is_up_cast(&from, to) {
-            return Ok(TypedExpr::new(df_cast(value.expr, arrow_to), to.clone(), nullable, value.name));
+            let cast = TypedExpr::new(df_cast(value.expr, arrow_to), to.clone(), nullable, value.name);
+            return Ok(cast.with_collation(value.collation));
         }
         let (source, target, context) = (from.clone(), to.clone(), self.context.clone());
         let resolved = Resolved::new(vec![from], to.clone(), nullable, move |inputs| {
@@ -49,7 +50,7 @@ impl Analyzer {
             Mode::Try => "try_cast",
         };
         let expr = scalar_udf(name, resolved, &self.context).call(vec![value.expr]);
-        Ok(TypedExpr::new(expr, to.clone(), nullable, value.name))
+        Ok(TypedExpr::new(expr, to.clone(), nullable, value.name).with_collation(value.collation))
     }
 
     /// An implicit cast, by the session's mode.

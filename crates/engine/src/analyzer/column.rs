@@ -49,13 +49,17 @@ impl Analyzer {
         if let Some(id) = column.plan_id {
             return self.find_dataframe_column(id, column, over);
         }
-        if let Some((attribute, rest)) = match_name(&column.name, &over.output, self.context.case_sensitive)? {
-            return self.nested(attribute.typed(), &rest).map(Some);
-        }
-        match match_name(&column.name, &over.hidden, self.context.case_sensitive)? {
-            Some((attribute, rest)) => self.nested(attribute.typed(), &rest).map(Some),
-            None => Ok(None),
-        }
+        let found = match match_name(&column.name, &over.output, self.context.case_sensitive)? {
+            Some(found) => Some(found),
+            None => match_name(&column.name, &over.hidden, self.context.case_sensitive)?,
+        };
+        let Some((attribute, rest)) = found else { return Ok(None) };
+        // The column goes by the name that was written.
+        let value = match (rest.is_empty(), column.name.last()) {
+            (true, Some(written)) => attribute.typed().named(written),
+            _ => attribute.typed(),
+        };
+        self.nested(value, &rest).map(Some)
     }
 
     /// `df.name`: a column of the DataFrame with that plan id, wherever in the relation it is.
@@ -137,13 +141,14 @@ impl Analyzer {
     }
 
     fn expand_target(&mut self, target: &[String], over: &Analyzed) -> Result<Vec<TypedExpr>> {
-        let by_qualifier: Vec<TypedExpr> = over
-            .columns()
-            .filter(|a| qualifier_matches(&a.qualifier, target))
-            .map(Attribute::typed)
-            .collect();
-        if !by_qualifier.is_empty() {
-            return Ok(by_qualifier);
+        let mut of_target: Vec<&Attribute> =
+            over.columns().filter(|a| qualifier_matches(&a.qualifier, target)).collect();
+        if !of_target.is_empty() {
+            // A table's own order, also where a join put a shared column elsewhere.
+            if of_target.iter().any(|a| over.hidden.iter().any(|h| h.id == a.id)) || !over.hidden.is_empty() {
+                of_target.sort_by_key(|a| a.id);
+            }
+            return Ok(of_target.into_iter().map(Attribute::typed).collect());
         }
         let column = Column { name: target.to_vec(), ..Column::default() };
         let found = match self.find_column(&column, over)? {

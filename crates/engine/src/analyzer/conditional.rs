@@ -68,6 +68,10 @@ impl Analyzer {
     }
 
     fn coalesce(&mut self, args: Vec<TypedExpr>, name: &str, shown: String) -> Result<TypedExpr> {
+        let before = call_name(name, &args);
+        let args = self.one_collation(args)?;
+        let shown = if before == shown { call_name(name, &args) } else { shown };
+        let strength = super::collation::strength_of(&args);
         let types: Vec<DataType> = args.iter().map(|a| a.data_type.clone()).collect();
         let Some(common) = coercion::common_type(&types, &self.context) else {
             return Err(different_types(&types, name, &shown));
@@ -85,7 +89,7 @@ impl Analyzer {
             .map(|a| (Box::new(DfExpr::IsNotNull(Box::new(a.expr.clone()))), Box::new(a.expr)))
             .collect();
         let case = DfExpr::Case(Case::new(None, branches, Some(Box::new(last.expr))));
-        Ok(TypedExpr::new(case, common, nullable, shown))
+        Ok(TypedExpr::new(case, common, nullable, shown).with_collation(strength))
     }
 
     /// `condition, value, condition, value, ..., [otherwise]`
@@ -99,6 +103,13 @@ impl Analyzer {
                 None => otherwise = Some(first),
             }
         }
+        let values = branches.iter().map(|(_, v): &(TypedExpr, TypedExpr)| v.clone()).chain(otherwise.clone()).collect();
+        let mut values = self.one_collation(values)?.into_iter();
+        for (_, v) in &mut branches {
+            *v = values.next().unwrap_or_else(|| v.clone());
+        }
+        otherwise = values.next().or(otherwise);
+        let strength = super::collation::strength_of(branches.iter().map(|(_, v)| v).chain(&otherwise));
         let types: Vec<DataType> =
             branches.iter().map(|(_, v)| v).chain(&otherwise).map(|v| v.data_type.clone()).collect();
         let Some(common) = coercion::common_type(&types, &self.context) else {
@@ -128,7 +139,7 @@ impl Analyzer {
         }
         let otherwise = otherwise.map(|o| self.implicit(o, &common)).transpose()?.map(|o| Box::new(o.expr));
         let case = DfExpr::Case(Case::new(None, pairs, otherwise));
-        Ok(TypedExpr::new(case, common, nullable, shown))
+        Ok(TypedExpr::new(case, common, nullable, shown).with_collation(strength))
     }
 
     /// `value` where `condition`, else NULL.

@@ -153,8 +153,15 @@ impl Analyzer {
             boathouse_spec::DataType::Char(_) | boathouse_spec::DataType::Varchar(_) => boathouse_spec::DataType::STRING,
             other => other.clone(),
         };
-        Ok(self.cast(value, &to, mode)?.named(name))
+        Ok(self.cast(value, &to, mode)?.named(name).with_collation(super::collation::CollationStrength::Implicit))
     }
+}
+
+/// Whether the expression gives another value each time.
+pub(super) fn is_volatile(expr: &datafusion::logical_expr::Expr) -> bool {
+    use datafusion::logical_expr::{Expr as E, Volatility};
+    let volatile = |e: &E| matches!(e, E::ScalarFunction(f) if f.func.signature().volatility == Volatility::Volatile);
+    expr.exists(|e| Ok(volatile(e))).unwrap_or(false)
 }
 
 /// Whether the expression has no columns, aggregates, windows, subqueries or volatile functions.

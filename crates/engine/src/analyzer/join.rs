@@ -112,10 +112,9 @@ impl Analyzer {
         condition: Option<&Expr>,
     ) -> Result<Analyzed> {
         let left = self.relation(left)?;
-        if let Some((call, alias, columns)) = generator_relation(right, self)? {
-            if condition.is_some() {
-                return Err(Error::unsupported("a condition on a lateral join with a table function"));
-            }
+        if condition.is_none()
+            && let Some((call, alias, columns)) = generator_relation(right, self)?
+        {
             return self.generate(left, &call, alias.as_deref(), &columns, kind == JoinKind::LeftOuter);
         }
         let (analyzed, outer) = self.subquery(right, &left)?;

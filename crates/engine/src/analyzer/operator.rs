@@ -143,6 +143,15 @@ impl Analyzer {
             Operator::NotEq => format!("(NOT ({} = {}))", left.name, right.name),
             _ => format!("({} {symbol} {})", left.name, right.name),
         };
+        let mut both = self.one_collation(vec![left, right])?;
+        let (Some(right), Some(left)) = (both.pop(), both.pop()) else {
+            return Err(Error::internal("a comparison without operands"));
+        };
+        self.determinate(&[&left, &right], &shown)?;
+        let shown = match operator {
+            Operator::NotEq => format!("(NOT ({} = {}))", left.name, right.name),
+            _ => format!("({} {symbol} {})", left.name, right.name),
+        };
         let equality = matches!(operator, Operator::Eq | Operator::NotEq | Operator::IsNotDistinctFrom);
         let Some(common) = self.comparison_type(&left, &right) else {
             let (l, r) = (error::quoted(&left.data_type), error::quoted(&right.data_type));
@@ -159,6 +168,7 @@ impl Analyzer {
         let nullable = operator != Operator::IsNotDistinctFrom && (left.nullable || right.nullable);
         let left = self.implicit(left, &common)?;
         let right = self.implicit(right, &common)?;
+        let (left, right) = (self.collation_key(left)?, self.collation_key(right)?);
         if needs_spark_order(&common) {
             let name = match operator {
                 Operator::Eq => "==",
@@ -206,6 +216,7 @@ impl Analyzer {
 
     fn in_list(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
         let mut args = self.args(&call.args, over)?;
+        args = self.one_collation(args)?;
         if args.is_empty() {
             return Err(Error::internal("IN without operands"));
         }
@@ -229,7 +240,11 @@ impl Analyzer {
         }
         let nullable = value.nullable || args.iter().any(|a| a.nullable);
         let value = self.implicit(value, &common)?;
-        let list = args.into_iter().map(|a| self.implicit(a, &common)).collect::<Result<Vec<_>>>()?;
+        let value = self.collation_key(value)?;
+        let list = args
+            .into_iter()
+            .map(|a| self.implicit(a, &common).and_then(|a| self.collation_key(a)))
+            .collect::<Result<Vec<_>>>()?;
         if list.is_empty() {
             return Ok(TypedExpr::new(lit(false), DataType::Boolean, false, shown));
         }
@@ -254,7 +269,6 @@ impl Analyzer {
 /// Types whose order in Spark is not Arrow's: NaN and -0.0, and everything nested.
 fn needs_spark_order(t: &DataType) -> bool {
     matches!(t, DataType::Float | DataType::Double | DataType::Array { .. } | DataType::Struct(_))
-        || matches!(t, DataType::String { collation: Some(_) })
 }
 
 pub(super) fn binary(left: DfExpr, operator: Operator, right: DfExpr) -> DfExpr {

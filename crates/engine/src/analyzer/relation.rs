@@ -146,8 +146,7 @@ impl Analyzer {
                     .message(format!("Rows with the map column {} cannot be compared.", a.name)));
             }
         }
-        let plan = self.distinct_plan(input.plan.clone())?;
-        Ok(input.with_plan(plan))
+        self.distinct_rows(input)
     }
 
     pub(super) fn distinct_plan(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -157,6 +156,18 @@ impl Analyzer {
     fn hint(&mut self, input: &Relation, _name: &str, _parameters: &[boathouse_spec::Expr]) -> Result<Analyzed> {
         // Hints advise; a plan without them gives the same rows. docs/limitations.md lists which take effect.
         self.relation(input)
+    }
+}
+
+/// Whether rows can be grouped by values of the type.
+pub(super) fn can_group_by(t: &boathouse_spec::DataType) -> bool {
+    use boathouse_spec::DataType as T;
+    match t {
+        T::Variant => false,
+        T::Array { element, .. } => can_group_by(element),
+        T::Map { key, value, .. } => can_group_by(key) && can_group_by(value),
+        T::Struct(s) => s.fields.iter().all(|f| can_group_by(&f.data_type)),
+        _ => true,
     }
 }
 

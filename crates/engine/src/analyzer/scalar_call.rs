@@ -5,6 +5,7 @@ use boathouse_spec::Result;
 
 use super::Analyzer;
 use super::analyzed::TypedExpr;
+use super::collation::CollationStrength;
 
 impl Analyzer {
     /// What a function sees of an argument.
@@ -24,26 +25,27 @@ impl Analyzer {
         resolve: fn(&Call) -> Result<Resolved>,
         args: Vec<TypedExpr>,
     ) -> Result<TypedExpr> {
+        let args = if super::collation::unites(name) { self.one_collation(args)? } else { args };
         let infos: Vec<Arg> = args.iter().map(|a| self.arg(a)).collect();
+        if super::collation::compares(name) {
+            self.determinate(&args.iter().collect::<Vec<_>>(), &call_name(name, &args))?;
+        }
         let resolved = resolve(&Call { name, args: &infos, context: &self.context })?;
         self.resolved_scalar(name, resolved, args)
     }
 
     /// The expression of a resolved call.
     pub(super) fn resolved_scalar(&self, name: &str, resolved: Resolved, args: Vec<TypedExpr>) -> Result<TypedExpr> {
-        let shown = match &resolved.display_name {
-            _ if resolved.display_bare || resolved.display_args.is_some() => {
-                resolved.column_name(name, &args.iter().map(|a| a.name.clone()).collect::<Vec<_>>())
-            }
-            // A display name with parentheses is the whole text; a bare one replaces the function's name.
-            Some(text) if resolved.display_bare || text.contains('(') || text.contains(' ') => text.clone(),
-            Some(text) => call_name(text, &args),
-            None => call_name(name, &args),
-        };
+        let names: Vec<String> = args.iter().map(|a| a.name.clone()).collect();
+        let shown = resolved.column_name(name, &names);
         let (data_type, nullable) = (resolved.return_type.clone(), resolved.nullable);
+        let strength = match name {
+            "collate" => CollationStrength::Explicit,
+            _ => super::collation::strength_of(&args),
+        };
         let args = self.coerced(args, &resolved.coerced)?;
         let expr = scalar_udf(name, resolved, &self.context).call(args.into_iter().map(|a| a.expr).collect());
-        Ok(TypedExpr::new(expr, data_type, nullable, shown))
+        Ok(TypedExpr::new(expr, data_type, nullable, shown).with_collation(strength))
     }
 
     pub(super) fn coerced(&self, args: Vec<TypedExpr>, wanted: &[boathouse_spec::DataType]) -> Result<Vec<TypedExpr>> {

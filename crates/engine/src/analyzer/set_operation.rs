@@ -40,8 +40,7 @@ impl Analyzer {
                 if all {
                     return Ok(union);
                 }
-                let plan = self.distinct_plan(union.plan.clone())?;
-                Ok(union.with_plan(plan))
+                self.distinct_rows(union)
             }
             SetOperation::Intersect => self.matching(left, right, "INTERSECT", JoinKind::LeftSemi, all),
             SetOperation::Except => self.matching(left, right, "EXCEPT", JoinKind::LeftAnti, all),
@@ -216,8 +215,13 @@ impl Analyzer {
                 .map(|((t, l), s)| self.attribute(&l.name, t.clone(), s.nullable))
                 .collect();
             let plan = self.cast_columns(side, &columns)?;
-            let (plan, number) = if all { self.numbered(plan, &columns)? } else { (self.distinct_plan(plan)?, None) };
-            sides.push((plan, columns, number));
+            if all {
+                let (plan, number) = self.numbered(plan, &columns)?;
+                sides.push((plan, columns, number));
+            } else {
+                let distinct = self.distinct_rows(Analyzed::new(plan, columns))?;
+                sides.push((distinct.plan, distinct.output, None));
+            }
         }
         let (Some((right_plan, right_columns, right_number)), Some((left_plan, left_columns, left_number))) =
             (sides.pop(), sides.pop())
@@ -225,9 +229,15 @@ impl Analyzer {
             return Err(Error::internal("a set operation without two sides"));
         };
         let keys = left_columns.iter().chain(&left_number).zip(right_columns.iter().chain(&right_number));
-        let condition = keys
-            .map(|(l, r)| binary(l.column(), Operator::IsNotDistinctFrom, r.column()))
-            .reduce(|a, b| binary(a, Operator::And, b));
+        let mut condition: Option<DfExpr> = None;
+        for (l, r) in keys {
+            let (l, r) = (self.grouping_key(l.typed())?, self.grouping_key(r.typed())?);
+            let same = binary(l.expr, Operator::IsNotDistinctFrom, r.expr);
+            condition = Some(match condition {
+                None => same,
+                Some(c) => binary(c, Operator::And, same),
+            });
+        }
         let plan = super::join::plan_join(&left_plan, right_plan, kind, condition)?;
         let joined = Analyzed {
             hidden: left_number.into_iter().collect(),
@@ -239,11 +249,15 @@ impl Analyzer {
     /// Adds the number of each row among its equals.
     fn numbered(&mut self, plan: LogicalPlan, columns: &[Attribute]) -> Result<(LogicalPlan, Option<Attribute>)> {
         let number = self.attribute("number", DataType::Long, false);
+        let mut keys = Vec::with_capacity(columns.len());
+        for c in columns {
+            keys.push(self.grouping_key(c.typed())?.expr);
+        }
         let function = WindowFunction {
             fun: WindowFunctionDefinition::WindowUDF(datafusion::functions_window::row_number::row_number_udwf()),
             params: WindowFunctionParams {
                 args: vec![],
-                partition_by: columns.iter().map(Attribute::column).collect(),
+                partition_by: keys,
                 order_by: vec![],
                 window_frame: WindowFrame::new(None),
                 filter: None,
@@ -259,8 +273,7 @@ impl Analyzer {
     pub(super) fn deduplicate(&mut self, input: &Relation, columns: Option<&[String]>, _within_watermark: bool) -> Result<Analyzed> {
         let input = self.relation(input)?.without_hidden()?;
         let Some(columns) = columns else {
-            let plan = self.distinct_plan(input.plan.clone())?;
-            return Ok(input.with_plan(plan));
+            return self.distinct_rows(input);
         };
         let mut keys = Vec::new();
         for name in columns {

@@ -57,6 +57,12 @@ impl Analyzer {
                 }
             }
         }
+        for (e, t, name) in &mut keys {
+            if super::collation::is_collated(t) {
+                let typed = super::TypedExpr::new(e.clone(), t.clone(), true, name.as_str());
+                *e = self.collation_key(typed)?.expr;
+            }
+        }
         for (_, t, name) in &keys {
             if !t.is_orderable() && *t != DataType::Null {
                 return Err(super::error::mismatch(

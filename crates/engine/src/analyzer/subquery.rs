@@ -13,7 +13,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr, project};
-use super::operator::binary;
+use super::collation::CollationStrength;
 
 impl Analyzer {
     /// Analyzes a subquery with the columns around it in sight; gives the outer columns it uses.
@@ -51,9 +51,11 @@ impl Analyzer {
         };
         let column = column.clone();
         let plan = if gives_one_row(&analyzed.plan) { analyzed.plan } else { self.single_value(analyzed.plan, &column)? };
+        let outer_shown = outer_names(&outer);
         let subquery = Subquery { subquery: Arc::new(plan), outer_ref_columns: outer, spans: Spans::new() };
-        let name = "scalarsubquery()".to_string();
-        Ok(TypedExpr::new(DfExpr::ScalarSubquery(subquery), column.data_type, true, name))
+        let name = format!("scalarsubquery({outer_shown})");
+        let strength = CollationStrength::Implicit;
+        Ok(TypedExpr::new(DfExpr::ScalarSubquery(subquery), column.data_type, true, name).with_collation(strength))
     }
 
     /// An aggregation that gives the one value of the plan, NULL for no row, and an error for more.
@@ -87,8 +89,9 @@ impl Analyzer {
 
     pub(super) fn exists(&mut self, query: &Relation, over: &Analyzed) -> Result<TypedExpr> {
         let (analyzed, outer) = self.subquery(query, over)?;
+        let shown = format!("exists({})", outer_names(&outer));
         let subquery = Subquery { subquery: Arc::new(analyzed.plan), outer_ref_columns: outer, spans: Spans::new() };
-        Ok(TypedExpr::new(DfExpr::Exists(Exists::new(subquery, false)), DataType::Boolean, false, "exists()"))
+        Ok(TypedExpr::new(DfExpr::Exists(Exists::new(subquery, false)), DataType::Boolean, false, shown))
     }
 
     pub(super) fn in_subquery(&mut self, values: &[Expr], query: &Relation, over: &Analyzed) -> Result<TypedExpr> {
@@ -96,8 +99,8 @@ impl Analyzer {
         let (analyzed, outer) = self.subquery(query, over)?;
         let names = values.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", ");
         let shown = match values.len() {
-            1 => format!("({names} IN (listquery()))"),
-            _ => format!("(named_struct({names}) IN (listquery()))"),
+            1 => format!("({names} IN (listquery({})))", outer_names(&outer)),
+            _ => format!("(named_struct({names}) IN (listquery({})))", outer_names(&outer)),
         };
         if values.len() != analyzed.output.len() {
             return Err(Error::new("DATATYPE_MISMATCH.IN_SUBQUERY_LENGTH_MISMATCH")
@@ -131,47 +134,28 @@ impl Analyzer {
             right.push((cast.expr, attribute));
         }
         let unchanged = right.iter().zip(&analyzed.output).all(|((e, _), a)| *e == a.column());
-        let (plan, columns): (LogicalPlan, Vec<DfExpr>) = if unchanged {
-            let columns = analyzed.output.iter().map(|a| a.column()).collect();
-            (analyzed.plan, columns)
+        let plan = if unchanged {
+            analyzed.plan
         } else {
-            let list = right.iter().map(|(e, a)| super::project::named(e.clone(), a)).collect();
-            (project(list, analyzed.plan)?, right.iter().map(|(_, a)| a.column()).collect())
+            project(right.iter().map(|(e, a)| super::project::named(e.clone(), a)).collect(), analyzed.plan)?
         };
-        let expr = if let [value] = left.as_slice() {
-            let subquery = Subquery { subquery: Arc::new(plan), outer_ref_columns: outer, spans: Spans::new() };
-            DfExpr::InSubquery(InSubquery::new(Box::new(value.expr.clone()), subquery, false))
-        } else {
-            // Several columns: some row of the subquery equals them all.
-            let mut outer = outer;
-            let mut conditions: Option<DfExpr> = None;
-            for (value, column) in left.into_iter().zip(columns) {
-                let DfExpr::Column(c) = &value.expr else {
-                    return Err(Error::unsupported("IN with several expressions that are no columns"));
-                };
-                let attribute = over
-                    .columns()
-                    .find(|a| a.internal_name() == c.name)
-                    .ok_or_else(|| Error::internal("IN over an unknown column"))?;
-                let field = boathouse_bridge::typed_field(attribute.internal_name(), &attribute.data_type, attribute.nullable);
-                let reference = DfExpr::OuterReferenceColumn(Arc::new(field), c.clone());
-                if !outer.contains(&reference) {
-                    outer.push(reference.clone());
-                }
-                let equal = binary(column, datafusion::logical_expr::Operator::Eq, reference);
-                conditions = Some(match conditions {
-                    None => equal,
-                    Some(all) => Self::both(all, equal),
-                });
-            }
-            let filtered = match conditions {
-                Some(c) => datafusion::logical_expr::LogicalPlanBuilder::from(plan).filter(c).spark()?.build().spark()?,
-                None => plan,
-            };
-            let subquery = Subquery { subquery: Arc::new(filtered), outer_ref_columns: outer, spans: Spans::new() };
-            DfExpr::Exists(Exists::new(subquery, false))
+        let value = match left.as_slice() {
+            [value] => value.expr.clone(),
+            _ => self.in_values(left)?,
         };
+        let subquery = Subquery { subquery: Arc::new(plan), outer_ref_columns: outer, spans: Spans::new() };
+        let expr = DfExpr::InSubquery(InSubquery::new(Box::new(value), subquery, false));
         Ok(TypedExpr::new(expr, DataType::Boolean, nullable, shown))
+    }
+
+    /// Several values before IN as one expression; `unnest` takes it apart again.
+    fn in_values(&self, values: Vec<TypedExpr>) -> Result<DfExpr> {
+        let types = values.iter().map(|v| v.data_type.clone()).collect();
+        let resolved = boathouse_functions::Resolved::new(types, DataType::Boolean, true, |_| {
+            Err(Error::internal("IN with several values was not planned"))
+        });
+        let udf = boathouse_functions::scalar_udf(crate::unnest::IN_VALUES, resolved, &self.context);
+        Ok(udf.call(values.into_iter().map(|v| v.expr).collect()))
     }
 
     /// A subquery of the DataFrame API, whose relation came beside the plan.
@@ -187,6 +171,15 @@ impl Analyzer {
                 .message("A table argument can only be given to a table function.")),
         }
     }
+}
+
+/// The outer columns that a subquery uses, as its name shows them.
+fn outer_names(outer: &[DfExpr]) -> String {
+    let name = |e: &DfExpr| match e {
+        DfExpr::OuterReferenceColumn(_, c) => c.name.rsplit_once('#').map_or(c.name.as_str(), |(n, _)| n).to_string(),
+        other => other.to_string(),
+    };
+    outer.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether the plan cannot give more than one row.

@@ -36,7 +36,11 @@ impl Analyzer {
                 .message("OVER needs a window or aggregate function before it."));
         };
         let (partition_by, order_by, frame) = self.window_spec(window)?;
-        let partition = partition_by.iter().map(|e| self.expr(e, over)).collect::<Result<Vec<_>>>()?;
+        let mut partition = Vec::with_capacity(partition_by.len());
+        for e in &partition_by {
+            let value = self.expr(e, over)?;
+            partition.push(self.grouping_key(value)?);
+        }
         let order = order_by.iter().map(|o| self.expr(&o.expr, over)).collect::<Result<Vec<_>>>()?;
         let sorts: Vec<Sort> = order
             .iter()
@@ -257,7 +261,14 @@ impl Analyzer {
                 let shown = typed.name.clone();
                 let value = self.fold(&typed)?;
                 let preceding = is_negative(&value);
-                let text = format!("{shown} FOLLOWING");
+                // `-1 FOLLOWING` shows as `1 PRECEDING`, where the offset is a literal's negation.
+                let text = match (expr.as_ref(), preceding) {
+                    (Expr::Call(call), true) if call.args.len() == 1 => {
+                        format!("{} PRECEDING", self.expr(&call.args[0], &Analyzed::one_row()?)?.name)
+                    }
+                    (_, true) if shown.starts_with('-') => format!("{} PRECEDING", &shown[1..]),
+                    _ => format!("{shown} FOLLOWING"),
+                };
                 let magnitude = if preceding { value.arithmetic_negate().spark()? } else { value };
                 let magnitude = match units {
                     FrameUnits::Rows => {

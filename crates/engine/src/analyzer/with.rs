@@ -1,16 +1,27 @@
 //! Common table expressions.
 
-use boathouse_spec::{CommonTable, Error, Relation, RelationNode, Result};
+use boathouse_spec::{CommonTable, Error, Relation, Result};
 
 use super::Analyzer;
 use super::analyzed::Analyzed;
+use super::recursion::WorkTable;
 
 /// A name that stands for a query within another.
 #[derive(Debug, Clone)]
 pub(super) struct CommonTables {
-    name: String,
-    columns: Vec<String>,
-    query: Relation,
+    pub(super) name: String,
+    pub(super) columns: Vec<String>,
+    pub(super) body: Body,
+}
+
+/// What the name stands for.
+#[derive(Debug, Clone)]
+pub(super) enum Body {
+    Query(Relation),
+    /// A query that names itself.
+    Recursive { query: Relation, max_recursion: Option<i64> },
+    /// The rows of the level before, inside a recursive step.
+    Work(WorkTable),
 }
 
 impl Analyzer {
@@ -24,11 +35,13 @@ impl Analyzer {
                     .exception("ParseException")
                     .message(format!("Two common table expressions are named {}.", t.name)));
             }
-            if recursive && refers_to(&t.query, &t.name) {
-                self.tables.truncate(depth);
-                return Err(Error::unsupported("recursive common table expressions"));
-            }
-            self.tables.push(CommonTables { name: t.name.clone(), columns: t.columns.clone(), query: t.query.clone() });
+            let query = t.query.clone();
+            let body = if recursive && super::recursion::refers_to(&query, &t.name) {
+                Body::Recursive { query, max_recursion: t.max_recursion }
+            } else {
+                Body::Query(query)
+            };
+            self.tables.push(CommonTables { name: t.name.clone(), columns: t.columns.clone(), body });
         }
         // Spark checks every common table, used or not.
         let count = self.stream_count.take();
@@ -41,12 +54,15 @@ impl Analyzer {
 
     /// Puts a name in sight for the rest of the request.
     pub(super) fn define_table(&mut self, name: &str, query: Relation) {
-        self.tables.push(CommonTables { name: name.to_string(), columns: Vec::new(), query });
+        self.tables.push(CommonTables { name: name.to_string(), columns: Vec::new(), body: Body::Query(query) });
     }
 
     /// The common table of that name, analyzed anew for this use.
     pub(super) fn common_table(&mut self, name: &str) -> Result<Option<Analyzed>> {
-        match self.tables.iter().rposition(|t| t.name.eq_ignore_ascii_case(name)) {
+        let same = |t: &CommonTables| t.name.eq_ignore_ascii_case(name);
+        let legacy = self.session.conf().get("spark.sql.legacy.ctePrecedencePolicy");
+        let outermost_first = legacy.is_some_and(|p| p.eq_ignore_ascii_case("LEGACY"));
+        match if outermost_first { self.tables.iter().position(same) } else { self.tables.iter().rposition(same) } {
             Some(i) => self.common_table_at(i).map(Some),
             None => Ok(None),
         }
@@ -57,7 +73,11 @@ impl Analyzer {
         // Its query sees the tables before it only.
         let later = self.tables.split_off(i);
         let outer = std::mem::take(&mut self.outer);
-        let analyzed = self.query(&table.query);
+        let analyzed = match &table.body {
+            Body::Query(query) => self.query(query),
+            Body::Recursive { query, max_recursion } => self.recursion(&table, query, *max_recursion),
+            Body::Work(work) => self.work_table(work),
+        };
         self.outer = outer;
         self.tables.extend(later);
         let aliased = self.aliased(analyzed?, vec![table.name.clone()])?;
@@ -65,13 +85,5 @@ impl Analyzer {
             return Ok(aliased);
         }
         self.with_column_names(aliased, &table.columns, &table.name)
-    }
-}
-
-/// Whether the relation reads the table of that name (in FROM; subqueries of expressions aside).
-fn refers_to(relation: &Relation, name: &str) -> bool {
-    match relation.node.as_ref() {
-        RelationNode::Table(t) => matches!(t.name.as_slice(), [n] if n.eq_ignore_ascii_case(name)),
-        node => node.inputs().into_iter().any(|r| refers_to(r, name)),
     }
 }

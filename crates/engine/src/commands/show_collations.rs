@@ -1,18 +1,14 @@
 //! `SHOW COLLATIONS`.
 
+use boathouse_functions::collation::{self, Collation};
 use boathouse_spec::{Result, StructType};
 
 use crate::QueryResult;
 use crate::names::matches_pattern;
 use crate::rows::{self, Value, text};
 
-/// Name, case sensitivity, whether trailing spaces count.
-const COLLATIONS: &[(&str, &str, &str)] = &[
-    ("UTF8_BINARY", "CASE_SENSITIVE", "NO_PAD"),
-    ("UTF8_LCASE", "CASE_INSENSITIVE", "NO_PAD"),
-    ("UTF8_BINARY_RTRIM", "CASE_SENSITIVE", "RTRIM"),
-    ("UTF8_LCASE_RTRIM", "CASE_INSENSITIVE", "RTRIM"),
-];
+/// Of the ICU that Spark has.
+const ICU_VERSION: &str = "78.3.0.0";
 
 pub(super) fn schema() -> StructType {
     StructType::new(vec![
@@ -27,20 +23,24 @@ pub(super) fn schema() -> StructType {
 }
 
 pub(super) fn run(pattern: Option<&str>) -> Result<QueryResult> {
-    let rows = COLLATIONS
-        .iter()
-        .filter(|(name, _, _)| pattern.is_none_or(|p| matches_pattern(name, p)))
-        .map(|(name, case, pad)| {
-            vec![
-                Value::from(*name),
-                Value::Null,
-                Value::Null,
-                "ACCENT_SENSITIVE".into(),
-                (*case).into(),
-                (*pad).into(),
-                Value::Null,
-            ]
-        })
+    let rows = collation::all()
+        .into_iter()
+        .filter(|c| pattern.is_none_or(|p| matches_pattern(&c.name(), p)))
+        .map(|c| row(&c))
         .collect();
     rows::result(schema(), rows)
+}
+
+fn row(c: &Collation) -> Vec<Value> {
+    let shown = |text: Option<&str>| text.filter(|t| !t.is_empty()).map_or(Value::Null, Value::from);
+    let locale = c.locale();
+    vec![
+        c.name().into(),
+        shown(locale.map(|l| l.language)),
+        shown(locale.map(|l| l.country)),
+        if c.ignores_accents() { "ACCENT_INSENSITIVE" } else { "ACCENT_SENSITIVE" }.into(),
+        if c.ignores_case() { "CASE_INSENSITIVE" } else { "CASE_SENSITIVE" }.into(),
+        if c.trims() { "RTRIM" } else { "NO_PAD" }.into(),
+        shown(locale.map(|_| ICU_VERSION)),
+    ]
 }

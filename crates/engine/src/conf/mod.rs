@@ -188,6 +188,7 @@ impl SessionConf {
             double_quoted_identifiers: self.flag("spark.sql.ansi.doubleQuotedIdentifiers"),
             escaped_string_literals: self.flag("spark.sql.parser.escapedStringLiterals"),
             quoted_regex_column_names: self.flag("spark.sql.parser.quotedRegexColumnNames"),
+            having_as_where: self.flag("spark.sql.legacy.parser.havingWithoutGroupByAsWhere"),
             legacy_set_operation_precedence: self.flag("spark.sql.legacy.setopsPrecedence.enabled"),
             exponent_literal_as_decimal: self.flag("spark.sql.legacy.exponentLiteralAsDecimal.enabled"),
             legacy_interval: self.flag("spark.sql.legacy.interval.enabled"),

@@ -138,7 +138,7 @@ impl<'a> Form<'a> {
     ) -> Resolved {
         let nullable = always_nullable || self.call.nullable_as(&coerced);
         let resolved = Resolved::new(coerced, t, nullable, eval);
-        if self.call.name.starts_with("try_") { resolved } else { resolved.shown_as(shown) }
+        if self.call.name.starts_with("try_") { resolved } else { resolved.shown_bare(shown) }
     }
 
     fn unexpected(&self, shown: &str, i: usize, required: &str) -> Error {

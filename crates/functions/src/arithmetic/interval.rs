@@ -159,7 +159,7 @@ pub(super) fn scale(call: &Call, at: usize, operator: Operator) -> Result<Resolv
         }
         _ => scaled_calendar(inputs, at, divide, ansi),
     });
-    Ok(if call.name.starts_with("try_") { resolved } else { resolved.shown_as(shown) })
+    Ok(if call.name.starts_with("try_") { resolved } else { resolved.shown_bare(shown) })
 }
 
 /// A number to multiply with or divide by, exactly.

@@ -51,7 +51,7 @@ pub(super) fn positive(call: &Call) -> Result<Resolved> {
     let t = operand(call, true, NUMBER_OR_INTERVAL)?;
     let nullable = call.nullable_as(std::slice::from_ref(&t));
     let shown = format!("(+ {})", call.args[0].sql);
-    Ok(Resolved::new(vec![t.clone()], t, nullable, |inputs| inputs.array(0)).shown_as(shown))
+    Ok(Resolved::new(vec![t.clone()], t, nullable, |inputs| inputs.array(0)).shown_bare(shown))
 }
 
 pub(super) fn negative(call: &Call) -> Result<Resolved> {
@@ -61,7 +61,7 @@ pub(super) fn negative(call: &Call) -> Result<Resolved> {
     let computed = t.clone();
     let resolved = Resolved::new(vec![t.clone()], t, nullable, move |inputs| negate(inputs, &computed, ansi));
     Ok(match call.name {
-        "-" => resolved.shown_as(format!("(- {})", call.args[0].sql)),
+        "-" => resolved.shown_bare(format!("(- {})", call.args[0].sql)),
         _ => resolved,
     })
 }

@@ -57,7 +57,7 @@ fn constant(call: &Call, shown: &str, value: f64) -> Result<Resolved> {
     Ok(Resolved::new(vec![], DataType::Double, false, move |inputs| {
         Ok(Arc::new(Float64Array::from(vec![value; inputs.rows()])))
     })
-    .shown_as(shown))
+    .shown_bare(shown))
 }
 
 /// Of numbers and intervals.

@@ -91,7 +91,7 @@ fn to_char(call: &Call) -> Result<Resolved> {
                 }
             };
             Ok(match call.name {
-                "to_varchar" => resolved.shown_as(format!("to_varchar({})", call.args[0].sql)),
+                "to_varchar" => resolved.shown_bare(format!("to_varchar({})", call.args[0].sql)),
                 _ => resolved,
             })
         }
@@ -105,7 +105,7 @@ fn delegate(call: &Call, name: &'static str, args: &[Arg]) -> Result<Resolved> {
         if let crate::Entry::Scalar(resolve) = entry {
             let resolved = resolve(&Call { name, args, context: call.context })?;
             let shown = args.iter().map(|a| a.sql.as_str()).collect::<Vec<_>>().join(", ");
-            return Ok(resolved.shown_as(format!("{name}({shown})")));
+            return Ok(resolved.shown_bare(format!("{name}({shown})")));
         }
     }
     Err(Error::internal(format!("there is no function {name}")))
@@ -129,7 +129,7 @@ fn number_to_char(call: &Call) -> Result<Resolved> {
         return Ok(Resolved::new(coerced, DataType::STRING, true, |inputs| {
             Ok(arrow::array::new_null_array(&arrow::datatypes::DataType::Utf8, inputs.rows()))
         })
-        .shown_as(shown));
+        .shown_bare(shown));
     };
     let pattern = NumberPattern::parse(&format)?;
     let nullable = call.nullable_as(&coerced);
@@ -138,5 +138,5 @@ fn number_to_char(call: &Call) -> Result<Resolved> {
         let numbers = inputs.numbers::<Decimal128Type>(0)?;
         text_rows(inputs.rows(), |row, out| Ok(numbers.get(row).map(|v| pattern.write(v, scale, out))))
     })
-    .shown_as(shown))
+    .shown_bare(shown))
 }

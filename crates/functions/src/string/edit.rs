@@ -8,6 +8,7 @@ use boathouse_spec::{DataType, Error, Result};
 
 use super::string_like;
 use crate::apply::{byte_rows, check_size, number_rows, text_rows};
+use crate::collation::{Collator, collator_of};
 use crate::{Call, Registry, Resolved, ShownArg, Want};
 
 pub(super) fn register(r: &mut Registry) {
@@ -26,6 +27,7 @@ fn replace(call: &Call) -> Result<Resolved> {
     let nullable = call.nullable_as(&coerced);
     let t = string_like(&coerced[0]);
     let three = coerced.len() == 3;
+    let collator = collator_of(&coerced[0])?;
     let resolved = Resolved::new(coerced, t, nullable, move |inputs| {
         let (text, search) = (inputs.text(0)?, inputs.text(1)?);
         let with = if three { Some(inputs.text(2)?) } else { None };
@@ -38,12 +40,16 @@ fn replace(call: &Call) -> Result<Resolved> {
                 out.push_str(text);
                 return Ok(Some(()));
             }
+            let found: Vec<(usize, usize)> = match &collator {
+                Some(collator) => collator.all(text, search),
+                None => text.match_indices(search).map(|(at, found)| (at, at + found.len())).collect(),
+            };
             let mut last = 0;
-            for (at, found) in text.match_indices(search) {
-                out.push_str(&text[last..at]);
+            for (begin, end) in found {
+                out.push_str(&text[last..begin]);
                 out.push_str(with);
                 check_size(out.len())?;
-                last = at + found.len();
+                last = end;
             }
             out.push_str(&text[last..]);
             Ok(Some(()))
@@ -62,14 +68,15 @@ fn translate(call: &Call) -> Result<Resolved> {
     let coerced = call.want(&[Want::Str])?;
     let nullable = call.nullable_as(&coerced);
     let t = string_like(&coerced[0]);
-    Ok(Resolved::new(coerced, t, nullable, |inputs| {
+    let collator = collator_of(&coerced[0])?;
+    Ok(Resolved::new(coerced, t, nullable, move |inputs| {
         let (text, from, to) = (inputs.text(0)?, inputs.text(1)?, inputs.text(2)?);
         let dictionary = |from: &str, to: &str| {
             let mut to = to.chars();
-            let mut out: HashMap<char, Option<char>> = HashMap::new();
+            let mut out: HashMap<Vec<u8>, Option<char>> = HashMap::new();
             for c in from.chars() {
                 let target = to.next();
-                out.entry(c).or_insert(target);
+                out.entry(character_key(c, collator.as_deref())).or_insert(target);
             }
             out
         };
@@ -90,7 +97,7 @@ fn translate(call: &Call) -> Result<Resolved> {
                 }
             };
             for c in text.chars() {
-                match map.get(&c) {
+                match map.get(&character_key(c, collator.as_deref())) {
                     None => out.push(c),
                     Some(target) => out.extend(*target),
                 }
@@ -98,6 +105,16 @@ fn translate(call: &Call) -> Result<Resolved> {
             Ok(Some(()))
         })
     }))
+}
+
+/// What characters are equal by.
+fn character_key(c: char, collator: Option<&Collator>) -> Vec<u8> {
+    let mut buffer = [0; 4];
+    let text: &str = c.encode_utf8(&mut buffer);
+    match collator {
+        Some(collator) => collator.key(text).into_owned(),
+        None => text.as_bytes().to_vec(),
+    }
 }
 
 fn reverse(call: &Call) -> Result<Resolved> {

@@ -221,7 +221,7 @@ fn like(call: &Call, ignore_case: bool) -> Result<Resolved> {
         let mut compiled = Compiled::new(patterns, escape, ignore_case);
         flag_rows(inputs.rows(), |row| compiled.test(row, text.get(row)))
     })
-    .shown_as(shown))
+    .shown_bare(shown))
 }
 
 /// `like_all(text, pattern, ...)` and its kin, by the name called.
@@ -236,7 +236,7 @@ fn many(call: &Call) -> Result<Resolved> {
     let patterns = call.args[1..].iter().map(|a| a.sql.as_str()).collect::<Vec<_>>().join(", ");
     let shown = format!("{name}({}, {patterns})", call.args[0].sql);
     Ok(Resolved::new(coerced, DataType::Boolean, nullable, move |inputs| evaluate_many(inputs, all, negated, ignore_case))
-        .shown_as(shown))
+        .shown_bare(shown))
 }
 
 fn evaluate_many(inputs: &Inputs, all: bool, negated: bool, ignore_case: bool) -> Result<ArrayRef> {

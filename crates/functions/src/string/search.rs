@@ -9,37 +9,44 @@ use memchr::memmem;
 
 use super::{byte_of_char, chars, string_or_binary};
 use crate::apply::{flag_rows, number_rows};
+use crate::collation::{Collator, collator_of};
 use crate::{Call, Inputs, Registry, Resolved, ShownArg, Want};
 
 pub(super) fn register(r: &mut Registry) {
     r.scalar(&["instr"], instr);
     r.scalar(&["locate", "position", "charindex"], locate);
     r.scalar(&["find_in_set"], find_in_set);
-    r.scalar(&["contains"], |c| matches(c, |text, part| memmem::find(text, part).is_some()));
-    r.scalar(&["startswith"], |c| matches(c, |text, part| text.starts_with(part)));
-    r.scalar(&["endswith"], |c| matches(c, |text, part| text.ends_with(part)));
+    r.scalar(&["contains"], |c| {
+        matches(c, |text, part| memmem::find(text, part).is_some(), |c, text, part| c.find(text, part, 0).is_some())
+    });
+    r.scalar(&["startswith"], |c| {
+        matches(c, |text, part| text.starts_with(part), |c, text, part| c.match_at(text, part, 0).is_some())
+    });
+    r.scalar(&["endswith"], |c| matches(c, |text, part| text.ends_with(part), Collator::ends_with));
 }
 
 /// The position (from 1) of a part in a text from a character (from 0) on; 0 where there is none.
-fn position(text: &str, part: &str, from: usize) -> i32 {
+fn position(text: &str, part: &str, from: usize, collator: Option<&Collator>) -> i32 {
     if part.is_empty() {
         return 1;
     }
     let start = byte_of_char(text, from);
-    match text[start..].find(part) {
-        Some(i) => chars(&text[..start + i]) as i32 + 1,
-        None => 0,
-    }
+    let found = match collator {
+        Some(collator) => collator.find(text, part, start).map(|(begin, _)| begin),
+        None => text[start..].find(part).map(|i| start + i),
+    };
+    found.map_or(0, |begin| chars(&text[..begin]) as i32 + 1)
 }
 
 fn instr(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
     let coerced = call.want(&[Want::Str, Want::Str])?;
     let nullable = call.nullable_as(&coerced);
-    Ok(Resolved::new(coerced, DataType::Integer, nullable, |inputs| {
+    let collator = collator_of(&coerced[0])?;
+    Ok(Resolved::new(coerced, DataType::Integer, nullable, move |inputs| {
         let (text, part) = (inputs.text(0)?, inputs.text(1)?);
         let out = number_rows::<Int32Type>(inputs.rows(), |row| {
-            Ok(text.get(row).zip(part.get(row)).map(|(t, p)| position(t, p, 0)))
+            Ok(text.get(row).zip(part.get(row)).map(|(t, p)| position(t, p, 0, collator.as_deref())))
         })?;
         Ok(Arc::new(out))
     }))
@@ -51,6 +58,7 @@ fn locate(call: &Call) -> Result<Resolved> {
     // A position that is NULL gives 0.
     let nullable = call.args[..2].iter().zip(&coerced).any(|(a, _)| a.nullable);
     let three = coerced.len() == 3;
+    let collator = collator_of(&coerced[0])?;
     let resolved = Resolved::new(coerced, DataType::Integer, nullable, move |inputs| {
         let (part, text) = (inputs.text(0)?, inputs.text(1)?);
         let from = if three { Some(inputs.numbers::<Int32Type>(2)?) } else { None };
@@ -63,7 +71,7 @@ fn locate(call: &Call) -> Result<Resolved> {
                 },
             };
             let (Some(part), Some(text)) = (part.get(row), text.get(row)) else { return Ok(None) };
-            Ok(Some(if from < 1 { 0 } else { position(text, part, from as usize - 1) }))
+            Ok(Some(if from < 1 { 0 } else { position(text, part, from as usize - 1, collator.as_deref()) }))
         })?;
         let out: ArrayRef = Arc::new(out);
         Ok(out)
@@ -78,12 +86,16 @@ fn find_in_set(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
     let coerced = call.want(&[Want::Str, Want::Str])?;
     let nullable = call.nullable_as(&coerced);
-    Ok(Resolved::new(coerced, DataType::Integer, nullable, |inputs| {
+    let collator = collator_of(&coerced[0])?;
+    Ok(Resolved::new(coerced, DataType::Integer, nullable, move |inputs| {
         let (word, set) = (inputs.text(0)?, inputs.text(1)?);
         let out = number_rows::<Int32Type>(inputs.rows(), |row| {
             Ok(word.get(row).zip(set.get(row)).map(|(word, set)| match word.contains(',') {
                 true => 0,
-                false => set.split(',').position(|w| w == word).map_or(0, |i| i as i32 + 1),
+                false => {
+                    let same = |w: &str| collator.as_ref().map_or(w == word, |c| c.equal(w, word));
+                    set.split(',').position(same).map_or(0, |i| i as i32 + 1)
+                }
             }))
         })?;
         Ok(Arc::new(out))
@@ -91,7 +103,11 @@ fn find_in_set(call: &Call) -> Result<Resolved> {
 }
 
 /// Strings, or binaries where both are.
-fn matches(call: &Call, test: fn(&[u8], &[u8]) -> bool) -> Result<Resolved> {
+fn matches(
+    call: &Call,
+    test: fn(&[u8], &[u8]) -> bool,
+    collated: fn(&Collator, &str, &str) -> bool,
+) -> Result<Resolved> {
     call.arity(2..=2)?;
     let binary = call.args.iter().all(|a| a.data_type == DataType::Binary);
     let coerced = match binary {
@@ -102,6 +118,15 @@ fn matches(call: &Call, test: fn(&[u8], &[u8]) -> bool) -> Result<Resolved> {
         }
     };
     let nullable = binary || call.nullable_as(&coerced);
+    if let Some(collator) = collator_of(&coerced[0])? {
+        return Ok(Resolved::new(coerced, DataType::Boolean, nullable, move |inputs: &Inputs| {
+            let (text, part) = (inputs.text(0)?, inputs.text(1)?);
+            flag_rows(inputs.rows(), |row| {
+                let pair = text.get(row).zip(part.get(row));
+                Ok(pair.map(|(t, p)| p.is_empty() || collated(&collator, t, p)))
+            })
+        }));
+    }
     Ok(Resolved::new(coerced, DataType::Boolean, nullable, move |inputs: &Inputs| {
         let (text, part) = (inputs.bytes(0)?, inputs.bytes(1)?);
         if part.constant

@@ -9,7 +9,9 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::java_regex::JavaRegex;
 use super::regex::Patterns;
+use super::string_like;
 use crate::apply::{check_size, text_rows};
+use crate::collation::{Collator, collator_of};
 use crate::{Call, Registry, Resolved, ShownArg, Want};
 
 pub(super) fn register(r: &mut Registry) {
@@ -43,7 +45,7 @@ fn split(call: &Call) -> Result<Resolved> {
     let coerced = call.want(&[Want::Str, Want::Str, Want::INT])?;
     let nullable = call.nullable_as(&coerced);
     let three = coerced.len() == 3;
-    let t = DataType::array(DataType::STRING, false);
+    let t = DataType::array(string_like(&coerced[0]), false);
     let resolved = Resolved::new(coerced, t, nullable, move |inputs| {
         let text = inputs.text(0)?;
         let mut patterns = Patterns::new(inputs, 1, "split")?;
@@ -72,7 +74,9 @@ fn split(call: &Call) -> Result<Resolved> {
 fn split_part(call: &Call) -> Result<Resolved> {
     call.arity(3..=3)?;
     let coerced = call.want(&[Want::Str, Want::Str, Want::INT])?;
-    Ok(Resolved::new(coerced, DataType::STRING, true, |inputs| {
+    let t = string_like(&coerced[0]);
+    let collator = collator_of(&coerced[0])?;
+    Ok(Resolved::new(coerced, t, true, move |inputs| {
         let (text, delimiter) = (inputs.text(0)?, inputs.text(1)?);
         let numbers = inputs.numbers::<Int32Type>(2)?;
         text_rows(inputs.rows(), |row, out| {
@@ -84,6 +88,10 @@ fn split_part(call: &Call) -> Result<Resolved> {
                     .message("The index 0 is invalid: indices start at 1, or at -1 from the end."));
             }
             let nth = n.unsigned_abs() as usize - 1;
+            if let (Some(collator), false) = (&collator, delimiter.is_empty()) {
+                out.push_str(collated_part(collator, text, delimiter, n));
+                return Ok(Some(()));
+            }
             let part = match (delimiter.is_empty(), n > 0) {
                 (true, _) => (nth == 0).then_some(text),
                 (false, true) => text.split(delimiter).nth(nth),
@@ -98,11 +106,24 @@ fn split_part(call: &Call) -> Result<Resolved> {
     }))
 }
 
+/// The `n`th part between delimiters found in a collation.
+fn collated_part<'t>(collator: &Collator, text: &'t str, delimiter: &str, n: i32) -> &'t str {
+    let mut parts = Vec::new();
+    let mut from = 0;
+    for (begin, end) in collator.all(text, delimiter) {
+        parts.push(&text[from..begin]);
+        from = end;
+    }
+    parts.push(&text[from..]);
+    let at = if n > 0 { (n as usize).checked_sub(1) } else { parts.len().checked_sub(n.unsigned_abs() as usize) };
+    at.and_then(|i| parts.get(i).copied()).unwrap_or("")
+}
+
 /// Sentences as arrays of words, by Unicode's rules of segmentation.
 fn sentences(call: &Call) -> Result<Resolved> {
     call.arity(1..=3)?;
     let coerced = call.want(&[Want::Str])?;
-    let t = DataType::array(DataType::array(DataType::STRING, false), false);
+    let t = DataType::array(DataType::array(string_like(&coerced[0]), false), false);
     let shown = (0..3).map(|i| match i < coerced.len() {
         true => ShownArg::Arg(i),
         false => ShownArg::Text(String::new()),

@@ -8,6 +8,7 @@ use boathouse_spec::{DataType, Result};
 
 use super::{chars, string_like, string_or_binary};
 use crate::apply::{byte_rows, check_size, text_rows};
+use crate::collation::{Collator, collator_of};
 use crate::{Call, Inputs, Registry, Resolved, ShownArg, Want};
 
 pub(super) fn register(r: &mut Registry) {
@@ -160,17 +161,34 @@ fn substring_index(call: &Call) -> Result<Resolved> {
     let coerced = call.want(&[Want::Str, Want::Str, Want::INT])?;
     let nullable = call.nullable_as(&coerced);
     let t = string_like(&coerced[0]);
-    Ok(Resolved::new(coerced, t, nullable, |inputs| {
+    let collator = collator_of(&coerced[0])?;
+    Ok(Resolved::new(coerced, t, nullable, move |inputs| {
         let (text, delimiter) = (inputs.text(0)?, inputs.text(1)?);
         let counts = inputs.numbers::<Int32Type>(2)?;
         text_rows(inputs.rows(), |row, out| {
             let (Some(text), Some(delimiter), Some(n)) = (text.get(row), delimiter.get(row), counts.get(row)) else {
                 return Ok(None);
             };
-            out.push_str(before(text, delimiter, n));
+            out.push_str(match &collator {
+                Some(collator) => before_in(collator, text, delimiter, n),
+                None => before(text, delimiter, n),
+            });
             Ok(Some(()))
         })
     }))
+}
+
+/// The same in a collation.
+fn before_in<'a>(collator: &Collator, text: &'a str, delimiter: &str, n: i32) -> &'a str {
+    if delimiter.is_empty() || n == 0 {
+        return "";
+    }
+    let found = if n > 0 { collator.all(text, delimiter) } else { collator.all_from_end(text, delimiter) };
+    match found.get(n.unsigned_abs() as usize - 1) {
+        None => text,
+        Some((begin, _)) if n > 0 => &text[..*begin],
+        Some((_, end)) => &text[*end..],
+    }
 }
 
 /// What stands before the `n`th delimiter, from the end where `n` is negative.

@@ -1,10 +1,13 @@
 //! `trim`, `ltrim`, `rtrim`, `btrim`.
 
+use std::collections::HashSet;
+
 use arrow::array::{Array, ArrayRef};
 use boathouse_spec::Result;
 
 use super::string_like;
 use crate::apply::text_rows;
+use crate::collation::{Collator, collator_of};
 use crate::{Call, Inputs, Registry, Resolved, Want};
 
 pub(super) fn register(r: &mut Registry) {
@@ -22,9 +25,13 @@ fn trim(call: &Call, left: bool, right: bool, side: &str) -> Result<Resolved> {
     let source = usize::from(!side.is_empty() && coerced.len() == 2);
     let t = string_like(&coerced[source]);
     let two = coerced.len() == 2;
-    let resolved = Resolved::new(coerced, t, nullable, move |inputs| run(inputs, source, two, left, right));
+    let collator = collator_of(&coerced[source])?;
+    let resolved = Resolved::new(coerced, t, nullable, move |inputs| match (&collator, two) {
+        (Some(collator), true) => run_collated(inputs, source, collator, left, right),
+        _ => run(inputs, source, two, left, right),
+    });
     Ok(match two && !side.is_empty() {
-        true => resolved.shown_as(format!("TRIM({side} {} FROM {})", call.args[0].sql, call.args[1].sql)),
+        true => resolved.shown_bare(format!("TRIM({side} {} FROM {})", call.args[0].sql, call.args[1].sql)),
         false => resolved,
     })
 }
@@ -52,6 +59,23 @@ fn run(inputs: &Inputs, source: usize, two: bool, left: bool, right: bool) -> Re
     text_rows(inputs.rows(), |row, out| {
         let (Some(s), Some(set)) = (text.get(row), set.get(row)) else { return Ok(None) };
         let member = |c: char| set.contains(c);
+        let s = if left { s.trim_start_matches(member) } else { s };
+        out.push_str(if right { s.trim_end_matches(member) } else { s });
+        Ok(Some(()))
+    })
+}
+
+/// Characters are trimmed that equal one of the set in the collation.
+fn run_collated(inputs: &Inputs, source: usize, collator: &Collator, left: bool, right: bool) -> Result<ArrayRef> {
+    let (text, set) = (inputs.text(source)?, inputs.text(1 - source)?);
+    let key = |c: char| {
+        let mut buffer = [0; 4];
+        collator.key(c.encode_utf8(&mut buffer)).into_owned()
+    };
+    text_rows(inputs.rows(), |row, out| {
+        let (Some(s), Some(set)) = (text.get(row), set.get(row)) else { return Ok(None) };
+        let members: HashSet<Vec<u8>> = set.chars().map(key).collect();
+        let member = |c: char| members.contains(&key(c));
         let s = if left { s.trim_start_matches(member) } else { s };
         out.push_str(if right { s.trim_end_matches(member) } else { s });
         Ok(Some(()))
