@@ -38,7 +38,11 @@ impl Analyzer {
             // A display name with parentheses is the whole text; a bare one replaces the function's name.
             Some(text) if resolved.display_bare || text.contains('(') || text.contains(' ') => text.clone(),
             Some(text) => call_name(text, &args),
-            None => call_name(name, &args),
+            None => match (operator_name(name), args.as_slice()) {
+                (true, [only]) => format!("{name}{}", only.name),
+                (true, [left, right]) => format!("({} {name} {})", left.name, right.name),
+                _ => call_name(name, &args),
+            },
         };
         let (data_type, nullable) = (resolved.return_type.clone(), resolved.nullable);
         let args = self.coerced(args, &resolved.coerced)?;
@@ -73,4 +77,9 @@ impl Analyzer {
 /// `name(a, b)`
 pub(super) fn call_name(name: &str, args: &[TypedExpr]) -> String {
     format!("{name}({})", args.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", "))
+}
+
+/// Whether the function is an operator, whose calls are shown as such.
+fn operator_name(name: &str) -> bool {
+    name == "div" || !name.starts_with(|c: char| c.is_alphanumeric() || c == '_')
 }
