@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use boathouse_bridge::from_datafusion;
-use boathouse_formats::{csv, json};
+use boathouse_formats::options::Lookup;
+use boathouse_formats::{csv, json, xml};
 use boathouse_spec::{Result, StructType};
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 
 use super::blocks::{plain_bytes, whole_file};
+use super::avro;
 use super::decode::decode;
 use super::is_utf8;
 use super::lines::LineSplitter;
@@ -27,6 +29,8 @@ pub(crate) async fn infer_schema(table: &FileTable) -> Result<StructType> {
     }
     let schema = match table.format {
         Format::Json => json_schema(table).await?,
+        Format::Xml => xml_schema(table).await?,
+        Format::Avro => avro_schema(table).await?,
         _ => csv_schema(table).await?,
     };
     Ok(schema)
@@ -116,6 +120,37 @@ async fn infer_json_file(
             return Ok(inference);
         }
     }
+}
+
+/// The schema of the first file that can be read: the others are read by it.
+async fn avro_schema(table: &FileTable) -> Result<StructType> {
+    let mut failure = None;
+    for file in &table.files {
+        let meta = &file.meta;
+        let read = whole_file(table.place.store.clone(), &meta.location, meta.size).await.map_err(from_datafusion);
+        match read.and_then(|bytes| avro::schema(bytes.into())) {
+            Ok(schema) => return Ok(schema),
+            Err(e) if table.choice.ignore_corrupt => {
+                tracing::warn!("left out a file while inferring a schema: {e}");
+                failure = Some(e);
+            }
+            Err(e) => return Err(errors::failed_read(&table.place.url_of(&meta.location), e)),
+        }
+    }
+    Err(failure.unwrap_or_else(|| errors::unable_to_infer(table.format.shown())))
+}
+
+async fn xml_schema(table: &FileTable) -> Result<StructType> {
+    let options = super::xml_options(table)?;
+    let encoding = Lookup(&table.options).text("encoding").map(str::to_string);
+    let mut texts = Vec::new();
+    for file in &table.files {
+        let store = table.place.store.clone();
+        let bytes = whole_file(store, &file.meta.location, file.meta.size).await.map_err(from_datafusion)?;
+        let text = decode(&bytes, encoding.as_deref())?.into_owned();
+        texts.extend(xml::records(&text, &options.row_tag).into_iter().map(str::to_string));
+    }
+    Ok(xml::schema_of(texts.iter().map(String::as_str), &options))
 }
 
 async fn csv_schema(table: &FileTable) -> Result<StructType> {

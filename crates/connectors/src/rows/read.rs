@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions, StringBuilder};
+use arrow::array::{AsArray, RecordBatch, RecordBatchOptions, StringArray, StringBuilder};
 use arrow::datatypes::SchemaRef;
 use boathouse_bridge::{ResultExt, from_datafusion};
-use boathouse_formats::{csv, json};
-use boathouse_spec::{Error, Result, StructType};
+use boathouse_formats::options::ParseMode;
+use boathouse_formats::{csv, json, xml};
+use boathouse_spec::{DataType, Error, Result, StructField, StructType};
 use bytes::Bytes;
 use datafusion::common::DataFusionError;
 use futures::stream::BoxStream;
@@ -17,7 +18,7 @@ use super::blocks::{blocks, compression, plain_bytes, whole_file};
 use super::decode::decode;
 use super::lines::{LineSplitter, Lines};
 use super::slices::FileSlice;
-use super::{RowFormat, binary_file};
+use super::{RowFormat, avro, binary_file};
 
 /// A batch is given when it has so many bytes, however few rows they are.
 const BATCH_BYTES: usize = 64 << 20;
@@ -152,6 +153,20 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
                     yield texts.finish()?;
                 }
             }
+            RowFormat::Avro { zone, case_sensitive } => {
+                let bytes = whole(&reader, &slice).await?;
+                for batch in avro::reader(bytes.into(), reader.batch_rows)? {
+                    yield avro::arrange(&batch.spark()?, &reader.schema, zone, *case_sensitive)?;
+                }
+            }
+            RowFormat::Xml { schema, options, encoding } => {
+                let bytes = whole(&reader, &slice).await?;
+                let text = decode(&bytes, encoding.as_deref())?;
+                let records = xml::records(&text, &options.row_tag);
+                for some in records.chunks(reader.batch_rows) {
+                    yield xml_batch(some, &text, schema, options, &reader.schema)?;
+                }
+            }
             RowFormat::BinaryFile { projection } => {
                 let meta = &slice.file.meta;
                 let content = if binary_file::wants_content(projection) {
@@ -166,6 +181,48 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
     };
     let stream: BoxStream<'static, Result<RecordBatch>> = Box::pin(stream);
     stream
+}
+
+/// Records as columns. Where malformed ones are to be left out, a column tells which they are.
+fn xml_batch(
+    records: &[&str],
+    document: &str,
+    schema: &StructType,
+    options: &xml::Options,
+    wanted: &SchemaRef,
+) -> Result<RecordBatch> {
+    let drops = options.mode == ParseMode::DropMalformed;
+    let mut whole = schema.clone();
+    if drops && whole.field(&options.corrupt_column).is_none() {
+        whole.fields.push(StructField::new(&options.corrupt_column, DataType::STRING, true));
+    }
+    let texts = StringArray::from_iter_values(records);
+    let rows = xml::from_xml(&texts, &whole, options)?;
+    let rows = rows.as_struct_opt().ok_or_else(|| Error::internal("XML records gave no structs"))?;
+    let mut columns = rows.columns()[..schema.fields.len()].to_vec();
+    // What is corrupt is the document, as Spark has it.
+    if let Some(corrupt) = schema.fields.iter().position(|f| f.name == options.corrupt_column) {
+        let texts = columns[corrupt].as_string_opt::<i32>().map(|texts| {
+            texts.iter().map(|text| text.map(|_| document)).collect::<StringArray>()
+        });
+        if let Some(texts) = texts {
+            columns[corrupt] = Arc::new(texts);
+        }
+    }
+    let count = RecordBatchOptions::new().with_row_count(Some(records.len()));
+    let columns = columns
+        .iter()
+        .zip(wanted.fields())
+        .map(|(c, f)| boathouse_bridge::conform(c, f.data_type()))
+        .collect::<Result<Vec<_>>>()?;
+    let batch = RecordBatch::try_new_with_options(wanted.clone(), columns, &count).spark()?;
+    match whole.fields.iter().position(|f| drops && f.name == options.corrupt_column) {
+        Some(corrupt) => {
+            let fine = arrow::compute::is_null(rows.column(corrupt)).spark()?;
+            arrow::compute::filter_record_batch(&batch, &fine).spark()
+        }
+        None => Ok(batch),
+    }
 }
 
 fn slice_needs_decoding(encoding: Option<&str>) -> bool {

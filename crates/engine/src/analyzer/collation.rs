@@ -131,7 +131,7 @@ fn explicit_mismatch(candidates: &BTreeSet<Option<&str>>) -> Error {
 
 impl Analyzer {
     /// What rows are told apart by in a group, a partition or a set operation.
-    pub(super) fn grouping_key(&mut self, value: TypedExpr) -> Result<TypedExpr> {
+    pub(super) fn group_key(&mut self, value: TypedExpr) -> Result<TypedExpr> {
         if !boathouse_functions::needs_grouping_key(&value.data_type) {
             return Ok(value);
         }

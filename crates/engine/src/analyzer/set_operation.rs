@@ -231,7 +231,7 @@ impl Analyzer {
         let keys = left_columns.iter().chain(&left_number).zip(right_columns.iter().chain(&right_number));
         let mut condition: Option<DfExpr> = None;
         for (l, r) in keys {
-            let (l, r) = (self.grouping_key(l.typed())?, self.grouping_key(r.typed())?);
+            let (l, r) = (self.group_key(l.typed())?, self.group_key(r.typed())?);
             let same = binary(l.expr, Operator::IsNotDistinctFrom, r.expr);
             condition = Some(match condition {
                 None => same,
@@ -251,7 +251,7 @@ impl Analyzer {
         let number = self.attribute("number", DataType::Long, false);
         let mut keys = Vec::with_capacity(columns.len());
         for c in columns {
-            keys.push(self.grouping_key(c.typed())?.expr);
+            keys.push(self.group_key(c.typed())?.expr);
         }
         let function = WindowFunction {
             fun: WindowFunctionDefinition::WindowUDF(datafusion::functions_window::row_number::row_number_udwf()),

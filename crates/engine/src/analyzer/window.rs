@@ -39,7 +39,7 @@ impl Analyzer {
         let mut partition = Vec::with_capacity(partition_by.len());
         for e in &partition_by {
             let value = self.expr(e, over)?;
-            partition.push(self.grouping_key(value)?);
+            partition.push(self.group_key(value)?);
         }
         let order = order_by.iter().map(|o| self.expr(&o.expr, over)).collect::<Result<Vec<_>>>()?;
         let sorts: Vec<Sort> = order

@@ -67,7 +67,7 @@ impl Replaced {
     }
 
     /// The expression without subqueries, but for the scalar ones that `keep` says.
-    pub fn expression(&mut self, expr: Expr, keep: impl Fn(&Subquery) -> bool) -> Result<Expr> {
+    pub fn expression(&mut self, expr: Expr, keep: &dyn Fn(&Subquery) -> bool) -> Result<Expr> {
         let mut failure = None;
         let replaced = expr.transform_down(|e| {
             let column = match e {
@@ -77,7 +77,7 @@ impl Replaced {
                 }
                 Expr::ScalarSubquery(s) => self.scalar(s),
                 Expr::Exists(e) => self.exists(e),
-                Expr::InSubquery(e) => self.is_in(e, &keep),
+                Expr::InSubquery(e) => self.is_in(e, keep),
                 other => return Ok(Transformed::no(other)),
             };
             Ok(match column {
@@ -149,7 +149,7 @@ impl Replaced {
     }
 
     /// `values IN (subquery)`: true where a row equals them, unknown where a row might.
-    fn is_in(&mut self, is_in: InSubquery, keep: &impl Fn(&Subquery) -> bool) -> Result<Expr> {
+    fn is_in(&mut self, is_in: InSubquery, keep: &dyn Fn(&Subquery) -> bool) -> Result<Expr> {
         let columns = columns_of(&is_in.subquery.subquery);
         let mut values = Vec::new();
         for value in in_values(&is_in.expr) {

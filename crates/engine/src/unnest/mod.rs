@@ -84,7 +84,7 @@ fn rewrite(plan: LogicalPlan) -> Result<LogicalPlan> {
             let mut replaced = Replaced::over(input);
             let exprs = exprs
                 .into_iter()
-                .map(|e| replaced.expression(e, |s| in_projection && plain::scalar(s)))
+                .map(|e| replaced.expression(e, &|s| in_projection && plain::scalar(s)))
                 .collect::<Result<Vec<_>>>()?;
             let is_changed = replaced.is_changed;
             let rebuilt = with_parts(&other, exprs, vec![replaced.plan])?;
@@ -119,7 +119,7 @@ fn filter(predicate: Expr, input: LogicalPlan) -> Result<LogicalPlan> {
     for conjunct in split_conjunction_owned(predicate) {
         conjuncts.push(match plain::conjunct(&conjunct, &replaced.plan) {
             true => conjunct,
-            false => replaced.expression(conjunct, plain::scalar)?,
+            false => replaced.expression(conjunct, &plain::scalar)?,
         });
     }
     let is_changed = replaced.is_changed;
@@ -171,8 +171,8 @@ fn on_side(condition: Expr, left: &mut Replaced, right: &mut Replaced) -> Result
     })?;
     let of = |side: &Replaced| columns_of(&side.plan).into_iter().filter(|c| used.contains(c)).count();
     match (of(left), of(right)) {
-        (_, 0) => left.expression(condition, |_| false),
-        (0, _) => right.expression(condition, |_| false),
+        (_, 0) => left.expression(condition, &|_| false),
+        (0, _) => right.expression(condition, &|_| false),
         _ => Err(DataFusionError::NotImplemented(
             "a subquery in the condition of an outer join that uses columns of both sides".into(),
         )),
