@@ -18,6 +18,17 @@ def main() -> None:
     sys.stdin = open(0, closefd=False)
     sys.stdout = open(1, "w", buffering=1, closefd=False)
 
+    if len(sys.argv) > 1:
+        # One question for a module of pyspark.sql.worker.
+        import importlib
+
+        module = importlib.import_module("pyspark.sql.worker." + sys.argv[1])
+        try:
+            module.main(infile, outfile)
+        finally:
+            outfile.flush()
+        return
+
     from pyspark import worker
 
     while True:

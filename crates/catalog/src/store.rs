@@ -177,7 +177,7 @@ pub(crate) async fn insert_default_schema(
     sqlx::query(
         "INSERT INTO schemas (id, catalog_id, name, comment, owner, location, properties, collation_name,
                               created_at_us, created_by, updated_at_us, updated_by)
-         VALUES ($1, $2, $3, 'Default schema', $4, NULL, '{}', NULL, $5, $4, $5, $4)",
+         VALUES ($1, $2, $3, 'default database', $4, NULL, '{}', NULL, $5, $4, $5, $4)",
     )
     .bind(Uuid::new_v4().to_string())
     .bind(catalog_id)

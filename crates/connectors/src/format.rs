@@ -10,6 +10,7 @@ pub enum Format {
     Parquet,
     Text,
     BinaryFile,
+    Xml,
 }
 
 /// Names of formats, in lower case. The long ones are what old code says.
@@ -35,6 +36,7 @@ const NAMES: &[(Format, &[&str])] = &[
         ],
     ),
     (Format::Text, &["text", "org.apache.spark.sql.execution.datasources.text.textfileformat"]),
+    (Format::Xml, &["xml", "com.databricks.spark.xml", "org.apache.spark.sql.execution.datasources.xml.xmlfileformat"]),
     (
         Format::BinaryFile,
         &["binaryfile", "org.apache.spark.sql.execution.datasources.binaryfile.binaryfileformat"],
@@ -48,7 +50,7 @@ impl Format {
         if let Some((format, _)) = NAMES.iter().find(|(_, names)| names.contains(&lower.as_str())) {
             return Ok(*format);
         }
-        if matches!(lower.as_str(), "orc" | "avro" | "xml") {
+        if matches!(lower.as_str(), "orc" | "avro") {
             return Err(Error::unsupported(format!("the file format {lower}")));
         }
         Err(Error::new("DATA_SOURCE_NOT_FOUND")
@@ -65,6 +67,7 @@ impl Format {
             Self::Parquet => "parquet",
             Self::Text => "text",
             Self::BinaryFile => "binaryFile",
+            Self::Xml => "xml",
         }
     }
 
@@ -76,6 +79,7 @@ impl Format {
             Self::Parquet => "Parquet",
             Self::Text => "Text",
             Self::BinaryFile => "binaryFile",
+            Self::Xml => "XML",
         }
     }
 }

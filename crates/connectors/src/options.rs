@@ -84,6 +84,24 @@ const CSV: &[&str] = &[
     "unescapedQuoteHandling",
 ];
 
+const XML: &[&str] = &[
+    "arrayElementName",
+    "attributePrefix",
+    "declaration",
+    "excludeAttribute",
+    "ignoreNamespace",
+    "ignoreSurroundingSpaces",
+    "indent",
+    "inferSchema",
+    "nullValue",
+    "prefersDate",
+    "prefersDecimal",
+    "rootTag",
+    "rowTag",
+    "valueTag",
+    "wildcardColName",
+];
+
 const PARQUET: &[&str] = &["datetimeRebaseMode", "int96RebaseMode", "mergeSchema", "parquet.compression"];
 
 /// Options of Databricks that change what is read, and are not built.
@@ -97,6 +115,7 @@ pub(crate) fn check(format: Format, options: &[(String, String)]) -> Result<()> 
         Format::Parquet => &[COMMON, PARQUET],
         Format::Text => &[COMMON, &["encoding", "lineSep", "wholetext"]],
         Format::BinaryFile => &[COMMON],
+        Format::Xml => &[COMMON, TEXT, XML],
     };
     for (key, _) in options {
         if let Some(name) = REFUSED.iter().find(|known| known.eq_ignore_ascii_case(key)) {

@@ -116,7 +116,8 @@ impl Inference {
             if !same {
                 return Err(conflicting_names(known, values, display));
             }
-            if known.base != values.base {
+            // Directories without partition values may be anywhere.
+            if known.base != values.base && !values.columns.is_empty() {
                 return Err(conflicting_bases(known, values, display));
             }
             for ((_, t), (_, value)) in columns.iter_mut().zip(&values.columns) {

@@ -229,7 +229,7 @@ impl Entry {
     fn table(self: &Arc<Self>, qualifier: Vec<String>) -> ResolvedTable {
         ResolvedTable {
             provider: Arc::new(CachedTable {
-                schema: Arc::new(arrow_schema(&self.schema)),
+                schema: Arc::new(arrow_schema(&self.schema).with_metadata([(CACHED.to_string(), String::new())].into())),
                 entry: Arc::clone(self),
             }),
             schema: self.schema.clone(),
@@ -269,6 +269,14 @@ impl Entry {
         };
         Ok(batches)
     }
+}
+
+/// What marks the schema of cached rows.
+const CACHED: &str = "boathouse.cached";
+
+/// Whether an operator reads rows that are kept.
+pub(crate) fn is_cached_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.children().is_empty() && plan.schema().metadata().contains_key(CACHED)
 }
 
 /// The Delta tables below a plan, by URI.

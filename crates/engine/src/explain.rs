@@ -7,9 +7,10 @@ use boathouse_bridge::ResultExt;
 use boathouse_spec::{ExplainMode, Plan, Relation, RelationNode, Result};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::physical_plan::{ExecutionPlan, collect, displayable};
+use datafusion::physical_plan::{ExecutionPlan, collect};
 
 use crate::analyzer::Analyzed;
+use crate::explain_tree::tree;
 use crate::{Session, execute};
 
 /// The text of EXPLAIN, in the sections that Spark shows for the mode.
@@ -31,17 +32,18 @@ pub(crate) async fn explain(session: &Arc<Session>, plan: Plan, mode: ExplainMod
     let parsed = format!("'{}", node_name(&relation));
     let analyzed = session.analyze(move |analyzer| analyzer.query(&relation)).await?;
     let state = execute::query_state(session);
-    let optimized = state.optimize(&analyzed.plan).spark()?;
+    let extracted = crate::python::extract(&analyzed.plan)?;
+    let optimized = state.optimize(extracted.as_ref().unwrap_or(&analyzed.plan)).spark()?;
     let physical = execute::physical_plan(session, &analyzed.plan).await?;
-    let physical_text = displayable(physical.as_ref()).indent(false).to_string();
+    let physical_text = tree(&physical, false);
     Ok(match mode {
         ExplainMode::Simple | ExplainMode::Codegen | ExplainMode::Formatted => {
             format!("== Physical Plan ==\n{physical_text}\n")
         }
         ExplainMode::Cost => format!(
-            "== Optimized Logical Plan ==\n{}\n\n== Physical Plan ==\n{}\n",
+            "== Optimized Logical Plan ==\n{}\nStatistics: see the physical plan\n\n== Physical Plan ==\n{}\n",
             optimized.display_indent(),
-            displayable(physical.as_ref()).set_show_statistics(true).indent(false)
+            tree(&physical, true)
         ),
         ExplainMode::Extended => {
             let columns: Vec<String> = analyzed
@@ -108,6 +110,7 @@ pub(crate) fn input_files(plan: &Arc<dyn ExecutionPlan>) -> Vec<String> {
                 files.insert(format!("{base}{}", file.object_meta.location));
             }
         }
+        files.extend(boathouse_connectors::scanned_files(next.as_ref()));
         waiting.extend(next.children().into_iter().cloned());
     }
     files.into_iter().collect()

@@ -19,6 +19,7 @@ mod engine;
 mod execute;
 mod expectations;
 mod explain;
+mod explain_tree;
 mod functions;
 mod information_schema;
 mod literals;

@@ -39,6 +39,8 @@ pub struct Session {
     pub(crate) namespace: RwLock<(String, String)>,
     pub(crate) variables: Variables,
     pub(crate) functions: SessionFunctions,
+    /// Python data sources, by lower-case name.
+    pub(crate) python_sources: DashMap<String, crate::python::PythonSource>,
     /// DataFrames kept under an id (`checkpoint`, `foreachBatch`).
     remotes: DashMap<String, Relation>,
     /// Tables without a name, by id.
@@ -76,6 +78,7 @@ impl Session {
             namespace: RwLock::new((catalog, DEFAULT_SCHEMA.to_string())),
             variables: Variables::default(),
             functions: SessionFunctions::default(),
+            python_sources: DashMap::new(),
             remotes: DashMap::new(),
             kept_tables: DashMap::new(),
             datasets: RwLock::new(None),
@@ -96,7 +99,12 @@ impl Session {
         for entry in &self.remotes {
             copy.remotes.insert(entry.key().clone(), entry.value().clone());
         }
-        Self { variables: self.variables.clone(), functions: self.functions.clone(), ..copy }
+        Self {
+            variables: self.variables.clone(),
+            functions: self.functions.clone(),
+            python_sources: self.python_sources.clone(),
+            ..copy
+        }
     }
 
     pub fn id(&self) -> &str {

@@ -319,7 +319,9 @@ fn common_nested(
 ) -> Option<DataType> {
     use DataType::*;
     let mode = Mode::of(context);
-    let loses = |from: &DataType, to: &DataType| from != to && may_give_null(from, to, mode);
+    // Nothing is lost of an array or a map without elements.
+    let loses =
+        |from: &DataType, to: &DataType| from != to && *from != DataType::Null && may_give_null(from, to, mode);
     match (a, b) {
         (Array { element: x, contains_null: m }, Array { element: y, contains_null: n }) => {
             let t = common(x, y, context)?;

@@ -15,6 +15,7 @@ pub(crate) fn register(r: &mut Registry) {
     r.scalar(&["typeof"], type_of);
     r.scalar(&["version"], version);
     r.scalar(&["uuid"], uuid);
+    r.scalar(&["unwrap_udt"], unwrap_udt);
     r.scalar(&["spark_partition_id"], partition_id);
     r.scalar(&["monotonically_increasing_id"], increasing_id);
 }
@@ -34,6 +35,16 @@ fn version(call: &Call) -> Result<Resolved> {
         let text = format!("{SPARK_VERSION} boathouse-{}", env!("CARGO_PKG_VERSION"));
         Ok(Arc::new(StringArray::from(vec![text.as_str(); inputs.rows()])))
     }))
+}
+
+/// The value of a user-defined type as the type it is kept in.
+fn unwrap_udt(call: &Call) -> Result<Resolved> {
+    call.arity(1..=1)?;
+    let DataType::Udt { sql_type, .. } = &call.args[0].data_type else {
+        return Err(call.unexpected_input(0, "\"UserDefinedType\""));
+    };
+    let inner = sql_type.as_ref().clone();
+    Ok(Resolved::new(call.types(), inner, call.args[0].nullable, |inputs| inputs.array(0)))
 }
 
 fn partition_id(call: &Call) -> Result<Resolved> {

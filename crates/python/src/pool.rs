@@ -62,7 +62,7 @@ impl Workers {
                         return Ok(worker);
                     }
                 }
-                None => return self.start(options).await,
+                None => return self.start(options, &[]).await,
             }
         }
     }
@@ -84,14 +84,15 @@ impl Workers {
         self.shared.idle.lock().retain(|options, _| options.owner.as_deref() != Some(owner));
     }
 
-    async fn start(&self, options: &Options) -> Result<Worker> {
+    /// A new process; with a module of `pyspark.sql.worker` it answers one question.
+    pub(crate) async fn start(&self, options: &Options, args: &[&str]) -> Result<Worker> {
         let find = || async {
             let found = tokio::task::spawn_blocking(crate::interpreter).await;
             found.map_err(|e| Error::internal(format!("looking for Python: {e}")))?
         };
         let python = self.shared.interpreter.get_or_try_init(find).await?;
         let mut command = Command::new(python);
-        command.args(["-m", "boathouse_runtime.worker"]);
+        command.args(["-m", "boathouse_runtime.worker"]).args(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command.env_remove("SPARK_REMOTE").env_remove("SPARK_HOME").env("PYTHONHASHSEED", "0");
         if let Some(modules) = crate::modules() {

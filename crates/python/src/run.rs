@@ -276,7 +276,7 @@ fn group(streams: &[RecordBatch]) -> Result<Vec<u8>> {
 }
 
 /// An exception of the user's code, with its traceback.
-fn python_error(traceback: &str) -> Error {
+pub(crate) fn python_error(traceback: &str) -> Error {
     Error::new("PYTHON_EXCEPTION")
         .message(format!("An exception was thrown from the Python worker:\n{}", traceback.trim_end()))
         .exception("PythonException")

@@ -92,6 +92,8 @@ pub enum Body {
         name: String,
         /// Columns inside the table argument at whose change a new instance begins.
         partition_indexes: Vec<i32>,
+        /// The pickled result of the class's `analyze`, where it has one.
+        analyzed: Option<Vec<u8>>,
     },
 }
 
@@ -152,12 +154,14 @@ impl Task {
                     out.long(0);
                 }
             }
-            Body::Table { args: of_table, command, return_type, name, partition_indexes } => {
+            Body::Table { args: of_table, command, return_type, name, partition_indexes, analyzed } => {
                 args(&mut out, of_table);
                 out.count(partition_indexes.len());
                 partition_indexes.iter().for_each(|i| out.int(*i));
-                // No pickled result of an analysis.
-                out.flag(false);
+                out.flag(analyzed.is_some());
+                if let Some(analyzed) = analyzed {
+                    out.bytes(analyzed);
+                }
                 out.bytes(command);
                 out.text(return_type);
                 out.text(name);

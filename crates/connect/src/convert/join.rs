@@ -1,10 +1,15 @@
 //! Relations of two and more inputs.
 
-use boathouse_spec::{AsOfJoin, Error, Join, JoinCondition, JoinKind, RelationNode, Result, SetOperation};
+use boathouse_spec::{
+    AsOfJoin, Error, Expr, Join, JoinCondition, JoinKind, Literal, RelationNode, Result, SetOperation, SortOrder, WindowSpec,
+};
 
 use super::{Converter, invalid_plan, missing, unknown_enum};
 use crate::failure::illegal_argument;
 use crate::proto::spark::{self as proto, join::JoinType, set_operation::SetOpType};
+
+/// The column that tells the left rows of a nearest-by join apart.
+const ROW: &str = "__nearest_by_row";
 
 impl Converter<'_> {
     pub(super) fn join(&mut self, j: proto::Join) -> Result<RelationNode> {
@@ -51,6 +56,44 @@ impl Converter<'_> {
             allow_exact_matches: j.allow_exact_matches,
             direction: j.direction.to_lowercase(),
         }))
+    }
+
+    /// For each row of the left side the best rows of the right: all pairs, ranked.
+    pub(super) fn nearest_by_join(&mut self, j: proto::NearestByJoin) -> Result<RelationNode> {
+        let kind = join_kind_by_name(&j.join_type)?;
+        if !matches!(kind, JoinKind::Inner | JoinKind::LeftOuter) {
+            return Err(illegal_argument(format!("A nearest-by join is inner or left outer, not `{}`.", j.join_type)));
+        }
+        if !(1..=100_000).contains(&j.num_results) {
+            return Err(illegal_argument(format!(
+                "A nearest-by join gives between 1 and 100000 rows a row, not {}.",
+                j.num_results
+            )));
+        }
+        let ascending = match j.direction.to_lowercase().as_str() {
+            "distance" => true,
+            "similarity" => false,
+            other => return Err(illegal_argument(format!("`{other}` is no direction of a nearest-by join."))),
+        };
+        let left = self.input(j.left)?;
+        let right = self.input(j.right)?;
+        let ranking = j.ranking_expression.ok_or_else(|| missing("spark.connect.NearestByJoin", "ranking_expression"))?;
+        let ranking = self.expression(ranking)?;
+        let number = Expr::call("monotonically_increasing_id", Vec::new()).alias(ROW);
+        let numbered = RelationNode::Project { input: left, exprs: vec![Expr::star(), number] };
+        let condition = JoinCondition::On(Expr::Literal(Literal::Boolean(true)));
+        let pairs = RelationNode::Join(Join { left: numbered.into(), right, kind, condition });
+        let rank = Expr::Window {
+            function: Box::new(Expr::call("row_number", Vec::new())),
+            window: Box::new(WindowSpec::Inline {
+                partition_by: vec![Expr::column([ROW])],
+                order_by: vec![SortOrder { expr: ranking, ascending, nulls_first: false }],
+                frame: None,
+            }),
+        };
+        let best = Expr::operator("<=", vec![rank, Expr::Literal(Literal::Integer(j.num_results))]);
+        let best = RelationNode::Qualify { input: pairs.into(), condition: best };
+        Ok(RelationNode::Drop { input: best.into(), columns: Vec::new(), names: vec![ROW.to_string()] })
     }
 
     pub(super) fn set_operation(&mut self, s: proto::SetOperation) -> Result<RelationNode> {

@@ -163,7 +163,7 @@ impl Converter<'_> {
             RelType::SampleBy(s) => self.sample_by(*s)?,
 
             RelType::ApplyInPandasWithState(_) => return Err(Error::unsupported("applyInPandasWithState")),
-            RelType::NearestByJoin(_) => return Err(Error::unsupported("nearest-by joins")),
+            RelType::NearestByJoin(j) => self.nearest_by_join(*j)?,
             RelType::CommonInlineUserDefinedDataSource(_) => {
                 return Err(Error::unsupported("Python data sources sent inline as a relation"));
             }
@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_is_named() {
-        let error = convert(RelType::NearestByJoin(Box::default()));
-        assert!(error.is_err_and(|e| e.text().contains("nearest-by joins")));
+        let error = convert(RelType::ApplyInPandasWithState(Box::default()));
+        assert!(error.is_err_and(|e| e.text().contains("applyInPandasWithState")));
     }
 }

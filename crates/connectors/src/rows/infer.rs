@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use boathouse_bridge::from_datafusion;
-use boathouse_formats::{csv, json};
+use boathouse_formats::options::Lookup;
+use boathouse_formats::{csv, json, xml};
 use boathouse_spec::{Result, StructType};
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
@@ -27,6 +28,7 @@ pub(crate) async fn infer_schema(table: &FileTable) -> Result<StructType> {
     }
     let schema = match table.format {
         Format::Json => json_schema(table).await?,
+        Format::Xml => xml_schema(table).await?,
         _ => csv_schema(table).await?,
     };
     Ok(schema)
@@ -116,6 +118,19 @@ async fn infer_json_file(
             return Ok(inference);
         }
     }
+}
+
+async fn xml_schema(table: &FileTable) -> Result<StructType> {
+    let options = super::xml_options(table)?;
+    let encoding = Lookup(&table.options).text("encoding").map(str::to_string);
+    let mut texts = Vec::new();
+    for file in &table.files {
+        let store = table.place.store.clone();
+        let bytes = whole_file(store, &file.meta.location, file.meta.size).await.map_err(from_datafusion)?;
+        let text = decode(&bytes, encoding.as_deref())?.into_owned();
+        texts.extend(xml::records(&text, &options.row_tag).into_iter().map(str::to_string));
+    }
+    Ok(xml::schema_of(texts.iter().map(String::as_str), &options))
 }
 
 async fn csv_schema(table: &FileTable) -> Result<StructType> {

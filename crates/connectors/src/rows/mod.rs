@@ -14,12 +14,13 @@ mod slices;
 
 use boathouse_formats::json::nullable_schema;
 use boathouse_formats::options::Lookup;
-use boathouse_formats::{csv, json};
+use boathouse_formats::{csv, json, xml};
 use boathouse_spec::{DataType, Error, Result, StructField, StructType};
 
 pub(crate) use binary_file::schema as binary_file_schema;
 pub(crate) use infer::infer_schema;
 pub(crate) use scan::scan;
+pub use scan::scanned_files;
 
 use crate::errors;
 use crate::format::Format;
@@ -32,6 +33,7 @@ pub(crate) enum RowFormat {
     Csv { schema: StructType, projection: Vec<usize>, options: Box<csv::Options> },
     Text { wanted: bool, whole: bool, line_separator: Option<String>, encoding: Option<String> },
     BinaryFile { projection: Vec<usize> },
+    Xml { schema: StructType, options: Box<xml::Options>, encoding: Option<String> },
 }
 
 impl RowFormat {
@@ -58,6 +60,13 @@ impl RowFormat {
                 encoding: given.text("encoding").map(str::to_string),
             },
             Format::BinaryFile => Self::BinaryFile { projection: projection.to_vec() },
+            Format::Xml => Self::Xml {
+                schema: StructType::new(
+                    projection.iter().map(|i| table.data_schema.fields[*i].clone()).collect(),
+                ),
+                options: Box::new(xml_options(table)?),
+                encoding: given.text("encoding").or(given.text("charset")).map(str::to_string),
+            },
             Format::Parquet => return Err(Error::internal("Parquet files are not read row by row.")),
         })
     }
@@ -68,7 +77,7 @@ impl RowFormat {
             Self::Json { options, .. } => (options.multi_line, &options.encoding, &options.line_separator),
             Self::Csv { options, .. } => (options.multi_line, &options.encoding, &options.line_separator),
             Self::Text { whole, encoding, line_separator, .. } => (*whole, encoding, line_separator),
-            Self::BinaryFile { .. } => return false,
+            Self::BinaryFile { .. } | Self::Xml { .. } => return false,
         };
         // Inside a run of separators of several bytes, a slice could not tell where one begins.
         !whole && is_utf8(encoding.as_deref()) && separator.as_ref().is_none_or(|s| s.len() == 1)
@@ -77,6 +86,17 @@ impl RowFormat {
 
 fn is_utf8(encoding: Option<&str>) -> bool {
     encoding.is_none_or(|e| matches!(e.to_lowercase().as_str(), "utf-8" | "utf8"))
+}
+
+/// The options of XML files: which elements are the rows must be said.
+pub(crate) fn xml_options(table: &FileTable) -> Result<xml::Options> {
+    if Lookup(&table.options).text("rowTag").is_none() {
+        return Err(Error::new("XML_ROW_TAG_MISSING")
+            .param("rowTag", "`rowTag`")
+            .message("Reading XML files needs the option `rowTag`: the name of the elements that are the rows.")
+            .exception("AnalysisException"));
+    }
+    xml::Options::parse(&table.options, &table.context.session, false)
 }
 
 /// The one column of text files.
@@ -139,6 +159,7 @@ pub(crate) fn check_projection(table: &FileTable, projection: &[usize]) -> Resul
     let corrupt = match table.format {
         Format::Json => json::Options::parse(&table.options, session)?.corrupt_column,
         Format::Csv => csv::Options::parse(&table.options, session)?.corrupt_column,
+        Format::Xml => xml::Options::parse(&table.options, session, false)?.corrupt_column,
         _ => return Ok(()),
     };
     let mut data = projection.iter().filter_map(|i| match table.sources[*i] {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions, StringBuilder};
+use arrow::array::{AsArray, RecordBatch, RecordBatchOptions, StringArray, StringBuilder};
 use arrow::datatypes::SchemaRef;
 use boathouse_bridge::{ResultExt, from_datafusion};
-use boathouse_formats::{csv, json};
-use boathouse_spec::{Error, Result, StructType};
+use boathouse_formats::options::ParseMode;
+use boathouse_formats::{csv, json, xml};
+use boathouse_spec::{DataType, Error, Result, StructField, StructType};
 use bytes::Bytes;
 use datafusion::common::DataFusionError;
 use futures::stream::BoxStream;
@@ -152,6 +153,14 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
                     yield texts.finish()?;
                 }
             }
+            RowFormat::Xml { schema, options, encoding } => {
+                let bytes = whole(&reader, &slice).await?;
+                let text = decode(&bytes, encoding.as_deref())?;
+                let records = xml::records(&text, &options.row_tag);
+                for some in records.chunks(reader.batch_rows) {
+                    yield xml_batch(some, schema, options, &reader.schema)?;
+                }
+            }
             RowFormat::BinaryFile { projection } => {
                 let meta = &slice.file.meta;
                 let content = if binary_file::wants_content(projection) {
@@ -166,6 +175,38 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
     };
     let stream: BoxStream<'static, Result<RecordBatch>> = Box::pin(stream);
     stream
+}
+
+/// Records as columns. Where malformed ones are to be left out, a column tells which they are.
+fn xml_batch(
+    records: &[&str],
+    schema: &StructType,
+    options: &xml::Options,
+    wanted: &SchemaRef,
+) -> Result<RecordBatch> {
+    let drops = options.mode == ParseMode::DropMalformed;
+    let mut whole = schema.clone();
+    if drops && whole.field(&options.corrupt_column).is_none() {
+        whole.fields.push(StructField::new(&options.corrupt_column, DataType::STRING, true));
+    }
+    let texts = StringArray::from_iter_values(records);
+    let rows = xml::from_xml(&texts, &whole, options)?;
+    let rows = rows.as_struct_opt().ok_or_else(|| Error::internal("XML records gave no structs"))?;
+    let columns = rows.columns()[..schema.fields.len()].to_vec();
+    let count = RecordBatchOptions::new().with_row_count(Some(records.len()));
+    let columns = columns
+        .iter()
+        .zip(wanted.fields())
+        .map(|(c, f)| boathouse_bridge::conform(c, f.data_type()))
+        .collect::<Result<Vec<_>>>()?;
+    let batch = RecordBatch::try_new_with_options(wanted.clone(), columns, &count).spark()?;
+    match whole.fields.iter().position(|f| drops && f.name == options.corrupt_column) {
+        Some(corrupt) => {
+            let fine = arrow::compute::is_null(rows.column(corrupt)).spark()?;
+            arrow::compute::filter_record_batch(&batch, &fine).spark()
+        }
+        None => Ok(batch),
+    }
 }
 
 fn slice_needs_decoding(encoding: Option<&str>) -> bool {

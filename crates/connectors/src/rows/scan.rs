@@ -67,6 +67,13 @@ pub(crate) fn scan(
     Ok(DataSourceExec::from_data_source(scan))
 }
 
+/// The files that a scan of this crate's reads, as Spark names them; none for other operators.
+pub fn scanned_files(plan: &dyn ExecutionPlan) -> Vec<String> {
+    let scan = plan.downcast_ref::<DataSourceExec>().and_then(|s| s.data_source().downcast_ref::<RowScan>());
+    let Some(scan) = scan else { return Vec::new() };
+    scan.partitions.iter().flatten().map(|slice| scan.place.url_of(&slice.file.meta.location)).collect()
+}
+
 #[derive(Debug, Clone)]
 struct RowScan {
     place: ResolvedPath,
@@ -90,6 +97,7 @@ impl RowScan {
             RowFormat::Csv { .. } => "csv",
             RowFormat::Text { .. } => "text",
             RowFormat::BinaryFile { .. } => "binaryFile",
+            RowFormat::Xml { .. } => "xml",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use boathouse_bridge::arrow_schema;
 use boathouse_formats::options::Lookup;
-use boathouse_formats::{csv, json};
+use boathouse_formats::{csv, json, xml};
 use boathouse_spec::{DataType, Error, Result, StructType};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
@@ -21,6 +21,7 @@ pub(super) enum Encoding {
     Json(Box<json::Options>),
     Csv(Box<csv::Options>),
     Text,
+    Xml(Box<xml::Options>),
     Parquet(Compression),
 }
 
@@ -83,6 +84,11 @@ impl Encoder {
                 check_text(schema)?;
                 let (compression, suffix) = text_codec(codec)?;
                 new(Encoding::Text, compression, format!(".txt{suffix}"))
+            }
+            Format::Xml => {
+                let (compression, suffix) = text_codec(codec)?;
+                let options = xml::Options::parse(options, &context.session, true)?;
+                new(Encoding::Xml(Box::new(options)), compression, format!(".xml{suffix}"))
             }
             Format::Parquet => {
                 let codec = codec.or(given.text("parquet.compression")).unwrap_or(&context.parquet_codec);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StructArray};
 use boathouse_bridge::ResultExt;
-use boathouse_formats::{csv, json};
+use boathouse_formats::{csv, json, xml};
 use boathouse_spec::{DataType, Error, Result};
 use object_store::ObjectStore;
 use object_store::buffered::BufWriter;
@@ -36,10 +36,27 @@ impl TextFile {
         if std::mem::replace(&mut self.begun, true) {
             return;
         }
-        if let Encoding::Csv(options) = &self.encoder.encoding
-            && options.header
-        {
-            csv::write_header(&self.encoder.schema.names(), options, &mut self.text);
+        match &self.encoder.encoding {
+            Encoding::Csv(options) if options.header => {
+                csv::write_header(&self.encoder.schema.names(), options, &mut self.text);
+                self.text.push_str(&self.encoder.line_separator);
+            }
+            Encoding::Xml(options) => {
+                if !options.declaration.is_empty() {
+                    self.text.push_str(&format!("<?xml {}?>\n", options.declaration));
+                }
+                self.text.push_str(&format!("<{}>", options.root_tag));
+                self.text.push_str(&self.encoder.line_separator);
+            }
+            _ => {}
+        }
+    }
+
+    /// What closes a file.
+    fn end(&mut self) {
+        if let Encoding::Xml(options) = &self.encoder.encoding {
+            let name = options.root_tag.split_whitespace().next().unwrap_or_default();
+            self.text.push_str(&format!("</{name}>"));
             self.text.push_str(&self.encoder.line_separator);
         }
     }
@@ -64,6 +81,17 @@ impl TextFile {
                     generator.write(row, &mut self.text)?;
                     // A row without any character is no line: NULL in the only column.
                     if self.text.len() > before {
+                        self.end_line(&encoder).await?;
+                    }
+                }
+            }
+            Encoding::Xml(options) => {
+                let array: ArrayRef = Arc::new(StructArray::from(rows.clone()));
+                let t = DataType::Struct(encoder.schema.clone());
+                for record in xml::to_xml(&array, &t, options)?.iter().flatten() {
+                    for line in record.trim_end().lines() {
+                        self.text.push_str(&options.indent);
+                        self.text.push_str(line);
                         self.end_line(&encoder).await?;
                     }
                 }
@@ -102,6 +130,7 @@ impl TextFile {
     /// Completes the file; gives how many bytes of text it has.
     pub(super) async fn finish(mut self: Box<Self>) -> Result<u64> {
         self.begin();
+        self.end();
         self.hand_on().await?;
         self.writer.shutdown().await.map_err(|e| Error::io(format!("writing {}", self.shown), e))?;
         Ok(self.bytes)

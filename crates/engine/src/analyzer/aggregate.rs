@@ -55,10 +55,14 @@ impl Analyzer {
     }
 
     pub(super) fn aggregate_analyzed(&mut self, input: Analyzed, aggregate: &Aggregate) -> Result<Analyzed> {
-        let select = &super::project::parsed(&aggregate.aggregates)?;
+        let select = super::project::parsed(&aggregate.aggregates)?;
+        let count = aggregate.grouping.len();
+        let all: Vec<Expr> = aggregate.grouping.iter().cloned().chain(select).collect();
+        let (input, all) = self.with_time_windows(input, &all, &aggregate.grouping)?;
+        let (grouping, select) = all.split_at(count);
         let (keys, sets) = match &aggregate.kind {
             GroupingKind::All => (self.group_by_all(select, &input)?, None),
-            kind => self.grouping_keys(kind, &aggregate.grouping, select, &input)?,
+            kind => self.grouping_keys(kind, grouping, select, &input)?,
         };
         let mut aggregation = self.aggregation(input.clone(), keys, sets)?;
         let mut items: Vec<Item> = Vec::new();

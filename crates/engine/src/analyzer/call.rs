@@ -121,6 +121,11 @@ impl Analyzer {
                 let shown = call_name("struct", &args.iter().skip(1).step_by(2).cloned().collect::<Vec<_>>());
                 Ok(Some(self.builtin("named_struct", args)?.named(shown)))
             }
+            "window_time" => self.window_time(call, over).map(Some),
+            "distributed_sequence_id" if call.args.is_empty() => {
+                let number = self.builtin("monotonically_increasing_id", Vec::new())?;
+                Ok(Some(number.named("distributed_sequence_id()")))
+            }
             "unresolvedregex" | "unresolved_regex" => Err(Error::unsupported("this column pattern")),
             _ => Ok(None),
         }

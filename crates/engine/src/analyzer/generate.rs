@@ -193,6 +193,11 @@ impl Analyzer {
         if name.len() == 1 && last == "range" {
             return self.range_function(args);
         }
+        match last.as_str() {
+            "collations" if name.len() == 1 && args.is_empty() => return self.collations(),
+            "sql_keywords" if name.len() == 1 && args.is_empty() => return self.sql_keywords(),
+            _ => {}
+        }
         let call = Call { name: name.to_vec(), args: args.to_vec(), ..Default::default() };
         if self.generator(&call).is_some() {
             let input = Analyzed::one_row()?;
@@ -209,6 +214,35 @@ impl Analyzer {
         Err(Error::new("UNRESOLVABLE_TABLE_VALUED_FUNCTION")
             .param("name", boathouse_spec::quote_name(name))
             .message(format!("There is no table function named {}.", name.join("."))))
+    }
+
+    /// `collations()`: what SHOW COLLATIONS shows, with the schema they are in.
+    fn collations(&mut self) -> Result<Analyzed> {
+        let shown = self.command_result(&boathouse_spec::Command::ShowCollations { pattern: None })?;
+        let mut pairs = Vec::with_capacity(shown.output.len() + 2);
+        for (name, value) in [("CATALOG", "SYSTEM"), ("SCHEMA", "BUILTIN")] {
+            if !shown.output.iter().any(|a| a.name == name) {
+                let a = self.attribute(name, DataType::STRING, false);
+                pairs.push((datafusion::logical_expr::lit(value), a));
+            }
+        }
+        pairs.extend(shown.output.iter().map(|a| (a.column(), a.clone())));
+        self.project_pairs(shown, pairs)
+    }
+
+    /// `sql_keywords()`
+    fn sql_keywords(&mut self) -> Result<Analyzed> {
+        use crate::rows::{Value, batch, column, text};
+        let schema = boathouse_spec::StructType::new(vec![
+            text("keyword", false),
+            column("reserved", DataType::Boolean, false),
+        ]);
+        let rows: Vec<Vec<Value>> = boathouse_sql::keywords()
+            .into_iter()
+            .map(|k| vec![Value::from(k.word), Value::from(k.reserved)])
+            .collect();
+        let batch = batch(&schema, &rows)?;
+        self.batches(&schema, vec![batch])
     }
 
     fn range_function(&mut self, args: &[Expr]) -> Result<Analyzed> {

@@ -1,7 +1,9 @@
 //! Joins of every kind.
 
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{Error, Expr, Join, JoinCondition, JoinKind, Relation, RelationNode, Result, quote};
+use boathouse_spec::{
+    Error, Expr, Join, JoinCondition, JoinKind, PythonFunction, Relation, RelationNode, Result, quote,
+};
 use datafusion::common::Spans;
 use datafusion::logical_expr::{Case, Expr as DfExpr, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Subquery};
 use std::sync::Arc;
@@ -117,6 +119,14 @@ impl Analyzer {
         {
             return self.generate(left, &call, alias.as_deref(), &columns, kind == JoinKind::LeftOuter);
         }
+        if let Some(found) = self.python_relation(right)? {
+            if condition.is_some() {
+                return Err(Error::unsupported("a condition on a lateral join with a table function"));
+            }
+            let alias = (found.alias.as_deref(), found.columns.as_slice());
+            let outer = kind == JoinKind::LeftOuter;
+            return self.python_lateral(left, &found.name, &found.args, &found.function, alias, outer);
+        }
         let (analyzed, outer) = self.subquery(right, &left)?;
         if outer.is_empty() {
             return self.join_on(left, analyzed, kind, condition);
@@ -128,6 +138,46 @@ impl Analyzer {
         });
         let right = Analyzed { plan, below: None, ..analyzed };
         self.join_on(left, right, kind, condition)
+    }
+}
+
+/// A Python table function in FROM.
+struct PythonRelation {
+    name: String,
+    args: Vec<Expr>,
+    function: Arc<PythonFunction>,
+    alias: Option<String>,
+    columns: Vec<String>,
+}
+
+impl Analyzer {
+    /// The relation as a call of a Python table function without tables among its arguments, where it is one.
+    fn python_relation(&mut self, relation: &Relation) -> Result<Option<PythonRelation>> {
+        use crate::functions::SessionFunction as F;
+        let is_table = |e: &Expr| matches!(e, Expr::TableArgument { .. } | Expr::PlanSubquery { .. });
+        Ok(match relation.node.as_ref() {
+            RelationNode::PythonTableFunction { name, args, function, .. } if !args.iter().any(is_table) => {
+                let function = Arc::new(function.clone());
+                Some(PythonRelation { name: name.clone(), args: args.clone(), function, alias: None, columns: Vec::new() })
+            }
+            RelationNode::TableFunction { name, args } if !args.iter().any(is_table) => {
+                match self.find_function(name)? {
+                    Some(F::Python { function, is_table_function: true, .. }) => Some(PythonRelation {
+                        name: name.last().cloned().unwrap_or_default(),
+                        args: args.clone(),
+                        function,
+                        alias: None,
+                        columns: Vec::new(),
+                    }),
+                    _ => None,
+                }
+            }
+            RelationNode::SubqueryAlias { input, alias, columns, .. } => self.python_relation(input)?.map(|found| {
+                let columns = if columns.is_empty() { found.columns } else { columns.clone() };
+                PythonRelation { alias: Some(alias.clone()), columns, ..found }
+            }),
+            _ => None,
+        })
     }
 }
 

@@ -51,6 +51,7 @@ mod stream;
 mod statistic;
 mod subquery;
 mod table;
+mod time_window;
 mod transpose;
 mod values;
 mod window;

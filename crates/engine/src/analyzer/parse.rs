@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{AsArray, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{Schema, SchemaRef};
 use boathouse_bridge::{ResultExt, to_datafusion};
-use boathouse_formats::{csv, json};
+use boathouse_formats::{csv, json, xml};
 use boathouse_spec::{DataType, Error, Options, Relation, Result, StructType};
 use datafusion::common::DFSchema;
 use datafusion::error::Result as DataFusionResult;
@@ -42,6 +42,21 @@ impl Analyzer {
                 };
                 json::Parser::new(&schema, options.clone())?;
                 (Reader::Json(Box::new(options)), schema)
+            }
+            "xml" => {
+                let options = xml::Options::parse(options, &defaults, false)?;
+                let schema = match schema {
+                    Some(schema) => schema.clone(),
+                    None => {
+                        let mut all = Vec::new();
+                        self.each_text(&texts, |text| {
+                            all.push(text.to_string());
+                            Ok(true)
+                        })?;
+                        xml::schema_of(all.iter().map(String::as_str), &options)
+                    }
+                };
+                (Reader::Xml(Box::new(options)), schema)
             }
             "csv" => self.csv_reader(&texts, schema, options, &defaults)?,
             other => return Err(Error::unsupported(format!("reading {other} from a DataFrame of strings"))),
@@ -128,6 +143,7 @@ impl Analyzer {
 #[derive(Debug, Clone)]
 enum Reader {
     Json(Box<json::Options>),
+    Xml(Box<xml::Options>),
     /// Lines equal to the header are left out.
     Csv { options: Box<csv::Options>, header: Option<String> },
 }
@@ -192,6 +208,12 @@ impl Parse {
                     parser.push(text)?;
                 }
                 parser.finish()?
+            }
+            Reader::Xml(options) => {
+                let texts = StringArray::from_iter_values(texts);
+                let rows = xml::from_xml(&texts, &self.schema, options)?;
+                let rows = rows.as_struct_opt().ok_or_else(|| Error::internal("XML records gave no structs"))?;
+                RecordBatch::from(rows)
             }
             Reader::Csv { options, header } => {
                 let mut parser = csv::Parser::new(&self.schema, None, options.as_ref().clone())?;

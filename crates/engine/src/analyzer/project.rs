@@ -24,6 +24,9 @@ impl Analyzer {
 
     pub(super) fn project_analyzed(&mut self, input: Analyzed, exprs: &[Expr]) -> Result<Analyzed> {
         let exprs = &parsed(exprs)?;
+        let (input, exprs) = self.with_time_windows(input, exprs, &[])?;
+        let input = self.numbered_input(input, &exprs);
+        let exprs = &exprs;
         if exprs.iter().any(|e| self.is_generator_item(e)) {
             return self.project_with_generator(input, exprs);
         }
@@ -32,6 +35,22 @@ impl Analyzer {
             return self.global_aggregate(input, items);
         }
         self.project_items(input, items)
+    }
+
+    /// Rows are numbered from the first to the last in one partition.
+    fn numbered_input(&mut self, input: Analyzed, exprs: &[Expr]) -> Analyzed {
+        fn numbers(expr: &Expr) -> bool {
+            match expr {
+                Expr::Call(call) => is_call(call, "distributed_sequence_id") || call.args.iter().any(numbers),
+                Expr::Alias { expr, .. } | Expr::Cast { expr, .. } => numbers(expr),
+                _ => false,
+            }
+        }
+        if !exprs.iter().any(numbers) {
+            return input;
+        }
+        let plan = crate::operators::shuffle(input.plan.clone(), crate::operators::Scheme::Neighbours, 1);
+        Analyzed { plan, below: None, ..input }
     }
 
     /// Resolves the items of a SELECT list. An item may use the aliases of earlier ones where no column has the name.
@@ -88,7 +107,7 @@ impl Analyzer {
 
     /// The name of an item without alias, where it is not its text: a nested field goes by the field's name, a cast of a
     /// column by the column's (Spark's `ResolveAliases`).
-    fn named_as_item(&mut self, expr: &Expr, value: TypedExpr, input: &Analyzed) -> Result<TypedExpr> {
+    pub(super) fn named_as_item(&mut self, expr: &Expr, value: TypedExpr, input: &Analyzed) -> Result<TypedExpr> {
         let is_column = |e: &DfExpr| matches!(e, DfExpr::Column(_) | DfExpr::OuterReferenceColumn(..));
         match expr {
             Expr::Column(column) if column.name.len() > 1 && !is_column(&value.expr) => match column.name.last() {
@@ -127,7 +146,11 @@ impl Analyzer {
     /// Projects to the given expressions, each under its attribute.
     pub(super) fn project_pairs(&mut self, input: Analyzed, exprs: Vec<(DfExpr, Attribute)>) -> Result<Analyzed> {
         let (plan, list) = self.plan_windows(input.plan.clone(), exprs.clone())?;
-        let plan = project(list.into_iter().map(|(e, a)| named(e, &a)).collect(), plan)?;
+        let varies = list.iter().any(|(e, _)| e.is_volatile());
+        let mut plan = project(list.into_iter().map(|(e, a)| named(e, &a)).collect(), plan)?;
+        if varies {
+            plan = crate::operators::barrier(plan);
+        }
         let output = exprs.iter().map(|(_, a)| a.clone()).collect();
         let plan_ids = input.plan_ids.clone();
         let is_streaming = input.is_streaming;
@@ -181,6 +204,8 @@ impl Analyzer {
                 .collect();
             return self.project_with_generator(input, &list);
         }
+        let (input, exprs) = self.with_time_windows(input, &exprs, &[])?;
+        let input = self.numbered_input(input, &exprs);
         let mut resolved = Vec::with_capacity(exprs.len());
         for e in &exprs {
             resolved.extend(self.item(e, &input)?);

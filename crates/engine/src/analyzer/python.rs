@@ -6,8 +6,8 @@ use arrow::compute::SortOptions;
 use boathouse_bridge::{ResultExt, typed_field};
 use boathouse_python::EvalType;
 use boathouse_spec::{
-    DataType, Error, Expr, PlanSubqueryKind, PythonFunction, PythonUdf, Relation, Result, SortOrder, StructField, StructType,
-    WindowSpec,
+    DataSourceRef, DataType, Error, Expr, PlanSubqueryKind, PythonFunction, PythonUdf, Relation, RelationNode, Result,
+    SortOrder, StructField, StructType, WindowSpec,
 };
 use datafusion::common::{DFSchema, DFSchemaRef};
 use datafusion::logical_expr::expr::Sort;
@@ -18,13 +18,13 @@ use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
 use super::project::named;
 use super::scalar_call::call_name;
 use crate::operators::{self, Scheme};
-use crate::python::{self, ApplyGroups, PythonCall, Setup, TableFunction};
+use crate::python::{self, ApplyGroups, Argument, PythonCall, PythonSource, Setup, TableFunction};
 
 /// The rows of a table argument, and how they are divided.
-struct TableArgument<'a> {
+struct TableArgument {
     query: Relation,
-    partition_by: &'a [Expr],
-    order_by: &'a [SortOrder],
+    partition_by: Vec<Expr>,
+    order_by: Vec<SortOrder>,
 }
 
 impl Analyzer {
@@ -282,46 +282,61 @@ impl Analyzer {
         Ok(Analyzed::new(plan, output))
     }
 
+    pub(super) fn python_data_source(&mut self, python: &PythonSource, source: &DataSourceRef) -> Result<Analyzed> {
+        if source.is_streaming {
+            return Err(Error::unsupported(format!("streaming from the Python data source {}", python.name)));
+        }
+        let setup = Setup::of(&self.session);
+        let mut options = source.options.clone();
+        match source.paths.as_slice() {
+            [] => {}
+            [path] => options.push(("path".to_string(), path.clone())),
+            many => {
+                let paths = serde_json::Value::from(many.to_vec()).to_string();
+                options.push(("paths".to_string(), paths));
+            }
+        }
+        let (opened, plan) = self.wait(async {
+            let opened = python.open(&setup, source.schema.as_ref(), &options).await?;
+            let plan = python.plan(&setup, &opened).await?;
+            Ok::<_, Error>((opened, plan))
+        })?;
+        let (schema, partitions) = plan.rows()?;
+        let table = datafusion::datasource::MemTable::try_new(schema, partitions).spark()?;
+        let partition = self.attribute("partition", DataType::Binary, true);
+        let rows = super::values::scan(Arc::new(table), std::slice::from_ref(&partition))?;
+        let output = self.attributes_of(&opened.schema);
+        let columns = [partition.field()];
+        let schema = df_schema(&output)?;
+        let plan = python::map_partitions(rows, &python.name, plan.function, &columns, schema, setup);
+        Ok(Analyzed::new(plan, output))
+    }
+
     pub(super) fn python_table_function(
         &mut self,
         name: &str,
         args: &[Expr],
         function: &PythonFunction,
     ) -> Result<Analyzed> {
-        let returns = match &function.return_type {
-            Some(DataType::Struct(fields)) => fields.clone(),
-            Some(other) => {
-                return Err(Error::new("UDTF_INVALID_RETURN_TYPE")
-                    .param("name", name)
-                    .param("returnType", other.sql())
-                    .message(format!("The table function `{name}` must return columns, not {}.", other.sql())));
+        let mut table = self.table_argument(args)?;
+        let row = match &table {
+            Some(table) => {
+                let input = self.query(&table.query)?;
+                Some(self.packed_as_named(&input)?)
             }
-            None => return Err(Error::unsupported(format!("the `analyze` method of the table function `{name}`"))),
+            None => None,
         };
-        let table = self.table_argument(args)?;
-        let (input, fields, partition_indexes, order) = match &table {
-            None => (Analyzed::one_row()?, None, Vec::new(), None),
+        let values = self.table_function_values(args, row.as_ref(), &Analyzed::one_row()?)?;
+        let (returns, analyzed) = self.declared_or_analyzed(name, function, args, &values, table.as_mut())?;
+        let (input, values, partition_indexes, order) = match &table {
+            None => (Analyzed::one_row()?, values, Vec::new(), None),
             Some(table) => {
                 let (input, indexes, order) = self.table_rows(table)?;
-                let fields = self.packed_as_named(&input)?;
-                (input, Some(fields), indexes, order)
+                let row = self.packed_as_named(&input)?;
+                let values = self.table_function_values(args, Some(&row), &Analyzed::one_row()?)?;
+                (input, values, indexes, order)
             }
         };
-        let mut values = Vec::with_capacity(args.len());
-        for arg in args {
-            let (arg_name, arg) = match arg {
-                Expr::NamedArgument { name, value } => (Some(name.clone()), value.as_ref()),
-                other => (None, other),
-            };
-            let value = match (is_table(arg), &fields) {
-                (true, Some(fields)) => fields.clone(),
-                _ => {
-                    let (_, mut values) = self.python_args(std::slice::from_ref(arg), &Analyzed::one_row()?)?;
-                    values.pop().ok_or_else(|| Error::internal("an argument without a value"))?
-                }
-            };
-            values.push((arg_name, value));
-        }
         let mut list = Vec::with_capacity(values.len());
         for (_, value) in &values {
             let a = self.attribute("argument", value.data_type.clone(), true);
@@ -346,15 +361,133 @@ impl Analyzer {
             args: values.into_iter().map(|(n, v)| (n, v.data_type)).collect(),
             returns,
             partition_indexes,
+            analyzed,
+            lateral: None,
             setup: Setup::of(&self.session),
         };
         let plan = python::table_function(plan, table, df_schema(&output)?);
-        let analyzed = Analyzed::new(plan, output);
-        self.aliased(analyzed, vec![name.to_string()])
+        self.aliased(Analyzed::new(plan, output), vec![name.to_string()])
+    }
+
+    /// `LATERAL f(a, b)`: the rows that each row of the left side gives, beside it.
+    pub(super) fn python_lateral(
+        &mut self,
+        left: Analyzed,
+        name: &str,
+        args: &[Expr],
+        function: &PythonFunction,
+        alias: (Option<&str>, &[String]),
+        outer: bool,
+    ) -> Result<Analyzed> {
+        let left = left.without_hidden()?;
+        let values = self.table_function_values(args, None, &left)?;
+        let (mut returns, analyzed) = self.declared_or_analyzed(name, function, args, &values, None)?;
+        let mut list: Vec<DfExpr> = left.output.iter().map(Attribute::column).collect();
+        for (_, value) in &values {
+            let a = self.attribute("argument", value.data_type.clone(), true);
+            list.push(named(value.expr.clone(), &a));
+        }
+        let plan = project(list, left.plan.clone())?;
+        let declared = returns.clone();
+        for (field, shown) in returns.fields.iter_mut().zip(alias.1) {
+            field.name.clone_from(shown);
+        }
+        let qualifier = vec![alias.0.unwrap_or(name).to_string()];
+        let mut output = left.output.clone();
+        for mut a in self.attributes_of(&returns) {
+            a.qualifier.clone_from(&qualifier);
+            output.push(if outer { a.nullable() } else { a });
+        }
+        let table = TableFunction {
+            name: name.to_string(),
+            function: function.clone(),
+            args: values.into_iter().map(|(n, v)| (n, v.data_type)).collect(),
+            returns: declared,
+            partition_indexes: Vec::new(),
+            analyzed,
+            lateral: Some((left.output.len(), outer)),
+            setup: Setup::of(&self.session),
+        };
+        let plan = python::table_function(plan, table, df_schema(&output)?);
+        Ok(Analyzed { plan, output, below: None, ..left })
+    }
+
+    /// The arguments' values; the table argument is the row.
+    fn table_function_values(
+        &mut self,
+        args: &[Expr],
+        row: Option<&TypedExpr>,
+        over: &Analyzed,
+    ) -> Result<Vec<(Option<String>, TypedExpr)>> {
+        let mut values = Vec::with_capacity(args.len());
+        for arg in args {
+            let (name, arg) = match arg {
+                Expr::NamedArgument { name, value } => (Some(name.clone()), value.as_ref()),
+                other => (None, other),
+            };
+            let value = match (is_table(arg), row) {
+                (true, Some(row)) => row.clone(),
+                _ => {
+                    let (_, mut values) = self.python_args(std::slice::from_ref(arg), over)?;
+                    values.pop().ok_or_else(|| Error::internal("an argument without a value"))?
+                }
+            };
+            values.push((name, value));
+        }
+        Ok(values)
+    }
+
+    /// The columns that a table function declares, or that its class says for these arguments.
+    fn declared_or_analyzed(
+        &mut self,
+        name: &str,
+        function: &PythonFunction,
+        args: &[Expr],
+        values: &[(Option<String>, TypedExpr)],
+        table: Option<&mut TableArgument>,
+    ) -> Result<(StructType, Option<Vec<u8>>)> {
+        match &function.return_type {
+            Some(DataType::Struct(fields)) => return Ok((fields.clone(), None)),
+            Some(other) => {
+                return Err(Error::new("UDTF_INVALID_RETURN_TYPE")
+                    .param("name", name)
+                    .param("returnType", other.sql())
+                    .message(format!("The table function `{name}` must return columns, not {}.", other.sql())));
+            }
+            None => {}
+        }
+        let mut arguments = Vec::with_capacity(values.len());
+        for (arg, (arg_name, value)) in args.iter().zip(values) {
+            let is_table = is_table(match arg {
+                Expr::NamedArgument { value, .. } => value,
+                other => other,
+            });
+            arguments.push(Argument {
+                name: arg_name.clone(),
+                data_type: value.data_type.clone(),
+                constant: if is_table { None } else { self.fold_if_constant(value) },
+                is_table,
+            });
+        }
+        let setup = Setup::of(&self.session);
+        let analysis = self.wait(python::analyze(&setup, name, function, &arguments))?;
+        if let Some(table) = table {
+            if !analysis.select.is_empty() {
+                let exprs = analysis.select;
+                table.query = RelationNode::Project { input: table.query.clone(), exprs }.into();
+            }
+            if !analysis.partition_by.is_empty() {
+                table.partition_by = analysis.partition_by;
+            }
+            if !analysis.order_by.is_empty() {
+                table.order_by = analysis.order_by;
+            }
+        }
+        Ok((analysis.returns, Some(analysis.result)))
     }
 
     /// The table among the arguments.
-    fn table_argument<'a>(&mut self, args: &'a [Expr]) -> Result<Option<TableArgument<'a>>> {
+    fn table_argument(&mut self, args: &[Expr]) -> Result<Option<TableArgument>> {
         let mut found = None;
         for arg in args {
             let arg = match arg {
@@ -363,13 +496,17 @@ impl Analyzer {
             };
             let table = match arg {
                 Expr::TableArgument { query, partition_by, order_by, .. } => {
-                    TableArgument { query: query.as_ref().clone(), partition_by, order_by }
+                    TableArgument {
+                        query: query.as_ref().clone(),
+                        partition_by: partition_by.clone(),
+                        order_by: order_by.clone(),
+                    }
                 }
                 Expr::PlanSubquery { plan_id, kind: PlanSubqueryKind::Table { partition_by, order_by, .. } } => {
                     let query = self.references.get(plan_id).cloned().ok_or_else(|| {
                         Error::internal(format!("the plan {plan_id} of a table argument is not there"))
                     })?;
-                    TableArgument { query, partition_by, order_by }
+                    TableArgument { query, partition_by: partition_by.clone(), order_by: order_by.clone() }
                 }
                 _ => continue,
             };
@@ -392,7 +529,7 @@ impl Analyzer {
         let mut input = self.query(&table.query)?;
         let mut indexes = Vec::new();
         let mut order = Vec::new();
-        let keys = self.items(table.partition_by, &input)?.into_iter().map(|i| i.value).collect::<Vec<_>>();
+        let keys = self.items(&super::project::parsed(&table.partition_by)?, &input)?.into_iter().map(|i| i.value).collect::<Vec<_>>();
         let sorts = table.order_by.iter().map(|o| Ok((self.expr(&o.expr, &input)?, o))).collect::<Result<Vec<_>>>()?;
         let sorts: Vec<_> = sorts
             .into_iter()

@@ -169,7 +169,7 @@ impl Analyzer {
         }
         let compatible = boathouse_functions::cast::is_up_cast(&value.data_type, &field.data_type)
             || value.data_type.same_type(&field.data_type)
-            || (value.data_type.is_numeric() && field.data_type.is_numeric())
+            || boathouse_functions::cast::can_store_assign(&value.data_type, &field.data_type)
             || matches!((&value.data_type, &field.data_type), (DataType::Struct(_), DataType::Struct(_)));
         if !compatible {
             return Err(Error::new("INVALID_COLUMN_OR_FIELD_DATA_TYPE")

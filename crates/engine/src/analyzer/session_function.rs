@@ -18,8 +18,12 @@ impl Analyzer {
             "version" => "4.2.0 boathouse".to_string(),
             _ => return Ok(None),
         };
-        // `current_database()` shows as `current_schema()` does in Spark: under the name that was called.
-        let shown = format!("{}()", if name == "user" || name == "session_user" { "current_user" } else { name });
+        let shown = match name {
+            "user" | "session_user" => "current_user",
+            "current_database" => "current_schema",
+            other => other,
+        };
+        let shown = format!("{shown}()");
         Ok(Some(TypedExpr::new(lit(value), DataType::STRING, false, shown)))
     }
 

@@ -42,7 +42,7 @@ impl Analyzer {
     /// Column names, the cells of the first rows, and whether there are more.
     fn shown_cells(&mut self, input: &Relation, rows: usize, truncate: i32) -> Result<(Vec<String>, Vec<Vec<String>>, bool)> {
         let analyzed = self.query(input)?;
-        let names: Vec<String> = analyzed.output.iter().map(|a| cut(&escape(&a.name), truncate)).collect();
+        let names: Vec<String> = analyzed.output.iter().map(|a| escape(&a.name)).collect();
         let types: Vec<DataType> = analyzed.output.iter().map(|a| a.data_type.clone()).collect();
         let limited = super::limit::limited(analyzed, None, Some(rows as i64 + 1));
         let batches = self.collect(&limited)?;
@@ -55,12 +55,12 @@ impl Analyzer {
                 .map(|(c, t)| boathouse_functions::cast::to_text(c, t, &self.context))
                 .collect::<Result<Vec<_>>>()?;
             for i in 0..batch.num_rows() {
-                cells.push(
-                    columns
-                        .iter()
-                        .map(|c| if c.is_null(i) { "NULL".to_string() } else { cut(&escape(c.value(i)), truncate) })
-                        .collect(),
-                );
+                // A column of VOID has no null buffer, and nothing but NULLs.
+                let cell = |(c, t): (&StringArray, &DataType)| match c.is_null(i) || *t == DataType::Null {
+                    true => "NULL".to_string(),
+                    false => cut(&escape(c.value(i)), truncate),
+                };
+                cells.push(columns.iter().zip(&types).map(cell).collect());
             }
         }
         let more = cells.len() > rows;

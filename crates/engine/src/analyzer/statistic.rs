@@ -81,11 +81,18 @@ impl Analyzer {
         let exprs = vec![Expr::star(), exploded];
         let rows: Relation = RelationNode::Project { input: aggregated, exprs }.into();
         let mut output = vec![Expr::column(["summary"])];
+        // The names are an array of strings that may be NULL, for all the analysis knows.
+        let nullable = |mut analyzed: Analyzed| {
+            if let Some(first) = analyzed.output.first_mut() {
+                first.nullable = true;
+            }
+            analyzed
+        };
         for column in &columns {
             let value = Expr::call("element_at", vec![Expr::column([&column.name]), Expr::column(["summary"])]);
             output.push(value.alias(&column.name));
         }
-        self.project(&rows, &output)
+        self.project(&rows, &output).map(nullable)
     }
 
     /// Counts of pairs: a row for each value of the first column, a column for each of the second.

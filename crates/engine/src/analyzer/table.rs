@@ -181,6 +181,10 @@ impl Analyzer {
 
     pub(super) fn data_source(&mut self, source: &DataSourceRef) -> Result<Analyzed> {
         let session = Arc::clone(&self.session);
+        let python = session.python_sources.get(&source.format.to_lowercase()).map(|s| s.value().clone());
+        if let Some(python) = python {
+            return self.python_data_source(&python, source);
+        }
         if source.is_streaming {
             return self.source_stream(source);
         }

@@ -178,8 +178,10 @@ async fn dispatch(session: &Arc<Session>, command: Command) -> Result<QueryResul
             create_function::register_python(session, &name, function, deterministic, is_table_function)
         }
 
-        C::RegisterPythonDataSource { name, .. } => {
-            Err(Error::unsupported(format!("the Python data source {name}")))
+        C::RegisterPythonDataSource { name, command, python_version } => {
+            let source = crate::python::PythonSource { name: name.clone(), command, python_version };
+            session.python_sources.insert(name.to_lowercase(), source);
+            Ok(QueryResult::empty())
         }
 
         C::Insert(insert) => insert::run(session, *insert).await,

@@ -3,6 +3,7 @@
 //! A plan has one kind of logical node for them all ([`Custom`]); what it does is its [`Operator`], which makes the
 //! physical operator. DataFusion's optimizer knows nothing of them, so it neither removes nor reorders them.
 
+mod barrier;
 mod coalesce;
 mod keep;
 mod map_partitions;
@@ -25,6 +26,7 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalN
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
+pub(crate) use barrier::barrier;
 pub(crate) use map_partitions::{MapPartitionsExec, PartitionWork};
 pub(crate) use sample::{Sampling, sample};
 pub(crate) use scope::scoped;

@@ -4,18 +4,22 @@
 //! of its expressions and puts an operator below the node, which asks a worker process (`boathouse_python`) for the
 //! results and adds them as columns. Functions over partitions, groups and tables are operators from the start.
 
+mod analyze;
 mod call;
 mod evaluate;
 mod extract;
 mod group;
 mod map;
 mod setup;
+mod source;
 mod stream;
 mod table;
 
+pub(crate) use analyze::{Argument, analyze};
 pub(crate) use call::PythonCall;
 pub(crate) use extract::extract;
 pub(crate) use group::{ApplyGroups, apply_groups};
 pub(crate) use map::map_partitions;
 pub(crate) use setup::{Setup, return_type};
+pub(crate) use source::PythonSource;
 pub(crate) use table::{TableFunction, table_function};

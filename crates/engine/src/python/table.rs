@@ -1,11 +1,13 @@
 //! Python table functions: rows for each row of arguments, and rows at the end.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType as ArrowType, SchemaRef};
-use boathouse_bridge::arrow_type;
+use arrow::array::{RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
+use arrow::compute::take;
+use arrow::datatypes::{DataType as ArrowType, Schema, SchemaRef};
+use boathouse_bridge::{ResultExt, arrow_type, conform};
 use boathouse_python::{Body, EvalType, Input};
 use boathouse_spec::{DataType, PythonFunction, Result, StructType};
 use datafusion::common::DFSchemaRef;
@@ -13,10 +15,11 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
+use parking_lot::Mutex;
 
 use super::Setup;
 use super::evaluate::input_type;
-use super::stream::{Exchange, exchanged, sent_batch, sent_schema, unwrapped};
+use super::stream::{Exchange, FromOutput, exchanged, sent_batch, sent_schema, unwrapped};
 use crate::operators::{self, MapPartitionsExec, Operator, PartitionWork};
 
 /// A table function with what it is given.
@@ -29,6 +32,11 @@ pub(crate) struct TableFunction {
     pub returns: StructType,
     /// Columns inside the table argument: a new instance of the class begins where their values change.
     pub partition_indexes: Vec<usize>,
+    /// The pickled result of the class's `analyze`, where it has one.
+    pub analyzed: Option<Vec<u8>>,
+    /// The input's first columns stand beside the rows that its row gives: their number, and whether a row that gives none
+    /// stays.
+    pub lateral: Option<(usize, bool)>,
     pub setup: Arc<Setup>,
 }
 
@@ -88,6 +96,7 @@ impl PartitionWork for Table {
             return_type: table.returns.json(),
             name: table.name.clone(),
             partition_indexes: table.partition_indexes.iter().map(|i| *i as i32).collect(),
+            analyzed: table.analyzed.clone(),
         };
         let mut task = table.setup.task(&table.function, partition, body);
         let types: Vec<DataType> = table.args.iter().map(|(_, t)| t.clone()).collect();
@@ -103,17 +112,68 @@ impl PartitionWork for Table {
             types.iter().enumerate().map(|(i, t)| (format!("_{i}"), arrow_type(t))).collect();
         let sent = sent_schema(&columns, &table.setup.zone);
         let schema = Arc::clone(&sent);
+        let beside = table.lateral.map_or(0, |(columns, _)| columns);
+        let waiting: Arc<Mutex<VecDeque<RecordBatch>>> = Arc::default();
+        let queue = Arc::clone(&waiting);
         let to_input = move |batch: RecordBatch| -> Result<Vec<Input>> {
-            Ok(vec![Input::Rows(sent_batch(&batch.columns()[..schema.fields().len()], &schema, batch.num_rows())?)])
+            let rows = batch.num_rows();
+            let input = Input::Rows(sent_batch(&batch.columns()[beside..], &schema, rows)?);
+            if beside > 0 {
+                let left: Vec<usize> = (0..beside).collect();
+                let left = batch.project(&left).spark()?;
+                queue.lock().extend((0..rows).map(|row| left.slice(row, 1)));
+            }
+            Ok(vec![input])
         };
         let wanted = Arc::clone(&self.schema);
+        let from_output: FromOutput = match table.lateral {
+            None => Box::new(move |batch| Ok(vec![unwrapped(&batch, &wanted)?])),
+            Some((_, outer)) => {
+                let mut last: Option<RecordBatch> = None;
+                Box::new(move |batch| {
+                    // A batch for each row; what comes after the last of them belongs to the last row, too.
+                    let next = waiting.lock().pop_front();
+                    let is_further = next.is_none();
+                    last = next.or_else(|| last.take());
+                    match &last {
+                        Some(row) => beside_row(row, &batch, &wanted, outer && !is_further),
+                        None => Ok(Vec::new()),
+                    }
+                })
+            }
+        };
         let exchange = Exchange {
             setup: Arc::clone(&table.setup),
             task,
             sent: Some(sent),
             to_input: Box::new(to_input),
-            from_output: Box::new(move |batch| Ok(vec![unwrapped(&batch, &wanted)?])),
+            from_output,
         };
         Ok(exchanged(rows, exchange, Arc::clone(&self.schema)))
     }
+}
+
+/// The rows that a row of the left side gives, with the row beside each.
+fn beside_row(row: &RecordBatch, batch: &RecordBatch, wanted: &SchemaRef, outer: bool) -> Result<Vec<RecordBatch>> {
+    let of_function = wanted.fields().iter().skip(row.num_columns()).cloned().collect::<Vec<_>>();
+    let given = unwrapped(batch, &Arc::new(Schema::new(of_function)))?;
+    let rows = match given.num_rows() {
+        0 if !outer => return Ok(Vec::new()),
+        rows => rows.max(1),
+    };
+    let repeat = UInt32Array::from(vec![0; rows]);
+    let mut columns = Vec::with_capacity(wanted.fields().len());
+    for column in row.columns() {
+        columns.push(take(column, &repeat, None).spark()?);
+    }
+    for column in given.columns() {
+        columns.push(match given.num_rows() {
+            0 => new_null_array(column.data_type(), rows),
+            _ => Arc::clone(column),
+        });
+    }
+    let columns =
+        columns.iter().zip(wanted.fields()).map(|(c, f)| conform(c, f.data_type())).collect::<Result<Vec<_>>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(vec![RecordBatch::try_new_with_options(Arc::clone(wanted), columns, &options).spark()?])
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use boathouse_spec::{DataType, Result, StructField};
+use boathouse_spec::{DataType, Result, StructField, StructType};
 
 use super::document::{Document, Kind};
 use super::options::Options;
 use crate::datetime_text::{parse_date, parse_timestamp, parse_timestamp_ntz};
+use crate::options::ParseMode;
 use crate::number_text::{parse_decimal, parse_java_double};
 
 /// `schema_of_xml`: the type of one text.
@@ -22,6 +23,33 @@ pub fn type_of(text: &str, options: &Options) -> Result<DataType> {
         DataType::Null => DataType::structure(Vec::new()),
         other => DataType::structure(vec![StructField::new(&options.value_tag, canonical(other), true)]),
     })
+}
+
+/// The schema of records; a column for those that are no XML, where there are any.
+pub fn schema_of<'a>(texts: impl IntoIterator<Item = &'a str>, options: &Options) -> StructType {
+    let inference = Inference { options };
+    let mut whole = DataType::Null;
+    let mut any_corrupt = false;
+    for text in texts {
+        match Document::parse(text, false).and_then(|d| d.element().map(|e| (d, e))) {
+            Some((document, element)) => {
+                let found = match inference.element(&document, element) {
+                    found @ (DataType::Struct(_) | DataType::Null) => found,
+                    other => DataType::structure(vec![StructField::new(&options.value_tag, other, true)]),
+                };
+                whole = inference.merge(whole, found);
+            }
+            None => any_corrupt = true,
+        }
+    }
+    let mut schema = match canonical(whole) {
+        DataType::Struct(schema) => schema,
+        _ => StructType::default(),
+    };
+    if any_corrupt && schema.field(&options.corrupt_column).is_none() && options.mode == ParseMode::Permissive {
+        schema.fields.insert(0, StructField::new(&options.corrupt_column, DataType::STRING, true));
+    }
+    schema
 }
 
 struct Inference<'o> {

@@ -8,12 +8,14 @@ mod generate;
 mod infer;
 mod options;
 mod parser;
+mod records;
 
 pub use document::{Document, Kind, Node};
 pub use generate::to_xml;
-pub use infer::type_of;
+pub use infer::{schema_of, type_of};
 pub use options::Options;
 pub use parser::from_xml;
+pub use records::records;
 
 #[cfg(test)]
 mod tests;

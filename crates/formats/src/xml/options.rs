@@ -34,6 +34,10 @@ pub struct Options {
     pub infer_ntz: bool,
     // ---- writing
     pub row_tag: String,
+    /// The element around all rows of a file.
+    pub root_tag: String,
+    /// What stands between `<?xml` and `?>` at the beginning of a file; nothing where it is empty.
+    pub declaration: String,
     /// The element of an array within an array.
     pub array_element: String,
     pub indent: String,
@@ -79,6 +83,8 @@ impl Options {
             prefers_decimal: given.flag("prefersDecimal", false)?,
             infer_ntz: session.infer_ntz,
             row_tag: text("rowTag", "ROW"),
+            root_tag: text("rootTag", "ROWS"),
+            declaration: text("declaration", r#"version="1.0" encoding="UTF-8" standalone="yes""#),
             array_element: text("arrayElementName", "item"),
             indent: text("indent", "    "),
             date_format_out: out("dateFormat")?,

@@ -149,8 +149,25 @@ impl Fold for Set {
 }
 
 /// Puts each list's values in the order in which Scala's mutable hash set gives them.
-pub(super) fn in_hash_order(values: &ArrayRef, offsets: &OffsetBuffer<i32>) -> Result<ArrayRef> {
-    let Some(hashes) = hashes(values) else {
+fn in_hash_order(values: &ArrayRef, offsets: &OffsetBuffer<i32>) -> Result<ArrayRef> {
+    in_order_of(values, offsets, hashes(values))
+}
+
+/// The same where floating-point numbers are kept as such, not as their bits.
+pub(super) fn in_number_hash_order(values: &ArrayRef, offsets: &OffsetBuffer<i32>) -> Result<ArrayRef> {
+    let hashes = match values.data_type() {
+        ArrowType::Float32 => {
+            let values = values.as_primitive::<Float32Type>().values();
+            Some(values.iter().map(|v| hash_double(f64::from(*v))).collect())
+        }
+        ArrowType::Float64 => Some(values.as_primitive::<Float64Type>().values().iter().map(|v| hash_double(*v)).collect()),
+        _ => hashes(values),
+    };
+    in_order_of(values, offsets, hashes)
+}
+
+fn in_order_of(values: &ArrayRef, offsets: &OffsetBuffer<i32>, hashes: Option<Vec<i32>>) -> Result<ArrayRef> {
+    let Some(hashes) = hashes else {
         return Ok(Arc::clone(values));
     };
     let mut order: Vec<u32> = (0..values.len() as u32).collect();

@@ -10,7 +10,7 @@ use boathouse_bridge::arrow_type;
 use boathouse_spec::{DataType, Result};
 use indexmap::IndexMap;
 
-use super::collect_set::in_hash_order;
+use super::collect_set::in_number_hash_order;
 use super::fold::{Fold, column};
 use super::{ResolvedAggregate, SparkAggregate};
 use crate::Context;
@@ -133,7 +133,7 @@ impl Fold for FrequentItems {
 
     fn finish(&self, states: &[Counts]) -> Result<ArrayRef> {
         let (values, offsets) = self.lists(states)?;
-        let values = in_hash_order(&values, &offsets)?;
+        let values = in_number_hash_order(&values, &offsets)?;
         self.list(values, offsets)
     }
 

@@ -84,7 +84,7 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
     coerced.extend(call.args.get(2).map(|_| DataType::Long));
     let returned = percentages.returned(t.clone());
     let parameters = format!("{percentages:?} {accuracy}");
-    let fold = Approximate { t, error: 1.0 / accuracy as f64, percentages };
+    let fold = Approximate { t, error: 1.0 / accuracy as f64, percentages, never_null: false };
     let udf = SparkAggregate::of_fold(call.name, &coerced, &returned, true, call.context, fold)
         .with_parameters(parameters);
     let accuracy = if call.args.len() > 2 { ShownArg::Arg(2) } else { ShownArg::Text("10000".into()) };
@@ -101,7 +101,7 @@ pub fn approx_quantile(probabilities: &[f64], error: f64, context: &Context) -> 
     let percentages = Percentages::several(probabilities.to_vec());
     let returned = percentages.returned(DataType::Double);
     let parameters = format!("{percentages:?} {error}");
-    let fold = Approximate { t: DataType::Double, error, percentages };
+    let fold = Approximate { t: DataType::Double, error, percentages, never_null: true };
     let coerced = vec![DataType::Double];
     let udf = SparkAggregate::of_fold("approx_quantile", &coerced, &returned, false, context, fold)
         .with_parameters(parameters);
@@ -112,6 +112,8 @@ struct Approximate {
     t: DataType,
     error: f64,
     percentages: Percentages,
+    /// A group without values gives an array without elements.
+    never_null: bool,
 }
 
 /// Values of a [`ranged`] type as doubles.
@@ -199,7 +201,11 @@ impl Fold for Approximate {
     }
 
     fn finish(&self, states: &[QuantileSummary]) -> Result<ArrayRef> {
-        let groups = states.iter().map(|s| s.clone().query(&self.percentages.values)).collect();
+        let result = |s: &QuantileSummary| match s.clone().query(&self.percentages.values) {
+            None if self.never_null => Some(Vec::new()),
+            result => result,
+        };
+        let groups = states.iter().map(result).collect();
         self.percentages.results(groups, &self.t, |v| of_doubles(v, &self.t))
     }
 

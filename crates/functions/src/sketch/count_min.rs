@@ -58,7 +58,7 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
     if width * depth > MOST_COUNTERS {
         return Err(Error::unsupported(format!("a count-min sketch with {width} by {depth} counters")));
     }
-    let mut random = JavaRandom::new(seed);
+    let mut random = JavaRandom::new(i64::from(seed as i32));
     let multipliers = (0..depth as usize).map(|_| i64::from(random.below(i32::MAX))).collect();
     let fold = CountMin { width: width as usize, multipliers };
     let empty = ScalarValue::Binary(Some(fold.bytes_of(&fold.start())));

@@ -1,0 +1,309 @@
+//! `window(..)`, `session_window(..)` and `window_time(..)`: columns of time windows (Spark's `TimeWindowing` and
+//! `SessionWindowing`).
+//!
+//! A window is a column that the relation gets before it is projected or grouped; the call becomes a reference to it.
+
+use boathouse_bridge::ResultExt;
+use boathouse_functions::datetime::window::{Windows, window_interval};
+use boathouse_spec::{
+    Call, Column, DataType, Error, Expr, FrameBound, FrameUnits, Literal, Result, SortOrder, WindowFrame, WindowSpec,
+};
+use datafusion::logical_expr::{Expr as DfExpr, LogicalPlanBuilder};
+use datafusion::scalar::ScalarValue;
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
+use super::project::named;
+
+/// What marks a column as a time window.
+const METADATA: &str = r#"{"spark.timeWindow":true}"#;
+const SESSION_METADATA: &str = r#"{"spark.sessionWindow":true}"#;
+
+impl Analyzer {
+    /// The relation with a column for the window that the expressions call, and the expressions with the column in place
+    /// of the call. `keys` are what else rows are grouped by.
+    pub(super) fn with_time_windows(
+        &mut self,
+        input: Analyzed,
+        exprs: &[Expr],
+        keys: &[Expr],
+    ) -> Result<(Analyzed, Vec<Expr>)> {
+        let mut calls: Vec<Call> = Vec::new();
+        for expr in exprs {
+            collect_calls(expr, &mut calls);
+        }
+        let (analyzed, call, column) = match calls.as_slice() {
+            [] => return Ok((input, exprs.to_vec())),
+            [call] if is_named(call, "window") => {
+                let (analyzed, column) = self.with_window(input, call)?;
+                (analyzed, call.clone(), column)
+            }
+            [call] => {
+                let (analyzed, column) = self.with_session(input, call, keys)?;
+                (analyzed, call.clone(), column)
+            }
+            _ => {
+                return Err(Error::new("_LEGACY_ERROR_TEMP_1039").message(
+                    "Several time or session windows would give the product of their rows; that is not supported.",
+                ));
+            }
+        };
+        let replaced = exprs.iter().map(|e| replace(e, &call, &column)).collect();
+        Ok((analyzed, replaced))
+    }
+
+    /// A column that is computed from the relation, out of sight for stars, and how to refer to it.
+    fn appended(&mut self, input: Analyzed, name: &str, expr: &Expr) -> Result<(Analyzed, Expr)> {
+        let value = self.expr(expr, &input)?;
+        self.appended_value(input, name, value, "")
+    }
+
+    fn appended_value(
+        &mut self,
+        input: Analyzed,
+        name: &str,
+        value: TypedExpr,
+        metadata: &str,
+    ) -> Result<(Analyzed, Expr)> {
+        let mut attribute = self.attribute(name, value.data_type.clone(), value.nullable);
+        attribute.metadata = metadata.to_string();
+        let mut pairs: Vec<(DfExpr, Attribute)> = input.columns().map(|a| (a.column(), a.clone())).collect();
+        pairs.push((value.expr, attribute.clone()));
+        let (plan, pairs) = self.plan_windows(input.plan.clone(), pairs)?;
+        let plan = project(pairs.iter().map(|(e, a)| named(e.clone(), a)).collect(), plan)?;
+        let mut analyzed = Analyzed { plan, below: None, ..input };
+        let reference = reference(&attribute);
+        analyzed.hidden.push(attribute.clone());
+        analyzed.plan_ids.insert(reference_id(&attribute), vec![attribute]);
+        Ok((analyzed, reference))
+    }
+
+    fn kept(&self, input: Analyzed, condition: DfExpr) -> Result<Analyzed> {
+        let plan = LogicalPlanBuilder::from(input.plan.clone()).filter(condition).spark()?.build().spark()?;
+        Ok(Analyzed { plan, below: None, ..input })
+    }
+
+    /// The time of a row: a time, or the last moment of another window.
+    fn event_time(&mut self, expr: &Expr, input: &Analyzed) -> Result<TypedExpr> {
+        let value = self.expr(expr, input)?;
+        match &value.data_type {
+            DataType::Struct(fields) if fields.field("start").is_some() && fields.field("end").is_some() => {
+                self.last_moment(value)
+            }
+            DataType::Timestamp | DataType::TimestampNtz => Ok(value),
+            _ => self.implicit(value, &DataType::Timestamp),
+        }
+    }
+
+    fn last_moment(&mut self, window: TypedExpr) -> Result<TypedExpr> {
+        let end = self.field_of(window, "end")?;
+        let moment = self.literal(&Literal::DayTimeInterval {
+            microseconds: 1,
+            data_type: boathouse_functions::coercion::interval_type(
+                boathouse_spec::IntervalField::Day,
+                boathouse_spec::IntervalField::Second,
+            ),
+        })?;
+        self.builtin("-", vec![end, moment])
+    }
+
+    /// `window_time(window)`
+    pub(super) fn window_time(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
+        let [window] = self.exactly::<1>(call, over)?;
+        let shown = format!("window_time({})", window.name);
+        let is_window = match &window.data_type {
+            DataType::Struct(fields) => fields.field("start").is_some() && fields.field("end").is_some(),
+            _ => false,
+        };
+        if !is_window {
+            return Err(super::error::mismatch(
+                "UNEXPECTED_INPUT_TYPE",
+                &shown,
+                "the argument must be a column of time windows.".into(),
+            ));
+        }
+        Ok(self.last_moment(window)?.named(shown))
+    }
+
+    fn interval(&mut self, expr: &Expr) -> Result<(i64, String)> {
+        let typed = self.expr(expr, &Analyzed::one_row()?)?;
+        match self.fold(&typed)? {
+            ScalarValue::Utf8(Some(text)) => Ok((window_interval(&text)?, text)),
+            ScalarValue::Int64(Some(n)) => Ok((n, n.to_string())),
+            ScalarValue::Int32(Some(n)) => Ok((i64::from(n), n.to_string())),
+            ScalarValue::DurationMicrosecond(Some(n)) => Ok((n, typed.name)),
+            _ => Err(Error::new("NON_FOLDABLE_ARGUMENT")
+                .param("funcName", "`window`")
+                .param("paramName", "`windowDuration`")
+                .param("paramType", "\"STRING\"")
+                .message(format!("A window's length must be a constant, not {}.", typed.name))),
+        }
+    }
+
+    fn with_window(&mut self, input: Analyzed, call: &Call) -> Result<(Analyzed, Expr)> {
+        let [time, lengths @ ..] = call.args.as_slice() else { return Err(wrong_arity("window")) };
+        if lengths.is_empty() || lengths.len() > 3 {
+            return Err(wrong_arity("window"));
+        }
+        let time = self.event_time(time, &input)?;
+        let mut micros = Vec::with_capacity(3);
+        for length in lengths {
+            micros.push(self.interval(length)?.0);
+        }
+        let duration = micros[0];
+        let (slide, start) = (micros.get(1).copied().unwrap_or(duration), micros.get(2).copied().unwrap_or(0));
+        let sql = format!("window({}, {duration}, {slide}, {start})", time.name);
+        let windows = Windows::new(duration, slide, start, &sql)?;
+        let present = DfExpr::IsNotNull(Box::new(time.expr.clone()));
+        let input = self.kept(input, present)?;
+        if windows.are_tumbling() {
+            let resolved = windows.tumbling(&time.data_type, time.nullable);
+            let mut value = self.resolved_scalar("window", resolved, vec![time])?;
+            value.nullable = false;
+            return self.appended_value(input, "window", value, METADATA);
+        }
+        let resolved = windows.sliding(&time.data_type);
+        let list = self.resolved_scalar("window", resolved, vec![time])?;
+        let (with_list, list) = self.appended_value(input, "windows", list, "")?;
+        let explode = Call { name: vec!["explode".into()], args: vec![list], ..Call::default() };
+        let at = with_list.output.len();
+        let mut generated = self.generate(with_list, &explode, None, &["window".to_string()], false)?;
+        let mut window = generated.output.remove(at);
+        window.metadata = METADATA.to_string();
+        window.nullable = false;
+        let reference = reference(&window);
+        generated.plan_ids.insert(reference_id(&window), vec![window.clone()]);
+        generated.hidden.push(window);
+        let plan = project(generated.columns().map(Attribute::column).collect(), generated.plan.clone())?;
+        Ok((Analyzed { plan, ..generated }, reference))
+    }
+
+    /// Rows of a key belong to one session as long as each begins before all before it have ended.
+    fn with_session(&mut self, input: Analyzed, call: &Call, keys: &[Expr]) -> Result<(Analyzed, Expr)> {
+        let [time, gap] = call.args.as_slice() else { return Err(wrong_arity("session_window")) };
+        let time = self.event_time(time, &input)?;
+        let gap = self.session_gap(gap, &input)?;
+        let end = self.builtin("+", vec![time.clone(), gap])?;
+        let lasts = self.comparison(datafusion::logical_expr::Operator::Gt, end.clone(), time.clone())?;
+        let input = self.kept(input, lasts.expr)?;
+        let (input, start) = self.appended_value(input, "session_start", time, "")?;
+        let (input, end) = self.appended_value(input, "session_end", end, "")?;
+        let keys: Vec<Expr> = keys.iter().filter(|k| !calls_window(k)).cloned().collect();
+        let ordered = |function: Expr, from: FrameBound, to: FrameBound| Expr::Window {
+            function: Box::new(function),
+            window: Box::new(WindowSpec::Inline {
+                partition_by: keys.clone(),
+                order_by: vec![SortOrder::ascending(start.clone())],
+                frame: Some(WindowFrame { units: FrameUnits::Rows, start: from, end: to }),
+            }),
+        };
+        let before = FrameBound::Offset(Box::new(Expr::Literal(Literal::Integer(-1))));
+        let known = ordered(Expr::call("max", vec![end.clone()]), FrameBound::UnboundedPreceding, before);
+        let (input, known) = self.appended(input, "known_end", &known)?;
+        let joins = Expr::operator("<=", vec![start.clone(), known]);
+        let number = |n| Expr::Literal(Literal::Integer(n));
+        let begins = Expr::call("when", vec![joins, number(0), number(1)]);
+        let (input, begins) = self.appended(input, "begins", &begins)?;
+        let count = ordered(Expr::call("sum", vec![begins]), FrameBound::UnboundedPreceding, FrameBound::CurrentRow);
+        let (input, session) = self.appended(input, "session", &count)?;
+        let of_session = |name: &str, value: &Expr| Expr::Window {
+            function: Box::new(Expr::call(name, vec![value.clone()])),
+            window: Box::new(WindowSpec::Inline {
+                partition_by: keys.iter().cloned().chain([session.clone()]).collect(),
+                order_by: Vec::new(),
+                frame: None,
+            }),
+        };
+        let window = Expr::call(
+            "named_struct",
+            vec![Expr::string("start"), of_session("min", &start), Expr::string("end"), of_session("max", &end)],
+        );
+        let value = self.expr(&window, &input)?;
+        self.appended_value(input, "session_window", TypedExpr { nullable: false, ..value }, SESSION_METADATA)
+    }
+
+    fn session_gap(&mut self, gap: &Expr, input: &Analyzed) -> Result<TypedExpr> {
+        let value = self.expr(gap, input)?;
+        if let (true, Some(ScalarValue::Utf8(Some(text)))) = (value.data_type.is_string(), self.fold_if_constant(&value)) {
+            let microseconds = window_interval(&text)?;
+            let data_type = boathouse_functions::coercion::interval_type(
+                boathouse_spec::IntervalField::Day,
+                boathouse_spec::IntervalField::Second,
+            );
+            return self.literal(&Literal::DayTimeInterval { microseconds, data_type });
+        }
+        match &value.data_type {
+            DataType::DayTimeInterval { .. } | DataType::CalendarInterval => Ok(value),
+            t if t.is_string() => self.cast(value, &DataType::CalendarInterval, boathouse_functions::cast::Mode::Legacy),
+            t => Err(super::error::mismatch(
+                "UNEXPECTED_INPUT_TYPE",
+                &format!("session_window(.., {})", value.name),
+                format!("the gap must be an interval, not {}.", t.sql()),
+            )),
+        }
+    }
+}
+
+fn wrong_arity(name: &str) -> Error {
+    Error::new("WRONG_NUM_ARGS.WITHOUT_SUGGESTION")
+        .param("functionName", boathouse_spec::quote(name))
+        .message(format!("`{name}` was given the wrong number of arguments."))
+}
+
+/// An id that no client's plan has.
+fn reference_id(attribute: &Attribute) -> i64 {
+    i64::MIN + attribute.id as i64
+}
+
+fn reference(attribute: &Attribute) -> Expr {
+    Expr::Column(Column {
+        name: vec![attribute.name.clone()],
+        plan_id: Some(reference_id(attribute)),
+        is_metadata: false,
+    })
+}
+
+fn is_named(call: &Call, name: &str) -> bool {
+    matches!(call.name.as_slice(), [n] if n.eq_ignore_ascii_case(name))
+}
+
+fn is_window(call: &Call) -> bool {
+    is_named(call, "window") || is_named(call, "session_window")
+}
+
+fn calls_window(expr: &Expr) -> bool {
+    let mut calls = Vec::new();
+    collect_calls(expr, &mut calls);
+    !calls.is_empty()
+}
+
+/// The window calls of an expression, each once.
+fn collect_calls(expr: &Expr, found: &mut Vec<Call>) {
+    match expr {
+        Expr::Call(call) if is_window(call) => {
+            if !found.contains(call) {
+                found.push(call.as_ref().clone());
+            }
+        }
+        Expr::Call(call) => call.args.iter().for_each(|a| collect_calls(a, found)),
+        Expr::Alias { expr, .. } | Expr::Cast { expr, .. } | Expr::Extract { expr, .. } => collect_calls(expr, found),
+        _ => {}
+    }
+}
+
+fn replace(expr: &Expr, wanted: &Call, with: &Expr) -> Expr {
+    let boxed = |e: &Expr| Box::new(replace(e, wanted, with));
+    match expr {
+        Expr::Call(call) if call.as_ref() == wanted => with.clone(),
+        Expr::Call(call) => {
+            let args = call.args.iter().map(|a| replace(a, wanted, with)).collect();
+            Expr::Call(Box::new(Call { args, ..call.as_ref().clone() }))
+        }
+        Expr::Alias { expr, names, metadata } => {
+            Expr::Alias { expr: boxed(expr), names: names.clone(), metadata: metadata.clone() }
+        }
+        Expr::Cast { expr, to, mode } => Expr::Cast { expr: boxed(expr), to: to.clone(), mode: *mode },
+        Expr::Extract { expr, extraction } => Expr::Extract { expr: boxed(expr), extraction: extraction.clone() },
+        other => other.clone(),
+    }
+}
