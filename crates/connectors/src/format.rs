@@ -11,6 +11,7 @@ pub enum Format {
     Text,
     BinaryFile,
     Xml,
+    Avro,
 }
 
 /// Names of formats, in lower case. The long ones are what old code says.
@@ -37,6 +38,7 @@ const NAMES: &[(Format, &[&str])] = &[
     ),
     (Format::Text, &["text", "org.apache.spark.sql.execution.datasources.text.textfileformat"]),
     (Format::Xml, &["xml", "com.databricks.spark.xml", "org.apache.spark.sql.execution.datasources.xml.xmlfileformat"]),
+    (Format::Avro, &["avro", "com.databricks.spark.avro", "org.apache.spark.sql.avro.avrofileformat"]),
     (
         Format::BinaryFile,
         &["binaryfile", "org.apache.spark.sql.execution.datasources.binaryfile.binaryfileformat"],
@@ -50,8 +52,8 @@ impl Format {
         if let Some((format, _)) = NAMES.iter().find(|(_, names)| names.contains(&lower.as_str())) {
             return Ok(*format);
         }
-        if matches!(lower.as_str(), "orc" | "avro") {
-            return Err(Error::unsupported(format!("the file format {lower}")));
+        if lower == "orc" {
+            return Err(Error::unsupported("the file format orc"));
         }
         Err(Error::new("DATA_SOURCE_NOT_FOUND")
             .param("provider", name)
@@ -68,6 +70,7 @@ impl Format {
             Self::Text => "text",
             Self::BinaryFile => "binaryFile",
             Self::Xml => "xml",
+            Self::Avro => "avro",
         }
     }
 
@@ -80,6 +83,7 @@ impl Format {
             Self::Text => "Text",
             Self::BinaryFile => "binaryFile",
             Self::Xml => "XML",
+            Self::Avro => "Avro",
         }
     }
 }
@@ -94,6 +98,7 @@ mod tests {
         assert_eq!(Format::find("binaryFile").ok(), Some(Format::BinaryFile));
         assert_eq!(Format::find("com.databricks.spark.csv").ok(), Some(Format::Csv));
         assert_eq!(Format::find("nope").unwrap_err().class(), "DATA_SOURCE_NOT_FOUND");
+        assert_eq!(Format::find("AVRO").ok(), Some(Format::Avro));
         assert_eq!(Format::find("orc").unwrap_err().class(), "UNSUPPORTED_FEATURE.NOT_IN_BOATHOUSE");
     }
 }

@@ -104,6 +104,8 @@ const XML: &[&str] = &[
 
 const PARQUET: &[&str] = &["datetimeRebaseMode", "int96RebaseMode", "mergeSchema", "parquet.compression"];
 
+const AVRO: &[&str] = &["datetimeRebaseMode", "ignoreExtension", "mode", "recordName", "recordNamespace"];
+
 /// Options of Databricks that change what is read, and are not built.
 const REFUSED: &[&str] = &["rescuedDataColumn", "readerCaseSensitive", "singleVariantColumn"];
 
@@ -116,6 +118,7 @@ pub(crate) fn check(format: Format, options: &[(String, String)]) -> Result<()> 
         Format::Text => &[COMMON, &["encoding", "lineSep", "wholetext"]],
         Format::BinaryFile => &[COMMON],
         Format::Xml => &[COMMON, TEXT, XML],
+        Format::Avro => &[COMMON, AVRO],
     };
     for (key, _) in options {
         if let Some(name) = REFUSED.iter().find(|known| known.eq_ignore_ascii_case(key)) {

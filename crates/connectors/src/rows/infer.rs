@@ -10,6 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 
 use super::blocks::{plain_bytes, whole_file};
+use super::avro;
 use super::decode::decode;
 use super::is_utf8;
 use super::lines::LineSplitter;
@@ -29,6 +30,7 @@ pub(crate) async fn infer_schema(table: &FileTable) -> Result<StructType> {
     let schema = match table.format {
         Format::Json => json_schema(table).await?,
         Format::Xml => xml_schema(table).await?,
+        Format::Avro => avro_schema(table).await?,
         _ => csv_schema(table).await?,
     };
     Ok(schema)
@@ -118,6 +120,24 @@ async fn infer_json_file(
             return Ok(inference);
         }
     }
+}
+
+/// The schema of the first file that can be read: the others are read by it.
+async fn avro_schema(table: &FileTable) -> Result<StructType> {
+    let mut failure = None;
+    for file in &table.files {
+        let meta = &file.meta;
+        let read = whole_file(table.place.store.clone(), &meta.location, meta.size).await.map_err(from_datafusion);
+        match read.and_then(|bytes| avro::schema(bytes.into())) {
+            Ok(schema) => return Ok(schema),
+            Err(e) if table.choice.ignore_corrupt => {
+                tracing::warn!("left out a file while inferring a schema: {e}");
+                failure = Some(e);
+            }
+            Err(e) => return Err(errors::failed_read(&table.place.url_of(&meta.location), e)),
+        }
+    }
+    Err(failure.unwrap_or_else(|| errors::unable_to_infer(table.format.shown())))
 }
 
 async fn xml_schema(table: &FileTable) -> Result<StructType> {

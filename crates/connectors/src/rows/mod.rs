@@ -1,8 +1,9 @@
-//! Formats that are read row by row: JSON, CSV, text, binaryFile.
+//! Formats that are read row by row, or whole: JSON, CSV, text, XML, binaryFile, Avro.
 //!
 //! A scan is a list of file slices for each partition; [`read_slice`] turns one into batches of the columns of the file,
 //! and the scan adds the values of partition columns.
 
+mod avro;
 mod binary_file;
 mod blocks;
 mod decode;
@@ -14,6 +15,7 @@ mod slices;
 
 use boathouse_formats::json::nullable_schema;
 use boathouse_formats::options::Lookup;
+use boathouse_formats::zone::Zone;
 use boathouse_formats::{csv, json, xml};
 use boathouse_spec::{DataType, Error, Result, StructField, StructType};
 
@@ -34,6 +36,7 @@ pub(crate) enum RowFormat {
     Text { wanted: bool, whole: bool, line_separator: Option<String>, encoding: Option<String> },
     BinaryFile { projection: Vec<usize> },
     Xml { schema: StructType, options: Box<xml::Options>, encoding: Option<String> },
+    Avro { zone: Zone, case_sensitive: bool },
 }
 
 impl RowFormat {
@@ -67,6 +70,10 @@ impl RowFormat {
                 options: Box::new(xml_options(table)?),
                 encoding: given.text("encoding").or(given.text("charset")).map(str::to_string),
             },
+            Format::Avro => Self::Avro {
+                zone: session.zone.clone(),
+                case_sensitive: session.case_sensitive,
+            },
             Format::Parquet => return Err(Error::internal("Parquet files are not read row by row.")),
         })
     }
@@ -77,7 +84,7 @@ impl RowFormat {
             Self::Json { options, .. } => (options.multi_line, &options.encoding, &options.line_separator),
             Self::Csv { options, .. } => (options.multi_line, &options.encoding, &options.line_separator),
             Self::Text { whole, encoding, line_separator, .. } => (*whole, encoding, line_separator),
-            Self::BinaryFile { .. } | Self::Xml { .. } => return false,
+            Self::BinaryFile { .. } | Self::Xml { .. } | Self::Avro { .. } => return false,
         };
         // Inside a run of separators of several bytes, a slice could not tell where one begins.
         !whole && is_utf8(encoding.as_deref()) && separator.as_ref().is_none_or(|s| s.len() == 1)

@@ -18,7 +18,7 @@ use super::blocks::{blocks, compression, plain_bytes, whole_file};
 use super::decode::decode;
 use super::lines::{LineSplitter, Lines};
 use super::slices::FileSlice;
-use super::{RowFormat, binary_file};
+use super::{RowFormat, avro, binary_file};
 
 /// A batch is given when it has so many bytes, however few rows they are.
 const BATCH_BYTES: usize = 64 << 20;
@@ -153,12 +153,18 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
                     yield texts.finish()?;
                 }
             }
+            RowFormat::Avro { zone, case_sensitive } => {
+                let bytes = whole(&reader, &slice).await?;
+                for batch in avro::reader(bytes.into(), reader.batch_rows)? {
+                    yield avro::arrange(&batch.spark()?, &reader.schema, zone, *case_sensitive)?;
+                }
+            }
             RowFormat::Xml { schema, options, encoding } => {
                 let bytes = whole(&reader, &slice).await?;
                 let text = decode(&bytes, encoding.as_deref())?;
                 let records = xml::records(&text, &options.row_tag);
                 for some in records.chunks(reader.batch_rows) {
-                    yield xml_batch(some, schema, options, &reader.schema)?;
+                    yield xml_batch(some, &text, schema, options, &reader.schema)?;
                 }
             }
             RowFormat::BinaryFile { projection } => {
@@ -180,6 +186,7 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
 /// Records as columns. Where malformed ones are to be left out, a column tells which they are.
 fn xml_batch(
     records: &[&str],
+    document: &str,
     schema: &StructType,
     options: &xml::Options,
     wanted: &SchemaRef,
@@ -192,7 +199,16 @@ fn xml_batch(
     let texts = StringArray::from_iter_values(records);
     let rows = xml::from_xml(&texts, &whole, options)?;
     let rows = rows.as_struct_opt().ok_or_else(|| Error::internal("XML records gave no structs"))?;
-    let columns = rows.columns()[..schema.fields.len()].to_vec();
+    let mut columns = rows.columns()[..schema.fields.len()].to_vec();
+    // What is corrupt is the document, as Spark has it.
+    if let Some(corrupt) = schema.fields.iter().position(|f| f.name == options.corrupt_column) {
+        let texts = columns[corrupt].as_string_opt::<i32>().map(|texts| {
+            texts.iter().map(|text| text.map(|_| document)).collect::<StringArray>()
+        });
+        if let Some(texts) = texts {
+            columns[corrupt] = Arc::new(texts);
+        }
+    }
     let count = RecordBatchOptions::new().with_row_count(Some(records.len()));
     let columns = columns
         .iter()

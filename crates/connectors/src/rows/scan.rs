@@ -98,6 +98,7 @@ impl RowScan {
             RowFormat::Text { .. } => "text",
             RowFormat::BinaryFile { .. } => "binaryFile",
             RowFormat::Xml { .. } => "xml",
+            RowFormat::Avro { .. } => "avro",
         }
     }
 }

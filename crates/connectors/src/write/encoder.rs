@@ -8,8 +8,10 @@ use boathouse_formats::options::Lookup;
 use boathouse_formats::{csv, json, xml};
 use boathouse_spec::{DataType, Error, Result, StructType};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use arrow_avro::compression::CompressionCodec;
 use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 
+use super::avro_schema::avro_schema;
 use crate::context::Context;
 use crate::errors;
 use crate::format::Format;
@@ -23,6 +25,8 @@ pub(super) enum Encoding {
     Text,
     Xml(Box<xml::Options>),
     Parquet(Compression),
+    /// With the schema of the records.
+    Avro(Option<CompressionCodec>, String),
 }
 
 #[derive(Debug, Clone)]
@@ -49,7 +53,7 @@ impl Encoder {
         let line_separator = given.text("lineSep").unwrap_or("\n").to_string();
         if let Some(encoding) = given.text("encoding").or(given.text("charset"))
             && !matches!(encoding.to_lowercase().as_str(), "utf-8" | "utf8")
-            && format != Format::Parquet
+            && !matches!(format, Format::Parquet | Format::Avro)
         {
             return Err(Error::unsupported(format!("writing files in the encoding {encoding}")));
         }
@@ -100,6 +104,18 @@ impl Encoder {
                     format!("{infix}.parquet"),
                 )
             }
+            Format::Avro => {
+                let codec = avro_codec(codec.unwrap_or("snappy"))?;
+                for field in &schema.fields {
+                    if field.data_type.sql().starts_with("INTERVAL") {
+                        return Err(csv::unsupported_type("Avro", &field.name, &field.data_type));
+                    }
+                }
+                let name = given.text("recordName").unwrap_or("topLevelRecord");
+                let avro = avro_schema(schema, name, given.text("recordNamespace").unwrap_or_default())?;
+                let encoding = Encoding::Avro(codec, avro);
+                new(encoding, FileCompressionType::UNCOMPRESSED, ".avro".to_string())
+            }
             Format::BinaryFile => {
                 return Err(Error::new("UNSUPPORTED_FEATURE.WRITE_FOR_BINARY_SOURCE")
                     .message("binaryFile is a format for reading; it cannot be written."));
@@ -137,6 +153,20 @@ fn parquet_codec(codec: &str) -> Result<(Compression, &'static str)> {
         "lzo" => return Err(Error::unsupported("writing Parquet files with the codec lzo")),
         _ => {
             let known = ["brotli", "uncompressed", "lzo", "snappy", "lz4_raw", "none", "zstd", "lz4", "gzip"];
+            return Err(errors::codec_not_available(codec, &known));
+        }
+    })
+}
+
+fn avro_codec(codec: &str) -> Result<Option<CompressionCodec>> {
+    Ok(match codec.to_lowercase().as_str() {
+        "uncompressed" => None,
+        "snappy" => Some(CompressionCodec::Snappy),
+        "deflate" => Some(CompressionCodec::Deflate),
+        "zstandard" => Some(CompressionCodec::ZStandard),
+        "bzip2" | "xz" => return Err(Error::unsupported(format!("writing Avro files with the codec {codec}"))),
+        _ => {
+            let known = ["bzip2", "deflate", "snappy", "uncompressed", "xz", "zstandard"];
             return Err(errors::codec_not_available(codec, &known));
         }
     })

@@ -3,6 +3,8 @@
 //! Files get names of their own, so what is there is not touched until all rows are written: a failure leaves the old files
 //! and removes the new ones. Then an overwrite removes the old files, and `_SUCCESS` is put.
 
+mod avro_file;
+mod avro_schema;
 mod encoder;
 mod parquet_file;
 mod part;

@@ -13,6 +13,7 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use super::avro_file::AvroFile;
 use super::encoder::{Encoder, Encoding};
 use super::parquet_file::ParquetFile;
 use super::text_file::TextFile;
@@ -57,6 +58,7 @@ struct OpenFile {
 enum PartFile {
     Text(Box<TextFile>),
     Parquet(Box<ParquetFile>),
+    Avro(Box<AvroFile>),
 }
 
 impl PartWriter {
@@ -149,6 +151,7 @@ impl PartWriter {
             match &mut open.file {
                 PartFile::Text(file) => file.write(&slice).await?,
                 PartFile::Parquet(file) => file.write(&slice).await?,
+                PartFile::Avro(file) => file.write(&slice).await?,
             }
             open.rows += count;
             start += count;
@@ -178,6 +181,9 @@ impl PartWriter {
             Encoding::Parquet(compression) => {
                 PartFile::Parquet(Box::new(ParquetFile::new(store, &path, *compression, &target.encoder)?))
             }
+            Encoding::Avro(codec, avro) => {
+                PartFile::Avro(Box::new(AvroFile::new(store, &path, *codec, avro, &target.encoder.schema)?))
+            }
             _ => PartFile::Text(Box::new(TextFile::new(store, &path, target.encoder.clone())?)),
         };
         Ok(OpenFile { path, rows: 0, file })
@@ -188,6 +194,7 @@ impl PartWriter {
         let bytes = match open.file {
             PartFile::Text(file) => file.finish().await?,
             PartFile::Parquet(file) => file.finish().await?,
+            PartFile::Avro(file) => file.finish().await?,
         };
         self.files.push((open.path, bytes));
         Ok(())

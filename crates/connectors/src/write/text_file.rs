@@ -45,7 +45,7 @@ impl TextFile {
                 if !options.declaration.is_empty() {
                     self.text.push_str(&format!("<?xml {}?>\n", options.declaration));
                 }
-                self.text.push_str(&format!("<{}>", options.root_tag));
+                self.text.push_str(&format!("<{}>", options.root_tag.replace('\'', "\"")));
                 self.text.push_str(&self.encoder.line_separator);
             }
             _ => {}
@@ -57,7 +57,6 @@ impl TextFile {
         if let Encoding::Xml(options) = &self.encoder.encoding {
             let name = options.root_tag.split_whitespace().next().unwrap_or_default();
             self.text.push_str(&format!("</{name}>"));
-            self.text.push_str(&self.encoder.line_separator);
         }
     }
 
@@ -129,8 +128,12 @@ impl TextFile {
 
     /// Completes the file; gives how many bytes of text it has.
     pub(super) async fn finish(mut self: Box<Self>) -> Result<u64> {
-        self.begin();
-        self.end();
+        let xml = matches!(self.encoder.encoding, Encoding::Xml(_));
+        // XML without rows is an empty file; CSV has its header all the same.
+        if self.begun || !xml {
+            self.begin();
+            self.end();
+        }
         self.hand_on().await?;
         self.writer.shutdown().await.map_err(|e| Error::io(format!("writing {}", self.shown), e))?;
         Ok(self.bytes)

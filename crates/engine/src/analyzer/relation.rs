@@ -1,7 +1,7 @@
 //! Relations, dispatched by kind.
 
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{Error, Relation, RelationNode, Result};
+use boathouse_spec::{Error, Expr, Literal, Relation, RelationNode, Result, SortOrder};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 
 use super::Analyzer;
@@ -153,9 +153,52 @@ impl Analyzer {
         LogicalPlanBuilder::from(plan).distinct().spark()?.build().spark()
     }
 
-    fn hint(&mut self, input: &Relation, _name: &str, _parameters: &[boathouse_spec::Expr]) -> Result<Analyzed> {
-        // Hints advise; a plan without them gives the same rows. docs/limitations.md lists which take effect.
-        self.relation(input)
+    /// Hints of partitioning are operators. Those of joins advise, and a plan without them gives the same rows.
+    fn hint(&mut self, input: &Relation, name: &str, parameters: &[Expr]) -> Result<Analyzed> {
+        let upper = name.to_uppercase();
+        let count = |e: &Expr| match e {
+            Expr::Literal(Literal::Integer(n)) => Some(u32::try_from(*n).unwrap_or_default()),
+            _ => None,
+        };
+        match upper.as_str() {
+            "COALESCE" => match parameters {
+                [only] if count(only).is_some() => self.repartition(input, count(only).unwrap_or_default(), false),
+                _ => Err(Error::new("_LEGACY_ERROR_TEMP_1046")
+                    .param("hintName", &upper)
+                    .message(format!("{upper} Hint expects a partition number as a parameter."))),
+            },
+            "REPARTITION" | "REPARTITION_BY_RANGE" | "REBALANCE" => {
+                let partitions = parameters.first().and_then(count);
+                let columns = parameters[usize::from(partitions.is_some())..]
+                    .iter()
+                    .map(|column| match column {
+                        Expr::Column(_) => Ok(column.clone()),
+                        Expr::Literal(Literal::String(text)) => Ok(Expr::column([text.as_str()])),
+                        other => {
+                            let shown = self.expr(other, &Analyzed::one_row()?).map_or_else(|_| String::new(), |e| e.name);
+                            Err(Error::new("_LEGACY_ERROR_TEMP_1047")
+                                .param("hintName", &upper)
+                                .param("invalidParams", &shown)
+                                .message(format!(
+                                    "{upper} Hint parameters should include an optional integral partitionNum and/or columns, \
+                                     but \"{shown}\" can not be recognized as either partitionNum or columns."
+                                )))
+                        }
+                    })
+                    .collect::<Result<Vec<_>>>()?;
+                match partitions {
+                    // Spark balances by size; what is asked for by name here is where the rows lie.
+                    _ if upper == "REBALANCE" && columns.is_empty() => self.relation(input),
+                    Some(n) if columns.is_empty() => self.repartition(input, n, true),
+                    _ if upper == "REPARTITION_BY_RANGE" => {
+                        let ordered = columns.into_iter().map(|c| Expr::SortOrder(Box::new(SortOrder::ascending(c))));
+                        self.repartition_by(input, &ordered.collect::<Vec<_>>(), partitions)
+                    }
+                    _ => self.repartition_by(input, &columns, partitions),
+                }
+            }
+            _ => self.relation(input),
+        }
     }
 }
 

@@ -1,0 +1,149 @@
+"""XML and Avro files, and columns of text as tables. What Spark 4.2 answers is recorded here."""
+
+import datetime
+import decimal
+import glob
+import json
+
+import pytest
+from pyspark.errors import AnalysisException
+from pyspark.sql import Row
+from pyspark.sql.types import StructType
+
+BOOKS = """<?xml version="1.0"?>
+<books><book id="b1" lang="en"><title>A</title><price>1.5</price><tag>x</tag><tag>y</tag></book>
+<!-- c --><book id="b2"><title kind="k">B</title><date>2024-01-02</date><price>bad</price></book></books>"""
+
+
+@pytest.fixture
+def books(tmp_path):
+    (tmp_path / "books").mkdir()
+    (tmp_path / "books" / "a.xml").write_text(BOOKS)
+    return f"file:{tmp_path}/books"
+
+
+def written(tmp_path, name):
+    return sorted(glob.glob(f"{tmp_path}/{name}/part*"))
+
+
+def test_xml_is_written_as_spark_writes_it(spark, tmp_path):
+    rows = [(1, "a", [1, 2], (1.5, None)), (2, None, [], (None, "y<&"))]
+    df = spark.createDataFrame(rows, "id int, name string, xs array<int>, s struct<p: double, q: string>").coalesce(1)
+    df.write.option("rowTag", "row").xml(f"file:{tmp_path}/x")
+    (file,) = written(tmp_path, "x")
+    assert file.endswith(".xml")
+    assert open(file).read() == """<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
+<ROWS>
+    <row>
+        <id>1</id>
+        <name>a</name>
+        <xs>1</xs>
+        <xs>2</xs>
+        <s>
+            <p>1.5</p>
+        </s>
+    </row>
+    <row>
+        <id>2</id>
+        <s>
+            <q>y&lt;&amp;</q>
+        </s>
+    </row>
+</ROWS>"""
+    read = spark.read.option("rowTag", "row").xml(f"file:{tmp_path}/x")
+    assert read.schema.simpleString() == "struct<id:bigint,name:string,s:struct<p:double,q:string>,xs:array<bigint>>"
+    assert read.orderBy("id").collect() == [
+        Row(id=1, name="a", s=Row(p=1.5, q=None), xs=[1, 2]),
+        Row(id=2, name=None, s=Row(p=None, q="y<&"), xs=None),
+    ]
+
+
+def test_xml_root_and_nulls(spark, tmp_path):
+    df = spark.createDataFrame([(None, "x")], "a int, b string").coalesce(1)
+    df.write.option("rowTag", "r").option("rootTag", "root a='b'").option("declaration", "").option(
+        "nullValue", "-"
+    ).xml(f"file:{tmp_path}/x")
+    (file,) = written(tmp_path, "x")
+    assert open(file).read() == '<root a="b">\n    <r>\n        <a>-</a>\n        <b>x</b>\n    </r>\n</root>'
+
+
+def test_xml_schema_is_inferred(spark, books):
+    read = spark.read.option("rowTag", "book").xml(books)
+    assert read.schema.simpleString() == (
+        "struct<_id:string,_lang:string,date:date,price:string,tag:array<string>,title:struct<_VALUE:string,_kind:string>>"
+    )
+    assert read.orderBy("_id").collect() == [
+        Row(_id="b1", _lang="en", date=None, price="1.5", tag=["x", "y"], title=Row(_VALUE="A", _kind=None)),
+        Row(_id="b2", _lang=None, date=datetime.date(2024, 1, 2), price="bad", tag=None, title=Row(_VALUE="B", _kind="k")),
+    ]
+
+
+def test_malformed_xml(spark, books):
+    reader = spark.read.option("rowTag", "book")
+    kept = reader.schema("_id string, title string, price double, _corrupt_record string").xml(books)
+    assert kept.orderBy("_id").collect() == [
+        Row(_id="b1", title="A", price=1.5, _corrupt_record=None),
+        Row(_id="b2", title="B", price=None, _corrupt_record=BOOKS),
+    ]
+    dropped = spark.read.option("rowTag", "book").option("mode", "DROPMALFORMED").schema("_id string, price double")
+    assert dropped.xml(books).collect() == [Row(_id="b1", price=1.5)]
+    fails = spark.read.option("rowTag", "book").option("mode", "FAILFAST").schema("_id string, price double")
+    with pytest.raises(Exception, match="FAILED_READ_FILE"):
+        fails.xml(books).collect()
+    with pytest.raises(AnalysisException, match="XML_ROW_TAG_MISSING"):
+        spark.read.xml(books)
+
+
+EVERYTHING = (
+    "b boolean, i8 tinyint, i32 int, i64 bigint, f float, d double, s string, bin binary, dt date, ts timestamp, "
+    "ntz timestamp_ntz, dec decimal(10,2), xs array<int>, m map<string,bigint>, st struct<p: int, q: array<string>>"
+)
+
+
+def everything():
+    return [
+        (True, 1, 2, 3, 1.5, 2.5, "é", bytearray(b"\x00\xff"), datetime.date(2024, 1, 2),
+         datetime.datetime(2024, 1, 2, 3, 4, 5, 678901), datetime.datetime(1969, 1, 2, 3, 4, 5), decimal.Decimal("-12.34"),
+         [1, None], {"k": None}, (7, ["x", None])),
+        tuple([None] * 15),
+    ]
+
+
+@pytest.mark.parametrize("codec", ["snappy", "deflate", "zstandard", "uncompressed"])
+def test_avro_goes_there_and_back(spark, tmp_path, codec):
+    df = spark.createDataFrame(everything(), EVERYTHING)
+    df.write.format("avro").option("compression", codec).save(f"file:{tmp_path}/x")
+    back = spark.read.format("avro").load(f"file:{tmp_path}/x")
+    # Avro has no integers of 8 bits.
+    assert back.schema == StructType.fromDDL(EVERYTHING.replace("tinyint", "int"))
+    assert back.orderBy("b").collect() == df.orderBy("b").collect()
+    assert back.select("s", "i32").filter("i32 = 2").collect() == [Row(s="é", i32=2)]
+    assert back.count() == 2
+
+
+def test_avro_schema_is_sparks(spark, tmp_path):
+    df = spark.createDataFrame([(1, decimal.Decimal("1.50"), ([2],))], "a short, d decimal(5,2), s struct<x: array<int>>")
+    df.coalesce(1).write.format("avro").option("compression", "uncompressed").save(f"file:{tmp_path}/x")
+    (file,) = written(tmp_path, "x")
+    data = open(file, "rb").read()
+    assert data[:4] == b"Obj\x01"
+    start = data.index(b'{"')
+    schema, _ = json.JSONDecoder().raw_decode(data[start:].decode("latin-1"))
+    assert schema["name"] == "topLevelRecord" and schema["type"] == "record"
+    kinds = {f["name"]: f["type"] for f in schema["fields"]}
+    assert kinds["a"] == ["int", "null"]
+    decimals, null = kinds["d"]
+    assert null == "null" and decimals["type"] == "fixed" and decimals["size"] == 3 and decimals["logicalType"] == "decimal"
+    record, _ = kinds["s"]
+    assert record["name"] == "s" and record["namespace"] == "topLevelRecord"
+
+
+def test_avro_is_read_by_the_schema_that_is_given(spark, tmp_path):
+    spark.range(3).selectExpr("id", "id * 2 AS Double_Id").write.format("avro").save(f"file:{tmp_path}/x")
+    read = spark.read.format("avro").schema("double_id bigint, other string").load(f"file:{tmp_path}/x")
+    assert sorted(read.collect()) == [(0, None), (2, None), (4, None)]
+
+
+def test_orc_is_refused_by_name(spark, tmp_path):
+    with pytest.raises(Exception, match="file format orc"):
+        spark.range(1).write.orc(f"file:{tmp_path}/x")
