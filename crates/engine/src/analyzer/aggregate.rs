@@ -340,10 +340,7 @@ impl Analyzer {
                 Ok(Vec::new())
             }
             other => match self.expr(other, input) {
-                Ok(key) => Ok(vec![match super::project::implied_name(other) {
-                    Some(name) if !matches!(key.expr, DfExpr::Column(_)) => key.named(name),
-                    _ => key,
-                }]),
+                Ok(key) => Ok(vec![self.named_as_item(other, key, input)?]),
                 Err(e) if e.is("UNRESOLVED_COLUMN") => {
                     // An alias of the SELECT list.
                     let Expr::Column(column) = other else { return Err(e) };
