@@ -66,7 +66,10 @@ class Reader:
         elif language == "sh":
             self.run(["bash", "-euo", "pipefail", "-c", without_set_up(text)], text)
         elif language == "python":
-            self.run([sys.executable, "-c", text.replace("15002", str(self.port))], text)
+            # From a file: PySpark takes a program given by -c for its own doctests.
+            program = self.directory / "block.py"
+            program.write_text(text.replace("15002", str(self.port)), encoding="utf-8")
+            self.run([sys.executable, str(program)], text)
         else:
             assert language == "text", f"a block of {language or 'no language'} is neither run nor a file:\n{text}"
 
