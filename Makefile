@@ -52,13 +52,8 @@ test-layers: | tools ## The dependency arrows of ARCHITECTURE.md
 	python3 tests/layers.py
 
 .PHONY: test-rust
-test-rust: | tools ## Unit tests of the settled crates
-	cargo test --quiet -p boathouse-spec -p boathouse-bridge -p boathouse-sql -p boathouse-catalog -p boathouse-connect --lib
-
-# The crates that change daily: their unit tests join `make test` as soon as they are all green (docs/limitations.md).
-.PHONY: test-rust-all
-test-rust-all: | tools ## All unit tests, those of crates under construction included
-	cargo test --workspace --quiet
+test-rust: | tools ## The tests of all crates
+	cargo test --workspace --tests --quiet
 
 .PHONY: test-python
 test-python: build $(VENV)/ready ## End-to-end tests with real clients

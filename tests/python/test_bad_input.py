@@ -410,20 +410,26 @@ def read_only(directory):
     """A directory nobody can write to. Root can write to all, so for root it is mounted so."""
     if os.geteuid() != 0:
         directory.chmod(0o555)
-        yield
-        directory.chmod(0o755)
+        try:
+            yield
+        finally:
+            directory.chmod(0o755)
         return
     mount("--bind", "-o", "ro", str(directory), str(directory))
-    yield
-    subprocess.run(["umount", str(directory)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
 @contextlib.contextmanager
 def small_disk(directory, megabytes):
     directory.mkdir()
     mount("-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(directory))
-    yield directory
-    subprocess.run(["umount", "--lazy", str(directory)], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
 def mount(*arguments):

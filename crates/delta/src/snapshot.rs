@@ -1,9 +1,10 @@
 //! A version of a table: what it is, and which files it has.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use boathouse_spec::{Result, StructType};
+use datafusion::common::Statistics;
 use delta_kernel::SnapshotRef;
 use tokio::sync::OnceCell;
 
@@ -31,6 +32,7 @@ struct Inner {
     schema: Arc<StructType>,
     columns: Arc<TableColumns>,
     files: OnceCell<FileSet>,
+    statistics: OnceLock<Option<Statistics>>,
     /// Where the files come from until they are read.
     source: Option<FileSource>,
     /// The kernel's state this one grew from, and the progress of applications since.
@@ -71,6 +73,7 @@ impl Snapshot {
                 schema: Arc::new(schema),
                 columns: Arc::new(columns),
                 files: OnceCell::new(),
+                statistics: OnceLock::new(),
                 source: Some(FileSource { kernel: loaded.kernel.clone(), commits: Vec::new() }),
                 kernel: loaded.kernel,
                 txns: Arc::default(),
@@ -129,6 +132,7 @@ impl Snapshot {
                 schema,
                 columns,
                 files: OnceCell::new_with(files),
+                statistics: OnceLock::new(),
                 source,
                 kernel: self.inner.kernel.clone(),
                 txns,
@@ -237,6 +241,17 @@ impl Snapshot {
                 Ok(files)
             })
             .await
+    }
+
+    /// What the files together have, as soon as they are known.
+    pub(crate) fn statistics(&self) -> Option<&Statistics> {
+        let files = self.inner.files.get()?;
+        let compute = || {
+            let columns: Vec<_> = self.columns().iter().map(Some).collect();
+            let files = files.pruned(self.columns(), &self.arrow_schema(), &[]).ok()?;
+            Some(crate::scan::table_statistics(&files, &columns, &self.arrow_schema()))
+        };
+        self.inner.statistics.get_or_init(compute).as_ref()
     }
 
     /// The last version that an application wrote through `txn`; `None` where it wrote none.

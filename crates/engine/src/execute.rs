@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::analyzer::Analyzed;
+use crate::join_order::{self, JoinOrder};
 use crate::ordered::in_partition_order;
 use crate::session::AbortOnDrop;
 use crate::unnest::UnnestSubqueries;
@@ -85,6 +86,7 @@ pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -
         .with_config(config)
         .with_runtime_env(runtime_env)
         .with_analyzer_rules(vec![Arc::new(UnnestSubqueries)])
+        .with_optimizer_rule(Arc::new(JoinOrder))
         .with_query_planner(Arc::new(observe::Planner))
         .build()
 }
@@ -141,6 +143,7 @@ async fn optimized_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn
     }
     let extracted = crate::python::extract(plan)?;
     let plan = extracted.as_ref().unwrap_or(plan);
+    join_order::load_statistics(plan).await?;
     let planned = AssertUnwindSafe(state.create_physical_plan(plan)).catch_unwind().await;
     planned.unwrap_or_else(|panic| Err(to_datafusion(panic_error(&*panic)))).spark()
 }

@@ -22,6 +22,7 @@ mod explain;
 mod explain_tree;
 mod functions;
 mod information_schema;
+mod join_order;
 mod literals;
 mod names;
 mod observe;

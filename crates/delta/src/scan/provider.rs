@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use boathouse_bridge::{ResultExt, to_datafusion};
 use boathouse_spec::Result;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DFSchema, DFSchemaRef};
+use datafusion::common::{DFSchema, DFSchemaRef, Statistics};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::PhysicalExpr;
@@ -114,6 +114,11 @@ impl DeltaScan {
     pub(crate) fn with_files_as_numbered(mut self, files: Vec<FileWithStats>) -> Self {
         self.files = Some(Arc::new(files));
         self
+    }
+
+    /// Reads the list of files, after which [`TableProvider::statistics`] tells of them.
+    pub async fn load(&self) -> Result<()> {
+        self.snapshot.files().await.map(|_| ())
     }
 
     pub fn snapshot(&self) -> &Snapshot {
@@ -269,6 +274,14 @@ impl TableProvider for DeltaScan {
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         self.plan(session, projection, filters, limit).await.map_err(to_datafusion)
+    }
+
+    /// Of the whole table, as soon as its files are known.
+    fn statistics(&self) -> Option<Statistics> {
+        if !self.hidden.is_empty() || self.files.is_some() {
+            return None;
+        }
+        self.snapshot.statistics().cloned()
     }
 
     fn supports_filters_pushdown(

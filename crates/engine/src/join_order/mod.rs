@@ -1,0 +1,109 @@
+//! The order of inner joins, by the statistics that tables have.
+//!
+//! DataFusion joins tables in the order in which a query names them. This rule takes the inner joins that stand next to
+//! each other as one graph (`graph`), estimates how many rows each part of it has (`estimate`), and takes the cheapest
+//! order (`enumerate`). Two more rewrites need the same estimates (`semi`): a semi join is made where the fewest rows pass
+//! it, and an aggregation that is joined to few keys sees the rows of these keys only.
+//!
+//! It runs after DataFusion's own rules, which have pushed filters to the tables by then, and changes nothing where the
+//! order is as good as any: it must come to an end.
+
+mod enumerate;
+mod estimate;
+mod graph;
+mod semi;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use boathouse_bridge::ResultExt;
+use boathouse_delta::DeltaScan;
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+use graph::JoinGraph;
+
+/// More tables than this are left in the order they were given: the search doubles with each.
+const MAX_TABLES: usize = 12;
+/// Joins of less are done at once in any order; the given one is the one that Spark's rows come in.
+const SMALL_COST: f64 = 200_000.0;
+/// Estimates are rough: an order has to be this much cheaper to be taken.
+const WORTHWHILE: f64 = 0.9;
+
+#[derive(Debug, Default)]
+pub(crate) struct JoinOrder;
+
+impl OptimizerRule for JoinOrder {
+    fn name(&self) -> &str {
+        "boathouse_join_order"
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let semi = semi::pushed_down(plan)?;
+        let reordered = reorder(semi.data)?;
+        let filtered = semi::filtered_aggregates(reordered.data)?;
+        let changed = semi.transformed || reordered.transformed || filtered.transformed;
+        Ok(Transformed::new_transformed(filtered.data, changed))
+    }
+}
+
+/// Loads the statistics of the tables that a plan joins: the rule itself cannot wait for them.
+pub(crate) async fn load_statistics(plan: &LogicalPlan) -> boathouse_spec::Result<()> {
+    let mut scans = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Ok(provider) = source_as_provider(&scan.source)
+        {
+            scans.push(provider);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .spark()?;
+    if scans.len() < 2 {
+        return Ok(());
+    }
+    for provider in scans {
+        if let Some(scan) = (provider.as_ref() as &dyn Any).downcast_ref::<DeltaScan>() {
+            scan.load().await?;
+        }
+    }
+    Ok(())
+}
+
+/// Reorders every group of joins in a plan, the outermost first.
+fn reorder(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let Some(mut graph) = JoinGraph::of(&plan) else {
+        return plan.map_children(reorder);
+    };
+    let mut changed = false;
+    for table in &mut graph.tables {
+        let inner = reorder(std::mem::take(table))?;
+        changed |= inner.transformed;
+        *table = inner.data;
+    }
+    let given_cost = graph.given_cost();
+    if graph.tables.len() <= MAX_TABLES
+        && given_cost > SMALL_COST
+        && graph.estimates.iter().all(|e| e.is_known)
+        && let Some(order) = enumerate::cheapest(&graph)
+        && order.cost < given_cost * WORTHWHILE
+    {
+        let joined = graph.build(&order.tree)?;
+        return Ok(Transformed::yes(with_columns_of(joined, &plan)?));
+    }
+    if !changed {
+        return Ok(Transformed::no(plan));
+    }
+    let given = graph.given.clone();
+    let joined = graph.build(&given)?;
+    Ok(Transformed::yes(with_columns_of(joined, &plan)?))
+}
+
+/// The plan with the columns of another, in their order.
+fn with_columns_of(plan: LogicalPlan, wanted: &LogicalPlan) -> Result<LogicalPlan> {
+    let columns: Vec<Expr> = wanted.schema().columns().into_iter().map(Expr::Column).collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
+}
