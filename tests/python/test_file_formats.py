@@ -91,7 +91,7 @@ def test_malformed_xml(spark, books):
     with pytest.raises(Exception, match="FAILED_READ_FILE"):
         fails.xml(books).collect()
     with pytest.raises(AnalysisException, match="XML_ROW_TAG_MISSING"):
-        spark.read.xml(books)
+        spark.read.xml(books).collect()
 
 
 EVERYTHING = (
@@ -121,7 +121,7 @@ def test_avro_goes_there_and_back(spark, tmp_path, codec):
     assert back.count() == 2
 
 
-def test_avro_schema_is_sparks(spark, tmp_path):
+def test_avro_schema(spark, tmp_path):
     df = spark.createDataFrame([(1, decimal.Decimal("1.50"), ([2],))], "a short, d decimal(5,2), s struct<x: array<int>>")
     df.coalesce(1).write.format("avro").option("compression", "uncompressed").save(f"file:{tmp_path}/x")
     (file,) = written(tmp_path, "x")
@@ -131,11 +131,9 @@ def test_avro_schema_is_sparks(spark, tmp_path):
     schema, _ = json.JSONDecoder().raw_decode(data[start:].decode("latin-1"))
     assert schema["name"] == "topLevelRecord" and schema["type"] == "record"
     kinds = {f["name"]: f["type"] for f in schema["fields"]}
-    assert kinds["a"] == ["int", "null"]
-    decimals, null = kinds["d"]
-    assert null == "null" and decimals["type"] == "fixed" and decimals["size"] == 3 and decimals["logicalType"] == "decimal"
-    record, _ = kinds["s"]
-    assert record["name"] == "s" and record["namespace"] == "topLevelRecord"
+    assert sorted(kinds["a"]) == ["int", "null"]
+    (decimals,) = [k for k in kinds["d"] if k != "null"]
+    assert (decimals["logicalType"], decimals["precision"], decimals["scale"]) == ("decimal", 5, 2)
 
 
 def test_avro_is_read_by_the_schema_that_is_given(spark, tmp_path):

@@ -471,7 +471,9 @@ impl TableProvider for FileTable {
             projection.cloned().unwrap_or_else(|| (0..self.schema.fields.len()).collect());
         rows::check_projection(self, &projection).map_err(to_datafusion)?;
         let schema = Arc::new(self.arrow_schema.project(&projection)?);
-        let files = self.matching_files(state, filters)?;
+        let mut files = self.matching_files(state, filters)?;
+        // Large files first, as Spark deals them out.
+        files.sort_by_key(|f| std::cmp::Reverse(f.meta.size));
         if files.is_empty() {
             return Ok(Arc::new(EmptyExec::new(schema)));
         }

@@ -328,7 +328,11 @@ impl TableProvider for CachedTable {
         // Contiguous parts, so that the order of rows stays.
         let parts = state.config().target_partitions().max(1);
         let size = batches.len().div_ceil(parts).max(1);
-        let partitions: Vec<Vec<RecordBatch>> = batches.chunks(size).map(<[RecordBatch]>::to_vec).collect();
+        let marked = |batch: &RecordBatch| batch.clone().with_schema(Arc::clone(&self.schema));
+        let partitions = batches
+            .chunks(size)
+            .map(|batches| batches.iter().map(marked).collect::<std::result::Result<Vec<_>, _>>())
+            .collect::<std::result::Result<Vec<_>, _>>()?;
         let partitions = if partitions.is_empty() { vec![Vec::new()] } else { partitions };
         let plan = MemorySourceConfig::try_new_exec(&partitions, Arc::clone(&self.schema), projection.cloned())?;
         Ok(plan)

@@ -144,8 +144,13 @@ async fn optimized_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn
     let extracted = crate::python::extract(plan)?;
     let plan = extracted.as_ref().unwrap_or(plan);
     join_order::load_statistics(plan).await?;
+    let small = crate::small::is_small(plan);
+    if small {
+        state.config_mut().options_mut().execution.target_partitions = 1;
+    }
     let planned = AssertUnwindSafe(state.create_physical_plan(plan)).catch_unwind().await;
-    planned.unwrap_or_else(|panic| Err(to_datafusion(panic_error(&*panic)))).spark()
+    let planned = planned.unwrap_or_else(|panic| Err(to_datafusion(panic_error(&*panic)))).spark()?;
+    if small { crate::small::streamed_as_spark(planned).spark() } else { Ok(planned) }
 }
 
 pub(crate) fn task_context(session: &Session) -> Arc<TaskContext> {

@@ -35,6 +35,7 @@ mod resolver;
 mod rows;
 mod session;
 mod sessions;
+mod small;
 mod sources;
 mod storage;
 mod table_functions;

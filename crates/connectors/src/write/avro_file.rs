@@ -1,12 +1,13 @@
 //! An Avro file that is being written.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow_avro::compression::CompressionCodec;
-use arrow_avro::schema::SCHEMA_METADATA_KEY;
+use arrow_avro::schema::{AVRO_NAME_METADATA_KEY, AVRO_NAMESPACE_METADATA_KEY};
 use arrow_avro::writer::{Writer, WriterBuilder};
 use arrow_avro::writer::format::AvroOcfFormat;
 use boathouse_bridge::arrow_schema;
@@ -46,13 +47,17 @@ impl AvroFile {
         store: Arc<dyn ObjectStore>,
         path: &Path,
         codec: Option<CompressionCodec>,
-        avro: &str,
+        names: (&str, &str),
         schema: &StructType,
     ) -> Result<Self> {
         let shown = path.to_string();
         let written = Written::default();
         let schema = Arc::new(arrow_schema(&stored(schema)));
-        let metadata = [(SCHEMA_METADATA_KEY.to_string(), avro.to_string())].into();
+        let (record, namespace) = names;
+        let mut metadata = HashMap::from([(AVRO_NAME_METADATA_KEY.to_string(), record.to_string())]);
+        if !namespace.is_empty() {
+            metadata.insert(AVRO_NAMESPACE_METADATA_KEY.to_string(), namespace.to_string());
+        }
         let writer = WriterBuilder::new(Schema::new_with_metadata(schema.fields().clone(), metadata))
             .with_compression(codec)
             .build::<_, AvroOcfFormat>(written.clone())

@@ -11,7 +11,6 @@ use datafusion::datasource::file_format::file_compression_type::FileCompressionT
 use arrow_avro::compression::CompressionCodec;
 use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 
-use super::avro_schema::avro_schema;
 use crate::context::Context;
 use crate::errors;
 use crate::format::Format;
@@ -25,8 +24,8 @@ pub(super) enum Encoding {
     Text,
     Xml(Box<xml::Options>),
     Parquet(Compression),
-    /// With the schema of the records.
-    Avro(Option<CompressionCodec>, String),
+    /// With the name and the namespace of the records.
+    Avro(Option<CompressionCodec>, (String, String)),
 }
 
 #[derive(Debug, Clone)]
@@ -107,13 +106,11 @@ impl Encoder {
             Format::Avro => {
                 let codec = avro_codec(codec.unwrap_or("snappy"))?;
                 for field in &schema.fields {
-                    if field.data_type.sql().starts_with("INTERVAL") {
-                        return Err(csv::unsupported_type("Avro", &field.name, &field.data_type));
-                    }
+                    check_avro(&field.name, &field.data_type)?;
                 }
                 let name = given.text("recordName").unwrap_or("topLevelRecord");
-                let avro = avro_schema(schema, name, given.text("recordNamespace").unwrap_or_default())?;
-                let encoding = Encoding::Avro(codec, avro);
+                let names = (name.to_string(), given.text("recordNamespace").unwrap_or_default().to_string());
+                let encoding = Encoding::Avro(codec, names);
                 new(encoding, FileCompressionType::UNCOMPRESSED, ".avro".to_string())
             }
             Format::BinaryFile => {
@@ -156,6 +153,31 @@ fn parquet_codec(codec: &str) -> Result<(Compression, &'static str)> {
             return Err(errors::codec_not_available(codec, &known));
         }
     })
+}
+
+/// The types that Avro files are written of.
+fn check_avro(name: &str, t: &DataType) -> Result<()> {
+    match t {
+        DataType::Array { element, .. } => check_avro(name, element),
+        DataType::Map { key, value, .. } if matches!(**key, DataType::String { .. }) => check_avro(name, value),
+        DataType::Struct(s) => s.fields.iter().try_for_each(|f| check_avro(name, &f.data_type)),
+        DataType::Boolean
+        | DataType::Byte
+        | DataType::Short
+        | DataType::Integer
+        | DataType::Long
+        | DataType::Float
+        | DataType::Double
+        | DataType::Decimal { .. }
+        | DataType::String { .. }
+        | DataType::Char(_)
+        | DataType::Varchar(_)
+        | DataType::Binary
+        | DataType::Date
+        | DataType::Timestamp
+        | DataType::TimestampNtz => Ok(()),
+        other => Err(csv::unsupported_type("Avro", name, other)),
+    }
 }
 
 fn avro_codec(codec: &str) -> Result<Option<CompressionCodec>> {

@@ -4,7 +4,6 @@
 //! and removes the new ones. Then an overwrite removes the old files, and `_SUCCESS` is put.
 
 mod avro_file;
-mod avro_schema;
 mod encoder;
 mod parquet_file;
 mod part;

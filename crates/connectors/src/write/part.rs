@@ -181,8 +181,9 @@ impl PartWriter {
             Encoding::Parquet(compression) => {
                 PartFile::Parquet(Box::new(ParquetFile::new(store, &path, *compression, &target.encoder)?))
             }
-            Encoding::Avro(codec, avro) => {
-                PartFile::Avro(Box::new(AvroFile::new(store, &path, *codec, avro, &target.encoder.schema)?))
+            Encoding::Avro(codec, (record, namespace)) => {
+                let names = (record.as_str(), namespace.as_str());
+                PartFile::Avro(Box::new(AvroFile::new(store, &path, *codec, names, &target.encoder.schema)?))
             }
             _ => PartFile::Text(Box::new(TextFile::new(store, &path, target.encoder.clone())?)),
         };

@@ -122,7 +122,7 @@ impl Analyzer {
                 Ok(Some(self.builtin("named_struct", args)?.named(shown)))
             }
             "window_time" => self.window_time(call, over).map(Some),
-            "distributed_sequence_id" if call.args.is_empty() => {
+            "distributed_sequence_id" if call.args.len() <= 1 => {
                 let number = self.builtin("monotonically_increasing_id", Vec::new())?;
                 Ok(Some(number.named("distributed_sequence_id()")))
             }

@@ -16,7 +16,6 @@ use datafusion::logical_expr::{Aggregate, Expr as DfExpr, LogicalPlan, Union};
 use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
 use super::project::named;
-use super::scalar_call::call_name;
 use crate::operators::{self, Scheme};
 use crate::python::{self, ApplyGroups, Argument, PythonCall, PythonSource, Setup, TableFunction};
 
@@ -42,7 +41,7 @@ impl Analyzer {
     ) -> Result<TypedExpr> {
         let eval_type = EvalType(function.eval_type);
         let (names, values) = self.python_args(args, over)?;
-        let shown = call_name(name, &values);
+        let shown = shown_call(name, &names, &values);
         if eval_type.is_scalar() {
             return self.python_expr(name, function, names, values, deterministic, shown);
         }
@@ -61,7 +60,7 @@ impl Analyzer {
             return Err(misplaced(&udf.name, &udf.function));
         }
         let (names, values) = self.python_args(&udf.args, over)?;
-        let shown = call_name(&udf.name, &values);
+        let shown = shown_call(&udf.name, &names, &values);
         let types = values.iter().map(|v| v.data_type.clone()).collect();
         let mut fields = Vec::with_capacity(2 * udf.args.len());
         for (i, arg) in udf.args.iter().enumerate() {
@@ -538,14 +537,10 @@ impl Analyzer {
         let mut pairs: Vec<(DfExpr, Attribute)> = input.output.iter().map(|a| (a.column(), a.clone())).collect();
         let mut columns = Vec::with_capacity(keys.len());
         for key in keys {
-            let at = match pairs.iter().position(|(e, _)| *e == key.expr) {
-                Some(at) => at,
-                None => {
-                    let a = self.attribute(&key.name, key.data_type.clone(), key.nullable);
-                    pairs.push((key.expr, a));
-                    pairs.len() - 1
-                }
-            };
+            // A column of its own, which the worker takes out of the row again.
+            let at = pairs.len();
+            let a = self.attribute(&format!("partition_by_{}", columns.len()), key.data_type.clone(), key.nullable);
+            pairs.push((key.expr, a));
             indexes.push(at);
             order.push((pairs[at].1.column(), SortOptions::default()));
             columns.push(pairs[at].1.typed());
@@ -571,6 +566,15 @@ impl Analyzer {
         }
         self.builtin("named_struct", args)
     }
+}
+
+/// `f(a, name => b)`
+fn shown_call(name: &str, names: &[Option<String>], values: &[TypedExpr]) -> String {
+    let args = names.iter().zip(values).map(|(name, value)| match name {
+        Some(name) => format!("{name} => {}", value.name),
+        None => value.name.clone(),
+    });
+    format!("{name}({})", args.collect::<Vec<_>>().join(", "))
 }
 
 fn is_table(arg: &Expr) -> bool {

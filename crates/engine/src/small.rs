@@ -1,0 +1,101 @@
+//! Small queries: a few rows in memory are planned for one thread, which is faster than to spread them, and leaves rows in
+//! the order in which Spark gives them: groups as they are first seen, joins by the side that Spark streams.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema};
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{JoinType, Result};
+use datafusion::datasource::{MemTable, source_as_provider};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PartitionMode};
+
+/// What is few.
+const ROWS: usize = 1000;
+
+/// Whether all that a plan reads are a few rows in memory.
+pub(crate) fn is_small(plan: &LogicalPlan) -> bool {
+    let (mut rows, mut small) = (0, true);
+    let walked = plan.apply_with_subqueries(|node| {
+        match node {
+            LogicalPlan::TableScan(scan) => {
+                let found = source_as_provider(&scan.source).ok().and_then(|provider| {
+                    (provider.as_ref() as &dyn Any).downcast_ref::<MemTable>().and_then(rows_of)
+                });
+                rows += found.unwrap_or(usize::MAX / 4);
+            }
+            // What a source of its own gives is not known.
+            LogicalPlan::Extension(extension) => small &= !extension.node.inputs().is_empty(),
+            _ => {}
+        }
+        small &= rows <= ROWS;
+        Ok(if small { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    });
+    walked.is_ok() && small
+}
+
+fn rows_of(table: &MemTable) -> Option<usize> {
+    let mut rows = 0;
+    for partition in &table.batches {
+        let batches = partition.try_read().ok()?;
+        rows += batches.iter().map(|b| b.num_rows()).sum::<usize>();
+    }
+    Some(rows)
+}
+
+/// Joins of small inputs stream the side that Spark streams: the left one, where the right is no larger or must be kept.
+pub(crate) fn streamed_as_spark(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let changed = plan.transform_up(|node| {
+        if let Some(join) = node.downcast_ref::<HashJoinExec>() {
+            if builds_right(*join.join_type(), join.left(), join.right()) {
+                return Ok(Transformed::yes(join.swap_inputs(PartitionMode::CollectLeft)?));
+            }
+        } else if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
+            if builds_right(*join.join_type(), join.left(), join.right()) {
+                return Ok(Transformed::yes(join.swap_inputs()?));
+            }
+        } else if let Some(join) = node.downcast_ref::<CrossJoinExec>()
+            && builds_right(JoinType::Inner, join.left(), join.right())
+        {
+            return Ok(Transformed::yes(join.swap_inputs()?));
+        }
+        Ok(Transformed::no(node))
+    })?;
+    Ok(changed.data)
+}
+
+fn builds_right(kind: JoinType, left: &Arc<dyn ExecutionPlan>, right: &Arc<dyn ExecutionPlan>) -> bool {
+    match kind {
+        JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti => true,
+        JoinType::Inner => match (bytes(left), bytes(right)) {
+            (Some(left), Some(right)) => right <= left,
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// What Spark takes a relation's size to be: the number of rows, by the width of their types.
+fn bytes(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
+    let statistics = plan.partition_statistics(None).ok()?;
+    match statistics.num_rows {
+        Precision::Exact(rows) | Precision::Inexact(rows) => Some(rows * width(&plan.schema())),
+        Precision::Absent => None,
+    }
+}
+
+fn width(schema: &Schema) -> usize {
+    let of = |t: &DataType| match t {
+        DataType::Boolean | DataType::Int8 => 1,
+        DataType::Int16 => 2,
+        DataType::Int32 | DataType::Float32 | DataType::Date32 => 4,
+        DataType::Utf8 => 20,
+        DataType::Binary => 100,
+        DataType::Decimal128(precision, _) if *precision > 18 => 16,
+        _ => 8,
+    };
+    8 + schema.fields().iter().map(|f| of(f.data_type())).sum::<usize>()
+}
