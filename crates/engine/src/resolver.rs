@@ -348,7 +348,7 @@ pub(crate) async fn open_delta(
         Ok(snapshot) => snapshot,
         Err(e) => return Err(missing_delta(session, e, &url).await),
     };
-    let schema = snapshot.schema().clone();
+    let schema = boathouse_delta::declared_schema(snapshot.schema());
     Ok(ResolvedTable {
         provider: Arc::new(DeltaScan::new(snapshot.clone())?),
         schema,

@@ -29,6 +29,7 @@ mod lambda;
 mod limit;
 mod literal;
 mod missing;
+mod named_arguments;
 mod observe;
 mod operator;
 mod parameters;
@@ -92,6 +93,8 @@ pub(crate) struct Analyzer {
     environment: Option<Environment>,
     /// The catalog and schema that names mean: those of the view being expanded, or the session's.
     namespace: (String, String),
+    /// The collation of string literals and of casts to STRING: that of the view being expanded.
+    default_collation: Option<String>,
     /// Views being expanded, to find cycles.
     expanding: Vec<String>,
     /// Relations that subquery expressions name by plan id.
@@ -125,6 +128,7 @@ impl Analyzer {
             windows: Vec::new(),
             environment: None,
             namespace,
+            default_collation: None,
             expanding: Vec::new(),
             references: HashMap::new(),
             named_parameters: Vec::new(),
