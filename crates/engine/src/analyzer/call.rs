@@ -54,7 +54,15 @@ impl Analyzer {
                 Entry::Scalar(resolve) => {
                     self.forbid_aggregate_syntax(call)?;
                     let args = self.args(&call.args, over)?;
-                    return self.scalar(&name, *resolve, args);
+                    let minus = match args.as_slice() {
+                        [arg] if call.is_operator && name == "negative" => Some(format!("(- {})", arg.name)),
+                        _ => None,
+                    };
+                    let value = self.scalar(&name, *resolve, args)?;
+                    return Ok(match minus {
+                        Some(shown) => value.named(shown),
+                        None => value,
+                    });
                 }
                 Entry::Aggregate(resolve) => return self.aggregate_call(&name, *resolve, call, over),
                 Entry::HigherOrder(function) => return self.higher_order(&name, *function, call, over),
