@@ -60,6 +60,7 @@ pub use report::Report;
 pub use scan::{DeltaScan, HiddenColumn, HiddenValue};
 pub use schema::constraints::CheckConstraint;
 pub use schema::path::ColumnPlace;
+pub use schema::stored::declared_schema;
 pub use snapshot::Snapshot;
 pub use table::{DeltaTable, SnapshotCache, TimestampRules};
 pub use transaction::{Committed, IsolationLevel, Operation};

@@ -195,7 +195,9 @@ async fn open_record(
             return Err(no_time_travel(&record.name.quoted()));
         }
         // A view that follows its query has no columns but the query's.
-        let follows = record.view.as_ref().is_some_and(|v| v.schema_mode == ViewSchemaMode::Evolution);
+        let follows = record.view.as_ref().is_some_and(|v| {
+            v.schema_mode == ViewSchemaMode::Evolution && v.query_columns == record.schema.names()
+        });
         if follows && !record.schema.fields.is_empty() {
             let record = TableRecord { schema: StructType::default(), ..(*record).clone() };
             return Ok(Resolved::View(Arc::new(record)));
@@ -348,7 +350,7 @@ pub(crate) async fn open_delta(
         Ok(snapshot) => snapshot,
         Err(e) => return Err(missing_delta(session, e, &url).await),
     };
-    let schema = snapshot.schema().clone();
+    let schema = boathouse_delta::declared_schema(snapshot.schema());
     Ok(ResolvedTable {
         provider: Arc::new(DeltaScan::new(snapshot.clone())?),
         schema,

@@ -232,6 +232,22 @@ impl Session {
         self.analyze(move |analyzer| Ok(analyzer.query(&relation)?.schema())).await
     }
 
+    /// The columns of a view's query under the view's default collation.
+    pub(crate) async fn view_schema(
+        self: &Arc<Self>,
+        relation: &Relation,
+        collation: Option<&str>,
+    ) -> Result<StructType> {
+        if collation.is_none() {
+            return self.schema(relation).await;
+        }
+        let (relation, collation) = (relation.clone(), collation.map(str::to_string));
+        self.analyze(move |analyzer| {
+            analyzer.under_collation(collation.as_deref(), |a| Ok(a.query(&relation)?.schema()))
+        })
+        .await
+    }
+
     /// The columns of a relation, and whether it reads a stream.
     pub async fn describe(self: &Arc<Self>, relation: &Relation) -> Result<(StructType, bool)> {
         self.touch();

@@ -17,6 +17,8 @@ pub struct TempView {
     pub schema: StructType,
     pub comment: Option<String>,
     pub properties: Vec<(String, String)>,
+    /// `DEFAULT COLLATION`
+    pub collation: Option<String>,
     /// The views that names in `relation` mean; `None`: those of the session at use.
     pub environment: Option<Environment>,
     /// Catalog and schema at creation, for names in `relation`.

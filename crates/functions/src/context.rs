@@ -26,6 +26,10 @@ pub struct Context {
     pub timestamp_ntz_default: bool,
     /// `spark.sql.caseSensitive`
     pub case_sensitive: bool,
+    /// `spark.sql.legacy.javaCharsets`: `encode` and `decode` take character sets beyond the documented ones.
+    pub java_charsets: bool,
+    /// `spark.sql.legacy.codingErrorAction`: what a character set lacks is replaced instead of refused.
+    pub replaces_coding_errors: bool,
     /// Start of the query, microseconds since the epoch: `current_timestamp()` and its kin.
     pub now_us: i64,
 }
@@ -49,6 +53,8 @@ impl Default for Context {
             size_of_null: false,
             timestamp_ntz_default: false,
             case_sensitive: false,
+            java_charsets: false,
+            replaces_coding_errors: false,
             now_us: 0,
         }
     }

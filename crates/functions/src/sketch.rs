@@ -8,6 +8,7 @@ mod hash;
 mod hll;
 mod kll;
 pub(crate) mod java_random;
+mod theta;
 mod top_k;
 mod unsupported;
 
@@ -19,6 +20,7 @@ pub(crate) fn register(r: &mut Registry) {
     distinct_count::register(r);
     hll::register(r);
     kll::register(r);
+    theta::register(r);
     top_k::register(r);
     unsupported::register(r);
 }

@@ -464,9 +464,15 @@ impl DataType {
                     .fields
                     .iter()
                     .map(|f| {
+                        let mut metadata = f.metadata_map();
+                        let mut collations = serde_json::Map::new();
+                        collect_collations(&f.data_type, &f.name, &mut collations);
+                        if !collations.is_empty() {
+                            metadata.insert(COLLATIONS.into(), Value::Object(collations));
+                        }
                         json!({
                             "name": f.name, "type": f.data_type.json_value(), "nullable": f.nullable,
-                            "metadata": Value::Object(f.metadata_map())
+                            "metadata": Value::Object(metadata)
                         })
                     })
                     .collect();
@@ -601,9 +607,52 @@ fn field_from_json(value: &Value) -> Result<StructField> {
         o.get("nullable").and_then(Value::as_bool).unwrap_or(true),
     );
     if let Some(Value::Object(metadata)) = o.get("metadata") {
-        field = field.with_metadata(metadata);
+        let mut metadata = metadata.clone();
+        if let Some(Value::Object(collations)) = metadata.remove(COLLATIONS) {
+            field.data_type = with_collations(field.data_type, name, &collations);
+        }
+        field = field.with_metadata(&metadata);
     }
     Ok(field)
+}
+
+/// Spark's key for the collations of the strings in a field, by their paths: `name`, `name.element`, `name.key`.
+const COLLATIONS: &str = "__COLLATIONS";
+
+/// The collations of the strings of a field's type; those of a struct's fields are in the fields.
+fn collect_collations(t: &DataType, path: &str, out: &mut serde_json::Map<String, Value>) {
+    match t {
+        DataType::String { collation: Some(c) } => {
+            let provider = if c.starts_with("UTF8_") { "spark" } else { "icu" };
+            out.insert(path.to_string(), format!("{provider}.{c}").into());
+        }
+        DataType::Array { element, .. } => collect_collations(element, &format!("{path}.element"), out),
+        DataType::Map { key, value, .. } => {
+            collect_collations(key, &format!("{path}.key"), out);
+            collect_collations(value, &format!("{path}.value"), out);
+        }
+        _ => {}
+    }
+}
+
+/// The type with the collations that the field's metadata names.
+fn with_collations(t: DataType, path: &str, collations: &serde_json::Map<String, Value>) -> DataType {
+    match t {
+        DataType::String { collation: None } => {
+            let named = collations.get(path).and_then(Value::as_str).and_then(|n| n.split_once('.'));
+            DataType::String { collation: named.map(|(_, name)| name.to_string()) }
+        }
+        DataType::Array { element, contains_null } => DataType::Array {
+            element: Box::new(with_collations(*element, &format!("{path}.element"), collations)),
+            contains_null,
+        },
+        DataType::Map { key, value, value_contains_null } => DataType::Map {
+            key: Box::new(with_collations(*key, &format!("{path}.key"), collations)),
+            value: Box::new(with_collations(*value, &format!("{path}.value"), collations)),
+            value_contains_null,
+        },
+        other => other,
+    }
 }
 
 fn malformed_schema(text: &str, why: &str) -> Error {

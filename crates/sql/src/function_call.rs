@@ -42,7 +42,7 @@ impl Parser<'_> {
         if !self.at_symbol(")") {
             self.quantifier(&mut call);
             call.args = match simple.as_str() {
-                "substr" | "substring" => match self.substring()? {
+                "substr" | "substring" => match self.substring(&simple)? {
                     Ok(special) => return Ok(special),
                     Err(args) => args,
                 },
@@ -213,7 +213,7 @@ impl Parser<'_> {
     }
 
     /// `SUBSTRING(text FROM position [FOR length])`, also with commas; other arguments are handed back.
-    fn substring(&mut self) -> Result<Result<Expr, Vec<Expr>>> {
+    fn substring(&mut self, called: &str) -> Result<Result<Expr, Vec<Expr>>> {
         let mut args = vec![self.function_argument()?];
         if self.eat("FROM") {
             args.push(self.value_expression()?);
@@ -231,7 +231,7 @@ impl Parser<'_> {
         }
         let named = args.iter().any(|a| matches!(a, Expr::NamedArgument { .. }));
         if (2..=3).contains(&args.len()) && !named && self.eat_symbol(")") {
-            return Ok(Ok(Expr::operator("substring", args)));
+            return Ok(Ok(Expr::operator(called, args)));
         }
         Ok(Err(args))
     }

@@ -75,6 +75,23 @@ fn whole<'a, T>(
     Ok(value)
 }
 
+/// Whether a text has parameters by name (`:a`) and by position (`?`), by its tokens alone: parameters may stand where a text
+/// without their values cannot be parsed.
+pub fn parameter_markers(text: &str) -> Result<(bool, bool)> {
+    let tokens = lexer::tokenize(text)?;
+    let (mut named, mut positional) = (false, false);
+    for (i, token) in tokens.iter().enumerate() {
+        if token.kind != lexer::Kind::Symbol {
+            continue;
+        }
+        positional |= token.text == "?";
+        // `variant:path` touches what is before it.
+        let touches = i > 0 && tokens[i - 1].end == token.start && tokens[i - 1].kind != lexer::Kind::Symbol;
+        named |= token.text == ":" && !touches && tokens.get(i + 1).is_some_and(|t| t.kind == lexer::Kind::Word);
+    }
+    Ok((named, positional))
+}
+
 /// A query, without commands.
 pub fn parse_query(text: &str, options: &ParserOptions) -> Result<Relation> {
     whole(text, options, Parser::query)

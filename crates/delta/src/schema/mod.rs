@@ -6,6 +6,6 @@ pub(crate) mod constraints;
 pub(crate) mod path;
 pub(crate) mod reconcile;
 pub(crate) mod relabel;
-pub(crate) mod stored;
+pub mod stored;
 
 pub(crate) use columns::{MappingMode, TableColumn, TableColumns};

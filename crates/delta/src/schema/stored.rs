@@ -7,9 +7,29 @@ use crate::action::Metadata;
 
 /// Spark's key for the declared type of a CHAR or VARCHAR column.
 pub(crate) const CHAR_VARCHAR_KEY: &str = "__CHAR_VARCHAR_TYPE_STRING";
+/// Spark's key for the collation of a string column.
+const COLLATIONS_KEY: &str = "__COLLATIONS";
 const PHYSICAL_NAME: &str = "delta.columnMapping.physicalName";
 const COLUMN_ID: &str = "delta.columnMapping.id";
 const MAX_COLUMN_ID: &str = "delta.columnMapping.maxColumnId";
+
+/// The columns as declared: strings in the collation that their metadata names.
+pub fn declared_schema(schema: &StructType) -> StructType {
+    let declared = |f: &StructField| {
+        let mut metadata = f.metadata_map();
+        let named = metadata.get(COLLATIONS_KEY).and_then(|c| c.get(&f.name)).and_then(Value::as_str);
+        let collation = named.and_then(|n| n.split_once('.')).map(|(_, name)| name.to_string());
+        match (&f.data_type, collation) {
+            (DataType::String { .. }, Some(c)) => {
+                metadata.remove(COLLATIONS_KEY);
+                let data_type = DataType::String { collation: Some(c) };
+                StructField { data_type, ..f.clone() }.with_metadata(&metadata)
+            }
+            _ => f.clone(),
+        }
+    };
+    StructType::new(schema.fields.iter().map(declared).collect())
+}
 
 /// The schema with stored types; refuses types that Delta tables do not have.
 pub(crate) fn stored_schema(schema: &StructType) -> Result<StructType> {
@@ -20,6 +40,12 @@ pub(crate) fn stored_schema(schema: &StructType) -> Result<StructType> {
 fn stored_field(field: &StructField) -> Result<StructField> {
     refuse_types(&field.name, &field.data_type)?;
     let mut metadata = field.metadata_map();
+    if let DataType::String { collation: Some(c) } = &field.data_type {
+        let provider = if c.starts_with("UTF8_") { "spark" } else { "icu" };
+        let mut named = serde_json::Map::new();
+        named.insert(field.name.clone(), format!("{provider}.{c}").into());
+        metadata.insert(COLLATIONS_KEY.into(), Value::Object(named));
+    }
     if has_length(&field.data_type) {
         metadata.insert(CHAR_VARCHAR_KEY.into(), field.data_type.simple_string().into());
     }
@@ -44,7 +70,7 @@ fn has_length(t: &DataType) -> bool {
 
 fn without_lengths(t: &DataType) -> Result<DataType> {
     Ok(match t {
-        DataType::Char(_) | DataType::Varchar(_) => DataType::STRING,
+        DataType::Char(_) | DataType::Varchar(_) | DataType::String { .. } => DataType::STRING,
         DataType::Array { element, contains_null } => {
             DataType::array(without_lengths(element)?, *contains_null)
         }
@@ -63,7 +89,6 @@ fn refuse_types(column: &str, t: &DataType) -> Result<()> {
         | DataType::YearMonthInterval { .. }
         | DataType::DayTimeInterval { .. }
         | DataType::Time { .. } => true,
-        DataType::String { collation: Some(c) } => c != boathouse_spec::UTF8_BINARY,
         DataType::Array { element, .. } => return refuse_nested(column, element),
         DataType::Map { key, value, .. } => {
             refuse_nested(column, key)?;
@@ -76,6 +101,9 @@ fn refuse_types(column: &str, t: &DataType) -> Result<()> {
 }
 
 fn refuse_nested(column: &str, t: &DataType) -> Result<()> {
+    if matches!(t, DataType::String { collation: Some(_) }) {
+        return Err(unsupported(column, t));
+    }
     if *t == DataType::Null {
         return Err(Error::new("DELTA_COMPLEX_TYPE_COLUMN_CONTAINS_NULL_TYPE")
             .param("columName", column)

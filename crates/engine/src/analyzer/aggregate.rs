@@ -563,7 +563,31 @@ impl Aggregation {
             && expr.column_refs().iter().any(|c| self.grouping.iter().any(|(_, a)| a.internal_name() == c.name))
     }
 
+    /// Aggregates and what they group by are of the query's own columns.
+    fn check_outer_columns(&self) -> Result<()> {
+        let parts = self.grouping.iter().zip(&self.names).map(|((e, _), n)| (e, n.clone()));
+        let aggregates = self.aggregates.iter().map(|(e, a)| (e, a.name.clone()));
+        for (expr, name) in parts.chain(aggregates) {
+            let outer = expr.exists(|e| Ok(matches!(e, DfExpr::OuterReferenceColumn(..)))).spark()?;
+            if !outer {
+                continue;
+            }
+            if matches!(expr, DfExpr::AggregateFunction(_)) && !expr.column_refs().is_empty() {
+                return Err(Error::new(
+                    "UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.AGGREGATE_FUNCTION_MIXED_OUTER_LOCAL_REFERENCES",
+                )
+                .param("function", &name)
+                .message(format!("The aggregate {name} mixes columns of its query with those of the query around it.")));
+            }
+            return Err(Error::new("UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.CORRELATED_REFERENCE")
+                .param("sqlExprs", format!("\"{name}\""))
+                .message(format!("{name} uses columns of the query around it, which only WHERE and HAVING may.")));
+        }
+        Ok(())
+    }
+
     pub(super) fn build(self, analyzer: &mut Analyzer) -> Result<Analyzed> {
+        self.check_outer_columns()?;
         let mut plan = self.grouped_plan()?;
         for condition in &self.having {
             plan = LogicalPlanBuilder::from(plan).filter(condition.clone()).spark()?.build().spark()?;

@@ -39,6 +39,8 @@ impl Analyzer {
         if entries.is_empty() {
             return self.user_function(call, over);
         }
+        let placed = super::named_arguments::positional(&name, call)?.map(|args| Call { args, ..call.clone() });
+        let call = placed.as_ref().unwrap_or(call);
         for entry in entries {
             match entry {
                 Entry::HigherOrder(function) if call.args.iter().any(|a| matches!(a, Expr::Lambda { .. })) => {
@@ -52,7 +54,15 @@ impl Analyzer {
                 Entry::Scalar(resolve) => {
                     self.forbid_aggregate_syntax(call)?;
                     let args = self.args(&call.args, over)?;
-                    return self.scalar(&name, *resolve, args);
+                    let minus = match args.as_slice() {
+                        [arg] if call.is_operator && name == "negative" => Some(format!("(- {})", arg.name)),
+                        _ => None,
+                    };
+                    let value = self.scalar(&name, *resolve, args)?;
+                    return Ok(match minus {
+                        Some(shown) => value.named(shown),
+                        None => value,
+                    });
                 }
                 Entry::Aggregate(resolve) => return self.aggregate_call(&name, *resolve, call, over),
                 Entry::HigherOrder(function) => return self.higher_order(&name, *function, call, over),
@@ -126,9 +136,27 @@ impl Analyzer {
                 let number = self.builtin("monotonically_increasing_id", Vec::new())?;
                 Ok(Some(number.named("distributed_sequence_id()")))
             }
+            "semi_structured_extract" => self.variant_path(call, over).map(Some),
             "unresolvedregex" | "unresolved_regex" => Err(Error::unsupported("this column pattern")),
             _ => Ok(None),
         }
+    }
+
+    /// `variant:path`
+    fn variant_path(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
+        let [value, path] = self.exactly(call, over)?;
+        if value.data_type != boathouse_spec::DataType::Variant {
+            return Err(Error::new("COLUMN_IS_NOT_VARIANT_TYPE")
+                .message(format!("`:` takes a path into a VARIANT; {} is {}.", value.name, value.data_type.sql())));
+        }
+        let name = path.name.clone();
+        let shown = format!("variant_get({}, {name})", value.name);
+        let as_variant = TypedExpr::new(lit("variant"), boathouse_spec::DataType::STRING, false, "variant");
+        let found = self.builtin("variant_get", vec![value, path, as_variant])?;
+        Ok(found.named(match last_field(&name) {
+            Some(field) => format!("{shown} AS {field}"),
+            None => shown,
+        }))
     }
 
     /// `struct(a, b AS c, d + 1)`: names come from columns and aliases, else `col1`, `col2`, ...
@@ -224,4 +252,18 @@ impl Analyzer {
         ];
         Err(error::unresolved_routine(&call.name, &path))
     }
+}
+
+/// The last name in a path into a variant: `b` of `$.a.b[0]`, `c d` of `$['c d']`.
+fn last_field(path: &str) -> Option<&str> {
+    let mut rest = path;
+    while let Some(before) = rest.strip_suffix(']') {
+        let (head, inner) = before.rsplit_once('[')?;
+        let quoted = |q: char| inner.strip_prefix(q).and_then(|i| i.strip_suffix(q));
+        match quoted('\'').or_else(|| quoted('"')) {
+            Some(name) => return Some(name),
+            None => rest = head,
+        }
+    }
+    rest.rsplit_once('.').map(|(_, name)| name)
 }

@@ -130,6 +130,27 @@ fn explicit_mismatch(candidates: &BTreeSet<Option<&str>>) -> Error {
 }
 
 impl Analyzer {
+    /// Analyzes under the default collation of a view.
+    pub(crate) fn under_collation<T>(
+        &mut self,
+        collation: Option<&str>,
+        analyze: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let default = match collation.map(boathouse_functions::collation::collated).transpose()? {
+            Some(DataType::String { collation }) => collation,
+            _ => None,
+        };
+        let saved = std::mem::replace(&mut self.default_collation, default);
+        let result = analyze(self);
+        self.default_collation = saved;
+        result
+    }
+
+    /// STRING where no collation is written.
+    pub(super) fn string_type(&self) -> DataType {
+        DataType::String { collation: self.default_collation.clone() }
+    }
+
     /// What rows are told apart by in a group, a partition or a set operation.
     pub(super) fn group_key(&mut self, value: TypedExpr) -> Result<TypedExpr> {
         if !boathouse_functions::needs_grouping_key(&value.data_type) {

@@ -151,6 +151,8 @@ impl Analyzer {
         };
         let to = match to {
             boathouse_spec::DataType::Char(_) | boathouse_spec::DataType::Varchar(_) => boathouse_spec::DataType::STRING,
+            t if *t == boathouse_spec::DataType::STRING => self.string_type(),
+            boathouse_spec::DataType::String { collation: Some(c) } => boathouse_functions::collation::collated(c)?,
             other => other.clone(),
         };
         Ok(self.cast(value, &to, mode)?.named(name).with_collation(super::collation::CollationStrength::Implicit))

@@ -17,7 +17,10 @@ use super::analyzed::TypedExpr;
 impl Analyzer {
     pub(super) fn literal(&mut self, literal: &Literal) -> Result<TypedExpr> {
         let value = self.literal_value(literal)?;
-        let data_type = literal.data_type();
+        let data_type = match literal {
+            Literal::String(_) => self.string_type(),
+            other => other.data_type(),
+        };
         let name = self.literal_name(literal, &value, &data_type)?;
         Ok(TypedExpr::new(Expr::Literal(value, None), data_type, literal.is_null(), name))
     }

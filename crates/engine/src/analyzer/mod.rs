@@ -29,6 +29,7 @@ mod lambda;
 mod limit;
 mod literal;
 mod missing;
+mod named_arguments;
 mod observe;
 mod operator;
 mod parameters;
@@ -76,10 +77,14 @@ pub(crate) struct Analyzer {
     next_id: u64,
     /// Common table expressions in sight, innermost last.
     tables: Vec<with::CommonTables>,
+    /// How many of them were in sight where each subquery of an expression began.
+    table_boundaries: Vec<usize>,
     /// Columns of the queries around a subquery, innermost last.
     outer: Vec<Vec<Attribute>>,
     /// Columns of outer queries that the subquery being analyzed has used.
     outer_used: Vec<Vec<Attribute>>,
+    /// The names of those that the last subquery used, each time it did.
+    outer_names: Vec<String>,
     /// Lambda parameters in sight, innermost last.
     lambda_parameters: Vec<(String, Attribute)>,
     /// Parameters of the SQL function whose body is being analyzed.
@@ -92,6 +97,8 @@ pub(crate) struct Analyzer {
     environment: Option<Environment>,
     /// The catalog and schema that names mean: those of the view being expanded, or the session's.
     namespace: (String, String),
+    /// The collation of string literals and of casts to STRING: that of the view being expanded.
+    default_collation: Option<String>,
     /// Views being expanded, to find cycles.
     expanding: Vec<String>,
     /// Relations that subquery expressions name by plan id.
@@ -117,14 +124,17 @@ impl Analyzer {
             context,
             next_id: 0,
             tables: Vec::new(),
+            table_boundaries: Vec::new(),
             outer: Vec::new(),
             outer_used: Vec::new(),
+            outer_names: Vec::new(),
             lambda_parameters: Vec::new(),
             function_parameters: Vec::new(),
             grouping: None,
             windows: Vec::new(),
             environment: None,
             namespace,
+            default_collation: None,
             expanding: Vec::new(),
             references: HashMap::new(),
             named_parameters: Vec::new(),

@@ -55,8 +55,14 @@ impl Analyzer {
 
     /// The name an IDENTIFIER() stands for.
     pub(crate) fn identifier(&mut self, expr: &Expr) -> Result<Name> {
-        let (value, _) = self.constant(expr)?;
-        match value {
+        let typed = self.expr(expr, &super::Analyzed::one_row()?)?;
+        if !super::expr::is_foldable(&typed.expr) {
+            return Err(Error::new("NOT_A_CONSTANT_STRING.NOT_CONSTANT")
+                .param("name", "IDENTIFIER")
+                .param("expr", format!("\"{}\"", typed.name))
+                .message(format!("IDENTIFIER() needs a constant string, which {} is not.", typed.name)));
+        }
+        match self.fold(&typed)? {
             ScalarValue::Utf8(Some(text)) => boathouse_sql::parse_name(&text),
             ScalarValue::Utf8(None) | ScalarValue::Null => Err(Error::new("NOT_A_CONSTANT_STRING.NULL")
                 .param("name", "IDENTIFIER")

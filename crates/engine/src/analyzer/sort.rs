@@ -57,6 +57,7 @@ impl Analyzer {
                 }
             }
         }
+        keys.iter().try_for_each(|(e, _, name)| check_subqueries(e, name))?;
         for (e, t, name) in &mut keys {
             if super::collation::is_collated(t) {
                 let typed = super::TypedExpr::new(e.clone(), t.clone(), true, name.as_str());
@@ -118,6 +119,23 @@ impl Analyzer {
         // The hidden columns served the sort; above it they are gone.
         sorted.without_hidden()
     }
+}
+
+/// Rows cannot be sorted by what a correlated subquery gives, nor by EXISTS and IN.
+fn check_subqueries(key: &DfExpr, name: &str) -> Result<()> {
+    use datafusion::common::tree_node::TreeNode;
+    let is_predicate = |e: &DfExpr| matches!(e, DfExpr::Exists(_) | DfExpr::InSubquery(_));
+    let is_correlated = |e: &DfExpr| matches!(e, DfExpr::ScalarSubquery(s) if !s.outer_ref_columns.is_empty());
+    let subclass = if key.exists(|e| Ok(is_predicate(e))).spark()? {
+        "UNSUPPORTED_IN_EXISTS_SUBQUERY"
+    } else if key.exists(|e| Ok(is_correlated(e))).spark()? {
+        "UNSUPPORTED_CORRELATED_SCALAR_SUBQUERY"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(format!("UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.{subclass}"))
+        .param("treeNode", name)
+        .message(format!("Rows cannot be sorted by the subquery in {name}.")))
 }
 
 /// A sort key as Spark writes it.

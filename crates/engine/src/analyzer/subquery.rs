@@ -18,6 +18,19 @@ use super::collation::CollationStrength;
 impl Analyzer {
     /// Analyzes a subquery with the columns around it in sight; gives the outer columns it uses.
     pub(super) fn subquery(&mut self, query: &Relation, over: &Analyzed) -> Result<(Analyzed, Vec<DfExpr>)> {
+        self.table_boundaries.push(self.tables.len());
+        let result = self.subquery_in_sight(query, over);
+        self.table_boundaries.pop();
+        let (analyzed, outer, names) = result?;
+        self.outer_names = names;
+        Ok((analyzed, outer))
+    }
+
+    fn subquery_in_sight(
+        &mut self,
+        query: &Relation,
+        over: &Analyzed,
+    ) -> Result<(Analyzed, Vec<DfExpr>, Vec<String>)> {
         self.outer.push(over.columns().cloned().collect());
         self.outer_used.push(Vec::new());
         let parameters = std::mem::take(&mut self.lambda_parameters);
@@ -29,17 +42,19 @@ impl Analyzer {
         let used = self.outer_used.pop().unwrap_or_default();
         let analyzed = analyzed?;
         let mut outer: Vec<DfExpr> = Vec::new();
+        let mut names = Vec::new();
         for a in used {
             if !over.columns().any(|c| c.id == a.id) {
                 continue;
             }
+            names.push(a.name.clone());
             let field = Arc::new(boathouse_bridge::typed_field(a.internal_name(), &a.data_type, a.nullable));
             let expr = DfExpr::OuterReferenceColumn(field, a.df_column());
             if !outer.contains(&expr) {
                 outer.push(expr);
             }
         }
-        Ok((analyzed, outer))
+        Ok((analyzed, outer, names))
     }
 
     pub(super) fn scalar_subquery(&mut self, query: &Relation, over: &Analyzed) -> Result<TypedExpr> {
@@ -51,7 +66,7 @@ impl Analyzer {
         };
         let column = column.clone();
         let plan = if gives_one_row(&analyzed.plan) { analyzed.plan } else { self.single_value(analyzed.plan, &column)? };
-        let outer_shown = outer_names(&outer);
+        let outer_shown = self.outer_names.join(", ");
         let subquery = Subquery { subquery: Arc::new(plan), outer_ref_columns: outer, spans: Spans::new() };
         let name = format!("scalarsubquery({outer_shown})");
         let strength = CollationStrength::Implicit;
@@ -89,7 +104,7 @@ impl Analyzer {
 
     pub(super) fn exists(&mut self, query: &Relation, over: &Analyzed) -> Result<TypedExpr> {
         let (analyzed, outer) = self.subquery(query, over)?;
-        let shown = format!("exists({})", outer_names(&outer));
+        let shown = format!("exists({})", self.outer_names.join(", "));
         let subquery = Subquery { subquery: Arc::new(analyzed.plan), outer_ref_columns: outer, spans: Spans::new() };
         Ok(TypedExpr::new(DfExpr::Exists(Exists::new(subquery, false)), DataType::Boolean, false, shown))
     }
@@ -99,8 +114,8 @@ impl Analyzer {
         let (analyzed, outer) = self.subquery(query, over)?;
         let names = values.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", ");
         let shown = match values.len() {
-            1 => format!("({names} IN (listquery({})))", outer_names(&outer)),
-            _ => format!("(named_struct({names}) IN (listquery({})))", outer_names(&outer)),
+            1 => format!("({names} IN (listquery({})))", self.outer_names.join(", ")),
+            _ => format!("(named_struct({names}) IN (listquery({})))", self.outer_names.join(", ")),
         };
         if values.len() != analyzed.output.len() {
             return Err(Error::new("DATATYPE_MISMATCH.IN_SUBQUERY_LENGTH_MISMATCH")
@@ -171,15 +186,6 @@ impl Analyzer {
                 .message("A table argument can only be given to a table function.")),
         }
     }
-}
-
-/// The outer columns that a subquery uses, as its name shows them.
-fn outer_names(outer: &[DfExpr]) -> String {
-    let name = |e: &DfExpr| match e {
-        DfExpr::OuterReferenceColumn(_, c) => c.name.rsplit_once('#').map_or(c.name.as_str(), |(n, _)| n).to_string(),
-        other => other.to_string(),
-    };
-    outer.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether the plan cannot give more than one row.

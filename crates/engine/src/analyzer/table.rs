@@ -102,7 +102,9 @@ impl Analyzer {
             None => self.environment.clone(),
         };
         let shown = name.join(".");
-        let analyzed = self.inside_view(&shown, environment, view.namespace.clone(), |a| a.query(&view.relation))?;
+        let analyzed = self.inside_view(&shown, environment, view.namespace.clone(), |a| {
+            a.under_collation(view.collation.as_deref(), |a| a.query(&view.relation))
+        })?;
         let analyzed = self.under_schema(analyzed, &view.schema)?;
         self.aliased(analyzed, name.to_vec())
     }
@@ -116,7 +118,9 @@ impl Analyzer {
             return Err(Error::internal(format!("the text of the view {} is no query", name.join("."))));
         };
         let namespace = (view.current_catalog.clone(), view.current_schema.clone());
-        let analyzed = self.inside_view(&name.join("."), None, namespace, |a| a.query(&relation))?;
+        let analyzed = self.inside_view(&name.join("."), None, namespace, |a| {
+            a.under_collation(record.collation.as_deref(), |a| a.query(&relation))
+        })?;
         let analyzed = self.under_schema(analyzed, &record.schema)?;
         self.aliased(analyzed, name)
     }

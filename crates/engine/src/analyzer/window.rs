@@ -50,7 +50,7 @@ impl Analyzer {
         let name = call.name.last().map(|n| n.to_lowercase()).unwrap_or_default();
         let parts = self.window_function_parts(&name, call, over)?;
         if parts.fixed_frame && sorts.is_empty() {
-            return Err(Error::new("WINDOW_FUNCTION_WITHOUT_ORDER_BY")
+            return Err(Error::new("WINDOW_FUNCTION_FRAME_NOT_ORDERED")
                 .param("funcName", format!("\"{}\"", parts.shown))
                 .message(format!("The window function {} needs an ORDER BY in its window.", parts.shown)));
         }

@@ -62,7 +62,10 @@ impl Analyzer {
         let same = |t: &CommonTables| t.name.eq_ignore_ascii_case(name);
         let legacy = self.session.conf().get("spark.sql.legacy.ctePrecedencePolicy");
         let outermost_first = legacy.is_some_and(|p| p.eq_ignore_ascii_case("LEGACY"));
-        match if outermost_first { self.tables.iter().position(same) } else { self.tables.iter().rposition(same) } {
+        // Under the legacy policy a subquery in an expression sees the tables around it before its own.
+        let around = if outermost_first { self.table_boundaries.as_slice() } else { &[] };
+        let around = around.iter().find_map(|end| self.tables.iter().take(*end).rposition(same));
+        match around.or_else(|| self.tables.iter().rposition(same)) {
             Some(i) => self.common_table_at(i).map(Some),
             None => Ok(None),
         }

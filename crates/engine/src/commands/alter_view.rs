@@ -14,7 +14,7 @@ pub(super) async fn query(session: &Arc<Session>, name: &[String], query: ViewQu
     match target::find(session, name, &target::command_path(session)).await? {
         Found::Table(table) => Err(expect_view(&table.display_name(), "ALTER VIEW ... AS")),
         Found::TempView { name, view } => {
-            let schema = session.schema(&query.query).await?;
+            let schema = session.view_schema(&query.query, view.collation.as_deref()).await?;
             let changed = TempView {
                 relation: query.query,
                 text: Some(query.text),
@@ -34,7 +34,7 @@ pub(super) async fn query(session: &Arc<Session>, name: &[String], query: ViewQu
             let full = record.name.clone();
             create_view::refuse_temporary(session, &query.query, &full.quoted())?;
             create_view::refuse_cycle(session, &full.parts(), &query.query).await?;
-            let schema = session.schema(&query.query).await?;
+            let schema = session.view_schema(&query.query, record.collation.as_deref()).await?;
             let columns = create_view::view_columns(&schema, &[], &full.quoted())?;
             let (catalog, current) = session.current_namespace();
             let configs = session.conf().recorded();

@@ -49,7 +49,7 @@ async fn persistent(session: &Arc<Session>, create: CreateView) -> Result<QueryR
     if existing.is_some() {
         refuse_cycle(session, &name.parts(), &query.query).await?;
     }
-    let schema = session.schema(&query.query).await?;
+    let schema = session.view_schema(&query.query, create.collation.as_deref()).await?;
     let columns = view_columns(&schema, &create.columns, &name.quoted())?;
     let mode = create.schema_mode.as_deref().map(|m| {
         ViewSchemaMode::parse(m).ok_or_else(|| Error::unsupported(format!("WITH SCHEMA {m}")))
@@ -111,7 +111,7 @@ async fn temporary(session: &Arc<Session>, create: CreateView) -> Result<QueryRe
         (None, Some(source)) => (source, None),
         (None, None) => return Err(Error::internal("a view without a query")),
     };
-    let schema = session.schema(&relation).await?;
+    let schema = session.view_schema(&relation, create.collation.as_deref()).await?;
     let columns = view_columns_of(&schema, &create.columns, &shown, !is_dataframe)?;
     // A view of SQL text keeps the columns it was made with; a DataFrame's are those of the DataFrame.
     let view = TempView {
@@ -120,6 +120,7 @@ async fn temporary(session: &Arc<Session>, create: CreateView) -> Result<QueryRe
         schema: columns,
         comment: create.comment,
         properties: create.properties,
+        collation: create.collation,
         environment: is_dataframe.then(|| session.temp_views.environment()),
         namespace: session.current_namespace(),
     };

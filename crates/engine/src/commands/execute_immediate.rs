@@ -57,10 +57,7 @@ async fn arguments(session: &Arc<Session>, text: String, using: Vec<Expr>) -> Re
     if using.is_empty() {
         return Ok(out);
     }
-    // Parsed without values, the markers stand in the plan.
-    let plan = boathouse_sql::parse_statement(&out.text, &session.conf().parser_options())?;
-    let shown = format!("{plan:?}");
-    let (named, positional) = (shown.contains("NamedParameter("), shown.contains("PositionalParameter("));
+    let (named, positional) = boathouse_sql::parameter_markers(&out.text)?;
     if named && positional {
         return Err(Error::new("INVALID_QUERY_MIXED_QUERY_PARAMETERS")
             .message("A statement has parameters by name (:name) or by position (?), not both.")

@@ -231,6 +231,8 @@ impl SessionConf {
             size_of_null: self.flag("spark.sql.legacy.sizeOfNull") && !self.ansi(),
             timestamp_ntz_default: is("spark.sql.timestampType", "TIMESTAMP_NTZ"),
             case_sensitive: self.flag("spark.sql.caseSensitive"),
+            java_charsets: self.flag("spark.sql.legacy.javaCharsets"),
+            replaces_coding_errors: self.flag("spark.sql.legacy.codingErrorAction"),
             now_us: clock::now_us(),
         })
     }

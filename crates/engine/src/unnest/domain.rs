@@ -25,8 +25,15 @@ pub(super) struct Domain {
 }
 
 impl Domain {
-    /// The domain of some columns of a plan.
+    /// The domain of some columns of a plan. Maps have no equality that rows could be joined by.
     pub fn of(input: &LogicalPlan, outer: Vec<Column>) -> Result<Self> {
+        use datafusion::logical_expr::ExprSchemable;
+        for column in &outer {
+            let t = Expr::Column(column.clone()).get_type(input.schema())?;
+            if matches!(t, arrow::datatypes::DataType::Map(..)) {
+                return Err(boathouse_bridge::to_datafusion(unsupported_type(column)));
+            }
+        }
         let list: Vec<(Expr, Column)> = outer.iter().map(|c| (Expr::Column(c.clone()), fresh("outer"))).collect();
         let columns: Vec<Column> = list.iter().map(|(_, c)| c.clone()).collect();
         let list = list.into_iter().map(|(e, c)| e.alias(c.name)).collect();
@@ -163,7 +170,7 @@ impl Domain {
         }
         // An aggregate without groups has a row where there is no input, too: for each value of the domain.
         let inner = self.renamed()?;
-        let defaults = aggregates.iter().map(empty_value).collect::<Result<Vec<_>>>()?;
+        let defaults = aggregates.iter().map(|e| empty_value(e, &input)).collect::<Result<Vec<_>>>()?;
         let plan = LogicalPlan::Aggregate(Aggregate::try_new(input, keys, aggregates)?);
         let marker = fresh("present");
         let mut list: Vec<Expr> = columns.iter().cloned().map(Expr::Column).collect();
@@ -348,6 +355,14 @@ impl Domain {
     }
 }
 
+fn unsupported_type(column: &Column) -> boathouse_spec::Error {
+    let name = column.name.rsplit_once('#').map_or(column.name.as_str(), |(n, _)| n);
+    boathouse_spec::Error::new("UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.UNSUPPORTED_CORRELATED_REFERENCE_DATA_TYPE")
+        .param("expr", name)
+        .param("dataType", "\"MAP\"")
+        .message(format!("A subquery cannot use the map {name} of the query around it."))
+}
+
 /// The first that is not NULL, under the first's name.
 fn either(a: Column, b: Column) -> Expr {
     let present = Expr::IsNotNull(Box::new(Expr::Column(a.clone())));
@@ -364,13 +379,11 @@ fn all(conditions: impl Iterator<Item = Expr>) -> Option<Expr> {
 }
 
 /// What an aggregate gives for no rows.
-fn empty_value(expr: &Expr) -> Result<ScalarValue> {
+pub(super) fn empty_value(expr: &Expr, input: &LogicalPlan) -> Result<ScalarValue> {
+    use datafusion::logical_expr::ExprSchemable;
     match expr {
-        Expr::Alias(Alias { expr, .. }) => empty_value(expr),
-        Expr::AggregateFunction(AggregateFunction { func, .. }) => {
-            let t = func.return_type(&[])?;
-            func.default_value(&t)
-        }
+        Expr::Alias(Alias { expr, .. }) => empty_value(expr, input),
+        Expr::AggregateFunction(AggregateFunction { func, .. }) => func.default_value(&expr.get_type(input.schema())?),
         _ => Ok(ScalarValue::Null),
     }
 }

@@ -57,6 +57,9 @@ fn is_subquery_in(expr: &Expr) -> bool {
 
 /// The plan without the subqueries that are ours to take; its output is the same.
 fn rewrite(plan: LogicalPlan) -> Result<LogicalPlan> {
+    if !has_subqueries(&plan)? {
+        return Ok(plan);
+    }
     if let LogicalPlan::Join(join) = &plan
         && let LogicalPlan::Subquery(_) = join.right.as_ref()
     {

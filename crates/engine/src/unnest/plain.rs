@@ -1,7 +1,7 @@
 //! The forms of subqueries that DataFusion's own rules take: they plan them best.
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::expr::{AggregateFunction, Alias};
+use datafusion::logical_expr::expr::Alias;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, Subquery};
 
@@ -84,7 +84,7 @@ pub(super) fn scalar(subquery: &Subquery) -> bool {
             }
             LogicalPlan::Aggregate(a) => {
                 a.group_expr.is_empty()
-                    && !a.aggr_expr.iter().any(|e| has_outer(e) || !is_null_when_empty(e))
+                    && !a.aggr_expr.iter().any(|e| has_outer(e) || !is_null_when_empty(e, &a.input))
                     && picks(&a.input, true)
             }
             _ => false,
@@ -105,13 +105,6 @@ fn is_null_for_null(expr: &Expr) -> bool {
     }
 }
 
-fn is_null_when_empty(expr: &Expr) -> bool {
-    match expr {
-        Expr::Alias(Alias { expr, .. }) => is_null_when_empty(expr),
-        Expr::AggregateFunction(AggregateFunction { func, .. }) => func
-            .return_type(&[])
-            .and_then(|t| func.default_value(&t))
-            .is_ok_and(|v| v.is_null()),
-        _ => false,
-    }
+fn is_null_when_empty(expr: &Expr, input: &LogicalPlan) -> bool {
+    super::domain::empty_value(expr, input).is_ok_and(|v| v.is_null())
 }

@@ -7,7 +7,7 @@ use arrow::datatypes::Float64Type;
 use boathouse_spec::{DataType, Result};
 
 use crate::apply::map2_option;
-use crate::{Call, Registry, Resolved, Want};
+use crate::{Call, Registry, Resolved, ShownArg, Want};
 
 pub(super) fn register(r: &mut Registry) {
     r.scalar(&["ln"], |c| logarithm(c, "ln", 0.0, libm::log));
@@ -33,7 +33,8 @@ fn logarithm(call: &Call, name: &str, least: f64, f: fn(f64) -> f64) -> Result<R
 /// `log(x)` is natural, `log(base, x)` to a base.
 fn log(call: &Call) -> Result<Resolved> {
     if call.args.len() == 1 {
-        return logarithm(call, "ln", 0.0, libm::log);
+        let resolved = logarithm(call, "ln", 0.0, libm::log)?;
+        return Ok(resolved.shown_as("LOG").shown_with(vec![ShownArg::Text("E()".into()), ShownArg::Arg(0)]));
     }
     call.arity(1..=2)?;
     let coerced = call.want(&[Want::DOUBLE])?;

@@ -17,9 +17,6 @@ pub(super) fn register(r: &mut Registry) {
 const AGGREGATES: &[&str] = &[
     "approx_top_k_accumulate",
     "approx_top_k_combine",
-    "theta_intersection_agg",
-    "theta_sketch_agg",
-    "theta_union_agg",
     "tuple_intersection_agg_double",
     "tuple_intersection_agg_integer",
     "tuple_sketch_agg_double",
@@ -30,10 +27,6 @@ const AGGREGATES: &[&str] = &[
 
 const FUNCTIONS: &[&str] = &[
     "approx_top_k_estimate",
-    "theta_difference",
-    "theta_intersection",
-    "theta_sketch_estimate",
-    "theta_union",
     "tuple_difference_double",
     "tuple_difference_integer",
     "tuple_difference_theta_double",

@@ -7,7 +7,7 @@ use boathouse_spec::{DataType, Error, Result};
 
 use crate::apply::{byte_rows, text_rows};
 use crate::cast::failure::quoted;
-use crate::{Call, Registry, Resolved, Want, conditional};
+use crate::{Call, Context, Registry, Resolved, Want, conditional};
 
 pub(super) fn register(r: &mut Registry) {
     r.scalar(&["hex"], hex);
@@ -151,12 +151,23 @@ enum Charset {
     Utf16Be,
     Utf16Le,
     Utf32,
+    Windows1252,
 }
+
+/// What Windows-1252 has from 0x80 on where Latin-1 has controls; 0 where it has nothing.
+const WINDOWS_1252: [u16; 32] = [
+    0x20AC, 0, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0, 0x017D, 0, 0,
+    0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0, 0x017E, 0x0178,
+];
 
 const CHARSETS: &str = "iso-8859-1, us-ascii, utf-16, utf-16be, utf-16le, utf-32, utf-8";
 
-fn charset(name: &str, function: &str) -> Result<Charset> {
+fn charset(name: &str, function: &str, context: &Context) -> Result<Charset> {
     Ok(match name.to_ascii_uppercase().as_str() {
+        "WINDOWS-1252" | "CP1252" if context.java_charsets => Charset::Windows1252,
+        "ASCII" | "ISO646-US" if context.java_charsets => Charset::Ascii,
+        "LATIN1" | "ISO8859_1" if context.java_charsets => Charset::Latin1,
+        "UTF8" if context.java_charsets => Charset::Utf8,
         "US-ASCII" => Charset::Ascii,
         "ISO-8859-1" => Charset::Latin1,
         "UTF-8" => Charset::Utf8,
@@ -192,6 +203,16 @@ fn write_charset(text: &str, charset: Charset, out: &mut Vec<u8>) -> Option<()> 
                 out.push(u8::try_from(u32::from(c)).ok()?);
             }
         }
+        Charset::Windows1252 => {
+            for c in text.chars() {
+                let special = WINDOWS_1252.iter().position(|u| u32::from(*u) == u32::from(c) && *u != 0);
+                out.push(match (special, u8::try_from(u32::from(c))) {
+                    (Some(i), _) => 0x80 + i as u8,
+                    (None, Ok(b)) if !(0x80..0xa0).contains(&b) => b,
+                    _ => return None,
+                });
+            }
+        }
         Charset::Utf16 => {
             if !text.is_empty() {
                 out.extend([0xfe, 0xff]);
@@ -211,6 +232,15 @@ fn read_charset(bytes: &[u8], charset: Charset, out: &mut String) -> Option<()> 
         Charset::Ascii if bytes.is_ascii() => out.push_str(std::str::from_utf8(bytes).ok()?),
         Charset::Ascii => return None,
         Charset::Latin1 => out.extend(bytes.iter().map(|b| char::from(*b))),
+        Charset::Windows1252 => {
+            for b in bytes {
+                match b.checked_sub(0x80).and_then(|i| WINDOWS_1252.get(usize::from(i))) {
+                    Some(0) => return None,
+                    Some(unit) => out.extend(char::from_u32(u32::from(*unit))),
+                    None => out.push(char::from(*b)),
+                }
+            }
+        }
         Charset::Utf16 | Charset::Utf16Be | Charset::Utf16Le => {
             let (little, bytes) = match (charset, bytes) {
                 (Charset::Utf16, [0xff, 0xfe, rest @ ..]) => (true, rest),
@@ -247,6 +277,35 @@ fn read_charset(bytes: &[u8], charset: Charset, out: &mut String) -> Option<()> 
     Some(())
 }
 
+/// Writes what the character set has; `?` takes the place of other characters.
+fn write_replacing(text: &str, charset: Charset, out: &mut Vec<u8>) {
+    let mut buffer = [0; 4];
+    for c in text.chars() {
+        if write_charset(c.encode_utf8(&mut buffer), charset, out).is_none() {
+            out.push(b'?');
+        }
+    }
+}
+
+/// Reads what the character set has; U+FFFD takes the place of other bytes.
+fn read_replacing(bytes: &[u8], charset: Charset, out: &mut String) {
+    match charset {
+        Charset::Utf8 => out.push_str(&String::from_utf8_lossy(bytes)),
+        Charset::Ascii | Charset::Windows1252 => {
+            for b in bytes {
+                if read_charset(&[*b], charset, out).is_none() {
+                    out.push(char::REPLACEMENT_CHARACTER);
+                }
+            }
+        }
+        _ => {
+            if read_charset(bytes, charset, out).is_none() {
+                out.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
+    }
+}
+
 fn encode(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
     let coerced = call.want(&[Want::Str, Want::Str])?;
@@ -254,7 +313,12 @@ fn encode(call: &Call) -> Result<Resolved> {
         let (text, names) = (inputs.text(0)?, inputs.text(1)?);
         byte_rows(inputs.rows(), |row, out| {
             let (Some(text), Some(name)) = (text.get(row), names.get(row)) else { return Ok(None) };
-            match write_charset(text, charset(name, "encode")?, out) {
+            let charset = charset(name, "encode", inputs.context())?;
+            if inputs.context().replaces_coding_errors && !matches!(charset, Charset::Utf16) {
+                write_replacing(text, charset, out);
+                return Ok(Some(()));
+            }
+            match write_charset(text, charset, out) {
                 Some(()) => Ok(Some(())),
                 None => Err(malformed("encode", name)),
             }
@@ -273,7 +337,12 @@ fn decode(call: &Call) -> Result<Resolved> {
         let (bytes, names) = (inputs.bytes(0)?, inputs.text(1)?);
         text_rows(inputs.rows(), |row, out| {
             let (Some(bytes), Some(name)) = (bytes.get(row), names.get(row)) else { return Ok(None) };
-            match read_charset(bytes, charset(name, "decode")?, out) {
+            let charset = charset(name, "decode", inputs.context())?;
+            if inputs.context().replaces_coding_errors {
+                read_replacing(bytes, charset, out);
+                return Ok(Some(()));
+            }
+            match read_charset(bytes, charset, out) {
                 Some(()) => Ok(Some(())),
                 None => Err(malformed("decode", name)),
             }

@@ -1,0 +1,16 @@
+SELECT DATE '2024-02-29' + 1, date_add(DATE '2024-02-29', 1), date_sub(DATE '2024-03-01', 1), datediff(DATE '2024-03-01', DATE '2024-02-01'), add_months(DATE '2024-01-31', 1), months_between(DATE '2024-03-31', DATE '2024-02-29'), last_day(DATE '2024-02-01'), next_day(DATE '2024-01-01', 'MON'), trunc(DATE '2024-05-17', 'YEAR');
+SELECT year(d), quarter(d), month(d), day(d), dayofweek(d), weekday(d), dayofyear(d), weekofyear(d), extract(DOW FROM d), extract(WEEK FROM d), date_part('DECADE', d) FROM VALUES (DATE '2024-05-17') AS t(d);
+SELECT hour(t), minute(t), second(t), date_trunc('HOUR', t), date_format(t, 'yyyy/MM/dd HH:mm:ss.SSS'), unix_timestamp(t), to_date(t), extract(SECOND FROM t), t + INTERVAL '90' MINUTE, t - TIMESTAMP '2024-05-01 00:00:00' FROM VALUES (TIMESTAMP '2024-05-17 12:34:56.789') AS v(t);
+SELECT to_date('2024-05-17'), to_date('17/05/2024', 'dd/MM/yyyy'), to_timestamp('2024-05-17 01:02:03'), to_timestamp('17.05.2024 01:02', 'dd.MM.yyyy HH:mm'), try_to_timestamp('x'), make_date(2024, 5, 17), make_timestamp(2024, 5, 17, 1, 2, 3.5), timestamp_seconds(0), timestamp_millis(1500), timestamp_micros(1), from_unixtime(0), date_from_unix_date(1), unix_date(DATE '1970-01-02');
+SELECT to_date('2024-13-01');
+SELECT to_timestamp('nonsense');
+SELECT make_date(2024, 13, 1);
+SELECT INTERVAL '1-2' YEAR TO MONTH, INTERVAL '1 02:03:04.5' DAY TO SECOND, INTERVAL 3 DAYS, INTERVAL '10' HOUR, make_interval(1, 2, 3), make_dt_interval(1, 2, 3, 4.5), make_ym_interval(1, 2);
+SELECT INTERVAL '1' DAY > INTERVAL '23' HOUR, INTERVAL '1' YEAR = INTERVAL '12' MONTH, -INTERVAL '1' DAY, INTERVAL '1' DAY * 1.5, abs(INTERVAL '-1' DAY), extract(HOUR FROM INTERVAL '1 02:03:04' DAY TO SECOND);
+SELECT from_utc_timestamp('2024-01-01 00:00:00', 'Asia/Tokyo'), to_utc_timestamp('2024-01-01 00:00:00', 'Asia/Tokyo'), convert_timezone('UTC', 'Asia/Tokyo', TIMESTAMP_NTZ '2024-01-01 00:00:00'), current_timezone();
+SELECT timestampadd(MONTH, 1, TIMESTAMP '2024-01-31 00:00:00'), timestampdiff(DAY, DATE '2024-01-01', DATE '2024-03-01'), dateadd(DAY, 2, DATE '2024-01-01'), datediff(MONTH, DATE '2024-01-01', DATE '2024-03-01');
+SELECT cast(TIMESTAMP '2024-03-10 03:30:00' AS STRING), cast('2024-03-10 02:30:00' AS TIMESTAMP), TIMESTAMP '2024-11-03 01:30:00' + INTERVAL '1' HOUR, cast(TIMESTAMP '2024-01-01 00:00:00' AS BIGINT), cast(0 AS TIMESTAMP), cast(TIMESTAMP_NTZ '2024-01-01 00:00:00' AS DATE);
+SELECT typeof(DATE '2024-01-01' - DATE '2023-01-01'), typeof(DATE '2024-01-01' + INTERVAL '1' HOUR), typeof(current_date()), typeof(now()), typeof(TIMESTAMP_NTZ '2024-01-01 00:00:00' - INTERVAL '1' DAY), typeof(INTERVAL '1' DAY / 2), typeof(months_between(current_date(), current_date()));
+SELECT sequence(DATE '2024-01-01', DATE '2024-01-03'), sequence(DATE '2024-01-31', DATE '2024-03-31', INTERVAL '1' MONTH), sequence(1, 5, 2), sequence(3, 1);
+SELECT date_format(DATE '2024-05-17', 'E, d MMM yyyy'), date_format(DATE '2024-05-17', 'EEEE Q D'), dayname(DATE '2024-05-17'), monthname(DATE '2024-05-17');
+SELECT date_format(DATE '2024-05-17', 'YYYY');

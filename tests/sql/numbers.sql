@@ -1,0 +1,15 @@
+SELECT abs(-1), abs(-1.5), sign(-2), ceil(1.2), floor(-1.2), round(1.25, 1), bround(1.25, 1), rint(2.5), trunc(DATE '2024-05-05', 'MM'), mod(7, 3), pmod(-7, 3), positive(1), negative(1);
+SELECT sqrt(4), cbrt(27), pow(2, 10), exp(1), ln(2), log(10), log(2, 8), log10(100), log2(8), log1p(0), expm1(0), factorial(5), hypot(3, 4);
+SELECT sin(0), cos(0), tan(0), asin(1), acos(1), atan(1), atan2(1, 1), sinh(0), cosh(0), tanh(0), degrees(pi()), radians(180), e(), cot(1), sec(0), csc(1);
+SELECT greatest(1, 3, 2), least(1, NULL, 2), width_bucket(5, 0, 10, 5), bit_count(7), getbit(5, 0), shiftleft(1, 3), shiftright(8, 1), shiftrightunsigned(-1, 60), 5 & 3, 5 | 3, 5 ^ 3, ~5;
+SELECT rand(0) BETWEEN 0 AND 1, randn(0) IS NOT NULL, uniform(1, 2, 0) BETWEEN 1 AND 2, typeof(uniform(1, 2L, 0)), typeof(uniform(1.5D, 2, 0));
+SELECT rand(42), rand(0), randn(0);
+SELECT typeof(ceil(1.5)), typeof(ceil(1.5D)), typeof(floor(1L)), typeof(round(1.567, 2)), typeof(round(1.5D)), typeof(abs(1Y)), typeof(pow(2, 2)), typeof(1 div 2), typeof(factorial(3));
+SELECT 10 / 4, 10 / 4.0, 7 % 3, -7 % 3, 7.5 % 2, 10 div 3, -10 div 3, 1 / 3.0, 2 * 1.5, 1e2 + 1;
+SELECT cast(1.005 AS DECIMAL(3, 2)), cast('1e3' AS DECIMAL(10, 0)), 99999999999999999999999999999999999999 + 0, 1.1 * 1.1 * 1.1, 0.00001, 1E-10, 12345678901234567890;
+SELECT 99999999999999999999999999999999999999 * 10;
+SELECT sqrt(-1), ln(0), log(-1), acos(2), 0.0D / 0.0D, factorial(21), pow(0, 0), exp(1000);
+SELECT hash(1, 'a'), xxhash64(1, 'a'), crc32('abc'), hash(NULL), hash(array(1, 2)), hash(1.5D), xxhash64(DATE '2024-01-01');
+SELECT try_mod(7, 0), try_divide(1, 0), nanvl(double('NaN'), 1), isnan(double('NaN')), nullifzero(0), zeroifnull(NULL);
+SELECT conv('z', 36, 10), conv('-1', 10, 16), bin(-1), hex(-1), unhex('F');
+SELECT bround(2.5, 0), bround(3.5), round(-2.5D), round(1234.5678, -2), ceil(1234.5, -2), floor(-0.5), round(2.5Y);

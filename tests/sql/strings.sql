@@ -1,0 +1,16 @@
+SELECT upper('aß'), lower('ÀB'), initcap('hello wORLD'), length('añb'), char_length('ab '), octet_length('é'), bit_length('a'), reverse('abc'), ascii('A'), chr(65), space(3);
+SELECT trim('  a '), ltrim('  a'), rtrim('a  '), btrim('xax', 'x'), trim(LEADING 'x' FROM 'xxa'), lpad('a', 3, '*'), rpad('abc', 2), repeat('ab', 2), left('abc', 2), right('abc', 2);
+SELECT substring('hello', 2, 3), substring('hello', -3), substr('hello', 0, 2), substring_index('a.b.c', '.', 2), substring_index('a.b.c', '.', -1), split('a,b,c', ','), split('a1b2', '[0-9]', 2), split_part('a.b.c', '.', 2);
+SELECT concat('a', 'b', NULL), concat('a', 'b'), concat_ws('-', 'a', NULL, 'b'), concat_ws(',', array('x', 'y')), 'a' || 1, elt(2, 'a', 'b'), field('b', 'a', 'b'), format_string('%05d %s %.2f', 42, 'x', 1.5D);
+SELECT replace('aXbX', 'X', '-'), translate('abc', 'ab', '12'), overlay('abcdef' PLACING 'ZZ' FROM 2 FOR 3), regexp_replace('a1b22', '[0-9]+', '#'), regexp_extract('a1b22', '([a-z])([0-9]+)', 2), regexp_extract_all('a1b22', '([0-9]+)'), regexp_count('banana', 'a'), regexp_instr('abc', 'c'), regexp_substr('abc', '[bc]+');
+SELECT 'abc' LIKE 'a%', 'abc' LIKE 'a_c', 'a%c' LIKE 'a\\%c', 'abc' RLIKE '^a.*c$', 'ABC' ILIKE 'abc', 'a' LIKE ANY ('a', 'b'), 'a' LIKE ALL ('a%', '%a');
+SELECT instr('hello', 'l'), locate('l', 'hello', 4), position('lo' IN 'hello'), find_in_set('b', 'a,b'), contains('abc', 'b'), startswith('abc', 'a'), endswith('abc', 'c'), levenshtein('kitten', 'sitting'), soundex('Robert'), char(256);
+SELECT base64('abc'), unbase64('YWJj'), hex('abc'), hex(255), unhex('616263'), md5('a'), sha1('a'), sha2('a', 256), crc32('a'), encode('a', 'UTF-16BE'), decode(X'0061', 'UTF-16BE'), bin(5), conv('ff', 16, 10);
+SELECT url_encode('a b&c'), url_decode('a+b'), parse_url('http://h/p?q=1#f', 'QUERY', 'q'), parse_url('http://h/p', 'HOST'), sentences('Hi there. You!'), luhn_check('79927398713'), mask('AbC-123'), to_char(12.5, '99.99'), to_number('12.5', '99.9'), format_number(12345.678, 2);
+SELECT str_to_map('a:1,b:2'), try_to_number('x', '9'), to_binary('abc', 'utf-8'), try_to_binary('zz', 'hex'), is_valid_utf8('a'), make_valid_utf8('a'), quote('a'), randstr(0, 1) = '', uuid() IS NOT NULL;
+SELECT to_number('x', '9');
+SELECT substring('abc', 'x');
+SELECT repeat('a', -1), lpad('a', 0), left('abc', -1), elt(5, 'a'), split('', ','), chr(0) = '';
+SELECT regexp_extract('a', '(', 1);
+SELECT decode(1, 1, 'one', 2, 'two', 'other'), decode(3, 1, 'one');
+SELECT typeof(lower('a')), typeof(split('a', ',')), typeof(sha1('a')), typeof(unhex('61')), typeof(length('a')), typeof(instr('a', 'a')), typeof(format_string('a'));

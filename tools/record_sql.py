@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Records what Apache Spark answers to the statements of tests/sql.
+
+    pip install 'pyspark[connect]==4.2.*'      # and Java 17
+    python tools/record_sql.py [AREA ...]
+
+Each `tests/sql/AREA.sql` becomes `AREA.jsonl`: one line a statement, with the columns (name, type, nullable) and the rows
+as text, or with the class of the error. The functions here are the ones `tests/python/test_sql_files.py` replays with.
+"""
+
+import json
+import math
+import os
+import pathlib
+import re
+import sys
+import time
+
+SQL = pathlib.Path(__file__).resolve().parent.parent / "tests" / "sql"
+ZONE = "America/Los_Angeles"
+CONF = {"spark.sql.session.timeZone": ZONE, "spark.sql.ansi.enabled": "true"}
+
+
+def statements(path):
+    """The statements of a file: each ends with a semicolon at the end of a line; lines of `--` are comments."""
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("--")]
+    parts = re.split(r";[ \t]*(?:\n|$)", "\n".join(lines) + "\n")
+    return [part.strip() for part in parts if part.strip()]
+
+
+def text_of(value):
+    """A value as text: the same for every client."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        if math.isnan(value):
+            return "NaN"
+        return repr(value + 0.0)
+    if isinstance(value, (bytes, bytearray)):
+        return "0x" + bytes(value).hex()
+    if isinstance(value, dict):
+        return "{" + ", ".join(sorted(f"{text_of(k)}: {text_of(v)}" for k, v in value.items())) + "}"
+    if hasattr(value, "asDict"):
+        return "(" + ", ".join(f"{k}={text_of(v)}" for k, v in zip(value.__fields__, value)) + ")"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(text_of(v) for v in value) + "]"
+    return str(value)
+
+
+def error_class(error):
+    for name in ("getCondition", "getErrorClass"):
+        try:
+            found = getattr(error, name)()
+            if found:
+                return found
+        except Exception:
+            continue
+    found = re.search(r"\[([A-Z][A-Z0-9_.]+)\]", str(error))
+    return found.group(1) if found else type(error).__name__
+
+
+def answer(spark, sql):
+    """What the server says to a statement."""
+    try:
+        frame = spark.sql(sql)
+        columns = [[f.name, f.dataType.simpleString(), f.nullable] for f in frame.schema.fields]
+        rows = sorted("\t".join(text_of(v) for v in row) for row in frame.collect())
+    except Exception as error:
+        return {"sql": sql, "error": error_class(error)}
+    return {"sql": sql, "columns": columns, "rows": rows}
+
+
+def local_time():
+    os.environ["TZ"] = ZONE
+    time.tzset()
+
+
+def main(areas):
+    from pyspark.sql import SparkSession
+
+    local_time()
+    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    spark = builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()
+    spark.sparkContext.setLogLevel("OFF")
+    for path in sorted(SQL.glob("*.sql")):
+        if areas and path.stem not in areas:
+            continue
+        session = spark.newSession()
+        for key, value in CONF.items():
+            session.conf.set(key, value)
+        answers = [answer(session, sql) for sql in statements(path)]
+        path.with_suffix(".jsonl").write_text("".join(json.dumps(a, ensure_ascii=False) + "\n" for a in answers))
+        print(f"{path.stem}: {len(answers)} statements, {sum('error' in a for a in answers)} errors")
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
