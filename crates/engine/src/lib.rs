@@ -56,4 +56,5 @@ pub use session::{Session, SqlCommandOutcome};
 pub use sessions::SessionManager;
 pub use table_functions::TableFunction;
 pub use streams::{KeptQuery, StreamLeaf, StreamOrigin, StreamReader, StreamTable};
-pub use watermark::{EventTimeWatermark, delay_text};
+pub use observe::extension_planners;
+pub use watermark::{EventTimeWatermark, StreamDeduplicate};

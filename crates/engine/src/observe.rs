@@ -248,14 +248,18 @@ impl QueryPlanner for Planner {
         plan: &LogicalPlan,
         state: &dyn Session,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![
-            Arc::new(ObservePlanner),
-            Arc::new(ExpectPlanner),
-            Arc::new(crate::operators::OperatorPlanner),
-            Arc::new(crate::recursion::RecursionPlanner),
-        ]);
-        planner.create_physical_plan(plan, state).await
+        DefaultPhysicalPlanner::with_extension_planners(extension_planners()).create_physical_plan(plan, state).await
     }
+}
+
+/// The planners of the nodes that are ours, for those who plan with nodes of their own beside them.
+pub fn extension_planners() -> Vec<Arc<dyn ExtensionPlanner + Send + Sync>> {
+    vec![
+        Arc::new(ObservePlanner),
+        Arc::new(ExpectPlanner),
+        Arc::new(crate::operators::OperatorPlanner),
+        Arc::new(crate::recursion::RecursionPlanner),
+    ]
 }
 
 struct ObservePlanner;

@@ -46,8 +46,46 @@ impl UserDefinedLogicalNodeCore for EventTimeWatermark {
     }
 }
 
+/// One row of each set of rows with equal keys, over all time, or until the watermark has passed the first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash)]
+pub struct StreamDeduplicate {
+    pub input: LogicalPlan,
+    pub keys: Vec<Column>,
+    pub within_watermark: bool,
+}
+
+impl UserDefinedLogicalNodeCore for StreamDeduplicate {
+    fn name(&self) -> &str {
+        "StreamDeduplicate"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        self.input.schema()
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        self.keys.iter().cloned().map(Expr::Column).collect()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StreamDeduplicate: {} keys", self.keys.len())
+    }
+
+    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> DataFusionResult<Self> {
+        let Some(input) = inputs.pop() else {
+            return datafusion::common::internal_err!("a deduplication has one input");
+        };
+        let keys = exprs.into_iter().filter_map(|e| if let Expr::Column(c) = e { Some(c) } else { None }).collect();
+        Ok(Self { input, keys, within_watermark: self.within_watermark })
+    }
+}
+
 /// The delay as Spark shows it: `10 seconds`.
-pub fn delay_text(delay_us: i64) -> String {
+fn delay_text(delay_us: i64) -> String {
     match delay_us % 1_000_000 {
         0 => format!("{} seconds", delay_us / 1_000_000),
         _ => format!("{} milliseconds", delay_us / 1000),

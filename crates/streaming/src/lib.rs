@@ -42,6 +42,7 @@ mod sink;
 mod slice;
 mod source;
 mod start;
+mod stateful;
 
 pub use checkpoint::{Checkpoint, Directory};
 pub use manager::{ManagerOptions, RunningQuery, StreamManager};

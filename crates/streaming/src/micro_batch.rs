@@ -4,18 +4,23 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use arrow::array::RecordBatch;
+use boathouse_bridge::{ResultExt, arrow_schema};
 use boathouse_engine::{KeptQuery, Session};
-use boathouse_spec::{Error, ExplainMode, Plan, Relation, Result, StructType, clock};
+use boathouse_spec::{Error, ExplainMode, Plan, Relation, Result, StructField, StructType, clock};
+use datafusion::catalog::MemTable;
+use datafusion::logical_expr::LogicalPlan;
 use fail::fail_point;
 use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{Checkpoint, CommitEntry, Directory, OffsetEntry};
-use crate::progress::{Progress, SinkProgress, SourceProgress, Timer};
+use crate::progress::{Progress, SinkProgress, SourceProgress, Timer, timestamp};
 use crate::query::{Batch, QueryDefinition, Sink};
 use crate::reader::{Bound, Opening};
 use crate::slice::StreamSlice;
 use crate::source::{Limit, Source};
+use crate::stateful::{self, Batches, Seen, Shape, State, StateIds};
 
 /// Settings that a restart takes from the checkpoint, in the order Spark writes them.
 const KEPT_SETTINGS: &[&str] = &[
@@ -54,6 +59,12 @@ pub struct MicroBatchQuery {
     /// That batch, where it was planned before a restart and is not done.
     planned: Option<OffsetEntry>,
     watermark_ms: i64,
+    /// The watermark that the last batch ran with; `None` before the first.
+    ran_with_ms: Option<i64>,
+    /// The watermark of each watermark node, in milliseconds.
+    watermarks: Vec<i64>,
+    shape: Shape,
+    state: State,
     last_trigger_ms: Option<i64>,
     /// The plan of the first batch of this run.
     explanation: Option<String>,
@@ -73,7 +84,7 @@ impl MicroBatchQuery {
         let id = checkpoint.query_id().await?;
         let opening = Arc::new(Opening::new(checkpoint.clone()));
         let query = KeptQuery::new(&session, definition.input.clone(), opening.clone());
-        let schema = schema_of(&session, query.clone()).await?;
+        let (plan, schema) = plan_of(&session, query.clone()).await?;
         let sources: Vec<Reading> = opening
             .take()
             .into_iter()
@@ -82,7 +93,13 @@ impl MicroBatchQuery {
         if sources.is_empty() {
             return Err(not_streaming());
         }
+        let shape = stateful::check(&plan, definition.output_mode)?;
+        let state = State::new(checkpoint.root().child("state"), None);
         let mut this = Self {
+            shape,
+            state,
+            ran_with_ms: None,
+            watermarks: Vec::new(),
             conf: kept_settings(&session),
             session,
             definition,
@@ -127,15 +144,21 @@ impl MicroBatchQuery {
             Some((done, commit)) if done >= batch => {
                 self.next = batch + 1;
                 self.watermark_ms = commit.next_watermark_ms;
+                self.ran_with_ms = Some(entry.watermark_ms);
+                self.state = State::new(self.state_directory(), Some((done + 1, commit.state_ids)));
                 self.committed(&entry);
             }
             done => {
                 // The batch was planned and is not known to be done: it is run again, over the same rows.
+                if let Some((done, commit)) = &done {
+                    self.state = State::new(self.state_directory(), Some((done + 1, commit.state_ids.clone())));
+                }
                 if let Some((done, _)) = done.filter(|(done, _)| done + 1 != batch) {
                     tracing::warn!("batch {batch} of the query {} was planned, and the last one done is {done}", self.id);
                 }
                 if batch > 0 {
                     let before = self.checkpoint.offsets_of(batch - 1).await?;
+                    self.ran_with_ms = Some(before.watermark_ms);
                     self.committed(&before);
                 }
                 self.next = batch;
@@ -144,6 +167,10 @@ impl MicroBatchQuery {
             }
         }
         Ok(())
+    }
+
+    fn state_directory(&self) -> Directory {
+        self.checkpoint.root().child("state")
     }
 
     fn committed(&mut self, entry: &OffsetEntry) {
@@ -242,6 +269,8 @@ impl MicroBatchQuery {
             offsets.push(end);
         }
         timer.add("latestOffset", from);
+        // What the watermark has passed since is given out, also without new rows.
+        is_new |= self.shape.expires && self.ran_with_ms.is_some_and(|ran| self.watermark_ms > ran);
         Ok(is_new.then(|| OffsetEntry {
             watermark_ms: self.watermark_ms,
             timestamp_ms: clock::now_ms(),
@@ -277,27 +306,51 @@ impl MicroBatchQuery {
 
         let from = Instant::now();
         let counted: Vec<StreamSlice> = slices.iter().map(|(s, _)| s.clone()).collect();
-        self.add_batch(&entry, slices).await?;
+        let (state_ids, seen) = self.add_batch(&entry, slices).await?;
         timer.add("addBatch", from);
         fail_point!("streaming::after-sink");
 
         let from = Instant::now();
-        let commit = CommitEntry { next_watermark_ms: self.watermark_ms, ..CommitEntry::default() };
+        self.move_watermark(&seen);
+        let commit = CommitEntry { next_watermark_ms: self.watermark_ms, state_ids };
         self.checkpoint.write_commit(self.next, &commit).await?;
         timer.add("commitOffsets", from);
         fail_point!("streaming::after-commit");
 
-        let progress = self.progress(&entry, &counted, timer);
+        self.ran_with_ms = Some(entry.watermark_ms);
+        let progress = self.progress(&entry, &counted, &seen, timer);
         self.committed(&entry);
         self.next += 1;
         Ok(progress)
     }
 
-    /// Gives the rows to the sink.
-    async fn add_batch(&mut self, entry: &OffsetEntry, slices: Vec<(StreamSlice, StructType)>) -> Result<()> {
-        let reader = Arc::new(Bound { slices, is_streaming: false });
+    /// Gives the rows to the sink; the state after the batch, and the event times in it.
+    async fn add_batch(
+        &mut self,
+        entry: &OffsetEntry,
+        slices: Vec<(StreamSlice, StructType)>,
+    ) -> Result<(StateIds, Vec<(i64, Seen)>)> {
+        let reader = Arc::new(Bound { slices, is_streaming: !self.shape.is_plain() });
         let now_us = entry.timestamp_ms.saturating_mul(1000);
-        let rows = Kept::new(&self.session, self.query.with_reader(reader, now_us));
+        let query = Kept::new(&self.session, self.query.with_reader(reader, now_us));
+        if self.shape.is_plain() {
+            self.give(entry, &query).await?;
+            return Ok((StateIds::new(), Vec::new()));
+        }
+        // The query runs once, whatever the sink does with its rows: state changes with each run.
+        let (plan, schema) = self.session.logical_plan(&query.relation).await?;
+        let late_us = self.ran_with_ms.map(|ms| ms.saturating_mul(1000));
+        let watermark_us = entry.watermark_ms.saturating_mul(1000);
+        let batches = Batches::new(&self.session, self.definition.output_mode, late_us, watermark_us);
+        let rows = batches.run(&mut self.state, plan).await?;
+        let state_ids = self.state.commit(self.next).await?;
+        fail_point!("streaming::after-state");
+        let rows = Kept::rows(&self.session, rows, schema)?;
+        self.give(entry, &rows).await?;
+        Ok((state_ids, batches.tracker.seen()))
+    }
+
+    async fn give(&mut self, entry: &OffsetEntry, rows: &Kept) -> Result<()> {
         let batch = Batch {
             id: self.next,
             query_id: self.id.clone(),
@@ -311,7 +364,20 @@ impl MicroBatchQuery {
         self.sink.write(&self.session, batch).await
     }
 
-    fn progress(&mut self, entry: &OffsetEntry, slices: &[StreamSlice], timer: Timer) -> Progress {
+    /// The watermark after a batch that saw these event times.
+    fn move_watermark(&mut self, seen: &[(i64, Seen)]) {
+        self.watermarks.resize(seen.len(), 0);
+        for (known, (delay_us, seen)) in self.watermarks.iter_mut().zip(seen) {
+            if seen.count > 0 {
+                *known = (*known).max(seen.max.div_euclid(1000) - delay_us / 1000);
+            }
+        }
+        let latest = self.conf.get("spark.sql.streaming.multipleWatermarkPolicy").is_some_and(|p| p.eq_ignore_ascii_case("max"));
+        let chosen = if latest { self.watermarks.iter().max() } else { self.watermarks.iter().min() };
+        self.watermark_ms = self.watermark_ms.max(chosen.copied().unwrap_or(0));
+    }
+
+    fn progress(&mut self, entry: &OffsetEntry, slices: &[StreamSlice], seen: &[(i64, Seen)], timer: Timer) -> Progress {
         let sources = self.sources.iter().zip(slices).zip(&entry.offsets).map(|((reading, slice), end)| SourceProgress {
             description: reading.source.description(),
             start_offset: reading.committed.clone(),
@@ -330,8 +396,8 @@ impl MicroBatchQuery {
             timestamp_ms,
             batch_id: self.next,
             durations_ms: timer.finish(),
-            event_time: IndexMap::new(),
-            state_operators: Vec::new(),
+            event_time: if self.shape.watermarks > 0 { event_time(entry.watermark_ms, seen) } else { IndexMap::new() },
+            state_operators: self.state.progress(),
             sources,
             sink: SinkProgress { description: self.sink.description(), num_output_rows: self.sink.num_output_rows() },
             since_last_trigger_ms: since,
@@ -349,6 +415,16 @@ impl Kept {
     fn new(session: &Arc<Session>, query: KeptQuery) -> Self {
         Self { relation: session.keep_query(query), session: Arc::clone(session) }
     }
+
+    /// Rows that are there, in the order of the schema's columns.
+    fn rows(session: &Arc<Session>, rows: Vec<RecordBatch>, schema: StructType) -> Result<Self> {
+        let nullable = schema.fields.iter().map(|f| StructField { nullable: true, ..f.clone() }).collect();
+        let schema = StructType::new(nullable);
+        let arrow = Arc::new(arrow_schema(&schema));
+        let rows = rows.iter().map(|b| boathouse_bridge::conform_batch(b, &arrow)).collect::<Result<Vec<_>>>()?;
+        let table = MemTable::try_new(arrow, vec![rows]).spark()?;
+        Ok(Self { relation: session.keep_table(Arc::new(table), schema), session: Arc::clone(session) })
+    }
 }
 
 impl Drop for Kept {
@@ -357,9 +433,22 @@ impl Drop for Kept {
     }
 }
 
-async fn schema_of(session: &Arc<Session>, query: KeptQuery) -> Result<StructType> {
+async fn plan_of(session: &Arc<Session>, query: KeptQuery) -> Result<(LogicalPlan, StructType)> {
     let kept = Kept::new(session, query);
-    session.schema(&kept.relation).await
+    session.logical_plan(&kept.relation).await
+}
+
+/// The part of a progress report about event times.
+fn event_time(watermark_ms: i64, seen: &[(i64, Seen)]) -> IndexMap<String, String> {
+    let mut out = IndexMap::new();
+    if let Some((_, seen)) = seen.iter().find(|(_, s)| s.count > 0) {
+        let text = |us: i64| timestamp(us.div_euclid(1000));
+        out.insert("avg".to_string(), text((seen.sum / seen.count as f64) as i64));
+        out.insert("max".to_string(), text(seen.max));
+        out.insert("min".to_string(), text(seen.min));
+    }
+    out.insert("watermark".to_string(), timestamp(watermark_ms));
+    out
 }
 
 fn kept_settings(session: &Session) -> IndexMap<String, String> {

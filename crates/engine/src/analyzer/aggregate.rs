@@ -124,6 +124,10 @@ impl Analyzer {
 
     /// The different rows, by what groups are told apart by.
     pub(super) fn distinct_rows(&mut self, input: Analyzed) -> Result<Analyzed> {
+        if input.is_streaming {
+            let keys = input.output.clone();
+            return Ok(super::set_operation::deduplicated_stream(input, &keys, false));
+        }
         if !input.output.iter().any(|a| boathouse_functions::needs_grouping_key(&a.data_type)) {
             let plan = self.distinct_plan(input.plan.clone())?;
             return Ok(input.with_plan(plan));

@@ -270,9 +270,13 @@ impl Analyzer {
     }
 
     /// One row of each set of rows with equal values in the columns.
-    pub(super) fn deduplicate(&mut self, input: &Relation, columns: Option<&[String]>, _within_watermark: bool) -> Result<Analyzed> {
+    pub(super) fn deduplicate(&mut self, input: &Relation, columns: Option<&[String]>, within_watermark: bool) -> Result<Analyzed> {
         let input = self.relation(input)?.without_hidden()?;
         let Some(columns) = columns else {
+            if input.is_streaming {
+                let keys = input.output.clone();
+                return Ok(deduplicated_stream(input, &keys, within_watermark));
+            }
             return self.distinct_rows(input);
         };
         let mut keys = Vec::new();
@@ -286,6 +290,9 @@ impl Analyzer {
             }
             keys.extend(found.into_iter().cloned());
         }
+        if input.is_streaming {
+            return Ok(deduplicated_stream(input, &keys, within_watermark));
+        }
         let (plan, number) = self.numbered(input.plan.clone(), &keys)?;
         let Some(number) = number else { return Err(Error::internal("rows without numbers")) };
         let first = binary(number.column(), Operator::Eq, datafusion::logical_expr::lit(1u64));
@@ -293,4 +300,15 @@ impl Analyzer {
         let kept = Analyzed { hidden: vec![number], ..input.with_plan(plan) };
         kept.without_hidden()
     }
+}
+
+/// Whoever runs the stream remembers which rows there were.
+pub(super) fn deduplicated_stream(input: Analyzed, keys: &[Attribute], within_watermark: bool) -> Analyzed {
+    let node = crate::watermark::StreamDeduplicate {
+        input: input.plan.clone(),
+        keys: keys.iter().map(Attribute::df_column).collect(),
+        within_watermark,
+    };
+    let extension = datafusion::logical_expr::Extension { node: std::sync::Arc::new(node) };
+    input.with_plan(LogicalPlan::Extension(extension))
 }

@@ -24,6 +24,14 @@ impl Directory {
         Ok(Self { place: context.paths.resolve(path, context.stores.as_ref())? })
     }
 
+    /// A directory of this machine, for tests.
+    #[cfg(test)]
+    pub fn local(path: &std::path::Path) -> Self {
+        let stores = boathouse_connectors::Stores::new();
+        let paths = boathouse_connectors::Paths::new(path, path);
+        Self { place: paths.resolve(&path.display().to_string(), &stores).unwrap() }
+    }
+
     pub fn child(&self, name: &str) -> Self {
         Self { place: self.place.with_path(self.file(name)) }
     }

@@ -1,0 +1,396 @@
+//! What a stateful operator remembers: values by key, in memory, with a file of changes for each batch and a file of everything
+//! now and then. The name of a file has an id that the commit log notes, so that a batch that was broken off leaves nothing
+//! that a later one would read.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::Cursor;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::ipc::CompressionType;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
+use arrow::row::{OwnedRow, RowConverter, SortField};
+use boathouse_spec::{Error, Result};
+
+use crate::checkpoint::Directory;
+
+/// Versions from one file of everything to the next.
+const SNAPSHOT_EVERY: i64 = 50;
+
+/// Versions whose files are kept.
+const KEPT: i64 = 100;
+
+/// Marks a key that is gone.
+const DELETED: &str = "__deleted";
+
+/// The files that a version stands on, the snapshot first: `version:id` of each.
+const LINEAGE: &str = "lineage";
+
+pub(crate) struct StateStore {
+    directory: Directory,
+    keys: Vec<FieldRef>,
+    values: Vec<FieldRef>,
+    key_rows: Option<RowConverter>,
+    value_rows: Option<RowConverter>,
+    entries: HashMap<Option<OwnedRow>, Option<OwnedRow>>,
+    /// Keys touched since the last commit.
+    touched: HashMap<Option<OwnedRow>, bool>,
+    lineage: Vec<String>,
+    /// The column, of keys and values, that says when an entry is over, and the entries by it.
+    time: Option<usize>,
+    by_time: BTreeMap<i64, HashSet<Option<OwnedRow>>>,
+}
+
+impl StateStore {
+    /// The state at a version that the commit log names; empty where there is none yet.
+    pub async fn open(
+        directory: Directory,
+        keys: Vec<FieldRef>,
+        values: Vec<FieldRef>,
+        time: Option<usize>,
+        committed: Option<(i64, &str)>,
+    ) -> Result<Self> {
+        let mut store = Self {
+            key_rows: converter(&keys)?,
+            value_rows: converter(&values)?,
+            directory,
+            keys,
+            values,
+            entries: HashMap::new(),
+            touched: HashMap::new(),
+            lineage: Vec::new(),
+            time,
+            by_time: BTreeMap::new(),
+        };
+        if let Some((version, id)) = committed {
+            store.load(version, id).await?;
+        }
+        Ok(store)
+    }
+
+    async fn load(&mut self, version: i64, id: &str) -> Result<()> {
+        let (last, lineage) = self.read(&name(version, id)).await?;
+        for file in &lineage {
+            let Some((version, id)) = file.split_once(':') else { continue };
+            let (batches, _) = match version.parse::<i64>() {
+                Ok(v) => self.read(&name(v, id)).await?,
+                _ => continue,
+            };
+            for batch in &batches {
+                self.apply(batch)?;
+            }
+        }
+        for batch in &last {
+            self.apply(batch)?;
+        }
+        self.lineage = lineage;
+        self.lineage.push(format!("{version}:{id}"));
+        self.touched.clear();
+        Ok(())
+    }
+
+    async fn read(&self, name: &str) -> Result<(Vec<RecordBatch>, Vec<String>)> {
+        let lost = |why: &dyn std::fmt::Display| {
+            Error::new("CANNOT_LOAD_STATE_STORE.CANNOT_READ_DELTA_FILE_NOT_EXISTS")
+                .param("fileToRead", format!("{}/{name}", self.directory.display()))
+                .message(format!("The state {}/{name} cannot be read: {why}.", self.directory.display()))
+        };
+        let bytes = self.directory.read(name).await?.ok_or_else(|| lost(&"it does not exist"))?;
+        let reader = StreamReader::try_new(Cursor::new(bytes), None).map_err(|e| lost(&e))?;
+        let lineage = reader.schema().metadata().get(LINEAGE).cloned().unwrap_or_default();
+        let expected = self.file_schema();
+        let mut batches = Vec::new();
+        for batch in reader {
+            let batch = batch.map_err(|e| lost(&e))?;
+            let same = batch.schema().fields().iter().map(|f| f.data_type()).eq(expected.fields().iter().map(|f| f.data_type()));
+            if !same {
+                return Err(Error::new("STATE_STORE_VALUE_SCHEMA_NOT_COMPATIBLE")
+                    .message("The state was written by a query with other columns. Use a new checkpoint for a query that was changed."));
+            }
+            batches.push(batch);
+        }
+        Ok((batches, lineage.split(',').filter(|l| !l.is_empty()).map(str::to_string).collect()))
+    }
+
+    fn apply(&mut self, batch: &RecordBatch) -> Result<()> {
+        let deleted = batch.column(batch.num_columns() - 1).as_boolean().clone();
+        let live = filter_record_batch(batch, &arrow::compute::not(&deleted).map_err(internal)?).map_err(internal)?;
+        let gone = filter_record_batch(batch, &deleted).map_err(internal)?;
+        for key in self.keys_of(&gone)? {
+            self.entries.remove(&key);
+            // Files tell keys that are gone, not their times.
+            self.by_time.values_mut().for_each(|keys| {
+                keys.remove(&key);
+            });
+        }
+        self.by_time.retain(|_, keys| !keys.is_empty());
+        self.put(&live)
+    }
+
+    fn file_schema(&self) -> Schema {
+        let nullable = |f: &FieldRef| Arc::new(f.as_ref().clone().with_nullable(true));
+        let mut fields: Vec<FieldRef> = self.keys.iter().chain(&self.values).map(nullable).collect();
+        fields.push(Arc::new(Field::new(DELETED, DataType::Boolean, false)));
+        Schema::new(fields)
+    }
+
+    /// Keys and values, as batches have them.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(self.keys.iter().chain(&self.values).cloned().collect::<Vec<_>>()))
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// A guess at the memory that the state takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        let size = |r: &Option<OwnedRow>| r.as_ref().map_or(0, |r| r.as_ref().len() + 16);
+        self.entries.iter().map(|(k, v)| size(k) + size(v) + 16).sum()
+    }
+
+    fn keys_of(&self, batch: &RecordBatch) -> Result<Vec<Option<OwnedRow>>> {
+        rows(self.key_rows.as_ref(), &batch.columns()[..self.keys.len()], batch.num_rows())
+    }
+
+    /// The entries of the keys of a batch, those that there are.
+    pub fn get_many(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let keys = self.keys_of(batch)?;
+        self.batch_of(keys.iter().filter_map(|k| self.entries.get_key_value(k)))
+    }
+
+    /// All entries.
+    pub fn all(&self) -> Result<RecordBatch> {
+        self.batch_of(self.entries.iter())
+    }
+
+    /// Sets entries; a batch has keys first, then values.
+    pub fn put(&mut self, batch: &RecordBatch) -> Result<()> {
+        let keys = self.keys_of(batch)?;
+        let range = self.keys.len()..self.keys.len() + self.values.len();
+        let values = rows(self.value_rows.as_ref(), &batch.columns()[range], batch.num_rows())?;
+        let times = self.times(batch);
+        for (i, (key, value)) in keys.into_iter().zip(values).enumerate() {
+            self.set(key, value, times.get(i).copied().flatten());
+        }
+        Ok(())
+    }
+
+    fn times(&self, batch: &RecordBatch) -> Vec<Option<i64>> {
+        self.time.and_then(|i| instants(batch.column(i))).unwrap_or_default()
+    }
+
+    fn set(&mut self, key: Option<OwnedRow>, value: Option<OwnedRow>, time: Option<i64>) {
+        if let Some(time) = time {
+            self.by_time.entry(time).or_default().insert(key.clone());
+        }
+        self.touched.insert(key.clone(), false);
+        self.entries.insert(key, value);
+    }
+
+    /// Adds the entries whose keys are not there yet, and says which those are.
+    pub fn insert_new(&mut self, batch: &RecordBatch) -> Result<Vec<bool>> {
+        let keys = self.keys_of(batch)?;
+        let range = self.keys.len()..self.keys.len() + self.values.len();
+        let values = rows(self.value_rows.as_ref(), &batch.columns()[range], batch.num_rows())?;
+        let times = self.times(batch);
+        let mut new = Vec::with_capacity(keys.len());
+        for (i, (key, value)) in keys.into_iter().zip(values).enumerate() {
+            let is_new = !self.entries.contains_key(&key);
+            new.push(is_new);
+            if is_new {
+                self.set(key, value, times.get(i).copied().flatten());
+            }
+        }
+        Ok(new)
+    }
+
+    /// Removes the entries that are over at a time, and gives them.
+    pub fn expire(&mut self, at_us: i64) -> Result<RecordBatch> {
+        let later = self.by_time.split_off(&at_us.saturating_add(1));
+        let over = std::mem::replace(&mut self.by_time, later);
+        let keys: Vec<Option<OwnedRow>> = over.into_values().flatten().collect();
+        let batch = self.batch_of(keys.iter().filter_map(|k| self.entries.get_key_value(k)))?;
+        for key in keys {
+            self.entries.remove(&key);
+            self.touched.insert(key, true);
+        }
+        Ok(batch)
+    }
+
+    #[cfg(test)]
+    fn remove(&mut self, batch: &RecordBatch) -> Result<()> {
+        for key in self.keys_of(batch)? {
+            self.entries.remove(&key);
+            self.touched.insert(key, true);
+        }
+        Ok(())
+    }
+
+    fn batch_of<'a>(
+        &self,
+        entries: impl Iterator<Item = (&'a Option<OwnedRow>, &'a Option<OwnedRow>)>,
+    ) -> Result<RecordBatch> {
+        let (keys, values): (Vec<_>, Vec<_>) = entries.unzip();
+        let count = keys.len();
+        let mut columns = columns(self.key_rows.as_ref(), &keys)?;
+        columns.extend(self::columns(self.value_rows.as_ref(), &values)?);
+        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(count));
+        RecordBatch::try_new_with_options(self.schema(), columns, &options).map_err(internal)
+    }
+
+    /// Writes what changed as a version; its id is for the commit log.
+    pub async fn commit(&mut self, version: i64) -> Result<String> {
+        let id = uuid::Uuid::new_v4().to_string();
+        let is_snapshot = self.lineage.len() as i64 >= SNAPSHOT_EVERY;
+        if is_snapshot {
+            self.lineage.clear();
+        }
+        let live: Vec<_> = match is_snapshot {
+            true => self.entries.iter().collect(),
+            false => self.touched.iter().filter(|(_, gone)| !**gone).filter_map(|(k, _)| self.entries.get_key_value(k)).collect(),
+        };
+        let gone: Vec<&Option<OwnedRow>> = match is_snapshot {
+            true => Vec::new(),
+            false => self.touched.iter().filter(|(_, gone)| **gone).map(|(k, _)| k).collect(),
+        };
+        let batches = [self.file_batch(self.batch_of(live.into_iter())?, false)?, self.gone_batch(&gone)?];
+        let lineage = [(LINEAGE.to_string(), self.lineage.join(","))];
+        let schema = self.file_schema().with_metadata(lineage.into());
+        let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD)).map_err(internal)?;
+        let mut writer = StreamWriter::try_new_with_options(Vec::new(), &schema, options).map_err(internal)?;
+        for batch in batches.iter().filter(|b| b.num_rows() > 0) {
+            writer.write(batch).map_err(internal)?;
+        }
+        let bytes = writer.into_inner().map_err(internal)?;
+        self.directory.create(&name(version, &id), bytes).await?;
+        self.touched.clear();
+        self.lineage.push(format!("{version}:{id}"));
+        if is_snapshot {
+            self.purge(version).await?;
+        }
+        Ok(id)
+    }
+
+    fn file_batch(&self, batch: RecordBatch, deleted: bool) -> Result<RecordBatch> {
+        let mut columns = batch.columns().to_vec();
+        columns.push(Arc::new(BooleanArray::from(vec![deleted; batch.num_rows()])));
+        RecordBatch::try_new(Arc::new(self.file_schema()), columns).map_err(internal)
+    }
+
+    fn gone_batch(&self, keys: &[&Option<OwnedRow>]) -> Result<RecordBatch> {
+        let mut columns = columns(self.key_rows.as_ref(), keys)?;
+        columns.extend(self.values.iter().map(|f| arrow::array::new_null_array(f.data_type(), keys.len())));
+        columns.push(Arc::new(BooleanArray::from(vec![true; keys.len()])));
+        RecordBatch::try_new(Arc::new(self.file_schema()), columns).map_err(internal)
+    }
+
+    async fn purge(&self, version: i64) -> Result<()> {
+        for file in self.directory.list().await? {
+            let number = file.split('_').next().and_then(|n| n.parse::<i64>().ok());
+            if number.is_some_and(|n| n < version - KEPT) {
+                self.directory.delete(&file).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn name(version: i64, id: &str) -> String {
+    format!("{version}_{id}.arrow")
+}
+
+fn internal(e: arrow::error::ArrowError) -> Error {
+    Error::internal(format!("state: {e}"))
+}
+
+fn converter(fields: &[FieldRef]) -> Result<Option<RowConverter>> {
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    if let Some(field) = fields.iter().find(|f| !RowConverter::supports_fields(&[SortField::new(f.data_type().clone())])) {
+        return Err(Error::unsupported(format!("state with values of the type {}", field.data_type())));
+    }
+    let fields = fields.iter().map(|f| SortField::new(f.data_type().clone())).collect();
+    RowConverter::new(fields).map(Some).map_err(internal)
+}
+
+/// The rows of columns; without columns all rows are one.
+fn rows(converter: Option<&RowConverter>, columns: &[ArrayRef], count: usize) -> Result<Vec<Option<OwnedRow>>> {
+    match converter {
+        None => Ok(vec![None; count]),
+        Some(converter) => {
+            let rows = converter.convert_columns(columns).map_err(internal)?;
+            Ok(rows.iter().map(|r| Some(r.owned())).collect())
+        }
+    }
+}
+
+fn columns(converter: Option<&RowConverter>, rows: &[&Option<OwnedRow>]) -> Result<Vec<ArrayRef>> {
+    match converter {
+        None => Ok(Vec::new()),
+        Some(converter) => converter.convert_rows(rows.iter().filter_map(|r| r.as_ref().map(OwnedRow::row))).map_err(internal),
+    }
+}
+
+/// The column as microseconds: a time, or the end of a window.
+pub(super) fn instants(column: &ArrayRef) -> Option<Vec<Option<i64>>> {
+    use arrow::datatypes::TimestampMicrosecondType;
+    let times = match column.as_struct_opt() {
+        Some(window) => {
+            let end = window.column_by_name("end")?;
+            let end = end.as_primitive_opt::<TimestampMicrosecondType>()?;
+            return Some((0..end.len()).map(|i| (window.is_valid(i) && end.is_valid(i)).then(|| end.value(i))).collect());
+        }
+        None => column.as_primitive_opt::<TimestampMicrosecondType>()?,
+    };
+    Some((0..times.len()).map(|i| times.is_valid(i).then(|| times.value(i))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, StringArray};
+
+    use super::*;
+
+    fn fields() -> (Vec<FieldRef>, Vec<FieldRef>) {
+        (vec![Arc::new(Field::new("k", DataType::Utf8, true))], vec![Arc::new(Field::new("v", DataType::Int64, true))])
+    }
+
+    fn batch(store: &StateStore, rows: &[(&str, i64)]) -> RecordBatch {
+        let keys: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|(k, _)| *k)));
+        let values: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, v)| *v)));
+        RecordBatch::try_new(store.schema(), vec![keys, values]).unwrap()
+    }
+
+    fn sum(store: &StateStore) -> i64 {
+        store.all().unwrap().column(1).as_primitive::<arrow::datatypes::Int64Type>().iter().flatten().sum()
+    }
+
+    #[tokio::test]
+    async fn state_is_read_as_it_was_written() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = Directory::local(place.path());
+        let (keys, values) = fields();
+        let mut store = StateStore::open(directory.clone(), keys.clone(), values.clone(), None, None).await.unwrap();
+        let mut ids = Vec::new();
+        for version in 1..=120 {
+            let rows = batch(&store, &[("a", version), (&format!("k{version}"), 1)]);
+            store.put(&rows).unwrap();
+            if version > 1 {
+                let old = batch(&store, &[(&format!("k{}", version - 1), 0)]);
+                store.remove(&old).unwrap();
+            }
+            ids.push(store.commit(version).await.unwrap());
+        }
+        for version in [1_i64, 49, 50, 51, 52, 120] {
+            let id = ids[usize::try_from(version).unwrap() - 1].as_str();
+            let read = StateStore::open(directory.clone(), keys.clone(), values.clone(), None, Some((version, id))).await.unwrap();
+            assert_eq!((read.len(), sum(&read)), (2, version + 1), "version {version}");
+        }
+        assert!(StateStore::open(directory, keys, values, None, Some((7, "other"))).await.is_err());
+    }
+}

@@ -1,0 +1,388 @@
+"""Structured Streaming with the released client: sources, sinks, checkpoints, state, the query API."""
+
+import json
+import os
+import re
+import time
+
+import pytest
+from conftest import Server
+
+PROGRESS = {
+    "id", "runId", "name", "timestamp", "batchId", "batchDuration", "numInputRows", "inputRowsPerSecond",
+    "processedRowsPerSecond", "durationMs", "stateOperators", "sources", "sink",
+}
+
+
+def put(folder, name, *rows):
+    """A file of JSON lines, newer than those before it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    put.clock = max(getattr(put, "clock", 0), time.time()) + 0.01
+    os.utime(path, (put.clock, put.clock))
+
+
+def until(condition, seconds=30):
+    deadline = time.time() + seconds
+    while not condition():
+        assert time.time() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def run(writer, *start):
+    query = writer.trigger(availableNow=True).start(*start)
+    assert query.awaitTermination(60)
+    return query
+
+
+def values(frame, *columns):
+    return sorted(tuple(r[c] for c in columns) for r in frame.collect())
+
+
+def test_what_is_known_of_a_stream_before_it_runs(spark, tmp_path):
+    put(tmp_path / "in", "1.json", {"a": 1})
+    stream = spark.readStream.schema("a INT, b STRING").json(str(tmp_path / "in"))
+    assert stream.isStreaming and not spark.range(1).isStreaming
+    assert stream.filter("a > 0").selectExpr("a + 1 AS c").schema.simpleString() == "struct<c:int>"
+    with pytest.raises(Exception, match="writeStream.start"):
+        stream.collect()
+    with pytest.raises(Exception, match="WRITE_STREAM_NOT_ALLOWED"):
+        spark.range(3).writeStream.format("noop").start()
+    with pytest.raises(Exception, match="Schema must be specified"):
+        spark.readStream.json(str(tmp_path / "in")).schema
+    with pytest.raises(Exception, match="checkpointLocation must be specified"):
+        stream.writeStream.format("parquet").start(str(tmp_path / "out"))
+    with pytest.raises(Exception, match="queryName must be specified"):
+        stream.writeStream.format("memory").start()
+    with pytest.raises(Exception, match="STREAMING_OUTPUT_MODE.INVALID"):
+        stream.writeStream.format("noop").outputMode("some").start()
+
+
+def test_files_arrive(spark, tmp_path):
+    put(tmp_path / "in", "1.json", {"a": 1}, {"a": 2})
+    stream = spark.readStream.schema("a INT").option("maxFilesPerTrigger", 1).json(str(tmp_path / "in"))
+    query = stream.writeStream.format("memory").queryName("arrivals").start()
+    query.processAllAvailable()
+    assert values(spark.table("arrivals"), "a") == [(1,), (2,)]
+    put(tmp_path / "in", "2.json", {"a": 3})
+    put(tmp_path / "in", "3.json", {"a": 4})
+    query.processAllAvailable()
+    assert values(spark.table("arrivals"), "a") == [(1,), (2,), (3,), (4,)]
+
+    assert [p["batchId"] for p in query.recentProgress] == [0, 1, 2]
+    last = query.lastProgress
+    assert set(json.loads(last.json)) >= PROGRESS and last["numInputRows"] == 1
+    assert json.loads(last["sources"][0]["endOffset"]) == {"logOffset": 2}
+    assert last["sink"]["description"] == "MemorySink" and last["sink"]["numOutputRows"] == 1
+    assert query.status["message"] == "Waiting for data to arrive" and query.isActive
+    assert [q.name for q in spark.streams.active] == ["arrivals"]
+    assert spark.streams.get(query.id).runId == query.runId
+    assert spark.streams.get("00000000-0000-0000-0000-000000000000") is None
+    query.stop()
+    assert not query.isActive and query.status["message"] == "Stopped" and query.exception() is None
+    assert query.awaitTermination(5) is True
+
+
+def test_the_checkpoint_is_sparks(spark, tmp_path):
+    for i in range(12):
+        put(tmp_path / "in", f"{i:02}.json", {"a": i})
+    stream = spark.readStream.schema("a INT").option("maxFilesPerTrigger", 1).json(str(tmp_path / "in"))
+    checkpoint = tmp_path / "checkpoint"
+    query = run(stream.writeStream.format("delta").option("checkpointLocation", str(checkpoint)), str(tmp_path / "out"))
+    assert json.loads((checkpoint / "metadata").read_text()) == {"id": query.id}
+    version, metadata, offset = (checkpoint / "offsets" / "11").read_text().split("\n")
+    assert version == "v1" and json.loads(offset) == {"logOffset": 11}
+    assert set(json.loads(metadata)) == {"batchWatermarkMs", "batchTimestampMs", "conf"}
+    assert (checkpoint / "commits" / "11").read_text() == 'v1\n{"nextBatchWatermarkMs":0}'
+    first = (checkpoint / "sources" / "0" / "0").read_text().split("\n")
+    assert first[0] == "v1" and json.loads(first[1])["path"] == f"file://{tmp_path}/in/00.json"
+    compact = (checkpoint / "sources" / "0" / "9.compact").read_text().split("\n")
+    assert [json.loads(line)["batchId"] for line in compact[1:]] == list(range(10))
+    # The same query again: nothing is new, and its id stays.
+    again = run(stream.writeStream.format("delta").option("checkpointLocation", str(checkpoint)), str(tmp_path / "out"))
+    assert again.id == query.id and again.runId != query.runId and again.recentProgress == []
+    assert spark.read.format("delta").load(str(tmp_path / "out")).count() == 12
+
+
+def test_a_batch_that_was_written_is_not_written_twice(spark, tmp_path):
+    put(tmp_path / "in", "1.json", {"a": 1})
+    stream = spark.readStream.schema("a INT").json(str(tmp_path / "in"))
+    checkpoint = tmp_path / "checkpoint"
+
+    def once(path, format):
+        return run(stream.writeStream.format(format).option("checkpointLocation", str(checkpoint / format)), str(path))
+
+    for format in ["delta", "parquet"]:
+        out = tmp_path / format
+        once(out, format)
+        # As after a crash between the write and the note that it is done.
+        (checkpoint / format / "commits" / "0").unlink()
+        put(tmp_path / "in", f"{format}.json", {"a": 2})
+        once(out, format)
+        count = 2 if format == "delta" else 3
+        assert spark.read.format(format).load(str(out)).count() == count, format
+
+
+def test_delta_tables_as_streams(spark, tmp_path):
+    spark.sql("CREATE OR REPLACE TABLE source (id INT, name STRING) USING delta")
+    spark.sql("INSERT INTO source VALUES (1, 'a'), (2, 'b')").collect()
+    checkpoint = str(tmp_path / "checkpoint")
+
+    def copy(**options):
+        reader = spark.readStream
+        for key, value in options.items():
+            reader = reader.option(key, value)
+        writer = reader.table("source").writeStream.option("checkpointLocation", checkpoint)
+        query = writer.trigger(availableNow=True).toTable("target")
+        query.awaitTermination(60)
+        return query
+
+    copy()
+    assert values(spark.table("target"), "id") == [(1,), (2,)]
+    spark.sql("INSERT INTO source VALUES (3, 'c')").collect()
+    query = copy()
+    assert values(spark.table("target"), "id") == [(1,), (2,), (3,)]
+    assert query.lastProgress["numInputRows"] == 1
+    end = json.loads(query.lastProgress["sources"][0]["endOffset"])
+    assert (end["reservoirVersion"], end["index"], end["isStartingVersion"]) == (3, -1, False)
+
+    spark.sql("UPDATE source SET name = 'z' WHERE id = 1").collect()
+    with pytest.raises(Exception, match="DELTA_SOURCE_TABLE_IGNORE_CHANGES"):
+        copy()
+    copy(skipChangeCommits="true")
+    spark.sql("INSERT INTO source VALUES (4, 'd')").collect()
+    copy(skipChangeCommits="true")
+    assert values(spark.table("target"), "id") == [(1,), (2,), (3,), (4,)]
+
+    reader = spark.readStream.option("startingVersion", "2").option("ignoreChanges", "true").table("source")
+    query = reader.writeStream.format("memory").queryName("later").start()
+    query.processAllAvailable()
+    assert (4, "d") in values(spark.table("later"), "id", "name") and (2, "b") not in values(
+        spark.table("later").filter("name = 'a'"), "id", "name")
+    query.stop()
+    assert spark.sql("SELECT * FROM STREAM source").isStreaming
+
+
+def test_cloud_files(spark, tmp_path):
+    put(tmp_path / "in", "1.json", {"id": 1, "amount": 1.5})
+
+    def load():
+        stream = (spark.readStream.format("cloudFiles").option("cloudFiles.format", "json")
+                  .option("cloudFiles.schemaHints", "id BIGINT").load(str(tmp_path / "in")))
+        writer = stream.writeStream.option("checkpointLocation", str(tmp_path / "checkpoint"))
+        query = writer.option("mergeSchema", "true").trigger(availableNow=True).toTable("landed")
+        query.awaitTermination(60)
+
+    load()
+    put(tmp_path / "in", "2.json", {"id": 2, "amount": 2.5})
+    load()
+    assert values(spark.table("landed"), "id", "amount") == [(1, 1.5), (2, 2.5)]
+    put(tmp_path / "in", "3.json", {"id": 3, "amount": 3.5, "note": "new"})
+    with pytest.raises(Exception, match="UNKNOWN_FIELD_EXCEPTION"):
+        load()
+    load()
+    assert values(spark.table("landed").filter("note IS NOT NULL"), "id", "note") == [(3, "new")]
+
+
+def test_each_batch_as_a_dataframe(spark, tmp_path):
+    put(tmp_path / "in", "1.json", {"a": 1}, {"a": 2})
+    stream = spark.readStream.schema("a INT").json(str(tmp_path / "in"))
+
+    def both(batch, batch_id):
+        batch.withColumn("batch", batch.a * 0 + batch_id).write.mode("append").saveAsTable("each_batch")
+        assert batch.count() == 2
+
+    run(stream.writeStream.foreachBatch(both))
+    assert values(spark.table("each_batch"), "a", "batch") == [(1, 0), (2, 0)]
+
+    def fails(batch, batch_id):
+        raise ValueError("no luck today")
+
+    query = stream.writeStream.foreachBatch(fails).trigger(availableNow=True).start()
+    with pytest.raises(Exception, match="no luck today"):
+        query.awaitTermination(60)
+    assert "no luck today" in str(query.exception())
+
+
+def test_each_row(spark, tmp_path):
+    put(tmp_path / "in", "1.json", {"a": 1}, {"a": 2})
+    out = tmp_path / "rows.txt"
+
+    def note(row):
+        with open(out, "a") as f:
+            f.write(f"{row.a}\n")
+
+    run(spark.readStream.schema("a INT").json(str(tmp_path / "in")).writeStream.foreach(note))
+    assert sorted(out.read_text().split()) == ["1", "2"]
+
+
+def test_listeners(spark, tmp_path):
+    from pyspark.sql.streaming import StreamingQueryListener
+
+    events = []
+
+    class Listener(StreamingQueryListener):
+        def onQueryStarted(self, event):
+            events.append(("started", event.name))
+
+        def onQueryProgress(self, event):
+            events.append(("progress", event.progress.numInputRows))
+
+        def onQueryIdle(self, event):
+            pass
+
+        def onQueryTerminated(self, event):
+            events.append(("terminated", event.exception))
+
+    listener = Listener()
+    spark.streams.addListener(listener)
+    put(tmp_path / "in", "1.json", {"a": 1})
+    run(spark.readStream.schema("a INT").json(str(tmp_path / "in")).writeStream.format("noop").queryName("heard"))
+    until(lambda: len(events) >= 3)
+    spark.streams.removeListener(listener)
+    assert events == [("started", "heard"), ("progress", 1), ("terminated", None)]
+
+
+def test_rates(spark):
+    stream = spark.readStream.format("rate-micro-batch").option("rowsPerBatch", 1000).load()
+    run(stream.writeStream.format("memory").queryName("numbers"))
+    row = spark.sql("SELECT count(*) AS n, min(value) AS a, max(value) AS b FROM numbers").first()
+    assert (row.n, row.a, row.b) == (1000, 0, 999)
+    query = spark.readStream.format("rate").option("rowsPerSecond", 100).load().writeStream.format("noop").start()
+    until(lambda: query.lastProgress and query.lastProgress["numInputRows"] >= 100)
+    query.stop()
+
+
+def sale(n, at, amount=10.0, customer=101):
+    return {"n": n, "customer": customer, "amount": amount, "at": at}
+
+
+SALES = "n INT, customer INT, amount DOUBLE, at TIMESTAMP"
+
+
+@pytest.mark.parametrize("mode", ["complete", "update"])
+def test_totals(spark, tmp_path, mode):
+    put(tmp_path / "in", "1.json", sale(1, "2024-01-15T08:10:00Z"), sale(2, "2024-01-15T08:20:00Z", 20.0),
+        sale(3, "2024-01-15T08:20:00Z", customer=102))
+    stream = spark.readStream.schema(SALES).json(str(tmp_path / "in"))
+    totals = stream.groupBy("customer").agg({"amount": "sum", "n": "avg"})
+    query = totals.writeStream.format("memory").queryName(f"totals_{mode}").outputMode(mode).start()
+    query.processAllAvailable()
+    put(tmp_path / "in", "2.json", sale(4, "2024-01-15T09:20:00Z", 5.0, customer=102))
+    query.processAllAvailable()
+    got = values(spark.table(f"totals_{mode}"), "customer", "sum(amount)", "avg(n)")
+    expected = [(101, 30.0, 1.5), (102, 15.0, 3.5)]
+    if mode == "update":
+        expected = sorted([*expected, (102, 10.0, 3.0)])
+    assert got == expected
+    operator = query.lastProgress["stateOperators"][0]
+    assert (operator["operatorName"], operator["numRowsTotal"], operator["numRowsUpdated"]) == ("stateStoreSave", 2, 1)
+    query.stop()
+
+
+def test_late_rows_and_final_results(spark, tmp_path):
+    stream = spark.readStream.schema(SALES).option("maxFilesPerTrigger", 1).json(str(tmp_path / "in"))
+    put(tmp_path / "in", "1.json", sale(1, "2024-01-15T08:00:00Z"), sale(2, "2024-01-15T08:00:00Z"))
+    put(tmp_path / "in", "2.json", sale(3, "2024-01-15T10:00:00Z"))
+    by_time = stream.withWatermark("at", "1 hour").groupBy("at").agg({"amount": "sum"})
+    query = by_time.writeStream.format("memory").queryName("final").start()
+    query.processAllAvailable()
+    assert values(spark.table("final"), "sum(amount)") == [(20.0,)]
+    put(tmp_path / "in", "3.json", sale(4, "2024-01-15T08:30:00Z"), sale(5, "2024-01-15T12:00:00Z"))
+    query.processAllAvailable()
+    # The row of 08:30 came too late; that of 10:00 is final now.
+    assert values(spark.table("final"), "sum(amount)") == [(10.0,), (20.0,)]
+    dropped = [o["numRowsDroppedByWatermark"] for p in query.recentProgress for o in p["stateOperators"]]
+    assert sum(dropped) == 1
+    assert query.lastProgress["eventTime"]["watermark"] == "2024-01-15T11:00:00.000Z"
+    query.stop()
+
+
+def test_duplicates(spark, tmp_path):
+    stream = spark.readStream.schema(SALES).option("maxFilesPerTrigger", 1).json(str(tmp_path / "in"))
+    put(tmp_path / "in", "1.json", sale(1, "2024-01-15T08:00:00Z"), sale(1, "2024-01-15T08:00:00Z"))
+    put(tmp_path / "in", "2.json", sale(1, "2024-01-15T08:00:00Z"), sale(2, "2024-01-15T08:10:00Z"))
+    run(stream.dropDuplicates(["n"]).writeStream.format("memory").queryName("firsts"))
+    assert values(spark.table("firsts"), "n") == [(1,), (2,)]
+    within = stream.withWatermark("at", "1 hour").dropDuplicatesWithinWatermark(["n"])
+    run(within.writeStream.format("memory").queryName("within"))
+    assert values(spark.table("within"), "n") == [(1,), (2,)]
+
+
+def test_streams_meet_tables(spark, tmp_path):
+    put(tmp_path / "in", "1.json", sale(1, "2024-01-15T08:00:00Z"), sale(2, "2024-01-15T08:00:00Z", customer=7))
+    names = spark.createDataFrame([(101, "ann")], "customer INT, name STRING")
+    stream = spark.readStream.schema(SALES).json(str(tmp_path / "in"))
+    run(stream.join(names, "customer", "left").writeStream.format("memory").queryName("named"))
+    assert values(spark.table("named").fillna("-"), "n", "name") == [(1, "ann"), (2, "-")]
+    for how in ["right", "full"]:
+        with pytest.raises(Exception, match="not supported"):
+            stream.join(names, "customer", how).writeStream.format("noop").start()
+
+
+def test_refusals_are_sparks(spark, tmp_path):
+    put(tmp_path / "in", "1.json", sale(1, "2024-01-15T08:00:00Z"))
+    stream = spark.readStream.schema(SALES).json(str(tmp_path / "in"))
+
+    def start(frame, mode):
+        frame.writeStream.format("noop").outputMode(mode).start().stop()
+
+    counts = stream.groupBy("customer").count()
+    timed = stream.withWatermark("at", "1 hour")
+    for frame, mode, words in [
+        (stream, "complete", "STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION.*complete"),
+        (counts, "append", "STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION.*append"),
+        (timed.groupBy("customer").count(), "append", "STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION.*append"),
+        (counts.groupBy("count").count(), "update", "correctness"),
+        (stream.orderBy("n"), "append", "Sorting is not supported"),
+        (counts.orderBy("count"), "update", "Sorting is not supported"),
+        (stream.limit(3), "update", "Limits are not supported"),
+        (stream.union(stream.limit(0).sparkSession.createDataFrame([], SALES)), "append", "Union between streaming and batch"),
+        (stream.dropDuplicatesWithinWatermark(), "append", "without watermark"),
+    ]:
+        with pytest.raises(Exception, match=re.compile(words, re.DOTALL)):
+            start(frame, mode)
+    for frame, mode in [
+        (stream, "append"), (stream, "update"), (counts, "update"), (counts, "complete"), (counts.orderBy("count"), "complete"),
+        (timed.groupBy("at").count(), "append"), (stream.union(stream), "append"), (stream.distinct(), "update"),
+    ]:
+        start(frame, mode)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_streams_lose_and_double_nothing(tmp_path, seed):
+    """A stateless and a stateful query, killed again and again, end as if nothing had been."""
+    for i in range(60):
+        put(tmp_path / "in", f"{i:03}.json", *[sale(i * 10 + j, "2024-01-15T08:00:00Z", customer=j) for j in range(10)])
+
+    def start(spark):
+        stream = spark.readStream.schema(SALES).option("maxFilesPerTrigger", 1).json(str(tmp_path / "in"))
+        rows = (stream.writeStream.format("delta").option("checkpointLocation", "/mnt/rows_checkpoint")
+                .start("/mnt/rows"))
+        sums = stream.groupBy("customer").agg({"amount": "sum", "n": "count"}).toDF("customer", "total", "sales")
+        totals = (sums.writeStream.format("delta").outputMode("complete")
+                  .option("checkpointLocation", "/mnt/totals_checkpoint").start("/mnt/totals"))
+        return rows, totals
+
+    home = tmp_path / "home"
+    for round in range(4):
+        server = Server(home)
+        try:
+            spark = server.session()
+            rows, totals = start(spark)
+            until(lambda: len(rows.recentProgress) >= 2 + seed + round, 60)
+        finally:
+            server.kill()
+    server = Server(home)
+    try:
+        spark = server.session()
+        for query in start(spark):
+            query.processAllAvailable()
+            query.stop()
+        got = spark.read.format("delta").load("/mnt/rows")
+        assert (got.count(), got.select("n").distinct().count()) == (600, 600)
+        sums = values(spark.read.format("delta").load("/mnt/totals"), "customer", "total", "sales")
+        assert sums == [(c, 600.0, 60) for c in range(10)]
+    finally:
+        server.stop()
