@@ -146,7 +146,10 @@ async fn optimized_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn
     join_order::load_statistics(plan).await?;
     let small = crate::small::is_small(plan);
     if small {
-        state.config_mut().options_mut().execution.target_partitions = 1;
+        let options = state.config_mut().options_mut();
+        options.execution.target_partitions = 1;
+        // Filters that are learnt while a join runs would tie its sides down.
+        options.optimizer.enable_dynamic_filter_pushdown = false;
     }
     let planned = AssertUnwindSafe(state.create_physical_plan(plan)).catch_unwind().await;
     let planned = planned.unwrap_or_else(|panic| Err(to_datafusion(panic_error(&*panic)))).spark()?;

@@ -54,11 +54,11 @@ pub(crate) fn streamed_as_spark(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn 
                 return Ok(Transformed::yes(join.swap_inputs(PartitionMode::CollectLeft)?));
             }
         } else if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
-            if builds_right(*join.join_type(), join.left(), join.right()) {
+            if *join.join_type() == JoinType::Inner && is_smaller(join.left(), join.right()) {
                 return Ok(Transformed::yes(join.swap_inputs()?));
             }
         } else if let Some(join) = node.downcast_ref::<CrossJoinExec>()
-            && builds_right(JoinType::Inner, join.left(), join.right())
+            && is_smaller(join.left(), join.right())
         {
             return Ok(Transformed::yes(join.swap_inputs()?));
         }
@@ -70,12 +70,14 @@ pub(crate) fn streamed_as_spark(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn 
 fn builds_right(kind: JoinType, left: &Arc<dyn ExecutionPlan>, right: &Arc<dyn ExecutionPlan>) -> bool {
     match kind {
         JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti => true,
-        JoinType::Inner => match (bytes(left), bytes(right)) {
-            (Some(left), Some(right)) => right <= left,
-            _ => false,
-        },
+        JoinType::Inner => bytes(left).zip(bytes(right)).is_some_and(|(left, right)| right <= left),
         _ => false,
     }
+}
+
+/// Products come in the order of the side that is built, and Spark's in the order of the larger one.
+fn is_smaller(left: &Arc<dyn ExecutionPlan>, right: &Arc<dyn ExecutionPlan>) -> bool {
+    bytes(left).zip(bytes(right)).is_some_and(|(left, right)| left < right)
 }
 
 /// What Spark takes a relation's size to be: the number of rows, by the width of their types.
