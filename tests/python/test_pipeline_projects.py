@@ -273,3 +273,60 @@ def test_tables_as_people_see_them(home):
     )
     assert home.boathouse("sql", "-e", "EXPLAIN SELECT 1").stdout.startswith("== Physical Plan ==\n")
     assert home.boathouse("sql", "-e", "CREATE TABLE t (a INT)").stdout == ""
+
+
+def test_expectations_of_views_hold_where_they_are_read(home):
+    home.boathouse("sql", "-e", "CREATE TABLE src AS SELECT id FROM range(5)")
+    home.write(
+        views_dot_py="""
+import dlt
+
+@dlt.view
+@dlt.expect_or_drop("even", "id % 2 = 0")
+@dlt.expect("small", "id < 8")
+def evens():
+    return spark.range(10)
+
+@dlt.table
+@dlt.expect("small", "n < 3")
+def even_count():
+    return spark.sql("SELECT count(*) AS n FROM evens")
+
+@dlt.view
+@dlt.expect_or_drop("odd", "id % 2 = 1")
+def odds():
+    return spark.readStream.table("src")
+
+@dlt.table
+def odd_rows():
+    return dlt.read_stream("odds")
+"""
+    )
+    said = home.boathouse("pipeline", "run", "views.py").stdout
+    assert home.ask("SELECT n FROM even_count UNION ALL SELECT sum(id) FROM odd_rows") == [(5,), (4,)]
+    quality = said[said.index("Data quality") :].split("\n\n")[0]
+    assert sorted(line.split()[:5] for line in quality.splitlines()[2:]) == [
+        ["even_count", "small", "warn", "0", "1"],
+        ["evens", "even", "drop", "5", "5"],
+        ["evens", "small", "warn", "8", "2"],
+        ["odds", "odd", "drop", "2", "3"],
+    ]
+    # A batch tells what is new in it.
+    home.boathouse("sql", "-e", "INSERT INTO src VALUES (7)")
+    said = home.boathouse("pipeline", "run", "views.py").stdout
+    assert ["odds", "odd", "drop", "1", "0"] in [line.split()[:5] for line in said.splitlines()]
+
+
+def test_rules_in_sql_tell_their_action(home):
+    home.write(
+        p_dot_sql="""
+CREATE OR REFRESH MATERIALIZED VIEW m (
+  CONSTRAINT counted EXPECT (id > 0), CONSTRAINT dropped EXPECT (id > 1) ON VIOLATION DROP ROW,
+  CONSTRAINT fatal EXPECT (id >= 0) ON VIOLATION FAIL UPDATE
+) AS SELECT id FROM range(3);
+"""
+    )
+    said = home.boathouse("pipeline", "run", "p.sql").stdout
+    assert [line.split()[1:5] for line in said.splitlines() if line.startswith("m  ") and "%" in line] == [
+        ["counted", "warn", "2", "1"], ["dropped", "drop", "1", "2"], ["fatal", "fail", "3", "0"],
+    ]  # fmt: skip

@@ -43,6 +43,7 @@ pub const FAILED_EXPECTATIONS: &str = "_failed_expectations";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleCount {
     pub name: String,
+    pub action: Violation,
     pub passed: u64,
     pub failed: u64,
 }
@@ -57,6 +58,7 @@ pub struct ExpectationOutcome {
 
 struct Counter {
     name: String,
+    action: Violation,
     text: String,
     passed: AtomicU64,
     failed: AtomicU64,
@@ -78,6 +80,7 @@ impl ExpectationOutcome {
     pub(crate) fn new(rules: &[Expectation], spill: Option<PathBuf>) -> Self {
         let counter = |r: &Expectation| Counter {
             name: r.name.clone(),
+            action: r.action,
             text: r.condition.text.clone(),
             passed: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -93,6 +96,7 @@ impl ExpectationOutcome {
     pub fn counts(&self) -> Vec<RuleCount> {
         let count = |c: &Counter| RuleCount {
             name: c.name.clone(),
+            action: c.action,
             passed: c.passed.load(Relaxed),
             failed: c.failed.load(Relaxed),
         };

@@ -2,7 +2,7 @@
 
 use boathouse_catalog::ObjectName;
 use boathouse_engine::RuleCount;
-use boathouse_spec::Error;
+use boathouse_spec::{Error, Violation};
 use serde_json::{Value, json};
 
 use crate::name::shown;
@@ -77,6 +77,8 @@ pub(crate) struct FlowMetrics {
     pub rows: u64,
     pub dropped: u64,
     pub rules: Vec<RuleCount>,
+    /// Views it read that have expectations.
+    pub views: Vec<(ObjectName, Vec<RuleCount>)>,
 }
 
 /// One event. The event log adds time, id and sequence.
@@ -145,17 +147,31 @@ impl Event {
 
     /// Rows of a flow, and how they kept the dataset's expectations.
     pub fn with_metrics(mut self, metrics: &FlowMetrics) -> Self {
-        let dataset = self.dataset.as_ref().map(shown);
         let progress = &mut self.details["flow_progress"];
         progress["metrics"] = json!({"num_output_rows": metrics.rows - metrics.dropped});
-        if !metrics.rules.is_empty() {
-            let rule = |r: &RuleCount| {
-                json!({"name": r.name, "dataset": dataset, "passed_records": r.passed, "failed_records": r.failed})
+        let rule = |dataset: &Option<String>, r: &RuleCount| {
+            let action = match r.action {
+                Violation::Warn => "warn",
+                Violation::Drop => "drop",
+                Violation::Fail => "fail",
             };
-            progress["data_quality"] = json!({
-                "dropped_records": metrics.dropped,
-                "expectations": metrics.rules.iter().map(rule).collect::<Vec<_>>(),
-            });
+            json!({
+                "name": r.name,
+                "dataset": dataset,
+                "action": action,
+                "passed_records": r.passed,
+                "failed_records": r.failed,
+            })
+        };
+        let dataset = self.dataset.as_ref().map(shown);
+        let mut expectations: Vec<Value> = metrics.rules.iter().map(|r| rule(&dataset, r)).collect();
+        for (view, rules) in &metrics.views {
+            let view = Some(shown(view));
+            expectations.extend(rules.iter().map(|r| rule(&view, r)));
+        }
+        if !expectations.is_empty() {
+            progress["data_quality"] =
+                json!({"dropped_records": metrics.dropped, "expectations": expectations});
         }
         self
     }

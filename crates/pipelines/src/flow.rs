@@ -17,6 +17,7 @@ use crate::layout::Layout;
 use crate::name::{qualify, shown};
 use crate::resolve::{flow_session, shaped};
 use crate::table::{Place, Table, run};
+use crate::view_rules::ViewRules;
 
 /// A flow with all it needs to run.
 pub(crate) struct FlowRun {
@@ -29,13 +30,16 @@ pub(crate) struct FlowRun {
     pub kind: Kind,
     pub table: Table,
     pub stop: CancellationToken,
+    pub views: Arc<ViewRules>,
 }
 
 impl FlowRun {
     /// Runs the flow to its end. Its progress is told to the event log; its completion is the caller's to tell.
     pub async fn run(self: Arc<Self>) -> Result<Option<FlowMetrics>> {
-        let datasets = RunNames { graph: Arc::clone(&self.graph), layout: self.layout.clone() };
+        let (graph, views) = (Arc::clone(&self.graph), Arc::clone(&self.views));
+        let datasets = RunNames { graph, layout: self.layout.clone(), views };
         let session = flow_session(&self.session, &self.graph, &self.flow, Arc::new(datasets))?;
+        self.views.prepare(&session, &self.graph);
         match self.kind {
             Kind::StreamingTable if self.flow.once => self.append_once(&session).await,
             Kind::StreamingTable => self.stream(&session).await.map(|()| None),
@@ -111,7 +115,8 @@ impl FlowRun {
             let origin = dropped::Origin { update_id: &self.update_id, txn: txn.as_ref(), mode };
             dropped::write(session, &outcome, &self.layout.dropped(&output.name), &origin).await?;
         }
-        Ok(FlowMetrics { rows: outcome.rows(), dropped: outcome.dropped(), rules: outcome.counts() })
+        let views = self.views.take();
+        Ok(FlowMetrics { rows: outcome.rows(), dropped: outcome.dropped(), rules: outcome.counts(), views })
     }
 
     fn write_command(&self, input: Relation, output: &Output, mode: SaveMode, txn: Option<&(String, i64)>) -> Write {
@@ -168,6 +173,7 @@ impl Sink for FlowSink {
 struct RunNames {
     graph: Arc<Graph>,
     layout: Layout,
+    views: Arc<ViewRules>,
 }
 
 impl Datasets for RunNames {
@@ -178,7 +184,8 @@ impl Datasets for RunNames {
         if output.kind == Kind::TemporaryView {
             let flow = self.graph.flows_of(&full).next();
             let flow = flow.ok_or_else(|| Error::internal(format!("the view {} has no query", shown(&full))))?;
-            return Ok(Some(Dataset::Relation(flow.relation.clone(), flow.namespace.clone())));
+            let relation = self.views.relation(&full).unwrap_or_else(|| flow.relation.clone());
+            return Ok(Some(Dataset::Relation(relation, flow.namespace.clone())));
         }
         if output.private {
             return Ok(Some(Dataset::Relation(Place::of(output, &self.layout).relation(is_streaming), inside)));

@@ -28,6 +28,7 @@ mod service;
 mod sql;
 mod table;
 mod update;
+mod view_rules;
 
 pub use functions::register_functions;
 pub use service::Pipelines;

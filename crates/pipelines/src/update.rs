@@ -284,6 +284,7 @@ impl<'a> Schedule<'a> {
             kind: self.resolved.outputs.get(&definition.target)?.kind,
             table: self.tables.get(&definition.target)?.clone(),
             stop: self.stop.clone(),
+            views: Arc::default(),
         }))
     }
 

@@ -74,11 +74,12 @@ class DatasetState:
     @property
     def expectations(self) -> list[Expectation]:
         """The expectations, of all flows and batches together."""
-        found: dict[str, Expectation] = {}
+        # A flow tells of its views as well.
+        found: dict[tuple[str, str], Expectation] = {}
         for e in (e for m in self.metrics for e in m.expectations):
-            before = found.get(e.name)
+            before = found.get((e.dataset, e.name))
             if before is None:
-                found[e.name] = Expectation(e.name, e.dataset, e.passed, e.failed, e.action)
+                found[e.dataset, e.name] = Expectation(e.name, e.dataset, e.passed, e.failed, e.action)
             else:
                 before.passed += e.passed
                 before.failed += e.failed
