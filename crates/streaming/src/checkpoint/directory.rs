@@ -26,7 +26,7 @@ impl Directory {
 
     /// A directory of this machine, for tests.
     #[cfg(test)]
-    pub fn local(path: &std::path::Path) -> Self {
+    pub fn at(path: &std::path::Path) -> Self {
         let stores = boathouse_connectors::Stores::new();
         let paths = boathouse_connectors::Paths::new(path, path);
         Self { place: paths.resolve(&path.display().to_string(), &stores).unwrap() }

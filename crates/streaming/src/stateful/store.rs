@@ -373,7 +373,7 @@ mod tests {
     #[tokio::test]
     async fn state_is_read_as_it_was_written() {
         let place = tempfile::tempdir().unwrap();
-        let directory = Directory::local(place.path());
+        let directory = Directory::at(place.path());
         let (keys, values) = fields();
         let mut store = StateStore::open(directory.clone(), keys.clone(), values.clone(), None, None).await.unwrap();
         let mut ids = Vec::new();
