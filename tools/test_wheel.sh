@@ -14,7 +14,7 @@ if empty/bin/pip show pyspark >/dev/null 2>&1; then
   echo "The wheel brought pyspark: it needs the client only." >&2
   exit 1
 fi
-empty/bin/python -c 'import dlt, dbruntime, boathouse_runtime, pyspark.sql.connect.client'
+empty/bin/python -c 'import dlt, dbruntime, boathouse_runtime, grpc'
 empty/bin/boathouse --version
 empty/bin/boathouse demo --home "$work/home" --rows 100000 --new-rows 1000
 empty/bin/boathouse sql --home "$work/home/demo" --format csv -e "SELECT count(*) AS n FROM bronze_sales" | grep -qx 101003

@@ -20,7 +20,8 @@ pub fn open(arguments: &Arguments) -> Result<PathBuf> {
     };
     std::fs::create_dir_all(&home)
         .map_err(|e| Failure::Failed(format!("The home {} cannot be made: {e}", home.display())))?;
-    std::path::absolute(&home).map_err(|e| Failure::Failed(format!("The home {} cannot be resolved: {e}", home.display())))
+    std::path::absolute(&home)
+        .map_err(|e| Failure::Failed(format!("The home {} cannot be resolved: {e}", home.display())))
 }
 
 /// `HOME/server.json`: there while the server takes requests.

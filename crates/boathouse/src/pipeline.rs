@@ -26,7 +26,12 @@ pub fn run(arguments: &Arguments, command: &PipelineCommand) -> Result<()> {
     }
 }
 
-fn load(arguments: &Arguments, command: &str, pipeline: &PipelineCheckArguments, options: &[OsString]) -> Result<()> {
+fn load(
+    arguments: &Arguments,
+    command: &str,
+    pipeline: &PipelineCheckArguments,
+    options: &[OsString],
+) -> Result<()> {
     if !pipeline.path.exists() {
         return Err(Failure::Usage(format!("there is no file or directory {}", pipeline.path.display())));
     }

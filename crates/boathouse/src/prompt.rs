@@ -23,10 +23,7 @@ use crate::target::Target;
 const SHOWN_ROWS: usize = 1000;
 
 pub fn run(target: &dyn Target, remote: Option<&str>, home: &Path, format: Format) -> Result<()> {
-    let config = Config::builder()
-        .completion_type(CompletionType::List)
-        .auto_add_history(true)
-        .build();
+    let config = Config::builder().completion_type(CompletionType::List).auto_add_history(true).build();
     let failed = |e: ReadlineError| Failure::Failed(format!("The prompt cannot start: {e}"));
     let mut editor: Editor<Assistant<'_>, DefaultHistory> = Editor::with_config(config).map_err(failed)?;
     editor.set_helper(Some(Assistant { target }));
@@ -112,7 +109,12 @@ impl Assistant<'_> {
 impl Completer for Assistant<'_> {
     type Candidate = Pair;
 
-    fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+    fn complete(
+        &self,
+        line: &str,
+        position: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
         let (start, qualifier, word) = word_before(&line[..position]);
         if word.is_empty() && qualifier.is_empty() {
             return Ok((start, Vec::new()));
@@ -136,12 +138,14 @@ impl Completer for Assistant<'_> {
 /// The word that ends the text, where it starts, and the name before its dot (`sales.da` gives `sales` and `da`).
 fn word_before(text: &str) -> (usize, &str, &str) {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let start = text.rfind(|c: char| !is_word(c)).map_or(0, |i| i + text[i..].chars().next().map_or(1, char::len_utf8));
+    let start = text
+        .rfind(|c: char| !is_word(c))
+        .map_or(0, |i| i + text[i..].chars().next().map_or(1, char::len_utf8));
     let before = &text[..start];
     let Some(qualifiers) = before.strip_suffix('.') else { return (start, "", &text[start..]) };
-    let from = qualifiers.rfind(|c: char| !is_word(c) && c != '.' && c != '`').map_or(0, |i| {
-        i + qualifiers[i..].chars().next().map_or(1, char::len_utf8)
-    });
+    let from = qualifiers
+        .rfind(|c: char| !is_word(c) && c != '.' && c != '`')
+        .map_or(0, |i| i + qualifiers[i..].chars().next().map_or(1, char::len_utf8));
     (start, &qualifiers[from..], &text[start..])
 }
 

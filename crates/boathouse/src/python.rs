@@ -50,7 +50,8 @@ pub fn interpreter() -> Result<PathBuf> {
 /// Whether the interpreter has PySpark with Spark Connect; `None` where it does not run.
 fn has_client(python: &Path) -> Option<bool> {
     let probe = "import importlib.util as u, sys; sys.exit(0 if u.find_spec('pyspark') and u.find_spec('grpc') else 3)";
-    let status = Command::new(python).args(["-c", probe]).stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
+    let status =
+        Command::new(python).args(["-c", probe]).stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
     match status.code() {
         Some(0) => Some(true),
         Some(3) => Some(false),

@@ -28,16 +28,14 @@ pub fn run(arguments: &Arguments, run: &RunArguments) -> Result<()> {
             command.args(["-m", "boathouse_runtime.run"]).arg(&run.file).args(&run.arguments);
             wait(command, &run.file)
         }),
-        _ => Err(Failure::Usage(format!(
-            "{} is no .py, .ipynb or .sql file",
-            run.file.display()
-        ))),
+        _ => Err(Failure::Usage(format!("{} is no .py, .ipynb or .sql file", run.file.display()))),
     }
 }
 
 /// Runs a Python process to its end.
 pub fn wait(mut command: std::process::Command, file: &Path) -> Result<()> {
-    let status = command.status().map_err(|e| Failure::Failed(format!("{} cannot be run: {e}", file.display())))?;
+    let status =
+        command.status().map_err(|e| Failure::Failed(format!("{} cannot be run: {e}", file.display())))?;
     match status.code() {
         Some(0) => Ok(()),
         Some(2) => Err(Failure::Code(2)),
@@ -47,7 +45,11 @@ pub fn wait(mut command: std::process::Command, file: &Path) -> Result<()> {
 }
 
 /// Gives the address of the named server, or of one in this process that ends with the work.
-pub fn with_server<T>(arguments: &Arguments, remote: Option<&str>, work: impl FnOnce(&str) -> Result<T>) -> Result<T> {
+pub fn with_server<T>(
+    arguments: &Arguments,
+    remote: Option<&str>,
+    work: impl FnOnce(&str) -> Result<T>,
+) -> Result<T> {
     if let Some(remote) = remote {
         return work(remote);
     }

@@ -65,7 +65,8 @@ pub fn serve(
     let service = ConnectService::new(engine, options);
     let connect = listening(connect)?;
     let connect_stop = stop.clone();
-    let connect_task = tokio::spawn(async move { service.serve(connect, connect_stop.cancelled_owned()).await });
+    let connect_task =
+        tokio::spawn(async move { service.serve(connect, connect_stop.cancelled_owned()).await });
     let http_task = match http {
         Some(l) => {
             let l = listening(l)?;
@@ -110,12 +111,18 @@ fn loopback(host: &str) -> Result<IpAddr> {
 }
 
 fn bind(address: IpAddr, port: u16) -> Result<TcpListener> {
-    TcpListener::bind(SocketAddr::new(address, port))
-        .map_err(|e| Failure::Failed(format!("Port {port} of {address} cannot be opened: {e}. Name another port, or 0 for a free one.")))
+    TcpListener::bind(SocketAddr::new(address, port)).map_err(|e| {
+        Failure::Failed(format!(
+            "Port {port} of {address} cannot be opened: {e}. Name another port, or 0 for a free one."
+        ))
+    })
 }
 
 fn port(listener: &TcpListener) -> Result<u16> {
-    listener.local_addr().map(|a| a.port()).map_err(|e| Failure::Failed(format!("A port has no address: {e}")))
+    listener
+        .local_addr()
+        .map(|a| a.port())
+        .map_err(|e| Failure::Failed(format!("A port has no address: {e}")))
 }
 
 /// A listener on a free port of this machine.

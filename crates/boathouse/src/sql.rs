@@ -48,10 +48,9 @@ pub fn run_statements(target: &dyn Target, text: &str, format: Format) -> Result
     for statement in statements {
         if let Err(failure) = run_statement(target, &statement, format, &Limits::default()) {
             return Err(match failure {
-                Failure::Failed(message) if many => Failure::Failed(format!(
-                    "{message}\n\nThe statement that failed:\n{}",
-                    statement.trim()
-                )),
+                Failure::Failed(message) if many => {
+                    Failure::Failed(format!("{message}\n\nThe statement that failed:\n{}", statement.trim()))
+                }
                 other => other,
             });
         }

@@ -67,18 +67,17 @@ impl Client {
     /// says so.
     pub async fn open(address: &str, user: &str) -> Result<Self> {
         let address = Address::parse(address)?;
-        let endpoint = Endpoint::from_shared(format!("http://{}", address.host_and_port))
-            .map_err(|e| ClientError::Address(format!("{} is no address of a server: {e}", address.host_and_port)))?;
+        let endpoint = Endpoint::from_shared(format!("http://{}", address.host_and_port)).map_err(|e| {
+            ClientError::Address(format!("{} is no address of a server: {e}", address.host_and_port))
+        })?;
         let channel = endpoint.connect().await.map_err(|e| {
             ClientError::Failed(format!("There is no server at {}: {}", address.host_and_port, innermost(&e)))
         })?;
         let authorization = match address.token {
             None => None,
-            Some(token) => Some(
-                format!("Bearer {token}")
-                    .parse()
-                    .map_err(|_| ClientError::Address("the token holds characters that no header may hold".into()))?,
-            ),
+            Some(token) => Some(format!("Bearer {token}").parse().map_err(|_| {
+                ClientError::Address("the token holds characters that no header may hold".into())
+            })?),
         };
         Ok(Self {
             service: SparkConnectServiceClient::new(channel).max_decoding_message_size(usize::MAX),
@@ -253,7 +252,8 @@ struct Address {
 impl Address {
     fn parse(text: &str) -> Result<Self> {
         let wrong = |what: &str| ClientError::Address(format!("{text} {what}: write sc://HOST:PORT"));
-        let rest = text.strip_prefix("sc://").ok_or_else(|| wrong("is no address of a Spark Connect server"))?;
+        let rest =
+            text.strip_prefix("sc://").ok_or_else(|| wrong("is no address of a Spark Connect server"))?;
         let (host, parameters) = match rest.split_once('/') {
             Some((host, parameters)) => (host, parameters),
             None => (rest, ""),

@@ -34,7 +34,8 @@ impl ViewRules {
                 continue;
             }
             let Some(flow) = graph.flows_of(&output.name).next() else { continue };
-            let (relation, outcome) = session.expect(flow.relation.clone(), output.expectations.clone(), false);
+            let (relation, outcome) =
+                session.expect(flow.relation.clone(), output.expectations.clone(), false);
             views.insert(output.name.clone(), CheckedView { relation, outcome, told: Vec::new() });
         }
     }
@@ -49,7 +50,8 @@ impl ViewRules {
         let mut found = Vec::new();
         for (name, view) in self.views.lock().iter_mut() {
             let counts = view.outcome.counts();
-            let new: Vec<RuleCount> = counts.iter().enumerate().map(|(i, c)| since(c, view.told.get(i))).collect();
+            let new: Vec<RuleCount> =
+                counts.iter().enumerate().map(|(i, c)| since(c, view.told.get(i))).collect();
             view.told = counts;
             if new.iter().any(|c| c.passed + c.failed > 0) {
                 found.push((name.clone(), new));

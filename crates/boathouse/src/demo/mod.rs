@@ -31,7 +31,10 @@ pub fn run(arguments: &Arguments, demo: &DemoArguments) -> Result<()> {
 fn clear(place: &Path) -> Result<()> {
     if place.exists() {
         if !place.join(MARK).exists() {
-            return Err(Failure::Usage(format!("{} is not from an earlier demo: move it away", place.display())));
+            return Err(Failure::Usage(format!(
+                "{} is not from an earlier demo: move it away",
+                place.display()
+            )));
         }
         fs::remove_dir_all(place).map_err(|e| io("removing", place, e))?;
     }
@@ -62,7 +65,10 @@ impl Demo<'_> {
         show(&target, "SELECT * FROM silver_sales ORDER BY sale_id")?;
         show(&target, "SELECT * FROM gold_daily_sales")?;
         println!("\nThe row that was dropped:");
-        show(&target, "SELECT sale_id, customer_id, amount, _failed_expectations FROM dropped_records('silver_sales')")?;
+        show(
+            &target,
+            "SELECT sale_id, customer_id, amount, _failed_expectations FROM dropped_records('silver_sales')",
+        )?;
 
         title(&format!("2. {}", count(demo.rows, "more sale")));
         self.generate(0, demo.rows)?;
@@ -90,7 +96,8 @@ impl Demo<'_> {
 
     fn generate(&self, first: u64, rows: u64) -> Result<()> {
         let started = Instant::now();
-        let written = generate::write_sales(&self.raw(), first, rows).map_err(|e| io("writing to", &self.raw(), e))?;
+        let written =
+            generate::write_sales(&self.raw(), first, rows).map_err(|e| io("writing to", &self.raw(), e))?;
         println!(
             "Wrote {} of JSON ({:.1} MB) to {} in {:.1} s",
             count(written.files as u64, "file"),
@@ -118,7 +125,9 @@ impl Demo<'_> {
         for (number, (what, took)) in updates.iter().enumerate() {
             println!("  {}. {what:<11} {:.1} s", number + 1, took.as_secs_f64());
         }
-        println!("\nWhat they wrote, from event_log('sales'). The streaming tables, bronze and silver, take only what is new:\n");
+        println!(
+            "\nWhat they wrote, from event_log('sales'). The streaming tables, bronze and silver, take only what is new:\n"
+        );
         run_statement(target, READ, Format::Table, &Limits::default())
     }
 

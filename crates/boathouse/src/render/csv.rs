@@ -56,7 +56,8 @@ mod tests {
         ]);
         let texts: ArrayRef = Arc::new(StringArray::from(vec![None, Some("NULL"), Some(""), Some("x\"y")]));
         let nulls: ArrayRef = Arc::new(arrow::array::NullArray::new(4));
-        let batch = RecordBatch::try_from_iter_with_nullable([("a", texts, true), ("n", nulls, true)]).unwrap();
+        let batch =
+            RecordBatch::try_from_iter_with_nullable([("a", texts, true), ("n", nulls, true)]).unwrap();
         let text = render(&schema, &[batch], &Context::default()).unwrap();
         assert_eq!(text, "\"a,b\",n\n,\nNULL,\n\"\",\n\"x\"\"y\",\n");
     }

@@ -1,9 +1,7 @@
 //! A JSON array of objects, one a row. Numbers stay numbers; dates and times are text in the session's zone.
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{
-    Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-};
+use arrow::datatypes::{Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
 use boathouse_functions::{Context, cast};
 use boathouse_spec::{DataType, Error, Result, StructType};
 use serde_json::{Map, Number, Value};

@@ -8,7 +8,12 @@ use unicode_width::UnicodeWidthStr;
 
 use super::Limits;
 
-pub fn render(schema: &StructType, batches: &[RecordBatch], limits: &Limits, context: &Context) -> Result<String> {
+pub fn render(
+    schema: &StructType,
+    batches: &[RecordBatch],
+    limits: &Limits,
+    context: &Context,
+) -> Result<String> {
     let total: usize = batches.iter().map(RecordBatch::num_rows).sum();
     if let Some(text) = document(batches) {
         return Ok(text);
@@ -45,7 +50,12 @@ fn document(batches: &[RecordBatch]) -> Option<String> {
 }
 
 /// The text of the first rows' values.
-fn cells(schema: &StructType, batches: &[RecordBatch], limit: usize, context: &Context) -> Result<Vec<Vec<String>>> {
+fn cells(
+    schema: &StructType,
+    batches: &[RecordBatch],
+    limit: usize,
+    context: &Context,
+) -> Result<Vec<Vec<String>>> {
     let mut rows: Vec<Vec<String>> = Vec::new();
     for batch in batches {
         let batch = batch.slice(0, batch.num_rows().min(limit - rows.len()));
