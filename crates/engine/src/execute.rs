@@ -139,7 +139,9 @@ async fn optimized_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn
     let mut state = query_state(session);
     if crate::recursion::is_recursive(plan) {
         // The plan of a recursive step runs again and again: a filter learnt from one level must not thin out the next.
-        state.config_mut().options_mut().optimizer.enable_dynamic_filter_pushdown = false;
+        let options = state.config_mut().options_mut();
+        options.optimizer.enable_dynamic_filter_pushdown = false;
+        options.optimizer.enable_join_dynamic_filter_pushdown = false;
     }
     let extracted = crate::python::extract(plan)?;
     let plan = extracted.as_ref().unwrap_or(plan);
@@ -150,6 +152,7 @@ async fn optimized_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn
         options.execution.target_partitions = 1;
         // Filters that are learnt while a join runs would tie its sides down.
         options.optimizer.enable_dynamic_filter_pushdown = false;
+        options.optimizer.enable_join_dynamic_filter_pushdown = false;
     }
     let planned = AssertUnwindSafe(state.create_physical_plan(plan)).catch_unwind().await;
     let planned = planned.unwrap_or_else(|panic| Err(to_datafusion(panic_error(&*panic)))).spark()?;

@@ -50,8 +50,11 @@ fn rows_of(table: &MemTable) -> Option<usize> {
 pub(crate) fn streamed_as_spark(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let changed = plan.transform_up(|node| {
         if let Some(join) = node.downcast_ref::<HashJoinExec>() {
-            if builds_right(*join.join_type(), join.left(), join.right()) {
-                return Ok(Transformed::yes(join.swap_inputs(PartitionMode::CollectLeft)?));
+            // A join that cannot be turned round stays as it is.
+            if builds_right(*join.join_type(), join.left(), join.right())
+                && let Ok(swapped) = join.swap_inputs(PartitionMode::CollectLeft)
+            {
+                return Ok(Transformed::yes(swapped));
             }
         } else if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
             if *join.join_type() == JoinType::Inner && is_smaller(join.left(), join.right()) {
