@@ -96,7 +96,7 @@ impl Analyzer {
             None => None,
         };
         let mut shown = shown_name(&resolved, name, call, &args);
-        if !call.order_by.is_empty() {
+        if !call.order_by.is_empty() && !shown.contains("WITHIN GROUP") {
             let order: Vec<String> =
                 keys.iter().zip(&call.order_by).map(|(k, o)| super::sort::order_name(&k.name, o)).collect();
             shown.push_str(&format!(" WITHIN GROUP (ORDER BY {})", order.join(", ")));

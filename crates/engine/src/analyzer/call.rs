@@ -56,6 +56,7 @@ impl Analyzer {
                     let args = self.args(&call.args, over)?;
                     let minus = match args.as_slice() {
                         [arg] if call.is_operator && name == "negative" => Some(format!("(- {})", arg.name)),
+                        [value, by] if call.is_operator => shift_symbol(&name).map(|s| format!("({} {s} {})", value.name, by.name)),
                         _ => None,
                     };
                     let value = self.scalar(&name, *resolve, args)?;
@@ -266,4 +267,14 @@ fn last_field(path: &str) -> Option<&str> {
         }
     }
     rest.rsplit_once('.').map(|(_, name)| name)
+}
+
+/// The operator that a function of shifting is written as.
+fn shift_symbol(function: &str) -> Option<&'static str> {
+    Some(match function {
+        "shiftleft" => "<<",
+        "shiftright" => ">>",
+        "shiftrightunsigned" => ">>>",
+        _ => return None,
+    })
 }

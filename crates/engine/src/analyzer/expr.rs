@@ -81,6 +81,10 @@ impl Analyzer {
         match value.data_type {
             DataType::Boolean => Ok(value),
             DataType::Null => self.implicit(value, &DataType::Boolean),
+            _ if clause == "join" => Err(Error::new("JOIN_CONDITION_IS_NOT_BOOLEAN_TYPE")
+                .param("joinCondition", format!("\"{}\"", value.name))
+                .param("conditionType", super::error::quoted(&value.data_type))
+                .message(format!("The join condition {} must be a BOOLEAN, not {}.", value.name, value.data_type.sql()))),
             _ => Err(Error::new("DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN")
                 .param("sqlExpr", format!("\"{}\"", value.name))
                 .param("filter", format!("\"{}\"", value.name))
@@ -145,7 +149,10 @@ impl Analyzer {
             CastMode::Ansi => Mode::Ansi,
             CastMode::Try => Mode::Try,
         };
+        use boathouse_spec::DataType as T;
         let name = match mode {
+            // Spark does not show casts to nested types.
+            _ if matches!(to, T::Array { .. } | T::Map { .. } | T::Struct(_)) => value.name.clone(),
             Mode::Try => format!("TRY_CAST({} AS {})", value.name, to.sql()),
             _ => format!("CAST({} AS {})", value.name, to.sql()),
         };

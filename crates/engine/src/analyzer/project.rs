@@ -98,7 +98,10 @@ impl Analyzer {
             }
             other => {
                 let value = self.expr(other, input)?;
-                let value = self.named_as_item(other, value, input)?;
+                let mut value = self.named_as_item(other, value, input)?;
+                if let (Expr::Column(column), true) = (other, value.name.starts_with(LATERAL_ALIAS)) {
+                    value = value.named(column.name.last().cloned().unwrap_or_default());
+                }
                 let metadata = source_metadata(&value, input);
                 vec![Item { metadata, ..plain(value, input) }]
             }
@@ -366,8 +369,12 @@ fn source_metadata(value: &TypedExpr, input: &Analyzed) -> Option<String> {
     input.columns().find(|a| a.internal_name() == c.name).map(|a| a.metadata.clone()).filter(|m| !m.is_empty())
 }
 
+/// How names show an alias of the same SELECT list.
+const LATERAL_ALIAS: &str = "lateralAliasReference(";
+
 fn lateral_aliases(items: &[Item]) -> std::collections::HashMap<String, TypedExpr> {
-    items.iter().map(|i| (i.value.name.to_lowercase(), i.value.clone())).collect()
+    let reference = |i: &Item| i.value.clone().named(format!("{LATERAL_ALIAS}{})", i.value.name));
+    items.iter().map(|i| (i.value.name.to_lowercase(), reference(i))).collect()
 }
 
 /// Expressions sent as SQL text, parsed: they may be stars and generators (`selectExpr("*", "explode(a)")`).

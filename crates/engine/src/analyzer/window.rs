@@ -90,7 +90,8 @@ impl Analyzer {
                     WindowFrameBound::CurrentRow,
                 ),
             };
-            (frame, "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW".to_string())
+            let shown = parts.shown_frame.clone();
+            (frame, shown.unwrap_or_else(|| "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW".to_string()))
         } else {
             self.frame(frame.as_ref(), &order, over)?
         };
@@ -135,7 +136,13 @@ impl Analyzer {
                         call: FunctionCall { name, args: &infos, context: &self.context },
                         ignore_nulls: call.ignore_nulls,
                     })?;
-                    let shown = call_name(name, &args);
+                    let names: Vec<String> = args.iter().map(|a| a.name.clone()).collect();
+                    let names = match &resolved.display_args {
+                        Some(shown) => shown.iter().map(|a| a.show(&names)).collect(),
+                        None => names,
+                    };
+                    let called = resolved.display_name.as_deref().unwrap_or(name);
+                    let shown = format!("{called}({}){}", names.join(", "), resolved.display_suffix);
                     let args = self.coerced(args, &resolved.coerced)?.into_iter().map(|a| a.expr).collect();
                     return Ok(WindowParts {
                         function: WindowFunctionDefinition::WindowUDF(resolved.udf),
@@ -144,6 +151,7 @@ impl Analyzer {
                         data_type: resolved.return_type,
                         nullable: resolved.nullable,
                         fixed_frame: resolved.fixed_frame,
+                        shown_frame: resolved.shown_frame,
                         offset_frame: matches!(name, "lag" | "lead"),
                         shown,
                         filter: None,
@@ -165,6 +173,7 @@ impl Analyzer {
                         data_type: parts.resolved.return_type,
                         nullable: parts.resolved.nullable,
                         fixed_frame: false,
+                        shown_frame: None,
                         offset_frame: false,
                         shown: parts.name,
                         filter: parts.filter,
@@ -370,6 +379,8 @@ struct WindowParts {
     data_type: DataType,
     nullable: bool,
     fixed_frame: bool,
+    /// The fixed frame as names show it.
+    shown_frame: Option<String>,
     offset_frame: bool,
     shown: String,
     filter: Option<DfExpr>,

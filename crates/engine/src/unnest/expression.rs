@@ -6,7 +6,7 @@ use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
-use datafusion::logical_expr::{Case, Expr, JoinType, LogicalPlan, LogicalPlanBuilder, Subquery, lit};
+use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, LogicalPlanBuilder, Subquery, lit};
 use datafusion::scalar::ScalarValue;
 
 use super::domain::Domain;
@@ -78,6 +78,10 @@ impl Replaced {
                 Expr::ScalarSubquery(s) => self.scalar(s),
                 Expr::Exists(e) => self.exists(e),
                 Expr::InSubquery(e) => self.is_in(e, keep),
+                Expr::Not(inner) => match *inner {
+                    Expr::InSubquery(e) => self.is_in(InSubquery { negated: !e.negated, ..e }, keep),
+                    other => return Ok(Transformed::no(Expr::Not(Box::new(other)))),
+                },
                 other => return Ok(Transformed::no(other)),
             };
             Ok(match column {
@@ -148,7 +152,8 @@ impl Replaced {
         Ok(if exists.negated { Expr::Not(Box::new(mark)) } else { mark })
     }
 
-    /// `values IN (subquery)`: true where a row equals them, unknown where a row might.
+    /// `values IN (subquery)` as Spark's existence join has it, which knows true and false only: a row equals the values.
+    /// NOT IN is true where no row equals them and none might.
     fn is_in(&mut self, is_in: InSubquery, keep: &dyn Fn(&Subquery) -> bool) -> Result<Expr> {
         let columns = columns_of(&is_in.subquery.subquery);
         let mut values = Vec::new();
@@ -157,10 +162,7 @@ impl Replaced {
         }
         let (plan, matches) = self.unnested(&is_in.subquery.subquery)?;
         let mut condition: Option<Expr> = None;
-        let mut may_be_null = false;
         for (value, column) in values.into_iter().zip(columns) {
-            use datafusion::logical_expr::ExprSchemable;
-            may_be_null |= value.nullable(self.plan.schema())? || Expr::Column(column.clone()).nullable(plan.schema())?;
             let equal = value.eq(Expr::Column(column));
             condition = Some(match condition {
                 None => equal,
@@ -169,17 +171,11 @@ impl Replaced {
         }
         let condition = condition.ok_or_else(|| DataFusionError::Internal("IN without values".into()))?;
         let both = |c: Expr| Some(matches.clone().map_or(c.clone(), |m| m.and(c)));
-        let found = self.mark(plan.clone(), both(condition.clone()))?;
-        let result = if may_be_null {
-            let unknown = self.mark(plan, both(Expr::IsNull(Box::new(condition))))?;
-            let branches = vec![
-                (Box::new(found), Box::new(lit(true))),
-                (Box::new(unknown), Box::new(lit(ScalarValue::Boolean(None)))),
-            ];
-            Expr::Case(Case::new(None, branches, Some(Box::new(lit(false)))))
-        } else {
-            found
+        let condition = match is_in.negated {
+            true => condition.clone().or(Expr::IsNull(Box::new(condition))),
+            false => condition,
         };
+        let result = self.mark(plan, both(condition))?;
         Ok(if is_in.negated { Expr::Not(Box::new(result)) } else { result })
     }
 }

@@ -232,10 +232,9 @@ fn many(call: &Call) -> Result<Resolved> {
     let negated = name.starts_with("not");
     let ignore_case = name.contains("ilike");
     let coerced = call.want(&[Want::Str])?;
-    let nullable = call.nullable_as(&coerced) || call.any_nullable();
-    let patterns = call.args[1..].iter().map(|a| a.sql.as_str()).collect::<Vec<_>>().join(", ");
-    let shown = format!("{name}({}, {patterns})", call.args[0].sql);
-    Ok(Resolved::new(coerced, DataType::Boolean, nullable, move |inputs| evaluate_many(inputs, all, negated, ignore_case))
+    // The patterns are no operands of Spark's expression: its name leaves them out.
+    let shown = format!("{name}({})", call.args[0].sql);
+    Ok(Resolved::new(coerced, DataType::Boolean, true, move |inputs| evaluate_many(inputs, all, negated, ignore_case))
         .shown_bare(shown))
 }
 
