@@ -1,8 +1,10 @@
 """The statements of tests/sql give what Apache Spark gave (tools/record_sql.py): columns, types, nullability, rows, errors."""
 
 import json
+import os
 import pathlib
 import sys
+import time
 
 import pytest
 
@@ -22,9 +24,21 @@ def known():
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=[p.stem for p in FILES])
-def test_statements_answer_as_spark(spark, path):
+@pytest.fixture
+def local_time():
+    """The client's clock is where the statements were recorded, for this test only."""
+    before = os.environ.get("TZ")
     record_sql.local_time()
+    yield
+    if before is None:
+        del os.environ["TZ"]
+    else:
+        os.environ["TZ"] = before
+    time.tzset()
+
+
+@pytest.mark.parametrize("path", FILES, ids=[p.stem for p in FILES])
+def test_statements_answer_as_spark(spark, local_time, path):
     session = spark
     for key, value in record_sql.CONF.items():
         session.conf.set(key, value)
