@@ -78,9 +78,11 @@ def remote(tmp_path_factory):
 @pytest.fixture
 def spark(remote):
     """A session of its own."""
-    from pyspark.sql import SparkSession
+    from pyspark.sql.connect.session import SparkSession
 
     session = SparkSession.builder.remote(remote).create()
+    # The active session is the one that parses schemas and types: never one that another test left, of a server that is gone.
+    SparkSession._active_session.session = session
     yield session
     if not session.is_stopped:
         session.stop()

@@ -92,7 +92,6 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
         .with_parameters(parameters);
     let shown = if call.args.len() > 1 { ShownArg::Arg(1) } else { ShownArg::Text("NULL".into()) };
     Ok(ResolvedAggregate::new(coerced, t, true, udf.build())
-        .shown_as("listagg")
         .shown_with(vec![ShownArg::Arg(0), shown])
         .with_order_as_arguments())
 }
