@@ -4,11 +4,14 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import time
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Functions of these tests run where the tests do.
+os.environ.setdefault("BOATHOUSE_PYTHON", sys.executable)
 
 
 def binary():
