@@ -76,11 +76,13 @@ impl Analyzer {
         // Its query sees the tables before it only.
         let later = self.tables.split_off(i);
         let outer = std::mem::take(&mut self.outer);
+        self.table_boundaries.push(i);
         let analyzed = match &table.body {
             Body::Query(query) => self.query(query),
             Body::Recursive { query, max_recursion } => self.recursion(&table, query, *max_recursion),
             Body::Work(work) => self.work_table(work),
         };
+        self.table_boundaries.pop();
         self.outer = outer;
         self.tables.extend(later);
         let aliased = self.aliased(analyzed?, vec![table.name.clone()])?;

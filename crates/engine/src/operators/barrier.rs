@@ -11,6 +11,9 @@ use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
 use super::{Operator, only, plan};
 
+/// The name of the node.
+pub(crate) const BARRIER: &str = "Barrier";
+
 /// The same rows, computed where they are.
 pub(crate) fn barrier(input: LogicalPlan) -> LogicalPlan {
     plan(Barrier, vec![input], Vec::new(), None)
@@ -21,11 +24,11 @@ struct Barrier;
 
 impl Operator for Barrier {
     fn name(&self) -> &str {
-        "Barrier"
+        BARRIER
     }
 
     fn key(&self) -> String {
-        "Barrier".to_string()
+        BARRIER.to_string()
     }
 
     fn plan(
@@ -33,6 +36,6 @@ impl Operator for Barrier {
         inputs: Vec<Arc<dyn ExecutionPlan>>,
         _: Vec<Arc<dyn PhysicalExpr>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        only(inputs, "Barrier")
+        only(inputs, BARRIER)
     }
 }

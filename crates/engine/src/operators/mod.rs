@@ -26,7 +26,7 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalN
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
-pub(crate) use barrier::barrier;
+pub(crate) use barrier::{BARRIER, barrier};
 pub(crate) use map_partitions::{MapPartitionsExec, PartitionWork};
 pub(crate) use sample::{Sampling, sample};
 pub(crate) use scope::scoped;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue, Spans};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::{AggregateFunction, Alias, Exists, InSubquery, Sort as SortExpr, WindowFunction, WindowFunctionParams};
@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
 };
 
 use super::{columns_of, fresh, outer_columns, project};
+use crate::operators::{BARRIER, barrier};
 
 /// Distinct values of outer columns.
 #[derive(Clone)]
@@ -25,13 +26,11 @@ pub(super) struct Domain {
 }
 
 impl Domain {
-    /// The domain of some columns of a plan. Maps have no equality that rows could be joined by.
-    pub fn of(input: &LogicalPlan, outer: Vec<Column>) -> Result<Self> {
-        use datafusion::logical_expr::ExprSchemable;
-        for column in &outer {
-            let t = Expr::Column(column.clone()).get_type(input.schema())?;
-            if matches!(t, arrow::datatypes::DataType::Map(..)) {
-                return Err(boathouse_bridge::to_datafusion(unsupported_type(column)));
+    /// The domain of some columns of a plan, for a subquery. It cannot use a map as such, only what an outer key picks.
+    pub fn of(input: &LogicalPlan, outer: Vec<Column>, subquery: &LogicalPlan) -> Result<Self> {
+        for column in whole_maps(subquery)? {
+            if outer.contains(&column) {
+                return Err(boathouse_bridge::to_datafusion(unsupported_type(&column)));
             }
         }
         let list: Vec<(Expr, Column)> = outer.iter().map(|c| (Expr::Column(c.clone()), fresh("outer"))).collect();
@@ -145,6 +144,10 @@ impl Domain {
                 // The columns it unnests may have come to stand elsewhere.
                 let columns = u.schema.columns().into_iter().chain(self.columns.clone());
                 project(columns.map(Expr::Column).collect(), plan)
+            }
+            LogicalPlan::Extension(e) if e.node.name() == BARRIER => {
+                let inputs = e.node.inputs().into_iter().cloned().map(|i| self.push(i)).collect::<Result<Vec<_>>>()?;
+                Ok(inputs.into_iter().next().map_or_else(|| LogicalPlan::Extension(e), barrier))
             }
             other => Err(DataFusionError::NotImplemented(format!("outer columns in {}", other.display()))),
         }
@@ -353,6 +356,31 @@ impl Domain {
         });
         project(columns.into_iter().map(Expr::Column).chain(own).collect(), pushed)
     }
+}
+
+/// The outer maps that a subquery uses otherwise than by `map[key]` with keys of the query around it.
+fn whole_maps(plan: &LogicalPlan) -> Result<Vec<Column>> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        for expr in node.expressions() {
+            expr.apply(|e| {
+                Ok(match e {
+                    Expr::ScalarFunction(f) if f.func.name() == "getmapvalue" && e.column_refs().is_empty() => {
+                        TreeNodeRecursion::Jump
+                    }
+                    Expr::OuterReferenceColumn(field, column) => {
+                        if matches!(field.data_type(), arrow::datatypes::DataType::Map(..)) {
+                            found.push(column.clone());
+                        }
+                        TreeNodeRecursion::Continue
+                    }
+                    _ => TreeNodeRecursion::Continue,
+                })
+            })?;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
 }
 
 fn unsupported_type(column: &Column) -> boathouse_spec::Error {

@@ -6,7 +6,9 @@ use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
-use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, LogicalPlanBuilder, Subquery, lit};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, binary_expr, lit,
+};
 use datafusion::scalar::ScalarValue;
 
 use super::domain::Domain;
@@ -31,6 +33,31 @@ pub(super) fn with_rewritten_subqueries(expr: Expr) -> Result<Expr> {
         })
     })?;
     Ok(rewritten.data)
+}
+
+/// NOT moved inwards to where the subqueries are: whether IN or NOT IN is meant decides what NULLs do (Spark's
+/// `BooleanSimplification`).
+pub(super) fn with_inner_not(expr: Expr) -> Expr {
+    if !super::is_subquery_in(&expr) {
+        return expr;
+    }
+    match expr {
+        Expr::Not(inner) => negated(*inner),
+        Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
+            binary_expr(with_inner_not(*left), op, with_inner_not(*right))
+        }
+        other => other,
+    }
+}
+
+fn negated(expr: Expr) -> Expr {
+    match expr {
+        Expr::Not(inner) => with_inner_not(*inner),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => negated(*left).or(negated(*right)),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => negated(*left).and(negated(*right)),
+        Expr::InSubquery(e) => Expr::InSubquery(InSubquery { negated: !e.negated, ..e }),
+        other => Expr::Not(Box::new(other)),
+    }
 }
 
 /// Calls `each` with the plan of every subquery, and the values that IN compares with it.
@@ -69,7 +96,7 @@ impl Replaced {
     /// The expression without subqueries, but for the scalar ones that `keep` says.
     pub fn expression(&mut self, expr: Expr, keep: &dyn Fn(&Subquery) -> bool) -> Result<Expr> {
         let mut failure = None;
-        let replaced = expr.transform_down(|e| {
+        let replaced = with_inner_not(expr).transform_down(|e| {
             let column = match e {
                 Expr::ScalarSubquery(s) if keep(&s) => return Ok(Transformed::no(Expr::ScalarSubquery(s))),
                 Expr::ScalarSubquery(s) if s.outer_ref_columns.is_empty() && outer_columns_of(&s.subquery, &self.plan)?.is_empty() => {
@@ -104,7 +131,7 @@ impl Replaced {
         if outer.is_empty() {
             return Ok((plan.clone(), None));
         }
-        let domain = Domain::of(&self.plan, outer)?;
+        let domain = Domain::of(&self.plan, outer, plan)?;
         let matches = domain.matches();
         Ok((domain.push(plan.clone())?, matches))
     }

@@ -21,7 +21,7 @@ pub(super) fn rewrite(join: Join) -> Result<LogicalPlan> {
     let right = match outer.is_empty() {
         true => right,
         false => {
-            let domain = Domain::of(&left, outer)?;
+            let domain = Domain::of(&left, outer, &right)?;
             conditions.extend(domain.matches());
             domain.push(right)?
         }

@@ -119,7 +119,7 @@ fn filter(predicate: Expr, input: LogicalPlan) -> Result<LogicalPlan> {
     let columns = columns_of(&input);
     let mut replaced = Replaced::over(input);
     let mut conjuncts = Vec::new();
-    for conjunct in split_conjunction_owned(predicate) {
+    for conjunct in split_conjunction_owned(expression::with_inner_not(predicate)) {
         conjuncts.push(match plain::conjunct(&conjunct, &replaced.plan) {
             true => conjunct,
             false => replaced.expression(conjunct, &plain::scalar)?,
