@@ -15,23 +15,24 @@ impl Hll {
     }
 }
 
-/// The number of values that gives so many different coupons on average: `n` coupons are
-/// `sum over v of 2^26 (1 - (1 - 2^-(26+v))^x)` of `x` values. Newton's method, from below.
+/// Numbers of coupons, and of how many values each is the expected number (the library's table, as far as coupons go).
+const COUPONS: [(f64, f64); 8] = [
+    (0.0, 0.0),
+    (1.0, 1.0),
+    (20.0, 20.000_000_943_740_22),
+    (400.0, 400.000_396_371_338_4),
+    (8000.0, 8000.158_929_460_209),
+    (160_000.0, 160_063.606_776_375_96),
+    (300_000.0, 300_223.707_159_766_3),
+    (600_000.0, 600_895.593_385_617),
+];
+
+/// The number of values that gives so many different coupons on average.
 pub(super) fn of_coupons(count: usize) -> f64 {
     let count = count as f64;
-    let expected = |x: f64| -> (f64, f64) {
-        (1..=38).fold((0.0, 0.0), |(sum, slope), v| {
-            let p = 0.5f64.powi(26 + v);
-            let share = (-p * x).exp();
-            (sum - (-p * x).exp_m1() * 2f64.powi(26), slope + share * p * 2f64.powi(26))
-        })
-    };
-    let mut x = count;
-    for _ in 0..8 {
-        let (sum, slope) = expected(x);
-        x += (count - sum) / slope;
-    }
-    x.max(count)
+    let at = COUPONS.partition_point(|(c, _)| *c <= count).saturating_sub(1);
+    let first = at.saturating_sub(1).min(COUPONS.len() - 4);
+    cubic(&COUPONS[first..first + 4], count).max(count)
 }
 
 /// The estimate of a union: corrected raw estimate, or linear counting where few registers are set.
@@ -96,9 +97,14 @@ fn interpolated(xs: &[f64], stride: f64, x: f64) -> f64 {
     let at = xs.partition_point(|p| *p <= x).saturating_sub(1);
     let first = at.saturating_sub(1).min(xs.len() - 4);
     let points: Vec<(f64, f64)> = (first..first + 4).map(|i| (xs[i], stride * i as f64)).collect();
-    (0..4)
+    cubic(&points, x)
+}
+
+/// The polynomial through the points, at `x`.
+fn cubic(points: &[(f64, f64)], x: f64) -> f64 {
+    (0..points.len())
         .map(|i| {
-            let others = (0..4).filter(|j| *j != i);
+            let others = (0..points.len()).filter(|j| *j != i);
             others.fold(points[i].1, |y, j| y * (x - points[j].0) / (points[i].0 - points[j].0))
         })
         .sum()
