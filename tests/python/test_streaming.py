@@ -321,6 +321,55 @@ def test_streams_meet_tables(spark, tmp_path):
             stream.join(names, "customer", how).writeStream.format("noop").start()
 
 
+def test_two_streams_meet(spark, tmp_path):
+    put(tmp_path / "sales", "1.json", {"id": 1, "amount": 5.0}, {"id": 2, "amount": 6.0})
+    put(tmp_path / "names", "1.json", {"id": 2, "name": "b"})
+    sales = spark.readStream.schema("id INT, amount DOUBLE").json(str(tmp_path / "sales"))
+    names = spark.readStream.schema("id INT, name STRING").json(str(tmp_path / "names"))
+    query = sales.join(names, "id").writeStream.format("memory").queryName("pairs").start()
+    query.processAllAvailable()
+    assert values(spark.table("pairs"), "id", "name") == [(2, "b")]
+    put(tmp_path / "names", "2.json", {"id": 1, "name": "a"})
+    put(tmp_path / "sales", "2.json", {"id": 2, "amount": 7.0})
+    query.processAllAvailable()
+    assert values(spark.table("pairs"), "id", "name", "amount") == [(1, "a", 5.0), (2, "b", 6.0), (2, "b", 7.0)]
+    assert query.lastProgress["stateOperators"][0]["operatorName"] == "symmetricHashJoin"
+    query.stop()
+    for how in ["left", "full"]:
+        with pytest.raises(Exception, match="only in Append"):
+            sales.join(names, "id", how).writeStream.format("noop").outputMode("update").start()
+
+
+def test_the_first_rows(spark, tmp_path):
+    stream = spark.readStream.schema("a INT").option("maxFilesPerTrigger", 1).json(str(tmp_path / "in"))
+    for i in range(3):
+        put(tmp_path / "in", f"{i}.json", {"a": 2 * i}, {"a": 2 * i + 1})
+    run(stream.limit(3).writeStream.format("memory").queryName("few"))
+    assert values(spark.table("few"), "a") == [(0,), (1,), (2,)]
+
+
+def test_windows_of_time(spark, tmp_path):
+    from pyspark.sql import functions as F
+
+    stream = spark.readStream.schema(SALES).option("maxFilesPerTrigger", 1).json(str(tmp_path / "in"))
+    put(tmp_path / "in", "1.json", sale(1, "2024-01-15T08:10:00Z"), sale(2, "2024-01-15T08:20:00Z"))
+    put(tmp_path / "in", "2.json", sale(3, "2024-01-15T10:30:00Z"))
+    hourly = (stream.withWatermark("at", "1 hour").groupBy(F.window("at", "1 hour"), "customer")
+              .agg(F.sum("amount").alias("revenue")))
+    query = hourly.writeStream.format("memory").queryName("hourly").start()
+    query.processAllAvailable()
+    put(tmp_path / "in", "3.json", sale(4, "2024-01-15T08:30:00Z"), sale(5, "2024-01-15T12:30:00Z"))
+    query.processAllAvailable()
+    got = [(r.window.start.hour, r.revenue) for r in spark.table("hourly").orderBy("window").collect()]
+    assert [revenue for _, revenue in got] == [20.0, 10.0]
+    query.stop()
+    counts = stream.withWatermark("at", "1 hour").groupBy(F.window("at", "1 hour", "30 minutes")).count()
+    run(counts.writeStream.format("memory").queryName("sliding").outputMode("complete"))
+    assert sorted(r["count"] for r in spark.table("sliding").collect()) == sorted(
+        r["count"] for r in spark.read.schema(SALES).json(str(tmp_path / "in"))
+        .groupBy(F.window("at", "1 hour", "30 minutes")).count().collect())
+
+
 def test_refusals_are_sparks(spark, tmp_path):
     put(tmp_path / "in", "1.json", sale(1, "2024-01-15T08:00:00Z"))
     stream = spark.readStream.schema(SALES).json(str(tmp_path / "in"))

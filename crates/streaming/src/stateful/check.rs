@@ -6,6 +6,7 @@ use datafusion::common::JoinType;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Aggregate, Expr, Join, LogicalPlan};
 
+use super::join;
 use super::times::{self, Times};
 use crate::query::OutputMode;
 use crate::slice::StreamSlice;
@@ -15,6 +16,8 @@ use crate::slice::StreamSlice;
 pub(crate) struct Shape {
     pub aggregates: usize,
     pub deduplicates: usize,
+    pub joins: usize,
+    pub limits: usize,
     pub watermarks: usize,
     /// Something is kept until the watermark passes it: a batch without data may have rows.
     pub expires: bool,
@@ -23,7 +26,7 @@ pub(crate) struct Shape {
 impl Shape {
     /// Whether batches depend on those before.
     pub fn is_stateful(self) -> bool {
-        self.aggregates + self.deduplicates > 0
+        self.aggregates + self.deduplicates + self.joins + self.limits > 0
     }
 
     /// Whether batches run as they are, by the engine alone.
@@ -109,13 +112,16 @@ impl Checker {
         Ok((true, found))
     }
 
-    fn limit(&self) -> Result<()> {
+    fn limit(&mut self) -> Result<()> {
         match self.mode {
             OutputMode::Complete if self.shape.aggregates > 0 => Ok(()),
             OutputMode::Update => {
                 Err(refused("Limits are not supported on streaming DataFrames/Datasets in Update output mode"))
             }
-            _ => Err(Error::unsupported("limits of streams")),
+            _ => {
+                self.shape.limits += 1;
+                Ok(())
+            }
         }
     }
 
@@ -162,7 +168,7 @@ impl Checker {
         Ok(())
     }
 
-    fn join(&self, join: &Join, streaming: &[bool]) -> Result<()> {
+    fn join(&mut self, join: &Join, streaming: &[bool]) -> Result<()> {
         let name = match join.join_type {
             JoinType::Inner => "Inner",
             JoinType::Left => "LeftOuter",
@@ -183,7 +189,25 @@ impl Checker {
             (true, true, JoinType::LeftAnti) => {
                 Err(refused("LeftAnti joins with a streaming DataFrame/Dataset on the right are not supported"))
             }
-            (true, true, _) => Err(Error::unsupported("joins of two streams")),
+            (true, true, JoinType::Inner) if self.mode == OutputMode::Complete => Err(refused(
+                "Inner join between two streaming DataFrames/Datasets is not supported in Complete output mode, only in Append and \
+                 Update output modes",
+            )),
+            (true, true, JoinType::Inner) if join::equalities(join).is_empty() => Err(refused(
+                "Stream-stream join without equality predicate is not supported",
+            )),
+            (true, true, JoinType::Inner) => {
+                self.shape.joins += 1;
+                Ok(())
+            }
+            (true, true, JoinType::Left | JoinType::Right | JoinType::Full) if self.mode != OutputMode::Append => {
+                Err(refused(&format!(
+                    "{name} join between two streaming DataFrames/Datasets is not supported in {} output mode, only in Append output \
+                     mode",
+                    if self.mode == OutputMode::Update { "Update" } else { "Complete" }
+                )))
+            }
+            (true, true, _) => Err(Error::unsupported(format!("{name} joins of two streams"))),
             (true, false, JoinType::Full) => Err(refused(
                 "FullOuter joins with streaming DataFrames/Datasets on the left and a static DataFrame/Dataset on the right is not \
                  supported",

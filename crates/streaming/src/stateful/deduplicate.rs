@@ -72,7 +72,7 @@ pub(super) async fn run(
 }
 
 /// The schema with every column nullable.
-fn loose(schema: &arrow::datatypes::SchemaRef) -> arrow::datatypes::SchemaRef {
+pub(super) fn loose(schema: &arrow::datatypes::SchemaRef) -> arrow::datatypes::SchemaRef {
     let fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
     Arc::new(arrow::datatypes::Schema::new(fields))
 }

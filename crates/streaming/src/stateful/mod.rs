@@ -6,6 +6,8 @@
 mod aggregate;
 mod check;
 mod deduplicate;
+mod join;
+mod limit;
 mod run;
 mod store;
 mod times;
@@ -41,6 +43,8 @@ pub(crate) struct State {
 pub(crate) struct Operator {
     id: usize,
     name: &'static str,
+    /// Told of by another operator: the second side of a join.
+    is_part: bool,
     directory: Directory,
     committed: Option<(i64, String)>,
     store: Option<StateStore>,
@@ -79,6 +83,7 @@ impl State {
             self.operators.push(Operator {
                 id,
                 name,
+                is_part: name.is_empty(),
                 directory: self.directory.child(&format!("{id}/0")),
                 committed: known,
                 store: None,
@@ -105,7 +110,7 @@ impl State {
 
     /// The operators' part of the progress report.
     pub fn progress(&self) -> Vec<Value> {
-        self.operators.iter().map(Operator::progress_json).collect()
+        self.operators.iter().filter(|o| !o.is_part).map(Operator::progress_json).collect()
     }
 }
 

@@ -22,13 +22,14 @@ use futures::future::BoxFuture;
 use super::check::streams;
 use super::times::{self, Times};
 use super::watermark::{Tracker, WatermarkPlanner};
-use super::{State, aggregate, deduplicate};
+use super::{State, aggregate, deduplicate, join, limit};
 use crate::query::OutputMode;
 
 /// What the operators of a batch need to know.
 pub(crate) struct Batches {
     state: SessionState,
     pub mode: OutputMode,
+    pub batch_id: i64,
     /// Rows that are not later than this are too late, in microseconds since the epoch: the watermark of the batch before.
     pub late_us: Option<i64>,
     /// What is not later than this is over.
@@ -53,12 +54,12 @@ impl QueryPlanner for Planner {
 }
 
 impl Batches {
-    pub fn new(session: &Session, mode: OutputMode, late_us: Option<i64>, watermark_us: i64) -> Self {
+    pub fn new(session: &Session, mode: OutputMode, batch_id: i64, late_us: Option<i64>, watermark_us: i64) -> Self {
         let tracker = Tracker::default();
         let state = SessionStateBuilder::new_from_existing(session.query_state())
             .with_query_planner(Arc::new(Planner(tracker.clone())))
             .build();
-        Self { state, mode, late_us, watermark_us, tracker }
+        Self { state, mode, batch_id, late_us, watermark_us, tracker }
     }
 
     /// The state without optimization of physical plans.
@@ -96,6 +97,7 @@ impl Batches {
                 known.push(times);
             }
             let mut found = times::of(&plan, &known);
+            let both = plan.inputs().iter().filter(|i| streams(i)).count() > 1;
             let rows = match &plan {
                 LogicalPlan::Aggregate(node) => {
                     let input = only(&mut inputs)?;
@@ -103,6 +105,20 @@ impl Batches {
                     let is_timed = |e: &Expr| matches!(e.clone().unalias_nested().data, Expr::Column(c) if timed.contains_key(&c.name));
                     let time = node.group_expr.iter().position(is_timed);
                     aggregate::run(self, state.next("stateStoreSave"), node, input, time).await?
+                }
+                LogicalPlan::Join(node) if both => {
+                    let [left, right] = <[LogicalPlan; 2]>::try_from(inputs).map_err(|_| Error::internal("a join has two sides"))?;
+                    let [left_times, right_times] =
+                        <[Times; 2]>::try_from(known).map_err(|_| Error::internal("a join has two sides"))?;
+                    let over = join::equal_times(node, &left_times, &right_times);
+                    let operator = state.next("symmetricHashJoin");
+                    let left = join::side(self, operator, left, &left_times, over.map(|(l, _)| l)).await?;
+                    let right = join::side(self, state.next(""), right, &right_times, over.map(|(_, r)| r)).await?;
+                    join::pairs(self, &plan, left, right).await?
+                }
+                LogicalPlan::Limit(node) if self.mode == OutputMode::Append => {
+                    let input = only(&mut inputs)?;
+                    limit::run(self, state.next("globalLimit"), node, input).await?
                 }
                 LogicalPlan::Distinct(Distinct::All(_)) => {
                     let input = only(&mut inputs)?;
@@ -143,7 +159,7 @@ fn rebuilt(plan: &LogicalPlan, inputs: Vec<LogicalPlan>) -> Result<LogicalPlan> 
 }
 
 /// Rows as a leaf with the names of a node's output.
-fn in_memory(rows: Vec<RecordBatch>, schema: &DFSchemaRef) -> Result<LogicalPlan> {
+pub(super) fn in_memory(rows: Vec<RecordBatch>, schema: &DFSchemaRef) -> Result<LogicalPlan> {
     let fields: Vec<_> = schema.fields().iter().enumerate().map(|(i, f)| f.as_ref().clone().with_name(i.to_string()).with_nullable(true)).collect();
     let unnamed: SchemaRef = Arc::new(arrow::datatypes::Schema::new(fields));
     let rows = rows.into_iter().map(|b| {
