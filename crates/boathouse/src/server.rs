@@ -64,6 +64,13 @@ pub fn serve(
     let options = ConnectOptions { pipelines, streaming: Some(streaming), ..ConnectOptions::default() };
     let service = ConnectService::new(engine, options);
     let connect = listening(connect)?;
+    let streams_stop = stop.clone();
+    // Clients may wait for the end of a query: it must come before the service ends. What a query has begun and not finished,
+    // its next start finishes.
+    let streams_task = tokio::spawn(async move {
+        streams_stop.cancelled().await;
+        streams.shutdown().await;
+    });
     let connect_stop = stop.clone();
     let connect_task =
         tokio::spawn(async move { service.serve(connect, connect_stop.cancelled_owned()).await });
@@ -77,10 +84,8 @@ pub fn serve(
     };
     Ok(async move {
         let ended = |e: tokio::task::JoinError| Error::internal(format!("a server task ended: {e}"));
-        let served = connect_task.await.map_err(ended)?;
-        // What a query has begun and not finished, its next start finishes.
-        streams.shutdown().await;
-        served?;
+        connect_task.await.map_err(ended)??;
+        streams_task.await.map_err(ended)?;
         if let Some(task) = http_task {
             task.await.map_err(ended)??;
         }

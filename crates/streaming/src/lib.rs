@@ -20,12 +20,15 @@
 //! Names in the query mean what they meant when it was opened. The engine must know who reads streams before a streaming
 //! relation is analyzed: `engine.set_stream_reader(Arc::new(boathouse_streaming::Sources))`, once, after `Engine::open`.
 //!
+//! A query over `cloudFiles` that meets new columns notes them and fails with `UNKNOWN_FIELD_EXCEPTION`: open it again and it has
+//! them. Queries with watermarks or state run once a batch, and give the sink rows that are in memory.
+//!
 //! # Inside
 //!
 //! [`StreamManager`] runs the queries of `writeStream`: `manager/` their life, `sink/` a file a sink.
 //!
 //! `checkpoint/` has Spark's files (`metadata`, `offsets`, `commits`, `sources`), `source/` a file a source, `micro_batch.rs`
-//! the order of the steps. `reader.rs` is what the analyzer asks for streaming leaves.
+//! the order of the steps, `stateful/` operators that remember. `reader.rs` is what the analyzer asks for streaming leaves.
 //!
 //! Deliberately absent: a second way to data. Slices are table providers that the engine's resolver hands to the analyzer;
 //! rows are written by the engine's commands.

@@ -242,5 +242,5 @@ impl Checker {
 }
 
 fn refused(why: &str) -> Error {
-    Error::new("STREAMING_UNSUPPORTED_OPERATION").message(why).exception("AnalysisException")
+    Error::new("_LEGACY_ERROR_TEMP_3102").param("msg", why).message(why).exception("AnalysisException")
 }
