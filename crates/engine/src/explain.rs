@@ -33,7 +33,9 @@ pub(crate) async fn explain(session: &Arc<Session>, plan: Plan, mode: ExplainMod
     let analyzed = session.analyze(move |analyzer| analyzer.query(&relation)).await?;
     let state = execute::query_state(session);
     let extracted = crate::python::extract(&analyzed.plan)?;
-    let optimized = state.optimize(extracted.as_ref().unwrap_or(&analyzed.plan)).spark()?;
+    let plan = extracted.as_ref().unwrap_or(&analyzed.plan);
+    crate::join_order::load_statistics(plan).await?;
+    let optimized = state.optimize(plan).spark()?;
     let physical = execute::physical_plan(session, &analyzed.plan).await?;
     let physical_text = tree(&physical, false);
     Ok(match mode {
