@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, RecordBatchOptions, StructArray, new_null_array,
+    Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, RecordBatchOptions, StructArray,
+    new_null_array,
 };
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType as ArrowType, SchemaRef, TimeUnit, TimestampMicrosecondType};
@@ -63,7 +64,9 @@ fn relabel(array: &ArrayRef, wanted: &ArrowType) -> Option<ArrayRef> {
             let entries: ArrayRef = Arc::new(map.entries().clone());
             let entries = relabel(&entries, field.data_type())?.as_struct_opt()?.clone();
             let nulls = map.nulls().cloned();
-            Arc::new(MapArray::try_new(Arc::clone(field), map.offsets().clone(), entries, nulls, *sorted).ok()?)
+            Arc::new(
+                MapArray::try_new(Arc::clone(field), map.offsets().clone(), entries, nulls, *sorted).ok()?,
+            )
         }
         (ArrowType::Struct(from), ArrowType::Struct(to)) if from.len() == to.len() => {
             let rows = array.as_struct_opt()?;
@@ -76,7 +79,10 @@ fn relabel(array: &ArrayRef, wanted: &ArrowType) -> Option<ArrayRef> {
             let nulls = rows.nulls().cloned();
             Arc::new(StructArray::try_new_with_length(to.clone(), columns, nulls, rows.len()).ok()?)
         }
-        (ArrowType::Timestamp(TimeUnit::Microsecond, _), ArrowType::Timestamp(TimeUnit::Microsecond, zone)) => {
+        (
+            ArrowType::Timestamp(TimeUnit::Microsecond, _),
+            ArrowType::Timestamp(TimeUnit::Microsecond, zone),
+        ) => {
             let times = array.as_primitive_opt::<TimestampMicrosecondType>()?;
             Arc::new(times.clone().with_timezone_opt(zone.clone()))
         }

@@ -21,7 +21,9 @@ pub fn from_datafusion(e: DataFusionError) -> Error {
         return ours;
     }
     match e.find_root() {
-        DataFusionError::ResourcesExhausted(text) => Error::new("UNABLE_TO_ACQUIRE_MEMORY").message(text.clone()),
+        DataFusionError::ResourcesExhausted(text) => {
+            Error::new("UNABLE_TO_ACQUIRE_MEMORY").message(text.clone())
+        }
         DataFusionError::NotImplemented(text) => Error::unsupported(text),
         DataFusionError::ArrowError(inner, _) => arrow_error(inner),
         DataFusionError::ObjectStore(inner) => Error::io("reading or writing an object", inner),
@@ -105,7 +107,8 @@ mod tests {
     #[test]
     fn ours_comes_out_whole() {
         let ours = Error::new("DIVIDE_BY_ZERO").message("x");
-        let wrapped = DataFusionError::ArrowError(Box::new(to_arrow(ours.clone())), None).context("while planning");
+        let wrapped =
+            DataFusionError::ArrowError(Box::new(to_arrow(ours.clone())), None).context("while planning");
         assert_eq!(from_datafusion(wrapped), ours);
     }
 }

@@ -65,9 +65,10 @@ pub fn typed_field(name: impl Into<String>, t: &DataType, nullable: bool) -> Fie
 /// The value of [`TYPE_KEY`] for types whose Arrow type is not enough.
 fn type_tag(t: &DataType) -> Option<String> {
     match t {
-        DataType::String { collation: Some(_) } | DataType::Char(_) | DataType::Varchar(_) | DataType::Variant => {
-            Some(t.simple_string())
-        }
+        DataType::String { collation: Some(_) }
+        | DataType::Char(_)
+        | DataType::Varchar(_)
+        | DataType::Variant => Some(t.simple_string()),
         DataType::Time { precision } if *precision != 6 => Some(t.simple_string()),
         DataType::YearMonthInterval { .. } if *t != DataType::YEAR_MONTH => Some(t.simple_string()),
         DataType::DayTimeInterval { .. } if *t != DataType::DAY_TIME => Some(t.simple_string()),
@@ -129,9 +130,10 @@ pub fn spark_type(f: &Field) -> Result<DataType> {
             DataType::Decimal { precision: *p, scale: *s as u8 }
         }
         ArrowType::Utf8 | ArrowType::LargeUtf8 | ArrowType::Utf8View => DataType::STRING,
-        ArrowType::Binary | ArrowType::LargeBinary | ArrowType::BinaryView | ArrowType::FixedSizeBinary(_) => {
-            DataType::Binary
-        }
+        ArrowType::Binary
+        | ArrowType::LargeBinary
+        | ArrowType::BinaryView
+        | ArrowType::FixedSizeBinary(_) => DataType::Binary,
         ArrowType::Date32 | ArrowType::Date64 => DataType::Date,
         ArrowType::Time32(_) | ArrowType::Time64(_) => DataType::Time { precision: 6 },
         ArrowType::Timestamp(_, Some(_)) => DataType::Timestamp,
@@ -139,9 +141,10 @@ pub fn spark_type(f: &Field) -> Result<DataType> {
         ArrowType::Interval(IntervalUnit::YearMonth) => DataType::YEAR_MONTH,
         ArrowType::Interval(_) => DataType::CalendarInterval,
         ArrowType::Duration(_) => DataType::DAY_TIME,
-        ArrowType::List(e) | ArrowType::LargeList(e) | ArrowType::FixedSizeList(e, _) | ArrowType::ListView(e) => {
-            DataType::array(spark_type(e)?, e.is_nullable())
-        }
+        ArrowType::List(e)
+        | ArrowType::LargeList(e)
+        | ArrowType::FixedSizeList(e, _)
+        | ArrowType::ListView(e) => DataType::array(spark_type(e)?, e.is_nullable()),
         ArrowType::Map(entries, _) => match entries.data_type() {
             ArrowType::Struct(kv) if kv.len() == 2 => {
                 DataType::map(spark_type(&kv[0])?, spark_type(&kv[1])?, kv[1].is_nullable())

@@ -1,8 +1,9 @@
 //! The metastore's tables, as steps from an empty file to the present. Steps are only ever added.
 
 /// Step `n` (from 1) takes the file from version `n - 1` to `n`. Statements are portable to PostgreSQL.
-pub(crate) const STEPS: &[&[&str]] = &[&[
-    "CREATE TABLE catalogs (
+pub(crate) const STEPS: &[&[&str]] = &[
+    &[
+        "CREATE TABLE catalogs (
         id TEXT PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
         comment TEXT,
@@ -14,7 +15,7 @@ pub(crate) const STEPS: &[&[&str]] = &[&[
         updated_at_us BIGINT NOT NULL,
         updated_by TEXT NOT NULL
     )",
-    "CREATE TABLE schemas (
+        "CREATE TABLE schemas (
         id TEXT PRIMARY KEY,
         catalog_id TEXT NOT NULL REFERENCES catalogs (id),
         name TEXT NOT NULL,
@@ -29,7 +30,7 @@ pub(crate) const STEPS: &[&[&str]] = &[&[
         updated_by TEXT NOT NULL,
         UNIQUE (catalog_id, name)
     )",
-    "CREATE TABLE relations (
+        "CREATE TABLE relations (
         id TEXT PRIMARY KEY,
         schema_id TEXT NOT NULL REFERENCES schemas (id),
         name TEXT NOT NULL,
@@ -53,8 +54,8 @@ pub(crate) const STEPS: &[&[&str]] = &[&[
         updated_by TEXT NOT NULL,
         UNIQUE (schema_id, name)
     )",
-    "CREATE INDEX relations_by_location ON relations (location)",
-    "CREATE TABLE functions (
+        "CREATE INDEX relations_by_location ON relations (location)",
+        "CREATE TABLE functions (
         id TEXT PRIMARY KEY,
         schema_id TEXT NOT NULL REFERENCES schemas (id),
         name TEXT NOT NULL,
@@ -78,8 +79,8 @@ pub(crate) const STEPS: &[&[&str]] = &[&[
         updated_by TEXT NOT NULL,
         UNIQUE (schema_id, name)
     )",
-], &[
-    "CREATE TABLE pipelines (
+    ],
+    &["CREATE TABLE pipelines (
         id TEXT PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
         storage TEXT NOT NULL,
@@ -90,5 +91,5 @@ pub(crate) const STEPS: &[&[&str]] = &[&[
         owner TEXT NOT NULL,
         created_at_us BIGINT NOT NULL,
         updated_at_us BIGINT NOT NULL
-    )",
-]];
+    )"],
+];

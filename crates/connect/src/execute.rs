@@ -17,11 +17,11 @@ use crate::convert::{
 };
 use crate::operation::Operation;
 use crate::options::ConnectOptions;
-use boathouse_pipelines::request::QueryFunctionContext;
 use crate::proto::spark::execute_plan_response::{ObservedMetrics, ResponseType, SqlCommandResult};
 use crate::proto::spark::{self as proto, ExecutePlanResponse};
 use crate::uploads::Uploads;
 use crate::{run_pipeline, run_streaming};
+use boathouse_pipelines::request::QueryFunctionContext;
 
 /// One execution: what it needs to run, and the operation that takes its responses.
 pub struct Execution {
@@ -47,7 +47,8 @@ impl Execution {
             PlanMessage::Relation(message) => {
                 let relation = Converter::new(&uploads).relation(message)?;
                 let session = Arc::clone(&self.session);
-                let session = run_pipeline::session_inside(session, &self.options, self.context.as_ref()).await?;
+                let session =
+                    run_pipeline::session_inside(session, &self.options, self.context.as_ref()).await?;
                 let result = session.execute(Plan::Query(relation)).await?;
                 self.send_rows(result).await
             }

@@ -284,7 +284,8 @@ impl SparkConnectService for ConnectService {
             let session = self.shared.session(&caller, observed).await?;
             let server_side_session_id = session.server_side_id().to_string();
             let context = request.user_context.and_then(|u| query_function_context(&u.extensions));
-            let session = run_pipeline::session_inside(session, &self.shared.options, context.as_ref()).await?;
+            let session =
+                run_pipeline::session_inside(session, &self.shared.options, context.as_ref()).await?;
             let result = Some(Analysis { session }.answer(request.analyze).await?);
             Ok(AnalyzePlanResponse { session_id: caller.session_id.clone(), server_side_session_id, result })
         };

@@ -19,7 +19,12 @@ impl StreamingHandler for StreamManager {
         StreamManager::start(self, session, query).await
     }
 
-    async fn query(&self, session: &Arc<Session>, id: &QueryId, request: QueryRequest) -> Result<QueryAnswer> {
+    async fn query(
+        &self,
+        session: &Arc<Session>,
+        id: &QueryId,
+        request: QueryRequest,
+    ) -> Result<QueryAnswer> {
         let query = self.find(session, id)?;
         Ok(match request {
             QueryRequest::Status => QueryAnswer::Status(query.status()),

@@ -37,7 +37,10 @@ const NAMES: &[(Format, &[&str])] = &[
         ],
     ),
     (Format::Text, &["text", "org.apache.spark.sql.execution.datasources.text.textfileformat"]),
-    (Format::Xml, &["xml", "com.databricks.spark.xml", "org.apache.spark.sql.execution.datasources.xml.xmlfileformat"]),
+    (
+        Format::Xml,
+        &["xml", "com.databricks.spark.xml", "org.apache.spark.sql.execution.datasources.xml.xmlfileformat"],
+    ),
     (Format::Avro, &["avro", "com.databricks.spark.avro", "org.apache.spark.sql.avro.avrofileformat"]),
     (
         Format::BinaryFile,

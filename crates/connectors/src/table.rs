@@ -255,7 +255,9 @@ impl FileTable {
             (Format::Text, None) => rows::text_schema(),
             (_, Some(given)) => given.clone(),
             (Format::Parquet, None) => parquet::infer_schema(&table).await?,
-            (Format::Json | Format::Csv | Format::Xml | Format::Avro, None) => rows::infer_schema(&table).await?,
+            (Format::Json | Format::Csv | Format::Xml | Format::Avro, None) => {
+                rows::infer_schema(&table).await?
+            }
         };
         table.arrange(whole, case_sensitive)?;
         rows::check_schema(&table)?;

@@ -23,7 +23,10 @@ pub fn not_a_table(location: &TableLocation) -> Error {
 pub fn gone(location: &TableLocation) -> Error {
     Error::new("DELTA_TABLE_NOT_FOUND")
         .param("tableName", location.uri())
-        .message(format!("The Delta table {} does not exist any more: it was dropped meanwhile.", location.uri()))
+        .message(format!(
+            "The Delta table {} does not exist any more: it was dropped meanwhile.",
+            location.uri()
+        ))
         .exception("AnalysisException")
 }
 

@@ -27,11 +27,21 @@ use parking_lot::{Mutex, RwLock};
 use crate::resolver::{AsOf, ResolvedTable};
 use crate::{Session, execute};
 
-pub(crate) const NO_STORAGE: StorageLevel =
-    StorageLevel { use_disk: false, use_memory: false, use_off_heap: false, deserialized: false, replication: 1 };
+pub(crate) const NO_STORAGE: StorageLevel = StorageLevel {
+    use_disk: false,
+    use_memory: false,
+    use_off_heap: false,
+    deserialized: false,
+    replication: 1,
+};
 /// What `cache()` and CACHE TABLE mean.
-pub(crate) const MEMORY_AND_DISK: StorageLevel =
-    StorageLevel { use_disk: true, use_memory: true, use_off_heap: false, deserialized: true, replication: 1 };
+pub(crate) const MEMORY_AND_DISK: StorageLevel = StorageLevel {
+    use_disk: true,
+    use_memory: true,
+    use_off_heap: false,
+    deserialized: true,
+    replication: 1,
+};
 
 thread_local! {
     /// The entry whose own source is being analyzed on this thread: it must not be read from itself.
@@ -79,17 +89,37 @@ enum State {
 
 impl CacheManager {
     /// Keeps a relation's rows from its first use on. Nothing happens where it is kept already.
-    pub fn persist(&self, session: &Arc<Session>, relation: &Relation, schema: StructType, level: StorageLevel) {
+    pub fn persist(
+        &self,
+        session: &Arc<Session>,
+        relation: &Relation,
+        schema: StructType,
+        level: StorageLevel,
+    ) {
         self.add(session, key_of(session, relation), relation.clone(), schema, level);
     }
 
     /// Keeps a table or view of the catalog.
-    pub fn persist_table(&self, session: &Arc<Session>, name: Vec<String>, schema: StructType, level: StorageLevel) {
-        let relation = Relation::new(RelationNode::Table(TableRef { name: name.clone(), ..TableRef::default() }));
+    pub fn persist_table(
+        &self,
+        session: &Arc<Session>,
+        name: Vec<String>,
+        schema: StructType,
+        level: StorageLevel,
+    ) {
+        let relation =
+            Relation::new(RelationNode::Table(TableRef { name: name.clone(), ..TableRef::default() }));
         self.add(session, Key::Table(name), relation, schema, level);
     }
 
-    fn add(&self, session: &Arc<Session>, key: Key, relation: Relation, schema: StructType, level: StorageLevel) {
+    fn add(
+        &self,
+        session: &Arc<Session>,
+        key: Key,
+        relation: Relation,
+        schema: StructType,
+        level: StorageLevel,
+    ) {
         let mut entries = self.entries.write();
         if entries.iter().any(|e| e.key == key) {
             return;
@@ -229,7 +259,9 @@ impl Entry {
     fn table(self: &Arc<Self>, qualifier: Vec<String>) -> ResolvedTable {
         ResolvedTable {
             provider: Arc::new(CachedTable {
-                schema: Arc::new(arrow_schema(&self.schema).with_metadata([(CACHED.to_string(), String::new())].into())),
+                schema: Arc::new(
+                    arrow_schema(&self.schema).with_metadata([(CACHED.to_string(), String::new())].into()),
+                ),
                 entry: Arc::clone(self),
             }),
             schema: self.schema.clone(),
@@ -247,9 +279,10 @@ impl Entry {
         if let State::Filled { batches, .. } = &*state {
             return Ok(Arc::clone(batches));
         }
-        let session = self.session.upgrade().ok_or_else(|| {
-            boathouse_spec::Error::internal("the session that cached these rows has ended")
-        })?;
+        let session = self
+            .session
+            .upgrade()
+            .ok_or_else(|| boathouse_spec::Error::internal("the session that cached these rows has ended"))?;
         let (number, relation) = (self.number, self.relation.clone());
         let analyzed = session
             .analyze(move |analyzer| {
@@ -334,7 +367,8 @@ impl TableProvider for CachedTable {
             .map(|batches| batches.iter().map(marked).collect::<std::result::Result<Vec<_>, _>>())
             .collect::<std::result::Result<Vec<_>, _>>()?;
         let partitions = if partitions.is_empty() { vec![Vec::new()] } else { partitions };
-        let plan = MemorySourceConfig::try_new_exec(&partitions, Arc::clone(&self.schema), projection.cloned())?;
+        let plan =
+            MemorySourceConfig::try_new_exec(&partitions, Arc::clone(&self.schema), projection.cloned())?;
         Ok(plan)
     }
 }

@@ -74,8 +74,11 @@ impl Engine {
                 .map_err(|e| Error::io(format!("creating the directory {}", directory.display()), e))?;
         }
         remove_stale_scratch(&options.home.join("tmp"));
-        let scratch =
-            options.home.join("tmp").join(format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple()));
+        let scratch = options.home.join("tmp").join(format!(
+            "{}-{}",
+            std::process::id(),
+            uuid::Uuid::new_v4().simple()
+        ));
         std::fs::create_dir_all(&scratch)
             .map_err(|e| Error::io(format!("creating the directory {}", scratch.display()), e))?;
 
@@ -225,10 +228,14 @@ fn remove_stale_scratch(tmp: &Path) {
     let Ok(entries) = std::fs::read_dir(tmp) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let Some(pid) = name.to_str().and_then(|n| n.split('-').next()).and_then(|n| n.parse::<u32>().ok()) else {
+        let Some(pid) = name.to_str().and_then(|n| n.split('-').next()).and_then(|n| n.parse::<u32>().ok())
+        else {
             continue;
         };
-        if pid != std::process::id() && Path::new("/proc").exists() && !Path::new(&format!("/proc/{pid}")).exists() {
+        if pid != std::process::id()
+            && Path::new("/proc").exists()
+            && !Path::new(&format!("/proc/{pid}")).exists()
+        {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }

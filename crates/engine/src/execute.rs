@@ -130,7 +130,10 @@ pub(crate) async fn physical_plan(session: &Session, plan: &LogicalPlan) -> Resu
 }
 
 /// The same with as many partitions as it has, for writers that take them in parallel.
-pub(crate) async fn partitioned_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+pub(crate) async fn partitioned_plan(
+    session: &Session,
+    plan: &LogicalPlan,
+) -> Result<Arc<dyn ExecutionPlan>> {
     observe::note(plan);
     operators::scoped(optimized_plan(session, plan).await?).spark()
 }
@@ -169,7 +172,10 @@ pub(crate) fn project(exprs: Vec<Expr>, input: LogicalPlan) -> Result<LogicalPla
 }
 
 /// The rows of a logical plan, with the plan's own names.
-pub(crate) async fn stream_of(session: &Arc<Session>, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
+pub(crate) async fn stream_of(
+    session: &Arc<Session>,
+    plan: &LogicalPlan,
+) -> Result<SendableRecordBatchStream> {
     let physical = physical_plan(session, plan).await?;
     execute_stream(physical, task_context(session)).spark()
 }
@@ -190,18 +196,24 @@ fn relabelled(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch> {
     if !wanted.fields().iter().enumerate().any(broken) {
         return conform_batch(batch, wanted);
     }
-    let fields: Vec<_> = wanted
-        .fields()
-        .iter()
-        .enumerate()
-        .map(|(i, f)| if broken((i, f)) { Arc::new(f.as_ref().clone().with_nullable(true)) } else { Arc::clone(f) })
-        .collect();
+    let fields: Vec<_> =
+        wanted
+            .fields()
+            .iter()
+            .enumerate()
+            .map(|(i, f)| {
+                if broken((i, f)) { Arc::new(f.as_ref().clone().with_nullable(true)) } else { Arc::clone(f) }
+            })
+            .collect();
     tracing::warn!("a plan gave NULLs in a column it called not nullable");
     conform_batch(batch, &Arc::new(Schema::new(fields)))
 }
 
 /// One value of the exact Arrow type of a Spark type.
-pub(crate) fn conformed(array: &arrow::array::ArrayRef, to: &boathouse_spec::DataType) -> Result<arrow::array::ArrayRef> {
+pub(crate) fn conformed(
+    array: &arrow::array::ArrayRef,
+    to: &boathouse_spec::DataType,
+) -> Result<arrow::array::ArrayRef> {
     conform(array, &boathouse_bridge::arrow_type(to))
 }
 

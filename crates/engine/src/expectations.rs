@@ -26,7 +26,9 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::{
+    Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
@@ -133,7 +135,8 @@ impl ExpectationOutcome {
         let mut spill = spill.lock();
         if spill.writer.is_none() {
             let file = File::create(&spill.path).map_err(|e| failed(&e))?;
-            let writer = FileWriter::try_new(BufWriter::new(file), &batch.schema()).map_err(|e| failed(&e))?;
+            let writer =
+                FileWriter::try_new(BufWriter::new(file), &batch.schema()).map_err(|e| failed(&e))?;
             spill.writer = Some(writer);
         }
         match &mut spill.writer {
@@ -219,11 +222,16 @@ impl UserDefinedLogicalNodeCore for Expect {
         write!(f, "Expect {}", names.join(", "))
     }
 
-    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> DataFusionResult<Self> {
+    fn with_exprs_and_inputs(
+        &self,
+        exprs: Vec<Expr>,
+        mut inputs: Vec<LogicalPlan>,
+    ) -> DataFusionResult<Self> {
         let Some(input) = inputs.pop() else {
             return Err(DataFusionError::Internal("Expect has one input".into()));
         };
-        let rules = self.rules.iter().zip(exprs).map(|(r, condition)| Rule { action: r.action, condition }).collect();
+        let rules =
+            self.rules.iter().zip(exprs).map(|(r, condition)| Rule { action: r.action, condition }).collect();
         Ok(Self { input, rules, names: Arc::clone(&self.names), outcome: Arc::clone(&self.outcome) })
     }
 
@@ -337,7 +345,11 @@ impl ExecutionPlan for ExpectExec {
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DataFusionResult<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> DataFusionResult<SendableRecordBatchStream> {
         let rows = self.input.execute(partition, context)?;
         let schema = rows.schema();
         let check = Check {
@@ -372,7 +384,8 @@ impl Check {
             kept.push(keeps);
         }
         self.outcome.rows.fetch_add(batch.num_rows() as u64, Relaxed);
-        let dropping = self.rules.iter().zip(&kept).filter(|((a, _), _)| *a == Violation::Drop).map(|(_, k)| k);
+        let dropping =
+            self.rules.iter().zip(&kept).filter(|((a, _), _)| *a == Violation::Drop).map(|(_, k)| k);
         let mut stays: Option<BooleanArray> = None;
         for keeps in dropping {
             stays = Some(match stays {
@@ -416,7 +429,8 @@ impl Check {
 
     fn violation(&self, counter: &Counter, batch: &RecordBatch, keeps: &BooleanArray) -> Error {
         let row = (0..keeps.len()).find(|row| !keeps.value(*row)).unwrap_or(0);
-        let shown = conform_batch(&batch.slice(row, 1), &self.names).and_then(|b| json_of(&b)).unwrap_or_default();
+        let shown =
+            conform_batch(&batch.slice(row, 1), &self.names).and_then(|b| json_of(&b)).unwrap_or_default();
         Error::new("EXPECTATION_VIOLATION")
             .param("expectation", &counter.name)
             .param("condition", &counter.text)

@@ -64,7 +64,8 @@ pub(crate) async fn explain(session: &Arc<Session>, plan: Plan, mode: ExplainMod
         ExplainMode::Analyze => {
             let context = execute::task_context(session);
             collect(Arc::clone(&physical), context).await.spark()?;
-            let shown = datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(physical.as_ref());
+            let shown =
+                datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(physical.as_ref());
             format!("== Physical Plan ==\n{}\n", shown.indent(false))
         }
     })

@@ -5,12 +5,12 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::expressions::Column;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::ExecutionPlan;
 
 use crate::cache::is_cached_rows;
 
@@ -65,7 +65,8 @@ fn children(plan: &Arc<dyn ExecutionPlan>, statistics: bool, ancestors: &mut Vec
 }
 
 fn line(plan: &Arc<dyn ExecutionPlan>, statistics: bool, out: &mut String) {
-    let own = DisplayableExecutionPlan::new(plan.as_ref()).set_show_statistics(statistics).one_line().to_string();
+    let own =
+        DisplayableExecutionPlan::new(plan.as_ref()).set_show_statistics(statistics).one_line().to_string();
     let details = own.trim_end().split_once(": ").map(|(_, d)| d);
     let columns = || plan.schema().fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>().join(", ");
     let _ = match (name(plan), details) {
@@ -79,7 +80,8 @@ fn line(plan: &Arc<dyn ExecutionPlan>, statistics: bool, out: &mut String) {
 
 fn renamed_source(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
     let projection = plan.downcast_ref::<ProjectionExec>()?;
-    let only_columns = projection.expr().iter().all(|e| (e.expr.as_ref() as &dyn std::any::Any).is::<Column>());
+    let only_columns =
+        projection.expr().iter().all(|e| (e.expr.as_ref() as &dyn std::any::Any).is::<Column>());
     (only_columns && projection.input().is::<DataSourceExec>()).then(|| Arc::clone(projection.input()))
 }
 
@@ -107,7 +109,9 @@ fn name(plan: &Arc<dyn ExecutionPlan>) -> String {
         "SortMergeJoinExec" => "SortMergeJoin",
         "NestedLoopJoinExec" => "BroadcastNestedLoopJoin",
         "CrossJoinExec" => "CartesianProduct",
-        "RepartitionExec" | "CoalescePartitionsExec" | "SortPreservingMergeExec" | "OrderedCoalesceExec" => "Exchange",
+        "RepartitionExec" | "CoalescePartitionsExec" | "SortPreservingMergeExec" | "OrderedCoalesceExec" => {
+            "Exchange"
+        }
         "GlobalLimitExec" => "GlobalLimit",
         "LocalLimitExec" => "LocalLimit",
         "UnionExec" => "Union",

@@ -54,7 +54,9 @@ pub(crate) async fn open(session: &Arc<Session>, name: &ObjectName) -> Result<Op
                     ]);
                 }
             }
-            columns("catalog_name schema_name schema_owner comment? created@ created_by last_altered@ last_altered_by")
+            columns(
+                "catalog_name schema_name schema_owner comment? created@ created_by last_altered@ last_altered_by",
+            )
         }
         "tables" => {
             for c in &catalogs {

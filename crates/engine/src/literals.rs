@@ -21,12 +21,16 @@ pub(crate) fn from_scalar(value: &ScalarValue, data_type: &DataType) -> Result<L
         (ScalarValue::Decimal128(Some(v), precision, scale), _) => {
             Literal::Decimal { unscaled: *v, precision: *precision, scale: u8::try_from(*scale).unwrap_or(0) }
         }
-        (ScalarValue::Utf8(Some(v)) | ScalarValue::LargeUtf8(Some(v)) | ScalarValue::Utf8View(Some(v)), _) => {
-            Literal::String(v.clone())
-        }
-        (ScalarValue::Binary(Some(v)) | ScalarValue::LargeBinary(Some(v)) | ScalarValue::BinaryView(Some(v)), _) => {
-            Literal::Binary(v.clone())
-        }
+        (
+            ScalarValue::Utf8(Some(v)) | ScalarValue::LargeUtf8(Some(v)) | ScalarValue::Utf8View(Some(v)),
+            _,
+        ) => Literal::String(v.clone()),
+        (
+            ScalarValue::Binary(Some(v))
+            | ScalarValue::LargeBinary(Some(v))
+            | ScalarValue::BinaryView(Some(v)),
+            _,
+        ) => Literal::Binary(v.clone()),
         (ScalarValue::Date32(Some(v)), _) => Literal::Date(*v),
         (ScalarValue::Time64Nanosecond(Some(v)), t) => Literal::Time {
             nanoseconds: *v,
@@ -68,7 +72,11 @@ pub(crate) fn from_scalar(value: &ScalarValue, data_type: &DataType) -> Result<L
             Literal::Struct { fields: s.fields.clone(), values }
         }
         (other, t) => {
-            return Err(Error::unsupported(format!("a parameter or variable of the type {} ({})", t.sql(), other.data_type())));
+            return Err(Error::unsupported(format!(
+                "a parameter or variable of the type {} ({})",
+                t.sql(),
+                other.data_type()
+            )));
         }
     })
 }

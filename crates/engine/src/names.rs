@@ -70,7 +70,9 @@ pub(crate) fn qualify(name: &[String], catalog: &str, schema: &str) -> Result<Ob
 pub(crate) fn relation_name(name: &[String], catalog: &str, schema: &str) -> Result<RelationName> {
     match name {
         [bare] => Ok(RelationName::Bare(bare.clone())),
-        [first, view] if first.eq_ignore_ascii_case(GLOBAL_TEMP) => Ok(RelationName::GlobalTemp(view.clone())),
+        [first, view] if first.eq_ignore_ascii_case(GLOBAL_TEMP) => {
+            Ok(RelationName::GlobalTemp(view.clone()))
+        }
         _ => qualify(name, catalog, schema).map(RelationName::Qualified),
     }
 }

@@ -14,24 +14,24 @@ use arrow::datatypes::{Field, Schema};
 use async_trait::async_trait;
 use boathouse_bridge::{ResultExt, to_datafusion};
 use boathouse_spec::{DataType, Literal, Result};
-use datafusion::common::{DFSchema, DFSchemaRef};
+use datafusion::catalog::Session;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, DFSchemaRef};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::context::QueryPlanner;
-use datafusion::catalog::Session;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
     Accumulator, Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
 };
-use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::create_physical_expr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr,
-    PlanProperties, ReplaceChildrenOptions,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
+    PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
 };
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::physical_planner::{
     DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner, create_aggregate_expr_and_maybe_filter,
 };
@@ -83,7 +83,9 @@ impl Observation {
         }
         let null = |m: &Metric| Literal::Null(m.data_type.clone());
         match &state.values {
-            Some(values) => self.metrics.iter().zip(values).map(|(m, v)| (m.name.clone(), v.clone())).collect(),
+            Some(values) => {
+                self.metrics.iter().zip(values).map(|(m, v)| (m.name.clone(), v.clone())).collect()
+            }
             None => self.metrics.iter().map(|m| (m.name.clone(), null(m))).collect(),
         }
     }
@@ -97,13 +99,15 @@ impl Observation {
             .map(|((name, _), value)| Field::new(name, value.data_type(), true))
             .collect();
         let schema = Arc::new(Schema::new(fields));
-        let columns = results.iter().map(ScalarValue::to_array).collect::<DataFusionResult<Vec<_>>>().spark()?;
+        let columns =
+            results.iter().map(ScalarValue::to_array).collect::<DataFusionResult<Vec<_>>>().spark()?;
         let options = RecordBatchOptions::new().with_row_count(Some(1));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options).spark()?;
         let schema = DFSchema::try_from(schema).spark()?;
         let value = |metric: &Metric| {
             let expr =
-                create_physical_expr(&metric.expr, &schema, &ExecutionProps::new(), &Default::default()).spark()?;
+                create_physical_expr(&metric.expr, &schema, &ExecutionProps::new(), &Default::default())
+                    .spark()?;
             let array = expr.evaluate(&batch).and_then(|v| v.into_array(1)).spark()?;
             crate::literals::from_scalar(&ScalarValue::try_from_array(&array, 0).spark()?, &metric.data_type)
         };
@@ -248,7 +252,9 @@ impl QueryPlanner for Planner {
         plan: &LogicalPlan,
         state: &dyn Session,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        DefaultPhysicalPlanner::with_extension_planners(extension_planners()).create_physical_plan(plan, state).await
+        DefaultPhysicalPlanner::with_extension_planners(extension_planners())
+            .create_physical_plan(plan, state)
+            .await
     }
 }
 
@@ -359,7 +365,11 @@ impl ExecutionPlan for ObserveExec {
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DataFusionResult<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> DataFusionResult<SendableRecordBatchStream> {
         let rows = self.input.execute(partition, context)?;
         let schema = rows.schema();
         let accumulators: DataFusionResult<Vec<_>> =
@@ -403,9 +413,10 @@ impl Watch {
             let kept = match filter {
                 Some(filter) => {
                     let keep = filter.evaluate(batch)?.into_array(batch.num_rows())?;
-                    let keep = keep.as_any().downcast_ref::<arrow::array::BooleanArray>().ok_or_else(|| {
-                        to_datafusion(boathouse_spec::Error::internal("a FILTER that is not boolean"))
-                    })?;
+                    let keep =
+                        keep.as_any().downcast_ref::<arrow::array::BooleanArray>().ok_or_else(|| {
+                            to_datafusion(boathouse_spec::Error::internal("a FILTER that is not boolean"))
+                        })?;
                     arrow::compute::filter_record_batch(batch, keep)?
                 }
                 None => batch.clone(),

@@ -20,8 +20,8 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties,
-    Partitioning, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, Distribution, ExecutionPlan,
+    ExecutionPlanProperties, Partitioning, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
 };
 use futures::StreamExt;
 
@@ -125,7 +125,10 @@ impl ExecutionPlan for OrderedCoalesceExec {
         }
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
@@ -135,7 +138,9 @@ impl ExecutionPlan for OrderedCoalesceExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         if partition != 0 {
-            return Err(DataFusionError::Internal(format!("OrderedCoalesceExec has no partition {partition}")));
+            return Err(DataFusionError::Internal(format!(
+                "OrderedCoalesceExec has no partition {partition}"
+            )));
         }
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let partitions = self.input.output_partitioning().partition_count();
@@ -176,7 +181,11 @@ pub(crate) fn in_order(
 }
 
 /// The first rows of a stream.
-fn limited(stream: SendableRecordBatchStream, fetch: Option<usize>, metrics: BaselineMetrics) -> SendableRecordBatchStream {
+fn limited(
+    stream: SendableRecordBatchStream,
+    fetch: Option<usize>,
+    metrics: BaselineMetrics,
+) -> SendableRecordBatchStream {
     match fetch {
         Some(_) => Box::pin(LimitStream::new(stream, 0, fetch, metrics)),
         None => stream,

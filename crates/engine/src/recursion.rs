@@ -16,15 +16,15 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use boathouse_bridge::{conform_batch, to_datafusion};
 use boathouse_spec::Error;
-use datafusion::catalog::{Session, TableProvider};
 use datafusion::catalog::streaming::StreamingTable;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::DFSchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{
     Expr, LogicalPlan, TableSource, TableType, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
 };
@@ -33,8 +33,8 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, reset
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, InputDistributionRequirements,
-    PlanProperties, ReplaceChildrenOptions,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, Distribution, ExecutionPlan,
+    InputDistributionRequirements, PlanProperties, ReplaceChildrenOptions,
 };
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::StreamExt;
@@ -191,7 +191,13 @@ impl UserDefinedLogicalNodeCore for Recursion {
     fn with_exprs_and_inputs(&self, _: Vec<Expr>, inputs: Vec<LogicalPlan>) -> DataFusionResult<Self> {
         let [anchor, step]: [LogicalPlan; 2] =
             inputs.try_into().map_err(|_| DataFusionError::Internal("UnionLoop has two inputs".into()))?;
-        Ok(Self { anchor, step, schema: Arc::clone(&self.schema), work: Arc::clone(&self.work), limits: self.limits })
+        Ok(Self {
+            anchor,
+            step,
+            schema: Arc::clone(&self.schema),
+            work: Arc::clone(&self.work),
+            limits: self.limits,
+        })
     }
 }
 
@@ -294,8 +300,9 @@ impl ExecutionPlan for RecursionExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let [anchor, step]: [Arc<dyn ExecutionPlan>; 2] =
-            children.try_into().map_err(|_| DataFusionError::Internal("UnionLoopExec has two inputs".into()))?;
+        let [anchor, step]: [Arc<dyn ExecutionPlan>; 2] = children
+            .try_into()
+            .map_err(|_| DataFusionError::Internal("UnionLoopExec has two inputs".into()))?;
         Ok(Arc::new(Self { anchor, step, ..Self::clone(&self) }))
     }
 
@@ -366,7 +373,8 @@ impl RecursionExec {
                 return Err(to_datafusion(level_limit(most)));
             }
             level += 1;
-            let renamed = fresh.iter().map(|b| conform_batch(b, &self.work.schema)).collect::<Result<Vec<_>, _>>();
+            let renamed =
+                fresh.iter().map(|b| conform_batch(b, &self.work.schema)).collect::<Result<Vec<_>, _>>();
             *self.work.batches.lock() = renamed.map_err(to_datafusion)?;
             plan = reset_plan_states(Arc::clone(&self.step))?;
         }

@@ -27,8 +27,12 @@ pub(crate) fn expressions(node: &RelationNode) -> Vec<&Expr> {
         N::Values(rows) => rows.iter().flatten().collect(),
         N::TableFunction { args, .. } | N::PythonTableFunction { args, .. } => args.iter().collect(),
         N::Project { exprs, .. } | N::RepartitionBy { exprs, .. } => exprs.iter().collect(),
-        N::Filter { condition, .. } | N::Having { condition, .. } | N::Qualify { condition, .. } => vec![condition],
-        N::Aggregate(a) => a.aggregates.iter().chain(&a.grouping).chain(grouping_expressions(&a.kind)).collect(),
+        N::Filter { condition, .. } | N::Having { condition, .. } | N::Qualify { condition, .. } => {
+            vec![condition]
+        }
+        N::Aggregate(a) => {
+            a.aggregates.iter().chain(&a.grouping).chain(grouping_expressions(&a.kind)).collect()
+        }
         N::Sort { order, .. } => order.iter().map(|o| &o.expr).collect(),
         N::Limit { limit, .. } => vec![limit],
         N::Offset { offset, .. } => vec![offset],
@@ -69,7 +73,9 @@ fn grouping_expressions(kind: &GroupingKind) -> Vec<&Expr> {
 /// The expressions directly below.
 pub(crate) fn operands(expr: &Expr) -> Vec<&Expr> {
     match expr {
-        Expr::Alias { expr, .. } | Expr::Cast { expr, .. } | Expr::NamedArgument { value: expr, .. } => vec![expr],
+        Expr::Alias { expr, .. } | Expr::Cast { expr, .. } | Expr::NamedArgument { value: expr, .. } => {
+            vec![expr]
+        }
         Expr::Identifier(expr) | Expr::Lambda { body: expr, .. } => vec![expr],
         Expr::Call(call) => {
             let order = call.order_by.iter().map(|o| &o.expr);

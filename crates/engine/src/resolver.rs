@@ -44,7 +44,10 @@ impl Scope {
 pub(crate) enum Resolved {
     Table(Box<ResolvedTable>),
     /// A temporary view, to be expanded; the name it was found under.
-    TempView { name: Vec<String>, view: Arc<TempView> },
+    TempView {
+        name: Vec<String>,
+        view: Arc<TempView>,
+    },
     /// A view of the catalog, to be expanded from its text.
     View(Arc<TableRecord>),
 }
@@ -111,7 +114,9 @@ pub(crate) async fn resolve(
             catalog_relation(session, name, full, options, as_of, scope).await
         }
         RelationName::GlobalTemp(view) => match session.engine.global_temp_views.get(&view) {
-            Some(found) => Ok(Resolved::TempView { name: vec![names::GLOBAL_TEMP.to_string(), view], view: found }),
+            Some(found) => {
+                Ok(Resolved::TempView { name: vec![names::GLOBAL_TEMP.to_string(), view], view: found })
+            }
             None => Err(not_found(name, scope)),
         },
         RelationName::Qualified(full) => {
@@ -147,9 +152,10 @@ async fn catalog_relation(
     scope: &Scope,
 ) -> Result<Resolved> {
     if full.schema == "information_schema" {
-        return information_schema::open(session, &full).await?.ok_or_else(|| not_found(name, scope)).map(|t| {
-            Resolved::Table(Box::new(t))
-        });
+        return information_schema::open(session, &full)
+            .await?
+            .ok_or_else(|| not_found(name, scope))
+            .map(|t| Resolved::Table(Box::new(t)));
     }
     if let Some(record) = session.engine.catalog.find_table(&full).await? {
         return open_record(session, Arc::new(record), options, as_of).await;
@@ -286,7 +292,8 @@ pub(crate) async fn data_source(session: &Arc<Session>, source: &DataSourceRef) 
         format => format.to_string(),
     };
     if !format.eq_ignore_ascii_case("delta") {
-        return sources::open(session, &DataSourceRef { format: format.to_lowercase(), ..source.clone() }).await;
+        return sources::open(session, &DataSourceRef { format: format.to_lowercase(), ..source.clone() })
+            .await;
     }
     let from_option = option(&source.options, "path").map(str::to_string);
     let path = match (source.paths.as_slice(), from_option) {

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use boathouse_catalog::{DEFAULT_SCHEMA, SESSION_CATALOG};
 use boathouse_delta::DeltaTable;
 use boathouse_spec::{
-    Command, Error, Expectation, ExplainMode, Expr, Plan, Relation, RelationNode, Result, SqlText, StorageLevel, StructType, TableRef, clock,
+    Command, Error, Expectation, ExplainMode, Expr, Plan, Relation, RelationNode, Result, SqlText,
+    StorageLevel, StructType, TableRef, clock,
 };
 use dashmap::DashMap;
 use datafusion::catalog::TableProvider;
@@ -26,7 +27,10 @@ use crate::functions::SessionFunctions;
 use crate::resolver::{self, Resolved, Scope};
 use crate::temp_views::TempViews;
 use crate::variables::Variables;
-use crate::{Datasets, Engine, ExpectationOutcome, KeptQuery, QueryResult, SessionConf, commands, explain, relation_walk};
+use crate::{
+    Datasets, Engine, ExpectationOutcome, KeptQuery, QueryResult, SessionConf, commands, explain,
+    relation_walk,
+};
 
 pub struct Session {
     pub(crate) engine: Arc<Engine>,
@@ -361,9 +365,7 @@ impl Session {
             }
             Plan::Command(command) => {
                 let session = Arc::clone(self);
-                let rows = self
-                    .on_engine(async move { commands::run(&session, *command).await })
-                    .await?;
+                let rows = self.on_engine(async move { commands::run(&session, *command).await }).await?;
                 Ok(SqlCommandOutcome::Rows(rows))
             }
         }
@@ -539,7 +541,10 @@ impl Session {
     }
 
     /// Arguments as literals; those that are expressions are computed.
-    async fn literals(self: &Arc<Self>, all: Vec<(Option<String>, Expr)>) -> Result<Vec<(Option<String>, Expr)>> {
+    async fn literals(
+        self: &Arc<Self>,
+        all: Vec<(Option<String>, Expr)>,
+    ) -> Result<Vec<(Option<String>, Expr)>> {
         if all.iter().all(|(_, e)| matches!(e, Expr::Literal(_))) {
             return Ok(all);
         }

@@ -10,7 +10,8 @@ use boathouse_delta::Predicate;
 use boathouse_formats::options::SessionDefaults;
 use boathouse_formats::zone::Zone;
 use boathouse_spec::{
-    DataSourceRef, DataType, Error, Options, Relation, Result, SaveMode, StructField, StructType, Write, option,
+    DataSourceRef, DataType, Error, Options, Relation, Result, SaveMode, StructField, StructType, Write,
+    option,
 };
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::logical_expr::LogicalPlan;
@@ -23,8 +24,19 @@ use crate::resolver::ResolvedTable;
 use crate::{QueryResult, Session, storage};
 
 /// Systems that are known by name and not read or written here.
-const ELSEWHERE: &[&str] =
-    &["jdbc", "kafka", "snowflake", "mongodb", "iceberg", "deltasharing", "hive", "rate", "socket", "cloudfiles", "image"];
+const ELSEWHERE: &[&str] = &[
+    "jdbc",
+    "kafka",
+    "snowflake",
+    "mongodb",
+    "iceberg",
+    "deltasharing",
+    "hive",
+    "rate",
+    "socket",
+    "cloudfiles",
+    "image",
+];
 
 /// Whether a name before a path means a format.
 pub(crate) fn is_format(name: &str) -> bool {
@@ -51,7 +63,9 @@ pub(crate) fn context(session: &Session) -> Result<Context> {
         corrupt_column: conf
             .get("spark.sql.columnNameOfCorruptRecord")
             .unwrap_or_else(|| "_corrupt_record".to_string()),
-        infer_ntz: conf.get("spark.sql.timestampType").is_some_and(|t| t.eq_ignore_ascii_case("TIMESTAMP_NTZ")),
+        infer_ntz: conf
+            .get("spark.sql.timestampType")
+            .is_some_and(|t| t.eq_ignore_ascii_case("TIMESTAMP_NTZ")),
         case_sensitive: conf.flag("spark.sql.caseSensitive"),
         ansi: conf.ansi(),
     };
@@ -183,7 +197,8 @@ async fn write_rows(
     let plan = execute::partitioned_plan(session, &rows.plan).await?;
     let task = execute::task_context(session);
     let given: Options = options.iter().filter(|(k, _)| !k.eq_ignore_ascii_case("path")).cloned().collect();
-    boathouse_connectors::write(format, plan, task, &rows.schema, &given, partition_by, mode, path, &context).await
+    boathouse_connectors::write(format, plan, task, &rows.schema, &given, partition_by, mode, path, &context)
+        .await
 }
 
 /// A query's rows under the names users see.
@@ -249,7 +264,10 @@ pub(crate) async fn truncate(session: &Arc<Session>, table: &ResolvedTable) -> R
     if record.kind == boathouse_catalog::TableKind::External {
         return Err(Error::new("_LEGACY_ERROR_TEMP_1266")
             .param("tableIdentWithDB", record.name.quoted())
-            .message(format!("{} is an external table: its files are not the catalog's to remove.", record.name.quoted()))
+            .message(format!(
+                "{} is an external table: its files are not the catalog's to remove.",
+                record.name.quoted()
+            ))
             .exception("AnalysisException"));
     }
     if let Some(location) = &record.location {
@@ -302,13 +320,15 @@ pub(crate) async fn infer(
     });
     match found.await {
         // A table without columns: Spark allows it, and nothing can be read from it.
-        Err(e) if e.is("PATH_NOT_FOUND") || e.is("UNABLE_TO_INFER_SCHEMA") => Err(Error::new("UNABLE_TO_INFER_SCHEMA")
-            .param("format", &definition.provider)
-            .message(format!(
-                "There are no files in {} to take the columns from: list them in the statement.",
-                storage::shown(url)
-            ))
-            .exception("AnalysisException")),
+        Err(e) if e.is("PATH_NOT_FOUND") || e.is("UNABLE_TO_INFER_SCHEMA") => {
+            Err(Error::new("UNABLE_TO_INFER_SCHEMA")
+                .param("format", &definition.provider)
+                .message(format!(
+                    "There are no files in {} to take the columns from: list them in the statement.",
+                    storage::shown(url)
+                ))
+                .exception("AnalysisException"))
+        }
         other => other,
     }
 }
@@ -324,8 +344,16 @@ pub(crate) async fn create_as(
     let schema = rows.schema.clone();
     let mode = SaveMode::Overwrite;
     let path = url.to_string();
-    write_rows(session, &definition.provider, rows, &definition.options, &definition.partition_by, mode, &path)
-        .await?;
+    write_rows(
+        session,
+        &definition.provider,
+        rows,
+        &definition.options,
+        &definition.partition_by,
+        mode,
+        &path,
+    )
+    .await?;
     let is_partition =
         |f: &StructField| definition.partition_by.iter().any(|p| p.eq_ignore_ascii_case(&f.name));
     let (last, first): (Vec<_>, Vec<_>) = schema.fields.into_iter().partition(is_partition);
@@ -365,7 +393,10 @@ fn refuse_intervals(format: &str, schema: &StructType) -> Result<()> {
             .param("columnName", boathouse_spec::quote(&field.name))
             .param("columnType", "\"INTERVAL\"")
             .param("format", format)
-            .message(format!("Files of the format {format} hold no intervals: {}.", boathouse_spec::quote(&field.name)))
+            .message(format!(
+                "Files of the format {format} hold no intervals: {}.",
+                boathouse_spec::quote(&field.name)
+            ))
             .exception("AnalysisException")),
         None => Ok(()),
     }

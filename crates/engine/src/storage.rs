@@ -70,7 +70,8 @@ impl Storage {
     pub fn schema_directory(&self, name: &SchemaName) -> Result<Url> {
         let mut directory = self.home.join("warehouse");
         if name.catalog != SESSION_CATALOG {
-            directory = directory.join(format!("{}.catalog", name.catalog)).join(format!("{}.db", name.schema));
+            directory =
+                directory.join(format!("{}.catalog", name.catalog)).join(format!("{}.db", name.schema));
         } else if name.schema != boathouse_catalog::DEFAULT_SCHEMA {
             directory = directory.join(format!("{}.db", name.schema));
         }
@@ -153,7 +154,9 @@ impl Storage {
         if url.scheme() == "file"
             && let Ok(directory) = url.to_file_path()
         {
-            return delete_directory(&directory).await.map_err(|e| Error::io(format!("deleting {}", shown(url)), e));
+            return delete_directory(&directory)
+                .await
+                .map_err(|e| Error::io(format!("deleting {}", shown(url)), e));
         }
         let failed = |e| Error::io(format!("deleting {}", shown(url)), e);
         let listed = location.store().list(Some(location.prefix()));
@@ -247,7 +250,8 @@ mod tests {
     #[test]
     fn the_warehouse_is_sparks() {
         let storage = Storage::new(Path::new("/h"));
-        let place = |c: &str, s: &str| shown(&storage.managed_table(None, &ObjectName::new(c, s, "t")).unwrap());
+        let place =
+            |c: &str, s: &str| shown(&storage.managed_table(None, &ObjectName::new(c, s, "t")).unwrap());
         assert_eq!(place("spark_catalog", "default"), "file:/h/warehouse/t");
         assert_eq!(place("spark_catalog", "d1"), "file:/h/warehouse/d1.db/t");
         assert_eq!(place("main", "d1"), "file:/h/warehouse/main.catalog/d1.db/t");

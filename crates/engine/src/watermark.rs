@@ -75,11 +75,16 @@ impl UserDefinedLogicalNodeCore for StreamDeduplicate {
         write!(f, "StreamDeduplicate: {} keys", self.keys.len())
     }
 
-    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> DataFusionResult<Self> {
+    fn with_exprs_and_inputs(
+        &self,
+        exprs: Vec<Expr>,
+        mut inputs: Vec<LogicalPlan>,
+    ) -> DataFusionResult<Self> {
         let Some(input) = inputs.pop() else {
             return datafusion::common::internal_err!("a deduplication has one input");
         };
-        let keys = exprs.into_iter().filter_map(|e| if let Expr::Column(c) = e { Some(c) } else { None }).collect();
+        let keys =
+            exprs.into_iter().filter_map(|e| if let Expr::Column(c) = e { Some(c) } else { None }).collect();
         Ok(Self { input, keys, within_watermark: self.within_watermark })
     }
 }

@@ -4,6 +4,7 @@
 //! `percentile`) has an accumulator of its own.
 
 mod average;
+mod bits;
 mod booleans;
 mod collect;
 mod collect_set;
@@ -13,7 +14,6 @@ mod extremes;
 mod first_last;
 pub(crate) mod fold;
 mod frequent_items;
-mod bits;
 mod histogram;
 mod listagg;
 mod max_by;
@@ -44,9 +44,9 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 pub(crate) use self::collect_set::murmur3;
+use self::distinct::DistinctAccumulator;
 pub use self::frequent_items::frequent_items;
 pub use self::percentile_approx::approx_quantile;
-use self::distinct::DistinctAccumulator;
 use self::sliding::SlidingAccumulator;
 use crate::{Arg, Call, Context, Registry, ShownArg};
 
@@ -100,7 +100,12 @@ pub struct ResolvedAggregate {
 }
 
 impl ResolvedAggregate {
-    pub fn new(coerced: Vec<DataType>, return_type: DataType, nullable: bool, udf: Arc<AggregateUDF>) -> Self {
+    pub fn new(
+        coerced: Vec<DataType>,
+        return_type: DataType,
+        nullable: bool,
+        udf: Arc<AggregateUDF>,
+    ) -> Self {
         Self {
             coerced,
             return_type,
@@ -136,8 +141,7 @@ impl ResolvedAggregate {
 }
 
 /// Makes the accumulator of a call with WITHIN GROUP, given how its keys are sorted.
-pub type OrderedFactory =
-    Arc<dyn Fn(&[SortOptions]) -> DataFusionResult<Box<dyn Accumulator>> + Send + Sync>;
+pub type OrderedFactory = Arc<dyn Fn(&[SortOptions]) -> DataFusionResult<Box<dyn Accumulator>> + Send + Sync>;
 pub type AccumulatorFactory = Arc<dyn Fn() -> DataFusionResult<Box<dyn Accumulator>> + Send + Sync>;
 pub type GroupsAccumulatorFactory =
     Arc<dyn Fn() -> DataFusionResult<Box<dyn GroupsAccumulator>> + Send + Sync>;
@@ -176,7 +180,10 @@ impl SparkAggregate {
     ) -> Self {
         Self {
             name: name.to_string(),
-            signature: Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], Volatility::Immutable),
+            signature: Signature::one_of(
+                vec![TypeSignature::Nullary, TypeSignature::VariadicAny],
+                Volatility::Immutable,
+            ),
             return_field: Arc::new(typed_field(name, return_type, nullable)),
             state: state.into_iter().map(|(n, t)| Arc::new(typed_field(n, &t, true))).collect(),
             inputs: coerced.iter().map(boathouse_bridge::arrow_type).collect(),

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BooleanArray, PrimitiveArray, StringArray, StringBuilder,
+    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BooleanArray, PrimitiveArray, StringArray,
+    StringBuilder,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::ArrowPrimitiveType;
@@ -103,7 +104,10 @@ fn unexpected(i: usize, array: &ArrayRef) -> Error {
 }
 
 /// A string for every row: `write` gives `None` for NULL.
-pub fn text_rows(rows: usize, mut write: impl FnMut(usize, &mut String) -> Result<Option<()>>) -> Result<ArrayRef> {
+pub fn text_rows(
+    rows: usize,
+    mut write: impl FnMut(usize, &mut String) -> Result<Option<()>>,
+) -> Result<ArrayRef> {
     let mut out = StringBuilder::with_capacity(rows, rows * 8);
     let mut buffer = String::new();
     let mut total = 0usize;
@@ -122,7 +126,10 @@ pub fn text_rows(rows: usize, mut write: impl FnMut(usize, &mut String) -> Resul
 }
 
 /// A binary for every row.
-pub fn byte_rows(rows: usize, mut write: impl FnMut(usize, &mut Vec<u8>) -> Result<Option<()>>) -> Result<ArrayRef> {
+pub fn byte_rows(
+    rows: usize,
+    mut write: impl FnMut(usize, &mut Vec<u8>) -> Result<Option<()>>,
+) -> Result<ArrayRef> {
     let mut out = BinaryBuilder::with_capacity(rows, rows * 8);
     let mut buffer = Vec::new();
     let mut total = 0usize;

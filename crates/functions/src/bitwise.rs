@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
-use arrow::datatypes::{
-    ArrowPrimitiveType, Int8Type, Int16Type, Int32Type, Int64Type,
-};
+use arrow::datatypes::{ArrowPrimitiveType, Int8Type, Int16Type, Int32Type, Int64Type};
 use boathouse_spec::{DataType, Error, Result};
 
 use crate::apply::{map2, map2_result, number_rows};
@@ -48,7 +46,11 @@ fn wrong(call: &Call, t: &DataType) -> Error {
         .param("sqlExpr", format!("\"{}\"", call.sql()))
         .param("inputType", "\"INTEGRAL\"")
         .param("actualDataType", format!("\"{}\"", t.sql()))
-        .message(format!("Cannot resolve \"{}\": the operands must be whole numbers, not \"{}\".", call.sql(), t.sql()))
+        .message(format!(
+            "Cannot resolve \"{}\": the operands must be whole numbers, not \"{}\".",
+            call.sql(),
+            t.sql()
+        ))
 }
 
 fn two(call: &Call, f: fn(i64, i64) -> i64) -> Result<Resolved> {
@@ -61,7 +63,11 @@ fn two(call: &Call, f: fn(i64, i64) -> i64) -> Result<Resolved> {
         (a, b) => {
             let t = tightest_common_type(a, b, call.context).ok_or_else(|| differ(call))?;
             if !t.is_integral() {
-                return Err(if a == b || *a == DataType::Null || *b == DataType::Null { wrong(call, &t) } else { differ(call) });
+                return Err(if a == b || *a == DataType::Null || *b == DataType::Null {
+                    wrong(call, &t)
+                } else {
+                    differ(call)
+                });
             }
             t
         }
@@ -136,12 +142,18 @@ fn shift(call: &Call, int: fn(i32, u32) -> i32, long: fn(i64, u32) -> i64) -> Re
         let distance = inputs.numbers::<Int32Type>(1)?;
         let rows = inputs.rows();
         let out: ArrayRef = match computed {
-            DataType::Long => Arc::new(map2::<_, _, Int64Type>(&inputs.numbers::<Int64Type>(0)?, &distance, rows, |v, n| {
-                long(v, n as u32)
-            })),
-            _ => Arc::new(map2::<_, _, Int32Type>(&inputs.numbers::<Int32Type>(0)?, &distance, rows, |v, n| {
-                int(v, n as u32)
-            })),
+            DataType::Long => Arc::new(map2::<_, _, Int64Type>(
+                &inputs.numbers::<Int64Type>(0)?,
+                &distance,
+                rows,
+                |v, n| long(v, n as u32),
+            )),
+            _ => Arc::new(map2::<_, _, Int32Type>(
+                &inputs.numbers::<Int32Type>(0)?,
+                &distance,
+                rows,
+                |v, n| int(v, n as u32),
+            )),
         };
         Ok(out)
     });
@@ -153,9 +165,9 @@ fn shift(call: &Call, int: fn(i32, u32) -> i32, long: fn(i64, u32) -> i64) -> Re
 
 fn bit_count(call: &Call) -> Result<Resolved> {
     call.arity(1..=1)?;
-    let coerced = call.want(&[Want::one_of([Want::Integral, Want::BOOLEAN])]).map_err(|_| {
-        call.unexpected_input(0, "(\"INTEGRAL\" or \"BOOLEAN\")")
-    })?;
+    let coerced = call
+        .want(&[Want::one_of([Want::Integral, Want::BOOLEAN])])
+        .map_err(|_| call.unexpected_input(0, "(\"INTEGRAL\" or \"BOOLEAN\")"))?;
     let nullable = call.args[0].nullable;
     let t = coerced[0].clone();
     Ok(Resolved::new(coerced, DataType::Integer, nullable, move |inputs| {
@@ -164,7 +176,9 @@ fn bit_count(call: &Call) -> Result<Resolved> {
             ($type:ty) => {{
                 let column = inputs.numbers::<$type>(0)?;
                 // Smaller types count the bits of the number as a LONG, sign and all.
-                number_rows::<Int32Type>(rows, |row| Ok(column.get(row).map(|v| i64::from(v).count_ones() as i32)))?
+                number_rows::<Int32Type>(rows, |row| {
+                    Ok(column.get(row).map(|v| i64::from(v).count_ones() as i32))
+                })?
             }};
         }
         let out = match t {
@@ -197,18 +211,25 @@ fn bit_get(call: &Call) -> Result<Resolved> {
         let rows = inputs.rows();
         macro_rules! run {
             ($type:ty) => {
-                map2_result::<$type, Int32Type, Int8Type>(&inputs.numbers::<$type>(0)?, &places, rows, |v, place| {
-                    if !(0..bits).contains(&place) {
-                        return Err(Error::new("INVALID_PARAMETER_VALUE.BIT_POSITION_RANGE")
-                            .param("functionName", "`bit_get`")
-                            .param("parameter", "`pos`")
-                            .param("lower", 0)
-                            .param("upper", bits)
-                            .param("invalidValue", place)
-                            .message(format!("`bit_get`: the position {place} is not among the {bits} bits.")));
-                    }
-                    Ok(Some((i64::from(v) >> place & 1) as i8))
-                })?
+                map2_result::<$type, Int32Type, Int8Type>(
+                    &inputs.numbers::<$type>(0)?,
+                    &places,
+                    rows,
+                    |v, place| {
+                        if !(0..bits).contains(&place) {
+                            return Err(Error::new("INVALID_PARAMETER_VALUE.BIT_POSITION_RANGE")
+                                .param("functionName", "`bit_get`")
+                                .param("parameter", "`pos`")
+                                .param("lower", 0)
+                                .param("upper", bits)
+                                .param("invalidValue", place)
+                                .message(format!(
+                                    "`bit_get`: the position {place} is not among the {bits} bits."
+                                )));
+                        }
+                        Ok(Some((i64::from(v) >> place & 1) as i8))
+                    },
+                )?
             };
         }
         Ok(Arc::new(match t {

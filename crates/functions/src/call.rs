@@ -264,8 +264,10 @@ impl Resolved {
 
     /// The generated column name of a call by `called`, given the names of its arguments.
     pub fn column_name(&self, called: &str, args: &[String]) -> String {
-        let is_operator = called == "div" || !called.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-        if let (None, None, true, [left, right]) = (&self.display_name, &self.display_args, is_operator, args) {
+        let is_operator =
+            called == "div" || !called.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        if let (None, None, true, [left, right]) = (&self.display_name, &self.display_args, is_operator, args)
+        {
             return format!("({left} {called} {right})");
         }
         let name = self.display_name.as_deref().unwrap_or(called);

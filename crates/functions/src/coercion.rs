@@ -174,7 +174,9 @@ pub fn implicit_cast(from: &DataType, want: &Want, context: &Context) -> Option<
             *value_contains_null,
         )),
         (DataType::String { .. }, Want::Numeric | Want::Fractional) => Some(DataType::Double),
-        (DataType::String { .. }, Want::Exact(DataType::Boolean)) => context.ansi.then_some(DataType::Boolean),
+        (DataType::String { .. }, Want::Exact(DataType::Boolean)) => {
+            context.ansi.then_some(DataType::Boolean)
+        }
         (DataType::String { .. }, Want::Decimal) => Some(DataType::SYSTEM_DECIMAL),
         (DataType::String { .. }, Want::AnyTimestamp) => Some(DataType::Timestamp),
         (DataType::Date, Want::AnyTimestamp) => Some(DataType::Timestamp),
@@ -320,8 +322,9 @@ fn common_nested(
     use DataType::*;
     let mode = Mode::of(context);
     // Nothing is lost of an array or a map without elements.
-    let loses =
-        |from: &DataType, to: &DataType| from != to && *from != DataType::Null && may_give_null(from, to, mode);
+    let loses = |from: &DataType, to: &DataType| {
+        from != to && *from != DataType::Null && may_give_null(from, to, mode)
+    };
     match (a, b) {
         (Array { element: x, contains_null: m }, Array { element: y, contains_null: n }) => {
             let t = common(x, y, context)?;

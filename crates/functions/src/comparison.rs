@@ -71,20 +71,16 @@ pub(crate) fn normalize_floats(array: &ArrayRef) -> ArrayRef {
         return Arc::clone(array);
     }
     match array.data_type() {
-        ArrowType::Float32 => Arc::new(unary::<_, _, Float32Type>(array.as_primitive::<Float32Type>(), |x| {
-            if x.is_nan() {
-                f32::NAN
-            } else {
-                x + 0.0
-            }
-        })),
-        ArrowType::Float64 => Arc::new(unary::<_, _, Float64Type>(array.as_primitive::<Float64Type>(), |x| {
-            if x.is_nan() {
-                f64::NAN
-            } else {
-                x + 0.0
-            }
-        })),
+        ArrowType::Float32 => {
+            Arc::new(unary::<_, _, Float32Type>(array.as_primitive::<Float32Type>(), |x| {
+                if x.is_nan() { f32::NAN } else { x + 0.0 }
+            }))
+        }
+        ArrowType::Float64 => {
+            Arc::new(unary::<_, _, Float64Type>(array.as_primitive::<Float64Type>(), |x| {
+                if x.is_nan() { f64::NAN } else { x + 0.0 }
+            }))
+        }
         ArrowType::List(field) => {
             let list = array.as_list::<i32>();
             let values = normalize_floats(list.values());
@@ -133,8 +129,14 @@ mod tests {
 
     #[test]
     fn floats_compare_as_in_spark() {
-        let a: ArrayRef =
-            Arc::new(Float64Array::from(vec![Some(-0.0), Some(0.0), Some(-f64::NAN), Some(f64::NAN), None, Some(f64::INFINITY)]));
+        let a: ArrayRef = Arc::new(Float64Array::from(vec![
+            Some(-0.0),
+            Some(0.0),
+            Some(-f64::NAN),
+            Some(f64::NAN),
+            None,
+            Some(f64::INFINITY),
+        ]));
         let keys = Comparison::of(&a).expect("keys");
         assert_eq!(keys.row(0), keys.row(1));
         assert_eq!(keys.row(2), keys.row(3));

@@ -230,12 +230,19 @@ fn extreme(call: &Call, greatest: bool) -> Result<Resolved> {
         let comparison = Comparison::new(&[values[0].data_type().clone()])?;
         let keys: Vec<Rows> =
             values.iter().map(|v| comparison.keys(std::slice::from_ref(v))).collect::<Result<_>>()?;
-        choose(&values, (0..inputs.rows()).map(|row| {
-            (0..values.len()).filter(|i| values[*i].is_valid(row)).reduce(|best, i| {
-                let better = if greatest { keys[i].row(row) > keys[best].row(row) } else { keys[i].row(row) < keys[best].row(row) };
-                if better { i } else { best }
-            })
-        }))
+        choose(
+            &values,
+            (0..inputs.rows()).map(|row| {
+                (0..values.len()).filter(|i| values[*i].is_valid(row)).reduce(|best, i| {
+                    let better = if greatest {
+                        keys[i].row(row) > keys[best].row(row)
+                    } else {
+                        keys[i].row(row) < keys[best].row(row)
+                    };
+                    if better { i } else { best }
+                })
+            }),
+        )
     }))
 }
 
@@ -245,7 +252,8 @@ pub(crate) fn decode(call: &Call) -> Result<Resolved> {
     let default = call.args.len() % 2 == 0;
     let value = &call.args[0].data_type;
     let searches: Vec<DataType> = (0..pairs).map(|n| call.args[1 + 2 * n].data_type.clone()).collect();
-    let results: Vec<usize> = (0..pairs).map(|n| 2 + 2 * n).chain(default.then_some(call.args.len() - 1)).collect();
+    let results: Vec<usize> =
+        (0..pairs).map(|n| 2 + 2 * n).chain(default.then_some(call.args.len() - 1)).collect();
     let types: Vec<DataType> = results.iter().map(|i| call.args[*i].data_type.clone()).collect();
     let t = common_type(&types, call.context).ok_or_else(|| call.different_types())?;
     let compared = searches
@@ -277,9 +285,10 @@ pub(crate) fn decode(call: &Call) -> Result<Resolved> {
                 Ok((0..inputs.rows()).map(|row| a.row(row) == b.row(row)).collect::<Vec<bool>>())
             })
             .collect::<Result<Vec<_>>>()?;
-        choose(&branches, (0..inputs.rows()).map(|row| {
-            (0..pairs).find(|n| equal[*n][row]).or(default.then_some(pairs))
-        }))
+        choose(
+            &branches,
+            (0..inputs.rows()).map(|row| (0..pairs).find(|n| equal[*n][row]).or(default.then_some(pairs))),
+        )
     }))
 }
 
@@ -298,7 +307,8 @@ fn assert_true(call: &Call) -> Result<Resolved> {
     };
     Ok(Resolved::new(coerced, DataType::Null, true, move |inputs| {
         let condition = inputs.booleans(0)?;
-        if let Some(row) = (0..inputs.rows()).find(|row| !(condition.is_valid(*row) && condition.value(*row))) {
+        if let Some(row) = (0..inputs.rows()).find(|row| !(condition.is_valid(*row) && condition.value(*row)))
+        {
             let message = match inputs.len() {
                 1 => default.clone(),
                 _ => inputs.text(1)?.get(row).unwrap_or("null").to_string(),
@@ -324,4 +334,3 @@ fn raise_error(call: &Call) -> Result<Resolved> {
     .shown_bare(shown)
     .volatile())
 }
-

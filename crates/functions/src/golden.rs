@@ -31,14 +31,37 @@ struct Value {
 
 #[derive(Debug, Clone)]
 enum Node {
-    Literal { array: ArrayRef, data_type: DataType, name: String },
+    Literal {
+        array: ArrayRef,
+        data_type: DataType,
+        name: String,
+    },
     Column(usize),
-    Call { name: String, args: Vec<Node> },
-    Cast { input: Box<Node>, to: DataType, tried: bool },
-    Lambda { parameters: Vec<String>, body: Box<Node> },
+    Call {
+        name: String,
+        args: Vec<Node>,
+    },
+    Cast {
+        input: Box<Node>,
+        to: DataType,
+        tried: bool,
+    },
+    Lambda {
+        parameters: Vec<String>,
+        body: Box<Node>,
+    },
     Parameter(String),
-    Subscript { from: Box<Node>, at: Box<Node> },
-    Aggregate { name: String, args: Vec<Node>, distinct: bool, ignore_nulls: Option<bool>, order: Vec<(Node, bool)> },
+    Subscript {
+        from: Box<Node>,
+        at: Box<Node>,
+    },
+    Aggregate {
+        name: String,
+        args: Vec<Node>,
+        distinct: bool,
+        ignore_nulls: Option<bool>,
+        order: Vec<(Node, bool)>,
+    },
 }
 
 impl Node {
@@ -81,7 +104,10 @@ impl Session<'_> {
             Node::Literal { array, data_type, name } => {
                 let constant = self.rows.is_none();
                 let array = match self.rows {
-                    Some(rows) => arrow::compute::take(array, &arrow::array::UInt32Array::from(vec![0; rows]), None).spark()?,
+                    Some(rows) => {
+                        arrow::compute::take(array, &arrow::array::UInt32Array::from(vec![0; rows]), None)
+                            .spark()?
+                    }
                     None => Arc::clone(array),
                 };
                 let nullable = *data_type == DataType::Null || array.null_count() > 0;
@@ -101,9 +127,14 @@ impl Session<'_> {
                 let value = self.eval(input)?;
                 let mode = if *tried { Mode::Try } else { Mode::of(self.context) };
                 let from = &value.data_type;
-                let nested = matches!(to, DataType::Array { .. } | DataType::Map { .. } | DataType::Struct(_));
+                let nested =
+                    matches!(to, DataType::Array { .. } | DataType::Map { .. } | DataType::Struct(_));
                 // Spark does not show casts to nested types.
-                let name = if nested { value.name.clone() } else { format!("{}CAST({} AS {})", if *tried { "TRY_" } else { "" }, value.name, to.sql()) };
+                let name = if nested {
+                    value.name.clone()
+                } else {
+                    format!("{}CAST({} AS {})", if *tried { "TRY_" } else { "" }, value.name, to.sql())
+                };
                 if !cast::can_cast(from, to, mode) {
                     return Err(cast::type_error(from, to, mode, &name));
                 }
@@ -118,7 +149,11 @@ impl Session<'_> {
             }
             Node::Subscript { from, at } => {
                 let values = vec![self.eval(from)?, self.eval(at)?];
-                let function = if matches!(values[0].data_type, DataType::Map { .. }) { "getmapvalue" } else { "getarrayitem" };
+                let function = if matches!(values[0].data_type, DataType::Map { .. }) {
+                    "getmapvalue"
+                } else {
+                    "getarrayitem"
+                };
                 let name = format!("{}[{}]", values[0].name, values[1].name);
                 let mut value = self.call(function, &[from.as_ref().clone(), at.as_ref().clone()], values)?;
                 value.name = name;
@@ -153,12 +188,19 @@ impl Session<'_> {
                 let constant = match (v.constant || node.is_constant(), v.array.is_empty()) {
                     (true, false) => Some(ScalarValue::try_from_array(&v.array, 0).spark()?),
                     (true, true) => match (Session { rows: None, ..*self }).eval(node) {
-                        Ok(v) if !v.array.is_empty() => Some(ScalarValue::try_from_array(&v.array, 0).spark()?),
+                        Ok(v) if !v.array.is_empty() => {
+                            Some(ScalarValue::try_from_array(&v.array, 0).spark()?)
+                        }
                         _ => None,
                     },
                     (false, _) => None,
                 };
-                Ok(Arg { data_type: v.data_type.clone(), nullable: v.nullable, constant, sql: v.name.clone() })
+                Ok(Arg {
+                    data_type: v.data_type.clone(),
+                    nullable: v.nullable,
+                    constant,
+                    sql: v.name.clone(),
+                })
             })
             .collect::<Result<Vec<_>>>()?;
         let call = Call { name, args: &args, context: self.context };
@@ -191,18 +233,13 @@ impl Session<'_> {
             assert_eq!(array.null_count(), 0, "{name} gave a NULL it said it would not");
         }
         let names: Vec<String> = values.iter().map(|v| v.name.clone()).collect();
-        let operator = resolved.display_name.is_none() && !name.starts_with(|c: char| c.is_ascii_alphabetic());
+        let operator =
+            resolved.display_name.is_none() && !name.starts_with(|c: char| c.is_ascii_alphabetic());
         let name = match names.as_slice() {
             [left, right] if operator => format!("({left} {name} {right})"),
             _ => resolved.column_name(name, &names),
         };
-        Ok(Value {
-            array,
-            constant,
-            data_type: resolved.return_type,
-            nullable: resolved.nullable,
-            name,
-        })
+        Ok(Value { array, constant, data_type: resolved.return_type, nullable: resolved.nullable, name })
     }
 }
 
@@ -247,10 +284,8 @@ impl<'a> Reader<'a> {
 
     fn word(&mut self) -> Read<String> {
         self.space();
-        let end = self
-            .rest()
-            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-            .unwrap_or(self.rest().len());
+        let end =
+            self.rest().find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(self.rest().len());
         if end == 0 {
             return Err(format!("expected a word at: {}", self.rest()));
         }
@@ -519,7 +554,10 @@ impl<'a> Reader<'a> {
         if matches!(name.as_str(), "date" | "timestamp" | "time" | "string" | "int") {
             return Err("a cast in function form".into());
         }
-        if matches!(name.as_str(), "timestampadd" | "timestampdiff" | "dateadd" | "date_add" | "datediff" | "date_diff") {
+        if matches!(
+            name.as_str(),
+            "timestampadd" | "timestampdiff" | "dateadd" | "date_add" | "datediff" | "date_diff"
+        ) {
             let before = self.at;
             if self.eat("(")
                 && let Ok(unit) = self.word()
@@ -555,7 +593,11 @@ impl<'a> Reader<'a> {
             .char_indices()
             .find(|(i, c)| {
                 let sign = *i == 0 || rest[..*i].ends_with(['e', 'E']);
-                !(c.is_ascii_digit() || *c == '.' || *c == 'e' || *c == 'E' || (sign && (*c == '-' || *c == '+')))
+                !(c.is_ascii_digit()
+                    || *c == '.'
+                    || *c == 'e'
+                    || *c == 'E'
+                    || (sign && (*c == '-' || *c == '+')))
             })
             .map_or(rest.len(), |(i, _)| i);
         let text = &rest[..end];
@@ -582,8 +624,10 @@ impl<'a> Reader<'a> {
         }
         if let Some((_, fraction)) = text.split_once('.') {
             let digits = text.trim_start_matches('-').trim_start_matches('0').len() - 1;
-            let data_type =
-                DataType::Decimal { precision: digits.max(fraction.len()) as u8, scale: fraction.len() as u8 };
+            let data_type = DataType::Decimal {
+                precision: digits.max(fraction.len()) as u8,
+                scale: fraction.len() as u8,
+            };
             return self.literal(text, data_type, plain);
         }
         match text.parse::<i64>() {
@@ -701,7 +745,11 @@ pub(crate) fn parse_schema(text: &str) -> Result<DataType> {
     let mut reader = Reader { text, at: 0, context: &context, parameters: Vec::new() };
     let fields = reader.fields().map_err(failed)?;
     reader.space();
-    if reader.rest().is_empty() { Ok(DataType::structure(fields)) } else { Err(failed(reader.rest().to_string())) }
+    if reader.rest().is_empty() {
+        Ok(DataType::structure(fields))
+    } else {
+        Err(failed(reader.rest().to_string()))
+    }
 }
 
 fn string_literal(text: &str) -> Node {
@@ -756,11 +804,16 @@ fn show(value: &Value, context: &Context) -> Result<Vec<String>> {
         DataType::Variant => {
             let texts = cast::to_text(array, &DataType::Variant, context)?;
             let rows = texts.iter().enumerate();
-            Arc::new(rows.map(|(i, t)| t.filter(|_| array.is_valid(i))).collect::<arrow::array::StringArray>())
+            Arc::new(
+                rows.map(|(i, t)| t.filter(|_| array.is_valid(i))).collect::<arrow::array::StringArray>(),
+            )
         }
         t => cast::cast(array, t, &DataType::STRING, Mode::of(context), context)?,
     };
-    let texts = texts.as_any().downcast_ref::<arrow::array::StringArray>().ok_or_else(|| Error::internal("no text"))?;
+    let texts = texts
+        .as_any()
+        .downcast_ref::<arrow::array::StringArray>()
+        .ok_or_else(|| Error::internal("no text"))?;
     Ok(texts.iter().map(|t| t.map_or("NULL".to_string(), |t| format!("={t}"))).collect())
 }
 
@@ -833,12 +886,16 @@ fn check(mode: &str, sql: &str, wanted: &[String]) -> std::result::Result<(), St
         return Err(format!("unread: {}", reader.rest()));
     }
     let given = answer(&node, &Session { context: &context, rows: None, columns: &columns, parameters: &[] });
-    if given.len() == 1 && given[0].starts_with("!UNRESOLVED_ROUTINE") && !wanted.iter().any(|w| w.contains("UNRESOLVED_ROUTINE")) {
+    if given.len() == 1
+        && given[0].starts_with("!UNRESOLVED_ROUTINE")
+        && !wanted.iter().any(|w| w.contains("UNRESOLVED_ROUTINE"))
+    {
         return Err(format!("unread: {}", given[0]));
     }
     compare(&given, wanted)?;
     if columns.is_empty() && node.has_literal() {
-        let twice = answer(&node, &Session { context: &context, rows: Some(2), columns: &columns, parameters: &[] });
+        let twice =
+            answer(&node, &Session { context: &context, rows: Some(2), columns: &columns, parameters: &[] });
         let expected = match wanted.last() {
             Some(value) if wanted.len() == 4 && !value.starts_with('!') && !sql.ends_with("()") => {
                 let mut all = wanted.to_vec();
@@ -855,7 +912,9 @@ fn check(mode: &str, sql: &str, wanted: &[String]) -> std::result::Result<(), St
 }
 
 fn is_present(name: &str) -> bool {
-    name.starts_with("current_") || name.starts_with("unix_timestamp(current_") || matches!(name, "now()" | "localtimestamp()")
+    name.starts_with("current_")
+        || name.starts_with("unix_timestamp(current_")
+        || matches!(name, "now()" | "localtimestamp()")
 }
 
 fn compare(given: &[String], wanted: &[String]) -> std::result::Result<(), String> {

@@ -17,8 +17,8 @@ use datafusion::scalar::ScalarValue;
 use super::{Node, Session, Value};
 use crate::cast::{self, Mode};
 use crate::{
-    AggregateCall, Arg, Call, Entry, HigherOrder, HigherOrderInputs, Inputs, LambdaArg, LambdaBody, LambdaParameter,
-    registry,
+    AggregateCall, Arg, Call, Entry, HigherOrder, HigherOrderInputs, Inputs, LambdaArg, LambdaBody,
+    LambdaParameter, registry,
 };
 
 fn arg(value: &Value, node: &Node) -> Result<Arg> {
@@ -27,7 +27,12 @@ fn arg(value: &Value, node: &Node) -> Result<Arg> {
         true => Some(ScalarValue::try_from_array(&value.array, 0).spark()?),
         false => None,
     };
-    Ok(Arg { data_type: value.data_type.clone(), nullable: value.nullable, constant, sql: value.name.clone() })
+    Ok(Arg {
+        data_type: value.data_type.clone(),
+        nullable: value.nullable,
+        constant,
+        sql: value.name.clone(),
+    })
 }
 
 fn is_constant(node: &Node) -> bool {
@@ -87,12 +92,10 @@ pub(super) fn aggregate(
     let fields: Vec<_> =
         resolved.coerced.iter().enumerate().map(|(i, t)| typed_field(format!("c{i}"), t, true)).collect();
     let column = |i: usize| Arc::new(Column::new(&format!("c{i}"), i)) as Arc<dyn PhysicalExpr>;
-    let mut builder = AggregateExprBuilder::new(
-        Arc::clone(&resolved.udf),
-        (0..columns.len()).map(column).collect(),
-    )
-    .schema(Arc::new(Schema::new(fields)))
-    .alias(name);
+    let mut builder =
+        AggregateExprBuilder::new(Arc::clone(&resolved.udf), (0..columns.len()).map(column).collect())
+            .schema(Arc::new(Schema::new(fields)))
+            .alias(name);
     if distinct && !resolved.distinct_has_no_effect {
         builder = builder.distinct();
     }
@@ -210,7 +213,9 @@ pub(super) fn higher_order(session: &Session, name: &str, nodes: &[Node]) -> Res
     let (mut values, mut lambda_args, mut infos) = (Vec::new(), Vec::new(), Vec::new());
     for node in nodes {
         match node {
-            Node::Lambda { parameters, .. } => lambda_args.push(LambdaArg::Lambda { arity: parameters.len() }),
+            Node::Lambda { parameters, .. } => {
+                lambda_args.push(LambdaArg::Lambda { arity: parameters.len() })
+            }
             other => {
                 let value = session.eval(other)?;
                 infos.push(arg(&value, other)?);

@@ -74,7 +74,8 @@ fn encoded(array: &ArrayRef, t: &DataType) -> Result<ArrayRef> {
         return Ok(canonical);
     }
     let keys = Comparison::of(&canonical)?;
-    let bytes = (0..canonical.len()).map(|row| canonical.is_valid(row).then(|| keys.row(row).as_ref().to_vec()));
+    let bytes =
+        (0..canonical.len()).map(|row| canonical.is_valid(row).then(|| keys.row(row).as_ref().to_vec()));
     Ok(Arc::new(bytes.collect::<BinaryArray>()))
 }
 
@@ -90,12 +91,18 @@ fn canonical(array: &ArrayRef, t: &DataType) -> Result<ArrayRef> {
             let list = array.as_list::<i32>();
             let values = canonical(list.values(), element)?;
             let field = Arc::new(Field::new("element", values.data_type().clone(), true));
-            Arc::new(ListArray::try_new(field, list.offsets().clone(), values, list.nulls().cloned()).spark()?)
+            Arc::new(
+                ListArray::try_new(field, list.offsets().clone(), values, list.nulls().cloned()).spark()?,
+            )
         }
         DataType::Struct(s) => {
             let array = array.as_struct();
-            let columns =
-                array.columns().iter().zip(&s.fields).map(|(c, f)| canonical(c, &f.data_type)).collect::<Result<Vec<_>>>()?;
+            let columns = array
+                .columns()
+                .iter()
+                .zip(&s.fields)
+                .map(|(c, f)| canonical(c, &f.data_type))
+                .collect::<Result<Vec<_>>>()?;
             Arc::new(structs(columns, array.nulls().cloned(), array.len())?)
         }
         DataType::Map { key, value, .. } => sorted_entries(array.as_map(), key, value)?,
@@ -103,7 +110,11 @@ fn canonical(array: &ArrayRef, t: &DataType) -> Result<ArrayRef> {
     })
 }
 
-fn structs(columns: Vec<ArrayRef>, nulls: Option<arrow::buffer::NullBuffer>, rows: usize) -> Result<StructArray> {
+fn structs(
+    columns: Vec<ArrayRef>,
+    nulls: Option<arrow::buffer::NullBuffer>,
+    rows: usize,
+) -> Result<StructArray> {
     let named = columns.iter().enumerate();
     let fields: Fields = named.map(|(i, c)| Field::new(i.to_string(), c.data_type().clone(), true)).collect();
     StructArray::try_new_with_length(fields, columns, nulls, rows).spark()
@@ -125,8 +136,17 @@ fn sorted_entries(map: &MapArray, key: &DataType, value: &DataType) -> Result<Ar
     }
     let picked = UInt32Array::from(picked);
     let rows = picked.len();
-    let entries = structs(vec![take(&keys, &picked, None).spark()?, take(&values, &picked, None).spark()?], None, rows)?;
+    let entries = structs(
+        vec![take(&keys, &picked, None).spark()?, take(&values, &picked, None).spark()?],
+        None,
+        rows,
+    )?;
     let field = Arc::new(Field::new("entry", entries.data_type().clone(), true));
-    let list = ListArray::try_new(field, OffsetBuffer::from_lengths(lengths), Arc::new(entries), map.nulls().cloned());
+    let list = ListArray::try_new(
+        field,
+        OffsetBuffer::from_lengths(lengths),
+        Arc::new(entries),
+        map.nulls().cloned(),
+    );
     Ok(Arc::new(list.spark()?))
 }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, Int64Array};
 use arrow::datatypes::{
-    Date32Type, Decimal128Type, DurationMicrosecondType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, IntervalMonthDayNanoType, IntervalYearMonthType, Time64NanosecondType, TimestampMicrosecondType,
+    Date32Type, Decimal128Type, DurationMicrosecondType, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, IntervalMonthDayNanoType, IntervalYearMonthType, Time64NanosecondType,
+    TimestampMicrosecondType,
 };
 use boathouse_spec::{DataType, Error, Result};
 use md5::{Digest, Md5};
@@ -153,11 +154,14 @@ fn hasher<'a>(array: &'a ArrayRef, t: &'a DataType, a: Algorithm) -> Result<Hash
         DataType::Decimal { .. } => number!(Decimal128Type, |v, s| a.bytes(&big_integer(v), s)),
         DataType::Date => number!(Date32Type, |v, s| a.int(v, s)),
         DataType::Time { .. } => number!(Time64NanosecondType, |v, s| a.long(v, s)),
-        DataType::Timestamp | DataType::TimestampNtz => number!(TimestampMicrosecondType, |v, s| a.long(v, s)),
+        DataType::Timestamp | DataType::TimestampNtz => {
+            number!(TimestampMicrosecondType, |v, s| a.long(v, s))
+        }
         DataType::YearMonthInterval { .. } => number!(IntervalYearMonthType, |v, s| a.int(v, s)),
         DataType::DayTimeInterval { .. } => number!(DurationMicrosecondType, |v, s| a.long(v, s)),
         DataType::CalendarInterval => {
-            let values = array.as_primitive_opt::<IntervalMonthDayNanoType>().ok_or_else(|| broken(t, array))?;
+            let values =
+                array.as_primitive_opt::<IntervalMonthDayNanoType>().ok_or_else(|| broken(t, array))?;
             Box::new(move |i, seed| {
                 let v = values.value(i);
                 a.int(v.months, a.int(v.days, a.long(v.nanoseconds / 1000, seed)))
@@ -261,7 +265,9 @@ fn hash(call: &Call, algorithm: Algorithm) -> Result<Resolved> {
             fold(&inputs.array(i)?, t, algorithm, &mut hashes)?;
         }
         let out: ArrayRef = match algorithm {
-            Algorithm::Murmur3 => Arc::new(Int32Array::from_iter_values(hashes.iter().map(|h| *h as u32 as i32))),
+            Algorithm::Murmur3 => {
+                Arc::new(Int32Array::from_iter_values(hashes.iter().map(|h| *h as u32 as i32)))
+            }
             Algorithm::Xx64 => Arc::new(Int64Array::from_iter_values(hashes.iter().map(|h| *h as i64))),
         };
         Ok(out)

@@ -75,7 +75,13 @@ impl LambdaParameter {
 
 impl LambdaBody {
     /// Evaluates the body for the rows named, over the function's own inputs.
-    fn call(&self, inputs: &Inputs, values: usize, parameters: &[ArrayRef], rows: &UInt32Array) -> Result<ArrayRef> {
+    fn call(
+        &self,
+        inputs: &Inputs,
+        values: usize,
+        parameters: &[ArrayRef],
+        rows: &UInt32Array,
+    ) -> Result<ArrayRef> {
         (self.evaluate)(&HigherOrderInputs { inputs, captured_from: values }, parameters, rows)
     }
 }
@@ -107,7 +113,12 @@ fn arity_of(args: &[LambdaArg], lambda: usize) -> usize {
 }
 
 /// Checks how many value arguments and lambdas there are.
-fn check_shape(call: &Call, args: &[LambdaArg], values: usize, lambdas: std::ops::RangeInclusive<usize>) -> Result<()> {
+fn check_shape(
+    call: &Call,
+    args: &[LambdaArg],
+    values: usize,
+    lambdas: std::ops::RangeInclusive<usize>,
+) -> Result<()> {
     let given = args.iter().filter(|a| matches!(a, LambdaArg::Lambda { .. })).count();
     if call.args.len() == values && lambdas.contains(&given) {
         return Ok(());

@@ -16,7 +16,10 @@ pub(crate) fn not_constant(call: &Call, i: usize, name: &str, wanted: &str) -> E
         .param("inputName", format!("`{name}`"))
         .param("inputType", format!("\"{wanted}\""))
         .param("inputExpr", format!("\"{sql}\""))
-        .message(format!("Cannot resolve \"{}\": `{name}` must be a constant {wanted}, not \"{sql}\".", call.sql()))
+        .message(format!(
+            "Cannot resolve \"{}\": `{name}` must be a constant {wanted}, not \"{sql}\".",
+            call.sql()
+        ))
 }
 
 /// A constant outside its range, such as `(0, 2147483647]`.

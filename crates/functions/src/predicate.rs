@@ -52,7 +52,10 @@ fn operands(call: &Call, symbol: &str) -> Result<DataType> {
             .param("sqlExpr", format!("\"{shown}\""))
             .param("functionName", format!("`{symbol}`"))
             .param("dataType", format!("\"{}\"", t.sql()))
-            .message(format!("Cannot resolve \"{shown}\": values of the type \"{}\" have no order.", t.sql())));
+            .message(format!(
+                "Cannot resolve \"{shown}\": values of the type \"{}\" have no order.",
+                t.sql()
+            )));
     }
     Ok(t)
 }
@@ -110,7 +113,10 @@ fn null_safe(call: &Call) -> Result<Resolved> {
     };
     Ok(Resolved::new(vec![t; 2], DataType::Boolean, false, |inputs| {
         let (a, b) = (inputs.array(0)?, inputs.array(1)?);
-        let out = match a.data_type().is_nested() || a.data_type() == &ArrowType::Null || a.data_type() != b.data_type() {
+        let out = match a.data_type().is_nested()
+            || a.data_type() == &ArrowType::Null
+            || a.data_type() != b.data_type()
+        {
             true => {
                 let (left, right) = Comparison::of_both(&a, &b)?;
                 BooleanArray::new(BooleanBuffer::collect_bool(a.len(), |i| left.row(i) == right.row(i)), None)
@@ -133,7 +139,9 @@ fn in_list(call: &Call) -> Result<Resolved> {
             .param("sqlExpr", format!("\"{shown}\""))
             .param("functionName", "`in`")
             .param("dataType", format!("[{types}]"))
-            .message(format!("Cannot resolve \"{shown}\": the values must have one type, but they are [{types}]."))
+            .message(format!(
+                "Cannot resolve \"{shown}\": the values must have one type, but they are [{types}]."
+            ))
     })?;
     crate::mismatch::check_orderable(call, &t)?;
     let coerced = vec![t; call.args.len()];

@@ -10,7 +10,8 @@ use boathouse_bridge::{to_datafusion, typed_field};
 use boathouse_spec::{Error, Result};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    Volatility,
 };
 use datafusion::scalar::ScalarValue;
 
@@ -21,7 +22,10 @@ pub fn scalar_udf(name: &str, resolved: Resolved, context: &Context) -> Arc<Scal
     let return_field = Arc::new(typed_field(name, &resolved.return_type, resolved.nullable));
     Arc::new(ScalarUDF::new_from_impl(SparkScalar {
         name: name.to_string(),
-        signature: Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], resolved.volatility),
+        signature: Signature::one_of(
+            vec![TypeSignature::Nullary, TypeSignature::VariadicAny],
+            resolved.volatility,
+        ),
         return_field,
         resolved,
         context: context.clone(),

@@ -2,12 +2,12 @@
 
 mod bitmap;
 mod count_min;
-mod distinct_count;
 pub(crate) mod data_sketch_hash;
+mod distinct_count;
 mod hash;
 mod hll;
-mod kll;
 pub(crate) mod java_random;
+mod kll;
 mod theta;
 mod top_k;
 mod unsupported;

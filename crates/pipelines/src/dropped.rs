@@ -10,8 +10,8 @@ use arrow::ipc::reader::FileReader;
 use boathouse_bridge::{ResultExt, arrow_schema, spark_schema};
 use boathouse_engine::{ExpectationOutcome, Session};
 use boathouse_spec::{
-    Command, DataType, Error, Expr, Literal, Options, Relation, RelationNode, Result, SaveMode, StructField, StructType,
-    WithColumn, Write, WriteTarget, clock,
+    Command, DataType, Error, Expr, Literal, Options, Relation, RelationNode, Result, SaveMode, StructField,
+    StructType, WithColumn, Write, WriteTarget, clock,
 };
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -45,7 +45,11 @@ pub(crate) async fn write(
     let schema = spark_schema(&rows.schema)?;
     let provider = StreamingTable::try_new(Arc::clone(&rows.schema), vec![Arc::new(rows)]).spark()?;
     let kept = session.keep_table(Arc::new(provider), schema);
-    let written = run(session, Command::Write(Box::new(to(location, with_origin(kept.clone(), origin.update_id), origin)))).await;
+    let written = run(
+        session,
+        Command::Write(Box::new(to(location, with_origin(kept.clone(), origin.update_id), origin))),
+    )
+    .await;
     session.remove_table(&kept);
     written
 }

@@ -97,7 +97,16 @@ pub(crate) struct Event {
 impl Event {
     fn new(event_type: &'static str, message: String, details: Value) -> Self {
         let message = message.trim().to_string();
-        Self { event_type, level: Level::Info, message, dataset: None, flow: None, batch: None, details, error: None }
+        Self {
+            event_type,
+            level: Level::Info,
+            message,
+            dataset: None,
+            flow: None,
+            batch: None,
+            details,
+            error: None,
+        }
     }
 
     pub fn create_update(full_refresh: bool, dry: bool) -> Self {
@@ -108,18 +117,31 @@ impl Event {
     pub fn update(state: UpdateState) -> Self {
         let message = format!("Update is {}.", state.name());
         let level = if state == UpdateState::Failed { Level::Error } else { Level::Info };
-        Self { level, ..Self::new("update_progress", message, json!({"update_progress": {"state": state.name()}})) }
+        Self {
+            level,
+            ..Self::new("update_progress", message, json!({"update_progress": {"state": state.name()}}))
+        }
     }
 
     /// The columns and kind of a dataset.
     pub fn dataset(name: &ObjectName, kind: &str, schema: &str, comment: Option<&str>) -> Self {
-        let details = json!({"dataset_definition": {"dataset_type": kind, "schema": schema, "comment": comment}});
-        let event = Self::new("dataset_definition", format!("{} is a {}.", shown(name), kind.to_lowercase()), details);
+        let details =
+            json!({"dataset_definition": {"dataset_type": kind, "schema": schema, "comment": comment}});
+        let event = Self::new(
+            "dataset_definition",
+            format!("{} is a {}.", shown(name), kind.to_lowercase()),
+            details,
+        );
         Self { dataset: Some(name.clone()), ..event }
     }
 
     /// What a flow reads and writes.
-    pub fn flow_definition(flow: &ObjectName, target: &ObjectName, is_streaming: bool, inputs: &[String]) -> Self {
+    pub fn flow_definition(
+        flow: &ObjectName,
+        target: &ObjectName,
+        is_streaming: bool,
+        inputs: &[String],
+    ) -> Self {
         let details = json!({"flow_definition": {
             "output_dataset": shown(target),
             "flow_type": if is_streaming { "STREAMING" } else { "COMPLETE" },

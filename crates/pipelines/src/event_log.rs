@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray, Int64Array, BooleanArray, ListArray, new_null_array};
+use arrow::array::{
+    ArrayRef, BooleanArray, Int64Array, ListArray, RecordBatch, StringArray, StructArray,
+    TimestampMicrosecondArray, new_null_array,
+};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType as ArrowType, Field, FieldRef};
 use boathouse_bridge::{ResultExt, arrow_schema};
 use boathouse_catalog::PipelineRecord;
 use boathouse_engine::Session;
 use boathouse_spec::{
-    Command, DataType, Plan, Relation, RelationNode, Result, SaveMode, StructField, StructType, Write, WriteTarget, clock,
+    Command, DataType, Plan, Relation, RelationNode, Result, SaveMode, StructField, StructType, Write,
+    WriteTarget, clock,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc};
@@ -123,7 +127,11 @@ impl EventLog {
             bucket: None,
             options: vec![("mergeSchema".to_string(), "true".to_string())],
         };
-        self.session.execute(Plan::Command(Box::new(Command::Write(Box::new(write))))).await?.collect().await?;
+        self.session
+            .execute(Plan::Command(Box::new(Command::Write(Box::new(write)))))
+            .await?
+            .collect()
+            .await?;
         Ok(())
     }
 
@@ -167,7 +175,8 @@ impl EventLog {
                 "sequence" => self.sequence(field, rows)?,
                 "origin" => self.origins(field, rows)?,
                 "timestamp" => {
-                    let times = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|r| r.timestamp_us));
+                    let times =
+                        TimestampMicrosecondArray::from_iter_values(rows.iter().map(|r| r.timestamp_us));
                     Arc::new(times.with_data_type(field.data_type().clone()))
                 }
                 "message" => text(&|r| Some(r.event.message.clone())),
@@ -201,8 +210,12 @@ impl EventLog {
                 "pipeline_id" => same(&self.origin.pipeline_id),
                 "pipeline_name" => same(&self.origin.pipeline_name),
                 "update_id" => same(&self.origin.update_id),
-                "dataset_name" => Arc::new(rows.iter().map(|r| r.event.dataset.as_ref().map(shown)).collect::<StringArray>()),
-                "flow_name" => Arc::new(rows.iter().map(|r| r.event.flow.as_ref().map(shown)).collect::<StringArray>()),
+                "dataset_name" => Arc::new(
+                    rows.iter().map(|r| r.event.dataset.as_ref().map(shown)).collect::<StringArray>(),
+                ),
+                "flow_name" => {
+                    Arc::new(rows.iter().map(|r| r.event.flow.as_ref().map(shown)).collect::<StringArray>())
+                }
                 _ => Arc::new(rows.iter().map(|r| r.event.batch).collect::<Int64Array>()),
             })
         })
@@ -243,7 +256,9 @@ fn exceptions(item: &Arc<Field>, rows: &[Row]) -> Result<ArrayRef> {
     let found: Vec<_> = rows.iter().filter_map(|r| r.event.error.as_ref()).collect();
     let values = structure(item.data_type(), found.len(), |f| {
         Ok(match f.name().as_str() {
-            "class_name" => Arc::new(found.iter().map(|e| Some(e.class())).collect::<StringArray>()) as ArrayRef,
+            "class_name" => {
+                Arc::new(found.iter().map(|e| Some(e.class())).collect::<StringArray>()) as ArrayRef
+            }
             _ => Arc::new(found.iter().map(|e| Some(e.to_string())).collect::<StringArray>()),
         })
     })?;

@@ -91,7 +91,10 @@ impl Message {
         if extension.type_url != TYPE_URL {
             return Err(Error::new("CONNECT_INVALID_PLAN.NO_HANDLER_FOR_EXTENSION")
                 .param("extensionTypeUrl", &extension.type_url)
-                .message(format!("No part of the server understands the pipeline command {}.", extension.type_url)));
+                .message(format!(
+                    "No part of the server understands the pipeline command {}.",
+                    extension.type_url
+                )));
         }
         serde_json::from_slice(&extension.value).map_err(|e| {
             Error::new("CONNECT_INVALID_PLAN.PIPELINE_EXTENSION")
@@ -115,7 +118,10 @@ mod tests {
         );
         let Ok(Message::Expectations { rules, .. }) = rules else { panic!("{rules:?}") };
         assert_eq!(Violation::from(rules[0].action), Violation::Drop);
-        assert!(matches!(read(r#"{"kind":"flow","graph_id":"g","flow":"f","once":true}"#), Ok(Message::Flow { once: true, .. })));
+        assert!(matches!(
+            read(r#"{"kind":"flow","graph_id":"g","flow":"f","once":true}"#),
+            Ok(Message::Flow { once: true, .. })
+        ));
         assert!(read(r#"{"kind":"nothing"}"#).is_err());
         assert!(read("").is_err());
     }

@@ -109,7 +109,8 @@ impl FlowRun {
                 boathouse_bridge::ResultExt::spark(batch)?;
             }
         } else {
-            run(session, Command::Write(Box::new(self.write_command(checked, output, mode, txn.as_ref())))).await?;
+            run(session, Command::Write(Box::new(self.write_command(checked, output, mode, txn.as_ref()))))
+                .await?;
         }
         if drops {
             let origin = dropped::Origin { update_id: &self.update_id, txn: txn.as_ref(), mode };
@@ -119,7 +120,13 @@ impl FlowRun {
         Ok(FlowMetrics { rows: outcome.rows(), dropped: outcome.dropped(), rules: outcome.counts(), views })
     }
 
-    fn write_command(&self, input: Relation, output: &Output, mode: SaveMode, txn: Option<&(String, i64)>) -> Write {
+    fn write_command(
+        &self,
+        input: Relation,
+        output: &Output,
+        mode: SaveMode,
+        txn: Option<&(String, i64)>,
+    ) -> Write {
         let mut options = Options::new();
         if mode == SaveMode::Overwrite {
             options.push(("overwriteSchema".to_string(), "true".to_string()));
@@ -183,12 +190,16 @@ impl Datasets for RunNames {
         let inside = (full.catalog.clone(), full.schema.clone());
         if output.kind == Kind::TemporaryView {
             let flow = self.graph.flows_of(&full).next();
-            let flow = flow.ok_or_else(|| Error::internal(format!("the view {} has no query", shown(&full))))?;
+            let flow =
+                flow.ok_or_else(|| Error::internal(format!("the view {} has no query", shown(&full))))?;
             let relation = self.views.relation(&full).unwrap_or_else(|| flow.relation.clone());
             return Ok(Some(Dataset::Relation(relation, flow.namespace.clone())));
         }
         if output.private {
-            return Ok(Some(Dataset::Relation(Place::of(output, &self.layout).relation(is_streaming), inside)));
+            return Ok(Some(Dataset::Relation(
+                Place::of(output, &self.layout).relation(is_streaming),
+                inside,
+            )));
         }
         // `LIVE.t` is a table of the catalog under its full name.
         let is_live = name.first().is_some_and(|n| n.eq_ignore_ascii_case("live"));

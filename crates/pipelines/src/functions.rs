@@ -66,7 +66,10 @@ impl TableFunction for DroppedRecords {
         let Some(pipeline) = pipeline else {
             return Err(Error::new("NOT_A_PIPELINE_DATASET")
                 .param("identifier", shown(&name))
-                .message(format!("{} is no dataset of a pipeline: only those have dropped rows.", shown(&name)))
+                .message(format!(
+                    "{} is no dataset of a pipeline: only those have dropped rows.",
+                    shown(&name)
+                ))
                 .exception("AnalysisException"));
         };
         let place = Place::Path(Layout::new(&pipeline.storage).dropped(&name));
@@ -92,8 +95,7 @@ fn text_argument(function: &str, args: Vec<Literal>) -> Result<String> {
         _ => Err(Error::new("WRONG_NUM_ARGS.WITHOUT_SUGGESTION")
             .param("functionName", format!("`{function}`"))
             .param("expectedNum", 1)
-            .message(format!("{function} takes one name, as text: {function}('name').")
-            )
+            .message(format!("{function} takes one name, as text: {function}('name')."))
             .exception("AnalysisException")),
     }
 }

@@ -125,7 +125,9 @@ impl Graph {
             return Err(Error::new("PIPELINE_DUPLICATE_IDENTIFIERS.FLOW")
                 .param("flowName", &name)
                 .param("datasetNames", &targets)
-                .message(format!("The flow {name} is defined twice, for {targets}: give each flow a name of its own."))
+                .message(format!(
+                    "The flow {name} is defined twice, for {targets}: give each flow a name of its own."
+                ))
                 .exception("AnalysisException"));
         }
         flow.once |= self.once.contains(&flow.name);

@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn short_names_are_in_the_pipelines_schema() {
-        let name = |text: &str| parse(text, ("main", "sales")).map(|n| shown(&n)).map_err(|e| e.class().to_string());
+        let name =
+            |text: &str| parse(text, ("main", "sales")).map(|n| shown(&n)).map_err(|e| e.class().to_string());
         assert_eq!(name("Bronze"), Ok("main.sales.bronze".to_string()));
         assert_eq!(name("LIVE.bronze"), Ok("main.sales.bronze".to_string()));
         assert_eq!(name("other.bronze"), Ok("main.other.bronze".to_string()));

@@ -140,7 +140,9 @@ impl Datasets for Lookup {
 fn check_view_read(view: &ObjectName, is_streaming: bool, as_stream: bool) -> Result<()> {
     let (class, kind, how) = match (is_streaming, as_stream) {
         (false, true) => ("INCOMPATIBLE_BATCH_VIEW_READ", "batch", "spark.read (dlt.read)"),
-        (true, false) => ("INCOMPATIBLE_STREAMING_VIEW_READ", "streaming", "spark.readStream (dlt.read_stream)"),
+        (true, false) => {
+            ("INCOMPATIBLE_STREAMING_VIEW_READ", "streaming", "spark.readStream (dlt.read_stream)")
+        }
         _ => return Ok(()),
     };
     let name = shown(view);
@@ -158,7 +160,10 @@ fn not_yet_resolved(name: &ObjectName) -> Error {
         error = error.param(key, part);
     }
     error
-        .message(format!("The columns of the dataset {} are not known yet: its flows are not resolved.", shown(name)))
+        .message(format!(
+            "The columns of the dataset {} are not known yet: its flows are not resolved.",
+            shown(name)
+        ))
         .exception("AnalysisException")
 }
 
@@ -190,7 +195,8 @@ impl Resolver {
             if let Some(schema) = output.schema.clone()
                 && output.kind != Kind::TemporaryView
             {
-                let known = ResolvedOutput { kind: output.kind, schema: stored(&schema), is_streaming: false };
+                let known =
+                    ResolvedOutput { kind: output.kind, schema: stored(&schema), is_streaming: false };
                 lookup.known.lock().insert(output.name.clone(), known);
             }
         }
@@ -232,7 +238,8 @@ impl Resolver {
 
     async fn analyzed(&mut self, flow: &Flow, mut path: Vec<ObjectName>) -> Result<ResolvedFlow> {
         path.push(flow.name.clone());
-        let session = flow_session(&self.session, &self.graph, flow, Arc::clone(&self.lookup) as Arc<dyn Datasets>)?;
+        let session =
+            flow_session(&self.session, &self.graph, flow, Arc::clone(&self.lookup) as Arc<dyn Datasets>)?;
         loop {
             self.lookup.used.lock().clear();
             let described = session.describe(&flow.relation).await;
@@ -260,7 +267,8 @@ impl Resolver {
                 }
                 self.flow(flow.clone(), path.clone()).await;
             }
-            let resolved: Vec<ResolvedFlow> = flows.iter().filter_map(|f| self.flows.get(f)?.clone()).collect();
+            let resolved: Vec<ResolvedFlow> =
+                flows.iter().filter_map(|f| self.flows.get(f)?.clone()).collect();
             let Some(output) = self.graph.outputs.get(&name) else { return };
             if resolved.is_empty() || resolved.len() < flows.len() || !self.settled.insert(name.clone()) {
                 return;
@@ -292,7 +300,8 @@ impl Resolver {
         if self.flows.contains_key(&last.name) {
             return;
         }
-        let around = path.iter().skip_while(|f| *f != flow).chain([flow]).map(shown).collect::<Vec<_>>().join(" -> ");
+        let around =
+            path.iter().skip_while(|f| *f != flow).chain([flow]).map(shown).collect::<Vec<_>>().join(" -> ");
         let error = Error::new("PIPELINE_GRAPH_NOT_TOPOLOGICALLY_SORTED")
             .param("flowName", shown(&last.name))
             .param("inputName", shown(flow))
@@ -309,7 +318,10 @@ impl Resolver {
         if flows.is_empty() {
             let error = Error::new("PIPELINE_DATASET_WITHOUT_FLOW")
                 .param("identifier", shown(name))
-                .message(format!("Nothing writes to the dataset {}: give it a query, or a flow.", shown(name)))
+                .message(format!(
+                    "Nothing writes to the dataset {}: give it a query, or a flow.",
+                    shown(name)
+                ))
                 .exception("AnalysisException");
             self.problems.push(Problem { dataset: name.clone(), flow: None, error });
             return;
@@ -320,13 +332,19 @@ impl Resolver {
             let error = Error::new("MATERIALIZED_VIEW_WITH_MULTIPLE_QUERIES")
                 .param("tableName", shown(name))
                 .param("queries", flows.iter().map(|f| shown(&f.name)).collect::<Vec<_>>().join(", "))
-                .message(format!("The materialized view {} has {} queries: it can have one.", shown(name), flows.len()))
+                .message(format!(
+                    "The materialized view {} has {} queries: it can have one.",
+                    shown(name),
+                    flows.len()
+                ))
                 .exception("AnalysisException");
             self.problems.push(Problem { dataset: name.clone(), flow: None, error });
         }
         for flow in flows {
             let Some(Some(resolved)) = self.flows.get(&flow.name).cloned() else { continue };
-            if let Err(error) = check_flow(flow, &resolved, &known).and_then(|()| check_declared(output, &resolved)) {
+            if let Err(error) =
+                check_flow(flow, &resolved, &known).and_then(|()| check_declared(output, &resolved))
+            {
                 self.problems.push(Problem { dataset: name.clone(), flow: Some(flow.name.clone()), error });
             }
             self.check_rules(output, flow, &resolved).await;
@@ -343,15 +361,24 @@ impl Resolver {
         for rule in &output.expectations {
             let (checked, _outcome) = self.session.expect(rows.clone(), vec![rule.clone()], false);
             if let Err(error) = self.session.describe(&checked).await {
-                let error = error.located(&format!("the expectation '{}' of {}", rule.name, shown(&output.name)));
-                self.problems.push(Problem { dataset: output.name.clone(), flow: Some(flow.name.clone()), error });
+                let error =
+                    error.located(&format!("the expectation '{}' of {}", rule.name, shown(&output.name)));
+                self.problems.push(Problem {
+                    dataset: output.name.clone(),
+                    flow: Some(flow.name.clone()),
+                    error,
+                });
             }
         }
         if output.expectations.is_empty()
             && output.schema.is_some()
             && let Err(error) = self.session.describe(&rows).await
         {
-            self.problems.push(Problem { dataset: output.name.clone(), flow: Some(flow.name.clone()), error });
+            self.problems.push(Problem {
+                dataset: output.name.clone(),
+                flow: Some(flow.name.clone()),
+                error,
+            });
         }
     }
 }
@@ -401,7 +428,9 @@ fn check_flow(flow: &Flow, resolved: &ResolvedFlow, output: &ResolvedOutput) -> 
         )),
         Kind::MaterializedView if resolved.is_streaming => Err(invalid(
             "STREAMING_RELATION_FOR_MATERIALIZED_VIEW",
-            format!("The flow {flow_name} reads a stream, and {table} is a materialized view: make it a streaming table."),
+            format!(
+                "The flow {flow_name} reads a stream, and {table} is a materialized view: make it a streaming table."
+            ),
         )),
         _ => Ok(()),
     }
@@ -411,7 +440,11 @@ fn check_flow(flow: &Flow, resolved: &ResolvedFlow, output: &ResolvedOutput) -> 
 fn check_declared(output: &Output, resolved: &ResolvedFlow) -> Result<()> {
     let Some(declared) = &output.schema else { return Ok(()) };
     let lacks = |a: &StructType, b: &StructType| {
-        a.fields.iter().filter(|f| b.field(&f.name).is_none()).map(|f| boathouse_spec::quote(&f.name)).collect::<Vec<_>>()
+        a.fields
+            .iter()
+            .filter(|f| b.field(&f.name).is_none())
+            .map(|f| boathouse_spec::quote(&f.name))
+            .collect::<Vec<_>>()
     };
     let (missing, extra) = (lacks(declared, &resolved.schema), lacks(&resolved.schema, declared));
     if missing.is_empty() && extra.is_empty() {
@@ -428,7 +461,11 @@ fn check_declared(output: &Output, resolved: &ResolvedFlow) -> Result<()> {
         .param("tableName", shown(&output.name))
         .param("specifiedSchema", declared.ddl())
         .param("inferredDataSchema", resolved.schema.ddl())
-        .message(format!("The columns that {} declares are not those of its query: {}.", shown(&output.name), differences.join("; ")))
+        .message(format!(
+            "The columns that {} declares are not those of its query: {}.",
+            shown(&output.name),
+            differences.join("; ")
+        ))
         .exception("AnalysisException"))
 }
 
@@ -436,13 +473,17 @@ fn check_declared(output: &Output, resolved: &ResolvedFlow) -> Result<()> {
 fn check_columns(output: &Output, schema: &StructType) -> Result<()> {
     for column in &output.partition_by {
         if schema.field(column).is_none() {
-            let known = schema.fields.iter().map(|f| boathouse_spec::quote(&f.name)).collect::<Vec<_>>().join(", ");
+            let known =
+                schema.fields.iter().map(|f| boathouse_spec::quote(&f.name)).collect::<Vec<_>>().join(", ");
             return Err(Error::new("COLUMN_NOT_DEFINED_IN_TABLE")
                 .param("colType", "partition")
                 .param("colName", boathouse_spec::quote(column))
                 .param("tableName", shown(&output.name))
                 .param("tableCols", &known)
-                .message(format!("{} is partitioned by the column {column}, which it has not: {known}.", shown(&output.name)))
+                .message(format!(
+                    "{} is partitioned by the column {column}, which it has not: {known}.",
+                    shown(&output.name)
+                ))
                 .exception("AnalysisException"));
         }
     }
@@ -451,7 +492,8 @@ fn check_columns(output: &Output, schema: &StructType) -> Result<()> {
 
 /// Columns as a table keeps them: every one may be NULL.
 fn stored(schema: &StructType) -> StructType {
-    let nullable = |f: &StructField| StructField { nullable: true, data_type: f.data_type.as_nullable(), ..f.clone() };
+    let nullable =
+        |f: &StructField| StructField { nullable: true, data_type: f.data_type.as_nullable(), ..f.clone() };
     StructType::new(schema.fields.iter().map(nullable).collect())
 }
 

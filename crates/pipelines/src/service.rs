@@ -16,8 +16,8 @@ use crate::graph::{Flow, Graph, Kind, Output};
 use crate::layout::{Layout, segment};
 use crate::name;
 use crate::request::{
-    CreateGraph, DefineFlow, DefineOutput, Extension, FlowDetails, PipelineEvent, QueryFunctionContext, ResolvedName,
-    SqlFile, StartRun,
+    CreateGraph, DefineFlow, DefineOutput, Extension, FlowDetails, PipelineEvent, QueryFunctionContext,
+    ResolvedName, SqlFile, StartRun,
 };
 use crate::update::Update;
 use crate::{resolve, sql};
@@ -123,7 +123,9 @@ impl Pipelines {
                     return Err(Error::unsupported("flows whose query the server is to ask for"));
                 }
                 FlowDetails::AutoCdc(_) => return Err(Error::unsupported("AUTO CDC flows")),
-                FlowDetails::Extension(e) => return Err(Error::unsupported(format!("flows of the kind {}", e.type_url))),
+                FlowDetails::Extension(e) => {
+                    return Err(Error::unsupported(format!("flows of the kind {}", e.type_url)));
+                }
             };
             let defined = Flow {
                 name: entry.name(&flow.name)?,
@@ -150,8 +152,8 @@ impl Pipelines {
     /// A command of our own client.
     pub async fn extension(&self, session: &Arc<Session>, extension: Extension) -> Result<()> {
         match Message::read(&extension)? {
-            Message::Pipeline { graph_id, name, root, storage, configuration, development, events } => {
-                self.with(session, &graph_id, |entry| {
+            Message::Pipeline { graph_id, name, root, storage, configuration, development, events } => self
+                .with(session, &graph_id, |entry| {
                     let configuration: Properties = configuration.into_iter().collect();
                     let conf: Options = configuration.clone().into_iter().collect();
                     entry.graph.conf.extend(conf);
@@ -159,8 +161,7 @@ impl Pipelines {
                     entry.identity =
                         Some(Identity { name, root, storage, configuration, development, json_events });
                     Ok(())
-                })
-            }
+                }),
             Message::Dataset { graph_id, dataset, auto, private, path, row_filter } => {
                 if row_filter.is_some() {
                     return Err(Error::unsupported("row filters of pipeline datasets"));
@@ -260,11 +261,24 @@ impl Pipelines {
             events,
         );
         let development = identity.development;
-        let update = Update { session: Arc::clone(session), pipeline, layout, id, log: Arc::new(log), run, development };
+        let update = Update {
+            session: Arc::clone(session),
+            pipeline,
+            layout,
+            id,
+            log: Arc::new(log),
+            run,
+            development,
+        };
         update.run(entry.graph).await
     }
 
-    fn with<T>(&self, session: &Session, graph_id: &str, work: impl FnOnce(&mut Entry) -> Result<T>) -> Result<T> {
+    fn with<T>(
+        &self,
+        session: &Session,
+        graph_id: &str,
+        work: impl FnOnce(&mut Entry) -> Result<T>,
+    ) -> Result<T> {
         let mut graphs = self.graphs.lock();
         match graphs.get_mut(graph_id).filter(|e| e.owner == session.user()) {
             Some(entry) => work(entry),
@@ -302,9 +316,11 @@ fn lock(directory: &std::path::Path, name: &str) -> Result<File> {
     let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::new("PIPELINE_UPDATE_ALREADY_RUNNING")
-            .param("pipeline", name)
-            .message(format!("An update of the pipeline {name} is running already. Wait for its end, or stop it."))),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(Error::new("PIPELINE_UPDATE_ALREADY_RUNNING").param("pipeline", name).message(format!(
+                "An update of the pipeline {name} is running already. Wait for its end, or stop it."
+            )))
+        }
         Err(std::fs::TryLockError::Error(e)) => Err(failed(e)),
     }
 }
@@ -318,5 +334,9 @@ fn expectation(session: &Session, rule: Rule) -> Result<Expectation> {
 }
 
 fn resolved_name(name: &ObjectName) -> ResolvedName {
-    ResolvedName { catalog: name.catalog.clone(), namespace: vec![name.schema.clone()], name: name.name.clone() }
+    ResolvedName {
+        catalog: name.catalog.clone(),
+        namespace: vec![name.schema.clone()],
+        name: name.name.clone(),
+    }
 }

@@ -3,8 +3,9 @@
 use boathouse_catalog::ObjectName;
 use boathouse_engine::SessionConf;
 use boathouse_spec::{
-    Command, CreateView, Error, Expectation, Name, Options, PartitionField, PipelineDataset, PipelineDatasetKind,
-    PipelineStatement, Plan, Relation, Result, StructType, TableConstraint, UseTarget, ViewKind, ViewQuery, option,
+    Command, CreateView, Error, Expectation, Name, Options, PartitionField, PipelineDataset,
+    PipelineDatasetKind, PipelineStatement, Plan, Relation, Result, StructType, TableConstraint, UseTarget,
+    ViewKind, ViewQuery, option,
 };
 
 use crate::graph::{Flow, Graph, Kind, Output};
@@ -115,19 +116,15 @@ impl Reader<'_> {
                 self.flow(name, target, query, once)
             }
             PipelineStatement::AutoCdc(_) => Err(Error::unsupported("AUTO CDC flows")),
-            PipelineStatement::Refresh { .. } | PipelineStatement::Drop { .. } => Err(not_a_definition("a statement")),
+            PipelineStatement::Refresh { .. } | PipelineStatement::Drop { .. } => {
+                Err(not_a_definition("a statement"))
+            }
         }
     }
 
     fn flow(&mut self, name: ObjectName, target: ObjectName, relation: Relation, once: bool) -> Result<()> {
-        let flow = Flow {
-            name,
-            target,
-            relation,
-            namespace: self.namespace.clone(),
-            conf: self.conf.clone(),
-            once,
-        };
+        let flow =
+            Flow { name, target, relation, namespace: self.namespace.clone(), conf: self.conf.clone(), once };
         self.graph.add_flow(flow)
     }
 
@@ -162,9 +159,13 @@ impl Reader<'_> {
 
     fn view(&mut self, view: CreateView) -> Result<()> {
         if view.kind != ViewKind::Temporary {
-            return Err(Error::unsupported("persistent views as datasets of pipelines (use CREATE TEMPORARY VIEW)"));
+            return Err(Error::unsupported(
+                "persistent views as datasets of pipelines (use CREATE TEMPORARY VIEW)",
+            ));
         }
-        let Some(ViewQuery { query, .. }) = view.query else { return Err(not_a_definition("a view over a data source")) };
+        let Some(ViewQuery { query, .. }) = view.query else {
+            return Err(not_a_definition("a view over a data source"));
+        };
         let name = self.name(&view.name)?;
         let mut output = Output::new(name.clone(), Kind::TemporaryView);
         output.comment = view.comment;
@@ -176,7 +177,9 @@ impl Reader<'_> {
 
 fn expectation(constraint: TableConstraint) -> Result<Expectation> {
     match constraint {
-        TableConstraint::Expectation { name, condition, action } => Ok(Expectation { name, condition, action }),
+        TableConstraint::Expectation { name, condition, action } => {
+            Ok(Expectation { name, condition, action })
+        }
         _ => Err(Error::unsupported("constraints of datasets other than EXPECT")),
     }
 }

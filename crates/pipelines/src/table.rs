@@ -6,8 +6,8 @@ use boathouse_catalog::{ObjectName, PipelineRecord, TableKind, TableRecord};
 use boathouse_delta::DeltaTable;
 use boathouse_engine::Session;
 use boathouse_spec::{
-    ColumnDefinition, Command, CommentTarget, CreateMode, CreateTable, DataSourceRef, Error, Name, Options, PartitionField,
-    Plan, Relation, RelationNode, Result, StructType, TableChange, TableRef, WriteTarget,
+    ColumnDefinition, Command, CommentTarget, CreateMode, CreateTable, DataSourceRef, Error, Name, Options,
+    PartitionField, Plan, Relation, RelationNode, Result, StructType, TableChange, TableRef, WriteTarget,
 };
 
 use crate::graph::{Kind, Output};
@@ -61,7 +61,10 @@ impl Place {
     /// The table, where there is one.
     pub async fn find(&self, session: &Arc<Session>) -> Result<Option<DeltaTable>> {
         match session.delta_table(&self.relation(false).node).await {
-            Err(e) if ["TABLE_OR_VIEW_NOT_FOUND", "DELTA_PATH_DOES_NOT_EXIST", "PATH_NOT_FOUND"].contains(&e.class()) => {
+            Err(e)
+                if ["TABLE_OR_VIEW_NOT_FOUND", "DELTA_PATH_DOES_NOT_EXIST", "PATH_NOT_FOUND"]
+                    .contains(&e.class()) =>
+            {
                 Ok(None)
             }
             found => found,
@@ -149,7 +152,11 @@ fn resets(wanted: &Wanted<'_>, properties: &Options, same_kind: bool) -> Result<
         return Ok(true);
     }
     let allowed = |options: &Options| {
-        options.iter().rev().find(|(k, _)| k == RESET_ALLOWED).is_none_or(|(_, v)| !v.eq_ignore_ascii_case("false"))
+        options
+            .iter()
+            .rev()
+            .find(|(k, _)| k == RESET_ALLOWED)
+            .is_none_or(|(_, v)| !v.eq_ignore_ascii_case("false"))
     };
     let resets = wanted.full_refresh && wanted.kind == Kind::StreamingTable;
     Ok(resets && allowed(properties) && allowed(&wanted.output.properties))
@@ -205,7 +212,12 @@ async fn create(
 }
 
 /// Comment and properties follow the definition without a refresh.
-async fn keep_defined(session: &Arc<Session>, name: &ObjectName, record: &TableRecord, output: &Output) -> Result<()> {
+async fn keep_defined(
+    session: &Arc<Session>,
+    name: &ObjectName,
+    record: &TableRecord,
+    output: &Output,
+) -> Result<()> {
     let differs = |(key, value): &&(String, String)| record.properties.get(key) != Some(value);
     let changed: Options = output.properties.iter().filter(differs).cloned().collect();
     if !changed.is_empty() {
@@ -215,7 +227,8 @@ async fn keep_defined(session: &Arc<Session>, name: &ObjectName, record: &TableR
     }
     if record.comment != output.comment {
         let comment = output.comment.clone();
-        run(session, Command::CommentOn { target: CommentTarget::Table, name: name.parts(), comment }).await?;
+        run(session, Command::CommentOn { target: CommentTarget::Table, name: name.parts(), comment })
+            .await?;
     }
     Ok(())
 }

@@ -121,7 +121,9 @@ impl Update {
         for (name, flow) in &resolved.flows {
             let Some(definition) = resolved.graph.flows.get(name) else { continue };
             let inputs: Vec<String> = flow.inputs.iter().map(|i| shown(&i.dataset)).collect();
-            self.log.emit(Event::flow_definition(name, &definition.target, flow.is_streaming, &inputs)).await?;
+            self.log
+                .emit(Event::flow_definition(name, &definition.target, flow.is_streaming, &inputs))
+                .await?;
         }
         Ok(())
     }
@@ -138,7 +140,11 @@ impl Update {
         Ok(failed(&lines))
     }
 
-    async fn tables(&self, resolved: &Resolved, selection: &Selection) -> Result<IndexMap<ObjectName, Table>> {
+    async fn tables(
+        &self,
+        resolved: &Resolved,
+        selection: &Selection,
+    ) -> Result<IndexMap<ObjectName, Table>> {
         let mut tables = IndexMap::new();
         for name in &selection.tables {
             let output = resolved.graph.output(name)?;
@@ -192,11 +198,17 @@ struct Schedule<'a> {
 
 impl<'a> Schedule<'a> {
     fn new(update: &'a Update, resolved: &'a Resolved, tables: IndexMap<ObjectName, Table>) -> Self {
-        let runs: HashSet<&ObjectName> =
-            resolved.graph.flows.values().filter(|f| tables.contains_key(&f.target)).map(|f| &f.name).collect();
+        let runs: HashSet<&ObjectName> = resolved
+            .graph
+            .flows
+            .values()
+            .filter(|f| tables.contains_key(&f.target))
+            .map(|f| &f.name)
+            .collect();
         let waits = |flow: &ObjectName| -> HashSet<ObjectName> {
             let upstream = resolved.upstream(flow);
-            let flows = upstream.iter().flat_map(|t| resolved.graph.flows_of(t).map(|f| &f.name).collect::<Vec<_>>());
+            let flows =
+                upstream.iter().flat_map(|t| resolved.graph.flows_of(t).map(|f| &f.name).collect::<Vec<_>>());
             flows.filter(|f| runs.contains(*f)).cloned().collect()
         };
         let waiting = resolved
@@ -235,7 +247,12 @@ impl<'a> Schedule<'a> {
                 }
                 Err(e) => {
                     let Some(flow) = self.names.remove(&e.id()) else { continue };
-                    (flow, Err(Error::internal(format!("A flow ended by a defect of the engine: {e}. Please report it."))))
+                    (
+                        flow,
+                        Err(Error::internal(format!(
+                            "A flow ended by a defect of the engine: {e}. Please report it."
+                        ))),
+                    )
                 }
             };
             match outcome {
@@ -266,7 +283,8 @@ impl<'a> Schedule<'a> {
             self.tell(&flow, FlowState::Running).await?;
             let name = flow.clone();
             let runtime = self.update.session.engine().runtime().clone();
-            let handle = self.running.spawn_on(async move { (name, with_retries(run, retries).await) }, &runtime);
+            let handle =
+                self.running.spawn_on(async move { (name, with_retries(run, retries).await) }, &runtime);
             self.names.insert(handle.id(), flow);
         }
         Ok(())
@@ -309,8 +327,12 @@ impl<'a> Schedule<'a> {
         self.failures.push((shown(&definition.target), error));
         let mut gone = vec![flow.clone()];
         while let Some(failed) = gone.pop() {
-            let skipped: Vec<ObjectName> =
-                self.waiting.iter().filter(|(_, waits)| waits.contains(&failed)).map(|(f, _)| f.clone()).collect();
+            let skipped: Vec<ObjectName> = self
+                .waiting
+                .iter()
+                .filter(|(_, waits)| waits.contains(&failed))
+                .map(|(f, _)| f.clone())
+                .collect();
             for flow in skipped {
                 self.waiting.shift_remove(&flow);
                 let Some(definition) = self.resolved.graph.flows.get(&flow) else { continue };

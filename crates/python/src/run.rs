@@ -17,8 +17,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::messages::{
-    END_OF_DATA_SECTION, END_OF_STREAM, PYTHON_EXCEPTION_THROWN, START_ARROW_STREAM, TIMING_DATA, Writer, broken,
-    read_bytes, read_exact, read_int, read_long,
+    END_OF_DATA_SECTION, END_OF_STREAM, PYTHON_EXCEPTION_THROWN, START_ARROW_STREAM, TIMING_DATA, Writer,
+    broken, read_bytes, read_exact, read_int, read_long,
 };
 use crate::pool::{Options, Worker, Workers};
 use crate::task::Task;
@@ -78,7 +78,9 @@ impl Run {
         };
         let header = task.header();
         if let Some(worker) = &mut run.worker {
-            let Some(stdin) = worker.stdin.take() else { return Err(Error::internal("a Python worker without a pipe")) };
+            let Some(stdin) = worker.stdin.take() else {
+                return Err(Error::internal("a Python worker without a pipe"));
+            };
             run.writer = Some(tokio::spawn(write(stdin, header, schema, input, grouped)));
         }
         Ok(run)
@@ -93,7 +95,10 @@ impl Run {
             Some(limit) => match tokio::time::timeout(limit, self.read()).await {
                 Ok(next) => next,
                 Err(_) => Err(Error::new("PYTHON_WORKER_TIMEOUT")
-                    .message(format!("The Python function gave nothing for {} s and was ended.", limit.as_secs()))
+                    .message(format!(
+                        "The Python function gave nothing for {} s and was ended.",
+                        limit.as_secs()
+                    ))
                     .exception("PythonException")),
             },
             None => self.read().await,
@@ -145,7 +150,9 @@ impl Run {
     /// The worker has given all: it is kept for another task where it says so.
     async fn finish(&mut self) -> Result<()> {
         self.finished = true;
-        let (Some(mut worker), Some(mut writer)) = (self.worker.take(), self.writer.take()) else { return Ok(()) };
+        let (Some(mut worker), Some(mut writer)) = (self.worker.take(), self.writer.take()) else {
+            return Ok(());
+        };
         // A function may end before it has taken all of its rows: then the process is of no further use.
         let Ok(written) = tokio::time::timeout(UNREAD, &mut writer).await else {
             writer.abort();

@@ -87,7 +87,8 @@ pub fn parameter_markers(text: &str) -> Result<(bool, bool)> {
         positional |= token.text == "?";
         // `variant:path` touches what is before it.
         let touches = i > 0 && tokens[i - 1].end == token.start && tokens[i - 1].kind != lexer::Kind::Symbol;
-        named |= token.text == ":" && !touches && tokens.get(i + 1).is_some_and(|t| t.kind == lexer::Kind::Word);
+        named |=
+            token.text == ":" && !touches && tokens.get(i + 1).is_some_and(|t| t.kind == lexer::Kind::Word);
     }
     Ok((named, positional))
 }

@@ -54,5 +54,6 @@ pub use progress::{Progress, SinkProgress, SourceProgress};
 pub use query::{Batch, OutputMode, QueryDefinition, Sink};
 pub use reader::Sources;
 pub use start::{
-    NamedQuery, QueryEvent, QueryEventKind, QueryFailure, QueryId, QueryStatus, StartQuery, StartedQuery, StreamTarget, Trigger,
+    NamedQuery, QueryEvent, QueryEventKind, QueryFailure, QueryId, QueryStatus, StartQuery, StartedQuery,
+    StreamTarget, Trigger,
 };

@@ -79,7 +79,11 @@ struct Reading {
 
 impl MicroBatchQuery {
     /// Resolves the sources, reads the checkpoint, and makes it where there is none.
-    pub async fn open(session: Arc<Session>, definition: QueryDefinition, sink: Arc<dyn Sink>) -> Result<Self> {
+    pub async fn open(
+        session: Arc<Session>,
+        definition: QueryDefinition,
+        sink: Arc<dyn Sink>,
+    ) -> Result<Self> {
         let checkpoint = Checkpoint::new(Directory::open(&session, &definition.checkpoint)?);
         let id = checkpoint.query_id().await?;
         let opening = Arc::new(Opening::new(checkpoint.clone()));
@@ -151,10 +155,14 @@ impl MicroBatchQuery {
             done => {
                 // The batch was planned and is not known to be done: it is run again, over the same rows.
                 if let Some((done, commit)) = &done {
-                    self.state = State::new(self.state_directory(), Some((done + 1, commit.state_ids.clone())));
+                    self.state =
+                        State::new(self.state_directory(), Some((done + 1, commit.state_ids.clone())));
                 }
                 if let Some((done, _)) = done.filter(|(done, _)| done + 1 != batch) {
-                    tracing::warn!("batch {batch} of the query {} was planned, and the last one done is {done}", self.id);
+                    tracing::warn!(
+                        "batch {batch} of the query {} was planned, and the last one done is {done}",
+                        self.id
+                    );
                 }
                 if batch > 0 {
                     let before = self.checkpoint.offsets_of(batch - 1).await?;
@@ -341,7 +349,8 @@ impl MicroBatchQuery {
         let (plan, schema) = self.session.logical_plan(&query.relation).await?;
         let late_us = self.ran_with_ms.map(|ms| ms.saturating_mul(1000));
         let watermark_us = entry.watermark_ms.saturating_mul(1000);
-        let batches = Batches::new(&self.session, self.definition.output_mode, self.next, late_us, watermark_us);
+        let batches =
+            Batches::new(&self.session, self.definition.output_mode, self.next, late_us, watermark_us);
         let rows = batches.run(&mut self.state, plan).await?;
         let state_ids = self.state.commit(self.next).await?;
         fail_point!("streaming::after-state");
@@ -372,19 +381,30 @@ impl MicroBatchQuery {
                 *known = (*known).max(seen.max.div_euclid(1000) - delay_us / 1000);
             }
         }
-        let latest = self.conf.get("spark.sql.streaming.multipleWatermarkPolicy").is_some_and(|p| p.eq_ignore_ascii_case("max"));
+        let latest = self
+            .conf
+            .get("spark.sql.streaming.multipleWatermarkPolicy")
+            .is_some_and(|p| p.eq_ignore_ascii_case("max"));
         let chosen = if latest { self.watermarks.iter().max() } else { self.watermarks.iter().min() };
         self.watermark_ms = self.watermark_ms.max(chosen.copied().unwrap_or(0));
     }
 
-    fn progress(&mut self, entry: &OffsetEntry, slices: &[StreamSlice], seen: &[(i64, Seen)], timer: Timer) -> Progress {
-        let sources = self.sources.iter().zip(slices).zip(&entry.offsets).map(|((reading, slice), end)| SourceProgress {
-            description: reading.source.description(),
-            start_offset: reading.committed.clone(),
-            end_offset: end.clone(),
-            latest_offset: reading.source.latest_offset(),
-            num_input_rows: slice.rows_read(),
-            metrics: reading.source.metrics(),
+    fn progress(
+        &mut self,
+        entry: &OffsetEntry,
+        slices: &[StreamSlice],
+        seen: &[(i64, Seen)],
+        timer: Timer,
+    ) -> Progress {
+        let sources = self.sources.iter().zip(slices).zip(&entry.offsets).map(|((reading, slice), end)| {
+            SourceProgress {
+                description: reading.source.description(),
+                start_offset: reading.committed.clone(),
+                end_offset: end.clone(),
+                latest_offset: reading.source.latest_offset(),
+                num_input_rows: slice.rows_read(),
+                metrics: reading.source.metrics(),
+            }
         });
         let sources = sources.collect();
         let timestamp_ms = timer.started_ms;
@@ -396,10 +416,17 @@ impl MicroBatchQuery {
             timestamp_ms,
             batch_id: self.next,
             durations_ms: timer.finish(),
-            event_time: if self.shape.watermarks > 0 { event_time(entry.watermark_ms, seen) } else { IndexMap::new() },
+            event_time: if self.shape.watermarks > 0 {
+                event_time(entry.watermark_ms, seen)
+            } else {
+                IndexMap::new()
+            },
             state_operators: self.state.progress(),
             sources,
-            sink: SinkProgress { description: self.sink.description(), num_output_rows: self.sink.num_output_rows() },
+            sink: SinkProgress {
+                description: self.sink.description(),
+                num_output_rows: self.sink.num_output_rows(),
+            },
             since_last_trigger_ms: since,
         }
     }
@@ -421,7 +448,8 @@ impl Kept {
         let nullable = schema.fields.iter().map(|f| StructField { nullable: true, ..f.clone() }).collect();
         let schema = StructType::new(nullable);
         let arrow = Arc::new(arrow_schema(&schema));
-        let rows = rows.iter().map(|b| boathouse_bridge::conform_batch(b, &arrow)).collect::<Result<Vec<_>>>()?;
+        let rows =
+            rows.iter().map(|b| boathouse_bridge::conform_batch(b, &arrow)).collect::<Result<Vec<_>>>()?;
         let table = MemTable::try_new(arrow, vec![rows]).spark()?;
         Ok(Self { relation: session.keep_table(Arc::new(table), schema), session: Arc::clone(session) })
     }

@@ -63,7 +63,10 @@ impl Progress {
             let mut rates = Map::new();
             let since = self.since_last_trigger_ms.filter(|ms| *ms > 0);
             rates.insert("inputRowsPerSecond".into(), rate(rows, since));
-            rates.insert("processedRowsPerSecond".into(), rate(rows, Some(self.trigger_ms()).filter(|ms| *ms > 0)));
+            rates.insert(
+                "processedRowsPerSecond".into(),
+                rate(rows, Some(self.trigger_ms()).filter(|ms| *ms > 0)),
+            );
             rates
         };
         let mut out = Map::new();
@@ -116,7 +119,8 @@ fn offset(text: Option<&str>) -> Value {
 
 /// An instant as progress reports write it: `2024-01-15T10:30:00.000Z`.
 pub fn timestamp(ms: i64) -> String {
-    DateTime::from_timestamp_millis(ms).map_or_else(String::new, |t| t.to_rfc3339_opts(SecondsFormat::Millis, true))
+    DateTime::from_timestamp_millis(ms)
+        .map_or_else(String::new, |t| t.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
 /// Measures the steps of a trigger.
@@ -140,6 +144,9 @@ impl Timer {
     pub fn finish(mut self) -> IndexMap<String, i64> {
         self.add("triggerExecution", self.started);
         self.durations.sort_unstable_keys();
-        self.durations.into_iter().map(|(k, d)| (k, i64::try_from(d.as_millis()).unwrap_or(i64::MAX))).collect()
+        self.durations
+            .into_iter()
+            .map(|(k, d)| (k, i64::try_from(d.as_millis()).unwrap_or(i64::MAX)))
+            .collect()
     }
 }

@@ -66,7 +66,8 @@ pub(crate) struct Bound {
 impl StreamReader for Bound {
     async fn read(&self, _: &Arc<Session>, leaf: StreamLeaf) -> Result<StreamTable> {
         let found = leaf.index.and_then(|i| self.slices.get(i));
-        let (slice, schema) = found.ok_or_else(|| Error::internal("a query has more leaves than it began with"))?;
+        let (slice, schema) =
+            found.ok_or_else(|| Error::internal("a query has more leaves than it began with"))?;
         Ok(StreamTable {
             provider: Arc::new(slice.clone()),
             schema: schema.clone(),

@@ -4,9 +4,9 @@ use boathouse_spec::{Command, Error, Relation, RelationNode, Result, SqlText};
 
 use super::streaming::{manager_request, query_request};
 use super::{Converter, invalid_plan, missing, not_set};
-use boathouse_pipelines::request::PipelineRequest;
 use crate::proto::spark::{self as proto, command::CommandType, ml_command, relation::RelType};
 use crate::streaming::{ManagerRequest, QueryId, QueryRequest, StartQuery};
+use boathouse_pipelines::request::PipelineRequest;
 
 /// A command, by who runs it.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! Relations of two and more inputs.
 
 use boathouse_spec::{
-    AsOfJoin, Error, Expr, Join, JoinCondition, JoinKind, Literal, RelationNode, Result, SetOperation, SortOrder, WindowSpec,
+    AsOfJoin, Error, Expr, Join, JoinCondition, JoinKind, Literal, RelationNode, Result, SetOperation,
+    SortOrder, WindowSpec,
 };
 
 use super::{Converter, invalid_plan, missing, unknown_enum};
@@ -62,7 +63,10 @@ impl Converter<'_> {
     pub(super) fn nearest_by_join(&mut self, j: proto::NearestByJoin) -> Result<RelationNode> {
         let kind = join_kind_by_name(&j.join_type)?;
         if !matches!(kind, JoinKind::Inner | JoinKind::LeftOuter) {
-            return Err(illegal_argument(format!("A nearest-by join is inner or left outer, not `{}`.", j.join_type)));
+            return Err(illegal_argument(format!(
+                "A nearest-by join is inner or left outer, not `{}`.",
+                j.join_type
+            )));
         }
         if !(1..=100_000).contains(&j.num_results) {
             return Err(illegal_argument(format!(
@@ -73,11 +77,15 @@ impl Converter<'_> {
         let ascending = match j.direction.to_lowercase().as_str() {
             "distance" => true,
             "similarity" => false,
-            other => return Err(illegal_argument(format!("`{other}` is no direction of a nearest-by join."))),
+            other => {
+                return Err(illegal_argument(format!("`{other}` is no direction of a nearest-by join.")));
+            }
         };
         let left = self.input(j.left)?;
         let right = self.input(j.right)?;
-        let ranking = j.ranking_expression.ok_or_else(|| missing("spark.connect.NearestByJoin", "ranking_expression"))?;
+        let ranking = j
+            .ranking_expression
+            .ok_or_else(|| missing("spark.connect.NearestByJoin", "ranking_expression"))?;
         let ranking = self.expression(ranking)?;
         let number = Expr::call("monotonically_increasing_id", Vec::new()).alias(ROW);
         let numbered = RelationNode::Project { input: left, exprs: vec![Expr::star(), number] };

@@ -6,12 +6,12 @@ use prost_types::Any;
 
 use super::data_type::{parse_schema_text, schema_from_proto};
 use super::{Converter, missing, not_set, unknown_enum};
+use crate::proto::spark::pipeline_command::{self as proto, CommandType, define_flow, define_output};
+use crate::proto::spark::{OutputType, PipelineAnalysisContext, PipelineCommand, SourceCodeLocation};
 use boathouse_pipelines::request::{
     AutoCdc, CreateGraph, DefineFlow, DefineOutput, Extension, FlowDetails, OutputKind, PipelineRequest,
     QueryFunctionContext, SinkDetails, SourceLocation, SqlFile, StartRun, TableDetails,
 };
-use crate::proto::spark::pipeline_command::{self as proto, CommandType, define_flow, define_output};
-use crate::proto::spark::{OutputType, PipelineAnalysisContext, PipelineCommand, SourceCodeLocation};
 
 const MESSAGE: &str = "spark.connect.PipelineCommand";
 

@@ -3,7 +3,9 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray, new_null_array,
+};
 use arrow::datatypes::{
     DataType as ArrowType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
@@ -68,7 +70,9 @@ pub(super) fn arrange(
 }
 
 fn convert(array: &ArrayRef, wanted: &ArrowType, zone: &Zone) -> Result<ArrayRef> {
-    if let (ArrowType::Timestamp(_, None), ArrowType::Timestamp(TimeUnit::Microsecond, Some(_))) = (array.data_type(), wanted) {
+    if let (ArrowType::Timestamp(_, None), ArrowType::Timestamp(TimeUnit::Microsecond, Some(_))) =
+        (array.data_type(), wanted)
+    {
         let local = conform(array, &ArrowType::Timestamp(TimeUnit::Microsecond, None))?;
         let local = local.as_primitive::<TimestampMicrosecondType>();
         let instants: TimestampMicrosecondArray = local.unary(|us| zone.to_utc(us));

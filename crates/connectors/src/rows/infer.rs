@@ -9,8 +9,8 @@ use boathouse_spec::{Result, StructType};
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 
-use super::blocks::{plain_bytes, whole_file};
 use super::avro;
+use super::blocks::{plain_bytes, whole_file};
 use super::decode::decode;
 use super::is_utf8;
 use super::lines::LineSplitter;
@@ -127,7 +127,8 @@ async fn avro_schema(table: &FileTable) -> Result<StructType> {
     let mut failure = None;
     for file in &table.files {
         let meta = &file.meta;
-        let read = whole_file(table.place.store.clone(), &meta.location, meta.size).await.map_err(from_datafusion);
+        let read =
+            whole_file(table.place.store.clone(), &meta.location, meta.size).await.map_err(from_datafusion);
         match read.and_then(|bytes| avro::schema(bytes.into())) {
             Ok(schema) => return Ok(schema),
             Err(e) if table.choice.ignore_corrupt => {

@@ -70,10 +70,7 @@ impl RowFormat {
                 options: Box::new(xml_options(table)?),
                 encoding: given.text("encoding").or(given.text("charset")).map(str::to_string),
             },
-            Format::Avro => Self::Avro {
-                zone: session.zone.clone(),
-                case_sensitive: session.case_sensitive,
-            },
+            Format::Avro => Self::Avro { zone: session.zone.clone(), case_sensitive: session.case_sensitive },
             Format::Parquet => return Err(Error::internal("Parquet files are not read row by row.")),
         })
     }
@@ -100,7 +97,9 @@ pub(crate) fn xml_options(table: &FileTable) -> Result<xml::Options> {
     if Lookup(&table.options).text("rowTag").is_none() {
         return Err(Error::new("XML_ROW_TAG_MISSING")
             .param("rowTag", "`rowTag`")
-            .message("Reading XML files needs the option `rowTag`: the name of the elements that are the rows.")
+            .message(
+                "Reading XML files needs the option `rowTag`: the name of the elements that are the rows.",
+            )
             .exception("AnalysisException"));
     }
     xml::Options::parse(&table.options, &table.context.session, false)

@@ -202,9 +202,9 @@ fn xml_batch(
     let mut columns = rows.columns()[..schema.fields.len()].to_vec();
     // What is corrupt is the document, as Spark has it.
     if let Some(corrupt) = schema.fields.iter().position(|f| f.name == options.corrupt_column) {
-        let texts = columns[corrupt].as_string_opt::<i32>().map(|texts| {
-            texts.iter().map(|text| text.map(|_| document)).collect::<StringArray>()
-        });
+        let texts = columns[corrupt]
+            .as_string_opt::<i32>()
+            .map(|texts| texts.iter().map(|text| text.map(|_| document)).collect::<StringArray>());
         if let Some(texts) = texts {
             columns[corrupt] = Arc::new(texts);
         }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use arrow_avro::compression::CompressionCodec;
 use boathouse_bridge::arrow_schema;
 use boathouse_formats::options::Lookup;
 use boathouse_formats::{csv, json, xml};
 use boathouse_spec::{DataType, Error, Result, StructType};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
-use arrow_avro::compression::CompressionCodec;
 use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 
 use crate::context::Context;
@@ -159,7 +159,9 @@ fn parquet_codec(codec: &str) -> Result<(Compression, &'static str)> {
 fn check_avro(name: &str, t: &DataType) -> Result<()> {
     match t {
         DataType::Array { element, .. } => check_avro(name, element),
-        DataType::Map { key, value, .. } if matches!(**key, DataType::String { .. }) => check_avro(name, value),
+        DataType::Map { key, value, .. } if matches!(**key, DataType::String { .. }) => {
+            check_avro(name, value)
+        }
         DataType::Struct(s) => s.fields.iter().try_for_each(|f| check_avro(name, &f.data_type)),
         DataType::Boolean
         | DataType::Byte
@@ -186,7 +188,9 @@ fn avro_codec(codec: &str) -> Result<Option<CompressionCodec>> {
         "snappy" => Some(CompressionCodec::Snappy),
         "deflate" => Some(CompressionCodec::Deflate),
         "zstandard" => Some(CompressionCodec::ZStandard),
-        "bzip2" | "xz" => return Err(Error::unsupported(format!("writing Avro files with the codec {codec}"))),
+        "bzip2" | "xz" => {
+            return Err(Error::unsupported(format!("writing Avro files with the codec {codec}")));
+        }
         _ => {
             let known = ["bzip2", "deflate", "snappy", "uncompressed", "xz", "zstandard"];
             return Err(errors::codec_not_available(codec, &known));

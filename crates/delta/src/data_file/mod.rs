@@ -49,7 +49,11 @@ pub(crate) async fn write_plan(
             let paths = started.lock().clone();
             delete_quietly(&target.location, paths).await;
             // The disk's words for a table that was dropped while rows were written to it.
-            Err(if e.is("TASK_WRITE_FAILED") && target.location.has_lost_its_log() { error::gone(&target.location) } else { e })
+            Err(if e.is("TASK_WRITE_FAILED") && target.location.has_lost_its_log() {
+                error::gone(&target.location)
+            } else {
+                e
+            })
         }
     }
 }

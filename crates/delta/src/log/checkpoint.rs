@@ -168,7 +168,8 @@ async fn damage(
         }
     }
     let start = whole.map_or(0, |v| v + 1);
-    let versions: Vec<i64> = commits.iter().map(|c| c.version).filter(|v| *v >= start).filter(until).collect();
+    let versions: Vec<i64> =
+        commits.iter().map(|c| c.version).filter(|v| *v >= start).filter(until).collect();
     if versions.windows(2).any(|pair| pair[0] + 1 != pair[1]) {
         return Ok(Some(error::versions_not_contiguous(location, &versions, version)));
     }

@@ -8,5 +8,5 @@ mod source;
 mod statistics;
 
 pub(crate) use provider::unqualified;
-pub(crate) use statistics::of_table as table_statistics;
 pub use provider::{DeltaScan, HiddenColumn, HiddenValue};
+pub(crate) use statistics::of_table as table_statistics;

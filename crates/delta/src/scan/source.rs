@@ -132,7 +132,10 @@ impl<'a> ScanSource<'a> {
         parquet.global.schema_force_view_types = false;
         let source = ParquetSource::new(table_schema.clone())
             .with_table_parquet_options(parquet)
-            .with_parquet_file_reader_factory(Arc::new(ReaderFactory::new(session, self.snapshot.location())));
+            .with_parquet_file_reader_factory(Arc::new(ReaderFactory::new(
+                session,
+                self.snapshot.location(),
+            )));
 
         let mut file_groups = Vec::new();
         let table_statistics =

@@ -82,7 +82,11 @@ impl Analyzer {
         self.restore_grouping(grouping_functions);
         items.extend(resolved?);
         for item in items {
-            let value = if item.passthrough.as_ref().is_some_and(|p| aggregation.grouping.iter().any(|(_, a)| a.id == p.id)) {
+            let value = if item
+                .passthrough
+                .as_ref()
+                .is_some_and(|p| aggregation.grouping.iter().any(|(_, a)| a.id == p.id))
+            {
                 item.value.expr.clone()
             } else {
                 aggregation.rewrite(self, item.value.expr.clone(), &item.value.name)?
@@ -116,7 +120,8 @@ impl Analyzer {
         let mut aggregation = self.aggregation(input, Vec::new(), None)?;
         for item in items {
             let value = aggregation.rewrite(self, item.value.expr.clone(), &item.value.name)?;
-            let attribute = self.attribute(&item.value.name, item.value.data_type.clone(), item.value.nullable);
+            let attribute =
+                self.attribute(&item.value.name, item.value.data_type.clone(), item.value.nullable);
             aggregation.select.push((value, attribute));
         }
         aggregation.build(self)
@@ -157,7 +162,11 @@ impl Analyzer {
                 return Err(Error::new("GROUP_EXPRESSION_TYPE_IS_NOT_ORDERABLE")
                     .param("sqlExpr", format!("\"{}\"", key.name))
                     .param("dataType", super::error::quoted(&key.data_type))
-                    .message(format!("Rows cannot be grouped by {} of the type {}.", key.name, key.data_type.sql())));
+                    .message(format!(
+                        "Rows cannot be grouped by {} of the type {}.",
+                        key.name,
+                        key.data_type.sql()
+                    )));
             }
             names.push(key.name.clone());
             // A grouping column keeps its identity, so that names and DataFrame columns still reach it.
@@ -216,7 +225,11 @@ impl Analyzer {
 
     /// `first(column)`
     fn first_value(&mut self, attribute: &Attribute) -> Result<DfExpr> {
-        let call = boathouse_spec::Call { name: vec!["first".into()], args: vec![Expr::star()], ..Default::default() };
+        let call = boathouse_spec::Call {
+            name: vec!["first".into()],
+            args: vec![Expr::star()],
+            ..Default::default()
+        };
         let over = Analyzed { output: vec![attribute.clone()], ..Analyzed::one_row()? };
         for entry in boathouse_functions::registry().get("first") {
             if let boathouse_functions::Entry::Aggregate(resolve) = entry {
@@ -289,7 +302,9 @@ impl Analyzer {
                 }
                 Some(
                     sets.iter()
-                        .map(|set| Ok(set.iter().map(|e| place(self, e)).collect::<Result<Vec<_>>>()?.concat()))
+                        .map(|set| {
+                            Ok(set.iter().map(|e| place(self, e)).collect::<Result<Vec<_>>>()?.concat())
+                        })
                         .collect::<Result<Vec<_>>>()?,
                 )
             }
@@ -299,7 +314,9 @@ impl Analyzer {
                     let mut next = Vec::new();
                     let placed = sets
                         .iter()
-                        .map(|set| Ok(set.iter().map(|e| place(self, e)).collect::<Result<Vec<_>>>()?.concat()))
+                        .map(|set| {
+                            Ok(set.iter().map(|e| place(self, e)).collect::<Result<Vec<_>>>()?.concat())
+                        })
                         .collect::<Result<Vec<Vec<usize>>>>()?;
                     for left in &product {
                         for right in &placed {
@@ -319,17 +336,24 @@ impl Analyzer {
     /// A grouping expression: an ordinal or an alias of the SELECT list, or an expression over the input.
     fn grouping_key(&mut self, expr: &Expr, select: &[Expr], input: &Analyzed) -> Result<Vec<TypedExpr>> {
         match expr {
-            Expr::Literal(Literal::Integer(n)) if self.session.conf().group_by_ordinal() && !select.is_empty() => {
+            Expr::Literal(Literal::Integer(n))
+                if self.session.conf().group_by_ordinal() && !select.is_empty() =>
+            {
                 if select.iter().any(|e| matches!(e, Expr::Star(_))) {
                     return Err(Error::new("STAR_GROUP_BY_POS")
                         .message("A star in the SELECT list cannot stand beside a position in GROUP BY."));
                 }
                 let items = self.items(select, input)?;
-                let Some(item) = usize::try_from(*n).ok().and_then(|n| n.checked_sub(1)).and_then(|i| items.get(i)) else {
+                let Some(item) =
+                    usize::try_from(*n).ok().and_then(|n| n.checked_sub(1)).and_then(|i| items.get(i))
+                else {
                     return Err(Error::new("GROUP_BY_POS_OUT_OF_RANGE")
                         .param("index", n)
                         .param("size", items.len())
-                        .message(format!("GROUP BY position {n} is not among the {} columns of the SELECT list.", items.len())));
+                        .message(format!(
+                            "GROUP BY position {n} is not among the {} columns of the SELECT list.",
+                            items.len()
+                        )));
                 };
                 if has_aggregate(&item.value.expr) {
                     return Err(Error::new("GROUP_BY_POS_AGGREGATE")
@@ -340,7 +364,9 @@ impl Analyzer {
                 Ok(vec![item.value.clone()])
             }
             Expr::Star(star) => self.expand_star(star, input),
-            Expr::Call(call) if call.is_operator && super::project::is_call(call, "struct") && call.args.is_empty() => {
+            Expr::Call(call)
+                if call.is_operator && super::project::is_call(call, "struct") && call.args.is_empty() =>
+            {
                 Ok(Vec::new())
             }
             other => match self.expr(other, input) {
@@ -350,7 +376,9 @@ impl Analyzer {
                     let Expr::Column(column) = other else { return Err(e) };
                     let [name] = column.name.as_slice() else { return Err(e) };
                     let aliased = select.iter().find_map(|s| match s {
-                        Expr::Alias { expr, names, .. } if names.len() == 1 && names[0].eq_ignore_ascii_case(name) => {
+                        Expr::Alias { expr, names, .. }
+                            if names.len() == 1 && names[0].eq_ignore_ascii_case(name) =>
+                        {
                             Some(expr.as_ref())
                         }
                         _ => None,
@@ -383,21 +411,28 @@ impl Analyzer {
         };
         // A grouping column comes before an alias of the same name.
         let mut sight = input.clone();
-        let grouped = |name: &str| aggregation.grouping.iter().any(|(_, a)| a.name.eq_ignore_ascii_case(name));
+        let grouped =
+            |name: &str| aggregation.grouping.iter().any(|(_, a)| a.name.eq_ignore_ascii_case(name));
         sight.output.retain(|o| !grouped(&o.name) || aggregation.grouping.iter().any(|(_, a)| a.id == o.id));
         let resolved = self.over_aggregation(condition, &sight, &aggregation)?;
         let resolved = self.condition(resolved, "having")?;
         super::window::forbid_windows(&resolved.expr, &resolved.name, "HAVING")?;
         let inlined = inline(resolved.expr, &aggregation.select)?;
-        let rewritten =
-            aggregation.rewrite(self, inlined, &resolved.name).map_err(|e| unresolved_in_clause(e, &input))?;
+        let rewritten = aggregation
+            .rewrite(self, inlined, &resolved.name)
+            .map_err(|e| unresolved_in_clause(e, &input))?;
         aggregation.having.push(rewritten);
         let built = aggregation.build(self)?;
         Ok(Analyzed { plan_ids: input.plan_ids, ..built })
     }
 
     /// An expression over an aggregation's output or, where names are missing there, over its input.
-    fn over_aggregation(&mut self, expr: &Expr, output: &Analyzed, aggregation: &Aggregation) -> Result<TypedExpr> {
+    fn over_aggregation(
+        &mut self,
+        expr: &Expr,
+        output: &Analyzed,
+        aggregation: &Aggregation,
+    ) -> Result<TypedExpr> {
         let mut merged = output.clone();
         merged.hidden.extend(aggregation.grouping.iter().map(|(_, a)| a.clone()));
         merged.hidden.extend(aggregation.input.columns().cloned());
@@ -420,8 +455,9 @@ impl Analyzer {
         for expr in exprs {
             let resolved = self.over_aggregation(expr, output, &aggregation)?;
             let inlined = inline(resolved.expr.clone(), &aggregation.select)?;
-            let rewritten =
-                aggregation.rewrite(self, inlined, &resolved.name).map_err(|e| unresolved_in_clause(e, output))?;
+            let rewritten = aggregation
+                .rewrite(self, inlined, &resolved.name)
+                .map_err(|e| unresolved_in_clause(e, output))?;
             let found = aggregation
                 .select
                 .iter()
@@ -564,7 +600,10 @@ impl Aggregation {
     /// Whether the expression uses a grouping column that grouping sets may turn to NULL.
     fn nulled(&self, expr: &DfExpr) -> bool {
         self.sets.is_some()
-            && expr.column_refs().iter().any(|c| self.grouping.iter().any(|(_, a)| a.internal_name() == c.name))
+            && expr
+                .column_refs()
+                .iter()
+                .any(|c| self.grouping.iter().any(|(_, a)| a.internal_name() == c.name))
     }
 
     /// Aggregates and what they group by are of the query's own columns.
@@ -585,7 +624,9 @@ impl Aggregation {
             }
             return Err(Error::new("UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.CORRELATED_REFERENCE")
                 .param("sqlExprs", format!("\"{name}\""))
-                .message(format!("{name} uses columns of the query around it, which only WHERE and HAVING may.")));
+                .message(format!(
+                    "{name} uses columns of the query around it, which only WHERE and HAVING may."
+                )));
         }
         Ok(())
     }
@@ -603,7 +644,14 @@ impl Aggregation {
         let hidden = self.extra.iter().map(|(_, a)| a.clone()).collect();
         let plan_ids = self.input.plan_ids.clone();
         let is_streaming = self.input.is_streaming;
-        Ok(Analyzed { plan, output, hidden, plan_ids, below: Some(Arc::new(Below::Aggregate(self))), is_streaming })
+        Ok(Analyzed {
+            plan,
+            output,
+            hidden,
+            plan_ids,
+            below: Some(Arc::new(Below::Aggregate(self))),
+            is_streaming,
+        })
     }
 
     /// The aggregate node: grouping expressions are columns computed below it, so that the node only names columns.
@@ -630,8 +678,10 @@ impl Aggregation {
         let group_exprs = match &self.sets {
             None => keys,
             Some(sets) => {
-                let sets =
-                    sets.iter().map(|set| set.iter().map(|i| keys[*i].clone()).collect::<Vec<_>>()).collect::<Vec<_>>();
+                let sets = sets
+                    .iter()
+                    .map(|set| set.iter().map(|i| keys[*i].clone()).collect::<Vec<_>>())
+                    .collect::<Vec<_>>();
                 if keys.is_empty() {
                     Vec::new()
                 } else {
@@ -655,7 +705,8 @@ impl Aggregation {
             // No group, no aggregate: one row if `GROUP BY ()` or HAVING alone, whatever the input.
             return LogicalPlanBuilder::empty(true).build().spark();
         }
-        let mut grouped = LogicalPlan::Aggregate(DfAggregate::try_new(Arc::new(plan), group_exprs, aggregates).spark()?);
+        let mut grouped =
+            LogicalPlan::Aggregate(DfAggregate::try_new(Arc::new(plan), group_exprs, aggregates).spark()?);
         if counted {
             let any = DfExpr::Column(Column::from_name(ROWS_OF_GROUP)).gt(lit(0i64));
             grouped = LogicalPlanBuilder::from(grouped).filter(any).spark()?.build().spark()?;
@@ -679,7 +730,8 @@ impl Aggregation {
             // Bits in the order of the keys as Spark numbers them.
             (0..n)
                 .map(|spark_position| {
-                    let df_position = order.iter().position(|k| *k == spark_position).unwrap_or(spark_position);
+                    let df_position =
+                        order.iter().position(|k| *k == spark_position).unwrap_or(spark_position);
                     let bit = (raw.clone() >> lit((n - 1 - df_position) as i64)) & lit(1i64);
                     bit << lit((n - 1 - spark_position) as i64)
                 })
@@ -701,7 +753,11 @@ impl Aggregation {
                 // A set without the column has NULL for it.
                 let present = DfExpr::IsNotNull(Box::new(column.column()));
                 let first = DfExpr::Column(Column::from_name(format!("first:{}", a.internal_name())));
-                let case = datafusion::logical_expr::Case::new(None, vec![(Box::new(present), Box::new(first))], None);
+                let case = datafusion::logical_expr::Case::new(
+                    None,
+                    vec![(Box::new(present), Box::new(first))],
+                    None,
+                );
                 DfExpr::Case(case).alias(a.internal_name())
             }
         };
@@ -749,7 +805,12 @@ fn cube(places: &[Vec<usize>]) -> Result<Vec<Vec<usize>>> {
         .rev()
         .map(|mask| {
             let n = places.len();
-            places.iter().enumerate().filter(|(i, _)| mask >> (n - 1 - i) & 1 == 1).flat_map(|(_, p)| p.clone()).collect()
+            places
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| mask >> (n - 1 - i) & 1 == 1)
+                .flat_map(|(_, p)| p.clone())
+                .collect()
         })
         .collect())
 }

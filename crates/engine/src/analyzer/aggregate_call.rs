@@ -2,8 +2,8 @@
 
 use boathouse_functions::{AggregateCall, Call as FunctionCall, ResolvedAggregate};
 use boathouse_spec::{Call, Expr, Result, SortOrder};
-use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, NullTreatment, Sort};
 use datafusion::logical_expr::Expr as DfExpr;
+use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, NullTreatment, Sort};
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
@@ -129,7 +129,11 @@ impl Analyzer {
 }
 
 /// A call of a resolved aggregate, without a name.
-pub(super) fn of_resolved(resolved: ResolvedAggregate, args: Vec<DfExpr>, filter: Option<DfExpr>) -> TypedExpr {
+pub(super) fn of_resolved(
+    resolved: ResolvedAggregate,
+    args: Vec<DfExpr>,
+    filter: Option<DfExpr>,
+) -> TypedExpr {
     let expr = DfExpr::AggregateFunction(AggregateFunction {
         func: resolved.udf,
         params: AggregateFunctionParams {
@@ -161,7 +165,10 @@ fn check_filter(condition: &TypedExpr) -> Result<()> {
         .param("filterExpr", format!("\"{}\"", condition.name))
         .param("aggExpr", "")
         .param("windowExpr", "")
-        .message(format!("FILTER takes a deterministic condition on single rows, which {} is not.", condition.name)))
+        .message(format!(
+            "FILTER takes a deterministic condition on single rows, which {} is not.",
+            condition.name
+        )))
 }
 
 fn shown_name(resolved: &ResolvedAggregate, name: &str, call: &Call, args: &[TypedExpr]) -> String {

@@ -116,10 +116,16 @@ pub(crate) struct Analyzed {
 #[derive(Debug, Clone)]
 pub(crate) enum Below {
     /// `output` are `exprs` over `input`.
-    Project { input: Analyzed, exprs: Vec<(Expr, Attribute)> },
+    Project {
+        input: Analyzed,
+        exprs: Vec<(Expr, Attribute)>,
+    },
     Aggregate(super::aggregate::Aggregation),
     /// Rows changed, columns did not: look further below, and rebuild on top.
-    Filter { input: Analyzed, condition: Expr },
+    Filter {
+        input: Analyzed,
+        condition: Expr,
+    },
 }
 
 impl Analyzed {

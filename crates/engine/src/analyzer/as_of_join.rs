@@ -39,7 +39,8 @@ impl Analyzer {
         }
         let left = self.relation(&join.left)?;
         let right = self.relation(&join.right)?;
-        let (left_as_of, right_as_of) = (self.expr(&join.left_as_of, &left)?, self.expr(&join.right_as_of, &right)?);
+        let (left_as_of, right_as_of) =
+            (self.expr(&join.left_as_of, &left)?, self.expr(&join.right_as_of, &right)?);
         let both = combined(&left, &right);
         let mut condition = self.near(join, direction, &left_as_of, &right_as_of)?;
         if let Some(expr) = &join.condition {
@@ -56,10 +57,17 @@ impl Analyzer {
     }
 
     /// Which rows of the right side may be taken for a row of the left.
-    fn near(&mut self, join: &AsOfJoin, direction: Direction, left: &TypedExpr, right: &TypedExpr) -> Result<DfExpr> {
+    fn near(
+        &mut self,
+        join: &AsOfJoin,
+        direction: Direction,
+        left: &TypedExpr,
+        right: &TypedExpr,
+    ) -> Result<DfExpr> {
         let exact = join.allow_exact_matches;
-        let mut compare =
-            |operator: Operator, a: &TypedExpr, b: &TypedExpr| Ok(self.comparison(operator, a.clone(), b.clone())?.expr);
+        let mut compare = |operator: Operator, a: &TypedExpr, b: &TypedExpr| {
+            Ok(self.comparison(operator, a.clone(), b.clone())?.expr)
+        };
         let (at_least, at_most) = match exact {
             true => (Operator::GtEq, Operator::LtEq),
             false => (Operator::Gt, Operator::Lt),
@@ -149,7 +157,8 @@ impl Analyzer {
             list.extend(side.output.iter().map(|a| named(get_field(packed.column(), a.internal_name()), a)));
         }
         let plan = project(list, LogicalPlan::Aggregate(grouped))?;
-        let output = left.output.iter().cloned().chain(right.output.iter().map(|a| a.clone().nullable())).collect();
+        let output =
+            left.output.iter().cloned().chain(right.output.iter().map(|a| a.clone().nullable())).collect();
         Ok(Analyzed::new(plan, output).with_plan_ids_of([&left, &right]))
     }
 

@@ -39,11 +39,14 @@ impl Analyzer {
         if entries.is_empty() {
             return self.user_function(call, over);
         }
-        let placed = super::named_arguments::positional(&name, call)?.map(|args| Call { args, ..call.clone() });
+        let placed =
+            super::named_arguments::positional(&name, call)?.map(|args| Call { args, ..call.clone() });
         let call = placed.as_ref().unwrap_or(call);
         for entry in entries {
             match entry {
-                Entry::HigherOrder(function) if call.args.iter().any(|a| matches!(a, Expr::Lambda { .. })) => {
+                Entry::HigherOrder(function)
+                    if call.args.iter().any(|a| matches!(a, Expr::Lambda { .. })) =>
+                {
                     return self.higher_order(&name, *function, call, over);
                 }
                 _ => {}
@@ -56,7 +59,9 @@ impl Analyzer {
                     let args = self.args(&call.args, over)?;
                     let minus = match args.as_slice() {
                         [arg] if call.is_operator && name == "negative" => Some(format!("(- {})", arg.name)),
-                        [value, by] if call.is_operator => shift_symbol(&name).map(|s| format!("({} {s} {})", value.name, by.name)),
+                        [value, by] if call.is_operator => {
+                            shift_symbol(&name).map(|s| format!("({} {s} {})", value.name, by.name))
+                        }
                         _ => None,
                     };
                     let value = self.scalar(&name, *resolve, args)?;
@@ -75,7 +80,9 @@ impl Analyzer {
                 Entry::Generator(_) => {
                     return Err(Error::new("UNSUPPORTED_GENERATOR.NESTED_IN_EXPRESSIONS")
                         .param("expression", format!("\"{}\"", name))
-                        .message(format!("The generator {name} can only be an item of its own in a SELECT list.")));
+                        .message(format!(
+                            "The generator {name} can only be an item of its own in a SELECT list."
+                        )));
                 }
             }
         }
@@ -147,8 +154,11 @@ impl Analyzer {
     fn variant_path(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
         let [value, path] = self.exactly(call, over)?;
         if value.data_type != boathouse_spec::DataType::Variant {
-            return Err(Error::new("COLUMN_IS_NOT_VARIANT_TYPE")
-                .message(format!("`:` takes a path into a VARIANT; {} is {}.", value.name, value.data_type.sql())));
+            return Err(Error::new("COLUMN_IS_NOT_VARIANT_TYPE").message(format!(
+                "`:` takes a path into a VARIANT; {} is {}.",
+                value.name,
+                value.data_type.sql()
+            )));
         }
         let name = path.name.clone();
         let shown = format!("variant_get({}, {name})", value.name);
@@ -167,9 +177,12 @@ impl Analyzer {
         for arg in &call.args {
             let (values, is_named): (Vec<TypedExpr>, bool) = match arg {
                 Expr::Star(star) => (self.expand_star(star, over)?, true),
-                Expr::Alias { .. } | Expr::Column(_) | Expr::LambdaVariable(_) => (vec![self.expr(arg, over)?], true),
+                Expr::Alias { .. } | Expr::Column(_) | Expr::LambdaVariable(_) => {
+                    (vec![self.expr(arg, over)?], true)
+                }
                 Expr::Extract { extraction, .. } => {
-                    let field = matches!(extraction.as_ref(), Expr::Literal(boathouse_spec::Literal::String(_)));
+                    let field =
+                        matches!(extraction.as_ref(), Expr::Literal(boathouse_spec::Literal::String(_)));
                     let value = self.expr(arg, over)?;
                     let named = match extraction.as_ref() {
                         Expr::Literal(boathouse_spec::Literal::String(f)) => value.named(f.clone()),
@@ -226,13 +239,21 @@ impl Analyzer {
             };
             let shift = (n - 1 - position(arg)?) as i64;
             let bit = (scope.id.column() >> lit(shift)) & lit(1i64);
-            return Ok(TypedExpr::new(cast(bit, arrow::datatypes::DataType::Int8), DataType::Byte, false, shown));
+            return Ok(TypedExpr::new(
+                cast(bit, arrow::datatypes::DataType::Int8),
+                DataType::Byte,
+                false,
+                shown,
+            ));
         }
         if !args.is_empty() {
             let given = args.iter().map(position).collect::<Result<Vec<_>>>()?;
             if given != (0..n).collect::<Vec<_>>() {
                 return Err(Error::new("GROUPING_ID_COLUMN_MISMATCH")
-                    .param("groupingIdColumn", args.iter().map(|a| a.name.clone()).collect::<Vec<_>>().join(","))
+                    .param(
+                        "groupingIdColumn",
+                        args.iter().map(|a| a.name.clone()).collect::<Vec<_>>().join(","),
+                    )
                     .param("groupByColumns", "")
                     .message("grouping_id() takes all grouping columns in their order, or none."));
             }

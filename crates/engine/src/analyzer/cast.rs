@@ -19,12 +19,18 @@ impl Analyzer {
         }
         // `raise_error` has the type VOID too, and must be called.
         if from == DataType::Null && !matches!(value.expr, Expr::Literal(..)) {
-            return Ok(TypedExpr::new(df_cast(value.expr, boathouse_bridge::arrow_type(to)), to.clone(), true, value.name));
+            return Ok(TypedExpr::new(
+                df_cast(value.expr, boathouse_bridge::arrow_type(to)),
+                to.clone(),
+                true,
+                value.name,
+            ));
         }
         if from == DataType::Null {
             let null = ScalarValue::try_from(&boathouse_bridge::arrow_type(to))
                 .map_err(boathouse_bridge::from_datafusion)?;
-            return Ok(TypedExpr::new(Expr::Literal(null, None), to.clone(), true, value.name).with_collation(value.collation));
+            return Ok(TypedExpr::new(Expr::Literal(null, None), to.clone(), true, value.name)
+                .with_collation(value.collation));
         }
         if !cast::can_cast(&from, to, mode) {
             return Err(self.cannot_cast(&value, to, mode));
@@ -32,7 +38,9 @@ impl Analyzer {
         let nullable = value.nullable || cast::may_give_null(&from, to, mode);
         let arrow_from = boathouse_bridge::arrow_type(&from);
         let arrow_to = boathouse_bridge::arrow_type(to);
-        if arrow_from == arrow_to && boathouse_bridge::typed_field("", &from, true) == boathouse_bridge::typed_field("", to, true) {
+        if arrow_from == arrow_to
+            && boathouse_bridge::typed_field("", &from, true) == boathouse_bridge::typed_field("", to, true)
+        {
             return Ok(TypedExpr { data_type: to.clone(), nullable, ..value });
         }
         // DataFusion knows its own cast: filters over it still prune files and join keys stay simple.

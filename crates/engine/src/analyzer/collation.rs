@@ -28,9 +28,32 @@ pub(crate) enum CollationStrength {
 pub(super) fn unites(function: &str) -> bool {
     !matches!(
         function,
-        "collate" | "collation" | "collation_key" | "like" | "ilike" | "rlike" | "regexp" | "regexp_like" | "split" | "named_struct" | "map"
-            | "struct" | "sentences" | "from_json" | "from_csv" | "from_xml" | "get_json_object" | "cast" | "typeof" | "hash"
-            | "xxhash64" | "left" | "right" | "substr" | "substring" | "repeat"
+        "collate"
+            | "collation"
+            | "collation_key"
+            | "like"
+            | "ilike"
+            | "rlike"
+            | "regexp"
+            | "regexp_like"
+            | "split"
+            | "named_struct"
+            | "map"
+            | "struct"
+            | "sentences"
+            | "from_json"
+            | "from_csv"
+            | "from_xml"
+            | "get_json_object"
+            | "cast"
+            | "typeof"
+            | "hash"
+            | "xxhash64"
+            | "left"
+            | "right"
+            | "substr"
+            | "substring"
+            | "repeat"
     )
 }
 
@@ -38,16 +61,43 @@ pub(super) fn unites(function: &str) -> bool {
 pub(super) fn compares(function: &str) -> bool {
     matches!(
         function,
-        "contains" | "startswith" | "endswith" | "instr" | "locate" | "position" | "charindex" | "find_in_set" | "replace"
-            | "translate" | "trim" | "ltrim" | "rtrim" | "btrim" | "split_part" | "substring_index" | "greatest" | "least"
-            | "array_contains" | "array_position" | "array_remove" | "array_union" | "array_intersect" | "array_except"
-            | "arrays_overlap" | "levenshtein" | "str_to_map"
+        "contains"
+            | "startswith"
+            | "endswith"
+            | "instr"
+            | "locate"
+            | "position"
+            | "charindex"
+            | "find_in_set"
+            | "replace"
+            | "translate"
+            | "trim"
+            | "ltrim"
+            | "rtrim"
+            | "btrim"
+            | "split_part"
+            | "substring_index"
+            | "greatest"
+            | "least"
+            | "array_contains"
+            | "array_position"
+            | "array_remove"
+            | "array_union"
+            | "array_intersect"
+            | "array_except"
+            | "arrays_overlap"
+            | "levenshtein"
+            | "str_to_map"
     )
 }
 
 /// The strongest of the strings among the arguments.
 pub(super) fn strength_of<'a>(args: impl IntoIterator<Item = &'a TypedExpr>) -> CollationStrength {
-    args.into_iter().filter(|a| collation_of(&a.data_type).is_some()).map(|a| a.collation).max().unwrap_or_default()
+    args.into_iter()
+        .filter(|a| collation_of(&a.data_type).is_some())
+        .map(|a| a.collation)
+        .max()
+        .unwrap_or_default()
 }
 
 /// The collation of a string, or of the strings in an array.
@@ -67,9 +117,10 @@ pub(super) fn is_collated(t: &DataType) -> bool {
 fn with_collation(t: &DataType, collation: Option<&str>) -> DataType {
     match t {
         DataType::String { .. } => DataType::String { collation: collation.map(str::to_string) },
-        DataType::Array { element, contains_null } => {
-            DataType::Array { element: Box::new(with_collation(element, collation)), contains_null: *contains_null }
-        }
+        DataType::Array { element, contains_null } => DataType::Array {
+            element: Box::new(with_collation(element, collation)),
+            contains_null: *contains_null,
+        },
         other => other.clone(),
     }
 }
@@ -110,7 +161,8 @@ fn recollated(value: TypedExpr, collation: Option<&str>) -> TypedExpr {
     if current == collation {
         return value;
     }
-    let is_literal = matches!(value.expr, DfExpr::Literal(..)) && matches!(value.data_type, DataType::String { .. });
+    let is_literal =
+        matches!(value.expr, DfExpr::Literal(..)) && matches!(value.data_type, DataType::String { .. });
     let name = match (is_literal, collation) {
         (true, Some(c)) if c != INDETERMINATE => format!("'{}' collate {c}", value.name),
         _ => value.name.clone(),

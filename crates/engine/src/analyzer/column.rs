@@ -63,7 +63,12 @@ impl Analyzer {
     }
 
     /// `df.name`: a column of the DataFrame with that plan id, wherever in the relation it is.
-    fn find_dataframe_column(&mut self, id: i64, column: &Column, over: &Analyzed) -> Result<Option<TypedExpr>> {
+    fn find_dataframe_column(
+        &mut self,
+        id: i64,
+        column: &Column,
+        over: &Analyzed,
+    ) -> Result<Option<TypedExpr>> {
         let Some(columns) = over.plan_ids.get(&id) else {
             return Ok(None);
         };
@@ -97,7 +102,9 @@ impl Analyzer {
     fn outer_column(&mut self, column: &Column) -> Result<Option<TypedExpr>> {
         for level in (0..self.outer.len()).rev() {
             let attributes = self.outer[level].clone();
-            if let Some((attribute, rest)) = match_name(&column.name, &attributes, self.context.case_sensitive)? {
+            if let Some((attribute, rest)) =
+                match_name(&column.name, &attributes, self.context.case_sensitive)?
+            {
                 for used in self.outer_used.iter_mut().skip(level) {
                     used.push(attribute.clone());
                 }
@@ -165,8 +172,11 @@ impl Analyzer {
             },
             None => {
                 for level in (0..self.outer.len()).rev() {
-                    let outer: Vec<Attribute> =
-                        self.outer[level].iter().filter(|a| qualifier_matches(&a.qualifier, target)).cloned().collect();
+                    let outer: Vec<Attribute> = self.outer[level]
+                        .iter()
+                        .filter(|a| qualifier_matches(&a.qualifier, target))
+                        .cloned()
+                        .collect();
                     if !outer.is_empty() {
                         return outer
                             .iter()
@@ -183,7 +193,12 @@ impl Analyzer {
         }
     }
 
-    fn star_except(&mut self, columns: Vec<TypedExpr>, except: &[Vec<String>], over: &Analyzed) -> Result<Vec<TypedExpr>> {
+    fn star_except(
+        &mut self,
+        columns: Vec<TypedExpr>,
+        except: &[Vec<String>],
+        over: &Analyzed,
+    ) -> Result<Vec<TypedExpr>> {
         let mut keep: Vec<Option<TypedExpr>> = columns.into_iter().map(Some).collect();
         for name in except {
             let column = Column { name: name.clone(), ..Column::default() };
@@ -192,7 +207,9 @@ impl Analyzer {
                 return Err(error::unresolved_column(name, &candidates(over)));
             };
             let wanted = attribute.column();
-            let Some(slot) = keep.iter_mut().find(|c| c.as_ref().is_some_and(|c| c.expr == wanted || c.name == attribute.name))
+            let Some(slot) = keep
+                .iter_mut()
+                .find(|c| c.as_ref().is_some_and(|c| c.expr == wanted || c.name == attribute.name))
             else {
                 return Err(boathouse_spec::Error::new("EXCEPT_OVERLAPPING_COLUMNS")
                     .param("columns", quote_name(&column.name))
@@ -214,7 +231,10 @@ fn cannot_expand(target: &[String], over: &Analyzed) -> boathouse_spec::Error {
     boathouse_spec::Error::new("CANNOT_RESOLVE_STAR_EXPAND")
         .param("targetString", quote_name(target))
         .param("columns", &columns)
-        .message(format!("`{}.*` cannot be expanded: it is no table and no struct among {columns}.", target.join(".")))
+        .message(format!(
+            "`{}.*` cannot be expanded: it is no table and no struct among {columns}.",
+            target.join(".")
+        ))
 }
 
 /// The names a message may propose.
@@ -239,7 +259,10 @@ pub(super) fn candidates(over: &Analyzed) -> Vec<String> {
 pub(super) fn qualifier_matches(qualifier: &[String], target: &[String]) -> bool {
     target.len() <= qualifier.len()
         && !target.is_empty()
-        && qualifier[qualifier.len() - target.len()..].iter().zip(target).all(|(a, b)| a.eq_ignore_ascii_case(b))
+        && qualifier[qualifier.len() - target.len()..]
+            .iter()
+            .zip(target)
+            .all(|(a, b)| a.eq_ignore_ascii_case(b))
 }
 
 /// The column a name means, and the parts of the name that are fields inside it. The longest qualifier wins:
@@ -249,12 +272,21 @@ pub(super) fn match_name(
     attributes: &[Attribute],
     case_sensitive: bool,
 ) -> Result<Option<(Attribute, Vec<String>)>> {
-    let same = |a: &str, b: &str| if case_sensitive { a == b } else { a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase() };
+    let same = |a: &str, b: &str| {
+        if case_sensitive {
+            a == b
+        } else {
+            a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase()
+        }
+    };
     for qualifier_length in (0..name.len().min(4)).rev() {
         let (qualifier, rest) = name.split_at(qualifier_length);
         let mut found: Vec<&Attribute> = attributes
             .iter()
-            .filter(|a| (qualifier.is_empty() || qualifier_matches(&a.qualifier, qualifier)) && same(&a.name, &rest[0]))
+            .filter(|a| {
+                (qualifier.is_empty() || qualifier_matches(&a.qualifier, qualifier))
+                    && same(&a.name, &rest[0])
+            })
             .collect();
         found.dedup_by_key(|a| a.id);
         let mut ids: Vec<u64> = found.iter().map(|a| a.id).collect();

@@ -10,7 +10,12 @@ use super::operator::binary;
 use super::{error, scalar_call::call_name};
 
 impl Analyzer {
-    pub(super) fn conditional(&mut self, name: &str, call: &Call, over: &Analyzed) -> Result<Option<TypedExpr>> {
+    pub(super) fn conditional(
+        &mut self,
+        name: &str,
+        call: &Call,
+        over: &Analyzed,
+    ) -> Result<Option<TypedExpr>> {
         Ok(Some(match name {
             "when" => {
                 let args = self.args(&call.args, over)?;
@@ -20,7 +25,9 @@ impl Analyzer {
             "if" | "iff" => {
                 let [condition, yes, no] = self.exactly(call, over)?;
                 let shown = format!("(IF({}, {}, {}))", condition.name, yes.name, no.name);
-                if !matches!(condition.data_type, DataType::Boolean | DataType::Null) && !condition.data_type.is_string() {
+                if !matches!(condition.data_type, DataType::Boolean | DataType::Null)
+                    && !condition.data_type.is_string()
+                {
                     return Err(error::mismatch(
                         "UNEXPECTED_INPUT_TYPE",
                         &shown,
@@ -53,14 +60,20 @@ impl Analyzer {
             "nvl2" => {
                 let [value, some, none] = self.exactly(call, over)?;
                 let shown = call_name(name, &[value.clone(), some.clone(), none.clone()]);
-                let present = TypedExpr::new(DfExpr::IsNotNull(Box::new(value.expr)), DataType::Boolean, false, "");
+                let present =
+                    TypedExpr::new(DfExpr::IsNotNull(Box::new(value.expr)), DataType::Boolean, false, "");
                 self.case(vec![present, some, none], &shown)?
             }
             "nullif" => {
                 let [a, b] = self.exactly(call, over)?;
                 let shown = call_name(name, &[a.clone(), b.clone()]);
                 let equal = self.comparison(Operator::Eq, a.clone(), b)?;
-                let null = TypedExpr::new(DfExpr::Literal(datafusion::scalar::ScalarValue::Null, None), DataType::Null, true, "NULL");
+                let null = TypedExpr::new(
+                    DfExpr::Literal(datafusion::scalar::ScalarValue::Null, None),
+                    DataType::Null,
+                    true,
+                    "NULL",
+                );
                 self.case(vec![equal, null, a], &shown)?
             }
             _ => return Ok(None),
@@ -103,7 +116,11 @@ impl Analyzer {
                 None => otherwise = Some(first),
             }
         }
-        let values = branches.iter().map(|(_, v): &(TypedExpr, TypedExpr)| v.clone()).chain(otherwise.clone()).collect();
+        let values = branches
+            .iter()
+            .map(|(_, v): &(TypedExpr, TypedExpr)| v.clone())
+            .chain(otherwise.clone())
+            .collect();
         let mut values = self.one_collation(values)?.into_iter();
         for (_, v) in &mut branches {
             *v = values.next().unwrap_or_else(|| v.clone());
@@ -115,7 +132,8 @@ impl Analyzer {
         let Some(common) = coercion::common_type(&types, &self.context) else {
             return Err(different_types(&types, "casewhen", shown));
         };
-        let nullable = otherwise.as_ref().is_none_or(|o| o.nullable) || branches.iter().any(|(_, v)| v.nullable);
+        let nullable =
+            otherwise.as_ref().is_none_or(|o| o.nullable) || branches.iter().any(|(_, v)| v.nullable);
         let mut pairs = Vec::new();
         for (condition, value) in branches {
             let condition = match condition.data_type {

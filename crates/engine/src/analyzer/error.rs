@@ -21,7 +21,9 @@ pub(super) fn unresolved_column(name: &[String], candidates: &[String]) -> Error
     Error::new("UNRESOLVED_COLUMN.WITH_SUGGESTION")
         .param("objectName", &wanted)
         .param("proposal", &proposal)
-        .message(format!("There is no column, variable or parameter named {wanted}. Did you mean one of: {proposal}?"))
+        .message(format!(
+            "There is no column, variable or parameter named {wanted}. Did you mean one of: {proposal}?"
+        ))
 }
 
 fn distance(a: &str, b: &str) -> usize {
@@ -61,5 +63,9 @@ pub(super) fn unresolved_routine(name: &[String], path: &[String]) -> Error {
     Error::new("UNRESOLVED_ROUTINE")
         .param("routineName", quote_name(name))
         .param("searchPath", format!("[{}]", path.join(", ")))
-        .message(format!("There is no function named {} on the search path [{}].", quote_name(name), path.join(", ")))
+        .message(format!(
+            "There is no function named {} on the search path [{}].",
+            quote_name(name),
+            path.join(", ")
+        ))
 }

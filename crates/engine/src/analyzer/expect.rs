@@ -7,7 +7,12 @@ use super::analyzed::Analyzed;
 use crate::expectations::{self, Rule};
 
 impl Analyzer {
-    pub(super) fn expect(&mut self, input: &Relation, rules: &[Expectation], outcome: &str) -> Result<Analyzed> {
+    pub(super) fn expect(
+        &mut self,
+        input: &Relation,
+        rules: &[Expectation],
+        outcome: &str,
+    ) -> Result<Analyzed> {
         let analyzed = self.relation(input)?.without_hidden()?;
         let Some(outcome) = self.session.outcome(outcome) else {
             return Err(Error::internal("the outcome of expectations is not wanted any more"));

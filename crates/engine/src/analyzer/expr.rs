@@ -37,7 +37,9 @@ impl Analyzer {
             Expr::Window { function, window } => self.window_expr(function, window, over),
             Expr::LambdaVariable(name) => match self.lambda_parameter(name)? {
                 Some(found) => Ok(found),
-                None => self.column(&boathouse_spec::Column { name: name.clone(), ..Default::default() }, over),
+                None => {
+                    self.column(&boathouse_spec::Column { name: name.clone(), ..Default::default() }, over)
+                }
             },
             Expr::Lambda { .. } => Err(Error::new("UNSUPPORTED_FEATURE.LAMBDA_FUNCTION")
                 .message("A lambda can only be an argument of a higher-order function.")),
@@ -84,7 +86,11 @@ impl Analyzer {
             _ if clause == "join" => Err(Error::new("JOIN_CONDITION_IS_NOT_BOOLEAN_TYPE")
                 .param("joinCondition", format!("\"{}\"", value.name))
                 .param("conditionType", super::error::quoted(&value.data_type))
-                .message(format!("The join condition {} must be a BOOLEAN, not {}.", value.name, value.data_type.sql()))),
+                .message(format!(
+                    "The join condition {} must be a BOOLEAN, not {}.",
+                    value.name,
+                    value.data_type.sql()
+                ))),
             _ => Err(Error::new("DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN")
                 .param("sqlExpr", format!("\"{}\"", value.name))
                 .param("filter", format!("\"{}\"", value.name))
@@ -121,10 +127,13 @@ impl Analyzer {
         };
         let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(1));
         let empty = std::sync::Arc::new(arrow::datatypes::Schema::empty());
-        let batch = arrow::record_batch::RecordBatch::try_new_with_options(empty, vec![], &options).spark()?;
+        let batch =
+            arrow::record_batch::RecordBatch::try_new_with_options(empty, vec![], &options).spark()?;
         match physical.evaluate(&batch).spark()? {
             datafusion::logical_expr::ColumnarValue::Scalar(value) => Ok(value),
-            datafusion::logical_expr::ColumnarValue::Array(array) => ScalarValue::try_from_array(&array, 0).spark(),
+            datafusion::logical_expr::ColumnarValue::Array(array) => {
+                ScalarValue::try_from_array(&array, 0).spark()
+            }
         }
     }
 
@@ -157,19 +166,27 @@ impl Analyzer {
             _ => format!("CAST({} AS {})", value.name, to.sql()),
         };
         let to = match to {
-            boathouse_spec::DataType::Char(_) | boathouse_spec::DataType::Varchar(_) => boathouse_spec::DataType::STRING,
+            boathouse_spec::DataType::Char(_) | boathouse_spec::DataType::Varchar(_) => {
+                boathouse_spec::DataType::STRING
+            }
             t if *t == boathouse_spec::DataType::STRING => self.string_type(),
-            boathouse_spec::DataType::String { collation: Some(c) } => boathouse_functions::collation::collated(c)?,
+            boathouse_spec::DataType::String { collation: Some(c) } => {
+                boathouse_functions::collation::collated(c)?
+            }
             other => other.clone(),
         };
-        Ok(self.cast(value, &to, mode)?.named(name).with_collation(super::collation::CollationStrength::Implicit))
+        Ok(self
+            .cast(value, &to, mode)?
+            .named(name)
+            .with_collation(super::collation::CollationStrength::Implicit))
     }
 }
 
 /// Whether the expression gives another value each time.
 pub(super) fn is_volatile(expr: &datafusion::logical_expr::Expr) -> bool {
     use datafusion::logical_expr::{Expr as E, Volatility};
-    let volatile = |e: &E| matches!(e, E::ScalarFunction(f) if f.func.signature().volatility == Volatility::Volatile);
+    let volatile =
+        |e: &E| matches!(e, E::ScalarFunction(f) if f.func.signature().volatility == Volatility::Volatile);
     expr.exists(|e| Ok(volatile(e))).unwrap_or(false)
 }
 
@@ -186,7 +203,9 @@ pub(super) fn is_foldable(expr: &datafusion::logical_expr::Expr) -> bool {
             | E::InSubquery(_)
             | E::OuterReferenceColumn(..)
             | E::Unnest(_) => true,
-            E::ScalarFunction(f) => f.func.signature().volatility == datafusion::logical_expr::Volatility::Volatile,
+            E::ScalarFunction(f) => {
+                f.func.signature().volatility == datafusion::logical_expr::Volatility::Volatile
+            }
             _ => false,
         })
     });

@@ -13,13 +13,15 @@ impl Analyzer {
         let shown = format!("{}.{field}", value.name);
         match value.data_type.clone() {
             DataType::Struct(s) => {
-                let found: Vec<usize> = (0..s.fields.len()).filter(|i| s.fields[*i].name.eq_ignore_ascii_case(field)).collect();
+                let found: Vec<usize> =
+                    (0..s.fields.len()).filter(|i| s.fields[*i].name.eq_ignore_ascii_case(field)).collect();
                 match found.as_slice() {
                     [i] => {
                         let f = &s.fields[*i];
                         let nullable = value.nullable || f.nullable;
                         let data_type = f.data_type.clone();
-                        let expr = datafusion::functions::core::expr_fn::get_field(value.expr, f.name.clone());
+                        let expr =
+                            datafusion::functions::core::expr_fn::get_field(value.expr, f.name.clone());
                         Ok(TypedExpr::new(expr, data_type, nullable, shown))
                     }
                     [] => Err(no_such_field(field, &s)),
@@ -51,7 +53,12 @@ impl Analyzer {
     }
 
     /// `value[extraction]`
-    pub(super) fn extract(&mut self, value: TypedExpr, extraction: &Expr, over: &Analyzed) -> Result<TypedExpr> {
+    pub(super) fn extract(
+        &mut self,
+        value: TypedExpr,
+        extraction: &Expr,
+        over: &Analyzed,
+    ) -> Result<TypedExpr> {
         if let Expr::Literal(Literal::String(field)) = extraction
             && !matches!(value.data_type, DataType::Map { .. })
         {
@@ -106,14 +113,25 @@ impl Analyzer {
     }
 
     /// `withField`, `dropFields`; the field may be nested: `a.b`.
-    pub(super) fn update_field(&mut self, base: TypedExpr, field: &str, value: Option<TypedExpr>) -> Result<TypedExpr> {
+    pub(super) fn update_field(
+        &mut self,
+        base: TypedExpr,
+        field: &str,
+        value: Option<TypedExpr>,
+    ) -> Result<TypedExpr> {
         let path = boathouse_sql::parse_name(field)?;
         let adds = value.is_some();
-        let shown = format!("update_fields({}, {})", base.name, if adds { "WithField" } else { "dropfield()" });
+        let shown =
+            format!("update_fields({}, {})", base.name, if adds { "WithField" } else { "dropfield()" });
         Ok(self.update_nested(base, &path, value)?.named(shown))
     }
 
-    fn update_nested(&mut self, base: TypedExpr, path: &[String], value: Option<TypedExpr>) -> Result<TypedExpr> {
+    fn update_nested(
+        &mut self,
+        base: TypedExpr,
+        path: &[String],
+        value: Option<TypedExpr>,
+    ) -> Result<TypedExpr> {
         let DataType::Struct(s) = base.data_type.clone() else {
             return Err(error::mismatch(
                 "UNEXPECTED_INPUT_TYPE",
@@ -156,7 +174,11 @@ impl Analyzer {
             push(first, v);
         }
         if args.is_empty() {
-            return Err(error::mismatch("CANNOT_DROP_ALL_FIELDS", &base.name, "a struct keeps at least one field.".into()));
+            return Err(error::mismatch(
+                "CANNOT_DROP_ALL_FIELDS",
+                &base.name,
+                "a struct keeps at least one field.".into(),
+            ));
         }
         let made = self.builtin("named_struct", args)?;
         if !base.nullable {

@@ -32,7 +32,10 @@ impl Analyzer {
 
     /// The generator's call in an item, and what puts another expression in its place.
     #[allow(clippy::type_complexity)]
-    pub(super) fn take_generator<'a>(&self, expr: &'a Expr) -> Result<(&'a Call, Box<dyn Fn(Expr) -> Expr + 'a>)> {
+    pub(super) fn take_generator<'a>(
+        &self,
+        expr: &'a Expr,
+    ) -> Result<(&'a Call, Box<dyn Fn(Expr) -> Expr + 'a>)> {
         match expr {
             Expr::Call(call) => Ok((call, Box::new(|e| e))),
             Expr::Alias { expr, names, metadata } => {
@@ -126,14 +129,15 @@ impl Analyzer {
         let args = self.args(&call.args, &input)?;
         for a in &args {
             if super::aggregate::has_aggregate(&a.expr) {
-                return Err(Error::new("UNSUPPORTED_GENERATOR.OUTSIDE_SELECT").param("plan", "Aggregate").message(format!(
-                    "The generator {name} cannot take the aggregate {}.",
-                    a.name
-                )));
+                return Err(Error::new("UNSUPPORTED_GENERATOR.OUTSIDE_SELECT")
+                    .param("plan", "Aggregate")
+                    .message(format!("The generator {name} cannot take the aggregate {}.", a.name)));
             }
         }
         let infos: Vec<_> = args.iter().map(|a| self.arg(a)).collect();
-        let resolved = resolve(&GeneratorCall { call: FunctionCall { name: &name, args: &infos, context: &self.context } })?;
+        let resolved = resolve(&GeneratorCall {
+            call: FunctionCall { name: &name, args: &infos, context: &self.context },
+        })?;
         if !columns.is_empty() && columns.len() != resolved.columns.len() {
             return Err(Error::new("UDTF_ALIAS_NUMBER_MISMATCH")
                 .param("aliasesSize", resolved.columns.len())
@@ -247,9 +251,7 @@ impl Analyzer {
 
     fn range_function(&mut self, args: &[Expr]) -> Result<Analyzed> {
         let one = Analyzed::one_row()?;
-        let wrong = || {
-            Error::new("UNRESOLVED_ROUTINE").param("routineName", "`range`")
-        };
+        let wrong = || Error::new("UNRESOLVED_ROUTINE").param("routineName", "`range`");
         let mut numbers = Vec::new();
         for arg in args {
             let arg = match arg {
@@ -304,7 +306,9 @@ impl Analyzer {
         let parameters = self.bind_parameters(&function, args, &one)?;
         let analyzed = self.inside_function(&Arc::clone(&function), parameters, |analyzer| {
             let options = analyzer.session.conf().parser_options();
-            let boathouse_spec::Plan::Query(query) = boathouse_sql::parse_statement(&function.body, &options)? else {
+            let boathouse_spec::Plan::Query(query) =
+                boathouse_sql::parse_statement(&function.body, &options)?
+            else {
                 return Err(Error::internal("the body of a table function is no query"));
             };
             analyzer.query(&query)

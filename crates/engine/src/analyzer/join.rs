@@ -5,7 +5,9 @@ use boathouse_spec::{
     Error, Expr, Join, JoinCondition, JoinKind, PythonFunction, Relation, RelationNode, Result, quote,
 };
 use datafusion::common::Spans;
-use datafusion::logical_expr::{Case, Expr as DfExpr, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Subquery};
+use datafusion::logical_expr::{
+    Case, Expr as DfExpr, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Subquery,
+};
 use std::sync::Arc;
 
 use super::Analyzer;
@@ -34,7 +36,13 @@ impl Analyzer {
         }
     }
 
-    fn join_on(&mut self, left: Analyzed, right: Analyzed, kind: JoinKind, condition: Option<&Expr>) -> Result<Analyzed> {
+    fn join_on(
+        &mut self,
+        left: Analyzed,
+        right: Analyzed,
+        kind: JoinKind,
+        condition: Option<&Expr>,
+    ) -> Result<Analyzed> {
         let both = combined(&left, &right);
         let condition = match condition {
             Some(expr) => {
@@ -49,7 +57,13 @@ impl Analyzer {
         in_order(joined(plan, left, right, kind))
     }
 
-    fn join_using(&mut self, left: Analyzed, right: Analyzed, kind: JoinKind, columns: &[String]) -> Result<Analyzed> {
+    fn join_using(
+        &mut self,
+        left: Analyzed,
+        right: Analyzed,
+        kind: JoinKind,
+        columns: &[String],
+    ) -> Result<Analyzed> {
         let mut condition: Option<DfExpr> = None;
         let mut keys: Vec<(Attribute, Attribute)> = Vec::new();
         for name in columns {
@@ -81,7 +95,8 @@ impl Analyzer {
                     hidden.push(l);
                 }
                 JoinKind::FullOuter => {
-                    let common = self.comparison_type(&l.typed(), &r.typed()).unwrap_or_else(|| l.data_type.clone());
+                    let common =
+                        self.comparison_type(&l.typed(), &r.typed()).unwrap_or_else(|| l.data_type.clone());
                     let (a, b) = (self.implicit(l.typed(), &common)?, self.implicit(r.typed(), &common)?);
                     let when = (Box::new(DfExpr::IsNotNull(Box::new(a.expr.clone()))), Box::new(a.expr));
                     let merged = DfExpr::Case(Case::new(None, vec![when], Some(Box::new(b.expr))));
@@ -158,7 +173,13 @@ impl Analyzer {
         Ok(match relation.node.as_ref() {
             RelationNode::PythonTableFunction { name, args, function, .. } if !args.iter().any(is_table) => {
                 let function = Arc::new(function.clone());
-                Some(PythonRelation { name: name.clone(), args: args.clone(), function, alias: None, columns: Vec::new() })
+                Some(PythonRelation {
+                    name: name.clone(),
+                    args: args.clone(),
+                    function,
+                    alias: None,
+                    columns: Vec::new(),
+                })
             }
             RelationNode::TableFunction { name, args } if !args.iter().any(is_table) => {
                 match self.find_function(name)? {
@@ -172,10 +193,12 @@ impl Analyzer {
                     _ => None,
                 }
             }
-            RelationNode::SubqueryAlias { input, alias, columns, .. } => self.python_relation(input)?.map(|found| {
-                let columns = if columns.is_empty() { found.columns } else { columns.clone() };
-                PythonRelation { alias: Some(alias.clone()), columns, ..found }
-            }),
+            RelationNode::SubqueryAlias { input, alias, columns, .. } => {
+                self.python_relation(input)?.map(|found| {
+                    let columns = if columns.is_empty() { found.columns } else { columns.clone() };
+                    PythonRelation { alias: Some(alias.clone()), columns, ..found }
+                })
+            }
             _ => None,
         })
     }
@@ -193,7 +216,9 @@ fn generator_relation(
             analyzer.is_generator_item(&expr).then_some((call, None, Vec::new()))
         }
         RelationNode::SubqueryAlias { input, alias, columns, .. } => generator_relation(input, analyzer)?
-            .map(|(call, _, own)| (call, Some(alias.clone()), if columns.is_empty() { own } else { columns.clone() })),
+            .map(|(call, _, own)| {
+                (call, Some(alias.clone()), if columns.is_empty() { own } else { columns.clone() })
+            }),
         _ => None,
     })
 }
@@ -205,7 +230,10 @@ fn using_column(side: &Analyzed, name: &str, which: &str) -> Result<Attribute> {
         [] => Err(Error::new("UNRESOLVED_USING_COLUMN_FOR_JOIN")
             .param("colName", quote(name))
             .param("side", which)
-            .param("suggestion", format!("[{}]", side.output.iter().map(|a| quote(&a.name)).collect::<Vec<_>>().join(", ")))
+            .param(
+                "suggestion",
+                format!("[{}]", side.output.iter().map(|a| quote(&a.name)).collect::<Vec<_>>().join(", ")),
+            )
             .message(format!("The {which} side of the join has no column {name}."))),
         several => {
             let names: Vec<String> = several
@@ -219,7 +247,8 @@ fn using_column(side: &Analyzed, name: &str, which: &str) -> Result<Attribute> {
 
 /// Both sides' columns, to resolve a condition over.
 pub(super) fn combined(left: &Analyzed, right: &Analyzed) -> Analyzed {
-    let mut both = Analyzed::new(left.plan.clone(), left.output.iter().chain(&right.output).cloned().collect());
+    let mut both =
+        Analyzed::new(left.plan.clone(), left.output.iter().chain(&right.output).cloned().collect());
     both.hidden = left.hidden.iter().chain(&right.hidden).cloned().collect();
     both.with_plan_ids_of([left, right])
 }
@@ -285,6 +314,7 @@ fn in_order(joined: Analyzed) -> Result<Analyzed> {
     if joined.hidden.is_empty() {
         return Ok(joined);
     }
-    let plan = super::analyzed::project(joined.columns().map(Attribute::column).collect(), joined.plan.clone())?;
+    let plan =
+        super::analyzed::project(joined.columns().map(Attribute::column).collect(), joined.plan.clone())?;
     Ok(Analyzed { plan, ..joined })
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
 use arrow::array::Array;
+use arrow::array::ArrayRef;
 use arrow::compute::take;
 use arrow::datatypes::Schema;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -35,12 +35,20 @@ impl Analyzer {
         }
     }
 
-    pub(super) fn higher_order(&mut self, name: &str, function: HigherOrder, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
+    pub(super) fn higher_order(
+        &mut self,
+        name: &str,
+        function: HigherOrder,
+        call: &Call,
+        over: &Analyzed,
+    ) -> Result<TypedExpr> {
         let mut values = Vec::new();
         let mut lambda_args = Vec::new();
         for arg in &call.args {
             match arg {
-                Expr::Lambda { parameters, .. } => lambda_args.push(LambdaArg::Lambda { arity: parameters.len() }),
+                Expr::Lambda { parameters, .. } => {
+                    lambda_args.push(LambdaArg::Lambda { arity: parameters.len() })
+                }
                 other => {
                     let value = self.expr(other, over)?;
                     lambda_args.push(LambdaArg::Value(self.arg(&value)));
@@ -67,7 +75,11 @@ impl Analyzer {
                 return Err(Error::new("INVALID_LAMBDA_FUNCTION_CALL.NUM_ARGS_MISMATCH")
                     .param("expectedNumArgs", parameters.len())
                     .param("actualNumArgs", types.len())
-                    .message(format!("{name} gives its lambda {} arguments, not {}.", types.len(), parameters.len())));
+                    .message(format!(
+                        "{name} gives its lambda {} arguments, not {}.",
+                        types.len(),
+                        parameters.len()
+                    )));
             }
             for (i, p) in parameters.iter().enumerate() {
                 if parameters[..i].iter().any(|q| q.eq_ignore_ascii_case(p)) {
@@ -93,7 +105,11 @@ impl Analyzer {
             }
             let marks = vec!["namedlambdavariable()"; parameters.len()].join(", ");
             shown_lambdas.push(format!("lambdafunction({}, {marks})", resolved.name));
-            identity.push_str(&format!(" λ{:?}→{}", attributes.iter().map(|a| a.id).collect::<Vec<_>>(), resolved.expr));
+            identity.push_str(&format!(
+                " λ{:?}→{}",
+                attributes.iter().map(|a| a.id).collect::<Vec<_>>(),
+                resolved.expr
+            ));
             bodies.push(compile(&resolved, &attributes, over, &mut captured, &self.lambda_parameters)?);
         }
 
@@ -132,14 +148,18 @@ fn compile(
     let mut positions = Vec::new();
     let mut seen: HashMap<String, ()> = HashMap::new();
     for column in body.expr.column_refs() {
-        if parameters.iter().any(|p| p.internal_name() == column.name) || seen.insert(column.name.clone(), ()).is_some() {
+        if parameters.iter().any(|p| p.internal_name() == column.name)
+            || seen.insert(column.name.clone(), ()).is_some()
+        {
             continue;
         }
         let attribute = over
             .columns()
             .chain(outer_parameters.iter().map(|(_, a)| a))
             .find(|a| a.internal_name() == column.name)
-            .ok_or_else(|| Error::internal(format!("a lambda captures the unknown column {}", column.name)))?;
+            .ok_or_else(|| {
+                Error::internal(format!("a lambda captures the unknown column {}", column.name))
+            })?;
         fields.push(typed_field(attribute.internal_name(), &attribute.data_type, attribute.nullable));
         let expr = attribute.column();
         let position = match captured.iter().position(|c| *c == expr) {
@@ -153,7 +173,8 @@ fn compile(
     }
     let schema = Arc::new(Schema::new(fields));
     let df_schema = DFSchema::try_from(schema.as_ref().clone()).spark()?;
-    let physical = create_physical_expr(&body.expr, &df_schema, &ExecutionProps::new(), &Default::default()).spark()?;
+    let physical =
+        create_physical_expr(&body.expr, &df_schema, &ExecutionProps::new(), &Default::default()).spark()?;
     let parameter_count = parameters.len();
     Ok(LambdaBody {
         data_type: body.data_type.clone(),

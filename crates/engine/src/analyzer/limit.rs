@@ -52,7 +52,9 @@ impl Analyzer {
         let value = self.implicit(typed.clone(), &DataType::Long)?;
         match self.fold(&value)? {
             ScalarValue::Int64(Some(n)) if n >= 0 => Ok(n),
-            ScalarValue::Int64(Some(n)) => Err(refuse("IS_NEGATIVE", "must not be negative.".into()).param("v", n)),
+            ScalarValue::Int64(Some(n)) => {
+                Err(refuse("IS_NEGATIVE", "must not be negative.".into()).param("v", n))
+            }
             _ => Err(refuse("IS_NULL", "must not be NULL.".into())),
         }
     }
@@ -66,4 +68,3 @@ pub(super) fn limited(input: Analyzed, skip: Option<i64>, fetch: Option<i64>) ->
     });
     input.with_plan(plan)
 }
-

@@ -43,28 +43,34 @@ impl Analyzer {
             Literal::Binary(v) => ScalarValue::Binary(Some(v.clone())),
             Literal::Date(v) => ScalarValue::Date32(Some(*v)),
             Literal::Time { nanoseconds, .. } => ScalarValue::Time64Nanosecond(Some(*nanoseconds)),
-            Literal::Timestamp(v) => ScalarValue::TimestampMicrosecond(Some(*v), Some(boathouse_bridge::UTC.into())),
+            Literal::Timestamp(v) => {
+                ScalarValue::TimestampMicrosecond(Some(*v), Some(boathouse_bridge::UTC.into()))
+            }
             Literal::TimestampNtz(v) => ScalarValue::TimestampMicrosecond(Some(*v), None),
             Literal::TimestampText(text) => {
                 let array: ArrayRef = Arc::new(arrow::array::StringArray::from(vec![text.as_str()]));
-                let cast = cast::cast(&array, &DataType::STRING, &DataType::Timestamp, Mode::Ansi, &self.context)
-                    .map_err(|_| {
-                        Error::new("INVALID_TYPED_LITERAL")
-                            .param("valueType", "\"TIMESTAMP\"")
-                            .param("value", format!("'{text}'"))
-                            .exception("ParseException")
-                            .message(format!("'{text}' is no TIMESTAMP."))
-                    })?;
+                let cast =
+                    cast::cast(&array, &DataType::STRING, &DataType::Timestamp, Mode::Ansi, &self.context)
+                        .map_err(|_| {
+                            Error::new("INVALID_TYPED_LITERAL")
+                                .param("valueType", "\"TIMESTAMP\"")
+                                .param("value", format!("'{text}'"))
+                                .exception("ParseException")
+                                .message(format!("'{text}' is no TIMESTAMP."))
+                        })?;
                 ScalarValue::try_from_array(&cast, 0).spark()?
             }
             Literal::CalendarInterval(i) => {
                 let nanos = i.microseconds.checked_mul(1000).ok_or_else(|| {
-                    Error::new("INTERVAL_ARITHMETIC_OVERFLOW.WITHOUT_SUGGESTION").message("The interval is too long.")
+                    Error::new("INTERVAL_ARITHMETIC_OVERFLOW.WITHOUT_SUGGESTION")
+                        .message("The interval is too long.")
                 })?;
                 ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(i.months, i.days, nanos)))
             }
             Literal::YearMonthInterval { months, .. } => ScalarValue::IntervalYearMonth(Some(*months)),
-            Literal::DayTimeInterval { microseconds, .. } => ScalarValue::DurationMicrosecond(Some(*microseconds)),
+            Literal::DayTimeInterval { microseconds, .. } => {
+                ScalarValue::DurationMicrosecond(Some(*microseconds))
+            }
             Literal::Array { element_type, values } => {
                 let ArrowType::List(field) = arrow_type(&literal.data_type()) else {
                     return Err(Error::internal("an array literal without a list type"));
@@ -85,7 +91,9 @@ impl Analyzer {
                 let values = self.literal_array(value_type, values)?;
                 let offsets = OffsetBuffer::from_lengths([keys.len()]);
                 let entries = StructArray::try_new(fields.clone(), vec![keys, values], None).spark()?;
-                ScalarValue::Map(Arc::new(MapArray::try_new(Arc::clone(&field), offsets, entries, None, false).spark()?))
+                ScalarValue::Map(Arc::new(
+                    MapArray::try_new(Arc::clone(&field), offsets, entries, None, false).spark()?,
+                ))
             }
             Literal::Struct { values, .. } => {
                 let ArrowType::Struct(fields) = arrow_type(&literal.data_type()) else {

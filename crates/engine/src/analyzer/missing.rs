@@ -9,7 +9,12 @@ use super::analyzed::{Analyzed, Attribute, TypedExpr};
 use super::operator::binary;
 
 impl Analyzer {
-    pub(super) fn fill_na(&mut self, input: &Relation, columns: &[String], values: &[Literal]) -> Result<Analyzed> {
+    pub(super) fn fill_na(
+        &mut self,
+        input: &Relation,
+        columns: &[String],
+        values: &[Literal],
+    ) -> Result<Analyzed> {
         let input = self.relation(input)?;
         let wanted = self.named_columns(&input, columns)?;
         let mut pairs = Vec::new();
@@ -35,16 +40,23 @@ impl Analyzer {
                 let nan = DfExpr::IsTrue(Box::new(self.builtin("isnan", vec![a.typed()])?.expr));
                 present = Self::both(present, DfExpr::Not(Box::new(nan)));
             }
-            let case = Case::new(None, vec![(Box::new(present), Box::new(a.column()))], Some(Box::new(value.expr)));
+            let case =
+                Case::new(None, vec![(Box::new(present), Box::new(a.column()))], Some(Box::new(value.expr)));
             let attribute = self.attribute(&a.name, a.data_type.clone(), false);
             pairs.push((DfExpr::Case(case), attribute));
         }
         self.project_pairs(input, pairs)
     }
 
-    pub(super) fn drop_na(&mut self, input: &Relation, columns: &[String], min_non_nulls: Option<i32>) -> Result<Analyzed> {
+    pub(super) fn drop_na(
+        &mut self,
+        input: &Relation,
+        columns: &[String],
+        min_non_nulls: Option<i32>,
+    ) -> Result<Analyzed> {
         let input = self.relation(input)?;
-        let wanted = if columns.is_empty() { input.output.clone() } else { self.named_columns(&input, columns)? };
+        let wanted =
+            if columns.is_empty() { input.output.clone() } else { self.named_columns(&input, columns)? };
         let mut present = Vec::new();
         for a in &wanted {
             let mut condition = DfExpr::IsNotNull(Box::new(a.column()));
@@ -60,7 +72,13 @@ impl Analyzer {
         } else {
             present
                 .into_iter()
-                .map(|p| DfExpr::Case(Case::new(None, vec![(Box::new(p), Box::new(lit(1i64)))], Some(Box::new(lit(0i64))))))
+                .map(|p| {
+                    DfExpr::Case(Case::new(
+                        None,
+                        vec![(Box::new(p), Box::new(lit(1i64)))],
+                        Some(Box::new(lit(0i64))),
+                    ))
+                })
                 .reduce(|a, b| binary(a, Operator::Plus, b))
                 .map(|count| binary(count, Operator::GtEq, lit(i64::from(needed))))
         };
@@ -76,7 +94,8 @@ impl Analyzer {
         replacements: &[(Literal, Literal)],
     ) -> Result<Analyzed> {
         let input = self.relation(input)?;
-        let wanted = if columns.is_empty() { input.output.clone() } else { self.named_columns(&input, columns)? };
+        let wanted =
+            if columns.is_empty() { input.output.clone() } else { self.named_columns(&input, columns)? };
         let mut pairs = Vec::new();
         for a in input.output.clone() {
             let applies = wanted.iter().any(|w| w.id == a.id)
@@ -113,7 +132,8 @@ impl Analyzer {
     fn named_columns(&self, input: &Analyzed, names: &[String]) -> Result<Vec<Attribute>> {
         let mut out = Vec::new();
         for name in names {
-            let found: Vec<&Attribute> = input.output.iter().filter(|a| a.name.eq_ignore_ascii_case(name)).collect();
+            let found: Vec<&Attribute> =
+                input.output.iter().filter(|a| a.name.eq_ignore_ascii_case(name)).collect();
             match found.as_slice() {
                 [one] => out.push((*one).clone()),
                 [] => {

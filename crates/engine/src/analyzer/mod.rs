@@ -48,8 +48,8 @@ mod set_operation;
 mod show;
 mod sort;
 mod sql_function;
-mod stream;
 mod statistic;
+mod stream;
 mod subquery;
 mod table;
 mod time_window;
@@ -67,8 +67,8 @@ use boathouse_spec::{Expr, Literal, Relation, Result};
 
 pub(crate) use analyzed::{Analyzed, Attribute, TypedExpr};
 
-use crate::{Session, StreamReader};
 use crate::temp_views::Environment;
+use crate::{Session, StreamReader};
 
 /// Analyzes the plans of one request.
 pub(crate) struct Analyzer {
@@ -157,7 +157,10 @@ impl Analyzer {
     }
 
     /// The value of an expression without columns.
-    pub fn constant(&mut self, expr: &Expr) -> Result<(datafusion::scalar::ScalarValue, boathouse_spec::DataType)> {
+    pub fn constant(
+        &mut self,
+        expr: &Expr,
+    ) -> Result<(datafusion::scalar::ScalarValue, boathouse_spec::DataType)> {
         let typed = self.expr(expr, &Analyzed::one_row()?)?;
         let value = self.fold(&typed)?;
         Ok((value, typed.data_type))
@@ -169,7 +172,12 @@ impl Analyzer {
     }
 
     /// A new attribute.
-    fn attribute(&mut self, name: impl Into<String>, data_type: boathouse_spec::DataType, nullable: bool) -> Attribute {
+    fn attribute(
+        &mut self,
+        name: impl Into<String>,
+        data_type: boathouse_spec::DataType,
+        nullable: bool,
+    ) -> Attribute {
         self.next_id += 1;
         Attribute {
             id: self.next_id,

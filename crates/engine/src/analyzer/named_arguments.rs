@@ -7,9 +7,13 @@ type Parameter = (&'static str, Option<&'static str>);
 
 fn signature(function: &str) -> Option<&'static [Parameter]> {
     Some(match function {
-        "mask" => {
-            &[("str", None), ("upperChar", Some("'X'")), ("lowerChar", Some("'x'")), ("digitChar", Some("'n'")), ("otherChar", Some("NULL"))]
-        }
+        "mask" => &[
+            ("str", None),
+            ("upperChar", Some("'X'")),
+            ("lowerChar", Some("'x'")),
+            ("digitChar", Some("'n'")),
+            ("otherChar", Some("NULL")),
+        ],
         "count_min_sketch" => &[("column", None), ("epsilon", None), ("confidence", None), ("seed", None)],
         "explode" | "explode_outer" => &[("collection", None)],
         "variant_explode" | "variant_explode_outer" => &[("input", None)],
@@ -52,7 +56,11 @@ pub(super) fn positional(function: &str, call: &Call) -> Result<Option<Vec<Expr>
                 .message(format!("{function} has no parameter {name}; it has {names}.")));
         };
         if found[at].is_some() {
-            let subclass = if at < first_named { "BOTH_POSITIONAL_AND_NAMED" } else { "DOUBLE_NAMED_ARGUMENT_REFERENCE" };
+            let subclass = if at < first_named {
+                "BOTH_POSITIONAL_AND_NAMED"
+            } else {
+                "DOUBLE_NAMED_ARGUMENT_REFERENCE"
+            };
             return Err(Error::new(format!("DUPLICATE_ROUTINE_PARAMETER_ASSIGNMENT.{subclass}"))
                 .param("routineName", routine())
                 .param("parameterName", quote(parameters[at].0))

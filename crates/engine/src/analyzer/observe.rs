@@ -35,9 +35,11 @@ impl Analyzer {
     /// The same name for other metrics would leave one of them out.
     fn check_unique(&mut self, input: &Relation, name: &str, metrics: &[Expr]) -> Result<()> {
         match self.observed.iter().find(|(known, ..)| known == name) {
-            Some((_, m, i)) if m != metrics || i.node != input.node => Err(Error::new("DUPLICATED_METRICS_NAME")
-                .param("metricName", name)
-                .message(format!("The name {name} is given to different observed metrics."))),
+            Some((_, m, i)) if m != metrics || i.node != input.node => {
+                Err(Error::new("DUPLICATED_METRICS_NAME")
+                    .param("metricName", name)
+                    .message(format!("The name {name} is given to different observed metrics.")))
+            }
             Some(_) => Ok(()),
             None => {
                 self.observed.push((name.to_string(), metrics.to_vec(), input.clone()));
@@ -47,7 +49,12 @@ impl Analyzer {
     }
 
     /// The metric over the aggregates it needs, which are added where they are new.
-    fn metric(&mut self, item: &Item, over: &Analyzed, aggregates: &mut Vec<(DfExpr, Attribute)>) -> Result<DfExpr> {
+    fn metric(
+        &mut self,
+        item: &Item,
+        over: &Analyzed,
+        aggregates: &mut Vec<(DfExpr, Attribute)>,
+    ) -> Result<DfExpr> {
         let name = &item.value.name;
         let shown = format!("\"{name} AS `{name}`\"");
         if super::window::has_window(&item.value.expr) {

@@ -9,7 +9,12 @@ use super::analyzed::{Analyzed, TypedExpr};
 use super::error;
 
 impl Analyzer {
-    pub(super) fn boolean_operator(&mut self, name: &str, call: &Call, over: &Analyzed) -> Result<Option<TypedExpr>> {
+    pub(super) fn boolean_operator(
+        &mut self,
+        name: &str,
+        call: &Call,
+        over: &Analyzed,
+    ) -> Result<Option<TypedExpr>> {
         let operator = match name {
             "and" | "or" => return self.and_or(name, call, over).map(Some),
             "not" | "!" => {
@@ -17,7 +22,12 @@ impl Analyzer {
                 let shown = format!("(NOT {})", arg.name);
                 let arg = self.boolean_operand(arg, &shown)?;
                 let nullable = arg.nullable;
-                return Ok(Some(TypedExpr::new(DfExpr::Not(Box::new(arg.expr)), DataType::Boolean, nullable, shown)));
+                return Ok(Some(TypedExpr::new(
+                    DfExpr::Not(Box::new(arg.expr)),
+                    DataType::Boolean,
+                    nullable,
+                    shown,
+                )));
             }
             "isnull" | "isnotnull" => {
                 let [arg] = self.exactly(call, over)?;
@@ -68,7 +78,9 @@ impl Analyzer {
             operands.push(right);
             match left {
                 Expr::Call(inner)
-                    if inner.name.len() == 1 && inner.name[0].eq_ignore_ascii_case(name) && inner.args.len() == 2 =>
+                    if inner.name.len() == 1
+                        && inner.name[0].eq_ignore_ascii_case(name)
+                        && inner.args.len() == 2 =>
                 {
                     current = inner;
                 }
@@ -88,23 +100,40 @@ impl Analyzer {
                     let shown = format!("({} {word} {})", left.name, value.name);
                     let (left, right) = self.boolean_operands(left, value, &shown)?;
                     let nullable = left.nullable || right.nullable;
-                    TypedExpr::new(binary(left.expr, operator, right.expr), DataType::Boolean, nullable, shown)
+                    TypedExpr::new(
+                        binary(left.expr, operator, right.expr),
+                        DataType::Boolean,
+                        nullable,
+                        shown,
+                    )
                 }
             });
         }
         result.ok_or_else(|| Error::internal("a boolean operator without operands"))
     }
 
-    fn boolean_operands(&mut self, left: TypedExpr, right: TypedExpr, shown: &str) -> Result<(TypedExpr, TypedExpr)> {
+    fn boolean_operands(
+        &mut self,
+        left: TypedExpr,
+        right: TypedExpr,
+        shown: &str,
+    ) -> Result<(TypedExpr, TypedExpr)> {
         let fits = |t: &DataType| matches!(t, DataType::Boolean | DataType::Null) || t.is_string();
-        if fits(&left.data_type) && fits(&right.data_type) && !(left.data_type.is_string() && right.data_type.is_string()) {
+        if fits(&left.data_type)
+            && fits(&right.data_type)
+            && !(left.data_type.is_string() && right.data_type.is_string())
+        {
             return Ok((self.implicit(left, &DataType::Boolean)?, self.implicit(right, &DataType::Boolean)?));
         }
         let (l, r) = (error::quoted(&left.data_type), error::quoted(&right.data_type));
         if left.data_type == right.data_type {
-            return Err(error::mismatch("BINARY_OP_WRONG_TYPE", shown, format!("the operands must be BOOLEAN, not {l}."))
-                .param("inputType", "\"BOOLEAN\"")
-                .param("actualDataType", l));
+            return Err(error::mismatch(
+                "BINARY_OP_WRONG_TYPE",
+                shown,
+                format!("the operands must be BOOLEAN, not {l}."),
+            )
+            .param("inputType", "\"BOOLEAN\"")
+            .param("actualDataType", l));
         }
         Err(error::mismatch("BINARY_OP_DIFF_TYPES", shown, format!("the operands are {l} and {r}."))
             .param("left", l)
@@ -128,7 +157,12 @@ impl Analyzer {
         }
     }
 
-    pub(super) fn comparison(&mut self, operator: Operator, left: TypedExpr, right: TypedExpr) -> Result<TypedExpr> {
+    pub(super) fn comparison(
+        &mut self,
+        operator: Operator,
+        left: TypedExpr,
+        right: TypedExpr,
+    ) -> Result<TypedExpr> {
         let symbol = match operator {
             Operator::Eq => "=",
             Operator::NotEq => "!=",
@@ -155,15 +189,24 @@ impl Analyzer {
         let equality = matches!(operator, Operator::Eq | Operator::NotEq | Operator::IsNotDistinctFrom);
         let Some(common) = self.comparison_type(&left, &right) else {
             let (l, r) = (error::quoted(&left.data_type), error::quoted(&right.data_type));
-            return Err(error::mismatch("BINARY_OP_DIFF_TYPES", &shown, format!("the operands are {l} and {r}."))
-                .param("left", l)
-                .param("right", r));
+            return Err(error::mismatch(
+                "BINARY_OP_DIFF_TYPES",
+                &shown,
+                format!("the operands are {l} and {r}."),
+            )
+            .param("left", l)
+            .param("right", r));
         };
-        let comparable = if equality { super::relation::is_groupable(&common) } else { common.is_orderable() };
+        let comparable =
+            if equality { super::relation::is_groupable(&common) } else { common.is_orderable() };
         if !comparable && common != DataType::Null {
-            return Err(error::mismatch("INVALID_ORDERING_TYPE", &shown, format!("values of {} have no order.", common.sql()))
-                .param("functionName", format!("`{symbol}`"))
-                .param("dataType", error::quoted(&common)));
+            return Err(error::mismatch(
+                "INVALID_ORDERING_TYPE",
+                &shown,
+                format!("values of {} have no order.", common.sql()),
+            )
+            .param("functionName", format!("`{symbol}`"))
+            .param("dataType", error::quoted(&common)));
         }
         let nullable = operator != Operator::IsNotDistinctFrom && (left.nullable || right.nullable);
         let left = self.implicit(left, &common)?;
@@ -226,17 +269,26 @@ impl Analyzer {
             value.name,
             args.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", ")
         );
-        let types: Vec<DataType> = std::iter::once(&value).chain(&args).map(|a| a.data_type.clone()).collect();
+        let types: Vec<DataType> =
+            std::iter::once(&value).chain(&args).map(|a| a.data_type.clone()).collect();
         let Some(common) = coercion::common_type(&types, &self.context) else {
             let all = types.iter().map(error::quoted).collect::<Vec<_>>().join(", ");
-            return Err(error::mismatch("DATA_DIFF_TYPES", &shown, format!("the operands are of different types: {all}."))
-                .param("functionName", "`in`")
-                .param("dataType", format!("[{all}]")));
+            return Err(error::mismatch(
+                "DATA_DIFF_TYPES",
+                &shown,
+                format!("the operands are of different types: {all}."),
+            )
+            .param("functionName", "`in`")
+            .param("dataType", format!("[{all}]")));
         };
         if !super::relation::is_groupable(&common) {
-            return Err(error::mismatch("INVALID_ORDERING_TYPE", &shown, format!("values of {} have no order.", common.sql()))
-                .param("functionName", "`in`")
-                .param("dataType", error::quoted(&common)));
+            return Err(error::mismatch(
+                "INVALID_ORDERING_TYPE",
+                &shown,
+                format!("values of {} have no order.", common.sql()),
+            )
+            .param("functionName", "`in`")
+            .param("dataType", error::quoted(&common)));
         }
         let nullable = value.nullable || args.iter().any(|a| a.nullable);
         let value = self.implicit(value, &common)?;

@@ -61,13 +61,12 @@ impl Analyzer {
             "csv" => self.csv_reader(&texts, schema, options, &defaults)?,
             other => return Err(Error::unsupported(format!("reading {other} from a DataFrame of strings"))),
         };
-        let output: Vec<Attribute> = schema
-            .fields
+        let output: Vec<Attribute> =
+            schema.fields.iter().map(|f| self.attribute(&f.name, f.data_type.as_nullable(), true)).collect();
+        let fields: Vec<_> = output
             .iter()
-            .map(|f| self.attribute(&f.name, f.data_type.as_nullable(), true))
+            .map(|a| boathouse_bridge::typed_field(a.internal_name(), &a.data_type, true))
             .collect();
-        let fields: Vec<_> =
-            output.iter().map(|a| boathouse_bridge::typed_field(a.internal_name(), &a.data_type, true)).collect();
         let arrow = Arc::new(Schema::new(fields));
         let columns = DFSchema::try_from(arrow.as_ref().clone()).spark()?;
         let parse = Parse { reader, schema, arrow };
@@ -82,7 +81,10 @@ impl Analyzer {
             return Err(Error::new("UNSUPPORTED_DESERIALIZER.FIELD_NUMBER_MISMATCH")
                 .param("schema", format!("\"{}\"", DataType::Struct(input.schema()).sql()))
                 .param("ordinal", 1)
-                .message(format!("Text is read from one column of strings, not from {} columns.", input.output.len())));
+                .message(format!(
+                    "Text is read from one column of strings, not from {} columns.",
+                    input.output.len()
+                )));
         };
         let only = only.clone();
         let text = self.implicit(only.typed(), &DataType::STRING)?;
@@ -145,7 +147,10 @@ enum Reader {
     Json(Box<json::Options>),
     Xml(Box<xml::Options>),
     /// Lines equal to the header are left out.
-    Csv { options: Box<csv::Options>, header: Option<String> },
+    Csv {
+        options: Box<csv::Options>,
+        header: Option<String>,
+    },
 }
 
 #[derive(Clone)]
@@ -212,7 +217,8 @@ impl Parse {
             Reader::Xml(options) => {
                 let texts = StringArray::from_iter_values(texts);
                 let rows = xml::from_xml(&texts, &self.schema, options)?;
-                let rows = rows.as_struct_opt().ok_or_else(|| Error::internal("XML records gave no structs"))?;
+                let rows =
+                    rows.as_struct_opt().ok_or_else(|| Error::internal("XML records gave no structs"))?;
                 RecordBatch::from(rows)
             }
             Reader::Csv { options, header } => {

@@ -23,7 +23,9 @@ impl Analyzer {
                 let columns: Vec<WithColumn> = assignments
                     .iter()
                     .map(|(name, expr)| match name.as_slice() {
-                        [single] => Ok(WithColumn { name: single.clone(), expr: expr.clone(), metadata: None }),
+                        [single] => {
+                            Ok(WithColumn { name: single.clone(), expr: expr.clone(), metadata: None })
+                        }
                         _ => Err(Error::unsupported("|> SET of a nested field")),
                     })
                     .collect::<Result<_>>()?;
@@ -43,7 +45,10 @@ impl Analyzer {
                 for name in names {
                     let column = boathouse_spec::Column { name: name.clone(), ..Default::default() };
                     if self.find_column(&column, &analyzed)?.is_none() {
-                        return Err(super::error::unresolved_column(name, &super::column::candidates(&analyzed)));
+                        return Err(super::error::unresolved_column(
+                            name,
+                            &super::column::candidates(&analyzed),
+                        ));
                     }
                 }
                 let columns: Vec<Expr> = names.iter().map(|n: &Name| Expr::column(n.clone())).collect();

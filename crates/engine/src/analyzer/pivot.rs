@@ -2,7 +2,9 @@
 
 use boathouse_bridge::ResultExt;
 use boathouse_functions::{Entry, coercion, registry};
-use boathouse_spec::{Aggregate, Call, DataType, Error, Expr, GroupingKind, Literal, Pivot, RelationNode, Result, Unpivot};
+use boathouse_spec::{
+    Aggregate, Call, DataType, Error, Expr, GroupingKind, Literal, Pivot, RelationNode, Result, Unpivot,
+};
 use datafusion::logical_expr::Expr as DfExpr;
 use datafusion::scalar::ScalarValue;
 
@@ -65,19 +67,24 @@ impl Analyzer {
         let distinct = RelationNode::Distinct { input: project.into() };
         let sorted = RelationNode::SortAll { input: distinct.into(), ascending: true, nulls_first: true };
         let limit: i64 = 10_000;
-        let limited = RelationNode::Limit { input: sorted.into(), limit: Expr::Literal(Literal::Long(limit + 1)) };
+        let limited =
+            RelationNode::Limit { input: sorted.into(), limit: Expr::Literal(Literal::Long(limit + 1)) };
         let analyzed = self.query(&limited.into())?;
         let data_type = analyzed.output[0].data_type.clone();
         let batches = self.collect(&analyzed)?;
         let rows: usize = batches.iter().map(|b| b.num_rows()).sum();
         if rows as i64 > limit {
-            return Err(Error::new("_LEGACY_ERROR_TEMP_1324")
-                .message(format!("The pivot column has more than {limit} distinct values; name those that are wanted.")));
+            return Err(Error::new("_LEGACY_ERROR_TEMP_1324").message(format!(
+                "The pivot column has more than {limit} distinct values; name those that are wanted."
+            )));
         }
         let mut out = Vec::with_capacity(rows);
         for batch in &batches {
             for i in 0..batch.num_rows() {
-                out.push(Expr::Literal(crate::literals::from_scalar(&ScalarValue::try_from_array(batch.column(0), i).spark()?, &data_type)?));
+                out.push(Expr::Literal(crate::literals::from_scalar(
+                    &ScalarValue::try_from_array(batch.column(0), i).spark()?,
+                    &data_type,
+                )?));
             }
         }
         Ok(out)
@@ -153,7 +160,12 @@ impl Analyzer {
         let groups: Vec<(Vec<TypedExpr>, Option<String>)> = match &unpivot.values {
             Some(values) => values
                 .iter()
-                .map(|(exprs, alias)| Ok((self.items(exprs, &input)?.into_iter().map(|i| i.value).collect::<Vec<_>>(), alias.clone())))
+                .map(|(exprs, alias)| {
+                    Ok((
+                        self.items(exprs, &input)?.into_iter().map(|i| i.value).collect::<Vec<_>>(),
+                        alias.clone(),
+                    ))
+                })
                 .collect::<Result<Vec<_>>>()?
                 .into_iter()
                 .flat_map(|(columns, alias)| {
@@ -173,7 +185,9 @@ impl Analyzer {
                 .collect(),
         };
         if groups.is_empty() {
-            return Err(Error::new("UNPIVOT_REQUIRES_VALUE_COLUMNS").message("UNPIVOT needs columns to unpivot."));
+            return Err(
+                Error::new("UNPIVOT_REQUIRES_VALUE_COLUMNS").message("UNPIVOT needs columns to unpivot.")
+            );
         }
         let width = unpivot.value_columns.len();
         if groups.iter().any(|(columns, _)| columns.len() != width) {
@@ -193,7 +207,9 @@ impl Analyzer {
         let mut types = Vec::new();
         for i in 0..width {
             let all: Vec<DataType> = groups.iter().map(|(c, _)| c[i].data_type.clone()).collect();
-            let common = all[1..].iter().try_fold(all[0].clone(), |a, b| coercion::tightest_common_type(&a, b, &self.context));
+            let common = all[1..]
+                .iter()
+                .try_fold(all[0].clone(), |a, b| coercion::tightest_common_type(&a, b, &self.context));
             types.push(common.ok_or_else(|| {
                 Error::new("UNPIVOT_VALUE_DATA_TYPE_MISMATCH")
                     .param("types", all.iter().map(super::error::quoted).collect::<Vec<_>>().join(", "))
@@ -202,7 +218,9 @@ impl Analyzer {
         }
         let mut rows = Vec::new();
         for (columns, alias) in &groups {
-            let label = alias.clone().unwrap_or_else(|| columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>().join("_"));
+            let label = alias
+                .clone()
+                .unwrap_or_else(|| columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>().join("_"));
             let text = |s: &str| TypedExpr::new(datafusion::logical_expr::lit(s), DataType::STRING, false, s);
             let mut args = vec![text(&unpivot.variable_column), text(&label)];
             for ((column, t), name) in columns.iter().zip(&types).zip(&unpivot.value_columns) {
@@ -215,10 +233,15 @@ impl Analyzer {
         }
         let array = self.builtin("array", rows)?;
         let list = self.attribute("unpivoted", array.data_type.clone(), false);
-        let mut pairs: Vec<(DfExpr, super::Attribute)> = input.columns().map(|a| (a.column(), a.clone())).collect();
+        let mut pairs: Vec<(DfExpr, super::Attribute)> =
+            input.columns().map(|a| (a.column(), a.clone())).collect();
         pairs.push((array.expr, list.clone()));
         let widened = self.project_pairs(input, pairs)?;
-        let call = Call { name: vec!["inline".into()], args: vec![Expr::column(["unpivoted"])], ..Default::default() };
+        let call = Call {
+            name: vec!["inline".into()],
+            args: vec![Expr::column(["unpivoted"])],
+            ..Default::default()
+        };
         let before = widened.output.len();
         let generated = self.generate(widened, &call, None, &[], false)?;
         let new = generated.output[before..].to_vec();
@@ -237,9 +260,15 @@ impl Analyzer {
         if unpivot.include_nulls {
             return Ok(projected);
         }
-        let keep = values.into_iter().reduce(|a, b| super::operator::binary(a, datafusion::logical_expr::Operator::Or, b));
+        let keep = values
+            .into_iter()
+            .reduce(|a, b| super::operator::binary(a, datafusion::logical_expr::Operator::Or, b));
         let Some(keep) = keep else { return Ok(projected) };
-        let plan = datafusion::logical_expr::LogicalPlanBuilder::from(projected.plan.clone()).filter(keep).spark()?.build().spark()?;
+        let plan = datafusion::logical_expr::LogicalPlanBuilder::from(projected.plan.clone())
+            .filter(keep)
+            .spark()?
+            .build()
+            .spark()?;
         Ok(projected.with_plan(plan))
     }
 }

@@ -77,12 +77,18 @@ impl Analyzer {
     }
 
     fn item(&mut self, expr: &Expr, input: &Analyzed) -> Result<Vec<Item>> {
-        let plain = |value: TypedExpr, input: &Analyzed| Item { passthrough: passthrough(&value, input), value, metadata: None };
+        let plain = |value: TypedExpr, input: &Analyzed| Item {
+            passthrough: passthrough(&value, input),
+            value,
+            metadata: None,
+        };
         Ok(match expr {
             Expr::Star(star) => self.expand_star(star, input)?.into_iter().map(|v| plain(v, input)).collect(),
-            Expr::ColumnRegex { pattern, plan_id } => {
-                self.matching_columns(pattern, *plan_id, input)?.into_iter().map(|v| plain(v, input)).collect()
-            }
+            Expr::ColumnRegex { pattern, plan_id } => self
+                .matching_columns(pattern, *plan_id, input)?
+                .into_iter()
+                .map(|v| plain(v, input))
+                .collect(),
             Expr::Alias { expr, names, metadata } => {
                 let mut value = self.expr(expr, input)?;
                 match names.as_slice() {
@@ -90,7 +96,10 @@ impl Analyzer {
                     _ => {
                         return Err(Error::new("INVALID_SQL_SYNTAX.MULTI_PART_NAME")
                             .param("name", names.join(", "))
-                            .message(format!("The names ({}) need a generator of as many columns.", names.join(", "))));
+                            .message(format!(
+                                "The names ({}) need a generator of as many columns.",
+                                names.join(", ")
+                            )));
                     }
                 }
                 let metadata = metadata.clone().or_else(|| source_metadata(&value, input));
@@ -110,13 +119,20 @@ impl Analyzer {
 
     /// The name of an item without alias, where it is not its text: a nested field goes by the field's name, a cast of a
     /// column by the column's (Spark's `ResolveAliases`).
-    pub(super) fn named_as_item(&mut self, expr: &Expr, value: TypedExpr, input: &Analyzed) -> Result<TypedExpr> {
+    pub(super) fn named_as_item(
+        &mut self,
+        expr: &Expr,
+        value: TypedExpr,
+        input: &Analyzed,
+    ) -> Result<TypedExpr> {
         let is_column = |e: &DfExpr| matches!(e, DfExpr::Column(_) | DfExpr::OuterReferenceColumn(..));
         match expr {
-            Expr::Column(column) if column.name.len() > 1 && !is_column(&value.expr) => match column.name.last() {
-                Some(field) => Ok(value.named(field)),
-                None => Ok(value),
-            },
+            Expr::Column(column) if column.name.len() > 1 && !is_column(&value.expr) => {
+                match column.name.last() {
+                    Some(field) => Ok(value.named(field)),
+                    None => Ok(value),
+                }
+            }
             Expr::Cast { expr, .. } if matches!(**expr, Expr::Column(_)) => {
                 let inner = self.expr(expr, input)?;
                 Ok(if is_column(&inner.expr) { value.named(inner.name) } else { value })
@@ -147,7 +163,11 @@ impl Analyzer {
     }
 
     /// Projects to the given expressions, each under its attribute.
-    pub(super) fn project_pairs(&mut self, input: Analyzed, exprs: Vec<(DfExpr, Attribute)>) -> Result<Analyzed> {
+    pub(super) fn project_pairs(
+        &mut self,
+        input: Analyzed,
+        exprs: Vec<(DfExpr, Attribute)>,
+    ) -> Result<Analyzed> {
         let (plan, list) = self.plan_windows(input.plan.clone(), exprs.clone())?;
         let varies = list.iter().any(|(e, _)| e.is_volatile());
         let mut plan = project(list.into_iter().map(|(e, a)| named(e, &a)).collect(), plan)?;
@@ -221,7 +241,12 @@ impl Analyzer {
         self.project_items(input, items)
     }
 
-    fn matching_columns(&mut self, pattern: &str, plan_id: Option<i64>, input: &Analyzed) -> Result<Vec<TypedExpr>> {
+    fn matching_columns(
+        &mut self,
+        pattern: &str,
+        plan_id: Option<i64>,
+        input: &Analyzed,
+    ) -> Result<Vec<TypedExpr>> {
         let bad = |e: &dyn std::fmt::Display| {
             Error::new("INVALID_PARAMETER_VALUE.PATTERN")
                 .param("parameter", "`regex`")
@@ -233,7 +258,9 @@ impl Analyzer {
         let regex = fancy_regex::Regex::new(&format!("(?i)^(?:{inner})$")).map_err(|e| bad(&e))?;
         let mut out = Vec::new();
         for a in &input.output {
-            if plan_id.is_some_and(|id| input.plan_ids.get(&id).is_some_and(|c| !c.iter().any(|x| x.id == a.id))) {
+            if plan_id
+                .is_some_and(|id| input.plan_ids.get(&id).is_some_and(|c| !c.iter().any(|x| x.id == a.id)))
+            {
                 continue;
             }
             if regex.is_match(&a.name).map_err(|e| bad(&e))? {
@@ -256,7 +283,10 @@ impl Analyzer {
         let error = match direct {
             Ok(resolved) => {
                 let aggregated = resolved.iter().any(|r| super::aggregate::has_aggregate(&r.expr));
-                if !aggregated || !may_aggregate || !matches!(input.below.as_deref(), Some(Below::Aggregate(_))) {
+                if !aggregated
+                    || !may_aggregate
+                    || !matches!(input.below.as_deref(), Some(Below::Aggregate(_)))
+                {
                     return Ok((resolved, input));
                 }
                 None
@@ -327,7 +357,11 @@ impl Analyzer {
             }
             Some(Below::Filter { input, condition }) => {
                 let input = self.extend(input.clone(), &missing)?;
-                let plan = LogicalPlanBuilder::from(input.plan.clone()).filter(condition.clone()).spark()?.build().spark()?;
+                let plan = LogicalPlanBuilder::from(input.plan.clone())
+                    .filter(condition.clone())
+                    .spark()?
+                    .build()
+                    .spark()?;
                 let hidden = input.hidden.clone();
                 let below = Below::Filter { input, condition: condition.clone() };
                 Ok(Analyzed { plan, hidden, below: Some(Arc::new(below)), ..relation })
@@ -366,7 +400,11 @@ fn passthrough(value: &TypedExpr, input: &Analyzed) -> Option<Attribute> {
 /// `SELECT a AS b` keeps the metadata of `a`.
 fn source_metadata(value: &TypedExpr, input: &Analyzed) -> Option<String> {
     let DfExpr::Column(c) = &value.expr else { return None };
-    input.columns().find(|a| a.internal_name() == c.name).map(|a| a.metadata.clone()).filter(|m| !m.is_empty())
+    input
+        .columns()
+        .find(|a| a.internal_name() == c.name)
+        .map(|a| a.metadata.clone())
+        .filter(|m| !m.is_empty())
 }
 
 /// How names show an alias of the same SELECT list.

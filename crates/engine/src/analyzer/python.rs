@@ -6,8 +6,8 @@ use arrow::compute::SortOptions;
 use boathouse_bridge::{ResultExt, typed_field};
 use boathouse_python::EvalType;
 use boathouse_spec::{
-    DataSourceRef, DataType, Error, Expr, PlanSubqueryKind, PythonFunction, PythonUdf, Relation, RelationNode, Result,
-    SortOrder, StructField, StructType, WindowSpec,
+    DataSourceRef, DataType, Error, Expr, PlanSubqueryKind, PythonFunction, PythonUdf, Relation,
+    RelationNode, Result, SortOrder, StructField, StructType, WindowSpec,
 };
 use datafusion::common::{DFSchema, DFSchemaRef};
 use datafusion::logical_expr::expr::Sort;
@@ -55,7 +55,12 @@ impl Analyzer {
     }
 
     /// `f(..) OVER (..)`: the function over the list of each row's frame.
-    pub(super) fn python_over_window(&mut self, udf: &PythonUdf, window: &WindowSpec, over: &Analyzed) -> Result<TypedExpr> {
+    pub(super) fn python_over_window(
+        &mut self,
+        udf: &PythonUdf,
+        window: &WindowSpec,
+        over: &Analyzed,
+    ) -> Result<TypedExpr> {
         if !EvalType(udf.function.eval_type).is_aggregate() {
             return Err(misplaced(&udf.name, &udf.function));
         }
@@ -77,7 +82,11 @@ impl Analyzer {
         self.python_aggregate(&udf.name, &udf.function, names, types, list, format!("{shown}{suffix}"))
     }
 
-    fn python_args(&mut self, args: &[Expr], over: &Analyzed) -> Result<(Vec<Option<String>>, Vec<TypedExpr>)> {
+    fn python_args(
+        &mut self,
+        args: &[Expr],
+        over: &Analyzed,
+    ) -> Result<(Vec<Option<String>>, Vec<TypedExpr>)> {
         let (mut names, mut values) = (Vec::new(), Vec::new());
         for arg in args {
             let (name, value) = match arg {
@@ -123,7 +132,12 @@ impl Analyzer {
         let mut fields = Vec::with_capacity(2 * values.len());
         for (i, value) in values.into_iter().enumerate() {
             let name = format!("_{i}");
-            fields.push(TypedExpr::new(datafusion::logical_expr::lit(name.clone()), DataType::STRING, false, name));
+            fields.push(TypedExpr::new(
+                datafusion::logical_expr::lit(name.clone()),
+                DataType::STRING,
+                false,
+                name,
+            ));
             fields.push(value);
         }
         self.builtin("named_struct", fields)
@@ -145,13 +159,19 @@ impl Analyzer {
         Ok(TypedExpr::new(call.call(vec![list.expr]), returns, true, shown))
     }
 
-    pub(super) fn map_in_python(&mut self, input: &Relation, function: &PythonFunction, name: &str) -> Result<Analyzed> {
+    pub(super) fn map_in_python(
+        &mut self,
+        input: &Relation,
+        function: &PythonFunction,
+        name: &str,
+    ) -> Result<Analyzed> {
         let input = self.query(input)?;
         let output = self.declared_columns(name, function)?;
         let columns = input.schema().fields;
         let setup = Setup::of(&self.session);
         let schema = df_schema(&output)?;
-        let plan = python::map_partitions(input.plan.clone(), name, function.clone(), &columns, schema, setup);
+        let plan =
+            python::map_partitions(input.plan.clone(), name, function.clone(), &columns, schema, setup);
         Ok(Analyzed { is_streaming: input.is_streaming, ..Analyzed::new(plan, output) })
     }
 
@@ -181,7 +201,8 @@ impl Analyzer {
             keys.iter().map(|k| self.attribute(&k.name, k.data_type.clone(), k.nullable)).collect();
         let packed = self.packed(&input)?;
         let rows = self.attribute("rows", packed.data_type.clone(), false);
-        let mut list: Vec<DfExpr> = keys.iter().zip(&key_columns).map(|(k, a)| named(k.expr.clone(), a)).collect();
+        let mut list: Vec<DfExpr> =
+            keys.iter().zip(&key_columns).map(|(k, a)| named(k.expr.clone(), a)).collect();
         list.push(named(packed.expr, &rows));
         let plan = project(list, input.plan.clone())?;
         let grouped = self.collected(plan, &key_columns, &[rows])?;
@@ -220,7 +241,9 @@ impl Analyzer {
         ];
         // The rows of both sides in one relation, each with the other side's column empty.
         let mut inputs = Vec::with_capacity(2);
-        for (i, (side, keys, packed)) in [(left, left_keys, left_rows), (right, right_keys, right_rows)].into_iter().enumerate() {
+        for (i, (side, keys, packed)) in
+            [(left, left_keys, left_rows), (right, right_keys, right_rows)].into_iter().enumerate()
+        {
             let mut list = Vec::with_capacity(key_columns.len() + 2);
             for (key, column) in keys.iter().zip(&key_columns) {
                 list.push(named(self.implicit(key.clone(), &column.data_type)?.expr, column));
@@ -244,7 +267,12 @@ impl Analyzer {
     }
 
     /// A row a group, in the order of the keys: the keys, and a list of what is in each of the columns.
-    fn collected(&mut self, plan: LogicalPlan, keys: &[Attribute], columns: &[Attribute]) -> Result<Analyzed> {
+    fn collected(
+        &mut self,
+        plan: LogicalPlan,
+        keys: &[Attribute],
+        columns: &[Attribute],
+    ) -> Result<Analyzed> {
         let mut output = keys.to_vec();
         let mut lists = Vec::with_capacity(columns.len());
         for column in columns {
@@ -281,7 +309,11 @@ impl Analyzer {
         Ok(Analyzed::new(plan, output))
     }
 
-    pub(super) fn python_data_source(&mut self, python: &PythonSource, source: &DataSourceRef) -> Result<Analyzed> {
+    pub(super) fn python_data_source(
+        &mut self,
+        python: &PythonSource,
+        source: &DataSourceRef,
+    ) -> Result<Analyzed> {
         if source.is_streaming {
             return Err(Error::unsupported(format!("streaming from the Python data source {}", python.name)));
         }
@@ -451,7 +483,10 @@ impl Analyzer {
                 return Err(Error::new("UDTF_INVALID_RETURN_TYPE")
                     .param("name", name)
                     .param("returnType", other.sql())
-                    .message(format!("The table function `{name}` must return columns, not {}.", other.sql())));
+                    .message(format!(
+                        "The table function `{name}` must return columns, not {}.",
+                        other.sql()
+                    )));
             }
             None => {}
         }
@@ -494,14 +529,15 @@ impl Analyzer {
                 other => other,
             };
             let table = match arg {
-                Expr::TableArgument { query, partition_by, order_by, .. } => {
-                    TableArgument {
-                        query: query.as_ref().clone(),
-                        partition_by: partition_by.clone(),
-                        order_by: order_by.clone(),
-                    }
-                }
-                Expr::PlanSubquery { plan_id, kind: PlanSubqueryKind::Table { partition_by, order_by, .. } } => {
+                Expr::TableArgument { query, partition_by, order_by, .. } => TableArgument {
+                    query: query.as_ref().clone(),
+                    partition_by: partition_by.clone(),
+                    order_by: order_by.clone(),
+                },
+                Expr::PlanSubquery {
+                    plan_id,
+                    kind: PlanSubqueryKind::Table { partition_by, order_by, .. },
+                } => {
                     let query = self.references.get(plan_id).cloned().ok_or_else(|| {
                         Error::internal(format!("the plan {plan_id} of a table argument is not there"))
                     })?;
@@ -528,18 +564,31 @@ impl Analyzer {
         let mut input = self.query(&table.query)?;
         let mut indexes = Vec::new();
         let mut order = Vec::new();
-        let keys = self.items(&super::project::parsed(&table.partition_by)?, &input)?.into_iter().map(|i| i.value).collect::<Vec<_>>();
-        let sorts = table.order_by.iter().map(|o| Ok((self.expr(&o.expr, &input)?, o))).collect::<Result<Vec<_>>>()?;
+        let keys = self
+            .items(&super::project::parsed(&table.partition_by)?, &input)?
+            .into_iter()
+            .map(|i| i.value)
+            .collect::<Vec<_>>();
+        let sorts = table
+            .order_by
+            .iter()
+            .map(|o| Ok((self.expr(&o.expr, &input)?, o)))
+            .collect::<Result<Vec<_>>>()?;
         let sorts: Vec<_> = sorts
             .into_iter()
             .map(|(k, o)| (k.expr, SortOptions { descending: !o.ascending, nulls_first: o.nulls_first }))
             .collect();
-        let mut pairs: Vec<(DfExpr, Attribute)> = input.output.iter().map(|a| (a.column(), a.clone())).collect();
+        let mut pairs: Vec<(DfExpr, Attribute)> =
+            input.output.iter().map(|a| (a.column(), a.clone())).collect();
         let mut columns = Vec::with_capacity(keys.len());
         for key in keys {
             // A column of its own, which the worker takes out of the row again.
             let at = pairs.len();
-            let a = self.attribute(&format!("partition_by_{}", columns.len()), key.data_type.clone(), key.nullable);
+            let a = self.attribute(
+                &format!("partition_by_{}", columns.len()),
+                key.data_type.clone(),
+                key.nullable,
+            );
             pairs.push((key.expr, a));
             indexes.push(at);
             order.push((pairs[at].1.column(), SortOptions::default()));
@@ -561,7 +610,12 @@ impl Analyzer {
         let mut args = Vec::with_capacity(2 * input.output.len());
         for a in &input.output {
             let name = a.name.clone();
-            args.push(TypedExpr::new(datafusion::logical_expr::lit(name.clone()), DataType::STRING, false, name));
+            args.push(TypedExpr::new(
+                datafusion::logical_expr::lit(name.clone()),
+                DataType::STRING,
+                false,
+                name,
+            ));
             args.push(a.typed());
         }
         self.builtin("named_struct", args)
@@ -578,7 +632,10 @@ fn shown_call(name: &str, names: &[Option<String>], values: &[TypedExpr]) -> Str
 }
 
 fn is_table(arg: &Expr) -> bool {
-    matches!(arg, Expr::TableArgument { .. } | Expr::PlanSubquery { kind: PlanSubqueryKind::Table { .. }, .. })
+    matches!(
+        arg,
+        Expr::TableArgument { .. } | Expr::PlanSubquery { kind: PlanSubqueryKind::Table { .. }, .. }
+    )
 }
 
 /// The columns as DataFusion has them.

@@ -66,7 +66,8 @@ impl Analyzer {
     }
 
     fn work_rows(&self, columns: &[Attribute]) -> Arc<WorkRows> {
-        let field = |(i, a): (usize, &Attribute)| boathouse_bridge::typed_field(i.to_string(), &a.data_type, true);
+        let field =
+            |(i, a): (usize, &Attribute)| boathouse_bridge::typed_field(i.to_string(), &a.data_type, true);
         WorkRows::new(Arc::new(Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>())))
     }
 
@@ -134,9 +135,14 @@ impl Analyzer {
 /// Anchor and step of a recursive query.
 fn union_parts<'a>(query: &'a Relation, name: &str) -> Result<(&'a Relation, &'a Relation)> {
     match query.node.as_ref() {
-        RelationNode::SetOperation { left, right, operation: SetOperation::Union, all, by_name: false, .. }
-            if !refers_to(left, name) =>
-        {
+        RelationNode::SetOperation {
+            left,
+            right,
+            operation: SetOperation::Union,
+            all,
+            by_name: false,
+            ..
+        } if !refers_to(left, name) => {
             if *all {
                 return Ok((left, right));
             }
@@ -177,8 +183,12 @@ fn check_places(plan: &LogicalPlan, work: &Arc<WorkRows>) -> Result<()> {
     plan.apply_with_subqueries(|node| {
         misplaced |= match node {
             LogicalPlan::Join(join) => match join.join_type {
-                JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => reads(&join.right),
-                JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => reads(&join.left),
+                JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => {
+                    reads(&join.right)
+                }
+                JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => {
+                    reads(&join.left)
+                }
                 JoinType::Full => reads(&join.left) || reads(&join.right),
                 JoinType::Inner => false,
             },
@@ -215,7 +225,9 @@ pub(super) fn refers_to(relation: &Relation, name: &str) -> bool {
     match relation.node.as_ref() {
         RelationNode::Table(t) => matches!(t.name.as_slice(), [n] if n.eq_ignore_ascii_case(name)),
         // A name that is given anew inside hides the one outside.
-        RelationNode::With { tables, .. } if tables.iter().any(|t| t.name.eq_ignore_ascii_case(name)) => false,
+        RelationNode::With { tables, .. } if tables.iter().any(|t| t.name.eq_ignore_ascii_case(name)) => {
+            false
+        }
         node => {
             node.inputs().into_iter().any(|r| refers_to(r, name))
                 || crate::relation_walk::subqueries(node).into_iter().any(|r| refers_to(r, name))

@@ -32,7 +32,9 @@ impl Analyzer {
             N::Values(rows) => self.values(rows),
             N::Range { start, end, step, partitions } => self.range(*start, *end, *step, *partitions),
             N::TableFunction { name, args } => self.table_function(name, args),
-            N::PythonTableFunction { name, args, function, .. } => self.python_table_function(name, args, function),
+            N::PythonTableFunction { name, args, function, .. } => {
+                self.python_table_function(name, args, function)
+            }
             N::CachedRemote(id) => self.cached_remote(id),
             N::CommandResult(command) => self.command_result(command),
             N::Sql(text) => self.sql_text(text),
@@ -80,16 +82,22 @@ impl Analyzer {
             N::WithWatermark { input, event_time, delay } => self.with_watermark(input, event_time, delay),
             N::CollectMetrics { input, name, metrics } => self.observe(input, name, metrics),
             N::Expect { input, rules, outcome } => self.expect(input, rules, outcome),
-            N::ShowString { input, rows, truncate, vertical } => self.show_string(input, *rows, *truncate, *vertical),
+            N::ShowString { input, rows, truncate, vertical } => {
+                self.show_string(input, *rows, *truncate, *vertical)
+            }
             N::HtmlString { input, rows, truncate } => self.html_string(input, *rows, *truncate),
-            N::Parse { input, format, schema, options } => self.parse(input, format, schema.as_ref(), options),
+            N::Parse { input, format, schema, options } => {
+                self.parse(input, format, schema.as_ref(), options)
+            }
             N::Transpose { input, index } => self.transpose(input, index),
             N::FillNa { input, columns, values } => self.fill_na(input, columns, values),
             N::DropNa { input, columns, min_non_nulls } => self.drop_na(input, columns, *min_non_nulls),
             N::ReplaceNa { input, columns, replacements } => self.replace_na(input, columns, replacements),
             N::Statistic { input, statistic } => self.statistic(input, statistic),
             N::MapPartitions { input, function, name, .. } => self.map_in_python(input, function, name),
-            N::GroupMap { input, grouping, function, name, .. } => self.apply_in_python(input, grouping, function, name),
+            N::GroupMap { input, grouping, function, name, .. } => {
+                self.apply_in_python(input, grouping, function, name)
+            }
             N::Pipe { input, operator } => self.pipe(input, operator),
 
             N::Join(join) => self.join(join),
@@ -125,13 +133,22 @@ impl Analyzer {
         self.filter_analyzed(analyzed, condition)
     }
 
-    pub(super) fn filter_analyzed(&mut self, input: Analyzed, condition: &boathouse_spec::Expr) -> Result<Analyzed> {
-        let (mut resolved, input) = self.exprs_reaching_below(std::slice::from_ref(condition), input, "WHERE")?;
+    pub(super) fn filter_analyzed(
+        &mut self,
+        input: Analyzed,
+        condition: &boathouse_spec::Expr,
+    ) -> Result<Analyzed> {
+        let (mut resolved, input) =
+            self.exprs_reaching_below(std::slice::from_ref(condition), input, "WHERE")?;
         let condition = resolved.remove(0);
         let condition = self.condition(condition, "filter")?;
         super::aggregate::forbid_aggregates(&condition.expr, &condition.name, "WHERE")?;
         super::window::forbid_windows(&condition.expr, &condition.name, "WHERE")?;
-        let plan = LogicalPlanBuilder::from(input.plan.clone()).filter(condition.expr.clone()).spark()?.build().spark()?;
+        let plan = LogicalPlanBuilder::from(input.plan.clone())
+            .filter(condition.expr.clone())
+            .spark()?
+            .build()
+            .spark()?;
         let below = super::analyzed::Below::Filter { input: input.clone(), condition: condition.expr };
         Ok(Analyzed { plan, below: Some(std::sync::Arc::new(below)), ..input })
     }
@@ -162,7 +179,9 @@ impl Analyzer {
         };
         match upper.as_str() {
             "COALESCE" => match parameters {
-                [only] if count(only).is_some() => self.repartition(input, count(only).unwrap_or_default(), false),
+                [only] if count(only).is_some() => {
+                    self.repartition(input, count(only).unwrap_or_default(), false)
+                }
                 _ => Err(Error::new("_LEGACY_ERROR_TEMP_1046")
                     .param("hintName", &upper)
                     .message(format!("{upper} Hint expects a partition number as a parameter."))),
@@ -191,7 +210,8 @@ impl Analyzer {
                     _ if upper == "REBALANCE" && columns.is_empty() => self.relation(input),
                     Some(n) if columns.is_empty() => self.repartition(input, n, true),
                     _ if upper == "REPARTITION_BY_RANGE" => {
-                        let ordered = columns.into_iter().map(|c| Expr::SortOrder(Box::new(SortOrder::ascending(c))));
+                        let ordered =
+                            columns.into_iter().map(|c| Expr::SortOrder(Box::new(SortOrder::ascending(c))));
                         self.repartition_by(input, &ordered.collect::<Vec<_>>(), partitions)
                     }
                     _ => self.repartition_by(input, &columns, partitions),

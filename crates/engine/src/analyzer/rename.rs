@@ -26,12 +26,21 @@ impl Analyzer {
     }
 
     /// `alias(a, b)`: all columns get new names.
-    pub(super) fn with_column_names(&mut self, input: Analyzed, columns: &[String], alias: &str) -> Result<Analyzed> {
+    pub(super) fn with_column_names(
+        &mut self,
+        input: Analyzed,
+        columns: &[String],
+        alias: &str,
+    ) -> Result<Analyzed> {
         if columns.len() != input.output.len() {
             return Err(Error::new("ASSIGNMENT_ARITY_MISMATCH")
                 .param("numExpr", columns.len())
                 .param("numTarget", input.output.len())
-                .message(format!("{} names were given for the {} columns of `{alias}`.", columns.len(), input.output.len())));
+                .message(format!(
+                    "{} names were given for the {} columns of `{alias}`.",
+                    columns.len(),
+                    input.output.len()
+                )));
         }
         let mut renamed = self.renamed(input, columns)?;
         renamed.below = None;
@@ -81,12 +90,20 @@ impl Analyzer {
             return Err(Error::new("ASSIGNMENT_ARITY_MISMATCH")
                 .param("numExpr", names.len())
                 .param("numTarget", input.output.len())
-                .message(format!("toDF was given {} names for {} columns.", names.len(), input.output.len())));
+                .message(format!(
+                    "toDF was given {} names for {} columns.",
+                    names.len(),
+                    input.output.len()
+                )));
         }
         self.renamed(input, names)
     }
 
-    pub(super) fn rename_columns(&mut self, input: &Relation, renames: &[(String, String)]) -> Result<Analyzed> {
+    pub(super) fn rename_columns(
+        &mut self,
+        input: &Relation,
+        renames: &[(String, String)],
+    ) -> Result<Analyzed> {
         let input = self.relation(input)?;
         let mut names: Vec<String> = input.output.iter().map(|a| a.name.clone()).collect();
         for (from, to) in renames {
@@ -99,7 +116,12 @@ impl Analyzer {
         self.renamed(input, &names)
     }
 
-    pub(super) fn drop_columns(&mut self, input: &Relation, columns: &[Expr], names: &[String]) -> Result<Analyzed> {
+    pub(super) fn drop_columns(
+        &mut self,
+        input: &Relation,
+        columns: &[Expr],
+        names: &[String],
+    ) -> Result<Analyzed> {
         let input = self.relation(input)?;
         let mut dropped: Vec<u64> = Vec::new();
         for name in names {
@@ -110,7 +132,9 @@ impl Analyzer {
             match self.expr(column, &input) {
                 Ok(value) => {
                     if let DfExpr::Column(c) = &value.expr {
-                        dropped.extend(input.output.iter().filter(|a| a.internal_name() == c.name).map(|a| a.id));
+                        dropped.extend(
+                            input.output.iter().filter(|a| a.internal_name() == c.name).map(|a| a.id),
+                        );
                     }
                 }
                 Err(e) if e.is("UNRESOLVED_COLUMN") || e.is("CANNOT_RESOLVE_DATAFRAME_COLUMN") => {}
@@ -120,7 +144,12 @@ impl Analyzer {
         if dropped.is_empty() {
             return Ok(input);
         }
-        let pairs = input.output.iter().filter(|a| !dropped.contains(&a.id)).map(|a| (a.column(), a.clone())).collect();
+        let pairs = input
+            .output
+            .iter()
+            .filter(|a| !dropped.contains(&a.id))
+            .map(|a| (a.column(), a.clone()))
+            .collect();
         self.project_pairs(input, pairs)
     }
 

@@ -37,7 +37,12 @@ impl Analyzer {
         Ok(input.with_plan(plan))
     }
 
-    pub(super) fn repartition(&mut self, input: &Relation, partitions: u32, shuffle: bool) -> Result<Analyzed> {
+    pub(super) fn repartition(
+        &mut self,
+        input: &Relation,
+        partitions: u32,
+        shuffle: bool,
+    ) -> Result<Analyzed> {
         check_partitions(partitions)?;
         let input = self.relation(input)?.without_hidden()?;
         let scheme = if shuffle { Scheme::RoundRobin } else { Scheme::Neighbours };
@@ -45,7 +50,12 @@ impl Analyzer {
         Ok(input.with_plan(plan))
     }
 
-    pub(super) fn repartition_by(&mut self, input: &Relation, exprs: &[Expr], partitions: Option<u32>) -> Result<Analyzed> {
+    pub(super) fn repartition_by(
+        &mut self,
+        input: &Relation,
+        exprs: &[Expr],
+        partitions: Option<u32>,
+    ) -> Result<Analyzed> {
         if let Some(n) = partitions {
             check_partitions(n)?;
         }
@@ -64,11 +74,8 @@ impl Analyzer {
                 _ => None,
             })
             .collect();
-        let plain: Vec<Expr> = exprs
-            .iter()
-            .zip(&orders)
-            .map(|(e, o)| o.map_or_else(|| e.clone(), |o| o.expr.clone()))
-            .collect();
+        let plain: Vec<Expr> =
+            exprs.iter().zip(&orders).map(|(e, o)| o.map_or_else(|| e.clone(), |o| o.expr.clone())).collect();
         let (keys, input) = self.exprs_reaching_below(&plain, input, "DISTRIBUTE BY")?;
         let scheme = if keys.is_empty() {
             Scheme::RoundRobin
@@ -94,18 +101,26 @@ impl Analyzer {
         let id = ids.remove(0);
         if id.data_type != DataType::Integer {
             let sql = format!("direct_shuffle_partition_id({})", id.name);
-            return Err(super::error::mismatch("UNEXPECTED_INPUT_TYPE", &sql, "the number of a partition is an INT.".into())
-                .param("paramIndex", "first")
-                .param("requiredType", "\"INT\"")
-                .param("inputSql", format!("\"{}\"", id.name))
-                .param("inputType", super::error::quoted(&id.data_type)));
+            return Err(super::error::mismatch(
+                "UNEXPECTED_INPUT_TYPE",
+                &sql,
+                "the number of a partition is an INT.".into(),
+            )
+            .param("paramIndex", "first")
+            .param("requiredType", "\"INT\"")
+            .param("inputSql", format!("\"{}\"", id.name))
+            .param("inputType", super::error::quoted(&id.data_type)));
         }
         let plan = operators::shuffle(input.plan.clone(), Scheme::Direct(id.expr), count);
         input.with_plan(plan).without_hidden()
     }
 
     /// `pmod(hash(keys), n)`: where Spark puts a row.
-    pub(super) fn partition_of(&mut self, keys: Vec<TypedExpr>, count: usize) -> Result<datafusion::logical_expr::Expr> {
+    pub(super) fn partition_of(
+        &mut self,
+        keys: Vec<TypedExpr>,
+        count: usize,
+    ) -> Result<datafusion::logical_expr::Expr> {
         let hash = self.builtin("hash", keys)?;
         let count = self.literal(&Literal::Integer(i32::try_from(count).unwrap_or(i32::MAX)))?;
         Ok(self.builtin("pmod", vec![hash, count])?.expr)

@@ -35,7 +35,12 @@ impl Analyzer {
     }
 
     /// The expression of a resolved call.
-    pub(super) fn resolved_scalar(&self, name: &str, resolved: Resolved, args: Vec<TypedExpr>) -> Result<TypedExpr> {
+    pub(super) fn resolved_scalar(
+        &self,
+        name: &str,
+        resolved: Resolved,
+        args: Vec<TypedExpr>,
+    ) -> Result<TypedExpr> {
         let names: Vec<String> = args.iter().map(|a| a.name.clone()).collect();
         let shown = resolved.column_name(name, &names);
         let (data_type, nullable) = (resolved.return_type.clone(), resolved.nullable);
@@ -48,7 +53,11 @@ impl Analyzer {
         Ok(TypedExpr::new(expr, data_type, nullable, shown).with_collation(strength))
     }
 
-    pub(super) fn coerced(&self, args: Vec<TypedExpr>, wanted: &[boathouse_spec::DataType]) -> Result<Vec<TypedExpr>> {
+    pub(super) fn coerced(
+        &self,
+        args: Vec<TypedExpr>,
+        wanted: &[boathouse_spec::DataType],
+    ) -> Result<Vec<TypedExpr>> {
         args.into_iter()
             .enumerate()
             .map(|(i, a)| match wanted.get(i) {

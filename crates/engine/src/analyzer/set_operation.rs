@@ -5,7 +5,7 @@ use boathouse_functions::coercion;
 use boathouse_spec::{DataType, Error, JoinKind, Relation, Result, SetOperation, quote};
 use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::{
-    Expr as DfExpr, LogicalPlan, Operator, Union, WindowFrame, WindowFunctionDefinition, Window,
+    Expr as DfExpr, LogicalPlan, Operator, Union, Window, WindowFrame, WindowFunctionDefinition,
 };
 use std::sync::Arc;
 
@@ -144,7 +144,12 @@ impl Analyzer {
         project(list, input.plan.clone())
     }
 
-    fn by_name(&mut self, left: Analyzed, right: Analyzed, allow_missing: bool) -> Result<(Analyzed, Analyzed)> {
+    fn by_name(
+        &mut self,
+        left: Analyzed,
+        right: Analyzed,
+        allow_missing: bool,
+    ) -> Result<(Analyzed, Analyzed)> {
         let mut order: Vec<Option<usize>> = Vec::new();
         for a in &left.output {
             let found = right.output.iter().position(|b| b.name.eq_ignore_ascii_case(&a.name));
@@ -154,8 +159,12 @@ impl Analyzer {
             }
             order.push(found);
         }
-        let extra: Vec<Attribute> =
-            right.output.iter().filter(|b| !left.output.iter().any(|a| a.name.eq_ignore_ascii_case(&b.name))).cloned().collect();
+        let extra: Vec<Attribute> = right
+            .output
+            .iter()
+            .filter(|b| !left.output.iter().any(|a| a.name.eq_ignore_ascii_case(&b.name)))
+            .cloned()
+            .collect();
         if !extra.is_empty() && !allow_missing {
             let names: Vec<String> = left.output.iter().map(|b| quote(&b.name)).collect();
             if left.output.len() != right.output.len() {
@@ -169,7 +178,12 @@ impl Analyzer {
             return Err(super::error::unresolved_column(std::slice::from_ref(&extra[0].name), &names));
         }
         let null = |a: &Attribute| {
-            TypedExpr::new(DfExpr::Literal(datafusion::scalar::ScalarValue::Null, None), DataType::Null, true, &a.name)
+            TypedExpr::new(
+                DfExpr::Literal(datafusion::scalar::ScalarValue::Null, None),
+                DataType::Null,
+                true,
+                &a.name,
+            )
         };
         let mut right_pairs = Vec::new();
         for (a, position) in left.output.iter().zip(&order) {
@@ -182,7 +196,8 @@ impl Analyzer {
                 }
             }
         }
-        let mut left_pairs: Vec<(DfExpr, Attribute)> = left.output.iter().map(|a| (a.column(), a.clone())).collect();
+        let mut left_pairs: Vec<(DfExpr, Attribute)> =
+            left.output.iter().map(|a| (a.column(), a.clone())).collect();
         for b in &extra {
             right_pairs.push((b.column(), b.clone()));
             let value = self.implicit(null(b), &b.data_type)?;
@@ -194,7 +209,14 @@ impl Analyzer {
 
     /// Rows of the left that have (INTERSECT) or lack (EXCEPT) an equal on the right, NULLs being equal. With ALL the
     /// n-th of equal rows on the left needs an n-th on the right.
-    fn matching(&mut self, left: Analyzed, right: Analyzed, operator: &str, kind: JoinKind, all: bool) -> Result<Analyzed> {
+    fn matching(
+        &mut self,
+        left: Analyzed,
+        right: Analyzed,
+        operator: &str,
+        kind: JoinKind,
+        all: bool,
+    ) -> Result<Analyzed> {
         for a in left.output.iter().chain(&right.output) {
             if !super::relation::is_groupable(&a.data_type) {
                 return Err(Error::new("UNSUPPORTED_FEATURE.SET_OPERATION_ON_MAP_TYPE")
@@ -247,14 +269,20 @@ impl Analyzer {
     }
 
     /// Adds the number of each row among its equals.
-    fn numbered(&mut self, plan: LogicalPlan, columns: &[Attribute]) -> Result<(LogicalPlan, Option<Attribute>)> {
+    fn numbered(
+        &mut self,
+        plan: LogicalPlan,
+        columns: &[Attribute],
+    ) -> Result<(LogicalPlan, Option<Attribute>)> {
         let number = self.attribute("number", DataType::Long, false);
         let mut keys = Vec::with_capacity(columns.len());
         for c in columns {
             keys.push(self.group_key(c.typed())?.expr);
         }
         let function = WindowFunction {
-            fun: WindowFunctionDefinition::WindowUDF(datafusion::functions_window::row_number::row_number_udwf()),
+            fun: WindowFunctionDefinition::WindowUDF(
+                datafusion::functions_window::row_number::row_number_udwf(),
+            ),
             params: WindowFunctionParams {
                 args: vec![],
                 partition_by: keys,
@@ -270,7 +298,12 @@ impl Analyzer {
     }
 
     /// One row of each set of rows with equal values in the columns.
-    pub(super) fn deduplicate(&mut self, input: &Relation, columns: Option<&[String]>, within_watermark: bool) -> Result<Analyzed> {
+    pub(super) fn deduplicate(
+        &mut self,
+        input: &Relation,
+        columns: Option<&[String]>,
+        within_watermark: bool,
+    ) -> Result<Analyzed> {
         let input = self.relation(input)?.without_hidden()?;
         let Some(columns) = columns else {
             if input.is_streaming {
@@ -281,7 +314,8 @@ impl Analyzer {
         };
         let mut keys = Vec::new();
         for name in columns {
-            let found: Vec<&Attribute> = input.output.iter().filter(|a| a.name.eq_ignore_ascii_case(name)).collect();
+            let found: Vec<&Attribute> =
+                input.output.iter().filter(|a| a.name.eq_ignore_ascii_case(name)).collect();
             if found.is_empty() {
                 return Err(super::error::unresolved_column(
                     std::slice::from_ref(name),
@@ -296,7 +330,11 @@ impl Analyzer {
         let (plan, number) = self.numbered(input.plan.clone(), &keys)?;
         let Some(number) = number else { return Err(Error::internal("rows without numbers")) };
         let first = binary(number.column(), Operator::Eq, datafusion::logical_expr::lit(1u64));
-        let plan = datafusion::logical_expr::LogicalPlanBuilder::from(plan).filter(first).spark()?.build().spark()?;
+        let plan = datafusion::logical_expr::LogicalPlanBuilder::from(plan)
+            .filter(first)
+            .spark()?
+            .build()
+            .spark()?;
         let kept = Analyzed { hidden: vec![number], ..input.with_plan(plan) };
         kept.without_hidden()
     }

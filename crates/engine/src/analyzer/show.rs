@@ -12,10 +12,20 @@ use super::Analyzer;
 use super::analyzed::Analyzed;
 
 impl Analyzer {
-    pub(super) fn show_string(&mut self, input: &Relation, rows: i32, truncate: i32, vertical: bool) -> Result<Analyzed> {
+    pub(super) fn show_string(
+        &mut self,
+        input: &Relation,
+        rows: i32,
+        truncate: i32,
+        vertical: bool,
+    ) -> Result<Analyzed> {
         let rows = rows.max(0) as usize;
         let (names, cells, more) = self.shown_cells(input, rows, truncate)?;
-        let text = if vertical { vertical_text(&names, &cells, more, rows) } else { table_text(&names, &cells, more, rows, truncate) };
+        let text = if vertical {
+            vertical_text(&names, &cells, more, rows)
+        } else {
+            table_text(&names, &cells, more, rows, truncate)
+        };
         self.single_string("show_string", text)
     }
 
@@ -25,7 +35,9 @@ impl Analyzer {
         let mut html = String::from("<table border='1'>\n");
         let row = |html: &mut String, tag: &str, cells: &[String]| {
             html.push_str("<tr>");
-            html.push_str(&cells.iter().map(|c| format!("<{tag}>{}</{tag}>", escape_html(c))).collect::<String>());
+            html.push_str(
+                &cells.iter().map(|c| format!("<{tag}>{}</{tag}>", escape_html(c))).collect::<String>(),
+            );
             html.push_str("</tr>\n");
         };
         row(&mut html, "th", &names);
@@ -40,7 +52,12 @@ impl Analyzer {
     }
 
     /// Column names, the cells of the first rows, and whether there are more.
-    fn shown_cells(&mut self, input: &Relation, rows: usize, truncate: i32) -> Result<(Vec<String>, Vec<Vec<String>>, bool)> {
+    fn shown_cells(
+        &mut self,
+        input: &Relation,
+        rows: usize,
+        truncate: i32,
+    ) -> Result<(Vec<String>, Vec<Vec<String>>, bool)> {
         let analyzed = self.query(input)?;
         let names: Vec<String> = analyzed.output.iter().map(|a| escape(&a.name)).collect();
         let types: Vec<DataType> = analyzed.output.iter().map(|a| a.data_type.clone()).collect();
@@ -71,7 +88,8 @@ impl Analyzer {
     fn single_string(&mut self, name: &str, text: String) -> Result<Analyzed> {
         let schema = StructType::new(vec![StructField::new(name, DataType::STRING, false)]);
         let column: ArrayRef = Arc::new(StringArray::from(vec![text]));
-        let batch = RecordBatch::try_new(Arc::new(boathouse_bridge::arrow_schema(&schema)), vec![column]).spark()?;
+        let batch =
+            RecordBatch::try_new(Arc::new(boathouse_bridge::arrow_schema(&schema)), vec![column]).spark()?;
         self.batches(&schema, vec![batch])
     }
 }
@@ -168,7 +186,11 @@ fn vertical_text(names: &[String], cells: &[Vec<String>], more: bool, rows: usiz
 }
 
 fn escape_html(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
 }
 
 #[cfg(test)]
@@ -179,7 +201,10 @@ mod tests {
     fn tables_look_like_sparks() {
         let names = vec!["id".to_string(), "name".to_string()];
         let cells = vec![vec!["1".to_string(), "a".to_string()]];
-        assert_eq!(table_text(&names, &cells, true, 1, 20), "+---+----+\n| id|name|\n+---+----+\n|  1|   a|\n+---+----+\nonly showing top 1 row\n");
+        assert_eq!(
+            table_text(&names, &cells, true, 1, 20),
+            "+---+----+\n| id|name|\n+---+----+\n|  1|   a|\n+---+----+\nonly showing top 1 row\n"
+        );
         assert_eq!(vertical_text(&names, &cells, false, 20), "-RECORD 0---\n id   | 1   \n name | a   \n");
     }
 

@@ -16,7 +16,12 @@ impl Analyzer {
         self.sort_analyzed(input, order, global)
     }
 
-    pub(super) fn sort_all(&mut self, input: &Relation, ascending: bool, nulls_first: bool) -> Result<Analyzed> {
+    pub(super) fn sort_all(
+        &mut self,
+        input: &Relation,
+        ascending: bool,
+        nulls_first: bool,
+    ) -> Result<Analyzed> {
         let input = self.relation(input)?;
         let keys = input.output.iter().map(|a| Sort::new(a.column(), ascending, nulls_first)).collect();
         self.sorted(input, keys)
@@ -28,12 +33,18 @@ impl Analyzer {
         for o in order {
             match &o.expr {
                 Expr::Literal(Literal::Integer(n)) if self.session.conf().order_by_ordinal() => {
-                    let Some(i) = usize::try_from(*n).ok().and_then(|n| n.checked_sub(1)).filter(|i| *i < input.output.len())
+                    let Some(i) = usize::try_from(*n)
+                        .ok()
+                        .and_then(|n| n.checked_sub(1))
+                        .filter(|i| *i < input.output.len())
                     else {
                         return Err(Error::new("ORDER_BY_POS_OUT_OF_RANGE")
                             .param("index", n)
                             .param("size", input.output.len())
-                            .message(format!("ORDER BY position {n} is not among the {} columns.", input.output.len())));
+                            .message(format!(
+                                "ORDER BY position {n} is not among the {} columns.",
+                                input.output.len()
+                            )));
                     };
                     ordinals.push(Some(i));
                 }
@@ -49,7 +60,9 @@ impl Analyzer {
         let mut keys: Vec<(DfExpr, DataType, String)> = Vec::new();
         for ordinal in ordinals {
             match ordinal {
-                Some(i) => keys.push((output[i].column(), output[i].data_type.clone(), output[i].name.clone())),
+                Some(i) => {
+                    keys.push((output[i].column(), output[i].data_type.clone(), output[i].name.clone()))
+                }
                 None => {
                     if let Some(r) = resolved.next() {
                         keys.push((r.expr, r.data_type, r.name));
@@ -77,7 +90,8 @@ impl Analyzer {
         }
         // Window functions in ORDER BY are computed as hidden columns first.
         let input = if keys.iter().any(|(e, _, _)| super::window::has_window(e)) {
-            let mut pairs: Vec<(DfExpr, Attribute)> = input.columns().map(|a| (a.column(), a.clone())).collect();
+            let mut pairs: Vec<(DfExpr, Attribute)> =
+                input.columns().map(|a| (a.column(), a.clone())).collect();
             let own = pairs.len();
             for (e, t, name) in &keys {
                 let a = self.attribute(name, t.clone(), true);
@@ -113,7 +127,8 @@ impl Analyzer {
     }
 
     pub(super) fn sorted(&mut self, input: Analyzed, keys: Vec<Sort>) -> Result<Analyzed> {
-        let plan = LogicalPlan::Sort(SortPlan { expr: keys, input: Arc::new(input.plan.clone()), fetch: None });
+        let plan =
+            LogicalPlan::Sort(SortPlan { expr: keys, input: Arc::new(input.plan.clone()), fetch: None });
         plan.check_invariants(datafusion::logical_expr::InvariantLevel::Always).spark()?;
         let sorted = input.with_plan(plan);
         // The hidden columns served the sort; above it they are gone.
@@ -125,7 +140,8 @@ impl Analyzer {
 fn check_subqueries(key: &DfExpr, name: &str) -> Result<()> {
     use datafusion::common::tree_node::TreeNode;
     let is_predicate = |e: &DfExpr| matches!(e, DfExpr::Exists(_) | DfExpr::InSubquery(_));
-    let is_correlated = |e: &DfExpr| matches!(e, DfExpr::ScalarSubquery(s) if !s.outer_ref_columns.is_empty());
+    let is_correlated =
+        |e: &DfExpr| matches!(e, DfExpr::ScalarSubquery(s) if !s.outer_ref_columns.is_empty());
     let subclass = if key.exists(|e| Ok(is_predicate(e))).spark()? {
         "UNSUPPORTED_IN_EXISTS_SUBQUERY"
     } else if key.exists(|e| Ok(is_correlated(e))).spark()? {

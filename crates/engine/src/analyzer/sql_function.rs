@@ -18,14 +18,17 @@ impl Analyzer {
     /// A parameter of the SQL function being expanded, or an earlier alias of the same SELECT list.
     pub(super) fn function_parameter(&mut self, name: &[String]) -> Result<Option<TypedExpr>> {
         let found = match name {
-            [first, ..] => self.function_parameters.last().and_then(|p| p.get(&first.to_lowercase()).cloned()),
+            [first, ..] => {
+                self.function_parameters.last().and_then(|p| p.get(&first.to_lowercase()).cloned())
+            }
             [] => None,
         };
         match (found, name) {
             (Some(value), [_, rest @ ..]) => self.nested(value, rest).map(Some),
             // `function.parameter`
             (None, [_, second, rest @ ..]) => {
-                let second = self.function_parameters.last().and_then(|p| p.get(&second.to_lowercase()).cloned());
+                let second =
+                    self.function_parameters.last().and_then(|p| p.get(&second.to_lowercase()).cloned());
                 match second {
                     Some(value) => self.nested(value, rest).map(Some),
                     None => Ok(None),
@@ -82,7 +85,12 @@ impl Analyzer {
         let shown = format!(
             "{}({})",
             function_shown_name(&function),
-            function.parameters.iter().map(|p| parameters.get(&p.name.to_lowercase()).map_or("", |v| &v.name)).collect::<Vec<_>>().join(", ")
+            function
+                .parameters
+                .iter()
+                .map(|p| parameters.get(&p.name.to_lowercase()).map_or("", |v| &v.name))
+                .collect::<Vec<_>>()
+                .join(", ")
         );
         let body = self.inside_function(&function, parameters, |analyzer| {
             let options = analyzer.session.conf().parser_options();

@@ -1,7 +1,8 @@
 //! `df.stat`, `describe` and `summary`, as queries over the DataFrame (Spark's `StatFunctions` and `FrequentItems`).
 
 use boathouse_spec::{
-    CastMode, DataType, Error, Expr, Literal, Pivot, Relation, RelationNode, Result, Statistic, StructField, StructType,
+    CastMode, DataType, Error, Expr, Literal, Pivot, Relation, RelationNode, Result, Statistic, StructField,
+    StructType,
 };
 use datafusion::logical_expr::Expr as DfExpr;
 
@@ -25,7 +26,9 @@ impl Analyzer {
             Statistic::Summary(names) => self.summary(input, names),
             Statistic::Describe(columns) => self.describe(input, columns),
             Statistic::Crosstab(a, b) => self.crosstab(input, a, b),
-            Statistic::Covariance(a, b) => self.of_two_columns(input, a, b, "covariance", "covar_samp", "cov"),
+            Statistic::Covariance(a, b) => {
+                self.of_two_columns(input, a, b, "covariance", "covar_samp", "cov")
+            }
             Statistic::Correlation { a, b, method } => {
                 if let Some(other) = method.as_deref().filter(|m| *m != "pearson") {
                     return Err(illegal(format!(
@@ -39,7 +42,9 @@ impl Analyzer {
                 self.approx_quantile(input, columns, probabilities, *relative_error)
             }
             Statistic::FrequentItems { columns, support } => self.frequent_items(input, columns, *support),
-            Statistic::SampleBy { column, fractions, seed } => self.sample_by(input, column, fractions, *seed),
+            Statistic::SampleBy { column, fractions, seed } => {
+                self.sample_by(input, column, fractions, *seed)
+            }
         }
     }
 
@@ -89,7 +94,8 @@ impl Analyzer {
             analyzed
         };
         for column in &columns {
-            let value = Expr::call("element_at", vec![Expr::column([&column.name]), Expr::column(["summary"])]);
+            let value =
+                Expr::call("element_at", vec![Expr::column([&column.name]), Expr::column(["summary"])]);
             output.push(value.alias(&column.name));
         }
         self.project(&rows, &output).map(nullable)
@@ -164,7 +170,9 @@ impl Analyzer {
             )));
         }
         if let Some(p) = probabilities.iter().find(|p| !(0.0..=1.0).contains(*p)) {
-            return Err(illegal(format!("requirement failed: percentile should be in the range [0.0, 1.0], not {p}")));
+            return Err(illegal(format!(
+                "requirement failed: percentile should be in the range [0.0, 1.0], not {p}"
+            )));
         }
         let input = self.relation(input)?;
         let mut values = Vec::with_capacity(columns.len());
@@ -186,10 +194,17 @@ impl Analyzer {
         self.global_aggregate(input, vec![Item { value: array, metadata: None, passthrough: None }])
     }
 
-    fn frequent_items(&mut self, input: &Relation, columns: &[String], support: Option<f64>) -> Result<Analyzed> {
+    fn frequent_items(
+        &mut self,
+        input: &Relation,
+        columns: &[String],
+        support: Option<f64>,
+    ) -> Result<Analyzed> {
         let support = support.unwrap_or(0.01);
         if !(1e-4..=1.0).contains(&support) {
-            return Err(illegal(format!("requirement failed: Support must be in [1e-4, 1], but got {support}.")));
+            return Err(illegal(format!(
+                "requirement failed: Support must be in [1e-4, 1], but got {support}."
+            )));
         }
         let input = self.relation(input)?;
         let size = (1.0 / support) as usize;
@@ -272,8 +287,10 @@ fn summary_map(column: &StructField, statistics: &[String], percentiles: &[f64])
         element_type: DataType::Double,
         values: percentiles.iter().map(|p| Literal::Double(*p)).collect(),
     });
-    let quantiles =
-        Expr::call("percentile_approx", vec![number.clone(), wanted, Expr::Literal(Literal::Integer(ACCURACY))]);
+    let quantiles = Expr::call(
+        "percentile_approx",
+        vec![number.clone(), wanted, Expr::Literal(Literal::Integer(ACCURACY))],
+    );
     let mut next = 0;
     let mut entries = Vec::with_capacity(2 * statistics.len());
     for statistic in statistics {

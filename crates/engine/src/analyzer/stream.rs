@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use boathouse_delta::DeltaTable;
-use boathouse_spec::{Column, DataSourceRef, DataType, Error, Expr, Literal, Options, Relation, RelationNode, Result, TableRef};
+use boathouse_spec::{
+    Column, DataSourceRef, DataType, Error, Expr, Literal, Options, Relation, RelationNode, Result, TableRef,
+};
 use datafusion::logical_expr::{Extension, LogicalPlan};
 
 use super::Analyzer;
@@ -21,7 +23,8 @@ impl Analyzer {
         let origin = match (&table.delta, &table.record) {
             (Some(delta), _) => delta_origin(table.display_name(), &delta.table, &named.options),
             (None, Some(record)) => {
-                let mut options: Options = record.options.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+                let mut options: Options =
+                    record.options.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
                 options.extend(named.options.iter().cloned());
                 StreamOrigin::Source(DataSourceRef {
                     format: table.format.clone(),
@@ -32,7 +35,9 @@ impl Analyzer {
                     ..DataSourceRef::default()
                 })
             }
-            (None, None) => return Err(Error::unsupported(format!("reading {} as a stream", table.display_name()))),
+            (None, None) => {
+                return Err(Error::unsupported(format!("reading {} as a stream", table.display_name())));
+            }
         };
         let qualifier = table.qualifier.clone();
         Ok(self.leaf(origin)?.qualified(&qualifier))
@@ -59,7 +64,9 @@ impl Analyzer {
     /// `STREAM read_files(..)`, the SQL form of `cloudFiles`.
     pub(super) fn function_stream(&mut self, input: &Relation) -> Result<Analyzed> {
         let RelationNode::TableFunction { name, args } = input.node.as_ref() else {
-            return Err(Error::unsupported("STREAM over something that is neither a table nor a table function"));
+            return Err(Error::unsupported(
+                "STREAM over something that is neither a table nor a table function",
+            ));
         };
         match name.as_slice() {
             [one] if one.eq_ignore_ascii_case("read_files") || one.eq_ignore_ascii_case("cloud_files") => {
@@ -83,7 +90,11 @@ impl Analyzer {
                     match position {
                         1 => ("path".to_string(), value),
                         2 if function.eq_ignore_ascii_case("cloud_files") => ("format".to_string(), value),
-                        _ => return Err(Error::unsupported(format!("unnamed options of {function}: write name => value"))),
+                        _ => {
+                            return Err(Error::unsupported(format!(
+                                "unnamed options of {function}: write name => value"
+                            )));
+                        }
                     }
                 }
             };
@@ -91,8 +102,9 @@ impl Analyzer {
             let value = match crate::literals::from_scalar(&value, &data_type)? {
                 Literal::String(s) => s,
                 Literal::Null(_) => continue,
-                other => text_of(&other)
-                    .ok_or_else(|| Error::unsupported(format!("a {} as the option {key} of {function}", data_type.sql())))?,
+                other => text_of(&other).ok_or_else(|| {
+                    Error::unsupported(format!("a {} as the option {key} of {function}", data_type.sql()))
+                })?,
             };
             self.cloud_option(&mut source, &key, value)?;
         }
@@ -104,8 +116,17 @@ impl Analyzer {
             "path" => source.paths.push(value),
             "schema" => source.schema = Some(boathouse_sql::parse_schema(&value)?),
             // Options of the source itself, which the function takes without their prefix.
-            "format" | "inferschema" | "schemahints" | "schemaevolutionmode" | "schemalocation" | "maxfilespertrigger"
-            | "maxbytespertrigger" | "includeexistingfiles" | "allowoverwrites" | "partitioncolumns" | "inferColumnTypes" => {
+            "format"
+            | "inferschema"
+            | "schemahints"
+            | "schemaevolutionmode"
+            | "schemalocation"
+            | "maxfilespertrigger"
+            | "maxbytespertrigger"
+            | "includeexistingfiles"
+            | "allowoverwrites"
+            | "partitioncolumns"
+            | "inferColumnTypes" => {
                 source.options.push((format!("cloudFiles.{key}"), value));
             }
             _ => source.options.push((key.to_string(), value)),
@@ -143,8 +164,9 @@ impl Analyzer {
             self.context.now_us = now_us;
         }
         let environment = Some(Arc::clone(&query.environment));
-        let analyzed =
-            self.inside_view("a streaming query", environment, query.namespace.clone(), |a| a.query(&query.relation));
+        let analyzed = self.inside_view("a streaming query", environment, query.namespace.clone(), |a| {
+            a.query(&query.relation)
+        });
         self.context.now_us = saved_now;
         self.stream_count = saved_count;
         self.streams = saved_streams;
@@ -152,7 +174,12 @@ impl Analyzer {
     }
 
     /// Over bounded data a watermark changes nothing; the column must exist and be a time.
-    pub(super) fn with_watermark(&mut self, input: &Relation, event_time: &str, delay: &str) -> Result<Analyzed> {
+    pub(super) fn with_watermark(
+        &mut self,
+        input: &Relation,
+        event_time: &str,
+        delay: &str,
+    ) -> Result<Analyzed> {
         let analyzed = self.relation(input)?;
         let delay_us = parse_delay(delay)?;
         let column = Column { name: vec![event_time.to_string()], ..Default::default() };
@@ -162,7 +189,10 @@ impl Analyzer {
             return Err(Error::new("EVENT_TIME_IS_NOT_ON_TIMESTAMP_TYPE")
                 .param("eventName", boathouse_spec::quote(event_time))
                 .param("eventType", super::error::quoted(&time.data_type))
-                .message(format!("The event time {event_time} must be a timestamp, not {}.", time.data_type.sql())));
+                .message(format!(
+                    "The event time {event_time} must be a timestamp, not {}.",
+                    time.data_type.sql()
+                )));
         }
         if !analyzed.is_streaming {
             return Ok(analyzed);

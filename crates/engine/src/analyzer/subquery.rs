@@ -60,17 +60,24 @@ impl Analyzer {
     pub(super) fn scalar_subquery(&mut self, query: &Relation, over: &Analyzed) -> Result<TypedExpr> {
         let (analyzed, outer) = self.subquery(query, over)?;
         let [column] = analyzed.output.as_slice() else {
-            return Err(Error::new("INVALID_SUBQUERY_EXPRESSION.SCALAR_SUBQUERY_RETURN_MORE_THAN_ONE_OUTPUT_COLUMN")
-                .param("number", analyzed.output.len())
-                .message(format!("A scalar subquery gives one column, not {}.", analyzed.output.len())));
+            return Err(Error::new(
+                "INVALID_SUBQUERY_EXPRESSION.SCALAR_SUBQUERY_RETURN_MORE_THAN_ONE_OUTPUT_COLUMN",
+            )
+            .param("number", analyzed.output.len())
+            .message(format!("A scalar subquery gives one column, not {}.", analyzed.output.len())));
         };
         let column = column.clone();
-        let plan = if gives_one_row(&analyzed.plan) { analyzed.plan } else { self.single_value(analyzed.plan, &column)? };
+        let plan = if gives_one_row(&analyzed.plan) {
+            analyzed.plan
+        } else {
+            self.single_value(analyzed.plan, &column)?
+        };
         let outer_shown = self.outer_names.join(", ");
         let subquery = Subquery { subquery: Arc::new(plan), outer_ref_columns: outer, spans: Spans::new() };
         let name = format!("scalarsubquery({outer_shown})");
         let strength = CollationStrength::Implicit;
-        Ok(TypedExpr::new(DfExpr::ScalarSubquery(subquery), column.data_type, true, name).with_collation(strength))
+        Ok(TypedExpr::new(DfExpr::ScalarSubquery(subquery), column.data_type, true, name)
+            .with_collation(strength))
     }
 
     /// An aggregation that gives the one value of the plan, NULL for no row, and an error for more.
@@ -84,7 +91,10 @@ impl Analyzer {
             true,
             vec![("value", t.clone()), ("rows", DataType::Long)],
             &self.context,
-            move || Ok(Box::new(SingleValue { value: ScalarValue::try_from(&arrow_type)?, rows: 0 }) as Box<dyn Accumulator>),
+            move || {
+                Ok(Box::new(SingleValue { value: ScalarValue::try_from(&arrow_type)?, rows: 0 })
+                    as Box<dyn Accumulator>)
+            },
         )
         .build();
         let expr = DfExpr::AggregateFunction(AggregateFunction {
@@ -98,18 +108,25 @@ impl Analyzer {
             },
         });
         let renamed = self.renewed(column);
-        let aggregate = Aggregate::try_new(Arc::new(plan), vec![], vec![expr.alias(renamed.internal_name())]).spark()?;
+        let aggregate =
+            Aggregate::try_new(Arc::new(plan), vec![], vec![expr.alias(renamed.internal_name())]).spark()?;
         Ok(LogicalPlan::Aggregate(aggregate))
     }
 
     pub(super) fn exists(&mut self, query: &Relation, over: &Analyzed) -> Result<TypedExpr> {
         let (analyzed, outer) = self.subquery(query, over)?;
         let shown = format!("exists({})", self.outer_names.join(", "));
-        let subquery = Subquery { subquery: Arc::new(analyzed.plan), outer_ref_columns: outer, spans: Spans::new() };
+        let subquery =
+            Subquery { subquery: Arc::new(analyzed.plan), outer_ref_columns: outer, spans: Spans::new() };
         Ok(TypedExpr::new(DfExpr::Exists(Exists::new(subquery, false)), DataType::Boolean, false, shown))
     }
 
-    pub(super) fn in_subquery(&mut self, values: &[Expr], query: &Relation, over: &Analyzed) -> Result<TypedExpr> {
+    pub(super) fn in_subquery(
+        &mut self,
+        values: &[Expr],
+        query: &Relation,
+        over: &Analyzed,
+    ) -> Result<TypedExpr> {
         let values = self.args(values, over)?;
         let (analyzed, outer) = self.subquery(query, over)?;
         let names = values.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -134,13 +151,18 @@ impl Analyzer {
         let mut right = Vec::new();
         let mut nullable = false;
         for (value, column) in values.into_iter().zip(&analyzed.output) {
-            let Some(common) = coercion::wider_type(&value.data_type, &column.data_type, &self.context) else {
+            let Some(common) = coercion::wider_type(&value.data_type, &column.data_type, &self.context)
+            else {
                 return Err(Error::new("DATATYPE_MISMATCH.IN_SUBQUERY_DATA_TYPE_MISMATCH")
                     .param("sqlExpr", format!("\"{shown}\""))
                     .param("mismatchedColumns", format!("({}, {})", value.name, column.name))
                     .param("leftType", super::error::quoted(&value.data_type))
                     .param("rightType", super::error::quoted(&column.data_type))
-                    .message(format!("{} cannot be compared with the subquery's {}.", value.data_type.sql(), column.data_type.sql())));
+                    .message(format!(
+                        "{} cannot be compared with the subquery's {}.",
+                        value.data_type.sql(),
+                        column.data_type.sql()
+                    )));
             };
             nullable |= value.nullable || column.nullable;
             left.push(self.implicit(value, &common)?);
@@ -174,7 +196,12 @@ impl Analyzer {
     }
 
     /// A subquery of the DataFrame API, whose relation came beside the plan.
-    pub(super) fn plan_subquery(&mut self, plan_id: i64, kind: &PlanSubqueryKind, over: &Analyzed) -> Result<TypedExpr> {
+    pub(super) fn plan_subquery(
+        &mut self,
+        plan_id: i64,
+        kind: &PlanSubqueryKind,
+        over: &Analyzed,
+    ) -> Result<TypedExpr> {
         let Some(query) = self.references.get(&plan_id).cloned() else {
             return Err(Error::internal(format!("the plan {plan_id} of a subquery was not sent")));
         };
@@ -212,7 +239,8 @@ impl SingleValue {
             return Ok(());
         }
         Err(boathouse_bridge::to_datafusion(
-            Error::new("SCALAR_SUBQUERY_TOO_MANY_ROWS").message("A subquery used as a value gave more than one row."),
+            Error::new("SCALAR_SUBQUERY_TOO_MANY_ROWS")
+                .message("A subquery used as a value gave more than one row."),
         ))
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
-use boathouse_functions::cast::Mode;
 use boathouse_catalog::TableRecord;
+use boathouse_functions::cast::Mode;
 use boathouse_spec::{Command, DataSourceRef, DataType, Error, Plan, Result, StructType, TableRef};
 use datafusion::scalar::ScalarValue;
 
@@ -70,7 +70,8 @@ impl Analyzer {
             Some(T::Timestamp(e)) => {
                 let typed = self.expr(e, &one)?;
                 let name = typed.name.clone();
-                let typed = self.cast(typed, &DataType::Timestamp, Mode::Ansi).map_err(|_| invalid(name.clone()))?;
+                let typed =
+                    self.cast(typed, &DataType::Timestamp, Mode::Ansi).map_err(|_| invalid(name.clone()))?;
                 match self.fold(&typed) {
                     Ok(ScalarValue::TimestampMicrosecond(Some(us), _)) => Some(AsOf::Timestamp(us)),
                     _ => return Err(invalid(name)),
@@ -114,7 +115,9 @@ impl Analyzer {
         let Some(view) = &record.view else {
             return Err(Error::internal(format!("the view {} has no query", name.join("."))));
         };
-        let Plan::Query(relation) = boathouse_sql::parse_statement(&view.text, &self.session.conf().parser_options())? else {
+        let Plan::Query(relation) =
+            boathouse_sql::parse_statement(&view.text, &self.session.conf().parser_options())?
+        else {
             return Err(Error::internal(format!("the text of the view {} is no query", name.join("."))));
         };
         let namespace = (view.current_catalog.clone(), view.current_schema.clone());
@@ -171,11 +174,17 @@ impl Analyzer {
                 .param("expectedNum", schema.fields.len())
                 .param("actualCols", analyzed.schema().names().join(","))
                 .param("suggestion", "CREATE OR REPLACE VIEW")
-                .message("The view's query no longer gives the columns it was created with; create it anew."));
+                .message(
+                    "The view's query no longer gives the columns it was created with; create it anew.",
+                ));
         }
         let mut pairs = Vec::new();
         for (a, f) in analyzed.output.clone().iter().zip(&schema.fields) {
-            let value = if a.data_type.same_type(&f.data_type) { a.typed() } else { self.implicit(a.typed(), &f.data_type)? };
+            let value = if a.data_type.same_type(&f.data_type) {
+                a.typed()
+            } else {
+                self.implicit(a.typed(), &f.data_type)?
+            };
             let mut attribute = self.attribute(&f.name, value.data_type.clone(), value.nullable);
             attribute.metadata.clone_from(&f.metadata);
             pairs.push((value.expr, attribute));

@@ -6,7 +6,8 @@
 use boathouse_bridge::ResultExt;
 use boathouse_functions::datetime::window::{Windows, window_interval};
 use boathouse_spec::{
-    Call, Column, DataType, Error, Expr, FrameBound, FrameUnits, Literal, Result, SortOrder, WindowFrame, WindowSpec,
+    Call, Column, DataType, Error, Expr, FrameBound, FrameUnits, Literal, Result, SortOrder, WindowFrame,
+    WindowSpec,
 };
 use datafusion::logical_expr::{Expr as DfExpr, LogicalPlanBuilder};
 use datafusion::scalar::ScalarValue;
@@ -151,7 +152,8 @@ impl Analyzer {
             micros.push(self.interval(length)?.0);
         }
         let duration = micros[0];
-        let (slide, start) = (micros.get(1).copied().unwrap_or(duration), micros.get(2).copied().unwrap_or(0));
+        let (slide, start) =
+            (micros.get(1).copied().unwrap_or(duration), micros.get(2).copied().unwrap_or(0));
         let sql = format!("window({}, {duration}, {slide}, {start})", time.name);
         let windows = Windows::new(duration, slide, start, &sql)?;
         let present = DfExpr::IsNotNull(Box::new(time.expr.clone()));
@@ -204,7 +206,8 @@ impl Analyzer {
         let number = |n| Expr::Literal(Literal::Integer(n));
         let begins = Expr::call("when", vec![joins, number(0), number(1)]);
         let (input, begins) = self.appended(input, "begins", &begins)?;
-        let count = ordered(Expr::call("sum", vec![begins]), FrameBound::UnboundedPreceding, FrameBound::CurrentRow);
+        let count =
+            ordered(Expr::call("sum", vec![begins]), FrameBound::UnboundedPreceding, FrameBound::CurrentRow);
         let (input, session) = self.appended(input, "session", &count)?;
         let of_session = |name: &str, value: &Expr| Expr::Window {
             function: Box::new(Expr::call(name, vec![value.clone()])),
@@ -216,7 +219,12 @@ impl Analyzer {
         };
         let window = Expr::call(
             "named_struct",
-            vec![Expr::string("start"), of_session("min", &start), Expr::string("end"), of_session("max", &end)],
+            vec![
+                Expr::string("start"),
+                of_session("min", &start),
+                Expr::string("end"),
+                of_session("max", &end),
+            ],
         );
         let value = self.expr(&window, &input)?;
         self.appended_value(input, "session_window", TypedExpr { nullable: false, ..value }, SESSION_METADATA)
@@ -224,7 +232,9 @@ impl Analyzer {
 
     fn session_gap(&mut self, gap: &Expr, input: &Analyzed) -> Result<TypedExpr> {
         let value = self.expr(gap, input)?;
-        if let (true, Some(ScalarValue::Utf8(Some(text)))) = (value.data_type.is_string(), self.fold_if_constant(&value)) {
+        if let (true, Some(ScalarValue::Utf8(Some(text)))) =
+            (value.data_type.is_string(), self.fold_if_constant(&value))
+        {
             let microseconds = window_interval(&text)?;
             let data_type = boathouse_functions::coercion::interval_type(
                 boathouse_spec::IntervalField::Day,
@@ -234,7 +244,9 @@ impl Analyzer {
         }
         match &value.data_type {
             DataType::DayTimeInterval { .. } | DataType::CalendarInterval => Ok(value),
-            t if t.is_string() => self.cast(value, &DataType::CalendarInterval, boathouse_functions::cast::Mode::Legacy),
+            t if t.is_string() => {
+                self.cast(value, &DataType::CalendarInterval, boathouse_functions::cast::Mode::Legacy)
+            }
             t => Err(super::error::mismatch(
                 "UNEXPECTED_INPUT_TYPE",
                 &format!("session_window(.., {})", value.name),
@@ -286,7 +298,9 @@ fn collect_calls(expr: &Expr, found: &mut Vec<Call>) {
             }
         }
         Expr::Call(call) => call.args.iter().for_each(|a| collect_calls(a, found)),
-        Expr::Alias { expr, .. } | Expr::Cast { expr, .. } | Expr::Extract { expr, .. } => collect_calls(expr, found),
+        Expr::Alias { expr, .. } | Expr::Cast { expr, .. } | Expr::Extract { expr, .. } => {
+            collect_calls(expr, found)
+        }
         _ => {}
     }
 }
@@ -303,7 +317,9 @@ fn replace(expr: &Expr, wanted: &Call, with: &Expr) -> Expr {
             Expr::Alias { expr: boxed(expr), names: names.clone(), metadata: metadata.clone() }
         }
         Expr::Cast { expr, to, mode } => Expr::Cast { expr: boxed(expr), to: to.clone(), mode: *mode },
-        Expr::Extract { expr, extraction } => Expr::Extract { expr: boxed(expr), extraction: extraction.clone() },
+        Expr::Extract { expr, extraction } => {
+            Expr::Extract { expr: boxed(expr), extraction: extraction.clone() }
+        }
         other => other.clone(),
     }
 }

@@ -48,7 +48,8 @@ impl Analyzer {
         let keys: StringArray = values.iter().map(|a| Some(a.name.clone())).collect();
         let mut arrays: Vec<ArrayRef> = vec![Arc::new(keys)];
         arrays.extend(columns);
-        let batch = RecordBatch::try_new(Arc::new(boathouse_bridge::arrow_schema(&schema)), arrays).spark()?;
+        let batch =
+            RecordBatch::try_new(Arc::new(boathouse_bridge::arrow_schema(&schema)), arrays).spark()?;
         self.batches(&schema, vec![batch])
     }
 
@@ -57,8 +58,9 @@ impl Analyzer {
         let Some(first) = values.first() else { return Ok(DataType::STRING) };
         let mut common = first.data_type.clone();
         for a in &values[1..] {
-            common = coercion::tightest_common_type(&common, &a.data_type, &self.context).ok_or_else(|| {
-                Error::new("TRANSPOSE_NO_LEAST_COMMON_TYPE")
+            common =
+                coercion::tightest_common_type(&common, &a.data_type, &self.context).ok_or_else(|| {
+                    Error::new("TRANSPOSE_NO_LEAST_COMMON_TYPE")
                     .param("dt1", super::error::quoted(&common))
                     .param("dt2", super::error::quoted(&a.data_type))
                     .message(format!(
@@ -66,7 +68,7 @@ impl Analyzer {
                         common.sql(),
                         a.data_type.sql()
                     ))
-            })?;
+                })?;
         }
         Ok(common)
     }
@@ -107,7 +109,8 @@ impl Analyzer {
         let (mut names, mut columns) = (Vec::new(), Vec::new());
         for batch in batches {
             let mode = Mode::Legacy;
-            let index = cast::cast(batch.column(0), &index.data_type, &DataType::STRING, mode, &self.context)?;
+            let index =
+                cast::cast(batch.column(0), &index.data_type, &DataType::STRING, mode, &self.context)?;
             let mut cells = Vec::with_capacity(values.len());
             for (a, column) in values.iter().zip(&batch.columns()[1..]) {
                 let value = cast::cast(column, &a.data_type, value_type, mode, &self.context)?;
@@ -115,7 +118,9 @@ impl Analyzer {
             }
             let index = index.as_any().downcast_ref::<StringArray>();
             for row in 0..batch.num_rows() {
-                names.push(index.filter(|i| i.is_valid(row)).map(|i| i.value(row).to_string()).unwrap_or_default());
+                names.push(
+                    index.filter(|i| i.is_valid(row)).map(|i| i.value(row).to_string()).unwrap_or_default(),
+                );
                 let parts: Vec<ArrayRef> = cells.iter().map(|c| c.slice(row, 1)).collect();
                 let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
                 columns.push(match parts.is_empty() {

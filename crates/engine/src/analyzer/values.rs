@@ -38,9 +38,11 @@ impl Analyzer {
             for (column, expr) in columns.iter_mut().zip(row) {
                 let value = self.expr(expr, &one)?;
                 if super::aggregate::has_aggregate(&value.expr) || super::window::has_window(&value.expr) {
-                    return Err(Error::new("INVALID_INLINE_TABLE.CANNOT_EVALUATE_EXPRESSION_IN_INLINE_TABLE")
-                        .param("expr", format!("\"{}\"", value.name))
-                        .message(format!("VALUES cannot hold {}.", value.name)));
+                    return Err(Error::new(
+                        "INVALID_INLINE_TABLE.CANNOT_EVALUATE_EXPRESSION_IN_INLINE_TABLE",
+                    )
+                    .param("expr", format!("\"{}\"", value.name))
+                    .message(format!("VALUES cannot hold {}.", value.name)));
                 }
                 column.push(value);
             }
@@ -84,12 +86,19 @@ impl Analyzer {
     }
 
     /// VALUES with expressions that are no constants (`rand()`, subqueries, outer columns).
-    fn computed_values(&mut self, columns: Vec<Vec<super::TypedExpr>>, output: Vec<Attribute>) -> Result<Analyzed> {
+    fn computed_values(
+        &mut self,
+        columns: Vec<Vec<super::TypedExpr>>,
+        output: Vec<Attribute>,
+    ) -> Result<Analyzed> {
         let rows = columns.first().map_or(0, Vec::len);
         let mut inputs = Vec::with_capacity(rows);
         for r in 0..rows {
-            let list =
-                columns.iter().zip(&output).map(|(c, a)| super::project::named(c[r].expr.clone(), a)).collect();
+            let list = columns
+                .iter()
+                .zip(&output)
+                .map(|(c, a)| super::project::named(c[r].expr.clone(), a))
+                .collect();
             inputs.push(Arc::new(project(list, Analyzed::one_row()?.plan)?));
         }
         let plan = match inputs.len() {
@@ -124,7 +133,11 @@ impl Analyzer {
             return Err(Error::new("AXIS_LENGTH_MISMATCH")
                 .param("expectedLength", own.fields.len())
                 .param("actualLength", wanted.fields.len())
-                .message(format!("The data has {} columns, the schema {}.", own.fields.len(), wanted.fields.len())));
+                .message(format!(
+                    "The data has {} columns, the schema {}.",
+                    own.fields.len(),
+                    wanted.fields.len()
+                )));
         }
         let mut converted = Vec::with_capacity(batches.len());
         for batch in batches {
@@ -135,10 +148,14 @@ impl Analyzer {
             let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
             converted.push((columns, options));
         }
-        let target = Arc::new(Schema::new(wanted.fields.iter().map(|f| arrow_field(f).with_nullable(true)).collect::<Vec<_>>()));
+        let target = Arc::new(Schema::new(
+            wanted.fields.iter().map(|f| arrow_field(f).with_nullable(true)).collect::<Vec<_>>(),
+        ));
         let batches = converted
             .into_iter()
-            .map(|(columns, options)| RecordBatch::try_new_with_options(Arc::clone(&target), columns, &options).spark())
+            .map(|(columns, options)| {
+                RecordBatch::try_new_with_options(Arc::clone(&target), columns, &options).spark()
+            })
             .collect::<Result<Vec<_>>>()?;
         self.batches(&wanted, batches)
     }
@@ -176,7 +193,8 @@ impl Analyzer {
             .into_iter()
             .map(|b| {
                 let options = RecordBatchOptions::new().with_row_count(Some(b.num_rows()));
-                RecordBatch::try_new_with_options(Arc::clone(&internal), b.columns().to_vec(), &options).spark()
+                RecordBatch::try_new_with_options(Arc::clone(&internal), b.columns().to_vec(), &options)
+                    .spark()
             })
             .collect::<Result<Vec<_>>>()?;
         let table = MemTable::try_new(internal, vec![batches]).spark()?;
@@ -184,9 +202,17 @@ impl Analyzer {
         Ok(Analyzed::new(plan, output))
     }
 
-    pub(super) fn range(&mut self, start: i64, end: i64, step: i64, partitions: Option<u32>) -> Result<Analyzed> {
+    pub(super) fn range(
+        &mut self,
+        start: i64,
+        end: i64,
+        step: i64,
+        partitions: Option<u32>,
+    ) -> Result<Analyzed> {
         if step == 0 {
-            return Err(Error::new("FAILED_FUNCTION_CALL").param("funcName", "`range`").message("range needs a step that is not 0."));
+            return Err(Error::new("FAILED_FUNCTION_CALL")
+                .param("funcName", "`range`")
+                .message("range needs a step that is not 0."));
         }
         let id = self.attribute("id", DataType::Long, false);
         let schema = Arc::new(Schema::new(vec![Field::new("0", arrow::datatypes::DataType::Int64, false)]));
@@ -200,8 +226,13 @@ impl Analyzer {
         let streams: Vec<Arc<dyn PartitionStream>> = (0..parts)
             .map(|p| {
                 let (from, to) = (p * rows / parts, (p + 1) * rows / parts);
-                Arc::new(RangeStream { schema: Arc::clone(&schema), start: start as i128, step: step as i128, from, to })
-                    as Arc<dyn PartitionStream>
+                Arc::new(RangeStream {
+                    schema: Arc::clone(&schema),
+                    start: start as i128,
+                    step: step as i128,
+                    from,
+                    to,
+                }) as Arc<dyn PartitionStream>
             })
             .collect();
         let table = StreamingTable::try_new(schema, streams).spark()?;
@@ -212,14 +243,19 @@ impl Analyzer {
 }
 
 /// A scan of a table, its columns under the attributes' names.
-pub(super) fn scan(table: Arc<dyn TableProvider>, output: &[Attribute]) -> Result<datafusion::logical_expr::LogicalPlan> {
-    let plan = LogicalPlanBuilder::scan(UNNAMED_TABLE, provider_as_source(table), None).spark()?.build().spark()?;
+pub(super) fn scan(
+    table: Arc<dyn TableProvider>,
+    output: &[Attribute],
+) -> Result<datafusion::logical_expr::LogicalPlan> {
+    let plan =
+        LogicalPlanBuilder::scan(UNNAMED_TABLE, provider_as_source(table), None).spark()?.build().spark()?;
     let list: Vec<DfExpr> = plan
         .schema()
         .iter()
         .zip(output)
         .map(|((qualifier, field), a)| {
-            DfExpr::Column(datafusion::common::Column::new(qualifier.cloned(), field.name())).alias(a.internal_name())
+            DfExpr::Column(datafusion::common::Column::new(qualifier.cloned(), field.name()))
+                .alias(a.internal_name())
         })
         .collect();
     project(list, plan)
@@ -227,10 +263,17 @@ pub(super) fn scan(table: Arc<dyn TableProvider>, output: &[Attribute]) -> Resul
 
 /// Fields for rows in memory. Their names are positions: they are never seen, and never those of the columns above.
 fn positional_fields(output: &[Attribute]) -> Vec<Field> {
-    output.iter().enumerate().map(|(i, a)| boathouse_bridge::typed_field(i.to_string(), &a.data_type, true)).collect()
+    output
+        .iter()
+        .enumerate()
+        .map(|(i, a)| boathouse_bridge::typed_field(i.to_string(), &a.data_type, true))
+        .collect()
 }
 
-fn scalars_to_array(scalars: Vec<datafusion::scalar::ScalarValue>, wanted: &arrow::datatypes::DataType) -> Result<ArrayRef> {
+fn scalars_to_array(
+    scalars: Vec<datafusion::scalar::ScalarValue>,
+    wanted: &arrow::datatypes::DataType,
+) -> Result<ArrayRef> {
     if scalars.is_empty() {
         return Ok(arrow::array::new_empty_array(wanted));
     }

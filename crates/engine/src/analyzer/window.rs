@@ -5,7 +5,8 @@ use std::sync::Arc;
 use boathouse_bridge::ResultExt;
 use boathouse_functions::{Call as FunctionCall, Entry, WindowCall, registry};
 use boathouse_spec::{
-    Call, DataType, Error, Expr, FrameBound, FrameUnits, Relation, Result, SortOrder, WindowFrame as SpecFrame, WindowSpec,
+    Call, DataType, Error, Expr, FrameBound, FrameUnits, Relation, Result, SortOrder,
+    WindowFrame as SpecFrame, WindowSpec,
 };
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr::{NullTreatment, Sort, WindowFunction, WindowFunctionParams};
@@ -23,7 +24,12 @@ use super::scalar_call::call_name;
 pub(super) const WINDOW_COLUMN: &str = "_window";
 
 impl Analyzer {
-    pub(super) fn window_expr(&mut self, function: &Expr, window: &WindowSpec, over: &Analyzed) -> Result<TypedExpr> {
+    pub(super) fn window_expr(
+        &mut self,
+        function: &Expr,
+        window: &WindowSpec,
+        over: &Analyzed,
+    ) -> Result<TypedExpr> {
         let Expr::Call(call) = function else {
             if let Expr::Alias { expr, .. } = function {
                 return self.window_expr(expr, window, over);
@@ -156,7 +162,8 @@ impl Analyzer {
                         shown,
                         filter: None,
                         distinct: false,
-                        null_treatment: (call.ignore_nulls == Some(true)).then_some(NullTreatment::IgnoreNulls),
+                        null_treatment: (call.ignore_nulls == Some(true))
+                            .then_some(NullTreatment::IgnoreNulls),
                     });
                 }
                 Entry::Aggregate(resolve) => {
@@ -211,7 +218,12 @@ impl Analyzer {
         }
     }
 
-    fn frame(&mut self, frame: Option<&SpecFrame>, order: &[TypedExpr], over: &Analyzed) -> Result<(WindowFrame, String)> {
+    fn frame(
+        &mut self,
+        frame: Option<&SpecFrame>,
+        order: &[TypedExpr],
+        over: &Analyzed,
+    ) -> Result<(WindowFrame, String)> {
         let Some(frame) = frame else {
             let unbounded = WindowFrameBound::Preceding(ScalarValue::UInt64(None));
             return Ok(if order.is_empty() {
@@ -231,14 +243,17 @@ impl Analyzer {
         let offset_range = frame.units == FrameUnits::Range
             && (matches!(frame.start, FrameBound::Offset(_)) || matches!(frame.end, FrameBound::Offset(_)));
         if offset_range && order.len() != 1 {
-            let subclass = if order.is_empty() { "RANGE_FRAME_WITHOUT_ORDER" } else { "RANGE_FRAME_MULTI_ORDER" };
+            let subclass =
+                if order.is_empty() { "RANGE_FRAME_WITHOUT_ORDER" } else { "RANGE_FRAME_MULTI_ORDER" };
             return Err(Error::new(format!("DATATYPE_MISMATCH.{subclass}"))
                 .param("sqlExpr", "\"RANGE\"")
                 .message("A RANGE frame with an offset needs exactly one ORDER BY key."));
         }
         let (start, start_text) = self.bound(&frame.start, frame.units, order, over)?;
         let (end, end_text) = self.bound(&frame.end, frame.units, order, over)?;
-        if matches!(frame.start, FrameBound::UnboundedFollowing) || matches!(frame.end, FrameBound::UnboundedPreceding) {
+        if matches!(frame.start, FrameBound::UnboundedFollowing)
+            || matches!(frame.end, FrameBound::UnboundedPreceding)
+        {
             return Err(Error::new("DATATYPE_MISMATCH.SPECIFIED_WINDOW_FRAME_INVALID_BOUND")
                 .param("sqlExpr", format!("\"{start_text} AND {end_text}\""))
                 .message("The frame's start must not follow its end."));
@@ -247,7 +262,10 @@ impl Analyzer {
             FrameUnits::Rows => (WindowFrameUnits::Rows, "ROWS"),
             FrameUnits::Range => (WindowFrameUnits::Range, "RANGE"),
         };
-        Ok((WindowFrame::new_bounds(units, start, end), format!("{word} BETWEEN {start_text} AND {end_text}")))
+        Ok((
+            WindowFrame::new_bounds(units, start, end),
+            format!("{word} BETWEEN {start_text} AND {end_text}"),
+        ))
     }
 
     fn bound(
@@ -262,8 +280,12 @@ impl Analyzer {
             FrameUnits::Range => ScalarValue::Null,
         };
         Ok(match bound {
-            FrameBound::UnboundedPreceding => (WindowFrameBound::Preceding(unbounded), "UNBOUNDED PRECEDING".into()),
-            FrameBound::UnboundedFollowing => (WindowFrameBound::Following(unbounded), "UNBOUNDED FOLLOWING".into()),
+            FrameBound::UnboundedPreceding => {
+                (WindowFrameBound::Preceding(unbounded), "UNBOUNDED PRECEDING".into())
+            }
+            FrameBound::UnboundedFollowing => {
+                (WindowFrameBound::Following(unbounded), "UNBOUNDED FOLLOWING".into())
+            }
             FrameBound::CurrentRow => (WindowFrameBound::CurrentRow, "CURRENT ROW".into()),
             FrameBound::Offset(expr) => {
                 let typed = self.expr(expr, &Analyzed::one_row()?)?;
@@ -338,7 +360,8 @@ impl Analyzer {
         let mut groups: Vec<Vec<(WindowFunction, Attribute)>> = Vec::new();
         for (w, a) in found {
             let same = |g: &&mut Vec<(WindowFunction, Attribute)>| {
-                g[0].0.params.partition_by == w.params.partition_by && g[0].0.params.order_by == w.params.order_by
+                g[0].0.params.partition_by == w.params.partition_by
+                    && g[0].0.params.order_by == w.params.order_by
             };
             match groups.iter_mut().find(same) {
                 Some(group) => group.push((w, a)),
@@ -347,8 +370,10 @@ impl Analyzer {
         }
         let mut plan = plan;
         for group in groups {
-            let exprs =
-                group.into_iter().map(|(w, a)| DfExpr::WindowFunction(Box::new(w)).alias(a.internal_name())).collect();
+            let exprs = group
+                .into_iter()
+                .map(|(w, a)| DfExpr::WindowFunction(Box::new(w)).alias(a.internal_name()))
+                .collect();
             plan = LogicalPlan::Window(Window::try_new(exprs, Arc::new(plan)).spark()?);
         }
         Ok((plan, rewritten))
@@ -357,7 +382,8 @@ impl Analyzer {
     pub(super) fn qualify(&mut self, input: &Relation, condition: &Expr) -> Result<Analyzed> {
         let input = self.relation(input)?;
         let output = input.output.clone();
-        let (mut resolved, input) = self.exprs_reaching_below(std::slice::from_ref(condition), input, "QUALIFY")?;
+        let (mut resolved, input) =
+            self.exprs_reaching_below(std::slice::from_ref(condition), input, "QUALIFY")?;
         let condition = self.condition(resolved.remove(0), "qualify")?;
         let keep = self.attribute("qualify", DataType::Boolean, true);
         let mut exprs: Vec<(DfExpr, Attribute)> = input.columns().map(|a| (a.column(), a.clone())).collect();
@@ -427,15 +453,20 @@ fn range_offset(value: ScalarValue, key: &TypedExpr, offset: &TypedExpr) -> Resu
     };
     Ok(match (&key.data_type, value) {
         (DataType::Date, v) if offset.data_type.is_integral() => {
-            let ScalarValue::Int32(Some(days)) = v.cast_to(&arrow::datatypes::DataType::Int32).spark()? else {
+            let ScalarValue::Int32(Some(days)) = v.cast_to(&arrow::datatypes::DataType::Int32).spark()?
+            else {
                 return Err(unaccepted());
             };
             interval(0, days, 0)
         }
-        (DataType::Date | DataType::Timestamp | DataType::TimestampNtz, v @ ScalarValue::IntervalMonthDayNano(_)) => v,
-        (DataType::Date | DataType::Timestamp | DataType::TimestampNtz, ScalarValue::IntervalYearMonth(Some(m))) => {
-            interval(m, 0, 0)
-        }
+        (
+            DataType::Date | DataType::Timestamp | DataType::TimestampNtz,
+            v @ ScalarValue::IntervalMonthDayNano(_),
+        ) => v,
+        (
+            DataType::Date | DataType::Timestamp | DataType::TimestampNtz,
+            ScalarValue::IntervalYearMonth(Some(m)),
+        ) => interval(m, 0, 0),
         (DataType::Timestamp | DataType::TimestampNtz, ScalarValue::DurationMicrosecond(Some(us))) => {
             interval(0, 0, us.saturating_mul(1000))
         }

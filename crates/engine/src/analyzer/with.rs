@@ -19,13 +19,21 @@ pub(super) struct CommonTables {
 pub(super) enum Body {
     Query(Relation),
     /// A query that names itself.
-    Recursive { query: Relation, max_recursion: Option<i64> },
+    Recursive {
+        query: Relation,
+        max_recursion: Option<i64>,
+    },
     /// The rows of the level before, inside a recursive step.
     Work(WorkTable),
 }
 
 impl Analyzer {
-    pub(super) fn with(&mut self, input: &Relation, tables: &[CommonTable], recursive: bool) -> Result<Analyzed> {
+    pub(super) fn with(
+        &mut self,
+        input: &Relation,
+        tables: &[CommonTable],
+        recursive: bool,
+    ) -> Result<Analyzed> {
         let depth = self.tables.len();
         for (i, t) in tables.iter().enumerate() {
             if tables[..i].iter().any(|o| o.name.eq_ignore_ascii_case(&t.name)) {
@@ -54,7 +62,11 @@ impl Analyzer {
 
     /// Puts a name in sight for the rest of the request.
     pub(super) fn define_table(&mut self, name: &str, query: Relation) {
-        self.tables.push(CommonTables { name: name.to_string(), columns: Vec::new(), body: Body::Query(query) });
+        self.tables.push(CommonTables {
+            name: name.to_string(),
+            columns: Vec::new(),
+            body: Body::Query(query),
+        });
     }
 
     /// The common table of that name, analyzed anew for this use.

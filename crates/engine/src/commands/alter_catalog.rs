@@ -25,7 +25,9 @@ pub(super) async fn run(session: &Arc<Session>, name: &str, change: SchemaChange
                 SchemaChange::SetLocation(_) => record.location = location,
                 SchemaChange::SetComment(comment) => record.comment = Some(comment),
                 SchemaChange::SetOwner(owner) => record.owner = owner,
-                SchemaChange::SetCollation(_) => return Err(Error::unsupported("a default collation of a catalog")),
+                SchemaChange::SetCollation(_) => {
+                    return Err(Error::unsupported("a default collation of a catalog"));
+                }
                 SchemaChange::SetTags(_) | SchemaChange::UnsetTags(_) => {
                     return Err(Error::unsupported("tags on catalogs"));
                 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use boathouse_delta::{ColumnChange as DeltaChange, ColumnPlace, Committed, DmlOptions, NewColumn as DeltaColumn};
+use boathouse_delta::{
+    ColumnChange as DeltaChange, ColumnPlace, Committed, DmlOptions, NewColumn as DeltaColumn,
+};
 use boathouse_spec::{
     ColumnChange, ColumnPosition, Error, NewColumn, Result, TableChange, TableConstraint, TextExpr,
 };
@@ -34,7 +36,9 @@ pub(super) async fn change(session: &Arc<Session>, table: &ResolvedTable, change
             let columns: Vec<DeltaColumn> = columns
                 .into_iter()
                 .filter(|c| {
-                    !(if_not_exists && c.parent.is_empty() && snapshot.schema().field(&c.field.name).is_some())
+                    !(if_not_exists
+                        && c.parent.is_empty()
+                        && snapshot.schema().field(&c.field.name).is_some())
                 })
                 .collect();
             if columns.is_empty() {
@@ -174,12 +178,18 @@ async fn add_key(session: &Arc<Session>, table: &ResolvedTable, constraint: Tabl
         return Err(Error::unsupported("keys of a table that is only a path"));
     };
     let (name, text) = match constraint {
-        TableConstraint::PrimaryKey { name, columns } => {
-            (name.unwrap_or_else(|| "primary_key".to_string()), format!("PRIMARY KEY ({})", columns.join(", ")))
-        }
+        TableConstraint::PrimaryKey { name, columns } => (
+            name.unwrap_or_else(|| "primary_key".to_string()),
+            format!("PRIMARY KEY ({})", columns.join(", ")),
+        ),
         TableConstraint::ForeignKey { name, columns, table, references } => (
             name.unwrap_or_else(|| "foreign_key".to_string()),
-            format!("FOREIGN KEY ({}) REFERENCES {} ({})", columns.join(", "), table.join("."), references.join(", ")),
+            format!(
+                "FOREIGN KEY ({}) REFERENCES {} ({})",
+                columns.join(", "),
+                table.join("."),
+                references.join(", ")
+            ),
         ),
         _ => return Err(Error::unsupported("this kind of constraint on a table")),
     };

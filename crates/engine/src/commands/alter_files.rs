@@ -18,11 +18,15 @@ pub(super) async fn change(session: &Arc<Session>, table: &ResolvedTable, change
         TableChange::SetProperties(properties) => {
             alter_table::set_properties(session, &record, properties).await
         }
-        TableChange::UnsetProperties { keys, .. } => alter_table::unset_properties(session, &record, keys).await,
+        TableChange::UnsetProperties { keys, .. } => {
+            alter_table::unset_properties(session, &record, keys).await
+        }
         TableChange::AddColumns { columns, if_not_exists } => {
             add_columns(session, &record, columns, if_not_exists).await
         }
-        TableChange::AlterColumn { column, change } => alter_column(session, table, &record, &column, change).await,
+        TableChange::AlterColumn { column, change } => {
+            alter_column(session, table, &record, &column, change).await
+        }
         TableChange::SetLocation { location, partition: None } => {
             let url = session.engine.storage.url(&location)?.to_string();
             update(session, &record, move |r| r.location = Some(url)).await
@@ -91,8 +95,14 @@ async fn add_columns(
         let [bare] = column.name.as_slice() else {
             return Err(Error::new("UNRESOLVED_COLUMN.WITH_SUGGESTION")
                 .param("objectName", quote_name(&column.name[..column.name.len().saturating_sub(1)]))
-                .param("proposal", record.schema.fields.iter().map(|f| quote(&f.name)).collect::<Vec<_>>().join(", "))
-                .message(format!("{} names a field inside a column; that is for Delta tables.", quote_name(&column.name)))
+                .param(
+                    "proposal",
+                    record.schema.fields.iter().map(|f| quote(&f.name)).collect::<Vec<_>>().join(", "),
+                )
+                .message(format!(
+                    "{} names a field inside a column; that is for Delta tables.",
+                    quote_name(&column.name)
+                ))
                 .exception("AnalysisException"));
         };
         if record.schema.field(bare).is_some() || new.iter().any(|f| f.name.eq_ignore_ascii_case(bare)) {

@@ -6,7 +6,11 @@ use boathouse_spec::{Error, Result, SchemaChange};
 
 use crate::{QueryResult, Session};
 
-pub(super) async fn run(session: &Arc<Session>, name: &[String], change: SchemaChange) -> Result<QueryResult> {
+pub(super) async fn run(
+    session: &Arc<Session>,
+    name: &[String],
+    change: SchemaChange,
+) -> Result<QueryResult> {
     let name = session.schema_name(name)?;
     let location = match &change {
         SchemaChange::SetLocation(location) => Some(session.engine.storage.url(location)?.to_string()),

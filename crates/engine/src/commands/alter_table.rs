@@ -47,7 +47,9 @@ async fn one(session: &Arc<Session>, found: &Found, is_view: bool, change: Table
         Found::View(record) => {
             let has_alternative = matches!(
                 change,
-                TableChange::SetProperties(_) | TableChange::UnsetProperties { .. } | TableChange::RenameTo(_)
+                TableChange::SetProperties(_)
+                    | TableChange::UnsetProperties { .. }
+                    | TableChange::RenameTo(_)
             );
             if !is_view && !has_alternative {
                 return Err(target::not_a_view(&record.name.quoted(), &operation));
@@ -183,7 +185,11 @@ async fn view(session: &Arc<Session>, record: &TableRecord, change: TableChange)
 }
 
 /// Puts properties into the catalog's record.
-pub(super) async fn set_properties(session: &Arc<Session>, record: &TableRecord, properties: Options) -> Result<()> {
+pub(super) async fn set_properties(
+    session: &Arc<Session>,
+    record: &TableRecord,
+    properties: Options,
+) -> Result<()> {
     session
         .engine
         .catalog
@@ -195,7 +201,11 @@ pub(super) async fn set_properties(session: &Arc<Session>, record: &TableRecord,
     Ok(())
 }
 
-pub(super) async fn unset_properties(session: &Arc<Session>, record: &TableRecord, keys: Vec<String>) -> Result<()> {
+pub(super) async fn unset_properties(
+    session: &Arc<Session>,
+    record: &TableRecord,
+    keys: Vec<String>,
+) -> Result<()> {
     session
         .engine
         .catalog
@@ -251,10 +261,11 @@ pub(super) async fn in_catalog(
             }
             Ok(None)
         }
-        TableChange::SetRowFilter { .. } | TableChange::DropRowFilter => Err(Error::unsupported("row filters")),
+        TableChange::SetRowFilter { .. } | TableChange::DropRowFilter => {
+            Err(Error::unsupported("row filters"))
+        }
         TableChange::SetMask { .. } | TableChange::DropMask { .. } => Err(Error::unsupported("column masks")),
         TableChange::SetTags(_) | TableChange::UnsetTags(_) => Err(Error::unsupported("tags on tables")),
         other => Ok(Some(other)),
     }
 }
-

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use boathouse_catalog::ViewSchemaMode;
 use boathouse_spec::{Error, Result, ViewQuery};
 
-use crate::commands::target::{self, Found};
 use crate::commands::create_view;
+use crate::commands::target::{self, Found};
 use crate::temp_views::TempView;
 use crate::{QueryResult, Session};
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use boathouse_catalog::TableRecord;
 use boathouse_spec::{
-    AnalyzeColumns, DataType, Error, Expr, PartitionSpec, Relation, RelationNode, Result, StructField, TableRef, quote,
+    AnalyzeColumns, DataType, Error, Expr, PartitionSpec, Relation, RelationNode, Result, StructField,
+    TableRef, quote,
 };
 use datafusion::scalar::ScalarValue;
 
@@ -169,4 +170,3 @@ pub(super) fn column_statistics(
         ("histogram", get("histogram")),
     ]
 }
-

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use boathouse_spec::{
-    CreateMode, CreateView, Error, Options, Plan, Relation, RelationNode, Result, StorageLevel, TableRef, ViewKind,
-    ViewQuery, option, quote_name,
+    CreateMode, CreateView, Error, Options, Plan, Relation, RelationNode, Result, StorageLevel, TableRef,
+    ViewKind, ViewQuery, option, quote_name,
 };
 
 use crate::cache::MEMORY_AND_DISK;
@@ -51,7 +51,8 @@ pub(super) async fn cache(
 pub(super) async fn keep(session: &Arc<Session>, name: &[String], level: StorageLevel) -> Result<Relation> {
     let found = target::find(session, name, &target::relation_path(session)).await?;
     let columns = table_columns::of_found(session, &found).await?;
-    let relation = Relation::new(RelationNode::Table(TableRef { name: name.to_vec(), ..TableRef::default() }));
+    let relation =
+        Relation::new(RelationNode::Table(TableRef { name: name.to_vec(), ..TableRef::default() }));
     match &found {
         Found::Table(table) => {
             let full = match &table.record {
@@ -61,9 +62,10 @@ pub(super) async fn keep(session: &Arc<Session>, name: &[String], level: Storage
             session.engine.cache.persist_table(session, full, columns, level);
         }
         Found::View(record) => {
-            let parsed = record.view.as_ref().map(|v| {
-                boathouse_sql::parse_query(&v.text, &session.conf().parser_options())
-            });
+            let parsed = record
+                .view
+                .as_ref()
+                .map(|v| boathouse_sql::parse_query(&v.text, &session.conf().parser_options()));
             if let Some(query) = parsed.transpose()? {
                 session.engine.cache.persist(session, &query, columns, level);
             }
@@ -81,9 +83,10 @@ fn counted(input: Relation) -> Relation {
         input,
         kind: boathouse_spec::GroupingKind::GroupBy,
         grouping: Vec::new(),
-        aggregates: vec![boathouse_spec::Expr::call("count", vec![boathouse_spec::Expr::Literal(
-            boathouse_spec::Literal::Integer(1),
-        )])],
+        aggregates: vec![boathouse_spec::Expr::call(
+            "count",
+            vec![boathouse_spec::Expr::Literal(boathouse_spec::Literal::Integer(1))],
+        )],
         grouping_first: false,
     }))
 }
@@ -154,7 +157,10 @@ fn parse_level(text: &str) -> Result<StorageLevel> {
         "OFF_HEAP" => (true, true, true, false),
         _ => {
             return Err(Error::new("INVALID_STORAGE_LEVEL")
-                .message(format!("'{text}' is no storage level. {} is the usual one.", quote_name(&["MEMORY_AND_DISK"])))
+                .message(format!(
+                    "'{text}' is no storage level. {} is the usual one.",
+                    quote_name(&["MEMORY_AND_DISK"])
+                ))
                 .exception("IllegalArgumentException"));
         }
     };

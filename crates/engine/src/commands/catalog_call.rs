@@ -5,7 +5,8 @@ use std::sync::Arc;
 use boathouse_catalog::{FunctionRecord, TableKind};
 use boathouse_functions::registry;
 use boathouse_spec::{
-    CatalogCall, ColumnDefinition, CreateTable, DataType, Error, Literal, Name, Options, Result, StructType, UseTarget, option,
+    CatalogCall, ColumnDefinition, CreateTable, DataType, Error, Literal, Name, Options, Result, StructType,
+    UseTarget, option,
 };
 
 use crate::cache::MEMORY_AND_DISK;
@@ -43,7 +44,12 @@ fn boolean_schema() -> StructType {
 }
 
 fn database_schema() -> StructType {
-    StructType::new(vec![text("name", true), text("catalog", true), text("description", true), text("locationUri", true)])
+    StructType::new(vec![
+        text("name", true),
+        text("catalog", true),
+        text("description", true),
+        text("locationUri", true),
+    ])
 }
 
 fn table_schema() -> StructType {
@@ -86,14 +92,13 @@ fn catalog_schema() -> StructType {
 
 pub(super) async fn run(session: &Arc<Session>, call: CatalogCall) -> Result<QueryResult> {
     use CatalogCall as C;
-    let single = |value: String| rows::result(StructType::new(vec![text("value", false)]), vec![vec![value.into()]]);
+    let single =
+        |value: String| rows::result(StructType::new(vec![text("value", false)]), vec![vec![value.into()]]);
     let truth = |value: bool| rows::result(boolean_schema(), vec![vec![value.into()]]);
     match call {
         C::CurrentDatabase => single(session.current_namespace().1),
         C::CurrentCatalog => single(session.current_namespace().0),
-        C::SetCurrentDatabase(name) => {
-            use_namespace::run(session, UseTarget::Schema(parse(&name)?)).await
-        }
+        C::SetCurrentDatabase(name) => use_namespace::run(session, UseTarget::Schema(parse(&name)?)).await,
         C::SetCurrentCatalog(name) => use_namespace::run(session, UseTarget::Catalog(vec![name])).await,
         C::ListCatalogs { pattern } => {
             let all = session.engine.catalog.list_catalogs().await?;
@@ -242,7 +247,8 @@ async fn list_relations(
 ) -> Result<QueryResult> {
     let database = database.as_deref().map(parse).transpose()?;
     let mut out: Vec<Row> = Vec::new();
-    let is_global = matches!(database.as_deref(), Some([name]) if name.eq_ignore_ascii_case(names::GLOBAL_TEMP));
+    let is_global =
+        matches!(database.as_deref(), Some([name]) if name.eq_ignore_ascii_case(names::GLOBAL_TEMP));
     if !is_global {
         let schema = session.schema_or_current(database.as_deref())?;
         for record in session.engine.catalog.list_tables(&schema).await? {
@@ -308,7 +314,8 @@ fn table_row(found: &Found) -> Row {
         },
         Found::View(record) => record_row(record),
         Found::TempView { name, .. } => {
-            let (last, namespace) = name.split_last().map_or((String::new(), &[][..]), |(l, n)| (l.clone(), n));
+            let (last, namespace) =
+                name.split_last().map_or((String::new(), &[][..]), |(l, n)| (l.clone(), n));
             temporary_row(&last, namespace)
         }
     }

@@ -66,7 +66,9 @@ pub(super) async fn make(
             let mode = match (&snapshot, replaces) {
                 (None, _) => WriteMode::ErrorIfExists,
                 (Some(_), true) => WriteMode::Overwrite,
-                (Some(_), false) if definition.name.is_none() && definition.mode == CreateMode::IfNotExists => {
+                (Some(_), false)
+                    if definition.name.is_none() && definition.mode == CreateMode::IfNotExists =>
+                {
                     return Ok(());
                 }
                 (Some(_), false) => WriteMode::ErrorIfExists,
@@ -106,7 +108,9 @@ fn delta_properties(session: &Session, given: &Properties) -> Properties {
     for (key, value) in session.conf().get_all(Some(DEFAULTS)) {
         all.insert(format!("delta.{}", &key[DEFAULTS.len()..]), value);
     }
-    all.extend(given.iter().filter(|(k, _)| !k.starts_with("boathouse.")).map(|(k, v)| (k.clone(), v.clone())));
+    all.extend(
+        given.iter().filter(|(k, _)| !k.starts_with("boathouse.")).map(|(k, v)| (k.clone(), v.clone())),
+    );
     all
 }
 
@@ -188,7 +192,8 @@ async fn as_select(
             .fields
             .iter()
             .map(|f| {
-                let data_type = if f.data_type == DataType::Null { DataType::Null } else { f.data_type.as_nullable() };
+                let data_type =
+                    if f.data_type == DataType::Null { DataType::Null } else { f.data_type.as_nullable() };
                 stored_field(&StructField { data_type, nullable: true, ..f.clone() })
             })
             .collect(),

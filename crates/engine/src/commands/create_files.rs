@@ -17,8 +17,7 @@ pub(super) async fn make(
 ) -> Result<()> {
     if existing.is_some() {
         let name = definition.name.as_ref().map(ObjectName::quoted).unwrap_or_default();
-        let operation =
-            if definition.query.is_some() { "REPLACE TABLE AS SELECT" } else { "REPLACE TABLE" };
+        let operation = if definition.query.is_some() { "REPLACE TABLE AS SELECT" } else { "REPLACE TABLE" };
         return Err(target::no_operation(&name, operation));
     }
     if matches!(definition.mode, CreateMode::OrReplace | CreateMode::Replace) {
@@ -36,7 +35,10 @@ pub(super) async fn make(
                 .param("colType", "partition")
                 .param("colName", quote(column))
                 .param("tableName", name.quoted())
-                .param("tableCols", schema.fields.iter().map(|f| quote(&f.name)).collect::<Vec<_>>().join(", "))
+                .param(
+                    "tableCols",
+                    schema.fields.iter().map(|f| quote(&f.name)).collect::<Vec<_>>().join(", "),
+                )
                 .message(format!("{} is no column of {}.", quote(column), name.quoted()))
                 .exception("AnalysisException"));
         }
@@ -81,7 +83,8 @@ pub(super) async fn make(
         }
     } else {
         // Partition columns come last, as Spark lays tables of files out.
-        let is_partition = |f: &StructField| definition.partition_by.iter().any(|p| p.eq_ignore_ascii_case(&f.name));
+        let is_partition =
+            |f: &StructField| definition.partition_by.iter().any(|p| p.eq_ignore_ascii_case(&f.name));
         let (last, first): (Vec<_>, Vec<_>) = schema.fields.into_iter().partition(is_partition);
         // Files cannot promise that a column has no NULLs.
         let nullable = |f: StructField| StructField { nullable: true, ..f };

@@ -47,19 +47,27 @@ pub(super) async fn create(session: &Arc<Session>, create: CreateFunction) -> Re
     };
     let mode = create.mode;
     let temporary = create.temporary;
-    if !temporary && mode == CreateMode::IfNotExists && session.engine.catalog.find_function(&name).await?.is_some() {
+    if !temporary
+        && mode == CreateMode::IfNotExists
+        && session.engine.catalog.find_function(&name).await?.is_some()
+    {
         return Ok(QueryResult::empty());
     }
     let record = record(session, create, name.clone())?;
     let record = checked(session, record).await?;
     if temporary {
         let function = SessionFunction::Sql(Arc::new(record));
-        if !session.functions.put(&bare, function, mode == CreateMode::OrReplace) && mode != CreateMode::IfNotExists {
+        if !session.functions.put(&bare, function, mode == CreateMode::OrReplace)
+            && mode != CreateMode::IfNotExists
+        {
             return Err(Error::new("ROUTINE_ALREADY_EXISTS")
                 .param("routineName", quote(&bare))
                 .param("newRoutineType", "routine")
                 .param("existingRoutineType", "routine")
-                .message(format!("The function {} exists already. Say CREATE OR REPLACE, or drop it.", quote(&bare)))
+                .message(format!(
+                    "The function {} exists already. Say CREATE OR REPLACE, or drop it.",
+                    quote(&bare)
+                ))
                 .exception("AnalysisException"));
         }
         return Ok(QueryResult::empty());
@@ -114,7 +122,9 @@ fn record(session: &Session, create: CreateFunction, name: ObjectName) -> Result
             return Err(Error::new("CANNOT_LOAD_FUNCTION_CLASS")
                 .param("className", &class)
                 .param("functionName", name.quoted())
-                .message(format!("The class {class} cannot be loaded: there is no JVM here. Write the function in SQL."))
+                .message(format!(
+                    "The class {class} cannot be loaded: there is no JVM here. Write the function in SQL."
+                ))
                 .exception("AnalysisException"));
         }
         FunctionBody::Source(_) => return Err(Error::internal("a SQL function with a source body")),
@@ -224,7 +234,11 @@ pub(super) async fn drop(
     let full = session.known_object_name(name).await?;
     match session.engine.catalog.drop_function(&full).await {
         Err(e) if e.is("ROUTINE_NOT_FOUND") => {
-            if if_exists { Ok(QueryResult::empty()) } else { Err(missing(quote_name(&[full.schema, full.name]))) }
+            if if_exists {
+                Ok(QueryResult::empty())
+            } else {
+                Err(missing(quote_name(&[full.schema, full.name])))
+            }
         }
         other => other.map(|_| QueryResult::empty()),
     }

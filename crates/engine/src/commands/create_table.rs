@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use boathouse_catalog::{ObjectName, OnConflict, Properties, TableKind, TableRecord};
 use boathouse_spec::{
-    Bucket, ColumnDefinition, CreateMode, CreateTable, DataType, Error, Name, Options, PartitionField, Relation, Result,
-    StructField, StructType, TableConstraint, option, quote, quote_name,
+    Bucket, ColumnDefinition, CreateMode, CreateTable, DataType, Error, Name, Options, PartitionField,
+    Relation, Result, StructField, StructType, TableConstraint, option, quote, quote_name,
 };
 use url::Url;
 
@@ -70,7 +70,10 @@ async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Defin
             PartitionField::Column(name) => match name.as_slice() {
                 [one] => partition_by.push(one.clone()),
                 other => {
-                    return Err(Error::unsupported(format!("partitioning by the field {}", quote_name(other))));
+                    return Err(Error::unsupported(format!(
+                        "partitioning by the field {}",
+                        quote_name(other)
+                    )));
                 }
             },
             PartitionField::Typed(column) => {
@@ -86,7 +89,8 @@ async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Defin
         }
     }
     let mut properties: Properties = create.properties.into_iter().collect();
-    let schema = if create.like.is_some() { like_schema } else { schema_of(session, statement, &columns).await? };
+    let schema =
+        if create.like.is_some() { like_schema } else { schema_of(session, statement, &columns).await? };
     constraints(&schema, &create.constraints, &mut properties)?;
     let mut options = create.options;
     let location = match (create.location, path) {
@@ -137,7 +141,11 @@ async fn place(session: &Session, name: &Name) -> Result<(Option<ObjectName>, Op
     {
         return Err(Error::new("INVALID_SCHEMA_OR_RELATION_NAME")
             .param("name", quote(bare))
-            .message(format!("{} cannot be the name of a table. A table at a path is delta.{}.", quote(bare), quote(bare)))
+            .message(format!(
+                "{} cannot be the name of a table. A table at a path is delta.{}.",
+                quote(bare),
+                quote(bare)
+            ))
             .exception("AnalysisException"));
     }
     session.known_object_name(name).await.map(|n| (Some(n), None))
@@ -164,12 +172,15 @@ pub(super) async fn schema_of(
     columns: &[ColumnDefinition],
 ) -> Result<StructType> {
     refuse_duplicates(columns.iter().map(|c| c.name.as_str()))?;
-    let with_defaults: Vec<ColumnDefinition> = columns.iter().filter(|c| c.default.is_some()).cloned().collect();
+    let with_defaults: Vec<ColumnDefinition> =
+        columns.iter().filter(|c| c.default.is_some()).cloned().collect();
     if !with_defaults.is_empty() {
         session
             .analyze(move |analyzer| {
                 with_defaults.iter().try_for_each(|c| match &c.default {
-                    Some(default) => column_default::check(analyzer, statement, &c.name, &c.data_type, default),
+                    Some(default) => {
+                        column_default::check(analyzer, statement, &c.name, &c.data_type, default)
+                    }
                     None => Ok(()),
                 })
             })
@@ -216,7 +227,9 @@ pub(super) fn stored_field(field: &StructField) -> StructField {
 fn without_lengths(t: &DataType) -> DataType {
     match t {
         DataType::Char(_) | DataType::Varchar(_) => DataType::STRING,
-        DataType::Array { element, contains_null } => DataType::array(without_lengths(element), *contains_null),
+        DataType::Array { element, contains_null } => {
+            DataType::array(without_lengths(element), *contains_null)
+        }
         DataType::Map { key, value, value_contains_null } => {
             DataType::map(without_lengths(key), without_lengths(value), *value_contains_null)
         }
@@ -240,7 +253,8 @@ fn constraints(
         match constraint {
             TableConstraint::Check { name, condition } => {
                 let name = name.clone().unwrap_or_else(|| format!("check_{}", i + 1));
-                properties.insert(format!("delta.constraints.{}", name.to_lowercase()), condition.text.clone());
+                properties
+                    .insert(format!("delta.constraints.{}", name.to_lowercase()), condition.text.clone());
             }
             TableConstraint::PrimaryKey { name, columns } => {
                 known_columns(schema, columns)?;
@@ -274,9 +288,7 @@ pub(super) fn key_property(name: &str) -> String {
 
 fn known_columns(schema: &StructType, columns: &[String]) -> Result<()> {
     match columns.iter().find(|c| schema.field(c).is_none()) {
-        Some(missing) => {
-            Err(super::describe_table::column_not_found(std::slice::from_ref(missing)))
-        }
+        Some(missing) => Err(super::describe_table::column_not_found(std::slice::from_ref(missing))),
         None => Ok(()),
     }
 }
@@ -314,7 +326,10 @@ pub(super) async fn make(session: &Arc<Session>, definition: Definition) -> Resu
         && definition.mode == CreateMode::Replace
         && let Some(name) = &definition.name
     {
-        return Err(names::not_found(&name.parts(), &[quote_name(&[name.catalog.as_str(), name.schema.as_str()])]));
+        return Err(names::not_found(
+            &name.parts(),
+            &[quote_name(&[name.catalog.as_str(), name.schema.as_str()])],
+        ));
     }
     if definition.provider == "delta" {
         create_delta::make(session, definition, existing).await
@@ -360,7 +375,13 @@ pub(super) async fn location_of(
     Ok((session.engine.storage.managed_table(place.as_deref(), name)?, true))
 }
 
-pub(super) fn record(session: &Session, definition: &Definition, name: ObjectName, managed: bool, url: &Url) -> TableRecord {
+pub(super) fn record(
+    session: &Session,
+    definition: &Definition,
+    name: ObjectName,
+    managed: bool,
+    url: &Url,
+) -> TableRecord {
     let kind = if managed { TableKind::Managed } else { TableKind::External };
     let mut record = TableRecord::new(name, kind, Some(&definition.provider), definition.schema.clone());
     record.partition_columns.clone_from(&definition.partition_by);
@@ -393,7 +414,10 @@ pub(super) async fn store(
             session.engine.cache.dropped(&parts);
             if let Some(old) = replaced
                 && old.kind == TableKind::Managed
-                && old.location.as_deref().is_some_and(|l| session.engine.storage.url(l).is_ok_and(|u| u != *url))
+                && old
+                    .location
+                    .as_deref()
+                    .is_some_and(|l| session.engine.storage.url(l).is_ok_and(|u| u != *url))
             {
                 super::drop_relation::remove_files(session, &old).await?;
             }

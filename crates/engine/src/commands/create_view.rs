@@ -28,11 +28,16 @@ async fn persistent(session: &Arc<Session>, create: CreateView) -> Result<QueryR
             return Err(Error::new("EXPECT_VIEW_NOT_TABLE.NO_ALTERNATIVE")
                 .param("tableName", name.quoted())
                 .param("operation", "CREATE OR REPLACE VIEW")
-                .message(format!("{} is a table, and CREATE OR REPLACE VIEW replaces views only.", name.quoted()))
+                .message(format!(
+                    "{} is a table, and CREATE OR REPLACE VIEW replaces views only.",
+                    name.quoted()
+                ))
                 .exception("AnalysisException"));
         }
         (Some(record), CreateMode::Create) => {
-            return Err(if record.kind.is_view() { already_exists(&name.quoted()) } else {
+            return Err(if record.kind.is_view() {
+                already_exists(&name.quoted())
+            } else {
                 Error::new("EXPECT_VIEW_NOT_TABLE.NO_ALTERNATIVE")
                     .param("tableName", name.quoted())
                     .param("operation", "CREATE VIEW")
@@ -51,9 +56,10 @@ async fn persistent(session: &Arc<Session>, create: CreateView) -> Result<QueryR
     }
     let schema = session.view_schema(&query.query, create.collation.as_deref()).await?;
     let columns = view_columns(&schema, &create.columns, &name.quoted())?;
-    let mode = create.schema_mode.as_deref().map(|m| {
-        ViewSchemaMode::parse(m).ok_or_else(|| Error::unsupported(format!("WITH SCHEMA {m}")))
-    });
+    let mode = create
+        .schema_mode
+        .as_deref()
+        .map(|m| ViewSchemaMode::parse(m).ok_or_else(|| Error::unsupported(format!("WITH SCHEMA {m}"))));
     let (catalog, current) = session.current_namespace();
     let definition = ViewDefinition {
         text: query.text,
@@ -256,7 +262,11 @@ pub(super) async fn refuse_cycle(session: &Arc<Session>, name: &[String], query:
                 return Err(Error::new("RECURSIVE_VIEW")
                     .param("viewIdent", quote_name(name))
                     .param("newPath", path.join(" -> "))
-                    .message(format!("The view {} would read itself: {}.", quote_name(name), path.join(" -> ")))
+                    .message(format!(
+                        "The view {} would read itself: {}.",
+                        quote_name(name),
+                        path.join(" -> ")
+                    ))
                     .exception("AnalysisException"));
             }
             if path.len() < 100

@@ -52,7 +52,8 @@ pub(super) fn restore_schema() -> StructType {
 }
 
 pub(super) async fn restore(session: &Arc<Session>, name: &[String], to: TimeTravel) -> Result<QueryResult> {
-    let (table, delta) = target::delta(session, name, "RESTORE TABLE", &target::relation_path(session)).await?;
+    let (table, delta) =
+        target::delta(session, name, "RESTORE TABLE", &target::relation_path(session)).await?;
     let to = match to {
         TimeTravel::Version(expr) => match value(session, expr, DataType::Long).await? {
             (ScalarValue::Int64(Some(version)), _) => RestoreTo::Version(version),

@@ -46,8 +46,13 @@ pub(super) async fn is_delta(session: &Arc<Session>, path: &str) -> Result<Query
     rows::result(is_delta_schema(), vec![vec![is_delta.into()]])
 }
 
-pub(super) async fn history(session: &Arc<Session>, name: &[String], limit: Option<i64>) -> Result<QueryResult> {
-    let (_, delta) = target::delta(session, name, "DESCRIBE HISTORY", &target::relation_path(session)).await?;
+pub(super) async fn history(
+    session: &Arc<Session>,
+    name: &[String],
+    limit: Option<i64>,
+) -> Result<QueryResult> {
+    let (_, delta) =
+        target::delta(session, name, "DESCRIBE HISTORY", &target::relation_path(session)).await?;
     let limit = limit.map(|l| usize::try_from(l).unwrap_or(0));
     let entries = boathouse_delta::history(delta.table.location(), limit).await?;
     boathouse_delta::history_report(&entries).map(reported)

@@ -35,12 +35,17 @@ async fn lines(session: &Arc<Session>, name: &[String], extended: bool) -> Resul
         match session.functions.get(bare) {
             Some(SessionFunction::Sql(function)) => return Ok(of_record(session, &function, bare, extended)),
             Some(SessionFunction::Python { .. }) => {
-                return Ok(vec![format!("Function: {bare}"), "Class: PythonUDF".into(), "Usage: N/A.".into()]);
+                return Ok(vec![
+                    format!("Function: {bare}"),
+                    "Class: PythonUDF".into(),
+                    "Usage: N/A.".into(),
+                ]);
             }
             None => {}
         }
         let key = bare.to_lowercase();
-        if registry().contains(&key) || matches!(key.as_str(), "!=" | "<>" | "between" | "case" | "||" | "!") {
+        if registry().contains(&key) || matches!(key.as_str(), "!=" | "<>" | "between" | "case" | "||" | "!")
+        {
             return Ok(of_builtin(&key, extended));
         }
     }
@@ -78,10 +83,13 @@ fn of_record(session: &Session, function: &FunctionRecord, shown: &str, extended
         }
     };
     add("Function", vec![shown.to_string()]);
-    add("Type", vec![match function.kind {
-        FunctionKind::Scalar => "SCALAR".to_string(),
-        FunctionKind::Table => "TABLE".to_string(),
-    }]);
+    add(
+        "Type",
+        vec![match function.kind {
+            FunctionKind::Scalar => "SCALAR".to_string(),
+            FunctionKind::Table => "TABLE".to_string(),
+        }],
+    );
     add("Input", parameters(function, extended));
     add("Returns", returns(function));
     if extended {

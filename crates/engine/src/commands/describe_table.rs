@@ -43,14 +43,19 @@ pub(super) async fn run(
                 .exception("AnalysisException"));
         }
         let text = as_json_text(session, &found, &columns);
-        return rows::result(StructType::new(vec![rows::text("json_metadata", false)]), vec![vec![text.into()]]);
+        return rows::result(
+            StructType::new(vec![rows::text("json_metadata", false)]),
+            vec![vec![text.into()]],
+        );
     }
     let mut out: Rows = columns.fields.iter().map(column_row).collect();
     match &found {
         Found::Table(table) => {
             partition_rows(table, &columns, &mut out);
             match &partition {
-                Some(partition) => describe_partition(session, name, table, partition, extended, &mut out).await?,
+                Some(partition) => {
+                    describe_partition(session, name, table, partition, extended, &mut out).await?
+                }
                 None if extended => details(table_details::of_table(session, table), &mut out),
                 None => {}
             }
@@ -72,7 +77,11 @@ pub(super) async fn run(
         blank(&mut out);
         section("# Column Default Values", &mut out);
         for (field, default) in defaults {
-            out.push(vec![field.name.as_str().into(), table_columns::declared_type(field).into(), default.into()]);
+            out.push(vec![
+                field.name.as_str().into(),
+                table_columns::declared_type(field).into(),
+                default.into(),
+            ]);
         }
     }
     rows::result(schema_of_result(), out)
@@ -150,7 +159,11 @@ async fn describe_partition(
         blank(out);
         section("# Storage Information", out);
         if let Some(location) = record.and_then(|r| r.location.as_deref()) {
-            out.push(vec!["Location".into(), table_details::shown_location(session, location).into(), "".into()]);
+            out.push(vec![
+                "Location".into(),
+                table_details::shown_location(session, location).into(),
+                "".into(),
+            ]);
         }
     }
     Ok(())
@@ -273,7 +286,9 @@ fn json_type(t: &DataType) -> Json {
                 .collect();
             json!({"name": "struct", "fields": fields})
         }
-        DataType::Decimal { precision, scale } => json!({"name": "decimal", "precision": precision, "scale": scale}),
+        DataType::Decimal { precision, scale } => {
+            json!({"name": "decimal", "precision": precision, "scale": scale})
+        }
         DataType::String { collation } => {
             json!({"name": "string", "collation": collation.as_deref().unwrap_or(boathouse_spec::UTF8_BINARY)})
         }

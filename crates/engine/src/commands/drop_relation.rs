@@ -16,7 +16,10 @@ pub(super) async fn table(session: &Arc<Session>, name: &[String], if_exists: bo
         && format.eq_ignore_ascii_case("delta")
         && path.contains('/')
     {
-        return Err(Error::unsupported(format!("DROP TABLE {} (a path has no name to drop)", quote_name(name))));
+        return Err(Error::unsupported(format!(
+            "DROP TABLE {} (a path has no name to drop)",
+            quote_name(name)
+        )));
     }
     let full = session.known_object_name(name).await?;
     let found = session.engine.catalog.find_table(&full).await?;

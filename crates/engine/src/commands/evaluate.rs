@@ -47,7 +47,10 @@ pub(super) async fn query_rows(
 }
 
 /// The only row; NULLs where there is none.
-pub(super) fn first_row(schema: &StructType, batches: &[RecordBatch]) -> Result<Vec<(ScalarValue, DataType)>> {
+pub(super) fn first_row(
+    schema: &StructType,
+    batches: &[RecordBatch],
+) -> Result<Vec<(ScalarValue, DataType)>> {
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
     if rows > 1 {
         return Err(Error::new("ROW_SUBQUERY_TOO_MANY_ROWS")
@@ -61,7 +64,9 @@ pub(super) fn first_row(schema: &StructType, batches: &[RecordBatch]) -> Result<
         .enumerate()
         .map(|(i, field)| {
             let value = match batch {
-                Some(batch) if !batch.column(i).is_empty() => ScalarValue::try_from_array(batch.column(i), 0).spark()?,
+                Some(batch) if !batch.column(i).is_empty() => {
+                    ScalarValue::try_from_array(batch.column(i), 0).spark()?
+                }
                 _ => ScalarValue::try_from(&boathouse_bridge::arrow_type(&field.data_type)).spark()?,
             };
             Ok((value, field.data_type.clone()))

@@ -24,7 +24,10 @@ pub(super) async fn run(
     let Some(text) = text else {
         return Err(Error::new("NULL_QUERY_STRING_EXECUTE_IMMEDIATE")
             .param("varName", &shown)
-            .message(format!("The text to execute is NULL{}.", if shown.is_empty() { String::new() } else { format!(" (the variable {shown})") }))
+            .message(format!(
+                "The text to execute is NULL{}.",
+                if shown.is_empty() { String::new() } else { format!(" (the variable {shown})") }
+            ))
             .exception("AnalysisException"));
     };
     let text = arguments(session, text, using).await?;

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use boathouse_delta::{PartitionOverwrite, WriteMode, WriteOptions};
 use boathouse_spec::{
-    DataType, Error, Expr, Insert, InsertMode, Name, PartitionSpec, Relation, Result, StructField, StructType, TableTarget,
-    option, quote,
+    DataType, Error, Expr, Insert, InsertMode, Name, PartitionSpec, Relation, Result, StructField,
+    StructType, TableTarget, option, quote,
 };
 use datafusion::logical_expr::LogicalPlan;
 
 use crate::analyzer::{Analyzed, Analyzer, TypedExpr};
-use crate::execute::project;
 use crate::commands::store_assignment::{assign, incompatible, overflow_error};
 use crate::commands::table_expressions::{self, TableScope};
 use crate::commands::{column_default, evaluate, partitions, target};
+use crate::execute::project;
 use crate::resolver::ResolvedTable;
 use crate::{QueryResult, Session, execute, sources};
 
@@ -87,9 +87,8 @@ async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: In
         keeps_new: evolves,
         fills_missing: true,
     };
-    let static_partition = matching.partition.clone().map(|p| {
-        p.into_iter().filter(|(_, v)| v.is_some()).collect::<Vec<_>>()
-    });
+    let static_partition =
+        matching.partition.clone().map(|p| p.into_iter().filter(|(_, v)| v.is_some()).collect::<Vec<_>>());
     if let Some(partition) = &matching.partition {
         partitions::values(session, &table, partition).await?;
         if insert.if_partition_not_exists {
@@ -118,7 +117,9 @@ async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: In
                 }
                 // `INSERT OVERWRITE t PARTITION (p = 1)` replaces that partition.
                 InsertMode::Overwrite => match static_partition.filter(|p| !p.is_empty() && !dynamic) {
-                    Some(partition) => Some(scope.condition(analyzer, &partition_condition(partition), "PARTITION")?),
+                    Some(partition) => {
+                        Some(scope.condition(analyzer, &partition_condition(partition), "PARTITION")?)
+                    }
                     None => None,
                 },
                 InsertMode::Append => None,
@@ -130,7 +131,8 @@ async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: In
         .await?;
     let overwrites = insert.mode != InsertMode::Append;
     if table.delta.is_none() {
-        return sources::insert(session, &table, fitted, overwrites, replaced, dynamic, &insert.options).await;
+        return sources::insert(session, &table, fitted, overwrites, replaced, dynamic, &insert.options)
+            .await;
     }
     let mut options = WriteOptions::new(if overwrites { WriteMode::Overwrite } else { WriteMode::Append });
     options.constraints = constraints;
@@ -154,8 +156,9 @@ pub(super) async fn write_delta(
     let Some(delta) = &table.delta else {
         return Err(Error::internal("a Delta write to a table that is none"));
     };
-    options.user_metadata =
-        option(given, "userMetadata").map(str::to_string).or_else(|| table_expressions::user_metadata(session));
+    options.user_metadata = option(given, "userMetadata")
+        .map(str::to_string)
+        .or_else(|| table_expressions::user_metadata(session));
     options.commit_fields.extend(table_expressions::commit_fields(session));
     let input = execute::partitioned_plan(session, &fitted.plan).await?;
     let state = execute::query_state(session);
@@ -224,7 +227,8 @@ pub(super) fn fit(
     let mut list = Vec::with_capacity(schema.fields.len());
     let mut sources = Vec::with_capacity(schema.fields.len());
     for field in &schema.fields {
-        let value = if let Some((_, value)) = given.iter().find(|(n, _)| n.eq_ignore_ascii_case(&field.name)) {
+        let value = if let Some((_, value)) = given.iter().find(|(n, _)| n.eq_ignore_ascii_case(&field.name))
+        {
             value.clone()
         } else if let Some((_, value)) = fixed.iter().find(|(n, _)| *n == field.name) {
             value.clone()
@@ -315,7 +319,8 @@ fn by_position(
     let (wanted, got) = (open.len(), analyzed.output.len());
     if got < wanted || (got > wanted && !matching.keeps_new) {
         let subclass = if got < wanted { "NOT_ENOUGH_DATA_COLUMNS" } else { "TOO_MANY_DATA_COLUMNS" };
-        let list = |names: &mut dyn Iterator<Item = String>| names.map(|n| quote(&n)).collect::<Vec<_>>().join(", ");
+        let list =
+            |names: &mut dyn Iterator<Item = String>| names.map(|n| quote(&n)).collect::<Vec<_>>().join(", ");
         let table_columns = if is_list {
             list(&mut open.iter().map(|f| f.name.clone()))
         } else {
@@ -377,8 +382,9 @@ fn by_name(
         && let Some(missing) =
             schema.fields.iter().find(|f| !given.iter().any(|(n, _)| n.eq_ignore_ascii_case(&f.name)))
     {
-        return Err(incompatible("CANNOT_FIND_DATA", table, std::slice::from_ref(&missing.name))
-            .message(format!("The query gives no values for the column {} of {table}.", quote(&missing.name))));
+        return Err(incompatible("CANNOT_FIND_DATA", table, std::slice::from_ref(&missing.name)).message(
+            format!("The query gives no values for the column {} of {table}.", quote(&missing.name)),
+        ));
     }
     Ok(given)
 }

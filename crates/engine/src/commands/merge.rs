@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use boathouse_delta::{Assignment, MergeAction as DeltaAction, MergeClause as DeltaClause};
 use boathouse_spec::{
-    DataSourceRef, DataType, Error, Expr, Merge, MergeAction, MergeClause, Name, Relation, RelationNode, Result,
-    StructField, StructType, quote, quote_name,
+    DataSourceRef, DataType, Error, Expr, Merge, MergeAction, MergeClause, Name, Relation, RelationNode,
+    Result, StructField, StructType, quote, quote_name,
 };
 use datafusion::common::TableReference;
 use datafusion::logical_expr::LogicalPlanBuilder;
@@ -225,7 +225,8 @@ impl Planner<'_> {
         for (key, value) in assignments {
             let name = column_name(analyzer, key)?;
             let (field, path) = column_of(self.table, self.alias, &name)?;
-            let full: Vec<String> = std::iter::once(&field.name).chain(path).map(|p| p.to_lowercase()).collect();
+            let full: Vec<String> =
+                std::iter::once(&field.name).chain(path).map(|p| p.to_lowercase()).collect();
             if seen.iter().any(|s| s.starts_with(&full) || full.starts_with(s)) {
                 return Err(Error::new("DELTA_CONFLICT_SET_COLUMN")
                     .param("columnList", quote_name(&name))
@@ -279,7 +280,10 @@ impl Planner<'_> {
             let (field, path) = column_of(self.table, self.alias, &name)?;
             if !path.is_empty() {
                 return Err(Error::new("DELTA_NESTED_FIELD_IN_INSERT")
-                    .message(format!("INSERT sets whole columns, not fields inside them: {}.", quote_name(&name)))
+                    .message(format!(
+                        "INSERT sets whole columns, not fields inside them: {}.",
+                        quote_name(&name)
+                    ))
                     .exception("AnalysisException"));
             }
             if out.iter().any(|a| a.column == field.name) {
@@ -321,7 +325,11 @@ impl Planner<'_> {
 
 /// The columns of both sides, for expressions that see both.
 fn joined(target: &Analyzed, source: &Analyzed) -> Result<Analyzed> {
-    let plan = LogicalPlanBuilder::from(target.plan.clone()).cross_join(source.plan.clone()).spark()?.build().spark()?;
+    let plan = LogicalPlanBuilder::from(target.plan.clone())
+        .cross_join(source.plan.clone())
+        .spark()?
+        .build()
+        .spark()?;
     let output = target.output.iter().chain(&source.output).cloned().collect();
     Ok(Analyzed::new(plan, output).with_plan_ids_of([target, source]))
 }

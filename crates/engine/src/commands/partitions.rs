@@ -49,7 +49,9 @@ pub(super) async fn list(session: &Arc<Session>, table: &ResolvedTable) -> Resul
     for batch in &batches {
         for row in 0..batch.num_rows() {
             let partition = names.iter().zip(batch.columns());
-            out.push(partition.map(|(n, c)| (n.clone(), literals::text(c, row).map(str::to_string))).collect());
+            out.push(
+                partition.map(|(n, c)| (n.clone(), literals::text(c, row).map(str::to_string))).collect(),
+            );
         }
     }
     Ok(out)
@@ -110,10 +112,8 @@ fn escape(text: &str) -> String {
 
 /// PARTITIONS_NOT_FOUND for a partition that is not there.
 pub(super) fn not_found(table: &ResolvedTable, wanted: &Partition) -> Error {
-    let list: Vec<_> = wanted
-        .iter()
-        .map(|(n, v)| format!("{} = {}", quote(n), v.as_deref().unwrap_or("null")))
-        .collect();
+    let list: Vec<_> =
+        wanted.iter().map(|(n, v)| format!("{} = {}", quote(n), v.as_deref().unwrap_or("null"))).collect();
     let name = table.record.as_ref().map_or_else(
         || table.display_name(),
         |r| quote_name(&[r.name.schema.as_str(), r.name.name.as_str()]),

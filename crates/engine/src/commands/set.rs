@@ -65,8 +65,7 @@ pub(super) fn show_all(session: &Arc<Session>, verbose: bool) -> Result<QueryRes
         .iter()
         .filter(|k| k.is_public && k.kind != KeyKind::Core)
         .map(|k| {
-            let value =
-                if session.conf().is_set(k.name) { session.conf().get(k.name) } else { None };
+            let value = if session.conf().is_set(k.name) { session.conf().get(k.name) } else { None };
             let value = value.unwrap_or_else(|| k.shown_default());
             vec![Value::from(k.name), value.into(), k.meaning().into(), k.version.into()]
         })

@@ -22,7 +22,8 @@ pub(super) fn current_schema() -> StructType {
 
 pub(super) async fn catalogs(session: &Arc<Session>, pattern: Option<&str>) -> Result<QueryResult> {
     let names = session.engine.catalog.list_catalogs().await?.into_iter().map(|c| c.name);
-    let rows = names.filter(|n| pattern.is_none_or(|p| matches_pattern(n, p))).map(|n| vec![n.into()]).collect();
+    let rows =
+        names.filter(|n| pattern.is_none_or(|p| matches_pattern(n, p))).map(|n| vec![n.into()]).collect();
     rows::result(catalog_schema(), rows)
 }
 
@@ -41,7 +42,8 @@ pub(super) async fn schemas(
         None => session.current_namespace().0,
     };
     let names = session.engine.catalog.list_schemas(&catalog).await?.into_iter().map(|s| s.name.schema);
-    let rows = names.filter(|n| pattern.is_none_or(|p| matches_pattern(n, p))).map(|n| vec![n.into()]).collect();
+    let rows =
+        names.filter(|n| pattern.is_none_or(|p| matches_pattern(n, p))).map(|n| vec![n.into()]).collect();
     rows::result(namespace_schema(), rows)
 }
 

@@ -19,7 +19,10 @@ pub(super) async fn run(session: &Arc<Session>, name: &[String], as_serde: bool)
             return Err(Error::new("EXPECT_PERMANENT_VIEW_NOT_TEMP")
                 .param("viewName", quote_name(name))
                 .param("operation", "SHOW CREATE TABLE")
-                .message(format!("{} is a temporary view: no statement in the catalog made it.", quote_name(name)))
+                .message(format!(
+                    "{} is a temporary view: no statement in the catalog made it.",
+                    quote_name(name)
+                ))
                 .exception("AnalysisException"));
         }
         Found::View(record) => view(record),
@@ -44,8 +47,11 @@ fn table(session: &Session, table: &ResolvedTable) -> String {
     let mut out = format!("CREATE TABLE {name} (\n{})\nUSING {}\n", columns.join(",\n"), table.format);
     let record = table.record.as_deref();
     if let Some(options) = record.map(|r| &r.options).filter(|o| !o.is_empty()) {
-        let mut list: Vec<_> =
-            options.iter().filter(|(k, _)| !k.eq_ignore_ascii_case("path")).map(|(k, v)| pair(k, v)).collect();
+        let mut list: Vec<_> = options
+            .iter()
+            .filter(|(k, _)| !k.eq_ignore_ascii_case("path"))
+            .map(|(k, v)| pair(k, v))
+            .collect();
         list.sort();
         if !list.is_empty() {
             out.push_str(&format!("OPTIONS (\n{})\n", list.join(",\n")));
@@ -93,7 +99,8 @@ fn table(session: &Session, table: &ResolvedTable) -> String {
 }
 
 fn view(record: &TableRecord) -> String {
-    let mut out = format!("CREATE VIEW {} (\n", dotted(&[record.name.schema.clone(), record.name.name.clone()]));
+    let mut out =
+        format!("CREATE VIEW {} (\n", dotted(&[record.name.schema.clone(), record.name.name.clone()]));
     let columns: Vec<_> = record
         .schema
         .fields

@@ -23,7 +23,9 @@ pub(super) async fn run(
     let admitted = |name: &str| pattern.is_none_or(|p| matches_pattern(name, p));
     let mut names = BTreeSet::new();
     if matches!(scope, FunctionScope::All | FunctionScope::System) {
-        names.extend(registry().names().chain(OPERATORS.iter().copied()).filter(|n| admitted(n)).map(str::to_string));
+        names.extend(
+            registry().names().chain(OPERATORS.iter().copied()).filter(|n| admitted(n)).map(str::to_string),
+        );
     }
     let functions = session.engine.catalog.list_functions(&schema).await?;
     if matches!(scope, FunctionScope::All | FunctionScope::User) {

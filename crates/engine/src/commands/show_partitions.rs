@@ -25,6 +25,7 @@ pub(super) async fn run(
         None => Vec::new(),
     };
     let all = partitions::list(session, &table).await?;
-    let rows = all.iter().filter(|p| partitions::matches(p, &wanted)).map(|p| vec![partitions::shown(p).into()]);
+    let rows =
+        all.iter().filter(|p| partitions::matches(p, &wanted)).map(|p| vec![partitions::shown(p).into()]);
     rows::result(StructType::new(vec![text("partition", false)]), rows.collect())
 }

@@ -12,11 +12,19 @@ use crate::rows::{self, Value, column, text};
 use crate::{QueryResult, Session};
 
 pub(super) fn table_schema() -> StructType {
-    StructType::new(vec![text("namespace", false), text("tableName", false), column("isTemporary", DataType::Boolean, false)])
+    StructType::new(vec![
+        text("namespace", false),
+        text("tableName", false),
+        column("isTemporary", DataType::Boolean, false),
+    ])
 }
 
 pub(super) fn view_schema() -> StructType {
-    StructType::new(vec![text("namespace", false), text("viewName", false), column("isTemporary", DataType::Boolean, false)])
+    StructType::new(vec![
+        text("namespace", false),
+        text("viewName", false),
+        column("isTemporary", DataType::Boolean, false),
+    ])
 }
 
 pub(super) fn extended_schema() -> StructType {
@@ -103,10 +111,16 @@ pub(super) async fn extended(
     if let Some(partition) = partition {
         let mut name = session.schema_or_current(schema).map(|s| vec![s.catalog, s.schema])?;
         name.push(pattern.to_string());
-        let table =
-            super::target::table(session, &name, "SHOW TABLE EXTENDED", &table_columns::command_path(session)).await?;
+        let table = super::target::table(
+            session,
+            &name,
+            "SHOW TABLE EXTENDED",
+            &table_columns::command_path(session),
+        )
+        .await?;
         let wanted = partitions::values(session, &table, &partition).await?;
-        let found = partitions::list(session, &table).await?.into_iter().find(|p| partitions::matches(p, &wanted));
+        let found =
+            partitions::list(session, &table).await?.into_iter().find(|p| partitions::matches(p, &wanted));
         let Some(found) = found else { return Err(partitions::not_found(&table, &wanted)) };
         let Some(record) = &table.record else { return rows::result(extended_schema(), rows) };
         let location = record.location.as_deref().map(|l| table_details::shown_location(session, l));
@@ -137,7 +151,8 @@ pub(super) async fn extended(
             session.engine.global_temp_views.get(&name)
         };
         let Some(view) = view else { continue };
-        let full = if namespace.is_empty() { vec![name.clone()] } else { vec![namespace.clone(), name.clone()] };
+        let full =
+            if namespace.is_empty() { vec![name.clone()] } else { vec![namespace.clone(), name.clone()] };
         let details = table_details::of_temp_view(session, &full, &view)?;
         rows.push(vec![namespace.into(), name.into(), true.into(), lines(&details, &view.schema).into()]);
     }

@@ -66,7 +66,9 @@ pub(super) fn appended_type(given: &DataType, table: &DataType) -> DataType {
     match (given, table) {
         (DataType::Struct(given), DataType::Struct(table)) => {
             let fields = given.fields.iter().map(|f| match table.field(&f.name) {
-                Some(known) => StructField { data_type: appended_type(&f.data_type, &known.data_type), ..f.clone() },
+                Some(known) => {
+                    StructField { data_type: appended_type(&f.data_type, &known.data_type), ..f.clone() }
+                }
                 None => f.clone(),
             });
             DataType::structure(fields.collect())
@@ -122,10 +124,7 @@ fn check(from: &DataType, to: &DataType, leaves: Leaves, table: &str, path: &[St
         (DataType::Array { element: a, .. }, DataType::Array { element: b, .. }) => {
             check(a, b, leaves, table, &inner("element"))
         }
-        (
-            DataType::Map { key: k, value: v, .. },
-            DataType::Map { key: l, value: w, .. },
-        ) => {
+        (DataType::Map { key: k, value: v, .. }, DataType::Map { key: l, value: w, .. }) => {
             check(k, l, leaves, table, &inner("key"))?;
             check(v, w, leaves, table, &inner("value"))
         }
@@ -133,14 +132,14 @@ fn check(from: &DataType, to: &DataType, leaves: Leaves, table: &str, path: &[St
             Leaves::AnyCast => Ok(()),
             Leaves::By(policy) if storable(from, to, policy) => Ok(()),
             Leaves::By(_) => Err(incompatible("CANNOT_SAFELY_CAST", table, path)
-            .param("srcType", format!("\"{}\"", from.sql()))
-            .param("targetType", format!("\"{}\"", to.sql()))
-            .message(format!(
-                "{} of {table} is {}, and {} is not stored as that without an explicit CAST.",
-                quote_name(path),
-                to.sql(),
-                from.sql()
-            ))),
+                .param("srcType", format!("\"{}\"", from.sql()))
+                .param("targetType", format!("\"{}\"", to.sql()))
+                .message(format!(
+                    "{} of {table} is {}, and {} is not stored as that without an explicit CAST.",
+                    quote_name(path),
+                    to.sql(),
+                    from.sql()
+                ))),
         },
     }
 }
@@ -191,18 +190,25 @@ fn declared_length(column: &StructField) -> Option<(bool, usize)> {
 fn limited(analyzer: &Analyzer, value: TypedExpr, column: &StructField) -> Result<TypedExpr> {
     let Some((is_char, length)) = declared_length(column) else { return Ok(value) };
     let name = if is_char { "char_type_write_side_check" } else { "varchar_type_write_side_check" };
-    let resolved =
-        Resolved::new(vec![DataType::STRING], value.data_type.clone(), value.nullable, move |inputs: &Inputs| {
+    let resolved = Resolved::new(
+        vec![DataType::STRING],
+        value.data_type.clone(),
+        value.nullable,
+        move |inputs: &Inputs| {
             let strings = inputs.strings(0)?;
             let mut out: Vec<Option<String>> = Vec::with_capacity(strings.len());
             for text in &strings {
                 out.push(text.map(|t| fitted(t, is_char, length)).transpose()?);
             }
             Ok(Arc::new(StringArray::from(out)) as ArrayRef)
-        });
+        },
+    );
     // The length is part of the function's identity: two columns of other lengths are checked by other functions.
     let function = scalar_udf(&format!("{name}_{length}"), resolved, &analyzer.context);
-    let expr = Expr::ScalarFunction(datafusion::logical_expr::expr::ScalarFunction::new_udf(function, vec![value.expr]));
+    let expr = Expr::ScalarFunction(datafusion::logical_expr::expr::ScalarFunction::new_udf(
+        function,
+        vec![value.expr],
+    ));
     Ok(TypedExpr { expr, ..value })
 }
 

@@ -21,15 +21,21 @@ pub(super) async fn of_found(session: &Arc<Session>, found: &Found) -> Result<St
     match found {
         Found::Table(table) => Ok(table.schema.clone()),
         Found::TempView { name, view } => {
-            if view.schema.fields.is_empty() { of_relation(session, name).await } else { Ok(view.schema.clone()) }
+            if view.schema.fields.is_empty() {
+                of_relation(session, name).await
+            } else {
+                Ok(view.schema.clone())
+            }
         }
         Found::View(record) => of_view(session, record).await,
     }
 }
 
 async fn of_view(session: &Arc<Session>, record: &Arc<TableRecord>) -> Result<StructType> {
-    let follows =
-        record.view.as_ref().is_some_and(|v| matches!(v.schema_mode, ViewSchemaMode::Evolution | ViewSchemaMode::TypeEvolution));
+    let follows = record
+        .view
+        .as_ref()
+        .is_some_and(|v| matches!(v.schema_mode, ViewSchemaMode::Evolution | ViewSchemaMode::TypeEvolution));
     if !record.schema.fields.is_empty() && !follows {
         return Ok(record.schema.clone());
     }

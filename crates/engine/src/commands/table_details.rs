@@ -37,16 +37,14 @@ pub(super) fn properties(table: &ResolvedTable) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> = match (&table.delta, &table.record) {
         (Some(delta), _) => {
             let snapshot = &delta.snapshot;
-            let mut all: Vec<_> = snapshot
-                .metadata()
-                .configuration
-                .iter()
-                .map(|(k, v)| (k.clone(), v.clone()))
-                .collect();
+            let mut all: Vec<_> =
+                snapshot.metadata().configuration.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
             let protocol = snapshot.protocol();
             all.push(("delta.minReaderVersion".into(), protocol.min_reader_version.to_string()));
             all.push(("delta.minWriterVersion".into(), protocol.min_writer_version.to_string()));
-            for feature in protocol.reader_features.iter().flatten().chain(protocol.writer_features.iter().flatten()) {
+            for feature in
+                protocol.reader_features.iter().flatten().chain(protocol.writer_features.iter().flatten())
+            {
                 let key = format!("delta.feature.{feature}");
                 if !all.iter().any(|(k, _)| *k == key) {
                     all.push((key, "supported".into()));
@@ -68,7 +66,9 @@ pub(super) fn of_table(session: &Session, table: &ResolvedTable) -> Vec<(String,
     push(&mut out, "Type", record.kind.as_str());
     push(&mut out, "Provider", record.provider.clone().unwrap_or_default());
     if let Some(bucket) = &record.bucket {
-        let list = |names: Vec<String>| format!("[{}]", names.iter().map(|n| quote(n)).collect::<Vec<_>>().join(", "));
+        let list = |names: Vec<String>| {
+            format!("[{}]", names.iter().map(|n| quote(n)).collect::<Vec<_>>().join(", "))
+        };
         push(&mut out, "Num Buckets", bucket.count.to_string());
         push(&mut out, "Bucket Columns", list(bucket.columns.clone()));
         push(&mut out, "Sort Columns", list(bucket.sort.iter().map(|(c, _)| c.clone()).collect()));
@@ -93,7 +93,8 @@ fn tail(
         push(&mut out, "Collation", collation.clone());
     }
     let properties = properties(table);
-    let properties: Vec<_> = properties.iter().filter(|(k, _)| !k.starts_with("spark.sql.statistics.")).collect();
+    let properties: Vec<_> =
+        properties.iter().filter(|(k, _)| !k.starts_with("spark.sql.statistics.")).collect();
     if !properties.is_empty() {
         push(&mut out, "Table Properties", bracketed(properties.iter().map(|(k, v)| (k, v))));
     }
@@ -172,7 +173,11 @@ pub(super) fn of_view(session: &Session, record: &TableRecord) -> Vec<(String, S
 }
 
 /// The same, of a temporary view.
-pub(super) fn of_temp_view(session: &Session, name: &[String], view: &TempView) -> Result<Vec<(String, String)>> {
+pub(super) fn of_temp_view(
+    session: &Session,
+    name: &[String],
+    view: &TempView,
+) -> Result<Vec<(String, String)>> {
     let mut out = Vec::new();
     if let [schema, _] = name {
         push(&mut out, "Database", schema.clone());

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use boathouse_bridge::ResultExt;
 use boathouse_delta::{CheckConstraint, DmlOptions, Predicate, Snapshot};
 use boathouse_spec::{DataType, Error, Expr, Result};
-use datafusion::common::{Column, TableReference};
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, TableReference};
 use datafusion::logical_expr::Expr as DataFusionExpr;
 use serde_json::Map;
 
@@ -57,7 +57,9 @@ impl TableScope {
         expr.transform(|e| {
             Ok(match e {
                 DataFusionExpr::Column(c) => match self.names.get(&c.name) {
-                    Some(name) => Transformed::yes(DataFusionExpr::Column(Column::new(self.relation.clone(), name))),
+                    Some(name) => {
+                        Transformed::yes(DataFusionExpr::Column(Column::new(self.relation.clone(), name)))
+                    }
                     None => Transformed::no(DataFusionExpr::Column(c)),
                 },
                 other => Transformed::no(other),

@@ -43,9 +43,9 @@ pub(super) fn relation_path(session: &Session) -> Vec<String> {
 /// Finds a table or view; `path` is what the message says where it was looked for.
 pub(super) async fn find(session: &Arc<Session>, name: &[String], path: &[String]) -> Result<Found> {
     let scope = Scope::of(session);
-    let resolved = resolver::resolve(session, name, &Vec::new(), None, &scope).await.map_err(|e| {
-        if e.class() == "TABLE_OR_VIEW_NOT_FOUND" { names::not_found(name, path) } else { e }
-    })?;
+    let resolved = resolver::resolve(session, name, &Vec::new(), None, &scope)
+        .await
+        .map_err(|e| if e.class() == "TABLE_OR_VIEW_NOT_FOUND" { names::not_found(name, path) } else { e })?;
     Ok(match resolved {
         Resolved::Table(table) => Found::Table(table),
         Resolved::View(record) => Found::View(record),

@@ -64,8 +64,7 @@ fn assigned(
             Expr::Default if path.is_empty() => column_default::expression(&analyzer.session, field)?,
             value => value,
         };
-        let full: Vec<String> =
-            std::iter::once(&field.name).chain(path).map(|p| p.to_lowercase()).collect();
+        let full: Vec<String> = std::iter::once(&field.name).chain(path).map(|p| p.to_lowercase()).collect();
         if seen.iter().any(|s| s.starts_with(&full) || full.starts_with(s)) {
             return Err(Error::new("DELTA_CONFLICT_SET_COLUMN")
                 .param("columnList", quote_name(&name))
@@ -133,7 +132,8 @@ pub(super) fn column_of<'a, 'b>(
     {
         return Ok((field, rest));
     }
-    let proposal = table.schema.fields.iter().map(|f| boathouse_spec::quote(&f.name)).collect::<Vec<_>>().join(", ");
+    let proposal =
+        table.schema.fields.iter().map(|f| boathouse_spec::quote(&f.name)).collect::<Vec<_>>().join(", ");
     Err(Error::new("UNRESOLVED_COLUMN.WITH_SUGGESTION")
         .param("objectName", quote_name(name))
         .param("proposal", &proposal)

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use boathouse_spec::{
-    CastMode, DataType, Error, Expr, Literal, Name, Relation, RelationNode, Result, TextExpr, quote, quote_name,
+    CastMode, DataType, Error, Expr, Literal, Name, Relation, RelationNode, Result, TextExpr, quote,
+    quote_name,
 };
 
 use crate::commands::evaluate;
@@ -76,7 +77,9 @@ pub(super) async fn set(session: &Arc<Session>, assignments: Vec<(Name, Expr)>) 
     let mut exprs = Vec::with_capacity(assignments.len());
     for (target, (_, expr)) in targets.iter().zip(assignments) {
         exprs.push(match expr {
-            Expr::Default => crate::literals::from_scalar(&target.default, &target.data_type).map(Expr::Literal)?,
+            Expr::Default => {
+                crate::literals::from_scalar(&target.default, &target.data_type).map(Expr::Literal)?
+            }
             expr => ansi_cast(expr, target.data_type.clone()),
         });
     }
@@ -117,10 +120,7 @@ pub(super) async fn set_from_query(
 }
 
 /// The variables to set; each once.
-fn lookup_all<'a>(
-    session: &Session,
-    names: impl Iterator<Item = &'a Name>,
-) -> Result<Vec<Arc<Variable>>> {
+fn lookup_all<'a>(session: &Session, names: impl Iterator<Item = &'a Name>) -> Result<Vec<Arc<Variable>>> {
     let mut targets: Vec<Arc<Variable>> = Vec::new();
     for name in names {
         let Some(variable) = session.variables.lookup(name) else {
@@ -159,10 +159,7 @@ fn declared_name(name: &[String]) -> Result<&str> {
         _ => Err(Error::new("UNRESOLVED_VARIABLE")
             .param("variableName", quote_name(name))
             .param("searchPath", "[`system`.`session`]")
-            .message(format!(
-                "{} cannot be a variable: variables live in system.session.",
-                quote_name(name)
-            ))
+            .message(format!("{} cannot be a variable: variables live in system.session.", quote_name(name)))
             .exception("AnalysisException")),
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use boathouse_catalog::Properties;
-use boathouse_functions::cast::Mode;
 use boathouse_delta::{DeltaTable, PartitionOverwrite, Snapshot, WriteMode, WriteOptions};
+use boathouse_functions::cast::Mode;
 use boathouse_spec::{
-    CreateMode, Error, Insert, InsertMode, Options, Relation, Result, SaveMode, StructField, TableTarget, Write, WriteTarget,
-    option,
+    CreateMode, Error, Insert, InsertMode, Options, Relation, Result, SaveMode, StructField, TableTarget,
+    Write, WriteTarget, option,
 };
 use url::Url;
 
@@ -88,18 +88,15 @@ async fn to_delta(
     casts: bool,
 ) -> Result<()> {
     let delta = session.engine.storage.delta(url)?;
-    let snapshot = if DeltaTable::is_delta_table(delta.location()).await? {
-        Some(delta.latest().await?)
-    } else {
-        None
-    };
-    if snapshot.is_none()
-        && mode == SaveMode::ErrorIfExists
-        && !session.engine.storage.is_empty(url).await?
-    {
+    let snapshot =
+        if DeltaTable::is_delta_table(delta.location()).await? { Some(delta.latest().await?) } else { None };
+    if snapshot.is_none() && mode == SaveMode::ErrorIfExists && !session.engine.storage.is_empty(url).await? {
         return Err(Error::new("DELTA_PATH_EXISTS")
             .param("path", delta.location().uri())
-            .message(format!("There are files in {}, and the write is not to overwrite them.", delta.location().uri()))
+            .message(format!(
+                "There are files in {}, and the write is not to overwrite them.",
+                delta.location().uri()
+            ))
             .exception("AnalysisException"));
     }
     let opened = match (table, &snapshot) {
@@ -120,7 +117,10 @@ async fn to_delta(
                 let value = match column {
                     Some(column) => {
                         let to = appended_type(&a.data_type, &column.data_type);
-                        sources.push((StructField { data_type: to.clone(), ..column.clone() }, a.data_type.clone()));
+                        sources.push((
+                            StructField { data_type: to.clone(), ..column.clone() },
+                            a.data_type.clone(),
+                        ));
                         analyzer.cast(a.typed(), &to, Mode::Ansi)?
                     }
                     None => a.typed(),
@@ -156,7 +156,13 @@ async fn to_delta(
             schema
                 .fields
                 .iter()
-                .map(|f| stored_field(&StructField { data_type: f.data_type.as_nullable(), nullable: true, ..f.clone() }))
+                .map(|f| {
+                    stored_field(&StructField {
+                        data_type: f.data_type.as_nullable(),
+                        nullable: true,
+                        ..f.clone()
+                    })
+                })
                 .collect(),
         );
     }
@@ -216,12 +222,16 @@ pub(super) fn delta_options(session: &Session, given: &Options, options: &mut Wr
             "usermetadata" => options.user_metadata = Some(value.clone()),
             "compression" => options.compression = Some(value.clone()),
             "maxrecordsperfile" => {
-                let rows = value.trim().parse::<i64>().map_err(|_| invalid_option(key, value, "it must be a number"))?;
+                let rows = value
+                    .trim()
+                    .parse::<i64>()
+                    .map_err(|_| invalid_option(key, value, "it must be a number"))?;
                 options.max_records_per_file = u64::try_from(rows).ok().filter(|r| *r > 0);
             }
             "txnappid" => txn.0 = Some(value.clone()),
             "txnversion" => {
-                let version = value.trim().parse().map_err(|_| invalid_option(key, value, "it must be a number"))?;
+                let version =
+                    value.trim().parse().map_err(|_| invalid_option(key, value, "it must be a number"))?;
                 txn.1 = Some(version);
             }
             other if other.starts_with("delta.") => {
@@ -299,7 +309,11 @@ async fn save_as_table(
 }
 
 /// Spark refuses to overwrite a table of files that the query itself reads.
-async fn refuse_self_overwrite(session: &Arc<Session>, input: &Relation, table: &ResolvedTable) -> Result<()> {
+async fn refuse_self_overwrite(
+    session: &Arc<Session>,
+    input: &Relation,
+    table: &ResolvedTable,
+) -> Result<()> {
     let Some(record) = &table.record else { return Ok(()) };
     let mut waiting = vec![input];
     while let Some(relation) = waiting.pop() {
@@ -364,7 +378,12 @@ pub(super) async fn sync_record(session: &Arc<Session>, table: &ResolvedTable) -
     Ok(())
 }
 
-async fn create(session: &Arc<Session>, write: Write, format: &str, name: Vec<String>) -> Result<QueryResult> {
+async fn create(
+    session: &Arc<Session>,
+    write: Write,
+    format: &str,
+    name: Vec<String>,
+) -> Result<QueryResult> {
     let name = session.known_object_name(&name).await?;
     let mut properties = Properties::new();
     let mut options = write.options.clone();

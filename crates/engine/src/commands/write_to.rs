@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use boathouse_spec::{
-    CreateMode, Error, Expr, Insert, InsertMode, Options, Result, TableTarget, WriteTo, WriteToMode, option, quote_name,
+    CreateMode, Error, Expr, Insert, InsertMode, Options, Result, TableTarget, WriteTo, WriteToMode, option,
+    quote_name,
 };
 
 use crate::commands::create_table::Definition;
@@ -67,7 +68,10 @@ async fn create(
         match expr {
             Expr::Column(column) if column.name.len() == 1 => partition_by.extend(column.name),
             Expr::Column(column) => {
-                return Err(Error::unsupported(format!("partitioning by the field {}", quote_name(&column.name))));
+                return Err(Error::unsupported(format!(
+                    "partitioning by the field {}",
+                    quote_name(&column.name)
+                )));
             }
             Expr::Call(call) => {
                 return Err(Error::unsupported(format!("partitioning by {}(..)", call.name.join("."))));

@@ -38,10 +38,20 @@ enum ValueType {
     Zone,
     Boolean,
     /// With the smallest value allowed.
-    Integer { type_name: &'static str, from: Option<i64> },
-    Double { from: Option<i64> },
-    Bytes { unit: &'static str, from: Option<i64> },
-    Duration { unit: &'static str },
+    Integer {
+        type_name: &'static str,
+        from: Option<i64>,
+    },
+    Double {
+        from: Option<i64>,
+    },
+    Bytes {
+        unit: &'static str,
+        from: Option<i64>,
+    },
+    Duration {
+        unit: &'static str,
+    },
     OneOf(Vec<&'static str>),
 }
 
@@ -70,9 +80,16 @@ pub(super) fn current_name(key: &str) -> &str {
 
 /// Keys about how a session runs or shows, not about what a query means.
 pub(super) fn is_session_only(key: &str) -> bool {
-    ["spark.sql.shuffle.", "spark.sql.adaptive.", "spark.sql.catalog.", "spark.sql.warehouse.", "spark.sql.hive.", "spark.sql.execution."]
-        .iter()
-        .any(|p| key.starts_with(p))
+    [
+        "spark.sql.shuffle.",
+        "spark.sql.adaptive.",
+        "spark.sql.catalog.",
+        "spark.sql.warehouse.",
+        "spark.sql.hive.",
+        "spark.sql.execution.",
+    ]
+    .iter()
+    .any(|p| key.starts_with(p))
         || key.starts_with("spark.sql.catalogImplementation")
 }
 
@@ -185,9 +202,10 @@ impl Key {
     }
 
     fn mismatch(&self, value: &str, type_name: &str) -> Error {
-        self.invalid("TYPE_MISMATCH", value)
-            .param("confType", type_name)
-            .message(format!("'{value}' cannot be the value of \"{}\", which takes a value of the type {type_name}.", self.name))
+        self.invalid("TYPE_MISMATCH", value).param("confType", type_name).message(format!(
+            "'{value}' cannot be the value of \"{}\", which takes a value of the type {type_name}.",
+            self.name
+        ))
     }
 
     fn no_option(&self, value: &str, options: &[&str]) -> Error {

@@ -137,15 +137,14 @@ impl SessionConf {
         match keys::find(key).map(|k| k.kind) {
             Some(KeyKind::Static) => Err(Error::new("CANNOT_MODIFY_STATIC_CONFIG")
                 .param("key", format!("\"{key}\""))
-                .message(format!("\"{key}\" is fixed when the server starts and cannot be changed by a session."))
+                .message(format!(
+                    "\"{key}\" is fixed when the server starts and cannot be changed by a session."
+                ))
                 .exception("AnalysisException")),
             Some(KeyKind::Core) if self.flag("spark.sql.legacy.setCommandRejectsSparkCoreConfs") => {
                 Err(Error::new("CANNOT_MODIFY_CONFIG")
                     .param("key", format!("\"{key}\""))
-                    .param(
-                        "docroot",
-                        "https://spark.apache.org/docs/latest",
-                    )
+                    .param("docroot", "https://spark.apache.org/docs/latest")
                     .message(format!("\"{key}\" configures the cluster and cannot be changed by a session."))
                     .exception("AnalysisException"))
             }
@@ -194,7 +193,9 @@ impl SessionConf {
             legacy_interval: self.flag("spark.sql.legacy.interval.enabled"),
             legacy_identifier_clause: self.flag("spark.sql.legacy.identifierClause"),
             char_varchar_as_string: self.flag("spark.sql.legacy.charVarcharAsString"),
-            timestamp_ntz: self.get("spark.sql.timestampType").is_some_and(|t| t.eq_ignore_ascii_case("TIMESTAMP_NTZ")),
+            timestamp_ntz: self
+                .get("spark.sql.timestampType")
+                .is_some_and(|t| t.eq_ignore_ascii_case("TIMESTAMP_NTZ")),
             ..ParserOptions::default()
         }
     }
@@ -277,7 +278,10 @@ mod tests {
         assert_eq!(class("spark.sql.shuffle.partitions", "abc"), "INVALID_CONF_VALUE.TYPE_MISMATCH");
         assert_eq!(class("spark.sql.shuffle.partitions", "-1"), "INVALID_CONF_VALUE.REQUIREMENT");
         assert_eq!(class("spark.sql.session.timeZone", "Foo/Bar"), "INVALID_CONF_VALUE.TIME_ZONE");
-        assert_eq!(class("spark.sql.storeAssignmentPolicy", "foo"), "INVALID_CONF_VALUE.OUT_OF_RANGE_OF_OPTIONS");
+        assert_eq!(
+            class("spark.sql.storeAssignmentPolicy", "foo"),
+            "INVALID_CONF_VALUE.OUT_OF_RANGE_OF_OPTIONS"
+        );
         assert_eq!(class("spark.sql.files.maxPartitionBytes", "zzz"), "INVALID_CONF_VALUE.TYPE_MISMATCH");
         conf.set("spark.sql.files.maxPartitionBytes", "128m").unwrap();
         assert_eq!(conf.bytes("spark.sql.files.maxPartitionBytes"), Some(128 << 20));

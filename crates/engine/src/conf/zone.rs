@@ -99,7 +99,9 @@ fn fixed(name: &str, seconds: i32) -> Result<Tz> {
         None
     };
     zone.ok_or_else(|| {
-        Error::unsupported(format!("the time zone offset {name} (offsets are whole hours from -12:00 to +14:00)"))
+        Error::unsupported(format!(
+            "the time zone offset {name} (offsets are whole hours from -12:00 to +14:00)"
+        ))
     })
 }
 

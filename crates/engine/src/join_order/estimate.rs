@@ -89,7 +89,8 @@ pub(super) fn estimate(plan: &LogicalPlan) -> Estimate {
             let mut out = Estimate { is_known: input.is_known, ..Estimate::unknown(rows) };
             for (expr, field) in a.group_expr.iter().zip(a.schema.fields()) {
                 let known = bare(expr).and_then(|name| input.columns.get(name)).cloned();
-                out.columns.insert(field.name().clone(), known.unwrap_or(Column { distinct: rows, bounds: None }));
+                out.columns
+                    .insert(field.name().clone(), known.unwrap_or(Column { distinct: rows, bounds: None }));
             }
             out
         }
@@ -220,7 +221,9 @@ fn unfiltered(scan: &TableScan) -> Estimate {
 }
 
 fn of_column(statistics: &Statistics, i: usize, rows: f64) -> Column {
-    let Some(column) = statistics.column_statistics.get(i) else { return Column { distinct: rows, bounds: None } };
+    let Some(column) = statistics.column_statistics.get(i) else {
+        return Column { distinct: rows, bounds: None };
+    };
     let low = column.min_value.get_value().and_then(number);
     let high = column.max_value.get_value().and_then(number);
     let discrete = column.min_value.get_value().is_some_and(is_discrete);
@@ -281,7 +284,13 @@ fn passing(input: &Estimate, condition: &Expr) -> f64 {
             let part = (below(input, &b.low, &b.expr) + below(input, &b.expr, &b.high) - 1.0).max(0.01);
             if b.negated { 1.0 - part } else { part }
         }
-        Expr::Like(like) => if like.negated { 1.0 - PATTERN } else { PATTERN },
+        Expr::Like(like) => {
+            if like.negated {
+                1.0 - PATTERN
+            } else {
+                PATTERN
+            }
+        }
         Expr::ScalarFunction(_) => PATTERN,
         Expr::Literal(ScalarValue::Boolean(Some(true)), _) => 1.0,
         Expr::Literal(ScalarValue::Boolean(_), _) => 0.0,

@@ -149,7 +149,9 @@ impl JoinGraph {
 pub(super) fn is_join(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Join(join) => is_plain(join),
-        LogicalPlan::Projection(p) => p.expr.iter().all(|e| matches!(e, Expr::Column(_))) && is_join(&p.input),
+        LogicalPlan::Projection(p) => {
+            p.expr.iter().all(|e| matches!(e, Expr::Column(_))) && is_join(&p.input)
+        }
         LogicalPlan::Filter(f) => !f.predicate.is_volatile() && is_join(&f.input),
         _ => false,
     }
@@ -200,15 +202,18 @@ fn flatten(plan: &LogicalPlan, tables: &mut Vec<LogicalPlan>, conditions: &mut V
                 conditions.push(Found { expr, pair: Some((l.clone(), r.clone())) });
             }
             if let Some(filter) = &join.filter {
-                conditions.extend(split_conjunction(filter).into_iter().map(|e| Found { expr: e.clone(), pair: None }));
+                conditions.extend(
+                    split_conjunction(filter).into_iter().map(|e| Found { expr: e.clone(), pair: None }),
+                );
             }
             Some(Tree::Join(Box::new(left), Box::new(right)))
         }
         LogicalPlan::Projection(p) => flatten(&p.input, tables, conditions),
         LogicalPlan::Filter(f) => {
             let tree = flatten(&f.input, tables, conditions)?;
-            conditions
-                .extend(split_conjunction(&f.predicate).into_iter().map(|e| Found { expr: e.clone(), pair: None }));
+            conditions.extend(
+                split_conjunction(&f.predicate).into_iter().map(|e| Found { expr: e.clone(), pair: None }),
+            );
             Some(tree)
         }
         _ => None,

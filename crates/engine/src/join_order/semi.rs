@@ -44,7 +44,16 @@ fn semi_join(
     null_equality: NullEquality,
 ) -> Result<LogicalPlan> {
     let kind = JoinType::LeftSemi;
-    Ok(LogicalPlan::Join(Join::try_new(left, right, on, None, kind, JoinConstraint::On, null_equality, false)?))
+    Ok(LogicalPlan::Join(Join::try_new(
+        left,
+        right,
+        on,
+        None,
+        kind,
+        JoinConstraint::On,
+        null_equality,
+        false,
+    )?))
 }
 
 /// An aggregation that is joined by its keys to a table with few of them (what a correlated subquery becomes) reads the rows
@@ -99,7 +108,8 @@ fn filtered(
     }
     let Some((keys, on)) = few_keys(other, &pairs, aggregate)? else { return Ok(None) };
     let input = semi_join(Arc::clone(&aggregate.input), Arc::new(keys), on, NullEquality::NullEqualsNothing)?;
-    let aggregate = Aggregate::try_new(Arc::new(input), aggregate.group_expr.clone(), aggregate.aggr_expr.clone())?;
+    let aggregate =
+        Aggregate::try_new(Arc::new(input), aggregate.group_expr.clone(), aggregate.aggr_expr.clone())?;
     rebuilt(&path, LogicalPlan::Aggregate(aggregate)).map(Some)
 }
 
@@ -154,7 +164,9 @@ fn aggregation(plan: &LogicalPlan) -> Option<(&Aggregate, Vec<&LogicalPlan>)> {
     let mut current = plan;
     loop {
         match current {
-            LogicalPlan::Aggregate(a) if !a.group_expr.is_empty() && !is_grouping_set(a) => return Some((a, path)),
+            LogicalPlan::Aggregate(a) if !a.group_expr.is_empty() && !is_grouping_set(a) => {
+                return Some((a, path));
+            }
             LogicalPlan::Projection(p) => {
                 path.push(current);
                 current = &p.input;

@@ -19,8 +19,8 @@ use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet, Sp
 use datafusion::physical_plan::spill::SpillManager;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning,
-    PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
+    Partitioning, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
 };
 use futures::StreamExt;
 use parking_lot::Mutex;
@@ -148,8 +148,13 @@ impl ShuffleExec {
     }
 
     fn start(&self, context: &Arc<TaskContext>) -> Running {
-        let (senders, receivers): (Vec<_>, Vec<_>) = (0..self.partitions).map(|_| unbounded_channel()).unzip();
-        let spills = SpillManager::new(context.runtime_env(), SpillMetrics::new(&self.metrics, 0), self.input.schema());
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..self.partitions).map(|_| unbounded_channel()).unzip();
+        let spills = SpillManager::new(
+            context.runtime_env(),
+            SpillMetrics::new(&self.metrics, 0),
+            self.input.schema(),
+        );
         let out = Out { senders, context: Arc::clone(context), spills };
         let mut tasks = JoinSet::new();
         let inputs = self.input.output_partitioning().partition_count();
@@ -203,7 +208,8 @@ impl Out {
 
     /// In memory where there is room, else on disk.
     fn piece(&self, batch: RecordBatch) -> Result<Piece> {
-        let reservation = MemoryConsumer::new("shuffle").with_can_spill(true).register(self.context.memory_pool());
+        let reservation =
+            MemoryConsumer::new("shuffle").with_can_spill(true).register(self.context.memory_pool());
         if reservation.try_grow(batch.get_array_memory_size()).is_ok() {
             return Ok(Piece::Memory(batch, reservation));
         }
@@ -317,10 +323,8 @@ async fn by_range(
 const MAX_SAMPLE: usize = 1 << 20;
 
 fn key_rows(converter: &RowConverter, exprs: &[Arc<dyn PhysicalExpr>], batch: &RecordBatch) -> Result<Rows> {
-    let columns: Vec<ArrayRef> = exprs
-        .iter()
-        .map(|e| e.evaluate(batch)?.into_array(batch.num_rows()))
-        .collect::<Result<_>>()?;
+    let columns: Vec<ArrayRef> =
+        exprs.iter().map(|e| e.evaluate(batch)?.into_array(batch.num_rows())).collect::<Result<_>>()?;
     let mut rows = converter.empty_rows(columns.first().map_or(0, |c| c.len()), 0);
     converter.append(&mut rows, &columns)?;
     Ok(rows)
@@ -346,7 +350,11 @@ fn bounds(mut keys: Vec<OwnedRow>, partitions: usize) -> Vec<OwnedRow> {
 }
 
 impl Piece {
-    fn read(self, spills: &SpillManager, schema: &arrow::datatypes::SchemaRef) -> Result<SendableRecordBatchStream> {
+    fn read(
+        self,
+        spills: &SpillManager,
+        schema: &arrow::datatypes::SchemaRef,
+    ) -> Result<SendableRecordBatchStream> {
         match self {
             Self::Memory(batch, reservation) => {
                 let stream = futures::stream::once(async move {
@@ -405,7 +413,10 @@ impl ExecutionPlan for ShuffleExec {
         Ok(Arc::new(Self::new(input, self.kind.clone(), self.exprs.clone(), self.partitions)))
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
@@ -421,10 +432,16 @@ impl ExecutionPlan for ShuffleExec {
             (receiver, Arc::clone(&running.tasks))
         };
         let Some(receiver) = receiver else {
-            return Err(DataFusionError::Internal(format!("partition {partition} of a shuffle was asked for twice")));
+            return Err(DataFusionError::Internal(format!(
+                "partition {partition} of a shuffle was asked for twice"
+            )));
         };
         let schema = self.input.schema();
-        let spills = SpillManager::new(context.runtime_env(), SpillMetrics::new(&self.metrics, partition), Arc::clone(&schema));
+        let spills = SpillManager::new(
+            context.runtime_env(),
+            SpillMetrics::new(&self.metrics, partition),
+            Arc::clone(&schema),
+        );
         let wanted = Arc::clone(&schema);
         // The tasks live as long as somebody reads.
         let pieces = futures::stream::unfold((receiver, tasks), |(mut receiver, tasks)| async move {

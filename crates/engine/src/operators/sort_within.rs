@@ -38,7 +38,10 @@ impl Operator for SortWithin {
         exprs: Vec<Arc<dyn PhysicalExpr>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let input = only(inputs, "SortWithinPartitions")?;
-        let keys = exprs.into_iter().zip(&self.options).map(|(expr, options)| PhysicalSortExpr { expr, options: *options });
+        let keys = exprs
+            .into_iter()
+            .zip(&self.options)
+            .map(|(expr, options)| PhysicalSortExpr { expr, options: *options });
         let Some(ordering) = LexOrdering::new(keys) else { return Ok(input) };
         let make = move |input: Arc<dyn ExecutionPlan>| {
             let sort = SortExec::new(ordering.clone(), input).with_preserve_partitioning(true);

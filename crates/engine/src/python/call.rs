@@ -9,7 +9,8 @@ use boathouse_bridge::typed_field;
 use boathouse_spec::{DataType, PythonFunction};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    TypeSignature, Volatility,
 };
 
 use super::Setup;
@@ -46,7 +47,10 @@ impl PythonCall {
             field: Arc::new(typed_field(name, &return_type, true)),
             return_type,
             setup,
-            signature: Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], volatility),
+            signature: Signature::one_of(
+                vec![TypeSignature::Nullary, TypeSignature::VariadicAny],
+                volatility,
+            ),
         }
     }
 

@@ -107,8 +107,11 @@ fn of_join(node: LogicalPlan, calls: Vec<Expr>) -> Result<LogicalPlan> {
                 )));
         }
         // Every condition moves above: what is left is a cross join.
-        let mut conditions: Vec<Expr> =
-            join.on.drain(..).map(|(l, r)| datafusion::logical_expr::binary_expr(l, datafusion::logical_expr::Operator::Eq, r)).collect();
+        let mut conditions: Vec<Expr> = join
+            .on
+            .drain(..)
+            .map(|(l, r)| datafusion::logical_expr::binary_expr(l, datafusion::logical_expr::Operator::Eq, r))
+            .collect();
         conditions.extend(join.filter.take());
         let condition = datafusion::logical_expr::utils::conjunction(conditions)
             .ok_or_else(|| Error::internal("a call in a join without a condition"))?;
@@ -141,7 +144,9 @@ fn with_results(mut input: LogicalPlan, calls: Vec<Expr>) -> Result<(LogicalPlan
     let mut waiting = calls;
     while !waiting.is_empty() {
         let first = call_of(&waiting[0]).map(|c| (c.function.eval_type, c.function.python_version.clone()));
-        let shared = first.as_ref().is_some_and(|(t, _)| EvalType(*t).over_arrow().is_shared() && !EvalType(*t).is_aggregate());
+        let shared = first
+            .as_ref()
+            .is_some_and(|(t, _)| EvalType(*t).over_arrow().is_shared() && !EvalType(*t).is_aggregate());
         let mut together = Vec::new();
         let mut later = Vec::new();
         for call in waiting {

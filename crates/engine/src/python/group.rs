@@ -144,9 +144,16 @@ impl Groups {
 }
 
 /// The rows of a side of a group, its keys before them.
-fn group(batch: &RecordBatch, row: usize, key_count: usize, side: usize, schema: &SchemaRef) -> Result<RecordBatch> {
+fn group(
+    batch: &RecordBatch,
+    row: usize,
+    key_count: usize,
+    side: usize,
+    schema: &SchemaRef,
+) -> Result<RecordBatch> {
     let lists = batch.column(key_count + side);
-    let lists = lists.as_list_opt::<i32>().ok_or_else(|| Error::internal("the rows of a group are no list"))?;
+    let lists =
+        lists.as_list_opt::<i32>().ok_or_else(|| Error::internal("the rows of a group are no list"))?;
     let rows = lists.value(row);
     let fields = rows.as_struct_opt().ok_or_else(|| Error::internal("the rows of a group are no structs"))?;
     let repeat = UInt32Array::from(vec![row as u32; rows.len()]);

@@ -85,8 +85,13 @@ impl PartitionWork for Map {
         let sent = wrapped(&empty).map_err(boathouse_bridge::to_datafusion)?.schema();
         let batch_rows = self.setup.batch_rows;
         let to_input = move |batch: RecordBatch| {
-            let send = |b: RecordBatch| Ok(Input::Rows(wrapped(&sent_batch(b.columns(), &flat, b.num_rows())?)?));
-            parts(batch, batch_rows).into_iter().filter(|b| b.num_rows() > 0).map(send).collect::<Result<Vec<_>>>()
+            let send =
+                |b: RecordBatch| Ok(Input::Rows(wrapped(&sent_batch(b.columns(), &flat, b.num_rows())?)?));
+            parts(batch, batch_rows)
+                .into_iter()
+                .filter(|b| b.num_rows() > 0)
+                .map(send)
+                .collect::<Result<Vec<_>>>()
         };
         let wanted = Arc::clone(&self.schema);
         let exchange = Exchange {

@@ -57,7 +57,12 @@ impl Setup {
     }
 
     /// A task without its functions.
-    pub fn task(&self, function: &PythonFunction, partition: usize, body: boathouse_python::Body) -> boathouse_python::Task {
+    pub fn task(
+        &self,
+        function: &PythonFunction,
+        partition: usize,
+        body: boathouse_python::Body,
+    ) -> boathouse_python::Task {
         boathouse_python::Task {
             eval_type: EvalType(function.eval_type).over_arrow(),
             python_version: function.python_version.clone(),

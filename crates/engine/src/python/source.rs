@@ -33,7 +33,12 @@ pub(crate) struct ReadPlan {
 
 impl PythonSource {
     /// Makes an instance.
-    pub async fn open(&self, setup: &Setup, schema: Option<&StructType>, options: &Options) -> Result<Opened> {
+    pub async fn open(
+        &self,
+        setup: &Setup,
+        schema: Option<&StructType>,
+        options: &Options,
+    ) -> Result<Opened> {
         let mut question = self.question("create_data_source", setup);
         question.bytes(&self.command);
         question.text(&self.name);
@@ -46,7 +51,8 @@ impl PythonSource {
             question.text(key);
             question.text(value);
         }
-        let mut answer = setup.workers.ask(&setup.options, question).await.map_err(|e| self.failed("create", &e))?;
+        let mut answer =
+            setup.workers.ask(&setup.options, question).await.map_err(|e| self.failed("create", &e))?;
         let instance = answer.bytes()?;
         let is_ddl = answer.int()? == 1;
         let text = answer.text()?;
@@ -72,7 +78,8 @@ impl PythonSource {
         question.flag(false);
         question.flag(false);
         question.flag(true);
-        let mut answer = setup.workers.ask(&setup.options, question).await.map_err(|e| self.failed("plan", &e))?;
+        let mut answer =
+            setup.workers.ask(&setup.options, question).await.map_err(|e| self.failed("plan", &e))?;
         let function = PythonFunction {
             command: answer.bytes()?,
             eval_type: EvalType::MAP_ARROW_ITER.0,

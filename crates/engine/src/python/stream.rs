@@ -89,7 +89,8 @@ pub(super) fn exchanged(
             drop(feeder);
         }
     };
-    let batches: std::pin::Pin<Box<dyn Stream<Item = DataFusionResult<RecordBatch>> + Send>> = Box::pin(batches);
+    let batches: std::pin::Pin<Box<dyn Stream<Item = DataFusionResult<RecordBatch>> + Send>> =
+        Box::pin(batches);
     Box::pin(RecordBatchStreamAdapter::new(schema, batches))
 }
 
@@ -121,8 +122,11 @@ pub(super) fn sent_schema(columns: &[(String, ArrowType)], zone: &Arc<str>) -> S
 
 /// A batch of the schema that is sent.
 pub(super) fn sent_batch(columns: &[ArrayRef], schema: &SchemaRef, rows: usize) -> Result<RecordBatch> {
-    let columns =
-        columns.iter().zip(schema.fields()).map(|(c, f)| conform(c, f.data_type())).collect::<Result<Vec<_>>>()?;
+    let columns = columns
+        .iter()
+        .zip(schema.fields())
+        .map(|(c, f)| conform(c, f.data_type()))
+        .collect::<Result<Vec<_>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).spark()
 }
@@ -131,7 +135,8 @@ pub(super) fn sent_batch(columns: &[ArrayRef], schema: &SchemaRef, rows: usize) 
 pub(super) fn wrapped(batch: &RecordBatch) -> Result<RecordBatch> {
     let fields: Fields = batch.schema().fields().clone();
     let rows = batch.num_rows();
-    let all = StructArray::try_new_with_length(fields.clone(), batch.columns().to_vec(), None, rows).spark()?;
+    let all =
+        StructArray::try_new_with_length(fields.clone(), batch.columns().to_vec(), None, rows).spark()?;
     let schema = Arc::new(Schema::new(vec![Field::new("_0", ArrowType::Struct(fields), false)]));
     RecordBatch::try_new(schema, vec![Arc::new(all)]).spark()
 }
@@ -152,8 +157,11 @@ pub(super) fn unwrapped(batch: &RecordBatch, wanted: &SchemaRef) -> Result<Recor
             wanted.fields().len()
         )));
     }
-    let columns =
-        columns.iter().zip(wanted.fields()).map(|(c, f)| conform(c, f.data_type())).collect::<Result<Vec<_>>>()?;
+    let columns = columns
+        .iter()
+        .zip(wanted.fields())
+        .map(|(c, f)| conform(c, f.data_type()))
+        .collect::<Result<Vec<_>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(wanted), columns, &options).spark()
 }
@@ -163,5 +171,8 @@ pub(super) fn parts(batch: RecordBatch, rows: usize) -> Vec<RecordBatch> {
     if batch.num_rows() <= rows {
         return vec![batch];
     }
-    (0..batch.num_rows()).step_by(rows.max(1)).map(|at| batch.slice(at, rows.min(batch.num_rows() - at))).collect()
+    (0..batch.num_rows())
+        .step_by(rows.max(1))
+        .map(|at| batch.slice(at, rows.min(batch.num_rows() - at)))
+        .collect()
 }

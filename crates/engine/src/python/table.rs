@@ -154,7 +154,12 @@ impl PartitionWork for Table {
 }
 
 /// The rows that a row of the left side gives, with the row beside each.
-fn beside_row(row: &RecordBatch, batch: &RecordBatch, wanted: &SchemaRef, outer: bool) -> Result<Vec<RecordBatch>> {
+fn beside_row(
+    row: &RecordBatch,
+    batch: &RecordBatch,
+    wanted: &SchemaRef,
+    outer: bool,
+) -> Result<Vec<RecordBatch>> {
     let of_function = wanted.fields().iter().skip(row.num_columns()).cloned().collect::<Vec<_>>();
     let given = unwrapped(batch, &Arc::new(Schema::new(of_function)))?;
     let rows = match given.num_rows() {
@@ -172,8 +177,11 @@ fn beside_row(row: &RecordBatch, batch: &RecordBatch, wanted: &SchemaRef, outer:
             _ => Arc::clone(column),
         });
     }
-    let columns =
-        columns.iter().zip(wanted.fields()).map(|(c, f)| conform(c, f.data_type())).collect::<Result<Vec<_>>>()?;
+    let columns = columns
+        .iter()
+        .zip(wanted.fields())
+        .map(|(c, f)| conform(c, f.data_type()))
+        .collect::<Result<Vec<_>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     Ok(vec![RecordBatch::try_new_with_options(Arc::clone(wanted), columns, &options).spark()?])
 }

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue, Spans};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::expr::{AggregateFunction, Alias, Exists, InSubquery, Sort as SortExpr, WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::expr::{
+    AggregateFunction, Alias, Exists, InSubquery, Sort as SortExpr, WindowFunction, WindowFunctionParams,
+};
 use datafusion::logical_expr::{
-    Aggregate, Case, Distinct, Expr, Filter, GroupingSet, Join, JoinType, Limit, LogicalPlan, LogicalPlanBuilder,
-    Operator, Sort, Subquery, Union, Window, WindowFrame, WindowFunctionDefinition, binary_expr, lit,
+    Aggregate, Case, Distinct, Expr, Filter, GroupingSet, Join, JoinType, Limit, LogicalPlan,
+    LogicalPlanBuilder, Operator, Sort, Subquery, Union, Window, WindowFrame, WindowFunctionDefinition,
+    binary_expr, lit,
 };
 
 use super::{columns_of, fresh, outer_columns, project};
@@ -33,7 +36,8 @@ impl Domain {
                 return Err(boathouse_bridge::to_datafusion(unsupported_type(&column)));
             }
         }
-        let list: Vec<(Expr, Column)> = outer.iter().map(|c| (Expr::Column(c.clone()), fresh("outer"))).collect();
+        let list: Vec<(Expr, Column)> =
+            outer.iter().map(|c| (Expr::Column(c.clone()), fresh("outer"))).collect();
         let columns: Vec<Column> = list.iter().map(|(_, c)| c.clone()).collect();
         let list = list.into_iter().map(|(e, c)| e.alias(c.name)).collect();
         let named = project(list, input.clone())?;
@@ -75,10 +79,14 @@ impl Domain {
                 }
                 // Subqueries that were left for DataFusion use columns of their own input only.
                 Expr::ScalarSubquery(s) => Transformed::no(Expr::ScalarSubquery(self.kept(s)?)),
-                Expr::Exists(e) => Transformed::no(Expr::Exists(Exists::new(self.kept(e.subquery)?, e.negated))),
-                Expr::InSubquery(e) => {
-                    Transformed::no(Expr::InSubquery(InSubquery::new(e.expr, self.kept(e.subquery)?, e.negated)))
+                Expr::Exists(e) => {
+                    Transformed::no(Expr::Exists(Exists::new(self.kept(e.subquery)?, e.negated)))
                 }
+                Expr::InSubquery(e) => Transformed::no(Expr::InSubquery(InSubquery::new(
+                    e.expr,
+                    self.kept(e.subquery)?,
+                    e.negated,
+                ))),
                 other => Transformed::no(other),
             })
         })?;
@@ -87,7 +95,9 @@ impl Domain {
 
     fn kept(&self, subquery: Subquery) -> Result<Subquery> {
         if self.is_used(&subquery.subquery)? {
-            return Err(DataFusionError::NotImplemented("a subquery that uses columns from two queries around it".into()));
+            return Err(DataFusionError::NotImplemented(
+                "a subquery that uses columns from two queries around it".into(),
+            ));
         }
         Ok(Subquery { spans: Spans::new(), ..subquery })
     }
@@ -139,14 +149,16 @@ impl Domain {
             LogicalPlan::Join(j) => self.join(j),
             LogicalPlan::Unnest(u) => {
                 let input = self.push(Arc::unwrap_or_clone(u.input))?;
-                let plan =
-                    LogicalPlanBuilder::from(input).unnest_columns_with_options(u.exec_columns, u.options)?.build()?;
+                let plan = LogicalPlanBuilder::from(input)
+                    .unnest_columns_with_options(u.exec_columns, u.options)?
+                    .build()?;
                 // The columns it unnests may have come to stand elsewhere.
                 let columns = u.schema.columns().into_iter().chain(self.columns.clone());
                 project(columns.map(Expr::Column).collect(), plan)
             }
             LogicalPlan::Extension(e) if e.node.name() == BARRIER => {
-                let inputs = e.node.inputs().into_iter().cloned().map(|i| self.push(i)).collect::<Result<Vec<_>>>()?;
+                let inputs =
+                    e.node.inputs().into_iter().cloned().map(|i| self.push(i)).collect::<Result<Vec<_>>>()?;
                 Ok(inputs.into_iter().next().map_or_else(|| LogicalPlan::Extension(e), barrier))
             }
             other => Err(DataFusionError::NotImplemented(format!("outer columns in {}", other.display()))),
@@ -155,7 +167,8 @@ impl Domain {
 
     fn aggregate(&self, a: Aggregate) -> Result<LogicalPlan> {
         let columns = a.schema.columns();
-        let rewrite = |exprs: Vec<Expr>| exprs.into_iter().map(|e| self.rewritten(e)).collect::<Result<Vec<_>>>();
+        let rewrite =
+            |exprs: Vec<Expr>| exprs.into_iter().map(|e| self.rewritten(e)).collect::<Result<Vec<_>>>();
         let (keys, aggregates) = (rewrite(a.group_expr)?, rewrite(a.aggr_expr)?);
         let input = Arc::new(self.push(Arc::unwrap_or_clone(a.input))?);
         let is_global = keys.is_empty();
@@ -190,7 +203,8 @@ impl Domain {
             }
             let present = Expr::IsNotNull(Box::new(Expr::Column(marker.clone())));
             let when = (Box::new(present), Box::new(Expr::Column(c.clone())));
-            Expr::Case(Case::new(None, vec![when], Some(Box::new(Expr::Literal(default, None))))).alias(c.name)
+            Expr::Case(Case::new(None, vec![when], Some(Box::new(Expr::Literal(default, None)))))
+                .alias(c.name)
         };
         let mut list: Vec<Expr> = columns.into_iter().zip(defaults).map(value).collect();
         list.extend(self.exprs());
@@ -204,7 +218,8 @@ impl Domain {
                 self.limited(expr, limit, Arc::unwrap_or_clone(input))
             }
             // A projection between the limit and its order.
-            LogicalPlan::Projection(p) if matches!(p.input.as_ref(), LogicalPlan::Sort(s) if s.fetch.is_none()) => {
+            LogicalPlan::Projection(p) if matches!(p.input.as_ref(), LogicalPlan::Sort(s) if s.fetch.is_none()) =>
+            {
                 let limited = LogicalPlan::Limit(Limit {
                     skip: limit.0.map(Box::new),
                     fetch: limit.1.map(Box::new),
@@ -234,7 +249,9 @@ impl Domain {
             .collect::<Result<Vec<_>>>()?;
         let number = fresh("number");
         let function = WindowFunction {
-            fun: WindowFunctionDefinition::WindowUDF(datafusion::functions_window::row_number::row_number_udwf()),
+            fun: WindowFunctionDefinition::WindowUDF(
+                datafusion::functions_window::row_number::row_number_udwf(),
+            ),
             params: WindowFunctionParams {
                 args: vec![],
                 partition_by: self.exprs(),
@@ -309,14 +326,18 @@ impl Domain {
         let (in_left, in_right) = (self.is_used(&left)?, self.is_used(&right)?);
         let (left_needed, right_needed) = match j.join_type {
             JoinType::Inner => (in_left || (in_condition && !in_right), in_right),
-            JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => (in_left, true),
+            JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => {
+                (in_left, true)
+            }
             JoinType::Full => (true, true),
             _ => (true, in_right),
         };
         // Where both sides have the domain, it is the same value on both.
         let inner = self.renamed()?;
         let (kept, other) = match j.join_type {
-            JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => (&inner, self),
+            JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => {
+                (&inner, self)
+            }
             _ => (self, &inner),
         };
         let mut conditions = conditions;
@@ -365,7 +386,9 @@ fn whole_maps(plan: &LogicalPlan) -> Result<Vec<Column>> {
         for expr in node.expressions() {
             expr.apply(|e| {
                 Ok(match e {
-                    Expr::ScalarFunction(f) if f.func.name() == "getmapvalue" && e.column_refs().is_empty() => {
+                    Expr::ScalarFunction(f)
+                        if f.func.name() == "getmapvalue" && e.column_refs().is_empty() =>
+                    {
                         TreeNodeRecursion::Jump
                     }
                     Expr::OuterReferenceColumn(field, column) => {
@@ -385,10 +408,12 @@ fn whole_maps(plan: &LogicalPlan) -> Result<Vec<Column>> {
 
 fn unsupported_type(column: &Column) -> boathouse_spec::Error {
     let name = column.name.rsplit_once('#').map_or(column.name.as_str(), |(n, _)| n);
-    boathouse_spec::Error::new("UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.UNSUPPORTED_CORRELATED_REFERENCE_DATA_TYPE")
-        .param("expr", name)
-        .param("dataType", "\"MAP\"")
-        .message(format!("A subquery cannot use the map {name} of the query around it."))
+    boathouse_spec::Error::new(
+        "UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.UNSUPPORTED_CORRELATED_REFERENCE_DATA_TYPE",
+    )
+    .param("expr", name)
+    .param("dataType", "\"MAP\"")
+    .message(format!("A subquery cannot use the map {name} of the query around it."))
 }
 
 /// The first that is not NULL, under the first's name.
@@ -411,8 +436,9 @@ pub(super) fn empty_value(expr: &Expr, input: &LogicalPlan) -> Result<ScalarValu
     use datafusion::logical_expr::ExprSchemable;
     match expr {
         Expr::Alias(Alias { expr, .. }) => empty_value(expr, input),
-        Expr::AggregateFunction(AggregateFunction { func, .. }) => func.default_value(&expr.get_type(input.schema())?),
+        Expr::AggregateFunction(AggregateFunction { func, .. }) => {
+            func.default_value(&expr.get_type(input.schema())?)
+        }
         _ => Ok(ScalarValue::Null),
     }
 }
-

@@ -61,7 +61,10 @@ fn negated(expr: Expr) -> Expr {
 }
 
 /// Calls `each` with the plan of every subquery, and the values that IN compares with it.
-pub(super) fn each_subquery(expr: &Expr, mut each: impl FnMut(&LogicalPlan, &[Expr]) -> Result<()>) -> Result<()> {
+pub(super) fn each_subquery(
+    expr: &Expr,
+    mut each: impl FnMut(&LogicalPlan, &[Expr]) -> Result<()>,
+) -> Result<()> {
     expr.apply(|e| {
         match e {
             Expr::ScalarSubquery(s) => each(&s.subquery, &[])?,
@@ -99,7 +102,10 @@ impl Replaced {
         let replaced = with_inner_not(expr).transform_down(|e| {
             let column = match e {
                 Expr::ScalarSubquery(s) if keep(&s) => return Ok(Transformed::no(Expr::ScalarSubquery(s))),
-                Expr::ScalarSubquery(s) if s.outer_ref_columns.is_empty() && outer_columns_of(&s.subquery, &self.plan)?.is_empty() => {
+                Expr::ScalarSubquery(s)
+                    if s.outer_ref_columns.is_empty()
+                        && outer_columns_of(&s.subquery, &self.plan)?.is_empty() =>
+                {
                     return Ok(Transformed::no(Expr::ScalarSubquery(s)));
                 }
                 Expr::ScalarSubquery(s) => self.scalar(s),
@@ -138,7 +144,8 @@ impl Replaced {
 
     fn scalar(&mut self, subquery: Subquery) -> Result<Expr> {
         let value = columns_of(&subquery.subquery).into_iter().next();
-        let value = value.ok_or_else(|| DataFusionError::Internal("a scalar subquery without a column".into()))?;
+        let value =
+            value.ok_or_else(|| DataFusionError::Internal("a scalar subquery without a column".into()))?;
         let (plan, matches) = self.unnested(&subquery.subquery)?;
         let column = fresh("scalar");
         let others = columns_of(&plan).into_iter().filter(|c| *c != value).map(Expr::Column);
@@ -146,8 +153,9 @@ impl Replaced {
         let plan = project(list.collect(), plan)?;
         let condition = matches.unwrap_or_else(|| lit(true));
         let kept = columns_of(&self.plan).into_iter().chain([column.clone()]);
-        let joined =
-            LogicalPlanBuilder::from(self.plan.clone()).join_on(plan, JoinType::Left, [condition])?.build()?;
+        let joined = LogicalPlanBuilder::from(self.plan.clone())
+            .join_on(plan, JoinType::Left, [condition])?
+            .build()?;
         self.plan = project(kept.map(Expr::Column).collect(), joined)?;
         self.added.push(column.clone());
         self.is_changed = true;

@@ -66,7 +66,11 @@ fn rewrite(plan: LogicalPlan) -> Result<LogicalPlan> {
         return lateral::rewrite(join.clone());
     }
     let inputs = plan.inputs().into_iter().cloned().map(rewrite).collect::<Result<Vec<_>>>()?;
-    let exprs = plan.expressions().into_iter().map(expression::with_rewritten_subqueries).collect::<Result<Vec<_>>>()?;
+    let exprs = plan
+        .expressions()
+        .into_iter()
+        .map(expression::with_rewritten_subqueries)
+        .collect::<Result<Vec<_>>>()?;
     let is_ours = |e: &Expr| is_subquery_in(e);
     if !exprs.iter().any(is_ours) {
         return with_parts(&plan, exprs, inputs);
@@ -159,9 +163,14 @@ fn on_join(join: Join, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Log
     let (mut left, mut right) = (Replaced::over(left), Replaced::over(right));
     let mut rewritten = Vec::new();
     for condition in conditions {
-        rewritten.push(if is_subquery_in(&condition) { on_side(condition, &mut left, &mut right)? } else { condition });
+        rewritten.push(if is_subquery_in(&condition) {
+            on_side(condition, &mut left, &mut right)?
+        } else {
+            condition
+        });
     }
-    let joined = LogicalPlanBuilder::from(left.plan).join_on(right.plan, join.join_type, rewritten)?.build()?;
+    let joined =
+        LogicalPlanBuilder::from(left.plan).join_on(right.plan, join.join_type, rewritten)?.build()?;
     project(columns.into_iter().map(Expr::Column).collect(), joined)
 }
 

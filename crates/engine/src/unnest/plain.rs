@@ -18,8 +18,7 @@ pub(super) fn conjunct(expr: &Expr, _input: &LogicalPlan) -> bool {
             _ => false,
         },
         Expr::InSubquery(e) => {
-            is_plain_value(&e.expr)
-                && (is_independent(&e.subquery) || (!e.negated && exists(&e.subquery)))
+            is_plain_value(&e.expr) && (is_independent(&e.subquery) || (!e.negated && exists(&e.subquery)))
         }
         Expr::Exists(e) => exists(&e.subquery),
         _ => !is_subquery_in(expr),
@@ -57,9 +56,9 @@ fn picks(plan: &LogicalPlan, equal: bool) -> bool {
     match plan {
         LogicalPlan::Projection(p) => !p.expr.iter().any(has_outer) && picks(&p.input, equal),
         LogicalPlan::Filter(f) => {
-            let fits = split_conjunction(&f.predicate).into_iter().all(|c| {
-                !is_subquery_in(c) && (!has_outer(c) || !equal || is_equality(c))
-            });
+            let fits = split_conjunction(&f.predicate)
+                .into_iter()
+                .all(|c| !is_subquery_in(c) && (!has_outer(c) || !equal || is_equality(c)));
             fits && picks(&f.input, equal)
         }
         other => has_none(other),
@@ -99,7 +98,8 @@ fn is_null_for_null(expr: &Expr) -> bool {
         Expr::Column(_) => true,
         Expr::Cast(c) => is_null_for_null(&c.expr),
         Expr::ScalarFunction(f) => {
-            matches!(f.func.name(), "+" | "-" | "*" | "/" | "cast" | "cast_legacy") && f.args.iter().any(is_null_for_null)
+            matches!(f.func.name(), "+" | "-" | "*" | "/" | "cast" | "cast_legacy")
+                && f.args.iter().any(is_null_for_null)
         }
         _ => false,
     }
@@ -107,7 +107,10 @@ fn is_null_for_null(expr: &Expr) -> bool {
 
 fn is_null_when_empty(expr: &Expr, input: &LogicalPlan) -> bool {
     // More than one row is an error only for the values that are asked for.
-    if expr.exists(|e| Ok(matches!(e, Expr::AggregateFunction(f) if f.func.name() == "single_value"))).unwrap_or(true) {
+    if expr
+        .exists(|e| Ok(matches!(e, Expr::AggregateFunction(f) if f.func.name() == "single_value")))
+        .unwrap_or(true)
+    {
         return false;
     }
     super::domain::empty_value(expr, input).is_ok_and(|v| v.is_null())

@@ -84,8 +84,11 @@ fn other_versions() {
     assert_eq!(home.class("SELECT a FROM t VERSION AS OF 9"), "DELTA_VERSION_NOT_FOUND");
     home.rows("RESTORE TABLE t TO VERSION AS OF 0");
     assert_eq!(home.rows("SELECT a FROM t"), ["1"]);
-    let operations: Vec<String> =
-        home.rows("DESCRIBE HISTORY t").iter().filter_map(|r| r.split('|').nth(4).map(str::to_string)).collect();
+    let operations: Vec<String> = home
+        .rows("DESCRIBE HISTORY t")
+        .iter()
+        .filter_map(|r| r.split('|').nth(4).map(str::to_string))
+        .collect();
     assert_eq!(operations, ["RESTORE", "WRITE", "WRITE", "CREATE TABLE AS SELECT"]);
 }
 
@@ -110,7 +113,10 @@ fn a_dropped_managed_table_leaves_nothing() {
     home.rows("DROP TABLE t");
     assert!(!home.directory.join("warehouse/t").exists());
     assert_eq!(home.class("CREATE TABLE t AS SELECT 1 AS a, 2 AS a"), "COLUMN_ALREADY_EXISTS");
-    assert!(!home.directory.join("warehouse/t").exists(), "nothing is left of a table that could not be made");
+    assert!(
+        !home.directory.join("warehouse/t").exists(),
+        "nothing is left of a table that could not be made"
+    );
 }
 
 #[test]

@@ -5,7 +5,8 @@ use crate::home::Home;
 #[test]
 fn result_schemas() {
     let home = Home::new();
-    let tables = ["namespace: string not null", "tableName: string not null", "isTemporary: boolean not null"];
+    let tables =
+        ["namespace: string not null", "tableName: string not null", "isTemporary: boolean not null"];
     assert_eq!(home.schema("SHOW TABLES"), tables);
     assert_eq!(home.schema("SHOW SCHEMAS"), ["namespace: string not null"]);
     assert_eq!(home.schema("SHOW CATALOGS"), ["catalog: string not null"]);

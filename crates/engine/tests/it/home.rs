@@ -14,7 +14,8 @@ pub struct Home {
 
 impl Home {
     pub fn new() -> Self {
-        let directory = std::env::temp_dir().join(format!("boathouse-engine-{}", uuid::Uuid::new_v4().simple()));
+        let directory =
+            std::env::temp_dir().join(format!("boathouse-engine-{}", uuid::Uuid::new_v4().simple()));
         let engine = runtime().block_on(Engine::open(EngineOptions {
             home: directory.clone(),
             memory_limit: Some(1 << 30),
@@ -97,7 +98,8 @@ impl Drop for Home {
 }
 
 fn runtime() -> &'static tokio::runtime::Runtime {
-    static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> =
-        std::sync::LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap());
+    static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> = std::sync::LazyLock::new(|| {
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
+    });
     &RUNTIME
 }

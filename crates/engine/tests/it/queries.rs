@@ -36,7 +36,9 @@ fn explain_has_sparks_sections() {
     let home = Home::new();
     assert!(home.rows("EXPLAIN SELECT 1")[0].starts_with("== Physical Plan =="));
     let extended = home.rows("EXPLAIN EXTENDED SELECT 1 AS a");
-    for section in ["== Parsed Logical Plan ==", "== Analyzed Logical Plan ==\na: int", "== Optimized Logical Plan =="] {
+    for section in
+        ["== Parsed Logical Plan ==", "== Analyzed Logical Plan ==\na: int", "== Optimized Logical Plan =="]
+    {
         assert!(extended[0].contains(section), "{}", extended[0]);
     }
 }

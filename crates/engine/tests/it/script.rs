@@ -44,19 +44,23 @@ fn golden() {
             let Some((statement, rest)) = chunk.split_once("\n-- !query schema\n") else { continue };
             let Some((schema, output)) = rest.split_once("\n-- !query output\n") else { continue };
             all += 1;
-            let class = output.split("\"condition\" : \"").nth(1).or(output.split("\"errorClass\" : \"").nth(1));
+            let class =
+                output.split("\"condition\" : \"").nth(1).or(output.split("\"errorClass\" : \"").nth(1));
             let class = class.and_then(|c| c.split('"').next());
             let got = home.run(statement);
             let difference = match (&got, class) {
                 (Err(e), Some(class)) if e.class() == class => None,
-                (Err(e), class) => Some(format!("{} {} instead of {:?}", e.class(), e.text(), class.unwrap_or(schema))),
+                (Err(e), class) => {
+                    Some(format!("{} {} instead of {:?}", e.class(), e.text(), class.unwrap_or(schema)))
+                }
                 (Ok((got, _)), Some(class)) => Some(format!("gave {got:?} instead of {class}")),
                 (Ok((columns, rows)), None) => {
                     let shown: Vec<String> =
                         columns.iter().map(|c| c.replacen(": ", ":", 1).replace(" not null", "")).collect();
                     let shown = format!("struct<{}>", shown.join(","));
                     let mut a: Vec<String> = rows.iter().map(|r| r.join("\t")).collect();
-                    let mut b: Vec<String> = output.trim_end_matches('\n').lines().map(str::to_string).collect();
+                    let mut b: Vec<String> =
+                        output.trim_end_matches('\n').lines().map(str::to_string).collect();
                     a.sort();
                     b.sort();
                     if shown != schema && !schema.is_empty() {

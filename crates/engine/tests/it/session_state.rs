@@ -45,7 +45,10 @@ fn execute_immediate() {
     assert_eq!(home.rows("EXECUTE IMMEDIATE 'SELECT :p' USING 3 AS p"), ["3"]);
     home.rows("EXECUTE IMMEDIATE 'SELECT 5' INTO z");
     assert_eq!(home.rows("SELECT z"), ["5"]);
-    assert_eq!(home.class("EXECUTE IMMEDIATE 'SELECT 5 UNION ALL SELECT 6' INTO z"), "ROW_SUBQUERY_TOO_MANY_ROWS");
+    assert_eq!(
+        home.class("EXECUTE IMMEDIATE 'SELECT 5 UNION ALL SELECT 6' INTO z"),
+        "ROW_SUBQUERY_TOO_MANY_ROWS"
+    );
     assert_eq!(home.class("EXECUTE IMMEDIATE 'SET VAR z = 1' INTO z"), "INVALID_STATEMENT_FOR_EXECUTE_INTO");
     assert_eq!(home.class("EXECUTE IMMEDIATE 5"), "INVALID_EXPR_TYPE_FOR_QUERY_EXECUTE_IMMEDIATE");
     assert_eq!(

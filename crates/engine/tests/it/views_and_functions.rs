@@ -10,7 +10,9 @@ fn views_of_the_catalog() {
     assert_eq!(home.rows("DESCRIBE v"), ["x|int|xc", "y|string|NULL"]);
     assert_eq!(
         home.rows("SHOW CREATE TABLE v"),
-        ["CREATE VIEW default.v (\n  x COMMENT 'xc',\n  y)\nCOMMENT 'vc'\nWITH SCHEMA COMPENSATION\nAS SELECT 1, 'a'\n"]
+        [
+            "CREATE VIEW default.v (\n  x COMMENT 'xc',\n  y)\nCOMMENT 'vc'\nWITH SCHEMA COMPENSATION\nAS SELECT 1, 'a'\n"
+        ]
     );
     assert_eq!(home.class("CREATE VIEW v AS SELECT 1"), "TABLE_OR_VIEW_ALREADY_EXISTS");
     assert_eq!(home.class("CREATE OR REPLACE VIEW v AS SELECT * FROM v"), "RECURSIVE_VIEW");
@@ -18,7 +20,10 @@ fn views_of_the_catalog() {
     assert_eq!(home.rows("SELECT * FROM v"), ["5"]);
     assert_eq!(home.class("DROP TABLE v"), "WRONG_COMMAND_FOR_OBJECT_TYPE");
     home.rows("DROP VIEW v");
-    assert_eq!(home.class("CREATE VIEW v (a, b) AS SELECT 1"), "CREATE_VIEW_COLUMN_ARITY_MISMATCH.NOT_ENOUGH_DATA_COLUMNS");
+    assert_eq!(
+        home.class("CREATE VIEW v (a, b) AS SELECT 1"),
+        "CREATE_VIEW_COLUMN_ARITY_MISMATCH.NOT_ENOUGH_DATA_COLUMNS"
+    );
     assert_eq!(home.class("CREATE VIEW v AS SELECT 1 a, 2 A"), "COLUMN_ALREADY_EXISTS");
 }
 
@@ -47,8 +52,14 @@ fn sql_functions() {
         ["Function: spark_catalog.default.plus_one", "Type:     SCALAR", "Input:    a INT", "Returns:  INT"]
     );
     assert_eq!(home.class("CREATE FUNCTION plus_one(a INT) RETURNS INT RETURN a"), "ROUTINE_ALREADY_EXISTS");
-    assert_eq!(home.class("CREATE FUNCTION f(a INT, a INT) RETURNS INT RETURN a"), "DUPLICATE_ROUTINE_PARAMETER_NAMES");
-    assert_eq!(home.class("CREATE FUNCTION f(a INT) RETURNS INT RETURN b"), "UNRESOLVED_COLUMN.WITH_SUGGESTION");
+    assert_eq!(
+        home.class("CREATE FUNCTION f(a INT, a INT) RETURNS INT RETURN a"),
+        "DUPLICATE_ROUTINE_PARAMETER_NAMES"
+    );
+    assert_eq!(
+        home.class("CREATE FUNCTION f(a INT) RETURNS INT RETURN b"),
+        "UNRESOLVED_COLUMN.WITH_SUGGESTION"
+    );
     home.rows("CREATE TEMPORARY FUNCTION twice(a INT) RETURNS INT RETURN a * 2");
     assert_eq!(home.rows("SELECT twice(4)"), ["8"]);
     assert_eq!(home.rows("SHOW USER FUNCTIONS"), ["spark_catalog.default.plus_one", "twice"]);

@@ -7,8 +7,8 @@ use boathouse_spec::{DataType, Result, StructField, StructType};
 use super::document::{Document, Kind};
 use super::options::Options;
 use crate::datetime_text::{parse_date, parse_timestamp, parse_timestamp_ntz};
-use crate::options::ParseMode;
 use crate::number_text::{parse_decimal, parse_java_double};
+use crate::options::ParseMode;
 
 /// `schema_of_xml`: the type of one text.
 pub fn type_of(text: &str, options: &Options) -> Result<DataType> {
@@ -46,7 +46,8 @@ pub fn schema_of<'a>(texts: impl IntoIterator<Item = &'a str>, options: &Options
         DataType::Struct(schema) => schema,
         _ => StructType::default(),
     };
-    if any_corrupt && schema.field(&options.corrupt_column).is_none() && options.mode == ParseMode::Permissive {
+    if any_corrupt && schema.field(&options.corrupt_column).is_none() && options.mode == ParseMode::Permissive
+    {
         schema.fields.insert(0, StructField::new(&options.corrupt_column, DataType::STRING, true));
     }
     schema

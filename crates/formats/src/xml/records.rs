@@ -24,7 +24,8 @@ pub fn records<'a>(text: &'a str, row_tag: &str) -> Vec<&'a str> {
             }
             continue;
         }
-        let name = tag[1..].split(|c: char| c.is_whitespace() || c == '>' || c == '/').next().unwrap_or_default();
+        let name =
+            tag[1..].split(|c: char| c.is_whitespace() || c == '>' || c == '/').next().unwrap_or_default();
         if name != row_tag {
             continue;
         }
@@ -45,7 +46,8 @@ pub fn records<'a>(text: &'a str, row_tag: &str) -> Vec<&'a str> {
 /// The length of what is no tag: a comment, CDATA, an instruction.
 fn skipped(text: &str) -> Option<usize> {
     let until = |open: &str, close: &str| {
-        text.strip_prefix(open).map(|rest| rest.find(close).map_or(text.len(), |i| open.len() + i + close.len()))
+        text.strip_prefix(open)
+            .map(|rest| rest.find(close).map_or(text.len(), |i| open.len() + i + close.len()))
     };
     until("<!--", "-->").or_else(|| until("<![CDATA[", "]]>")).or_else(|| until("<?", "?>"))
 }

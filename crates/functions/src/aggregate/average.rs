@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, PrimitiveArray};
-use arrow::datatypes::{
-    DurationMicrosecondType, Float64Type, Int64Type, IntervalYearMonthType,
-};
 use arrow::datatypes::{Decimal128Type, i256};
+use arrow::datatypes::{DurationMicrosecondType, Float64Type, Int64Type, IntervalYearMonthType};
 use boathouse_spec::{DataType, Error, Result};
 use num_traits::AsPrimitive;
 
@@ -45,12 +43,17 @@ fn resolve(c: &AggregateCall, is_try: bool) -> Result<ResolvedAggregate> {
         DataType::Decimal { precision, scale } => {
             let fold = decimals(precision, scale, if context.ansi { overflow } else { Overflow::Null });
             let returned = fold.returned.clone();
-            let udf = SparkAggregate::of_fold(name, std::slice::from_ref(&given), &returned, true, context, fold);
+            let udf =
+                SparkAggregate::of_fold(name, std::slice::from_ref(&given), &returned, true, context, fold);
             (given, returned, udf)
         }
         _ => {
             let t = DataType::Double;
-            (t.clone(), t.clone(), SparkAggregate::of_fold(name, &[t.clone()], &t, true, context, AverageDouble))
+            (
+                t.clone(),
+                t.clone(),
+                SparkAggregate::of_fold(name, &[t.clone()], &t, true, context, AverageDouble),
+            )
         }
     };
     Ok(ResolvedAggregate::new(vec![coerced], returned, true, udf.with_parameters(overflow).build()))

@@ -19,8 +19,8 @@ fn resolve(c: &AggregateCall, decisive: bool) -> Result<ResolvedAggregate> {
     call.arity(1..=1)?;
     let coerced = call.want(&[Want::BOOLEAN])?;
     let t = DataType::Boolean;
-    let udf =
-        SparkAggregate::of_fold(call.name, &coerced, &t, true, call.context, Any { decisive }).with_parameters(decisive);
+    let udf = SparkAggregate::of_fold(call.name, &coerced, &t, true, call.context, Any { decisive })
+        .with_parameters(decisive);
     Ok(ResolvedAggregate::new(coerced, t, true, udf.build()))
 }
 

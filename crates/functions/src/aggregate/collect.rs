@@ -24,7 +24,8 @@ pub(super) fn register(r: &mut Registry) {
         let keep_nulls = c.ignore_nulls == Some(false);
         let returned = DataType::array(t.clone(), keep_nulls);
         let udf = collect("collect_list", &t, keep_nulls, c.call.context);
-        let mut resolved = ResolvedAggregate::new(vec![t], returned, false, udf?.build()).shown_as("collect_list");
+        let mut resolved =
+            ResolvedAggregate::new(vec![t], returned, false, udf?.build()).shown_as("collect_list");
         resolved.display_suffix = if keep_nulls { " RESPECT NULLS" } else { "" };
         Ok(resolved)
     });
@@ -150,7 +151,11 @@ struct ListOfGroups {
 }
 
 impl ListOfGroups {
-    fn push(&mut self, values: &ArrayRef, rows: impl Iterator<Item = (usize, usize)>) -> DataFusionResult<()> {
+    fn push(
+        &mut self,
+        values: &ArrayRef,
+        rows: impl Iterator<Item = (usize, usize)>,
+    ) -> DataFusionResult<()> {
         let mut indices = Vec::with_capacity(values.len());
         for (row, owner) in rows {
             indices.push(row as u64);

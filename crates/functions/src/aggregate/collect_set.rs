@@ -7,8 +7,8 @@ use arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::take;
 use arrow::datatypes::{
-    DataType as ArrowType, Date32Type, Decimal128Type, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, TimestampMicrosecondType, UInt32Type,
+    DataType as ArrowType, Date32Type, Decimal128Type, FieldRef, Float32Type, Float64Type, Int8Type,
+    Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, UInt32Type,
 };
 use boathouse_bridge::{ResultExt, arrow_type};
 use boathouse_spec::{DataType, Error, Result};
@@ -34,7 +34,10 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
             .param("functionName", "`collect_set`")
             .param("dataType", "\"MAP\" or \"COLLATED STRING\"")
             .param("sqlExpr", format!("\"{}\"", call.sql()))
-            .message(format!("Cannot resolve \"{}\": `collect_set` takes no maps and no collated strings.", call.sql())));
+            .message(format!(
+                "Cannot resolve \"{}\": `collect_set` takes no maps and no collated strings.",
+                call.sql()
+            )));
     }
     let returned = DataType::array(t.clone(), false);
     let (ArrowType::List(item), element) = (arrow_type(&returned), arrow_type(&t)) else {
@@ -47,8 +50,15 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
         None,
     );
     let fold = Set { item, returned: returned.clone(), comparison: Comparison::new(&[element])? };
-    let udf = SparkAggregate::of_fold("collect_set", std::slice::from_ref(&t), &returned, false, call.context, fold)
-        .with_empty(ScalarValue::List(Arc::new(empty)));
+    let udf = SparkAggregate::of_fold(
+        "collect_set",
+        std::slice::from_ref(&t),
+        &returned,
+        false,
+        call.context,
+        fold,
+    )
+    .with_empty(ScalarValue::List(Arc::new(empty)));
     Ok(ResolvedAggregate::new(vec![t], returned, false, udf.build()))
 }
 
@@ -160,7 +170,9 @@ pub(super) fn in_number_hash_order(values: &ArrayRef, offsets: &OffsetBuffer<i32
             let values = values.as_primitive::<Float32Type>().values();
             Some(values.iter().map(|v| hash_double(f64::from(*v))).collect())
         }
-        ArrowType::Float64 => Some(values.as_primitive::<Float64Type>().values().iter().map(|v| hash_double(*v)).collect()),
+        ArrowType::Float64 => {
+            Some(values.as_primitive::<Float64Type>().values().iter().map(|v| hash_double(*v)).collect())
+        }
         _ => hashes(values),
     };
     in_order_of(values, offsets, hashes)
@@ -198,12 +210,18 @@ fn hashes(values: &ArrayRef) -> Option<Vec<i32>> {
             };
             values.as_primitive::<Decimal128Type>().values().iter().map(hash).collect()
         }
-        ArrowType::Boolean => values.as_boolean().values().iter().map(|b| if b { 1231 } else { 1237 }).collect(),
+        ArrowType::Boolean => {
+            values.as_boolean().values().iter().map(|b| if b { 1231 } else { 1237 }).collect()
+        }
         ArrowType::Int8 => values.as_primitive::<Int8Type>().values().iter().map(|v| i32::from(*v)).collect(),
-        ArrowType::Int16 => values.as_primitive::<Int16Type>().values().iter().map(|v| i32::from(*v)).collect(),
+        ArrowType::Int16 => {
+            values.as_primitive::<Int16Type>().values().iter().map(|v| i32::from(*v)).collect()
+        }
         ArrowType::Int32 => values.as_primitive::<Int32Type>().values().to_vec(),
         ArrowType::Date32 => values.as_primitive::<Date32Type>().values().to_vec(),
-        ArrowType::Int64 => values.as_primitive::<Int64Type>().values().iter().map(|v| hash_long(*v)).collect(),
+        ArrowType::Int64 => {
+            values.as_primitive::<Int64Type>().values().iter().map(|v| hash_long(*v)).collect()
+        }
         ArrowType::Timestamp(..) => {
             values.as_primitive::<TimestampMicrosecondType>().values().iter().map(|v| hash_long(*v)).collect()
         }
@@ -211,9 +229,12 @@ fn hashes(values: &ArrayRef) -> Option<Vec<i32>> {
             // Floats are kept as their bits.
             values.as_primitive::<Float32Type>().values().iter().map(|v| v.to_bits() as i32).collect()
         }
-        ArrowType::Float64 => {
-            values.as_primitive::<Float64Type>().values().iter().map(|v| hash_long(v.to_bits() as i64)).collect()
-        }
+        ArrowType::Float64 => values
+            .as_primitive::<Float64Type>()
+            .values()
+            .iter()
+            .map(|v| hash_long(v.to_bits() as i64))
+            .collect(),
         ArrowType::Utf8 => {
             let strings = values.as_string::<i32>();
             (0..strings.len()).map(|i| murmur3(strings.value(i).as_bytes(), 42)).collect()
@@ -225,16 +246,21 @@ fn hashes(values: &ArrayRef) -> Option<Vec<i32>> {
 /// The hash codes of boxed values in Java.
 pub(super) fn java_hashes(values: &ArrayRef) -> Option<Vec<i32>> {
     Some(match values.data_type() {
-        ArrowType::Int64 => values.as_primitive::<Int64Type>().values().iter().map(|v| hash_bits(*v)).collect(),
+        ArrowType::Int64 => {
+            values.as_primitive::<Int64Type>().values().iter().map(|v| hash_bits(*v)).collect()
+        }
         ArrowType::Timestamp(..) => {
             values.as_primitive::<TimestampMicrosecondType>().values().iter().map(|v| hash_bits(*v)).collect()
         }
         ArrowType::Float32 => {
             values.as_primitive::<Float32Type>().values().iter().map(|v| v.to_bits() as i32).collect()
         }
-        ArrowType::Float64 => {
-            values.as_primitive::<Float64Type>().values().iter().map(|v| hash_bits(v.to_bits() as i64)).collect()
-        }
+        ArrowType::Float64 => values
+            .as_primitive::<Float64Type>()
+            .values()
+            .iter()
+            .map(|v| hash_bits(v.to_bits() as i64))
+            .collect(),
         ArrowType::Decimal128(..) => return None,
         _ => return hashes(values),
     })

@@ -13,8 +13,8 @@ use num_traits::Float;
 
 use super::fold::{Fold, array_of, column, primitive, scalar};
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
-use crate::comparison::{Comparison, Key};
 use crate::Registry;
+use crate::comparison::{Comparison, Key};
 use crate::mismatch::check_orderable;
 
 pub(super) fn register(r: &mut Registry) {
@@ -151,7 +151,8 @@ impl Fold for ExtremeBy {
             }
             let rank = ranks.row(row);
             // Of equal keys the last one wins.
-            let better = states[group].as_ref().is_none_or(|b| rank.cmp(&b.rank.row()) != self.wanted.reverse());
+            let better =
+                states[group].as_ref().is_none_or(|b| rank.cmp(&b.rank.row()) != self.wanted.reverse());
             if better {
                 states[group] =
                     Some(Best { rank: rank.owned(), key: scalar(keys, row)?, value: scalar(values, row)? });

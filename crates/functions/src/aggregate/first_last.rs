@@ -27,8 +27,7 @@ fn resolve(c: &AggregateCall, last: bool) -> Result<ResolvedAggregate> {
     let udf = SparkAggregate::of_fold(call.name, &coerced, &t, true, call.context, fold)
         .with_parameters((last, ignore_nulls))
         .build();
-    let mut resolved =
-        ResolvedAggregate::new(coerced, t, true, udf).shown_with(vec![ShownArg::Arg(0)]);
+    let mut resolved = ResolvedAggregate::new(coerced, t, true, udf).shown_with(vec![ShownArg::Arg(0)]);
     if let (Some(true), "first_value" | "last_value") = (c.ignore_nulls, call.name) {
         // `first_value(x) IGNORE NULLS` is shown by its older name.
         resolved = resolved.shown_as(if last { "last" } else { "first" });

@@ -6,7 +6,7 @@ use std::mem::{size_of, size_of_val};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray};
-use arrow::datatypes::{DataType as ArrowType};
+use arrow::datatypes::DataType as ArrowType;
 use boathouse_bridge::{arrow_type, to_datafusion};
 use boathouse_spec::{DataType, Error, Result};
 use datafusion::error::Result as DataFusionResult;
@@ -77,7 +77,11 @@ impl SparkAggregate {
         };
         let for_one = (Arc::clone(&fold), types.clone());
         Self::new(name, coerced, return_type, nullable, saved, context, move || {
-            Ok(Box::new(FoldOne { state: [for_one.0.start()], fold: Arc::clone(&for_one.0), types: for_one.1.clone() }))
+            Ok(Box::new(FoldOne {
+                state: [for_one.0.start()],
+                fold: Arc::clone(&for_one.0),
+                types: for_one.1.clone(),
+            }))
         })
         .with_groups(move || {
             Ok(Box::new(FoldGroups {
@@ -266,7 +270,9 @@ impl<F: Fold> GroupsAccumulator for FoldGroups<F> {
 
 /// A column of the batch.
 pub(crate) fn column(columns: &[ArrayRef], i: usize) -> Result<&ArrayRef> {
-    columns.get(i).ok_or_else(|| Error::internal(format!("an aggregate asked for its column {i} of {}", columns.len())))
+    columns
+        .get(i)
+        .ok_or_else(|| Error::internal(format!("an aggregate asked for its column {i} of {}", columns.len())))
 }
 
 /// A column of the batch as a primitive array.
@@ -300,4 +306,3 @@ pub(crate) fn array_of(
     }
     ScalarValue::iter_to_array(scalars).map_err(boathouse_bridge::from_datafusion)
 }
-

@@ -23,8 +23,8 @@ pub fn frequent_items(t: &DataType, size: usize, context: &Context) -> Result<Re
     let returned = DataType::array(t.clone(), true);
     let fold = FrequentItems { comparison: Comparison::new(&[arrow_type(t)])?, t: t.clone(), size };
     let coerced = vec![t.clone()];
-    let udf =
-        SparkAggregate::of_fold("freq_items", &coerced, &returned, false, context, fold).with_parameters(size);
+    let udf = SparkAggregate::of_fold("freq_items", &coerced, &returned, false, context, fold)
+        .with_parameters(size);
     Ok(ResolvedAggregate::new(coerced, returned, false, udf.build()))
 }
 
@@ -108,7 +108,11 @@ impl Fold for FrequentItems {
     fn save(&self, states: &[Counts]) -> Result<Vec<ArrayRef>> {
         let (values, offsets) = self.lists(states)?;
         let counts = Int64Array::from_iter_values(states.iter().flat_map(|s| s.values().copied()));
-        let counts = ListItem::of(&DataType::array(DataType::Long, false))?.list(offsets.clone(), Arc::new(counts), None)?;
+        let counts = ListItem::of(&DataType::array(DataType::Long, false))?.list(
+            offsets.clone(),
+            Arc::new(counts),
+            None,
+        )?;
         Ok(vec![self.list(values, offsets)?, counts])
     }
 

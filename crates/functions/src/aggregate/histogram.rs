@@ -53,8 +53,8 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
     let returned = DataType::array(bin, true);
     let coerced = vec![t.clone(), DataType::Integer];
     let fold = Histogram { t, bins: bins as usize, returned: returned.clone() };
-    let udf =
-        SparkAggregate::of_fold(call.name, &coerced, &returned, true, call.context, fold).with_parameters(bins);
+    let udf = SparkAggregate::of_fold(call.name, &coerced, &returned, true, call.context, fold)
+        .with_parameters(bins);
     Ok(ResolvedAggregate::new(coerced, returned, true, udf.build()))
 }
 
@@ -176,7 +176,11 @@ impl Fold for Histogram {
         };
         let bins = StructArray::try_new(fields.clone(), vec![centers, heights], None).spark()?;
         let nulls = NullBuffer::from(states.iter().map(|s| !s.bins.is_empty()).collect::<Vec<_>>());
-        item.list(OffsetBuffer::from_lengths(states.iter().map(|s| s.bins.len())), Arc::new(bins), Some(nulls))
+        item.list(
+            OffsetBuffer::from_lengths(states.iter().map(|s| s.bins.len())),
+            Arc::new(bins),
+            Some(nulls),
+        )
     }
 
     fn bytes(&self, state: &Bins) -> usize {

@@ -72,8 +72,11 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
     let first_key = coerced.len();
     coerced.extend(keys);
     let types: Vec<ArrowType> = coerced.iter().map(arrow_type).collect();
-    let state: Vec<(String, DataType)> =
-        coerced.iter().enumerate().map(|(i, t)| (format!("list_{i}"), DataType::array(t.clone(), true))).collect();
+    let state: Vec<(String, DataType)> = coerced
+        .iter()
+        .enumerate()
+        .map(|(i, t)| (format!("list_{i}"), DataType::array(t.clone(), true)))
+        .collect();
     let state = state.iter().map(|(n, t)| (n.as_str(), t.clone())).collect();
     let parameters = format!("{delimiter:?}");
     let make = move |order: &[SortOptions]| {
@@ -147,7 +150,10 @@ impl Accumulator for Joined {
         let columns = match texts.nulls() {
             Some(nulls) if nulls.null_count() > 0 => {
                 let valid = arrow::array::BooleanArray::new(nulls.inner().clone(), None);
-                values.iter().map(|v| Ok(arrow::compute::filter(v, &valid)?)).collect::<DataFusionResult<_>>()?
+                values
+                    .iter()
+                    .map(|v| Ok(arrow::compute::filter(v, &valid)?))
+                    .collect::<DataFusionResult<_>>()?
             }
             _ => values.to_vec(),
         };
@@ -190,8 +196,7 @@ impl Accumulator for Joined {
     }
 
     fn size(&self) -> usize {
-        size_of_val(self)
-            + self.pieces.iter().flatten().map(|c| c.get_array_memory_size()).sum::<usize>()
+        size_of_val(self) + self.pieces.iter().flatten().map(|c| c.get_array_memory_size()).sum::<usize>()
     }
 
     fn state(&mut self) -> DataFusionResult<Vec<ScalarValue>> {

@@ -48,7 +48,8 @@ fn resolve(c: &AggregateCall, wanted: Ordering) -> Result<ResolvedAggregate> {
     }
     let returned = DataType::array(value.clone(), true);
     let fold = Best { value, key, count: count as usize, wanted };
-    let udf = SparkAggregate::of_fold(call.name, &types, &returned, true, call.context, fold).with_parameters(count);
+    let udf = SparkAggregate::of_fold(call.name, &types, &returned, true, call.context, fold)
+        .with_parameters(count);
     Ok(ResolvedAggregate::new(types, returned, true, udf.build()))
 }
 
@@ -110,7 +111,11 @@ impl Best {
         let item = ListItem::of(&DataType::array(t.clone(), true))?;
         let values = array_of(states.iter().flatten().map(|k| of(k).clone()), &arrow_type(t))?;
         let nulls: Vec<bool> = states.iter().map(|s| !s.is_empty()).collect();
-        item.list(OffsetBuffer::from_lengths(states.iter().map(Vec::len)), values, Some(NullBuffer::from(nulls)))
+        item.list(
+            OffsetBuffer::from_lengths(states.iter().map(Vec::len)),
+            values,
+            Some(NullBuffer::from(nulls)),
+        )
     }
 }
 
@@ -169,7 +174,11 @@ impl Fold for Best {
         let (values, keys) = (list(0)?, list(1)?);
         for (row, group) in rows {
             if keys.is_valid(row) {
-                self.update(&[values.value(row), keys.value(row)], (0..keys.value(row).len()).map(|i| (i, group)), states)?;
+                self.update(
+                    &[values.value(row), keys.value(row)],
+                    (0..keys.value(row).len()).map(|i| (i, group)),
+                    states,
+                )?;
             }
         }
         Ok(())
@@ -191,4 +200,3 @@ impl Fold for Best {
         state.iter().map(|k| size_of::<Kept>() + k.rank.row().as_ref().len() + k.value.size()).sum()
     }
 }
-

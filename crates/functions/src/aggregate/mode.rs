@@ -92,13 +92,19 @@ fn within_group(c: &AggregateCall) -> Result<ResolvedAggregate> {
     Ok(resolve(c, &of_key, vec![key.data_type.clone()], among)?.with_order_as_arguments().shown_as(text))
 }
 
-fn resolve(c: &AggregateCall, call: &Call, coerced: Vec<DataType>, among: Among) -> Result<ResolvedAggregate> {
+fn resolve(
+    c: &AggregateCall,
+    call: &Call,
+    coerced: Vec<DataType>,
+    among: Among,
+) -> Result<ResolvedAggregate> {
     let t = coerced[0].clone();
     if among != Among::Any {
         check_orderable(call, &t)?;
     }
     let fold = Mode { comparison: Comparison::new(&[arrow_type(&t)])?, t: t.clone(), among };
-    let udf = SparkAggregate::of_fold("mode", &coerced, &t, true, c.call.context, fold).with_parameters(among);
+    let udf =
+        SparkAggregate::of_fold("mode", &coerced, &t, true, c.call.context, fold).with_parameters(among);
     Ok(ResolvedAggregate::new(coerced, t, true, udf.build()))
 }
 
@@ -219,7 +225,11 @@ impl Fold for Mode {
         let counts = Int64Array::from_iter_values(states.iter().flat_map(|s| s.values().copied()));
         let offsets = OffsetBuffer::from_lengths(states.iter().map(Counts::len));
         Ok(vec![
-            ListItem::of(&DataType::array(self.t.clone(), false))?.list(offsets.clone(), self.values(&keys)?, None)?,
+            ListItem::of(&DataType::array(self.t.clone(), false))?.list(
+                offsets.clone(),
+                self.values(&keys)?,
+                None,
+            )?,
             ListItem::of(&DataType::array(DataType::Long, false))?.list(offsets, Arc::new(counts), None)?,
         ])
     }

@@ -107,7 +107,8 @@ impl Numbers for One {
         let m2 = self.m2 + delta * (delta - delta_n);
         let (delta2, delta_n2) = (delta * delta, delta_n * delta_n);
         let m3 = self.m3 - 3.0 * delta_n * m2 + delta * (delta2 - delta_n2);
-        let m4 = self.m4 - 4.0 * delta_n * m3 - 6.0 * delta_n2 * m2 + delta * (delta * delta2 - delta_n * delta_n2);
+        let m4 = self.m4 - 4.0 * delta_n * m3 - 6.0 * delta_n2 * m2
+            + delta * (delta * delta2 - delta_n * delta_n2);
         *self = One { n, average: self.average + delta_n, m2, m3, m4 };
     }
 
@@ -186,16 +187,7 @@ impl Numbers for Two {
     }
 
     fn numbers(&self) -> Vec<f64> {
-        vec![
-            self.n,
-            self.x_average,
-            self.y_average,
-            self.ck,
-            self.x_mk,
-            self.y_mk,
-            self.x_m2,
-            self.y_m2,
-        ]
+        vec![self.n, self.x_average, self.y_average, self.ck, self.x_mk, self.y_mk, self.x_m2, self.y_m2]
     }
 
     fn of(v: &[f64]) -> Self {
@@ -290,9 +282,8 @@ impl<S: Numbers> Fold for Moments<S> {
         rows: impl Iterator<Item = (usize, usize)>,
         states: &mut [S],
     ) -> Result<()> {
-        let saved = (0..S::NAMES.len())
-            .map(|i| primitive::<Float64Type>(columns, i))
-            .collect::<Result<Vec<_>>>()?;
+        let saved =
+            (0..S::NAMES.len()).map(|i| primitive::<Float64Type>(columns, i)).collect::<Result<Vec<_>>>()?;
         for (row, group) in rows {
             let numbers: Vec<f64> = saved.iter().map(|c| c.value(row)).collect();
             states[group].merge(&S::of(&numbers));

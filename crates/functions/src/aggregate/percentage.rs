@@ -10,8 +10,8 @@ use boathouse_spec::{DataType, Error, Result};
 use datafusion::scalar::ScalarValue;
 
 use crate::Call;
-use crate::mismatch::with_sql;
 use crate::collection::ListItem;
+use crate::mismatch::with_sql;
 
 #[derive(Debug, Clone)]
 pub(super) struct Percentages {
@@ -38,7 +38,11 @@ impl Percentages {
             with_sql(e, sql)
         };
         let is_array = match &arg.data_type {
-            DataType::Array { element, contains_null: false } if element.is_numeric() || element.is_string() => true,
+            DataType::Array { element, contains_null: false }
+                if element.is_numeric() || element.is_string() =>
+            {
+                true
+            }
             DataType::Array { element, .. } if **element == DataType::Null => true,
             DataType::Array { .. } => return Err(unexpected()),
             t if t.is_numeric() || t.is_string() || *t == DataType::Null => false,
@@ -75,7 +79,9 @@ impl Percentages {
                 .param("exprName", "percentage")
                 .param("valueRange", "[0.0, 1.0]")
                 .param("currentValue", &shown)
-                .message(format!("Cannot resolve \"{sql}\": the percentage must be between 0 and 1, but is {shown}.")));
+                .message(format!(
+                    "Cannot resolve \"{sql}\": the percentage must be between 0 and 1, but is {shown}."
+                )));
         }
         Ok(Self { values, is_array })
     }
@@ -98,7 +104,8 @@ impl Percentages {
         convert: impl Fn(Float64Array) -> Result<ArrayRef>,
     ) -> Result<ArrayRef> {
         if !self.is_array {
-            let values: Float64Array = groups.into_iter().map(|g| g.and_then(|v| v.first().copied())).collect();
+            let values: Float64Array =
+                groups.into_iter().map(|g| g.and_then(|v| v.first().copied())).collect();
             return convert(values);
         }
         let item = ListItem::of(&DataType::array(t.clone(), false))?;

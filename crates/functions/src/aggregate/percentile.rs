@@ -30,9 +30,13 @@ fn value_type(call: &Call, i: usize) -> Result<(DataType, DataType)> {
     match &call.args[i].data_type {
         DataType::YearMonthInterval { .. } => Ok((DataType::YEAR_MONTH, DataType::YEAR_MONTH)),
         DataType::DayTimeInterval { .. } => Ok((DataType::DAY_TIME, DataType::DAY_TIME)),
-        t if t.is_numeric() || t.is_string() || *t == DataType::Null => Ok((DataType::Double, DataType::Double)),
-        _ => Err(call
-            .unexpected_input(i, "(\"NUMERIC\" or \"INTERVAL DAY TO SECOND\" or \"INTERVAL YEAR TO MONTH\")")),
+        t if t.is_numeric() || t.is_string() || *t == DataType::Null => {
+            Ok((DataType::Double, DataType::Double))
+        }
+        _ => Err(call.unexpected_input(
+            i,
+            "(\"NUMERIC\" or \"INTERVAL DAY TO SECOND\" or \"INTERVAL YEAR TO MONTH\")",
+        )),
     }
 }
 
@@ -83,9 +87,8 @@ fn within_group(c: &AggregateCall, discrete: bool) -> Result<ResolvedAggregate> 
     let (key, ascending) = match c.order_by.as_slice() {
         [one] => (one.0.clone(), one.1),
         [] => {
-            return Err(
-                error("WITHIN_GROUP_MISSING").message(format!("`{}` needs WITHIN GROUP (ORDER BY ...).", call.name))
-            );
+            return Err(error("WITHIN_GROUP_MISSING")
+                .message(format!("`{}` needs WITHIN GROUP (ORDER BY ...).", call.name)));
         }
         many => {
             return Err(error("WRONG_NUM_ORDERINGS")
@@ -207,7 +210,9 @@ fn from_doubles(values: Float64Array, t: &DataType) -> Result<ArrayRef> {
         DataType::YearMonthInterval { .. } => {
             Arc::new(values.unary::<_, IntervalYearMonthType>(|v| v as i32)) as ArrayRef
         }
-        DataType::DayTimeInterval { .. } => Arc::new(values.unary::<_, DurationMicrosecondType>(|v| v as i64)),
+        DataType::DayTimeInterval { .. } => {
+            Arc::new(values.unary::<_, DurationMicrosecondType>(|v| v as i64))
+        }
         _ => Arc::new(values),
     })
 }
@@ -269,8 +274,16 @@ impl Fold for Percentile {
         let value_offsets = OffsetBuffer::from_lengths(states.iter().map(|s| s.values.len()));
         let count_offsets = OffsetBuffer::from_lengths(states.iter().map(|s| s.counts.len()));
         Ok(vec![
-            ListItem::of(&DataType::array(DataType::Double, false))?.list(value_offsets, Arc::new(values), None)?,
-            ListItem::of(&DataType::array(DataType::Long, false))?.list(count_offsets, Arc::new(counts), None)?,
+            ListItem::of(&DataType::array(DataType::Double, false))?.list(
+                value_offsets,
+                Arc::new(values),
+                None,
+            )?,
+            ListItem::of(&DataType::array(DataType::Long, false))?.list(
+                count_offsets,
+                Arc::new(counts),
+                None,
+            )?,
         ])
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Float64Array, PrimitiveArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType as ArrowType, Date32Type, Decimal128Type, DurationMicrosecondType, Float64Type, Int32Type, Int64Type,
-    IntervalYearMonthType,
+    DataType as ArrowType, Date32Type, Decimal128Type, DurationMicrosecondType, Float64Type, Int32Type,
+    Int64Type, IntervalYearMonthType,
 };
 use boathouse_bridge::{ResultExt, arrow_type};
 use boathouse_spec::{DataType, Error, Result};
@@ -45,10 +45,10 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
     call.arity(2..=3)?;
     let shown_accuracy = call.args.get(2).map_or("10000", |a| a.sql.as_str());
     let sql = format!("{}({}, {}, {shown_accuracy})", call.name, call.args[0].sql, call.args[1].sql);
-    let t = ranged(&call.args[0].data_type).ok_or_else(|| with_sql(call.unexpected_input(0, RANGED), &sql))?;
-    let mismatch = |class: &str| {
-        Error::new(format!("DATATYPE_MISMATCH.{class}")).param("sqlExpr", format!("\"{sql}\""))
-    };
+    let t =
+        ranged(&call.args[0].data_type).ok_or_else(|| with_sql(call.unexpected_input(0, RANGED), &sql))?;
+    let mismatch =
+        |class: &str| Error::new(format!("DATATYPE_MISMATCH.{class}")).param("sqlExpr", format!("\"{sql}\""));
     let accuracy = match call.args.get(2) {
         None => 10_000,
         Some(arg) => {
@@ -138,13 +138,19 @@ pub(super) fn of_doubles(values: Float64Array, t: &DataType) -> Result<ArrayRef>
         DataType::Float | DataType::Byte | DataType::Short | DataType::Integer | DataType::Long => {
             cast(&(Arc::new(values) as ArrayRef), &arrow).spark()?
         }
-        DataType::Date => Arc::new(values.unary::<_, Int32Type>(|v| v as i32).reinterpret_cast::<Date32Type>()),
+        DataType::Date => {
+            Arc::new(values.unary::<_, Int32Type>(|v| v as i32).reinterpret_cast::<Date32Type>())
+        }
         DataType::Timestamp | DataType::TimestampNtz => {
             let micros: ArrayRef = Arc::new(values.unary::<_, Int64Type>(|v| v as i64));
             cast(&micros, &arrow).spark()?
         }
-        DataType::YearMonthInterval { .. } => Arc::new(values.unary::<_, IntervalYearMonthType>(|v| v as i32)),
-        DataType::DayTimeInterval { .. } => Arc::new(values.unary::<_, DurationMicrosecondType>(|v| v as i64)),
+        DataType::YearMonthInterval { .. } => {
+            Arc::new(values.unary::<_, IntervalYearMonthType>(|v| v as i32))
+        }
+        DataType::DayTimeInterval { .. } => {
+            Arc::new(values.unary::<_, DurationMicrosecondType>(|v| v as i64))
+        }
         DataType::Decimal { scale, .. } => {
             let factor = 10f64.powi(i32::from(*scale));
             let unscaled: PrimitiveArray<Decimal128Type> = values.unary(|v| (v * factor).round() as i128);

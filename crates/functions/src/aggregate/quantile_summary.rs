@@ -156,8 +156,7 @@ impl QuantileSummary {
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let words: Vec<[u8; 8]> =
-            bytes.chunks(8).map(|c| c.try_into().ok()).collect::<Option<_>>()?;
+        let words: Vec<[u8; 8]> = bytes.chunks(8).map(|c| c.try_into().ok()).collect::<Option<_>>()?;
         let (head, rest) = words.split_at_checked(2)?;
         let samples = rest
             .chunks(3)

@@ -47,14 +47,8 @@ fn resolve(c: &AggregateCall, is_try: bool) -> Result<ResolvedAggregate> {
         }
         DataType::YearMonthInterval { .. } => {
             let overflow = if is_try { Overflow::Null } else { Overflow::Fail };
-            let udf = integers::<IntervalYearMonthType>(
-                name,
-                &given,
-                &given,
-                overflow,
-                interval_overflow,
-                context,
-            );
+            let udf =
+                integers::<IntervalYearMonthType>(name, &given, &given, overflow, interval_overflow, context);
             (given.clone(), given, udf)
         }
         DataType::DayTimeInterval { .. } => {
@@ -76,7 +70,8 @@ fn resolve(c: &AggregateCall, is_try: bool) -> Result<ResolvedAggregate> {
                 limit: limit_of(&returned),
                 overflow: if overflow == Overflow::Wrap { Overflow::Null } else { overflow },
             };
-            let udf = SparkAggregate::of_fold(name, std::slice::from_ref(&given), &returned, true, context, fold);
+            let udf =
+                SparkAggregate::of_fold(name, std::slice::from_ref(&given), &returned, true, context, fold);
             (given, returned, udf)
         }
         _ => {
@@ -101,7 +96,10 @@ where
     T::Native: AsPrimitive<i128>,
     i128: TryInto<T::Native> + AsPrimitive<T::Native>,
 {
-    let sliding = super::fold::one(WideSum::<T> { t: returned.clone(), overflow, error, of: std::marker::PhantomData }, returned);
+    let sliding = super::fold::one(
+        WideSum::<T> { t: returned.clone(), overflow, error, of: std::marker::PhantomData },
+        returned,
+    );
     SparkAggregate::of_fold(
         name,
         std::slice::from_ref(coerced),

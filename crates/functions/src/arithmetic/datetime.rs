@@ -33,9 +33,8 @@ pub(super) fn resolve(
 ) -> Result<Option<Resolved>> {
     use DataType::*;
     let day_time = |t: &DataType| matches!(t, DayTimeInterval { .. });
-    let days_only = |t: &DataType| {
-        matches!(t, DayTimeInterval { start: IntervalField::Day, end: IntervalField::Day })
-    };
+    let days_only =
+        |t: &DataType| matches!(t, DayTimeInterval { start: IntervalField::Day, end: IntervalField::Day });
     let either = |t: &DataType| *t == CalendarInterval || day_time(t);
     Ok(Some(match operator {
         Operator::Add => match (left, right) {
@@ -65,7 +64,9 @@ pub(super) fn resolve(
         Operator::Subtract => match (left, right) {
             (a, b) if (day_time(a) && day_time(b)) || (*a == CalendarInterval && a == b) => return Ok(None),
             (Null, YearMonthInterval { .. } | DayTimeInterval { .. })
-            | (YearMonthInterval { .. } | DayTimeInterval { .. } | CalendarInterval, Null) => return Ok(None),
+            | (YearMonthInterval { .. } | DayTimeInterval { .. } | CalendarInterval, Null) => {
+                return Ok(None);
+            }
             (Null, CalendarInterval) => return Err(no_cast_to_void(call, "-")),
             (Date, t) if days_only(t) => date_plus_days(call, false, -1)?,
             (Date, DayTimeInterval { .. }) => shift_timestamp(call, false, -1, false)?,
@@ -73,7 +74,9 @@ pub(super) fn resolve(
             (Date, CalendarInterval) => date_plus_calendar(call, false, -1)?,
             (Time { .. }, DayTimeInterval { .. }) => shift_time(call, false, -1)?,
             (Time { .. }, Time { .. } | Null) | (Null, Time { .. }) => subtract_times(call)?,
-            (Time { .. }, s) | (s, Time { .. }) if s.is_string() && call.context.ansi => subtract_times(call)?,
+            (Time { .. }, s) | (s, Time { .. }) if s.is_string() && call.context.ansi => {
+                subtract_times(call)?
+            }
             (_, t) if either(t) => shift_timestamp(call, false, -1, false)?,
             (Timestamp | TimestampNtz, _) | (_, Timestamp | TimestampNtz) => subtract_timestamps(call)?,
             (Date, s) if s.is_string() && !call.context.ansi => date_plus_number(call, false, -1)?,
@@ -236,21 +239,27 @@ fn shift_months(call: &Call, swapped: bool, sign: i64) -> Result<Resolved> {
         Ok(match computed {
             DataType::Date => {
                 let days = inputs.numbers::<Date32Type>(date)?;
-                Arc::new(map2_result::<Date32Type, IntervalYearMonthType, Date32Type>(&days, &months, rows, |d, m| {
-                    let days = add_months(i64::from(d), sign * i64::from(m));
-                    i32::try_from(days).map(Some).map_err(|_| date_failure())
-                })?)
+                Arc::new(map2_result::<Date32Type, IntervalYearMonthType, Date32Type>(
+                    &days,
+                    &months,
+                    rows,
+                    |d, m| {
+                        let days = add_months(i64::from(d), sign * i64::from(m));
+                        i32::try_from(days).map(Some).map_err(|_| date_failure())
+                    },
+                )?)
             }
             _ => {
                 let us = inputs.numbers::<TimestampMicrosecondType>(date)?;
-                Arc::new(map2_result::<TimestampMicrosecondType, IntervalYearMonthType, TimestampMicrosecondType>(
-                    &us,
-                    &months,
-                    rows,
-                    |us, m| {
-                        shift_instant(us, sign * i64::from(m), 0, 0, &zone).map(Some).ok_or_else(timestamp_failure)
-                    },
-                )?)
+                Arc::new(map2_result::<
+                    TimestampMicrosecondType,
+                    IntervalYearMonthType,
+                    TimestampMicrosecondType,
+                >(&us, &months, rows, |us, m| {
+                    shift_instant(us, sign * i64::from(m), 0, 0, &zone)
+                        .map(Some)
+                        .ok_or_else(timestamp_failure)
+                })?)
             }
         })
     }))
@@ -306,7 +315,12 @@ fn shift_timestamp(call: &Call, swapped: bool, sign: i64, null_other: bool) -> R
             CalendarInterval => {
                 let intervals = inputs.numbers::<IntervalMonthDayNanoType>(other)?;
                 map2_result::<_, _, TimestampMicrosecondType>(&us, &intervals, rows, |us, i| {
-                    moved(us, sign * i64::from(i.months), sign * i64::from(i.days), sign * (i.nanoseconds / 1000))
+                    moved(
+                        us,
+                        sign * i64::from(i.months),
+                        sign * i64::from(i.days),
+                        sign * (i.nanoseconds / 1000),
+                    )
                 })?
             }
             _ => {
@@ -362,18 +376,23 @@ fn shift_time(call: &Call, swapped: bool, sign: i64) -> Result<Resolved> {
     Ok(form.finish(coerced, t, true, form.bare(sign), move |inputs| {
         let times = inputs.numbers::<Time64NanosecondType>(date)?;
         let intervals = inputs.numbers::<DurationMicrosecondType>(other)?;
-        let out = map2_result::<_, _, Time64NanosecondType>(&times, &intervals, inputs.rows(), |time, us| {
-            let moved = i128::from(time) + i128::from(sign) * i128::from(us) * 1000;
-            if (0..i128::from(MICROS_PER_DAY) * 1000).contains(&moved) {
-                return Ok(Some(moved as i64));
-            }
-            let (mut value, mut amount) = (String::new(), String::new());
-            write_time(time, &mut value);
-            write_day_time(us, start, end, &mut amount);
-            let (verb, link) = if sign > 0 { ("add", "to") } else { ("subtract", "from") };
-            let operation = format!("{verb} {amount} {link} the time value TIME '{value}'");
-            Err(cast::failure::datetime_overflow(&operation, &DataType::Time { precision }, &DataType::Time { precision }))
-        })?;
+        let out =
+            map2_result::<_, _, Time64NanosecondType>(&times, &intervals, inputs.rows(), |time, us| {
+                let moved = i128::from(time) + i128::from(sign) * i128::from(us) * 1000;
+                if (0..i128::from(MICROS_PER_DAY) * 1000).contains(&moved) {
+                    return Ok(Some(moved as i64));
+                }
+                let (mut value, mut amount) = (String::new(), String::new());
+                write_time(time, &mut value);
+                write_day_time(us, start, end, &mut amount);
+                let (verb, link) = if sign > 0 { ("add", "to") } else { ("subtract", "from") };
+                let operation = format!("{verb} {amount} {link} the time value TIME '{value}'");
+                Err(cast::failure::datetime_overflow(
+                    &operation,
+                    &DataType::Time { precision },
+                    &DataType::Time { precision },
+                ))
+            })?;
         Ok(Arc::new(out))
     }))
 }
@@ -442,7 +461,8 @@ fn subtract_timestamps(call: &Call) -> Result<Resolved> {
     let zone = zone_of(&common, call);
     let coerced = vec![common.clone(), common];
     Ok(form.finish(coerced, DataType::DAY_TIME, false, shown, move |inputs| {
-        let (a, b) = (inputs.numbers::<TimestampMicrosecondType>(0)?, inputs.numbers::<TimestampMicrosecondType>(1)?);
+        let (a, b) =
+            (inputs.numbers::<TimestampMicrosecondType>(0)?, inputs.numbers::<TimestampMicrosecondType>(1)?);
         let difference = |a: i64, b: i64| zone.local_us(a)?.checked_sub(zone.local_us(b)?);
         let out = map2_result::<_, _, DurationMicrosecondType>(&a, &b, inputs.rows(), |a, b| {
             difference(a, b).map(Some).ok_or_else(timestamp_failure)

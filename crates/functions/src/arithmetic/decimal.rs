@@ -26,7 +26,10 @@ pub(crate) fn integral_literal(arg: &Arg) -> Option<DataType> {
     }
     let digits = arg.sql.trim_start_matches('-').trim_end_matches(['S', 'L']);
     let literal = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    literal.then(|| DataType::Decimal { precision: digits.trim_start_matches('0').len().clamp(1, 38) as u8, scale: 0 })
+    literal.then(|| DataType::Decimal {
+        precision: digits.trim_start_matches('0').len().clamp(1, 38) as u8,
+        scale: 0,
+    })
 }
 
 /// Precision and scale of the result.
@@ -76,13 +79,22 @@ pub(super) fn resolve(
 ) -> Result<Resolved> {
     let (a, b) = (parts(&types.coerced[0])?, parts(&types.coerced[1])?);
     if operator == Operator::IntegralDivide {
-        return Ok(Resolved::new(types.coerced, DataType::Long, true, move |i| integral_divide(i, a.1, b.1, overflow)));
+        return Ok(Resolved::new(types.coerced, DataType::Long, true, move |i| {
+            integral_divide(i, a.1, b.1, overflow)
+        }));
     }
     let linear = matches!(operator, Operator::Add | Operator::Subtract | Operator::Multiply);
     let nullable = types.nullable || !linear || overflow != Overflow::Fail;
     let t = result_type(operator, a, b, call.context);
     let (precision, scale) = parts(&t)?;
-    let kernel = Kernel { operator, a: a.1 as u8, b: b.1 as u8, precision: precision as u8, scale: scale as u8, overflow };
+    let kernel = Kernel {
+        operator,
+        a: a.1 as u8,
+        b: b.1 as u8,
+        precision: precision as u8,
+        scale: scale as u8,
+        overflow,
+    };
     Ok(Resolved::new(types.coerced, t, nullable, move |inputs| kernel.run(inputs)))
 }
 
@@ -136,7 +148,16 @@ impl Kernel {
                 // Java rounds to 38 digits after the point first, then to the scale: so the half may be missed by a little.
                 let slack = d / (10u128.checked_pow(u32::from(38 - self.scale))?);
                 let up = rest >= d - rest || d - 2 * rest <= slack;
-                Some(quotient + if !up { 0 } else if (x < 0) != (y < 0) { -1 } else { 1 })
+                Some(
+                    quotient
+                        + if !up {
+                            0
+                        } else if (x < 0) != (y < 0) {
+                            -1
+                        } else {
+                            1
+                        },
+                )
             }
             _ => {
                 let scale = self.a.max(self.b);
@@ -160,7 +181,9 @@ impl Kernel {
         match scale.cmp(&self.scale) {
             std::cmp::Ordering::Equal => Some(v),
             std::cmp::Ordering::Less => v.checked_mul(*POWERS.get(usize::from(self.scale - scale))?),
-            std::cmp::Ordering::Greater => Some(divide_half_up(v, *POWERS.get(usize::from(scale - self.scale))?)),
+            std::cmp::Ordering::Greater => {
+                Some(divide_half_up(v, *POWERS.get(usize::from(scale - self.scale))?))
+            }
         }
     }
 

@@ -42,7 +42,10 @@ pub fn small_overflow(left: &str, operator: Operator, right: &str) -> Error {
         .param("symbol", operator.symbol())
         .param("value2", right)
         .param("functionName", format!("`{f}`"))
-        .message(format!("{left} {} {right} is out of range. Use `{f}` to get NULL instead.", operator.symbol()))
+        .message(format!(
+            "{left} {} {right} is out of range. Use `{f}` to get NULL instead.",
+            operator.symbol()
+        ))
 }
 
 pub fn interval_overflow(tolerant: Option<&str>) -> Error {

@@ -2,21 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, AsArray, PrimitiveArray};
-use arrow::datatypes::{ArrowPrimitiveType, Float32Type, Float64Type, Int64Type};
-use boathouse_spec::{DataType, Error, Result};
 use super::failure::{divide_by_zero, remainder_by_zero};
 use super::typing::Operands;
 use super::{Operator, Overflow};
-use crate::apply::{map2, map2_result};
 use crate::apply::Operand;
+use crate::apply::{map2, map2_result};
 use crate::{Inputs, Resolved};
+use arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, AsArray, PrimitiveArray};
+use arrow::datatypes::{ArrowPrimitiveType, Float32Type, Float64Type, Int64Type};
+use boathouse_spec::{DataType, Error, Result};
 
-pub(super) fn resolve(
-    operator: Operator,
-    overflow: Overflow,
-    types: Operands,
-) -> Result<Resolved> {
+pub(super) fn resolve(operator: Operator, overflow: Overflow, types: Operands) -> Result<Resolved> {
     let linear = matches!(operator, Operator::Add | Operator::Subtract | Operator::Multiply);
     let nullable = types.nullable || !linear || overflow == Overflow::Null;
     Ok(match types.computed {
@@ -75,6 +71,7 @@ fn operand<T: ArrowPrimitiveType>(inputs: &Inputs, i: usize) -> Result<Operand<P
     }
     let whole = inputs.numbers::<Int64Type>(i)?;
     let array: ArrayRef = Arc::new(whole.array.unary::<_, Float64Type>(|v| v as f64));
-    let array = array.as_primitive_opt::<T>().cloned().ok_or_else(|| Error::internal("a quotient is a DOUBLE"))?;
+    let array =
+        array.as_primitive_opt::<T>().cloned().ok_or_else(|| Error::internal("a quotient is a DOUBLE"))?;
     Ok(Operand { array, constant: whole.constant })
 }

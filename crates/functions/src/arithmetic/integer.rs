@@ -14,11 +14,7 @@ use crate::apply::{Operand, both_valid, map2, map2_result};
 use crate::cast::failure::integer_sql;
 use crate::{Inputs, Resolved};
 
-pub(super) fn resolve(
-    operator: Operator,
-    overflow: Overflow,
-    types: Operands,
-) -> Result<Resolved> {
+pub(super) fn resolve(operator: Operator, overflow: Overflow, types: Operands) -> Result<Resolved> {
     let t = types.computed;
     let nullable = types.nullable
         || matches!(operator, Operator::Remainder | Operator::IntegralDivide | Operator::PositiveModulo)
@@ -102,15 +98,9 @@ where
             |x, y| (x ^ y) & (x ^ x.sub_wrapping(y)) < T::Native::ZERO,
             failure,
         ),
-        Operator::Multiply => linear(
-            a,
-            b,
-            rows,
-            overflow,
-            |x, y| x.mul_wrapping(y),
-            |x, y| x.product_overflows(y),
-            failure,
-        ),
+        Operator::Multiply => {
+            linear(a, b, rows, overflow, |x, y| x.mul_wrapping(y), |x, y| x.product_overflows(y), failure)
+        }
         _ => map2_result(a, b, rows, |x, y| {
             if y.is_zero() {
                 return match overflow {
@@ -121,7 +111,9 @@ where
             }
             let overflows = x == T::Native::LEAST && y == T::Native::ZERO.sub_wrapping(T::Native::ONE);
             Ok(Some(match operator {
-                Operator::IntegralDivide if overflows && overflow == Overflow::Fail => return Err(failure(x, y)),
+                Operator::IntegralDivide if overflows && overflow == Overflow::Fail => {
+                    return Err(failure(x, y));
+                }
                 Operator::IntegralDivide if overflows && overflow == Overflow::Null => return Ok(None),
                 Operator::IntegralDivide => x.div_wrapping(y),
                 Operator::Remainder => x.mod_wrapping(y),
@@ -181,7 +173,9 @@ fn linear<T: ArrowPrimitiveType>(
 fn out_of_range(x: i64, y: i64, operator: Operator, t: &DataType) -> Error {
     match t {
         DataType::Byte | DataType::Short => small_overflow(&integer_sql(x, t), operator, &integer_sql(y, t)),
-        _ if operator == Operator::IntegralDivide => overflow("Overflow in integral divide", Some("try_divide")),
+        _ if operator == Operator::IntegralDivide => {
+            overflow("Overflow in integral divide", Some("try_divide"))
+        }
         DataType::Integer => overflow("integer overflow", Some(operator.tolerant())),
         _ => overflow("long overflow", Some(operator.tolerant())),
     }

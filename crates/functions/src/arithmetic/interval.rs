@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, PrimitiveArray};
 use arrow::datatypes::{
-    ArrowPrimitiveType, Decimal128Type, DurationMicrosecondType, Float32Type, Float64Type, Int8Type, Int16Type,
-    Int32Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalYearMonthType,
+    ArrowPrimitiveType, Decimal128Type, DurationMicrosecondType, Float32Type, Float64Type, Int8Type,
+    Int16Type, Int32Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalYearMonthType,
 };
 use boathouse_spec::{DataType, Error, Result};
 use num_bigint::BigInt;
@@ -56,12 +56,12 @@ pub(super) fn resolve(call: &Call, operator: Operator, types: Operands) -> Resul
             }
             _ => {
                 let (a, b) = operands::<IntervalMonthDayNanoType>(inputs)?;
-                Arc::new(map2_result::<_, _, IntervalMonthDayNanoType>(&a, &b, rows, |a, b| {
-                    match calendar(a, b, add) {
-                        Some(v) => Ok(Some(v)),
-                        None if ansi => Err(failure()),
-                        None => Ok(None),
-                    }
+                Arc::new(map2_result::<_, _, IntervalMonthDayNanoType>(&a, &b, rows, |a, b| match calendar(
+                    a, b, add,
+                ) {
+                    Some(v) => Ok(Some(v)),
+                    None if ansi => Err(failure()),
+                    None => Ok(None),
                 })?)
             }
         })
@@ -152,11 +152,14 @@ pub(super) fn scale(call: &Call, at: usize, operator: Operator) -> Result<Resolv
                 i32::try_from(v).map_err(|_| overflow("integer overflow", None))
             })
         }
-        DataType::DayTimeInterval { .. } => {
-            scaled::<DurationMicrosecondType>(inputs, at, &by, divide, |v| v, |v| {
-                i64::try_from(v).map_err(|_| overflow("long overflow", None))
-            })
-        }
+        DataType::DayTimeInterval { .. } => scaled::<DurationMicrosecondType>(
+            inputs,
+            at,
+            &by,
+            divide,
+            |v| v,
+            |v| i64::try_from(v).map_err(|_| overflow("long overflow", None)),
+        ),
         _ => scaled_calendar(inputs, at, divide, ansi),
     });
     Ok(if call.name.starts_with("try_") { resolved } else { resolved.shown_bare(shown) })
@@ -210,9 +213,11 @@ fn scaled<T: ArrowPrimitiveType>(
         DataType::Short => whole!(Int16Type),
         DataType::Integer => whole!(Int32Type),
         DataType::Long => whole!(Int64Type),
-        DataType::Float => map2_result::<T, Float32Type, T>(&intervals, &inputs.numbers(1 - at)?, rows, |v, n| {
-            run(Factor::Double(f64::from(n)), v)
-        })?,
+        DataType::Float => {
+            map2_result::<T, Float32Type, T>(&intervals, &inputs.numbers(1 - at)?, rows, |v, n| {
+                run(Factor::Double(f64::from(n)), v)
+            })?
+        }
         DataType::Decimal { scale, .. } => {
             let unit = POWERS[usize::from(*scale)];
             map2_result::<T, Decimal128Type, T>(&intervals, &inputs.numbers(1 - at)?, rows, |v, n| {
@@ -230,7 +235,16 @@ fn half_up(n: &BigInt, d: &BigInt) -> Option<i128> {
     let (quotient, rest) = (n / d, n % d);
     let up = rest.abs() * 2 >= d.abs();
     let quotient = quotient.to_i128()?;
-    Some(quotient + if !up { 0 } else if n.is_negative() != d.is_negative() { -1 } else { 1 })
+    Some(
+        quotient
+            + if !up {
+                0
+            } else if n.is_negative() != d.is_negative() {
+                -1
+            } else {
+                1
+            },
+    )
 }
 
 /// Fractions of months are dropped, fractions of days become time.

@@ -98,11 +98,9 @@ fn tolerant(call: &Call, operator: Operator) -> Result<Resolved> {
     let eval = resolved.eval.clone();
     let return_type = resolved.return_type.clone();
     let coerced = resolved.coerced.clone();
-    let out = Resolved::new(coerced, return_type.clone(), true, move |inputs| {
-        match eval(inputs) {
-            Ok(array) => Ok(array),
-            Err(_) => row_by_row(inputs, &return_type, &eval),
-        }
+    let out = Resolved::new(coerced, return_type.clone(), true, move |inputs| match eval(inputs) {
+        Ok(array) => Ok(array),
+        Err(_) => row_by_row(inputs, &return_type, &eval),
     });
     Ok(out)
 }

@@ -2,11 +2,11 @@
 
 use boathouse_spec::{DataType, Result};
 
+use super::Operator;
 use super::decimal::integral_literal;
 use super::failure::{binary_types_differ, binary_wrong_type};
-use super::Operator;
-use crate::coercion::{decimal_of, tightest_common_type};
 use crate::Call;
+use crate::coercion::{decimal_of, tightest_common_type};
 
 /// Operands once cast.
 pub(super) struct Operands {

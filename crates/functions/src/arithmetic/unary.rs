@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, PrimitiveArray};
 use arrow::datatypes::{
-    ArrowPrimitiveType, Decimal128Type, DurationMicrosecondType, Float32Type, Float64Type, Int8Type, Int16Type,
-    Int32Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalYearMonthType,
+    ArrowPrimitiveType, Decimal128Type, DurationMicrosecondType, Float32Type, Float64Type, Int8Type,
+    Int16Type, Int32Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalYearMonthType,
 };
 use boathouse_bridge::from_arrow;
 use boathouse_spec::{DataType, Error, Result};
@@ -44,7 +44,10 @@ fn unary_unexpected(call: &Call, wanted: &str) -> Error {
         .param("inputSql", format!("\"{}\"", arg.sql))
         .param("inputType", format!("\"{}\"", arg.data_type.sql()))
         .param("requiredType", wanted)
-        .message(format!("Cannot resolve \"{sql}\": the operand must be {wanted}, not \"{}\".", arg.data_type.sql()))
+        .message(format!(
+            "Cannot resolve \"{sql}\": the operand must be {wanted}, not \"{}\".",
+            arg.data_type.sql()
+        ))
 }
 
 pub(super) fn positive(call: &Call) -> Result<Resolved> {
@@ -132,7 +135,8 @@ fn absolute(inputs: &Inputs, t: &DataType, ansi: bool) -> Result<ArrayRef> {
         DataType::Float => floats::<Float32Type>(inputs, |v| v.abs())?,
         DataType::Double => floats::<Float64Type>(inputs, |v| v.abs())?,
         DataType::Decimal { precision, scale } => {
-            let out = inputs.primitives::<Decimal128Type>(0)?.unary::<_, Decimal128Type>(|v| v.wrapping_abs());
+            let out =
+                inputs.primitives::<Decimal128Type>(0)?.unary::<_, Decimal128Type>(|v| v.wrapping_abs());
             Arc::new(out.with_precision_and_scale(*precision, *scale as i8).map_err(from_arrow)?)
         }
         DataType::YearMonthInterval { .. } => {

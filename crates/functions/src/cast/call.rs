@@ -8,8 +8,19 @@ use crate::{Call, Registry, Resolved};
 pub(crate) fn register(r: &mut Registry) {
     r.scalar(
         &[
-            "boolean", "tinyint", "smallint", "int", "bigint", "float", "double", "decimal", "date", "timestamp", "time",
-            "binary", "string",
+            "boolean",
+            "tinyint",
+            "smallint",
+            "int",
+            "bigint",
+            "float",
+            "double",
+            "decimal",
+            "date",
+            "timestamp",
+            "time",
+            "binary",
+            "string",
         ],
         resolve,
     );

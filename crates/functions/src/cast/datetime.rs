@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, PrimitiveArray, TimestampMicrosecondArray, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, PrimitiveArray, TimestampMicrosecondArray, new_null_array,
+};
 use arrow::datatypes::{
     ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
     Int64Type, Time64NanosecondType, TimestampMicrosecondType,
@@ -38,7 +40,11 @@ pub fn cast_datetime(
         }
         (Date, TimestampNtz) => {
             let days = primitive::<Date32Type>(array)?;
-            Arc::new(instants(days, |d| i64::from(d).checked_mul(MICROS_PER_DAY), |d| date_overflow(d, from, to))?)
+            Arc::new(instants(
+                days,
+                |d| i64::from(d).checked_mul(MICROS_PER_DAY),
+                |d| date_overflow(d, from, to),
+            )?)
         }
         (Timestamp, TimestampNtz) => {
             let us = primitive::<TimestampMicrosecondType>(array)?;
@@ -50,7 +56,9 @@ pub fn cast_datetime(
         }
         (Time { .. }, Time { precision }) => {
             let unit = 10i64.pow(9 - u32::from((*precision).min(9)));
-            Arc::new(primitive::<Time64NanosecondType>(array)?.unary::<_, Time64NanosecondType>(|v| v - v % unit))
+            Arc::new(
+                primitive::<Time64NanosecondType>(array)?.unary::<_, Time64NanosecondType>(|v| v - v % unit),
+            )
         }
         (Time { .. }, _) => time_to_number(primitive(array)?, from, to, mode)?,
         (Timestamp, _) => timestamp_to_number(primitive(array)?, from, to, mode, &zone)?,
@@ -78,9 +86,11 @@ fn instants<I: ArrowPrimitiveType>(
 }
 
 fn out_of_range(from: &DataType, to: &DataType) -> Error {
-    Error::new("ARITHMETIC_OVERFLOW.WITHOUT_SUGGESTION")
-        .param("message", "long overflow")
-        .message(format!("A {} is out of the range of {}.", from.sql(), to.sql()))
+    Error::new("ARITHMETIC_OVERFLOW.WITHOUT_SUGGESTION").param("message", "long overflow").message(format!(
+        "A {} is out of the range of {}.",
+        from.sql(),
+        to.sql()
+    ))
 }
 
 fn date_overflow(days: i32, from: &DataType, to: &DataType) -> Error {
@@ -207,11 +217,17 @@ fn number_to_timestamp(array: &ArrayRef, from: &DataType, to: &DataType, mode: M
             mode,
             |v| {
                 let us = v.into() * MICROS_PER_SECOND as f64;
-                let ok = us.is_finite() && (mode == Mode::Legacy || (us.floor() <= i64::MAX as f64 && us.ceil() >= i64::MIN as f64));
+                let ok = us.is_finite()
+                    && (mode == Mode::Legacy
+                        || (us.floor() <= i64::MAX as f64 && us.ceil() >= i64::MIN as f64));
                 ok.then_some(us as i64)
             },
             |v| match v.into().is_finite() {
-                true => overflow(&failure::double_sql(v.into() * MICROS_PER_SECOND as f64), &DataType::Double, &DataType::Long),
+                true => overflow(
+                    &failure::double_sql(v.into() * MICROS_PER_SECOND as f64),
+                    &DataType::Double,
+                    &DataType::Long,
+                ),
                 false => failure::malformed(&sql(v), from, to),
             },
         )
@@ -226,14 +242,19 @@ fn number_to_timestamp(array: &ArrayRef, from: &DataType, to: &DataType, mode: M
         DataType::Short => whole(primitive::<Int16Type>(array)?),
         DataType::Integer => whole(primitive::<Int32Type>(array)?),
         DataType::Long => whole(primitive::<Int64Type>(array)?),
-        DataType::Float => fractional(primitive::<Float32Type>(array)?, mode, (from, to), failure::float_sql)?,
-        DataType::Double => fractional(primitive::<Float64Type>(array)?, mode, (from, to), failure::double_sql)?,
+        DataType::Float => {
+            fractional(primitive::<Float32Type>(array)?, mode, (from, to), failure::float_sql)?
+        }
+        DataType::Double => {
+            fractional(primitive::<Float64Type>(array)?, mode, (from, to), failure::double_sql)?
+        }
         DataType::Decimal { scale, .. } => {
             let unit = decimal::POWERS[usize::from(*scale)];
             primitive::<Decimal128Type>(array)?.unary(|v| {
                 // The whole part and the fraction apart, so that nothing overflows before Java's cut to 64 bits.
                 let whole = (v / unit).wrapping_mul(1_000_000) as i64;
-                let rest = if *scale > 6 { v % unit / (unit / 1_000_000) } else { v % unit * (1_000_000 / unit) };
+                let rest =
+                    if *scale > 6 { v % unit / (unit / 1_000_000) } else { v % unit * (1_000_000 / unit) };
                 whole.wrapping_add(rest as i64)
             })
         }

@@ -51,9 +51,11 @@ pub fn out_of_decimal(value: &str, precision: u8, scale: u8) -> Error {
 
 /// DATETIME_OVERFLOW; `operation` says what was done.
 pub fn datetime_overflow(operation: &str, from: &DataType, to: &DataType) -> Error {
-    Error::new("DATETIME_OVERFLOW")
-        .param("operation", operation)
-        .message(format!("Cannot {operation}: the {} is out of the range of {}.", from.sql(), to.sql()))
+    Error::new("DATETIME_OVERFLOW").param("operation", operation).message(format!(
+        "Cannot {operation}: the {} is out of the range of {}.",
+        from.sql(),
+        to.sql()
+    ))
 }
 
 /// A string as a SQL literal.
@@ -78,7 +80,8 @@ pub fn plain_double(v: f64) -> String {
     let mut text = String::new();
     write_double(v, &mut text);
     let Some((mantissa, exponent)) = text.split_once('E') else { return text };
-    let (Some((whole, fraction)), Ok(exponent)) = (mantissa.split_once('.'), exponent.parse::<usize>()) else {
+    let (Some((whole, fraction)), Ok(exponent)) = (mantissa.split_once('.'), exponent.parse::<usize>())
+    else {
         return text;
     };
     let fraction = if fraction == "0" { "" } else { fraction };

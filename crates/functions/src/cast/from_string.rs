@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array,
-    ArrayRef, AsArray, BinaryArray, BooleanBuilder, IntervalMonthDayNanoArray, PrimitiveArray, PrimitiveBuilder,
-    StringArray,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanBuilder, IntervalMonthDayNanoArray, PrimitiveArray,
+    PrimitiveBuilder, StringArray,
 };
 use arrow::datatypes::{
-    ArrowPrimitiveType, Date32Type, Decimal128Type, DurationMicrosecondType, Float32Type, Float64Type, Int8Type,
-    Int16Type, Int32Type, Int64Type, IntervalMonthDayNano, IntervalYearMonthType, Time64NanosecondType,
-    TimestampMicrosecondType,
+    ArrowPrimitiveType, Date32Type, Decimal128Type, DurationMicrosecondType, Float32Type, Float64Type,
+    Int8Type, Int16Type, Int32Type, Int64Type, IntervalMonthDayNano, IntervalYearMonthType,
+    Time64NanosecondType, TimestampMicrosecondType,
 };
 use boathouse_bridge::from_arrow;
 use boathouse_spec::{DataType, Error, Result};
@@ -109,12 +108,17 @@ pub fn cast_string(
         DataType::Float => {
             Arc::new(parse::<Float32Type>(array, mode, |s| parse_number::float(s, |v| v as f32), failure)?)
         }
-        DataType::Double => Arc::new(parse::<Float64Type>(array, mode, |s| parse_number::float(s, |v| v), failure)?),
+        DataType::Double => {
+            Arc::new(parse::<Float64Type>(array, mode, |s| parse_number::float(s, |v| v), failure)?)
+        }
         DataType::Decimal { precision, scale } => {
             let out = parse::<Decimal128Type>(
                 array,
                 mode,
-                |s| decimal::Digits::parse(parse_number::trim_all(s.as_bytes()))?.to_decimal(*precision, *scale),
+                |s| {
+                    decimal::Digits::parse(parse_number::trim_all(s.as_bytes()))?
+                        .to_decimal(*precision, *scale)
+                },
                 |s| decimal_failure(s, from, to, *precision, *scale),
             )?;
             Arc::new(out.with_precision_and_scale(*precision, *scale as i8).map_err(from_arrow)?)
@@ -142,16 +146,16 @@ pub fn cast_string(
         DataType::Time { .. } => {
             Arc::new(parse::<Time64NanosecondType>(array, mode, parse_datetime::time, failure)?)
         }
-        DataType::YearMonthInterval { start, end } => Arc::new(parse_interval::<IntervalYearMonthType>(
-            array,
-            mode,
-            |s| interval_text::parse_year_month(s, *start, *end),
-        )?),
-        DataType::DayTimeInterval { start, end } => Arc::new(parse_interval::<DurationMicrosecondType>(
-            array,
-            mode,
-            |s| interval_text::parse_day_time(s, *start, *end),
-        )?),
+        DataType::YearMonthInterval { start, end } => {
+            Arc::new(parse_interval::<IntervalYearMonthType>(array, mode, |s| {
+                interval_text::parse_year_month(s, *start, *end)
+            })?)
+        }
+        DataType::DayTimeInterval { start, end } => {
+            Arc::new(parse_interval::<DurationMicrosecondType>(array, mode, |s| {
+                interval_text::parse_day_time(s, *start, *end)
+            })?)
+        }
         DataType::CalendarInterval => {
             // Bad text is NULL even under ANSI.
             let out: IntervalMonthDayNanoArray = array

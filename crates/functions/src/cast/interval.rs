@@ -42,7 +42,15 @@ pub fn cast_interval(array: &ArrayRef, from: &DataType, to: &DataType, mode: Mod
                 out
             };
             let unit = if *end == IntervalField::Year { 12 } else { 1 };
-            to_number(primitive::<IntervalYearMonthType>(array)?, |m| i64::from(m), unit, false, sql, (from, to), mode)?
+            to_number(
+                primitive::<IntervalYearMonthType>(array)?,
+                |m| i64::from(m),
+                unit,
+                false,
+                sql,
+                (from, to),
+                mode,
+            )?
         }
         (DayTimeInterval { start, end }, _) => {
             let sql = |us: i64| {
@@ -51,7 +59,15 @@ pub fn cast_interval(array: &ArrayRef, from: &DataType, to: &DataType, mode: Mod
                 out
             };
             let seconds = *end == IntervalField::Second;
-            to_number(primitive::<DurationMicrosecondType>(array)?, |us| us, micros_of(*end), seconds, sql, (from, to), mode)?
+            to_number(
+                primitive::<DurationMicrosecondType>(array)?,
+                |us| us,
+                micros_of(*end),
+                seconds,
+                sql,
+                (from, to),
+                mode,
+            )?
         }
         (_, YearMonthInterval { end, .. }) => {
             let unit = if *end == IntervalField::Year { 12 } else { 1 };
@@ -59,8 +75,11 @@ pub fn cast_interval(array: &ArrayRef, from: &DataType, to: &DataType, mode: Mod
         }
         (_, DayTimeInterval { end, .. }) => {
             let seconds = *end == IntervalField::Second;
-            let (unit, parts) = if seconds { (1_000_000, 1_000_000) } else { (i128::from(micros_of(*end)), 1) };
-            from_number::<DurationMicrosecondType>(array, from, to, unit, parts, mode, |v| i64::try_from(v).ok())?
+            let (unit, parts) =
+                if seconds { (1_000_000, 1_000_000) } else { (i128::from(micros_of(*end)), 1) };
+            from_number::<DurationMicrosecondType>(array, from, to, unit, parts, mode, |v| {
+                i64::try_from(v).ok()
+            })?
         }
         _ => return Err(Error::internal(format!("no cast of {} to {}", from.sql(), to.sql()))),
     })

@@ -113,7 +113,9 @@ pub fn write_calendar_interval(months: i32, days: i32, us: i64, out: &mut String
 /// Start and end field of an ANSI interval type.
 pub fn fields(t: &DataType) -> Option<(IntervalField, IntervalField)> {
     match t {
-        DataType::YearMonthInterval { start, end } | DataType::DayTimeInterval { start, end } => Some((*start, *end)),
+        DataType::YearMonthInterval { start, end } | DataType::DayTimeInterval { start, end } => {
+            Some((*start, *end))
+        }
         _ => None,
     }
 }

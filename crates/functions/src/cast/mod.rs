@@ -31,8 +31,8 @@ use crate::scalar::conform;
 
 pub use call::cast_function;
 pub(crate) use call::register;
-pub use rules::{can_cast, can_store_assign, can_up_cast, is_up_cast, may_give_null, type_error};
 use rules::stored;
+pub use rules::{can_cast, can_store_assign, can_up_cast, is_up_cast, may_give_null, type_error};
 use text::Style;
 use zone::Zone;
 
@@ -55,7 +55,13 @@ impl Mode {
 }
 
 /// Casts an array. `array` has the Arrow type of `from`, the result that of `to`.
-pub fn cast(array: &ArrayRef, from: &DataType, to: &DataType, mode: Mode, context: &Context) -> Result<ArrayRef> {
+pub fn cast(
+    array: &ArrayRef,
+    from: &DataType,
+    to: &DataType,
+    mode: Mode,
+    context: &Context,
+) -> Result<ArrayRef> {
     let wanted = arrow_type(to);
     let out = if stored(from) == stored(to) {
         Arc::clone(array)
@@ -67,7 +73,13 @@ pub fn cast(array: &ArrayRef, from: &DataType, to: &DataType, mode: Mode, contex
     conform(out, &wanted)
 }
 
-fn convert(array: &ArrayRef, from: &DataType, to: &DataType, mode: Mode, context: &Context) -> Result<ArrayRef> {
+fn convert(
+    array: &ArrayRef,
+    from: &DataType,
+    to: &DataType,
+    mode: Mode,
+    context: &Context,
+) -> Result<ArrayRef> {
     use DataType::*;
     match (from, to) {
         (f, t) if f.is_string() && t.is_string() => from_string::to_length(array, t),
@@ -87,9 +99,12 @@ fn convert(array: &ArrayRef, from: &DataType, to: &DataType, mode: Mode, context
             number::cast_number(array, from, to, mode)
         }
         (_, YearMonthInterval { .. } | DayTimeInterval { .. })
-        | (YearMonthInterval { .. } | DayTimeInterval { .. }, _) => interval::cast_interval(array, from, to, mode),
+        | (YearMonthInterval { .. } | DayTimeInterval { .. }, _) => {
+            interval::cast_interval(array, from, to, mode)
+        }
         (f, Binary) if f.is_integral() => number::to_binary(array, f),
-        (Date | Timestamp | TimestampNtz | Time { .. }, _) | (_, Date | Timestamp | TimestampNtz | Time { .. }) => {
+        (Date | Timestamp | TimestampNtz | Time { .. }, _)
+        | (_, Date | Timestamp | TimestampNtz | Time { .. }) => {
             datetime::cast_datetime(array, from, to, mode, context)
         }
         (Array { .. } | Map { .. } | Struct(_), _) => nested::cast_nested(array, from, to, mode, context),

@@ -71,7 +71,8 @@ pub fn cast_nested(
             let keys = cast(&keys, fk, tk, mode, context)?;
             let values = cast(&values, fv, tv, mode, context)?;
             let fields = Fields::from(vec![typed_field("key", tk, false), typed_field("value", tv, true)]);
-            let entries = StructArray::try_new(fields.clone(), vec![keys, values], None).map_err(from_arrow)?;
+            let entries =
+                StructArray::try_new(fields.clone(), vec![keys, values], None).map_err(from_arrow)?;
             let field = Arc::new(Field::new("entries", ArrowType::Struct(fields), false));
             Ok(Arc::new(
                 MapArray::try_new(field, offsets, entries, map.nulls().cloned(), false)

@@ -10,7 +10,9 @@ use boathouse_bridge::{from_arrow, to_arrow};
 use boathouse_spec::{DataType, Error, Result};
 use num_traits::AsPrimitive;
 
-use super::failure::{decimal_sql, decimal_text, double_sql, float_sql, integer_sql, out_of_decimal, overflow, plain_double};
+use super::failure::{
+    decimal_sql, decimal_text, double_sql, float_sql, integer_sql, out_of_decimal, overflow, plain_double,
+};
 use super::{Mode, decimal};
 
 /// Applies `f` to every value: what fails is an error under ANSI and NULL otherwise.

@@ -215,7 +215,8 @@ pub fn time(text: &str) -> Option<i64> {
         return None;
     }
     let number = |part: &str| -> Option<i64> {
-        ((1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse().ok())?
+        ((1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit()))
+            .then(|| part.parse().ok())?
     };
     let parts: Vec<&str> = clock.split(':').collect();
     let (hour, minute, second) = match parts.as_slice() {
@@ -254,7 +255,8 @@ mod tests {
         assert_eq!(date("2020-1"), Some(18_262));
         assert_eq!(date(" 2020-01-02 foo"), Some(18_263));
         assert_eq!(date("2020-01-02T"), Some(18_263));
-        for bad in ["020-01-01", "2019-02-29", "2020-01-01Z", "2020-13-01", "", "-", "20200101x", "2020-01-"] {
+        for bad in ["020-01-01", "2019-02-29", "2020-01-01Z", "2020-13-01", "", "-", "20200101x", "2020-01-"]
+        {
             assert_eq!(date(bad), None, "{bad}");
         }
         assert_eq!(date("1000000-01-01"), Some(364_522_972));

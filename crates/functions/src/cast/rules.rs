@@ -50,7 +50,9 @@ fn loses(from: &DataType, to: &DataType, mode: Mode) -> bool {
 fn to_variant(from: &DataType) -> bool {
     use DataType::*;
     match from {
-        Map { .. } | Struct(_) | CalendarInterval | YearMonthInterval { .. } | DayTimeInterval { .. } => false,
+        Map { .. } | Struct(_) | CalendarInterval | YearMonthInterval { .. } | DayTimeInterval { .. } => {
+            false
+        }
         Array { element, .. } => to_variant(element),
         _ => true,
     }
@@ -157,9 +159,10 @@ pub fn can_up_cast(from: &DataType, to: &DataType) -> bool {
         ) => (*n || !m) && can_up_cast(fk, tk) && can_up_cast(fv, tv),
         (Struct(f), Struct(t)) => {
             f.fields.len() == t.fields.len()
-                && f.fields.iter().zip(&t.fields).all(|(a, b)| {
-                    (b.nullable || !a.nullable) && can_up_cast(&a.data_type, &b.data_type)
-                })
+                && f.fields
+                    .iter()
+                    .zip(&t.fields)
+                    .all(|(a, b)| (b.nullable || !a.nullable) && can_up_cast(&a.data_type, &b.data_type))
         }
         _ => false,
     }

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DurationMicrosecondArray,
-    Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray,
-    IntervalYearMonthArray, StringArray, StringBuilder, Time64NanosecondArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array,
+    DurationMicrosecondArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array,
+    IntervalMonthDayNanoArray, IntervalYearMonthArray, StringArray, StringBuilder, Time64NanosecondArray,
+    TimestampMicrosecondArray,
 };
 use boathouse_spec::{DataType, Error, Result};
 
@@ -138,7 +139,8 @@ fn writer<'a>(array: &'a ArrayRef, t: &'a DataType, style: &Style) -> Result<Wri
             Box::new(move |i, out| write_day_time(a.value(i), *start, *end, out))
         }
         DataType::Array { element, .. } => {
-            let a = array.as_list_opt::<i32>().ok_or_else(|| Error::internal("an array column holds no list"))?;
+            let a =
+                array.as_list_opt::<i32>().ok_or_else(|| Error::internal("an array column holds no list"))?;
             let values = writer(a.values(), element, &style)?;
             let nulls = a.values();
             Box::new(move |i, out| {
@@ -172,7 +174,8 @@ fn writer<'a>(array: &'a ArrayRef, t: &'a DataType, style: &Style) -> Result<Wri
             })
         }
         DataType::Struct(s) => {
-            let a = array.as_struct_opt().ok_or_else(|| Error::internal("a struct column holds no struct"))?;
+            let a =
+                array.as_struct_opt().ok_or_else(|| Error::internal("a struct column holds no struct"))?;
             let fields = a
                 .columns()
                 .iter()

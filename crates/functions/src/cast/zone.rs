@@ -3,9 +3,7 @@
 use chrono::{DateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 
-use super::calendar::{
-    MICROS_PER_SECOND, SECONDS_PER_DAY, civil_from_days, days_from_civil, is_leap,
-};
+use super::calendar::{MICROS_PER_SECOND, SECONDS_PER_DAY, civil_from_days, days_from_civil, is_leap};
 use crate::Context;
 
 /// A zone: a region with its history, or a fixed offset in seconds east of Greenwich.
@@ -58,12 +56,10 @@ impl Zone {
     pub fn offset_at(&self, utc_seconds: i64) -> i32 {
         match self {
             Self::Fixed(seconds) => *seconds,
-            Self::Region(tz) => {
-                match DateTime::from_timestamp(ruled(utc_seconds), 0) {
-                    Some(at) => tz.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc(),
-                    None => 0,
-                }
-            }
+            Self::Region(tz) => match DateTime::from_timestamp(ruled(utc_seconds), 0) {
+                Some(at) => tz.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc(),
+                None => 0,
+            },
         }
     }
 
@@ -90,7 +86,9 @@ impl Zone {
             return local_seconds;
         };
         let offset = match tz.offset_from_local_datetime(&at) {
-            chrono::LocalResult::Single(o) | chrono::LocalResult::Ambiguous(o, _) => o.fix().local_minus_utc(),
+            chrono::LocalResult::Single(o) | chrono::LocalResult::Ambiguous(o, _) => {
+                o.fix().local_minus_utc()
+            }
             // In a gap: the offset in force before it.
             chrono::LocalResult::None => self.offset_at(local_seconds - SECONDS_PER_DAY),
         };
@@ -231,7 +229,10 @@ mod tests {
             assert_eq!(zone.offset_at(days_from_civil(year, 7, 1) * SECONDS_PER_DAY), -7 * 3600, "{year}");
             assert_eq!(zone.offset_at(days_from_civil(year, 1, 1) * SECONDS_PER_DAY), -8 * 3600, "{year}");
         }
-        assert_eq!(zone.offset_at(i64::MAX / MICROS_PER_SECOND), zone.offset_at(i64::MAX / MICROS_PER_SECOND));
+        assert_eq!(
+            zone.offset_at(i64::MAX / MICROS_PER_SECOND),
+            zone.offset_at(i64::MAX / MICROS_PER_SECOND)
+        );
         assert_eq!(zone.offset_at(i64::MIN / MICROS_PER_SECOND), -28_378);
     }
 }

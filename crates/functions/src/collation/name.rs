@@ -130,7 +130,12 @@ fn base_of(upper: &str) -> Option<(Base, &str)> {
 
 /// All names, as `SHOW COLLATIONS` lists them.
 pub fn all() -> Vec<Collation> {
-    let plain = |base, trims| Collation { base, ignores_case: base == Base::Lowercase, ignores_accents: false, trims };
+    let plain = |base, trims| Collation {
+        base,
+        ignores_case: base == Base::Lowercase,
+        ignores_accents: false,
+        trims,
+    };
     let mut out = vec![
         plain(Base::Binary, false),
         plain(Base::Lowercase, false),
@@ -139,11 +144,10 @@ pub fn all() -> Vec<Collation> {
     ];
     for locale in locales() {
         let base = Base::Locale(locale);
-        let of = |ignores_case, ignores_accents, trims| Collation { base, ignores_case, ignores_accents, trims };
-        let mut named: Vec<(String, Collation)> = (0..8)
-            .map(|n| of(n & 1 != 0, n & 2 != 0, n & 4 != 0))
-            .map(|c| (c.name(), c))
-            .collect();
+        let of =
+            |ignores_case, ignores_accents, trims| Collation { base, ignores_case, ignores_accents, trims };
+        let mut named: Vec<(String, Collation)> =
+            (0..8).map(|n| of(n & 1 != 0, n & 2 != 0, n & 4 != 0)).map(|c| (c.name(), c)).collect();
         named.sort_by(|a, b| a.0.cmp(&b.0));
         out.extend(named.into_iter().map(|(_, c)| c));
     }

@@ -62,7 +62,9 @@ impl Collator {
     /// The last place of the part that ends at or before byte `until`.
     pub fn find_last(&self, text: &str, part: &str, until: usize) -> Option<(usize, usize)> {
         let head = text.get(..until)?;
-        head.char_indices().rev().find_map(|(begin, _)| self.match_at(head, part, begin).map(|end| (begin, end)))
+        head.char_indices()
+            .rev()
+            .find_map(|(begin, _)| self.match_at(head, part, begin).map(|end| (begin, end)))
     }
 
     /// All places of the part, one after the other.

@@ -54,7 +54,8 @@ fn may_hold_null(args: &[Arg], to: &DataType, call: &Call) -> bool {
 
 fn map(call: &Call) -> Result<Resolved> {
     even_arguments(call)?;
-    let (keys, values): (Vec<_>, Vec<_>) = call.args.chunks(2).map(|kv| (kv[0].clone(), kv[1].clone())).unzip();
+    let (keys, values): (Vec<_>, Vec<_>) =
+        call.args.chunks(2).map(|kv| (kv[0].clone(), kv[1].clone())).unzip();
     let common = |args: &[Arg], class: &str| {
         let types: Vec<DataType> = args.iter().map(|a| a.data_type.clone()).collect();
         common_type(&types, call.context).ok_or_else(|| {
@@ -63,14 +64,18 @@ fn map(call: &Call) -> Result<Resolved> {
                 .param("sqlExpr", format!("\"{}\"", call.sql()))
                 .param("functionName", "`map`")
                 .param("dataType", format!("[{types}]"))
-                .message(format!("Cannot resolve \"{}\": the types [{types}] have no common type.", call.sql()))
+                .message(format!(
+                    "Cannot resolve \"{}\": the types [{types}] have no common type.",
+                    call.sql()
+                ))
         })
     };
     let key = common(&keys, "CREATE_MAP_KEY_DIFF_TYPES")?;
     let value = common(&values, "CREATE_MAP_VALUE_DIFF_TYPES")?;
     map_type_check(call, &key)?;
     let returned = DataType::map(key.clone(), value.clone(), may_hold_null(&values, &value, call));
-    let coerced = (0..call.args.len()).map(|i| if i % 2 == 0 { key.clone() } else { value.clone() }).collect();
+    let coerced =
+        (0..call.args.len()).map(|i| if i % 2 == 0 { key.clone() } else { value.clone() }).collect();
     let maker = MapMaker::new(&returned, call.context)?;
     let (no_keys, no_values) = (arrow_type(&key), arrow_type(&value));
     Ok(Resolved::new(coerced, returned, false, move |inputs| {
@@ -119,7 +124,11 @@ pub(crate) fn map_type_check(call: &Call, key: &DataType) -> Result<()> {
     Err(Error::new("DATATYPE_MISMATCH.INVALID_MAP_KEY_TYPE")
         .param("sqlExpr", format!("\"{}\"", call.sql()))
         .param("keyType", format!("\"{}\"", key.sql()))
-        .message(format!("Cannot resolve \"{}\": the keys of a map must not be \"{}\".", call.sql(), key.sql())))
+        .message(format!(
+            "Cannot resolve \"{}\": the keys of a map must not be \"{}\".",
+            call.sql(),
+            key.sql()
+        )))
 }
 
 fn named_struct(call: &Call) -> Result<Resolved> {
@@ -139,7 +148,10 @@ fn named_struct(call: &Call) -> Result<Resolved> {
         return Err(Error::new("DATATYPE_MISMATCH.CREATE_NAMED_STRUCT_WITHOUT_FOLDABLE_STRING")
             .param("sqlExpr", format!("\"{}\"", call.sql()))
             .param("inputExprs", &invalid)
-            .message(format!("Cannot resolve \"{}\": the field names {invalid} must be constant strings.", call.sql())));
+            .message(format!(
+                "Cannot resolve \"{}\": the field names {invalid} must be constant strings.",
+                call.sql()
+            )));
     }
     Ok(struct_of(call.types(), fields, |i| 2 * i + 1))
 }

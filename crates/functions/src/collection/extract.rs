@@ -143,8 +143,8 @@ fn get_map_value(call: &Call) -> Result<Resolved> {
     };
     let given = &call.args[1].data_type;
     check_orderable(call, key)?;
-    let coerced = implicit_cast(given, &Want::Exact(key.as_ref().clone()), call.context)
-        .ok_or_else(|| {
+    let coerced =
+        implicit_cast(given, &Want::Exact(key.as_ref().clone()), call.context).ok_or_else(|| {
             let sql = format!("{}[{}]", call.args[0].sql, call.args[1].sql);
             with_sql(call.unexpected_input(1, &format!("\"{}\"", key.sql())), &sql)
         })?;
@@ -246,10 +246,13 @@ fn field_of<'s>(call: &Call, s: &'s StructType) -> Result<(usize, &'s boathouse_
             .message(format!("A field name must be a constant string, not \"{}\".", call.args[1].sql)));
     };
     let matches = |f: &&boathouse_spec::StructField| {
-        if call.context.case_sensitive { f.name == *name } else { f.name.to_lowercase() == name.to_lowercase() }
+        if call.context.case_sensitive {
+            f.name == *name
+        } else {
+            f.name.to_lowercase() == name.to_lowercase()
+        }
     };
-    let found: Vec<usize> =
-        s.fields.iter().enumerate().filter(|(_, f)| matches(f)).map(|(i, _)| i).collect();
+    let found: Vec<usize> = s.fields.iter().enumerate().filter(|(_, f)| matches(f)).map(|(i, _)| i).collect();
     match found.as_slice() {
         [one] => Ok((*one, &s.fields[*one])),
         [] => {

@@ -33,7 +33,8 @@ fn extreme(call: &Call, wanted: Ordering) -> Result<Resolved> {
         let places: UInt64Array = (0..list.len())
             .map(|row| {
                 let valid = bounds(&list, row)?.filter(|i| nulls.as_ref().is_none_or(|n| n.is_valid(*i)));
-                let best = valid.reduce(|best, i| if keys.row(i).cmp(&keys.row(best)) == wanted { i } else { best });
+                let best =
+                    valid.reduce(|best, i| if keys.row(i).cmp(&keys.row(best)) == wanted { i } else { best });
                 best.map(|i| i as u64)
             })
             .collect();

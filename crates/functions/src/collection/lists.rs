@@ -168,7 +168,8 @@ impl Picker {
         match sources {
             [] => Err(Error::internal("elements without a source")),
             [one] => {
-                let places: UInt64Array = self.picks.iter().map(|(_, p)| *p as u64).collect::<Vec<_>>().into();
+                let places: UInt64Array =
+                    self.picks.iter().map(|(_, p)| *p as u64).collect::<Vec<_>>().into();
                 take(one, &places, None).spark()
             }
             [first, rest @ ..] => {
@@ -208,7 +209,9 @@ pub(super) fn check_length(length: i64, function: &str, parameter: Option<&str>)
     if let Some(parameter) = parameter {
         error = error.param("parameter", format!("`{parameter}`"));
     }
-    Err(error.message(format!("`{function}` would make an array of {length} elements; {MOST_ARRAY_LENGTH} are the most.")))
+    Err(error.message(format!(
+        "`{function}` would make an array of {length} elements; {MOST_ARRAY_LENGTH} are the most."
+    )))
 }
 
 /// Row `row` of an array, for places where one value stands for all rows.

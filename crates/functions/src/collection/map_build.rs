@@ -143,9 +143,8 @@ fn map_from_arrays(call: &Call) -> Result<Resolved> {
             match (bounds(&keys, row), bounds(&values, row)) {
                 (Some(k), Some(v)) => {
                     if k.len() != v.len() {
-                        return Err(Error::new("_LEGACY_ERROR_TEMP_2128").message(
-                            "The key array and value array of MapData must have the same length.",
-                        ));
+                        return Err(Error::new("_LEGACY_ERROR_TEMP_2128")
+                            .message("The key array and value array of MapData must have the same length."));
                     }
                     key_picker.pick_all(0, k);
                     value_picker.pick_all(0, v);
@@ -205,7 +204,10 @@ fn map_concat(call: &Call) -> Result<Resolved> {
             .param("sqlExpr", format!("\"{}\"", call.sql()))
             .param("functionName", format!("`{}`", call.name))
             .param("dataType", format!("[{all}]"))
-            .message(format!("Cannot resolve \"{}\": the arguments must be maps, but are [{all}].", call.sql())));
+            .message(format!(
+                "Cannot resolve \"{}\": the arguments must be maps, but are [{all}].",
+                call.sql()
+            )));
     }
     let returned = if types.is_empty() {
         DataType::map(DataType::STRING, DataType::STRING, false)

@@ -10,8 +10,12 @@ use crate::coercion::Want;
 use crate::{Call, Registry, Resolved};
 
 pub(super) fn register(r: &mut Registry) {
-    r.scalar(&["map_keys"], |c| part(c, |k, _, _| DataType::array(k.clone(), true), |m| Arc::clone(m.keys())));
-    r.scalar(&["map_values"], |c| part(c, |_, v, _| DataType::array(v.clone(), true), |m| Arc::clone(m.values())));
+    r.scalar(&["map_keys"], |c| {
+        part(c, |k, _, _| DataType::array(k.clone(), true), |m| Arc::clone(m.keys()))
+    });
+    r.scalar(&["map_values"], |c| {
+        part(c, |_, v, _| DataType::array(v.clone(), true), |m| Arc::clone(m.values()))
+    });
     r.scalar(&["map_entries"], |c| {
         let entry = |k: &DataType, v: &DataType, nullable| {
             let fields = vec![

@@ -166,15 +166,15 @@ fn arrays_overlap(call: &Call) -> Result<Resolved> {
                 let (a, b): (Range<usize>, Range<usize>) = (bounds(&left, row)?, bounds(&right, row)?);
                 let ours: HashSet<&[u8]> =
                     a.clone().filter(|i| valid(&left_nulls, *i)).map(|i| left_keys.row(i).data()).collect();
-                let overlap = b
-                    .clone()
-                    .any(|i| valid(&right_nulls, i) && ours.contains(right_keys.row(i).data()));
+                let overlap =
+                    b.clone().any(|i| valid(&right_nulls, i) && ours.contains(right_keys.row(i).data()));
                 if overlap {
                     return Some(true);
                 }
                 let unsure = !a.is_empty()
                     && !b.is_empty()
-                    && (a.clone().any(|i| !valid(&left_nulls, i)) || b.clone().any(|i| !valid(&right_nulls, i)));
+                    && (a.clone().any(|i| !valid(&left_nulls, i))
+                        || b.clone().any(|i| !valid(&right_nulls, i)));
                 (!unsure).then_some(false)
             })
             .collect();
@@ -188,8 +188,8 @@ fn map_contains_key(call: &Call) -> Result<Resolved> {
     let DataType::Map { key, value, value_contains_null } = &call.args[0].data_type else {
         return Err(call.unexpected_input(0, "\"MAP\""));
     };
-    let common = tightest_common_type(key, &call.args[1].data_type, call.context)
-        .ok_or_else(|| map_mismatch(call))?;
+    let common =
+        tightest_common_type(key, &call.args[1].data_type, call.context).ok_or_else(|| map_mismatch(call))?;
     check_orderable(call, &common)?;
     let map = DataType::map(common.clone(), value.as_ref().clone(), *value_contains_null);
     // Spark makes it `array_contains(map_keys(m), k)`, whose keys it takes for nullable.

@@ -176,9 +176,8 @@ impl MersenneTwister {
         let mut state = [0u32; 624];
         state[0] = 19_650_218;
         for i in 1..624 {
-            state[i] = 1_812_433_253u32
-                .wrapping_mul(state[i - 1] ^ (state[i - 1] >> 30))
-                .wrapping_add(i as u32);
+            state[i] =
+                1_812_433_253u32.wrapping_mul(state[i - 1] ^ (state[i - 1] >> 30)).wrapping_add(i as u32);
         }
         let (mut i, mut j) = (1usize, 0usize);
         for _ in 0..624.max(key.len()) {

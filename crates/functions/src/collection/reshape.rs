@@ -82,7 +82,9 @@ fn slice(call: &Call) -> Result<Resolved> {
                     .param("parameter", "`length`")
                     .param("length", length)
                     .param("functionName", "`slice`")
-                    .message(format!("The parameter `length` of `slice` must not be negative, but is {length}.")));
+                    .message(format!(
+                        "The parameter `length` of `slice` must not be negative, but is {length}."
+                    )));
             }
             if (0..size).contains(&from) {
                 let to = (from + length).min(size);

@@ -1,11 +1,12 @@
 //! `sequence`: the numbers, dates or timestamps from one to another.
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, IntervalMonthDayNanoArray, new_null_array};
+use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType as ArrowType, DurationMicrosecondType, Int64Type, IntervalMonthDayNanoType, IntervalYearMonthType,
+    DataType as ArrowType, DurationMicrosecondType, Int64Type, IntervalMonthDayNanoType,
+    IntervalYearMonthType,
 };
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use boathouse_bridge::{ResultExt, arrow_type};
 use boathouse_spec::{DataType, Error, Result};
 use std::sync::Arc;
@@ -86,7 +87,9 @@ fn sequence(call: &Call) -> Result<Resolved> {
                     let (start, stop) = (starts.value(row), stops.value(row));
                     match element {
                         DataType::Date => out.dates(start, stop, step, &zone)?,
-                        DataType::Timestamp | DataType::TimestampNtz => out.timestamps(start, stop, step, &zone)?,
+                        DataType::Timestamp | DataType::TimestampNtz => {
+                            out.timestamps(start, stop, step, &zone)?
+                        }
                         _ => {
                             let step = match step {
                                 Step::Default => {
@@ -97,7 +100,9 @@ fn sequence(call: &Call) -> Result<Resolved> {
                                     }
                                 }
                                 Step::Number(n) => n,
-                                Step::Interval { .. } => return Err(Error::internal("a number's step is a number")),
+                                Step::Interval { .. } => {
+                                    return Err(Error::internal("a number's step is a number"));
+                                }
                             };
                             out.numbers(start, stop, step, step)?;
                         }
@@ -153,7 +158,9 @@ impl Steps {
             ArrowType::Interval(arrow::datatypes::IntervalUnit::YearMonth) => {
                 Self::Months(array.as_primitive::<IntervalYearMonthType>().clone())
             }
-            ArrowType::Interval(_) => Self::Calendar(array.as_primitive::<IntervalMonthDayNanoType>().clone()),
+            ArrowType::Interval(_) => {
+                Self::Calendar(array.as_primitive::<IntervalMonthDayNanoType>().clone())
+            }
             ArrowType::Duration(_) => Self::Micros(array.as_primitive::<DurationMicrosecondType>().clone()),
             ArrowType::Null => Self::Numbers(
                 new_null_array(&ArrowType::Int64, inputs.rows()).as_primitive::<Int64Type>().clone(),
@@ -298,8 +305,7 @@ impl Sequences {
 }
 
 fn length_of(start: i64, stop: i64, step: i64, shown: i64) -> Result<i64> {
-    let reaches =
-        (step > 0 && start <= stop) || (step < 0 && start >= stop) || (step == 0 && start == stop);
+    let reaches = (step > 0 && start <= stop) || (step < 0 && start >= stop) || (step == 0 && start == stop);
     if !reaches {
         return Err(Error::new("ILLEGAL_SEQUENCE_BOUNDARIES")
             .exception("IllegalArgumentException")

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-
 use arrow::array::Array;
 use boathouse_spec::{DataType, Result};
 

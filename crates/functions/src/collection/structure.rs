@@ -91,11 +91,15 @@ fn update_fields(call: &Call) -> Result<Resolved> {
                     Source::Old(i) => old.column(*i).clone(),
                     Source::Argument(i) => inputs.array(*i)?,
                 };
-                conform(if field.is_nullable() { with_nulls(&column, old.nulls())? } else { column }, field.data_type())
+                conform(
+                    if field.is_nullable() { with_nulls(&column, old.nulls())? } else { column },
+                    field.data_type(),
+                )
             })
             .collect::<Result<Vec<_>>>()?;
         let out =
-            StructArray::try_new_with_length(fields.clone(), columns, old.nulls().cloned(), inputs.rows()).spark()?;
+            StructArray::try_new_with_length(fields.clone(), columns, old.nulls().cloned(), inputs.rows())
+                .spark()?;
         Ok(Arc::new(out))
     }))
 }

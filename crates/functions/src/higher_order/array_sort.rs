@@ -74,7 +74,13 @@ fn sort(inputs: &Inputs, body: &LambdaBody, elements: &Elements) -> Result<Vec<u
                 let middle = (start + width).min(to);
                 if middle < to {
                     let end = (start + 2 * width).min(to);
-                    merges.push(Merge { left: start, left_end: middle, right: middle, right_end: end, out: start });
+                    merges.push(Merge {
+                        left: start,
+                        left_end: middle,
+                        right: middle,
+                        right_end: end,
+                        out: start,
+                    });
                 }
             }
         }

@@ -9,8 +9,8 @@ use boathouse_spec::{DataType, Error, Result};
 use super::elements::Elements;
 use super::transform::element_and_index;
 use super::{
-    HigherOrder, LambdaArg, LambdaBody, LambdaParameter, arity_of, array_element, check_arity, check_shape, only,
-    unexpected_body,
+    HigherOrder, LambdaArg, LambdaBody, LambdaParameter, arity_of, array_element, check_arity, check_shape,
+    only, unexpected_body,
 };
 use crate::collection::{ListItem, Picker, lists};
 use crate::{Call, Registry, Resolved};
@@ -37,12 +37,7 @@ pub(super) fn answers(array: ArrayRef) -> Result<BooleanArray> {
     }
 }
 
-pub(super) fn check_condition(
-    call: &Call,
-    args: &[LambdaArg],
-    i: usize,
-    body: &LambdaBody,
-) -> Result<()> {
+pub(super) fn check_condition(call: &Call, args: &[LambdaArg], i: usize, body: &LambdaBody) -> Result<()> {
     match body.data_type {
         DataType::Boolean | DataType::Null => Ok(()),
         _ => Err(unexpected_body(call, args, i, body, "\"BOOLEAN\"")),

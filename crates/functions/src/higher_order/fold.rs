@@ -6,7 +6,8 @@ use boathouse_bridge::{ResultExt, arrow_type};
 use boathouse_spec::{Error, Result};
 
 use super::{
-    HigherOrder, LambdaArg, LambdaBody, LambdaParameter, array_element, check_arity, check_shape, unexpected_body,
+    HigherOrder, LambdaArg, LambdaBody, LambdaParameter, array_element, check_arity, check_shape,
+    unexpected_body,
 };
 use crate::scalar::conform;
 use crate::{Call, Inputs, Registry, Resolved, ShownArg};
@@ -21,10 +22,7 @@ fn parameters(call: &Call, args: &[LambdaArg], _: &[LambdaBody]) -> Result<Vec<V
     check_arity(args, &[2, 1])?;
     // What the merge gives is not known yet: the accumulator may become NULL.
     let accumulator = LambdaParameter::new(call.args[1].data_type.clone(), true);
-    Ok(vec![
-        vec![accumulator.clone(), LambdaParameter::new(element, contains_null)],
-        vec![accumulator],
-    ])
+    Ok(vec![vec![accumulator.clone(), LambdaParameter::new(element, contains_null)], vec![accumulator]])
 }
 
 fn resolve(call: &Call, args: &[LambdaArg], bodies: Vec<LambdaBody>) -> Result<Resolved> {
@@ -74,9 +72,8 @@ fn resolve(call: &Call, args: &[LambdaArg], bodies: Vec<LambdaBody>) -> Result<R
 fn fold(inputs: &Inputs, merge: &LambdaBody, state: &arrow::datatypes::DataType) -> Result<ArrayRef> {
     let array = inputs.array(0)?;
     let list = array.as_list::<i32>();
-    let lengths: Vec<usize> = (0..list.len())
-        .map(|i| if list.is_valid(i) { list.value_length(i) as usize } else { 0 })
-        .collect();
+    let lengths: Vec<usize> =
+        (0..list.len()).map(|i| if list.is_valid(i) { list.value_length(i) as usize } else { 0 }).collect();
     let mut order: Vec<u32> = (0..list.len() as u32).collect();
     order.sort_by_key(|i| std::cmp::Reverse(lengths[*i as usize]));
     let zeros = conform(inputs.array(1)?, state)?;
@@ -114,4 +111,3 @@ fn fold(inputs: &Inputs, merge: &LambdaBody, state: &arrow::datatypes::DataType)
     }
     take(&ordered, &UInt32Array::from(back), None).spark()
 }
-

@@ -130,7 +130,9 @@ fn map_zip_with(call: &Call, args: &[LambdaArg], bodies: Vec<LambdaBody>) -> Res
     let body = only(bodies)?;
     let key = common_key(call, args)?;
     let coerced = (0..2)
-        .map(|i| map_parts(call, i).map(|(_, value, nullable)| DataType::map(key.clone(), value.clone(), nullable)))
+        .map(|i| {
+            map_parts(call, i).map(|(_, value, nullable)| DataType::map(key.clone(), value.clone(), nullable))
+        })
         .collect::<Result<Vec<_>>>()?;
     let returned = DataType::map(key, body.data_type.clone(), body.nullable);
     let t = returned.clone();
@@ -146,9 +148,8 @@ fn map_zip_with(call: &Call, args: &[LambdaArg], bodies: Vec<LambdaBody>) -> Res
                 keys.null_row()?;
                 continue;
             }
-            let range = |map: &MapArray| {
-                map.value_offsets()[row] as usize..map.value_offsets()[row + 1] as usize
-            };
+            let range =
+                |map: &MapArray| map.value_offsets()[row] as usize..map.value_offsets()[row + 1] as usize;
             let mut others: HashMap<&[u8], usize> = HashMap::new();
             for i in range(&right) {
                 others.entry(right_keys.row(i).data()).or_insert(i);

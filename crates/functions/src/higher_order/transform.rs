@@ -5,7 +5,8 @@ use boathouse_spec::{DataType, Result};
 
 use super::elements::Elements;
 use super::{
-    HigherOrder, LambdaArg, LambdaBody, LambdaParameter, arity_of, array_element, check_arity, check_shape, only,
+    HigherOrder, LambdaArg, LambdaBody, LambdaParameter, arity_of, array_element, check_arity, check_shape,
+    only,
 };
 use crate::collection::{ListItem, Picker, lists};
 use crate::{Call, Registry, Resolved};

@@ -111,7 +111,9 @@ fn conv(call: &Call) -> Result<Resolved> {
                         .param("config", "\"spark.sql.ansi.enabled\"")
                         .message("The number that `conv` reads does not fit 64 bits."));
                 }
-                Converted::Overflow => out.push_str(&written(u64::MAX, text.trim_matches(' ').starts_with('-'), to)),
+                Converted::Overflow => {
+                    out.push_str(&written(u64::MAX, text.trim_matches(' ').starts_with('-'), to))
+                }
             }
             Ok(Some(()))
         })

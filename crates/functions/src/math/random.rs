@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, PrimitiveArray};
-use arrow::datatypes::{
-    Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-};
+use arrow::datatypes::{Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
 use boathouse_bridge::from_arrow;
 use boathouse_spec::{DataType, Result};
 
@@ -158,8 +156,9 @@ fn uniform(call: &Call) -> Result<Resolved> {
             return Err(not_constant(call, 2, "seed", "integer"));
         }
     }
-    let t = crate::coercion::tightest_common_type(&call.args[0].data_type, &call.args[1].data_type, call.context)
-        .ok_or_else(|| call.different_types())?;
+    let t =
+        crate::coercion::tightest_common_type(&call.args[0].data_type, &call.args[1].data_type, call.context)
+            .ok_or_else(|| call.different_types())?;
     let t = match t {
         // Of two decimals the wider as it is, of a decimal and a whole number the decimal.
         DataType::Decimal { .. } => call
@@ -193,16 +192,28 @@ fn uniform(call: &Call) -> Result<Resolved> {
         let each = |f: &dyn Fn(f64) -> i128| values.iter().map(|v| v.map(f)).collect::<Vec<Option<i128>>>();
         let whole = || each(&|v| v as i128);
         let out: ArrayRef = match &computed {
-            DataType::Byte => Arc::new(whole().into_iter().map(|v| v.map(|v| v as i8)).collect::<PrimitiveArray<Int8Type>>()),
-            DataType::Short => Arc::new(whole().into_iter().map(|v| v.map(|v| v as i16)).collect::<PrimitiveArray<Int16Type>>()),
-            DataType::Integer => Arc::new(whole().into_iter().map(|v| v.map(|v| v as i32)).collect::<PrimitiveArray<Int32Type>>()),
-            DataType::Long => Arc::new(whole().into_iter().map(|v| v.map(|v| v as i64)).collect::<PrimitiveArray<Int64Type>>()),
-            DataType::Float => Arc::new(values.iter().map(|v| v.map(|v| v as f32)).collect::<PrimitiveArray<Float32Type>>()),
+            DataType::Byte => Arc::new(
+                whole().into_iter().map(|v| v.map(|v| v as i8)).collect::<PrimitiveArray<Int8Type>>(),
+            ),
+            DataType::Short => Arc::new(
+                whole().into_iter().map(|v| v.map(|v| v as i16)).collect::<PrimitiveArray<Int16Type>>(),
+            ),
+            DataType::Integer => Arc::new(
+                whole().into_iter().map(|v| v.map(|v| v as i32)).collect::<PrimitiveArray<Int32Type>>(),
+            ),
+            DataType::Long => Arc::new(
+                whole().into_iter().map(|v| v.map(|v| v as i64)).collect::<PrimitiveArray<Int64Type>>(),
+            ),
+            DataType::Float => {
+                Arc::new(values.iter().map(|v| v.map(|v| v as f32)).collect::<PrimitiveArray<Float32Type>>())
+            }
             DataType::Decimal { precision, scale } => {
                 let mut buffer = String::new();
                 let out: PrimitiveArray<Decimal128Type> = values
                     .iter()
-                    .map(|v| v.and_then(|v| crate::cast::decimal::from_double(v, *precision, *scale, &mut buffer)))
+                    .map(|v| {
+                        v.and_then(|v| crate::cast::decimal::from_double(v, *precision, *scale, &mut buffer))
+                    })
                     .collect();
                 Arc::new(out.with_precision_and_scale(*precision, *scale as i8).map_err(from_arrow)?)
             }

@@ -240,7 +240,8 @@ fn decimals(
         .iter()
         .map(|v| {
             let Some(v) = v else { return Ok(None) };
-            let rounded = rule.round(v, scale, digits).map(|r| r / POWERS[(scale - i32::from(to)).max(0) as usize]);
+            let rounded =
+                rule.round(v, scale, digits).map(|r| r / POWERS[(scale - i32::from(to)).max(0) as usize]);
             match rounded.filter(|r| crate::cast::decimal::fits(*r, precision)) {
                 Some(r) => Ok(Some(r)),
                 None if ansi => Err(out_of_decimal(&decimal_text(v, scale as u8), precision, to)),

@@ -63,7 +63,8 @@ fn constant(call: &Call, shown: &str, value: f64) -> Result<Resolved> {
 /// Of numbers and intervals.
 fn sign(call: &Call) -> Result<Resolved> {
     call.arity(1..=1)?;
-    let coerced = call.want(&[Want::one_of([Want::DOUBLE, Want::YearMonthInterval, Want::DayTimeInterval])])?;
+    let coerced =
+        call.want(&[Want::one_of([Want::DOUBLE, Want::YearMonthInterval, Want::DayTimeInterval])])?;
     let t = coerced[0].clone();
     let resolved = Resolved::new(coerced, DataType::Double, true, move |inputs| {
         let signum = |v: f64| if v.is_nan() || v == 0.0 { v } else { v.signum() };
@@ -106,9 +107,11 @@ fn isnan(call: &Call) -> Result<Resolved> {
                 .iter()
                 .map(|v| Some(v.is_some_and(f32::is_nan)))
                 .collect(),
-            false => {
-                inputs.primitives::<Float64Type>(0)?.iter().map(|v| Some(v.is_some_and(f64::is_nan))).collect()
-            }
+            false => inputs
+                .primitives::<Float64Type>(0)?
+                .iter()
+                .map(|v| Some(v.is_some_and(f64::is_nan)))
+                .collect(),
         };
         Ok(Arc::new(out))
     }))

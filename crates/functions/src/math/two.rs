@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{
-    DurationMicrosecondType, Float32Type, Float64Type, Int64Type, IntervalYearMonthType,
-};
+use arrow::datatypes::{DurationMicrosecondType, Float32Type, Float64Type, Int64Type, IntervalYearMonthType};
 use boathouse_spec::{DataType, Result};
 
 use crate::apply::{map2, number_rows};
@@ -37,7 +35,9 @@ fn nanvl(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
     let fractional = |t: &DataType| matches!(t, DataType::Float | DataType::Double);
     let t = match (&call.args[0].data_type, &call.args[1].data_type) {
-        (DataType::Float, DataType::Float | DataType::Null) | (DataType::Null, DataType::Float) => DataType::Float,
+        (DataType::Float, DataType::Float | DataType::Null) | (DataType::Null, DataType::Float) => {
+            DataType::Float
+        }
         (a, b) if fractional(a) || fractional(b) => DataType::Double,
         _ => DataType::Double,
     };

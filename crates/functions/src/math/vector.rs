@@ -75,7 +75,11 @@ fn pair(call: &Call, f: fn(&[f32], &[f32]) -> Option<f32>) -> Result<Resolved> {
                     .param("functionName", format!("`{name}`"))
                     .param("leftDim", left.len())
                     .param("rightDim", right.len())
-                    .message(format!("`{name}`: the vectors have {} and {} dimensions.", left.len(), right.len())));
+                    .message(format!(
+                        "`{name}`: the vectors have {} and {} dimensions.",
+                        left.len(),
+                        right.len()
+                    )));
             }
             Ok(f(left, right))
         })?;
@@ -132,9 +136,11 @@ fn vector_norm(call: &Call) -> Result<Resolved> {
         let list = column(inputs, 0)?;
         let values = list.values().as_primitive::<Float32Type>();
         let degree = degree_at(inputs)?;
-        let out = number_rows::<Float32Type>(inputs.rows(), |row| match (vector(&list, values, row), degree(row)) {
-            (Some(v), Some(d)) => norm(v, d, "vector_norm").map(Some),
-            _ => Ok(None),
+        let out = number_rows::<Float32Type>(inputs.rows(), |row| {
+            match (vector(&list, values, row), degree(row)) {
+                (Some(v), Some(d)) => norm(v, d, "vector_norm").map(Some),
+                _ => Ok(None),
+            }
         })?;
         Ok(Arc::new(out))
     });

@@ -75,8 +75,9 @@ fn of_bitmaps(c: &AggregateCall, kind: Kind) -> Result<ResolvedAggregate> {
 fn bitmap(c: &AggregateCall, coerced: Vec<DataType>, fold: Bitmap) -> Result<ResolvedAggregate> {
     let empty = ScalarValue::Binary(Some(fold.start_bytes()));
     let t = DataType::Binary;
-    let udf =
-        SparkAggregate::of_fold(c.call.name, &coerced, &t, false, c.call.context, fold).with_empty(empty).build();
+    let udf = SparkAggregate::of_fold(c.call.name, &coerced, &t, false, c.call.context, fold)
+        .with_empty(empty)
+        .build();
     Ok(ResolvedAggregate::new(coerced, t, false, udf))
 }
 

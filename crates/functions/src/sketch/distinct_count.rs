@@ -39,10 +39,16 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
     }
     let coerced = call.types();
     let fold = DistinctCount { bits: bits as u32 };
-    let udf =
-        SparkAggregate::of_fold("approx_count_distinct", &coerced, &DataType::Long, false, call.context, fold)
-            .with_parameters(bits)
-            .with_empty(ScalarValue::Int64(Some(0)));
+    let udf = SparkAggregate::of_fold(
+        "approx_count_distinct",
+        &coerced,
+        &DataType::Long,
+        false,
+        call.context,
+        fold,
+    )
+    .with_parameters(bits)
+    .with_empty(ScalarValue::Int64(Some(0)));
     Ok(ResolvedAggregate::new(coerced, DataType::Long, false, udf.build()).shown_with(vec![ShownArg::Arg(0)]))
 }
 
@@ -161,8 +167,8 @@ fn estimate(registers: &[u8], bits: u32) -> i64 {
 
 /// Up to which count linear counting is better, by the bits of the register.
 const THRESHOLDS: [f64; 15] = [
-    10.0, 20.0, 40.0, 80.0, 220.0, 400.0, 900.0, 1800.0, 3100.0, 6500.0, 15_500.0, 20_000.0, 50_000.0, 120_000.0,
-    350_000.0,
+    10.0, 20.0, 40.0, 80.0, 220.0, 400.0, 900.0, 1800.0, 3100.0, 6500.0, 15_500.0, 20_000.0, 50_000.0,
+    120_000.0, 350_000.0,
 ];
 
 struct BiasTable {
@@ -220,6 +226,9 @@ mod tests {
         let few = ids.slice(0, 300);
         assert_eq!((count(few.clone(), 0.05), count(few.clone(), 0.02), count(few, 0.3)), (296, 300, 302));
         let some = ids.slice(0, 2000);
-        assert_eq!((count(some.clone(), 0.05), count(some.clone(), 0.02), count(some, 0.3)), (1947, 2019, 2442));
+        assert_eq!(
+            (count(some.clone(), 0.05), count(some.clone(), 0.02), count(some, 0.3)),
+            (1947, 2019, 2442)
+        );
     }
 }

@@ -4,8 +4,8 @@ use std::hash::Hasher;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
-    DataType as ArrowType, Date32Type, Decimal128Type, DurationMicrosecondType, Float32Type, Float64Type, Int8Type,
-    Int16Type, Int32Type, Int64Type, IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType,
+    DataType as ArrowType, Date32Type, Decimal128Type, DurationMicrosecondType, Float32Type, Float64Type,
+    Int8Type, Int16Type, Int32Type, Int64Type, IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType,
     Time64NanosecondType, TimestampMicrosecondType,
 };
 use boathouse_spec::{Error, Result};
@@ -135,7 +135,8 @@ pub(crate) fn xxhash64(array: &ArrayRef, seeds: &mut [i64]) -> Result<()> {
 
 /// Hashes the elements of each row one after the other.
 fn in_turn(array: &ArrayRef, offsets: &[i32], columns: &[&ArrayRef], seeds: &mut [i64]) -> Result<()> {
-    let length = |row: usize| if array.is_valid(row) { (offsets[row + 1] - offsets[row]) as usize } else { 0 };
+    let length =
+        |row: usize| if array.is_valid(row) { (offsets[row + 1] - offsets[row]) as usize } else { 0 };
     let longest = (0..array.len()).map(length).max().unwrap_or(0);
     // The n-th elements of all rows at once.
     for n in 0..longest {
@@ -144,7 +145,8 @@ fn in_turn(array: &ArrayRef, offsets: &[i32], columns: &[&ArrayRef], seeds: &mut
             rows.iter().map(|row| Some((offsets[*row] as usize + n) as u64)).collect();
         let mut taken: Vec<i64> = rows.iter().map(|row| seeds[*row]).collect();
         for column in columns {
-            let elements = arrow::compute::take(column, &places, None).map_err(boathouse_bridge::from_arrow)?;
+            let elements =
+                arrow::compute::take(column, &places, None).map_err(boathouse_bridge::from_arrow)?;
             xxhash64(&elements, &mut taken)?;
         }
         for (row, hash) in rows.into_iter().zip(taken) {

@@ -53,7 +53,9 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
         return Err(Error::new("APPROX_TOP_K_MAX_ITEMS_TRACKED_EXCEEDS_LIMIT")
             .param("maxItemsTracked", tracked)
             .param("limit", MOST_TRACKED)
-            .message(format!("`maxItemsTracked` of `approx_top_k` is at most {MOST_TRACKED}, not {tracked}.")));
+            .message(format!(
+                "`maxItemsTracked` of `approx_top_k` is at most {MOST_TRACKED}, not {tracked}."
+            )));
     }
     if k > tracked {
         return Err(Error::new("APPROX_TOP_K_MAX_ITEMS_TRACKED_LESS_THAN_K")
@@ -175,7 +177,11 @@ impl Fold for TopK {
         let counts = states.iter().flat_map(|s| s.counts.values().copied()).collect::<Int64Array>();
         let forgotten = Int64Array::from_iter_values(states.iter().map(|s| s.forgotten));
         Ok(vec![
-            ListItem::of(&DataType::array(DataType::Binary, false))?.list(offsets.clone(), Arc::new(keys), None)?,
+            ListItem::of(&DataType::array(DataType::Binary, false))?.list(
+                offsets.clone(),
+                Arc::new(keys),
+                None,
+            )?,
             ListItem::of(&DataType::array(DataType::Long, false))?.list(offsets, Arc::new(counts), None)?,
             Arc::new(forgotten),
         ])

@@ -23,7 +23,9 @@ pub(super) fn register(r: &mut Registry) {
 const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
 
 fn push_hex(bytes: &[u8], out: &mut String) {
-    out.extend(bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]).map(char::from));
+    out.extend(
+        bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]).map(char::from),
+    );
 }
 
 fn hex(call: &Call) -> Result<Resolved> {
@@ -156,8 +158,9 @@ enum Charset {
 
 /// What Windows-1252 has from 0x80 on where Latin-1 has controls; 0 where it has nothing.
 const WINDOWS_1252: [u16; 32] = [
-    0x20AC, 0, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0, 0x017D, 0, 0,
-    0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0, 0x017E, 0x0178,
+    0x20AC, 0, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0,
+    0x017D, 0, 0, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A,
+    0x0153, 0, 0x017E, 0x0178,
 ];
 
 const CHARSETS: &str = "iso-8859-1, us-ascii, utf-16, utf-16be, utf-16le, utf-32, utf-8";
@@ -373,10 +376,14 @@ fn to_binary(call: &Call, tolerant: bool) -> Result<Resolved> {
             .param("requireType", "case-insensitive \"STRING\"")
             .param("validValues", "'hex', 'utf-8', 'utf8', or 'base64'")
             .param("inputValue", format!("'{}'", f))
-            .message(format!("Cannot resolve \"{}\": the format is 'hex', 'utf-8', 'utf8' or 'base64'.", call.sql())));
+            .message(format!(
+                "Cannot resolve \"{}\": the format is 'hex', 'utf-8', 'utf8' or 'base64'.",
+                call.sql()
+            )));
     }
     let coerced = call.want(&[Want::Str, Want::Str])?;
-    let nullable = tolerant || format.is_none() || call.nullable_as(&coerced) || format.as_deref() != Some("base64");
+    let nullable =
+        tolerant || format.is_none() || call.nullable_as(&coerced) || format.as_deref() != Some("base64");
     Ok(Resolved::new(coerced, DataType::Binary, nullable, move |inputs| {
         let text = inputs.text(0)?;
         byte_rows(inputs.rows(), |row, out| {
@@ -393,7 +400,9 @@ fn to_binary(call: &Call, tolerant: bool) -> Result<Resolved> {
             match done {
                 Some(()) => Ok(Some(())),
                 None if tolerant => Ok(None),
-                None => Err(conversion_failure("to_binary", text, &format.to_ascii_uppercase(), "try_to_binary")),
+                None => {
+                    Err(conversion_failure("to_binary", text, &format.to_ascii_uppercase(), "try_to_binary"))
+                }
             }
         })
     }))

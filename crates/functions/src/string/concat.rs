@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, StringArray, StringBuilder,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, StringArray, StringBuilder};
 use boathouse_spec::{DataType, Error, Result};
 
 use crate::apply::{Operand, byte_rows, check_size, text_rows};
@@ -47,7 +45,8 @@ fn concat(call: &Call) -> Result<Resolved> {
 fn concat_strings(inputs: &Inputs) -> Result<ArrayRef> {
     let parts = (0..inputs.len()).map(|i| inputs.text(i)).collect::<Result<Vec<_>>>()?;
     let rows = inputs.rows();
-    let total: usize = parts.iter().map(|p| p.array.value_data().len() * if p.constant { rows } else { 1 }).sum();
+    let total: usize =
+        parts.iter().map(|p| p.array.value_data().len() * if p.constant { rows } else { 1 }).sum();
     let mut out = StringBuilder::with_capacity(rows, total.min(i32::MAX as usize));
     let mut size = 0;
     for row in 0..rows {
@@ -155,7 +154,9 @@ fn elt(call: &Call) -> Result<Resolved> {
             let values: Vec<Operand<BinaryArray>> =
                 (1..inputs.len()).map(|i| inputs.bytes(i)).collect::<Result<_>>()?;
             return byte_rows(rows, |row, out| {
-                Ok(chosen(row).and_then(|n| values[n as usize - 1].get(row)).map(|b| out.extend_from_slice(b)))
+                Ok(chosen(row)
+                    .and_then(|n| values[n as usize - 1].get(row))
+                    .map(|b| out.extend_from_slice(b)))
             });
         }
         let values = (1..inputs.len()).map(|i| inputs.text(i)).collect::<Result<Vec<_>>>()?;
@@ -164,4 +165,3 @@ fn elt(call: &Call) -> Result<Resolved> {
         })
     }))
 }
-

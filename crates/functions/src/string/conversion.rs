@@ -72,7 +72,9 @@ fn to_number(call: &Call, tolerant: bool) -> Result<Resolved> {
 fn to_char(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
     match &call.args[0].data_type {
-        DataType::Date | DataType::Timestamp | DataType::TimestampNtz => delegate(call, "date_format", call.args),
+        DataType::Date | DataType::Timestamp | DataType::TimestampNtz => {
+            delegate(call, "date_format", call.args)
+        }
         DataType::Binary => {
             let Some(format) = format_of(call)? else {
                 return Err(crate::mismatch::unexpected_null(call, "format"));
@@ -87,7 +89,10 @@ fn to_char(call: &Call) -> Result<Resolved> {
                         .param("functionName", format!("`{}`", call.name))
                         .param("parameter", "`format`")
                         .param("invalidFormat", format!("'{format}'"))
-                        .message(format!("`{}` knows the formats base64, hex and utf-8, not '{format}'.", call.name)));
+                        .message(format!(
+                            "`{}` knows the formats base64, hex and utf-8, not '{format}'.",
+                            call.name
+                        )));
                 }
             };
             Ok(match call.name {

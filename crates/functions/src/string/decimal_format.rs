@@ -86,7 +86,10 @@ impl Number {
     }
 
     fn fraction_digits(&self) -> String {
-        (self.point.max(0)..).take_while(|i| *i < self.digits.len() as i32).map(|i| self.digit(i)).collect::<String>()
+        (self.point.max(0)..)
+            .take_while(|i| *i < self.digits.len() as i32)
+            .map(|i| self.digit(i))
+            .collect::<String>()
     }
 
     fn digit(&self, i: i32) -> char {
@@ -228,7 +231,10 @@ impl Pattern {
             (number.whole_digits(), number.fraction_digits())
         } else {
             let zeros = "0".repeat(number.point.unsigned_abs() as usize);
-            (String::new(), if number.is_zero() { String::new() } else { format!("{zeros}{}", number.fraction_digits()) })
+            (
+                String::new(),
+                if number.is_zero() { String::new() } else { format!("{zeros}{}", number.fraction_digits()) },
+            )
         };
         let mut whole = format!("{whole:0>width$}", width = self.least_whole);
         let fraction = format!("{fraction:0<width$}", width = self.least_fraction);
@@ -249,7 +255,11 @@ impl Pattern {
 
     fn write_scientific(&self, number: &Number, least: usize, out: &mut String) {
         // With more whole places than fixed ones the exponent is a multiple of them.
-        let step = if self.most_whole > self.least_whole && self.most_whole > 1 { self.most_whole as i32 } else { 0 };
+        let step = if self.most_whole > self.least_whole && self.most_whole > 1 {
+            self.most_whole as i32
+        } else {
+            0
+        };
         let whole = match step {
             0 => self.least_whole.max(1) as i32,
             step => (number.point - 1).rem_euclid(step) + 1,
@@ -369,7 +379,11 @@ fn reader(inputs: &Inputs, t: &DataType) -> Result<Reader> {
                 let v = column.get(row)?;
                 let mut text = String::new();
                 // Java formats the double of the float.
-                if v.is_finite() { write_double(f64::from(v), &mut text) } else { write_float(v, &mut text) }
+                if v.is_finite() {
+                    write_double(f64::from(v), &mut text)
+                } else {
+                    write_float(v, &mut text)
+                }
                 Some(float(f64::from(v), text))
             })
         }

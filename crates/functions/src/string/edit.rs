@@ -57,9 +57,7 @@ fn replace(call: &Call) -> Result<Resolved> {
     });
     Ok(match three {
         true => resolved,
-        false => {
-            resolved.shown_with(vec![ShownArg::Arg(0), ShownArg::Arg(1), ShownArg::Text(String::new())])
-        }
+        false => resolved.shown_with(vec![ShownArg::Arg(0), ShownArg::Arg(1), ShownArg::Text(String::new())]),
     })
 }
 
@@ -129,7 +127,9 @@ fn reverse(call: &Call) -> Result<Resolved> {
     Ok(Resolved::new(coerced, t, nullable, move |inputs| {
         if binary {
             let values = inputs.bytes(0)?;
-            return byte_rows(inputs.rows(), |row, out| Ok(values.get(row).map(|b| out.extend(b.iter().rev()))));
+            return byte_rows(inputs.rows(), |row, out| {
+                Ok(values.get(row).map(|b| out.extend(b.iter().rev())))
+            });
         }
         let values = inputs.text(0)?;
         text_rows(inputs.rows(), |row, out| Ok(values.get(row).map(|s| out.extend(s.chars().rev()))))
@@ -147,7 +147,9 @@ fn mask(call: &Call) -> Result<Resolved> {
         if !arg.data_type.is_string() {
             return Err(call.unexpected_input(i + 1, "\"STRING\""));
         }
-        let Some(constant) = &arg.constant else { return Err(crate::mismatch::not_constant(call, i + 1, name, "STRING")) };
+        let Some(constant) = &arg.constant else {
+            return Err(crate::mismatch::not_constant(call, i + 1, name, "STRING"));
+        };
         let text = match constant {
             datafusion::scalar::ScalarValue::Utf8(text) => text.clone(),
             _ => None,
@@ -242,4 +244,3 @@ fn chr(call: &Call) -> Result<Resolved> {
         })
     }))
 }
-

@@ -189,18 +189,22 @@ fn resolve(call: &Call, task: Task) -> Result<Resolved> {
         _ => ShownArg::Text(String::new()),
     });
     let shown: Vec<ShownArg> = shown.collect();
-    let resolved = Resolved::new(coerced, DataType::Binary, true, move |inputs| run(inputs, task)).shown_with(shown);
+    let resolved =
+        Resolved::new(coerced, DataType::Binary, true, move |inputs| run(inputs, task)).shown_with(shown);
     // Without a vector of one's own, a random one: never twice the same.
     Ok(if volatile { resolved.volatile() } else { resolved })
 }
 
 fn run(inputs: &Inputs, task: Task) -> Result<ArrayRef> {
     let (texts, keys) = (inputs.bytes(0)?, inputs.bytes(1)?);
-    let given = |i: usize| -> Result<Option<_>> { if inputs.len() > i { inputs.bytes(i).map(Some) } else { Ok(None) } };
+    let given = |i: usize| -> Result<Option<_>> {
+        if inputs.len() > i { inputs.bytes(i).map(Some) } else { Ok(None) }
+    };
     let (modes, paddings, fifth, sixth) = (given(2)?, given(3)?, given(4)?, given(5)?);
     byte_rows(inputs.rows(), |row, out| {
         let (Some(text), Some(key)) = (texts.get(row), keys.get(row)) else { return Ok(None) };
-        let or = |operand: &Option<crate::apply::Operand<arrow::array::BinaryArray>>, default: &'static [u8]| match operand {
+        let or = |operand: &Option<crate::apply::Operand<arrow::array::BinaryArray>>,
+                  default: &'static [u8]| match operand {
             None => Some(default.to_vec()),
             Some(operand) => operand.get(row).map(<[u8]>::to_vec),
         };
@@ -214,7 +218,8 @@ fn run(inputs: &Inputs, task: Task) -> Result<ArrayRef> {
             let mode = Mode::parse(&String::from_utf8_lossy(&mode), &String::from_utf8_lossy(&padding))?;
             if task != Task::Encrypt {
                 check_aad(mode, &fifth)?;
-                return decrypt(cipher, mode, text, &fifth, out).ok_or_else(|| crypto_error("the input cannot be decrypted with this key and mode."));
+                return decrypt(cipher, mode, text, &fifth, out)
+                    .ok_or_else(|| crypto_error("the input cannot be decrypted with this key and mode."));
             }
             check_aad(mode, &sixth)?;
             let iv = match fifth.is_empty() {
@@ -239,7 +244,8 @@ fn run(inputs: &Inputs, task: Task) -> Result<ArrayRef> {
                 }
                 false => fifth.clone(),
             };
-            encrypt(cipher, mode, &iv, text, &sixth, out).ok_or_else(|| crypto_error("the input cannot be encrypted."))
+            encrypt(cipher, mode, &iv, text, &sixth, out)
+                .ok_or_else(|| crypto_error("the input cannot be encrypted."))
         };
         match attempt(out) {
             Ok(()) => Ok(Some(())),

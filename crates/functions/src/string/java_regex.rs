@@ -118,7 +118,12 @@ struct Flags {
 }
 
 fn rewrite(pattern: &str, end: &str) -> Option<String> {
-    let mut r = Rewriter { chars: pattern.chars().peekable(), out: String::new(), end, flags: vec![Flags::default()] };
+    let mut r = Rewriter {
+        chars: pattern.chars().peekable(),
+        out: String::new(),
+        end,
+        flags: vec![Flags::default()],
+    };
     r.run()?;
     Some(r.out)
 }

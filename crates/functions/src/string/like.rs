@@ -63,12 +63,17 @@ impl Pattern {
         while let Some(c) = chars.next() {
             if c == escape {
                 match chars.next() {
-                    Some(next) if next == '_' || next == '%' || next == escape => tokens.push(Token::Char(next)),
+                    Some(next) if next == '_' || next == '%' || next == escape => {
+                        tokens.push(Token::Char(next))
+                    }
                     Some(next) => return Err(bad_escape(pattern, next)),
                     None => {
                         return Err(Error::new("INVALID_FORMAT.ESC_AT_THE_END")
                             .param("format", quoted(pattern))
-                            .message(format!("The pattern {} ends with the escape character.", quoted(pattern))));
+                            .message(format!(
+                                "The pattern {} ends with the escape character.",
+                                quoted(pattern)
+                            )));
                     }
                 }
             } else {
@@ -93,8 +98,12 @@ impl Pattern {
             [Token::Many, inner @ .., Token::Many] if text(inner).is_some() => {
                 Self::Contains(text(inner).unwrap_or_default())
             }
-            [inner @ .., Token::Many] if text(inner).is_some() => Self::StartsWith(text(inner).unwrap_or_default()),
-            [Token::Many, inner @ ..] if text(inner).is_some() => Self::EndsWith(text(inner).unwrap_or_default()),
+            [inner @ .., Token::Many] if text(inner).is_some() => {
+                Self::StartsWith(text(inner).unwrap_or_default())
+            }
+            [Token::Many, inner @ ..] if text(inner).is_some() => {
+                Self::EndsWith(text(inner).unwrap_or_default())
+            }
             all => match text(all) {
                 Some(text) => Self::Equals(text),
                 None => Self::Any(tokens),
@@ -234,8 +243,10 @@ fn many(call: &Call) -> Result<Resolved> {
     let coerced = call.want(&[Want::Str])?;
     // The patterns are no operands of Spark's expression: its name leaves them out.
     let shown = format!("{name}({})", call.args[0].sql);
-    Ok(Resolved::new(coerced, DataType::Boolean, true, move |inputs| evaluate_many(inputs, all, negated, ignore_case))
-        .shown_bare(shown))
+    Ok(Resolved::new(coerced, DataType::Boolean, true, move |inputs| {
+        evaluate_many(inputs, all, negated, ignore_case)
+    })
+    .shown_bare(shown))
 }
 
 fn evaluate_many(inputs: &Inputs, all: bool, negated: bool, ignore_case: bool) -> Result<ArrayRef> {

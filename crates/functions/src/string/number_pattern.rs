@@ -123,7 +123,8 @@ impl NumberPattern {
             let next = text.get(at).copied();
             match token {
                 Token::Digits(runs) if after_point => {
-                    let end = text[at..].iter().position(|b| !b.is_ascii_digit()).map_or(text.len(), |n| at + n);
+                    let end =
+                        text[at..].iter().position(|b| !b.is_ascii_digit()).map_or(text.len(), |n| at + n);
                     if end - at > runs.iter().map(|r| r.length).sum() {
                         return None;
                     }
@@ -300,11 +301,19 @@ fn check(tokens: &[Token], format: &str, separators_ok: bool) -> Result<()> {
     if let Some(p) = point {
         let separated = tokens[p..].iter().any(|t| matches!(t, Token::Digits(runs) if runs.len() > 1));
         if separated {
-            return Err(bad("THOUSANDS_SEPS_MUST_BEFORE_DEC", format, "has a grouping separator after the point"));
+            return Err(bad(
+                "THOUSANDS_SEPS_MUST_BEFORE_DEC",
+                format,
+                "has a grouping separator after the point",
+            ));
         }
     }
     if !separators_ok {
-        return Err(bad("CONT_THOUSANDS_SEPS", format, "has a grouping separator without digits on both sides"));
+        return Err(bad(
+            "CONT_THOUSANDS_SEPS",
+            format,
+            "has a grouping separator without digits on both sides",
+        ));
     }
     if let Some(dollar) = tokens.iter().position(|t| *t == Token::Dollar) {
         if digits.is_some_and(|d| dollar > d) {
@@ -314,9 +323,13 @@ fn check(tokens: &[Token], format: &str, separators_ok: bool) -> Result<()> {
             return Err(bad("CUR_MUST_BEFORE_DEC", format, "has the dollar after the point"));
         }
     }
-    for (token, name) in
-        [(Token::Point, ". or D"), (Token::Sign, "S"), (Token::Dollar, "$"), (Token::Minus, "MI"), (Token::Bracket, "PR")]
-    {
+    for (token, name) in [
+        (Token::Point, ". or D"),
+        (Token::Sign, "S"),
+        (Token::Dollar, "$"),
+        (Token::Minus, "MI"),
+        (Token::Bracket, "PR"),
+    ] {
         if count(&token) > 1 {
             return Err(bad("WRONG_NUM_TOKEN", format, &format!("has several {name}")).param("token", name));
         }
@@ -339,7 +352,9 @@ fn check(tokens: &[Token], format: &str, separators_ok: bool) -> Result<()> {
             }
         };
         if place <= stage {
-            return Err(bad("UNEXPECTED_TOKEN", format, &format!("has an unexpected {name}")).param("token", name));
+            return Err(
+                bad("UNEXPECTED_TOKEN", format, &format!("has an unexpected {name}")).param("token", name)
+            );
         }
         stage = place;
     }

@@ -17,7 +17,9 @@ pub(super) fn register(r: &mut Registry) {
 fn pad(call: &Call, left: bool) -> Result<Resolved> {
     call.arity(2..=3)?;
     let coerced = match (call.args[0].data_type == DataType::Binary, call.args.get(2).map(|a| &a.data_type)) {
-        (true, None | Some(DataType::Binary | DataType::Null)) => call.want(&[Want::BINARY, Want::INT, Want::BINARY])?,
+        (true, None | Some(DataType::Binary | DataType::Null)) => {
+            call.want(&[Want::BINARY, Want::INT, Want::BINARY])?
+        }
         _ => call.want(&[Want::Str, Want::INT, Want::Str])?,
     };
     let nullable = call.nullable_as(&coerced);
@@ -31,7 +33,9 @@ fn pad(call: &Call, left: bool) -> Result<Resolved> {
             let pads = if three { Some(inputs.bytes(2)?) } else { None };
             return byte_rows(inputs.rows(), |row, out| {
                 let pad = pads.as_ref().map_or(Some(&[0u8][..]), |p| p.get(row));
-                let (Some(v), Some(n), Some(pad)) = (values.get(row), lengths.get(row), pad) else { return Ok(None) };
+                let (Some(v), Some(n), Some(pad)) = (values.get(row), lengths.get(row), pad) else {
+                    return Ok(None);
+                };
                 let n = n.max(0) as usize;
                 let kept = &v[..v.len().min(n)];
                 if !left {
@@ -50,7 +54,9 @@ fn pad(call: &Call, left: bool) -> Result<Resolved> {
         let pads = if three { Some(inputs.text(2)?) } else { None };
         text_rows(inputs.rows(), |row, out| {
             let pad = pads.as_ref().map_or(Some(" "), |p| p.get(row));
-            let (Some(v), Some(n), Some(pad)) = (values.get(row), lengths.get(row), pad) else { return Ok(None) };
+            let (Some(v), Some(n), Some(pad)) = (values.get(row), lengths.get(row), pad) else {
+                return Ok(None);
+            };
             let n = n.max(0) as usize;
             let count = chars(v);
             if count >= n {

@@ -66,17 +66,18 @@ fn parse(format: &str) -> Result<Vec<Piece>> {
         let mut width: Option<usize> = None;
         let mut precision = None;
         // An index, or a width: digits until something else.
-        let mut number = |chars: &mut std::iter::Peekable<std::str::Chars>, spec: &mut String| -> Option<usize> {
-            let mut out: Option<usize> = None;
-            while let Some(d) = chars.peek().and_then(|c| c.to_digit(10)) {
-                if out.is_none() && d == 0 {
-                    break;
+        let mut number =
+            |chars: &mut std::iter::Peekable<std::str::Chars>, spec: &mut String| -> Option<usize> {
+                let mut out: Option<usize> = None;
+                while let Some(d) = chars.peek().and_then(|c| c.to_digit(10)) {
+                    if out.is_none() && d == 0 {
+                        break;
+                    }
+                    out = Some(out.unwrap_or(0).saturating_mul(10).saturating_add(d as usize));
+                    spec.extend(chars.next());
                 }
-                out = Some(out.unwrap_or(0).saturating_mul(10).saturating_add(d as usize));
-                spec.extend(chars.next());
-            }
-            out
-        };
+                out
+            };
         let first = number(&mut chars, &mut spec);
         if chars.peek() == Some(&'$') {
             spec.extend(chars.next());
@@ -131,7 +132,26 @@ fn parse(format: &str) -> Result<Vec<Piece>> {
         spec.push(conversion);
         if !matches!(
             conversion,
-            'b' | 'B' | 'h' | 'H' | 's' | 'S' | 'c' | 'C' | 'd' | 'o' | 'x' | 'X' | 'e' | 'E' | 'f' | 'g' | 'G' | 'a' | 'A' | '%' | 'n'
+            'b' | 'B'
+                | 'h'
+                | 'H'
+                | 's'
+                | 'S'
+                | 'c'
+                | 'C'
+                | 'd'
+                | 'o'
+                | 'x'
+                | 'X'
+                | 'e'
+                | 'E'
+                | 'f'
+                | 'g'
+                | 'G'
+                | 'a'
+                | 'A'
+                | '%'
+                | 'n'
         ) {
             if matches!(conversion, 't' | 'T') {
                 return Err(Error::unsupported("dates in format_string"));
@@ -144,7 +164,8 @@ fn parse(format: &str) -> Result<Vec<Piece>> {
             || (flags.left && flags.zero)
             || (flags.plus && flags.space)
             || (integer && precision.is_some())
-            || (flags.group && !(conversion == 'd' || (float && !matches!(conversion, 'e' | 'E' | 'a' | 'A'))))
+            || (flags.group
+                && !(conversion == 'd' || (float && !matches!(conversion, 'e' | 'E' | 'a' | 'A'))))
             || (!integer && !float && (flags.zero || flags.plus || flags.space || flags.parentheses));
         if wrong {
             return Err(bad(&spec));
@@ -256,9 +277,11 @@ fn write_spec(
         ('s', Value::Integer(v, _)) => v.to_string(),
         ('s', Value::Float(_, text) | Value::Text(text)) => text.clone(),
         ('h', v) => format!("{:x}", java_hash(v)),
-        ('c', Value::Integer(v, bits)) if *bits <= 32 => {
-            u32::try_from(*v).ok().and_then(char::from_u32).ok_or_else(|| mismatch("this number"))?.to_string()
-        }
+        ('c', Value::Integer(v, bits)) if *bits <= 32 => u32::try_from(*v)
+            .ok()
+            .and_then(char::from_u32)
+            .ok_or_else(|| mismatch("this number"))?
+            .to_string(),
         ('d', Value::Integer(v, _)) => {
             return number(&v.unsigned_abs().to_string(), *v < 0, flags, width, out);
         }
@@ -295,7 +318,13 @@ fn write_spec(
 fn java_hash(value: &Value) -> i32 {
     match value {
         Value::Null => 0,
-        Value::Boolean(v) => if *v { 1231 } else { 1237 },
+        Value::Boolean(v) => {
+            if *v {
+                1231
+            } else {
+                1237
+            }
+        }
         Value::Integer(v, 64) => (*v ^ ((*v as u64) >> 32) as i64) as i32,
         Value::Integer(v, _) => *v as i32,
         Value::Float(v, _) => {
@@ -431,7 +460,11 @@ fn fixed(shortest: &str, precision: usize) -> String {
         let (w, f) = all.split_at((point as usize).min(all.len()));
         (w.to_string(), f.to_string())
     };
-    if precision == 0 { whole } else { format!("{whole}.{:0<precision$}", &fraction[..precision.min(fraction.len())]) }
+    if precision == 0 {
+        whole
+    } else {
+        format!("{whole}.{:0<precision$}", &fraction[..precision.min(fraction.len())])
+    }
 }
 
 fn scientific(shortest: &str, precision: usize) -> String {

@@ -16,7 +16,9 @@ pub(super) fn register(r: &mut Registry) {
 fn randstr(call: &Call) -> Result<Resolved> {
     call.arity(1..=2)?;
     let length = &call.args[0];
-    if !length.data_type.is_integral() && length.data_type != DataType::Null || length.data_type == DataType::Long {
+    if !length.data_type.is_integral() && length.data_type != DataType::Null
+        || length.data_type == DataType::Long
+    {
         return Err(call.unexpected_input(0, "INT or SMALLINT"));
     }
     if length.constant.is_none() {

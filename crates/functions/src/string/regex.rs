@@ -68,7 +68,8 @@ fn rlike(call: &Call) -> Result<Resolved> {
         if patterns.operand.constant
             && let Some(pattern) = patterns.get(0)?
         {
-            let out: BooleanArray = (0..inputs.rows()).map(|row| text.get(row).map(|t| pattern.is_match(t))).collect();
+            let out: BooleanArray =
+                (0..inputs.rows()).map(|row| text.get(row).map(|t| pattern.is_match(t))).collect();
             return Ok(Arc::new(out));
         }
         flag_rows(inputs.rows(), |row| {
@@ -87,7 +88,9 @@ fn check_group(function: &str, groups: usize, index: i32) -> Result<usize> {
         .param("functionName", format!("`{function}`"))
         .param("groupCount", groups)
         .param("groupIndex", index)
-        .message(format!("`{function}`: the pattern has {groups} groups, so that there is no group {index}.")))
+        .message(format!(
+            "`{function}`: the pattern has {groups} groups, so that there is no group {index}."
+        )))
 }
 
 fn extract(call: &Call, all: bool) -> Result<Resolved> {
@@ -106,7 +109,8 @@ fn extract(call: &Call, all: bool) -> Result<Resolved> {
             return extract_all(inputs, &text, &mut patterns, index, &name);
         }
         text_rows(inputs.rows(), |row, out| {
-            let (Some(text), Some(pattern), Some(index)) = (text.get(row), patterns.get(row)?, index(row)) else {
+            let (Some(text), Some(pattern), Some(index)) = (text.get(row), patterns.get(row)?, index(row))
+            else {
                 return Ok(None);
             };
             if let Some(captures) = pattern.captures_at(text, 0) {
@@ -229,7 +233,12 @@ fn replace(call: &Call) -> Result<Resolved> {
                 return Err(crate::mismatch::not_constant(call, 3, "position", "INT"));
             }
             Some(Some(n)) if n < 1 => {
-                return Err(crate::mismatch::out_of_range(call, "position", "(0, 2147483647]", &n.to_string()));
+                return Err(crate::mismatch::out_of_range(
+                    call,
+                    "position",
+                    "(0, 2147483647]",
+                    &n.to_string(),
+                ));
             }
             _ => {}
         }
@@ -265,7 +274,10 @@ fn replace(call: &Call) -> Result<Resolved> {
                         .param("pattern", &patterns_text(&patterns, row))
                         .param("replacement", replacement)
                         .param("position", position)
-                        .message(format!("`regexp_replace`: {} is no replacement for the pattern.", quoted(replacement)))
+                        .message(format!(
+                            "`regexp_replace`: {} is no replacement for the pattern.",
+                            quoted(replacement)
+                        ))
                 })?;
                 last = Some((replacement.to_string(), Arc::clone(&pattern), pieces));
             }
@@ -277,7 +289,8 @@ fn replace(call: &Call) -> Result<Resolved> {
                 write_pieces(pieces, &captures, out);
                 check_size(out.len())?;
                 copied = to;
-                let at = if to > from { to } else { to + text[to..].chars().next().map_or(1, char::len_utf8) };
+                let at =
+                    if to > from { to } else { to + text[to..].chars().next().map_or(1, char::len_utf8) };
                 if at > text.len() {
                     break;
                 }
@@ -334,7 +347,10 @@ fn substr(call: &Call) -> Result<Resolved> {
         text_rows(inputs.rows(), |row, out| {
             let (Some(text), Some(pattern)) = (text.get(row), patterns.get(row)?) else { return Ok(None) };
             // An empty match is no match.
-            Ok(pattern.find_at(text, 0).filter(|(from, to)| to > from).map(|(from, to)| out.push_str(&text[from..to])))
+            Ok(pattern
+                .find_at(text, 0)
+                .filter(|(from, to)| to > from)
+                .map(|(from, to)| out.push_str(&text[from..to])))
         })
     }))
 }

@@ -17,7 +17,11 @@ pub(super) fn register(r: &mut Registry) {
     r.scalar(&["locate", "position", "charindex"], locate);
     r.scalar(&["find_in_set"], find_in_set);
     r.scalar(&["contains"], |c| {
-        matches(c, |text, part| memmem::find(text, part).is_some(), |c, text, part| c.find(text, part, 0).is_some())
+        matches(
+            c,
+            |text, part| memmem::find(text, part).is_some(),
+            |c, text, part| c.find(text, part, 0).is_some(),
+        )
     });
     r.scalar(&["startswith"], |c| {
         matches(c, |text, part| text.starts_with(part), |c, text, part| c.match_at(text, part, 0).is_some())

@@ -80,7 +80,9 @@ fn split_part(call: &Call) -> Result<Resolved> {
         let (text, delimiter) = (inputs.text(0)?, inputs.text(1)?);
         let numbers = inputs.numbers::<Int32Type>(2)?;
         text_rows(inputs.rows(), |row, out| {
-            let (Some(text), Some(delimiter), Some(n)) = (text.get(row), delimiter.get(row), numbers.get(row)) else {
+            let (Some(text), Some(delimiter), Some(n)) =
+                (text.get(row), delimiter.get(row), numbers.get(row))
+            else {
                 return Ok(None);
             };
             if n == 0 {
@@ -115,7 +117,8 @@ fn collated_part<'t>(collator: &Collator, text: &'t str, delimiter: &str, n: i32
         from = end;
     }
     parts.push(&text[from..]);
-    let at = if n > 0 { (n as usize).checked_sub(1) } else { parts.len().checked_sub(n.unsigned_abs() as usize) };
+    let at =
+        if n > 0 { (n as usize).checked_sub(1) } else { parts.len().checked_sub(n.unsigned_abs() as usize) };
     at.and_then(|i| parts.get(i).copied()).unwrap_or("")
 }
 

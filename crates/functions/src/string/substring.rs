@@ -86,7 +86,9 @@ fn substring(call: &Call) -> Result<Resolved> {
         if binary {
             let bytes = inputs.bytes(0)?;
             return byte_rows(inputs.rows(), |row, out| {
-                let (Some(bytes), Some((position, length))) = (bytes.get(row), wanted(row)) else { return Ok(None) };
+                let (Some(bytes), Some((position, length))) = (bytes.get(row), wanted(row)) else {
+                    return Ok(None);
+                };
                 out.extend_from_slice(sub_bytes(bytes, position, length));
                 Ok(Some(()))
             });
@@ -122,7 +124,12 @@ fn left(call: &Call) -> Result<Resolved> {
 }
 
 fn right(call: &Call) -> Result<Resolved> {
-    ends(call, |text, n| sub(text, n.saturating_neg(), i32::MAX), |bytes, n| sub_bytes(bytes, n.saturating_neg(), i32::MAX), false)
+    ends(
+        call,
+        |text, n| sub(text, n.saturating_neg(), i32::MAX),
+        |bytes, n| sub_bytes(bytes, n.saturating_neg(), i32::MAX),
+        false,
+    )
 }
 
 fn ends(
@@ -166,7 +173,8 @@ fn substring_index(call: &Call) -> Result<Resolved> {
         let (text, delimiter) = (inputs.text(0)?, inputs.text(1)?);
         let counts = inputs.numbers::<Int32Type>(2)?;
         text_rows(inputs.rows(), |row, out| {
-            let (Some(text), Some(delimiter), Some(n)) = (text.get(row), delimiter.get(row), counts.get(row)) else {
+            let (Some(text), Some(delimiter), Some(n)) = (text.get(row), delimiter.get(row), counts.get(row))
+            else {
                 return Ok(None);
             };
             out.push_str(match &collator {
@@ -261,7 +269,8 @@ fn overlaid(inputs: &Inputs, binary: bool, four: bool) -> Result<ArrayRef> {
     if binary {
         let (values, replacements) = (inputs.bytes(0)?, inputs.bytes(1)?);
         return byte_rows(inputs.rows(), |row, out| {
-            let (Some(v), Some(r), Some((position, length))) = (values.get(row), replacements.get(row), wanted(row))
+            let (Some(v), Some(r), Some((position, length))) =
+                (values.get(row), replacements.get(row), wanted(row))
             else {
                 return Ok(None);
             };
@@ -274,7 +283,9 @@ fn overlaid(inputs: &Inputs, binary: bool, four: bool) -> Result<ArrayRef> {
     }
     let (values, replacements) = (inputs.text(0)?, inputs.text(1)?);
     text_rows(inputs.rows(), |row, out| {
-        let (Some(v), Some(r), Some((position, length))) = (values.get(row), replacements.get(row), wanted(row)) else {
+        let (Some(v), Some(r), Some((position, length))) =
+            (values.get(row), replacements.get(row), wanted(row))
+        else {
             return Ok(None);
         };
         let length = if length >= 0 { length } else { chars(r) as i32 };

@@ -66,7 +66,13 @@ fn run(inputs: &Inputs, source: usize, two: bool, left: bool, right: bool) -> Re
 }
 
 /// Characters are trimmed that equal one of the set in the collation.
-fn run_collated(inputs: &Inputs, source: usize, collator: &Collator, left: bool, right: bool) -> Result<ArrayRef> {
+fn run_collated(
+    inputs: &Inputs,
+    source: usize,
+    collator: &Collator,
+    left: bool,
+    right: bool,
+) -> Result<ArrayRef> {
     let (text, set) = (inputs.text(source)?, inputs.text(1 - source)?);
     let key = |c: char| {
         let mut buffer = [0; 4];

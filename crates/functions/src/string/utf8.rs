@@ -42,9 +42,9 @@ fn made(inputs: &Inputs, invalid: OnInvalid) -> Result<ArrayRef> {
             (Err(_), OnInvalid::Null) => return Ok(None),
             (Err(_), OnInvalid::Fail) => {
                 let shown: String = bytes.iter().map(|b| format!("\\x{b:02X}")).collect();
-                return Err(Error::new("INVALID_UTF8_STRING")
-                    .param("str", &shown)
-                    .message(format!("The bytes {shown} are no UTF-8. Use `try_validate_utf8` to get NULL.")));
+                return Err(Error::new("INVALID_UTF8_STRING").param("str", &shown).message(format!(
+                    "The bytes {shown} are no UTF-8. Use `try_validate_utf8` to get NULL."
+                )));
             }
         }
         Ok(Some(()))

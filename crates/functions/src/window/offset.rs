@@ -131,7 +131,10 @@ impl WindowUDFImpl for Shift {
         &self.signature
     }
 
-    fn partition_evaluator(&self, args: PartitionEvaluatorArgs) -> DataFusionResult<Box<dyn PartitionEvaluator>> {
+    fn partition_evaluator(
+        &self,
+        args: PartitionEvaluatorArgs,
+    ) -> DataFusionResult<Box<dyn PartitionEvaluator>> {
         let ignore_nulls = self.ignore_nulls || args.ignore_nulls();
         let rows = if args.is_reversed() { -self.rows } else { self.rows };
         Ok(Box::new(ShiftEvaluator { rows, ignore_nulls }))
@@ -216,8 +219,8 @@ fn nth_value(c: &WindowCall) -> Result<ResolvedWindow> {
         .with_number(offset)
         .ignoring_nulls(ignore_nulls)
         .build();
-    let mut out = ResolvedWindow::new(call.types(), t, true, udf)
-        .shown_with(vec![ShownArg::Arg(0), ShownArg::Arg(1)]);
+    let mut out =
+        ResolvedWindow::new(call.types(), t, true, udf).shown_with(vec![ShownArg::Arg(0), ShownArg::Arg(1)]);
     out.display_suffix = if ignore_nulls { " ignore nulls" } else { "" };
     Ok(out)
 }

@@ -68,5 +68,7 @@ fn ntile(c: &WindowCall) -> Result<ResolvedWindow> {
     }
     let udf = Wrapped::new("ntile", ntile_udwf(), &DataType::Integer, false).with_number(buckets).build();
     let shown = if call.args.is_empty() { ShownArg::Text("1".into()) } else { ShownArg::Arg(0) };
-    Ok(ResolvedWindow::new(call.types(), DataType::Integer, false, udf).shown_with(vec![shown]).in_frame(ROWS))
+    Ok(ResolvedWindow::new(call.types(), DataType::Integer, false, udf)
+        .shown_with(vec![shown])
+        .in_frame(ROWS))
 }

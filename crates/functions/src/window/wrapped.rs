@@ -83,7 +83,10 @@ impl WindowUDFImpl for Wrapped {
         if self.has_arguments { &self.signature } else { self.inner.signature() }
     }
 
-    fn partition_evaluator(&self, args: PartitionEvaluatorArgs) -> DataFusionResult<Box<dyn PartitionEvaluator>> {
+    fn partition_evaluator(
+        &self,
+        args: PartitionEvaluatorArgs,
+    ) -> DataFusionResult<Box<dyn PartitionEvaluator>> {
         let count = self.arguments.min(args.input_exprs().len());
         let mut exprs = args.input_exprs()[..count].to_vec();
         let mut fields = args.input_fields()[..count.min(args.input_fields().len())].to_vec();

@@ -83,7 +83,9 @@ impl Directory {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.place.store.put_opts(&self.file(name), PutPayload::from(contents), options).await {
             Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                Ok(false)
+            }
             Err(e) => Err(self.failed("writing", name, e)),
         }
     }
@@ -126,7 +128,8 @@ impl Directory {
             let _ = tokio::fs::remove_dir_all(directory).await;
             return;
         }
-        let listed: Vec<_> = self.place.store.list(Some(&self.place.path)).filter_map(|o| async { o.ok() }).collect().await;
+        let listed: Vec<_> =
+            self.place.store.list(Some(&self.place.path)).filter_map(|o| async { o.ok() }).collect().await;
         for object in listed {
             let _ = self.place.store.delete(&object.location).await;
         }

@@ -76,17 +76,26 @@ impl Checkpoint {
         let Some(batch) = self.commits.numbers().await?.pop() else { return Ok(None) };
         let name = batch.to_string();
         let text = self.commits.read_text(&name).await?.unwrap_or_default();
-        let entry = CommitEntry::parse(&text).map_err(|why| self.corrupt(&format!("commits/{name}"), &why))?;
+        let entry =
+            CommitEntry::parse(&text).map_err(|why| self.corrupt(&format!("commits/{name}"), &why))?;
         Ok(Some((batch, entry)))
     }
 
     /// Plans a batch. Where another process planned it first, this one must not go on.
     pub async fn write_offsets(&self, batch: i64, entry: &OffsetEntry) -> Result<()> {
-        if self.offsets.create(&batch.to_string(), entry.to_text()).await? { Ok(()) } else { Err(self.concurrent(batch)) }
+        if self.offsets.create(&batch.to_string(), entry.to_text()).await? {
+            Ok(())
+        } else {
+            Err(self.concurrent(batch))
+        }
     }
 
     pub async fn write_commit(&self, batch: i64, entry: &CommitEntry) -> Result<()> {
-        if self.commits.create(&batch.to_string(), entry.to_text()).await? { Ok(()) } else { Err(self.concurrent(batch)) }
+        if self.commits.create(&batch.to_string(), entry.to_text()).await? {
+            Ok(())
+        } else {
+            Err(self.concurrent(batch))
+        }
     }
 
     /// Removes what no restart will ask for.

@@ -34,19 +34,24 @@ impl OffsetEntry {
             }
             // Sources have numbers for ids as long as the query does not name them.
             let (id, offset) = line.split_once(':').ok_or_else(|| format!("line {} has no source", i + 3))?;
-            let id: usize = id.parse().map_err(|_| format!("the source {id:?} is named, and has no number"))?;
+            let id: usize =
+                id.parse().map_err(|_| format!("the source {id:?} is named, and has no number"))?;
             if offsets.len() <= id {
                 offsets.resize(id + 1, None);
             }
             offsets[id] = given(offset);
         }
-        Ok(Self { watermark_ms: number("batchWatermarkMs"), timestamp_ms: number("batchTimestampMs"), conf, offsets })
+        Ok(Self {
+            watermark_ms: number("batchWatermarkMs"),
+            timestamp_ms: number("batchTimestampMs"),
+            conf,
+            offsets,
+        })
     }
 
     pub fn to_text(&self) -> String {
         let conf: Map<String, Value> = self.conf.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
-        let metadata =
-            json!({ "batchWatermarkMs": self.watermark_ms, "batchTimestampMs": self.timestamp_ms, "conf": conf });
+        let metadata = json!({ "batchWatermarkMs": self.watermark_ms, "batchTimestampMs": self.timestamp_ms, "conf": conf });
         let mut text = format!("v1\n{metadata}");
         for offset in &self.offsets {
             text.push('\n');
@@ -78,14 +83,18 @@ impl CommitEntry {
             Some(Value::Null) | None => IndexMap::new(),
             Some(ids) => serde_json::from_value(ids.clone()).map_err(|e| e.to_string())?,
         };
-        Ok(Self { next_watermark_ms: body.get("nextBatchWatermarkMs").and_then(Value::as_i64).unwrap_or(0), state_ids })
+        Ok(Self {
+            next_watermark_ms: body.get("nextBatchWatermarkMs").and_then(Value::as_i64).unwrap_or(0),
+            state_ids,
+        })
     }
 
     pub fn to_text(&self) -> String {
         if self.state_ids.is_empty() {
             return format!("v1\n{}", json!({ "nextBatchWatermarkMs": self.next_watermark_ms }));
         }
-        let body = json!({ "nextBatchWatermarkMs": self.next_watermark_ms, "stateUniqueIds": self.state_ids });
+        let body =
+            json!({ "nextBatchWatermarkMs": self.next_watermark_ms, "stateUniqueIds": self.state_ids });
         format!("v2\n{body}")
     }
 }

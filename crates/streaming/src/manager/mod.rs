@@ -124,7 +124,12 @@ impl StreamManager {
 
     /// The active queries of a session.
     pub fn active(&self, session: &Session) -> Vec<Arc<RunningQuery>> {
-        self.queries.lock().iter().filter(|q| q.session_id() == session.id() && q.is_active()).cloned().collect()
+        self.queries
+            .lock()
+            .iter()
+            .filter(|q| q.session_id() == session.id() && q.is_active())
+            .cloned()
+            .collect()
     }
 
     /// A run of a query, active or ended.
@@ -132,10 +137,9 @@ impl StreamManager {
         let queries = self.queries.lock();
         let found = queries.iter().rev().find(|q| q.session_id() == session.id() && q.id() == id);
         found.cloned().ok_or_else(|| {
-            Error::new("STREAMING_QUERY_NOT_FOUND").param("id", &id.id).message(format!(
-                "Streaming query {} is not found, or belongs to another session.",
-                id.id
-            ))
+            Error::new("STREAMING_QUERY_NOT_FOUND")
+                .param("id", &id.id)
+                .message(format!("Streaming query {} is not found, or belongs to another session.", id.id))
         })
     }
 
@@ -225,9 +229,13 @@ fn checkpoint(session: &Arc<Session>, start: &StartQuery, target: &Target) -> Re
     if let Some(path) = option(&start.options, "checkpointLocation").filter(|p| !p.is_empty()) {
         return Ok(CheckpointPlace { path: path.to_string(), is_temporary: false });
     }
-    if let Some(root) = session.conf().get("spark.sql.streaming.checkpointLocation").filter(|p| !p.is_empty()) {
+    if let Some(root) = session.conf().get("spark.sql.streaming.checkpointLocation").filter(|p| !p.is_empty())
+    {
         let name = start.query_name.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-        return Ok(CheckpointPlace { path: format!("{}/{name}", root.trim_end_matches('/')), is_temporary: false });
+        return Ok(CheckpointPlace {
+            path: format!("{}/{name}", root.trim_end_matches('/')),
+            is_temporary: false,
+        });
     }
     if !target.takes_temporary_checkpoint() {
         return Err(Error::new("_LEGACY_ERROR_TEMP_3266")

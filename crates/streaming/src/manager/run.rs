@@ -62,7 +62,13 @@ pub(super) fn spawn(
 ) -> Arc<RunningQuery> {
     let id = QueryId { id: query.id().to_string(), run_id: query.run_id().to_string() };
     let running = RunningQuery::new(session.id(), id, query.definition().name.clone());
-    let run = Run { listeners, session: Arc::clone(session), running: Arc::clone(&running), query, last_event_ms: clock::now_ms() };
+    let run = Run {
+        listeners,
+        session: Arc::clone(session),
+        running: Arc::clone(&running),
+        query,
+        last_event_ms: clock::now_ms(),
+    };
     let handle = session.engine().runtime().clone();
     handle.spawn(run.until_the_end(trigger, checkpoint));
     running
@@ -173,7 +179,8 @@ impl Run {
             return;
         }
         self.last_event_ms = now;
-        let event = json!({ "id": self.query.id(), "runId": self.query.run_id(), "timestamp": timestamp(now) });
+        let event =
+            json!({ "id": self.query.id(), "runId": self.query.run_id(), "timestamp": timestamp(now) });
         self.post(QueryEventKind::Idle, event.to_string());
     }
 

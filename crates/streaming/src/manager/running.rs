@@ -159,8 +159,12 @@ impl RunningQuery {
 
     pub(super) fn set_status(&self, message: &str, is_data_available: bool, is_trigger_active: bool) {
         let mut state = self.state.lock();
-        state.status =
-            QueryStatus { message: message.to_string(), is_data_available, is_trigger_active, is_active: true };
+        state.status = QueryStatus {
+            message: message.to_string(),
+            is_data_available,
+            is_trigger_active,
+            is_active: true,
+        };
     }
 
     pub(super) fn add_progress(&self, json: String) {

@@ -8,8 +8,8 @@ use boathouse_bridge::ResultExt;
 use boathouse_connectors::{ResolvedPath, SaveMode};
 use boathouse_engine::Session;
 use boathouse_spec::{Options, Result};
-use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use datafusion::common::Column;
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde_json::json;
@@ -39,13 +39,22 @@ impl FileSink {
         let context = session.file_context()?;
         let place = context.paths.resolve(&path, context.stores.as_ref())?;
         let log = CompactibleLog::open(Directory::open(session, &path)?.child("_spark_metadata")).await?;
-        Ok(Self { format, path, place, partition_by: start.partition_by.clone(), options, log: Mutex::new(log) })
+        Ok(Self {
+            format,
+            path,
+            place,
+            partition_by: start.partition_by.clone(),
+            options,
+            log: Mutex::new(log),
+        })
     }
 
     /// The log's line of a file.
     async fn line(&self, file: &Path) -> Result<String> {
         let meta = self.place.store.head(file).await;
-        let meta = meta.map_err(|e| boathouse_spec::Error::io(format!("looking at {}", self.place.display_of(file)), e))?;
+        let meta = meta.map_err(|e| {
+            boathouse_spec::Error::io(format!("looking at {}", self.place.display_of(file)), e)
+        })?;
         Ok(json!({
             "path": self.place.url_of(file),
             "size": meta.size,

@@ -23,7 +23,9 @@ pub(super) struct ForeachBatchSink {
 impl ForeachBatchSink {
     pub fn new(function: PythonFunction, options: &ManagerOptions) -> Result<Self> {
         if options.connect_url.is_none() {
-            return Err(Error::unsupported("foreachBatch in this program: it needs a server with Spark Connect"));
+            return Err(Error::unsupported(
+                "foreachBatch in this program: it needs a server with Spark Connect",
+            ));
         }
         Ok(Self { function, options: options.clone(), worker: Mutex::new(None) })
     }

@@ -28,9 +28,20 @@ pub(super) struct MemorySink {
 }
 
 impl MemorySink {
-    pub async fn open(session: &Arc<EngineSession>, name: &str, input: &Relation, mode: OutputMode) -> Result<Self> {
+    pub async fn open(
+        session: &Arc<EngineSession>,
+        name: &str,
+        input: &Relation,
+        mode: OutputMode,
+    ) -> Result<Self> {
         let schema = session.schema(input).await?;
-        let nullable = StructType::new(schema.fields.iter().map(|f| boathouse_spec::StructField { nullable: true, ..f.clone() }).collect());
+        let nullable = StructType::new(
+            schema
+                .fields
+                .iter()
+                .map(|f| boathouse_spec::StructField { nullable: true, ..f.clone() })
+                .collect(),
+        );
         let rows = Rows::default();
         let table = MemoryTable { schema: Arc::new(arrow_schema(&nullable)), rows: Arc::clone(&rows) };
         let relation = session.keep_table(Arc::new(table), nullable);
@@ -46,7 +57,11 @@ impl MemorySink {
             query: None,
             source: Some(relation),
         };
-        session.execute(Plan::Command(Box::new(Command::CreateView(Box::new(view))))).await?.collect().await?;
+        session
+            .execute(Plan::Command(Box::new(Command::CreateView(Box::new(view)))))
+            .await?
+            .collect()
+            .await?;
         Ok(Self { rows, mode, written: AtomicI64::new(0) })
     }
 }
@@ -106,6 +121,8 @@ impl TableProvider for MemoryTable {
             .into_iter()
             .map(|b| RecordBatch::try_new(Arc::clone(&self.schema), b.columns().to_vec()))
             .collect::<Result<Vec<_>, _>>()?;
-        MemTable::try_new(Arc::clone(&self.schema), vec![batches])?.scan(state, projection, filters, limit).await
+        MemTable::try_new(Arc::clone(&self.schema), vec![batches])?
+            .scan(state, projection, filters, limit)
+            .await
     }
 }

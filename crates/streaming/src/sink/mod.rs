@@ -26,15 +26,23 @@ const OF_THE_QUERY: &[&str] = &["checkpointLocation", "path", "queryName"];
 pub(crate) enum Target {
     ForeachBatch,
     Foreach,
-    Memory { name: String },
+    Memory {
+        name: String,
+    },
     Console,
     Noop,
     /// A Delta table by path.
     DeltaPath(String),
     /// A table of the catalog, made in this format where there is none.
-    Table { name: Vec<String>, format: String },
+    Table {
+        name: Vec<String>,
+        format: String,
+    },
     /// A directory of files.
-    Files { format: String, path: String },
+    Files {
+        format: String,
+        path: String,
+    },
 }
 
 impl Target {
@@ -45,7 +53,8 @@ impl Target {
         if start.foreach.is_some() {
             return Ok(Self::Foreach);
         }
-        let default = || session.conf().get("spark.sql.sources.default").unwrap_or_else(|| "delta".to_string());
+        let default =
+            || session.conf().get("spark.sql.sources.default").unwrap_or_else(|| "delta".to_string());
         let format = if start.format.is_empty() { default() } else { start.format.clone() }.to_lowercase();
         if let StreamTarget::Table(name) = &start.target {
             let format = if start.format.is_empty() { "delta".to_string() } else { format };
@@ -85,7 +94,9 @@ impl Target {
     pub fn check_mode(&self, mode: OutputMode) -> Result<()> {
         let (source, allowed): (&str, &[OutputMode]) = match self {
             Self::DeltaPath(_) => ("delta", &[OutputMode::Append, OutputMode::Complete]),
-            Self::Table { format, .. } if format == "delta" => ("delta", &[OutputMode::Append, OutputMode::Complete]),
+            Self::Table { format, .. } if format == "delta" => {
+                ("delta", &[OutputMode::Append, OutputMode::Complete])
+            }
             Self::Table { format, .. } | Self::Files { format, .. } => (format, &[OutputMode::Append]),
             _ => return Ok(()),
         };
@@ -112,7 +123,9 @@ fn capitalized(text: &str) -> String {
 }
 
 fn no_path() -> Error {
-    Error::new("_LEGACY_ERROR_TEMP_2047").message("'path' is not specified.").exception("IllegalArgumentException")
+    Error::new("_LEGACY_ERROR_TEMP_2047")
+        .message("'path' is not specified.")
+        .exception("IllegalArgumentException")
 }
 
 /// Opens a sink.
@@ -123,21 +136,33 @@ pub(crate) async fn open(
     mode: OutputMode,
     options: &ManagerOptions,
 ) -> Result<Arc<dyn Sink>> {
-    let own: Options =
-        start.options.iter().filter(|(k, _)| !OF_THE_QUERY.iter().any(|o| o.eq_ignore_ascii_case(k))).cloned().collect();
+    let own: Options = start
+        .options
+        .iter()
+        .filter(|(k, _)| !OF_THE_QUERY.iter().any(|o| o.eq_ignore_ascii_case(k)))
+        .cloned()
+        .collect();
     Ok(match target {
-        Target::Memory { name } => Arc::new(memory::MemorySink::open(session, &name, &start.input, mode).await?),
+        Target::Memory { name } => {
+            Arc::new(memory::MemorySink::open(session, &name, &start.input, mode).await?)
+        }
         Target::Console => Arc::new(console::ConsoleSink::new(&own)?),
         Target::Noop => Arc::new(noop::NoopSink::default()),
         Target::DeltaPath(path) => Arc::new(table::TableSink::path(path, start, own, mode)),
-        Target::Table { name, format } => Arc::new(table::TableSink::table(session, name, format, start, own, mode).await?),
-        Target::Files { format, path } => Arc::new(files::FileSink::open(session, format, path, start, own).await?),
+        Target::Table { name, format } => {
+            Arc::new(table::TableSink::table(session, name, format, start, own, mode).await?)
+        }
+        Target::Files { format, path } => {
+            Arc::new(files::FileSink::open(session, format, path, start, own).await?)
+        }
         Target::ForeachBatch => {
-            let function = start.foreach_batch.clone().ok_or_else(|| Error::internal("a sink without its function"))?;
+            let function =
+                start.foreach_batch.clone().ok_or_else(|| Error::internal("a sink without its function"))?;
             Arc::new(foreach_batch::ForeachBatchSink::new(function, options)?)
         }
         Target::Foreach => {
-            let function = start.foreach.clone().ok_or_else(|| Error::internal("a sink without its function"))?;
+            let function =
+                start.foreach.clone().ok_or_else(|| Error::internal("a sink without its function"))?;
             Arc::new(foreach::ForeachSink::new(function))
         }
     })

@@ -37,7 +37,9 @@ impl TableSink {
         mode: OutputMode,
     ) -> Result<Self> {
         if format != "delta" {
-            return Err(Error::unsupported(format!("toTable with the format {format}: start() writes files to a path")));
+            return Err(Error::unsupported(format!(
+                "toTable with the format {format}: start() writes files to a path"
+            )));
         }
         let leaf = RelationNode::Table(TableRef { name: name.clone(), ..TableRef::default() });
         match session.delta_table(&leaf).await {
@@ -57,7 +59,13 @@ impl TableSink {
         Ok(Self::new(WriteTarget::Table(name), start, options, mode, description))
     }
 
-    fn new(target: WriteTarget, start: &StartQuery, options: Options, mode: OutputMode, description: String) -> Self {
+    fn new(
+        target: WriteTarget,
+        start: &StartQuery,
+        options: Options,
+        mode: OutputMode,
+        description: String,
+    ) -> Self {
         Self {
             target,
             partition_by: start.partition_by.clone(),
@@ -78,7 +86,11 @@ impl Sink for TableSink {
         let write = Write {
             input: batch.rows,
             format: Some("delta".to_string()),
-            mode: Some(if self.mode == OutputMode::Complete { SaveMode::Overwrite } else { SaveMode::Append }),
+            mode: Some(if self.mode == OutputMode::Complete {
+                SaveMode::Overwrite
+            } else {
+                SaveMode::Append
+            }),
             target: self.target.clone(),
             partition_by: self.partition_by.clone(),
             cluster_by: self.cluster_by.clone(),

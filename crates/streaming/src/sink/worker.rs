@@ -73,13 +73,17 @@ impl Worker {
 
     fn lost(&mut self, e: &std::io::Error) -> Error {
         match self.process.try_wait() {
-            Ok(Some(status)) => Error::io(format!("running {} in Python", self.name), format!("the process ended with {status}")),
+            Ok(Some(status)) => Error::io(
+                format!("running {} in Python", self.name),
+                format!("the process ended with {status}"),
+            ),
             _ => Error::io(format!("running {} in Python", self.name), e),
         }
     }
 
     pub async fn write_bytes(&mut self, bytes: &[u8]) -> Result<()> {
-        let length = i32::try_from(bytes.len()).map_err(|_| Error::internal("a message too long for a worker"))?;
+        let length =
+            i32::try_from(bytes.len()).map_err(|_| Error::internal("a message too long for a worker"))?;
         let written = async {
             self.socket.write_i32(length).await?;
             self.socket.write_all(bytes).await?;
@@ -120,9 +124,12 @@ impl Worker {
             0 => Ok(()),
             EXCEPTION => {
                 let traceback = self.read_text().await?;
-                Err(Error::new("FOREACH_BATCH_USER_FUNCTION_ERROR")
-                    .param("reason", &traceback)
-                    .message(format!("An error occurred in the user provided function in {}. Reason: {traceback}", self.name)))
+                Err(Error::new("FOREACH_BATCH_USER_FUNCTION_ERROR").param("reason", &traceback).message(
+                    format!(
+                        "An error occurred in the user provided function in {}. Reason: {traceback}",
+                        self.name
+                    ),
+                ))
             }
             other => Err(Error::internal(format!("the Python worker of {} answered {other}", self.name))),
         }

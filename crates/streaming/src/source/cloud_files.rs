@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use boathouse_connectors::listing::Found;
 use boathouse_connectors::ResolvedPath;
+use boathouse_connectors::listing::Found;
 use boathouse_engine::Session;
 use boathouse_spec::{DataSourceRef, DataType, Error, Options, Result, StructField, StructType};
 use datafusion::catalog::TableProvider;
@@ -76,7 +76,8 @@ impl Settings {
         let text = |name: &str| given.text(&format!("{PREFIX}{name}"));
         let format = text("format").unwrap_or("json").to_lowercase();
         boathouse_connectors::Format::find(&format)?;
-        let reader = source.options.iter().filter(|(k, _)| !k.to_lowercase().starts_with("cloudfiles.")).cloned();
+        let reader =
+            source.options.iter().filter(|(k, _)| !k.to_lowercase().starts_with("cloudfiles.")).cloned();
         let evolution = match text("schemaEvolutionMode").map(str::to_lowercase).as_deref() {
             None if source.schema.is_some() => Evolution::None,
             None | Some("addnewcolumns") => Evolution::AddNewColumns,
@@ -102,7 +103,8 @@ impl Settings {
             format,
             reader: reader.collect(),
             // Column types are found unless the query asks for text: comparing text with numbers fails in ANSI mode.
-            infer_types: given.flag("cloudFiles.inferColumnTypes", given.flag("cloudFiles.inferSchema", true)?)?,
+            infer_types: given
+                .flag("cloudFiles.inferColumnTypes", given.flag("cloudFiles.inferSchema", true)?)?,
             hints: text("schemaHints").map(hints).transpose()?.unwrap_or_default(),
             evolution,
             schema_location: text("schemaLocation").map(str::to_string),
@@ -110,7 +112,11 @@ impl Settings {
     }
 
     fn place(&self, session: &Arc<Session>, source: &DataSourceRef) -> Result<Place> {
-        Place::new(&self.format, &DataSourceRef { options: self.reader.clone(), ..with_paths(source) }, session.file_context()?)
+        Place::new(
+            &self.format,
+            &DataSourceRef { options: self.reader.clone(), ..with_paths(source) },
+            session.file_context()?,
+        )
     }
 
     /// The columns of files, with the hints in force.
@@ -143,7 +149,11 @@ fn with_paths(source: &DataSourceRef) -> DataSourceRef {
 /// The columns of `cloudFiles.schemaHints`.
 fn hints(text: &str) -> Result<Vec<StructField>> {
     let schema = boathouse_sql::parse_schema(text).map_err(|e| {
-        if text.contains('.') { Error::unsupported("cloudFiles.schemaHints of fields inside of columns") } else { e }
+        if text.contains('.') {
+            Error::unsupported("cloudFiles.schemaHints of fields inside of columns")
+        } else {
+            e
+        }
     })?;
     Ok(schema.fields)
 }
@@ -175,7 +185,12 @@ pub(super) async fn schema(session: &Arc<Session>, source: &DataSourceRef) -> Re
     infer_some(&options, &place, &root, found).await
 }
 
-async fn infer_some(options: &Settings, place: &Place, root: &ResolvedPath, found: Vec<Found>) -> Result<StructType> {
+async fn infer_some(
+    options: &Settings,
+    place: &Place,
+    root: &ResolvedPath,
+    found: Vec<Found>,
+) -> Result<StructType> {
     let declared = matches!(options.format.as_str(), "text" | "binaryfile");
     if found.is_empty() && !declared {
         if !options.hints.is_empty() {
@@ -232,8 +247,12 @@ impl CloudFiles {
         }
         let now = self.options.infer(self.files.place(), &root, found).await?;
         let Some(merged) = with_new_columns(&self.schema, &now) else { return Ok(()) };
-        let names: Vec<&str> =
-            merged.fields.iter().filter(|f| self.schema.field(&f.name).is_none()).map(|f| f.name.as_str()).collect();
+        let names: Vec<&str> = merged
+            .fields
+            .iter()
+            .filter(|f| self.schema.field(&f.name).is_none())
+            .map(|f| f.name.as_str())
+            .collect();
         let evolves = self.options.evolution == Evolution::AddNewColumns;
         if evolves {
             log.add(number + 1, &merged).await?;
@@ -250,7 +269,11 @@ impl CloudFiles {
 }
 
 /// The schema that the query began with, or the first one.
-async fn kept_schema(log: SchemaLog, options: &Settings, place: &Place) -> Result<(StructType, SchemaLog, i64)> {
+async fn kept_schema(
+    log: SchemaLog,
+    options: &Settings,
+    place: &Place,
+) -> Result<(StructType, SchemaLog, i64)> {
     if let Some((number, known)) = log.latest().await? {
         return Ok((hinted(&known, &options.hints), log, number));
     }
@@ -351,6 +374,9 @@ mod tests {
             with_new_columns(&known, &schema("c STRING, b STRUCT<y: STRING>")),
             Some(schema("a INT, b STRUCT<x: INT, y: STRING>, c STRING"))
         );
-        assert_eq!(hinted(&known, &hints("A BIGINT, d DATE").unwrap()), schema("a BIGINT, b STRUCT<x: INT>, d DATE"));
+        assert_eq!(
+            hinted(&known, &hints("A BIGINT, d DATE").unwrap()),
+            schema("a BIGINT, b STRUCT<x: INT>, d DATE")
+        );
     }
 }

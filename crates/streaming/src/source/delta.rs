@@ -44,8 +44,10 @@ struct Offset {
 
 impl Offset {
     fn parse(text: &str) -> Result<Self> {
-        let offset: Self = serde_json::from_str(text)
-            .map_err(|e| Error::new("DELTA_INVALID_SOURCE_OFFSET_FORMAT").message(format!("{text} is no offset of a Delta table: {e}.")))?;
+        let offset: Self = serde_json::from_str(text).map_err(|e| {
+            Error::new("DELTA_INVALID_SOURCE_OFFSET_FORMAT")
+                .message(format!("{text} is no offset of a Delta table: {e}."))
+        })?;
         match offset.source_version {
             1 | 3 => Ok(offset),
             version => Err(Error::new("DELTA_INVALID_SOURCE_VERSION")
@@ -401,7 +403,11 @@ impl Source for DeltaSource {
         let end = if last.is_last {
             self.offset(last.version + 1, BASE_INDEX, false)
         } else {
-            self.offset(last.version, last.index, from.is_starting_version && last.version == from.reservoir_version)
+            self.offset(
+                last.version,
+                last.index,
+                from.is_starting_version && last.version == from.reservoir_version,
+            )
         };
         Ok(Some(end.text()))
     }
@@ -417,7 +423,8 @@ impl Source for DeltaSource {
             None if self.start == Start::Snapshot => self.first_offset(end.reservoir_version - 1),
             None => self.first_offset(end.reservoir_version),
         };
-        let last_version = if end.index <= BASE_INDEX { end.reservoir_version - 1 } else { end.reservoir_version };
+        let last_version =
+            if end.index <= BASE_INDEX { end.reservoir_version - 1 } else { end.reservoir_version };
         let stop = (end.reservoir_version, end.index);
         let files = self.files_after(&from, last_version, |f| (f.version, f.index) > stop).await?;
         let bytes = files.iter().map(|f| f.add.size).sum();
@@ -440,14 +447,23 @@ fn indexed(version: i64, adds: Vec<Arc<Add>>) -> Vec<IndexedFile> {
     let count = adds.len();
     let files = adds.into_iter().enumerate();
     files
-        .map(|(i, add)| IndexedFile { version, index: i64::try_from(i).unwrap_or(i64::MAX), is_last: i + 1 == count, add })
+        .map(|(i, add)| IndexedFile {
+            version,
+            index: i64::try_from(i).unwrap_or(i64::MAX),
+            is_last: i + 1 == count,
+            add,
+        })
         .collect()
 }
 
 /// Whether rows with the new columns can be read with the old ones: only comments and other metadata may differ.
 fn same_columns(old: &StructType, new: &StructType) -> bool {
     old.fields.len() == new.fields.len()
-        && old.fields.iter().zip(&new.fields).all(|(a, b)| a.name == b.name && a.data_type.same_type(&b.data_type))
+        && old
+            .fields
+            .iter()
+            .zip(&new.fields)
+            .all(|(a, b)| a.name == b.name && a.data_type.same_type(&b.data_type))
 }
 
 /// The version that the query began with: `latest` and instants mean another one later, and the first batch may be run again.
@@ -510,5 +526,8 @@ async fn starting_timestamp(table: &DeltaTable, text: &str, zone: &Zone) -> Resu
         return Ok(*version);
     }
     // An instant after the last commit: Delta refuses it, as it does for other travels in time.
-    table.version_at_timestamp(at_ms, TimestampRules { latest_if_after: false, earliest_if_before: true }).await.map(|v| v + 1)
+    table
+        .version_at_timestamp(at_ms, TimestampRules { latest_if_after: false, earliest_if_before: true })
+        .await
+        .map(|v| v + 1)
 }

@@ -25,7 +25,9 @@ pub(super) struct Entry {
 
 impl Entry {
     pub fn parse(line: &str) -> Result<Self> {
-        let wrong = || Error::new("STREAM_CHECKPOINT_CORRUPT").message(format!("{line} is no file of a source's log."));
+        let wrong = || {
+            Error::new("STREAM_CHECKPOINT_CORRUPT").message(format!("{line} is no file of a source's log."))
+        };
         let value: Value = serde_json::from_str(line).map_err(|_| wrong())?;
         let number = |key: &str| value.get(key).and_then(Value::as_i64).ok_or_else(wrong);
         Ok(Self {
@@ -108,9 +110,12 @@ impl Place {
             paths.extend(option(&source.options, "path").map(str::to_string));
         }
         if paths.is_empty() {
-            return Err(Error::new("_LEGACY_ERROR_TEMP_2047").message("'path' is not specified").exception("IllegalArgumentException"));
+            return Err(Error::new("_LEGACY_ERROR_TEMP_2047")
+                .message("'path' is not specified")
+                .exception("IllegalArgumentException"));
         }
-        let options = source.options.iter().filter(|(k, _)| !k.eq_ignore_ascii_case("path")).cloned().collect();
+        let options =
+            source.options.iter().filter(|(k, _)| !k.eq_ignore_ascii_case("path")).cloned().collect();
         Ok(Self { format: format.to_string(), options, paths, context })
     }
 
@@ -118,7 +123,12 @@ impl Place {
     pub async fn list(&self) -> Result<(ResolvedPath, Vec<Found>)> {
         let place = self.clone();
         blocking(move |runtime| {
-            runtime.block_on(boathouse_connectors::find(&place.format, &place.options, &place.paths, &place.context))
+            runtime.block_on(boathouse_connectors::find(
+                &place.format,
+                &place.options,
+                &place.paths,
+                &place.context,
+            ))
         })
         .await
     }

@@ -52,7 +52,9 @@ impl Rules {
         let max_bytes = given.bytes("maxBytesPerTrigger")?;
         if max_files.is_some() && max_bytes.is_some() {
             return Err(Error::new("_LEGACY_ERROR_TEMP_3226")
-                .message("Options maxFilesPerTrigger & maxBytesPerTrigger can't be both set at the same time.")
+                .message(
+                    "Options maxFilesPerTrigger & maxBytesPerTrigger can't be both set at the same time.",
+                )
                 .exception("IllegalArgumentException"));
         }
         let clean = given.text("cleanSource").unwrap_or("off");
@@ -76,7 +78,10 @@ impl Rules {
             ignore_missing: given.flag("ignoreMissingFiles", place.context.ignore_missing_files)?,
             include_existing: true,
             offset_key: "logOffset",
-            description: format!("FileStreamSource[{}]", place.resolved()?.first().map(ResolvedPath::display).unwrap_or_default()),
+            description: format!(
+                "FileStreamSource[{}]",
+                place.resolved()?.first().map(ResolvedPath::display).unwrap_or_default()
+            ),
         })
     }
 }
@@ -150,7 +155,12 @@ impl FileStream {
         Self::with_rules(place, schema, rules, directory).await
     }
 
-    pub async fn with_rules(place: Place, schema: StructType, rules: Rules, directory: Directory) -> Result<Self> {
+    pub async fn with_rules(
+        place: Place,
+        schema: StructType,
+        rules: Rules,
+        directory: Directory,
+    ) -> Result<Self> {
         let log = CompactibleLog::open(directory).await?;
         let mut seen = Seen::new(rules.by_name, rules.by_time, rules.max_age_ms);
         let mut entries: BTreeMap<i64, Vec<Entry>> = BTreeMap::new();
@@ -243,8 +253,12 @@ impl FileStream {
 
     fn offset(&self, text: &str) -> Result<i64> {
         let value: Option<Value> = serde_json::from_str(text).ok();
-        let number = value.as_ref().and_then(|v| v.get(self.rules.offset_key).or(Some(v))).and_then(Value::as_i64);
-        number.ok_or_else(|| Error::new("STREAM_CHECKPOINT_CORRUPT").message(format!("{text} is no offset of a stream of files.")))
+        let number =
+            value.as_ref().and_then(|v| v.get(self.rules.offset_key).or(Some(v))).and_then(Value::as_i64);
+        number.ok_or_else(|| {
+            Error::new("STREAM_CHECKPOINT_CORRUPT")
+                .message(format!("{text} is no offset of a stream of files."))
+        })
     }
 
     /// The files of offsets, as they are now.
@@ -253,7 +267,8 @@ impl FileStream {
         for entry in entries {
             lookups.push(self.file_of(entry).boxed());
         }
-        let found: Vec<Option<Found>> = futures::stream::iter(lookups).buffered(LOOKUPS).try_collect().await?;
+        let found: Vec<Option<Found>> =
+            futures::stream::iter(lookups).buffered(LOOKUPS).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
     }
 
@@ -302,7 +317,9 @@ impl Source for FileStream {
             let rest = self.unread.split_off(count);
             let batch = std::mem::replace(&mut self.unread, rest);
             // Few left over: more may have come, and a fuller batch is better.
-            if !self.is_fixed && (self.unread.len() as f64) < count as f64 * DISCARD_RATIO || self.rules.latest_first && !self.is_fixed {
+            if !self.is_fixed && (self.unread.len() as f64) < count as f64 * DISCARD_RATIO
+                || self.rules.latest_first && !self.is_fixed
+            {
                 self.unread.clear();
             }
             self.take(root, batch, false).await?;
@@ -317,7 +334,9 @@ impl Source for FileStream {
         let entries: Vec<&Entry> = batches.flat_map(|(_, e)| e).filter(|e| !e.is_skipped).collect();
         let found = self.files_of(&entries).await?;
         let places = self.place.resolved()?;
-        let Some(root) = places.first() else { return Err(Error::internal("a stream of files without a path")) };
+        let Some(root) = places.first() else {
+            return Err(Error::internal("a stream of files without a path"));
+        };
         Ok(Arc::new(open(&self.place, Some(&self.schema), root, found).await?))
     }
 

@@ -70,10 +70,12 @@ impl PartitionStream for Part {
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let (schema, numbers, to) = (Arc::clone(&self.schema), self.numbers.clone(), self.to);
-        let batches = std::iter::successors(Some(self.from), move |from| Some(from + ROWS)).take_while(move |from| *from < to);
+        let batches = std::iter::successors(Some(self.from), move |from| Some(from + ROWS))
+            .take_while(move |from| *from < to);
         let made = batches.map(move |from| {
             let values = from..to.min(from + ROWS);
-            let time = |v: i64| numbers.start_us + ((v - numbers.from) as f64 * numbers.step_us).round() as i64;
+            let time =
+                |v: i64| numbers.start_us + ((v - numbers.from) as f64 * numbers.step_us).round() as i64;
             let times: TimestampMicrosecondArray = values.clone().map(time).collect::<Vec<_>>().into();
             let columns: Vec<ArrayRef> =
                 vec![Arc::new(times.with_timezone(UTC)), Arc::new(Int64Array::from_iter_values(values))];

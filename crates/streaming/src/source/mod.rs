@@ -106,8 +106,9 @@ fn is_file_format(format: &str) -> bool {
 
 fn unknown(format: &str) -> Error {
     match format {
-        "kafka" | "kinesis" | "pubsub" | "pulsar" | "eventhubs" | "orc" | "avro"
-        | "xml" | "statestore" => Error::unsupported(format!("the streaming source {format}")),
+        "kafka" | "kinesis" | "pubsub" | "pulsar" | "eventhubs" | "orc" | "avro" | "xml" | "statestore" => {
+            Error::unsupported(format!("the streaming source {format}"))
+        }
         _ => Error::new("DATA_SOURCE_NOT_FOUND")
             .param("provider", format)
             .message(format!("There is no streaming source named {format}."))

@@ -70,7 +70,8 @@ pub(super) fn check(source: &DataSourceRef) -> Result<()> {
 /// When the query began: noted on its first start, as Spark does.
 async fn created_ms(directory: &Directory) -> Result<i64> {
     let parse = |text: &str| text.strip_prefix("v1\n").and_then(|n| n.trim().parse::<i64>().ok());
-    let corrupt = || Error::new("STREAM_CHECKPOINT_CORRUPT").message("The start of a rate source cannot be read.");
+    let corrupt =
+        || Error::new("STREAM_CHECKPOINT_CORRUPT").message("The start of a rate source cannot be read.");
     if let Some(text) = directory.read_text("0").await? {
         return parse(&text).ok_or_else(corrupt);
     }
@@ -82,10 +83,9 @@ async fn created_ms(directory: &Directory) -> Result<i64> {
 }
 
 fn second(offset: &str) -> Result<i64> {
-    offset
-        .trim()
-        .parse()
-        .map_err(|_| Error::new("STREAM_CHECKPOINT_CORRUPT").message(format!("{offset} is no offset of a rate source.")))
+    offset.trim().parse().map_err(|_| {
+        Error::new("STREAM_CHECKPOINT_CORRUPT").message(format!("{offset} is no offset of a rate source."))
+    })
 }
 
 #[async_trait]

@@ -42,9 +42,11 @@ impl RateMicroBatch {
                 _ => Err(invalid(key, text, "must be a number that is not negative")),
             },
         };
-        let rows = given
-            .positive("rowsPerBatch")?
-            .ok_or_else(|| Error::new("_LEGACY_ERROR_TEMP_3242").message("Invalid value '0'. The option 'rowsPerBatch' must be positive").exception("IllegalArgumentException"))?;
+        let rows = given.positive("rowsPerBatch")?.ok_or_else(|| {
+            Error::new("_LEGACY_ERROR_TEMP_3242")
+                .message("Invalid value '0'. The option 'rowsPerBatch' must be positive")
+                .exception("IllegalArgumentException")
+        })?;
         Ok(Self {
             schema: generated::schema(),
             rows,
@@ -62,8 +64,10 @@ impl RateMicroBatch {
     fn offset(&self, text: Option<&str>) -> Result<Offset> {
         match text {
             None => Ok(Offset { offset: 0, timestamp: self.start_ms }),
-            Some(text) => serde_json::from_str(text)
-                .map_err(|_| Error::new("STREAM_CHECKPOINT_CORRUPT").message(format!("{text} is no offset of this source."))),
+            Some(text) => serde_json::from_str(text).map_err(|_| {
+                Error::new("STREAM_CHECKPOINT_CORRUPT")
+                    .message(format!("{text} is no offset of this source."))
+            }),
         }
     }
 }
@@ -101,8 +105,12 @@ impl Source for RateMicroBatch {
 
     async fn slice(&mut self, start: Option<&str>, end: &str) -> Result<Arc<dyn TableProvider>> {
         let (from, to) = (self.offset(start)?, self.offset(Some(end))?);
-        let numbers =
-            Numbers { from: from.offset, to: to.offset, start_us: from.timestamp.saturating_mul(1000), step_us: 0.0 };
+        let numbers = Numbers {
+            from: from.offset,
+            to: to.offset,
+            start_us: from.timestamp.saturating_mul(1000),
+            step_us: 0.0,
+        };
         generated::table(&numbers, self.partitions)
     }
 }

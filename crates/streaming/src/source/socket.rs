@@ -46,7 +46,8 @@ impl Socket {
     pub async fn open(source: &DataSourceRef) -> Result<Self> {
         let given = Given(&source.options);
         let missing = |what: &str| {
-            Error::new("_LEGACY_ERROR_TEMP_1193").message(format!("Set a {what} to read from with option(\"{what}\", ...)."))
+            Error::new("_LEGACY_ERROR_TEMP_1193")
+                .message(format!("Set a {what} to read from with option(\"{what}\", ...)."))
                 .exception("AnalysisException")
         };
         let host = given.text("host").ok_or_else(|| missing("host"))?;
@@ -81,7 +82,9 @@ impl Drop for Socket {
 }
 
 fn number(offset: &str) -> Result<i64> {
-    offset.trim().parse().map_err(|_| Error::new("STREAM_CHECKPOINT_CORRUPT").message(format!("{offset} is no offset of a socket.")))
+    offset.trim().parse().map_err(|_| {
+        Error::new("STREAM_CHECKPOINT_CORRUPT").message(format!("{offset} is no offset of a socket."))
+    })
 }
 
 #[async_trait]
@@ -107,22 +110,27 @@ impl Source for Socket {
         let (from, to) = (start.map_or(Ok(-1), number)? + 1, number(end)? + 1);
         let lines: Vec<Line> = {
             let received = self.received.lock();
-            if from < received.first || to > received.first + i64::try_from(received.lines.len()).unwrap_or(i64::MAX) {
+            if from < received.first
+                || to > received.first + i64::try_from(received.lines.len()).unwrap_or(i64::MAX)
+            {
                 return Err(Error::new("STREAM_SOCKET_DATA_LOST").message(format!(
                     "The lines {from} to {to} of the socket {} are lost: a socket cannot be read again. Use a new checkpoint.",
                     self.address
                 )));
             }
-            let range = usize::try_from(from - received.first).unwrap_or(0)..usize::try_from(to - received.first).unwrap_or(0);
+            let range = usize::try_from(from - received.first).unwrap_or(0)
+                ..usize::try_from(to - received.first).unwrap_or(0);
             received.lines[range].to_vec()
         };
         let schema = Arc::new(arrow_schema(&self.schema));
-        let mut columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from_iter_values(lines.iter().map(|(l, _)| l)))];
+        let mut columns: Vec<ArrayRef> =
+            vec![Arc::new(StringArray::from_iter_values(lines.iter().map(|(l, _)| l)))];
         if self.schema.fields.len() > 1 {
             let times = TimestampMicrosecondArray::from_iter_values(lines.iter().map(|(_, t)| *t));
             columns.push(Arc::new(times.with_timezone(UTC)));
         }
-        let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|e| Error::internal(e.to_string()))?;
+        let batch =
+            RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|e| Error::internal(e.to_string()))?;
         Ok(Arc::new(MemTable::try_new(schema, vec![vec![batch]]).spark()?))
     }
 

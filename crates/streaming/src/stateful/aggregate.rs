@@ -33,13 +33,19 @@ struct Plan {
 impl Plan {
     async fn of(batches: &Batches, aggregate: &Aggregate, input: &LogicalPlan) -> Result<Self> {
         // Planned over nothing: what matters is how the expressions are, not where the rows come from.
-        let nothing = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema: Arc::clone(input.schema()) });
+        let nothing = LogicalPlan::EmptyRelation(EmptyRelation {
+            produce_one_row: false,
+            schema: Arc::clone(input.schema()),
+        });
         let over_nothing =
-            Aggregate::try_new(Arc::new(nothing), aggregate.group_expr.clone(), aggregate.aggr_expr.clone()).spark()?;
+            Aggregate::try_new(Arc::new(nothing), aggregate.group_expr.clone(), aggregate.aggr_expr.clone())
+                .spark()?;
         let state = batches.unoptimized();
         let planner = DefaultPhysicalPlanner::default();
-        let planned = planner.create_physical_plan(&LogicalPlan::Aggregate(over_nothing), &state).await.spark()?;
-        let first = first_aggregate(&planned).ok_or_else(|| Error::internal("an aggregation that is planned as none"))?;
+        let planned =
+            planner.create_physical_plan(&LogicalPlan::Aggregate(over_nothing), &state).await.spark()?;
+        let first = first_aggregate(&planned)
+            .ok_or_else(|| Error::internal("an aggregation that is planned as none"))?;
         let first = first.downcast_ref::<AggregateExec>().ok_or_else(|| Error::internal("no aggregation"))?;
         Ok(Self {
             group: first.group_expr().clone(),
@@ -90,8 +96,10 @@ fn first_aggregate(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPla
 /// The input with the columns that the aggregation reads, and no others.
 fn pruned(aggregate: &Aggregate, input: LogicalPlan) -> Result<LogicalPlan> {
     let exprs = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
-    let needed: HashSet<Column> = exprs.flat_map(|e| e.column_refs().into_iter().cloned().collect::<Vec<_>>()).collect();
-    let kept: Vec<Expr> = input.schema().columns().into_iter().filter(|c| needed.contains(c)).map(Expr::Column).collect();
+    let needed: HashSet<Column> =
+        exprs.flat_map(|e| e.column_refs().into_iter().cloned().collect::<Vec<_>>()).collect();
+    let kept: Vec<Expr> =
+        input.schema().columns().into_iter().filter(|c| needed.contains(c)).map(Expr::Column).collect();
     Ok(LogicalPlan::Projection(Projection::try_new(kept, Arc::new(input)).spark()?))
 }
 
@@ -125,7 +133,10 @@ pub(super) async fn run(
     for batch in &new {
         // The store has its own names; the columns are the same.
         let found = store.get_many(batch)?;
-        old.push(RecordBatch::try_new(Arc::clone(&schema), found.columns().to_vec()).map_err(|e| Error::internal(e.to_string()))?);
+        old.push(
+            RecordBatch::try_new(Arc::clone(&schema), found.columns().to_vec())
+                .map_err(|e| Error::internal(e.to_string()))?,
+        );
     }
     let both = UnionExec::try_new(vec![memory(new, &schema)?, memory(old, &schema)?]).spark()?;
     let merged = plan.over(AggregateMode::PartialReduce, Arc::new(CoalescePartitionsExec::new(both)))?;
@@ -148,7 +159,8 @@ pub(super) async fn run(
     };
     operator.progress.updated += updated;
     let output = output.into_iter().map(|b| RecordBatch::try_new(Arc::clone(&schema), b.columns().to_vec()));
-    let output = output.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| Error::internal(e.to_string()))?;
+    let output =
+        output.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| Error::internal(e.to_string()))?;
     batches.collect(plan.over(AggregateMode::Final, memory(output, &schema)?)?).await
 }
 
@@ -163,7 +175,8 @@ pub(super) fn drop_late(batches: &mut [RecordBatch], column: usize, late_us: Opt
             continue;
         }
         let before = batch.num_rows();
-        *batch = arrow::compute::filter_record_batch(batch, &keep.into()).map_err(|e| Error::internal(e.to_string()))?;
+        *batch = arrow::compute::filter_record_batch(batch, &keep.into())
+            .map_err(|e| Error::internal(e.to_string()))?;
         dropped += before - batch.num_rows();
     }
     Ok(dropped)

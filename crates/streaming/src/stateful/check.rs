@@ -87,7 +87,9 @@ impl Checker {
             LogicalPlan::Distinct(_) => self.shape.deduplicates += 1,
             LogicalPlan::Join(join) => self.join(join, &streaming)?,
             LogicalPlan::Union(_) if streaming.iter().any(|s| !s) => {
-                return Err(refused("Union between streaming and batch DataFrames/Datasets is not supported"));
+                return Err(refused(
+                    "Union between streaming and batch DataFrames/Datasets is not supported",
+                ));
             }
             LogicalPlan::Sort(_) if !(self.mode == OutputMode::Complete && self.shape.aggregates > 0) => {
                 return Err(refused(
@@ -115,9 +117,9 @@ impl Checker {
     fn limit(&mut self) -> Result<()> {
         match self.mode {
             OutputMode::Complete if self.shape.aggregates > 0 => Ok(()),
-            OutputMode::Update => {
-                Err(refused("Limits are not supported on streaming DataFrames/Datasets in Update output mode"))
-            }
+            OutputMode::Update => Err(refused(
+                "Limits are not supported on streaming DataFrames/Datasets in Update output mode",
+            )),
             _ => {
                 self.shape.limits += 1;
                 Ok(())
@@ -186,21 +188,23 @@ impl Checker {
             ))
         };
         match (left, right, join.join_type) {
-            (true, true, JoinType::LeftAnti) => {
-                Err(refused("LeftAnti joins with a streaming DataFrame/Dataset on the right are not supported"))
-            }
+            (true, true, JoinType::LeftAnti) => Err(refused(
+                "LeftAnti joins with a streaming DataFrame/Dataset on the right are not supported",
+            )),
             (true, true, JoinType::Inner) if self.mode == OutputMode::Complete => Err(refused(
                 "Inner join between two streaming DataFrames/Datasets is not supported in Complete output mode, only in Append and \
                  Update output modes",
             )),
-            (true, true, JoinType::Inner) if join::equalities(join).is_empty() => Err(refused(
-                "Stream-stream join without equality predicate is not supported",
-            )),
+            (true, true, JoinType::Inner) if join::equalities(join).is_empty() => {
+                Err(refused("Stream-stream join without equality predicate is not supported"))
+            }
             (true, true, JoinType::Inner) => {
                 self.shape.joins += 1;
                 Ok(())
             }
-            (true, true, JoinType::Left | JoinType::Right | JoinType::Full) if self.mode != OutputMode::Append => {
+            (true, true, JoinType::Left | JoinType::Right | JoinType::Full)
+                if self.mode != OutputMode::Append =>
+            {
                 Err(refused(&format!(
                     "{name} join between two streaming DataFrames/Datasets is not supported in {} output mode, only in Append output \
                      mode",

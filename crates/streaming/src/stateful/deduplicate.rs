@@ -40,7 +40,11 @@ pub(super) async fn run(
     let mut values: Vec<FieldRef> = Vec::new();
     let mut expiry = event_time.and_then(|(column, _)| columns.iter().position(|c| *c == column));
     if within_watermark {
-        values.push(Arc::new(Field::new("expiresAtMicros", DataType::Timestamp(TimeUnit::Microsecond, None), true)));
+        values.push(Arc::new(Field::new(
+            "expiresAtMicros",
+            DataType::Timestamp(TimeUnit::Microsecond, None),
+            true,
+        )));
         expiry = Some(columns.len());
     }
     let store = operator.store(batches, key_fields, values, expiry).await?;
@@ -54,7 +58,8 @@ pub(super) async fn run(
             entry.push(Arc::new(over.collect::<TimestampMicrosecondArray>()));
         }
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let entry = RecordBatch::try_new_with_options(loose(&store.schema()), entry, &options).map_err(internal)?;
+        let entry =
+            RecordBatch::try_new_with_options(loose(&store.schema()), entry, &options).map_err(internal)?;
         let new = store.insert_new(&entry)?;
         let fresh = arrow::compute::filter_record_batch(batch, &new.into()).map_err(internal)?;
         kept += fresh.num_rows();

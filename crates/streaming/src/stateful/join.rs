@@ -47,7 +47,9 @@ pub(super) async fn side(
         columns.extend(batch.columns().iter().cloned());
         next += rows;
         added += batch.num_rows();
-        store.put(&RecordBatch::try_new(super::deduplicate::loose(&store.schema()), columns).map_err(internal)?)?;
+        store.put(
+            &RecordBatch::try_new(super::deduplicate::loose(&store.schema()), columns).map_err(internal)?,
+        )?;
     }
     let removed = if time.is_some() { store.expire(batches.watermark_us)?.num_rows() } else { 0 };
     operator.progress.updated += added;
@@ -56,7 +58,12 @@ pub(super) async fn side(
 }
 
 /// The pairs that are new: new rows on the left with all on the right, old ones with the new.
-pub(super) async fn pairs(batches: &Batches, join: &LogicalPlan, left: Side, right: Side) -> Result<Vec<RecordBatch>> {
+pub(super) async fn pairs(
+    batches: &Batches,
+    join: &LogicalPlan,
+    left: Side,
+    right: Side,
+) -> Result<Vec<RecordBatch>> {
     let all_right = right.old.iter().chain(&right.new).cloned().collect();
     let mut out = Vec::new();
     for (l, r) in [(left.new, all_right), (left.old, right.new)] {
@@ -85,7 +92,9 @@ pub(super) fn equalities(join: &Join) -> Vec<(Expr, Expr)> {
     let mut waiting: Vec<&Expr> = join.filter.iter().collect();
     while let Some(expr) = waiting.pop() {
         match expr {
-            Expr::BinaryExpr(b) if b.op == Comparison::And => waiting.extend([b.left.as_ref(), b.right.as_ref()]),
+            Expr::BinaryExpr(b) if b.op == Comparison::And => {
+                waiting.extend([b.left.as_ref(), b.right.as_ref()])
+            }
             Expr::BinaryExpr(b) if b.op == Comparison::Eq => {
                 found.push((b.left.as_ref().clone(), b.right.as_ref().clone()));
             }

@@ -11,8 +11,14 @@ use datafusion::logical_expr::{FetchType, Limit, LogicalPlan, SkipType};
 use super::Operator;
 use super::run::Batches;
 
-pub(super) async fn run(batches: &Batches, operator: &mut Operator, limit: &Limit, input: LogicalPlan) -> Result<Vec<RecordBatch>> {
-    let (SkipType::Literal(0), FetchType::Literal(Some(most))) = (limit.get_skip_type().spark()?, limit.get_fetch_type().spark()?)
+pub(super) async fn run(
+    batches: &Batches,
+    operator: &mut Operator,
+    limit: &Limit,
+    input: LogicalPlan,
+) -> Result<Vec<RecordBatch>> {
+    let (SkipType::Literal(0), FetchType::Literal(Some(most))) =
+        (limit.get_skip_type().spark()?, limit.get_fetch_type().spark()?)
     else {
         return Err(Error::unsupported("offsets of streams"));
     };
@@ -31,6 +37,8 @@ pub(super) async fn run(batches: &Batches, operator: &mut Operator, limit: &Limi
     }
     let after = i64::try_from(most - left).unwrap_or(i64::MAX);
     let column: ArrayRef = Arc::new(Int64Array::from(vec![after]));
-    store.put(&RecordBatch::try_new(store.schema(), vec![column]).map_err(|e| Error::internal(e.to_string()))?)?;
+    store.put(
+        &RecordBatch::try_new(store.schema(), vec![column]).map_err(|e| Error::internal(e.to_string()))?,
+    )?;
     Ok(out)
 }

@@ -54,7 +54,13 @@ impl QueryPlanner for Planner {
 }
 
 impl Batches {
-    pub fn new(session: &Session, mode: OutputMode, batch_id: i64, late_us: Option<i64>, watermark_us: i64) -> Self {
+    pub fn new(
+        session: &Session,
+        mode: OutputMode,
+        batch_id: i64,
+        late_us: Option<i64>,
+        watermark_us: i64,
+    ) -> Self {
         let tracker = Tracker::default();
         let state = SessionStateBuilder::new_from_existing(session.query_state())
             .with_query_planner(Arc::new(Planner(tracker.clone())))
@@ -64,7 +70,9 @@ impl Batches {
 
     /// The state without optimization of physical plans.
     pub fn unoptimized(&self) -> SessionState {
-        SessionStateBuilder::new_from_existing(self.state.clone()).with_physical_optimizer_rules(Vec::new()).build()
+        SessionStateBuilder::new_from_existing(self.state.clone())
+            .with_physical_optimizer_rules(Vec::new())
+            .build()
     }
 
     pub async fn physical(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
@@ -84,7 +92,11 @@ impl Batches {
     }
 
     /// The plan with the output of its stateful operators in their place.
-    fn rewrite<'a>(&'a self, state: &'a mut State, plan: LogicalPlan) -> BoxFuture<'a, Result<(LogicalPlan, Times)>> {
+    fn rewrite<'a>(
+        &'a self,
+        state: &'a mut State,
+        plan: LogicalPlan,
+    ) -> BoxFuture<'a, Result<(LogicalPlan, Times)>> {
         async move {
             if !streams(&plan) {
                 return Ok((plan, Times::new()));
@@ -160,15 +172,24 @@ fn rebuilt(plan: &LogicalPlan, inputs: Vec<LogicalPlan>) -> Result<LogicalPlan> 
 
 /// Rows as a leaf with the names of a node's output.
 pub(super) fn in_memory(rows: Vec<RecordBatch>, schema: &DFSchemaRef) -> Result<LogicalPlan> {
-    let fields: Vec<_> = schema.fields().iter().enumerate().map(|(i, f)| f.as_ref().clone().with_name(i.to_string()).with_nullable(true)).collect();
+    let fields: Vec<_> = schema
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(i, f)| f.as_ref().clone().with_name(i.to_string()).with_nullable(true))
+        .collect();
     let unnamed: SchemaRef = Arc::new(arrow::datatypes::Schema::new(fields));
     let rows = rows.into_iter().map(|b| {
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(b.num_rows()));
         RecordBatch::try_new_with_options(Arc::clone(&unnamed), b.columns().to_vec(), &options)
     });
-    let rows = rows.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| Error::internal(e.to_string()))?;
+    let rows =
+        rows.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| Error::internal(e.to_string()))?;
     let table = MemTable::try_new(Arc::clone(&unnamed), vec![rows]).spark()?;
-    let scan = LogicalPlanBuilder::scan("state", provider_as_source(Arc::new(table)), None).spark()?.build().spark()?;
+    let scan = LogicalPlanBuilder::scan("state", provider_as_source(Arc::new(table)), None)
+        .spark()?
+        .build()
+        .spark()?;
     let columns = scan.schema().columns().into_iter().zip(schema.fields());
     let named = columns.map(|(c, f): (Column, _)| Expr::Column(c).alias(f.name())).collect();
     Ok(LogicalPlan::Projection(Projection::try_new(named, Arc::new(scan)).spark()?))

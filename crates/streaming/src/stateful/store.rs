@@ -105,7 +105,12 @@ impl StateStore {
         let mut batches = Vec::new();
         for batch in reader {
             let batch = batch.map_err(|e| lost(&e))?;
-            let same = batch.schema().fields().iter().map(|f| f.data_type()).eq(expected.fields().iter().map(|f| f.data_type()));
+            let same = batch
+                .schema()
+                .fields()
+                .iter()
+                .map(|f| f.data_type())
+                .eq(expected.fields().iter().map(|f| f.data_type()));
             if !same {
                 return Err(Error::new("STATE_STORE_VALUE_SCHEMA_NOT_COMPATIBLE")
                     .message("The state was written by a query with other columns. Use a new checkpoint for a query that was changed."));
@@ -117,7 +122,8 @@ impl StateStore {
 
     fn apply(&mut self, batch: &RecordBatch) -> Result<()> {
         let deleted = batch.column(batch.num_columns() - 1).as_boolean().clone();
-        let live = filter_record_batch(batch, &arrow::compute::not(&deleted).map_err(internal)?).map_err(internal)?;
+        let live = filter_record_batch(batch, &arrow::compute::not(&deleted).map_err(internal)?)
+            .map_err(internal)?;
         let gone = filter_record_batch(batch, &deleted).map_err(internal)?;
         for key in self.keys_of(&gone)? {
             self.entries.remove(&key);
@@ -251,7 +257,12 @@ impl StateStore {
         }
         let live: Vec<_> = match is_snapshot {
             true => self.entries.iter().collect(),
-            false => self.touched.iter().filter(|(_, gone)| !**gone).filter_map(|(k, _)| self.entries.get_key_value(k)).collect(),
+            false => self
+                .touched
+                .iter()
+                .filter(|(_, gone)| !**gone)
+                .filter_map(|(k, _)| self.entries.get_key_value(k))
+                .collect(),
         };
         let gone: Vec<&Option<OwnedRow>> = match is_snapshot {
             true => Vec::new(),
@@ -260,8 +271,10 @@ impl StateStore {
         let batches = [self.file_batch(self.batch_of(live.into_iter())?, false)?, self.gone_batch(&gone)?];
         let lineage = [(LINEAGE.to_string(), self.lineage.join(","))];
         let schema = self.file_schema().with_metadata(lineage.into());
-        let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD)).map_err(internal)?;
-        let mut writer = StreamWriter::try_new_with_options(Vec::new(), &schema, options).map_err(internal)?;
+        let options =
+            IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD)).map_err(internal)?;
+        let mut writer =
+            StreamWriter::try_new_with_options(Vec::new(), &schema, options).map_err(internal)?;
         for batch in batches.iter().filter(|b| b.num_rows() > 0) {
             writer.write(batch).map_err(internal)?;
         }
@@ -311,7 +324,9 @@ fn converter(fields: &[FieldRef]) -> Result<Option<RowConverter>> {
     if fields.is_empty() {
         return Ok(None);
     }
-    if let Some(field) = fields.iter().find(|f| !RowConverter::supports_fields(&[SortField::new(f.data_type().clone())])) {
+    if let Some(field) =
+        fields.iter().find(|f| !RowConverter::supports_fields(&[SortField::new(f.data_type().clone())]))
+    {
         return Err(Error::unsupported(format!("state with values of the type {}", field.data_type())));
     }
     let fields = fields.iter().map(|f| SortField::new(f.data_type().clone())).collect();
@@ -319,7 +334,11 @@ fn converter(fields: &[FieldRef]) -> Result<Option<RowConverter>> {
 }
 
 /// The rows of columns; without columns all rows are one.
-fn rows(converter: Option<&RowConverter>, columns: &[ArrayRef], count: usize) -> Result<Vec<Option<OwnedRow>>> {
+fn rows(
+    converter: Option<&RowConverter>,
+    columns: &[ArrayRef],
+    count: usize,
+) -> Result<Vec<Option<OwnedRow>>> {
     match converter {
         None => Ok(vec![None; count]),
         Some(converter) => {
@@ -332,7 +351,9 @@ fn rows(converter: Option<&RowConverter>, columns: &[ArrayRef], count: usize) ->
 fn columns(converter: Option<&RowConverter>, rows: &[&Option<OwnedRow>]) -> Result<Vec<ArrayRef>> {
     match converter {
         None => Ok(Vec::new()),
-        Some(converter) => converter.convert_rows(rows.iter().filter_map(|r| r.as_ref().map(OwnedRow::row))).map_err(internal),
+        Some(converter) => converter
+            .convert_rows(rows.iter().filter_map(|r| r.as_ref().map(OwnedRow::row)))
+            .map_err(internal),
     }
 }
 
@@ -343,7 +364,11 @@ pub(super) fn instants(column: &ArrayRef) -> Option<Vec<Option<i64>>> {
         Some(window) => {
             let end = window.column_by_name("end")?;
             let end = end.as_primitive_opt::<TimestampMicrosecondType>()?;
-            return Some((0..end.len()).map(|i| (window.is_valid(i) && end.is_valid(i)).then(|| end.value(i))).collect());
+            return Some(
+                (0..end.len())
+                    .map(|i| (window.is_valid(i) && end.is_valid(i)).then(|| end.value(i)))
+                    .collect(),
+            );
         }
         None => column.as_primitive_opt::<TimestampMicrosecondType>()?,
     };
@@ -357,7 +382,10 @@ mod tests {
     use super::*;
 
     fn fields() -> (Vec<FieldRef>, Vec<FieldRef>) {
-        (vec![Arc::new(Field::new("k", DataType::Utf8, true))], vec![Arc::new(Field::new("v", DataType::Int64, true))])
+        (
+            vec![Arc::new(Field::new("k", DataType::Utf8, true))],
+            vec![Arc::new(Field::new("v", DataType::Int64, true))],
+        )
     }
 
     fn batch(store: &StateStore, rows: &[(&str, i64)]) -> RecordBatch {
@@ -375,7 +403,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let directory = Directory::at(place.path());
         let (keys, values) = fields();
-        let mut store = StateStore::open(directory.clone(), keys.clone(), values.clone(), None, None).await.unwrap();
+        let mut store =
+            StateStore::open(directory.clone(), keys.clone(), values.clone(), None, None).await.unwrap();
         let mut ids = Vec::new();
         for version in 1..=120 {
             let rows = batch(&store, &[("a", version), (&format!("k{version}"), 1)]);
@@ -388,7 +417,10 @@ mod tests {
         }
         for version in [1_i64, 49, 50, 51, 52, 120] {
             let id = ids[usize::try_from(version).unwrap() - 1].as_str();
-            let read = StateStore::open(directory.clone(), keys.clone(), values.clone(), None, Some((version, id))).await.unwrap();
+            let read =
+                StateStore::open(directory.clone(), keys.clone(), values.clone(), None, Some((version, id)))
+                    .await
+                    .unwrap();
             assert_eq!((read.len(), sum(&read)), (2, version + 1), "version {version}");
         }
         assert!(StateStore::open(directory, keys, values, None, Some((7, "other"))).await.is_err());

@@ -38,7 +38,11 @@ pub(super) fn of(plan: &LogicalPlan, inputs: &[Times]) -> Times {
 /// The outputs of expressions that are event times.
 fn through(exprs: &[Expr], schema: &DFSchemaRef, times: &Times) -> Times {
     let outputs = schema.fields().iter();
-    exprs.iter().zip(outputs).filter_map(|(e, f)| Some((f.name().clone(), delay(e, f.data_type(), times)?))).collect()
+    exprs
+        .iter()
+        .zip(outputs)
+        .filter_map(|(e, f)| Some((f.name().clone(), delay(e, f.data_type(), times)?)))
+        .collect()
 }
 
 /// A column itself, a window of it, or the time of a window.
@@ -50,11 +54,14 @@ fn delay(expr: &Expr, data_type: &DataType, times: &Times) -> Option<i64> {
     let timed = bare.column_refs().iter().filter_map(|c| times.get(&c.name).copied()).max()?;
     match data_type {
         DataType::Struct(fields) if is_window(fields) => Some(timed),
-        DataType::List(item) if matches!(item.data_type(), DataType::Struct(fields) if is_window(fields)) => Some(timed),
+        DataType::List(item) if matches!(item.data_type(), DataType::Struct(fields) if is_window(fields)) => {
+            Some(timed)
+        }
         // `window_time(w)`: the end of a window less the smallest step.
         DataType::Timestamp(..) => {
             let is_minus = |e: &Expr| matches!(e, Expr::BinaryExpr(b) if b.op == Operator::Minus);
-            let subtracts = bare.exists(|e| Ok(is_minus(e) || matches!(e, Expr::ScalarFunction(f) if f.name() == "-")));
+            let subtracts =
+                bare.exists(|e| Ok(is_minus(e) || matches!(e, Expr::ScalarFunction(f) if f.name() == "-")));
             subtracts.unwrap_or(false).then_some(timed)
         }
         _ => None,

@@ -30,7 +30,8 @@ impl Loaded {
         };
         let name = committed(table, number).await?;
         let path = directory(table.location()).join(name.as_str());
-        let failed = |e: &dyn std::fmt::Display| Error::io(format!("reading the list of loaded files {path}"), e);
+        let failed =
+            |e: &dyn std::fmt::Display| Error::io(format!("reading the list of loaded files {path}"), e);
         let text = table.location().store().get(&path).await.map_err(|e| failed(&e))?;
         let text = text.bytes().await.map_err(|e| failed(&e))?;
         let files = serde_json::from_slice(&text).map_err(|e| failed(&e))?;
@@ -52,7 +53,8 @@ impl Loaded {
     /// Writes the list and gives its name.
     pub async fn write(&self, table: &TableLocation) -> Result<String> {
         let name = format!("{:020}-{}.json", self.number, uuid::Uuid::new_v4());
-        let text = serde_json::to_vec(&self.files).map_err(|e| Error::internal(format!("a list of files: {e}")))?;
+        let text =
+            serde_json::to_vec(&self.files).map_err(|e| Error::internal(format!("a list of files: {e}")))?;
         let path = directory(table).join(name.as_str());
         let put = table.store().put(&path, PutPayload::from(text)).await;
         put.map_err(|e| Error::io(format!("writing the list of loaded files {path}"), e))?;
@@ -70,7 +72,9 @@ impl Loaded {
     /// Removes the lists that the one of this name replaces.
     pub async fn forget_others(&self, table: &TableLocation, name: &str) {
         let Ok(names) = lists(table).await else { return };
-        for other in names.iter().filter(|n| n.as_str() != name && number_of(n).is_some_and(|k| k <= self.number)) {
+        for other in
+            names.iter().filter(|n| n.as_str() != name && number_of(n).is_some_and(|k| k <= self.number))
+        {
             self.remove(table, other).await;
         }
     }
@@ -99,7 +103,8 @@ async fn committed(table: &Snapshot, number: i64) -> Result<String> {
     }
     // Another load of the same number died before its commit: the commit tells which list is the right one.
     let commits = history(table.location(), None).await?;
-    let named = commits.iter().filter_map(|c| c.info.text(COMMIT_FIELD)).find(|n| number_of(n) == Some(number));
+    let named =
+        commits.iter().filter_map(|c| c.info.text(COMMIT_FIELD)).find(|n| number_of(n) == Some(number));
     named.map(str::to_string).filter(|n| names.contains(n)).ok_or_else(|| {
         Error::new("COPY_INTO_STATE_INVALID").message(format!(
             "The list of the files that {} has loaded is lost. COPY INTO with COPY_OPTIONS ('force' = 'true') loads files \

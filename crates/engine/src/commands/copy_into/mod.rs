@@ -39,10 +39,12 @@ pub(super) async fn run(session: &Arc<Session>, copy: CopyInto) -> Result<QueryR
             return rows::result(result_schema(), vec![vec![count.into(), count.into(), 0_i64.into()]]);
         }
     }
-    Err(Error::new("DELTA_CONCURRENT_TRANSACTION").exception("ConcurrentTransactionException").message(format!(
-        "Other COPY INTO statements load {} at the same time, again and again.",
-        boathouse_spec::quote_name(&copy.table)
-    )))
+    Err(Error::new("DELTA_CONCURRENT_TRANSACTION").exception("ConcurrentTransactionException").message(
+        format!(
+            "Other COPY INTO statements load {} at the same time, again and again.",
+            boathouse_spec::quote_name(&copy.table)
+        ),
+    ))
 }
 
 /// The options of the statement itself.
@@ -80,7 +82,10 @@ impl Choices {
 async fn once(session: &Arc<Session>, copy: &CopyInto, choices: &Choices) -> Result<Option<u64>> {
     let table = target::table(session, &copy.table, "COPY INTO", &target::relation_path(session)).await?;
     let Some(delta) = &table.delta else {
-        return Err(Error::unsupported(format!("COPY INTO {}, which is no Delta table", table.display_name())));
+        return Err(Error::unsupported(format!(
+            "COPY INTO {}, which is no Delta table",
+            table.display_name()
+        )));
     };
     let mut loaded = Loaded::read(&delta.snapshot).await?;
     let mut files = matching_files(session, copy).await?;
@@ -150,7 +155,8 @@ async fn load(
     options.constraints = constraints;
     options.merge_schema = choices.merge_schema;
     options.txn = Some((loaded::APPLICATION.to_string(), loaded.number()));
-    options.operation = Some(Operation::new("COPY INTO").text("source", &copy.path).text("fileFormat", &copy.format));
+    options.operation =
+        Some(Operation::new("COPY INTO").text("source", &copy.path).text("fileFormat", &copy.format));
     options.commit_fields.insert(loaded::COMMIT_FIELD.to_string(), log.into());
     let written = insert::write_delta(session, table, fitted, options, &Options::new()).await?;
     Ok(written.then(|| outcome.rows()))

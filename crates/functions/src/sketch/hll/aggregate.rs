@@ -27,7 +27,9 @@ fn sketch_agg(c: &AggregateCall) -> Result<ResolvedAggregate> {
     let call = &c.call;
     call.arity(1..=2)?;
     let value = &call.args[0].data_type;
-    if !matches!(value, DataType::Integer | DataType::Long | DataType::Binary | DataType::Null) && !value.is_string() {
+    if !matches!(value, DataType::Integer | DataType::Long | DataType::Binary | DataType::Null)
+        && !value.is_string()
+    {
         return Err(call.unexpected_input(0, "(\"INT\" or \"BIGINT\" or \"STRING\" or \"BINARY\")"));
     }
     let lg_k = match call.args.get(1) {
@@ -56,7 +58,11 @@ fn sketch_agg(c: &AggregateCall) -> Result<ResolvedAggregate> {
     let udf = SparkAggregate::of_fold(call.name, &coerced, &DataType::Binary, false, call.context, fold)
         .with_parameters(lg_k)
         .with_empty(empty);
-    Ok(with_default(ResolvedAggregate::new(coerced, DataType::Binary, false, udf.build()), call.args.len(), "12"))
+    Ok(with_default(
+        ResolvedAggregate::new(coerced, DataType::Binary, false, udf.build()),
+        call.args.len(),
+        "12",
+    ))
 }
 
 fn must_be_constant() -> Error {
@@ -92,7 +98,11 @@ fn union_agg(c: &AggregateCall) -> Result<ResolvedAggregate> {
     let udf = SparkAggregate::of_fold(call.name, &coerced, &DataType::Binary, false, call.context, fold)
         .with_parameters(allow_different)
         .with_empty(empty);
-    Ok(with_default(ResolvedAggregate::new(coerced, DataType::Binary, false, udf.build()), call.args.len(), "false"))
+    Ok(with_default(
+        ResolvedAggregate::new(coerced, DataType::Binary, false, udf.build()),
+        call.args.len(),
+        "false",
+    ))
 }
 
 struct Values {
@@ -149,7 +159,8 @@ impl Fold for Values {
         let saved = column(columns, 0)?.as_binary::<i32>();
         for (row, group) in rows {
             if saved.is_valid(row) {
-                let other = Hll::from_bytes(saved.value(row)).ok_or_else(|| Error::internal("a broken HLL sketch"))?;
+                let other = Hll::from_bytes(saved.value(row))
+                    .ok_or_else(|| Error::internal("a broken HLL sketch"))?;
                 merge_into(&mut states[group], other);
             }
         }
@@ -230,7 +241,8 @@ impl Fold for Sketches {
     }
 
     fn finish(&self, states: &[Option<Hll>]) -> Result<ArrayRef> {
-        let bytes = |s: &Option<Hll>| s.as_ref().map_or_else(|| Hll::new(DEFAULT_LG_K).to_bytes(), Hll::to_bytes);
+        let bytes =
+            |s: &Option<Hll>| s.as_ref().map_or_else(|| Hll::new(DEFAULT_LG_K).to_bytes(), Hll::to_bytes);
         Ok(Arc::new(BinaryArray::from_iter_values(states.iter().map(bytes))))
     }
 

@@ -47,7 +47,8 @@ impl Hll {
         let is_compact = flags & COMPACT != 0;
         let mode = match (mode & 3, ints) {
             (0, 2) => {
-                let coupons = (0..usize::from(list_count)).map(|i| int(8 + 4 * i)).collect::<Option<Vec<_>>>()?;
+                let coupons =
+                    (0..usize::from(list_count)).map(|i| int(8 + 4 * i)).collect::<Option<Vec<_>>>()?;
                 Mode::List(coupons)
             }
             (1, 3) if (5..=21).contains(&lg) => {
@@ -93,13 +94,20 @@ mod tests {
             assert_eq!(Hll::from_bytes(&bytes).map(|read| read.estimate()), Some(sketch.estimate()));
             hex(&bytes)
         };
-        assert_eq!(of(0, 12), "0201070C030400080000000000000000000000000000000000000000000000000000000000000000");
-        assert_eq!(of(3, 12), "0201070C03000308CBD7C2042BF2FB06862FF90D0000000000000000000000000000000000000000");
+        assert_eq!(
+            of(0, 12),
+            "0201070C030400080000000000000000000000000000000000000000000000000000000000000000"
+        );
+        assert_eq!(
+            of(3, 12),
+            "0201070C03000308CBD7C2042BF2FB06862FF90D0000000000000000000000000000000000000000"
+        );
         // The running estimate (bytes 8 to 15) begins with an interpolation that the library rounds in its own way.
         let full = of(20, 4);
         let library = "0A0107040000000A0BB66A5349CC32400000000000A420400000000000000000050000000000000004010101030103000100000202000700";
         assert_eq!((&full[..16], &full[32..]), (&library[..16], &library[32..]));
-        let estimate = |hex: &str| u64::from_str_radix(&hex[16..32], 16).map(|bits| f64::from_bits(bits.swap_bytes()));
+        let estimate =
+            |hex: &str| u64::from_str_radix(&hex[16..32], 16).map(|bits| f64::from_bits(bits.swap_bytes()));
         let difference = estimate(&full).unwrap() - estimate(library).unwrap();
         assert!(difference.abs() < 1e-6, "{difference}");
         assert!(of(20, 8).starts_with("0301070805000009140000000000000081BC5D06"));

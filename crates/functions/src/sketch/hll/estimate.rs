@@ -124,12 +124,14 @@ mod tests {
     #[test]
     fn estimates_are_those_of_the_library() {
         let rounded = |values, lg_k| of(values, lg_k).estimate().round();
-        assert_eq!([rounded(0..3, 12), rounded(0..10_000, 12), rounded(0..10_000, 8), rounded(0..10_000, 4)], [
-            3.0, 9967.0, 10089.0, 9472.0
-        ]);
-        assert_eq!([rounded(0..100_000, 12), rounded(0..100_000, 21), rounded(0..100_000, 20)], [
-            101_148.0, 100_009.0, 100_019.0
-        ]);
+        assert_eq!(
+            [rounded(0..3, 12), rounded(0..10_000, 12), rounded(0..10_000, 8), rounded(0..10_000, 4)],
+            [3.0, 9967.0, 10089.0, 9472.0]
+        );
+        assert_eq!(
+            [rounded(0..100_000, 12), rounded(0..100_000, 21), rounded(0..100_000, 20)],
+            [101_148.0, 100_009.0, 100_019.0]
+        );
     }
 
     #[test]

@@ -21,7 +21,9 @@ fn estimate(call: &Call) -> Result<Resolved> {
     let (nullable, name) = (call.nullable_as(&coerced), call.name.to_string());
     Ok(Resolved::new(coerced, DataType::Long, nullable, move |inputs| {
         let sketches = inputs.bytes(0)?;
-        let of = |bytes| Ok(Hll::from_bytes(bytes).ok_or_else(|| invalid_buffer(&name))?.estimate().round() as i64);
+        let of = |bytes| {
+            Ok(Hll::from_bytes(bytes).ok_or_else(|| invalid_buffer(&name))?.estimate().round() as i64)
+        };
         Ok(Arc::new(number_rows::<Int64Type>(inputs.rows(), |row| sketches.get(row).map(of).transpose())?))
     }))
 }
@@ -30,7 +32,8 @@ fn union(call: &Call) -> Result<Resolved> {
     call.arity(2..=3)?;
     let wanted = [Want::BINARY, Want::BINARY, Want::BOOLEAN];
     let coerced = call.want(&wanted[..call.args.len()])?;
-    let (nullable, name, has_flag) = (call.nullable_as(&coerced), call.name.to_string(), call.args.len() == 3);
+    let (nullable, name, has_flag) =
+        (call.nullable_as(&coerced), call.name.to_string(), call.args.len() == 3);
     let resolved = Resolved::new(coerced, DataType::Binary, nullable, move |inputs| {
         let (left, right) = (inputs.bytes(0)?, inputs.bytes(1)?);
         let allowed = has_flag.then(|| inputs.flags(2)).transpose()?;
@@ -39,7 +42,9 @@ fn union(call: &Call) -> Result<Resolved> {
                 None => Some(false),
                 Some(flags) => flags.get(row),
             };
-            let (Some(a), Some(b), Some(allowed)) = (left.get(row), right.get(row), allowed) else { return Ok(None) };
+            let (Some(a), Some(b), Some(allowed)) = (left.get(row), right.get(row), allowed) else {
+                return Ok(None);
+            };
             let mut whole = Hll::from_bytes(a).ok_or_else(|| invalid_buffer(&name))?;
             let other = Hll::from_bytes(b).ok_or_else(|| invalid_buffer(&name))?;
             if whole.lg_k != other.lg_k && !allowed {

@@ -19,7 +19,11 @@ pub(super) enum Mode {
     /// Up to eight coupons in the order they came.
     List(Vec<u32>),
     /// Coupons in a hash table of `2^lg` places, 0 where there is none.
-    Set { lg: u8, table: Vec<u32>, count: usize },
+    Set {
+        lg: u8,
+        table: Vec<u32>,
+        count: usize,
+    },
     Registers(Registers),
 }
 

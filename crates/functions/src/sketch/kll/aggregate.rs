@@ -49,11 +49,17 @@ fn merge<T: Item>(c: &AggregateCall) -> Result<ResolvedAggregate> {
     resolved(c, DataType::Binary, fold, k)
 }
 
-fn resolved<F: Fold>(c: &AggregateCall, argument: DataType, fold: F, k: Option<u16>) -> Result<ResolvedAggregate> {
+fn resolved<F: Fold>(
+    c: &AggregateCall,
+    argument: DataType,
+    fold: F,
+    k: Option<u16>,
+) -> Result<ResolvedAggregate> {
     let call = &c.call;
     let mut coerced = call.types();
     coerced[0] = argument;
-    let empty = ScalarValue::try_from_array(&fold.finish(&[fold.start()])?, 0).map_err(boathouse_bridge::from_datafusion)?;
+    let empty = ScalarValue::try_from_array(&fold.finish(&[fold.start()])?, 0)
+        .map_err(boathouse_bridge::from_datafusion)?;
     let udf = SparkAggregate::of_fold(call.name, &coerced, &DataType::Binary, false, call.context, fold)
         .with_parameters(k)
         .with_empty(empty);
@@ -72,7 +78,11 @@ fn parameter_k(call: &Call) -> Result<Option<u16>> {
             .param("inputName", "k")
             .param("inputType", "int")
             .param("inputExpr", &arg.sql)
-            .message(format!("Cannot resolve \"{}\": k must be a constant int, not {}.", call.sql(), arg.sql)));
+            .message(format!(
+                "Cannot resolve \"{}\": k must be a constant int, not {}.",
+                call.sql(),
+                arg.sql
+            )));
     };
     let Some(value) = value else { return Err(unexpected_null(call, "k")) };
     match u16::try_from(value) {
@@ -137,7 +147,8 @@ impl<T: Item> Fold for Values<T> {
         let saved = column(columns, 0)?.as_binary::<i32>();
         for (row, group) in rows {
             if saved.is_valid(row) {
-                let other = Kll::from_bytes(saved.value(row)).ok_or_else(|| Error::internal("a broken KLL sketch"))?;
+                let other = Kll::from_bytes(saved.value(row))
+                    .ok_or_else(|| Error::internal("a broken KLL sketch"))?;
                 states[group].merge(&other);
             }
         }
@@ -177,7 +188,8 @@ impl<T: Item> Fold for Sketches<T> {
         let sketches = column(columns, 0)?.as_binary::<i32>();
         for (row, group) in rows {
             if sketches.is_valid(row) {
-                let other = Kll::<T>::from_bytes(sketches.value(row)).ok_or_else(|| invalid_buffer(&self.function))?;
+                let other = Kll::<T>::from_bytes(sketches.value(row))
+                    .ok_or_else(|| invalid_buffer(&self.function))?;
                 states[group].get_or_insert_with(|| Kll::new(other.k)).merge(&other);
             }
         }
@@ -203,7 +215,9 @@ impl<T: Item> Fold for Sketches<T> {
     }
 
     fn finish(&self, states: &[Option<Kll<T>>]) -> Result<ArrayRef> {
-        let bytes = |s: &Option<Kll<T>>| s.as_ref().map_or_else(|| Kll::<T>::new(DEFAULT_K).to_bytes(), Kll::to_bytes);
+        let bytes = |s: &Option<Kll<T>>| {
+            s.as_ref().map_or_else(|| Kll::<T>::new(DEFAULT_K).to_bytes(), Kll::to_bytes)
+        };
         Ok(Arc::new(BinaryArray::from_iter_values(states.iter().map(bytes))))
     }
 

@@ -44,7 +44,11 @@ impl<T: Item> Kll<T> {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let [ints, _, family, flags] = *bytes.first_chunk::<4>()?;
         let k = u16::from_le_bytes(bytes.get(4..6)?.try_into().ok()?);
-        if family != FAMILY || bytes.len() < SHORT_PREAMBLE || u32::from(bytes[6]) != M || !matches!(ints, 2 | 5) {
+        if family != FAMILY
+            || bytes.len() < SHORT_PREAMBLE
+            || u32::from(bytes[6]) != M
+            || !matches!(ints, 2 | 5)
+        {
             return None;
         }
         let mut sketch = Self::new(k);
@@ -118,7 +122,11 @@ impl<T: Item> Kll<T> {
         for (name, value) in &lines {
             out.push_str(&format!("   {name:<23}: {value}\n"));
         }
-        out.push_str(&format!("   {:<23}: {}\n### End sketch summary\n", "Max Item", shown(self.range.map(|r| r.1))));
+        out.push_str(&format!(
+            "   {:<23}: {}\n### End sketch summary\n",
+            "Max Item",
+            shown(self.range.map(|r| r.1))
+        ));
         out
     }
 }
@@ -136,7 +144,10 @@ mod tests {
         sketch.update(1);
         sketch.update(2);
         let bytes = sketch.to_bytes();
-        assert_eq!(bytes[..24], [5, 1, 15, 0, 200, 0, 8, 0, 3, 0, 0, 0, 0, 0, 0, 0, 200, 0, 1, 0, 197, 0, 0, 0]);
+        assert_eq!(
+            bytes[..24],
+            [5, 1, 15, 0, 200, 0, 8, 0, 3, 0, 0, 0, 0, 0, 0, 0, 200, 0, 1, 0, 197, 0, 0, 0]
+        );
         let again = Kll::<i64>::from_bytes(&bytes).unwrap();
         assert_eq!((again.n, again.range, again.levels), (3, Some((0, 2)), sketch.levels));
     }

@@ -158,6 +158,11 @@ fn array_rows<I: ArrowPrimitiveType, O: ArrowPrimitiveType>(
     }
     let field = Arc::new(Field::new("element", O::DATA_TYPE, false));
     let items: PrimitiveArray<O> = PrimitiveArray::from_iter_values(values);
-    let list = ListArray::try_new(field, OffsetBuffer::from_lengths(lengths), Arc::new(items), Some(NullBuffer::from(valid)));
+    let list = ListArray::try_new(
+        field,
+        OffsetBuffer::from_lengths(lengths),
+        Arc::new(items),
+        Some(NullBuffer::from(valid)),
+    );
     Ok(Arc::new(list.map_err(boathouse_bridge::from_arrow)?))
 }

@@ -141,7 +141,9 @@ impl<T: Item> Kll<T> {
 
     /// All values with their weights, in order.
     fn sorted(&self) -> Vec<(T, u64)> {
-        let weighted = |(level, items): (usize, &Vec<T>)| items.iter().map(move |i| (*i, 1u64 << level)).collect::<Vec<_>>();
+        let weighted = |(level, items): (usize, &Vec<T>)| {
+            items.iter().map(move |i| (*i, 1u64 << level)).collect::<Vec<_>>()
+        };
         let mut all: Vec<(T, u64)> = self.levels.iter().enumerate().flat_map(weighted).collect();
         all.sort_by(|a, b| T::order(&a.0, &b.0));
         all
@@ -169,7 +171,8 @@ impl<T: Item> Kll<T> {
         }
         let sorted = self.sorted();
         let of = |item: &T| {
-            let below = sorted.iter().take_while(|(i, _)| !T::order(i, item).is_gt()).map(|(_, w)| w).sum::<u64>();
+            let below =
+                sorted.iter().take_while(|(i, _)| !T::order(i, item).is_gt()).map(|(_, w)| w).sum::<u64>();
             below as f64 / self.n as f64
         };
         Some(items.iter().map(of).collect())

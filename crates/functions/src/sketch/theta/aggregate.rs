@@ -49,7 +49,9 @@ fn sketch_agg(c: &AggregateCall) -> Result<ResolvedAggregate> {
         DataType::Float | DataType::Double => DataType::Double,
         DataType::Binary => DataType::Binary,
         DataType::String { .. } => value.clone(),
-        DataType::Array { element, .. } if matches!(**element, DataType::Integer | DataType::Long) => value.clone(),
+        DataType::Array { element, .. } if matches!(**element, DataType::Integer | DataType::Long) => {
+            value.clone()
+        }
         _ => {
             return Err(call.unexpected_input(
                 0,
@@ -173,7 +175,8 @@ impl Fold for Values {
         let saved = column(columns, 0)?.as_binary::<i32>();
         for (row, group) in rows {
             if saved.is_valid(row) {
-                let other = Theta::from_bytes(saved.value(row)).ok_or_else(|| Error::internal("a broken theta sketch"))?;
+                let other = Theta::from_bytes(saved.value(row))
+                    .ok_or_else(|| Error::internal("a broken theta sketch"))?;
                 states[group].unite(&other);
             }
         }
@@ -233,7 +236,8 @@ impl Fold for Sketches {
         let sketches = column(columns, 0)?.as_binary::<i32>();
         for (row, group) in rows {
             if sketches.is_valid(row) {
-                let other = Theta::from_bytes(sketches.value(row)).ok_or_else(|| invalid_buffer(&self.function))?;
+                let other =
+                    Theta::from_bytes(sketches.value(row)).ok_or_else(|| invalid_buffer(&self.function))?;
                 self.add(&mut states[group], other);
             }
         }

@@ -20,7 +20,8 @@ impl Theta {
             return out;
         }
         let mut last = 0;
-        let differences: Vec<u64> = self.hashes.iter().map(|h| h - std::mem::replace(&mut last, *h)).collect();
+        let differences: Vec<u64> =
+            self.hashes.iter().map(|h| h - std::mem::replace(&mut last, *h)).collect();
         let all = differences.iter().fold(0, |a, d| a | d);
         let bits = 64 - all.leading_zeros() as u8;
         let count = differences.len() as u32;
@@ -53,7 +54,11 @@ impl Theta {
                 sketch.theta = long(8)?;
                 at = 16;
             }
-            let count = bytes.get(at..at + usize::from(count_bytes))?.iter().rev().fold(0usize, |n, b| n << 8 | usize::from(*b));
+            let count = bytes
+                .get(at..at + usize::from(count_bytes))?
+                .iter()
+                .rev()
+                .fold(0usize, |n, b| n << 8 | usize::from(*b));
             at += usize::from(count_bytes);
             let mut hash = 0u64;
             for difference in unpack(bytes.get(at..)?, bits, count)? {

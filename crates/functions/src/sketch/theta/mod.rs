@@ -18,9 +18,11 @@ const DEFAULT_LG_NOMINAL: i64 = 12;
 
 /// What is no sketch.
 fn invalid_buffer(function: &str) -> Error {
-    Error::new("THETA_INVALID_INPUT_SKETCH_BUFFER").param("function", format!("`{function}`")).message(format!(
-        "`{function}` takes Theta sketches, such as `theta_sketch_agg` makes; this binary value is none."
-    ))
+    Error::new("THETA_INVALID_INPUT_SKETCH_BUFFER").param("function", format!("`{function}`")).message(
+        format!(
+            "`{function}` takes Theta sketches, such as `theta_sketch_agg` makes; this binary value is none."
+        ),
+    )
 }
 
 fn nominal_size(value: i64, function: &str) -> Result<u8> {

@@ -36,7 +36,8 @@ fn union(call: &Call) -> Result<Resolved> {
     call.arity(2..=3)?;
     let wanted = [Want::BINARY, Want::BINARY, Want::INT];
     let coerced = call.want(&wanted[..call.args.len()])?;
-    let (nullable, name, has_size) = (call.nullable_as(&coerced), call.name.to_string(), call.args.len() == 3);
+    let (nullable, name, has_size) =
+        (call.nullable_as(&coerced), call.name.to_string(), call.args.len() == 3);
     let resolved = Resolved::new(coerced, DataType::Binary, nullable, move |inputs| {
         let (left, right) = (inputs.bytes(0)?, inputs.bytes(1)?);
         let sizes = has_size.then(|| inputs.numbers::<Int32Type>(2)).transpose()?;
@@ -45,7 +46,9 @@ fn union(call: &Call) -> Result<Resolved> {
                 None => Some(DEFAULT_LG_NOMINAL),
                 Some(sizes) => sizes.get(row).map(i64::from),
             };
-            let (Some(a), Some(b), Some(size)) = (left.get(row), right.get(row), size) else { return Ok(None) };
+            let (Some(a), Some(b), Some(size)) = (left.get(row), right.get(row), size) else {
+                return Ok(None);
+            };
             let mut whole = Theta::new(nominal_size(size, &name)?);
             whole.unite(&parsed(a, &name)?);
             whole.unite(&parsed(b, &name)?);
