@@ -10,6 +10,7 @@ times faster Boathouse is. Without --spark only DuckDB runs.
 import argparse
 import json
 import math
+import os
 import pathlib
 import subprocess
 import sys
@@ -63,25 +64,12 @@ class DuckDB:
 class Spark:
     """Spark in a Python of its own: the rows stay there, the seconds come back."""
 
-    PROGRAM = """
-import json, sys, time
-from pyspark.sql import SparkSession
-directories = json.loads(sys.argv[1])
-spark = (SparkSession.builder.master("local[*]").config("spark.ui.enabled", "false").config("spark.driver.memory", "6g")
-         .config("spark.sql.shuffle.partitions", "4").config("spark.log.level", "ERROR").getOrCreate())
-for table, directory in directories.items():
-    spark.read.parquet(directory).createOrReplaceTempView(table)
-print("ready", flush=True)
-for line in sys.stdin:
-    begin = time.perf_counter()
-    spark.sql(json.loads(line)).collect()
-    print(time.perf_counter() - begin, flush=True)
-"""
-
     def __init__(self, python, directories):
-        command = [python, "-c", self.PROGRAM, json.dumps(directories)]
+        command = [python, str(pathlib.Path(__file__).with_name("tpch_spark.py")), json.dumps(directories)]
+        # The client's settings are not Spark's.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "PYSPARK_"))}
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
         )
         while self.process.stdout.readline().strip() != "ready":
             if self.process.poll() is not None:

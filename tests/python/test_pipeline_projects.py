@@ -259,6 +259,8 @@ def test_sql_on_a_server(home, remote):
     del home.env["SPARK_REMOTE"]
     assert "no address" in home.boathouse("sql", "--remote", "localhost", "-e", "SELECT 1", code=2).stderr
     assert "no server" in home.boathouse("sql", "--remote", "sc://localhost:1", "-e", "SELECT 1", code=1).stderr
+    home.write(p_dot_py="import dlt\n@dlt.table\ndef t():\n    return spark.range(1)\n")
+    assert "no server" in home.boathouse("pipeline", "run", "--remote", "sc://localhost:1", "p.py", code=1).stderr
 
 
 def test_tables_as_people_see_them(home):

@@ -51,6 +51,8 @@ pub fn with_server<T>(
     work: impl FnOnce(&str) -> Result<T>,
 ) -> Result<T> {
     if let Some(remote) = remote {
+        // A client would try for minutes to reach a server that is not there.
+        target::Remote::open(remote)?;
         return work(remote);
     }
     let home = home::open(arguments)?;

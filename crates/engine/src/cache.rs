@@ -16,7 +16,7 @@ use boathouse_delta::DeltaScan;
 use boathouse_spec::{Relation, RelationNode, Result, StorageLevel, StructType, TableRef};
 use datafusion::catalog::memory::MemorySourceConfig;
 use datafusion::catalog::{Session as DataFusionSession, TableProvider};
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};

@@ -2,13 +2,13 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use boathouse_bridge::{ResultExt, arrow_schema, conform, conform_batch, to_datafusion};
+use boathouse_bridge::{ResultExt, arrow_schema, conform_batch, to_datafusion};
 use boathouse_spec::{Error, Literal, Result, StructType};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
@@ -112,7 +112,7 @@ pub(crate) async fn run(
     let stream = renamed(stream, &schema);
     let sink = Arc::clone(&observed);
     let done = move || *sink.lock() = observe::values(&observations);
-    let stream = driven(session, stream, done);
+    let stream = driven(session, stream, done).await;
     Ok(QueryResult { schema, stream, observed })
 }
 
@@ -209,50 +209,55 @@ fn relabelled(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch> {
     conform_batch(batch, &Arc::new(Schema::new(fields)))
 }
 
-/// One value of the exact Arrow type of a Spark type.
-pub(crate) fn conformed(
-    array: &arrow::array::ArrayRef,
-    to: &boathouse_spec::DataType,
-) -> Result<arrow::array::ArrayRef> {
-    conform(array, &boathouse_bridge::arrow_type(to))
-}
-
 /// Lets the query run on the engine's threads, whoever takes its rows. A panic is this query's error. `done` is called
 /// when the rows have come to their end.
-fn driven(
+async fn driven(
     session: &Arc<Session>,
-    stream: SendableRecordBatchStream,
+    mut stream: SendableRecordBatchStream,
     done: impl FnOnce() + Send + 'static,
 ) -> SendableRecordBatchStream {
     let schema = stream.schema();
     let (sender, receiver) = mpsc::channel(BUFFERED_BATCHES);
+    // What is there at once needs no task of its own: most small queries end here.
+    while let Ok(place) = sender.try_reserve() {
+        match futures::poll!(pin!(next_of(&mut stream))) {
+            Poll::Ready(Some(Ok(batch))) => place.send(Ok(batch)),
+            Poll::Ready(Some(failure)) => {
+                place.send(failure);
+                return Box::pin(Driven { schema, receiver, _task: None });
+            }
+            Poll::Ready(None) => {
+                done();
+                return Box::pin(Driven { schema, receiver, _task: None });
+            }
+            Poll::Pending => break,
+        }
+    }
     let busy = session.busy();
     let task = session.engine.runtime.spawn(async move {
         let _busy = busy;
-        let mut stream = stream;
-        loop {
-            let next = AssertUnwindSafe(stream.next()).catch_unwind().await;
-            let next = match next {
-                Ok(next) => next,
-                Err(panic) => Some(Err(to_datafusion(panic_error(&*panic)))),
-            };
-            let Some(item) = next else {
-                done();
-                break;
-            };
+        while let Some(item) = next_of(&mut stream).await {
             let failed = item.is_err();
             if sender.send(item).await.is_err() || failed {
-                break;
+                return;
             }
         }
+        done();
     });
-    Box::pin(Driven { schema, receiver, _task: AbortOnDrop(task) })
+    Box::pin(Driven { schema, receiver, _task: Some(AbortOnDrop(task)) })
+}
+
+async fn next_of(stream: &mut SendableRecordBatchStream) -> Option<datafusion::error::Result<RecordBatch>> {
+    match AssertUnwindSafe(stream.next()).catch_unwind().await {
+        Ok(next) => next,
+        Err(panic) => Some(Err(to_datafusion(panic_error(&*panic)))),
+    }
 }
 
 struct Driven {
     schema: SchemaRef,
     receiver: mpsc::Receiver<datafusion::error::Result<RecordBatch>>,
-    _task: AbortOnDrop<()>,
+    _task: Option<AbortOnDrop<()>>,
 }
 
 impl Stream for Driven {

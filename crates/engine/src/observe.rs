@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use boathouse_bridge::{ResultExt, to_datafusion};
 use boathouse_spec::{DataType, Literal, Result};
 use datafusion::catalog::Session;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, DFSchemaRef};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::context::QueryPlanner;
@@ -25,16 +25,14 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{
     Accumulator, Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
 };
-use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr::aggregate::{AggregateFunctionExpr, LoweredAggregateBuilder};
 use datafusion::physical_expr::create_physical_expr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
     PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
 };
-use datafusion::physical_planner::{
-    DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner, create_aggregate_expr_and_maybe_filter,
-};
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use parking_lot::Mutex;
@@ -279,7 +277,7 @@ impl ExtensionPlanner for ObservePlanner {
         _: &[&LogicalPlan],
         inputs: &[Arc<dyn ExecutionPlan>],
         state: &dyn Session,
-        _: &PhysicalPlanningContext,
+        context: &PhysicalPlanningContext,
     ) -> DataFusionResult<Option<Arc<dyn ExecutionPlan>>> {
         let Some(observe) = node.as_any().downcast_ref::<Observe>() else { return Ok(None) };
         let Some(input) = inputs.first() else {
@@ -288,13 +286,10 @@ impl ExtensionPlanner for ObservePlanner {
         let schema = input.schema();
         let mut aggregates = Vec::with_capacity(observe.observation.aggregates.len());
         for (_, aggregate) in &observe.observation.aggregates {
-            let (aggregate, filter, _) = create_aggregate_expr_and_maybe_filter(
-                aggregate,
-                observe.input.schema(),
-                &schema,
-                state.execution_props(),
-            )?;
-            aggregates.push((aggregate, filter));
+            let (input, properties) = (observe.input.schema(), state.execution_props());
+            let lowered =
+                LoweredAggregateBuilder::new(aggregate, input, &schema, properties, context).build()?;
+            aggregates.push((lowered.aggregate, lowered.filter));
         }
         Ok(Some(Arc::new(ObserveExec {
             input: Arc::clone(input),

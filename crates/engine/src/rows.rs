@@ -3,16 +3,14 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Float64Array, Int16Array, Int32Array, Int64Array, ListArray,
-    MapArray, RecordBatch, RecordBatchOptions, StringArray, StructArray, TimestampMicrosecondArray,
-    new_null_array,
+    ArrayRef, BooleanArray, Int16Array, Int32Array, Int64Array, ListArray, MapArray, RecordBatch,
+    RecordBatchOptions, StringArray, StructArray, TimestampMicrosecondArray, new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType as ArrowType;
 use arrow::ipc::writer::StreamWriter;
 use boathouse_bridge::{ResultExt, UTC, arrow_schema, arrow_type, from_arrow};
-use boathouse_spec::{DataType, Error, Literal, Result, StructField, StructType};
-use datafusion::scalar::ScalarValue;
+use boathouse_spec::{DataType, Error, Result, StructField, StructType};
 
 use crate::QueryResult;
 
@@ -23,14 +21,11 @@ pub(crate) enum Value {
     Boolean(bool),
     /// For every integral type.
     Integer(i64),
-    Double(f64),
     Text(String),
-    Bytes(Vec<u8>),
     /// Microseconds since the epoch.
     Timestamp(i64),
     Array(Vec<Value>),
     Map(Vec<(Value, Value)>),
-    Struct(Vec<Value>),
 }
 
 impl From<&str> for Value {
@@ -120,16 +115,8 @@ fn array(t: &DataType, values: &[&Value]) -> Result<ArrayRef> {
             Arc::new(Int32Array::from_iter(integers().map(|v| v.and_then(|v| i32::try_from(v).ok()))))
         }
         DataType::Long => Arc::new(Int64Array::from_iter(integers())),
-        DataType::Double => Arc::new(Float64Array::from_iter(values.iter().map(|v| match v {
-            Value::Double(d) => Some(*d),
-            _ => None,
-        }))),
         DataType::String { .. } => Arc::new(StringArray::from_iter(values.iter().map(|v| match v {
             Value::Text(s) => Some(s.as_str()),
-            _ => None,
-        }))),
-        DataType::Binary => Arc::new(BinaryArray::from_iter(values.iter().map(|v| match v {
-            Value::Bytes(b) => Some(b.as_slice()),
             _ => None,
         }))),
         DataType::Timestamp => Arc::new(
@@ -151,7 +138,7 @@ fn array(t: &DataType, values: &[&Value]) -> Result<ArrayRef> {
                     _ => Vec::new(),
                 })
                 .collect();
-            let (offsets, nulls) = layout(values.iter().map(|v| items(v)));
+            let (offsets, nulls) = layout(values.iter().map(items));
             let ArrowType::List(field) = arrow_type(t) else { return Err(no_array(t)) };
             Arc::new(ListArray::try_new(field, offsets, array(element, &flat)?, nulls).spark()?)
         }
@@ -169,28 +156,11 @@ fn array(t: &DataType, values: &[&Value]) -> Result<ArrayRef> {
                 .collect();
             let keys = array(key, &flat.iter().map(|(k, _)| k).collect::<Vec<_>>())?;
             let items = array(value, &flat.iter().map(|(_, v)| v).collect::<Vec<_>>())?;
-            let (offsets, nulls) = layout(values.iter().map(|v| entries(v)));
+            let (offsets, nulls) = layout(values.iter().map(entries));
             let ArrowType::Map(field, sorted) = arrow_type(t) else { return Err(no_array(t)) };
             let ArrowType::Struct(fields) = field.data_type().clone() else { return Err(no_array(t)) };
             let entries = StructArray::try_new(fields, vec![keys, items], None).spark()?;
             Arc::new(MapArray::try_new(field, offsets, entries, nulls, sorted).spark()?)
-        }
-        DataType::Struct(s) => {
-            let null = Value::Null;
-            let mut columns = Vec::with_capacity(s.fields.len());
-            for (i, field) in s.fields.iter().enumerate() {
-                let inner: Vec<&Value> = values
-                    .iter()
-                    .map(|v| match v {
-                        Value::Struct(fields) => fields.get(i).unwrap_or(&null),
-                        _ => &null,
-                    })
-                    .collect();
-                columns.push(array(&field.data_type, &inner)?);
-            }
-            let nulls = NullBuffer::from_iter(values.iter().map(|v| matches!(v, Value::Struct(_))));
-            let ArrowType::Struct(fields) = arrow_type(t) else { return Err(no_array(t)) };
-            Arc::new(StructArray::try_new_with_length(fields, columns, Some(nulls), values.len()).spark()?)
         }
         DataType::Null => new_null_array(&ArrowType::Null, values.len()),
         other => return Err(no_array(other)),
@@ -205,11 +175,6 @@ fn layout(lengths: impl Iterator<Item = Option<usize>> + Clone) -> (OffsetBuffer
 
 fn no_array(t: &DataType) -> Error {
     Error::internal(format!("commands have no columns of the type {}", t.sql()))
-}
-
-/// A value of a column as a literal.
-pub(crate) fn literal_at(array: &ArrayRef, row: usize, data_type: &DataType) -> Result<Literal> {
-    crate::literals::from_scalar(&ScalarValue::try_from_array(array, row).spark()?, data_type)
 }
 
 /// The batches as an Arrow IPC stream.
@@ -231,15 +196,10 @@ mod tests {
         let schema = StructType::new(vec![
             column("m", DataType::map(DataType::STRING, DataType::STRING, true), true),
             column("a", DataType::array(DataType::Long, true), true),
-            column("s", DataType::structure(vec![text("x", true)]), true),
         ]);
         let rows = vec![
-            vec![
-                Value::text_map([("k", "v")]),
-                Value::Array(vec![Value::Integer(1), Value::Null]),
-                Value::Struct(vec!["t".into()]),
-            ],
-            vec![Value::Null, Value::Null, Value::Null],
+            vec![Value::text_map([("k", "v")]), Value::Array(vec![Value::Integer(1), Value::Null])],
+            vec![Value::Null, Value::Null],
         ];
         let batch = batch(&schema, &rows).unwrap();
         assert_eq!(batch.num_rows(), 2);

@@ -584,7 +584,8 @@ impl Session {
         Cow::Owned(out)
     }
 
-    /// Analyzes on a thread of its own: analysis is blocking code with a deep stack.
+    /// Analyzes on a thread that may block: analysis is blocking code with a deep stack. A thread of the engine becomes one,
+    /// which costs a small query less than waking another.
     pub(crate) async fn analyze<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&mut Analyzer) -> Result<T> + Send + 'static,
@@ -597,7 +598,10 @@ impl Session {
             }))
             .unwrap_or_else(|panic| Err(panic_error(&*panic)))
         };
-        self.engine.runtime.spawn_blocking(run).await.map_err(|_| interrupted())?
+        match tokio::runtime::Handle::try_current() {
+            Ok(current) if current.id() == self.engine.runtime.id() => tokio::task::block_in_place(run),
+            _ => self.engine.runtime.spawn_blocking(run).await.map_err(|_| interrupted())?,
+        }
     }
 
     /// Runs work on the engine's threads; dropping the call drops the work.

@@ -12,6 +12,7 @@ use datafusion::datasource::{MemTable, source_as_provider};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PartitionMode};
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 
 /// What is few.
 const ROWS: usize = 1000;
@@ -85,7 +86,7 @@ fn is_smaller(left: &Arc<dyn ExecutionPlan>, right: &Arc<dyn ExecutionPlan>) -> 
 
 /// What Spark takes a relation's size to be: the number of rows, by the width of their types.
 fn bytes(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
-    let statistics = plan.partition_statistics(None).ok()?;
+    let statistics = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new()).ok()?;
     match statistics.num_rows {
         Precision::Exact(rows) | Precision::Inexact(rows) => Some(rows * width(&plan.schema())),
         Precision::Absent => None,

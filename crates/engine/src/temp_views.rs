@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use boathouse_catalog::Properties;
 use boathouse_spec::{Relation, StructType};
 use parking_lot::RwLock;
 
@@ -23,6 +24,8 @@ pub struct TempView {
     pub environment: Option<Environment>,
     /// Catalog and schema at creation, for names in `relation`.
     pub namespace: (String, String),
+    /// The settings at creation that decide what the query means.
+    pub configs: Properties,
 }
 
 /// Temporary views by lower-case name, unchanging.

@@ -16,8 +16,6 @@ pub(crate) struct Variable {
     pub value: ScalarValue,
     /// What `SET VAR v = DEFAULT` sets.
     pub default: ScalarValue,
-    /// The text of the default.
-    pub default_text: String,
 }
 
 /// The variables of a session, by lower-case name.

@@ -25,7 +25,7 @@ fn trim_str(text: &str) -> &str {
 }
 
 /// What of an ANSI interval's text stands between the quotes, and its sign.
-fn unwrap_interval<'a>(text: &'a str, start: IntervalField, end: IntervalField) -> Option<(bool, &'a str)> {
+fn unwrap_interval(text: &str, start: IntervalField, end: IntervalField) -> Option<(bool, &str)> {
     let text = trim_str(text);
     let (outer, inner) = match text.get(..8).filter(|p| p.eq_ignore_ascii_case("INTERVAL")) {
         None => (false, text),

@@ -15,6 +15,7 @@ mod first_last;
 pub(crate) mod fold;
 mod frequent_items;
 mod histogram;
+mod in_order;
 mod listagg;
 mod max_by;
 mod mode;
@@ -46,6 +47,8 @@ use datafusion::scalar::ScalarValue;
 pub(crate) use self::collect_set::murmur3;
 use self::distinct::DistinctAccumulator;
 pub use self::frequent_items::frequent_items;
+use self::in_order::Needs;
+pub use self::in_order::in_order;
 pub use self::percentile_approx::approx_quantile;
 use self::sliding::SlidingAccumulator;
 use crate::{Arg, Call, Context, Registry, ShownArg};
@@ -161,6 +164,8 @@ pub struct SparkAggregate {
     groups: Option<GroupsAccumulatorFactory>,
     sliding: Option<AccumulatorFactory>,
     ordered: Option<OrderedFactory>,
+    /// How the result depends on the order of rows, where it does.
+    needs: Option<Needs>,
     /// The result over no rows.
     empty: Option<ScalarValue>,
     /// Distinguishes two calls whose constant parameters differ.
@@ -191,6 +196,7 @@ impl SparkAggregate {
             groups: None,
             sliding: None,
             ordered: None,
+            needs: None,
             empty: None,
             parameters: String::new(),
             context: context.clone(),
@@ -212,6 +218,12 @@ impl SparkAggregate {
         sliding: impl Fn() -> DataFusionResult<Box<dyn Accumulator>> + Send + Sync + 'static,
     ) -> Self {
         self.sliding = Some(Arc::new(sliding));
+        self
+    }
+
+    /// Makes the result follow the order of rows that were sorted.
+    fn with_needs(mut self, needs: Needs) -> Self {
+        self.needs = Some(needs);
         self
     }
 

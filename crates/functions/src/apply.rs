@@ -6,7 +6,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BooleanArray, PrimitiveArray, StringArray,
     StringBuilder,
 };
-use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::ArrowPrimitiveType;
 use boathouse_bridge::ResultExt;
 use boathouse_spec::{Error, Result};
@@ -163,14 +163,14 @@ pub fn check_size(bytes: usize) -> Result<()> {
 /// A number for every row.
 pub fn number_rows<T: ArrowPrimitiveType>(
     rows: usize,
-    mut f: impl FnMut(usize) -> Result<Option<T::Native>>,
+    f: impl FnMut(usize) -> Result<Option<T::Native>>,
 ) -> Result<PrimitiveArray<T>> {
-    (0..rows).map(|row| f(row)).collect()
+    (0..rows).map(f).collect()
 }
 
 /// A boolean for every row.
-pub fn flag_rows(rows: usize, mut f: impl FnMut(usize) -> Result<Option<bool>>) -> Result<ArrayRef> {
-    Ok(Arc::new((0..rows).map(|row| f(row)).collect::<Result<BooleanArray>>()?))
+pub fn flag_rows(rows: usize, f: impl FnMut(usize) -> Result<Option<bool>>) -> Result<ArrayRef> {
+    Ok(Arc::new((0..rows).map(f).collect::<Result<BooleanArray>>()?))
 }
 
 /// Where both operands have a value; `None` where that is everywhere.
@@ -232,16 +232,4 @@ pub fn map2_result<A: ArrowPrimitiveType, B: ArrowPrimitiveType, O: ArrowPrimiti
             _ => Ok(None),
         })
         .collect()
-}
-
-/// A boolean of every pair of values, also of those under a NULL: `f` must not fail.
-pub fn test2<A: ArrowPrimitiveType, B: ArrowPrimitiveType>(
-    a: &Operand<PrimitiveArray<A>>,
-    b: &Operand<PrimitiveArray<B>>,
-    rows: usize,
-    f: impl Fn(A::Native, B::Native) -> bool,
-) -> BooleanArray {
-    let nulls = both_valid(a, b, rows);
-    let (x, y) = (a.array.values(), b.array.values());
-    BooleanArray::new(BooleanBuffer::collect_bool(rows, |row| f(x[a.at(row)], y[b.at(row)])), nulls)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StructArray};
 use arrow::compute::kernels::arity::unary;
 use arrow::datatypes::{DataType as ArrowType, Float32Type, Float64Type};
-use arrow::row::{OwnedRow, Row, RowConverter, Rows, SortField};
+use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
 use boathouse_bridge::ResultExt;
 use boathouse_spec::{DataType, Result};
 
@@ -38,11 +38,6 @@ impl Comparison {
     pub fn keys(&self, columns: &[ArrayRef]) -> Result<Rows> {
         let columns: Vec<ArrayRef> = columns.iter().map(normalize_floats).collect();
         self.converter.convert_columns(&columns).spark()
-    }
-
-    /// The values of keys.
-    pub fn values<'a>(&self, rows: impl IntoIterator<Item = Row<'a>>) -> Result<Vec<ArrayRef>> {
-        self.converter.convert_rows(rows).spark()
     }
 
     /// The values of keys kept as bytes.

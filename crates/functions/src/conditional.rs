@@ -249,7 +249,7 @@ fn extreme(call: &Call, greatest: bool) -> Result<Resolved> {
 /// `decode(value, search, result, ..., default)`: NULL equals NULL.
 pub(crate) fn decode(call: &Call) -> Result<Resolved> {
     let pairs = (call.args.len() - 1) / 2;
-    let default = call.args.len() % 2 == 0;
+    let default = call.args.len().is_multiple_of(2);
     let value = &call.args[0].data_type;
     let searches: Vec<DataType> = (0..pairs).map(|n| call.args[1 + 2 * n].data_type.clone()).collect();
     let results: Vec<usize> =

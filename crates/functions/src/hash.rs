@@ -24,8 +24,8 @@ use crate::{Call, Inputs, Registry, Resolved, Want};
 pub(crate) fn register(r: &mut Registry) {
     r.scalar(&["hash"], |c| hash(c, Algorithm::Murmur3));
     r.scalar(&["xxhash64"], |c| hash(c, Algorithm::Xx64));
-    r.scalar(&["md5"], |c| digest(c, |b, out| push_digest::<Md5>(b, out)));
-    r.scalar(&["sha", "sha1"], |c| digest(c, |b, out| push_digest::<Sha1>(b, out)));
+    r.scalar(&["md5"], |c| digest(c, push_digest::<Md5>));
+    r.scalar(&["sha", "sha1"], |c| digest(c, push_digest::<Sha1>));
     r.scalar(&["sha2"], sha2_of);
     r.scalar(&["crc32"], crc32);
 }

@@ -50,6 +50,7 @@ pub mod xml;
 
 pub use aggregate::{
     AccumulatorFactory, AggregateCall, ResolvedAggregate, SparkAggregate, approx_quantile, frequent_items,
+    in_order,
 };
 pub use call::{Arg, Call, Resolved, ShownArg, Want, ordinal};
 pub use context::{Context, MapKeyPolicy};

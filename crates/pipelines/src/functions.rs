@@ -44,7 +44,7 @@ impl TableFunction for EventLogFunction {
                 .exception("AnalysisException"));
         };
         let place = Place::Path(Layout::new(&pipeline.storage).event_log());
-        existing(session, place, || event_log::schema()).await
+        existing(session, place, event_log::schema).await
     }
 }
 

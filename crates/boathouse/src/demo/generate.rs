@@ -46,7 +46,7 @@ pub fn write_sales(directory: &Path, first: u64, rows: u64) -> Result<Written> {
 fn write_sale(out: &mut impl Write, number: u64) -> Result<()> {
     let random = mixed(number);
     let cents = 100 + random % 50_000;
-    let sign = if mixed(random) % DIRTY_ONE_IN == 0 { "-" } else { "" };
+    let sign = if mixed(random).is_multiple_of(DIRTY_ONE_IN) { "-" } else { "" };
     let (month, day) = (1 + (random >> 16) % 12, 1 + (random >> 24) % 28);
     let product = 500 + (random >> 32) % 100;
     let quantity = 1 + (random >> 40) % 5;

@@ -59,6 +59,7 @@ impl Analyzer {
         let count = aggregate.grouping.len();
         let all: Vec<Expr> = aggregate.grouping.iter().cloned().chain(select).collect();
         let (input, all) = self.with_time_windows(input, &all, &aggregate.grouping)?;
+        let input = input.with_sort_columns();
         let (grouping, select) = all.split_at(count);
         let (keys, sets) = match &aggregate.kind {
             GroupingKind::All => (self.group_by_all(select, &input)?, None),

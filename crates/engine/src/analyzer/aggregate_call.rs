@@ -1,9 +1,13 @@
 //! Calls of aggregate functions.
 
-use boathouse_functions::{AggregateCall, Call as FunctionCall, ResolvedAggregate};
+use std::sync::Arc;
+
+use arrow::compute::SortOptions;
+use boathouse_bridge::ResultExt;
+use boathouse_functions::{AggregateCall, Call as FunctionCall, ResolvedAggregate, in_order};
 use boathouse_spec::{Call, Expr, Result, SortOrder};
-use datafusion::logical_expr::Expr as DfExpr;
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, NullTreatment, Sort};
+use datafusion::logical_expr::{AggregateUDF, Expr as DfExpr, ExprSchemable, LogicalPlan};
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
@@ -27,7 +31,14 @@ impl Analyzer {
         call: &Call,
         over: &Analyzed,
     ) -> Result<TypedExpr> {
-        let parts = self.aggregate_parts(name, resolve, call, over)?;
+        let mut parts = self.aggregate_parts(name, resolve, call, over)?;
+        if call.order_by.is_empty()
+            && !call.distinct
+            && let Some((udf, keys)) = in_order_of(&over.plan, &parts.resolved.udf)?
+        {
+            parts.resolved.udf = udf;
+            parts.args.extend(keys);
+        }
         let expr = DfExpr::AggregateFunction(AggregateFunction {
             func: parts.resolved.udf.clone(),
             params: AggregateFunctionParams {
@@ -126,6 +137,22 @@ impl Analyzer {
             resolved,
         })
     }
+}
+
+/// The aggregate over the rows in the order that a sort below gave them, with the arguments that say this order; `None`
+/// where no sort is in sight or the order does not matter.
+fn in_order_of(
+    plan: &LogicalPlan,
+    udf: &Arc<AggregateUDF>,
+) -> Result<Option<(Arc<AggregateUDF>, Vec<DfExpr>)>> {
+    let Some(order) = super::sort::order_of(plan) else { return Ok(None) };
+    let mut types = Vec::with_capacity(order.len());
+    for key in &order {
+        let options = SortOptions { descending: !key.asc, nulls_first: key.nulls_first };
+        types.push((key.expr.get_type(plan.schema()).spark()?, options));
+    }
+    let Some(udf) = in_order(udf, &types) else { return Ok(None) };
+    Ok(Some((udf, order.into_iter().map(|key| key.expr).collect())))
 }
 
 /// A call of a resolved aggregate, without a name.

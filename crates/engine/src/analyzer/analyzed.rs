@@ -162,11 +162,19 @@ impl Analyzed {
         Ok(Self { plan, hidden: Vec::new(), below: None, ..self })
     }
 
+    /// Aggregates that follow the order of rows need the columns they were sorted by, also where nobody else sees them.
+    pub fn with_sort_columns(self) -> Self {
+        match super::sort::with_sort_columns(&self.plan) {
+            Some(plan) => Self { plan, ..self },
+            None => self,
+        }
+    }
+
     /// Takes over what the inputs know of DataFrames inside.
     pub fn with_plan_ids_of<'a>(mut self, inputs: impl IntoIterator<Item = &'a Analyzed>) -> Self {
         for input in inputs {
             for (id, columns) in &input.plan_ids {
-                self.plan_ids.entry(*id).or_insert_with(Vec::new).extend(columns.iter().cloned());
+                self.plan_ids.entry(*id).or_default().extend(columns.iter().cloned());
             }
             self.is_streaming |= input.is_streaming;
         }

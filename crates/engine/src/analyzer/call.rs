@@ -42,51 +42,36 @@ impl Analyzer {
         let placed =
             super::named_arguments::positional(&name, call)?.map(|args| Call { args, ..call.clone() });
         let call = placed.as_ref().unwrap_or(call);
-        for entry in entries {
-            match entry {
-                Entry::HigherOrder(function)
-                    if call.args.iter().any(|a| matches!(a, Expr::Lambda { .. })) =>
-                {
-                    return self.higher_order(&name, *function, call, over);
-                }
-                _ => {}
+        // A name may mean a function of lambdas and one of values: the arguments say which.
+        let has_lambda = call.args.iter().any(|a| matches!(a, Expr::Lambda { .. }));
+        let of_lambdas = entries.iter().find(|e| has_lambda && matches!(e, Entry::HigherOrder(_)));
+        let Some(entry) = of_lambdas.or(entries.first()) else { return self.user_function(call, over) };
+        match entry {
+            Entry::Scalar(resolve) => {
+                self.forbid_aggregate_syntax(call)?;
+                let args = self.args(&call.args, over)?;
+                let minus = match args.as_slice() {
+                    [arg] if call.is_operator && name == "negative" => Some(format!("(- {})", arg.name)),
+                    [value, by] if call.is_operator => {
+                        shift_symbol(&name).map(|s| format!("({} {s} {})", value.name, by.name))
+                    }
+                    _ => None,
+                };
+                let value = self.scalar(&name, *resolve, args)?;
+                Ok(match minus {
+                    Some(shown) => value.named(shown),
+                    None => value,
+                })
             }
+            Entry::Aggregate(resolve) => self.aggregate_call(&name, *resolve, call, over),
+            Entry::HigherOrder(function) => self.higher_order(&name, *function, call, over),
+            Entry::Window(_) => Err(Error::new("WINDOW_FUNCTION_WITHOUT_OVER_CLAUSE")
+                .param("funcName", format!("\"{name}()\""))
+                .message(format!("The window function {name} needs an OVER clause."))),
+            Entry::Generator(_) => Err(Error::new("UNSUPPORTED_GENERATOR.NESTED_IN_EXPRESSIONS")
+                .param("expression", format!("\"{name}\""))
+                .message(format!("The generator {name} can only be an item of its own in a SELECT list."))),
         }
-        for entry in entries {
-            match entry {
-                Entry::Scalar(resolve) => {
-                    self.forbid_aggregate_syntax(call)?;
-                    let args = self.args(&call.args, over)?;
-                    let minus = match args.as_slice() {
-                        [arg] if call.is_operator && name == "negative" => Some(format!("(- {})", arg.name)),
-                        [value, by] if call.is_operator => {
-                            shift_symbol(&name).map(|s| format!("({} {s} {})", value.name, by.name))
-                        }
-                        _ => None,
-                    };
-                    let value = self.scalar(&name, *resolve, args)?;
-                    return Ok(match minus {
-                        Some(shown) => value.named(shown),
-                        None => value,
-                    });
-                }
-                Entry::Aggregate(resolve) => return self.aggregate_call(&name, *resolve, call, over),
-                Entry::HigherOrder(function) => return self.higher_order(&name, *function, call, over),
-                Entry::Window(_) => {
-                    return Err(Error::new("WINDOW_FUNCTION_WITHOUT_OVER_CLAUSE")
-                        .param("funcName", format!("\"{name}()\""))
-                        .message(format!("The window function {name} needs an OVER clause.")));
-                }
-                Entry::Generator(_) => {
-                    return Err(Error::new("UNSUPPORTED_GENERATOR.NESTED_IN_EXPRESSIONS")
-                        .param("expression", format!("\"{}\"", name))
-                        .message(format!(
-                            "The generator {name} can only be an item of its own in a SELECT list."
-                        )));
-                }
-            }
-        }
-        self.user_function(call, over)
     }
 
     pub(super) fn args(&mut self, args: &[Expr], over: &Analyzed) -> Result<Vec<TypedExpr>> {

@@ -31,7 +31,6 @@ impl Analyzer {
     }
 
     /// The generator's call in an item, and what puts another expression in its place.
-    #[allow(clippy::type_complexity)]
     pub(super) fn take_generator<'a>(
         &self,
         expr: &'a Expr,

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::Array;
 use arrow::array::ArrayRef;
 use arrow::compute::take;
 use arrow::datatypes::Schema;

@@ -63,7 +63,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use boathouse_functions::Context;
-use boathouse_spec::{Expr, Literal, Relation, Result};
+use boathouse_spec::{Expr, Relation, Result};
 
 pub(crate) use analyzed::{Analyzed, Attribute, TypedExpr};
 
@@ -194,12 +194,5 @@ impl Analyzer {
     fn renewed(&mut self, attribute: &Attribute) -> Attribute {
         self.next_id += 1;
         Attribute { id: self.next_id, ..attribute.clone() }
-    }
-
-    fn literal_text(literal: &Literal) -> Option<String> {
-        match literal {
-            Literal::String(s) => Some(s.clone()),
-            _ => None,
-        }
     }
 }

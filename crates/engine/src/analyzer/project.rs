@@ -25,7 +25,7 @@ impl Analyzer {
     pub(super) fn project_analyzed(&mut self, input: Analyzed, exprs: &[Expr]) -> Result<Analyzed> {
         let exprs = &parsed(exprs)?;
         let (input, exprs) = self.with_time_windows(input, exprs, &[])?;
-        let input = self.numbered_input(input, &exprs);
+        let input = self.numbered_input(input, &exprs).with_sort_columns();
         let exprs = &exprs;
         if exprs.iter().any(|e| self.is_generator_item(e)) {
             return self.project_with_generator(input, exprs);

@@ -556,7 +556,6 @@ impl Analyzer {
     }
 
     /// The rows of a table argument, with expressions to divide by among its columns, and the order they come in.
-    #[allow(clippy::type_complexity)]
     fn table_rows(
         &mut self,
         table: &TableArgument,
@@ -585,7 +584,7 @@ impl Analyzer {
             // A column of its own, which the worker takes out of the row again.
             let at = pairs.len();
             let a = self.attribute(
-                &format!("partition_by_{}", columns.len()),
+                format!("partition_by_{}", columns.len()),
                 key.data_type.clone(),
                 key.nullable,
             );

@@ -6,7 +6,7 @@ use arrow::datatypes::Schema;
 use boathouse_bridge::ResultExt;
 use boathouse_spec::{DataType, Error, Relation, RelationNode, Result, SetOperation};
 use datafusion::common::DFSchema;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{Extension, JoinType, LogicalPlan};
 
 use super::Analyzer;

@@ -279,6 +279,8 @@ impl Analyzer {
         for c in columns {
             keys.push(self.group_key(c.typed())?.expr);
         }
+        // Of rows that were sorted, the first in their order is number 1.
+        let order_by = super::sort::order_of(&plan).unwrap_or_default();
         let function = WindowFunction {
             fun: WindowFunctionDefinition::WindowUDF(
                 datafusion::functions_window::row_number::row_number_udwf(),
@@ -286,8 +288,8 @@ impl Analyzer {
             params: WindowFunctionParams {
                 args: vec![],
                 partition_by: keys,
-                order_by: vec![],
-                window_frame: WindowFrame::new(None),
+                window_frame: WindowFrame::new((!order_by.is_empty()).then_some(false)),
+                order_by,
                 filter: None,
                 null_treatment: None,
                 distinct: false,

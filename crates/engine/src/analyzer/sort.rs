@@ -3,8 +3,10 @@
 use arrow::compute::SortOptions;
 use boathouse_bridge::ResultExt;
 use boathouse_spec::{DataType, Error, Expr, Literal, Relation, Result, SortOrder};
+use datafusion::common::Column;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::expr::Sort;
-use datafusion::logical_expr::{Expr as DfExpr, LogicalPlan, Sort as SortPlan};
+use datafusion::logical_expr::{Expr as DfExpr, Filter, LogicalPlan, Sort as SortPlan};
 use std::sync::Arc;
 
 use super::Analyzer;
@@ -136,9 +138,74 @@ impl Analyzer {
     }
 }
 
+/// The order in which the rows of a plan come, where a sort below it says so; its keys are columns of the plan.
+pub(super) fn order_of(plan: &LogicalPlan) -> Option<Vec<Sort>> {
+    match plan {
+        LogicalPlan::Sort(sort) => Some(sort.expr.clone()),
+        LogicalPlan::Filter(filter) => order_of(&filter.input),
+        LogicalPlan::Limit(limit) => order_of(&limit.input),
+        LogicalPlan::Projection(projection) => {
+            let order = order_of(&projection.input)?;
+            order.into_iter().map(|key| through(&projection.expr, key)).collect()
+        }
+        _ => None,
+    }
+}
+
+/// The plan with the columns that its rows were sorted by, where projections above the sort left them out; `None` where
+/// nothing is to be added.
+pub(super) fn with_sort_columns(plan: &LogicalPlan) -> Option<LogicalPlan> {
+    match plan {
+        LogicalPlan::Projection(projection) => {
+            let below = with_sort_columns(&projection.input);
+            let input = below.map_or_else(|| Arc::clone(&projection.input), Arc::new);
+            let order = order_of(&input)?;
+            let mut exprs = projection.expr.clone();
+            for column in order.iter().flat_map(|key| key.expr.column_refs()) {
+                let key = Sort::new(DfExpr::Column(column.clone()), true, true);
+                if through(&exprs, key).is_none() {
+                    exprs.push(DfExpr::Column(column.clone()));
+                }
+            }
+            let added = exprs.len() > projection.expr.len() || !Arc::ptr_eq(&input, &projection.input);
+            added.then(|| super::analyzed::project(exprs, input.as_ref().clone()).ok())?
+        }
+        LogicalPlan::Filter(filter) => {
+            let input = with_sort_columns(&filter.input)?;
+            Filter::try_new(filter.predicate.clone(), Arc::new(input)).ok().map(LogicalPlan::Filter)
+        }
+        _ => None,
+    }
+}
+
+/// A sort key by the names that a projection gives its columns; `None` where it leaves one out.
+fn through(projected: &[DfExpr], key: Sort) -> Option<Sort> {
+    let renamed = |column: &Column| {
+        projected.iter().find_map(|e| match e {
+            DfExpr::Column(c) if c == column => Some(c.clone()),
+            DfExpr::Alias(a) if matches!(a.expr.as_ref(), DfExpr::Column(c) if c == column) => {
+                Some(Column::new_unqualified(&a.name))
+            }
+            _ => None,
+        })
+    };
+    let mut all = true;
+    let expr = key.expr.transform(|e| match &e {
+        DfExpr::Column(c) => Ok(match renamed(c) {
+            Some(c) => Transformed::yes(DfExpr::Column(c)),
+            None => {
+                all = false;
+                Transformed::no(e)
+            }
+        }),
+        _ => Ok(Transformed::no(e)),
+    });
+    let expr = expr.ok()?.data;
+    all.then_some(Sort { expr, ..key })
+}
+
 /// Rows cannot be sorted by what a correlated subquery gives, nor by EXISTS and IN.
 fn check_subqueries(key: &DfExpr, name: &str) -> Result<()> {
-    use datafusion::common::tree_node::TreeNode;
     let is_predicate = |e: &DfExpr| matches!(e, DfExpr::Exists(_) | DfExpr::InSubquery(_));
     let is_correlated =
         |e: &DfExpr| matches!(e, DfExpr::ScalarSubquery(s) if !s.outer_ref_columns.is_empty());

@@ -182,7 +182,7 @@ impl Analyzer {
         let saved = std::mem::replace(&mut self.namespace, namespace);
         self.function_parameters.push(parameters);
         let lambdas = std::mem::take(&mut self.lambda_parameters);
-        let result = analyze(self);
+        let result = self.under_configs(&function.configs, analyze);
         self.lambda_parameters = lambdas;
         self.function_parameters.pop();
         self.namespace = saved;

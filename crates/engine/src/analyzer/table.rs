@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
-use boathouse_catalog::TableRecord;
+use boathouse_catalog::{Properties, TableRecord};
+use boathouse_functions::Context;
 use boathouse_functions::cast::Mode;
 use boathouse_spec::{Command, DataSourceRef, DataType, Error, Plan, Result, StructType, TableRef};
 use datafusion::scalar::ScalarValue;
@@ -103,8 +104,10 @@ impl Analyzer {
             None => self.environment.clone(),
         };
         let shown = name.join(".");
-        let analyzed = self.inside_view(&shown, environment, view.namespace.clone(), |a| {
-            a.under_collation(view.collation.as_deref(), |a| a.query(&view.relation))
+        let analyzed = self.under_configs(&view.configs, |a| {
+            a.inside_view(&shown, environment, view.namespace.clone(), |a| {
+                a.under_collation(view.collation.as_deref(), |a| a.query(&view.relation))
+            })
         })?;
         let analyzed = self.under_schema(analyzed, &view.schema)?;
         self.aliased(analyzed, name.to_vec())
@@ -121,11 +124,32 @@ impl Analyzer {
             return Err(Error::internal(format!("the text of the view {} is no query", name.join("."))));
         };
         let namespace = (view.current_catalog.clone(), view.current_schema.clone());
-        let analyzed = self.inside_view(&name.join("."), None, namespace, |a| {
-            a.under_collation(record.collation.as_deref(), |a| a.query(&relation))
+        let analyzed = self.under_configs(&view.configs, |a| {
+            a.inside_view(&name.join("."), None, namespace, |a| {
+                a.under_collation(record.collation.as_deref(), |a| a.query(&relation))
+            })
         })?;
         let analyzed = self.under_schema(analyzed, &record.schema)?;
         self.aliased(analyzed, name)
+    }
+
+    /// Functions and casts mean what they meant under the settings recorded with a view or a function, not under the
+    /// session's (`SQLConf.withExistingConf(View.effectiveSQLConf(..))` in Spark).
+    pub(super) fn under_configs<T>(
+        &mut self,
+        configs: &Properties,
+        analyze: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        if configs.is_empty() {
+            return analyze(self);
+        }
+        let settings = configs.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+        let recorded = self.session.conf().overlaid(settings).function_context()?;
+        let recorded = Context { now_us: self.context.now_us, ..recorded };
+        let saved = std::mem::replace(&mut self.context, recorded);
+        let result = analyze(self);
+        self.context = saved;
+        result
     }
 
     /// Analyzes a view's query: names mean what they meant to the view, and nothing around it is in sight.

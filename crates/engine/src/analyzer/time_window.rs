@@ -292,10 +292,8 @@ fn calls_window(expr: &Expr) -> bool {
 /// The window calls of an expression, each once.
 fn collect_calls(expr: &Expr, found: &mut Vec<Call>) {
     match expr {
-        Expr::Call(call) if is_window(call) => {
-            if !found.contains(call) {
-                found.push(call.as_ref().clone());
-            }
+        Expr::Call(call) if is_window(call) && !found.contains(call) => {
+            found.push(call.as_ref().clone());
         }
         Expr::Call(call) => call.args.iter().for_each(|a| collect_calls(a, found)),
         Expr::Alias { expr, .. } | Expr::Cast { expr, .. } | Expr::Extract { expr, .. } => {

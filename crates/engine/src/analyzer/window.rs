@@ -18,7 +18,6 @@ use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, TypedExpr};
-use super::scalar_call::call_name;
 
 /// The name of columns that hold the values of window functions, before their id.
 pub(super) const WINDOW_COLUMN: &str = "_window";

@@ -129,6 +129,7 @@ async fn temporary(session: &Arc<Session>, create: CreateView) -> Result<QueryRe
         collation: create.collation,
         environment: is_dataframe.then(|| session.temp_views.environment()),
         namespace: session.current_namespace(),
+        configs: session.conf().recorded().into_iter().collect(),
     };
     let views = if is_global { &session.engine.global_temp_views } else { &session.temp_views };
     let replace = matches!(create.mode, CreateMode::OrReplace | CreateMode::Replace);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use boathouse_catalog::{TableKind, TableRecord};
+use boathouse_catalog::TableRecord;
 use boathouse_spec::{Error, Result, quote_name};
 
 use crate::names::{self, RelationName};

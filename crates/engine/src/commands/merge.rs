@@ -318,7 +318,7 @@ impl Planner<'_> {
     }
 
     fn assigned(&self, analyzer: &mut Analyzer, field: &StructField, value: TypedExpr) -> Result<Assignment> {
-        let value = assign(analyzer, value, field, &self.table)?;
+        let value = assign(analyzer, value, field, self.table)?;
         Ok(Assignment { column: field.name.clone(), value: self.scope.over_table(value)?.expr })
     }
 }

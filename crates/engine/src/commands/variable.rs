@@ -41,7 +41,6 @@ pub(super) async fn declare(
         }
         bare.push(last.to_string());
     }
-    let default_text = default.as_ref().map_or_else(|| "null".to_string(), |d| d.text.clone());
     let expr = default.map_or(Expr::Literal(Literal::NULL), |d| d.expr);
     let expr = match &data_type {
         Some(t) => ansi_cast(expr, t.clone()),
@@ -55,7 +54,6 @@ pub(super) async fn declare(
             data_type: data_type.clone().unwrap_or_else(|| inferred.clone()),
             value: value.clone(),
             default: value.clone(),
-            default_text: default_text.clone(),
         });
     }
     Ok(QueryResult::empty())

@@ -31,13 +31,13 @@ fn resolve(c: &AggregateCall, is_try: bool) -> Result<ResolvedAggregate> {
         DataType::YearMonthInterval { .. } => {
             let t = DataType::YEAR_MONTH;
             let fold = AverageInterval::<IntervalYearMonthType>::new(&t, overflow);
-            let udf = SparkAggregate::of_fold(name, &[t.clone()], &t, true, context, fold);
+            let udf = SparkAggregate::of_fold(name, std::slice::from_ref(&t), &t, true, context, fold);
             (t.clone(), t, udf)
         }
         DataType::DayTimeInterval { .. } => {
             let t = DataType::DAY_TIME;
             let fold = AverageInterval::<DurationMicrosecondType>::new(&t, overflow);
-            let udf = SparkAggregate::of_fold(name, &[t.clone()], &t, true, context, fold);
+            let udf = SparkAggregate::of_fold(name, std::slice::from_ref(&t), &t, true, context, fold);
             (t.clone(), t, udf)
         }
         DataType::Decimal { precision, scale } => {
@@ -52,7 +52,7 @@ fn resolve(c: &AggregateCall, is_try: bool) -> Result<ResolvedAggregate> {
             (
                 t.clone(),
                 t.clone(),
-                SparkAggregate::of_fold(name, &[t.clone()], &t, true, context, AverageDouble),
+                SparkAggregate::of_fold(name, std::slice::from_ref(&t), &t, true, context, AverageDouble),
             )
         }
     };

@@ -14,6 +14,7 @@ use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use datafusion::scalar::ScalarValue;
 
+use super::in_order::{Needs, Rows};
 use super::{ResolvedAggregate, SparkAggregate};
 use crate::{Context, Registry};
 
@@ -56,6 +57,7 @@ fn collect(name: &str, t: &DataType, keep_nulls: bool, context: &Context) -> Res
         }))
     })
     .with_empty(ScalarValue::List(Arc::new(empty)))
+    .with_needs(Needs { rows: Rows::All, skips_nulls: !keep_nulls })
     .with_parameters(keep_nulls))
 }
 

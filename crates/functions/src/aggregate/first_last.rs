@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, BooleanArray};
 
 use super::fold::{Fold, array_of, booleans, column, scalar};
+use super::in_order::{Needs, Rows};
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
 use crate::{Registry, ShownArg};
 
@@ -26,6 +27,7 @@ fn resolve(c: &AggregateCall, last: bool) -> Result<ResolvedAggregate> {
     let coerced = call.types();
     let udf = SparkAggregate::of_fold(call.name, &coerced, &t, true, call.context, fold)
         .with_parameters((last, ignore_nulls))
+        .with_needs(Needs { rows: if last { Rows::Last } else { Rows::First }, skips_nulls: ignore_nulls })
         .build();
     let mut resolved = ResolvedAggregate::new(coerced, t, true, udf).shown_with(vec![ShownArg::Arg(0)]);
     if let (Some(true), "first_value" | "last_value") = (c.ignore_nulls, call.name) {

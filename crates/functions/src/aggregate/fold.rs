@@ -183,7 +183,7 @@ const BATCHES_PER_COUNT: usize = 8;
 impl<F: Fold> FoldGroups<F> {
     fn updated(&mut self) {
         if F::ON_HEAP {
-            if self.updates % BATCHES_PER_COUNT == 0 {
+            if self.updates.is_multiple_of(BATCHES_PER_COUNT) {
                 self.heap = self.states.iter().map(|s| self.fold.bytes(s)).sum();
             }
             self.updates += 1;

@@ -4,18 +4,17 @@ use std::fmt;
 use std::mem::size_of_val;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::{SortColumn, SortOptions, cast, concat, lexsort_to_indices, take};
+use arrow::compute::{SortOptions, cast, take};
 use arrow::datatypes::DataType as ArrowType;
 use boathouse_bridge::{arrow_type, to_datafusion};
 use boathouse_spec::{DataType, Error, Result};
-use datafusion::common::utils::SingleRowListArrayBuilder;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::Accumulator;
 use datafusion::scalar::ScalarValue;
 
+use super::in_order::{KeptRows, Needs, Rows, sorted};
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
 use crate::coercion::{Want, implicit_cast};
-use crate::comparison::normalize_floats;
 use crate::{Registry, ShownArg};
 
 pub(super) fn register(r: &mut Registry) {
@@ -81,17 +80,17 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
     let parameters = format!("{delimiter:?}");
     let make = move |order: &[SortOptions]| {
         Ok(Box::new(Joined {
-            types: types.clone(),
             first_key,
             order: order.to_vec(),
             delimiter: delimiter.clone(),
             binary,
-            pieces: Vec::new(),
+            rows: KeptRows::new(types.clone()),
         }) as Box<dyn Accumulator>)
     };
     let unordered = make.clone();
     let udf = SparkAggregate::new(call.name, &coerced, &t, true, state, call.context, move || unordered(&[]))
         .with_ordered(make)
+        .with_needs(Needs { rows: Rows::All, skips_nulls: true })
         .with_parameters(parameters);
     let shown = if call.args.len() > 1 { ShownArg::Arg(1) } else { ShownArg::Text("NULL".into()) };
     Ok(ResolvedAggregate::new(coerced, t, true, udf.build())
@@ -113,34 +112,18 @@ fn delimiter_of(constant: &ScalarValue) -> Vec<u8> {
 
 /// Keeps the rows of its group: the texts and the keys to order them by.
 struct Joined {
-    types: Vec<ArrowType>,
     /// The first column that is a key.
     first_key: usize,
     order: Vec<SortOptions>,
     delimiter: Vec<u8>,
     binary: bool,
     /// Columns of rows whose text is not NULL.
-    pieces: Vec<Vec<ArrayRef>>,
+    rows: KeptRows,
 }
 
 impl fmt::Debug for Joined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} pieces to join", self.pieces.len())
-    }
-}
-
-impl Joined {
-    fn columns(&self) -> DataFusionResult<Vec<ArrayRef>> {
-        (0..self.types.len())
-            .map(|i| {
-                let parts: Vec<&dyn Array> =
-                    self.pieces.iter().filter_map(|p| p.get(i)).map(|a| a.as_ref()).collect();
-                if parts.is_empty() {
-                    return Ok(arrow::array::new_empty_array(&self.types[i]));
-                }
-                Ok(concat(&parts)?)
-            })
-            .collect()
+        write!(f, "{} bytes to join", self.rows.bytes())
     }
 }
 
@@ -157,32 +140,18 @@ impl Accumulator for Joined {
             }
             _ => values.to_vec(),
         };
-        if columns.first().is_some_and(|c: &ArrayRef| !c.is_empty()) {
-            self.pieces.push(columns);
-        }
+        self.rows.push(columns);
         Ok(())
     }
 
     fn evaluate(&mut self) -> DataFusionResult<ScalarValue> {
-        if self.pieces.is_empty() {
+        if self.rows.is_empty() {
             return ScalarValue::try_from(if self.binary { &ArrowType::Binary } else { &ArrowType::Utf8 });
         }
-        let columns = self.columns()?;
+        let columns = self.rows.columns()?;
         let mut texts = std::sync::Arc::clone(&columns[0]);
         if self.first_key < columns.len() {
-            let keys: Vec<SortColumn> = columns[self.first_key..]
-                .iter()
-                .enumerate()
-                .map(|(i, k)| SortColumn {
-                    values: normalize_floats(k),
-                    options: Some(self.order.get(i).copied().unwrap_or_default()),
-                })
-                .collect();
-            // Ties stay in the order they came.
-            let mut keys = keys;
-            let places = arrow::array::UInt32Array::from_iter_values(0..texts.len() as u32);
-            keys.push(SortColumn { values: std::sync::Arc::new(places), options: None });
-            texts = take(&texts, &lexsort_to_indices(&keys, None)?, None)?;
+            texts = take(&texts, &sorted(&columns[self.first_key..], &self.order)?, None)?;
         }
         let bytes = cast(&texts, &ArrowType::Binary)?;
         let parts: Vec<&[u8]> = bytes.as_binary::<i32>().iter().flatten().collect();
@@ -196,21 +165,15 @@ impl Accumulator for Joined {
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + self.pieces.iter().flatten().map(|c| c.get_array_memory_size()).sum::<usize>()
+        size_of_val(self) + self.rows.bytes()
     }
 
     fn state(&mut self) -> DataFusionResult<Vec<ScalarValue>> {
-        let columns = self.columns()?.into_iter();
-        Ok(columns.map(|c| SingleRowListArrayBuilder::new(c).build_list_scalar()).collect())
+        self.rows.state()
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> DataFusionResult<()> {
-        for row in 0..states.first().map_or(0, |s| s.len()) {
-            let columns: Vec<ArrayRef> = states.iter().map(|s| s.as_list::<i32>().value(row)).collect();
-            if columns.first().is_some_and(|c| !c.is_empty()) {
-                self.pieces.push(columns);
-            }
-        }
+        self.rows.merge(states);
         Ok(())
     }
 }

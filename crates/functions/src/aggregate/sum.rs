@@ -76,7 +76,11 @@ fn resolve(c: &AggregateCall, is_try: bool) -> Result<ResolvedAggregate> {
         }
         _ => {
             let t = DataType::Double;
-            (t.clone(), t.clone(), SparkAggregate::of_fold(name, &[t.clone()], &t, true, context, SumDouble))
+            (
+                t.clone(),
+                t.clone(),
+                SparkAggregate::of_fold(name, std::slice::from_ref(&t), &t, true, context, SumDouble),
+            )
         }
     };
     Ok(ResolvedAggregate::new(vec![coerced], returned, true, udf.with_parameters(overflow).build()))

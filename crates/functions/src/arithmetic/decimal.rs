@@ -48,7 +48,7 @@ pub(super) fn result_type(operator: Operator, a: (i32, i32), b: (i32, i32), cont
         }
         Operator::Divide => {
             let mut integral = (p1 - s1 + s2).min(38);
-            let mut scale = (s1 + p2 + 1).max(6).min(38);
+            let mut scale = (s1 + p2 + 1).clamp(6, 38);
             let excess = integral + scale - 38;
             if excess > 0 {
                 scale -= excess / 2 + 1;

@@ -44,7 +44,7 @@ pub fn cast_interval(array: &ArrayRef, from: &DataType, to: &DataType, mode: Mod
             let unit = if *end == IntervalField::Year { 12 } else { 1 };
             to_number(
                 primitive::<IntervalYearMonthType>(array)?,
-                |m| i64::from(m),
+                i64::from,
                 unit,
                 false,
                 sql,

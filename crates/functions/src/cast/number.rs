@@ -30,7 +30,7 @@ pub fn convert<I: ArrowPrimitiveType, O: ArrowPrimitiveType>(
 }
 
 /// A column of the Arrow type `T`.
-pub fn primitive<'a, T: ArrowPrimitiveType>(array: &'a ArrayRef) -> Result<&'a PrimitiveArray<T>> {
+pub fn primitive<T: ArrowPrimitiveType>(array: &ArrayRef) -> Result<&PrimitiveArray<T>> {
     array
         .as_primitive_opt::<T>()
         .ok_or_else(|| Error::internal(format!("{} where {} was expected", array.data_type(), T::DATA_TYPE)))

@@ -356,7 +356,7 @@ pub fn write_fraction(mut fraction: u64, mut digits: usize, out: &mut String) {
     if fraction == 0 {
         return;
     }
-    while fraction % 10 == 0 {
+    while fraction.is_multiple_of(10) {
         fraction /= 10;
         digits -= 1;
     }

@@ -98,7 +98,7 @@ fn map(call: &Call) -> Result<Resolved> {
 }
 
 fn even_arguments(call: &Call) -> Result<()> {
-    if call.args.len() % 2 == 0 {
+    if call.args.len().is_multiple_of(2) {
         return Ok(());
     }
     Err(Error::new("WRONG_NUM_ARGS.WITHOUT_SUGGESTION")

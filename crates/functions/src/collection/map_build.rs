@@ -75,15 +75,15 @@ impl MapMaker {
         for (row, w) in offsets.windows(2).enumerate() {
             if nulls.as_ref().is_none_or(|n| n.is_valid(row)) {
                 seen.clear();
-                for i in w[0] as usize..w[1] as usize {
-                    match seen.insert(rows[i].data(), kept.len()) {
+                for (i, key) in rows.iter().enumerate().take(w[1] as usize).skip(w[0] as usize) {
+                    match seen.insert(key.data(), kept.len()) {
                         None => kept.push((i as u64, i as u64)),
                         Some(_) if self.policy == MapKeyPolicy::Exception => {
                             return Err(self.duplicate_key(&keys, i));
                         }
                         Some(place) => {
                             duplicates = true;
-                            seen.insert(rows[i].data(), place);
+                            seen.insert(key.data(), place);
                             kept[place].1 = i as u64;
                         }
                     }

@@ -130,10 +130,9 @@ pub(super) fn two_arrays(call: &Call) -> Result<(DataType, bool, bool)> {
         DataType::Array { element: x, contains_null: m },
         DataType::Array { element: y, contains_null: n },
     ) = (a, b)
+        && let Some(element) = tightest_common_type(x, y, call.context)
     {
-        if let Some(element) = tightest_common_type(x, y, call.context) {
-            return Ok((element, *m, *n));
-        }
+        return Ok((element, *m, *n));
     }
     Err(Error::new("DATATYPE_MISMATCH.BINARY_ARRAY_DIFF_TYPES")
         .param("sqlExpr", format!("\"{}\"", call.sql()))

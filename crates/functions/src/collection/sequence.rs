@@ -12,7 +12,6 @@ use boathouse_spec::{DataType, Error, Result};
 use std::sync::Arc;
 
 use super::lists::{ListItem, check_length};
-use crate::cast::calendar::{civil_from_days, days_from_civil, days_in_month};
 use crate::cast::zone::Zone;
 use crate::coercion::wider_type;
 use crate::{Call, Inputs, Registry, Resolved};
@@ -329,15 +328,4 @@ fn too_long() -> Error {
         .param("numberOfElements", "more than 2147483647")
         .param("maxRoundedArrayLength", super::lists::MOST_ARRAY_LENGTH)
         .message("The sequences of a batch of rows have more than 2147483647 elements together.")
-}
-
-/// The day so many months later; of a day that the month does not have, the month's last.
-fn plus_months(days: i64, months: i64) -> Option<i64> {
-    let (year, month, day) = civil_from_days(days);
-    let total = year.checked_mul(12)?.checked_add(i64::from(month) - 1)?.checked_add(months)?;
-    let (year, month) = (total.div_euclid(12), total.rem_euclid(12) as u32 + 1);
-    if !(-300_000..=300_000).contains(&year) {
-        return None;
-    }
-    Some(days_from_civil(year, month, day.min(days_in_month(year, month))))
 }

@@ -182,7 +182,7 @@ fn mask(call: &Call) -> Result<Resolved> {
                     classes[0]
                 } else if c.is_lowercase() {
                     classes[1]
-                } else if c.is_numeric() && c.to_digit(10).is_some() {
+                } else if c.is_ascii_digit() {
                     classes[2]
                 } else {
                     classes[3]

@@ -67,10 +67,10 @@ fn pad(call: &Call, left: bool) -> Result<Resolved> {
                 out.push_str(v);
             }
             let pad_count = chars(pad);
-            if pad_count > 0 {
-                let missing = n - count;
-                check_size(missing / pad_count * pad.len())?;
-                for _ in 0..missing / pad_count {
+            let missing = n - count;
+            if let Some(times) = missing.checked_div(pad_count) {
+                check_size(times * pad.len())?;
+                for _ in 0..times {
                     out.push_str(pad);
                 }
                 out.push_str(&pad[..byte_of_char(pad, missing % pad_count)]);

@@ -121,7 +121,7 @@ fn luhn(text: &str) -> bool {
             if digit > 9 { digit - 9 } else { digit }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 fn luhn_check(call: &Call) -> Result<Resolved> {

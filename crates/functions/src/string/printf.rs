@@ -66,18 +66,17 @@ fn parse(format: &str) -> Result<Vec<Piece>> {
         let mut width: Option<usize> = None;
         let mut precision = None;
         // An index, or a width: digits until something else.
-        let mut number =
-            |chars: &mut std::iter::Peekable<std::str::Chars>, spec: &mut String| -> Option<usize> {
-                let mut out: Option<usize> = None;
-                while let Some(d) = chars.peek().and_then(|c| c.to_digit(10)) {
-                    if out.is_none() && d == 0 {
-                        break;
-                    }
-                    out = Some(out.unwrap_or(0).saturating_mul(10).saturating_add(d as usize));
-                    spec.extend(chars.next());
+        let number = |chars: &mut std::iter::Peekable<std::str::Chars>, spec: &mut String| -> Option<usize> {
+            let mut out: Option<usize> = None;
+            while let Some(d) = chars.peek().and_then(|c| c.to_digit(10)) {
+                if out.is_none() && d == 0 {
+                    break;
                 }
-                out
-            };
+                out = Some(out.unwrap_or(0).saturating_mul(10).saturating_add(d as usize));
+                spec.extend(chars.next());
+            }
+            out
+        };
         let first = number(&mut chars, &mut spec);
         if chars.peek() == Some(&'$') {
             spec.extend(chars.next());

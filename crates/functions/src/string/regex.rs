@@ -271,7 +271,7 @@ fn replace(call: &Call) -> Result<Resolved> {
                 let pieces = parse_replacement(replacement, &pattern).ok_or_else(|| {
                     Error::new("INVALID_REGEXP_REPLACE")
                         .param("source", text)
-                        .param("pattern", &patterns_text(&patterns, row))
+                        .param("pattern", patterns_text(&patterns, row))
                         .param("replacement", replacement)
                         .param("position", position)
                         .message(format!(

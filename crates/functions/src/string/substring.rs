@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, StringBuilder};
+use arrow::array::{ArrayRef, StringBuilder};
 use arrow::datatypes::Int32Type;
 use boathouse_spec::{DataType, Result};
 

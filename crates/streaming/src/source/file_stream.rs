@@ -317,9 +317,8 @@ impl Source for FileStream {
             let rest = self.unread.split_off(count);
             let batch = std::mem::replace(&mut self.unread, rest);
             // Few left over: more may have come, and a fuller batch is better.
-            if !self.is_fixed && (self.unread.len() as f64) < count as f64 * DISCARD_RATIO
-                || self.rules.latest_first && !self.is_fixed
-            {
+            let is_little = (self.unread.len() as f64) < count as f64 * DISCARD_RATIO;
+            if !self.is_fixed && (is_little || self.rules.latest_first) {
                 self.unread.clear();
             }
             self.take(root, batch, false).await?;
