@@ -25,6 +25,7 @@
 mod action;
 mod changes;
 mod data_file;
+mod deletion_vector;
 mod error;
 mod file_set;
 mod location;
@@ -49,12 +50,12 @@ pub use action::{
 pub use changes::{CommitChanges, changes};
 pub use location::{LOG_DIRECTORY, TableLocation};
 pub use operation::{
-    Assignment, ColumnChange, DmlOptions, HistoryEntry, Merge, MergeAction, MergeClause, NewColumn, NewTable,
-    OptimizeMetrics, OptimizeOptions, PartitionOverwrite, Predicate, RestoreTo, SizeSummary, VacuumOptions,
-    VacuumResult, VacuumScope, WriteMode, WriteOptions, add_columns, add_constraint, change_column, create,
-    create_operation, delete, detail, drop_columns, drop_constraint, history, history_report, merge,
-    optimize, optimize_report, rename_column, restore, restore_report, set_properties, unset_properties,
-    update, vacuum, vacuum_report, write,
+    Assignment, AutoCompact, ColumnChange, DmlOptions, HistoryEntry, Merge, MergeAction, MergeClause,
+    NewColumn, NewTable, OptimizeMetrics, OptimizeOptions, PartitionOverwrite, Predicate, RestoreTo,
+    SizeSummary, VacuumOptions, VacuumResult, VacuumScope, WriteMode, WriteOptions, add_columns,
+    add_constraint, change_column, create, create_operation, delete, detail, drop_columns, drop_constraint,
+    history, history_report, merge, optimize, optimize_report, rename_column, restore, restore_report,
+    set_properties, unset_properties, update, vacuum, vacuum_report, write,
 };
 pub use report::Report;
 pub use scan::{DeltaScan, HiddenColumn, HiddenValue};

@@ -24,7 +24,7 @@ pub use delete::{DmlOptions, delete};
 pub use detail::detail;
 pub use history::{HistoryEntry, history, history_report};
 pub use merge::{Merge, MergeAction, MergeClause, merge};
-pub use optimize::{OptimizeMetrics, OptimizeOptions, SizeSummary, optimize, optimize_report};
+pub use optimize::{AutoCompact, OptimizeMetrics, OptimizeOptions, SizeSummary, optimize, optimize_report};
 pub use restore::{RestoreTo, restore, restore_report};
 pub use update::{Assignment, update};
 pub use vacuum::{VacuumOptions, VacuumResult, VacuumScope, vacuum, vacuum_report};

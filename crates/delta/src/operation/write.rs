@@ -10,6 +10,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use serde_json::{Map, Value, json};
 
 use super::create::{self, NewTable};
+use super::delete::DmlOptions;
+use super::optimize::{self, AutoCompact};
 use crate::action::{Metadata, PartitionValues, Protocol, Txn};
 use crate::data_file::{FileOptions, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::location::TableLocation;
@@ -74,6 +76,8 @@ pub struct WriteOptions {
     pub max_records_per_file: Option<u64>,
     /// Bytes.
     pub target_file_size: Option<u64>,
+    /// `optimizeWrite`: few files whichever task has the rows; what the table says where `None`.
+    pub optimize_write: Option<bool>,
     /// Application and version (`txnAppId`, `txnVersion`): the same write again does nothing.
     pub txn: Option<(String, i64)>,
     pub user_metadata: Option<String>,
@@ -87,6 +91,7 @@ pub struct WriteOptions {
     pub operation: Option<Operation>,
     /// More fields for the commit info: `userId`, `userName`, `job`, `notebook`, `clusterId`.
     pub commit_fields: Map<String, Value>,
+    pub auto_compact: AutoCompact,
 }
 
 impl WriteOptions {
@@ -101,6 +106,7 @@ impl WriteOptions {
             compression: None,
             max_records_per_file: None,
             target_file_size: None,
+            optimize_write: None,
             txn: None,
             user_metadata: None,
             data_change: true,
@@ -108,6 +114,17 @@ impl WriteOptions {
             new_table: NewTable::default(),
             operation: None,
             commit_fields: Map::new(),
+            auto_compact: AutoCompact::default(),
+        }
+    }
+
+    /// The same, as far as it concerns rows that are there.
+    fn dml(&self) -> DmlOptions {
+        DmlOptions {
+            constraints: self.constraints.clone(),
+            compression: self.compression.clone(),
+            commit_fields: self.commit_fields.clone(),
+            ..DmlOptions::default()
         }
     }
 
@@ -120,6 +137,7 @@ impl WriteOptions {
             compression: self.compression.clone(),
             max_records_per_file: self.max_records_per_file,
             target_file_size: self.target_file_size,
+            gathers: self.optimize_write,
         }
     }
 }
@@ -210,7 +228,8 @@ pub async fn write(
     if plan.new_protocol {
         transaction.protocol = Some(plan.protocol);
     }
-    finish(transaction, table, session, written, options).await.map(Some)
+    let committed = finish(transaction, table, session, written, options).await?;
+    Ok(Some(optimize::after_commit(committed, session, &options.auto_compact, &options.dml()).await))
 }
 
 /// A table has a column, and one with values.
@@ -243,18 +262,19 @@ async fn finish(
     let now = clock::now_ms();
     if let (WriteMode::Overwrite, Some(table)) = (options.mode, table) {
         if let Some(predicate) = &options.replace_where {
-            let rewrite = super::delete::rewrite(table, session, predicate, &options.constraints).await?;
+            let rewrite = super::delete::rewrite(table, session, predicate, &options.dml()).await?;
             transaction.reads = ReadSet { app_ids: transaction.reads.app_ids, ..rewrite.reads };
             rows += rewrite.written.rows;
             bytes += rewrite.written.bytes;
             files += rewrite.written.adds.len();
-            removed = Some((rewrite.removes.len(), rewrite.removes.iter().filter_map(|r| r.size).sum()));
+            let changes = rewrite.changes;
+            removed = Some((changes.removed_files as usize, rewrite.removed_bytes));
             transaction.metrics.set("numCopiedRows", rewrite.copied_rows);
             transaction.metrics.set("numAddedChangeFiles", 0);
             if let Some(deleted) = rewrite.deleted_rows {
                 transaction.metrics.set("numDeletedRows", deleted);
             }
-            transaction.remove(rewrite.removes);
+            changes.put_into(&mut transaction);
             transaction.add_written(rewrite.written.adds);
         } else {
             let replaced = match options.partition_overwrite {

@@ -47,6 +47,8 @@ pub struct Committed {
     pub snapshot: Snapshot,
     /// The commit's `operationMetrics`.
     pub metrics: Vec<(String, String)>,
+    /// The paths of the files it added.
+    pub(crate) added: Vec<String>,
 }
 
 impl Committed {
@@ -98,6 +100,11 @@ impl Transaction {
     pub fn add_written(&mut self, files: Vec<Add>) {
         self.written.extend(files.iter().map(|f| f.path.clone()));
         self.add(files);
+    }
+
+    /// Files that this operation has written beside data files: deleted too where the commit is refused.
+    pub fn written_beside(&mut self, paths: Vec<String>) {
+        self.written.extend(paths);
     }
 
     pub fn add(&mut self, files: impl IntoIterator<Item = Add>) {
@@ -331,7 +338,12 @@ impl Transaction {
                 Err(e) => tracing::warn!(table = self.location.uri(), version, "no checkpoint: {e}"),
             }
         }
-        Ok(Committed { version, snapshot, metrics: self.metrics.0.clone() })
+        let added = actions.iter().filter_map(|a| match a {
+            Action::Add(add) => Some(add.path.clone()),
+            _ => None,
+        });
+        let added = added.collect();
+        Ok(Committed { version, snapshot, metrics: self.metrics.0.clone(), added })
     }
 }
 

@@ -13,7 +13,7 @@ use datafusion::logical_expr::LogicalPlan;
 use crate::analyzer::{Analyzed, Analyzer, TypedExpr};
 use crate::commands::store_assignment::{assign, incompatible, overflow_error};
 use crate::commands::table_expressions::{self, TableScope};
-use crate::commands::{column_default, evaluate, partitions, target};
+use crate::commands::{column_default, evaluate, partitions, target, write};
 use crate::execute::project;
 use crate::resolver::ResolvedTable;
 use crate::{QueryResult, Session, execute, sources};
@@ -160,6 +160,8 @@ pub(super) async fn write_delta(
         .map(str::to_string)
         .or_else(|| table_expressions::user_metadata(session));
     options.commit_fields.extend(table_expressions::commit_fields(session));
+    options.auto_compact = table_expressions::auto_compact(session);
+    options.optimize_write = write::optimizes(session, given)?;
     let input = execute::partitioned_plan(session, &fitted.plan).await?;
     let state = execute::query_state(session);
     let location = delta.table.location();

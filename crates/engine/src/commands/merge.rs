@@ -14,7 +14,7 @@ use boathouse_bridge::ResultExt;
 
 use crate::analyzer::{Analyzed, Analyzer, TypedExpr};
 use crate::commands::store_assignment::assign;
-use crate::commands::table_expressions::{TableScope, dml_options};
+use crate::commands::table_expressions::{TableScope, row_options};
 use crate::commands::update::{column_of, nested};
 use crate::commands::{column_default, target, write};
 use crate::resolver::{self, DeltaSource, ResolvedTable};
@@ -48,7 +48,7 @@ pub(super) async fn run(session: &Arc<Session>, merge: Merge) -> Result<QueryRes
         })
         .await?;
     let state = execute::query_state(session);
-    let options = dml_options(session, constraints);
+    let options = row_options(session, "merge", constraints);
     let done = boathouse_delta::merge(&delta.snapshot, &state, &planned, &options).await?;
     let count = |key: &str| done.as_ref().map_or(0, |c| c.metric(key));
     let (updated, deleted, inserted) =

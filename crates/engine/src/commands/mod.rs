@@ -21,6 +21,7 @@ mod create_schema;
 mod create_table;
 mod create_view;
 mod delete;
+mod delta_defaults;
 mod delta_maintenance;
 mod describe_column;
 mod describe_delta;

@@ -7,7 +7,7 @@ use boathouse_spec::{Error, Expr, Name, Result, StructField, quote_name};
 
 use crate::analyzer::Analyzer;
 use crate::commands::store_assignment::assign;
-use crate::commands::table_expressions::{TableScope, dml_options};
+use crate::commands::table_expressions::{TableScope, row_options};
 use crate::commands::{affected_schema, column_default, target};
 use crate::resolver::ResolvedTable;
 use crate::rows::{self, Value};
@@ -37,7 +37,7 @@ pub(super) async fn run(
         })
         .await?;
     let state = execute::query_state(session);
-    let options = dml_options(session, constraints);
+    let options = row_options(session, "update", constraints);
     let done =
         boathouse_delta::update(&delta.snapshot, &state, condition.as_ref(), &assignments, &options).await?;
     let rows = done.as_ref().map_or(0, |c| c.metric("numUpdatedRows"));
