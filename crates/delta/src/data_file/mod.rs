@@ -26,7 +26,7 @@ use crate::error;
 use crate::location::TableLocation;
 
 pub(crate) use row_action::RowActions;
-pub(crate) use target::{FileOptions, TableVersion, WriteTarget, parse_size};
+pub(crate) use target::{FileLayout, FileOptions, TableVersion, WriteTarget, parse_size};
 
 /// What a write left in storage.
 #[derive(Debug, Default)]

@@ -70,6 +70,8 @@ pub(crate) struct WriteTarget {
     pub gathers: bool,
     /// Where rows say what is done with them.
     pub actions: Option<Arc<RowActions>>,
+    /// The directory below the table's, for files that are no data of it.
+    pub directory: Option<&'static str>,
 }
 
 /// The version of a table that files are written for.
@@ -145,6 +147,7 @@ impl WriteTarget {
             data_change,
             gathers,
             actions: None,
+            directory: None,
         })
     }
 }
@@ -153,6 +156,11 @@ impl WriteTarget {
     /// For rows that are in the table already, and were checked when they came.
     pub fn without_checks(self) -> Self {
         Self { constraints: Constraints::none(), ..self }
+    }
+
+    /// For files of changes, which lie in a directory of their own.
+    pub fn below(self, directory: &'static str) -> Self {
+        Self { directory: Some(directory), ..self }
     }
 
     /// For rows with an action column.

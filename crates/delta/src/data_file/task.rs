@@ -135,12 +135,17 @@ impl<'a> TaskWriter<'a> {
         let (task, file) = (self.task, self.files);
         let partitions = &self.target.layout.partitions;
         // Spark's names: a writer of partitions joins the file's number by a dot.
+        let kind = if self.target.directory.is_some() { "cdc" } else { "part" };
         let relative = if partitions.is_empty() {
-            format!("part-{task:05}-{id}-c{file:03}{extension}.parquet")
+            format!("{kind}-{task:05}-{id}-c{file:03}{extension}.parquet")
         } else {
             let directory =
                 directory(partitions.iter().zip(values.values()).map(|(c, v)| (c.logical(), v.as_deref())));
-            format!("{directory}/part-{task:05}-{id}.c{file:03}{extension}.parquet")
+            format!("{directory}/{kind}-{task:05}-{id}.c{file:03}{extension}.parquet")
+        };
+        let relative = match self.target.directory {
+            Some(below) => format!("{below}/{relative}"),
+            None => relative,
         };
         self.files += 1;
         let writer = FileWriter::new(self.target, relative, values.clone())?;

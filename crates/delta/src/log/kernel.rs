@@ -112,7 +112,7 @@ pub(crate) async fn load(
 fn protocol(kernel: &SnapshotRef) -> Protocol {
     let p = kernel.table_configuration().protocol();
     let names = |features: Option<&[delta_kernel::table_features::TableFeature]>| {
-        features.map(|f| f.iter().map(|f| f.as_ref().to_string()).collect::<Vec<_>>())
+        features.map(|f| f.iter().map(ToString::to_string).collect::<Vec<_>>())
     };
     Protocol {
         min_reader_version: p.min_reader_version(),

@@ -13,10 +13,13 @@ use serde_json::{Map, Value};
 use super::dml::{self, FileChanges, Matches, Touched};
 use super::optimize::{self, AutoCompact};
 use super::write::Predicate;
+use crate::action::Cdc;
+use crate::change_feed;
 use crate::data_file::{FileOptions, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::file_set::FileWithStats;
 use crate::scan::DeltaScan;
 use crate::schema::constraints::CheckConstraint;
+use crate::schema::identity::IdentityColumn;
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, ReadSet, Transaction};
 
@@ -28,6 +31,8 @@ pub struct DmlOptions {
     pub user_metadata: Option<String>,
     /// More fields for the commit info: `userId`, `userName`, `job`, `notebook`, `clusterId`.
     pub commit_fields: Map<String, Value>,
+    /// The identity columns whose numbers the new rows have.
+    pub identities: Vec<IdentityColumn>,
     /// A codec by Spark's name; the table's or snappy where `None`.
     pub compression: Option<String>,
     /// Whether rows may be marked as deleted where the table has deletion vectors.
@@ -41,6 +46,7 @@ impl Default for DmlOptions {
             constraints: Vec::new(),
             user_metadata: None,
             commit_fields: Map::new(),
+            identities: Vec::new(),
             compression: None,
             deletion_vectors: true,
             auto_compact: AutoCompact::default(),
@@ -62,6 +68,8 @@ pub(crate) struct Rewrite {
     pub copied_rows: u64,
     /// As Spark counts them: none where rows were looked for to be marked.
     pub removed_bytes: i64,
+    /// Files of the change feed.
+    pub change_files: Vec<Cdc>,
     /// `None` where whole files go whose number of rows is not recorded.
     pub deleted_rows: Option<u64>,
     pub scan_ms: u128,
@@ -93,7 +101,7 @@ pub async fn delete(
     m.set("numDeletionVectorsAdded", changes.vectors_added);
     m.set("numDeletionVectorsRemoved", changes.vectors_removed);
     m.set("numDeletionVectorsUpdated", changes.vectors_updated);
-    m.set("numAddedChangeFiles", 0);
+    m.set("numAddedChangeFiles", rewrite.change_files.len());
     m.set("numAddedFiles", rewrite.written.adds.len());
     m.set("numAddedBytes", rewrite.written.bytes);
     if let Some(rows) = rewrite.deleted_rows {
@@ -104,6 +112,7 @@ pub async fn delete(
     m.set("rewriteTimeMs", rewrite.rewrite_ms);
     rewrite.changes.put_into(&mut transaction);
     transaction.add_written(rewrite.written.adds);
+    transaction.add_changes(rewrite.change_files);
     let committed = transaction.commit().await?;
     Ok(Some(optimize::after_commit(committed, session, &options.auto_compact, options).await))
 }
@@ -126,7 +135,6 @@ async fn rewrite_rows(
 ) -> Result<Rewrite> {
     let started = Instant::now();
     crate::protocol::check_writable(table.location(), table.protocol(), table.metadata(), table.schema())?;
-    super::refuse_change_feed(table, "DELETE")?;
     let conjuncts = dml::conjuncts(condition)?;
     let Matches { touched, reads } = dml::find(session, table, &conjuncts).await?;
     let scan_ms = started.elapsed().as_millis();
@@ -144,6 +152,14 @@ async fn rewrite_rows(
     let mut written = WrittenFiles::default();
     let mut changes = FileChanges::default();
     let marks = options.deletion_vectors && dml::are_written(table);
+    // What vectors delete, they tell; and so do files that go as a whole.
+    let mut change_files = Vec::new();
+    if !marks && !partial.is_empty() {
+        let mut deleted: Vec<FileWithStats> = whole.clone();
+        deleted.extend(partial.iter().map(|(file, rows)| file.clone().choosing(Arc::new(rows.clone()))));
+        change_files =
+            change_feed::of_delete(table, session, deleted, options.compression.as_deref()).await?;
+    }
     if marks {
         changes = dml::mark_deleted(table, partial).await?;
     } else if !partial.is_empty() {
@@ -155,6 +171,7 @@ async fn rewrite_rows(
         removed_bytes: if marks && has_looked { 0 } else { changes.removed_bytes() },
         deleted_rows,
         copied_rows: written.rows,
+        change_files,
         reads,
         changes,
         written,

@@ -13,6 +13,8 @@ use super::delete::DmlOptions;
 use super::dml::{self, FileChanges, Matches, Touched};
 use super::optimize;
 use super::write::Predicate;
+use crate::action::Cdc;
+use crate::change_feed;
 use crate::data_file::{TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::file_set::FileWithStats;
 use crate::scan::{DeltaScan, unqualified};
@@ -36,7 +38,6 @@ pub async fn update(
 ) -> Result<Option<Committed>> {
     let started = Instant::now();
     crate::protocol::check_writable(table.location(), table.protocol(), table.metadata(), table.schema())?;
-    super::refuse_change_feed(table, "UPDATE")?;
     let conjuncts = dml::conjuncts(condition.map(|c| &c.expr))?;
     let Matches { touched, reads } = dml::find(session, table, &conjuncts).await?;
     let scan_ms = started.elapsed().as_millis();
@@ -47,6 +48,7 @@ pub async fn update(
     let rewriting = Instant::now();
     let matching: Option<u64> = touched.iter().map(|t| t.matching).sum();
     let marks = options.deletion_vectors && dml::are_written(table);
+    let change_files = changed_rows(table, session, &touched, assignments, options).await?;
     let (written, changes) = if marks {
         change_rows(table, session, touched, assignments, options).await?
     } else {
@@ -73,7 +75,7 @@ pub async fn update(
     m.set("numDeletionVectorsAdded", changes.vectors_added);
     m.set("numDeletionVectorsRemoved", changes.vectors_removed);
     m.set("numDeletionVectorsUpdated", changes.vectors_updated);
-    m.set("numAddedChangeFiles", 0);
+    m.set("numAddedChangeFiles", change_files.len());
     m.set("executionTimeMs", started.elapsed().as_millis());
     m.set("scanTimeMs", scan_ms);
     m.set("numAddedFiles", written.adds.len());
@@ -82,8 +84,27 @@ pub async fn update(
     m.set("rewriteTimeMs", rewriting.elapsed().as_millis());
     changes.put_into(&mut transaction);
     transaction.add_written(written.adds);
+    transaction.add_changes(change_files);
     let committed = transaction.commit().await?;
     Ok(Some(optimize::after_commit(committed, session, &options.auto_compact, options).await))
+}
+
+/// The files of the change feed.
+async fn changed_rows(
+    table: &Snapshot,
+    session: &dyn Session,
+    touched: &[Touched],
+    assignments: &[Assignment],
+    options: &DmlOptions,
+) -> Result<Vec<Cdc>> {
+    let files = touched
+        .iter()
+        .map(|t| match &t.rows {
+            None => t.file.clone(),
+            Some(rows) => t.file.clone().choosing(Arc::new(rows.clone())),
+        })
+        .collect();
+    change_feed::of_update(table, session, files, assignments, options.compression.as_deref()).await
 }
 
 /// Writes the rows that change anew, and marks the old ones as deleted.

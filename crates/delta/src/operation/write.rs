@@ -17,6 +17,7 @@ use crate::data_file::{FileOptions, TableVersion, WriteTarget, WrittenFiles, wri
 use crate::location::TableLocation;
 use crate::log::commit_file::{make_log_directory, remove_empty_directories};
 use crate::schema::constraints::CheckConstraint;
+use crate::schema::identity::{self, IdentityColumn};
 use crate::schema::reconcile::{self, Evolution};
 use crate::schema::stored;
 use crate::snapshot::Snapshot;
@@ -84,6 +85,8 @@ pub struct WriteOptions {
     pub data_change: bool,
     /// The table's CHECK constraints, resolved. See [`crate::Snapshot::check_constraints`].
     pub constraints: Vec<CheckConstraint>,
+    /// The identity columns whose numbers the rows have.
+    pub identities: Vec<IdentityColumn>,
     /// What the table is to be where the write makes or replaces it, beyond its rows' schema.
     pub new_table: NewTable,
     /// `CREATE TABLE AS SELECT`, `STREAMING UPDATE`, ...; `WRITE` where `None`. An overwrite by an operation whose name has
@@ -111,6 +114,7 @@ impl WriteOptions {
             user_metadata: None,
             data_change: true,
             constraints: Vec::new(),
+            identities: Vec::new(),
             new_table: NewTable::default(),
             operation: None,
             commit_fields: Map::new(),
@@ -178,6 +182,9 @@ pub async fn write(
         refuse_no_columns(&data)?;
     }
     let plan = plan(location, table, &data, options)?;
+    if table.is_some() {
+        identity::refuse_missing(&plan.schema, &data, &options.identities)?;
+    }
 
     let mut constraints = options.constraints.clone();
     if let Some(predicate) = &options.replace_where {
@@ -222,12 +229,16 @@ pub async fn write(
         transaction.txn =
             Some(Txn { app_id: app_id.clone(), version: *version, last_updated: Some(clock::now_ms()) });
     }
+    if table.is_none() || options.replaces_table() {
+        transaction.domains = create::clustering_of(&options.new_table, &plan.metadata)?;
+    }
     if plan.new_metadata {
         transaction.metadata = Some(plan.metadata);
     }
     if plan.new_protocol {
         transaction.protocol = Some(plan.protocol);
     }
+    transaction.record_identities(&options.identities)?;
     let committed = finish(transaction, table, session, written, options).await?;
     Ok(Some(optimize::after_commit(committed, session, &options.auto_compact, &options.dml()).await))
 }
@@ -270,12 +281,13 @@ async fn finish(
             let changes = rewrite.changes;
             removed = Some((changes.removed_files as usize, rewrite.removed_bytes));
             transaction.metrics.set("numCopiedRows", rewrite.copied_rows);
-            transaction.metrics.set("numAddedChangeFiles", 0);
+            transaction.metrics.set("numAddedChangeFiles", rewrite.change_files.len());
             if let Some(deleted) = rewrite.deleted_rows {
                 transaction.metrics.set("numDeletedRows", deleted);
             }
             changes.put_into(&mut transaction);
             transaction.add_written(rewrite.written.adds);
+            transaction.add_changes(rewrite.change_files);
         } else {
             let replaced = match options.partition_overwrite {
                 PartitionOverwrite::Dynamic if !table.partition_columns().is_empty() => {

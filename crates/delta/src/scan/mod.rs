@@ -9,5 +9,6 @@ mod statistics;
 
 pub(crate) use provider::unqualified;
 pub use provider::{DeltaScan, HiddenColumn, HiddenValue};
+pub(crate) use reader::open as open_file;
 pub(crate) use selection::row_count;
 pub(crate) use statistics::of_table as table_statistics;

@@ -7,12 +7,13 @@ use serde_json::{Map, Value};
 
 use super::conflict::{self, Ours, ReadSet};
 use super::operation::{Metrics, Operation};
-use crate::action::{Action, Add, CommitInfo, Metadata, Protocol, Remove, Txn};
+use crate::action::{Action, Add, Cdc, CommitInfo, DomainMetadata, Metadata, Protocol, Remove, Txn};
 use crate::data_file::delete_quietly;
 use crate::error;
 use crate::location::TableLocation;
 use crate::log::commit_file::{PutOutcome, put_if_absent};
 use crate::log::{self, CommitFile, checkpoint, cleanup, commit_name};
+use crate::schema::identity::{self, IdentityColumn};
 use crate::snapshot::Snapshot;
 
 /// After so many lost races something else is wrong.
@@ -68,6 +69,7 @@ pub(crate) struct Transaction {
     pub protocol: Option<Protocol>,
     pub metadata: Option<Metadata>,
     pub txn: Option<Txn>,
+    pub domains: Vec<DomainMetadata>,
     files: Vec<Action>,
     written: Vec<String>,
     pub metrics: Metrics,
@@ -87,6 +89,7 @@ impl Transaction {
             protocol: None,
             metadata: None,
             txn: None,
+            domains: Vec::new(),
             files: Vec::new(),
             written: Vec::new(),
             metrics: Metrics::default(),
@@ -113,6 +116,22 @@ impl Transaction {
 
     pub fn remove(&mut self, files: impl IntoIterator<Item = Remove>) {
         self.files.extend(files.into_iter().map(Action::Remove));
+    }
+
+    /// The last numbers that a write gave in identity columns become the table's.
+    pub fn record_identities(&mut self, columns: &[IdentityColumn]) -> Result<()> {
+        let current = self.metadata.as_ref().or(self.read.as_ref().map(Snapshot::metadata));
+        let Some(mut metadata) = current.cloned() else { return Ok(()) };
+        if identity::record(&mut metadata, columns)? {
+            self.metadata = Some(metadata);
+        }
+        Ok(())
+    }
+
+    /// Adds files of the change feed, which are deleted where the commit is refused.
+    pub fn add_changes(&mut self, files: Vec<Cdc>) {
+        self.written.extend(files.iter().map(|f| f.path.clone()));
+        self.files.extend(files.into_iter().map(Action::Cdc));
     }
 
     fn changes_no_data(&self) -> bool {
@@ -270,6 +289,7 @@ impl Transaction {
         out.extend(metadata.map(Action::Metadata));
         out.extend(self.protocol.clone().map(Action::Protocol));
         out.extend(self.txn.clone().map(Action::Txn));
+        out.extend(self.domains.iter().cloned().map(Action::DomainMetadata));
         out.extend(self.files.iter().cloned());
         Ok(out)
     }

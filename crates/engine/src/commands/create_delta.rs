@@ -25,9 +25,6 @@ pub(super) async fn make(
             .message("Delta tables are not bucketed. Use CLUSTER BY.")
             .exception("AnalysisException"));
     }
-    if !definition.cluster_by.is_empty() {
-        return Err(Error::unsupported("CLUSTER BY on Delta tables (use OPTIMIZE .. ZORDER BY)"));
-    }
     let (mut url, managed) = location_of(session, &definition, existing.as_ref()).await?;
     if managed && existing.as_ref().and_then(|r| r.location.as_ref()).is_none() {
         url = session.engine.storage.claim(&url).await?;
@@ -49,6 +46,7 @@ pub(super) async fn make(
     let new_table = NewTable {
         schema: definition.schema.clone(),
         partition_by: definition.partition_by.clone(),
+        cluster_by: (!definition.cluster_by.is_empty()).then(|| definition.cluster_by.clone()),
         name: None,
         description: definition.comment.clone(),
         properties: delta_defaults::properties(session, &definition.properties),

@@ -42,13 +42,12 @@ pub(crate) async fn find(session: &dyn Session, table: &Snapshot, conjuncts: &[E
         reads.predicates.push(read_predicates(session, table, conjuncts)?);
     }
     let touched = if conjuncts.iter().all(|c| scan.is_partition_filter(c)) {
-        let whole =
-            |file: FileWithStats| Touched {
-                is_read: false,
-                matching: file.live_rows().map(|r| r as u64),
-                rows: None,
-                file,
-            };
+        let whole = |file: FileWithStats| Touched {
+            is_read: false,
+            matching: file.live_rows().map(|r| r as u64),
+            rows: None,
+            file,
+        };
         candidates.into_iter().map(whole).collect()
     } else {
         let mut rows = matching_rows(session, &scan, &candidates, conjuncts).await?;

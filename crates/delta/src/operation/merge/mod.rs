@@ -6,6 +6,7 @@
 //! the second pass reads all rows of their files and writes them anew. A merge that only inserts is one anti join, and one
 //! that only deletes needs no second pass.
 
+mod changes;
 mod find;
 mod plan;
 mod second_pass;
@@ -103,7 +104,6 @@ pub async fn merge(
 ) -> Result<Option<Committed>> {
     let started = Instant::now();
     crate::protocol::check_writable(table.location(), table.protocol(), table.metadata(), table.schema())?;
-    super::refuse_change_feed(table, "MERGE")?;
     check_clauses(merge)?;
     let materializing = Instant::now();
     let source = source::prepare(session, &merge.source).await?;
@@ -136,9 +136,11 @@ pub async fn merge(
         candidates: &candidates,
         new: &new,
     };
+    let marks = options.deletion_vectors && dml::are_written(table);
+    let change_files = pass.change_files(&found, marks).await?;
     let outcome = if merge.only_inserts() {
         pass.insert().await?
-    } else if options.deletion_vectors && dml::are_written(table) {
+    } else if marks {
         pass.mark(&found).await?
     } else {
         pass.rewrite(&found).await?
@@ -166,7 +168,7 @@ pub async fn merge(
     m.set("numTargetRowsMatchedUpdated", counts.matched_updated);
     m.set("numTargetRowsMatchedDeleted", counts.matched_deleted);
     m.set("numTargetRowsUpdated", counts.matched_updated + counts.unmatched_updated);
-    m.set("numTargetChangeFilesAdded", 0);
+    m.set("numTargetChangeFilesAdded", change_files.len());
     m.set("numTargetRowsNotMatchedBySourceDeleted", counts.unmatched_deleted);
     m.set("rewriteTimeMs", rewriting.elapsed().as_millis());
     m.set("numTargetFilesAdded", written.adds.len());
@@ -183,6 +185,8 @@ pub async fn merge(
     m.set("numTargetFilesRemoved", changes.removed_files);
     changes.put_into(&mut transaction);
     transaction.add_written(written.adds);
+    transaction.add_changes(change_files);
+    transaction.record_identities(&options.identities)?;
     let committed = transaction.commit().await?;
     Ok(Some(optimize::after_commit(committed, session, &options.auto_compact, options).await))
 }

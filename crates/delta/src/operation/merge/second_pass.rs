@@ -136,7 +136,7 @@ impl SecondPass<'_> {
     }
 
     /// The files with these rows, of which the others are not read.
-    fn choosing(&self, mut rows: RowSets) -> Vec<FileWithStats> {
+    pub(super) fn choosing(&self, mut rows: RowSets) -> Vec<FileWithStats> {
         let chosen = self.candidates.iter().filter_map(|file| {
             let rows = rows.files.remove(&(file.index as i64))?;
             Some(file.clone().choosing(Arc::new(rows)))
@@ -144,7 +144,11 @@ impl SecondPass<'_> {
         chosen.collect()
     }
 
-    fn changes(&self, files: Vec<FileWithStats>, changing: Option<&BTreeSet<i64>>) -> Result<LogicalPlan> {
+    pub(super) fn changes(
+        &self,
+        files: Vec<FileWithStats>,
+        changing: Option<&BTreeSet<i64>>,
+    ) -> Result<LogicalPlan> {
         let new = &self.new.schema;
         plan::changes_plan(self.merge, self.source, self.scan, files, changing, self.table, new)
     }

@@ -95,6 +95,7 @@ async fn compact(
         options: &options,
         size: asked.max_file_size,
         zorder: &[],
+        cluster_by: &[],
         start_ms: clock::now_ms(),
     };
     Ok(work.run(scan, bins, considered).await?.1.map(|c| c.snapshot))

@@ -1,6 +1,7 @@
 //! OPTIMIZE: small files become large ones, and with ZORDER BY rows that are alike come together.
 
 mod auto;
+mod clustering;
 mod metrics;
 mod zorder;
 
@@ -45,6 +46,10 @@ pub struct OptimizeOptions {
     pub target_file_size: Option<u64>,
     /// Recorded: whether it ran without being asked to.
     pub auto: bool,
+    /// REORG .. APPLY (PURGE): only files with deleted rows are written anew.
+    pub purge: bool,
+    /// Of a clustered table: files that are clustered are clustered anew.
+    pub full: bool,
     pub commit: DmlOptions,
 }
 
@@ -56,12 +61,22 @@ pub async fn optimize(
 ) -> Result<(OptimizeMetrics, Option<Committed>)> {
     let start_ms = clock::now_ms();
     crate::protocol::check_writable(table.location(), table.protocol(), table.metadata(), table.schema())?;
-    let zorder = zorder::columns(table, &options.zorder_by)?;
+    let cluster_by = clustering::columns(table, options).await?;
+    let zorder = match cluster_by.is_empty() {
+        true => zorder::columns(table, &options.zorder_by)?,
+        false => cluster_by.clone(),
+    };
     let conjuncts = dml::conjuncts(options.condition.as_ref().map(|c| &c.expr))?;
     refuse_data_columns(table, &conjuncts)?;
     let scan = DeltaScan::new(table.clone())?;
-    let candidates = scan.candidate_files(session, &conjuncts).await?;
+    let mut candidates = scan.candidate_files(session, &conjuncts).await?;
+    if options.purge {
+        candidates.retain(|f| f.file.deletion_vector.is_some());
+    }
     let considered = candidates.len();
+    if !cluster_by.is_empty() {
+        candidates = clustering::candidates(candidates, &cluster_by, options.full);
+    }
     let size = options
         .target_file_size
         .and_then(|s| i64::try_from(s).ok())
@@ -71,7 +86,7 @@ pub async fn optimize(
         })
         .unwrap_or(DEFAULT_FILE_SIZE);
     let bins = bins(candidates, size, !zorder.is_empty());
-    let work = Work { table, session, options, size, zorder: &zorder, start_ms };
+    let work = Work { table, session, options, size, zorder: &zorder, cluster_by: &cluster_by, start_ms };
     work.run(scan, bins, considered).await
 }
 
@@ -83,6 +98,8 @@ struct Work<'a> {
     /// Bytes of the files that are written.
     size: i64,
     zorder: &'a [String],
+    /// The clustering columns, which are then those of the order.
+    cluster_by: &'a [String],
     start_ms: i64,
 }
 
@@ -100,20 +117,17 @@ impl Work<'_> {
         let now = clock::now_ms();
         let files: Vec<&FileWithStats> = bins.iter().flatten().collect();
         let removes: Vec<Remove> = files.iter().map(|f| f.file.remove(now, false)).collect();
-        let adds: Vec<Add> = written.into_iter().flat_map(|w| w.adds).collect();
+        let mut adds: Vec<Add> = written.into_iter().flat_map(|w| w.adds).collect();
+        if !self.cluster_by.is_empty() {
+            clustering::mark(&mut adds, self.cluster_by);
+        }
         let mut metrics =
             OptimizeMetrics::new(table, &bins, considered, &adds, &options.zorder_by, self.start_ms);
         if removes.is_empty() {
             metrics.end_time_ms = clock::now_ms();
             return Ok((metrics, None));
         }
-        let predicates: Vec<String> = options.condition.iter().map(|c| c.sql.clone()).collect();
-        let operation = Operation::new("OPTIMIZE")
-            .predicates("predicate", &predicates)
-            .json("zOrderBy", &json!(options.zorder_by))
-            .text("clusterBy", "[]")
-            .raw("auto", options.auto);
-        let mut transaction = Transaction::new(table.location(), Some(table), operation);
+        let mut transaction = Transaction::new(table.location(), Some(table), self.operation());
         transaction.user_metadata.clone_from(&options.commit.user_metadata);
         transaction.tags = options.commit.commit_fields.clone();
         transaction.reads.files = files.iter().map(|f| f.file.key()).collect();
@@ -123,6 +137,23 @@ impl Work<'_> {
         let committed = transaction.commit().await?;
         metrics.end_time_ms = clock::now_ms();
         Ok((metrics, Some(committed)))
+    }
+
+    fn operation(&self) -> Operation {
+        let options = self.options;
+        let predicates: Vec<String> = options.condition.iter().map(|c| c.sql.clone()).collect();
+        if options.purge {
+            return Operation::new("REORG").predicates("predicate", &predicates).raw("applyPurge", true);
+        }
+        let operation = Operation::new("OPTIMIZE")
+            .predicates("predicate", &predicates)
+            .json("zOrderBy", &json!(options.zorder_by))
+            .json("clusterBy", &json!(self.cluster_by))
+            .raw("auto", options.auto);
+        match self.cluster_by.is_empty() {
+            true => operation,
+            false => operation.raw("isFull", options.full),
+        }
     }
 
     async fn rewrite(&self, scan: &DeltaScan, bin: Vec<FileWithStats>) -> Result<WrittenFiles> {
