@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, QueryBuilder, write_deltalake
 
 ALL_TYPES = """
 SELECT id, CAST(id AS TINYINT) AS t, CAST(id AS SMALLINT) AS s, CAST(id AS INT) AS i, CAST(id AS FLOAT) / 3 AS f, id / 7 AS d,
@@ -24,7 +24,9 @@ def rows_of(table):
 
 
 def read_other(path, **options):
-    return DeltaTable(str(path), **options).to_pyarrow_table()
+    """What the wheel reads, by its engine: its Arrow data set does not know deletion vectors."""
+    rows = QueryBuilder().register("t", DeltaTable(str(path), **options)).execute("SELECT * FROM t").read_all()
+    return pa.table(rows)
 
 
 def test_all_types_are_read_by_deltalake(spark, tmp_path):
@@ -40,9 +42,11 @@ def test_all_types_are_read_by_deltalake(spark, tmp_path):
     assert (row["arr"], dict(row["m"]), row["st"]) == ([6, None], {"k": 6}, {"x": 6, "y": ["a"]})
 
 
-def test_changes_are_read_by_deltalake_and_duckdb(spark, tmp_path):
+@pytest.mark.parametrize("vectors", ["true", "false"])
+def test_changes_are_read_by_deltalake_and_duckdb(spark, tmp_path, vectors):
     path = str(tmp_path / "t")
-    spark.range(0, 100, 1, 4).selectExpr("id", "id % 5 AS p", "id * 2 AS v").write.format("delta").partitionBy("p").save(path)
+    rows = spark.range(0, 100, 1, 4).selectExpr("id", "id % 5 AS p", "id * 2 AS v").write.format("delta")
+    rows.option("delta.enableDeletionVectors", vectors).partitionBy("p").save(path)
     spark.sql(f"UPDATE delta.`{path}` SET v = -1 WHERE id < 10")
     spark.sql(f"DELETE FROM delta.`{path}` WHERE p = 3 OR id = 50")
     spark.sql(
@@ -53,7 +57,7 @@ def test_changes_are_read_by_deltalake_and_duckdb(spark, tmp_path):
     other = read_other(path)
     assert rows_of(other.select(["id", "p", "v"])) == ours
     files = DeltaTable(path).file_uris()
-    if not any("deletion_vector" in str(c) for c in DeltaTable(path).history(1)):
+    if vectors == "false":
         total = duckdb.execute("SELECT count(*), sum(v) FROM read_parquet(?)", [files]).fetchone()
         assert total == (len(ours), sum(row[2] for row in ours))
     for version in range(4):

@@ -10,6 +10,7 @@ use arrow::array::Array;
 use arrow::datatypes::SchemaRef;
 use boathouse_spec::Result;
 use datafusion::physical_expr::PhysicalExpr;
+use roaring::RoaringTreemap;
 
 use crate::action::{Action, Add, FileKey};
 use crate::schema::TableColumns;
@@ -141,7 +142,13 @@ impl FileSet {
                 }
             }
             for (row, file) in part.segment.files.iter().enumerate().filter(|(i, _)| keep[*i]) {
-                out.push(FileWithStats { file: file.clone(), stats: stats.clone(), row, index: out.len() });
+                out.push(FileWithStats {
+                    file: file.clone(),
+                    stats: stats.clone(),
+                    row,
+                    index: out.len(),
+                    chosen: None,
+                });
             }
         }
         Ok(out)
@@ -161,6 +168,8 @@ pub(crate) struct FileWithStats {
     pub row: usize,
     /// Its position among the files it was found with.
     pub index: usize,
+    /// The rows to be read, none of them deleted; all that are not deleted where `None`.
+    pub chosen: Option<Arc<RoaringTreemap>>,
 }
 
 impl FileWithStats {
@@ -169,8 +178,21 @@ impl FileWithStats {
         self.stats.num_records.is_valid(self.row).then(|| self.stats.num_records.value(self.row))
     }
 
-    /// Rows of the table in the file; `None` where the log does not tell.
+    /// The same file, of which only some rows are read.
+    pub fn choosing(self, rows: Arc<RoaringTreemap>) -> Self {
+        Self { chosen: Some(rows), ..self }
+    }
+
+    /// Whether every row of the file is read.
+    pub fn is_whole(&self) -> bool {
+        self.chosen.is_none() && self.file.deletion_vector.is_none()
+    }
+
+    /// Rows that are read; `None` where the log does not tell.
     pub fn live_rows(&self) -> Option<usize> {
+        if let Some(chosen) = &self.chosen {
+            return usize::try_from(chosen.len()).ok();
+        }
         let deleted = self.file.deletion_vector.as_ref().map_or(0, |v| v.cardinality);
         usize::try_from(self.num_records()?.checked_sub(u64::try_from(deleted).ok()?)?).ok()
     }

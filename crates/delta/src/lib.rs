@@ -23,8 +23,11 @@
 //! (`scan/relabel.rs`).
 
 mod action;
+mod change_feed;
 mod changes;
+mod clustering;
 mod data_file;
+mod deletion_vector;
 mod error;
 mod file_set;
 mod location;
@@ -46,19 +49,26 @@ pub use action::{
     Action, Add, Cdc, CommitInfo, DeletionVector, DomainMetadata, Format, Metadata, PartitionValues,
     Protocol, Remove, Txn,
 };
+pub use change_feed::{
+    CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION, ChangePoint, change_feed, change_feed_schema,
+    changes_plan, keeps_changes,
+};
 pub use changes::{CommitChanges, changes};
 pub use location::{LOG_DIRECTORY, TableLocation};
 pub use operation::{
-    Assignment, ColumnChange, DmlOptions, HistoryEntry, Merge, MergeAction, MergeClause, NewColumn, NewTable,
-    OptimizeMetrics, OptimizeOptions, PartitionOverwrite, Predicate, RestoreTo, SizeSummary, VacuumOptions,
-    VacuumResult, VacuumScope, WriteMode, WriteOptions, add_columns, add_constraint, change_column, create,
-    create_operation, delete, detail, drop_columns, drop_constraint, history, history_report, merge,
-    optimize, optimize_report, rename_column, restore, restore_report, set_properties, unset_properties,
+    Assignment, AutoCompact, BrokenFile, CloneOptions, ColumnChange, ConvertOptions, DmlOptions,
+    HistoryEntry, InventoryFile, Merge, MergeAction, MergeClause, NewColumn, NewTable, OptimizeMetrics,
+    OptimizeOptions, PartitionOverwrite, Predicate, RestoreTo, SYMLINK_MANIFEST, SizeSummary, VacuumOptions,
+    VacuumResult, VacuumScope, WriteMode, WriteOptions, add_columns, add_constraint, change_column,
+    clone_report, clone_table, cluster_by, convert, create, create_operation, delete, detail, drop_columns,
+    drop_constraint, drop_feature, fsck, fsck_report, generate, history, history_report, merge, optimize,
+    optimize_report, rename_column, restore, restore_report, set_properties, sync_identity, unset_properties,
     update, vacuum, vacuum_report, write,
 };
 pub use report::Report;
 pub use scan::{DeltaScan, HiddenColumn, HiddenValue};
 pub use schema::constraints::CheckConstraint;
+pub use schema::identity::{IdentityColumn, identity_columns};
 pub use schema::path::ColumnPlace;
 pub use schema::stored::declared_schema;
 pub use snapshot::Snapshot;

@@ -96,6 +96,20 @@ impl TableLocation {
         url
     }
 
+    /// The full URL of an object in the same store, as the log names files outside of a table.
+    pub(crate) fn url_of(&self, object: &Path) -> String {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.clear().extend(object.as_ref().split('/'));
+        }
+        url.to_string()
+    }
+
+    /// Whether both are in one store, so that objects can be copied inside of it.
+    pub(crate) fn shares_store(&self, other: &Self) -> bool {
+        self.base == other.base
+    }
+
     /// The location as Spark shows it: `file:/data/t`, `s3://bucket/t`.
     pub fn uri(&self) -> String {
         match self.base.scheme() {

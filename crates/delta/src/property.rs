@@ -40,6 +40,7 @@ const KNOWN: &[(&str, Kind)] = &[
     ("delta.isolationLevel", Kind::OneOf(&["Serializable", "WriteSerializable"])),
     ("delta.logRetentionDuration", Kind::Interval),
     ("delta.parquet.compression.codec", Kind::Text),
+    ("delta.requireCheckpointProtectionBeforeVersion", Kind::Integer),
     ("delta.randomizeFilePrefixes", Kind::OneOf(&["false"])),
     ("delta.sampleRetentionDuration", Kind::Interval),
     ("delta.setTransactionRetentionDuration", Kind::Interval),
@@ -56,7 +57,6 @@ const UNSUPPORTED: &[&str] = &[
     "delta.enableVariantShredding",
     "delta.randomPrefixLength",
     "delta.redirectReaderWriter-preview",
-    "delta.requireCheckpointProtectionBeforeVersion",
     "delta.rowTrackingSuspended",
     "delta.universalFormat.enabledFormats",
 ];
@@ -95,7 +95,20 @@ pub(crate) fn split(
                     .param("value", value)
                     .message(format!("The protocol version {key} is a number, not `{value}`."))
             })?;
-            raise(protocol, key.eq_ignore_ascii_case("delta.minReaderVersion"), version);
+            let most = if key.eq_ignore_ascii_case("delta.minReaderVersion") { 3 } else { 7 };
+            if !(1..=most).contains(&version) {
+                let known: Vec<String> = (1..=most).map(|v| v.to_string()).collect();
+                return Err(Error::new("DELTA_VIOLATE_TABLE_PROPERTY_VALIDATION_FAILED")
+                    .param("table", key)
+                    .message(format!("requirement failed: {key} needs to be one of {}.", known.join(", ")))
+                    .exception("IllegalArgumentException"));
+            }
+            let (reader, writer) = (protocol.min_reader_version, protocol.min_writer_version);
+            *protocol = if key.eq_ignore_ascii_case("delta.minReaderVersion") {
+                protocol.raised(version, writer)
+            } else {
+                protocol.raised(reader, version)
+            };
             continue;
         }
         let (key, value) = checked(key, value)?;
@@ -106,21 +119,6 @@ pub(crate) fn split(
         *protocol = protocol.with_features(&names);
     }
     Ok(out)
-}
-
-fn raise(protocol: &mut Protocol, reader: bool, version: i32) {
-    if reader {
-        if version >= 3 && protocol.min_reader_version < 3 {
-            let features = protocol.features();
-            protocol.reader_features = Some(features.into_iter().filter(|f| f == "columnMapping").collect());
-        }
-        protocol.min_reader_version = protocol.min_reader_version.max(version);
-    } else {
-        if version >= 7 && protocol.min_writer_version < 7 {
-            protocol.writer_features = Some(protocol.features());
-        }
-        protocol.min_writer_version = protocol.min_writer_version.max(version);
-    }
 }
 
 /// A property with Delta's spelling of its name, where its value is one it takes.

@@ -25,6 +25,7 @@ const WRITER_FEATURES: &[&str] = &[
     "appendOnly",
     "changeDataFeed",
     "checkConstraints",
+    "checkpointProtection",
     "clustering",
     "columnMapping",
     "deletionVectors",
@@ -74,6 +75,48 @@ impl Protocol {
 
     pub fn has(&self, feature: &str) -> bool {
         self.features().iter().any(|f| f == feature)
+    }
+
+    /// This protocol without a feature, by legacy versions where those say it.
+    pub fn without_feature(&self, feature: &str) -> Protocol {
+        let mut features = self.features();
+        features.retain(|f| f != feature);
+        let names: Vec<&str> = features.iter().map(String::as_str).collect();
+        let is_legacy = |name: &str| LEGACY.iter().any(|(_, _, legacy)| *legacy == name);
+        let lists_only_legacy = names.iter().all(|n| is_legacy(n));
+        if lists_only_legacy && names.contains(&"appendOnly") && names.contains(&"invariants") {
+            let plain = Protocol::default().with_features(&names);
+            if plain.min_writer_version < 7 {
+                return plain;
+            }
+        }
+        let reader: Vec<String> = features.iter().filter(|f| is_reader_feature(f)).cloned().collect();
+        let modern = reader.iter().any(|f| f != "columnMapping");
+        Protocol {
+            min_reader_version: match (modern, reader.is_empty()) {
+                (true, _) => 3,
+                (false, true) => 1,
+                (false, false) => 2,
+            },
+            min_writer_version: 7,
+            reader_features: modern.then_some(reader),
+            writer_features: Some(features),
+        }
+    }
+
+    /// This protocol by versions that are at least these; a version that lists features lists those it stood for.
+    pub fn raised(&self, reader: i32, writer: i32) -> Protocol {
+        let mut out = self.clone();
+        if reader >= 3 && out.min_reader_version < 3 {
+            let features = self.features();
+            out.reader_features = Some(features.into_iter().filter(|f| f == "columnMapping").collect());
+        }
+        if writer >= 7 && out.min_writer_version < 7 {
+            out.writer_features = Some(self.features());
+        }
+        out.min_reader_version = out.min_reader_version.max(reader);
+        out.min_writer_version = out.min_writer_version.max(writer);
+        out
     }
 
     /// This protocol with more features, by the smallest versions that can state them all.
@@ -130,8 +173,13 @@ pub(crate) fn is_known_feature(feature: &str) -> bool {
     WRITER_FEATURES.contains(&feature)
 }
 
+/// The features of tables that can be written.
+pub(crate) fn known_features() -> impl Iterator<Item = &'static str> {
+    WRITER_FEATURES.iter().copied()
+}
+
 /// Whether a feature changes what readers must do.
-fn is_reader_feature(feature: &str) -> bool {
+pub(crate) fn is_reader_feature(feature: &str) -> bool {
     READER_FEATURES.contains(&feature) || matches!(feature, "catalogManaged" | "variantShredding")
 }
 
@@ -159,7 +207,7 @@ pub(crate) fn check_writable(
     location: &TableLocation,
     protocol: &Protocol,
     metadata: &Metadata,
-    schema: &StructType,
+    _schema: &StructType,
 ) -> Result<()> {
     check_readable(location, protocol)?;
     if protocol.min_writer_version > 7 {
@@ -173,15 +221,6 @@ pub(crate) fn check_writable(
         protocol.features().into_iter().filter(|f| !WRITER_FEATURES.contains(&f.as_str())).collect();
     if !unknown.is_empty() {
         return Err(error::unsupported_write_features(location, &unknown));
-    }
-    for field in &schema.fields {
-        let metadata = field.metadata_map();
-        if metadata.contains_key("delta.identity.start") {
-            return Err(Error::unsupported(format!("writing the identity column `{}`", field.name)));
-        }
-        if metadata.contains_key("delta.generationExpression") {
-            return Err(Error::unsupported(format!("writing the generated column `{}`", field.name)));
-        }
     }
     if metadata.format.provider != "parquet" {
         return Err(Error::unsupported(format!("a Delta table of {} files", metadata.format.provider)));
@@ -221,8 +260,15 @@ pub(crate) fn needed_features(metadata: &Metadata, schema: &StructType) -> Vec<&
     if metadata.configuration.get("delta.checkpointPolicy").is_some_and(|m| m == "v2") {
         needed.push("v2Checkpoint");
     }
-    if schema.fields.iter().any(|f| f.metadata_map().contains_key("CURRENT_DEFAULT")) {
-        needed.push("allowColumnDefaults");
+    for (note, feature) in [
+        ("CURRENT_DEFAULT", "allowColumnDefaults"),
+        ("delta.generationExpression", "generatedColumns"),
+        ("delta.identity.start", "identityColumns"),
+        ("delta.invariants", "invariants"),
+    ] {
+        if schema.fields.iter().any(|f| f.metadata_map().contains_key(note)) {
+            needed.push(feature);
+        }
     }
     needed
 }

@@ -178,6 +178,29 @@ impl Snapshot {
         Ok(found.is_none_or(|found| !is_same_file(&found, known)))
     }
 
+    /// A table of other columns in the same place, without files.
+    pub(crate) fn with_columns(&self, metadata: Metadata, schema: StructType) -> Result<Self> {
+        let inner = &self.inner;
+        let columns = TableColumns::new(&schema, &metadata)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                location: inner.location.clone(),
+                version: inner.version,
+                timestamp_ms: inner.timestamp_ms,
+                protocol: inner.protocol.clone(),
+                metadata: Arc::new(metadata),
+                schema: Arc::new(schema),
+                columns: Arc::new(columns),
+                files: OnceCell::new_with(Some(FileSet::default())),
+                statistics: OnceLock::new(),
+                source: None,
+                kernel: inner.kernel.clone(),
+                txns: inner.txns.clone(),
+                commit: inner.commit.clone(),
+            }),
+        })
+    }
+
     pub fn location(&self) -> &TableLocation {
         &self.inner.location
     }

@@ -12,6 +12,7 @@
 mod analyzer;
 mod artifacts;
 mod cache;
+mod change_feed;
 mod commands;
 mod conf;
 mod datasets;

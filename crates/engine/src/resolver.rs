@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::names::{self, RelationName};
 use crate::temp_views::{Environment, TempView};
-use crate::{Session, information_schema, sources, storage};
+use crate::{Session, change_feed, information_schema, sources, storage};
 
 /// The version of a table that is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -348,6 +348,12 @@ pub(crate) async fn open_delta(
         None => as_of,
     };
     let table = session.engine.storage.delta(&url)?;
+    if change_feed::is_asked_for(options) {
+        return match as_of {
+            Some(_) => Err(change_feed::no_time_travel()),
+            None => change_feed::open(session, table, url, options).await,
+        };
+    }
     let snapshot = match as_of {
         None => table.latest().await,
         Some(AsOf::Version(version)) => table.at_version(version).await,

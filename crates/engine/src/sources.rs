@@ -165,7 +165,7 @@ pub(crate) async fn open_record(
 }
 
 /// A table without rows.
-fn empty(format: &str, schema: StructType) -> ResolvedTable {
+pub(crate) fn empty(format: &str, schema: StructType) -> ResolvedTable {
     let arrow: SchemaRef = Arc::new(arrow_schema(&schema));
     ResolvedTable {
         provider: Arc::new(EmptyTable::new(arrow)),

@@ -82,8 +82,9 @@ impl Storage {
         self.object_stores.get_store(url).spark()
     }
 
+    /// A table may name files outside of its directory: those of the table it was cloned from.
     pub fn location(&self, url: &Url) -> Result<TableLocation> {
-        TableLocation::new(self.store(url)?, url)
+        Ok(TableLocation::new(self.store(url)?, url)?.with_external_files())
     }
 
     /// The Delta table at a URL, whether there is one or not.

@@ -291,6 +291,13 @@ pub enum Command {
         retain_hours: Option<f64>,
         dry_run: bool,
         mode: VacuumMode,
+        /// `USING INVENTORY`: what lists the files that are there.
+        inventory: Option<Relation>,
+    },
+    /// `FSCK REPAIR TABLE t [DRY RUN]`
+    Fsck {
+        table: Name,
+        dry_run: bool,
     },
     Optimize {
         table: Name,
@@ -306,6 +313,8 @@ pub enum Command {
         table: Name,
         partition_schema: Option<StructType>,
         no_statistics: bool,
+        /// Whether the table's name is the answer, as the method of `DeltaTable` wants it.
+        names_table: bool,
     },
     Clone {
         target: Name,

@@ -45,7 +45,7 @@ impl Converter<'_> {
                     Some(PartitionSchema::PartitionSchemaStruct(t)) => Some(schema_from_proto(t)?),
                 };
                 let table = boathouse_sql::parse_name(&c.identifier)?;
-                Command::ConvertToDelta { table, partition_schema, no_statistics: false }
+                Command::ConvertToDelta { table, partition_schema, no_statistics: false, names_table: true }
             }
             RelationType::RestoreTable(r) => {
                 use proto::restore_table::VersionOrTimestamp;
@@ -98,7 +98,7 @@ impl Converter<'_> {
                     VersionOrTimestamp::Timestamp(t) => TimeTravel::Timestamp(Expr::string(t)),
                 });
                 Command::Clone {
-                    target: boathouse_sql::parse_name(&c.target)?,
+                    target: clone_target(&c.target)?,
                     source: table(c.table)?,
                     time_travel,
                     shallow: c.is_shallow,
@@ -113,6 +113,7 @@ impl Converter<'_> {
                 retain_hours: v.retention_hours,
                 dry_run: false,
                 mode: VacuumMode::Default,
+                inventory: None,
             },
             CommandType::UpgradeTableProtocol(u) => {
                 let versions = [
@@ -199,6 +200,14 @@ fn table(message: Option<proto::DeltaTable>) -> Result<Name> {
         AccessType::Path(p) => Ok(vec!["delta".into(), p.path]),
         AccessType::TableOrViewName(name) => boathouse_sql::parse_name(&name),
     }
+}
+
+/// The target of a clone: a name, or the absolute path of a table without one.
+fn clone_target(text: &str) -> Result<Name> {
+    if text.starts_with('/') || text.contains(":/") {
+        return Ok(vec!["delta".to_string(), text.to_string()]);
+    }
+    boathouse_sql::parse_name(text)
 }
 
 fn column_name(field: Expr) -> Result<Name> {

@@ -13,7 +13,8 @@ use boathouse_spec::{Error, Result};
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_expr::{LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use object_store::ObjectStoreExt;
@@ -25,7 +26,7 @@ use crate::error;
 use crate::location::TableLocation;
 
 pub(crate) use row_action::RowActions;
-pub(crate) use target::{FileOptions, TableVersion, WriteTarget, parse_size};
+pub(crate) use target::{FileLayout, FileOptions, TableVersion, WriteTarget, parse_size};
 
 /// What a write left in storage.
 #[derive(Debug, Default)]
@@ -33,6 +34,14 @@ pub(crate) struct WrittenFiles {
     pub adds: Vec<Add>,
     pub rows: u64,
     pub bytes: u64,
+}
+
+impl WrittenFiles {
+    fn extend(&mut self, other: WrittenFiles) {
+        self.rows += other.rows;
+        self.bytes += other.bytes;
+        self.adds.extend(other.adds);
+    }
 }
 
 /// Runs the plan and writes its rows. Where it fails, the files it has written are deleted.
@@ -79,25 +88,38 @@ async fn run(
         results.push((partition, result?));
     }
     results.sort_by_key(|(partition, _)| *partition);
+    let tasks = results.len();
     let mut out = WrittenFiles::default();
-    for (_, written) in results {
-        out.rows += written.rows;
-        out.bytes += written.bytes;
-        out.adds.extend(written.adds);
+    let mut left = Vec::new();
+    for (_, (written, rows)) in results {
+        out.extend(written);
+        left.extend(rows);
+    }
+    if !left.is_empty() {
+        out.extend(task::write_batches(tasks, left, target, started).await?);
     }
     Ok(out)
 }
 
-/// Rows of one table partition come together, so that one file at a time is open.
-fn sorted_by_partition(plan: Arc<dyn ExecutionPlan>, target: &WriteTarget) -> Result<Arc<dyn ExecutionPlan>> {
+/// Rows of one table partition come together, so that one file at a time is open; all of them to one task where files
+/// are to be few.
+fn sorted_by_partition(
+    mut plan: Arc<dyn ExecutionPlan>,
+    target: &WriteTarget,
+) -> Result<Arc<dyn ExecutionPlan>> {
     let schema = plan.schema();
-    let order: Vec<PhysicalSortExpr> = target
+    let columns: Vec<Arc<dyn PhysicalExpr>> = target
         .layout
         .partitions
         .iter()
         .filter_map(|p| schema.fields().iter().position(|f| f.name().eq_ignore_ascii_case(p.logical())))
-        .map(|i| PhysicalSortExpr::new_default(Arc::new(Column::new(schema.field(i).name(), i))))
+        .map(|i| Arc::new(Column::new(schema.field(i).name(), i)) as Arc<dyn PhysicalExpr>)
         .collect();
+    let tasks = plan.output_partitioning().partition_count();
+    if target.gathers && !columns.is_empty() && tasks > 1 {
+        plan = Arc::new(RepartitionExec::try_new(plan, Partitioning::Hash(columns.clone(), tasks)).spark()?);
+    }
+    let order: Vec<PhysicalSortExpr> = columns.into_iter().map(PhysicalSortExpr::new_default).collect();
     let Some(order) = LexOrdering::new(order) else {
         return Ok(plan);
     };

@@ -66,8 +66,12 @@ pub(crate) struct WriteTarget {
     /// Bytes.
     pub target_file_size: u64,
     pub data_change: bool,
+    /// Whether rows of one place go to few files whichever task has them (`optimizeWrite`).
+    pub gathers: bool,
     /// Where rows say what is done with them.
     pub actions: Option<Arc<RowActions>>,
+    /// The directory below the table's, for files that are no data of it.
+    pub directory: Option<&'static str>,
 }
 
 /// The version of a table that files are written for.
@@ -96,6 +100,8 @@ pub(crate) struct FileOptions {
     pub compression: Option<String>,
     pub max_records_per_file: Option<u64>,
     pub target_file_size: Option<u64>,
+    /// `optimizeWrite`; what the table says where `None`.
+    pub gathers: Option<bool>,
 }
 
 impl WriteTarget {
@@ -123,6 +129,11 @@ impl WriteTarget {
             .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
             .build();
         let constraints = Constraints::new(session, metadata, schema, &layout.logical, constraints)?;
+        let gathers = options.gathers.unwrap_or_else(|| {
+            let configured = metadata.configuration.get("delta.autoOptimize.optimizeWrite");
+            let configured = configured.or_else(|| metadata.configuration.get("delta.autoOptimize"));
+            configured.is_some_and(|v| v.eq_ignore_ascii_case("true"))
+        });
         let configured_size = metadata.configuration.get("delta.targetFileSize").and_then(|v| parse_size(v));
         Ok(Self {
             location: location.clone(),
@@ -134,7 +145,9 @@ impl WriteTarget {
             max_records_per_file: options.max_records_per_file.filter(|n| *n > 0),
             target_file_size: options.target_file_size.or(configured_size).unwrap_or(TARGET_FILE_SIZE),
             data_change,
+            gathers,
             actions: None,
+            directory: None,
         })
     }
 }
@@ -143,6 +156,11 @@ impl WriteTarget {
     /// For rows that are in the table already, and were checked when they came.
     pub fn without_checks(self) -> Self {
         Self { constraints: Constraints::none(), ..self }
+    }
+
+    /// For files of changes, which lie in a directory of their own.
+    pub fn below(self, directory: &'static str) -> Self {
+        Self { directory: Some(directory), ..self }
     }
 
     /// For rows with an action column.

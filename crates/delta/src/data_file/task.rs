@@ -19,14 +19,20 @@ use crate::action::PartitionValues;
 use crate::partition::{directory, format_value};
 use crate::schema::conform::conform_batch;
 
-/// Writes a stream whose rows come partition by partition of the table.
+/// Rows that a task hands on rather than writes, where files are to be few: bytes in memory.
+const HANDED_ON: usize = 32 * 1024 * 1024;
+
+/// Writes a stream whose rows come partition by partition of the table. The rows of a short one are given back where they
+/// are to share a file with those of others.
 pub(crate) async fn write_stream(
     task: usize,
     mut stream: SendableRecordBatchStream,
     target: &Arc<WriteTarget>,
     started: &Arc<Mutex<Vec<Path>>>,
-) -> Result<WrittenFiles> {
-    let mut writer = TaskWriter { task, files: 0, open: None, target, started, out: WrittenFiles::default() };
+) -> Result<(WrittenFiles, Vec<RecordBatch>)> {
+    let mut writer = TaskWriter::new(task, target, started);
+    let mut held = Vec::new();
+    let mut room = if target.gathers && target.layout.partitions.is_empty() { HANDED_ON } else { 0 };
     while let Some(batch) = stream.next().await {
         let mut batch = batch.spark()?;
         if let Some(actions) = &target.actions {
@@ -37,7 +43,31 @@ pub(crate) async fn write_stream(
             continue;
         }
         target.constraints.verify(&batch)?;
+        let size = batch.get_array_memory_size();
+        if size < room {
+            room -= size;
+            held.push(batch);
+            continue;
+        }
+        room = 0;
+        for earlier in std::mem::take(&mut held) {
+            writer.write(&earlier).await?;
+        }
         writer.write(&batch).await?;
+    }
+    Ok((writer.finish().await?, held))
+}
+
+/// Writes rows that were checked already.
+pub(crate) async fn write_batches(
+    task: usize,
+    batches: Vec<RecordBatch>,
+    target: &Arc<WriteTarget>,
+    started: &Arc<Mutex<Vec<Path>>>,
+) -> Result<WrittenFiles> {
+    let mut writer = TaskWriter::new(task, target, started);
+    for batch in &batches {
+        writer.write(batch).await?;
     }
     writer.finish().await
 }
@@ -51,7 +81,11 @@ struct TaskWriter<'a> {
     out: WrittenFiles,
 }
 
-impl TaskWriter<'_> {
+impl<'a> TaskWriter<'a> {
+    fn new(task: usize, target: &'a Arc<WriteTarget>, started: &'a Arc<Mutex<Vec<Path>>>) -> Self {
+        Self { task, files: 0, open: None, target, started, out: WrittenFiles::default() }
+    }
+
     async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let layout = &self.target.layout;
         if layout.partitions.is_empty() {
@@ -101,12 +135,17 @@ impl TaskWriter<'_> {
         let (task, file) = (self.task, self.files);
         let partitions = &self.target.layout.partitions;
         // Spark's names: a writer of partitions joins the file's number by a dot.
+        let kind = if self.target.directory.is_some() { "cdc" } else { "part" };
         let relative = if partitions.is_empty() {
-            format!("part-{task:05}-{id}-c{file:03}{extension}.parquet")
+            format!("{kind}-{task:05}-{id}-c{file:03}{extension}.parquet")
         } else {
             let directory =
                 directory(partitions.iter().zip(values.values()).map(|(c, v)| (c.logical(), v.as_deref())));
-            format!("{directory}/part-{task:05}-{id}.c{file:03}{extension}.parquet")
+            format!("{directory}/{kind}-{task:05}-{id}.c{file:03}{extension}.parquet")
+        };
+        let relative = match self.target.directory {
+            Some(below) => format!("{below}/{relative}"),
+            None => relative,
         };
         self.files += 1;
         let writer = FileWriter::new(self.target, relative, values.clone())?;

@@ -38,7 +38,24 @@ async fn try_expire(table: &Snapshot) -> Result<()> {
             Some((classify(name), meta.last_modified.timestamp_millis(), meta.location.clone()))
         })
         .collect();
-    delete_quietly(table.location(), expired(&files, cutoff.div_euclid(DAY_MS) * DAY_MS)).await;
+    let expired = expired(&files, cutoff.div_euclid(DAY_MS) * DAY_MS);
+    // A log that lost a feature is cut behind that version or not at all ("Checkpoint Protection").
+    let protected = table
+        .property("delta.requireCheckpointProtectionBeforeVersion")
+        .and_then(|v| v.parse::<i64>().ok())
+        .unwrap_or(0);
+    let left = files
+        .iter()
+        .filter(|(file, _, path)| matches!(file, LogFile::Commit(_)) && !expired.contains(path))
+        .filter_map(|(file, _, _)| match file {
+            LogFile::Commit(version) => Some(*version),
+            _ => None,
+        })
+        .min();
+    if left.is_none_or(|first| first < protected) {
+        return Ok(());
+    }
+    delete_quietly(table.location(), expired).await;
     Ok(())
 }
 

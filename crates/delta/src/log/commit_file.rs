@@ -36,7 +36,7 @@ pub(crate) async fn put_if_absent(
         return tokio::task::spawn_blocking(move || link_new_file(&file, &content))
             .await
             .map_err(|e| Error::internal(format!("writing {name} did not end: {e}")))?
-            .map_err(|e| Error::io(format!("writing {path}"), e));
+            .map_err(|e| error::write_failed(location, format!("{path}: {e}")));
     }
     let options = PutOptions { mode: PutMode::Create, ..Default::default() };
     match location.store().put_opts(path, content.into(), options).await {
@@ -44,7 +44,7 @@ pub(crate) async fn put_if_absent(
         Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
             Ok(PutOutcome::Exists)
         }
-        Err(e) => Err(Error::io(format!("writing {path}"), e)),
+        Err(e) => Err(error::write_failed(location, format!("{path}: {e}"))),
     }
 }
 

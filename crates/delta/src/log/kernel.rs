@@ -7,11 +7,13 @@ use arrow::datatypes::{Int32Type, Int64Type};
 use arrow::json::LineDelimitedWriter;
 use boathouse_bridge::ResultExt;
 use boathouse_spec::{Error, Result};
+#[cfg(test)]
+use delta_kernel::Engine as _;
 use delta_kernel::actions::deletion_vector::{DeletionVectorDescriptor, DeletionVectorStorageType};
 use delta_kernel::actions::get_commit_schema;
 use delta_kernel::engine::arrow_data::ArrowEngineData;
 use delta_kernel::scan::StatsOptions;
-use delta_kernel::{Engine as _, KernelError, Snapshot as KernelSnapshot, SnapshotRef};
+use delta_kernel::{KernelError, Snapshot as KernelSnapshot, SnapshotRef};
 use delta_kernel_default_engine::executor::tokio::TokioMultiThreadExecutor;
 use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder};
 use indexmap::IndexMap;
@@ -110,7 +112,7 @@ pub(crate) async fn load(
 fn protocol(kernel: &SnapshotRef) -> Protocol {
     let p = kernel.table_configuration().protocol();
     let names = |features: Option<&[delta_kernel::table_features::TableFeature]>| {
-        features.map(|f| f.iter().map(|f| f.as_ref().to_string()).collect::<Vec<_>>())
+        features.map(|f| f.iter().map(ToString::to_string).collect::<Vec<_>>())
     };
     Protocol {
         min_reader_version: p.min_reader_version(),
@@ -188,7 +190,8 @@ pub(crate) async fn app_version(
     .await
 }
 
-/// The rows a deletion vector deletes.
+/// The rows a deletion vector deletes, as the kernel reads them.
+#[cfg(test)]
 pub(crate) async fn deleted_rows(
     location: &TableLocation,
     vector: DeletionVector,
@@ -350,7 +353,7 @@ fn descriptor(location: &TableLocation, vector: &DeletionVector) -> Result<Delet
     .map_err(|e| broken_vector(location, &e))
 }
 
-fn broken_vector(location: &TableLocation, e: &dyn std::fmt::Display) -> Error {
+pub(crate) fn broken_vector(location: &TableLocation, e: &dyn std::fmt::Display) -> Error {
     Error::new("DELTA_STATE_RECOVER_ERROR")
         .param("operation", "deletion vector")
         .param("version", "?")

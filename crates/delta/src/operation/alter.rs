@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 use super::delete::DmlOptions;
 use super::dml;
 use crate::action::Metadata;
+use crate::clustering;
 use crate::property;
+use crate::schema::constraints;
 use crate::schema::path::{self, ColumnPlace};
-use crate::schema::{reconcile, stored};
+use crate::schema::{reconcile, stored, widening};
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, Transaction};
 
@@ -32,6 +34,8 @@ pub struct ColumnChange {
     /// `Some(None)` takes the comment away.
     pub comment: Option<Option<String>>,
     pub nullable: Option<bool>,
+    /// The SQL text of the default; `Some(None)` takes it away.
+    pub default: Option<Option<String>>,
     pub place: Option<ColumnPlace>,
 }
 
@@ -78,7 +82,7 @@ fn place_text(place: &ColumnPlace) -> Option<String> {
     }
 }
 
-fn field_json(field: &StructField) -> Value {
+pub(super) fn field_json(field: &StructField) -> Value {
     let schema = DataType::structure(vec![field.clone()]).json_value();
     schema.get("fields").and_then(|f| f.get(0)).cloned().unwrap_or(Value::Null)
 }
@@ -111,7 +115,10 @@ pub async fn change_column(
         if let Some(wanted) = &change.data_type
             && *wanted != field.data_type
         {
-            field = with_type(&field, wanted, column)?;
+            field = with_type(table, &field, wanted, column)?;
+        }
+        if let Some(default) = &change.default {
+            field = with_default(&field, default.as_deref());
         }
         if let Some(comment) = &change.comment {
             field = field.with_comment(comment.as_deref());
@@ -132,6 +139,9 @@ pub async fn change_column(
         }
     })?;
     let changed = changed.ok_or_else(|| Error::internal("a column was found but not changed"))?;
+    let mut notes = changed.metadata_map();
+    notes.remove(widening::TYPE_CHANGES);
+    let changed = changed.with_metadata(&notes);
     let sets_not_null = change.nullable == Some(false) && *table.schema() != schema;
     if sets_not_null {
         refuse_nulls(table, session, column).await?;
@@ -143,8 +153,27 @@ pub async fn change_column(
     commit_schema(table, schema, operation, sets_not_null, options).await
 }
 
-/// The lengths of strings may grow; other types need files to be rewritten or type widening.
-fn with_type(field: &StructField, wanted: &DataType, column: &[String]) -> Result<StructField> {
+fn with_default(field: &StructField, default: Option<&str>) -> StructField {
+    let mut metadata = field.metadata_map();
+    match default {
+        Some(sql) => metadata.insert("CURRENT_DEFAULT".into(), sql.into()),
+        None => metadata.remove("CURRENT_DEFAULT"),
+    };
+    field.clone().with_metadata(&metadata)
+}
+
+/// The lengths of strings may grow, and other types where the table has type widening.
+fn with_type(
+    table: &Snapshot,
+    field: &StructField,
+    wanted: &DataType,
+    column: &[String],
+) -> Result<StructField> {
+    let widens = table.property("delta.enableTypeWidening").is_some_and(|v| v.eq_ignore_ascii_case("true"));
+    if widens && widening::is_wider(&field.data_type, wanted) {
+        refuse_constrained(table, column)?;
+        return Ok(widening::widened(field, wanted));
+    }
     let mut metadata = field.metadata_map();
     let declared = metadata
         .get(stored::CHAR_VARCHAR_KEY)
@@ -244,6 +273,7 @@ pub async fn drop_columns(
 ) -> Result<Committed> {
     require_mapping(table, "DELTA_UNSUPPORTED_DROP_COLUMN", "DROP COLUMN")?;
     let mut schema = table.schema().clone();
+    clustering::refuse_drop(&table.clustering_columns().await?.unwrap_or_default(), columns)?;
     for column in columns {
         let (name, parent) = column.split_last().ok_or_else(|| Error::internal("a column has a name"))?;
         if parent.is_empty() && table.partition_columns().iter().any(|p| p.eq_ignore_ascii_case(name)) {
@@ -281,14 +311,36 @@ fn require_mapping(table: &Snapshot, class: &str, what: &str) -> Result<()> {
         .exception("AnalysisException"))
 }
 
+/// A column that another is computed from stays as it is.
+fn refuse_generating(table: &Snapshot, column: &[String], names: &dyn Fn(&str) -> bool) -> Result<()> {
+    let generated: Vec<String> = table
+        .schema()
+        .fields
+        .iter()
+        .filter_map(|f| {
+            let notes = f.metadata_map();
+            let sql = notes.get("delta.generationExpression")?.as_str()?;
+            names(sql).then(|| format!("{} -> {sql}", f.name))
+        })
+        .collect();
+    if generated.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new("DELTA_GENERATED_COLUMNS_DEPENDENT_COLUMN_CHANGE")
+        .param("columnName", column.join("."))
+        .param("generatedColumns", generated.join("\n"))
+        .message(format!("Columns are generated from {}:\n{}", column.join("."), generated.join("\n")))
+        .exception("AnalysisException"))
+}
+
 /// A column that a constraint names stays as it is.
 fn refuse_constrained(table: &Snapshot, column: &[String]) -> Result<()> {
     let name = column.first().map(|c| c.to_lowercase()).unwrap_or_default();
     let is_word = |text: &str| {
         text.to_lowercase().split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
     };
-    let named: Vec<String> = table
-        .check_constraints()
+    refuse_generating(table, column, &is_word)?;
+    let named: Vec<String> = constraints::checks(table.metadata(), table.schema())
         .into_iter()
         .filter(|(_, sql)| is_word(sql))
         .map(|(name, sql)| format!("{name} -> {sql}"))
@@ -368,6 +420,27 @@ pub async fn unset_properties(table: &Snapshot, keys: &[String], options: &DmlOp
     let operation =
         Operation::new("UNSET TBLPROPERTIES").json("properties", &json!(keys)).raw("ifExists", true);
     commit_metadata(table, metadata, operation, false, options).await
+}
+
+/// ALTER TABLE CLUSTER BY: files to come are kept together by these columns; none for CLUSTER BY NONE.
+pub async fn cluster_by(table: &Snapshot, columns: &[String], options: &DmlOptions) -> Result<Committed> {
+    if !table.partition_columns().is_empty() {
+        return Err(Error::new("DELTA_ALTER_TABLE_CLUSTER_BY_ON_PARTITIONED_TABLE_NOT_ALLOWED")
+            .message("A partitioned table cannot be clustered.")
+            .exception("AnalysisException"));
+    }
+    let old = table.clustering_columns().await?.unwrap_or_default();
+    let new = clustering::checked(table.schema(), columns)?;
+    let operation = Operation::new("CLUSTER BY")
+        .text("oldClusteringColumns", old.join(","))
+        .text("newClusteringColumns", new.join(","));
+    let mut transaction = transaction(table, operation, options);
+    let protocol = table.protocol().with_features(&["clustering", "domainMetadata"]);
+    if protocol != *table.protocol() {
+        transaction.protocol = Some(protocol);
+    }
+    transaction.domains.push(clustering::domain(table.columns(), table.schema(), &new)?);
+    transaction.commit().await
 }
 
 pub(super) fn transaction(table: &Snapshot, operation: Operation, options: &DmlOptions) -> Transaction {

@@ -4,9 +4,10 @@ use boathouse_spec::{Error, Result, StructType, clock};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use crate::action::{Format, Metadata, Protocol};
+use crate::action::{DomainMetadata, Format, Metadata, Protocol};
+use crate::clustering;
 use crate::location::TableLocation;
-use crate::schema::stored;
+use crate::schema::{TableColumns, stored};
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, ReadSet, Transaction};
 
@@ -15,6 +16,8 @@ use crate::transaction::{Committed, Operation, ReadSet, Transaction};
 pub struct NewTable {
     pub schema: StructType,
     pub partition_by: Vec<String>,
+    /// The columns of liquid clustering; nested ones in dots.
+    pub cluster_by: Option<Vec<String>>,
     pub name: Option<String>,
     pub description: Option<String>,
     /// Table properties; those of Delta (`delta.*`) are checked.
@@ -50,16 +53,25 @@ pub async fn create(
     } else {
         transaction.protocol = Some(protocol);
     }
+    transaction.domains = clustering_of(table, &metadata)?;
     transaction.metadata = Some(metadata);
     transaction.commit().await
+}
+
+/// The log's record of the columns that a new table is clustered by.
+pub(crate) fn clustering_of(table: &NewTable, metadata: &Metadata) -> Result<Vec<DomainMetadata>> {
+    let Some(columns) = &table.cluster_by else { return Ok(Vec::new()) };
+    let schema = StructType::from_json(&metadata.schema_string)?;
+    let names = clustering::checked(&schema, columns)?;
+    clustering::domain(&TableColumns::new(&schema, metadata)?, &schema, &names).map(|d| vec![d])
 }
 
 /// The operation of a statement that makes a table, such as `CREATE TABLE AS SELECT`.
 pub fn create_operation(name: &str, table: &NewTable) -> Operation {
     let properties: Map<String, Value> =
         table.properties.iter().map(|(k, v)| (k.clone(), Value::String(v.clone()))).collect();
-    let mut out =
-        Operation::new(name).json("partitionBy", &json!(table.partition_by)).text("clusterBy", "[]");
+    let mut out = Operation::new(name).json("partitionBy", &json!(table.partition_by));
+    out = out.json("clusterBy", &json!(table.cluster_by.clone().unwrap_or_default()));
     out = match &table.description {
         Some(text) => out.text("description", text.clone()),
         None => out.raw("description", Value::Null),
@@ -91,7 +103,15 @@ pub(crate) fn metadata_of(
     metadata.partition_columns = partition_columns(&schema, &table.partition_by)?;
     let schema = stored::assign_mapping(&schema, &mut metadata, false);
     metadata.schema_string = schema.json();
-    let needed = crate::protocol::needed_features(&metadata, &schema);
+    let mut needed = crate::protocol::needed_features(&metadata, &schema);
+    if table.cluster_by.is_some() {
+        if !metadata.partition_columns.is_empty() {
+            return Err(Error::new("DELTA_CLUSTER_BY_WITH_PARTITIONED_BY")
+                .message("CLUSTER BY and PARTITIONED BY do not go together.")
+                .exception("AnalysisException"));
+        }
+        needed.extend(["clustering", "domainMetadata"]);
+    }
     let protocol = protocol.with_features(&needed);
     crate::protocol::check_writable(location, &protocol, &metadata, &schema)?;
     Ok((protocol, metadata))

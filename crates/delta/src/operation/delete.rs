@@ -4,38 +4,72 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{Result, clock};
+use boathouse_spec::Result;
 use datafusion::catalog::Session;
 use datafusion::logical_expr::Expr;
+use roaring::RoaringTreemap;
 use serde_json::{Map, Value};
 
-use super::dml;
+use super::dml::{self, FileChanges, Matches, Touched};
+use super::optimize::{self, AutoCompact};
 use super::write::Predicate;
-use crate::action::Remove;
+use crate::action::Cdc;
+use crate::change_feed;
 use crate::data_file::{FileOptions, TableVersion, WriteTarget, WrittenFiles, write_plan};
+use crate::file_set::FileWithStats;
 use crate::scan::DeltaScan;
 use crate::schema::constraints::CheckConstraint;
+use crate::schema::identity::IdentityColumn;
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, ReadSet, Transaction};
 
 /// What all row-changing statements say beside what they change.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct DmlOptions {
     /// The table's CHECK constraints, resolved.
     pub constraints: Vec<CheckConstraint>,
     pub user_metadata: Option<String>,
     /// More fields for the commit info: `userId`, `userName`, `job`, `notebook`, `clusterId`.
     pub commit_fields: Map<String, Value>,
+    /// The identity columns whose numbers the new rows have.
+    pub identities: Vec<IdentityColumn>,
     /// A codec by Spark's name; the table's or snappy where `None`.
     pub compression: Option<String>,
+    /// Whether rows may be marked as deleted where the table has deletion vectors.
+    pub deletion_vectors: bool,
+    pub auto_compact: AutoCompact,
+}
+
+impl Default for DmlOptions {
+    fn default() -> Self {
+        Self {
+            constraints: Vec::new(),
+            user_metadata: None,
+            commit_fields: Map::new(),
+            identities: Vec::new(),
+            compression: None,
+            deletion_vectors: true,
+            auto_compact: AutoCompact::default(),
+        }
+    }
+}
+
+impl DmlOptions {
+    pub(crate) fn files(&self) -> FileOptions {
+        FileOptions { compression: self.compression.clone(), ..FileOptions::default() }
+    }
 }
 
 /// The files that go and come when the rows of a condition are deleted.
 pub(crate) struct Rewrite {
     pub reads: ReadSet,
-    pub removes: Vec<Remove>,
+    pub changes: FileChanges,
     pub written: WrittenFiles,
     pub copied_rows: u64,
+    /// As Spark counts them: none where rows were looked for to be marked.
+    pub removed_bytes: i64,
+    /// Files of the change feed.
+    pub change_files: Vec<Cdc>,
     /// `None` where whole files go whose number of rows is not recorded.
     pub deleted_rows: Option<u64>,
     pub scan_ms: u128,
@@ -50,15 +84,8 @@ pub async fn delete(
     options: &DmlOptions,
 ) -> Result<Option<Committed>> {
     let started = Instant::now();
-    let rewrite = rewrite_rows(
-        table,
-        session,
-        condition.map(|c| &c.expr),
-        &options.constraints,
-        options.compression.as_deref(),
-    )
-    .await?;
-    if rewrite.removes.is_empty() {
+    let rewrite = rewrite_rows(table, session, condition.map(|c| &c.expr), options).await?;
+    if rewrite.changes.removes.is_empty() {
         return Ok(None);
     }
     let text = condition.map_or_else(|| "true".to_string(), |c| c.sql.clone());
@@ -67,17 +94,14 @@ pub async fn delete(
     transaction.user_metadata.clone_from(&options.user_metadata);
     transaction.tags = options.commit_fields.clone();
     transaction.reads = rewrite.reads;
-    let m = &mut transaction.metrics;
-    m.set("numRemovedFiles", rewrite.removes.len());
-    m.set("numRemovedBytes", rewrite.removes.iter().filter_map(|r| r.size).sum::<i64>());
+    let (m, changes) = (&mut transaction.metrics, &rewrite.changes);
+    m.set("numRemovedFiles", changes.removed_files);
+    m.set("numRemovedBytes", rewrite.removed_bytes);
     m.set("numCopiedRows", rewrite.copied_rows);
-    m.set("numDeletionVectorsAdded", 0);
-    m.set(
-        "numDeletionVectorsRemoved",
-        rewrite.removes.iter().filter(|r| r.deletion_vector.is_some()).count(),
-    );
-    m.set("numDeletionVectorsUpdated", 0);
-    m.set("numAddedChangeFiles", 0);
+    m.set("numDeletionVectorsAdded", changes.vectors_added);
+    m.set("numDeletionVectorsRemoved", changes.vectors_removed);
+    m.set("numDeletionVectorsUpdated", changes.vectors_updated);
+    m.set("numAddedChangeFiles", rewrite.change_files.len());
     m.set("numAddedFiles", rewrite.written.adds.len());
     m.set("numAddedBytes", rewrite.written.bytes);
     if let Some(rows) = rewrite.deleted_rows {
@@ -86,61 +110,92 @@ pub async fn delete(
     m.set("executionTimeMs", started.elapsed().as_millis());
     m.set("scanTimeMs", rewrite.scan_ms);
     m.set("rewriteTimeMs", rewrite.rewrite_ms);
-    transaction.remove(rewrite.removes);
+    rewrite.changes.put_into(&mut transaction);
     transaction.add_written(rewrite.written.adds);
-    transaction.commit().await.map(Some)
+    transaction.add_changes(rewrite.change_files);
+    let committed = transaction.commit().await?;
+    Ok(Some(optimize::after_commit(committed, session, &options.auto_compact, options).await))
 }
 
-/// Writes the rows that stay of files with rows of a condition.
+/// Deletes the rows of a condition as a part of another statement.
 pub(crate) async fn rewrite(
     table: &Snapshot,
     session: &dyn Session,
     condition: &Predicate,
-    constraints: &[CheckConstraint],
+    options: &DmlOptions,
 ) -> Result<Rewrite> {
-    rewrite_rows(table, session, Some(&condition.expr), constraints, None).await
+    rewrite_rows(table, session, Some(&condition.expr), options).await
 }
 
 async fn rewrite_rows(
     table: &Snapshot,
     session: &dyn Session,
     condition: Option<&Expr>,
-    constraints: &[CheckConstraint],
-    compression: Option<&str>,
+    options: &DmlOptions,
 ) -> Result<Rewrite> {
     let started = Instant::now();
     crate::protocol::check_writable(table.location(), table.protocol(), table.metadata(), table.schema())?;
-    super::refuse_change_feed(table, "DELETE")?;
     let conjuncts = dml::conjuncts(condition)?;
-    let found = dml::find(session, table, &conjuncts).await?;
+    let Matches { touched, reads } = dml::find(session, table, &conjuncts).await?;
     let scan_ms = started.elapsed().as_millis();
 
     let rewriting = Instant::now();
-    let partial: Vec<_> = found.touched.iter().filter(|t| !t.whole).map(|t| t.file.clone()).collect();
-    let mut written = WrittenFiles::default();
-    if !partial.is_empty()
-        && let Some(condition) = conjuncts.iter().cloned().reduce(Expr::and)
-    {
-        let bytes = partial.iter().map(|f| f.file.size).sum();
-        let plan = dml::rows_of(DeltaScan::new(table.clone())?.with_files(partial))?
-            .filter(Expr::IsNotTrue(Box::new(condition)))
-            .spark()?
-            .build()
-            .spark()?;
-        let plan = session.create_physical_plan(&plan).await.spark()?;
-        let options = FileOptions { compression: compression.map(str::to_string), ..Default::default() };
-        let target = WriteTarget::new(session, &TableVersion::of(table), constraints, &options, true)?
-            .without_checks();
-        written = write_plan(dml::gathered(plan, bytes), session.task_ctx(), Arc::new(target)).await?;
+    let has_looked = touched.iter().any(|t| t.is_read);
+    let deleted_rows = touched.iter().map(|t| t.matching).sum();
+    let (mut whole, mut partial) = (Vec::new(), Vec::new());
+    for Touched { file, rows, .. } in touched {
+        match rows {
+            None => whole.push(file),
+            Some(rows) => partial.push((file, rows)),
+        }
     }
-    let now = clock::now_ms();
+    let mut written = WrittenFiles::default();
+    let mut changes = FileChanges::default();
+    let marks = options.deletion_vectors && dml::are_written(table);
+    // What vectors delete, they tell; and so do files that go as a whole.
+    let mut change_files = Vec::new();
+    if !marks && !partial.is_empty() {
+        let mut deleted: Vec<FileWithStats> = whole.clone();
+        deleted.extend(partial.iter().map(|(file, rows)| file.clone().choosing(Arc::new(rows.clone()))));
+        change_files =
+            change_feed::of_delete(table, session, deleted, options.compression.as_deref()).await?;
+    }
+    if marks {
+        changes = dml::mark_deleted(table, partial).await?;
+    } else if !partial.is_empty() {
+        whole.extend(partial.iter().map(|(file, _)| file.clone()));
+        written = copy_others(table, session, partial, options).await?;
+    }
+    changes.remove_files(&whole);
     Ok(Rewrite {
-        removes: found.touched.iter().map(|t| t.file.file.remove(now, true)).collect(),
-        deleted_rows: found.touched.iter().map(|t| t.matching).sum(),
+        removed_bytes: if marks && has_looked { 0 } else { changes.removed_bytes() },
+        deleted_rows,
         copied_rows: written.rows,
-        reads: found.reads,
+        change_files,
+        reads,
+        changes,
         written,
         scan_ms,
         rewrite_ms: rewriting.elapsed().as_millis(),
     })
+}
+
+/// Writes the rows of files that are not listed.
+async fn copy_others(
+    table: &Snapshot,
+    session: &dyn Session,
+    files: Vec<(FileWithStats, RoaringTreemap)>,
+    options: &DmlOptions,
+) -> Result<WrittenFiles> {
+    let bytes = files.iter().map(|(file, _)| file.file.size).sum();
+    let mut rest = Vec::with_capacity(files.len());
+    for (file, rows) in files {
+        rest.push(dml::other_rows(table.location().clone(), file, rows).await?);
+    }
+    let plan = dml::rows_of(DeltaScan::new(table.clone())?.with_files(rest))?.build().spark()?;
+    let plan = session.create_physical_plan(&plan).await.spark()?;
+    let target =
+        WriteTarget::new(session, &TableVersion::of(table), &options.constraints, &options.files(), true)?
+            .without_checks();
+    write_plan(dml::gathered(plan, bytes), session.task_ctx(), Arc::new(target)).await
 }

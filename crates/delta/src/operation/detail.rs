@@ -32,7 +32,7 @@ pub async fn detail(table: &Snapshot, name: Option<&str>) -> Result<Report> {
         "createdAt": metadata.created_time.map(|t| t.saturating_mul(1000)),
         "lastModified": table.timestamp_ms().saturating_mul(1000),
         "partitionColumns": metadata.partition_columns,
-        "clusteringColumns": [],
+        "clusteringColumns": table.clustering_columns().await?.unwrap_or_default(),
         "numFiles": count,
         "sizeInBytes": bytes,
         "properties": properties,

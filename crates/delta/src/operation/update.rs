@@ -4,15 +4,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{Error, Result, clock};
+use boathouse_spec::{Error, Result};
 use datafusion::catalog::Session;
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, lit, when};
 
 use super::delete::DmlOptions;
-use super::dml;
+use super::dml::{self, FileChanges, Matches, Touched};
+use super::optimize;
 use super::write::Predicate;
-use crate::data_file::{FileOptions, TableVersion, WriteTarget, WrittenFiles, write_plan};
+use crate::action::Cdc;
+use crate::change_feed;
+use crate::data_file::{TableVersion, WriteTarget, WrittenFiles, write_plan};
+use crate::file_set::FileWithStats;
 use crate::scan::{DeltaScan, unqualified};
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, Transaction};
@@ -34,18 +38,26 @@ pub async fn update(
 ) -> Result<Option<Committed>> {
     let started = Instant::now();
     crate::protocol::check_writable(table.location(), table.protocol(), table.metadata(), table.schema())?;
-    super::refuse_change_feed(table, "UPDATE")?;
     let conjuncts = dml::conjuncts(condition.map(|c| &c.expr))?;
-    let found = dml::find(session, table, &conjuncts).await?;
+    let Matches { touched, reads } = dml::find(session, table, &conjuncts).await?;
     let scan_ms = started.elapsed().as_millis();
-    if found.touched.is_empty() {
+    if touched.is_empty() {
         return Ok(None);
     }
 
     let rewriting = Instant::now();
-    let files: Vec<_> = found.touched.iter().map(|t| t.file.clone()).collect();
-    let written = rewrite(table, session, &conjuncts, assignments, files, options).await?;
-    let matching: Option<u64> = found.touched.iter().map(|t| t.matching).sum();
+    let matching: Option<u64> = touched.iter().map(|t| t.matching).sum();
+    let marks = options.deletion_vectors && dml::are_written(table);
+    let change_files = changed_rows(table, session, &touched, assignments, options).await?;
+    let (written, changes) = if marks {
+        change_rows(table, session, touched, assignments, options).await?
+    } else {
+        let files: Vec<_> = touched.into_iter().map(|t| t.file).collect();
+        let mut changes = FileChanges::default();
+        changes.remove_files(&files);
+        let condition = conjuncts.iter().cloned().reduce(Expr::and).unwrap_or_else(|| lit(true));
+        (rewrite(table, session, Some(condition), assignments, files, options).await?, changes)
+    };
     // Where the log does not tell the rows of whole files, what was written does.
     let updated = matching.unwrap_or(written.rows);
 
@@ -54,37 +66,83 @@ pub async fn update(
     let mut transaction = Transaction::new(table.location(), Some(table), operation);
     transaction.user_metadata.clone_from(&options.user_metadata);
     transaction.tags = options.commit_fields.clone();
-    transaction.reads = found.reads;
-    let now = clock::now_ms();
-    let removes: Vec<_> = found.touched.iter().map(|t| t.file.file.remove(now, true)).collect();
+    transaction.reads = reads;
     let m = &mut transaction.metrics;
-    m.set("numRemovedFiles", removes.len());
-    m.set("numRemovedBytes", removes.iter().filter_map(|r| r.size).sum::<i64>());
+    // Spark counts the old state of a file that stays with a vector, without its bytes.
+    m.set("numRemovedFiles", changes.removes.len());
+    m.set("numRemovedBytes", if marks { 0 } else { changes.removed_bytes() });
     m.set("numCopiedRows", written.rows.saturating_sub(updated));
-    m.set("numDeletionVectorsAdded", 0);
-    m.set("numDeletionVectorsRemoved", removes.iter().filter(|r| r.deletion_vector.is_some()).count());
-    m.set("numDeletionVectorsUpdated", 0);
-    m.set("numAddedChangeFiles", 0);
+    m.set("numDeletionVectorsAdded", changes.vectors_added);
+    m.set("numDeletionVectorsRemoved", changes.vectors_removed);
+    m.set("numDeletionVectorsUpdated", changes.vectors_updated);
+    m.set("numAddedChangeFiles", change_files.len());
     m.set("executionTimeMs", started.elapsed().as_millis());
     m.set("scanTimeMs", scan_ms);
     m.set("numAddedFiles", written.adds.len());
     m.set("numUpdatedRows", updated);
     m.set("numAddedBytes", written.bytes);
     m.set("rewriteTimeMs", rewriting.elapsed().as_millis());
-    transaction.remove(removes);
+    changes.put_into(&mut transaction);
     transaction.add_written(written.adds);
-    transaction.commit().await.map(Some)
+    transaction.add_changes(change_files);
+    let committed = transaction.commit().await?;
+    Ok(Some(optimize::after_commit(committed, session, &options.auto_compact, options).await))
 }
 
+/// The files of the change feed.
+async fn changed_rows(
+    table: &Snapshot,
+    session: &dyn Session,
+    touched: &[Touched],
+    assignments: &[Assignment],
+    options: &DmlOptions,
+) -> Result<Vec<Cdc>> {
+    let files = touched
+        .iter()
+        .map(|t| match &t.rows {
+            None => t.file.clone(),
+            Some(rows) => t.file.clone().choosing(Arc::new(rows.clone())),
+        })
+        .collect();
+    change_feed::of_update(table, session, files, assignments, options.compression.as_deref()).await
+}
+
+/// Writes the rows that change anew, and marks the old ones as deleted.
+async fn change_rows(
+    table: &Snapshot,
+    session: &dyn Session,
+    touched: Vec<Touched>,
+    assignments: &[Assignment],
+    options: &DmlOptions,
+) -> Result<(WrittenFiles, FileChanges)> {
+    let (mut files, mut partial, mut whole) = (Vec::new(), Vec::new(), Vec::new());
+    for Touched { file, rows, .. } in touched {
+        match rows {
+            None => {
+                files.push(file.clone());
+                whole.push(file);
+            }
+            Some(rows) => {
+                files.push(file.clone().choosing(Arc::new(rows.clone())));
+                partial.push((file, rows));
+            }
+        }
+    }
+    let written = rewrite(table, session, None, assignments, files, options).await?;
+    let mut changes = dml::mark_deleted(table, partial).await?;
+    changes.remove_files(&whole);
+    Ok((written, changes))
+}
+
+/// Writes the rows of files with their new values; those that do not meet the condition keep theirs.
 async fn rewrite(
     table: &Snapshot,
     session: &dyn Session,
-    conjuncts: &[Expr],
+    condition: Option<Expr>,
     assignments: &[Assignment],
-    files: Vec<crate::file_set::FileWithStats>,
+    files: Vec<FileWithStats>,
     options: &DmlOptions,
 ) -> Result<WrittenFiles> {
-    let condition = conjuncts.iter().cloned().reduce(Expr::and).unwrap_or_else(|| lit(true));
     let mut columns = Vec::with_capacity(table.schema().fields.len());
     for assignment in assignments {
         if table.schema().index_of(&assignment.column).is_none() {
@@ -101,19 +159,22 @@ async fn rewrite(
             None => old,
             Some(a) => {
                 let value = unqualified(a.value.clone())?;
-                when(condition.clone(), value).otherwise(old).spark()?.alias(&field.name)
+                let value = match &condition {
+                    Some(condition) => when(condition.clone(), value).otherwise(old).spark()?,
+                    None => value,
+                };
+                value.alias(&field.name)
             }
         });
     }
-    let bytes = files.iter().map(|f| f.file.size).sum();
+    let bytes = files.iter().map(dml::bytes_read).sum();
     let plan = dml::rows_of(DeltaScan::new(table.clone())?.with_files(files))?
         .project(columns)
         .spark()?
         .build()
         .spark()?;
     let plan = session.create_physical_plan(&plan).await.spark()?;
-    let file_options = FileOptions { compression: options.compression.clone(), ..Default::default() };
     let target =
-        WriteTarget::new(session, &TableVersion::of(table), &options.constraints, &file_options, true)?;
+        WriteTarget::new(session, &TableVersion::of(table), &options.constraints, &options.files(), true)?;
     write_plan(dml::gathered(plan, bytes), session.task_ctx(), Arc::new(target)).await
 }

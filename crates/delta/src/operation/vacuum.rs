@@ -39,9 +39,22 @@ pub struct VacuumOptions {
     pub retain_hours: Option<f64>,
     pub dry_run: bool,
     pub scope: VacuumScope,
+    /// The files that are there, as a report of the storage lists them; else the storage is asked.
+    pub inventory: Option<Vec<InventoryFile>>,
     /// `spark.databricks.delta.retentionDurationCheck.enabled` is off.
     pub skip_retention_check: bool,
     pub commit: DmlOptions,
+}
+
+/// A line of `USING INVENTORY`.
+#[derive(Debug, Clone)]
+pub struct InventoryFile {
+    /// The full path, or one relative to the table.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Milliseconds since the epoch.
+    pub modified_ms: i64,
 }
 
 /// What was cleaned up, or would be.
@@ -82,7 +95,10 @@ pub async fn vacuum(table: &Snapshot, options: &VacuumOptions) -> Result<VacuumR
     for file in removed.iter().filter(|r| r.deletion_timestamp.unwrap_or(0) >= cutoff) {
         protect(location, &file.path, file.deletion_vector.as_ref(), &mut protected)?;
     }
-    let all = list(location).await?;
+    let all = match &options.inventory {
+        Some(files) => files.iter().filter_map(|f| listed(location, f)).collect(),
+        None => list(location).await?,
+    };
     let mut directories: HashSet<String> = HashSet::new();
     let mut doomed: Vec<ObjectMeta> = Vec::new();
     let mentioned: Option<HashSet<Path>> = match options.scope {
@@ -193,6 +209,23 @@ async fn list(location: &TableLocation) -> Result<Vec<ObjectMeta>> {
         .try_collect()
         .await
         .map_err(|e| Error::io(format!("listing {}", location.uri()), e))
+}
+
+/// A file of an inventory, where it is below the table.
+fn listed(location: &TableLocation, file: &InventoryFile) -> Option<ObjectMeta> {
+    let own = location.uri();
+    let path = match file.path.strip_prefix(&own) {
+        Some(rest) => location.relative(rest.trim_start_matches('/')).ok()?,
+        None => location.resolve(&crate::location::encode_path(&file.path)).ok()?,
+    };
+    location.relativize(&path)?;
+    Some(ObjectMeta {
+        location: path,
+        last_modified: chrono::DateTime::from_timestamp_millis(file.modified_ms)?,
+        size: file.size,
+        e_tag: None,
+        version: None,
+    })
 }
 
 /// Names that begin with `_` or `.` are others', but for partition columns, indexes and change data.

@@ -10,11 +10,14 @@ use datafusion::physical_plan::ExecutionPlan;
 use serde_json::{Map, Value, json};
 
 use super::create::{self, NewTable};
+use super::delete::DmlOptions;
+use super::optimize::{self, AutoCompact};
 use crate::action::{Metadata, PartitionValues, Protocol, Txn};
 use crate::data_file::{FileOptions, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::location::TableLocation;
 use crate::log::commit_file::{make_log_directory, remove_empty_directories};
 use crate::schema::constraints::CheckConstraint;
+use crate::schema::identity::{self, IdentityColumn};
 use crate::schema::reconcile::{self, Evolution};
 use crate::schema::stored;
 use crate::snapshot::Snapshot;
@@ -74,12 +77,16 @@ pub struct WriteOptions {
     pub max_records_per_file: Option<u64>,
     /// Bytes.
     pub target_file_size: Option<u64>,
+    /// `optimizeWrite`: few files whichever task has the rows; what the table says where `None`.
+    pub optimize_write: Option<bool>,
     /// Application and version (`txnAppId`, `txnVersion`): the same write again does nothing.
     pub txn: Option<(String, i64)>,
     pub user_metadata: Option<String>,
     pub data_change: bool,
     /// The table's CHECK constraints, resolved. See [`crate::Snapshot::check_constraints`].
     pub constraints: Vec<CheckConstraint>,
+    /// The identity columns whose numbers the rows have.
+    pub identities: Vec<IdentityColumn>,
     /// What the table is to be where the write makes or replaces it, beyond its rows' schema.
     pub new_table: NewTable,
     /// `CREATE TABLE AS SELECT`, `STREAMING UPDATE`, ...; `WRITE` where `None`. An overwrite by an operation whose name has
@@ -87,6 +94,7 @@ pub struct WriteOptions {
     pub operation: Option<Operation>,
     /// More fields for the commit info: `userId`, `userName`, `job`, `notebook`, `clusterId`.
     pub commit_fields: Map<String, Value>,
+    pub auto_compact: AutoCompact,
 }
 
 impl WriteOptions {
@@ -101,13 +109,26 @@ impl WriteOptions {
             compression: None,
             max_records_per_file: None,
             target_file_size: None,
+            optimize_write: None,
             txn: None,
             user_metadata: None,
             data_change: true,
             constraints: Vec::new(),
+            identities: Vec::new(),
             new_table: NewTable::default(),
             operation: None,
             commit_fields: Map::new(),
+            auto_compact: AutoCompact::default(),
+        }
+    }
+
+    /// The same, as far as it concerns rows that are there.
+    fn dml(&self) -> DmlOptions {
+        DmlOptions {
+            constraints: self.constraints.clone(),
+            compression: self.compression.clone(),
+            commit_fields: self.commit_fields.clone(),
+            ..DmlOptions::default()
         }
     }
 
@@ -120,6 +141,7 @@ impl WriteOptions {
             compression: self.compression.clone(),
             max_records_per_file: self.max_records_per_file,
             target_file_size: self.target_file_size,
+            gathers: self.optimize_write,
         }
     }
 }
@@ -160,6 +182,9 @@ pub async fn write(
         refuse_no_columns(&data)?;
     }
     let plan = plan(location, table, &data, options)?;
+    if table.is_some() {
+        identity::refuse_missing(&plan.schema, &data, &options.identities)?;
+    }
 
     let mut constraints = options.constraints.clone();
     if let Some(predicate) = &options.replace_where {
@@ -204,13 +229,18 @@ pub async fn write(
         transaction.txn =
             Some(Txn { app_id: app_id.clone(), version: *version, last_updated: Some(clock::now_ms()) });
     }
+    if table.is_none() || options.replaces_table() {
+        transaction.domains = create::clustering_of(&options.new_table, &plan.metadata)?;
+    }
     if plan.new_metadata {
         transaction.metadata = Some(plan.metadata);
     }
     if plan.new_protocol {
         transaction.protocol = Some(plan.protocol);
     }
-    finish(transaction, table, session, written, options).await.map(Some)
+    transaction.record_identities(&options.identities)?;
+    let committed = finish(transaction, table, session, written, options).await?;
+    Ok(Some(optimize::after_commit(committed, session, &options.auto_compact, &options.dml()).await))
 }
 
 /// A table has a column, and one with values.
@@ -243,19 +273,21 @@ async fn finish(
     let now = clock::now_ms();
     if let (WriteMode::Overwrite, Some(table)) = (options.mode, table) {
         if let Some(predicate) = &options.replace_where {
-            let rewrite = super::delete::rewrite(table, session, predicate, &options.constraints).await?;
+            let rewrite = super::delete::rewrite(table, session, predicate, &options.dml()).await?;
             transaction.reads = ReadSet { app_ids: transaction.reads.app_ids, ..rewrite.reads };
             rows += rewrite.written.rows;
             bytes += rewrite.written.bytes;
             files += rewrite.written.adds.len();
-            removed = Some((rewrite.removes.len(), rewrite.removes.iter().filter_map(|r| r.size).sum()));
+            let changes = rewrite.changes;
+            removed = Some((changes.removed_files as usize, rewrite.removed_bytes));
             transaction.metrics.set("numCopiedRows", rewrite.copied_rows);
-            transaction.metrics.set("numAddedChangeFiles", 0);
+            transaction.metrics.set("numAddedChangeFiles", rewrite.change_files.len());
             if let Some(deleted) = rewrite.deleted_rows {
                 transaction.metrics.set("numDeletedRows", deleted);
             }
-            transaction.remove(rewrite.removes);
+            changes.put_into(&mut transaction);
             transaction.add_written(rewrite.written.adds);
+            transaction.add_changes(rewrite.change_files);
         } else {
             let replaced = match options.partition_overwrite {
                 PartitionOverwrite::Dynamic if !table.partition_columns().is_empty() => {

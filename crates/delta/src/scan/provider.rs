@@ -98,7 +98,13 @@ impl DeltaScan {
         let files = files
             .into_iter()
             .enumerate()
-            .map(|(row, file)| FileWithStats { file, stats: Arc::clone(&stats), row, index: row })
+            .map(|(row, file)| FileWithStats {
+                file,
+                stats: Arc::clone(&stats),
+                row,
+                index: row,
+                chosen: None,
+            })
             .collect();
         Ok(Self::new(snapshot)?.with_files_as_numbered(files))
     }

@@ -9,13 +9,13 @@ use bytes::Bytes;
 use datafusion::catalog::Session;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{
-    CachedParquetFileReaderFactory, ParquetFileReaderFactory,
+    CachedParquetFileReaderFactory, DefaultParquetFileReaderFactory, ParquetFileReaderFactory,
 };
 use datafusion::error::Result;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
@@ -56,6 +56,21 @@ impl ParquetFileReaderFactory for ReaderFactory {
         let inner = self.inner.create_reader(partition_index, file, metadata_size_hint, metrics)?;
         Ok(Box::new(Reader { inner, path, store: self.location.store().clone() }))
     }
+}
+
+/// A file that is read for itself and not as a part of a table: its footer is not kept.
+pub(crate) fn open(
+    location: &TableLocation,
+    file: ObjectMeta,
+) -> Result<impl AsyncFileReader + Send + use<>> {
+    let path = file.location.clone();
+    let inner = DefaultParquetFileReaderFactory::new(location.store().clone()).create_reader(
+        0,
+        PartitionedFile::from(file),
+        None,
+        &ExecutionPlanMetricsSet::new(),
+    )?;
+    Ok(Reader { inner, path, store: location.store().clone() })
 }
 
 struct Reader {

@@ -23,7 +23,7 @@ use object_store::ObjectMeta;
 use super::provider::{HiddenColumn, HiddenValue};
 use super::reader::ReaderFactory;
 use super::relabel::RelabelExpr;
-use super::{deletion_vector, statistics};
+use super::{selection, statistics};
 use crate::file_set::FileWithStats;
 use crate::partition::parse_value;
 use crate::schema::{MappingMode, TableColumn};
@@ -142,7 +142,7 @@ impl<'a> ScanSource<'a> {
             statistics::of_table(&files, &self.statistics_columns(), table_schema.table_schema());
         let per_file = files.len().saturating_mul(table_schema.table_schema().fields().len())
             <= statistics::MAX_PER_FILE_STATISTICS;
-        let selections = deletion_vector::selections(self.snapshot.location(), &files).await?;
+        let selections = selection::selections(self.snapshot.location(), &files).await?;
         let target = session.config().target_partitions().max(1);
         let mut partitioned = Vec::with_capacity(files.len());
         for (file, selection) in files.iter().zip(selections) {

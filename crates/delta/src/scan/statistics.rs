@@ -29,7 +29,7 @@ pub(crate) fn of_file(
     if let Ok(size) = usize::try_from(file.file.size) {
         out.total_byte_size = Precision::Inexact(size);
     }
-    let whole = file.file.deletion_vector.is_none();
+    let whole = file.is_whole();
     for (column, target) in columns.iter().zip(&mut out.column_statistics) {
         let Some(bounds) = column.and_then(|c| file.stats.columns.get(c.logical())) else { continue };
         let known =
@@ -60,7 +60,7 @@ pub(crate) fn of_table(
     out.num_rows = rows.map_or(Precision::Absent, Precision::Exact);
     out.total_byte_size =
         Precision::Inexact(files.iter().map(|f| usize::try_from(f.file.size).unwrap_or(0)).sum());
-    let whole = files.iter().all(|f| f.file.deletion_vector.is_none());
+    let whole = files.iter().all(FileWithStats::is_whole);
 
     let mut by_table: HashMap<*const StatsTable, (&Arc<StatsTable>, Vec<&FileWithStats>)> = HashMap::new();
     for file in files {

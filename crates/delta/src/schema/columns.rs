@@ -94,6 +94,45 @@ impl TableColumns {
             .collect()
     }
 
+    /// The path of a column in files, for its path in the table.
+    pub fn physical_path(&self, schema: &StructType, path: &[String]) -> Option<Vec<String>> {
+        self.renamed_path(schema, path, |field| field.name.clone(), |field| self.physical_name(field))
+    }
+
+    /// The path of a column in the table, for its path in files.
+    pub fn logical_path(&self, schema: &StructType, path: &[String]) -> Option<Vec<String>> {
+        self.renamed_path(schema, path, |field| self.physical_name(field), |field| field.name.clone())
+    }
+
+    fn physical_name(&self, field: &StructField) -> String {
+        let name = match self.mode {
+            MappingMode::None => None,
+            _ => field.metadata_map().get(PHYSICAL_NAME).and_then(|v| v.as_str().map(str::to_string)),
+        };
+        name.unwrap_or_else(|| field.name.clone())
+    }
+
+    fn renamed_path(
+        &self,
+        schema: &StructType,
+        path: &[String],
+        from: impl Fn(&StructField) -> String,
+        to: impl Fn(&StructField) -> String,
+    ) -> Option<Vec<String>> {
+        let mut fields = &schema.fields;
+        let mut out = Vec::with_capacity(path.len());
+        for (i, part) in path.iter().enumerate() {
+            let field = fields.iter().find(|f| from(f).eq_ignore_ascii_case(part))?;
+            out.push(to(field));
+            match &field.data_type {
+                DataType::Struct(s) => fields = &s.fields,
+                _ if i + 1 < path.len() => return None,
+                _ => {}
+            }
+        }
+        Some(out)
+    }
+
     /// Whether files have other names than the table.
     pub fn is_mapped(&self) -> bool {
         self.mode != MappingMode::None

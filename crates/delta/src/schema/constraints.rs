@@ -14,6 +14,9 @@ use datafusion::physical_expr::utils::collect_columns;
 use super::stored::CHAR_VARCHAR_KEY;
 use crate::action::Metadata;
 
+/// The name of the condition that a generated column holds what its expression gives.
+const GENERATED: &str = "Generated Column";
+
 /// A condition of the table, as its SQL text says it and as the engine understood it.
 #[derive(Debug, Clone)]
 pub struct CheckConstraint {
@@ -23,16 +26,30 @@ pub struct CheckConstraint {
     pub expr: Expr,
 }
 
-/// The CHECK constraints and column invariants of a table: (name, SQL text). Those who write must bring each of them
-/// as a [`CheckConstraint`].
+/// The CHECK constraints, generated columns and column invariants of a table: (name, SQL text). Those who write must
+/// bring each of them as a [`CheckConstraint`].
 pub(crate) fn declared(metadata: &Metadata, schema: &StructType) -> Vec<(String, String)> {
+    let mut out = checks(metadata, schema);
+    for field in schema.fields.iter().filter(|f| !f.metadata.is_empty()) {
+        let notes = field.metadata_map();
+        if let Some(sql) = notes.get("delta.generationExpression").and_then(|v| v.as_str()) {
+            let name = boathouse_spec::quote(&field.name);
+            out.push((GENERATED.to_string(), format!("{name} <=> ({sql})")));
+        }
+    }
+    out
+}
+
+/// The CHECK constraints and column invariants.
+pub(crate) fn checks(metadata: &Metadata, schema: &StructType) -> Vec<(String, String)> {
     let mut out: Vec<(String, String)> = metadata
         .configuration
         .iter()
         .filter_map(|(k, v)| Some((k.strip_prefix("delta.constraints.")?.to_string(), v.clone())))
         .collect();
-    for field in &schema.fields {
-        let sql = field.metadata_map().get("delta.invariants").and_then(|v| {
+    for field in schema.fields.iter().filter(|f| !f.metadata.is_empty()) {
+        let notes = field.metadata_map();
+        let sql = notes.get("delta.invariants").and_then(|v| {
             let parsed: serde_json::Value = serde_json::from_str(v.as_str()?).ok()?;
             parsed.get("expression")?.get("expression")?.as_str().map(str::to_string)
         });

@@ -2,7 +2,9 @@
 
 pub(crate) mod collect;
 pub(crate) mod json;
+mod loosened;
 pub(crate) mod prune;
 pub(crate) mod table;
 
+pub(crate) use loosened::loosened;
 pub(crate) use table::StatsTable;

@@ -17,6 +17,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use crate::*;
 
 mod commit;
+mod deletion_vectors;
 mod dml;
 mod of_spark;
 mod statements;

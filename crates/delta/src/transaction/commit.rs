@@ -7,12 +7,13 @@ use serde_json::{Map, Value};
 
 use super::conflict::{self, Ours, ReadSet};
 use super::operation::{Metrics, Operation};
-use crate::action::{Action, Add, CommitInfo, Metadata, Protocol, Remove, Txn};
+use crate::action::{Action, Add, Cdc, CommitInfo, DomainMetadata, Metadata, Protocol, Remove, Txn};
 use crate::data_file::delete_quietly;
 use crate::error;
 use crate::location::TableLocation;
 use crate::log::commit_file::{PutOutcome, put_if_absent};
 use crate::log::{self, CommitFile, checkpoint, cleanup, commit_name};
+use crate::schema::identity::{self, IdentityColumn};
 use crate::snapshot::Snapshot;
 
 /// After so many lost races something else is wrong.
@@ -47,6 +48,8 @@ pub struct Committed {
     pub snapshot: Snapshot,
     /// The commit's `operationMetrics`.
     pub metrics: Vec<(String, String)>,
+    /// The paths of the files it added.
+    pub(crate) added: Vec<String>,
 }
 
 impl Committed {
@@ -66,6 +69,7 @@ pub(crate) struct Transaction {
     pub protocol: Option<Protocol>,
     pub metadata: Option<Metadata>,
     pub txn: Option<Txn>,
+    pub domains: Vec<DomainMetadata>,
     files: Vec<Action>,
     written: Vec<String>,
     pub metrics: Metrics,
@@ -85,6 +89,7 @@ impl Transaction {
             protocol: None,
             metadata: None,
             txn: None,
+            domains: Vec::new(),
             files: Vec::new(),
             written: Vec::new(),
             metrics: Metrics::default(),
@@ -100,12 +105,33 @@ impl Transaction {
         self.add(files);
     }
 
+    /// Files that this operation has written beside data files: deleted too where the commit is refused.
+    pub fn written_beside(&mut self, paths: Vec<String>) {
+        self.written.extend(paths);
+    }
+
     pub fn add(&mut self, files: impl IntoIterator<Item = Add>) {
         self.files.extend(files.into_iter().map(Action::Add));
     }
 
     pub fn remove(&mut self, files: impl IntoIterator<Item = Remove>) {
         self.files.extend(files.into_iter().map(Action::Remove));
+    }
+
+    /// The last numbers that a write gave in identity columns become the table's.
+    pub fn record_identities(&mut self, columns: &[IdentityColumn]) -> Result<()> {
+        let current = self.metadata.as_ref().or(self.read.as_ref().map(Snapshot::metadata));
+        let Some(mut metadata) = current.cloned() else { return Ok(()) };
+        if identity::record(&mut metadata, columns)? {
+            self.metadata = Some(metadata);
+        }
+        Ok(())
+    }
+
+    /// Adds files of the change feed, which are deleted where the commit is refused.
+    pub fn add_changes(&mut self, files: Vec<Cdc>) {
+        self.written.extend(files.iter().map(|f| f.path.clone()));
+        self.files.extend(files.into_iter().map(Action::Cdc));
     }
 
     fn changes_no_data(&self) -> bool {
@@ -263,6 +289,7 @@ impl Transaction {
         out.extend(metadata.map(Action::Metadata));
         out.extend(self.protocol.clone().map(Action::Protocol));
         out.extend(self.txn.clone().map(Action::Txn));
+        out.extend(self.domains.iter().cloned().map(Action::DomainMetadata));
         out.extend(self.files.iter().cloned());
         Ok(out)
     }
@@ -331,7 +358,12 @@ impl Transaction {
                 Err(e) => tracing::warn!(table = self.location.uri(), version, "no checkpoint: {e}"),
             }
         }
-        Ok(Committed { version, snapshot, metrics: self.metrics.0.clone() })
+        let added = actions.iter().filter_map(|a| match a {
+            Action::Add(add) => Some(add.path.clone()),
+            _ => None,
+        });
+        let added = added.collect();
+        Ok(Committed { version, snapshot, metrics: self.metrics.0.clone(), added })
     }
 }
 

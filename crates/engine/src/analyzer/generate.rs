@@ -199,6 +199,9 @@ impl Analyzer {
         match last.as_str() {
             "collations" if name.len() == 1 && args.is_empty() => return self.collations(),
             "sql_keywords" if name.len() == 1 && args.is_empty() => return self.sql_keywords(),
+            "table_changes" | "table_changes_by_path" if name.len() == 1 => {
+                return self.table_changes(&last, args);
+            }
             _ => {}
         }
         let call = Call { name: name.to_vec(), args: args.to_vec(), ..Default::default() };

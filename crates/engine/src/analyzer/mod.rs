@@ -52,6 +52,7 @@ mod statistic;
 mod stream;
 mod subquery;
 mod table;
+mod table_changes;
 mod time_window;
 mod transpose;
 mod values;

@@ -49,7 +49,7 @@ impl Analyzer {
     }
 
     /// The version or time that is wanted, as a value.
-    fn as_of(&mut self, table: &TableRef) -> Result<Option<AsOf>> {
+    pub(crate) fn as_of(&mut self, table: &TableRef) -> Result<Option<AsOf>> {
         use boathouse_spec::TimeTravel as T;
         let invalid = |name: String| {
             Error::new("INVALID_TIME_TRAVEL_TIMESTAMP_EXPR.INPUT")

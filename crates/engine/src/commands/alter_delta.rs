@@ -5,13 +5,15 @@ use std::sync::Arc;
 use boathouse_delta::{
     ColumnChange as DeltaChange, ColumnPlace, Committed, DmlOptions, NewColumn as DeltaColumn,
 };
+use boathouse_functions::cast;
 use boathouse_spec::{
-    ColumnChange, ColumnPosition, Error, NewColumn, Result, TableChange, TableConstraint, TextExpr,
+    ColumnChange, ColumnPosition, DataType, Error, NewColumn, Result, StructType, TableChange,
+    TableConstraint, TextExpr,
 };
 use indexmap::IndexMap;
 
 use crate::commands::table_expressions::{TableScope, dml_options};
-use crate::commands::{alter_table, create_table, write};
+use crate::commands::{alter_table, column_default, create_table, write};
 use crate::resolver::{DeltaSource, ResolvedTable};
 use crate::{Session, execute};
 
@@ -59,7 +61,24 @@ pub(super) async fn change(session: &Arc<Session>, table: &ResolvedTable, change
         TableChange::RenameColumn { from, to } => {
             boathouse_delta::rename_column(&snapshot, &from, &to, &options).await?
         }
+        TableChange::AlterColumn { column, change: ColumnChange::SyncIdentity } => {
+            let state = execute::query_state(session);
+            let done = boathouse_delta::sync_identity(&snapshot, &state, &column.join("."), &options).await?;
+            match done {
+                Some(committed) => committed,
+                None => return Ok(()),
+            }
+        }
+        TableChange::ClusterBy(columns) => {
+            let columns: Vec<String> = columns.unwrap_or_default().iter().map(|c| c.join(".")).collect();
+            boathouse_delta::cluster_by(&snapshot, &columns, &options).await?
+        }
         TableChange::AlterColumn { column, change } => {
+            match &change {
+                ColumnChange::SetDefault(default) => check_default(session, table, &column, default).await?,
+                ColumnChange::Type(wanted) => refuse_narrowing(table, snapshot.schema(), &column, wanted)?,
+                _ => {}
+            }
             let change = column_change(change)?;
             let state = execute::query_state(session);
             boathouse_delta::change_column(&snapshot, &state, &column, &change, &options).await?
@@ -78,6 +97,12 @@ pub(super) async fn change(session: &Arc<Session>, table: &ResolvedTable, change
         TableChange::AddFeature(feature) => {
             let properties = IndexMap::from([(format!("delta.feature.{feature}"), "supported".to_string())]);
             boathouse_delta::set_properties(&snapshot, &properties, &options).await?
+        }
+        TableChange::DropFeature { name, truncate_history } => {
+            let state = execute::query_state(session);
+            boathouse_delta::drop_feature(&delta.table, &state, &name, truncate_history, &options).await?;
+            session.engine.cache.changed(&delta.table.location().uri()).await;
+            return write::sync_record(session, table).await;
         }
         TableChange::SetLocation { location, partition: None } => {
             return set_location(session, table, &location).await;
@@ -140,15 +165,64 @@ fn column_change(change: ColumnChange) -> Result<DeltaChange> {
         ColumnChange::Position(position) => out.place = Some(place(Some(position))),
         ColumnChange::SetNotNull => out.nullable = Some(false),
         ColumnChange::DropNotNull => out.nullable = Some(true),
-        ColumnChange::SetDefault(_) | ColumnChange::DropDefault => {
-            return Err(Error::unsupported("changing the default of a column of a Delta table"));
-        }
+        ColumnChange::SetDefault(default) => out.default = Some(Some(default.text)),
+        ColumnChange::DropDefault => out.default = Some(None),
         ColumnChange::SyncIdentity => return Err(Error::unsupported("SYNC IDENTITY")),
         ColumnChange::SetTags(_) | ColumnChange::UnsetTags(_) => {
             return Err(Error::unsupported("tags on columns"));
         }
     }
     Ok(out)
+}
+
+/// A column keeps every value it has, whatever the table can do.
+fn refuse_narrowing(
+    table: &ResolvedTable,
+    schema: &StructType,
+    column: &[String],
+    wanted: &DataType,
+) -> Result<()> {
+    let [name] = column else { return Ok(()) };
+    let Some(field) = schema.field(name) else { return Ok(()) };
+    let (old, new) = (&field.data_type, wanted);
+    let fits = old == new || old.is_string() || (old.is_datetime() && new.is_datetime()) || cast::is_up_cast(old, new) || !new.is_atomic();
+    if fits {
+        return Ok(());
+    }
+    let name = boathouse_spec::quote(&field.name);
+    Err(Error::new("NOT_SUPPORTED_CHANGE_COLUMN")
+        .param("table", table.display_name())
+        .param("originName", &name)
+        .param("originType", format!("\"{}\"", old.sql()))
+        .param("newName", &name)
+        .param("newType", format!("\"{}\"", new.sql()))
+        .message(format!(
+            "The column {name} of {} is {}, and cannot become {}.",
+            table.display_name(),
+            old.sql(),
+            new.sql()
+        ))
+        .exception("AnalysisException"))
+}
+
+/// A default is a constant that the column takes.
+async fn check_default(
+    session: &Arc<Session>,
+    table: &ResolvedTable,
+    column: &[String],
+    default: &TextExpr,
+) -> Result<()> {
+    let field = match column {
+        [name] => table.schema.field(name).cloned(),
+        _ => None,
+    };
+    let Some(field) = field else { return Ok(()) };
+    let default = default.clone();
+    session
+        .analyze(move |analyzer| {
+            column_default::check(analyzer, "ALTER TABLE", &field.name, &field.data_type, &default)
+        })
+        .await
 }
 
 async fn add_check(

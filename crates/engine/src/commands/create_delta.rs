@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use boathouse_catalog::{ObjectName, Properties, TableRecord};
+use boathouse_catalog::{ObjectName, TableRecord};
 use boathouse_delta::{DeltaTable, NewTable, Operation, Snapshot, WriteMode, WriteOptions};
 use boathouse_spec::{CreateMode, DataType, Error, Relation, Result, StructField, StructType, quote_name};
 use serde_json::{Value as Json, json};
@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use crate::commands::create_table::{
     Definition, already_exists, location_of, record, refuse_duplicates, store, stored_field,
 };
-use crate::commands::table_expressions;
+use crate::commands::{delta_defaults, table_expressions};
 use crate::execute::{self, project};
 use crate::{Session, storage};
 
@@ -24,9 +24,6 @@ pub(super) async fn make(
             .param("operation", "Bucketing")
             .message("Delta tables are not bucketed. Use CLUSTER BY.")
             .exception("AnalysisException"));
-    }
-    if !definition.cluster_by.is_empty() {
-        return Err(Error::unsupported("CLUSTER BY on Delta tables (use OPTIMIZE .. ZORDER BY)"));
     }
     let (mut url, managed) = location_of(session, &definition, existing.as_ref()).await?;
     if managed && existing.as_ref().and_then(|r| r.location.as_ref()).is_none() {
@@ -49,9 +46,10 @@ pub(super) async fn make(
     let new_table = NewTable {
         schema: definition.schema.clone(),
         partition_by: definition.partition_by.clone(),
+        cluster_by: (!definition.cluster_by.is_empty()).then(|| definition.cluster_by.clone()),
         name: None,
         description: definition.comment.clone(),
-        properties: delta_properties(session, &definition.properties),
+        properties: delta_defaults::properties(session, &definition.properties),
         managed,
         operation: match definition.mode {
             CreateMode::OrReplace => Some("CREATE OR REPLACE TABLE".to_string()),
@@ -99,19 +97,6 @@ pub(super) async fn make(
         }
     }
     store(session, record, &definition, managed && !is_there, &url).await
-}
-
-/// Properties of the session's defaults (`spark.databricks.delta.properties.defaults.*`), then those of the statement.
-fn delta_properties(session: &Session, given: &Properties) -> Properties {
-    const DEFAULTS: &str = "spark.databricks.delta.properties.defaults.";
-    let mut all = Properties::new();
-    for (key, value) in session.conf().get_all(Some(DEFAULTS)) {
-        all.insert(format!("delta.{}", &key[DEFAULTS.len()..]), value);
-    }
-    all.extend(
-        given.iter().filter(|(k, _)| !k.starts_with("boathouse.")).map(|(k, v)| (k.clone(), v.clone())),
-    );
-    all
 }
 
 async fn without_rows(

@@ -13,7 +13,7 @@ use url::Url;
 use crate::commands::insert::duplicate;
 use crate::commands::table_columns::CHAR_VARCHAR;
 use crate::commands::target::{self, Found};
-use crate::commands::{column_default, create_delta, create_files, table_columns};
+use crate::commands::{column_default, create_delta, create_files, generated_column, table_columns};
 use crate::{QueryResult, Session, names, storage};
 
 /// What a statement says of a new table, in one form for all statements that make one.
@@ -129,7 +129,7 @@ async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Defin
 }
 
 /// The catalog name, or the path of `` delta.`/path` ``.
-async fn place(session: &Session, name: &Name) -> Result<(Option<ObjectName>, Option<String>)> {
+pub(super) async fn place(session: &Session, name: &Name) -> Result<(Option<ObjectName>, Option<String>)> {
     if let [format, path] = name.as_slice()
         && format.eq_ignore_ascii_case("delta")
         && path.contains('/')
@@ -185,6 +185,10 @@ pub(super) async fn schema_of(
                 })
             })
             .await?;
+    }
+    if columns.iter().any(|c| c.generated.is_some() || c.identity.is_some()) {
+        let checked = columns.to_vec();
+        session.analyze(move |analyzer| generated_column::check(analyzer, &checked)).await?;
     }
     columns.iter().map(field_of).collect::<Result<Vec<_>>>().map(StructType::new)
 }
@@ -305,6 +309,19 @@ pub(super) fn refuse_duplicates<'a>(names: impl Iterator<Item = &'a str>) -> Res
 
 /// Makes a table as defined. Nothing is left of one that could not be made.
 pub(super) async fn make(session: &Arc<Session>, definition: Definition) -> Result<()> {
+    let Some(existing) = existing(session, &definition).await? else { return Ok(()) };
+    if definition.provider == "delta" {
+        create_delta::make(session, definition, existing).await
+    } else {
+        create_files::make(session, definition, existing).await
+    }
+}
+
+/// What has the name of a table that is to be made; `None` where that ends the matter (`IF NOT EXISTS`).
+pub(super) async fn existing(
+    session: &Arc<Session>,
+    definition: &Definition,
+) -> Result<Option<Option<TableRecord>>> {
     let existing = match &definition.name {
         Some(name) => {
             session.engine.catalog.get_schema(&name.schema_name()).await?;
@@ -314,7 +331,7 @@ pub(super) async fn make(session: &Arc<Session>, definition: Definition) -> Resu
     };
     if let (Some(record), Some(name)) = (&existing, &definition.name) {
         match definition.mode {
-            CreateMode::IfNotExists => return Ok(()),
+            CreateMode::IfNotExists => return Ok(None),
             CreateMode::Create => return Err(already_exists(&name.quoted())),
             CreateMode::OrReplace | CreateMode::Replace if record.kind.is_view() => {
                 return Err(target::not_a_view(&name.quoted(), "REPLACE TABLE"));
@@ -331,11 +348,7 @@ pub(super) async fn make(session: &Arc<Session>, definition: Definition) -> Resu
             &[quote_name(&[name.catalog.as_str(), name.schema.as_str()])],
         ));
     }
-    if definition.provider == "delta" {
-        create_delta::make(session, definition, existing).await
-    } else {
-        create_files::make(session, definition, existing).await
-    }
+    Ok(Some(existing))
 }
 
 /// TABLE_OR_VIEW_ALREADY_EXISTS

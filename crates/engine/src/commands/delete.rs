@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boathouse_spec::{Expr, Result};
 
-use crate::commands::table_expressions::{TableScope, dml_options};
+use crate::commands::table_expressions::{TableScope, row_options};
 use crate::commands::{affected_schema, target};
 use crate::rows::{self, Value};
 use crate::{QueryResult, Session, execute};
@@ -28,7 +28,7 @@ pub(super) async fn run(
         })
         .await?;
     let state = execute::query_state(session);
-    let options = dml_options(session, constraints);
+    let options = row_options(session, "delete", constraints);
     let done = boathouse_delta::delete(&delta.snapshot, &state, condition.as_ref(), &options).await?;
     let rows = done.as_ref().map_or(0, |c| c.metric("numDeletedRows"));
     if let Some(committed) = done {

@@ -1,17 +1,14 @@
-//! `RESTORE`, `VACUUM`, `OPTIMIZE`, `REORG`, `CONVERT TO DELTA`.
+//! `RESTORE`, `OPTIMIZE`, `REORG`, `FSCK REPAIR TABLE`, `GENERATE`.
 
 use std::sync::Arc;
 
-use boathouse_delta::{
-    OptimizeMetrics, OptimizeOptions, Report, RestoreTo, SizeSummary, VacuumOptions, VacuumScope,
-};
-use boathouse_spec::{
-    CastMode, DataType, Error, Expr, Name, Result, StructType, TextExpr, TimeTravel, VacuumMode, quote_name,
-};
+use boathouse_delta::{OptimizeMetrics, OptimizeOptions, Predicate, Report, RestoreTo, SizeSummary};
+use boathouse_spec::{CastMode, DataType, Error, Expr, Name, Result, StructType, TextExpr, TimeTravel};
 use datafusion::scalar::ScalarValue;
 
 use crate::commands::table_expressions::{TableScope, dml_options};
 use crate::commands::{evaluate, target, write};
+use crate::resolver::ResolvedTable;
 use crate::rows::column;
 use crate::{QueryResult, Session, execute, storage};
 
@@ -92,32 +89,6 @@ fn no_version(text: &str) -> Error {
         .exception("AnalysisException")
 }
 
-pub(super) async fn vacuum(
-    session: &Arc<Session>,
-    name: &[String],
-    retain_hours: Option<f64>,
-    dry_run: bool,
-    mode: VacuumMode,
-) -> Result<QueryResult> {
-    let (_, delta) = target::delta(session, name, "VACUUM", &target::relation_path(session)).await?;
-    let options = VacuumOptions {
-        retain_hours,
-        dry_run,
-        scope: match mode {
-            VacuumMode::Lite => VacuumScope::Lite,
-            VacuumMode::Default | VacuumMode::Full => VacuumScope::Full,
-        },
-        skip_retention_check: !session.conf().flag("spark.databricks.delta.retentionDurationCheck.enabled"),
-        commit: dml_options(session, Vec::new()),
-    };
-    let result = boathouse_delta::vacuum(&delta.snapshot, &options).await?;
-    let report = boathouse_delta::vacuum_report(&result)?;
-    if let Some(committed) = result.committed {
-        delta.table.cache().put(committed.snapshot);
-    }
-    Ok(reported(report))
-}
-
 pub(super) async fn optimize(
     session: &Arc<Session>,
     name: &[String],
@@ -126,20 +97,7 @@ pub(super) async fn optimize(
     full: bool,
 ) -> Result<QueryResult> {
     let (table, delta) = target::delta(session, name, "OPTIMIZE", &target::relation_path(session)).await?;
-    if full {
-        return Err(Error::unsupported(format!("OPTIMIZE {} FULL (liquid clustering)", quote_name(name))));
-    }
-    let condition = match condition {
-        Some(condition) => Some(
-            session
-                .analyze(move |analyzer| {
-                    let scope = TableScope::open(analyzer, &table, None)?;
-                    scope.condition(analyzer, &condition.expr, "OPTIMIZE")
-                })
-                .await?,
-        ),
-        None => None,
-    };
+    let condition = partition_condition(session, table, condition, "OPTIMIZE").await?;
     let size_key = "spark.databricks.delta.optimize.maxFileSize";
     let size = if session.conf().is_set(size_key) { session.conf().bytes(size_key) } else { None };
     let options = OptimizeOptions {
@@ -147,6 +105,8 @@ pub(super) async fn optimize(
         zorder_by: zorder_by.iter().map(|c| c.join(".")).collect(),
         target_file_size: size.and_then(|s| u64::try_from(s).ok()),
         auto: false,
+        purge: false,
+        full,
         commit: dml_options(session, Vec::new()),
     };
     let state = execute::query_state(session);
@@ -157,19 +117,62 @@ pub(super) async fn optimize(
     boathouse_delta::optimize_report(&storage::shown(&delta.url), &metrics).map(reported)
 }
 
+/// `REORG TABLE .. APPLY (PURGE)`: files with deleted rows are written without them.
 pub(super) async fn reorg(
-    _session: &Arc<Session>,
-    _table: &[String],
-    _condition: Option<TextExpr>,
+    session: &Arc<Session>,
+    name: &[String],
+    condition: Option<TextExpr>,
 ) -> Result<QueryResult> {
-    Err(Error::unsupported("REORG TABLE"))
+    let (table, delta) = target::delta(session, name, "REORG TABLE", &target::relation_path(session)).await?;
+    let condition = partition_condition(session, table, condition, "REORG").await?;
+    let options = OptimizeOptions {
+        condition,
+        purge: true,
+        commit: dml_options(session, Vec::new()),
+        ..OptimizeOptions::default()
+    };
+    let state = execute::query_state(session);
+    let (metrics, committed) = boathouse_delta::optimize(&delta.snapshot, &state, &options).await?;
+    if let Some(committed) = committed {
+        delta.table.cache().put(committed.snapshot);
+    }
+    boathouse_delta::optimize_report(&storage::shown(&delta.url), &metrics).map(reported)
 }
 
-pub(super) async fn convert(
-    _session: &Arc<Session>,
-    _table: &[String],
-    _partition_schema: Option<StructType>,
-    _no_statistics: bool,
-) -> Result<QueryResult> {
-    Err(Error::unsupported("CONVERT TO DELTA"))
+pub(super) fn fsck_schema() -> Option<StructType> {
+    boathouse_delta::fsck_report(&[]).ok().map(|r| r.schema)
+}
+
+/// `FSCK REPAIR TABLE`
+pub(super) async fn fsck(session: &Arc<Session>, name: &[String], dry_run: bool) -> Result<QueryResult> {
+    let path = target::relation_path(session);
+    let (_, delta) = target::delta(session, name, "FSCK REPAIR TABLE", &path).await?;
+    let options = dml_options(session, Vec::new());
+    let (broken, committed) = boathouse_delta::fsck(&delta.snapshot, dry_run, &options).await?;
+    if let Some(committed) = committed {
+        delta.table.cache().put(committed.snapshot);
+        session.engine.cache.changed(&delta.table.location().uri()).await;
+    }
+    boathouse_delta::fsck_report(&broken).map(reported)
+}
+
+/// `GENERATE symlink_format_manifest FOR TABLE t`
+pub(super) async fn generate(session: &Arc<Session>, name: &[String], mode: &str) -> Result<QueryResult> {
+    let (_, delta) = target::delta(session, name, "GENERATE", &target::relation_path(session)).await?;
+    boathouse_delta::generate(&delta.snapshot, mode).await?;
+    Ok(QueryResult::empty())
+}
+
+async fn partition_condition(
+    session: &Arc<Session>,
+    table: ResolvedTable,
+    condition: Option<TextExpr>,
+    statement: &'static str,
+) -> Result<Option<Predicate>> {
+    let Some(condition) = condition else { return Ok(None) };
+    let predicate = session.analyze(move |analyzer| {
+        let scope = TableScope::open(analyzer, &table, None)?;
+        scope.condition(analyzer, &condition.expr, statement)
+    });
+    predicate.await.map(Some)
 }

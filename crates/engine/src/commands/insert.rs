@@ -13,7 +13,9 @@ use datafusion::logical_expr::LogicalPlan;
 use crate::analyzer::{Analyzed, Analyzer, TypedExpr};
 use crate::commands::store_assignment::{assign, incompatible, overflow_error};
 use crate::commands::table_expressions::{self, TableScope};
-use crate::commands::{column_default, evaluate, partitions, target};
+use crate::commands::{
+    column_default, computed_columns, evaluate, insert_replace, partitions, target, write,
+};
 use crate::execute::project;
 use crate::resolver::ResolvedTable;
 use crate::{QueryResult, Session, execute, sources};
@@ -42,6 +44,9 @@ pub(super) async fn run(session: &Arc<Session>, insert: Insert) -> Result<QueryR
         }
     };
     let table = target::table(session, &name, "INSERT", &target::relation_path(session)).await?;
+    if matches!(insert.mode, InsertMode::ReplaceUsing(_) | InsertMode::ReplaceOn { .. }) {
+        return insert_replace::run(session, &table, name, insert).await;
+    }
     into_table(session, table, insert).await
 }
 
@@ -75,6 +80,8 @@ pub(crate) struct Fitted {
     pub plan: LogicalPlan,
     /// The table's columns with the types that the query had.
     pub sources: Vec<(StructField, DataType)>,
+    /// The identity columns, whose numbers the plan has.
+    pub identities: Vec<boathouse_delta::IdentityColumn>,
 }
 
 async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: Insert) -> Result<QueryResult> {
@@ -122,9 +129,7 @@ async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: In
                     }
                     None => None,
                 },
-                InsertMode::Append => None,
-                InsertMode::ReplaceUsing(_) => return Err(Error::unsupported("INSERT .. REPLACE USING")),
-                InsertMode::ReplaceOn { .. } => return Err(Error::unsupported("INSERT .. REPLACE ON")),
+                InsertMode::Append | InsertMode::ReplaceUsing(_) | InsertMode::ReplaceOn { .. } => None,
             };
             Ok((fitted, constraints, replaced))
         })
@@ -160,6 +165,9 @@ pub(super) async fn write_delta(
         .map(str::to_string)
         .or_else(|| table_expressions::user_metadata(session));
     options.commit_fields.extend(table_expressions::commit_fields(session));
+    options.auto_compact = table_expressions::auto_compact(session);
+    options.optimize_write = write::optimizes(session, given)?;
+    options.identities = fitted.identities;
     let input = execute::partitioned_plan(session, &fitted.plan).await?;
     let state = execute::query_state(session);
     let location = delta.table.location();
@@ -232,6 +240,8 @@ pub(super) fn fit(
             value.clone()
         } else if let Some((_, value)) = fixed.iter().find(|(n, _)| *n == field.name) {
             value.clone()
+        } else if table.delta.is_some() && computed_columns::is_computed(field) {
+            continue;
         } else {
             let default = column_default::expression(&analyzer.session, field)?;
             analyzer.expression(&default, &Analyzed::one_row()?)?
@@ -245,7 +255,9 @@ pub(super) fn fit(
             list.push(value.expr.alias(column));
         }
     }
-    Ok(Fitted { plan: project(list, analyzed.plan)?, sources })
+    let identities = computed_columns::identity_columns(table);
+    let plan = computed_columns::complete(analyzer, table, project(list, analyzed.plan)?, &identities)?;
+    Ok(Fitted { plan, sources, identities })
 }
 
 /// The columns of `INSERT INTO t (a, b)`.

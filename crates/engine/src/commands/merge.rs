@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
-use boathouse_delta::{Assignment, MergeAction as DeltaAction, MergeClause as DeltaClause};
+use boathouse_delta::{
+    Assignment, DmlOptions, IdentityColumn, MergeAction as DeltaAction, MergeClause as DeltaClause,
+};
 use boathouse_spec::{
     DataSourceRef, DataType, Error, Expr, Merge, MergeAction, MergeClause, Name, Relation, RelationNode,
     Result, StructField, StructType, quote, quote_name,
 };
-use datafusion::common::TableReference;
-use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::common::{Column, TableReference};
+use datafusion::logical_expr::{Expr as DataFusionExpr, LogicalPlanBuilder};
 
 use boathouse_bridge::ResultExt;
 
 use crate::analyzer::{Analyzed, Analyzer, TypedExpr};
 use crate::commands::store_assignment::assign;
-use crate::commands::table_expressions::{TableScope, dml_options};
+use crate::commands::table_expressions::{TableScope, row_options};
 use crate::commands::update::{column_of, nested};
-use crate::commands::{column_default, target, write};
+use crate::commands::{column_default, computed_columns, target, write};
 use crate::resolver::{self, DeltaSource, ResolvedTable};
 use crate::rows::{self, Value, column};
 use crate::{QueryResult, Session, execute};
@@ -38,17 +40,19 @@ pub(super) async fn run(session: &Arc<Session>, merge: Merge) -> Result<QueryRes
     let evolves =
         merge.with_schema_evolution || session.conf().flag("spark.databricks.delta.schema.autoMerge.enabled");
     let (opened, snapshot) = (table.clone(), delta.snapshot.clone());
-    let (planned, constraints) = session
+    let (planned, constraints, identities) = session
         .analyze(move |analyzer| {
             let scope = TableScope::open(analyzer, &opened, alias.as_deref())?
                 .qualified(TableReference::bare(TARGET));
             let constraints = TableScope::open(analyzer, &opened, None)?.constraints(analyzer, &snapshot)?;
-            let planner = Planner { table: &opened, alias: alias.as_deref(), scope, evolves };
-            Ok((planner.plan(analyzer, &merge)?, constraints))
+            let identities = computed_columns::identity_columns(&opened);
+            let planner = Planner { table: &opened, alias: alias.as_deref(), scope, evolves, identities };
+            let planned = planner.plan(analyzer, &merge)?;
+            Ok((planned, constraints, planner.identities))
         })
         .await?;
     let state = execute::query_state(session);
-    let options = dml_options(session, constraints);
+    let options = DmlOptions { identities, ..row_options(session, "merge", constraints) };
     let done = boathouse_delta::merge(&delta.snapshot, &state, &planned, &options).await?;
     let count = |key: &str| done.as_ref().map_or(0, |c| c.metric(key));
     let (updated, deleted, inserted) =
@@ -101,6 +105,7 @@ struct Planner<'a> {
     alias: Option<&'a str>,
     scope: TableScope,
     evolves: bool,
+    identities: Vec<IdentityColumn>,
 }
 
 impl Planner<'_> {
@@ -159,13 +164,21 @@ impl Planner<'_> {
         let action = match &clause.action {
             MergeAction::Delete => DeltaAction::Delete,
             MergeAction::Update(assignments) => {
-                DeltaAction::Update(self.updates(analyzer, assignments, over)?)
+                let assigned = self.updates(analyzer, assignments, over)?;
+                DeltaAction::Update(self.with_computed(analyzer, assigned, false)?)
             }
             MergeAction::Insert(assignments) => {
-                DeltaAction::Insert(self.inserts(analyzer, assignments, over)?)
+                let assigned = self.inserts(analyzer, assignments, over)?;
+                DeltaAction::Insert(self.with_computed(analyzer, assigned, true)?)
             }
-            MergeAction::UpdateAll => DeltaAction::Update(self.all(analyzer, source, schema, false)?),
-            MergeAction::InsertAll => DeltaAction::Insert(self.all(analyzer, source, schema, true)?),
+            MergeAction::UpdateAll => {
+                let assigned = self.all(analyzer, source, schema, false)?;
+                DeltaAction::Update(self.with_computed(analyzer, assigned, false)?)
+            }
+            MergeAction::InsertAll => {
+                let assigned = self.all(analyzer, source, schema, true)?;
+                DeltaAction::Insert(self.with_computed(analyzer, assigned, true)?)
+            }
         };
         let (sql, expr) = condition.map(|c| (c.sql, c.expr)).unzip();
         Ok(DeltaClause { condition: expr, sql, action })
@@ -191,6 +204,7 @@ impl Planner<'_> {
                         .exception("AnalysisException"));
                 }
                 (Some(attribute), None) => out.push(self.assigned(analyzer, field, attribute.typed())?),
+                (None, _) if computed_columns::is_computed(field) => {}
                 (None, _) if self.evolves => {
                     if is_insert {
                         out.extend(self.default(analyzer, field)?);
@@ -305,6 +319,27 @@ impl Planner<'_> {
             }
         }
         Ok(out)
+    }
+
+    /// The assignments with those of the columns that the table computes.
+    fn with_computed(
+        &self,
+        analyzer: &mut Analyzer,
+        mut assigned: Vec<Assignment>,
+        is_insert: bool,
+    ) -> Result<Vec<Assignment>> {
+        if is_insert {
+            assigned.extend(computed_columns::identity_assignments(&self.identities, &assigned)?);
+        } else {
+            assigned.iter().try_for_each(|a| computed_columns::refuse_update(self.table, &a.column))?;
+        }
+        let others = |column: &str| match is_insert {
+            true => computed_columns::null_of(self.table, column),
+            false => Ok(DataFusionExpr::Column(Column::new(Some(TARGET), column))),
+        };
+        let computed = computed_columns::assignments(analyzer, self.table, &assigned, &others)?;
+        assigned.extend(computed);
+        Ok(assigned)
     }
 
     /// The DEFAULT of a column that an insert does not name; nothing where it has none.

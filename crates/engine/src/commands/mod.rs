@@ -12,6 +12,8 @@ mod catalog_call;
 mod clone_table;
 mod column_default;
 mod comment;
+mod computed_columns;
+mod convert_to_delta;
 mod copy_into;
 mod create_catalog;
 mod create_delta;
@@ -21,6 +23,7 @@ mod create_schema;
 mod create_table;
 mod create_view;
 mod delete;
+mod delta_defaults;
 mod delta_maintenance;
 mod describe_column;
 mod describe_delta;
@@ -30,8 +33,10 @@ mod describe_table;
 mod drop_relation;
 mod evaluate;
 mod execute_immediate;
+mod generated_column;
 mod identifier_clause;
 mod insert;
+mod insert_replace;
 mod merge;
 mod partitions;
 mod refresh;
@@ -52,6 +57,7 @@ mod target;
 mod truncate;
 mod update;
 mod use_namespace;
+mod vacuum;
 mod variable;
 mod write;
 mod write_to;
@@ -198,15 +204,16 @@ async fn dispatch(session: &Arc<Session>, command: Command) -> Result<QueryResul
         C::WriteTo(write) => write_to::run(session, *write).await,
 
         C::Restore { table, to } => delta_maintenance::restore(session, &table, to).await,
-        C::Vacuum { table, retain_hours, dry_run, mode } => {
-            delta_maintenance::vacuum(session, &table, retain_hours, dry_run, mode).await
+        C::Vacuum { table, retain_hours, dry_run, mode, inventory } => {
+            vacuum::run(session, &table, retain_hours, dry_run, mode, inventory).await
         }
+        C::Fsck { table, dry_run } => delta_maintenance::fsck(session, &table, dry_run).await,
         C::Optimize { table, condition, zorder_by, full } => {
             delta_maintenance::optimize(session, &table, condition, zorder_by, full).await
         }
         C::Reorg { table, condition } => delta_maintenance::reorg(session, &table, condition).await,
-        C::ConvertToDelta { table, partition_schema, no_statistics } => {
-            delta_maintenance::convert(session, &table, partition_schema, no_statistics).await
+        C::ConvertToDelta { table, partition_schema, no_statistics, names_table } => {
+            convert_to_delta::run(session, &table, partition_schema, no_statistics, names_table).await
         }
         C::Clone { target, source, time_travel, shallow, or_replace, if_not_exists, properties, location } => {
             let clone = clone_table::CloneTable {
@@ -221,7 +228,7 @@ async fn dispatch(session: &Arc<Session>, command: Command) -> Result<QueryResul
             };
             clone_table::run(session, clone).await
         }
-        C::Generate { table: _, mode } => Err(Error::unsupported(format!("GENERATE {mode}"))),
+        C::Generate { table, mode } => delta_maintenance::generate(session, &table, &mode).await,
 
         C::CacheTable { name, query, lazy, options } => {
             cache_table::cache(session, &name, query, lazy, options).await
@@ -279,6 +286,9 @@ pub(crate) fn result_schema(command: &Command) -> Option<StructType> {
         C::Optimize { .. } | C::Reorg { .. } => delta_maintenance::optimize_schema()?,
         C::Restore { .. } => delta_maintenance::restore_schema(),
         C::Vacuum { .. } => StructType::new(vec![text("path", true)]),
+        C::Fsck { .. } => delta_maintenance::fsck_schema()?,
+        C::Clone { .. } => clone_table::result_schema()?,
+        C::ConvertToDelta { names_table: true, .. } => convert_to_delta::result_schema(),
         C::CopyInto(_) => copy_into::result_schema(),
         C::Catalog(call) => catalog_call::result_schema(call)?,
         C::ExecuteImmediate { .. } | C::IdentifierClause { .. } => return None,

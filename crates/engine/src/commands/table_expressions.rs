@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
-use boathouse_delta::{CheckConstraint, DmlOptions, Predicate, Snapshot};
+use boathouse_delta::{AutoCompact, CheckConstraint, DmlOptions, Predicate, Snapshot};
 use boathouse_spec::{DataType, Error, Expr, Result};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, TableReference};
@@ -144,11 +144,40 @@ pub(super) fn user_metadata(session: &Session) -> Option<String> {
     session.conf().get("spark.databricks.delta.commitInfo.userMetadata")
 }
 
+/// When files are compacted after a write.
+pub(super) fn auto_compact(session: &Session) -> AutoCompact {
+    let conf = session.conf();
+    let bytes = |name: &str| conf.bytes(&format!("spark.databricks.delta.autoCompact.{name}"));
+    let default = AutoCompact::default();
+    AutoCompact {
+        enabled: conf
+            .get("spark.databricks.delta.autoCompact.enabled")
+            .map(|value| !value.eq_ignore_ascii_case("false")),
+        max_file_size: bytes("maxFileSize").unwrap_or(default.max_file_size),
+        min_file_size: bytes("minFileSize"),
+        min_files: conf
+            .integer("spark.databricks.delta.autoCompact.minNumFiles")
+            .and_then(|n| usize::try_from(n).ok())
+            .unwrap_or(default.min_files),
+    }
+}
+
 pub(super) fn dml_options(session: &Arc<Session>, constraints: Vec<CheckConstraint>) -> DmlOptions {
     DmlOptions {
         constraints,
+        auto_compact: auto_compact(session),
         user_metadata: user_metadata(session),
         commit_fields: commit_fields(session),
         ..DmlOptions::default()
     }
+}
+
+/// The same for a statement that changes rows: `delete`, `update`, `merge`.
+pub(super) fn row_options(
+    session: &Arc<Session>,
+    statement: &str,
+    constraints: Vec<CheckConstraint>,
+) -> DmlOptions {
+    let vectors = format!("spark.databricks.delta.{statement}.deletionVectors.persistent");
+    DmlOptions { deletion_vectors: session.conf().flag(&vectors), ..dml_options(session, constraints) }
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use boathouse_delta::Assignment;
 use boathouse_spec::{Error, Expr, Name, Result, StructField, quote_name};
+use datafusion::common::Column;
+use datafusion::logical_expr::Expr as DataFusionExpr;
 
 use crate::analyzer::Analyzer;
 use crate::commands::store_assignment::assign;
-use crate::commands::table_expressions::{TableScope, dml_options};
-use crate::commands::{affected_schema, column_default, target};
+use crate::commands::table_expressions::{TableScope, row_options};
+use crate::commands::{affected_schema, column_default, computed_columns, target};
 use crate::resolver::ResolvedTable;
 use crate::rows::{self, Value};
 use crate::{QueryResult, Session, execute};
@@ -37,7 +39,7 @@ pub(super) async fn run(
         })
         .await?;
     let state = execute::query_state(session);
-    let options = dml_options(session, constraints);
+    let options = row_options(session, "update", constraints);
     let done =
         boathouse_delta::update(&delta.snapshot, &state, condition.as_ref(), &assignments, &options).await?;
     let rows = done.as_ref().map_or(0, |c| c.metric("numUpdatedRows"));
@@ -83,14 +85,17 @@ fn assigned(
             None => columns.push((field, new)),
         }
     }
-    columns
-        .into_iter()
-        .map(|(field, value)| {
-            let value = scope.expression(analyzer, &value)?;
-            let value = assign(analyzer, value, field, table)?;
-            Ok(Assignment { column: field.name.clone(), value: value.expr })
-        })
-        .collect()
+    let mut assigned = Vec::with_capacity(columns.len());
+    for (field, value) in columns {
+        computed_columns::refuse_update(table, &field.name)?;
+        let value = scope.expression(analyzer, &value)?;
+        let value = assign(analyzer, value, field, table)?;
+        assigned.push(Assignment { column: field.name.clone(), value: value.expr });
+    }
+    let unchanged = |column: &str| Ok(DataFusionExpr::Column(Column::from_name(column)));
+    let computed = computed_columns::assignments(analyzer, table, &assigned, &unchanged)?;
+    assigned.extend(computed);
+    Ok(assigned)
 }
 
 /// The value of a column in which one field is another.

@@ -15,7 +15,7 @@ use crate::commands::create_table::{Definition, already_exists, stored_field};
 use crate::commands::insert::{self, is_dynamic, merges_schema};
 use crate::commands::store_assignment::{appended_type, overflow_error};
 use crate::commands::target::{self, Found};
-use crate::commands::{create_table, table_expressions};
+use crate::commands::{computed_columns, create_table, delta_defaults, table_expressions};
 use crate::execute::{self, project};
 use crate::resolver::{self, ResolvedTable};
 use crate::{QueryResult, Session, sources};
@@ -105,9 +105,10 @@ async fn to_delta(
         (None, None) => None,
     };
     let mut options = write_options(session, &write, mode)?;
+    let replaces_schema = options.overwrite_schema && mode == SaveMode::Overwrite;
     let (input, existing, condition) =
         (write.input.clone(), opened.clone(), option(&write.options, "replaceWhere").map(str::to_string));
-    let (plan, schema, constraints, replaced, sources) = session
+    let (plan, schema, constraints, replaced, sources, identities) = session
         .analyze(move |analyzer| {
             let analyzed = analyzer.query(&input)?;
             let schema = analyzed.schema();
@@ -146,12 +147,20 @@ async fn to_delta(
                 }
                 None => (Vec::new(), None),
             };
-            Ok((project(list, analyzed.plan)?, schema, constraints, replaced, sources))
+            let mut plan = project(list, analyzed.plan)?;
+            let mut identities = Vec::new();
+            if let Some(table) = existing.as_ref().filter(|_| !replaces_schema) {
+                identities = computed_columns::identity_columns(table);
+                plan = computed_columns::complete(analyzer, table, plan, &identities)?;
+            }
+            Ok((plan, schema, constraints, replaced, sources, identities))
         })
         .await?;
     options.constraints = constraints;
     options.replace_where = replaced;
+    options.identities = identities;
     if snapshot.is_none() {
+        options.new_table.properties = delta_defaults::properties(session, &options.new_table.properties);
         options.new_table.schema = boathouse_spec::StructType::new(
             schema
                 .fields
@@ -179,6 +188,7 @@ async fn commit(
 ) -> Result<()> {
     let input = execute::partitioned_plan(session, plan).await?;
     let state = execute::query_state(session);
+    let options = &WriteOptions { auto_compact: table_expressions::auto_compact(session), ..options.clone() };
     let written = boathouse_delta::write(delta.location(), snapshot, &state, input, options).await?;
     if let Some(committed) = written {
         delta.cache().put(committed.snapshot);
@@ -197,7 +207,7 @@ fn write_options(session: &Session, write: &Write, mode: SaveMode) -> Result<Wri
     options.partition_by = (!write.partition_by.is_empty()).then(|| write.partition_by.clone());
     delta_options(session, &write.options, &mut options)?;
     if !write.cluster_by.is_empty() {
-        return Err(Error::unsupported("clusterBy on a path: make the table with CLUSTER BY first"));
+        options.new_table.cluster_by = Some(write.cluster_by.clone());
     }
     Ok(options)
 }
@@ -213,10 +223,11 @@ pub(super) fn delta_options(session: &Session, given: &Options, options: &mut Wr
     if is_dynamic(session, given) {
         options.partition_overwrite = PartitionOverwrite::Dynamic;
     }
+    options.optimize_write = optimizes(session, given)?;
     let mut txn: (Option<String>, Option<i64>) = (None, None);
     for (key, value) in given {
         match key.to_lowercase().as_str() {
-            "path" | "mergeschema" | "replacewhere" | "partitionoverwritemode" => {}
+            "path" | "mergeschema" | "replacewhere" | "partitionoverwritemode" | "optimizewrite" => {}
             "overwriteschema" => options.overwrite_schema = truth(key, value)?,
             "datachange" => options.data_change = truth(key, value)?,
             "usermetadata" => options.user_metadata = Some(value.clone()),
@@ -255,6 +266,19 @@ pub(super) fn delta_options(session: &Session, given: &Options, options: &mut Wr
     }
     options.commit_fields = table_expressions::commit_fields(session);
     Ok(())
+}
+
+/// `optimizeWrite`, as an option or as a setting; `None` where the table decides.
+pub(super) fn optimizes(session: &Session, given: &Options) -> Result<Option<bool>> {
+    if let Some(value) = option(given, "optimizeWrite") {
+        return match value.to_lowercase().as_str() {
+            "true" => Ok(Some(true)),
+            "false" => Ok(Some(false)),
+            _ => Err(invalid_option("optimizeWrite", value, "it must be 'true' or 'false'")),
+        };
+    }
+    let set = session.conf().get("spark.databricks.delta.optimizeWrite.enabled");
+    Ok(set.map(|value| value.trim().eq_ignore_ascii_case("true")))
 }
 
 fn invalid_option(key: &str, value: &str, why: &str) -> Error {

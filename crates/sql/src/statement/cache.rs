@@ -149,9 +149,6 @@ impl Parser<'_> {
 
     /// `[MSCK] REPAIR TABLE t [{ADD | DROP | SYNC} PARTITIONS]`
     pub fn repair(&mut self) -> Result<Plan> {
-        if self.at_word(0, "FSCK") {
-            return Err(Error::unsupported("FSCK REPAIR TABLE"));
-        }
         self.eat("MSCK");
         self.expect_all(&["REPAIR", "TABLE"])?;
         let name = self.reference_name()?;

@@ -1,6 +1,6 @@
 //! Maintenance of Delta tables.
 
-use boathouse_spec::{Command, Error, Name, Plan, Result, TimeTravel, VacuumMode};
+use boathouse_spec::{Command, Error, Name, Plan, RelationNode, Result, TableRef, TimeTravel, VacuumMode};
 
 use super::command;
 use crate::lexer::Kind;
@@ -38,12 +38,13 @@ impl Parser<'_> {
         }
     }
 
-    /// `VACUUM t [FULL | LITE] [RETAIN n {HOURS | DAYS}] [DRY RUN]`
+    /// `VACUUM t [FULL | LITE] [USING INVENTORY {t | (query)}] [RETAIN n {HOURS | DAYS}] [DRY RUN]`
     pub fn vacuum(&mut self) -> Result<Plan> {
         self.advance();
         self.optional_table_word();
         let table = self.table_or_path()?;
         let (mut retain_hours, mut dry_run, mut mode) = (None, false, VacuumMode::Default);
+        let mut inventory = None;
         let mut seen = Vec::new();
         loop {
             if self.eat_words(&["DRY", "RUN"]) {
@@ -69,10 +70,19 @@ impl Parser<'_> {
             } else if self.eat_word("LITE") {
                 self.once(&mut seen, "LITE");
                 mode = VacuumMode::Lite;
-            } else if self.at_words(&["USING", "INVENTORY"]) {
-                return Err(Error::unsupported("VACUUM .. USING INVENTORY"));
+            } else if self.eat_words(&["USING", "INVENTORY"]) {
+                self.once(&mut seen, "USING INVENTORY");
+                inventory = Some(if self.at_symbol("(") {
+                    self.advance();
+                    let query = self.query()?;
+                    self.expect_symbol(")")?;
+                    query
+                } else {
+                    let name = self.table_or_path()?;
+                    RelationNode::Table(TableRef { name, ..TableRef::default() }).into()
+                });
             } else {
-                return Ok(command(Command::Vacuum { table, retain_hours, dry_run, mode }));
+                return Ok(command(Command::Vacuum { table, retain_hours, dry_run, mode, inventory }));
             }
         }
     }
@@ -122,9 +132,27 @@ impl Parser<'_> {
                 partition_schema = Some(self.column_types()?);
                 self.expect_symbol(")")?;
             } else {
-                return Ok(command(Command::ConvertToDelta { table, partition_schema, no_statistics }));
+                let names_table = false;
+                return Ok(command(Command::ConvertToDelta {
+                    table,
+                    partition_schema,
+                    no_statistics,
+                    names_table,
+                }));
             }
         }
+    }
+
+    /// `FSCK REPAIR TABLE t [DRY RUN]`
+    pub fn fsck(&mut self) -> Result<Plan> {
+        self.advance();
+        self.expect_words(&["REPAIR", "TABLE"])?;
+        let table = self.table_or_path()?;
+        if self.at_words(&["METADATA", "ONLY"]) || self.at_word(0, "VERIFY") {
+            return Err(Error::unsupported("FSCK REPAIR TABLE .. METADATA ONLY and .. VERIFY"));
+        }
+        let dry_run = self.eat_words(&["DRY", "RUN"]);
+        Ok(command(Command::Fsck { table, dry_run }))
     }
 
     /// `GENERATE symlink_format_manifest FOR TABLE t`

@@ -255,7 +255,8 @@ fn delta() {
             table: vec!["delta".into(), "/p".into()],
             retain_hours: Some(0.0),
             dry_run: true,
-            mode: VacuumMode::Default
+            mode: VacuumMode::Default,
+            inventory: None,
         }
     );
     assert!(

@@ -1,5 +1,7 @@
 //! OPTIMIZE: small files become large ones, and with ZORDER BY rows that are alike come together.
 
+mod auto;
+mod clustering;
 mod metrics;
 mod zorder;
 
@@ -25,6 +27,8 @@ use crate::scan::DeltaScan;
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, Transaction};
 
+pub use auto::AutoCompact;
+pub(crate) use auto::after_commit;
 pub use metrics::{OptimizeMetrics, SizeSummary, optimize_report};
 
 /// Files smaller than this are compacted, and compacted files grow to this.
@@ -42,6 +46,10 @@ pub struct OptimizeOptions {
     pub target_file_size: Option<u64>,
     /// Recorded: whether it ran without being asked to.
     pub auto: bool,
+    /// REORG .. APPLY (PURGE): only files with deleted rows are written anew.
+    pub purge: bool,
+    /// Of a clustered table: files that are clustered are clustered anew.
+    pub full: bool,
     pub commit: DmlOptions,
 }
 
@@ -53,12 +61,22 @@ pub async fn optimize(
 ) -> Result<(OptimizeMetrics, Option<Committed>)> {
     let start_ms = clock::now_ms();
     crate::protocol::check_writable(table.location(), table.protocol(), table.metadata(), table.schema())?;
-    let zorder = zorder::columns(table, &options.zorder_by)?;
+    let cluster_by = clustering::columns(table, options).await?;
+    let zorder = match cluster_by.is_empty() {
+        true => zorder::columns(table, &options.zorder_by)?,
+        false => cluster_by.clone(),
+    };
     let conjuncts = dml::conjuncts(options.condition.as_ref().map(|c| &c.expr))?;
     refuse_data_columns(table, &conjuncts)?;
     let scan = DeltaScan::new(table.clone())?;
-    let candidates = scan.candidate_files(session, &conjuncts).await?;
+    let mut candidates = scan.candidate_files(session, &conjuncts).await?;
+    if options.purge {
+        candidates.retain(|f| f.file.deletion_vector.is_some());
+    }
     let considered = candidates.len();
+    if !cluster_by.is_empty() {
+        candidates = clustering::candidates(candidates, &cluster_by, options.full);
+    }
     let size = options
         .target_file_size
         .and_then(|s| i64::try_from(s).ok())
@@ -68,38 +86,91 @@ pub async fn optimize(
         })
         .unwrap_or(DEFAULT_FILE_SIZE);
     let bins = bins(candidates, size, !zorder.is_empty());
+    let work = Work { table, session, options, size, zorder: &zorder, cluster_by: &cluster_by, start_ms };
+    work.run(scan, bins, considered).await
+}
 
-    let work: Vec<_> = bins
-        .iter()
-        .map(|bin| rewrite_bin(table, session, &scan, bin.clone(), &zorder, size, &options.commit))
-        .collect();
-    let written: Vec<WrittenFiles> = stream::iter(work).buffered(PARALLEL_BINS).try_collect().await?;
+/// What is to be compacted, and how.
+struct Work<'a> {
+    table: &'a Snapshot,
+    session: &'a dyn Session,
+    options: &'a OptimizeOptions,
+    /// Bytes of the files that are written.
+    size: i64,
+    zorder: &'a [String],
+    /// The clustering columns, which are then those of the order.
+    cluster_by: &'a [String],
+    start_ms: i64,
+}
 
-    let now = clock::now_ms();
-    let files: Vec<&FileWithStats> = bins.iter().flatten().collect();
-    let removes: Vec<Remove> = files.iter().map(|f| f.file.remove(now, false)).collect();
-    let adds: Vec<Add> = written.into_iter().flat_map(|w| w.adds).collect();
-    let mut metrics = OptimizeMetrics::new(table, &bins, considered, &adds, &options.zorder_by, start_ms);
-    if removes.is_empty() {
+impl Work<'_> {
+    async fn run(
+        &self,
+        scan: DeltaScan,
+        bins: Vec<Vec<FileWithStats>>,
+        considered: usize,
+    ) -> Result<(OptimizeMetrics, Option<Committed>)> {
+        let (table, options) = (self.table, self.options);
+        let work: Vec<_> = bins.iter().map(|bin| self.rewrite(&scan, bin.clone())).collect();
+        let written: Vec<WrittenFiles> = stream::iter(work).buffered(PARALLEL_BINS).try_collect().await?;
+
+        let now = clock::now_ms();
+        let files: Vec<&FileWithStats> = bins.iter().flatten().collect();
+        let removes: Vec<Remove> = files.iter().map(|f| f.file.remove(now, false)).collect();
+        let mut adds: Vec<Add> = written.into_iter().flat_map(|w| w.adds).collect();
+        if !self.cluster_by.is_empty() {
+            clustering::mark(&mut adds, self.cluster_by);
+        }
+        let mut metrics =
+            OptimizeMetrics::new(table, &bins, considered, &adds, &options.zorder_by, self.start_ms);
+        if removes.is_empty() {
+            metrics.end_time_ms = clock::now_ms();
+            return Ok((metrics, None));
+        }
+        let mut transaction = Transaction::new(table.location(), Some(table), self.operation());
+        transaction.user_metadata.clone_from(&options.commit.user_metadata);
+        transaction.tags = options.commit.commit_fields.clone();
+        transaction.reads.files = files.iter().map(|f| f.file.key()).collect();
+        metrics.record(&mut transaction.metrics, &adds, &removes);
+        transaction.remove(removes);
+        transaction.add_written(adds);
+        let committed = transaction.commit().await?;
         metrics.end_time_ms = clock::now_ms();
-        return Ok((metrics, None));
+        Ok((metrics, Some(committed)))
     }
-    let predicates: Vec<String> = options.condition.iter().map(|c| c.sql.clone()).collect();
-    let operation = Operation::new("OPTIMIZE")
-        .predicates("predicate", &predicates)
-        .json("zOrderBy", &json!(options.zorder_by))
-        .text("clusterBy", "[]")
-        .raw("auto", options.auto);
-    let mut transaction = Transaction::new(table.location(), Some(table), operation);
-    transaction.user_metadata.clone_from(&options.commit.user_metadata);
-    transaction.tags = options.commit.commit_fields.clone();
-    transaction.reads.files = files.iter().map(|f| f.file.key()).collect();
-    metrics.record(&mut transaction.metrics, &adds, &removes);
-    transaction.remove(removes);
-    transaction.add_written(adds);
-    let committed = transaction.commit().await?;
-    metrics.end_time_ms = clock::now_ms();
-    Ok((metrics, Some(committed)))
+
+    fn operation(&self) -> Operation {
+        let options = self.options;
+        let predicates: Vec<String> = options.condition.iter().map(|c| c.sql.clone()).collect();
+        if options.purge {
+            return Operation::new("REORG").predicates("predicate", &predicates).raw("applyPurge", true);
+        }
+        let operation = Operation::new("OPTIMIZE")
+            .predicates("predicate", &predicates)
+            .json("zOrderBy", &json!(options.zorder_by))
+            .json("clusterBy", &json!(self.cluster_by))
+            .raw("auto", options.auto);
+        match self.cluster_by.is_empty() {
+            true => operation,
+            false => operation.raw("isFull", options.full),
+        }
+    }
+
+    async fn rewrite(&self, scan: &DeltaScan, bin: Vec<FileWithStats>) -> Result<WrittenFiles> {
+        let scan = scan.clone().with_files(bin);
+        let plan = if self.zorder.is_empty() {
+            let plan = dml::rows_of(scan)?.build().spark()?;
+            self.session.create_physical_plan(&plan).await.spark()?
+        } else {
+            zorder::plan(self.session, scan, self.zorder).await?
+        };
+        let commit = &self.options.commit;
+        let file_options = FileOptions { target_file_size: u64::try_from(self.size).ok(), ..commit.files() };
+        let version = TableVersion::of(self.table);
+        let target = WriteTarget::new(self.session, &version, &commit.constraints, &file_options, false)?
+            .without_checks();
+        write_plan(single(plan), self.session.task_ctx(), Arc::new(target)).await
+    }
 }
 
 fn refuse_data_columns(table: &Snapshot, conjuncts: &[Expr]) -> Result<()> {
@@ -157,33 +228,6 @@ fn bins(files: Vec<FileWithStats>, size: i64, all: bool) -> Vec<Vec<FileWithStat
     // A file alone gains nothing, unless deleted rows go.
     out.retain(|bin| all || bin.len() > 1 || bin.iter().any(|f| f.file.deletion_vector.is_some()));
     out
-}
-
-async fn rewrite_bin(
-    table: &Snapshot,
-    session: &dyn Session,
-    scan: &DeltaScan,
-    bin: Vec<FileWithStats>,
-    zorder: &[String],
-    size: i64,
-    options: &DmlOptions,
-) -> Result<WrittenFiles> {
-    let scan = scan.clone().with_files(bin);
-    let plan = if zorder.is_empty() {
-        let plan = dml::rows_of(scan)?.build().spark()?;
-        session.create_physical_plan(&plan).await.spark()?
-    } else {
-        zorder::plan(session, scan, zorder).await?
-    };
-    let file_options = FileOptions {
-        compression: options.compression.clone(),
-        max_records_per_file: None,
-        target_file_size: u64::try_from(size).ok(),
-    };
-    let target =
-        WriteTarget::new(session, &TableVersion::of(table), &options.constraints, &file_options, false)?
-            .without_checks();
-    write_plan(single(plan), session.task_ctx(), Arc::new(target)).await
 }
 
 /// One stream: a bin becomes one file, or files in order.

@@ -14,6 +14,7 @@ use boathouse_spec::{Error, Result};
 use datafusion::catalog::Session;
 use datafusion::common::Column;
 use datafusion::error::Result as DataFusionResult;
+use datafusion::functions::core::expr_ext::FieldAccessor;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
@@ -70,11 +71,21 @@ pub(super) async fn plan(
     scan: DeltaScan,
     columns: &[String],
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let keys: Vec<Expr> = columns.iter().map(|c| Expr::Column(Column::from_name(c))).collect();
+    let keys: Vec<Expr> = columns.iter().map(|c| key(&scan, c)).collect();
     let sample = sample(session, scan.clone(), &keys).await?;
     let curve = ScalarUDF::new_from_impl(Curve::new(&sample)?);
     let plan = dml::rows_of(scan)?.sort(vec![curve.call(keys).sort(true, true)]).spark()?.build().spark()?;
     session.create_physical_plan(&plan).await.spark()
+}
+
+/// A column, or a field of one, in dots.
+fn key(scan: &DeltaScan, name: &str) -> Expr {
+    if scan.snapshot().schema().index_of(name).is_some() {
+        return Expr::Column(Column::from_name(name));
+    }
+    let mut parts = name.split('.');
+    let first = Expr::Column(Column::from_name(parts.next().unwrap_or_default()));
+    parts.fold(first, |outer, field| outer.field(field))
 }
 
 /// Evenly chosen rows of the key columns.

@@ -1,4 +1,4 @@
-//! Deleted rows as row selections of their files.
+//! Which rows of files are read, as row selections: those that are not deleted, or some of them.
 
 use boathouse_spec::{Error, Result};
 use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
@@ -8,19 +8,19 @@ use object_store::ObjectStoreExt;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use roaring::RoaringTreemap;
 
+use crate::deletion_vector;
 use crate::file_set::FileWithStats;
 use crate::location::TableLocation;
-use crate::log::kernel;
 
 /// Deletion vectors read at a time.
 const PARALLEL_READS: usize = 16;
 
-/// For each file the rows that are not deleted; `None` where it has no deletion vector.
+/// For each file the rows that are read; `None` where all are.
 pub(crate) async fn selections(
     location: &TableLocation,
     files: &[FileWithStats],
 ) -> Result<Vec<Option<ParquetRowSelection>>> {
-    if files.iter().all(|f| f.file.deletion_vector.is_none()) {
+    if files.iter().all(FileWithStats::is_whole) {
         return Ok(vec![None; files.len()]);
     }
     let reads: Vec<_> = files.iter().map(|file| selection_of(location.clone(), file.clone())).collect();
@@ -28,12 +28,16 @@ pub(crate) async fn selections(
 }
 
 async fn selection_of(location: TableLocation, file: FileWithStats) -> Result<Option<ParquetRowSelection>> {
-    let Some(vector) = file.file.deletion_vector.clone() else {
+    if file.is_whole() {
         return Ok(None);
-    };
-    let deleted = kernel::deleted_rows(&location, vector).await?;
+    }
     let rows = row_count(&location, &file).await?;
-    Ok(Some(ParquetRowSelection::new(selection(&deleted, rows))))
+    let selection = match (&file.chosen, &file.file.deletion_vector) {
+        (Some(chosen), _) => runs(chosen, rows, true),
+        (None, Some(vector)) => runs(&deletion_vector::read(&location, vector).await?, rows, false),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(ParquetRowSelection::new(selection)))
 }
 
 /// The number of rows in a file, deleted ones counted.
@@ -51,23 +55,28 @@ pub(crate) async fn row_count(location: &TableLocation, file: &FileWithStats) ->
     u64::try_from(metadata.file_metadata().num_rows()).map_err(|e| failed(&e))
 }
 
-fn selection(deleted: &RoaringTreemap, rows: u64) -> RowSelection {
+/// A file of `rows` rows in which the listed ones are read, or all others.
+fn runs(listed: &RoaringTreemap, rows: u64, reads_listed: bool) -> RowSelection {
+    let run = |length: u64, is_listed: bool| match is_listed == reads_listed {
+        true => RowSelector::select(length as usize),
+        false => RowSelector::skip(length as usize),
+    };
     let mut selectors = Vec::new();
     let mut at = 0u64;
-    let mut deleted = deleted.iter().take_while(|row| *row < rows).peekable();
-    while let Some(first) = deleted.next() {
+    let mut listed = listed.iter().take_while(|row| *row < rows).peekable();
+    while let Some(first) = listed.next() {
         if first > at {
-            selectors.push(RowSelector::select((first - at) as usize));
+            selectors.push(run(first - at, false));
         }
         let mut end = first + 1;
-        while deleted.next_if_eq(&end).is_some() {
+        while listed.next_if_eq(&end).is_some() {
             end += 1;
         }
-        selectors.push(RowSelector::skip((end - first) as usize));
+        selectors.push(run(end - first, true));
         at = end;
     }
     if at < rows {
-        selectors.push(RowSelector::select((rows - at) as usize));
+        selectors.push(run(rows - at, false));
     }
     RowSelection::from(selectors)
 }
@@ -78,19 +87,13 @@ mod tests {
 
     #[test]
     fn selections_cover_the_file() {
-        let deleted: RoaringTreemap = [0u64, 1, 5, 9].into_iter().collect();
-        let selectors: Vec<RowSelector> = selection(&deleted, 10).into();
-        assert_eq!(
-            selectors,
-            [
-                RowSelector::skip(2),
-                RowSelector::select(3),
-                RowSelector::skip(1),
-                RowSelector::select(3),
-                RowSelector::skip(1)
-            ]
-        );
-        let all: Vec<RowSelector> = selection(&RoaringTreemap::new(), 3).into();
-        assert_eq!(all, [RowSelector::select(3)]);
+        let listed: RoaringTreemap = [0u64, 1, 5, 9].into_iter().collect();
+        let (select, skip) = (RowSelector::select, RowSelector::skip);
+        let others: Vec<RowSelector> = runs(&listed, 10, false).into();
+        assert_eq!(others, [skip(2), select(3), skip(1), select(3), skip(1)]);
+        let those: Vec<RowSelector> = runs(&listed, 10, true).into();
+        assert_eq!(those, [select(2), skip(3), select(1), skip(3), select(1)]);
+        let all: Vec<RowSelector> = runs(&RoaringTreemap::new(), 3, false).into();
+        assert_eq!(all, [select(3)]);
     }
 }

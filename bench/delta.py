@@ -1,0 +1,333 @@
+"""What changes of Delta tables cost, against the `deltalake` wheel and delta-spark on the same data in one run. One command:
+
+    make release && .venv/bin/python bench/delta.py
+
+Rows have five columns: `id` (0..rows in random order), `k` (random, about 100 rows of each value), `a`, `x`, `s`. Every
+answer is checked before its time counts. delta-spark takes part where BOATHOUSE_SPARK_REMOTE (or --spark) names a Spark
+Connect server of Apache Spark with delta-spark on this machine. The aims are ratios to the better of the two others.
+"""
+
+import argparse
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "python"))
+
+AIMS = {
+    "append": 0.7,
+    "merge 1%": 0.5,
+    "update 100 rows": 0.2,
+    "delete 100 rows": 0.2,
+    "small appends": 0.3,
+    "compaction": 0.7,
+    "zorder": 0.4,
+}
+
+
+def batch(ids, rng, groups):
+    rows = len(ids)
+    return pa.table(
+        {
+            "id": pa.array(ids, pa.int64()),
+            "k": pa.array(rng.integers(0, groups, rows), pa.int64()),
+            "a": pa.array(rng.integers(0, 1_000_000, rows), pa.int64()),
+            "x": pa.array(rng.random(rows)),
+            "s": pa.array(np.char.add("name ", rng.integers(0, 50_000, rows).astype(str))),
+        }
+    )
+
+
+def size(path):
+    """Bytes under a directory, the log left out."""
+    return sum(f.stat().st_size for f in pathlib.Path(path).rglob("*") if f.is_file() and "_delta_log" not in f.parts)
+
+
+class Spark:
+    """Boathouse or delta-spark: the same client."""
+
+    def __init__(self, name, remote):
+        from pyspark.sql import SparkSession
+
+        self.name = name
+        self.spark = SparkSession.builder.remote(remote).create()
+        self.spark.conf.set("spark.databricks.delta.properties.defaults.enableDeletionVectors", "true")
+        self.spark.sql("SELECT 1").collect()
+
+    def sql(self, text):
+        return self.spark.sql(text).collect()
+
+    def append(self, path, parquet):
+        self.spark.read.parquet(str(parquet)).write.format("delta").mode("append").save(str(path))
+
+    def append_small(self, path, table):
+        rows = ", ".join(f"({r['id']}, {r['k']}, {r['a']}, {r['x']!r}D, '{r['s']}')" for r in table.to_pylist())
+        self.sql(f"INSERT INTO delta.`{path}` VALUES {rows}")
+
+    def merge(self, path, parquet):
+        self.sql(
+            f"MERGE INTO delta.`{path}` t USING parquet.`{parquet}` s ON t.id = s.id "
+            "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+        )
+
+    def update(self, path, k):
+        self.sql(f"UPDATE delta.`{path}` SET x = -1 WHERE k = {k}")
+
+    def delete(self, path, k):
+        self.sql(f"DELETE FROM delta.`{path}` WHERE k = {k}")
+
+    def delete_share(self, path):
+        self.sql(f"DELETE FROM delta.`{path}` WHERE a % 20 = 7")
+
+    def compact(self, path):
+        self.sql(f"OPTIMIZE delta.`{path}`")
+
+    def zorder(self, path):
+        self.sql(f"OPTIMIZE delta.`{path}` ZORDER BY (id, a)")
+
+    def answer(self, path):
+        row = self.sql(f"SELECT count(*), sum(id), count_if(x < 0), max(s) FROM delta.`{path}`")[0]
+        return (row[0], row[1], row[2])
+
+
+class Wheel:
+    """The `deltalake` wheel."""
+
+    name = "deltalake"
+
+    def append(self, path, parquet):
+        from deltalake import write_deltalake
+
+        write_deltalake(str(path), pq.read_table(parquet), mode="append")
+
+    def append_small(self, path, table):
+        from deltalake import write_deltalake
+
+        write_deltalake(str(path), table, mode="append")
+
+    def merge(self, path, parquet):
+        from deltalake import DeltaTable
+
+        merger = DeltaTable(str(path)).merge(pq.read_table(parquet), "t.id = s.id", source_alias="s", target_alias="t")
+        merger.when_matched_update_all().when_not_matched_insert_all().execute()
+
+    def update(self, path, k):
+        from deltalake import DeltaTable
+
+        DeltaTable(str(path)).update({"x": "-1.0"}, predicate=f"k = {k}")
+
+    def delete(self, path, k):
+        from deltalake import DeltaTable
+
+        DeltaTable(str(path)).delete(f"k = {k}")
+
+    def compact(self, path):
+        from deltalake import DeltaTable
+
+        DeltaTable(str(path)).optimize.compact()
+
+    def zorder(self, path):
+        from deltalake import DeltaTable
+
+        DeltaTable(str(path)).optimize.z_order(["id", "a"])
+
+    def answer(self, path):
+        import duckdb
+
+        files = "SELECT count(*), sum(id), count_if(x < 0) FROM delta_files"
+        from deltalake import DeltaTable
+
+        delta_files = DeltaTable(str(path)).to_pyarrow_dataset()  # noqa: F841: DuckDB reads it by its name
+        row = duckdb.sql(files).fetchone()
+        return (row[0], int(row[1]), row[2])
+
+
+def timed(action):
+    begin = time.perf_counter()
+    action()
+    return time.perf_counter() - begin
+
+
+class Bench:
+    def __init__(self, engines, directory, options):
+        self.engines, self.directory, self.options = engines, pathlib.Path(directory), options
+        self.seconds, self.bytes = {}, {}
+        rng = np.random.default_rng(1)
+        groups = max(options.rows // 100, 1)
+        self.rows = batch(rng.permutation(options.rows), rng, groups)
+        self.parquet = self.directory / "rows.parquet"
+        pq.write_table(self.rows, self.parquet)
+        share = options.rows // 100
+        ids = rng.choice(options.rows + share // 10, share, replace=False)
+        self.source = self.directory / "source.parquet"
+        pq.write_table(batch(ids, rng, groups), self.source)
+        self.inserted = int((ids >= options.rows).sum())
+        counts = np.bincount(self.rows["k"].to_numpy(), minlength=groups)
+        self.chosen = [int(k) for k in np.argsort(np.abs(counts - 100))[:2]]
+        self.counts = [int(counts[k]) for k in self.chosen]
+
+    def table(self, engine, name):
+        return self.directory / f"{engine.name} {name}".replace(" ", "_")
+
+    def copy(self, engine, name, source):
+        target = self.table(engine, name)
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target)
+        return target
+
+    def run(self, what, engine, path, action):
+        before = size(path) if path.exists() else 0
+        seconds = timed(action)
+        self.seconds.setdefault(what, {})[engine.name] = seconds
+        self.bytes.setdefault(what, {})[engine.name] = size(path) - before if path.exists() else 0
+        print(f"  {what:18} {engine.name:12} {seconds:9.2f} s  {self.bytes[what][engine.name] / 1e6:9.1f} MB written", flush=True)
+
+    def wanted(self, what):
+        return self.options.only is None or what in self.options.only
+
+    def append(self):
+        for engine in self.engines:
+            path = self.table(engine, "base")
+            self.run("append", engine, path, lambda: engine.append(path, self.parquet))
+            assert engine.answer(path)[0] == self.options.rows
+
+    def changes(self):
+        rows = self.options.rows
+        for what in ("merge 1%", "update 100 rows", "delete 100 rows"):
+            if not self.wanted(what.split()[0]):
+                continue
+            for engine in self.engines:
+                path = self.copy(engine, what, self.table(engine, "base"))
+                if what.startswith("merge"):
+                    self.run(what, engine, path, lambda: engine.merge(path, self.source))
+                    assert engine.answer(path)[0] == rows + self.inserted
+                elif what.startswith("update"):
+                    self.run(what, engine, path, lambda: engine.update(path, self.chosen[0]))
+                    assert engine.answer(path)[::2] == (rows, self.counts[0])
+                else:
+                    self.run(what, engine, path, lambda: engine.delete(path, self.chosen[1]))
+                    assert engine.answer(path)[0] == rows - self.counts[1]
+                shutil.rmtree(path)
+
+    def small_appends(self):
+        few = self.rows.slice(0, 10)
+        for engine in self.engines:
+            count = self.options.appends if engine.name != "delta-spark" else max(self.options.appends // 5, 1)
+            path = self.table(engine, "small")
+            engine.append_small(path, few) if engine.name == "deltalake" else engine.sql(
+                f"CREATE TABLE delta.`{path}` (id BIGINT, k BIGINT, a BIGINT, x DOUBLE, s STRING)"
+            )
+            seconds = timed(lambda: [engine.append_small(path, few) for _ in range(count)])
+            self.seconds.setdefault("small appends", {})[engine.name] = seconds / count * 1000
+            print(f"  {'small appends':18} {engine.name:12} {seconds / count * 1e3:9.2f} ms each", flush=True)
+            shutil.rmtree(path)
+
+    def compaction(self):
+        from deltalake import write_deltalake
+
+        many = self.directory / "many_files"
+        share = max(self.options.rows // self.options.files, 1)
+        for i in range(self.options.files):
+            write_deltalake(str(many), self.rows.slice(i * share, share), mode="append")
+        for engine in self.engines:
+            path = self.copy(engine, "compaction", many)
+            self.run("compaction", engine, path, lambda: engine.compact(path))
+            assert engine.answer(path)[0] == share * self.options.files
+            shutil.rmtree(path)
+
+    def zorder(self):
+        for engine in self.engines:
+            path = self.copy(engine, "zorder", self.table(engine, "base"))
+            self.run("zorder", engine, path, lambda: engine.zorder(path))
+            assert engine.answer(path)[0] == self.options.rows
+        self.point_query(self.engines[0])
+
+    def point_query(self, engine):
+        """How many files have bounds around one point, where files are small enough that there are many."""
+        path = self.copy(engine, "points", self.table(engine, "base"))
+        engine.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('delta.targetFileSize' = '{self.options.rows // 4}')")
+        engine.zorder(path)
+        point = self.rows.slice(self.options.rows // 2, 1).to_pylist()[0]
+        hit, files = 0, 0
+        from deltalake import DeltaTable
+
+        for add in pa.table(DeltaTable(str(path)).get_add_actions(flatten=True)).to_pylist():
+            files += 1
+            hit += all(add[f"min.{c}"] <= point[c] <= add[f"max.{c}"] for c in ("id", "a"))
+        print(f"  point query after ZORDER: {hit} of {files} files ({hit / files:.1%}, aim 10%)", flush=True)
+
+    def scan(self):
+        engine = self.engines[0]
+        path = self.copy(engine, "scan", self.table(engine, "base"))
+        query = f"SELECT count(*), sum(id), sum(x), max(s), min(a) FROM delta.`{path}`"
+        times = {}
+        for state in ("without", "with"):
+            if state == "with":
+                engine.delete_share(path)
+            engine.sql(query)
+            times[state] = min(timed(lambda: engine.sql(query)) for _ in range(self.options.repeats))
+        ratio = times["with"] / times["without"]
+        print(f"  scan, 5% deleted by vectors: {times['with']:.3f} s, without {times['without']:.3f} s: {ratio:.2f}x (aim 1.10)")
+
+    def report(self):
+        print(f"\n{'':18} {'ours':>9} {'better other':>22} {'ratio':>7} {'aim':>5} {'bytes':>7}")
+        for what, times in self.seconds.items():
+            ours = times.get(self.engines[0].name)
+            others = {k: v for k, v in times.items() if k != self.engines[0].name}
+            if not others:
+                continue
+            name = min(others, key=others.get)
+            written = self.bytes.get(what, {})
+            share = f"{written[self.engines[0].name] / max(written[name], 1):7.1%}" if written else ""
+            print(
+                f"{what:18} {ours:8.2f}s {name:>12} {others[name]:8.2f}s {ours / others[name]:7.2f} {AIMS[what]:5.2f} {share}"
+            )
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--rows", type=int, default=10_000_000)
+    options.add_argument("--appends", type=int, default=1000, help="small appends (delta-spark does a fifth of them)")
+    options.add_argument("--files", type=int, default=1000, help="files of the compaction")
+    options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--only", nargs="*", help="append merge update delete small compaction zorder scan")
+    options.add_argument("--spark", default=os.environ.get("BOATHOUSE_SPARK_REMOTE"))
+    options.add_argument("--remote", default=os.environ.get("BOATHOUSE_REMOTE"), help="a server of ours that runs")
+    options.add_argument("--no-wheel", action="store_true")
+    options.add_argument("--directory", help="where tables go; a new directory below it is removed at the end")
+    options = options.parse_args()
+
+    from conftest import Server
+
+    with tempfile.TemporaryDirectory(dir=options.directory) as directory:
+        server = None if options.remote else Server(pathlib.Path(directory) / "home")
+        try:
+            engines = [Spark("boathouse", options.remote or server.remote)]
+            engines += [] if options.no_wheel else [Wheel()]
+            engines += [Spark("delta-spark", options.spark)] if options.spark else []
+            bench = Bench(engines, directory, options)
+            bench.append()
+            bench.changes()
+            for name, part in (
+                ("small", bench.small_appends),
+                ("compaction", bench.compaction),
+                ("zorder", bench.zorder),
+                ("scan", bench.scan),
+            ):
+                if bench.wanted(name):
+                    part()
+            bench.report()
+        finally:
+            if server:
+                server.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+//! ALTER TABLE DROP FEATURE.
+
+use boathouse_spec::{Error, Result};
+use datafusion::catalog::Session;
+
+use super::alter::transaction;
+use super::delete::DmlOptions;
+use super::optimize::{OptimizeOptions, optimize};
+use crate::log::checkpoint;
+use crate::snapshot::Snapshot;
+use crate::table::DeltaTable;
+use crate::transaction::{Committed, Operation, ReadSet};
+
+/// Features that can be taken from a table again, once nothing of the table needs them.
+const REMOVABLE: &[&str] = &[
+    "checkConstraints",
+    "checkpointProtection",
+    "deletionVectors",
+    "inCommitTimestamp",
+    "typeWidening",
+    "typeWidening-preview",
+    "v2Checkpoint",
+    "vacuumProtocolCheck",
+];
+/// The feature of tables whose log must not be cut before a version that lost a feature.
+const PROTECTION: &str = "checkpointProtection";
+const PROTECTED_BEFORE: &str = "delta.requireCheckpointProtectionBeforeVersion";
+
+/// ALTER TABLE DROP FEATURE: first what the feature left in the table goes, then the feature.
+///
+/// Old versions still need it where readers must know it; so the log is kept readable by checkpoints before and after,
+/// and by the feature `checkpointProtection`, which keeps writers from cutting it at the wrong place.
+pub async fn drop_feature(
+    table: &DeltaTable,
+    session: &dyn Session,
+    name: &str,
+    truncate_history: bool,
+    options: &DmlOptions,
+) -> Result<()> {
+    let before = table.latest().await?;
+    let feature = check_removable(&before, name, truncate_history)?;
+    let changed = remove_traces(&before, session, &feature, options).await?;
+    let ready = match &changed {
+        Some(committed) => committed.snapshot.clone(),
+        None => before.clone(),
+    };
+    if truncate_history && crate::protocol::is_reader_feature(&feature) {
+        return Err(history_is_there(&feature, changed.is_some()));
+    }
+    let mut protocol = ready.protocol().without_feature(&feature);
+    let mut metadata = ready.metadata().clone();
+    let protects = crate::protocol::is_reader_feature(&feature) && feature != "vacuumProtocolCheck";
+    if protects {
+        checkpoint::write(&ready).await?;
+        protocol = protocol.with_features(&[PROTECTION]);
+        metadata.configuration.insert(PROTECTED_BEFORE.into(), (ready.version() + 1).to_string());
+    } else if feature == PROTECTION {
+        metadata.configuration.shift_remove(PROTECTED_BEFORE);
+    }
+    let operation =
+        Operation::new("DROP FEATURE").text("featureName", feature).raw("truncateHistory", truncate_history);
+    let mut transaction = transaction(&ready, operation, options);
+    transaction.reads = ReadSet::whole_table();
+    if metadata != *ready.metadata() {
+        transaction.metadata = Some(metadata);
+    }
+    transaction.protocol = Some(protocol);
+    let committed = transaction.commit().await?;
+    if protects {
+        checkpoint::write(&committed.snapshot).await?;
+    }
+    table.cache().put(committed.snapshot);
+    Ok(())
+}
+
+fn check_removable(table: &Snapshot, name: &str, truncate_history: bool) -> Result<String> {
+    let Some(feature) = crate::protocol::known_features().find(|f| f.eq_ignore_ascii_case(name)) else {
+        return Err(Error::new("DELTA_FEATURE_DROP_UNSUPPORTED_CLIENT_FEATURE")
+            .param("feature", name)
+            .message(format!("This version does not have the table feature {name}, and cannot drop it."))
+            .exception("DeltaTableFeatureException"));
+    };
+    if !table.protocol().has(feature) {
+        return Err(Error::new("DELTA_FEATURE_DROP_FEATURE_NOT_PRESENT")
+            .param("feature", feature)
+            .message(format!("The table does not have the feature {feature}."))
+            .exception("DeltaTableFeatureException"));
+    }
+    if !REMOVABLE.contains(&feature) {
+        return Err(Error::new("DELTA_FEATURE_DROP_NONREMOVABLE_FEATURE")
+            .param("feature", feature)
+            .message(format!("The feature {feature} cannot be dropped."))
+            .exception("DeltaTableFeatureException"));
+    }
+    if truncate_history && !crate::protocol::is_reader_feature(feature) && feature != PROTECTION {
+        return Err(Error::new("DELTA_FEATURE_DROP_HISTORY_TRUNCATION_NOT_ALLOWED")
+            .message(format!("No history needs the feature {feature}: drop it without TRUNCATE HISTORY."))
+            .exception("DeltaTableFeatureException"));
+    }
+    Ok(feature.to_string())
+}
+
+/// What a table may have that needs the feature goes; `None` where it has nothing.
+async fn remove_traces(
+    table: &Snapshot,
+    session: &dyn Session,
+    feature: &str,
+    options: &DmlOptions,
+) -> Result<Option<Committed>> {
+    let unset = |keys: &[&str]| {
+        let keys: Vec<String> =
+            keys.iter().filter(|k| table.property(k).is_some()).map(|k| (*k).to_string()).collect();
+        (!keys.is_empty()).then_some(keys)
+    };
+    match feature {
+        "deletionVectors" => {
+            let mut last = None;
+            if let Some(keys) = unset(&["delta.enableDeletionVectors"]) {
+                last = Some(super::alter::unset_properties(table, &keys, options).await?);
+            }
+            let current = last.as_ref().map_or(table, |c| &c.snapshot).clone();
+            let purge =
+                OptimizeOptions { purge: true, commit: options.clone(), ..OptimizeOptions::default() };
+            let (_, purged) = optimize(&current, session, &purge).await?;
+            Ok(purged.or(last))
+        }
+        "v2Checkpoint" if table.property("delta.checkpointPolicy") == Some("v2") => {
+            let classic =
+                [("delta.checkpointPolicy".to_string(), "classic".to_string())].into_iter().collect();
+            super::alter::set_properties(table, &classic, options).await.map(Some)
+        }
+        "inCommitTimestamp" => {
+            let keys = unset(&[
+                "delta.enableInCommitTimestamps",
+                "delta.inCommitTimestampEnablementTimestamp",
+                "delta.inCommitTimestampEnablementVersion",
+            ]);
+            match keys {
+                Some(keys) => super::alter::unset_properties(table, &keys, options).await.map(Some),
+                None => Ok(None),
+            }
+        }
+        "typeWidening" | "typeWidening-preview" => {
+            let widened = table.schema().json().contains(crate::schema::widening::TYPE_CHANGES);
+            if widened {
+                return Err(Error::unsupported(
+                    "DROP FEATURE typeWidening of a table whose columns were widened: its files would be written anew",
+                ));
+            }
+            match unset(&["delta.enableTypeWidening"]) {
+                Some(keys) => super::alter::unset_properties(table, &keys, options).await.map(Some),
+                None => Ok(None),
+            }
+        }
+        "checkConstraints" => {
+            let names: Vec<&str> = table
+                .metadata()
+                .configuration
+                .keys()
+                .filter_map(|k| k.strip_prefix("delta.constraints."))
+                .collect();
+            if names.is_empty() {
+                return Ok(None);
+            }
+            Err(Error::new("DELTA_CANNOT_DROP_CHECK_CONSTRAINT_FEATURE")
+                .param("constraints", names.join(", "))
+                .message(format!("The table has CHECK constraints: drop {} first.", names.join(", ")))
+                .exception("AnalysisException"))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn history_is_there(feature: &str, changed: bool) -> Error {
+    let class = if changed {
+        "DELTA_FEATURE_DROP_WAIT_FOR_RETENTION_PERIOD"
+    } else {
+        "DELTA_FEATURE_DROP_HISTORICAL_VERSIONS_EXIST"
+    };
+    Error::new(class)
+        .param("feature", feature)
+        .param("logRetentionPeriodKey", "delta.logRetentionDuration")
+        .param("logRetentionPeriod", "30 days")
+        .param("truncateHistoryLogRetentionPeriod", "24 hours")
+        .message(format!(
+            "The table does not use {feature} any more, but versions in its history do. Drop the feature without \
+             TRUNCATE HISTORY, which keeps them readable."
+        ))
+        .exception("DeltaTableFeatureException")
+}

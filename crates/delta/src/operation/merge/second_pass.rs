@@ -1,0 +1,217 @@
+//! The second pass: writes what rows become and what is inserted, and takes out what was there.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use boathouse_bridge::ResultExt;
+use boathouse_spec::{Result, StructType};
+use datafusion::catalog::Session;
+use datafusion::logical_expr::LogicalPlan;
+
+use super::super::delete::DmlOptions;
+use super::super::dml::{self, FileChanges, RowSets, Touched};
+use super::find::Found;
+use super::source::MergeSource;
+use super::{
+    CLAUSE_COLUMN, COPY, MATCHED, Merge, MergeAction, MergeClause, NOT_MATCHED, NOT_MATCHED_BY_SOURCE, pick,
+    plan,
+};
+use crate::action::{Metadata, Protocol};
+use crate::data_file::{RowActions, TableVersion, WriteTarget, WrittenFiles, write_plan};
+use crate::file_set::FileWithStats;
+use crate::scan::DeltaScan;
+use crate::schema::stored;
+use crate::snapshot::Snapshot;
+
+/// The table as it is to be afterwards.
+pub(super) struct Evolved {
+    pub metadata: Metadata,
+    pub schema: StructType,
+    pub protocol: Protocol,
+    pub is_changed: bool,
+}
+
+impl Evolved {
+    pub fn of(table: &Snapshot, merge: &Merge) -> Result<Self> {
+        let mut out = Self {
+            metadata: table.metadata().clone(),
+            schema: table.schema().clone(),
+            protocol: table.protocol().clone(),
+            is_changed: false,
+        };
+        if let Some(wanted) = merge.evolved_schema.as_ref().filter(|s| *s != table.schema()) {
+            let wanted = stored::stored_schema(wanted)?;
+            out.schema = stored::assign_mapping(&wanted, &mut out.metadata, false);
+            out.metadata.schema_string = out.schema.json();
+            let needed = crate::protocol::needed_features(&out.metadata, &out.schema);
+            out.protocol = table.protocol().with_features(&needed);
+            out.is_changed = true;
+        }
+        Ok(out)
+    }
+}
+
+/// What the second pass did.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub changes: FileChanges,
+    pub written: WrittenFiles,
+    pub counts: Counts,
+}
+
+pub(super) struct SecondPass<'a> {
+    pub table: &'a Snapshot,
+    pub session: &'a dyn Session,
+    pub merge: &'a Merge,
+    pub options: &'a DmlOptions,
+    pub source: &'a MergeSource,
+    pub scan: &'a DeltaScan,
+    pub candidates: &'a [FileWithStats],
+    pub new: &'a Evolved,
+}
+
+impl SecondPass<'_> {
+    /// Rows of the source without match.
+    pub async fn insert(&self) -> Result<Outcome> {
+        let plan = plan::inserts_plan(self.merge, self.source, self.scan, self.candidates, &self.new.schema)?;
+        let (written, counts) = self.write(&plan, self.source.bytes(), false).await?;
+        Ok(Outcome { changes: FileChanges::default(), written, counts })
+    }
+
+    /// Marks the rows that change as deleted, and writes what becomes of them.
+    pub async fn mark(&self, found: &Found) -> Result<Outcome> {
+        let mut out = Outcome::default();
+        if self.merge.only_deletes() {
+            out.counts.matched_deleted = found.acting.len() as i64;
+            out.counts.unmatched_deleted = found.unmatched.len() as i64;
+        } else if !self.merge.not_matched.is_empty() || found.changing().len() > 0 {
+            // What the source does not match is told by all rows that it does match, those that stay included.
+            let read = if self.merge.not_matched.is_empty() {
+                found.changing()
+            } else {
+                let mut read = found.matched.clone();
+                read.merge(found.unmatched.clone());
+                read
+            };
+            let files = self.choosing(read);
+            let bytes = files.iter().map(dml::bytes_read).sum::<i64>().saturating_add(self.source.bytes());
+            let plan = self.changes(files, None)?;
+            (out.written, out.counts) = self.write(&plan, bytes, false).await?;
+            out.counts.matched_deleted -= found.matched.repeated() as i64;
+        }
+        let mut changing = found.changing();
+        let (mut whole, mut partial) = (Vec::new(), Vec::new());
+        for file in self.candidates {
+            let Some(rows) = changing.files.remove(&(file.index as i64)) else { continue };
+            let Touched { file, rows, .. } = dml::touched_by(self.table, file.clone(), rows).await?;
+            match rows {
+                None => whole.push(file),
+                Some(rows) => partial.push((file, rows)),
+            }
+        }
+        out.changes = dml::mark_deleted(self.table, partial).await?;
+        out.changes.remove_files(&whole);
+        Ok(out)
+    }
+
+    /// Writes the files anew that have rows that change.
+    pub async fn rewrite(&self, found: &Found) -> Result<Outcome> {
+        let changing = found.changing_files();
+        if changing.is_empty() && self.merge.not_matched.is_empty() {
+            return Ok(Outcome::default());
+        }
+        let mut read = changing.clone();
+        if !self.merge.not_matched.is_empty() {
+            read.extend(found.matched.files.keys());
+        }
+        let only = (read.len() > changing.len()).then_some(&changing);
+        let plan = self.changes(pick(self.candidates, &read), only)?;
+        let removed = pick(self.candidates, &changing);
+        let bytes = removed.iter().map(|f| f.file.size).sum::<i64>().saturating_add(self.source.bytes());
+        let (written, mut counts) = self.write(&plan, bytes, true).await?;
+        counts.matched_deleted -= found.matched.repeated() as i64;
+        let mut changes = FileChanges::default();
+        changes.remove_files(&removed);
+        Ok(Outcome { changes, written, counts })
+    }
+
+    /// The files with these rows, of which the others are not read.
+    pub(super) fn choosing(&self, mut rows: RowSets) -> Vec<FileWithStats> {
+        let chosen = self.candidates.iter().filter_map(|file| {
+            let rows = rows.files.remove(&(file.index as i64))?;
+            Some(file.clone().choosing(Arc::new(rows)))
+        });
+        chosen.collect()
+    }
+
+    pub(super) fn changes(
+        &self,
+        files: Vec<FileWithStats>,
+        changing: Option<&BTreeSet<i64>>,
+    ) -> Result<LogicalPlan> {
+        let new = &self.new.schema;
+        plan::changes_plan(self.merge, self.source, self.scan, files, changing, self.table, new)
+    }
+
+    async fn write(&self, plan: &LogicalPlan, bytes: i64, copies: bool) -> Result<(WrittenFiles, Counts)> {
+        let physical = self.session.create_physical_plan(plan).await.spark()?;
+        let version = TableVersion {
+            location: self.table.location(),
+            protocol: &self.new.protocol,
+            metadata: &self.new.metadata,
+            schema: &self.new.schema,
+        };
+        let actions = Arc::new(RowActions::new(CLAUSE_COLUMN, plan::dropped(self.merge, copies)));
+        let target =
+            WriteTarget::new(self.session, &version, &self.options.constraints, &self.options.files(), true)?
+                .with_actions(actions.clone());
+        let plan = dml::gathered(physical, bytes);
+        let written = write_plan(plan, self.session.task_ctx(), Arc::new(target)).await?;
+        let mut counts = Counts::of(self.merge, &actions);
+        if !copies {
+            counts.copied = 0;
+        }
+        Ok((written, counts))
+    }
+}
+
+/// Rows by what became of them.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub copied: i64,
+    pub inserted: i64,
+    pub matched_updated: i64,
+    pub matched_deleted: i64,
+    pub unmatched_updated: i64,
+    pub unmatched_deleted: i64,
+}
+
+impl Counts {
+    fn of(merge: &Merge, actions: &RowActions) -> Self {
+        let mut out = Self::default();
+        for (clause, rows) in actions.counts() {
+            let kind = clause_of(merge, clause).map(|c| &c.action);
+            let slot = match kind {
+                None if clause == COPY => &mut out.copied,
+                None => continue,
+                Some(MergeAction::Insert(_)) => &mut out.inserted,
+                Some(MergeAction::Update(_)) if clause < NOT_MATCHED => &mut out.matched_updated,
+                Some(MergeAction::Update(_)) => &mut out.unmatched_updated,
+                Some(MergeAction::Delete) if clause < NOT_MATCHED => &mut out.matched_deleted,
+                Some(MergeAction::Delete) => &mut out.unmatched_deleted,
+            };
+            *slot += rows;
+        }
+        out
+    }
+}
+
+fn clause_of(merge: &Merge, clause: i64) -> Option<&MergeClause> {
+    let (list, base) = match clause {
+        c if c >= NOT_MATCHED_BY_SOURCE => (&merge.not_matched_by_source, NOT_MATCHED_BY_SOURCE),
+        c if c >= NOT_MATCHED => (&merge.not_matched, NOT_MATCHED),
+        c if c >= MATCHED => (&merge.matched, MATCHED),
+        _ => return None,
+    };
+    list.get(usize::try_from(clause - base).ok()?)
+}

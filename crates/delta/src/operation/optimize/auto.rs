@@ -1,0 +1,108 @@
+//! Compaction after a write (`delta.autoOptimize.autoCompact`): the small files of the partitions that it wrote to.
+
+use std::collections::{BTreeMap, HashSet};
+
+use boathouse_spec::{Result, clock};
+use datafusion::catalog::Session;
+
+use super::super::delete::DmlOptions;
+use super::{OptimizeOptions, Work, bins};
+use crate::file_set::FileWithStats;
+use crate::scan::DeltaScan;
+use crate::snapshot::Snapshot;
+use crate::transaction::Committed;
+
+/// When files are compacted after a write (`spark.databricks.delta.autoCompact.*`).
+#[derive(Debug, Clone)]
+pub struct AutoCompact {
+    /// Whether tables are compacted; what the table says where `None`.
+    pub enabled: Option<bool>,
+    /// Bytes of the files that are written.
+    pub max_file_size: i64,
+    /// Files below this are small; half of `max_file_size` where `None`.
+    pub min_file_size: Option<i64>,
+    /// A partition with so many small files is compacted.
+    pub min_files: usize,
+}
+
+impl Default for AutoCompact {
+    fn default() -> Self {
+        Self { enabled: None, max_file_size: 128 * 1024 * 1024, min_file_size: None, min_files: 50 }
+    }
+}
+
+impl AutoCompact {
+    fn is_on(&self, table: &Snapshot) -> bool {
+        // `auto`, `legacy` and `true` are ways to say yes.
+        self.enabled.unwrap_or_else(|| {
+            table
+                .property("delta.autoOptimize.autoCompact")
+                .or_else(|| table.property("delta.autoOptimize"))
+                .is_some_and(|v| !v.eq_ignore_ascii_case("false"))
+        })
+    }
+}
+
+/// Compacts what a commit left in many small files, where the session or the table asks for it. The commit has happened
+/// whatever becomes of this.
+pub(crate) async fn after_commit(
+    committed: Committed,
+    session: &dyn Session,
+    asked: &AutoCompact,
+    commit: &DmlOptions,
+) -> Committed {
+    if !asked.is_on(&committed.snapshot) {
+        return committed;
+    }
+    match compact(&committed, session, asked, commit).await {
+        Ok(Some(snapshot)) => Committed { snapshot, ..committed },
+        Ok(None) => committed,
+        Err(e) => {
+            let table = committed.snapshot.location().uri();
+            tracing::warn!(table, version = committed.version, "files were not compacted after a write: {e}");
+            committed
+        }
+    }
+}
+
+async fn compact(
+    committed: &Committed,
+    session: &dyn Session,
+    asked: &AutoCompact,
+    commit: &DmlOptions,
+) -> Result<Option<Snapshot>> {
+    let table = &committed.snapshot;
+    let small = asked.min_file_size.unwrap_or(asked.max_file_size / 2);
+    let scan = DeltaScan::new(table.clone())?;
+    let mut partitions: BTreeMap<String, Vec<FileWithStats>> = BTreeMap::new();
+    for file in scan.candidate_files(session, &[]).await? {
+        if file.file.size < small || file.file.deletion_vector.is_some() {
+            partitions.entry(partition(&file)).or_default().push(file);
+        }
+    }
+    let written: HashSet<&str> = committed.added.iter().map(String::as_str).collect();
+    partitions.retain(|_, files| {
+        files.len() >= asked.min_files && files.iter().any(|f| written.contains(f.file.path.as_str()))
+    });
+    let files: Vec<FileWithStats> = partitions.into_values().flatten().collect();
+    let considered = files.len();
+    let bins = bins(files, asked.max_file_size, false);
+    let commit = DmlOptions { user_metadata: None, ..commit.clone() };
+    let options = OptimizeOptions { auto: true, commit, ..OptimizeOptions::default() };
+    let work = Work {
+        table,
+        session,
+        options: &options,
+        size: asked.max_file_size,
+        zorder: &[],
+        cluster_by: &[],
+        start_ms: clock::now_ms(),
+    };
+    Ok(work.run(scan, bins, considered).await?.1.map(|c| c.snapshot))
+}
+
+fn partition(file: &FileWithStats) -> String {
+    let mut values: Vec<String> = file.file.partition_values.iter().map(|p| format!("{p:?}")).collect();
+    values.sort();
+    values.join(",")
+}

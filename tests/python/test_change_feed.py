@@ -1,0 +1,140 @@
+"""The change data feed: what each commit did to which rows, read back by SQL and by DataFrames."""
+
+import pytest
+from test_delta_statements import condition, last, rows
+
+
+def feed(spark, table, *bounds):
+    shown = ", ".join(repr(b) for b in bounds)
+    return rows(
+        spark.sql(f"SELECT id, v, _change_type, _commit_version FROM table_changes('{table}', {shown})")
+    )
+
+
+@pytest.mark.parametrize("vectors", ["true", "false"])
+def test_every_change_is_told(spark, vectors):
+    spark.sql("DROP TABLE IF EXISTS fed")
+    spark.sql(
+        f"""CREATE TABLE fed (id BIGINT, v STRING) USING delta TBLPROPERTIES
+            ('delta.enableChangeDataFeed' = 'true', 'delta.enableDeletionVectors' = '{vectors}')"""
+    )
+    spark.createDataFrame([(1, "a"), (2, "b"), (3, "c")], "id BIGINT, v STRING").coalesce(1).write.insertInto("fed")
+    spark.sql("UPDATE fed SET v = 'z' WHERE id = 2")
+    spark.sql("DELETE FROM fed WHERE id = 1")
+    # What delta-spark gives for the same statements.
+    expected = [
+        (1, "a", "delete", 3),
+        (1, "a", "insert", 1),
+        (2, "b", "insert", 1),
+        (2, "b", "update_preimage", 2),
+        (2, "z", "update_postimage", 2),
+        (3, "c", "insert", 1),
+    ]
+    assert feed(spark, "fed", 0) == sorted(expected)
+    assert feed(spark, "fed", 2, 2) == [(2, "b", "update_preimage", 2), (2, "z", "update_postimage", 2)]
+    spark.sql("INSERT OVERWRITE fed VALUES (5, 'q')")
+    assert feed(spark, "fed", 4) == [(2, "z", "delete", 4), (3, "c", "delete", 4), (5, "q", "insert", 4)]
+    # Files that are only written together say nothing.
+    spark.sql("INSERT INTO fed VALUES (6, 'r')")
+    spark.sql("OPTIMIZE fed")
+    assert feed(spark, "fed", 5) == [(6, "r", "insert", 5)]
+    assert rows(spark.table("fed")) == [(5, "q"), (6, "r")]
+
+
+def test_the_readers_of_a_feed(spark, tmp_path):
+    path = str(tmp_path / "t")
+    spark.range(3).write.format("delta").option("delta.enableChangeDataFeed", "true").save(path)
+    spark.range(3, 5).write.format("delta").mode("append").save(path)
+
+    def reader():
+        return spark.read.format("delta").option("readChangeFeed", "true")
+
+    frame = reader().option("startingVersion", 1).load(path)
+    assert frame.schema.simpleString() == "struct<id:bigint,_change_type:string,_commit_version:bigint,_commit_timestamp:timestamp>"
+    assert rows(frame.select("id", "_change_type")) == [(3, "insert"), (4, "insert")]
+    at = spark.sql(f"DESCRIBE HISTORY delta.`{path}`").filter("version = 1").collect()[0].timestamp
+    since = reader().option("startingTimestamp", str(at)).load(path)
+    assert since.count() == 2
+    assert spark.sql(f"SELECT count(*) FROM table_changes_by_path('{path}', 0)").collect()[0][0] == 5
+
+
+def test_feeds_that_cannot_be_read(spark):
+    from pyspark.errors import PySparkException
+
+    spark.sql("CREATE OR REPLACE TABLE unfed (id BIGINT, v STRING) TBLPROPERTIES ('delta.enableChangeDataFeed' = 'false')")
+    spark.sql("INSERT INTO unfed VALUES (1, 'a')")
+    assert condition(spark, "SELECT * FROM table_changes('unfed', 0)") == "DELTA_MISSING_CHANGE_DATA"
+    spark.sql("ALTER TABLE unfed SET TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')")
+    spark.sql("INSERT INTO unfed VALUES (2, 'b')")
+    version = last(spark, "unfed").version
+    assert feed(spark, "unfed", version) == [(2, "b", "insert", version)]
+    assert condition(spark, f"SELECT * FROM table_changes('unfed', {version + 1})") == "DELTA_CDC_START_VERSION_AFTER_LATEST"
+    assert condition(spark, "SELECT * FROM table_changes('unfed', 3, 2)") == "DELTA_INVALID_CDC_RANGE"
+    assert condition(spark, "SELECT * FROM table_changes('unfed', NULL)") == "DELTA_CDC_READ_NULL_RANGE_BOUNDARY"
+    with pytest.raises(PySparkException) as e:
+        spark.read.format("delta").option("readChangeFeed", "true").table("unfed").collect()
+    assert e.value.getCondition() == "DELTA_NO_START_FOR_CDC_READ"
+
+
+MERGES = {
+    "all clauses": (
+        """WHEN MATCHED AND s.v = 'gone' THEN DELETE WHEN MATCHED THEN UPDATE SET v = s.v
+           WHEN NOT MATCHED THEN INSERT (id, v) VALUES (s.id, s.v)
+           WHEN NOT MATCHED BY SOURCE AND t.id = 4 THEN UPDATE SET v = 'alone' WHEN NOT MATCHED BY SOURCE AND t.id = 5 THEN DELETE""",
+        [
+            (1, "a", "delete"),
+            (2, "b", "update_preimage"),
+            (2, "new", "update_postimage"),
+            (4, "d", "update_preimage"),
+            (4, "alone", "update_postimage"),
+            (5, "e", "delete"),
+            (9, "ins", "insert"),
+        ],
+    ),
+    "only deletes": ("WHEN MATCHED THEN DELETE", [(1, "a", "delete"), (2, "b", "delete")]),
+    "only inserts": ("WHEN NOT MATCHED THEN INSERT *", [(9, "ins", "insert")]),
+    "delete and insert": (
+        "WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT *",
+        [(1, "a", "delete"), (2, "b", "delete"), (9, "ins", "insert")],
+    ),
+}
+
+
+@pytest.mark.parametrize("vectors", ["true", "false"])
+@pytest.mark.parametrize("clauses, wanted", MERGES.values(), ids=MERGES.keys())
+def test_merges_are_told(spark, vectors, clauses, wanted):
+    spark.sql("DROP TABLE IF EXISTS merged")
+    spark.sql(
+        f"""CREATE TABLE merged (id BIGINT, v STRING) USING delta TBLPROPERTIES
+            ('delta.enableChangeDataFeed' = 'true', 'delta.enableDeletionVectors' = '{vectors}')"""
+    )
+    spark.sql("INSERT INTO merged VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, 'e')")
+    twice = "(2, 'new')," if clauses == "WHEN MATCHED THEN DELETE" else ""
+    spark.sql(
+        f"""MERGE INTO merged t USING (SELECT * FROM VALUES (1, 'gone'), (2, 'new'), {twice} (9, 'ins') AS s(id, v)) s
+            ON t.id = s.id {clauses}"""
+    )
+    assert [row[:3] for row in feed(spark, "merged", 2)] == sorted(wanted)
+    # The feed and the table tell the same story.
+    told = {}
+    for id_, v, change, _ in sorted(feed(spark, "merged", 0), key=lambda r: (r[3], r[2] != "update_preimage", r[2])):
+        if change in ("insert", "update_postimage"):
+            told[id_] = v
+        elif change == "delete":
+            told.pop(id_)
+    assert rows(spark.table("merged")) == sorted(told.items())
+
+
+def test_a_merge_that_adds_columns_is_told(spark):
+    spark.sql("CREATE OR REPLACE TABLE grown (id BIGINT) TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')")
+    spark.sql("INSERT INTO grown VALUES (1)")
+    spark.sql(
+        """MERGE WITH SCHEMA EVOLUTION INTO grown t USING (SELECT 1L AS id, 'x' AS v UNION ALL SELECT 2L, 'y') s ON t.id = s.id
+           WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"""
+    )
+    version = last(spark, "grown").version
+    assert [row[:3] for row in feed(spark, "grown", version)] == [
+        (1, "x", "update_postimage"),
+        (1, None, "update_preimage"),
+        (2, "y", "insert"),
+    ]
