@@ -15,12 +15,13 @@ PROGRESS = {
 
 
 def put(folder, name, *rows):
-    """A file of JSON lines, newer than those before it."""
+    """A file of JSON lines, newer than those before it, there at once as files of streams must be."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / name
-    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    hidden = folder / f".{name}"
+    hidden.write_text("".join(json.dumps(r) + "\n" for r in rows))
     put.clock = max(getattr(put, "clock", 0), time.time()) + 0.01
-    os.utime(path, (put.clock, put.clock))
+    os.utime(hidden, (put.clock, put.clock))
+    hidden.rename(folder / name)
 
 
 def until(condition, seconds=30):

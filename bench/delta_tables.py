@@ -1,6 +1,6 @@
 """What changes of Delta tables cost, against the `deltalake` wheel and delta-spark on the same data in one run. One command:
 
-    make release && .venv/bin/python bench/delta.py
+    make release && .venv/bin/python bench/delta_tables.py
 
 Rows have five columns: `id` (0..rows in random order), `k` (random, about 100 rows of each value), `a`, `x`, `s`. Every
 answer is checked before its time counts. delta-spark takes part where BOATHOUSE_SPARK_REMOTE (or --spark) names a Spark
