@@ -142,6 +142,39 @@ def test_avro_is_read_by_the_schema_that_is_given(spark, tmp_path):
     assert sorted(read.collect()) == [(0, None), (2, None), (4, None)]
 
 
+@pytest.mark.parametrize("codec", ["snappy", "deflate", "zstandard", "uncompressed"])
+def test_corrupt_avro(spark, tmp_path, codec):
+    rows = spark.range(60).selectExpr("id", "concat('name ', id) AS s", "array(id, id + 1) AS a", "map('k', id) AS m")
+    rows.coalesce(1).write.format("avro").option("compression", codec).save(f"file:{tmp_path}/x")
+    (file,) = written(tmp_path, "x")
+    data = open(file, "rb").read()
+    sync = data[-16:]
+    block = data.index(sync) + 16
+    assert data[block] == 60, "thirty rows, in zig-zag: a block for each partition"
+
+    def read(changed):
+        path = tmp_path / "corrupt.avro"
+        path.write_bytes(changed)
+        return spark.read.schema(rows.schema).format("avro").load(f"file:{path}").collect()
+
+    assert len(read(data)) == 60
+    for broken in [
+        data[:block] + bytes([58]) + data[block + 1 :],  # fewer rows than the block holds
+        data[:block] + bytes([62]) + data[block + 1 :],  # more
+        data[:-20],
+        data[:-1] + bytes([data[-1] ^ 1]),
+        data[: block + 1],
+    ]:
+        with pytest.raises(Exception, match="FAILED_READ_FILE"):
+            read(broken)
+    # Whatever byte is wrong, reading ends.
+    for i in range(block, len(data) - 16, max(1, (len(data) - block) // 60)):
+        try:
+            assert len(read(data[:i] + bytes([data[i] ^ 0x15]) + data[i + 1 :])) == 60
+        except Exception as e:
+            assert "FAILED_READ_FILE" in str(e), e
+
+
 def test_orc_is_refused_by_name(spark, tmp_path):
     with pytest.raises(Exception, match="file format orc"):
         spark.range(1).write.orc(f"file:{tmp_path}/x")

@@ -49,6 +49,8 @@ pub struct Engine {
     pub(crate) runtime_env: Arc<RuntimeEnv>,
     /// The state that a query's state is cloned from: rules and settings, no tables, no functions.
     pub(crate) state: SessionState,
+    /// The state of queries that only compute constants.
+    pub(crate) constants: SessionState,
     pub(crate) catalog: Catalog,
     pub(crate) storage: Storage,
     pub(crate) sessions: SessionManager,
@@ -121,6 +123,7 @@ impl Engine {
             runtime: handle,
             owned_runtime: Mutex::new(Some(runtime)),
             runtime_env,
+            constants: execute::constant_state(&state),
             state,
             catalog,
             storage,

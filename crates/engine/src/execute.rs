@@ -91,6 +91,17 @@ pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -
         .build()
 }
 
+/// The state of queries that are one row of constants: such plans run as they are, and most of the time of `SELECT 1`
+/// would go into rules that find nothing.
+pub(crate) fn constant_state(template: &SessionState) -> SessionState {
+    SessionStateBuilder::new_from_existing(template.clone())
+        .with_config(template.config().clone().with_target_partitions(1))
+        .with_analyzer_rules(Vec::new())
+        .with_optimizer_rules(Vec::new())
+        .with_physical_optimizer_rules(Vec::new())
+        .build()
+}
+
 /// The state of one query.
 pub(crate) fn query_state(session: &Session) -> SessionState {
     session.engine.state.clone()
@@ -139,6 +150,11 @@ pub(crate) async fn partitioned_plan(
 }
 
 async fn optimized_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+    let extracted = crate::python::extract(plan)?;
+    let plan = extracted.as_ref().unwrap_or(plan);
+    if crate::small::is_constant(plan) {
+        return planned(&session.engine.constants, plan).await;
+    }
     let mut state = query_state(session);
     if crate::recursion::is_recursive(plan) {
         // The plan of a recursive step runs again and again: a filter learnt from one level must not thin out the next.
@@ -146,8 +162,6 @@ async fn optimized_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn
         options.optimizer.enable_dynamic_filter_pushdown = false;
         options.optimizer.enable_join_dynamic_filter_pushdown = false;
     }
-    let extracted = crate::python::extract(plan)?;
-    let plan = extracted.as_ref().unwrap_or(plan);
     join_order::load_statistics(plan).await?;
     let small = crate::small::is_small(plan);
     if small {
@@ -157,9 +171,13 @@ async fn optimized_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn
         options.optimizer.enable_dynamic_filter_pushdown = false;
         options.optimizer.enable_join_dynamic_filter_pushdown = false;
     }
-    let planned = AssertUnwindSafe(state.create_physical_plan(plan)).catch_unwind().await;
-    let planned = planned.unwrap_or_else(|panic| Err(to_datafusion(panic_error(&*panic)))).spark()?;
+    let planned = planned(&state, plan).await?;
     if small { crate::small::streamed_as_spark(planned).spark() } else { Ok(planned) }
+}
+
+async fn planned(state: &SessionState, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+    let planned = AssertUnwindSafe(state.create_physical_plan(plan)).catch_unwind().await;
+    planned.unwrap_or_else(|panic| Err(to_datafusion(panic_error(&*panic)))).spark()
 }
 
 pub(crate) fn task_context(session: &Session) -> Arc<TaskContext> {

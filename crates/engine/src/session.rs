@@ -17,6 +17,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use parking_lot::RwLock;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -584,8 +585,8 @@ impl Session {
         Cow::Owned(out)
     }
 
-    /// Analyzes on a thread that may block: analysis is blocking code with a deep stack. A thread of the engine becomes one,
-    /// which costs a small query less than waking another.
+    /// Analyzes on a thread that may block: analysis is blocking code with a deep stack. The calling thread becomes one, which
+    /// costs a small query less than waking another.
     pub(crate) async fn analyze<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&mut Analyzer) -> Result<T> + Send + 'static,
@@ -598,8 +599,10 @@ impl Session {
             }))
             .unwrap_or_else(|panic| Err(panic_error(&*panic)))
         };
-        match tokio::runtime::Handle::try_current() {
-            Ok(current) if current.id() == self.engine.runtime.id() => tokio::task::block_in_place(run),
+        match Handle::try_current() {
+            Ok(current) if current.runtime_flavor() == RuntimeFlavor::MultiThread => {
+                tokio::task::block_in_place(run)
+            }
             _ => self.engine.runtime.spawn_blocking(run).await.map_err(|_| interrupted())?,
         }
     }

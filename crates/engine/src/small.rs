@@ -9,7 +9,7 @@ use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{JoinType, Result};
 use datafusion::datasource::{MemTable, source_as_provider};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PartitionMode};
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
@@ -36,6 +36,20 @@ pub(crate) fn is_small(plan: &LogicalPlan) -> bool {
         Ok(if small { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     });
     walked.is_ok() && small
+}
+
+/// Whether a plan is one row of constants: there is nothing to optimize.
+pub(crate) fn is_constant(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::EmptyRelation(leaf) => leaf.produce_one_row,
+        LogicalPlan::Projection(projection) => {
+            let simple =
+                |e: &Expr| !matches!(e, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_));
+            let all = |e: &Expr| e.exists(|e| Ok(!simple(e))).is_ok_and(|found| !found);
+            projection.expr.iter().all(all) && is_constant(&projection.input)
+        }
+        _ => false,
+    }
 }
 
 fn rows_of(table: &MemTable) -> Option<usize> {

@@ -4,6 +4,7 @@
 //! and the scan adds the values of partition columns.
 
 mod avro;
+mod avro_check;
 mod binary_file;
 mod blocks;
 mod decode;

@@ -18,7 +18,7 @@ use super::blocks::{blocks, compression, plain_bytes, whole_file};
 use super::decode::decode;
 use super::lines::{LineSplitter, Lines};
 use super::slices::FileSlice;
-use super::{RowFormat, avro, binary_file};
+use super::{RowFormat, avro, avro_check, binary_file};
 
 /// A batch is given when it has so many bytes, however few rows they are.
 const BATCH_BYTES: usize = 64 << 20;
@@ -155,6 +155,7 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
             }
             RowFormat::Avro { zone, case_sensitive } => {
                 let bytes = whole(&reader, &slice).await?;
+                avro_check::check(&bytes)?;
                 for batch in avro::reader(bytes.into(), reader.batch_rows)? {
                     yield avro::arrange(&batch.spark()?, &reader.schema, zone, *case_sensitive)?;
                 }

@@ -185,7 +185,11 @@ fn refuse_narrowing(
     let [name] = column else { return Ok(()) };
     let Some(field) = schema.field(name) else { return Ok(()) };
     let (old, new) = (&field.data_type, wanted);
-    let fits = old == new || old.is_string() || (old.is_datetime() && new.is_datetime()) || cast::is_up_cast(old, new) || !new.is_atomic();
+    let fits = old == new
+        || old.is_string()
+        || (old.is_datetime() && new.is_datetime())
+        || cast::is_up_cast(old, new)
+        || !new.is_atomic();
     if fits {
         return Ok(());
     }
