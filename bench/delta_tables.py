@@ -139,14 +139,11 @@ class Wheel:
         DeltaTable(str(path)).optimize.z_order(["id", "a"])
 
     def answer(self, path):
-        import duckdb
+        from deltalake import DeltaTable, QueryBuilder
 
-        files = "SELECT count(*), sum(id), count_if(x < 0) FROM delta_files"
-        from deltalake import DeltaTable
-
-        delta_files = DeltaTable(str(path)).to_pyarrow_dataset()  # noqa: F841: DuckDB reads it by its name
-        row = duckdb.sql(files).fetchone()
-        return (row[0], int(row[1]), row[2])
+        query = "SELECT count(*), sum(id), sum(CASE WHEN x < 0 THEN 1 ELSE 0 END) FROM t"
+        rows = QueryBuilder().register("t", DeltaTable(str(path))).execute(query).read_all()
+        return tuple(pa.table(rows).to_pylist()[0].values())
 
 
 def timed(action):

@@ -8,10 +8,10 @@ use boathouse_spec::{Error, Result, clock};
 use fail::fail_point;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use parquet::arrow::AsyncArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 
-use super::target::WriteTarget;
+use super::encoder::Encoder;
+use super::target::{ROW_GROUP_BYTES, ROW_GROUP_ROWS, WriteTarget};
 use crate::action::{Add, PartitionValues};
 use crate::error;
 use crate::location::encode_path;
@@ -27,7 +27,7 @@ pub(crate) struct FileWriter {
     relative: String,
     path: Path,
     partition_values: PartitionValues,
-    writer: AsyncArrowWriter<BufWriter>,
+    writer: Encoder,
     stats: StatsCollector,
 }
 
@@ -39,7 +39,8 @@ impl FileWriter {
             .with_properties(target.properties.clone())
             // The types of the file say all; readers that know Arrow's own would take them for the truth.
             .with_skip_arrow_metadata(true);
-        let writer = AsyncArrowWriter::try_new_with_options(buffer, target.layout.physical.clone(), options)
+        let schema = target.layout.physical.clone();
+        let writer = Encoder::new(buffer, schema, options, ROW_GROUP_ROWS, ROW_GROUP_BYTES)
             .map_err(|e| failed(target, &path, &e))?;
         Ok(Self { relative, path, partition_values, writer, stats: target.stats.collector() })
     }
@@ -61,12 +62,11 @@ impl FileWriter {
 
     /// The size the file would have about now.
     pub fn estimated_size(&self) -> u64 {
-        (self.writer.bytes_written() + self.writer.in_progress_size()) as u64
+        self.writer.size() as u64
     }
 
     pub async fn close(mut self, target: &WriteTarget) -> Result<Add> {
-        self.writer.finish().await.map_err(|e| failed(target, &self.path, &e))?;
-        let size = self.writer.bytes_written();
+        let size = self.writer.finish().await.map_err(|e| failed(target, &self.path, &e))?;
         make_durable(&target.location, &self.path).await?;
         fail_point!("delta::data-file-written", |_| Err(Error::io(
             "a fault point",

@@ -1,6 +1,7 @@
 //! Writing rows as data files: in parallel, one task for each partition of the plan.
 
 mod codec;
+mod encoder;
 mod file_writer;
 mod row_action;
 mod target;
@@ -14,6 +15,7 @@ use datafusion::common::runtime::JoinSet;
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -75,7 +77,8 @@ async fn run(
 ) -> Result<WrittenFiles> {
     let mut tasks = JoinSet::new();
     for partition in 0..plan.output_partitioning().partition_count() {
-        let stream = plan.execute(partition, context.clone()).spark()?;
+        // Rows are made while others are written.
+        let stream = spawn_buffered(plan.execute(partition, context.clone()).spark()?, 2);
         let (target, started) = (target.clone(), started.clone());
         tasks.spawn(
             async move { (partition, task::write_stream(partition, stream, &target, &started).await) },

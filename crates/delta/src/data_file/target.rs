@@ -18,8 +18,8 @@ use crate::stats::collect::StatsColumns;
 
 /// A file is closed at about this size where neither the write nor the table says otherwise.
 const TARGET_FILE_SIZE: u64 = 256 * 1024 * 1024;
-const ROW_GROUP_ROWS: usize = 1024 * 1024;
-const ROW_GROUP_BYTES: usize = 128 * 1024 * 1024;
+pub(super) const ROW_GROUP_ROWS: usize = 1024 * 1024;
+pub(super) const ROW_GROUP_BYTES: usize = 128 * 1024 * 1024;
 
 /// The columns of files, and those in directory names.
 #[derive(Debug)]

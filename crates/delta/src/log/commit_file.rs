@@ -143,13 +143,17 @@ pub(crate) async fn make_durable(location: &TableLocation, path: &Path) -> Resul
         return Ok(());
     };
     let name = path.to_string();
-    tokio::task::spawn_blocking(move || {
-        std::fs::File::open(&file)?.sync_all()?;
-        file.parent().map_or(Ok(()), sync_directory)
-    })
-    .await
-    .map_err(|e| Error::internal(format!("syncing {name} did not end: {e}")))?
-    .map_err(|e| error::write_failed(location, format!("forcing {path} to disk: {e}")))
+    // The disk takes both at a time.
+    let directory = file.parent().map(FilePath::to_path_buf);
+    let name_task =
+        tokio::task::spawn_blocking(move || directory.map_or(Ok(()), |directory| sync_directory(&directory)));
+    let content_task = tokio::task::spawn_blocking(move || std::fs::File::open(&file)?.sync_all());
+    for task in [content_task, name_task] {
+        task.await
+            .map_err(|e| Error::internal(format!("syncing {name} did not end: {e}")))?
+            .map_err(|e| error::write_failed(location, format!("forcing {path} to disk: {e}")))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -6,8 +6,11 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BinaryBuilder, RecordBatch};
-use arrow::datatypes::DataType;
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryBuilder, RecordBatch, UInt64Array};
+use arrow::datatypes::{
+    DataType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit,
+    TimestampMicrosecondType,
+};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use boathouse_bridge::{ResultExt, from_arrow, to_datafusion};
 use boathouse_spec::{Error, Result};
@@ -16,7 +19,8 @@ use datafusion::common::Column;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::functions::core::expr_ext::FieldAccessor;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, LogicalPlanBuilder, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
@@ -27,6 +31,9 @@ use crate::snapshot::Snapshot;
 
 /// Ranks are below 2 to this.
 const RANK_BITS: usize = 10;
+/// A place of so many columns is a number.
+const NUMBERED: usize = 64 / RANK_BITS;
+const PLACE_COLUMN: &str = "__delta_place";
 /// Values of a sample, at most twice as many while it is taken.
 const SAMPLE_ROWS: usize = 50_000;
 
@@ -74,7 +81,17 @@ pub(super) async fn plan(
     let keys: Vec<Expr> = columns.iter().map(|c| key(&scan, c)).collect();
     let sample = sample(session, scan.clone(), &keys).await?;
     let curve = ScalarUDF::new_from_impl(Curve::new(&sample)?);
-    let plan = dml::rows_of(scan)?.sort(vec![curve.call(keys).sort(true, true)]).spark()?.build().spark()?;
+    // The place is a column while rows are sorted, so that it is computed once.
+    let rows = dml::rows_of(scan)?;
+    let columns: Vec<Expr> = rows.schema().columns().into_iter().map(Expr::Column).collect();
+    let placed = columns.iter().cloned().chain([curve.call(keys).alias(PLACE_COLUMN)]);
+    let place = Expr::Column(Column::from_name(PLACE_COLUMN));
+    let plan = rows
+        .project(placed)
+        .and_then(|rows| rows.sort(vec![place.sort(true, true)]))
+        .and_then(|rows| rows.project(columns))
+        .and_then(LogicalPlanBuilder::build)
+        .spark()?;
     session.create_physical_plan(&plan).await.spark()
 }
 
@@ -128,9 +145,9 @@ struct Curve {
 
 /// Where the ranks of a column begin.
 #[derive(Debug)]
-struct Ranks {
-    converter: RowConverter,
-    bounds: Vec<OwnedRow>,
+enum Ranks {
+    Numbers(Vec<i64>),
+    Rows(RowConverter, Vec<OwnedRow>),
 }
 
 impl Curve {
@@ -142,21 +159,83 @@ impl Curve {
 
 impl Ranks {
     fn new(values: &ArrayRef) -> Result<Self> {
+        if let Some(mut numbers) = ordered_numbers(values) {
+            numbers.sort_unstable();
+            return Ok(Self::Numbers(bounds(&numbers)));
+        }
         let converter = RowConverter::new(vec![SortField::new(values.data_type().clone())]).spark()?;
         let rows = converter.convert_columns(std::slice::from_ref(values)).spark()?;
         let mut sorted: Vec<OwnedRow> = rows.iter().map(|r| r.owned()).collect();
         sorted.sort();
-        let ranks = 1 << RANK_BITS;
-        let mut bounds: Vec<OwnedRow> =
-            (1..ranks).filter_map(|i| sorted.get(i * sorted.len() / ranks).cloned()).collect();
-        bounds.dedup();
-        Ok(Self { converter, bounds })
+        Ok(Self::Rows(converter, bounds(&sorted)))
     }
 
     fn of(&self, values: &ArrayRef) -> Result<Vec<usize>> {
-        let rows = self.converter.convert_columns(std::slice::from_ref(values)).map_err(from_arrow)?;
-        Ok(rows.iter().map(|row| self.bounds.partition_point(|b| b.row() <= row)).collect())
+        match self {
+            Self::Numbers(bounds) => {
+                let numbers = ordered_numbers(values)
+                    .ok_or_else(|| Error::internal("a column that is ordered by changed its type"))?;
+                Ok(numbers.into_iter().map(|v| bounds.partition_point(|b| *b <= v)).collect())
+            }
+            Self::Rows(converter, bounds) => {
+                let rows = converter.convert_columns(std::slice::from_ref(values)).map_err(from_arrow)?;
+                Ok(rows.iter().map(|row| bounds.partition_point(|b| b.row() <= row)).collect())
+            }
+        }
     }
+}
+
+/// The values at which ranks begin, of values in order.
+fn bounds<T: Clone + PartialEq>(sorted: &[T]) -> Vec<T> {
+    let ranks = 1 << RANK_BITS;
+    let mut bounds: Vec<T> =
+        (1..ranks).filter_map(|i| sorted.get(i * sorted.len() / ranks).cloned()).collect();
+    bounds.dedup();
+    bounds
+}
+
+/// Numbers in the order of the values, NULL first; `None` where the type has none.
+fn ordered_numbers(values: &ArrayRef) -> Option<Vec<i64>> {
+    fn of<T: ArrowPrimitiveType>(values: &ArrayRef, number: impl Fn(T::Native) -> i64) -> Option<Vec<i64>> {
+        let values = values.as_primitive_opt::<T>()?;
+        Some(values.iter().map(|v| v.map_or(i64::MIN, &number)).collect())
+    }
+    match values.data_type() {
+        DataType::Int8 => of::<Int8Type>(values, i64::from),
+        DataType::Int16 => of::<Int16Type>(values, i64::from),
+        DataType::Int32 => of::<Int32Type>(values, i64::from),
+        DataType::Int64 => of::<Int64Type>(values, |v| v),
+        DataType::Date32 => of::<Date32Type>(values, i64::from),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => of::<TimestampMicrosecondType>(values, |v| v),
+        DataType::Float32 => of::<Float32Type>(values, |v| ordered_bits(f64::from(v))),
+        DataType::Float64 => of::<Float64Type>(values, ordered_bits),
+        _ => None,
+    }
+}
+
+/// The bits of a number, which as an integer are in the order of the numbers.
+fn ordered_bits(value: f64) -> i64 {
+    let bits = value.to_bits() as i64;
+    bits ^ (((bits >> 63) as u64) >> 1) as i64
+}
+
+/// The bits of each rank with room between them for those of the other columns.
+fn spread(columns: usize) -> Vec<u64> {
+    let of = |rank: u64| (0..RANK_BITS).fold(0u64, |out, bit| out | ((rank >> bit & 1) << (bit * columns)));
+    (0..1u64 << RANK_BITS).map(of).collect()
+}
+
+/// The place of each row on the curve as a number.
+fn numbers(ranks: &[Vec<usize>], rows: usize) -> Vec<u64> {
+    let spread = spread(ranks.len());
+    let mut out = vec![0u64; rows];
+    for (i, column) in ranks.iter().enumerate() {
+        let shift = ranks.len() - 1 - i;
+        for (place, rank) in out.iter_mut().zip(column) {
+            *place |= spread[*rank] << shift;
+        }
+    }
+    out
 }
 
 /// The highest bits of all ranks first.
@@ -197,8 +276,8 @@ impl ScalarUDFImpl for Curve {
         &self.signature
     }
 
-    fn return_type(&self, _arguments: &[DataType]) -> DataFusionResult<DataType> {
-        Ok(DataType::Binary)
+    fn return_type(&self, arguments: &[DataType]) -> DataFusionResult<DataType> {
+        Ok(if arguments.len() <= NUMBERED { DataType::UInt64 } else { DataType::Binary })
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
@@ -211,6 +290,10 @@ impl ScalarUDFImpl for Curve {
             .collect::<Result<Vec<_>>>()
             .map_err(to_datafusion)?;
         let rows = arrays.first().map_or(0, |a| a.len());
+        if ranks.len() <= NUMBERED {
+            let places = UInt64Array::from(numbers(&ranks, rows));
+            return Ok(ColumnarValue::Array(Arc::new(places)));
+        }
         let mut out = BinaryBuilder::new();
         for row in 0..rows {
             let of_row: Vec<usize> = ranks.iter().map(|r| r[row]).collect();
@@ -232,6 +315,9 @@ mod tests {
         assert_eq!(interleave(&[1 << 9, 0]), [0x80, 0, 0]);
         assert_eq!(interleave(&[0, 1 << 9]), [0x40, 0, 0]);
         assert_eq!(interleave(&[1, 1]), [0, 0, 0x30]);
+        assert_eq!(numbers(&[vec![1 << 9, 0, 1], vec![0, 1 << 9, 1]], 3), [1 << 19, 1 << 18, 3]);
+        let floats = [f64::NEG_INFINITY, -1.5, -0.0, 0.0, 2.0, f64::INFINITY, f64::NAN];
+        assert!(floats.map(ordered_bits).is_sorted());
     }
 
     #[test]
