@@ -34,6 +34,7 @@ const WRITER_FEATURES: &[&str] = &[
     "identityColumns",
     "inCommitTimestamp",
     "invariants",
+    "rowTracking",
     "timestampNtz",
     "typeWidening",
     "typeWidening-preview",
@@ -253,6 +254,9 @@ pub(crate) fn needed_features(metadata: &Metadata, schema: &StructType) -> Vec<&
         if on(property) {
             needed.push(feature);
         }
+    }
+    if on("delta.enableRowTracking") {
+        needed.extend(["rowTracking", "domainMetadata"]);
     }
     if metadata.configuration.get("delta.columnMapping.mode").is_some_and(|m| m != "none") {
         needed.push("columnMapping");
