@@ -182,3 +182,21 @@ def test_a_stream_from_a_version(spark, tmp_path):
     drain(stream, tmp_path, sink)
     got = spark.read.format("delta").load(sink)
     assert rows(got.select("id", "_commit_version")) == [(4, 2), (5, 3)]
+
+
+@pytest.mark.parametrize("vectors", ["true", "false"])
+def test_what_replaces_is_told(spark, vectors):
+    spark.sql("DROP TABLE IF EXISTS swapped")
+    spark.sql(
+        f"""CREATE TABLE swapped (id BIGINT, v STRING) USING delta TBLPROPERTIES
+            ('delta.enableChangeDataFeed' = 'true', 'delta.enableDeletionVectors' = '{vectors}')"""
+    )
+    spark.createDataFrame([(1, "a"), (2, "b"), (3, "c")], "id BIGINT, v STRING").coalesce(1).write.insertInto("swapped")
+    spark.sql("INSERT INTO swapped REPLACE WHERE id > 1 VALUES (2, 'x'), (7, 'y')")
+    assert feed(spark, "swapped", 2) == [
+        (2, "b", "delete", 2),
+        (2, "x", "insert", 2),
+        (3, "c", "delete", 2),
+        (7, "y", "insert", 2),
+    ]
+    assert rows(spark.table("swapped")) == [(1, "a"), (2, "x"), (7, "y")]
