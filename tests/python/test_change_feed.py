@@ -138,3 +138,65 @@ def test_a_merge_that_adds_columns_is_told(spark):
         (1, None, "update_preimage"),
         (2, "y", "insert"),
     ]
+
+
+def drain(stream, path, sink):
+    query = stream.writeStream.format("delta").option("checkpointLocation", f"{path}/cp").trigger(availableNow=True).start(sink)
+    assert query.awaitTermination(60)
+
+
+def test_the_feed_as_a_stream(spark, tmp_path):
+    path, sink = str(tmp_path / "t"), str(tmp_path / "sink")
+    spark.sql(f"CREATE TABLE delta.`{path}` (id BIGINT, v STRING) TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')")
+    spark.sql(f"INSERT INTO delta.`{path}` VALUES (1, 'a'), (2, 'b')")
+    stream = spark.readStream.format("delta").option("readChangeFeed", "true").load(path)
+    assert stream.columns == ["id", "v", "_change_type", "_commit_version", "_commit_timestamp"]
+    drain(stream, tmp_path, sink)
+    got = spark.read.format("delta").load(sink)
+    # What is there when the query begins comes as inserts of that version.
+    assert rows(got.select("id", "v", "_change_type", "_commit_version")) == [(1, "a", "insert", 1), (2, "b", "insert", 1)]
+    spark.sql(f"UPDATE delta.`{path}` SET v = 'z' WHERE id = 1")
+    spark.sql(f"DELETE FROM delta.`{path}` WHERE id = 2")
+    drain(stream, tmp_path, sink)
+    drain(stream, tmp_path, sink)
+    got = spark.read.format("delta").load(sink).filter("_commit_version > 1")
+    assert rows(got.select("id", "v", "_change_type", "_commit_version")) == [
+        (1, "a", "update_preimage", 2),
+        (1, "z", "update_postimage", 2),
+        (2, "b", "delete", 3),
+    ]
+
+
+def test_a_stream_from_a_version(spark, tmp_path):
+    path, sink = str(tmp_path / "t"), str(tmp_path / "sink")
+    spark.range(3).write.format("delta").option("delta.enableChangeDataFeed", "true").save(path)
+    for i in range(3, 6):
+        spark.range(i, i + 1).write.format("delta").mode("append").save(path)
+    stream = (
+        spark.readStream.format("delta")
+        .option("readChangeFeed", "true")
+        .option("startingVersion", 2)
+        .option("maxFilesPerTrigger", 1)
+        .load(path)
+    )
+    drain(stream, tmp_path, sink)
+    got = spark.read.format("delta").load(sink)
+    assert rows(got.select("id", "_commit_version")) == [(4, 2), (5, 3)]
+
+
+@pytest.mark.parametrize("vectors", ["true", "false"])
+def test_what_replaces_is_told(spark, vectors):
+    spark.sql("DROP TABLE IF EXISTS swapped")
+    spark.sql(
+        f"""CREATE TABLE swapped (id BIGINT, v STRING) USING delta TBLPROPERTIES
+            ('delta.enableChangeDataFeed' = 'true', 'delta.enableDeletionVectors' = '{vectors}')"""
+    )
+    spark.createDataFrame([(1, "a"), (2, "b"), (3, "c")], "id BIGINT, v STRING").coalesce(1).write.insertInto("swapped")
+    spark.sql("INSERT INTO swapped REPLACE WHERE id > 1 VALUES (2, 'x'), (7, 'y')")
+    assert feed(spark, "swapped", 2) == [
+        (2, "b", "delete", 2),
+        (2, "x", "insert", 2),
+        (3, "c", "delete", 2),
+        (7, "y", "insert", 2),
+    ]
+    assert rows(spark.table("swapped")) == [(1, "a"), (2, "x"), (7, "y")]

@@ -148,6 +148,7 @@ def test_clustering(spark, tmp_path):
     for i in range(3):
         spark.range(100).selectExpr("id AS a", f"id % 7 + {i} AS b", "'x' AS c").write.format("delta").mode("append").save(str(path))
     first = spark.sql(f"OPTIMIZE delta.`{path}`").collect()[0].metrics
+    assert first.clusteringStats.numOutputZCubes == 1 and first.clusteringStats.mergedFiles.numFiles >= 3
     assert first.numFilesRemoved >= 3 and first.numFilesAdded == 1
     adds = [a["add"] for a in log(path) if "add" in a]
     assert all(a["clusteringProvider"] == "liquid" and a["tags"]["ZCUBE_ID"] for a in adds)
@@ -163,3 +164,39 @@ def test_clustering(spark, tmp_path):
     assert rows(spark.sql(f"SELECT count(*), sum(a) FROM delta.`{path}`")) == [(300, 3 * 4950)]
     five = f"CREATE TABLE delta.`{tmp_path / 'many'}` (a INT, b INT, c INT, d INT, e INT) USING delta CLUSTER BY (a, b, c, d, e)"
     assert condition(spark, five) == "DELTA_CLUSTER_BY_INVALID_NUM_COLUMNS"
+
+
+def test_rows_are_tracked(spark, tmp_path):
+    path = tmp_path / "tracked"
+    spark.sql(f"CREATE TABLE delta.`{path}` (id BIGINT) USING delta TBLPROPERTIES ('delta.enableRowTracking' = 'true')")
+    for low in (0, 5):
+        spark.range(low, low + 5, 1, 1).write.format("delta").mode("append").save(str(path))
+    adds = [a["add"] for v in (1, 2) for a in log(path, v) if "add" in a]
+    assert [(a["baseRowId"], a["defaultRowCommitVersion"]) for a in adds] == [(0, 1), (5, 2)]
+    domain = next(a["domainMetadata"] for a in log(path, 2) if "domainMetadata" in a)
+    assert domain["domain"] == "delta.rowTracking" and domain["configuration"] == '{"rowIdHighWaterMark":9}'
+    # Rows that are only marked keep their ids; rows that would be written again are refused.
+    spark.sql(f"DELETE FROM delta.`{path}` WHERE id = 2")
+    assert next(a["add"] for a in log(path) if "add" in a)["baseRowId"] == 0
+    assert condition(spark, f"UPDATE delta.`{path}` SET id = 7") == "UNSUPPORTED_FEATURE.NOT_IN_BOATHOUSE"
+    assert spark.read.format("delta").load(str(path)).count() == 9
+
+
+def test_partitions_follow_from_what_generates_them(spark, tmp_path):
+    path = str(tmp_path / "days")
+    spark.sql(
+        f"""CREATE TABLE delta.`{path}` (id BIGINT, ts TIMESTAMP, d DATE GENERATED ALWAYS AS (CAST(ts AS DATE)))
+            USING delta PARTITIONED BY (d)"""
+    )
+    for day in range(1, 6):
+        spark.sql(f"INSERT INTO delta.`{path}` (id, ts) VALUES ({day}, TIMESTAMP'2024-05-0{day} 12:00:00')")
+    table = f"delta.`{path}`"
+    assert rows(spark.sql(f"SELECT id FROM {table} WHERE ts >= '2024-05-04 00:00:00'")) == [(4,), (5,)]
+    assert rows(spark.sql(f"SELECT id FROM {table} WHERE ts = TIMESTAMP'2024-05-02 12:00:00'")) == [(2,)]
+    # The files of other days are not even there, and nobody looks for them.
+    import pathlib
+    import shutil
+
+    for gone in ("2024-05-01", "2024-05-02"):
+        shutil.rmtree(pathlib.Path(path) / f"d={gone}")
+    assert rows(spark.sql(f"SELECT id FROM {table} WHERE ts > TIMESTAMP'2024-05-03 11:00:00'")) == [(3,), (4,), (5,)]

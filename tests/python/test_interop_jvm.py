@@ -129,3 +129,77 @@ def test_features_we_lack_are_named(spark, jvm, tmp_path):
             ), f"{columns}: {e}"
         assert sorted(map(tuple, mine.collect())) == sorted(map(tuple, wanted.collect())), columns
         shutil.rmtree(path)
+
+
+MADE_BY_US = {
+    "generated columns": [
+        "CREATE TABLE {t} (id BIGINT, v STRING, two BIGINT GENERATED ALWAYS AS (id * 2)) USING delta",
+        "INSERT INTO {t} (id, v) VALUES (1, 'a'), (2, 'b')",
+    ],
+    "identity columns": [
+        "CREATE TABLE {t} (n BIGINT GENERATED ALWAYS AS IDENTITY (START WITH 10 INCREMENT BY 5), id BIGINT, v STRING) USING delta",
+        "INSERT INTO {t} (id, v) VALUES (1, 'a'), (2, 'b')",
+    ],
+    "defaults": [
+        "CREATE TABLE {t} (id BIGINT, v STRING, x INT DEFAULT 7) USING delta"
+        " TBLPROPERTIES ('delta.feature.allowColumnDefaults' = 'supported')",
+        "INSERT INTO {t} (id, v) VALUES (1, 'a'), (2, 'b')",
+    ],
+    "widened columns": [
+        "CREATE TABLE {t} (id INT, v STRING) USING delta TBLPROPERTIES ('delta.enableTypeWidening' = 'true')",
+        "INSERT INTO {t} VALUES (1, 'a'), (2, 'b')",
+        "ALTER TABLE {t} ALTER COLUMN id TYPE BIGINT",
+    ],
+    "clustering": [
+        "CREATE TABLE {t} (id BIGINT, v STRING) USING delta CLUSTER BY (id)",
+        "INSERT INTO {t} VALUES (1, 'a'), (2, 'b')",
+        "OPTIMIZE {t}",
+    ],
+    "change feed": [
+        "CREATE TABLE {t} (id BIGINT, v STRING) USING delta TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')",
+        "INSERT INTO {t} VALUES (0, 'x'), (1, 'a'), (2, 'y')",
+        "UPDATE {t} SET v = 'b' WHERE id = 2",
+        "DELETE FROM {t} WHERE id = 0",
+    ],
+    "row tracking": [
+        "CREATE TABLE {t} (id BIGINT, v STRING) USING delta TBLPROPERTIES ('delta.feature.rowTracking' = 'supported')",
+        "INSERT INTO {t} VALUES (1, 'a'), (2, 'b')",
+    ],
+}
+
+
+@pytest.mark.parametrize("statements", MADE_BY_US.values(), ids=MADE_BY_US.keys())
+@pytest.mark.parametrize("maker", ["ours", "theirs"])
+def test_features_both_ways(spark, jvm, tmp_path, maker, statements):
+    """One makes a table with a feature; the other reads it, writes to it, changes it; both see the same."""
+    first, second = (spark, jvm) if maker == "ours" else (jvm, spark)
+    path = tmp_path / "t"
+    table = f"delta.`{path}`"
+    for statement in statements:
+        first.sql(statement.format(t=table)).collect()
+    assert rows(first, path) == rows(second, path)
+    second.sql(f"INSERT INTO {table} (id, v) VALUES (3, 'c')").collect()
+    second.sql(f"UPDATE {table} SET v = 'd' WHERE id = 1").collect()
+    second.sql(f"DELETE FROM {table} WHERE id = 2").collect()
+    first.sql(f"INSERT INTO {table} (id, v) VALUES (4, 'e')").collect()
+    got = rows(first, path)
+    assert got == rows(second, path)
+    columns = first.read.format("delta").load(str(path)).columns
+    where = [columns.index("id"), columns.index("v")]
+    assert sorted(tuple(row[i] for i in where) for row in got) == [(1, "d"), (3, "c"), (4, "e")]
+    if "enableChangeDataFeed" in statements[0]:
+        feed = f"SELECT id, v, _change_type, _commit_version FROM table_changes_by_path('{path}', 0)"
+        told = [sorted(tuple(r) for r in s.sql(feed).collect()) for s in (spark, jvm)]
+        assert told[0] == told[1] and len(told[0]) == 11
+
+
+def test_clones_both_ways(spark, jvm, tmp_path):
+    for name, maker, other in (("ours", spark, jvm), ("theirs", jvm, spark)):
+        source, clone = tmp_path / f"{name}_source", tmp_path / f"{name}_clone"
+        maker.sql(f"CREATE TABLE delta.`{source}` (id BIGINT) USING delta TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')")
+        maker.range(20).coalesce(1).write.format("delta").mode("append").save(str(source))
+        maker.sql(f"DELETE FROM delta.`{source}` WHERE id % 2 = 0").collect()
+        maker.sql(f"CREATE TABLE delta.`{clone}` SHALLOW CLONE delta.`{source}`").collect()
+        assert rows(other, clone) == rows(maker, source)
+        other.sql(f"DELETE FROM delta.`{clone}` WHERE id = 3").collect()
+        assert rows(maker, clone) == rows(other, clone) and len(rows(maker, clone)) == 9

@@ -37,6 +37,7 @@ mod partition;
 mod property;
 mod protocol;
 mod report;
+mod row_tracking;
 mod scan;
 mod schema;
 mod snapshot;
@@ -56,17 +57,17 @@ pub use change_feed::{
 pub use changes::{CommitChanges, changes};
 pub use location::{LOG_DIRECTORY, TableLocation};
 pub use operation::{
-    Assignment, AutoCompact, BrokenFile, CloneOptions, ColumnChange, ConvertOptions, DmlOptions,
-    HistoryEntry, InventoryFile, Merge, MergeAction, MergeClause, NewColumn, NewTable, OptimizeMetrics,
-    OptimizeOptions, PartitionOverwrite, Predicate, RestoreTo, SYMLINK_MANIFEST, SizeSummary, VacuumOptions,
-    VacuumResult, VacuumScope, WriteMode, WriteOptions, add_columns, add_constraint, change_column,
-    clone_report, clone_table, cluster_by, convert, create, create_operation, delete, detail, drop_columns,
-    drop_constraint, drop_feature, fsck, fsck_report, generate, history, history_report, merge, optimize,
-    optimize_report, rename_column, restore, restore_report, set_properties, sync_identity, unset_properties,
-    update, vacuum, vacuum_report, write,
+    Assignment, AutoCompact, BrokenFile, CloneOptions, ClusteringStats, ColumnChange, ConvertOptions,
+    DmlOptions, FileCount, HistoryEntry, InventoryFile, Merge, MergeAction, MergeClause, NewColumn, NewTable,
+    OptimizeMetrics, OptimizeOptions, PartitionOverwrite, Predicate, RestoreTo, SYMLINK_MANIFEST,
+    SizeSummary, VacuumOptions, VacuumResult, VacuumScope, WriteMode, WriteOptions, add_columns,
+    add_constraint, change_column, clone_report, clone_table, cluster_by, convert, create, create_operation,
+    delete, detail, drop_columns, drop_constraint, drop_feature, fsck, fsck_report, generate, history,
+    history_report, merge, optimize, optimize_report, rename_column, restore, restore_report, set_properties,
+    sync_identity, unset_properties, update, vacuum, vacuum_report, write,
 };
 pub use report::Report;
-pub use scan::{DeltaScan, HiddenColumn, HiddenValue};
+pub use scan::{DeltaScan, DeriveFilters, HiddenColumn, HiddenValue};
 pub use schema::constraints::CheckConstraint;
 pub use schema::identity::{IdentityColumn, identity_columns};
 pub use schema::path::ColumnPlace;

@@ -96,13 +96,17 @@ impl TableLocation {
         url
     }
 
-    /// The full URL of an object in the same store, as the log names files outside of a table.
+    /// The full URL of an object in the same store, as the log names files outside of a table; of this machine's disk with
+    /// one slash, as Hadoop writes it, since Spark looks for files by the text.
     pub(crate) fn url_of(&self, object: &Path) -> String {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.clear().extend(object.as_ref().split('/'));
         }
-        url.to_string()
+        match url.as_str().strip_prefix("file:///") {
+            Some(path) => format!("file:/{path}"),
+            None => url.to_string(),
+        }
     }
 
     /// Whether both are in one store, so that objects can be copied inside of it.
@@ -248,6 +252,9 @@ mod tests {
         );
         let open = table().with_external_files();
         assert_eq!(open.resolve("file:///other/x.parquet").unwrap().as_ref(), "other/x.parquet");
+        let outside = open.url_of(&open.resolve("file:///other/x%20y.parquet").unwrap());
+        assert_eq!(outside, "file:/other/x%20y.parquet");
+        assert_eq!(open.resolve(&outside).unwrap().as_ref(), "other/x y.parquet");
         assert_eq!(table().resolve("file:///data/my%20table/x").unwrap().as_ref(), "data/my table/x");
         assert!(table().resolve("s3://bucket/x.parquet").is_err());
         assert!(table().resolve("../x.parquet").is_err());

@@ -34,6 +34,7 @@ const WRITER_FEATURES: &[&str] = &[
     "identityColumns",
     "inCommitTimestamp",
     "invariants",
+    "rowTracking",
     "timestampNtz",
     "typeWidening",
     "typeWidening-preview",
@@ -125,7 +126,7 @@ impl Protocol {
             return self.clone();
         }
         let mut features = self.features();
-        for feature in added {
+        for feature in added.iter().flat_map(|f| std::iter::once(f).chain(needed_by(f))) {
             if !features.iter().any(|f| f == feature) {
                 features.push((*feature).to_string());
             }
@@ -171,6 +172,14 @@ impl Protocol {
 /// Whether tables with the feature can be written.
 pub(crate) fn is_known_feature(feature: &str) -> bool {
     WRITER_FEATURES.contains(&feature)
+}
+
+/// The features that another one does not go without.
+fn needed_by(feature: &str) -> &'static [&'static str] {
+    match feature {
+        "clustering" | "rowTracking" => &["domainMetadata"],
+        _ => &[],
+    }
 }
 
 /// The features of tables that can be written.
@@ -254,6 +263,9 @@ pub(crate) fn needed_features(metadata: &Metadata, schema: &StructType) -> Vec<&
             needed.push(feature);
         }
     }
+    if on("delta.enableRowTracking") {
+        needed.extend(["rowTracking", "domainMetadata"]);
+    }
     if metadata.configuration.get("delta.columnMapping.mode").is_some_and(|m| m != "none") {
         needed.push("columnMapping");
     }
@@ -304,6 +316,7 @@ mod tests {
             ntz.writer_features,
             Some(vec!["appendOnly".into(), "invariants".into(), "timestampNtz".into()])
         );
+        assert!(p.with_features(&["rowTracking"]).has("domainMetadata"));
         // The change data feed alone is not what writer version 4 stands for.
         let feed = p.with_features(&["changeDataFeed"]);
         assert_eq!((feed.min_reader_version, feed.min_writer_version), (1, 7));

@@ -16,6 +16,15 @@ pub(crate) fn is_asked_for(options: &Options) -> bool {
     OPTIONS.iter().any(|name| option(options, name).is_some_and(|v| v.eq_ignore_ascii_case("true")))
 }
 
+/// The options of a read without those of the feed: a stream opens the table, and its source the feed.
+pub(crate) fn without(options: &Options) -> Options {
+    options
+        .iter()
+        .filter(|(key, _)| !OPTIONS.iter().any(|name| name.eq_ignore_ascii_case(key)))
+        .cloned()
+        .collect()
+}
+
 pub(crate) fn no_time_travel() -> Error {
     Error::new("DELTA_UNSUPPORTED_TIME_TRAVEL_VIEWS")
         .message("The change feed is read from a version to a version, not as of one.")

@@ -22,6 +22,7 @@ mod expectations;
 mod explain;
 mod explain_tree;
 mod functions;
+mod generated_partitions;
 mod information_schema;
 mod join_order;
 mod literals;

@@ -13,6 +13,7 @@ use boathouse_spec::{DataSourceRef, DataType, Error, Options, Result, StructType
 use datafusion::catalog::TableProvider;
 use url::Url;
 
+use crate::generated_partitions::GeneratedPartitions;
 use crate::names::{self, RelationName};
 use crate::temp_views::{Environment, TempView};
 use crate::{Session, change_feed, information_schema, sources, storage};
@@ -364,8 +365,12 @@ pub(crate) async fn open_delta(
         Err(e) => return Err(missing_delta(session, e, &url).await),
     };
     let schema = boathouse_delta::declared_schema(snapshot.schema());
+    let mut scan = DeltaScan::new(snapshot.clone())?;
+    if let Some(generated) = GeneratedPartitions::of(session, &snapshot) {
+        scan = scan.deriving(Arc::new(generated));
+    }
     Ok(ResolvedTable {
-        provider: Arc::new(DeltaScan::new(snapshot.clone())?),
+        provider: Arc::new(scan),
         schema,
         qualifier: Vec::new(),
         delta: Some(DeltaSource { table, snapshot, url }),

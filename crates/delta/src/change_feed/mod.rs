@@ -28,7 +28,7 @@ use crate::stats::StatsTable;
 use crate::table::{DeltaTable, TimestampRules};
 use lookup::FileConstant;
 
-pub(crate) use write::{ChangeType, ChangedTable, of_delete, of_update, write_rows};
+pub(crate) use write::{ChangeType, ChangedTable, of_delete, of_insert, of_update, write_rows};
 
 /// What a row of the feed says of itself: the columns after the table's.
 pub const CHANGE_TYPE: &str = "_change_type";
@@ -319,18 +319,21 @@ fn file_of(file: &crate::action::Cdc) -> Add {
     }
 }
 
+/// Files that a commit named, for a scan.
+fn numbered(adds: Vec<Arc<Add>>, columns: &Snapshot) -> Vec<FileWithStats> {
+    let stats = Arc::new(StatsTable::build(&adds, columns.columns()));
+    adds.into_iter()
+        .enumerate()
+        .map(|(row, file)| FileWithStats { file, stats: Arc::clone(&stats), row, index: row, chosen: None })
+        .collect()
+}
+
 /// The rows of files with what happened to them. `types_in_files`: the files say it row by row.
 fn rows_of(columns: &Snapshot, changed: Changed, types_in_files: bool) -> Result<LogicalPlan> {
-    let adds: Vec<Arc<Add>> = changed.files.into_iter().map(Arc::new).collect();
-    let stats = Arc::new(StatsTable::build(&adds, columns.columns()));
-    let files = adds
-        .into_iter()
-        .enumerate()
-        .map(|(row, file)| {
-            let chosen = changed.rows.get(row).map(|rows| Arc::new(rows.clone()));
-            FileWithStats { file, stats: Arc::clone(&stats), row, index: row, chosen }
-        })
-        .collect();
+    let mut files = numbered(changed.files.into_iter().map(Arc::new).collect(), columns);
+    for (file, rows) in files.iter_mut().zip(changed.rows) {
+        file.chosen = Some(Arc::new(rows));
+    }
     let hidden = vec![HiddenColumn::new(FILE, HiddenValue::FileIndex)];
     let scan = DeltaScan::with_hidden(columns.clone(), hidden)?.with_files(files);
     let column = |name: &str| Expr::Column(Column::from_name(name));

@@ -11,7 +11,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 
 use super::{CHANGE_TYPE, keeps_changes};
-use crate::action::{Cdc, Metadata};
+use crate::action::{Add, Cdc, Metadata};
 use crate::data_file::{FileOptions, TableVersion, WriteTarget, write_plan};
 use crate::file_set::FileWithStats;
 use crate::operation::{Assignment, rows_of};
@@ -111,6 +111,20 @@ pub(crate) async fn of_delete(
     }
     let plan = changed_rows(table, files, &[], ChangeType::Delete)?;
     write_rows(&ChangedTable::of(table), session, &plan, compression).await
+}
+
+/// The files of changes of rows that a commit adds beside others that it deletes: once a commit tells of some of its
+/// changes in files of their own, it tells of all in them.
+pub(crate) async fn of_insert(
+    table: &ChangedTable<'_>,
+    session: &dyn Session,
+    adds: &[Add],
+    compression: Option<&str>,
+) -> Result<Vec<Cdc>> {
+    let written = table.snapshot.with_columns(table.metadata.clone(), table.schema.clone())?;
+    let files = super::numbered(adds.iter().cloned().map(Arc::new).collect(), &written);
+    let plan = changed_rows(&written, files, &[], ChangeType::Insert)?;
+    write_rows(table, session, &plan, compression).await
 }
 
 /// Writes rows with their `_change_type`.

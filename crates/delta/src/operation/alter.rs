@@ -12,6 +12,7 @@ use super::dml;
 use crate::action::Metadata;
 use crate::clustering;
 use crate::property;
+use crate::row_tracking;
 use crate::schema::constraints;
 use crate::schema::path::{self, ColumnPlace};
 use crate::schema::{reconcile, stored, widening};
@@ -379,6 +380,7 @@ pub async fn set_properties(
         }
         metadata.configuration.insert(key, value);
     }
+    row_tracking::check_enabled(table, &mut metadata).await?;
     let schema = stored::assign_mapping(table.schema(), &mut metadata, true);
     metadata.schema_string = schema.json();
     let texts: serde_json::Map<String, Value> =

@@ -17,6 +17,7 @@ use crate::location::{TableLocation, encode_path};
 use crate::log::kernel;
 use crate::property;
 use crate::report::{Report, field};
+use crate::row_tracking;
 use crate::schema::stored;
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, ReadSet, Transaction};
@@ -145,7 +146,11 @@ fn cloned_metadata(
         ..source.metadata().clone()
     };
     // Since when the source has them is no fact of the clone.
-    metadata.configuration.retain(|key, _| !key.starts_with("delta.inCommitTimestampEnablement"));
+    metadata.configuration.retain(|key, _| {
+        !key.starts_with("delta.inCommitTimestampEnablement")
+            && !key.starts_with("delta.rowTracking.")
+            && key != "delta.enableRowTracking"
+    });
     let mode = |m: &Metadata| {
         m.configuration.get("delta.columnMapping.mode").cloned().unwrap_or_else(|| "none".into())
     };
@@ -169,7 +174,7 @@ fn cloned_metadata(
 /// What features of the table keep in the log, such as its clustering columns.
 async fn domains(source: &Snapshot) -> Result<Vec<DomainMetadata>> {
     let domains = source.domains().await?;
-    Ok(domains.into_iter().filter(|d| d.domain != "delta.rowTracking").collect())
+    Ok(domains.into_iter().filter(|d| d.domain != row_tracking::DOMAIN).collect())
 }
 
 /// The files of the clone: named where they are, or copied. `written` gets what was copied so far.

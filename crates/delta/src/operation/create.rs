@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::action::{DomainMetadata, Format, Metadata, Protocol};
 use crate::clustering;
 use crate::location::TableLocation;
+use crate::row_tracking;
 use crate::schema::{TableColumns, stored};
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, ReadSet, Transaction};
@@ -101,6 +102,7 @@ pub(crate) fn metadata_of(
     let mapped = metadata.configuration.get("delta.columnMapping.mode").is_some_and(|m| m != "none");
     stored::check_names(&schema, mapped)?;
     metadata.partition_columns = partition_columns(&schema, &table.partition_by)?;
+    row_tracking::name_columns(&mut metadata);
     let schema = stored::assign_mapping(&schema, &mut metadata, false);
     metadata.schema_string = schema.json();
     let mut needed = crate::protocol::needed_features(&metadata, &schema);

@@ -17,6 +17,7 @@ use crate::action::Cdc;
 use crate::change_feed;
 use crate::data_file::{FileOptions, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::file_set::FileWithStats;
+use crate::row_tracking;
 use crate::scan::DeltaScan;
 use crate::schema::constraints::CheckConstraint;
 use crate::schema::identity::IdentityColumn;
@@ -163,6 +164,7 @@ async fn rewrite_rows(
     if marks {
         changes = dml::mark_deleted(table, partial).await?;
     } else if !partial.is_empty() {
+        row_tracking::refuse_rewrite(table, "DELETE")?;
         whole.extend(partial.iter().map(|(file, _)| file.clone()));
         written = copy_others(table, session, partial, options).await?;
     }

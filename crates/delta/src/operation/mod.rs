@@ -36,7 +36,10 @@ pub use fsck::{BrokenFile, fsck, fsck_report};
 pub use generate::{SYMLINK_MANIFEST, generate};
 pub use history::{HistoryEntry, history, history_report};
 pub use merge::{Merge, MergeAction, MergeClause, merge};
-pub use optimize::{AutoCompact, OptimizeMetrics, OptimizeOptions, SizeSummary, optimize, optimize_report};
+pub use optimize::{
+    AutoCompact, ClusteringStats, FileCount, OptimizeMetrics, OptimizeOptions, SizeSummary, optimize,
+    optimize_report,
+};
 pub use restore::{RestoreTo, restore, restore_report};
 pub use sync_identity::sync_identity;
 pub use update::{Assignment, update};

@@ -17,6 +17,7 @@ use crate::action::Cdc;
 use crate::change_feed;
 use crate::data_file::{TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::file_set::FileWithStats;
+use crate::row_tracking;
 use crate::scan::{DeltaScan, unqualified};
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, Transaction};
@@ -38,6 +39,7 @@ pub async fn update(
 ) -> Result<Option<Committed>> {
     let started = Instant::now();
     crate::protocol::check_writable(table.location(), table.protocol(), table.metadata(), table.schema())?;
+    row_tracking::refuse_rewrite(table, "UPDATE")?;
     let conjuncts = dml::conjuncts(condition.map(|c| &c.expr))?;
     let Matches { touched, reads } = dml::find(session, table, &conjuncts).await?;
     let scan_ms = started.elapsed().as_millis();

@@ -13,6 +13,7 @@ use super::create::{self, NewTable};
 use super::delete::DmlOptions;
 use super::optimize::{self, AutoCompact};
 use crate::action::{Metadata, PartitionValues, Protocol, Txn};
+use crate::change_feed::{self, ChangedTable};
 use crate::data_file::{FileOptions, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::location::TableLocation;
 use crate::log::commit_file::{make_log_directory, remove_empty_directories};
@@ -273,7 +274,7 @@ async fn finish(
     let now = clock::now_ms();
     if let (WriteMode::Overwrite, Some(table)) = (options.mode, table) {
         if let Some(predicate) = &options.replace_where {
-            let rewrite = super::delete::rewrite(table, session, predicate, &options.dml()).await?;
+            let mut rewrite = super::delete::rewrite(table, session, predicate, &options.dml()).await?;
             transaction.reads = ReadSet { app_ids: transaction.reads.app_ids, ..rewrite.reads };
             rows += rewrite.written.rows;
             bytes += rewrite.written.bytes;
@@ -281,6 +282,14 @@ async fn finish(
             let changes = rewrite.changes;
             removed = Some((changes.removed_files as usize, rewrite.removed_bytes));
             transaction.metrics.set("numCopiedRows", rewrite.copied_rows);
+            if !rewrite.change_files.is_empty() {
+                let metadata = transaction.metadata.as_ref().unwrap_or(table.metadata());
+                let schema = StructType::from_json(&metadata.schema_string)?;
+                let new = ChangedTable { snapshot: table, metadata, schema: &schema };
+                let compression = options.compression.as_deref();
+                let inserted = change_feed::of_insert(&new, session, &written.adds, compression).await?;
+                rewrite.change_files.extend(inserted);
+            }
             transaction.metrics.set("numAddedChangeFiles", rewrite.change_files.len());
             if let Some(deleted) = rewrite.deleted_rows {
                 transaction.metrics.set("numDeletedRows", deleted);

@@ -8,7 +8,7 @@ mod source;
 mod statistics;
 
 pub(crate) use provider::unqualified;
-pub use provider::{DeltaScan, HiddenColumn, HiddenValue};
+pub use provider::{DeltaScan, DeriveFilters, HiddenColumn, HiddenValue};
 pub(crate) use reader::open as open_file;
 pub(crate) use selection::row_count;
 pub(crate) use statistics::of_table as table_statistics;

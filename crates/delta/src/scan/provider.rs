@@ -14,6 +14,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::scalar::ScalarValue;
+use futures::future::BoxFuture;
 
 use super::source::ScanSource;
 use crate::action::Add;
@@ -66,6 +67,12 @@ impl HiddenColumn {
     }
 }
 
+/// Finds filters that follow from others, such as those of partition columns that are generated from the columns of a filter.
+pub trait DeriveFilters: std::fmt::Debug + Send + Sync {
+    /// Further filters over the table's columns, without qualifier; rows that pass the given ones pass them.
+    fn derive<'a>(&'a self, filters: &'a [Expr]) -> BoxFuture<'a, Result<Vec<Expr>>>;
+}
+
 /// The rows of a snapshot, as a table of DataFusion.
 #[derive(Debug, Clone)]
 pub struct DeltaScan {
@@ -73,6 +80,7 @@ pub struct DeltaScan {
     hidden: Vec<HiddenColumn>,
     /// Only these files, in this order; all of the snapshot's where `None`.
     files: Option<Arc<Vec<FileWithStats>>>,
+    derives: Option<Arc<dyn DeriveFilters>>,
     schema: SchemaRef,
     df_schema: DFSchemaRef,
 }
@@ -88,7 +96,13 @@ impl DeltaScan {
         fields.extend(hidden.iter().map(HiddenColumn::field));
         let schema = Arc::new(Schema::new(fields));
         let df_schema = Arc::new(DFSchema::try_from(schema.clone()).spark()?);
-        Ok(Self { snapshot, hidden, files: None, schema, df_schema })
+        Ok(Self { snapshot, hidden, files: None, derives: None, schema, df_schema })
+    }
+
+    /// With what finds further filters.
+    pub fn deriving(mut self, derives: Arc<dyn DeriveFilters>) -> Self {
+        self.derives = Some(derives);
+        self
     }
 
     /// The rows of files that commits of the table named, whether they are still part of the snapshot or not: a slice of a
@@ -221,7 +235,11 @@ impl DeltaScan {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut files = self.candidate_files(session, filters).await?;
+        let mut pruning = filters.to_vec();
+        if let Some(derives) = &self.derives {
+            pruning.extend(derives.derive(filters).await?);
+        }
+        let mut files = self.candidate_files(session, &pruning).await?;
         let all_exact = filters.iter().all(|f| self.is_partition_filter(f));
         if let Some(limit) = limit.filter(|_| all_exact) {
             files = enough_for(files, limit);

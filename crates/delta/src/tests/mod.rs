@@ -19,6 +19,7 @@ use crate::*;
 mod commit;
 mod deletion_vectors;
 mod dml;
+mod features;
 mod of_spark;
 mod statements;
 mod write;

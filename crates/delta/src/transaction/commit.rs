@@ -13,6 +13,7 @@ use crate::error;
 use crate::location::TableLocation;
 use crate::log::commit_file::{PutOutcome, put_if_absent};
 use crate::log::{self, CommitFile, checkpoint, cleanup, commit_name};
+use crate::row_tracking;
 use crate::schema::identity::{self, IdentityColumn};
 use crate::snapshot::Snapshot;
 
@@ -210,7 +211,15 @@ impl Transaction {
                 self.discard().await;
                 return Err(error::gone(&self.location));
             }
-            let actions = self.actions(current.as_ref(), &txn_id)?;
+            let mut actions = self.actions(current.as_ref(), &txn_id)?;
+            let protocol = self.protocol.as_ref().or(self.read.as_ref().map(Snapshot::protocol));
+            if protocol.is_some_and(row_tracking::is_supported) {
+                let mark = match &current {
+                    Some(current) => row_tracking::high_water_mark(current).await?,
+                    None => -1,
+                };
+                row_tracking::assign(&mut actions, mark, version)?;
+            }
             let content = to_lines(&actions)?;
             let path = self.location.log_path(&commit_name(version));
             let outcome = match put_if_absent(&self.location, &path, content).await {

@@ -104,7 +104,7 @@ impl Analyzer {
     }
 
     /// The value of an expression that needs no rows.
-    pub(super) fn fold(&self, typed: &TypedExpr) -> Result<ScalarValue> {
+    pub(crate) fn fold(&self, typed: &TypedExpr) -> Result<ScalarValue> {
         use boathouse_bridge::ResultExt;
         if let datafusion::logical_expr::Expr::Literal(value, _) = &typed.expr {
             return Ok(value.clone());

@@ -10,6 +10,7 @@ use datafusion::logical_expr::{Extension, LogicalPlan};
 
 use super::Analyzer;
 use super::analyzed::Analyzed;
+use crate::change_feed;
 use crate::resolver::{self, ResolvedTable};
 use crate::streams::{KeptQuery, StreamLeaf, StreamOrigin};
 use crate::watermark::{EventTimeWatermark, parse_delay};
@@ -54,7 +55,9 @@ impl Analyzer {
             return self.leaf(StreamOrigin::Source(source));
         }
         let session = Arc::clone(&self.session);
-        let table = self.wait(resolver::data_source(&session, &source))?;
+        let options = change_feed::without(&source.options);
+        let opened = DataSourceRef { options, ..source.clone() };
+        let table = self.wait(resolver::data_source(&session, &opened))?;
         match &table.delta {
             Some(delta) => self.leaf(delta_origin(table.display_name(), &delta.table, &source.options)),
             None => Err(Error::internal("a Delta path that is no Delta table")),

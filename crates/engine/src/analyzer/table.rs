@@ -39,7 +39,11 @@ impl Analyzer {
         let environment = self.environment.clone().unwrap_or_else(|| self.session.temp_views.environment());
         let scope = Scope { environment, catalog, schema };
         let session = Arc::clone(&self.session);
-        let resolved = self.wait(resolver::resolve(&session, &table.name, &table.options, as_of, &scope))?;
+        let options = match table.is_streaming {
+            true => crate::change_feed::without(&table.options),
+            false => table.options.clone(),
+        };
+        let resolved = self.wait(resolver::resolve(&session, &table.name, &options, as_of, &scope))?;
         match resolved {
             Resolved::TempView { name, view } => self.temp_view(&name, &view),
             Resolved::View(record) => self.view(&record),

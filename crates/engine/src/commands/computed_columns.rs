@@ -17,7 +17,7 @@ use crate::resolver::ResolvedTable;
 pub(super) const GENERATION: &str = "delta.generationExpression";
 
 /// The text of a generated column's expression.
-pub(super) fn generation(field: &StructField) -> Option<String> {
+pub(crate) fn generation(field: &StructField) -> Option<String> {
     if !field.metadata.contains(GENERATION) {
         return None;
     }

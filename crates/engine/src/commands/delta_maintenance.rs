@@ -23,6 +23,7 @@ pub(super) fn optimize_schema() -> Option<StructType> {
         files_removed: SizeSummary::default(),
         partitions_optimized: 0,
         zordered: false,
+        clustering: None,
         num_bins: 0,
         total_considered_files: 0,
         total_files_skipped: 0,

@@ -71,9 +71,11 @@ use futures::future::BoxFuture;
 use crate::rows::{column, text};
 use crate::{QueryResult, Session, explain, rows};
 
+pub(crate) use computed_columns::generation;
 pub(crate) use create_table::Definition;
 pub(crate) use insert::Fitted;
 pub(crate) use store_assignment::overflow_error;
+pub(crate) use table_expressions::TableScope;
 
 /// Runs a command.
 pub(crate) fn run(session: &Arc<Session>, command: Command) -> BoxFuture<'static, Result<QueryResult>> {

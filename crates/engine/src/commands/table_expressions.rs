@@ -16,7 +16,7 @@ use crate::analyzer::{Analyzed, Analyzer, TypedExpr};
 use crate::resolver::ResolvedTable;
 
 /// A table's columns in sight of the analyzer.
-pub(super) struct TableScope {
+pub(crate) struct TableScope {
     pub analyzed: Analyzed,
     /// The table's columns by the names the analyzer gave them.
     names: HashMap<String, String>,

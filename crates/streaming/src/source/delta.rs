@@ -16,7 +16,7 @@ use crate::checkpoint::Directory;
 use crate::options::{Given, invalid};
 
 /// Files a batch takes where no option says (`maxFilesPerTrigger`).
-const DEFAULT_MAX_FILES: i64 = 1000;
+pub(super) const DEFAULT_MAX_FILES: i64 = 1000;
 
 /// The index before the first file of a version.
 const BASE_INDEX: i64 = -1;
@@ -30,19 +30,54 @@ const COMMITS_AT_ONCE: i64 = 100;
 /// A place in a table's history, in the form Delta has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Offset {
+pub(super) struct Offset {
     source_version: i64,
     /// The table's id: another table in its place is noticed.
     reservoir_id: String,
     /// Everything before this version was read.
-    reservoir_version: i64,
+    pub reservoir_version: i64,
     /// Of this version, the files up to this index were read.
     index: i64,
     /// The version's files are those of the whole table, not those of its commit.
-    is_starting_version: bool,
+    pub is_starting_version: bool,
 }
 
 impl Offset {
+    /// Where a version's commit is the next to be read.
+    pub fn before(table_id: &str, version: i64) -> Self {
+        Self {
+            source_version: 1,
+            reservoir_id: table_id.to_string(),
+            reservoir_version: version,
+            index: BASE_INDEX,
+            is_starting_version: false,
+        }
+    }
+
+    /// The same, of the whole table at the version.
+    pub fn of_whole_table(self) -> Self {
+        Self { is_starting_version: true, ..self }
+    }
+
+    /// The offset of a checkpoint, which must be of this table.
+    pub fn of_table(text: &str, table_id: &str) -> Result<Self> {
+        let offset = Self::parse(text)?;
+        if offset.reservoir_id == table_id {
+            return Ok(offset);
+        }
+        Err(Error::new("DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE")
+            .param("oldTableId", &offset.reservoir_id)
+            .param("newTableId", table_id)
+            .message(format!(
+                "The streaming query was reading from an unexpected Delta table (id = '{table_id}'). It used to read from another \
+                 Delta table (id = '{}') according to checkpoint. This may happen when you changed the code to read from a new \
+                 table or you deleted and re-created a table. Please revert your change or delete your streaming query checkpoint \
+                 to restart from scratch.",
+                offset.reservoir_id
+            ))
+            .exception("IllegalStateException"))
+    }
+
     fn parse(text: &str) -> Result<Self> {
         let offset: Self = serde_json::from_str(text).map_err(|e| {
             Error::new("DELTA_INVALID_SOURCE_OFFSET_FORMAT")
@@ -56,7 +91,7 @@ impl Offset {
         }
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         json!({
             "sourceVersion": self.source_version,
             "reservoirId": self.reservoir_id,
@@ -78,7 +113,7 @@ struct IndexedFile {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Start {
+pub(super) enum Start {
     /// The whole table as it is, then its commits.
     Snapshot,
     /// The commits from this version on.
@@ -121,13 +156,8 @@ fn stream_schema(snapshot: &Snapshot) -> StructType {
     snapshot.schema().clone()
 }
 
-fn check(options: &Options) -> Result<()> {
+pub(super) fn check(options: &Options) -> Result<()> {
     let given = Given(options);
-    for key in ["readChangeFeed", "readChangeData"] {
-        if given.flag(key, false)? {
-            return Err(Error::unsupported(format!("the option {key} of a stream from a Delta table")));
-        }
-    }
     for key in ["schemaTrackingLocation", "schemaLocation", "excludeRegex", "failOnDataLoss"] {
         if given.text(key).is_some() {
             return Err(Error::unsupported(format!("the option {key} of a stream from a Delta table")));
@@ -196,22 +226,7 @@ impl DeltaSource {
     }
 
     fn read_offset(&self, text: &str) -> Result<Offset> {
-        let offset = Offset::parse(text)?;
-        if offset.reservoir_id != self.snapshot.id() {
-            return Err(Error::new("DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE")
-                .param("oldTableId", &offset.reservoir_id)
-                .param("newTableId", self.snapshot.id())
-                .message(format!(
-                    "The streaming query was reading from an unexpected Delta table (id = '{}'). It used to read from another Delta \
-                     table (id = '{}') according to checkpoint. This may happen when you changed the code to read from a new table \
-                     or you deleted and re-created a table. Please revert your change or delete your streaming query checkpoint to \
-                     restart from scratch.",
-                    self.snapshot.id(),
-                    offset.reservoir_id
-                ))
-                .exception("IllegalStateException"));
-        }
-        Ok(offset)
+        Offset::of_table(text, self.snapshot.id())
     }
 
     /// The files after an offset, in order, as many as `enough` asks for.
@@ -312,24 +327,8 @@ impl DeltaSource {
         Ok(indexed(commit.version, adds))
     }
 
-    /// A stream goes on while it can read what comes with the columns it began with.
     fn check_schema(&self, new: &StructType, version: i64) -> Result<()> {
-        if same_columns(&self.schema, new) {
-            return Ok(());
-        }
-        Err(Error::new("DELTA_SCHEMA_CHANGED_WITH_VERSION")
-            .param("version", version)
-            .param("previousSchema", self.schema.json())
-            .param("newSchema", new.json())
-            .message(format!(
-                "Detected schema change in version {version} of {}:\nstreaming source schema: {}\n\ndata file schema: {}\n\nPlease try \
-                 restarting the query. If this issue repeats across query restarts without making progress, you have made an \
-                 incompatible schema change and need to start your query from scratch using a new checkpoint directory.",
-                self.name,
-                self.schema.json(),
-                new.json()
-            ))
-            .exception("IllegalStateException"))
+        check_columns(&self.name, &self.schema, new, version)
     }
 
     fn changed(&self, class: &str, what: &str, commit: &CommitChanges) -> Error {
@@ -456,6 +455,25 @@ fn indexed(version: i64, adds: Vec<Arc<Add>>) -> Vec<IndexedFile> {
         .collect()
 }
 
+/// A stream goes on while it can read what comes with the columns it began with.
+pub(super) fn check_columns(name: &str, old: &StructType, new: &StructType, version: i64) -> Result<()> {
+    if same_columns(old, new) {
+        return Ok(());
+    }
+    Err(Error::new("DELTA_SCHEMA_CHANGED_WITH_VERSION")
+        .param("version", version)
+        .param("previousSchema", old.json())
+        .param("newSchema", new.json())
+        .message(format!(
+            "Detected schema change in version {version} of {name}:\nstreaming source schema: {}\n\ndata file schema: {}\n\nPlease \
+             try restarting the query. If this issue repeats across query restarts without making progress, you have made an \
+             incompatible schema change and need to start your query from scratch using a new checkpoint directory.",
+            old.json(),
+            new.json()
+        ))
+        .exception("IllegalStateException"))
+}
+
 /// Whether rows with the new columns can be read with the old ones: only comments and other metadata may differ.
 fn same_columns(old: &StructType, new: &StructType) -> bool {
     old.fields.len() == new.fields.len()
@@ -467,7 +485,7 @@ fn same_columns(old: &StructType, new: &StructType) -> bool {
 }
 
 /// The version that the query began with: `latest` and instants mean another one later, and the first batch may be run again.
-async fn kept_start(directory: &Directory, start: Start) -> Result<Start> {
+pub(super) async fn kept_start(directory: &Directory, start: Start) -> Result<Start> {
     let Start::Version(version) = start else { return Ok(start) };
     let text = match directory.read_text(START_FILE).await? {
         Some(text) => text,
@@ -485,7 +503,12 @@ async fn kept_start(directory: &Directory, start: Start) -> Result<Start> {
 }
 
 /// `startingVersion` and `startingTimestamp`.
-async fn starting(table: &DeltaTable, snapshot: &Snapshot, given: &Given<'_>, zone: &Zone) -> Result<Start> {
+pub(super) async fn starting(
+    table: &DeltaTable,
+    snapshot: &Snapshot,
+    given: &Given<'_>,
+    zone: &Zone,
+) -> Result<Start> {
     match (given.text("startingVersion"), given.text("startingTimestamp")) {
         (Some(_), Some(_)) => Err(Error::new("DELTA_STARTING_VERSION_AND_TIMESTAMP_BOTH_SET")
             .param("version", "startingVersion")

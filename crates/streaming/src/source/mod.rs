@@ -2,6 +2,7 @@
 
 mod cloud_files;
 mod delta;
+mod delta_changes;
 mod file_listing;
 mod file_stream;
 mod generated;
@@ -71,6 +72,10 @@ pub(crate) async fn open(
     match origin {
         StreamOrigin::Delta { name, table, options } => {
             let zone = session.file_context()?.session.zone;
+            if delta_changes::is_asked_for(&options)? {
+                let source = delta_changes::DeltaChanges::open(name, table, &options, &zone, &directory);
+                return Ok(Box::new(source.await?));
+            }
             Ok(Box::new(delta::DeltaSource::open(name, table, &options, &zone, &directory).await?))
         }
         StreamOrigin::Source(source) => match source.format.as_str() {
@@ -89,6 +94,9 @@ pub(crate) async fn open(
 /// The schema of a source, without a query.
 pub(crate) async fn schema(session: &Arc<Session>, origin: &StreamOrigin) -> Result<StructType> {
     match origin {
+        StreamOrigin::Delta { table, options, .. } if delta_changes::is_asked_for(options)? => {
+            delta_changes::schema(table, options).await
+        }
         StreamOrigin::Delta { table, options, .. } => delta::schema(table, options).await,
         StreamOrigin::Source(source) => match source.format.as_str() {
             "cloudfiles" => cloud_files::schema(session, source).await,

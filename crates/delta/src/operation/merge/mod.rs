@@ -27,6 +27,7 @@ use super::dml;
 use super::optimize;
 use super::update::Assignment;
 use crate::file_set::FileWithStats;
+use crate::row_tracking;
 use crate::scan::DeltaScan;
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, ReadSet, Transaction};
@@ -137,6 +138,9 @@ pub async fn merge(
         new: &new,
     };
     let marks = options.deletion_vectors && dml::are_written(table);
+    if !merge.only_inserts() && !(marks && merge.only_deletes()) {
+        row_tracking::refuse_rewrite(table, "MERGE")?;
+    }
     let change_files = pass.change_files(&found, marks).await?;
     let outcome = if merge.only_inserts() {
         pass.insert().await?

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use boathouse_spec::{Error, Result};
 use indexmap::IndexMap;
 
-use super::OptimizeOptions;
+use super::{ClusteringStats, OptimizeOptions};
 use crate::action::Add;
 use crate::clustering::PROVIDER;
 use crate::file_set::FileWithStats;
@@ -56,27 +56,41 @@ enum Standing {
 }
 
 /// The files that are to be clustered now. Those that were clustered by other columns are left until all are asked for.
-pub(super) fn candidates(files: Vec<FileWithStats>, columns: &[String], full: bool) -> Vec<FileWithStats> {
+pub(super) fn candidates(
+    files: Vec<FileWithStats>,
+    columns: &[String],
+    full: bool,
+) -> (Vec<FileWithStats>, ClusteringStats) {
+    let mut stats = ClusteringStats::default();
     let mut cubes: HashMap<String, i64> = HashMap::new();
     let mut waiting = false;
     for file in &files {
         match standing(&file.file, columns) {
-            Standing::Cube(id) => *cubes.entry(id).or_default() += file.file.size,
+            Standing::Cube(id) => {
+                *cubes.entry(id).or_default() += file.file.size;
+                stats.cube_files.add(file.file.size);
+                continue;
+            }
             Standing::Loose => waiting = true,
             Standing::Other => waiting |= full,
         }
+        stats.other_files.add(file.file.size);
     }
+    stats.cubes = cubes.len() as i64;
     if !waiting && cubes.len() <= 1 && files.iter().all(|f| f.file.deletion_vector.is_none()) {
-        return Vec::new();
+        return (Vec::new(), stats);
     }
-    files
+    let chosen: Vec<FileWithStats> = files
         .into_iter()
         .filter(|file| match standing(&file.file, columns) {
             Standing::Cube(id) => cubes.get(&id).is_none_or(|size| *size < FULL_CUBE_BYTES),
             Standing::Loose => true,
             Standing::Other => full,
         })
-        .collect()
+        .collect();
+    chosen.iter().for_each(|f| stats.merged.add(f.file.size));
+    stats.new_cubes = i64::from(!chosen.is_empty());
+    (chosen, stats)
 }
 
 fn standing(file: &Add, columns: &[String]) -> Standing {

@@ -41,6 +41,47 @@ impl SizeSummary {
     }
 }
 
+/// Files and their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FileCount {
+    pub files: i64,
+    pub bytes: i64,
+}
+
+impl FileCount {
+    pub(super) fn add(&mut self, bytes: i64) {
+        self.files += 1;
+        self.bytes += bytes;
+    }
+
+    fn json(self) -> Value {
+        json!({"numFiles": self.files, "size": self.bytes})
+    }
+}
+
+/// What clustering found and did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClusteringStats {
+    /// Files that were clustered by these columns before, and how many times files were clustered.
+    pub cube_files: FileCount,
+    pub cubes: i64,
+    pub other_files: FileCount,
+    pub merged: FileCount,
+    pub new_cubes: i64,
+}
+
+impl ClusteringStats {
+    fn json(&self) -> Value {
+        json!({
+            "inputZCubeFiles": self.cube_files.json(),
+            "inputOtherFiles": self.other_files.json(),
+            "inputNumZCubes": self.cubes,
+            "mergedFiles": self.merged.json(),
+            "numOutputZCubes": self.new_cubes,
+        })
+    }
+}
+
 /// What OPTIMIZE did (delta-spark's `OptimizeMetrics`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct OptimizeMetrics {
@@ -48,6 +89,8 @@ pub struct OptimizeMetrics {
     pub files_removed: SizeSummary,
     pub partitions_optimized: i64,
     pub zordered: bool,
+    /// Of a clustered table.
+    pub clustering: Option<ClusteringStats>,
     pub num_bins: i64,
     pub total_considered_files: i64,
     pub total_files_skipped: i64,
@@ -85,6 +128,7 @@ impl OptimizeMetrics {
             files_removed: SizeSummary::of(&files.iter().map(|f| f.file.size).collect::<Vec<_>>()),
             partitions_optimized: partitions.len() as i64,
             zordered: !zorder_by.is_empty(),
+            clustering: None,
             num_bins: bins.len() as i64,
             total_considered_files: considered as i64,
             total_files_skipped: (considered - files.len()) as i64,
@@ -138,7 +182,7 @@ impl OptimizeMetrics {
             "filesRemoved": self.files_removed.json(),
             "partitionsOptimized": self.partitions_optimized,
             "zOrderStats": if self.zordered { zorder } else { Value::Null },
-            "clusteringStats": null,
+            "clusteringStats": self.clustering.as_ref().map(ClusteringStats::json),
             "numBins": self.num_bins,
             "numBatches": 1,
             "totalConsideredFiles": self.total_considered_files,

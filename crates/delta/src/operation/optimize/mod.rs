@@ -23,13 +23,14 @@ use super::write::Predicate;
 use crate::action::{Add, Remove};
 use crate::data_file::{FileOptions, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::file_set::FileWithStats;
+use crate::row_tracking;
 use crate::scan::DeltaScan;
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, Transaction};
 
 pub use auto::AutoCompact;
 pub(crate) use auto::after_commit;
-pub use metrics::{OptimizeMetrics, SizeSummary, optimize_report};
+pub use metrics::{ClusteringStats, FileCount, OptimizeMetrics, SizeSummary, optimize_report};
 
 /// Files smaller than this are compacted, and compacted files grow to this.
 const DEFAULT_FILE_SIZE: i64 = 1024 * 1024 * 1024;
@@ -74,8 +75,11 @@ pub async fn optimize(
         candidates.retain(|f| f.file.deletion_vector.is_some());
     }
     let considered = candidates.len();
+    let mut clustering_stats = None;
     if !cluster_by.is_empty() {
-        candidates = clustering::candidates(candidates, &cluster_by, options.full);
+        let (chosen, stats) = clustering::candidates(candidates, &cluster_by, options.full);
+        candidates = chosen;
+        clustering_stats = Some(stats);
     }
     let size = options
         .target_file_size
@@ -87,7 +91,8 @@ pub async fn optimize(
         .unwrap_or(DEFAULT_FILE_SIZE);
     let bins = bins(candidates, size, !zorder.is_empty());
     let work = Work { table, session, options, size, zorder: &zorder, cluster_by: &cluster_by, start_ms };
-    work.run(scan, bins, considered).await
+    let (metrics, committed) = work.run(scan, bins, considered).await?;
+    Ok((OptimizeMetrics { clustering: clustering_stats, ..metrics }, committed))
 }
 
 /// What is to be compacted, and how.
@@ -111,6 +116,9 @@ impl Work<'_> {
         considered: usize,
     ) -> Result<(OptimizeMetrics, Option<Committed>)> {
         let (table, options) = (self.table, self.options);
+        if !bins.is_empty() {
+            row_tracking::refuse_rewrite(table, "OPTIMIZE")?;
+        }
         let work: Vec<_> = bins.iter().map(|bin| self.rewrite(&scan, bin.clone())).collect();
         let written: Vec<WrittenFiles> = stream::iter(work).buffered(PARALLEL_BINS).try_collect().await?;
 

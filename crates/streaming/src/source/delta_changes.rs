@@ -1,0 +1,225 @@
+//! The change feed of a Delta table as a stream: the rows that are there when the query begins, as inserts, then what each
+//! commit did. A batch takes whole commits.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use boathouse_delta::{CommitChanges, DeltaTable, Snapshot, change_feed_schema, changes, changes_plan};
+use boathouse_formats::zone::Zone;
+use boathouse_spec::{Error, Options, Result, StructType};
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::ViewTable;
+use serde_json::{Map, Value};
+
+use super::delta::{DEFAULT_MAX_FILES, Offset, Start, check, check_columns, kept_start, starting};
+use super::{Limit, Source};
+use crate::checkpoint::Directory;
+use crate::options::Given;
+
+const OPTIONS: [&str; 2] = ["readChangeFeed", "readChangeData"];
+
+/// Whether a stream is of a table's changes.
+pub(super) fn is_asked_for(options: &Options) -> Result<bool> {
+    let given = Given(options);
+    Ok(given.flag(OPTIONS[0], false)? || given.flag(OPTIONS[1], false)?)
+}
+
+/// The columns of the stream.
+pub(super) async fn schema(table: &DeltaTable, options: &Options) -> Result<StructType> {
+    check(options)?;
+    Ok(change_feed_schema(table.latest().await?.schema()))
+}
+
+pub(super) struct DeltaChanges {
+    name: String,
+    table: DeltaTable,
+    snapshot: Snapshot,
+    schema: StructType,
+    start: Start,
+    max_files: i64,
+    max_bytes: Option<i64>,
+    last_version: Option<i64>,
+}
+
+impl DeltaChanges {
+    pub async fn open(
+        name: String,
+        table: DeltaTable,
+        options: &Options,
+        zone: &Zone,
+        directory: &Directory,
+    ) -> Result<Self> {
+        check(options)?;
+        let given = Given(options);
+        let snapshot = table.latest().await?;
+        let max_bytes = given.bytes("maxBytesPerTrigger")?;
+        let max_files = given.positive("maxFilesPerTrigger")?;
+        Ok(Self {
+            start: kept_start(directory, starting(&table, &snapshot, &given, zone).await?).await?,
+            schema: change_feed_schema(snapshot.schema()),
+            name,
+            table,
+            snapshot,
+            max_files: max_files.unwrap_or(if max_bytes.is_some() { i64::MAX } else { DEFAULT_MAX_FILES }),
+            max_bytes,
+            last_version: None,
+        })
+    }
+
+    async fn latest_version(&self) -> Result<i64> {
+        let latest = self.table.latest().await?.version();
+        Ok(self.last_version.map_or(latest, |last| last.min(latest)))
+    }
+
+    /// The offset at which the commits from a version on are to come.
+    fn before(&self, version: i64) -> Offset {
+        Offset::before(self.snapshot.id(), version)
+    }
+
+    /// The whole table at a version, as if a commit had inserted it.
+    async fn initial(&self, version: i64) -> Result<CommitChanges> {
+        let snapshot = match self.snapshot.version() == version {
+            true => self.snapshot.clone(),
+            false => self.table.at_version(version).await?,
+        };
+        self.refuse_gap(boathouse_delta::keeps_changes(&snapshot), version)?;
+        let adds = snapshot.add_actions().await?;
+        Ok(CommitChanges {
+            version,
+            timestamp_ms: snapshot.timestamp_ms(),
+            adds: adds
+                .iter()
+                .map(|a| boathouse_delta::Add { data_change: true, ..a.as_ref().clone() })
+                .collect(),
+            ..CommitChanges::default()
+        })
+    }
+
+    /// The commits between two offsets.
+    async fn between(&self, from: &Offset, end: i64) -> Result<Vec<CommitChanges>> {
+        let mut out = Vec::new();
+        let mut first = from.reservoir_version;
+        if from.is_starting_version {
+            out.push(self.initial(first).await?);
+            first += 1;
+        }
+        if first <= end {
+            let mut keeps = true;
+            for commit in changes(self.table.location(), first, Some(end)).await? {
+                if let Some(metadata) = &commit.metadata {
+                    let value = metadata.configuration.get("delta.enableChangeDataFeed");
+                    keeps = value.is_some_and(|v| v.eq_ignore_ascii_case("true"));
+                    if commit.version > self.snapshot.version() {
+                        let new = StructType::from_json(&metadata.schema_string)?;
+                        check_columns(&self.name, self.snapshot.schema(), &new, commit.version)?;
+                    }
+                }
+                self.refuse_gap(keeps, commit.version)?;
+                out.push(commit);
+            }
+        }
+        Ok(out)
+    }
+
+    fn refuse_gap(&self, keeps: bool, version: i64) -> Result<()> {
+        if keeps {
+            return Ok(());
+        }
+        Err(Error::new("DELTA_MISSING_CHANGE_DATA")
+            .param("startVersion", version)
+            .param("endVersion", version)
+            .param("version", version)
+            .param("key", "delta.enableChangeDataFeed")
+            .message(format!(
+                "The changes of {} cannot be told: at version {version} the table did not keep them \
+                 (delta.enableChangeDataFeed).",
+                self.name
+            ))
+            .exception("AnalysisException"))
+    }
+
+    /// Where a query begins that has no checkpoint.
+    fn first_offset(&self, latest: i64) -> Offset {
+        match self.start {
+            Start::Snapshot => self.before(latest).of_whole_table(),
+            Start::Version(version) => self.before(version),
+        }
+    }
+}
+
+/// How much a commit has to be read.
+fn weight(commit: &CommitChanges) -> (i64, i64) {
+    if !commit.cdc.is_empty() {
+        let bytes = commit.cdc.iter().map(|c| c.size).sum();
+        return (i64::try_from(commit.cdc.len()).unwrap_or(i64::MAX), bytes);
+    }
+    let adds = commit.adds.iter().filter(|a| a.data_change);
+    let removes = commit.removes.iter().filter(|r| r.data_change);
+    let files = adds.clone().count() + removes.clone().count();
+    let bytes = adds.map(|a| a.size).sum::<i64>() + removes.filter_map(|r| r.size).sum::<i64>();
+    (i64::try_from(files).unwrap_or(i64::MAX), bytes)
+}
+
+#[async_trait]
+impl Source for DeltaChanges {
+    fn schema(&self) -> &StructType {
+        &self.schema
+    }
+
+    fn description(&self) -> String {
+        format!("DeltaSource[{}]", self.table.location().uri())
+    }
+
+    async fn prepare_available_now(&mut self) -> Result<()> {
+        self.last_version = Some(self.table.latest().await?.version());
+        Ok(())
+    }
+
+    async fn end_offset(&mut self, start: Option<&str>, limit: Limit) -> Result<Option<String>> {
+        let latest = self.latest_version().await?;
+        let from = match start {
+            Some(start) => Offset::of_table(start, self.snapshot.id())?,
+            None => self.first_offset(latest),
+        };
+        let (max_files, max_bytes) = match limit {
+            Limit::Options => (self.max_files, self.max_bytes.unwrap_or(i64::MAX)),
+            Limit::All => (i64::MAX, i64::MAX),
+        };
+        let (mut files, mut bytes, mut end) = (0_i64, 0_i64, None);
+        for commit in self.between(&from, latest).await? {
+            let (more_files, more_bytes) = weight(&commit);
+            let full =
+                files.saturating_add(more_files) > max_files || bytes.saturating_add(more_bytes) > max_bytes;
+            // One commit is always taken, however large.
+            if files > 0 && full {
+                break;
+            }
+            files = files.saturating_add(more_files);
+            bytes = bytes.saturating_add(more_bytes);
+            end = Some(commit.version + 1);
+        }
+        Ok(match end {
+            Some(version) => Some(self.before(version).text()),
+            None => start.map(str::to_string),
+        })
+    }
+
+    async fn slice(&mut self, start: Option<&str>, end: &str) -> Result<Arc<dyn TableProvider>> {
+        let end = Offset::of_table(end, self.snapshot.id())?;
+        let from = match start {
+            Some(start) => Offset::of_table(start, self.snapshot.id())?,
+            // The first batch has the version that the query began with, and maybe commits after it.
+            None => match self.start {
+                Start::Snapshot => self.first_offset(end.reservoir_version - 1),
+                Start::Version(version) => self.before(version),
+            },
+        };
+        let commits = self.between(&from, end.reservoir_version - 1).await?;
+        let plan = changes_plan(&self.snapshot, &commits).await?;
+        Ok(Arc::new(ViewTable::new(plan, None)))
+    }
+
+    fn metrics(&self) -> Map<String, Value> {
+        Map::new()
+    }
+}
