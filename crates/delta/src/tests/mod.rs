@@ -17,6 +17,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use crate::*;
 
 mod commit;
+mod conflicts;
 mod deletion_vectors;
 mod dml;
 mod features;

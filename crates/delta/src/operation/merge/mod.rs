@@ -119,11 +119,11 @@ pub async fn merge(
         find::find(session, merge, &source, &scan, &candidates).await?
     };
     let scan_ms = if merge.only_inserts() { 0 } else { scanning.elapsed().as_millis() };
-    reads.files = pick(&candidates, &found.matched.files.keys().copied().collect())
-        .iter()
-        .chain(&pick(&candidates, &found.changing_files()))
-        .map(|f| f.file.key())
-        .collect();
+    // Which rows kept others from being inserted is not told: any of those that were read may have.
+    let mut read = found.changing_files();
+    read.extend(found.matched.files.keys());
+    let concerns = |f: &&FileWithStats| merge.only_inserts() || read.contains(&(f.index as i64));
+    reads.files = candidates.iter().filter(concerns).map(|f| f.file.key()).collect();
 
     let rewriting = Instant::now();
     let new = Evolved::of(table, merge)?;
