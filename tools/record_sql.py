@@ -43,7 +43,7 @@ def text_of(value):
     if isinstance(value, dict):
         return "{" + ", ".join(sorted(f"{text_of(k)}: {text_of(v)}" for k, v in value.items())) + "}"
     if hasattr(value, "asDict"):
-        return "(" + ", ".join(f"{k}={text_of(v)}" for k, v in zip(value.__fields__, value)) + ")"
+        return "(" + ", ".join(f"{k}={text_of(v)}" for k, v in zip(value.__fields__, value, strict=True)) + ")"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(text_of(v) for v in value) + "]"
     return str(value)

@@ -1,6 +1,6 @@
 """Python functions in worker processes: pickled, pandas and Arrow functions, groups, tables and data sources."""
 
-from typing import Iterator
+from collections.abc import Iterator
 
 import pandas as pd
 import pytest

@@ -51,7 +51,7 @@ def test_what_is_known_of_a_stream_before_it_runs(spark, tmp_path):
     with pytest.raises(Exception, match="WRITE_STREAM_NOT_ALLOWED"):
         spark.range(3).writeStream.format("noop").start()
     with pytest.raises(Exception, match="Schema must be specified"):
-        spark.readStream.json(str(tmp_path / "in")).schema
+        _ = spark.readStream.json(str(tmp_path / "in")).schema
     with pytest.raises(Exception, match="checkpointLocation must be specified"):
         stream.writeStream.format("parquet").start(str(tmp_path / "out"))
     with pytest.raises(Exception, match="queryName must be specified"):

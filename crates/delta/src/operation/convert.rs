@@ -210,7 +210,7 @@ async fn statistics(
     columns: &StatsColumns,
     layout: &FileLayout,
 ) -> Result<String> {
-    let failed = |e: &dyn std::fmt::Display| not_parquet(&file.location.to_string(), e);
+    let failed = |e: &dyn std::fmt::Display| not_parquet(file.location.as_ref(), e);
     let reader = open_file(location, file.clone()).map_err(|e| failed(&e))?;
     let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(|e| failed(&e))?;
     let mut batches = builder.build().map_err(|e| failed(&e))?;

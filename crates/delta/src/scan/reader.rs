@@ -59,10 +59,7 @@ impl ParquetFileReaderFactory for ReaderFactory {
 }
 
 /// A file that is read for itself and not as a part of a table: its footer is not kept.
-pub(crate) fn open(
-    location: &TableLocation,
-    file: ObjectMeta,
-) -> Result<impl AsyncFileReader + Send + use<>> {
+pub(crate) fn open(location: &TableLocation, file: ObjectMeta) -> Result<impl AsyncFileReader + use<>> {
     let path = file.location.clone();
     let inner = DefaultParquetFileReaderFactory::new(location.store().clone()).create_reader(
         0,

@@ -138,7 +138,8 @@ pub async fn merge(
         new: &new,
     };
     let marks = options.deletion_vectors && dml::are_written(table);
-    if !merge.only_inserts() && !(marks && merge.only_deletes()) {
+    let only_adds_or_marks = merge.only_inserts() || (marks && merge.only_deletes());
+    if !only_adds_or_marks {
         row_tracking::refuse_rewrite(table, "MERGE")?;
     }
     let change_files = pass.change_files(&found, marks).await?;
