@@ -59,6 +59,17 @@ test-rust: | tools ## The tests of all crates
 test-python: build $(VENV)/ready ## End-to-end tests with real clients
 	$(PYTHON) -m pytest tests/python -q
 
+# Apart from `make test`: it needs Java 17, and 900 MB of Spark and jars from Maven.
+SPARK_VENV := .venv-spark
+$(SPARK_VENV)/ready: | tools
+	test -x $(SPARK_VENV)/bin/python || python3 -m venv $(SPARK_VENV)
+	$(SPARK_VENV)/bin/pip install --quiet --disable-pip-version-check 'pyspark[connect]==4.2.*' 'pandas<3'
+	touch $@
+
+.PHONY: test-jvm
+test-jvm: build $(VENV)/ready $(SPARK_VENV)/ready ## Interoperation with delta-spark on the JVM, both ways
+	$(SPARK_VENV)/bin/python tools/delta_spark.py $(PYTHON) -m pytest tests/python/test_interop_jvm.py -q
+
 .PHONY: lint
 lint: | tools $(VENV)/ready ## Formatting, clippy, ruff
 	cargo fmt --all --check

@@ -1,6 +1,6 @@
 """Tables that we write are read and changed by delta-spark on the JVM, and its tables by us.
 
-Runs where BOATHOUSE_SPARK_REMOTE names a Spark Connect server of Apache Spark with delta-spark on this machine (sc://...).
+`make test-jvm` runs them: it starts Apache Spark with delta-spark and names its Spark Connect server in BOATHOUSE_SPARK_REMOTE.
 """
 
 import os
@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 REMOTE = os.environ.get("BOATHOUSE_SPARK_REMOTE")
-pytestmark = pytest.mark.skipif(not REMOTE, reason="no delta-spark: BOATHOUSE_SPARK_REMOTE is not set")
+pytestmark = pytest.mark.skipif(not REMOTE, reason="needs delta-spark on the JVM (Java 17, 900 MB): `make test-jvm` starts it and runs this file")
 
 
 @pytest.fixture(scope="module")

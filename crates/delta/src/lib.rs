@@ -52,7 +52,7 @@ pub use action::{
 };
 pub use change_feed::{
     CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION, ChangePoint, change_feed, change_feed_schema,
-    changes_plan, keeps_changes,
+    changes_plan, is_change_feed_on, keeps_changes,
 };
 pub use changes::{CommitChanges, changes};
 pub use location::{LOG_DIRECTORY, TableLocation};

@@ -33,7 +33,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
-use arrow::datatypes::{DataType as ArrowType, FieldRef};
+use arrow::datatypes::{DataType as ArrowType, Field, FieldRef};
 use boathouse_bridge::typed_field;
 use boathouse_spec::DataType;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
@@ -253,6 +253,13 @@ impl SparkAggregate {
     }
 }
 
+/// The state of an accumulator that keeps rows: one list an argument.
+fn list_fields(name: &str, inputs: &[ArrowType]) -> Vec<FieldRef> {
+    let list = |t: &ArrowType| ArrowType::List(Arc::new(Field::new("item", t.clone(), true)));
+    let fields = inputs.iter().enumerate();
+    fields.map(|(i, t)| Arc::new(Field::new(format!("{name}_{i}"), list(t), true))).collect()
+}
+
 impl AggregateUDFImpl for SparkAggregate {
     fn name(&self) -> &str {
         &self.name
@@ -297,19 +304,7 @@ impl AggregateUDFImpl for SparkAggregate {
     fn state_fields(&self, args: StateFieldsArgs) -> DataFusionResult<Vec<FieldRef>> {
         if args.is_distinct {
             // The distinct argument rows, one list an argument.
-            return Ok(self
-                .inputs
-                .iter()
-                .enumerate()
-                .map(|(i, t)| {
-                    let item = arrow::datatypes::Field::new("item", t.clone(), true);
-                    Arc::new(arrow::datatypes::Field::new(
-                        format!("distinct_{i}"),
-                        ArrowType::List(Arc::new(item)),
-                        true,
-                    ))
-                })
-                .collect());
+            return Ok(list_fields("distinct", &self.inputs));
         }
         Ok(self.state.clone())
     }

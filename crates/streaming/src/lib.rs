@@ -46,6 +46,7 @@ mod slice;
 mod source;
 mod start;
 mod stateful;
+mod tap;
 
 pub use checkpoint::{Checkpoint, Directory};
 pub use manager::{ManagerOptions, RunningQuery, StreamManager};

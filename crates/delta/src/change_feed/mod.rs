@@ -16,6 +16,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::Column;
 use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use indexmap::IndexMap;
 use roaring::RoaringTreemap;
 
 use crate::action::{Add, DeletionVector, Metadata, Remove};
@@ -72,6 +73,11 @@ pub enum ChangePoint {
 /// Whether a table keeps its changes.
 pub fn keeps_changes(table: &Snapshot) -> bool {
     is_on(table.property("delta.enableChangeDataFeed"))
+}
+
+/// Whether a commit's configuration of a table makes it keep its changes.
+pub fn is_change_feed_on(configuration: &IndexMap<String, String>) -> bool {
+    is_on(configuration.get("delta.enableChangeDataFeed").map(String::as_str))
 }
 
 fn is_on(value: Option<&str>) -> bool {
@@ -175,7 +181,7 @@ async fn refuse_gaps(table: &DeltaTable, commits: &[CommitChanges], from: i64, t
     let mut keeps = keeps_changes(&table.at_version(from).await?);
     for commit in commits {
         if let Some(metadata) = &commit.metadata {
-            keeps = is_on(metadata.configuration.get("delta.enableChangeDataFeed").map(String::as_str));
+            keeps = is_change_feed_on(&metadata.configuration);
         }
         if !keeps {
             return Err(Error::new("DELTA_MISSING_CHANGE_DATA")

@@ -6,13 +6,25 @@ use arrow::record_batch::RecordBatch;
 use boathouse_catalog::{Properties, TableRecord};
 use boathouse_functions::Context;
 use boathouse_functions::cast::Mode;
-use boathouse_spec::{Command, DataSourceRef, DataType, Error, Plan, Result, StructType, TableRef};
+use boathouse_spec::{Command, DataSourceRef, DataType, Error, Plan, Relation, Result, StructType, TableRef};
 use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
 use super::analyzed::Analyzed;
 use crate::resolver::{self, AsOf, Resolved, ResolvedTable, Scope};
-use crate::temp_views::TempView;
+use crate::temp_views::{Environment, TempView};
+
+/// A view's query, and what it was meant under.
+struct ViewBody<'a> {
+    relation: &'a Relation,
+    /// The temporary views that its names mean, where they are not the session's.
+    environment: Option<Environment>,
+    namespace: (String, String),
+    configs: &'a Properties,
+    collation: Option<&'a str>,
+    /// The columns as recorded.
+    schema: &'a StructType,
+}
 
 impl Analyzer {
     pub(super) fn table(&mut self, table: &TableRef) -> Result<Analyzed> {
@@ -107,14 +119,17 @@ impl Analyzer {
             Some(e) => Some(Arc::clone(e)),
             None => self.environment.clone(),
         };
-        let shown = name.join(".");
-        let analyzed = self.under_configs(&view.configs, |a| {
-            a.inside_view(&shown, environment, view.namespace.clone(), |a| {
-                a.under_collation(view.collation.as_deref(), |a| a.query(&view.relation))
-            })
-        })?;
-        let analyzed = self.under_schema(analyzed, &view.schema)?;
-        self.aliased(analyzed, name.to_vec())
+        self.expand(
+            name.to_vec(),
+            ViewBody {
+                relation: &view.relation,
+                environment,
+                namespace: view.namespace.clone(),
+                configs: &view.configs,
+                collation: view.collation.as_deref(),
+                schema: &view.schema,
+            },
+        )
     }
 
     fn view(&mut self, record: &TableRecord) -> Result<Analyzed> {
@@ -127,13 +142,27 @@ impl Analyzer {
         else {
             return Err(Error::internal(format!("the text of the view {} is no query", name.join("."))));
         };
-        let namespace = (view.current_catalog.clone(), view.current_schema.clone());
-        let analyzed = self.under_configs(&view.configs, |a| {
-            a.inside_view(&name.join("."), None, namespace, |a| {
-                a.under_collation(record.collation.as_deref(), |a| a.query(&relation))
+        self.expand(
+            name,
+            ViewBody {
+                relation: &relation,
+                environment: None,
+                namespace: (view.current_catalog.clone(), view.current_schema.clone()),
+                configs: &view.configs,
+                collation: record.collation.as_deref(),
+                schema: &record.schema,
+            },
+        )
+    }
+
+    /// A view's rows, as they were meant when it was made.
+    fn expand(&mut self, name: Vec<String>, view: ViewBody) -> Result<Analyzed> {
+        let analyzed = self.under_configs(view.configs, |a| {
+            a.inside_view(&name.join("."), view.environment, view.namespace, |a| {
+                a.under_collation(view.collation, |a| a.query(view.relation))
             })
         })?;
-        let analyzed = self.under_schema(analyzed, &record.schema)?;
+        let analyzed = self.under_schema(analyzed, view.schema)?;
         self.aliased(analyzed, name)
     }
 
@@ -160,7 +189,7 @@ impl Analyzer {
     pub(super) fn inside_view<T>(
         &mut self,
         name: &str,
-        environment: Option<crate::temp_views::Environment>,
+        environment: Option<Environment>,
         namespace: (String, String),
         analyze: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {

@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array, new_empty_array};
 use arrow::compute::{SortOptions, concat, filter, take};
-use arrow::datatypes::{DataType as ArrowType, Field};
+use arrow::datatypes::DataType as ArrowType;
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::utils::SingleRowListArrayBuilder;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Accumulator, AggregateUDF};
 use datafusion::scalar::ScalarValue;
 
-use super::{AccumulatorFactory, SparkAggregate};
+use super::{AccumulatorFactory, SparkAggregate, list_fields};
 use crate::comparison::normalize_floats;
 
 /// What an aggregate depends on of its rows in order.
@@ -44,15 +44,7 @@ pub fn in_order(udf: &AggregateUDF, keys: &[(ArrowType, SortOptions)]) -> Option
     let mut outer = inner.clone();
     outer.inputs.extend(keys.iter().map(|(t, _)| t.clone()));
     outer.parameters = format!("{}, in order {options:?}", inner.parameters);
-    outer.state = outer
-        .inputs
-        .iter()
-        .enumerate()
-        .map(|(i, t)| {
-            let list = ArrowType::List(Arc::new(Field::new("item", t.clone(), true)));
-            Arc::new(Field::new(format!("in_order_{i}"), list, true))
-        })
-        .collect();
+    outer.state = list_fields("in_order", &outer.inputs);
     (outer.groups, outer.sliding, outer.ordered, outer.needs) = (None, None, None, None);
     let types = outer.inputs.clone();
     outer.accumulator = Arc::new(move || {
@@ -121,6 +113,14 @@ impl KeptRows {
     }
 }
 
+/// The rows whose first column is not NULL.
+pub(super) fn without_nulls(columns: &[ArrayRef]) -> DataFusionResult<Vec<ArrayRef>> {
+    let nulls = columns.first().and_then(|c| c.logical_nulls()).filter(|n| n.null_count() > 0);
+    let Some(nulls) = nulls else { return Ok(columns.to_vec()) };
+    let valid = BooleanArray::new(nulls.inner().clone(), None);
+    columns.iter().map(|c| Ok(filter(c, &valid)?)).collect()
+}
+
 /// The rows in the order of the keys; ties stay in the order they came.
 pub(super) fn sorted(keys: &[ArrayRef], options: &[SortOptions]) -> DataFusionResult<UInt32Array> {
     let fields = keys.iter().enumerate().map(|(i, key)| {
@@ -170,18 +170,12 @@ impl InOrder {
         self.rows.batches = vec![columns];
         Ok(())
     }
-
-    fn counted(&self, columns: &[ArrayRef]) -> DataFusionResult<Vec<ArrayRef>> {
-        let nulls = columns.first().filter(|_| self.needs.skips_nulls).and_then(|c| c.logical_nulls());
-        let Some(nulls) = nulls.filter(|n| n.null_count() > 0) else { return Ok(columns.to_vec()) };
-        let valid = BooleanArray::new(nulls.inner().clone(), None);
-        columns.iter().map(|c| Ok(filter(c, &valid)?)).collect()
-    }
 }
 
 impl Accumulator for InOrder {
     fn update_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
-        self.rows.push(self.counted(values)?);
+        let rows = if self.needs.skips_nulls { without_nulls(values)? } else { values.to_vec() };
+        self.rows.push(rows);
         self.prune()
     }
 

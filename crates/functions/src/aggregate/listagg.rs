@@ -3,7 +3,7 @@
 use std::fmt;
 use std::mem::size_of_val;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::{SortOptions, cast, take};
 use arrow::datatypes::DataType as ArrowType;
 use boathouse_bridge::{arrow_type, to_datafusion};
@@ -12,7 +12,7 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::Accumulator;
 use datafusion::scalar::ScalarValue;
 
-use super::in_order::{KeptRows, Needs, Rows, sorted};
+use super::in_order::{KeptRows, Needs, Rows, sorted, without_nulls};
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
 use crate::coercion::{Want, implicit_cast};
 use crate::{Registry, ShownArg};
@@ -129,18 +129,7 @@ impl fmt::Debug for Joined {
 
 impl Accumulator for Joined {
     fn update_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
-        let Some(texts) = values.first() else { return Ok(()) };
-        let columns = match texts.nulls() {
-            Some(nulls) if nulls.null_count() > 0 => {
-                let valid = arrow::array::BooleanArray::new(nulls.inner().clone(), None);
-                values
-                    .iter()
-                    .map(|v| Ok(arrow::compute::filter(v, &valid)?))
-                    .collect::<DataFusionResult<_>>()?
-            }
-            _ => values.to_vec(),
-        };
-        self.rows.push(columns);
+        self.rows.push(without_nulls(values)?);
         Ok(())
     }
 

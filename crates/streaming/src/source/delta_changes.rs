@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use boathouse_delta::{CommitChanges, DeltaTable, Snapshot, change_feed_schema, changes, changes_plan};
+use boathouse_delta::{CommitChanges, DeltaTable, change_feed_schema, changes_plan};
 use boathouse_formats::zone::Zone;
 use boathouse_spec::{Error, Options, Result, StructType};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::ViewTable;
 use serde_json::{Map, Value};
 
-use super::delta::{DEFAULT_MAX_FILES, Offset, Start, check, check_columns, kept_start, starting};
+use super::followed::{Followed, Offset, Start, check};
 use super::{Limit, Source};
 use crate::checkpoint::Directory;
 use crate::options::Given;
@@ -31,14 +31,8 @@ pub(super) async fn schema(table: &DeltaTable, options: &Options) -> Result<Stru
 }
 
 pub(super) struct DeltaChanges {
-    name: String,
-    table: DeltaTable,
-    snapshot: Snapshot,
+    followed: Followed,
     schema: StructType,
-    start: Start,
-    max_files: i64,
-    max_bytes: Option<i64>,
-    last_version: Option<i64>,
 }
 
 impl DeltaChanges {
@@ -49,39 +43,13 @@ impl DeltaChanges {
         zone: &Zone,
         directory: &Directory,
     ) -> Result<Self> {
-        check(options)?;
-        let given = Given(options);
-        let snapshot = table.latest().await?;
-        let max_bytes = given.bytes("maxBytesPerTrigger")?;
-        let max_files = given.positive("maxFilesPerTrigger")?;
-        Ok(Self {
-            start: kept_start(directory, starting(&table, &snapshot, &given, zone).await?).await?,
-            schema: change_feed_schema(snapshot.schema()),
-            name,
-            table,
-            snapshot,
-            max_files: max_files.unwrap_or(if max_bytes.is_some() { i64::MAX } else { DEFAULT_MAX_FILES }),
-            max_bytes,
-            last_version: None,
-        })
-    }
-
-    async fn latest_version(&self) -> Result<i64> {
-        let latest = self.table.latest().await?.version();
-        Ok(self.last_version.map_or(latest, |last| last.min(latest)))
-    }
-
-    /// The offset at which the commits from a version on are to come.
-    fn before(&self, version: i64) -> Offset {
-        Offset::before(self.snapshot.id(), version)
+        let followed = Followed::open(name, table, options, zone, directory).await?;
+        Ok(Self { schema: change_feed_schema(followed.snapshot.schema()), followed })
     }
 
     /// The whole table at a version, as if a commit had inserted it.
     async fn initial(&self, version: i64) -> Result<CommitChanges> {
-        let snapshot = match self.snapshot.version() == version {
-            true => self.snapshot.clone(),
-            false => self.table.at_version(version).await?,
-        };
+        let snapshot = self.followed.at_version(version).await?;
         self.refuse_gap(boathouse_delta::keeps_changes(&snapshot), version)?;
         let adds = snapshot.add_actions().await?;
         Ok(CommitChanges {
@@ -96,7 +64,7 @@ impl DeltaChanges {
     }
 
     /// The commits between two offsets.
-    async fn between(&self, from: &Offset, end: i64) -> Result<Vec<CommitChanges>> {
+    async fn between(&mut self, from: &Offset, end: i64) -> Result<Vec<CommitChanges>> {
         let mut out = Vec::new();
         let mut first = from.reservoir_version;
         if from.is_starting_version {
@@ -105,15 +73,11 @@ impl DeltaChanges {
         }
         if first <= end {
             let mut keeps = true;
-            for commit in changes(self.table.location(), first, Some(end)).await? {
+            for commit in self.followed.commits(first, end).await? {
                 if let Some(metadata) = &commit.metadata {
-                    let value = metadata.configuration.get("delta.enableChangeDataFeed");
-                    keeps = value.is_some_and(|v| v.eq_ignore_ascii_case("true"));
-                    if commit.version > self.snapshot.version() {
-                        let new = StructType::from_json(&metadata.schema_string)?;
-                        check_columns(&self.name, self.snapshot.schema(), &new, commit.version)?;
-                    }
+                    keeps = boathouse_delta::is_change_feed_on(&metadata.configuration);
                 }
+                self.followed.check_columns(&commit)?;
                 self.refuse_gap(keeps, commit.version)?;
                 out.push(commit);
             }
@@ -133,17 +97,9 @@ impl DeltaChanges {
             .message(format!(
                 "The changes of {} cannot be told: at version {version} the table did not keep them \
                  (delta.enableChangeDataFeed).",
-                self.name
+                self.followed.name
             ))
             .exception("AnalysisException"))
-    }
-
-    /// Where a query begins that has no checkpoint.
-    fn first_offset(&self, latest: i64) -> Offset {
-        match self.start {
-            Start::Snapshot => self.before(latest).of_whole_table(),
-            Start::Version(version) => self.before(version),
-        }
     }
 }
 
@@ -167,24 +123,20 @@ impl Source for DeltaChanges {
     }
 
     fn description(&self) -> String {
-        format!("DeltaSource[{}]", self.table.location().uri())
+        self.followed.description()
     }
 
     async fn prepare_available_now(&mut self) -> Result<()> {
-        self.last_version = Some(self.table.latest().await?.version());
-        Ok(())
+        self.followed.stop_at_latest().await
     }
 
     async fn end_offset(&mut self, start: Option<&str>, limit: Limit) -> Result<Option<String>> {
-        let latest = self.latest_version().await?;
+        let latest = self.followed.latest_version().await?;
         let from = match start {
-            Some(start) => Offset::of_table(start, self.snapshot.id())?,
-            None => self.first_offset(latest),
+            Some(start) => self.followed.read_offset(start)?,
+            None => self.followed.first_offset(latest),
         };
-        let (max_files, max_bytes) = match limit {
-            Limit::Options => (self.max_files, self.max_bytes.unwrap_or(i64::MAX)),
-            Limit::All => (i64::MAX, i64::MAX),
-        };
+        let (max_files, max_bytes) = self.followed.limits(limit);
         let (mut files, mut bytes, mut end) = (0_i64, 0_i64, None);
         for commit in self.between(&from, latest).await? {
             let (more_files, more_bytes) = weight(&commit);
@@ -199,23 +151,23 @@ impl Source for DeltaChanges {
             end = Some(commit.version + 1);
         }
         Ok(match end {
-            Some(version) => Some(self.before(version).text()),
+            Some(version) => Some(self.followed.before(version).text()),
             None => start.map(str::to_string),
         })
     }
 
     async fn slice(&mut self, start: Option<&str>, end: &str) -> Result<Arc<dyn TableProvider>> {
-        let end = Offset::of_table(end, self.snapshot.id())?;
+        let end = self.followed.read_offset(end)?;
         let from = match start {
-            Some(start) => Offset::of_table(start, self.snapshot.id())?,
+            Some(start) => self.followed.read_offset(start)?,
             // The first batch has the version that the query began with, and maybe commits after it.
-            None => match self.start {
-                Start::Snapshot => self.first_offset(end.reservoir_version - 1),
-                Start::Version(version) => self.before(version),
+            None => match self.followed.start {
+                Start::Snapshot => self.followed.first_offset(end.reservoir_version - 1),
+                Start::Version(version) => self.followed.before(version),
             },
         };
         let commits = self.between(&from, end.reservoir_version - 1).await?;
-        let plan = changes_plan(&self.snapshot, &commits).await?;
+        let plan = changes_plan(&self.followed.snapshot, &commits).await?;
         Ok(Arc::new(ViewTable::new(plan, None)))
     }
 

@@ -5,6 +5,7 @@ mod delta;
 mod delta_changes;
 mod file_listing;
 mod file_stream;
+mod followed;
 mod generated;
 mod rate;
 mod rate_micro_batch;

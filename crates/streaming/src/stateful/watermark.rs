@@ -1,27 +1,20 @@
 //! Event times as rows pass, and the watermark that follows from them.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use boathouse_engine::EventTimeWatermark;
 use datafusion::catalog::Session;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
-    ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
-use futures::StreamExt;
 use parking_lot::Mutex;
 
 use super::store::instants;
+use crate::tap::TapExec;
 
 /// The event times seen in a batch, in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -91,91 +84,11 @@ impl ExtensionPlanner for WatermarkPlanner {
         self.0.register(node);
         let column = node.input.schema().index_of_column(&node.column)?;
         let key = (node.column.name.clone(), node.delay_us);
-        Ok(Some(Arc::new(WatermarkExec { input: Arc::clone(input), column, key, tracker: self.0.clone() })))
-    }
-}
-
-/// Passes rows on and notes their event times.
-struct WatermarkExec {
-    input: Arc<dyn ExecutionPlan>,
-    column: usize,
-    key: (String, i64),
-    tracker: Tracker,
-}
-
-impl fmt::Debug for WatermarkExec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventTimeWatermarkExec").field("input", &self.input).finish_non_exhaustive()
-    }
-}
-
-impl DisplayAs for WatermarkExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "EventTimeWatermarkExec: {}", self.key.0)
-    }
-}
-
-impl ExecutionPlan for WatermarkExec {
-    fn name(&self) -> &str {
-        "EventTimeWatermarkExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.pop() {
-            Some(input) => Ok(Arc::new(Self {
-                input,
-                column: self.column,
-                key: self.key.clone(),
-                tracker: self.tracker.clone(),
-            })),
-            None => Err(DataFusionError::Internal("a watermark has one input".into())),
-        }
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let (column, key, tracker) = (self.column, self.key.clone(), self.tracker.clone());
-        let input = self.input.execute(partition, context)?;
-        let schema = input.schema();
-        let watched = input.inspect(move |batch| {
-            let Ok(batch) = batch else { return };
+        let (shown, tracker) = (key.0.clone(), self.0.clone());
+        Ok(Some(Arc::new(TapExec::new("EventTimeWatermarkExec", &shown, Arc::clone(input), move |batch| {
             let mut seen = Seen::default();
             instants(batch.column(column)).into_iter().flatten().flatten().for_each(|t| seen.add(t));
             tracker.0.lock().entry(key.clone()).or_default().merge(seen);
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, watched)))
+        }))))
     }
 }

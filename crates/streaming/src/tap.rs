@@ -1,0 +1,110 @@
+//! An operator that passes rows on and looks at each batch.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
+    ReplaceChildrenOptions,
+};
+use futures::StreamExt;
+
+type Look = Arc<dyn Fn(&RecordBatch) + Send + Sync>;
+
+pub(crate) struct TapExec {
+    name: &'static str,
+    /// What follows the name in plans.
+    detail: String,
+    input: Arc<dyn ExecutionPlan>,
+    look: Look,
+}
+
+impl TapExec {
+    pub fn new(
+        name: &'static str,
+        detail: &str,
+        input: Arc<dyn ExecutionPlan>,
+        look: impl Fn(&RecordBatch) + Send + Sync + 'static,
+    ) -> Self {
+        Self { name, detail: detail.to_string(), input, look: Arc::new(look) }
+    }
+}
+
+impl fmt::Debug for TapExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(self.name).field("input", &self.input).finish_non_exhaustive()
+    }
+}
+
+impl DisplayAs for TapExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        if self.detail.is_empty() {
+            return f.write_str(self.name);
+        }
+        write!(f, "{}: {}", self.name, self.detail)
+    }
+}
+
+impl ExecutionPlan for TapExec {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(input) = children.pop() else {
+            return Err(DataFusionError::Internal(format!("{} has one input", self.name)));
+        };
+        Ok(Arc::new(Self { input, detail: self.detail.clone(), look: Arc::clone(&self.look), ..*self }))
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let look = Arc::clone(&self.look);
+        let input = self.input.execute(partition, context)?;
+        let schema = input.schema();
+        let tapped = input.inspect(move |batch| {
+            if let Ok(batch) = batch {
+                look(batch);
+            }
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, tapped)))
+    }
+}
