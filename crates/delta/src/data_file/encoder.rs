@@ -7,7 +7,6 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use datafusion::common::runtime::SpawnedTask;
-use object_store::buffered::BufWriter;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowLeafColumn, ArrowRowGroupWriterFactory, ArrowWriterOptions,
@@ -15,8 +14,9 @@ use parquet::arrow::arrow_writer::{
 };
 use parquet::errors::{ParquetError, Result};
 use parquet::file::writer::SerializedFileWriter;
-use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
+
+use super::output::Output;
 
 /// Batches of a column that wait to be encoded.
 const WAITING: usize = 4;
@@ -25,7 +25,7 @@ pub(super) struct Encoder {
     schema: SchemaRef,
     file: SerializedFileWriter<Vec<u8>>,
     row_groups: ArrowRowGroupWriterFactory,
-    out: BufWriter,
+    out: Output,
     open: Option<RowGroup>,
     begun: usize,
     max_rows: usize,
@@ -47,7 +47,7 @@ struct Column {
 
 impl Encoder {
     pub fn new(
-        out: BufWriter,
+        out: Output,
         schema: SchemaRef,
         options: ArrowWriterOptions,
         max_rows: usize,
@@ -85,14 +85,14 @@ impl Encoder {
         self.file.bytes_written() + self.open.as_ref().map_or(0, RowGroup::size)
     }
 
-    /// Writes what is left and the footer. The bytes of the file.
+    /// Writes what is left and the footer, after which the file survives a crash of the machine. The bytes of the file.
     pub async fn finish(&mut self) -> Result<usize> {
         if let Some(group) = self.open.take() {
             self.end(group).await?;
         }
         self.file.finish()?;
         self.drain().await?;
-        self.out.shutdown().await?;
+        self.out.finish().await?;
         Ok(self.file.bytes_written())
     }
 
@@ -115,8 +115,10 @@ impl Encoder {
 
     async fn drain(&mut self) -> Result<()> {
         let bytes = std::mem::take(self.file.inner_mut());
-        self.out.put(Bytes::from(bytes)).await?;
-        Ok(())
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.out.write(Bytes::from(bytes)).await
     }
 }
 

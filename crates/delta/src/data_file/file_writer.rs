@@ -6,21 +6,17 @@ use arrow::array::{RecordBatch, make_array};
 use boathouse_bridge::ResultExt;
 use boathouse_spec::{Error, Result, clock};
 use fail::fail_point;
-use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 
 use super::encoder::Encoder;
+use super::output::Output;
 use super::target::{ROW_GROUP_BYTES, ROW_GROUP_ROWS, WriteTarget};
 use crate::action::{Add, PartitionValues};
 use crate::error;
 use crate::location::encode_path;
-use crate::log::commit_file::make_durable;
 use crate::schema::relabel::relabel;
 use crate::stats::collect::StatsCollector;
-
-/// Files up to this size are written by one request.
-const UPLOAD_BUFFER: usize = 8 * 1024 * 1024;
 
 pub(crate) struct FileWriter {
     /// Relative to the table, not encoded.
@@ -34,13 +30,13 @@ pub(crate) struct FileWriter {
 impl FileWriter {
     pub fn new(target: &WriteTarget, relative: String, partition_values: PartitionValues) -> Result<Self> {
         let path = target.location.relative(&relative)?;
-        let buffer = BufWriter::with_capacity(target.location.store().clone(), path.clone(), UPLOAD_BUFFER);
+        let output = Output::new(&target.location, &path);
         let options = ArrowWriterOptions::new()
             .with_properties(target.properties.clone())
             // The types of the file say all; readers that know Arrow's own would take them for the truth.
             .with_skip_arrow_metadata(true);
         let schema = target.layout.physical.clone();
-        let writer = Encoder::new(buffer, schema, options, ROW_GROUP_ROWS, ROW_GROUP_BYTES)
+        let writer = Encoder::new(output, schema, options, ROW_GROUP_ROWS, ROW_GROUP_BYTES)
             .map_err(|e| failed(target, &path, &e))?;
         Ok(Self { relative, path, partition_values, writer, stats: target.stats.collector() })
     }
@@ -67,7 +63,6 @@ impl FileWriter {
 
     pub async fn close(mut self, target: &WriteTarget) -> Result<Add> {
         let size = self.writer.finish().await.map_err(|e| failed(target, &self.path, &e))?;
-        make_durable(&target.location, &self.path).await?;
         fail_point!("delta::data-file-written", |_| Err(Error::io(
             "a fault point",
             "delta::data-file-written"

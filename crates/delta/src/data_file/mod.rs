@@ -3,6 +3,7 @@
 mod codec;
 mod encoder;
 mod file_writer;
+mod output;
 mod row_action;
 mod target;
 mod task;

@@ -118,7 +118,7 @@ pub(crate) async fn remove_empty_directories(location: &TableLocation) {
 }
 
 /// Creates a directory so that its name, and those of the parents made with it, survive a crash.
-fn create_directory(directory: &FilePath) -> std::io::Result<()> {
+pub(crate) fn create_directory(directory: &FilePath) -> std::io::Result<()> {
     let missing: Vec<&FilePath> = directory.ancestors().take_while(|d| !d.is_dir()).collect();
     if missing.is_empty() {
         return Ok(());
@@ -127,7 +127,7 @@ fn create_directory(directory: &FilePath) -> std::io::Result<()> {
     missing.iter().filter_map(|d| d.parent()).try_for_each(sync_directory)
 }
 
-fn sync_directory(directory: &FilePath) -> std::io::Result<()> {
+pub(crate) fn sync_directory(directory: &FilePath) -> std::io::Result<()> {
     match std::fs::File::open(directory).and_then(|d| d.sync_all()) {
         // Some file systems do not sync directories.
         Err(e) if matches!(e.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported) => {

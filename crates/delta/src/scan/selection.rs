@@ -1,5 +1,7 @@
 //! Which rows of files are read, as row selections: those that are not deleted, or some of them.
 
+use arrow::buffer::{BooleanBuffer, MutableBuffer};
+use arrow::util::bit_util;
 use boathouse_spec::{Error, Result};
 use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
@@ -33,8 +35,8 @@ async fn selection_of(location: TableLocation, file: FileWithStats) -> Result<Op
     }
     let rows = row_count(&location, &file).await?;
     let selection = match (&file.chosen, &file.file.deletion_vector) {
-        (Some(chosen), _) => runs(chosen, rows, true),
-        (None, Some(vector)) => runs(&deletion_vector::read(&location, vector).await?, rows, false),
+        (Some(chosen), _) => choose(chosen, rows, true),
+        (None, Some(vector)) => choose(&deletion_vector::read(&location, vector).await?, rows, false),
         (None, None) => return Ok(None),
     };
     Ok(Some(ParquetRowSelection::new(selection)))
@@ -55,7 +57,28 @@ pub(crate) async fn row_count(location: &TableLocation, file: &FileWithStats) ->
     u64::try_from(metadata.file_metadata().num_rows()).map_err(|e| failed(&e))
 }
 
+/// Where there is a listed row among so few, a bit for each row is smaller than its runs.
+const DENSE: u64 = 256;
+
 /// A file of `rows` rows in which the listed ones are read, or all others.
+fn choose(listed: &RoaringTreemap, rows: u64, reads_listed: bool) -> RowSelection {
+    if listed.len() < rows / DENSE {
+        return runs(listed, rows, reads_listed);
+    }
+    RowSelection::from_boolean_buffer(bits(listed, rows as usize, reads_listed))
+}
+
+/// A bit for each row, set where it is read.
+fn bits(listed: &RoaringTreemap, rows: usize, reads_listed: bool) -> BooleanBuffer {
+    let fill = if reads_listed { 0 } else { 0xff };
+    let mut bits = MutableBuffer::from_len_zeroed(bit_util::ceil(rows, 8));
+    bits.as_slice_mut().fill(fill);
+    for row in listed.iter().take_while(|row| *row < rows as u64) {
+        bits.as_slice_mut()[row as usize / 8] ^= 1 << (row % 8);
+    }
+    BooleanBuffer::new(bits.into(), 0, rows)
+}
+
 fn runs(listed: &RoaringTreemap, rows: u64, reads_listed: bool) -> RowSelection {
     let run = |length: u64, is_listed: bool| match is_listed == reads_listed {
         true => RowSelector::select(length as usize),
@@ -95,5 +118,11 @@ mod tests {
         assert_eq!(those, [select(2), skip(3), select(1), skip(3), select(1)]);
         let all: Vec<RowSelector> = runs(&RoaringTreemap::new(), 3, false).into();
         assert_eq!(all, [select(3)]);
+        // Both forms say the same, rows behind the end left out.
+        let listed: RoaringTreemap = (0..3000u64).step_by(7).collect();
+        for (rows, reads_listed) in [(2999u64, true), (2999, false), (1, true), (8, false), (0, true)] {
+            let dense = RowSelection::from_boolean_buffer(bits(&listed, rows as usize, reads_listed));
+            assert_eq!(dense, runs(&listed, rows, reads_listed), "{rows} {reads_listed}");
+        }
     }
 }

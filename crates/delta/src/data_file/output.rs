@@ -1,0 +1,116 @@
+//! Where the bytes of a data file go.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path as FilePath, PathBuf};
+
+use bytes::Bytes;
+use datafusion::common::runtime::SpawnedTask;
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use parquet::errors::Result;
+use tokio::io::AsyncWriteExt;
+
+use crate::location::TableLocation;
+use crate::log::commit_file::{create_directory, sync_directory};
+
+/// Objects up to this size are written by one request.
+const UPLOAD_BUFFER: usize = 8 * 1024 * 1024;
+/// Bytes on their way to the disk at a time: it writes them while the next are encoded.
+const SYNC_BYTES: usize = 32 * 1024 * 1024;
+
+/// A new file. What was written survives a crash of the machine once [`Output::finish`] returns.
+pub(super) enum Output {
+    Local(LocalFile),
+    /// Object stores are durable when a write returns.
+    Object(BufWriter),
+}
+
+impl Output {
+    pub fn new(location: &TableLocation, path: &Path) -> Self {
+        match location.local_path(path) {
+            Some(path) => Self::Local(LocalFile { path, file: None, unsynced: 0, syncing: None }),
+            None => {
+                Self::Object(BufWriter::with_capacity(location.store().clone(), path.clone(), UPLOAD_BUFFER))
+            }
+        }
+    }
+
+    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        match self {
+            Self::Local(file) => Ok(file.write(bytes).await?),
+            Self::Object(writer) => Ok(writer.put(bytes).await?),
+        }
+    }
+
+    pub async fn finish(&mut self) -> Result<()> {
+        match self {
+            Self::Local(file) => Ok(file.finish().await?),
+            Self::Object(writer) => Ok(writer.shutdown().await?),
+        }
+    }
+}
+
+/// A file on a local disk, made by the first bytes.
+pub(super) struct LocalFile {
+    path: PathBuf,
+    file: Option<File>,
+    /// Bytes since the disk was last asked to take all.
+    unsynced: usize,
+    syncing: Option<SpawnedTask<io::Result<()>>>,
+}
+
+impl LocalFile {
+    async fn write(&mut self, bytes: Bytes) -> io::Result<()> {
+        let (path, file) = (self.path.clone(), self.file.take());
+        self.unsynced += bytes.len();
+        let written = blocking(move || {
+            let mut file = file.map_or_else(|| create(&path), Ok)?;
+            file.write_all(&bytes)?;
+            Ok(file)
+        });
+        let file = written.await?;
+        if self.unsynced >= SYNC_BYTES {
+            self.synced().await?;
+            self.unsynced = 0;
+            let file = file.try_clone()?;
+            self.syncing = Some(SpawnedTask::spawn_blocking(move || file.sync_data()));
+        }
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Waits until the disk has taken what it was asked to.
+    async fn synced(&mut self) -> io::Result<()> {
+        match self.syncing.take() {
+            Some(task) => task.join().await.map_err(io::Error::other)?,
+            None => Ok(()),
+        }
+    }
+
+    async fn finish(&mut self) -> io::Result<()> {
+        self.synced().await?;
+        let Some(file) = self.file.take() else { return Ok(()) };
+        // The disk takes both at a time.
+        let directory = self.path.parent().map(FilePath::to_path_buf);
+        let name = SpawnedTask::spawn_blocking(move || directory.map_or(Ok(()), |d| sync_directory(&d)));
+        blocking(move || file.sync_all()).await?;
+        name.join().await.map_err(io::Error::other)?
+    }
+}
+
+async fn blocking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    SpawnedTask::spawn_blocking(call).join().await.map_err(io::Error::other)?
+}
+
+/// Creates a file that is not there, and the directories of its partition.
+fn create(path: &FilePath) -> io::Result<File> {
+    let open = || OpenOptions::new().write(true).create_new(true).open(path);
+    match open() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            path.parent().map_or(Ok(()), create_directory)?;
+            open()
+        }
+        other => other,
+    }
+}
