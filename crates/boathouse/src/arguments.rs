@@ -48,6 +48,10 @@ pub struct ServerArguments {
     /// The port for HTTP; 0 picks a free one
     #[arg(long, default_value_t = 8080, value_name = "PORT")]
     pub http_port: u16,
+
+    /// How often to look at the tables with the property boathouse.maintenance = auto, in seconds; 0 never does
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub maintenance_interval: u64,
 }
 
 #[derive(Debug, Clone, Args)]

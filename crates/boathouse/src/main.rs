@@ -25,6 +25,7 @@ use clap::Parser;
 use arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
+    boathouse_spec::fault::arm_from_environment();
     let arguments = Arguments::parse();
     let result = match &arguments.command {
         Command::Server(a) => server::run(&arguments, a),

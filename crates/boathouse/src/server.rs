@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use boathouse_connect::{ConnectOptions, ConnectService};
 use boathouse_engine::Engine;
@@ -28,6 +29,7 @@ pub fn run(arguments: &Arguments, server: &ServerArguments) -> Result<()> {
     runtime.block_on(async move {
         let engine = embedded::open(&home).await?;
         let stop = CancellationToken::new();
+        let keeping = keeper(&engine, server.maintenance_interval, &stop);
         let serving = serve(engine, connect, Some(http), stop.clone())?;
         let connect_url = format!("sc://localhost:{connect_port}");
         let http_url = format!("http://localhost:{http_port}");
@@ -41,9 +43,30 @@ pub fn run(arguments: &Arguments, server: &ServerArguments) -> Result<()> {
             () = stop.cancelled() => {}
         }
         stop.cancel();
-        serving.await
+        let served = serving.await;
+        keeping.await;
+        served
     })?;
     Ok(())
+}
+
+/// What maintains the tables that ask for it.
+fn keeper(
+    engine: &Arc<Engine>,
+    every_seconds: u64,
+    stop: &CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let (engine, stop) = (Arc::clone(engine), stop.clone());
+    let task = (every_seconds > 0).then(|| {
+        tokio::spawn(boathouse_engine::keep_tables(engine, Duration::from_secs(every_seconds), stop))
+    });
+    async move {
+        if let Some(task) = task
+            && let Err(e) = task.await
+        {
+            tracing::error!("the maintenance of tables ended: {e}");
+        }
+    }
 }
 
 /// Serves an engine on the listeners until `stop`.

@@ -3,9 +3,8 @@
 
 use std::io::Cursor;
 
-use boathouse_spec::{Error, Result};
+use boathouse_spec::{Error, Result, fault};
 use bytes::Bytes;
-use fail::fail_point;
 use object_store::ObjectStoreExt;
 use roaring::RoaringTreemap;
 
@@ -119,13 +118,14 @@ impl VectorFile {
         }
         let name = format!("deletion_vector_{}.bin", self.id);
         let path = location.relative(&name)?;
+        fault::point("delta::before-vectors")?;
         location
             .store()
             .put(&path, Bytes::from(self.bytes).into())
             .await
             .map_err(|e| error::write_failed(location, format!("{path}: {e}")))?;
         make_durable(location, &path).await?;
-        fail_point!("delta::vectors-written", |_| Err(Error::io("a fault point", "delta::vectors-written")));
+        fault::point("delta::after-vectors")?;
         Ok(Some(name))
     }
 }

@@ -60,11 +60,12 @@ pub use operation::{
     Assignment, AutoCompact, BrokenFile, CloneOptions, ClusteringStats, ColumnChange, ConvertOptions,
     DmlOptions, FileCount, HistoryEntry, InventoryFile, Merge, MergeAction, MergeClause, NewColumn, NewTable,
     OptimizeMetrics, OptimizeOptions, PartitionOverwrite, Predicate, RestoreTo, SYMLINK_MANIFEST,
-    SizeSummary, VacuumOptions, VacuumResult, VacuumScope, WriteMode, WriteOptions, add_columns,
+    SizeSummary, Upkeep, VacuumOptions, VacuumResult, VacuumScope, WriteMode, WriteOptions, add_columns,
     add_constraint, change_column, clone_report, clone_table, cluster_by, convert, create, create_operation,
     delete, detail, drop_columns, drop_constraint, drop_feature, fsck, fsck_report, generate, history,
-    history_report, merge, optimize, optimize_report, rename_column, restore, restore_report, set_properties,
-    sync_identity, unset_properties, update, vacuum, vacuum_report, write,
+    history_report, is_interrupted_clone, keep_up, merge, optimize, optimize_report, rename_column, restore,
+    restore_report, set_properties, sync_identity, unset_properties, update, vacuum, vacuum_report,
+    wants_maintenance, write,
 };
 pub use report::Report;
 pub use scan::{DeltaScan, DeriveFilters, HiddenColumn, HiddenValue};

@@ -15,8 +15,12 @@ enum Kind {
     OneOf(&'static [&'static str]),
 }
 
+/// Our own: whether a server's keeper maintains the table.
+pub(crate) const MAINTENANCE: &str = "boathouse.maintenance";
+
 /// Delta's properties that mean something here, or nothing that a reader or writer must act on.
 const KNOWN: &[(&str, Kind)] = &[
+    (MAINTENANCE, Kind::OneOf(&["auto", "off"])),
     ("delta.appendOnly", Kind::Boolean),
     ("delta.autoOptimize.autoCompact", Kind::Text),
     ("delta.autoOptimize.optimizeWrite", Kind::Text),
@@ -128,7 +132,8 @@ pub(crate) fn checked(key: &str, value: &str) -> Result<(String, String)> {
     if let Some(name) = strip_ignore_case(key, "delta.constraints.") {
         return Ok((format!("delta.constraints.{}", name.to_lowercase()), value.to_string()));
     }
-    if strip_ignore_case(key, "delta.").is_none() {
+    let is_ours = strip_ignore_case(key, "boathouse.").is_some();
+    if strip_ignore_case(key, "delta.").is_none() && !is_ours {
         return Ok((key.to_string(), value.to_string()));
     }
     if UNSUPPORTED.iter().any(|name| name.eq_ignore_ascii_case(key)) {

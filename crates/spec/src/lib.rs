@@ -14,6 +14,7 @@ mod command;
 mod error;
 mod error_class;
 mod expr;
+pub mod fault;
 mod governance;
 mod literal;
 mod relation;

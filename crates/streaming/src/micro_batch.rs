@@ -7,10 +7,9 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use boathouse_bridge::{ResultExt, arrow_schema};
 use boathouse_engine::{KeptQuery, Session};
-use boathouse_spec::{Error, ExplainMode, Plan, Relation, Result, StructField, StructType, clock};
+use boathouse_spec::{Error, ExplainMode, Plan, Relation, Result, StructField, StructType, clock, fault};
 use datafusion::catalog::MemTable;
 use datafusion::logical_expr::LogicalPlan;
-use fail::fail_point;
 use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
 
@@ -256,7 +255,7 @@ impl MicroBatchQuery {
                 let Some(entry) = self.plan(limit, &mut timer).await? else { return Ok(None) };
                 let from = Instant::now();
                 self.checkpoint.write_offsets(self.next, &entry).await?;
-                fail_point!("streaming::after-offsets");
+                fault::point("streaming::after-offsets")?;
                 self.forget_done().await?;
                 timer.add("walCommit", from);
                 entry
@@ -316,14 +315,14 @@ impl MicroBatchQuery {
         let counted: Vec<StreamSlice> = slices.iter().map(|(s, _)| s.clone()).collect();
         let (state_ids, seen) = self.add_batch(&entry, slices).await?;
         timer.add("addBatch", from);
-        fail_point!("streaming::after-sink");
+        fault::point("streaming::after-sink")?;
 
         let from = Instant::now();
         self.move_watermark(&seen);
         let commit = CommitEntry { next_watermark_ms: self.watermark_ms, state_ids };
         self.checkpoint.write_commit(self.next, &commit).await?;
         timer.add("commitOffsets", from);
-        fail_point!("streaming::after-commit");
+        fault::point("streaming::after-commit")?;
 
         self.ran_with_ms = Some(entry.watermark_ms);
         let progress = self.progress(&entry, &counted, &seen, timer);
@@ -353,7 +352,7 @@ impl MicroBatchQuery {
             Batches::new(&self.session, self.definition.output_mode, self.next, late_us, watermark_us);
         let rows = batches.run(&mut self.state, plan).await?;
         let state_ids = self.state.commit(self.next).await?;
-        fail_point!("streaming::after-state");
+        fault::point("streaming::after-state")?;
         let rows = Kept::rows(&self.session, rows, schema)?;
         self.give(entry, &rows).await?;
         Ok((state_ids, batches.tracker.seen()))

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, make_array};
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{Error, Result, clock};
-use fail::fail_point;
+use boathouse_spec::{Error, Result, clock, fault};
 use object_store::path::Path;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 
@@ -63,10 +62,7 @@ impl FileWriter {
 
     pub async fn close(mut self, target: &WriteTarget) -> Result<Add> {
         let size = self.writer.finish().await.map_err(|e| failed(target, &self.path, &e))?;
-        fail_point!("delta::data-file-written", |_| Err(Error::io(
-            "a fault point",
-            "delta::data-file-written"
-        )));
+        fault::point("delta::after-data-file")?;
         Ok(Add {
             path: encode_path(&self.relative),
             partition_values: self.partition_values,

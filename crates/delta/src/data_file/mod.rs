@@ -11,7 +11,7 @@ mod task;
 use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{Error, Result};
+use boathouse_spec::{Error, Result, fault};
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::expressions::Column;
@@ -134,6 +134,9 @@ fn sorted_by_partition(
 /// Deletes files that no commit names; what stays is VACUUM's.
 pub(crate) async fn delete_quietly(location: &TableLocation, paths: Vec<Path>) {
     for path in paths {
+        if fault::point("delta::before-deletion").is_err() {
+            return;
+        }
         if let Err(e) = location.store().delete(&path).await
             && !matches!(e, object_store::Error::NotFound { .. })
         {

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path as FilePath, PathBuf};
 
+use boathouse_spec::fault;
 use bytes::Bytes;
 use datafusion::common::runtime::SpawnedTask;
 use object_store::buffered::BufWriter;
@@ -66,7 +67,9 @@ impl LocalFile {
         self.unsynced += bytes.len();
         let written = blocking(move || {
             let mut file = file.map_or_else(|| create(&path), Ok)?;
+            fault::io_point("delta::before-bytes")?;
             file.write_all(&bytes)?;
+            fault::io_point("delta::after-bytes")?;
             Ok(file)
         });
         let file = written.await?;

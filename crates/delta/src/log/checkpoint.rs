@@ -3,9 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use boathouse_spec::{Error, Result};
+use boathouse_spec::{Error, Result, fault};
 use delta_kernel::{KernelError, Snapshot as KernelSnapshot, SnapshotRef};
-use fail::fail_point;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -21,7 +20,7 @@ use crate::snapshot::Snapshot;
 
 /// Writes the checkpoint of a version. A reader needs none, so a failure here fails no commit.
 pub(crate) async fn write(table: &Snapshot) -> Result<()> {
-    fail_point!("delta::before-checkpoint", |_| Err(Error::io("a fault point", "delta::before-checkpoint")));
+    fault::point("delta::before-checkpoint")?;
     let location = table.location().clone();
     let version = table.version() as u64;
     let refused = kernel::run(move || {
@@ -40,7 +39,7 @@ pub(crate) async fn write(table: &Snapshot) -> Result<()> {
     if refused {
         classic_checkpoint::write(table).await?;
     }
-    fail_point!("delta::after-checkpoint", |_| Err(Error::io("a fault point", "delta::after-checkpoint")));
+    fault::point("delta::after-checkpoint")?;
     Ok(())
 }
 

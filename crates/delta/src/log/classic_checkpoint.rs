@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::json::ReaderBuilder;
 use boathouse_bridge::{ResultExt, arrow_schema};
-use boathouse_spec::{DataType, Error, Result, StructType, clock};
+use boathouse_spec::{DataType, Error, Result, StructType, clock, fault};
 use object_store::ObjectStoreExt;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
@@ -35,6 +35,7 @@ pub(super) async fn write(table: &Snapshot) -> Result<()> {
         location.store().put(&path, content.into()).await.map_err(|e| Error::io(format!("writing {path}"), e))
     };
     put(format!("{:020}.checkpoint.parquet", table.version()), bytes).await?;
+    fault::point("delta::before-checkpoint-hint")?;
     let hint = json!({
         "version": table.version(), "size": rows, "sizeInBytes": size, "numOfAddFiles": adds,
     });

@@ -3,9 +3,8 @@
 use std::io::Write;
 use std::path::{Path as FilePath, PathBuf};
 
-use boathouse_spec::{Error, Result};
+use boathouse_spec::{Error, Result, fault};
 use bytes::Bytes;
-use fail::fail_point;
 use object_store::path::Path;
 use object_store::{ObjectStore, PutMode, PutOptions};
 
@@ -27,7 +26,7 @@ pub(crate) async fn put_if_absent(
     path: &Path,
     content: Bytes,
 ) -> Result<PutOutcome> {
-    fail_point!("delta::put-if-absent", |_| Err(Error::io("a fault point", "delta::put-if-absent")));
+    fault::point("delta::before-commit")?;
     if let Some(file) = location.local_path(path) {
         if path.filename() == Some(commit_name(0).as_str()) {
             make_log_directory(location).await?;
@@ -61,12 +60,12 @@ fn link_new_file(target: &FilePath, content: &[u8]) -> std::io::Result<PutOutcom
         let _ = std::fs::remove_file(&temporary);
         return Err(e);
     }
-    fail_point!("delta::commit-before-link");
+    fault::io_point("delta::before-link")?;
     let linked = std::fs::hard_link(&temporary, target);
     let _ = std::fs::remove_file(&temporary);
     match linked {
         Ok(()) => {
-            fail_point!("delta::commit-after-link");
+            fault::io_point("delta::after-link")?;
             sync_directory(directory)?;
             Ok(PutOutcome::Written)
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use boathouse_spec::{DataType, Error, Result, StructType, clock};
+use boathouse_spec::{DataType, Error, Result, StructType, clock, fault};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use indexmap::IndexMap;
@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use super::delete::DmlOptions;
 use crate::action::{Action, Add, DeletionVector, DomainMetadata, Metadata, Protocol};
 use crate::data_file::delete_quietly;
-use crate::location::{TableLocation, encode_path};
+use crate::location::{LOG_DIRECTORY, TableLocation, encode_path};
+use crate::log::commit_file::make_durable;
 use crate::log::kernel;
 use crate::property;
 use crate::report::{Report, field};
@@ -103,6 +104,28 @@ pub async fn clone_table(
         transaction.add_written(copied);
     }
     transaction.commit().await
+}
+
+/// Whether a directory without a table holds nothing but what a clone of `source` left there that was interrupted.
+pub async fn is_interrupted_clone(location: &TableLocation, source: &Snapshot) -> Result<bool> {
+    let mut copies = Vec::new();
+    for file in source.files().await?.iter() {
+        relocated(location, source.location(), file, &mut copies)?;
+    }
+    let targets: HashSet<String> = copies.iter().map(|(_, to)| to.to_string()).collect();
+    let mut listed = location.store().list(Some(location.prefix()));
+    while let Some(object) = listed.next().await {
+        let object = object.map_err(|e| Error::io(format!("listing {}", location.uri()), e))?.location;
+        let in_log = location.relativize(&object).is_some_and(|r| r.starts_with(LOG_DIRECTORY));
+        let is_temporary = object.filename().is_some_and(|name| name.starts_with('.'));
+        // A file that is being copied has a number behind its name.
+        let name = object.to_string();
+        let name = name.rsplit_once('#').map_or(name.as_str(), |(name, _)| name);
+        if !targets.contains(name) && !(in_log && is_temporary) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The row that CLONE gives.
@@ -257,10 +280,17 @@ fn anew(file: &Add) -> Add {
     Add { data_change: true, base_row_id: None, default_row_commit_version: None, ..file.clone() }
 }
 
+/// Copies a file, so that the copy survives a crash of the machine.
 async fn copy(from: &TableLocation, object: &Path, to: &TableLocation, target: &Path) -> Result<()> {
-    if from.shares_store(to) && from.store().copy(object, target).await.is_ok() {
-        return Ok(());
+    fault::point("delta::before-copy")?;
+    if !from.shares_store(to) || from.store().copy(object, target).await.is_err() {
+        copy_bytes(from, object, to, target).await?;
     }
+    make_durable(to, target).await?;
+    fault::point("delta::after-copy")
+}
+
+async fn copy_bytes(from: &TableLocation, object: &Path, to: &TableLocation, target: &Path) -> Result<()> {
     // Disks that are mounted apart, or other stores: the bytes go through here.
     let failed = |e: object_store::Error| Error::io(format!("copying {object} to {target}"), e);
     let mut bytes = from.store().get(object).await.map_err(failed)?.into_stream();

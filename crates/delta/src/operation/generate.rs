@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use boathouse_spec::{Error, Result};
+use boathouse_spec::{Error, Result, fault};
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
@@ -65,6 +65,7 @@ pub async fn generate(table: &Snapshot, mode: &str) -> Result<()> {
             .put(&path, PutPayload::from(content))
             .await
             .map_err(|e| Error::io(format!("writing {path}"), e))?;
+        fault::point("delta::after-manifest")?;
         written.push(path);
     }
     let listed: Vec<Path> = location

@@ -17,6 +17,7 @@ pub(crate) mod optimize;
 pub(crate) mod restore;
 pub(crate) mod sync_identity;
 pub(crate) mod update;
+mod upkeep;
 pub(crate) mod vacuum;
 pub(crate) mod write;
 
@@ -24,7 +25,7 @@ pub use alter::{
     ColumnChange, NewColumn, add_columns, change_column, cluster_by, drop_columns, rename_column,
     set_properties, unset_properties,
 };
-pub use clone::{CloneOptions, clone_report, clone_table};
+pub use clone::{CloneOptions, clone_report, clone_table, is_interrupted_clone};
 pub use constraint::{add_constraint, drop_constraint};
 pub use convert::{ConvertOptions, convert};
 pub use create::{NewTable, create, create_operation};
@@ -43,5 +44,6 @@ pub use optimize::{
 pub use restore::{RestoreTo, restore, restore_report};
 pub use sync_identity::sync_identity;
 pub use update::{Assignment, update};
+pub use upkeep::{Upkeep, keep_up, wants_maintenance};
 pub use vacuum::{InventoryFile, VacuumOptions, VacuumResult, VacuumScope, vacuum, vacuum_report};
 pub use write::{PartitionOverwrite, Predicate, WriteMode, WriteOptions, write};

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use boathouse_spec::{DataType, Error, Result, StructType, clock};
+use boathouse_spec::{DataType, Error, Result, StructType, clock, fault};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
@@ -253,7 +253,10 @@ async fn delete_all(location: &TableLocation, files: Vec<ObjectMeta>) -> Result<
     let mut deleted = 0;
     while let Some(result) = results.next().await {
         match result {
-            Ok(_) | Err(object_store::Error::NotFound { .. }) => deleted += 1,
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => {
+                fault::point("delta::after-deletion")?;
+                deleted += 1;
+            }
             Err(e) => return Err(Error::io(format!("deleting files of {}", location.uri()), e)),
         }
     }

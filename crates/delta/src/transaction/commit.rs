@@ -1,6 +1,6 @@
 //! The commit loop: try the next version; where another writer has it, check that ours still holds, and try the next.
 
-use boathouse_spec::{Error, Result, clock};
+use boathouse_spec::{Error, Result, clock, fault};
 use bytes::Bytes;
 use object_store::ObjectStoreExt;
 use serde_json::{Map, Value};
@@ -356,7 +356,7 @@ impl Transaction {
         actions: &[Action],
     ) -> Result<Committed> {
         let path = self.location.log_path(&commit_name(version));
-        fail::fail_point!("delta::after-commit", |_| Err(Error::io("a fault point", "delta::after-commit")));
+        fault::point("delta::after-commit")?;
         let snapshot = match (&before, self.location.store().head(&path).await) {
             (Some(before), Ok(meta)) => before.after(CommitFile { version, meta }, actions).await?,
             _ => Snapshot::load(&self.location, Some(version)).await?,

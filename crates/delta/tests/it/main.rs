@@ -9,6 +9,7 @@ use boathouse_delta::{
     DeltaScan, DeltaTable, DmlOptions, OptimizeOptions, Predicate, Snapshot, TableLocation, WriteMode,
     WriteOptions, delete, optimize, write,
 };
+use boathouse_spec::fault::{self, Fault};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::session_state::SessionState;
@@ -17,10 +18,14 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::SessionContext;
 
 const POINTS: &[&str] = &[
-    "delta::data-file-written",
-    "delta::put-if-absent",
-    "delta::commit-before-link",
-    "delta::commit-after-link",
+    "delta::before-bytes",
+    "delta::after-bytes",
+    "delta::after-data-file",
+    "delta::before-vectors",
+    "delta::after-vectors",
+    "delta::before-commit",
+    "delta::before-link",
+    "delta::after-link",
     "delta::after-commit",
     "delta::before-checkpoint",
     "delta::after-checkpoint",
@@ -73,7 +78,6 @@ async fn run(statement: Statement, table: &Snapshot, session: &SessionState) -> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_failure_leaves_half_a_statement() {
-    let scenario = fail::FailScenario::setup();
     let session = SessionContext::new().state();
     let before: Vec<i64> = (0..9).flat_map(|i| [i, i + 10]).collect();
     let after = |statement| -> Vec<i64> {
@@ -91,7 +95,7 @@ async fn no_failure_leaves_half_a_statement() {
 
     for statement in [Statement::Append, Statement::Overwrite, Statement::Delete, Statement::Optimize] {
         for point in POINTS {
-            for action in ["1*return->off", "1*panic(stop)->off"] {
+            for failure in [Fault::Fail, Fault::Panic] {
                 let directory = tempfile::tempdir().unwrap();
                 let location = TableLocation::local(directory.path().join("t")).unwrap();
                 let mut table: Option<Snapshot> = None;
@@ -104,14 +108,14 @@ async fn no_failure_leaves_half_a_statement() {
                     table = done.map(|c| c.snapshot);
                 }
                 let table = table.unwrap();
-                fail::cfg(*point, action).unwrap();
-                let case = format!("{statement:?} at {point} with {action}");
+                fault::arm(Some(point), 1, failure);
+                let case = format!("{statement:?} at {point} with {failure:?}");
                 let outcome = tokio::spawn({
                     let (table, session) = (table.clone(), session.clone());
                     async move { run(statement, &table, &session).await }
                 })
                 .await;
-                fail::remove(*point);
+                fault::disarm();
                 let succeeded = matches!(outcome, Ok(Ok(())));
 
                 let now = DeltaTable::load(&location, None).await.unwrap();
@@ -134,5 +138,4 @@ async fn no_failure_leaves_half_a_statement() {
             }
         }
     }
-    scenario.teardown();
 }

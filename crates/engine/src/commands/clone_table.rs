@@ -127,7 +127,11 @@ async fn make(
         }
         return Err(already_exists(&quote_name(&["delta".to_string(), storage::shown(&url)])));
     }
-    if !is_there && !managed && !session.engine.storage.is_empty(&url).await? {
+    let is_free = is_there
+        || managed
+        || session.engine.storage.is_empty(&url).await?
+        || boathouse_delta::is_interrupted_clone(table.location(), &source.snapshot).await?;
+    if !is_free {
         return Err(Error::new("DELTA_UNSUPPORTED_NON_EMPTY_CLONE")
             .message(format!("{} holds files: a clone goes to an empty directory.", storage::shown(&url)))
             .exception("IllegalArgumentException"));

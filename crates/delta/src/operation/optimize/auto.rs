@@ -1,4 +1,5 @@
-//! Compaction after a write (`delta.autoOptimize.autoCompact`): the small files of the partitions that it wrote to.
+//! Compaction that nobody asks for: after a write (`delta.autoOptimize.autoCompact`) of the small files of the partitions
+//! that it wrote to, and of all partitions where a table is kept up.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,6 +12,9 @@ use crate::file_set::FileWithStats;
 use crate::scan::DeltaScan;
 use crate::snapshot::Snapshot;
 use crate::transaction::Committed;
+
+/// A file is worn where one of so many rows is deleted.
+const WORN_SHARE: u64 = 5;
 
 /// When files are compacted after a write (`spark.databricks.delta.autoCompact.*`).
 #[derive(Debug, Clone)]
@@ -54,8 +58,9 @@ pub(crate) async fn after_commit(
     if !asked.is_on(&committed.snapshot) {
         return committed;
     }
-    match compact(&committed, session, asked, commit).await {
-        Ok(Some(snapshot)) => Committed { snapshot, ..committed },
+    let written = committed.added.iter().map(String::as_str).collect();
+    match compact(&committed.snapshot, session, asked, commit, Some(written)).await {
+        Ok(Some(compacted)) => Committed { snapshot: compacted.snapshot, ..committed },
         Ok(None) => committed,
         Err(e) => {
             let table = committed.snapshot.location().uri();
@@ -65,26 +70,31 @@ pub(crate) async fn after_commit(
     }
 }
 
-async fn compact(
-    committed: &Committed,
+/// Compacts the small files of partitions with many of them, only of those that have one of the `written` files where some
+/// are named; else also files with many deleted rows.
+pub(super) async fn compact(
+    table: &Snapshot,
     session: &dyn Session,
     asked: &AutoCompact,
     commit: &DmlOptions,
-) -> Result<Option<Snapshot>> {
-    let table = &committed.snapshot;
+    written: Option<HashSet<&str>>,
+) -> Result<Option<Committed>> {
     let small = asked.min_file_size.unwrap_or(asked.max_file_size / 2);
     let scan = DeltaScan::new(table.clone())?;
     let mut partitions: BTreeMap<String, Vec<FileWithStats>> = BTreeMap::new();
+    let mut worn = Vec::new();
     for file in scan.candidate_files(session, &[]).await? {
-        if file.file.size < small || file.file.deletion_vector.is_some() {
+        if written.is_none() && is_worn(&file) {
+            worn.push(file);
+        } else if file.file.size < small || file.file.deletion_vector.is_some() {
             partitions.entry(partition(&file)).or_default().push(file);
         }
     }
-    let written: HashSet<&str> = committed.added.iter().map(String::as_str).collect();
     partitions.retain(|_, files| {
-        files.len() >= asked.min_files && files.iter().any(|f| written.contains(f.file.path.as_str()))
+        let touched = |written: &HashSet<&str>| files.iter().any(|f| written.contains(f.file.path.as_str()));
+        files.len() >= asked.min_files && written.as_ref().is_none_or(touched)
     });
-    let files: Vec<FileWithStats> = partitions.into_values().flatten().collect();
+    let files: Vec<FileWithStats> = partitions.into_values().flatten().chain(worn).collect();
     let considered = files.len();
     let bins = bins(files, asked.max_file_size, false);
     let commit = DmlOptions { user_metadata: None, ..commit.clone() };
@@ -98,7 +108,13 @@ async fn compact(
         cluster_by: &[],
         start_ms: clock::now_ms(),
     };
-    Ok(work.run(scan, bins, considered).await?.1.map(|c| c.snapshot))
+    Ok(work.run(scan, bins, considered).await?.1)
+}
+
+/// Whether so many rows of a file are deleted that reading them costs more than writing the others once.
+fn is_worn(file: &FileWithStats) -> bool {
+    let deleted = file.file.deletion_vector.as_ref().map_or(0, |v| v.cardinality.unsigned_abs());
+    file.num_records().is_some_and(|rows| deleted >= (rows / WORN_SHARE).max(1))
 }
 
 fn partition(file: &FileWithStats) -> String {

@@ -95,6 +95,30 @@ pub async fn optimize(
     Ok((OptimizeMetrics { clustering: clustering_stats, ..metrics }, committed))
 }
 
+/// Files of clustered tables that wait for their turn, before a keeper gives it to them.
+const WAITING_FILES: i64 = 50;
+const WAITING_BYTES: i64 = 1024 * 1024 * 1024;
+
+/// OPTIMIZE where it pays: by the thresholds of auto compaction, or of clustering.
+pub(super) async fn where_it_pays(
+    table: &Snapshot,
+    session: &dyn Session,
+    commit: &DmlOptions,
+) -> Result<Option<Committed>> {
+    crate::protocol::check_writable(table.location(), table.protocol(), table.metadata(), table.schema())?;
+    let options = OptimizeOptions { auto: true, commit: commit.clone(), ..OptimizeOptions::default() };
+    let cluster_by = clustering::columns(table, &options).await?;
+    if cluster_by.is_empty() {
+        return auto::compact(table, session, &AutoCompact::default(), commit, None).await;
+    }
+    let files = DeltaScan::new(table.clone())?.candidate_files(session, &[]).await?;
+    let waiting = clustering::candidates(files, &cluster_by, false).1.other_files;
+    if waiting.files < WAITING_FILES && waiting.bytes < WAITING_BYTES {
+        return Ok(None);
+    }
+    optimize(table, session, &options).await.map(|(_, committed)| committed)
+}
+
 /// What is to be compacted, and how.
 struct Work<'a> {
     table: &'a Snapshot,
