@@ -203,3 +203,46 @@ def test_clones_both_ways(spark, jvm, tmp_path):
         assert rows(other, clone) == rows(maker, source)
         other.sql(f"DELETE FROM delta.`{clone}` WHERE id = 3").collect()
         assert rows(maker, clone) == rows(other, clone) and len(rows(maker, clone)) == 9
+
+
+@pytest.mark.parametrize("vectors", ["true", "false"])
+@pytest.mark.parametrize("maker", ["ours", "theirs"])
+def test_row_ids_both_ways(spark, jvm, tmp_path, maker, vectors):
+    """Each changes the table in turn; both read the same ids and versions of rows, and those of rows that stay do not change."""
+    path = tmp_path / "t"
+    t = f"delta.`{path}`"
+    (spark if maker == "ours" else jvm).sql(
+        f"CREATE TABLE {t} (id BIGINT, v BIGINT) USING delta TBLPROPERTIES ('delta.enableDeletionVectors' = '{vectors}')"
+    )
+    query = f"SELECT id, _metadata.row_id, _metadata.row_commit_version FROM {t} ORDER BY id"
+    known = {}
+    for i, statement in enumerate(
+        [
+            "INSERT INTO {t} SELECT id, id FROM range(0, 20, 1, 1)",
+            "INSERT INTO {t} SELECT id, id FROM range(20, 40, 1, 1)",
+            "ALTER TABLE {t} SET TBLPROPERTIES ('delta.enableRowTracking' = 'true')",
+            "UPDATE {t} SET v = -1 WHERE id % 7 = 0",
+            "UPDATE {t} SET v = -2 WHERE id % 7 = 1",
+            "DELETE FROM {t} WHERE id % 5 = 3",
+            "DELETE FROM {t} WHERE id % 5 = 4",
+            """MERGE INTO {t} t USING (SELECT id FROM range(35, 45)) s ON t.id = s.id
+               WHEN MATCHED THEN UPDATE SET v = 5 WHEN NOT MATCHED THEN INSERT (id, v) VALUES (s.id, 6)""",
+            """MERGE INTO {t} t USING (SELECT id FROM range(43, 50)) s ON t.id = s.id
+               WHEN MATCHED THEN UPDATE SET v = 5 WHEN NOT MATCHED THEN INSERT (id, v) VALUES (s.id, 6)""",
+            "OPTIMIZE {t}",
+            "INSERT INTO {t} SELECT id, id FROM range(60, 70, 1, 1)",
+            "OPTIMIZE {t} ZORDER BY (v)",
+        ]
+    ):
+        changer = (spark, jvm)[(i + (maker == "ours")) % 2]
+        changer.sql(statement.format(t=t)).collect()
+        if i < 2:
+            continue
+        mine, theirs = ([tuple(r) for r in s.sql(query).collect()] for s in (spark, jvm))
+        assert mine == theirs, statement
+        assert len({row_id for _, row_id, _ in mine}) == len(mine)
+        now = {row: row_id for row, row_id, _ in mine}
+        assert {row: now[row] for row in known if row in now} == {row: i for row, i in known.items() if row in now}, statement
+        known = now
+    jvm_history = [r.operation for r in jvm.sql(f"DESCRIBE HISTORY {t}").collect()]
+    assert jvm_history == [r.operation for r in spark.sql(f"DESCRIBE HISTORY {t}").collect()]

@@ -40,6 +40,7 @@ const KNOWN: &[(&str, Kind)] = &[
     ("delta.enableTypeWidening", Kind::Boolean),
     ("delta.rowTracking.materializedRowCommitVersionColumnName", Kind::Text),
     ("delta.rowTracking.materializedRowIdColumnName", Kind::Text),
+    ("delta.rowTrackingSuspended", Kind::Boolean),
     ("delta.isolationLevel", Kind::OneOf(&["Serializable", "WriteSerializable"])),
     ("delta.logRetentionDuration", Kind::Interval),
     ("delta.parquet.compression.codec", Kind::Text),
@@ -59,7 +60,6 @@ const UNSUPPORTED: &[&str] = &[
     "delta.enableVariantShredding",
     "delta.randomPrefixLength",
     "delta.redirectReaderWriter-preview",
-    "delta.rowTrackingSuspended",
     "delta.universalFormat.enabledFormats",
 ];
 

@@ -11,6 +11,7 @@ use super::codec::Codec;
 use super::row_action::RowActions;
 use crate::action::{Metadata, Protocol};
 use crate::location::TableLocation;
+use crate::row_tracking;
 use crate::schema::constraints::{CheckConstraint, Constraints};
 use crate::schema::{TableColumn, TableColumns};
 use crate::snapshot::Snapshot;
@@ -161,6 +162,19 @@ impl WriteTarget {
     /// For files of changes, which lie in a directory of their own.
     pub fn below(self, directory: &'static str) -> Self {
         Self { directory: Some(directory), ..self }
+    }
+
+    /// For rows that keep the ids they have: [`row_tracking::carried`] columns are written as they come.
+    pub fn keeping_ids(mut self, metadata: &Metadata) -> Self {
+        let fields = row_tracking::carried_fields(metadata);
+        let layout = &mut self.layout;
+        let all = layout.logical.fields().len();
+        layout.data.extend(fields.iter().enumerate().map(|(i, field)| (all + i, field.clone())));
+        let with = |schema: &SchemaRef| {
+            Arc::new(Schema::new(schema.fields().iter().chain(&fields).cloned().collect::<Vec<_>>()))
+        };
+        (layout.logical, layout.physical) = (with(&layout.logical), with(&layout.physical));
+        self
     }
 
     /// For rows with an action column.

@@ -4,9 +4,11 @@ use boathouse_spec::{Error, Result};
 use datafusion::catalog::Session;
 
 use super::alter::transaction;
+use super::backfill;
 use super::delete::DmlOptions;
 use super::optimize::{OptimizeOptions, optimize};
 use crate::log::checkpoint;
+use crate::row_tracking;
 use crate::snapshot::Snapshot;
 use crate::table::DeltaTable;
 use crate::transaction::{Committed, Operation, ReadSet};
@@ -17,6 +19,7 @@ const REMOVABLE: &[&str] = &[
     "checkpointProtection",
     "deletionVectors",
     "inCommitTimestamp",
+    "rowTracking",
     "typeWidening",
     "typeWidening-preview",
     "v2Checkpoint",
@@ -58,9 +61,13 @@ pub async fn drop_feature(
         metadata.configuration.shift_remove(PROTECTED_BEFORE);
     }
     let operation =
-        Operation::new("DROP FEATURE").text("featureName", feature).raw("truncateHistory", truncate_history);
+        Operation::new("DROP FEATURE").text("featureName", &feature).raw("truncateHistory", truncate_history);
     let mut transaction = transaction(&ready, operation, options);
     transaction.reads = ReadSet::whole_table();
+    if feature == row_tracking::FEATURE {
+        row_tracking::forget(&mut metadata);
+        transaction.domains = row_tracking::removed_domain(&ready).await?;
+    }
     if metadata != *ready.metadata() {
         transaction.metadata = Some(metadata);
     }
@@ -128,6 +135,11 @@ async fn remove_traces(
             let classic =
                 [("delta.checkpointPolicy".to_string(), "classic".to_string())].into_iter().collect();
             super::alter::set_properties(table, &classic, options).await.map(Some)
+        }
+        row_tracking::FEATURE => {
+            let stopped = super::alter::set_properties(table, &row_tracking::stopping(), options).await?;
+            let snapshot = backfill::unbackfill(&stopped.snapshot, options).await?;
+            Ok(Some(Committed { snapshot, ..stopped }))
         }
         "inCommitTimestamp" => {
             let keys = unset(&[

@@ -1,6 +1,7 @@
 //! One file for each statement or method on a table.
 
 pub(crate) mod alter;
+mod backfill;
 pub(crate) mod clone;
 pub(crate) mod constraint;
 pub(crate) mod convert;

@@ -47,6 +47,7 @@ mod session_function;
 mod set_operation;
 mod show;
 mod sort;
+mod source_metadata;
 mod sql_function;
 mod statistic;
 mod stream;
@@ -110,6 +111,10 @@ pub(crate) struct Analyzer {
     streams: Option<Arc<dyn StreamReader>>,
     /// Streaming leaves met so far; `None` while relations are only checked.
     stream_count: Option<usize>,
+    /// Whether a query names the `_metadata` of what it reads.
+    reads_metadata: bool,
+    /// The columns that are fields of a `_metadata`, by the identity of that.
+    metadata_fields: HashMap<u64, Vec<Attribute>>,
     /// The metrics of `observe` in the plan.
     observed: Vec<observe::Observed>,
     /// Observations of plans that had to run during analysis (`show`, pivot values).
@@ -142,6 +147,8 @@ impl Analyzer {
             positional_parameters: Vec::new(),
             streams: None,
             stream_count: Some(0),
+            reads_metadata: false,
+            metadata_fields: HashMap::new(),
             observed: Vec::new(),
             collected: Vec::new(),
         })
@@ -149,6 +156,7 @@ impl Analyzer {
 
     /// Analyzes a whole query: the plan has the output columns and no others.
     pub fn query(&mut self, relation: &Relation) -> Result<Analyzed> {
+        self.reads_metadata = self.reads_metadata || source_metadata::is_named(relation);
         self.relation(relation)?.without_hidden()
     }
 

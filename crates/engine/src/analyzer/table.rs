@@ -110,6 +110,11 @@ impl Analyzer {
             a.qualifier.clone_from(&qualifier);
             output.push(a);
         }
+        if self.reads_metadata
+            && let Some(scan) = self.scan_with_metadata(table, &output, &qualifier)?
+        {
+            return Ok(scan);
+        }
         let plan = super::values::scan(Arc::clone(&table.provider), &output)?;
         Ok(Analyzed::new(plan, output))
     }

@@ -8,6 +8,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit, when}
 use datafusion::scalar::ScalarValue;
 
 use super::find::Found;
+use super::plan::Read;
 use super::second_pass::SecondPass;
 use super::{
     CLAUSE_COLUMN, MATCHED, Merge, MergeAction, MergeClause, NOT_MATCHED, NOT_MATCHED_BY_SOURCE, plan,
@@ -35,7 +36,7 @@ impl SecondPass<'_> {
                 read = found.matched.clone();
                 read.merge(found.unmatched.clone());
             }
-            let rows = self.changes(self.choosing(read), None)?;
+            let rows = self.changes(self.choosing(read), None, &[])?;
             parts.push(typed(rows, &written(self.merge))?);
         }
         parts.extend(self.old_rows(found)?);
@@ -70,7 +71,8 @@ impl SecondPass<'_> {
         let files = self.choosing(read);
         if !files.is_empty() {
             let schema = &self.new.schema;
-            let rows = plan::changes_plan(&kept, self.source, self.scan, files, None, self.table, schema)?;
+            let read = Read { scan: self.scan, files, changing: None, carried: &[] };
+            let rows = plan::changes_plan(&kept, self.source, read, self.table, schema)?;
             out.push(typed(rows, &before(self.merge))?);
         }
         Ok(out)

@@ -110,7 +110,9 @@ pub async fn merge(
     let source = source::prepare(session, &merge.source).await?;
     let materialize_ms = materializing.elapsed().as_millis();
 
-    let scan = DeltaScan::with_hidden(table.clone(), dml::hidden_columns())?;
+    let mut hidden = dml::hidden_columns();
+    hidden.extend(row_tracking::carried(table));
+    let scan = DeltaScan::with_hidden(table.clone(), hidden)?;
     let (candidates, mut reads) = candidates(table, session, merge, &source, &scan).await?;
     let scanning = Instant::now();
     let found = if merge.only_inserts() {
@@ -138,10 +140,6 @@ pub async fn merge(
         new: &new,
     };
     let marks = options.deletion_vectors && dml::are_written(table);
-    let only_adds_or_marks = merge.only_inserts() || (marks && merge.only_deletes());
-    if !only_adds_or_marks {
-        row_tracking::refuse_rewrite(table, "MERGE")?;
-    }
     let change_files = pass.change_files(&found, marks).await?;
     let outcome = if merge.only_inserts() {
         pass.insert().await?
@@ -157,6 +155,7 @@ pub async fn merge(
     let mut transaction = Transaction::new(table.location(), Some(table), operation(merge));
     transaction.user_metadata.clone_from(&options.user_metadata);
     transaction.tags = options.commit_fields.clone();
+    transaction.keeps_ids();
     transaction.reads = reads;
     transaction.blind_append = Some(false);
     if new.is_changed {

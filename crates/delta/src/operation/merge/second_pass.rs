@@ -11,6 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 use super::super::delete::DmlOptions;
 use super::super::dml::{self, FileChanges, RowSets, Touched};
 use super::find::Found;
+use super::plan::Read;
 use super::source::MergeSource;
 use super::{
     CLAUSE_COLUMN, COPY, MATCHED, Merge, MergeAction, MergeClause, NOT_MATCHED, NOT_MATCHED_BY_SOURCE, pick,
@@ -19,7 +20,8 @@ use super::{
 use crate::action::{Metadata, Protocol};
 use crate::data_file::{RowActions, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::file_set::FileWithStats;
-use crate::scan::DeltaScan;
+use crate::row_tracking;
+use crate::scan::{DeltaScan, HiddenColumn};
 use crate::schema::stored;
 use crate::snapshot::Snapshot;
 
@@ -95,7 +97,7 @@ impl SecondPass<'_> {
             };
             let files = self.choosing(read);
             let bytes = files.iter().map(dml::bytes_read).sum::<i64>().saturating_add(self.source.bytes());
-            let plan = self.changes(files, None)?;
+            let plan = self.changes(files, None, &row_tracking::carried(self.table))?;
             (out.written, out.counts) = self.write(&plan, bytes, false).await?;
             out.counts.matched_deleted -= found.matched.repeated() as i64;
         }
@@ -125,7 +127,8 @@ impl SecondPass<'_> {
             read.extend(found.matched.files.keys());
         }
         let only = (read.len() > changing.len()).then_some(&changing);
-        let plan = self.changes(pick(self.candidates, &read), only)?;
+        let files = pick(self.candidates, &read);
+        let plan = self.changes(files, only, &row_tracking::carried(self.table))?;
         let removed = pick(self.candidates, &changing);
         let bytes = removed.iter().map(|f| f.file.size).sum::<i64>().saturating_add(self.source.bytes());
         let (written, mut counts) = self.write(&plan, bytes, true).await?;
@@ -148,9 +151,10 @@ impl SecondPass<'_> {
         &self,
         files: Vec<FileWithStats>,
         changing: Option<&BTreeSet<i64>>,
+        carried: &[HiddenColumn],
     ) -> Result<LogicalPlan> {
-        let new = &self.new.schema;
-        plan::changes_plan(self.merge, self.source, self.scan, files, changing, self.table, new)
+        let read = Read { scan: self.scan, files, changing, carried };
+        plan::changes_plan(self.merge, self.source, read, self.table, &self.new.schema)
     }
 
     async fn write(&self, plan: &LogicalPlan, bytes: i64, copies: bool) -> Result<(WrittenFiles, Counts)> {
@@ -162,9 +166,12 @@ impl SecondPass<'_> {
             schema: &self.new.schema,
         };
         let actions = Arc::new(RowActions::new(CLAUSE_COLUMN, plan::dropped(self.merge, copies)));
-        let target =
+        let mut target =
             WriteTarget::new(self.session, &version, &self.options.constraints, &self.options.files(), true)?
                 .with_actions(actions.clone());
+        if !self.merge.only_inserts() {
+            target = target.keeping_ids(&self.new.metadata);
+        }
         let plan = dml::gathered(physical, bytes);
         let written = write_plan(plan, self.session.task_ctx(), Arc::new(target)).await?;
         let mut counts = Counts::of(self.merge, &actions);
