@@ -161,6 +161,33 @@ MADE_BY_US = {
         "UPDATE {t} SET v = 'b' WHERE id = 2",
         "DELETE FROM {t} WHERE id = 0",
     ],
+    "variants": [
+        "CREATE TABLE {t} (id BIGINT, v STRING, x VARIANT, l ARRAY<VARIANT>) USING delta",
+        "INSERT INTO {t} SELECT 1, 'a', parse_json('{{\"k\":[1,\"x\"]}}'), array(parse_json('2'))",
+        "INSERT INTO {t} VALUES (2, 'b', NULL, NULL)",
+    ],
+    "timestamps without time zone": [
+        "CREATE TABLE {t} (id BIGINT, v STRING, n TIMESTAMP_NTZ, p TIMESTAMP_NTZ) USING delta PARTITIONED BY (p)",
+        "INSERT INTO {t} VALUES (1, 'a', TIMESTAMP_NTZ'1969-12-31 23:59:59.999999', TIMESTAMP_NTZ'2020-01-01 00:00:00.5'),"
+        " (2, 'b', NULL, NULL)",
+    ],
+    "column mapping that went": [
+        "CREATE TABLE {t} (id BIGINT, w STRING) USING delta TBLPROPERTIES ('delta.columnMapping.mode' = 'name')",
+        "INSERT INTO {t} VALUES (1, 'a'), (2, 'b')",
+        "ALTER TABLE {t} RENAME COLUMN w TO v",
+        "ALTER TABLE {t} DROP FEATURE columnMapping",
+    ],
+    "type widening that went": [
+        "CREATE TABLE {t} (id INT, v STRING) USING delta TBLPROPERTIES ('delta.enableTypeWidening' = 'true')",
+        "INSERT INTO {t} VALUES (1, 'a'), (2, 'b')",
+        "ALTER TABLE {t} ALTER COLUMN id TYPE BIGINT",
+        "ALTER TABLE {t} DROP FEATURE typeWidening",
+    ],
+    "row tracking that went": [
+        "CREATE TABLE {t} (id BIGINT, v STRING) USING delta TBLPROPERTIES ('delta.enableRowTracking' = 'true')",
+        "INSERT INTO {t} VALUES (1, 'a'), (2, 'b')",
+        "ALTER TABLE {t} DROP FEATURE rowTracking",
+    ],
     "row tracking": [
         "CREATE TABLE {t} (id BIGINT, v STRING) USING delta TBLPROPERTIES ('delta.feature.rowTracking' = 'supported')",
         "INSERT INTO {t} VALUES (1, 'a'), (2, 'b')",

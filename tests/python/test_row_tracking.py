@@ -188,6 +188,7 @@ def test_metadata_column(spark, tmp_path):
     assert whole.file_path.endswith(whole.file_name) and whole.file_size == whole.file_block_length
     joined = spark.sql(f"SELECT a._metadata.row_id AS x, b._metadata.row_id AS y FROM {t} a JOIN {t} b ON a.id = b.id + 1")
     assert sorted(map(tuple, joined.collect())) == [(i + 1, i) for i in range(9)]
+    assert df.selectExpr("_metadata.row_id AS x").count() == 10
     # A table that does not track its rows tells of files only; a query's rows are in no file.
     from pyspark.errors import PySparkException
 
@@ -202,3 +203,12 @@ def test_metadata_column(spark, tmp_path):
         with pytest.raises(PySparkException) as e:
             spark.sql(query).collect()
         assert e.value.getCondition() == error, query
+
+
+def test_metadata_of_files(spark, tmp_path):
+    for kind in ("parquet", "json", "csv"):
+        path = tmp_path / kind
+        spark.range(0, 3, 1, 1).write.format(kind).save(str(path))
+        df = spark.read.format(kind).load(str(path))
+        [name] = {r.n for r in df.selectExpr("_metadata.file_name AS n").collect()}
+        assert (path / name).exists() and len(df.columns) == 1

@@ -63,8 +63,8 @@ pub use operation::{
     SizeSummary, VacuumOptions, VacuumResult, VacuumScope, WriteMode, WriteOptions, add_columns,
     add_constraint, change_column, clone_report, clone_table, cluster_by, convert, create, create_operation,
     delete, detail, drop_columns, drop_constraint, drop_feature, fsck, fsck_report, generate, history,
-    history_report, merge, optimize, optimize_report, rename_column, restore, restore_report, set_properties,
-    sync_identity, unset_properties, update, vacuum, vacuum_report, write,
+    history_report, merge, optimize, optimize_report, remove_mapping, rename_column, restore, restore_report,
+    set_properties, sync_identity, unset_properties, update, vacuum, vacuum_report, write,
 };
 pub use report::Report;
 pub use scan::{DeltaScan, DeriveFilters, HiddenColumn, HiddenValue};

@@ -403,7 +403,7 @@ async fn put_properties(
     let texts: serde_json::Map<String, Value> =
         properties.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
     let operation = Operation::new("SET TBLPROPERTIES").json("properties", &Value::Object(texts));
-    let protocol = protocol.with_features(&crate::protocol::needed_features(&metadata, &schema));
+    let protocol = crate::protocol::upgraded(&protocol, &metadata, &schema)?;
     row_tracking::name_columns(&protocol, &mut metadata);
     let mut transaction = transaction(table, operation, options);
     if row_tracking::only_enables(properties) {
@@ -497,7 +497,7 @@ pub(super) async fn commit_metadata(
     options: &DmlOptions,
 ) -> Result<Committed> {
     let schema = StructType::from_json(&metadata.schema_string)?;
-    let protocol = table.protocol().with_features(&crate::protocol::needed_features(&metadata, &schema));
+    let protocol = crate::protocol::upgraded(table.protocol(), &metadata, &schema)?;
     let mut transaction = transaction(table, operation, options);
     if protocol != *table.protocol() {
         transaction.protocol = Some(protocol);

@@ -197,9 +197,7 @@ async fn copy_others(
     let scan = DeltaScan::with_hidden(table.clone(), row_tracking::carried(table))?;
     let plan = dml::rows_of(scan.with_files(rest))?.build().spark()?;
     let plan = session.create_physical_plan(&plan).await.spark()?;
-    let target =
-        WriteTarget::new(session, &TableVersion::of(table), &options.constraints, &options.files(), true)?
-            .without_checks()
-            .keeping_ids(table.metadata());
+    let target = WriteTarget::unchecked(&TableVersion::of(table), &options.files(), true)?
+        .keeping_ids(table.metadata());
     write_plan(dml::gathered(plan, bytes), session.task_ctx(), Arc::new(target)).await
 }

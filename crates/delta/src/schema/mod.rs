@@ -10,4 +10,4 @@ pub(crate) mod relabel;
 pub mod stored;
 pub(crate) mod widening;
 
-pub(crate) use columns::{MappingMode, TableColumn, TableColumns};
+pub(crate) use columns::{MappingMode, TableColumn, TableColumns, is_variant};

@@ -46,7 +46,12 @@ pub(super) fn is_named(relation: &Relation) -> bool {
         relations.extend(next.node.inputs());
         waiting.extend(expressions(&next.node));
         while let Some(expr) = waiting.pop() {
-            if matches!(expr, Expr::Column(c) if names_it(c)) {
+            let names = match expr {
+                Expr::Column(column) => names_it(column),
+                Expr::Text(text) => text.to_lowercase().contains(METADATA_COLUMN),
+                _ => false,
+            };
+            if names {
                 return true;
             }
             relations.extend(subquery(expr));

@@ -2,7 +2,7 @@
 //! keeping its values for what was there before.
 
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{Error, Result};
+use boathouse_spec::Result;
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit, when};
 use datafusion::scalar::ScalarValue;
@@ -23,11 +23,6 @@ impl SecondPass<'_> {
         let told = self.merge.only_inserts() || (marks && self.merge.only_deletes());
         if told || !change_feed::keeps_changes(self.table) {
             return Ok(Vec::new());
-        }
-        if !self.options.identities.is_empty() && !self.merge.not_matched.is_empty() {
-            return Err(Error::unsupported(
-                "MERGE with INSERT into a table that has both identity columns and a change feed",
-            ));
         }
         let mut parts = Vec::new();
         if !self.merge.only_deletes() {

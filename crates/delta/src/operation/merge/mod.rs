@@ -32,7 +32,7 @@ use crate::scan::DeltaScan;
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, ReadSet, Transaction};
 use find::Found;
-use second_pass::{Evolved, Outcome, SecondPass};
+use second_pass::{Done, Evolved, Outcome, SecondPass};
 use source::MergeSource;
 
 /// Which clause a row falls to.
@@ -140,15 +140,11 @@ pub async fn merge(
         new: &new,
     };
     let marks = options.deletion_vectors && dml::are_written(table);
-    let change_files = pass.change_files(&found, marks).await?;
-    let outcome = if merge.only_inserts() {
-        pass.insert().await?
-    } else if marks {
-        pass.mark(&found).await?
+    let Done { outcome: Outcome { changes, written, counts }, change_files } = if pass.numbers_inserts() {
+        pass.apart(&found, marks).await?
     } else {
-        pass.rewrite(&found).await?
+        pass.run(&found, marks).await?
     };
-    let Outcome { changes, written, counts } = outcome;
     if changes.removes.is_empty() && written.adds.is_empty() && !new.is_changed {
         return Ok(None);
     }

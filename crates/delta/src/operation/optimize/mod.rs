@@ -95,6 +95,20 @@ pub async fn optimize(
     Ok((OptimizeMetrics { clustering: clustering_stats, ..metrics }, committed))
 }
 
+/// Writes files again because of how they were written; `None` where there are none.
+pub(crate) async fn rewrite_files(
+    table: &Snapshot,
+    session: &dyn Session,
+    files: Vec<FileWithStats>,
+    commit: &DmlOptions,
+) -> Result<Option<Committed>> {
+    let options = OptimizeOptions { purge: true, commit: commit.clone(), ..OptimizeOptions::default() };
+    let scan = DeltaScan::with_hidden(table.clone(), row_tracking::carried(table))?;
+    let (size, start_ms, considered) = (DEFAULT_FILE_SIZE, clock::now_ms(), files.len());
+    let work = Work { table, session, options: &options, size, zorder: &[], cluster_by: &[], start_ms };
+    Ok(work.run(scan, bins(files, size, true), considered).await?.1)
+}
+
 /// What is to be compacted, and how.
 struct Work<'a> {
     table: &'a Snapshot,
@@ -173,9 +187,8 @@ impl Work<'_> {
         let commit = &self.options.commit;
         let file_options = FileOptions { target_file_size: u64::try_from(self.size).ok(), ..commit.files() };
         let version = TableVersion::of(self.table);
-        let target = WriteTarget::new(self.session, &version, &commit.constraints, &file_options, false)?
-            .without_checks()
-            .keeping_ids(self.table.metadata());
+        let target =
+            WriteTarget::unchecked(&version, &file_options, false)?.keeping_ids(self.table.metadata());
         write_plan(single(plan), self.session.task_ctx(), Arc::new(target)).await
     }
 }
