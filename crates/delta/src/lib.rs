@@ -70,6 +70,7 @@ pub use report::Report;
 pub use scan::{DeltaScan, DeriveFilters, HiddenColumn, HiddenValue};
 pub use schema::constraints::CheckConstraint;
 pub use schema::identity::{IdentityColumn, identity_columns};
+pub use schema::lengths::Lengths;
 pub use schema::path::ColumnPlace;
 pub use schema::stored::declared_schema;
 pub use snapshot::Snapshot;

@@ -4,6 +4,7 @@ pub(crate) mod columns;
 pub(crate) mod conform;
 pub(crate) mod constraints;
 pub mod identity;
+pub mod lengths;
 pub(crate) mod path;
 pub(crate) mod reconcile;
 pub(crate) mod relabel;

@@ -15,6 +15,7 @@ mod analyzed;
 mod as_of_join;
 mod call;
 mod cast;
+mod char_type;
 mod collation;
 mod column;
 mod conditional;
@@ -111,6 +112,8 @@ pub(crate) struct Analyzer {
     streams: Option<Arc<dyn StreamReader>>,
     /// Streaming leaves met so far; `None` while relations are only checked.
     stream_count: Option<usize>,
+    /// The lengths of CHAR columns, by their names in plans.
+    char_columns: HashMap<String, usize>,
     /// Whether a query names the `_metadata` of what it reads.
     reads_metadata: bool,
     /// The columns that are fields of a `_metadata`, by the identity of that.
@@ -147,6 +150,7 @@ impl Analyzer {
             positional_parameters: Vec::new(),
             streams: None,
             stream_count: Some(0),
+            char_columns: HashMap::new(),
             reads_metadata: false,
             metadata_fields: HashMap::new(),
             observed: Vec::new(),

@@ -159,6 +159,7 @@ impl Analyzer {
         }
         let mut a = self.attribute(&item.value.name, item.value.data_type.clone(), item.value.nullable);
         a.metadata = item.metadata.clone().unwrap_or_default();
+        self.note_char(&a);
         a
     }
 
