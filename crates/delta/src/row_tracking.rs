@@ -227,7 +227,12 @@ pub(crate) async fn removed_domain(table: &Snapshot) -> Result<Vec<DomainMetadat
 /// Gives ids to the new files of a commit of `version`, and records the highest.
 pub(crate) fn assign(actions: &mut Vec<Action>, mark: i64, version: i64) -> Result<()> {
     let before = mark;
-    let mut mark = mark;
+    // Files that were part of the table before it lost its mark come with their ids.
+    let known = actions.iter().filter_map(|action| match action {
+        Action::Add(add) => Some(add.base_row_id? + add.stats.as_deref().and_then(rows_in)? - 1),
+        _ => None,
+    });
+    let mut mark = known.max().unwrap_or(mark).max(mark);
     for action in actions.iter_mut() {
         let Action::Add(add) = action else { continue };
         if add.base_row_id.is_none() {

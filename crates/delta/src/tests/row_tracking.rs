@@ -80,6 +80,25 @@ async fn turning_it_on_disturbs_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn going_back_before_the_feature_was_dropped() {
+    let world = World::new();
+    let location = world.location("t");
+    world.append(&location, ids(&[1, 2]), &tracked()).await;
+    world.append(&location, ids(&[3]), &append()).await;
+    let table = DeltaTable::new(location.clone(), Arc::new(SnapshotCache::new()));
+    let (session, dml) = (world.session(), DmlOptions::default());
+    drop_feature(&table, &session, "rowTracking", false, &dml).await.unwrap();
+    let dropped = table.latest().await.unwrap();
+    assert!(dropped.add_actions().await.unwrap().iter().all(|f| f.base_row_id.is_none()));
+    let back = restore(&table, &RestoreTo::Version(1), &dml).await.unwrap().snapshot;
+    assert!(back.tracks_rows());
+    assert_eq!(base_ids(&back).await, [(0, 0), (2, 1)]);
+    // Ids go on behind those that rows have.
+    let more = world.append(&location, ids(&[4]), &append()).await;
+    assert_eq!(base_ids(&more.snapshot).await, [(0, 0), (2, 1), (3, more.version)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn scans_of_other_tables_stay_as_they_are() {
     let world = World::new();
     let location = world.location("t");
