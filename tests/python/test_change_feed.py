@@ -200,3 +200,30 @@ def test_what_replaces_is_told(spark, vectors):
         (7, "y", "insert", 2),
     ]
     assert rows(spark.table("swapped")) == [(1, "a"), (2, "x"), (7, "y")]
+
+
+def test_merge_numbers_rows_once(spark, tmp_path):
+    """New rows have the same numbers in the table and in its feed. Expected values are delta-spark's."""
+    for vectors in ("true", "false"):
+        path = tmp_path / vectors
+        t = f"delta.`{path}`"
+        spark.sql(
+            f"""CREATE TABLE {t} (n BIGINT GENERATED ALWAYS AS IDENTITY, k INT, v INT) USING delta TBLPROPERTIES
+                ('delta.enableChangeDataFeed' = 'true', 'delta.enableDeletionVectors' = '{vectors}')"""
+        )
+        spark.sql(f"INSERT INTO {t} (k, v) VALUES (1, 1), (2, 2)")
+        done = spark.sql(
+            f"""MERGE INTO {t} t USING (SELECT * FROM VALUES (1, 10), (3, 30), (4, 40) AS x(k, v)) s ON t.k = s.k
+                WHEN MATCHED THEN UPDATE SET v = s.v WHEN NOT MATCHED THEN INSERT (k, v) VALUES (s.k, s.v)"""
+        )
+        assert [tuple(r) for r in done.collect()] == [(3, 1, 0, 2)]
+        table = {r.k: (r.n, r.v) for r in spark.sql(f"SELECT * FROM {t}").collect()}
+        assert table[1] == (1, 10) and table[2] == (2, 2) and len({n for n, _ in table.values()}) == 4
+        feed = f"SELECT k, n, v, _change_type FROM table_changes_by_path('{path}', 2) ORDER BY k, _change_type"
+        told = [tuple(r) for r in spark.sql(feed).collect()]
+        assert told == [
+            (1, 1, 10, "update_postimage"),
+            (1, 1, 1, "update_preimage"),
+            (3, table[3][0], 30, "insert"),
+            (4, table[4][0], 40, "insert"),
+        ]

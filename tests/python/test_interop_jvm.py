@@ -161,6 +161,33 @@ MADE_BY_US = {
         "UPDATE {t} SET v = 'b' WHERE id = 2",
         "DELETE FROM {t} WHERE id = 0",
     ],
+    "variants": [
+        "CREATE TABLE {t} (id BIGINT, v STRING, x VARIANT, l ARRAY<VARIANT>) USING delta",
+        "INSERT INTO {t} SELECT 1, 'a', parse_json('{{\"k\":[1,\"x\"]}}'), array(parse_json('2'))",
+        "INSERT INTO {t} VALUES (2, 'b', NULL, NULL)",
+    ],
+    "timestamps without time zone": [
+        "CREATE TABLE {t} (id BIGINT, v STRING, n TIMESTAMP_NTZ, p TIMESTAMP_NTZ) USING delta PARTITIONED BY (p)",
+        "INSERT INTO {t} VALUES (1, 'a', TIMESTAMP_NTZ'1969-12-31 23:59:59.999999', TIMESTAMP_NTZ'2020-01-01 00:00:00.5'),"
+        " (2, 'b', NULL, NULL)",
+    ],
+    "column mapping that went": [
+        "CREATE TABLE {t} (id BIGINT, w STRING) USING delta TBLPROPERTIES ('delta.columnMapping.mode' = 'name')",
+        "INSERT INTO {t} VALUES (1, 'a'), (2, 'b')",
+        "ALTER TABLE {t} RENAME COLUMN w TO v",
+        "ALTER TABLE {t} DROP FEATURE columnMapping",
+    ],
+    "type widening that went": [
+        "CREATE TABLE {t} (id INT, v STRING) USING delta TBLPROPERTIES ('delta.enableTypeWidening' = 'true')",
+        "INSERT INTO {t} VALUES (1, 'a'), (2, 'b')",
+        "ALTER TABLE {t} ALTER COLUMN id TYPE BIGINT",
+        "ALTER TABLE {t} DROP FEATURE typeWidening",
+    ],
+    "row tracking that went": [
+        "CREATE TABLE {t} (id BIGINT, v STRING) USING delta TBLPROPERTIES ('delta.enableRowTracking' = 'true')",
+        "INSERT INTO {t} VALUES (1, 'a'), (2, 'b')",
+        "ALTER TABLE {t} DROP FEATURE rowTracking",
+    ],
     "row tracking": [
         "CREATE TABLE {t} (id BIGINT, v STRING) USING delta TBLPROPERTIES ('delta.feature.rowTracking' = 'supported')",
         "INSERT INTO {t} VALUES (1, 'a'), (2, 'b')",
@@ -203,3 +230,46 @@ def test_clones_both_ways(spark, jvm, tmp_path):
         assert rows(other, clone) == rows(maker, source)
         other.sql(f"DELETE FROM delta.`{clone}` WHERE id = 3").collect()
         assert rows(maker, clone) == rows(other, clone) and len(rows(maker, clone)) == 9
+
+
+@pytest.mark.parametrize("vectors", ["true", "false"])
+@pytest.mark.parametrize("maker", ["ours", "theirs"])
+def test_row_ids_both_ways(spark, jvm, tmp_path, maker, vectors):
+    """Each changes the table in turn; both read the same ids and versions of rows, and those of rows that stay do not change."""
+    path = tmp_path / "t"
+    t = f"delta.`{path}`"
+    (spark if maker == "ours" else jvm).sql(
+        f"CREATE TABLE {t} (id BIGINT, v BIGINT) USING delta TBLPROPERTIES ('delta.enableDeletionVectors' = '{vectors}')"
+    )
+    query = f"SELECT id, _metadata.row_id, _metadata.row_commit_version FROM {t} ORDER BY id"
+    known = {}
+    for i, statement in enumerate(
+        [
+            "INSERT INTO {t} SELECT id, id FROM range(0, 20, 1, 1)",
+            "INSERT INTO {t} SELECT id, id FROM range(20, 40, 1, 1)",
+            "ALTER TABLE {t} SET TBLPROPERTIES ('delta.enableRowTracking' = 'true')",
+            "UPDATE {t} SET v = -1 WHERE id % 7 = 0",
+            "UPDATE {t} SET v = -2 WHERE id % 7 = 1",
+            "DELETE FROM {t} WHERE id % 5 = 3",
+            "DELETE FROM {t} WHERE id % 5 = 4",
+            """MERGE INTO {t} t USING (SELECT id FROM range(35, 45)) s ON t.id = s.id
+               WHEN MATCHED THEN UPDATE SET v = 5 WHEN NOT MATCHED THEN INSERT (id, v) VALUES (s.id, 6)""",
+            """MERGE INTO {t} t USING (SELECT id FROM range(43, 50)) s ON t.id = s.id
+               WHEN MATCHED THEN UPDATE SET v = 5 WHEN NOT MATCHED THEN INSERT (id, v) VALUES (s.id, 6)""",
+            "OPTIMIZE {t}",
+            "INSERT INTO {t} SELECT id, id FROM range(60, 70, 1, 1)",
+            "OPTIMIZE {t} ZORDER BY (v)",
+        ]
+    ):
+        changer = (spark, jvm)[(i + (maker == "ours")) % 2]
+        changer.sql(statement.format(t=t)).collect()
+        if i < 2:
+            continue
+        mine, theirs = ([tuple(r) for r in s.sql(query).collect()] for s in (spark, jvm))
+        assert mine == theirs, statement
+        assert len({row_id for _, row_id, _ in mine}) == len(mine)
+        now = {row: row_id for row, row_id, _ in mine}
+        assert {row: now[row] for row in known if row in now} == {row: i for row, i in known.items() if row in now}, statement
+        known = now
+    jvm_history = [r.operation for r in jvm.sql(f"DESCRIBE HISTORY {t}").collect()]
+    assert jvm_history == [r.operation for r in spark.sql(f"DESCRIBE HISTORY {t}").collect()]

@@ -123,6 +123,20 @@ pub fn unsupported_write_features(location: &TableLocation, features: &[String])
         ))
 }
 
+/// A change of a table asks for features that do not turn on by themselves.
+pub fn needs_features(features: &[&str], supported: &[String]) -> Error {
+    let (list, known) = (features.join(", "), supported.join(", "));
+    Error::new("DELTA_FEATURES_REQUIRE_MANUAL_ENABLEMENT")
+        .param("unsupportedFeatures", &list)
+        .param("supportedFeatures", &known)
+        .message(format!(
+            "The table would need the features {list}, which do not turn on by themselves: ALTER TABLE .. SET TBLPROPERTIES \
+             ('delta.feature.{}' = 'supported') first. It has these: {known}.",
+            features.first().copied().unwrap_or_default()
+        ))
+        .exception("DeltaTableFeatureException")
+}
+
 pub fn protocol_version(location: &TableLocation, reader: i32, writer: i32) -> Error {
     Error::new("DELTA_INVALID_PROTOCOL_VERSION")
         .param("tableNameOrPath", location.uri())

@@ -63,14 +63,15 @@ pub use operation::{
     SizeSummary, Upkeep, VacuumOptions, VacuumResult, VacuumScope, WriteMode, WriteOptions, add_columns,
     add_constraint, change_column, clone_report, clone_table, cluster_by, convert, create, create_operation,
     delete, detail, drop_columns, drop_constraint, drop_feature, fsck, fsck_report, generate, history,
-    history_report, is_interrupted_clone, keep_up, merge, optimize, optimize_report, rename_column, restore,
-    restore_report, set_properties, sync_identity, unset_properties, update, vacuum, vacuum_report,
-    wants_maintenance, write,
+    history_report, is_interrupted_clone, keep_up, merge, optimize, optimize_report, remove_mapping,
+    rename_column, restore, restore_report, set_properties, sync_identity, unset_properties, update, vacuum,
+    vacuum_report, wants_maintenance, write,
 };
 pub use report::Report;
 pub use scan::{DeltaScan, DeriveFilters, HiddenColumn, HiddenValue};
 pub use schema::constraints::CheckConstraint;
 pub use schema::identity::{IdentityColumn, identity_columns};
+pub use schema::lengths::Lengths;
 pub use schema::path::ColumnPlace;
 pub use schema::stored::declared_schema;
 pub use snapshot::Snapshot;

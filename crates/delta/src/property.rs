@@ -34,6 +34,7 @@ const KNOWN: &[(&str, Kind)] = &[
     ("delta.dataSkippingNumIndexedCols", Kind::Integer),
     ("delta.dataSkippingStatsColumns", Kind::Text),
     ("delta.deletedFileRetentionDuration", Kind::Interval),
+    ("delta.dropFeatureTruncateHistory.retentionDuration", Kind::Interval),
     ("delta.enableChangeDataFeed", Kind::Boolean),
     ("delta.enableDeletionVectors", Kind::Boolean),
     ("delta.enableExpiredLogCleanup", Kind::Boolean),
@@ -44,6 +45,7 @@ const KNOWN: &[(&str, Kind)] = &[
     ("delta.enableTypeWidening", Kind::Boolean),
     ("delta.rowTracking.materializedRowCommitVersionColumnName", Kind::Text),
     ("delta.rowTracking.materializedRowIdColumnName", Kind::Text),
+    ("delta.rowTrackingSuspended", Kind::Boolean),
     ("delta.isolationLevel", Kind::OneOf(&["Serializable", "WriteSerializable"])),
     ("delta.logRetentionDuration", Kind::Interval),
     ("delta.parquet.compression.codec", Kind::Text),
@@ -63,7 +65,6 @@ const UNSUPPORTED: &[&str] = &[
     "delta.enableVariantShredding",
     "delta.randomPrefixLength",
     "delta.redirectReaderWriter-preview",
-    "delta.rowTrackingSuspended",
     "delta.universalFormat.enabledFormats",
 ];
 

@@ -44,6 +44,9 @@ const WRITER_FEATURES: &[&str] = &[
     "variantType-preview",
 ];
 
+/// Features that a table which exists gets only by `delta.feature.NAME = supported`.
+const MANUAL: &[&str] = &["timestampNtz", "variantType"];
+
 /// The features that writer versions below 7 stand for: (writer version, reader version, feature).
 const LEGACY: &[(i32, i32, &str)] = &[
     (2, 1, "appendOnly"),
@@ -182,6 +185,11 @@ fn needed_by(feature: &str) -> &'static [&'static str] {
     }
 }
 
+/// The features of a table that do not go without this one.
+pub(crate) fn dependents(protocol: &Protocol, feature: &str) -> Vec<String> {
+    protocol.features().into_iter().filter(|f| needed_by(f).contains(&feature)).collect()
+}
+
 /// The features of tables that can be written.
 pub(crate) fn known_features() -> impl Iterator<Item = &'static str> {
     WRITER_FEATURES.iter().copied()
@@ -283,6 +291,23 @@ pub(crate) fn needed_features(metadata: &Metadata, schema: &StructType) -> Vec<&
         }
     }
     needed
+}
+
+/// The protocol of a table that exists once it has this metadata. Some features turn on by themselves; types that other
+/// readers may not know are asked for (delta-spark's `automaticallyUpdateProtocolOfExistingTables`).
+pub(crate) fn upgraded(protocol: &Protocol, metadata: &Metadata, schema: &StructType) -> Result<Protocol> {
+    let mut needed = needed_features(metadata, schema);
+    needed.retain(|feature| !has_any(protocol, feature));
+    let asked: Vec<&str> = needed.iter().copied().filter(|f| MANUAL.contains(f)).collect();
+    if !asked.is_empty() {
+        return Err(error::needs_features(&asked, &protocol.features()));
+    }
+    Ok(protocol.with_features(&needed))
+}
+
+/// Whether a table has the feature, or what it was called before it was done.
+fn has_any(protocol: &Protocol, feature: &str) -> bool {
+    protocol.has(feature) || protocol.has(&format!("{feature}-preview"))
 }
 
 fn collect_types(t: &DataType, out: &mut Vec<&'static str>) {

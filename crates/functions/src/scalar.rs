@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, make_array};
+use arrow::array::{Array, ArrayRef, AsArray, make_array};
 use arrow::datatypes::{DataType as ArrowType, FieldRef};
 use boathouse_bridge::{to_datafusion, typed_field};
 use boathouse_spec::{Error, Result};
@@ -114,10 +114,19 @@ impl ScalarUDFImpl for SparkScalar {
         let rows = if constant { 1 } else { args.number_rows };
         let out = self.evaluate(&args.args, rows).map_err(to_datafusion)?;
         if constant {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&out, 0)?));
+            return Ok(ColumnarValue::Scalar(first(&out)?));
         }
         Ok(ColumnarValue::Array(out))
     }
+}
+
+/// The first value, its nested fields with their metadata (which tells a VARIANT from a struct).
+fn first(values: &ArrayRef) -> DataFusionResult<ScalarValue> {
+    Ok(match values.data_type() {
+        ArrowType::List(_) => ScalarValue::List(Arc::new(values.slice(0, 1).as_list::<i32>().clone())),
+        ArrowType::Map(..) => ScalarValue::Map(Arc::new(values.slice(0, 1).as_map().clone())),
+        _ => ScalarValue::try_from_array(values, 0)?,
+    })
 }
 
 impl fmt::Debug for SparkScalar {

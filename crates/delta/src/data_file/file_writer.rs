@@ -11,6 +11,7 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use super::encoder::Encoder;
 use super::output::Output;
 use super::target::{ROW_GROUP_BYTES, ROW_GROUP_ROWS, WriteTarget};
+use super::variant;
 use crate::action::{Add, PartitionValues};
 use crate::error;
 use crate::location::encode_path;
@@ -30,11 +31,14 @@ impl FileWriter {
     pub fn new(target: &WriteTarget, relative: String, partition_values: PartitionValues) -> Result<Self> {
         let path = target.location.relative(&relative)?;
         let output = Output::new(&target.location, &path);
-        let options = ArrowWriterOptions::new()
+        let mut options = ArrowWriterOptions::new()
             .with_properties(target.properties.clone())
             // The types of the file say all; readers that know Arrow's own would take them for the truth.
             .with_skip_arrow_metadata(true);
         let schema = target.layout.physical.clone();
+        if let Some(annotated) = variant::annotated(&schema)? {
+            options = options.with_parquet_schema(annotated);
+        }
         let writer = Encoder::new(output, schema, options, ROW_GROUP_ROWS, ROW_GROUP_BYTES)
             .map_err(|e| failed(target, &path, &e))?;
         Ok(Self { relative, path, partition_values, writer, stats: target.stats.collector() })

@@ -7,6 +7,7 @@ mod output;
 mod row_action;
 mod target;
 mod task;
+mod variant;
 
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ pub(crate) struct WrittenFiles {
 }
 
 impl WrittenFiles {
-    fn extend(&mut self, other: WrittenFiles) {
+    pub fn extend(&mut self, other: WrittenFiles) {
         self.rows += other.rows;
         self.bytes += other.bytes;
         self.adds.extend(other.adds);

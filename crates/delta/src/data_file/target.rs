@@ -11,6 +11,7 @@ use super::codec::Codec;
 use super::row_action::RowActions;
 use crate::action::{Metadata, Protocol};
 use crate::location::TableLocation;
+use crate::row_tracking;
 use crate::schema::constraints::{CheckConstraint, Constraints};
 use crate::schema::{TableColumn, TableColumns};
 use crate::snapshot::Snapshot;
@@ -105,6 +106,7 @@ pub(crate) struct FileOptions {
 }
 
 impl WriteTarget {
+    /// For new rows, each of which is checked.
     pub fn new(
         session: &dyn Session,
         table: &TableVersion<'_>,
@@ -112,6 +114,14 @@ impl WriteTarget {
         options: &FileOptions,
         data_change: bool,
     ) -> Result<Self> {
+        let out = Self::unchecked(table, options, data_change)?;
+        let TableVersion { metadata, schema, .. } = *table;
+        let constraints = Constraints::new(session, metadata, schema, &out.layout.logical, constraints)?;
+        Ok(Self { constraints, ..out })
+    }
+
+    /// For rows that are in the table already, and were checked when they came.
+    pub fn unchecked(table: &TableVersion<'_>, options: &FileOptions, data_change: bool) -> Result<Self> {
         let TableVersion { location, protocol, metadata, schema } = *table;
         let layout = FileLayout::new(schema, metadata)?;
         let codec = match options
@@ -128,7 +138,6 @@ impl WriteTarget {
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
             .build();
-        let constraints = Constraints::new(session, metadata, schema, &layout.logical, constraints)?;
         let gathers = options.gathers.unwrap_or_else(|| {
             let configured = metadata.configuration.get("delta.autoOptimize.optimizeWrite");
             let configured = configured.or_else(|| metadata.configuration.get("delta.autoOptimize"));
@@ -139,7 +148,7 @@ impl WriteTarget {
             location: location.clone(),
             stats: StatsColumns::new(metadata, &layout.physical, protocol.has("deletionVectors")),
             layout,
-            constraints,
+            constraints: Constraints::none(),
             properties,
             codec,
             max_records_per_file: options.max_records_per_file.filter(|n| *n > 0),
@@ -153,14 +162,22 @@ impl WriteTarget {
 }
 
 impl WriteTarget {
-    /// For rows that are in the table already, and were checked when they came.
-    pub fn without_checks(self) -> Self {
-        Self { constraints: Constraints::none(), ..self }
-    }
-
     /// For files of changes, which lie in a directory of their own.
     pub fn below(self, directory: &'static str) -> Self {
         Self { directory: Some(directory), ..self }
+    }
+
+    /// For rows that keep the ids they have: [`row_tracking::carried`] columns are written as they come.
+    pub fn keeping_ids(mut self, metadata: &Metadata) -> Self {
+        let fields = row_tracking::carried_fields(metadata);
+        let layout = &mut self.layout;
+        let all = layout.logical.fields().len();
+        layout.data.extend(fields.iter().enumerate().map(|(i, field)| (all + i, field.clone())));
+        let with = |schema: &SchemaRef| {
+            Arc::new(Schema::new(schema.fields().iter().chain(&fields).cloned().collect::<Vec<_>>()))
+        };
+        (layout.logical, layout.physical) = (with(&layout.logical), with(&layout.physical));
+        self
     }
 
     /// For rows with an action column.

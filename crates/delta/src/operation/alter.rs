@@ -7,6 +7,7 @@ use datafusion::logical_expr::Expr;
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
+use super::backfill;
 use super::delete::DmlOptions;
 use super::dml;
 use crate::action::Metadata;
@@ -367,6 +368,23 @@ pub async fn set_properties(
             .message("CHECK constraints are added by ALTER TABLE ADD CONSTRAINT.")
             .exception("AnalysisException"));
     }
+    let given = property::split(properties, &mut table.protocol().clone())?;
+    let mut wanted = table.metadata().clone();
+    wanted.configuration.extend(given);
+    row_tracking::check_properties(&wanted)?;
+    if row_tracking::is_enabled(&wanted) && !row_tracking::is_enabled(table.metadata()) {
+        row_tracking::check_resumed(table.metadata())?;
+        let ready = backfill::backfill(table, options).await?;
+        return put_properties(&ready, properties, options).await;
+    }
+    put_properties(table, properties, options).await
+}
+
+async fn put_properties(
+    table: &Snapshot,
+    properties: &IndexMap<String, String>,
+    options: &DmlOptions,
+) -> Result<Committed> {
     let mut metadata = table.metadata().clone();
     let mut protocol = table.protocol().clone();
     let given = property::split(properties, &mut protocol)?;
@@ -380,14 +398,17 @@ pub async fn set_properties(
         }
         metadata.configuration.insert(key, value);
     }
-    row_tracking::check_enabled(table, &mut metadata).await?;
     let schema = stored::assign_mapping(table.schema(), &mut metadata, true);
     metadata.schema_string = schema.json();
     let texts: serde_json::Map<String, Value> =
         properties.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
     let operation = Operation::new("SET TBLPROPERTIES").json("properties", &Value::Object(texts));
-    let protocol = protocol.with_features(&crate::protocol::needed_features(&metadata, &schema));
+    let protocol = crate::protocol::upgraded(&protocol, &metadata, &schema)?;
+    row_tracking::name_columns(&protocol, &mut metadata);
     let mut transaction = transaction(table, operation, options);
+    if row_tracking::only_enables(properties) {
+        transaction.notes.insert(row_tracking::ONLY_ENABLES.into(), "true".into());
+    }
     if protocol != *table.protocol() {
         transaction.protocol = Some(protocol);
     }
@@ -476,7 +497,7 @@ pub(super) async fn commit_metadata(
     options: &DmlOptions,
 ) -> Result<Committed> {
     let schema = StructType::from_json(&metadata.schema_string)?;
-    let protocol = table.protocol().with_features(&crate::protocol::needed_features(&metadata, &schema));
+    let protocol = crate::protocol::upgraded(table.protocol(), &metadata, &schema)?;
     let mut transaction = transaction(table, operation, options);
     if protocol != *table.protocol() {
         transaction.protocol = Some(protocol);

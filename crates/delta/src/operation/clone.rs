@@ -170,9 +170,7 @@ fn cloned_metadata(
     };
     // Since when the source has them is no fact of the clone.
     metadata.configuration.retain(|key, _| {
-        !key.starts_with("delta.inCommitTimestampEnablement")
-            && !key.starts_with("delta.rowTracking.")
-            && key != "delta.enableRowTracking"
+        !key.starts_with("delta.inCommitTimestampEnablement") && !key.starts_with("delta.rowTracking.")
     });
     let mode = |m: &Metadata| {
         m.configuration.get("delta.columnMapping.mode").cloned().unwrap_or_else(|| "none".into())
@@ -190,6 +188,8 @@ fn cloned_metadata(
     let schema = stored::assign_mapping(source.schema(), &mut metadata, true);
     metadata.schema_string = schema.json();
     let protocol = protocol.with_features(&crate::protocol::needed_features(&metadata, &schema));
+    row_tracking::check_properties(&metadata)?;
+    row_tracking::name_columns(&protocol, &mut metadata);
     crate::protocol::check_writable(location, &protocol, &metadata, &schema)?;
     Ok((protocol, metadata))
 }

@@ -102,7 +102,10 @@ pub(crate) fn metadata_of(
     let mapped = metadata.configuration.get("delta.columnMapping.mode").is_some_and(|m| m != "none");
     stored::check_names(&schema, mapped)?;
     metadata.partition_columns = partition_columns(&schema, &table.partition_by)?;
-    row_tracking::name_columns(&mut metadata);
+    if let Some(replaced) = replaces {
+        row_tracking::inherit(replaced.metadata(), &mut metadata);
+    }
+    row_tracking::check_properties(&metadata)?;
     let schema = stored::assign_mapping(&schema, &mut metadata, false);
     metadata.schema_string = schema.json();
     let mut needed = crate::protocol::needed_features(&metadata, &schema);
@@ -115,6 +118,7 @@ pub(crate) fn metadata_of(
         needed.extend(["clustering", "domainMetadata"]);
     }
     let protocol = protocol.with_features(&needed);
+    row_tracking::name_columns(&protocol, &mut metadata);
     crate::protocol::check_writable(location, &protocol, &metadata, &schema)?;
     Ok((protocol, metadata))
 }

@@ -94,6 +94,7 @@ pub async fn delete(
     let mut transaction = Transaction::new(table.location(), Some(table), operation);
     transaction.user_metadata.clone_from(&options.user_metadata);
     transaction.tags = options.commit_fields.clone();
+    transaction.keeps_ids();
     transaction.reads = rewrite.reads;
     let (m, changes) = (&mut transaction.metrics, &rewrite.changes);
     m.set("numRemovedFiles", changes.removed_files);
@@ -164,7 +165,6 @@ async fn rewrite_rows(
     if marks {
         changes = dml::mark_deleted(table, partial).await?;
     } else if !partial.is_empty() {
-        row_tracking::refuse_rewrite(table, "DELETE")?;
         whole.extend(partial.iter().map(|(file, _)| file.clone()));
         written = copy_others(table, session, partial, options).await?;
     }
@@ -194,10 +194,10 @@ async fn copy_others(
     for (file, rows) in files {
         rest.push(dml::other_rows(table.location().clone(), file, rows).await?);
     }
-    let plan = dml::rows_of(DeltaScan::new(table.clone())?.with_files(rest))?.build().spark()?;
+    let scan = DeltaScan::with_hidden(table.clone(), row_tracking::carried(table))?;
+    let plan = dml::rows_of(scan.with_files(rest))?.build().spark()?;
     let plan = session.create_physical_plan(&plan).await.spark()?;
-    let target =
-        WriteTarget::new(session, &TableVersion::of(table), &options.constraints, &options.files(), true)?
-            .without_checks();
+    let target = WriteTarget::unchecked(&TableVersion::of(table), &options.files(), true)?
+        .keeping_ids(table.metadata());
     write_plan(dml::gathered(plan, bytes), session.task_ctx(), Arc::new(target)).await
 }

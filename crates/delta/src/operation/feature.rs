@@ -2,11 +2,16 @@
 
 use boathouse_spec::{Error, Result};
 use datafusion::catalog::Session;
+use serde_json::Value;
 
 use super::alter::transaction;
+use super::backfill;
 use super::delete::DmlOptions;
-use super::optimize::{OptimizeOptions, optimize};
+use super::optimize::{OptimizeOptions, optimize, rewrite_files};
+use super::{history_traces, narrow_files, remove_mapping};
+use crate::action::{DomainMetadata, Metadata};
 use crate::log::checkpoint;
+use crate::row_tracking;
 use crate::snapshot::Snapshot;
 use crate::table::DeltaTable;
 use crate::transaction::{Committed, Operation, ReadSet};
@@ -15,8 +20,11 @@ use crate::transaction::{Committed, Operation, ReadSet};
 const REMOVABLE: &[&str] = &[
     "checkConstraints",
     "checkpointProtection",
+    "columnMapping",
     "deletionVectors",
+    "domainMetadata",
     "inCommitTimestamp",
+    "rowTracking",
     "typeWidening",
     "typeWidening-preview",
     "v2Checkpoint",
@@ -44,12 +52,13 @@ pub async fn drop_feature(
         Some(committed) => committed.snapshot.clone(),
         None => before.clone(),
     };
-    if truncate_history && crate::protocol::is_reader_feature(&feature) {
-        return Err(history_is_there(&feature, changed.is_some()));
+    let needs_readers = crate::protocol::is_reader_feature(&feature);
+    if truncate_history && needs_readers && history_traces::remain(&ready, &feature).await? {
+        return Err(history_is_there(&ready, &feature, changed.is_some()));
     }
     let mut protocol = ready.protocol().without_feature(&feature);
     let mut metadata = ready.metadata().clone();
-    let protects = crate::protocol::is_reader_feature(&feature) && feature != "vacuumProtocolCheck";
+    let protects = needs_readers && !truncate_history;
     if protects {
         checkpoint::write(&ready).await?;
         protocol = protocol.with_features(&[PROTECTION]);
@@ -58,9 +67,17 @@ pub async fn drop_feature(
         metadata.configuration.shift_remove(PROTECTED_BEFORE);
     }
     let operation =
-        Operation::new("DROP FEATURE").text("featureName", feature).raw("truncateHistory", truncate_history);
+        Operation::new("DROP FEATURE").text("featureName", &feature).raw("truncateHistory", truncate_history);
     let mut transaction = transaction(&ready, operation, options);
     transaction.reads = ReadSet::whole_table();
+    if feature == row_tracking::FEATURE {
+        row_tracking::forget(&mut metadata);
+        transaction.domains = row_tracking::removed_domain(&ready).await?;
+    }
+    if feature == "domainMetadata" {
+        let domains = ready.domains().await?.into_iter();
+        transaction.domains = domains.map(|d| DomainMetadata { removed: true, ..d }).collect();
+    }
     if metadata != *ready.metadata() {
         transaction.metadata = Some(metadata);
     }
@@ -90,6 +107,14 @@ fn check_removable(table: &Snapshot, name: &str, truncate_history: bool) -> Resu
         return Err(Error::new("DELTA_FEATURE_DROP_NONREMOVABLE_FEATURE")
             .param("feature", feature)
             .message(format!("The feature {feature} cannot be dropped."))
+            .exception("DeltaTableFeatureException"));
+    }
+    let dependent = crate::protocol::dependents(table.protocol(), feature).join(", ");
+    if !dependent.is_empty() {
+        return Err(Error::new("DELTA_FEATURE_DROP_DEPENDENT_FEATURE")
+            .param("feature", feature)
+            .param("dependentFeatures", &dependent)
+            .message(format!("The features {dependent} of the table need {feature}: drop them first."))
             .exception("DeltaTableFeatureException"));
     }
     if truncate_history && !crate::protocol::is_reader_feature(feature) && feature != PROTECTION {
@@ -124,10 +149,22 @@ async fn remove_traces(
             let (_, purged) = optimize(&current, session, &purge).await?;
             Ok(purged.or(last))
         }
+        "columnMapping" if table.columns().is_mapped() => {
+            remove_mapping::remove_mapping(table, session, None, options).await.map(Some)
+        }
+        "columnMapping" => match unset(&["delta.columnMapping.mode", "delta.columnMapping.maxColumnId"]) {
+            Some(keys) => super::alter::unset_properties(table, &keys, options).await.map(Some),
+            None => Ok(None),
+        },
         "v2Checkpoint" if table.property("delta.checkpointPolicy") == Some("v2") => {
             let classic =
                 [("delta.checkpointPolicy".to_string(), "classic".to_string())].into_iter().collect();
             super::alter::set_properties(table, &classic, options).await.map(Some)
+        }
+        row_tracking::FEATURE => {
+            let stopped = super::alter::set_properties(table, &row_tracking::stopping(), options).await?;
+            let snapshot = backfill::unbackfill(&stopped.snapshot, options).await?;
+            Ok(Some(Committed { snapshot, ..stopped }))
         }
         "inCommitTimestamp" => {
             let keys = unset(&[
@@ -141,16 +178,12 @@ async fn remove_traces(
             }
         }
         "typeWidening" | "typeWidening-preview" => {
-            let widened = table.schema().json().contains(crate::schema::widening::TYPE_CHANGES);
-            if widened {
-                return Err(Error::unsupported(
-                    "DROP FEATURE typeWidening of a table whose columns were widened: its files would be written anew",
-                ));
+            let mut last = None;
+            if let Some(keys) = unset(&["delta.enableTypeWidening"]) {
+                last = Some(super::alter::unset_properties(table, &keys, options).await?);
             }
-            match unset(&["delta.enableTypeWidening"]) {
-                Some(keys) => super::alter::unset_properties(table, &keys, options).await.map(Some),
-                None => Ok(None),
-            }
+            let current = last.as_ref().map_or(table, |c| &c.snapshot).clone();
+            Ok(narrow(&current, session, options).await?.or(last))
         }
         "checkConstraints" => {
             let names: Vec<&str> = table
@@ -171,7 +204,24 @@ async fn remove_traces(
     }
 }
 
-fn history_is_there(feature: &str, changed: bool) -> Error {
+/// Writes files with narrower types again, and then forgets that types were changed.
+async fn narrow(table: &Snapshot, session: &dyn Session, options: &DmlOptions) -> Result<Option<Committed>> {
+    let (schema, changed) = narrow_files::forget_changes(table.schema());
+    if changed.is_empty() {
+        return Ok(None);
+    }
+    let files = narrow_files::narrow_files(table).await?;
+    let rewritten = rewrite_files(table, session, files, options).await?;
+    let current = rewritten.as_ref().map_or(table, |c| &c.snapshot);
+    let metadata = Metadata { schema_string: schema.json(), ..current.metadata().clone() };
+    let operation = Operation::new("DROP FEATURE").json("columns", &Value::Array(changed));
+    super::alter::commit_metadata(current, metadata, operation, true, options).await.map(Some)
+}
+
+fn history_is_there(table: &Snapshot, feature: &str, changed: bool) -> Error {
+    let retention = |key: &str, default: &str| table.property(key).unwrap_or(default).to_string();
+    let log = retention("delta.logRetentionDuration", "30 days");
+    let truncate = retention("delta.dropFeatureTruncateHistory.retentionDuration", "24 hours");
     let class = if changed {
         "DELTA_FEATURE_DROP_WAIT_FOR_RETENTION_PERIOD"
     } else {
@@ -180,11 +230,12 @@ fn history_is_there(feature: &str, changed: bool) -> Error {
     Error::new(class)
         .param("feature", feature)
         .param("logRetentionPeriodKey", "delta.logRetentionDuration")
-        .param("logRetentionPeriod", "30 days")
-        .param("truncateHistoryLogRetentionPeriod", "24 hours")
+        .param("logRetentionPeriod", log)
+        .param("truncateHistoryLogRetentionPeriod", &truncate)
         .message(format!(
-            "The table does not use {feature} any more, but versions in its history do. Drop the feature without \
-             TRUNCATE HISTORY, which keeps them readable."
+            "The table does not use {feature} any more, but versions in its history do. Try again once they are older \
+             than {truncate} (delta.dropFeatureTruncateHistory.retentionDuration), or drop the feature without TRUNCATE \
+             HISTORY, which keeps them readable."
         ))
         .exception("DeltaTableFeatureException")
 }

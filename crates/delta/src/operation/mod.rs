@@ -1,6 +1,7 @@
 //! One file for each statement or method on a table.
 
 pub(crate) mod alter;
+mod backfill;
 pub(crate) mod clone;
 pub(crate) mod constraint;
 pub(crate) mod convert;
@@ -12,8 +13,11 @@ pub(crate) mod feature;
 pub(crate) mod fsck;
 pub(crate) mod generate;
 pub(crate) mod history;
+mod history_traces;
 pub(crate) mod merge;
+mod narrow_files;
 pub(crate) mod optimize;
+mod remove_mapping;
 pub(crate) mod restore;
 pub(crate) mod sync_identity;
 pub(crate) mod update;
@@ -41,6 +45,7 @@ pub use optimize::{
     AutoCompact, ClusteringStats, FileCount, OptimizeMetrics, OptimizeOptions, SizeSummary, optimize,
     optimize_report,
 };
+pub use remove_mapping::remove_mapping;
 pub use restore::{RestoreTo, restore, restore_report};
 pub use sync_identity::sync_identity;
 pub use update::{Assignment, update};

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::delete::DmlOptions;
 use crate::report::{Report, field};
+use crate::row_tracking;
 use crate::snapshot::Snapshot;
 use crate::table::{DeltaTable, TimestampRules};
 use crate::time::format_timestamp;
@@ -47,7 +48,9 @@ pub async fn restore(table: &DeltaTable, to: &RestoreTo, options: &DmlOptions) -
     let wanted: HashSet<_> = target.files().await?.iter().map(|f| f.key()).collect();
     let existing = current.files().await?;
     let mut restored = Vec::new();
-    for file in target.files().await?.iter().filter(|f| !existing.contains(&f.key())) {
+    // A table that stopped to track rows has the same files without ids.
+    let tracks_again = target.tracks_rows() && !row_tracking::is_supported(current.protocol());
+    for file in target.files().await?.iter().filter(|f| tracks_again || !existing.contains(&f.key())) {
         let mut add = file.as_ref().clone();
         add.data_change = true;
         restored.push(add);

@@ -39,7 +39,6 @@ pub async fn update(
 ) -> Result<Option<Committed>> {
     let started = Instant::now();
     crate::protocol::check_writable(table.location(), table.protocol(), table.metadata(), table.schema())?;
-    row_tracking::refuse_rewrite(table, "UPDATE")?;
     let conjuncts = dml::conjuncts(condition.map(|c| &c.expr))?;
     let Matches { touched, reads } = dml::find(session, table, &conjuncts).await?;
     let scan_ms = started.elapsed().as_millis();
@@ -68,6 +67,7 @@ pub async fn update(
     let mut transaction = Transaction::new(table.location(), Some(table), operation);
     transaction.user_metadata.clone_from(&options.user_metadata);
     transaction.tags = options.commit_fields.clone();
+    transaction.keeps_ids();
     transaction.reads = reads;
     let m = &mut transaction.metrics;
     // Spark counts the old state of a file that stays with a vector, without its bytes.
@@ -169,14 +169,18 @@ async fn rewrite(
             }
         });
     }
+    let carried = row_tracking::carried(table);
+    let column = |name: &str| Expr::Column(Column::from_name(name));
+    columns.extend(row_tracking::carried_values(&carried, column, condition.as_ref())?);
     let bytes = files.iter().map(dml::bytes_read).sum();
-    let plan = dml::rows_of(DeltaScan::new(table.clone())?.with_files(files))?
+    let plan = dml::rows_of(DeltaScan::with_hidden(table.clone(), carried)?.with_files(files))?
         .project(columns)
         .spark()?
         .build()
         .spark()?;
     let plan = session.create_physical_plan(&plan).await.spark()?;
     let target =
-        WriteTarget::new(session, &TableVersion::of(table), &options.constraints, &options.files(), true)?;
+        WriteTarget::new(session, &TableVersion::of(table), &options.constraints, &options.files(), true)?
+            .keeping_ids(table.metadata());
     write_plan(dml::gathered(plan, bytes), session.task_ctx(), Arc::new(target)).await
 }

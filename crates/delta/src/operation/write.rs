@@ -396,7 +396,7 @@ fn plan(
     stored::check_names(&stored, table.columns().is_mapped())?;
     let schema = stored::assign_mapping(&stored, &mut metadata, false);
     metadata.schema_string = schema.json();
-    let protocol = table.protocol().with_features(&crate::protocol::needed_features(&metadata, &schema));
+    let protocol = crate::protocol::upgraded(table.protocol(), &metadata, &schema)?;
     Ok(Plan { new_protocol: protocol != *table.protocol(), protocol, metadata, schema, new_metadata: true })
 }
 

@@ -37,6 +37,21 @@ pub enum HiddenValue {
     FileSize,
     /// `TIMESTAMP`
     FileModificationTime,
+    /// The row's id, where the table tracks rows (`BIGINT`).
+    RowId,
+    /// The version that last wrote the row, where the table tracks rows (`BIGINT`).
+    RowCommitVersion,
+    /// The id of the file's first row, as far as rows did not bring their own (`BIGINT`).
+    BaseRowId,
+    /// The version of rows that do not bring their own (`BIGINT`).
+    DefaultRowCommitVersion,
+}
+
+impl HiddenValue {
+    /// Whether files may keep the value row by row.
+    pub(crate) fn is_tracked(self) -> bool {
+        matches!(self, Self::RowId | Self::RowCommitVersion)
+    }
 }
 
 /// A column that a scan gives beside the table's.
@@ -53,13 +68,22 @@ impl HiddenColumn {
 
     pub(crate) fn field(&self) -> FieldRef {
         let t = match self.value {
-            HiddenValue::FileIndex | HiddenValue::RowIndex | HiddenValue::FileSize => ArrowType::Int64,
+            HiddenValue::FileIndex
+            | HiddenValue::RowIndex
+            | HiddenValue::FileSize
+            | HiddenValue::RowId
+            | HiddenValue::RowCommitVersion
+            | HiddenValue::BaseRowId
+            | HiddenValue::DefaultRowCommitVersion => ArrowType::Int64,
             HiddenValue::FilePath | HiddenValue::FileName => ArrowType::Utf8,
             HiddenValue::FileModificationTime => {
                 ArrowType::Timestamp(TimeUnit::Microsecond, Some(boathouse_bridge::UTC.into()))
             }
         };
-        let field = Field::new(&self.name, t, false);
+        // Files that came before the table tracked rows have no ids.
+        let nullable = self.value.is_tracked()
+            || matches!(self.value, HiddenValue::BaseRowId | HiddenValue::DefaultRowCommitVersion);
+        let field = Field::new(&self.name, t, nullable);
         match self.value {
             HiddenValue::RowIndex => Arc::new(field.with_extension_type(parquet::arrow::RowNumber)),
             _ => Arc::new(field),
@@ -97,6 +121,13 @@ impl DeltaScan {
         let schema = Arc::new(Schema::new(fields));
         let df_schema = Arc::new(DFSchema::try_from(schema.clone()).spark()?);
         Ok(Self { snapshot, hidden, files: None, derives: None, schema, df_schema })
+    }
+
+    /// The same scan with more hidden columns.
+    pub fn and_hidden(&self, more: Vec<HiddenColumn>) -> Result<Self> {
+        let hidden = self.hidden.iter().cloned().chain(more).collect();
+        let (files, derives) = (self.files.clone(), self.derives.clone());
+        Ok(Self { files, derives, ..Self::with_hidden(self.snapshot.clone(), hidden)? })
     }
 
     /// With what finds further filters.

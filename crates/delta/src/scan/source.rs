@@ -26,6 +26,7 @@ use super::relabel::RelabelExpr;
 use super::{selection, statistics};
 use crate::file_set::FileWithStats;
 use crate::partition::parse_value;
+use crate::row_tracking;
 use crate::schema::{MappingMode, TableColumn};
 use crate::snapshot::Snapshot;
 
@@ -40,9 +41,11 @@ pub(crate) struct ScanSource<'a> {
     snapshot: &'a Snapshot,
     outputs: Vec<Output<'a>>,
     data: Vec<&'a TableColumn>,
+    /// The columns in which files keep what rows brought along from other files.
+    kept: Vec<(HiddenValue, FieldRef)>,
     partitions: Vec<&'a TableColumn>,
-    constants: Vec<&'a HiddenColumn>,
-    row_index: Option<&'a HiddenColumn>,
+    constants: Vec<HiddenColumn>,
+    row_index: Option<HiddenColumn>,
 }
 
 impl<'a> ScanSource<'a> {
@@ -55,18 +58,30 @@ impl<'a> ScanSource<'a> {
                 snapshot.location().uri()
             );
         }
-        let (rows, constants): (Vec<_>, Vec<_>) =
-            hidden.iter().partition(|h| h.value == HiddenValue::RowIndex);
+        let kept: Vec<_> = hidden
+            .iter()
+            .filter_map(|h| row_tracking::kept_column(snapshot, h.value).map(|field| (h.value, field)))
+            .collect();
+        let stored = hidden.iter().filter(|h| !h.value.is_tracked()).cloned();
+        let (mut rows, mut constants): (Vec<_>, Vec<_>) =
+            stored.partition(|h| h.value == HiddenValue::RowIndex);
         if rows.len() > 1 {
             return Err(Error::internal("a scan gives the row index once"));
+        }
+        for needed in hidden.iter().flat_map(|h| row_tracking::defaults(h.value)) {
+            let list = if *needed == HiddenValue::RowIndex { &mut rows } else { &mut constants };
+            if !list.iter().any(|h| h.value == *needed) {
+                list.push(HiddenColumn::new(format!("__delta_{needed:?}"), *needed));
+            }
         }
         Ok(Self {
             snapshot,
             outputs: columns.iter().map(Output::Table).chain(hidden.iter().map(Output::Hidden)).collect(),
             data: columns.data().collect(),
+            kept,
             partitions: columns.iter().filter(|c| c.is_partition).collect(),
             constants,
-            row_index: rows.first().copied(),
+            row_index: rows.pop(),
         })
     }
 
@@ -76,7 +91,8 @@ impl<'a> ScanSource<'a> {
     }
 
     fn table_schema(&self) -> TableSchema {
-        let data: Vec<FieldRef> = self.data.iter().map(|c| self.source_field(c)).collect();
+        let mut data: Vec<FieldRef> = self.data.iter().map(|c| self.source_field(c)).collect();
+        data.extend(self.kept.iter().map(|(_, field)| field.clone()));
         // Partition columns may be NULL whatever the schema says of them.
         let constants: Vec<FieldRef> = self
             .partitions
@@ -91,19 +107,31 @@ impl<'a> ScanSource<'a> {
             .build()
     }
 
-    /// Where an output column is in the source's schema.
-    fn source_index(&self, output: &Output<'_>) -> Option<usize> {
-        let (data, partitions, constants) = (self.data.len(), self.partitions.len(), self.constants.len());
-        match output {
+    /// The columns of the source's schema that an output column is made of: one, or what files keep of a tracked value and
+    /// then what it is otherwise.
+    fn source_indices(&self, output: &Output<'_>) -> Option<Vec<usize>> {
+        let data = self.data.len() + self.kept.len();
+        let constants = data + self.partitions.len();
+        let rows = constants + self.constants.len();
+        let constant = |value: HiddenValue| match value {
+            HiddenValue::RowIndex => self.row_index.is_some().then_some(rows),
+            value => self.constants.iter().position(|c| c.value == value).map(|i| constants + i),
+        };
+        let index = match output {
             Output::Table(c) if c.is_partition => {
                 self.partitions.iter().position(|p| p.physical == c.physical).map(|i| data + i)
             }
             Output::Table(c) => self.data.iter().position(|d| d.physical == c.physical),
-            Output::Hidden(h) if h.value == HiddenValue::RowIndex => Some(data + partitions + constants),
-            Output::Hidden(h) => {
-                self.constants.iter().position(|c| c.name == h.name).map(|i| data + partitions + i)
+            Output::Hidden(h) if h.value.is_tracked() => {
+                let kept = self.kept.iter().position(|(value, _)| *value == h.value);
+                let defaults = row_tracking::defaults(h.value).iter().map(|v| constant(*v));
+                let kept = kept.map(|i| Some(self.data.len() + i));
+                return kept.into_iter().chain(defaults).collect();
             }
-        }
+            Output::Hidden(h) if h.value == HiddenValue::RowIndex => constant(h.value),
+            Output::Hidden(h) => self.constants.iter().position(|c| c.name == h.name).map(|i| constants + i),
+        };
+        index.map(|i| vec![i])
     }
 
     pub async fn plan(
@@ -163,49 +191,39 @@ impl<'a> ScanSource<'a> {
             file_groups.push(FileGroup::new(group));
         }
 
-        let indices = outputs
+        let made_of = outputs
             .iter()
-            .map(|o| self.source_index(o).ok_or_else(|| Error::internal("a column is not in its scan")))
+            .map(|o| self.source_indices(o).ok_or_else(|| Error::internal("a column is not in its scan")))
             .collect::<Result<Vec<_>>>()?;
+        let mut indices: Vec<usize> = Vec::with_capacity(outputs.len());
+        for index in made_of.iter().flatten() {
+            if !indices.contains(index) {
+                indices.push(*index);
+            }
+        }
         let config =
             FileScanConfigBuilder::new(self.snapshot.location().object_store_url()?, Arc::new(source))
                 .with_file_groups(file_groups)
                 .with_statistics(table_statistics)
                 .with_limit(limit)
-                .with_projection_indices(Some(indices))
+                .with_projection_indices(Some(indices.clone()))
                 .spark()?
                 .build();
         let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
-        self.with_table_names(scan, &outputs)
-    }
-
-    /// Gives the columns of a mapped table the names of the table.
-    fn with_table_names(
-        &self,
-        scan: Arc<dyn ExecutionPlan>,
-        outputs: &[&Output<'_>],
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        if !self.snapshot.columns().is_mapped() {
+        let is_tracked = |o: &&Output<'_>| matches!(o, Output::Hidden(h) if h.value.is_tracked());
+        if !self.snapshot.columns().is_mapped() && !outputs.iter().any(is_tracked) {
             return Ok(scan);
         }
-        let schema = scan.schema();
-        let exprs = outputs.iter().enumerate().map(|(i, output)| {
-            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(schema.field(i).name(), i));
-            let wanted = output_field(output);
-            let expr: Arc<dyn PhysicalExpr> = if schema.field(i).data_type() == wanted.data_type() {
-                column
-            } else {
-                Arc::new(RelabelExpr::new(column, wanted.clone()))
-            };
-            (expr, wanted.name().clone())
-        });
-        let exprs: Vec<_> = exprs.collect();
-        Ok(Arc::new(ProjectionExec::try_new(exprs, scan).spark()?))
+        let place = |i: &usize| indices.iter().position(|index| index == i);
+        let places: Vec<Vec<usize>> =
+            made_of.iter().map(|of| of.iter().filter_map(place).collect()).collect();
+        with_table_names(scan, &outputs, &places)
     }
 
     /// For each column of the source's schema, the table column whose statistics hold for it.
     fn statistics_columns(&self) -> Vec<Option<&'a TableColumn>> {
         let mut out: Vec<Option<&'a TableColumn>> = self.data.iter().copied().map(Some).collect();
+        out.extend(self.kept.iter().map(|_| None));
         out.extend(self.partitions.iter().copied().map(Some));
         out.extend(self.constants.iter().map(|_| None));
         out.extend(self.row_index.iter().map(|_| None));
@@ -233,7 +251,11 @@ impl<'a> ScanSource<'a> {
                     Some(add.modification_time.saturating_mul(1000)),
                     Some(boathouse_bridge::UTC.into()),
                 ),
-                HiddenValue::RowIndex => return Err(Error::internal("the row index is no constant")),
+                HiddenValue::BaseRowId => ScalarValue::Int64(add.base_row_id),
+                HiddenValue::DefaultRowCommitVersion => ScalarValue::Int64(add.default_row_commit_version),
+                HiddenValue::RowIndex | HiddenValue::RowId | HiddenValue::RowCommitVersion => {
+                    return Err(Error::internal("what differs from row to row is no constant"));
+                }
             });
         }
         let size = u64::try_from(add.size).map_err(|_| {
@@ -261,6 +283,38 @@ fn file_uri(snapshot: &Snapshot, path: &object_store::path::Path) -> String {
         segments.clear().extend(path.as_ref().split('/'));
     }
     url.to_string()
+}
+
+/// Gives the columns of a mapped table the names of the table, and makes what is told of rows. `places` are the columns of
+/// the scan that each output is made of.
+fn with_table_names(
+    scan: Arc<dyn ExecutionPlan>,
+    outputs: &[&Output<'_>],
+    places: &[Vec<usize>],
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema = scan.schema();
+    let mut exprs = Vec::with_capacity(outputs.len());
+    for (output, places) in outputs.iter().zip(places) {
+        let columns: Vec<Arc<dyn PhysicalExpr>> =
+            places.iter().map(|i| Arc::new(Column::new(schema.field(*i).name(), *i)) as _).collect();
+        let wanted = output_field(output);
+        let expr = match output {
+            Output::Hidden(h) if h.value.is_tracked() => row_tracking::value(h.value, columns, &schema)?,
+            _ => {
+                let column = columns
+                    .into_iter()
+                    .next()
+                    .ok_or_else(|| Error::internal("a column is made of none of its scan"))?;
+                if column.data_type(&schema).spark()? == *wanted.data_type() {
+                    column
+                } else {
+                    Arc::new(RelabelExpr::new(column, wanted.clone()))
+                }
+            }
+        };
+        exprs.push((expr, wanted.name().clone()));
+    }
+    Ok(Arc::new(ProjectionExec::try_new(exprs, scan).spark()?))
 }
 
 fn output_field(output: &Output<'_>) -> FieldRef {

@@ -150,12 +150,30 @@ fn physical_field(f: &StructField, mode: MappingMode) -> Result<Field> {
             .map(str::to_string)
             .ok_or_else(|| missing_mapping(&f.name))?,
     };
-    let field = Field::new(name, physical_type(&f.data_type, mode)?, f.nullable);
+    let field = tagged(Field::new(name, physical_type(&f.data_type, mode)?, f.nullable), &f.data_type);
     Ok(match metadata.get(COLUMN_ID).and_then(serde_json::Value::as_i64) {
-        Some(id) => field
-            .with_metadata([(parquet::arrow::PARQUET_FIELD_ID_META_KEY.to_string(), id.to_string())].into()),
+        Some(id) => {
+            let mut notes = field.metadata().clone();
+            notes.insert(parquet::arrow::PARQUET_FIELD_ID_META_KEY.to_string(), id.to_string());
+            field.with_metadata(notes)
+        }
         None => field,
     })
+}
+
+/// The field, which says that it is a VARIANT where it is one: the parts alone do not tell.
+fn tagged(field: Field, t: &DataType) -> Field {
+    match t {
+        DataType::Variant => field.with_metadata(
+            [(boathouse_bridge::TYPE_KEY.to_string(), DataType::Variant.simple_string())].into(),
+        ),
+        _ => field,
+    }
+}
+
+/// Whether a field of a file is a VARIANT.
+pub(crate) fn is_variant(field: &Field) -> bool {
+    field.metadata().get(boathouse_bridge::TYPE_KEY).is_some_and(|tag| tag == "variant")
 }
 
 fn physical_type(t: &DataType, mode: MappingMode) -> Result<ArrowType> {
@@ -164,12 +182,13 @@ fn physical_type(t: &DataType, mode: MappingMode) -> Result<ArrowType> {
             ArrowType::Struct(s.fields.iter().map(|f| physical_field(f, mode)).collect::<Result<Fields>>()?)
         }
         DataType::Array { element, contains_null } => {
-            ArrowType::List(Arc::new(Field::new("element", physical_type(element, mode)?, *contains_null)))
+            let field = Field::new("element", physical_type(element, mode)?, *contains_null);
+            ArrowType::List(Arc::new(tagged(field, element)))
         }
         DataType::Map { key, value, value_contains_null } => {
             let entries = Fields::from(vec![
                 Field::new("key", physical_type(key, mode)?, false),
-                Field::new("value", physical_type(value, mode)?, *value_contains_null),
+                tagged(Field::new("value", physical_type(value, mode)?, *value_contains_null), value),
             ]);
             ArrowType::Map(Arc::new(Field::new("key_value", ArrowType::Struct(entries), false)), false)
         }

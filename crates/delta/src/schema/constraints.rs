@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{DataType, Error, Result, StructType};
+use boathouse_spec::{Error, Result, StructType};
 use datafusion::catalog::Session;
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::collect_columns;
 
-use super::stored::CHAR_VARCHAR_KEY;
+use super::lengths::Lengths;
 use crate::action::Metadata;
 
 /// The name of the condition that a generated column holds what its expression gives.
@@ -69,7 +69,7 @@ struct Check {
 /// The constraints of a table, ready to be held against batches of its rows.
 pub(crate) struct Constraints {
     not_null: Vec<(usize, String)>,
-    lengths: Vec<(usize, String, usize)>,
+    lengths: Vec<(usize, String, Lengths)>,
     checks: Vec<Check>,
 }
 
@@ -109,14 +109,7 @@ impl Constraints {
             .fields
             .iter()
             .enumerate()
-            .filter_map(|(i, f)| {
-                let declared = f.metadata_map().get(CHAR_VARCHAR_KEY)?.as_str()?.to_string();
-                let t = DataType::from_json_value(&serde_json::Value::String(declared)).ok()?;
-                match t {
-                    DataType::Char(n) | DataType::Varchar(n) => Some((i, f.name.clone(), n as usize)),
-                    _ => None,
-                }
-            })
+            .filter_map(|(i, f)| Some((i, f.name.clone(), Lengths::of(f)?)))
             .collect();
         Ok(Self { not_null, lengths, checks })
     }
@@ -138,16 +131,14 @@ impl Constraints {
                 return Err(not_null_violated(name));
             }
         }
-        for (index, name, limit) in &self.lengths {
-            if let Some(text) = batch.column(*index).as_string_opt::<i32>()
-                && let Some(long) =
-                    text.iter().flatten().find(|t| t.len() > *limit && t.chars().count() > *limit)
-            {
+        for (index, name, lengths) in &self.lengths {
+            if let Some((path, long, limit)) = lengths.exceeded(batch.column(*index)) {
+                let column = format!("{name}{path}");
                 return Err(Error::new("DELTA_EXCEED_CHAR_VARCHAR_LIMIT")
-                    .param("value", long)
-                    .param("expr", format!("(length({name}) <= {limit})"))
+                    .param("value", &long)
+                    .param("expr", format!("(({column} IS NULL) OR (length({column}) <= {limit}))"))
                     .message(format!(
-                        "The value \"{long}\" is longer than the {limit} characters of `{name}`."
+                        "The value \"{long}\" is longer than the {limit} characters of `{column}`."
                     ))
                     .exception("DeltaInvariantViolationException"));
             }

@@ -4,10 +4,11 @@ pub(crate) mod columns;
 pub(crate) mod conform;
 pub(crate) mod constraints;
 pub mod identity;
+pub mod lengths;
 pub(crate) mod path;
 pub(crate) mod reconcile;
 pub(crate) mod relabel;
 pub mod stored;
 pub(crate) mod widening;
 
-pub(crate) use columns::{MappingMode, TableColumn, TableColumns};
+pub(crate) use columns::{MappingMode, TableColumn, TableColumns, is_variant};

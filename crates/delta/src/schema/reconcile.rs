@@ -91,9 +91,15 @@ fn merge_types(table: &DataType, data: &DataType, path: &mut Vec<String>) -> Opt
         (Byte, Short | Integer) | (Short, Integer) => data.clone(),
         (Short | Integer, Byte) | (Integer, Short) => table.clone(),
         (t, Null) => t.clone(),
+        // What a plan computed may have lost the type, but not the parts that a VARIANT is kept as.
+        (DataType::Variant, Struct(parts)) if is_variant(parts) => DataType::Variant,
         (t, d) if stored_type(t) == stored_type(d) => t.clone(),
         _ => return None,
     }))
+}
+
+fn is_variant(parts: &StructType) -> bool {
+    parts.names() == ["metadata", "value"] && parts.fields.iter().all(|f| f.data_type == DataType::Binary)
 }
 
 /// The type as files have it: lengths of strings are the table's matter.

@@ -15,6 +15,7 @@ use datafusion::scalar::ScalarValue;
 
 use crate::action::Metadata;
 use crate::partition::{format_date, format_decimal};
+use crate::schema::is_variant;
 use crate::stats::table::has_bounds;
 
 /// Leaf columns with statistics where the table does not say.
@@ -72,7 +73,9 @@ impl StatsColumns {
 fn collect_leaves(field: &Arc<Field>, path: &mut Vec<String>, out: &mut Vec<Vec<String>>) {
     path.push(field.name().clone());
     match field.data_type() {
-        DataType::Struct(fields) => fields.iter().for_each(|f| collect_leaves(f, path, out)),
+        DataType::Struct(fields) if !is_variant(field) => {
+            fields.iter().for_each(|f| collect_leaves(f, path, out))
+        }
         _ => out.push(path.clone()),
     }
     path.pop();

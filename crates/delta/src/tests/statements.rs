@@ -114,8 +114,6 @@ async fn altered_tables() {
     assert_eq!(recorded, Some(done.snapshot.timestamp_ms().to_string()));
     let loaded = DeltaTable::load(&location, None).await.unwrap();
     assert_eq!(loaded.timestamp_ms(), done.snapshot.timestamp_ms());
-    let e = set_properties(&loaded, &set("delta.enableRowTracking", "true"), &dml).await.unwrap_err();
-    assert!(e.text().contains("delta.enableRowTracking"));
     let done = set_properties(&loaded, &set("delta.appendOnly", "true"), &dml).await.unwrap();
     let e = delete(&done.snapshot, &session, None, &dml).await.unwrap_err();
     assert_eq!(e.class(), "DELTA_CANNOT_MODIFY_APPEND_ONLY");

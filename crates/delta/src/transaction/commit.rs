@@ -77,6 +77,8 @@ pub(crate) struct Transaction {
     pub user_metadata: Option<String>,
     /// Extra fields of the commit info, such as who commits.
     pub tags: Map<String, Value>,
+    /// The `tags` of the commit info: what the commit says of itself to other writers.
+    pub notes: Map<String, Value>,
     pub blind_append: Option<bool>,
 }
 
@@ -96,6 +98,7 @@ impl Transaction {
             metrics: Metrics::default(),
             user_metadata: None,
             tags: Map::new(),
+            notes: Map::new(),
             blind_append: None,
         }
     }
@@ -127,6 +130,23 @@ impl Transaction {
             self.metadata = Some(metadata);
         }
         Ok(())
+    }
+
+    /// Says that rows which are written again keep their ids, where the table tracks rows.
+    pub fn keeps_ids(&mut self) {
+        if self.read.as_ref().is_some_and(|read| row_tracking::is_enabled(read.metadata())) {
+            self.notes.insert(row_tracking::PRESERVED.into(), "true".into());
+        }
+    }
+
+    /// The `tags` of the commit info. Where rows are tracked only since another commit came first, ours did not keep ids.
+    fn notes(&self, current: Option<&Snapshot>) -> Map<String, Value> {
+        let mut notes = self.notes.clone();
+        let tracks = |s: &Snapshot| row_tracking::is_enabled(s.metadata());
+        if current.is_some_and(tracks) && !self.read.as_ref().is_some_and(tracks) && self.metadata.is_none() {
+            notes.insert(row_tracking::PRESERVED.into(), "false".into());
+        }
+        notes
     }
 
     /// Adds files of the change feed, which are deleted where the commit is refused.
@@ -213,7 +233,9 @@ impl Transaction {
             }
             let mut actions = self.actions(current.as_ref(), &txn_id)?;
             let protocol = self.protocol.as_ref().or(self.read.as_ref().map(Snapshot::protocol));
-            if protocol.is_some_and(row_tracking::is_supported) {
+            let metadata = self.metadata.as_ref().or(current.as_ref().map(Snapshot::metadata));
+            let suspended = metadata.is_some_and(row_tracking::is_suspended);
+            if protocol.is_some_and(row_tracking::is_supported) && !suspended {
                 let mark = match &current {
                     Some(current) => row_tracking::high_water_mark(current).await?,
                     None => -1,
@@ -341,6 +363,10 @@ impl Transaction {
         info.insert("isolationLevel".into(), self.isolation().name().into());
         info.insert("isBlindAppend".into(), self.is_blind_append().into());
         info.insert("operationMetrics".into(), self.metrics.to_json()?);
+        let notes = self.notes(current);
+        if !notes.is_empty() {
+            info.insert("tags".into(), Value::Object(notes));
+        }
         if let Some(text) = &self.user_metadata {
             info.insert("userMetadata".into(), text.clone().into());
         }

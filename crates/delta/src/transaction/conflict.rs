@@ -7,7 +7,7 @@ use boathouse_spec::{Error, Result};
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::commit::IsolationLevel;
-use crate::action::{Action, Add, FileKey};
+use crate::action::{Action, Add, CommitInfo, FileKey};
 use crate::error;
 use crate::file_set::FileSet;
 use crate::location::TableLocation;
@@ -81,6 +81,8 @@ pub(crate) fn check(
                     "changed the table's protocol",
                 ));
             }
+            // From then on rows keep their ids; what ours wrote has ids as all new files.
+            Action::Metadata(_) if !our_metadata && only_enables_row_tracking(info) => {}
             Action::Metadata(_) => {
                 return Err(conflict(
                     "DELTA_METADATA_CHANGED",
@@ -169,6 +171,12 @@ pub(crate) fn check(
         }
     }
     Ok(())
+}
+
+/// Whether the commit turned row tracking on and did nothing else (`RowTracking.canResolveMetadataUpdateConflict`).
+fn only_enables_row_tracking(info: Option<&CommitInfo>) -> bool {
+    let tags = info.and_then(|info| info.0.get("tags"));
+    tags.and_then(|tags| tags.get(crate::row_tracking::ONLY_ENABLES)).and_then(|v| v.as_str()) == Some("true")
 }
 
 /// Whether new files may have rows that we would have read.

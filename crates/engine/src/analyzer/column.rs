@@ -1,5 +1,6 @@
 //! Names to columns (Spark's `AttributeSeq.resolve` and `ColumnResolutionHelper`).
 
+use boathouse_connectors::METADATA_COLUMN;
 use boathouse_spec::{Column, DataType, Result, Star, quote_name};
 use datafusion::logical_expr::Expr;
 
@@ -54,6 +55,9 @@ impl Analyzer {
             None => match_name(&column.name, &over.hidden, self.context.case_sensitive)?,
         };
         let Some((attribute, rest)) = found else { return Ok(None) };
+        if let Some(field) = self.metadata_field(&attribute, &rest, over) {
+            return Ok(Some(field));
+        }
         // The column goes by the name that was written.
         let value = match (rest.is_empty(), column.name.last()) {
             (true, Some(written)) => attribute.typed().named(written),
@@ -87,6 +91,9 @@ impl Analyzer {
                     )));
             }
         };
+        if let Some(field) = self.metadata_field(&attribute, &rest, over) {
+            return Ok(Some(field));
+        }
         if over.columns().any(|a| a.id == attribute.id) {
             return self.nested(attribute.typed(), &rest).map(Some);
         }
@@ -158,7 +165,11 @@ impl Analyzer {
             return Ok(of_target.into_iter().map(Attribute::typed).collect());
         }
         let column = Column { name: target.to_vec(), ..Column::default() };
+        // `_metadata.*` is no star: what `*` does not show is not expanded either.
+        let is_metadata = target.iter().any(|part| part.eq_ignore_ascii_case(METADATA_COLUMN))
+            && match_name(target, &over.output, self.context.case_sensitive)?.is_none();
         let found = match self.find_column(&column, over)? {
+            Some(_) if is_metadata => None,
             Some(found) => Some(found),
             None => self.outer_column(&column)?,
         };

@@ -15,6 +15,7 @@ mod analyzed;
 mod as_of_join;
 mod call;
 mod cast;
+mod char_type;
 mod collation;
 mod column;
 mod conditional;
@@ -47,6 +48,7 @@ mod session_function;
 mod set_operation;
 mod show;
 mod sort;
+mod source_metadata;
 mod sql_function;
 mod statistic;
 mod stream;
@@ -110,6 +112,12 @@ pub(crate) struct Analyzer {
     streams: Option<Arc<dyn StreamReader>>,
     /// Streaming leaves met so far; `None` while relations are only checked.
     stream_count: Option<usize>,
+    /// The lengths of CHAR columns, by their names in plans.
+    char_columns: HashMap<String, usize>,
+    /// Whether a query names the `_metadata` of what it reads.
+    reads_metadata: bool,
+    /// The columns that are fields of a `_metadata`, by the identity of that.
+    metadata_fields: HashMap<u64, Vec<Attribute>>,
     /// The metrics of `observe` in the plan.
     observed: Vec<observe::Observed>,
     /// Observations of plans that had to run during analysis (`show`, pivot values).
@@ -142,6 +150,9 @@ impl Analyzer {
             positional_parameters: Vec::new(),
             streams: None,
             stream_count: Some(0),
+            char_columns: HashMap::new(),
+            reads_metadata: false,
+            metadata_fields: HashMap::new(),
             observed: Vec::new(),
             collected: Vec::new(),
         })
@@ -149,6 +160,7 @@ impl Analyzer {
 
     /// Analyzes a whole query: the plan has the output columns and no others.
     pub fn query(&mut self, relation: &Relation) -> Result<Analyzed> {
+        self.reads_metadata = self.reads_metadata || source_metadata::is_named(relation);
         self.relation(relation)?.without_hidden()
     }
 

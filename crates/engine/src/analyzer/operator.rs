@@ -178,6 +178,7 @@ impl Analyzer {
             _ => format!("({} {symbol} {})", left.name, right.name),
         };
         let mut both = self.one_collation(vec![left, right])?;
+        both = self.with_char_lengths(both);
         let (Some(right), Some(left)) = (both.pop(), both.pop()) else {
             return Err(Error::internal("a comparison without operands"));
         };
@@ -260,6 +261,7 @@ impl Analyzer {
     fn in_list(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
         let mut args = self.args(&call.args, over)?;
         args = self.one_collation(args)?;
+        args = self.with_char_lengths(args);
         if args.is_empty() {
             return Err(Error::internal("IN without operands"));
         }

@@ -5,8 +5,8 @@ use boathouse_spec::{Call, Error, Expr, Relation, Result, WithColumn};
 use datafusion::logical_expr::{Expr as DfExpr, LogicalPlanBuilder};
 use std::sync::Arc;
 
-use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, Below, TypedExpr, project};
+use super::{Analyzer, source_metadata};
 
 /// One item of a SELECT list, resolved.
 pub(super) struct Item {
@@ -159,6 +159,7 @@ impl Analyzer {
         }
         let mut a = self.attribute(&item.value.name, item.value.data_type.clone(), item.value.nullable);
         a.metadata = item.metadata.clone().unwrap_or_default();
+        self.note_char(&a);
         a
     }
 
@@ -168,17 +169,27 @@ impl Analyzer {
         input: Analyzed,
         exprs: Vec<(DfExpr, Attribute)>,
     ) -> Result<Analyzed> {
-        let (plan, list) = self.plan_windows(input.plan.clone(), exprs.clone())?;
+        // What scans tell of their rows stays in reach.
+        let hidden: Vec<Attribute> =
+            input.hidden.iter().filter(|h| source_metadata::is_part(h)).cloned().collect();
+        let (plan, mut list) = self.plan_windows(input.plan.clone(), exprs.clone())?;
+        list.extend(
+            hidden
+                .iter()
+                .filter(|h| !exprs.iter().any(|(_, a)| a.id == h.id))
+                .map(|h| (h.column(), h.clone())),
+        );
         let varies = list.iter().any(|(e, _)| e.is_volatile());
         let mut plan = project(list.into_iter().map(|(e, a)| named(e, &a)).collect(), plan)?;
         if varies {
             plan = crate::operators::barrier(plan);
         }
-        let output = exprs.iter().map(|(_, a)| a.clone()).collect();
+        let output: Vec<Attribute> = exprs.iter().map(|(_, a)| a.clone()).collect();
+        let hidden = hidden.into_iter().filter(|h| !output.iter().any(|a| a.id == h.id)).collect();
         let plan_ids = input.plan_ids.clone();
         let is_streaming = input.is_streaming;
         let below = Some(Arc::new(Below::Project { input, exprs }));
-        Ok(Analyzed { plan, output, hidden: Vec::new(), plan_ids, below, is_streaming })
+        Ok(Analyzed { plan, output, hidden, plan_ids, below, is_streaming })
     }
 
     pub(super) fn with_columns(&mut self, input: &Relation, columns: &[WithColumn]) -> Result<Analyzed> {

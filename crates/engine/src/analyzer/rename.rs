@@ -4,8 +4,8 @@ use boathouse_functions::cast::Mode;
 use boathouse_spec::{DataType, Error, Expr, Relation, Result, StructField, StructType, quote};
 use datafusion::logical_expr::Expr as DfExpr;
 
-use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, TypedExpr};
+use super::{Analyzer, source_metadata};
 
 impl Analyzer {
     pub(super) fn subquery_alias(
@@ -58,9 +58,10 @@ impl Analyzer {
                 a.qualifier.clone_from(&name);
             }
         }
-        // What lies below is no longer in sight.
+        // What lies below is no longer in sight, unless it is what a scan tells of its rows.
+        let is_scan = input.below.is_none() && input.hidden.iter().all(source_metadata::is_part);
         input.below = None;
-        input.without_hidden()
+        if is_scan { Ok(input) } else { input.without_hidden() }
     }
 
     /// The same columns under other names, by position. Identities change with the names.

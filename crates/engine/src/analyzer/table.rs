@@ -60,7 +60,10 @@ impl Analyzer {
             Resolved::TempView { name, view } => self.temp_view(&name, &view),
             Resolved::View(record) => self.view(&record),
             Resolved::Table(resolved) if table.is_streaming => self.table_stream(&resolved, &table),
-            Resolved::Table(resolved) => self.scan(&resolved, None),
+            Resolved::Table(resolved) => {
+                let scan = self.scan(&resolved, None)?;
+                self.with_padding(scan)
+            }
         }
     }
 
@@ -108,7 +111,13 @@ impl Analyzer {
             let mut a = self.attribute(&f.name, f.data_type.clone(), f.nullable);
             a.metadata.clone_from(&f.metadata);
             a.qualifier.clone_from(&qualifier);
+            self.note_char(&a);
             output.push(a);
+        }
+        if self.reads_metadata
+            && let Some(scan) = self.scan_with_metadata(table, &output, &qualifier)?
+        {
+            return Ok(scan);
         }
         let plan = super::values::scan(Arc::clone(&table.provider), &output)?;
         Ok(Analyzed::new(plan, output))
@@ -259,7 +268,8 @@ impl Analyzer {
             return self.source_stream(source);
         }
         let resolved = self.wait(resolver::data_source(&session, source))?;
-        self.scan(&resolved, None)
+        let scan = self.scan(&resolved, None)?;
+        self.with_padding(scan)
     }
 
     pub(super) fn cached_remote(&mut self, id: &str) -> Result<Analyzed> {

@@ -17,6 +17,14 @@ use crate::commands::{alter_table, column_default, create_table, write};
 use crate::resolver::{DeltaSource, ResolvedTable};
 use crate::{Session, execute};
 
+fn is_mapping_mode(key: &str) -> bool {
+    key.eq_ignore_ascii_case("delta.columnMapping.mode")
+}
+
+fn sets_no_mapping(properties: &IndexMap<String, String>) -> bool {
+    properties.iter().any(|(key, value)| is_mapping_mode(key) && value.eq_ignore_ascii_case("none"))
+}
+
 pub(super) async fn change(session: &Arc<Session>, table: &ResolvedTable, change: TableChange) -> Result<()> {
     let Some(change) = alter_table::in_catalog(session, table, change).await? else { return Ok(()) };
     let Some(delta) = &table.delta else {
@@ -27,8 +35,24 @@ pub(super) async fn change(session: &Arc<Session>, table: &ResolvedTable, change
     let snapshot = delta.table.latest().await?;
     let committed = match change {
         TableChange::SetProperties(properties) => {
-            let properties: IndexMap<String, String> = properties.into_iter().collect();
-            boathouse_delta::set_properties(&snapshot, &properties, &options).await?
+            let mut properties: IndexMap<String, String> = properties.into_iter().collect();
+            let mut current = snapshot.clone();
+            if current.maps_columns() && sets_no_mapping(&properties) {
+                properties.retain(|key, _| !is_mapping_mode(key));
+                let state = execute::query_state(session);
+                let done = boathouse_delta::remove_mapping(&current, &state, Some("none"), &options).await?;
+                if properties.is_empty() {
+                    return self::done(session, table, delta, done).await;
+                }
+                current = done.snapshot;
+            }
+            boathouse_delta::set_properties(&current, &properties, &options).await?
+        }
+        TableChange::UnsetProperties { keys, .. }
+            if snapshot.maps_columns() && keys.len() == 1 && is_mapping_mode(&keys[0]) =>
+        {
+            let state = execute::query_state(session);
+            boathouse_delta::remove_mapping(&snapshot, &state, None, &options).await?
         }
         TableChange::UnsetProperties { keys, .. } => {
             boathouse_delta::unset_properties(&snapshot, &keys, &options).await?

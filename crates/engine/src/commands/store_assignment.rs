@@ -57,7 +57,8 @@ pub(super) fn assign(
         value
     };
     let cast = TypedExpr { data_type: column.data_type.clone(), name, ..cast };
-    limited(analyzer, cast, column)
+    // Delta keeps strings as they are given: it refuses what is too long, at any depth, and CHAR is padded when read.
+    if table.delta.is_some() { Ok(cast) } else { limited(analyzer, cast, column) }
 }
 
 /// The type a column of a DataFrame is given before Delta appends it by name: the table's types for what the table has, at

@@ -30,9 +30,16 @@ fn inserts_follow_the_rules_of_store_assignment() {
 fn lengths_are_checked() {
     let home = Home::new();
     home.rows("CREATE TABLE t (v VARCHAR(3), c CHAR(4))");
-    home.rows("INSERT INTO t VALUES ('abc  ', 'x')");
-    assert_eq!(home.rows("SELECT v || '.', c || '.' FROM t"), ["abc.|x   ."]);
-    assert_eq!(home.class("INSERT INTO t VALUES ('abcd', 'x')"), "EXCEED_LIMIT_LENGTH");
+    home.rows("INSERT INTO t VALUES ('abc', 'x')");
+    assert_eq!(home.rows("SELECT v || '.', c || '.' FROM t WHERE c = 'x'"), ["abc.|x   ."]);
+    // Spaces count, as in delta-spark; files of other formats lose them.
+    for long in ["'abcd', 'x'", "'abc  ', 'x'", "'a', 'vwxyz'"] {
+        assert_eq!(home.class(&format!("INSERT INTO t VALUES ({long})")), "DELTA_EXCEED_CHAR_VARCHAR_LIMIT");
+    }
+    home.rows("CREATE TABLE p (v VARCHAR(3), c CHAR(4)) USING parquet");
+    home.rows("INSERT INTO p VALUES ('abc  ', 'x')");
+    assert_eq!(home.rows("SELECT v || '.', c || '.' FROM p"), ["abc.|x   ."]);
+    assert_eq!(home.class("INSERT INTO p VALUES ('abcd', 'x')"), "EXCEED_LIMIT_LENGTH");
     assert_eq!(home.rows("DESCRIBE t"), ["v|varchar(3)|NULL", "c|char(4)|NULL"]);
 }
 

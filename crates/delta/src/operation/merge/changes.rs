@@ -2,12 +2,13 @@
 //! keeping its values for what was there before.
 
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{Error, Result};
+use boathouse_spec::Result;
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit, when};
 use datafusion::scalar::ScalarValue;
 
 use super::find::Found;
+use super::plan::Read;
 use super::second_pass::SecondPass;
 use super::{
     CLAUSE_COLUMN, MATCHED, Merge, MergeAction, MergeClause, NOT_MATCHED, NOT_MATCHED_BY_SOURCE, plan,
@@ -23,11 +24,6 @@ impl SecondPass<'_> {
         if told || !change_feed::keeps_changes(self.table) {
             return Ok(Vec::new());
         }
-        if !self.options.identities.is_empty() && !self.merge.not_matched.is_empty() {
-            return Err(Error::unsupported(
-                "MERGE with INSERT into a table that has both identity columns and a change feed",
-            ));
-        }
         let mut parts = Vec::new();
         if !self.merge.only_deletes() {
             let mut read = found.changing();
@@ -35,7 +31,7 @@ impl SecondPass<'_> {
                 read = found.matched.clone();
                 read.merge(found.unmatched.clone());
             }
-            let rows = self.changes(self.choosing(read), None)?;
+            let rows = self.changes(self.choosing(read), None, &[])?;
             parts.push(typed(rows, &written(self.merge))?);
         }
         parts.extend(self.old_rows(found)?);
@@ -70,7 +66,8 @@ impl SecondPass<'_> {
         let files = self.choosing(read);
         if !files.is_empty() {
             let schema = &self.new.schema;
-            let rows = plan::changes_plan(&kept, self.source, self.scan, files, None, self.table, schema)?;
+            let read = Read { scan: self.scan, files, changing: None, carried: &[] };
+            let rows = plan::changes_plan(&kept, self.source, read, self.table, schema)?;
             out.push(typed(rows, &before(self.merge))?);
         }
         Ok(out)

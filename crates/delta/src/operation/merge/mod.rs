@@ -32,7 +32,7 @@ use crate::scan::DeltaScan;
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, ReadSet, Transaction};
 use find::Found;
-use second_pass::{Evolved, Outcome, SecondPass};
+use second_pass::{Done, Evolved, Outcome, SecondPass};
 use source::MergeSource;
 
 /// Which clause a row falls to.
@@ -110,7 +110,9 @@ pub async fn merge(
     let source = source::prepare(session, &merge.source).await?;
     let materialize_ms = materializing.elapsed().as_millis();
 
-    let scan = DeltaScan::with_hidden(table.clone(), dml::hidden_columns())?;
+    let mut hidden = dml::hidden_columns();
+    hidden.extend(row_tracking::carried(table));
+    let scan = DeltaScan::with_hidden(table.clone(), hidden)?;
     let (candidates, mut reads) = candidates(table, session, merge, &source, &scan).await?;
     let scanning = Instant::now();
     let found = if merge.only_inserts() {
@@ -138,25 +140,18 @@ pub async fn merge(
         new: &new,
     };
     let marks = options.deletion_vectors && dml::are_written(table);
-    let only_adds_or_marks = merge.only_inserts() || (marks && merge.only_deletes());
-    if !only_adds_or_marks {
-        row_tracking::refuse_rewrite(table, "MERGE")?;
-    }
-    let change_files = pass.change_files(&found, marks).await?;
-    let outcome = if merge.only_inserts() {
-        pass.insert().await?
-    } else if marks {
-        pass.mark(&found).await?
+    let Done { outcome: Outcome { changes, written, counts }, change_files } = if pass.numbers_inserts() {
+        pass.apart(&found, marks).await?
     } else {
-        pass.rewrite(&found).await?
+        pass.run(&found, marks).await?
     };
-    let Outcome { changes, written, counts } = outcome;
     if changes.removes.is_empty() && written.adds.is_empty() && !new.is_changed {
         return Ok(None);
     }
     let mut transaction = Transaction::new(table.location(), Some(table), operation(merge));
     transaction.user_metadata.clone_from(&options.user_metadata);
     transaction.tags = options.commit_fields.clone();
+    transaction.keeps_ids();
     transaction.reads = reads;
     transaction.blind_append = Some(false);
     if new.is_changed {

@@ -17,7 +17,8 @@ use super::{
     CLAUSE_COLUMN, COPY, MATCHED, Merge, MergeAction, MergeClause, NOT_MATCHED, NOT_MATCHED_BY_SOURCE, SKIP,
 };
 use crate::file_set::FileWithStats;
-use crate::scan::DeltaScan;
+use crate::row_tracking;
+use crate::scan::{DeltaScan, HiddenColumn};
 use crate::snapshot::Snapshot;
 
 /// Set in every row of the source.
@@ -83,23 +84,31 @@ pub(super) fn inserts_plan(
     plan.build().spark()
 }
 
-/// What rows of the target become, and what is inserted. `files` are read as far as is needed to tell; of them only rows of
-/// the files in `changing` are given, where it is.
+/// The rows of the target that a merge looks at.
+pub(super) struct Read<'a> {
+    pub scan: &'a DeltaScan,
+    /// Read as far as is needed to tell what becomes of their rows.
+    pub files: Vec<FileWithStats>,
+    /// Only rows of these files are given, where some are named.
+    pub changing: Option<&'a BTreeSet<i64>>,
+    /// The columns beside the table's with which rows keep their ids.
+    pub carried: &'a [HiddenColumn],
+}
+
+/// What rows of the target become, and what is inserted.
 pub(super) fn changes_plan(
     merge: &Merge,
     source: &MergeSource,
-    scan: &DeltaScan,
-    files: Vec<FileWithStats>,
-    changing: Option<&BTreeSet<i64>>,
+    read: Read<'_>,
     table: &Snapshot,
     schema: &StructType,
 ) -> Result<LogicalPlan> {
     let join = if merge.not_matched.is_empty() { JoinType::Left } else { JoinType::Full };
-    let mut rows = target_rows(scan, merge, files)?
+    let mut rows = target_rows(read.scan, merge, read.files)?
         .join_on(source_rows(source)?, join, [merge.condition.clone()])
         .spark()?;
     let file = target_column(merge, FILE_COLUMN);
-    if let Some(changing) = changing {
+    if let Some(changing) = read.changing {
         let changing = changing.iter().map(|f| lit(*f)).collect();
         rows = rows.filter(file.clone().is_null().or(file.clone().in_list(changing, false))).spark()?;
     }
@@ -112,7 +121,11 @@ pub(super) fn changes_plan(
     columns.push(clause.alias(CLAUSE_COLUMN));
     let rows = rows.project(columns).spark()?;
     let old = |name: &str| table.schema().field(name).map(|f| target_column(merge, &f.name));
-    rows.project(output_columns(merge, schema, &old)?).spark()?.build().spark()
+    let mut columns = output_columns(merge, schema, &old)?;
+    let changes = Expr::Column(Column::from_name(CLAUSE_COLUMN)).not_eq(lit(COPY));
+    let carried = |name: &str| target_column(merge, name);
+    columns.extend(row_tracking::carried_values(read.carried, carried, Some(&changes))?);
+    rows.project(columns).spark()?.build().spark()
 }
 
 /// The number of the first clause whose condition holds.

@@ -11,15 +11,18 @@ use datafusion::logical_expr::LogicalPlan;
 use super::super::delete::DmlOptions;
 use super::super::dml::{self, FileChanges, RowSets, Touched};
 use super::find::Found;
+use super::plan::Read;
 use super::source::MergeSource;
 use super::{
     CLAUSE_COLUMN, COPY, MATCHED, Merge, MergeAction, MergeClause, NOT_MATCHED, NOT_MATCHED_BY_SOURCE, pick,
     plan,
 };
-use crate::action::{Metadata, Protocol};
+use crate::action::{Cdc, Metadata, Protocol};
+use crate::change_feed::{self, ChangedTable};
 use crate::data_file::{RowActions, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::file_set::FileWithStats;
-use crate::scan::DeltaScan;
+use crate::row_tracking;
+use crate::scan::{DeltaScan, HiddenColumn};
 use crate::schema::stored;
 use crate::snapshot::Snapshot;
 
@@ -43,8 +46,7 @@ impl Evolved {
             let wanted = stored::stored_schema(wanted)?;
             out.schema = stored::assign_mapping(&wanted, &mut out.metadata, false);
             out.metadata.schema_string = out.schema.json();
-            let needed = crate::protocol::needed_features(&out.metadata, &out.schema);
-            out.protocol = table.protocol().with_features(&needed);
+            out.protocol = crate::protocol::upgraded(table.protocol(), &out.metadata, &out.schema)?;
             out.is_changed = true;
         }
         Ok(out)
@@ -59,6 +61,14 @@ pub(super) struct Outcome {
     pub counts: Counts,
 }
 
+/// All that a merge did.
+pub(super) struct Done {
+    pub outcome: Outcome,
+    /// The files of the change feed.
+    pub change_files: Vec<Cdc>,
+}
+
+#[derive(Clone, Copy)]
 pub(super) struct SecondPass<'a> {
     pub table: &'a Snapshot,
     pub session: &'a dyn Session,
@@ -71,6 +81,46 @@ pub(super) struct SecondPass<'a> {
 }
 
 impl SecondPass<'_> {
+    /// Does what the merge says. `marks`: old rows are marked as deleted.
+    pub async fn run(&self, found: &Found, marks: bool) -> Result<Done> {
+        let change_files = self.change_files(found, marks).await?;
+        let outcome = if self.merge.only_inserts() {
+            self.insert().await?
+        } else if marks {
+            self.mark(found).await?
+        } else {
+            self.rewrite(found).await?
+        };
+        Ok(Done { outcome, change_files })
+    }
+
+    /// Whether new rows get numbers that the change feed must tell, so that they cannot be made twice.
+    pub fn numbers_inserts(&self) -> bool {
+        !self.options.identities.is_empty()
+            && !self.merge.not_matched.is_empty()
+            && !self.merge.only_inserts()
+            && change_feed::keeps_changes(self.table)
+    }
+
+    /// The same in two steps: what rows become, and then what is inserted, which the change feed reads from its files.
+    pub async fn apart(&self, found: &Found, marks: bool) -> Result<Done> {
+        let changes = Merge { not_matched: Vec::new(), ..self.merge.clone() };
+        let mut done = SecondPass { merge: &changes, ..*self }.run(found, marks).await?;
+        let inserts = Merge { matched: Vec::new(), not_matched_by_source: Vec::new(), ..self.merge.clone() };
+        let inserted = SecondPass { merge: &inserts, ..*self }.insert().await?;
+        if !done.change_files.is_empty() {
+            let table =
+                ChangedTable { snapshot: self.table, metadata: &self.new.metadata, schema: &self.new.schema };
+            let compression = self.options.compression.as_deref();
+            let files =
+                change_feed::of_insert(&table, self.session, &inserted.written.adds, compression).await?;
+            done.change_files.extend(files);
+        }
+        done.outcome.written.extend(inserted.written);
+        done.outcome.counts.inserted = inserted.counts.inserted;
+        Ok(done)
+    }
+
     /// Rows of the source without match.
     pub async fn insert(&self) -> Result<Outcome> {
         let plan = plan::inserts_plan(self.merge, self.source, self.scan, self.candidates, &self.new.schema)?;
@@ -95,7 +145,7 @@ impl SecondPass<'_> {
             };
             let files = self.choosing(read);
             let bytes = files.iter().map(dml::bytes_read).sum::<i64>().saturating_add(self.source.bytes());
-            let plan = self.changes(files, None)?;
+            let plan = self.changes(files, None, &row_tracking::carried(self.table))?;
             (out.written, out.counts) = self.write(&plan, bytes, false).await?;
             out.counts.matched_deleted -= found.matched.repeated() as i64;
         }
@@ -125,7 +175,8 @@ impl SecondPass<'_> {
             read.extend(found.matched.files.keys());
         }
         let only = (read.len() > changing.len()).then_some(&changing);
-        let plan = self.changes(pick(self.candidates, &read), only)?;
+        let files = pick(self.candidates, &read);
+        let plan = self.changes(files, only, &row_tracking::carried(self.table))?;
         let removed = pick(self.candidates, &changing);
         let bytes = removed.iter().map(|f| f.file.size).sum::<i64>().saturating_add(self.source.bytes());
         let (written, mut counts) = self.write(&plan, bytes, true).await?;
@@ -148,9 +199,10 @@ impl SecondPass<'_> {
         &self,
         files: Vec<FileWithStats>,
         changing: Option<&BTreeSet<i64>>,
+        carried: &[HiddenColumn],
     ) -> Result<LogicalPlan> {
-        let new = &self.new.schema;
-        plan::changes_plan(self.merge, self.source, self.scan, files, changing, self.table, new)
+        let read = Read { scan: self.scan, files, changing, carried };
+        plan::changes_plan(self.merge, self.source, read, self.table, &self.new.schema)
     }
 
     async fn write(&self, plan: &LogicalPlan, bytes: i64, copies: bool) -> Result<(WrittenFiles, Counts)> {
@@ -162,9 +214,12 @@ impl SecondPass<'_> {
             schema: &self.new.schema,
         };
         let actions = Arc::new(RowActions::new(CLAUSE_COLUMN, plan::dropped(self.merge, copies)));
-        let target =
+        let mut target =
             WriteTarget::new(self.session, &version, &self.options.constraints, &self.options.files(), true)?
                 .with_actions(actions.clone());
+        if !self.merge.only_inserts() {
+            target = target.keeping_ids(&self.new.metadata);
+        }
         let plan = dml::gathered(physical, bytes);
         let written = write_plan(plan, self.session.task_ctx(), Arc::new(target)).await?;
         let mut counts = Counts::of(self.merge, &actions);

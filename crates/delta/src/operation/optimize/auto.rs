@@ -9,6 +9,7 @@ use datafusion::catalog::Session;
 use super::super::delete::DmlOptions;
 use super::{OptimizeOptions, Work, bins};
 use crate::file_set::FileWithStats;
+use crate::row_tracking;
 use crate::scan::DeltaScan;
 use crate::snapshot::Snapshot;
 use crate::transaction::Committed;
@@ -80,7 +81,7 @@ pub(super) async fn compact(
     written: Option<HashSet<&str>>,
 ) -> Result<Option<Committed>> {
     let small = asked.min_file_size.unwrap_or(asked.max_file_size / 2);
-    let scan = DeltaScan::new(table.clone())?;
+    let scan = DeltaScan::with_hidden(table.clone(), row_tracking::carried(table))?;
     let mut partitions: BTreeMap<String, Vec<FileWithStats>> = BTreeMap::new();
     let mut worn = Vec::new();
     for file in scan.candidate_files(session, &[]).await? {

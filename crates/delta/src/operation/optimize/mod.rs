@@ -69,7 +69,7 @@ pub async fn optimize(
     };
     let conjuncts = dml::conjuncts(options.condition.as_ref().map(|c| &c.expr))?;
     refuse_data_columns(table, &conjuncts)?;
-    let scan = DeltaScan::new(table.clone())?;
+    let scan = DeltaScan::with_hidden(table.clone(), row_tracking::carried(table))?;
     let mut candidates = scan.candidate_files(session, &conjuncts).await?;
     if options.purge {
         candidates.retain(|f| f.file.deletion_vector.is_some());
@@ -119,6 +119,20 @@ pub(super) async fn where_it_pays(
     optimize(table, session, &options).await.map(|(_, committed)| committed)
 }
 
+/// Writes files again because of how they were written; `None` where there are none.
+pub(crate) async fn rewrite_files(
+    table: &Snapshot,
+    session: &dyn Session,
+    files: Vec<FileWithStats>,
+    commit: &DmlOptions,
+) -> Result<Option<Committed>> {
+    let options = OptimizeOptions { purge: true, commit: commit.clone(), ..OptimizeOptions::default() };
+    let scan = DeltaScan::with_hidden(table.clone(), row_tracking::carried(table))?;
+    let (size, start_ms, considered) = (DEFAULT_FILE_SIZE, clock::now_ms(), files.len());
+    let work = Work { table, session, options: &options, size, zorder: &[], cluster_by: &[], start_ms };
+    Ok(work.run(scan, bins(files, size, true), considered).await?.1)
+}
+
 /// What is to be compacted, and how.
 struct Work<'a> {
     table: &'a Snapshot,
@@ -140,9 +154,6 @@ impl Work<'_> {
         considered: usize,
     ) -> Result<(OptimizeMetrics, Option<Committed>)> {
         let (table, options) = (self.table, self.options);
-        if !bins.is_empty() {
-            row_tracking::refuse_rewrite(table, "OPTIMIZE")?;
-        }
         let work: Vec<_> = bins.iter().map(|bin| self.rewrite(&scan, bin.clone())).collect();
         let written: Vec<WrittenFiles> = stream::iter(work).buffered(PARALLEL_BINS).try_collect().await?;
 
@@ -162,6 +173,7 @@ impl Work<'_> {
         let mut transaction = Transaction::new(table.location(), Some(table), self.operation());
         transaction.user_metadata.clone_from(&options.commit.user_metadata);
         transaction.tags = options.commit.commit_fields.clone();
+        transaction.keeps_ids();
         transaction.reads.files = files.iter().map(|f| f.file.key()).collect();
         metrics.record(&mut transaction.metrics, &adds, &removes);
         transaction.remove(removes);
@@ -199,8 +211,8 @@ impl Work<'_> {
         let commit = &self.options.commit;
         let file_options = FileOptions { target_file_size: u64::try_from(self.size).ok(), ..commit.files() };
         let version = TableVersion::of(self.table);
-        let target = WriteTarget::new(self.session, &version, &commit.constraints, &file_options, false)?
-            .without_checks();
+        let target =
+            WriteTarget::unchecked(&version, &file_options, false)?.keeping_ids(self.table.metadata());
         write_plan(single(plan), self.session.task_ctx(), Arc::new(target)).await
     }
 }

@@ -1,0 +1,117 @@
+//! CHAR columns: filled up by spaces when read, and compared without regard to trailing ones (Spark's
+//! `ApplyCharTypePadding`).
+
+use arrow::array::ArrayRef;
+use boathouse_delta::Lengths;
+use boathouse_functions::{Inputs, Resolved, scalar_udf};
+use boathouse_spec::Result;
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::scalar::ScalarValue;
+
+use super::Analyzer;
+use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
+use super::expr::is_foldable;
+use super::project::named;
+
+impl Analyzer {
+    /// Remembers that a column is CHAR, for comparisons with it.
+    pub(super) fn note_char(&mut self, attribute: &Attribute) {
+        if attribute.metadata.is_empty() || !attribute.data_type.is_string() {
+            return;
+        }
+        if let Some(Lengths::Text { is_char: true, length }) = Lengths::of(&attribute.field()) {
+            self.char_columns.insert(attribute.internal_name(), length);
+        }
+    }
+
+    /// A scan whose CHAR columns have their declared lengths, however they were stored.
+    pub(super) fn with_padding(&mut self, scan: Analyzed) -> Result<Analyzed> {
+        let conf = self.session.conf();
+        let lengths: Vec<Option<Lengths>> = scan
+            .output
+            .iter()
+            .map(|a| Lengths::of(&a.field()).filter(|_| !a.metadata.is_empty()).filter(Lengths::has_char))
+            .collect();
+        let is_off =
+            !conf.flag("spark.sql.readSideCharPadding") || conf.flag("spark.sql.legacy.charVarcharAsString");
+        if is_off || lengths.iter().all(Option::is_none) {
+            return Ok(scan);
+        }
+        let mut output = Vec::with_capacity(scan.output.len());
+        let mut list = Vec::with_capacity(scan.output.len());
+        for (attribute, lengths) in scan.output.iter().zip(lengths) {
+            let Some(lengths) = lengths else {
+                output.push(attribute.clone());
+                list.push(attribute.column());
+                continue;
+            };
+            let value = self.padded(attribute.typed(), lengths);
+            let new = self.renewed(attribute);
+            self.note_char(&new);
+            list.push(named(value.expr, &new));
+            output.push(new);
+        }
+        list.extend(scan.hidden.iter().map(Attribute::column));
+        let plan = project(list, scan.plan)?;
+        Ok(Analyzed { plan, output, ..scan })
+    }
+
+    /// The operands of a comparison: a CHAR column and what it is compared with, in the length of the longer.
+    pub(super) fn with_char_lengths(&self, mut operands: Vec<TypedExpr>) -> Vec<TypedExpr> {
+        let columns: Vec<Option<usize>> = operands.iter().map(|o| self.char_length(&o.expr)).collect();
+        let is_off = || self.session.conf().flag("spark.sql.legacy.charVarcharAsString");
+        if columns.iter().all(Option::is_none) || is_off() {
+            return operands;
+        }
+        let literals: Vec<Option<usize>> = operands.iter().map(|o| self.constant_length(o)).collect();
+        if columns.iter().zip(&literals).any(|(column, literal)| column.is_none() && literal.is_none()) {
+            return operands;
+        }
+        let Some(length) = columns.iter().chain(&literals).flatten().max().copied() else { return operands };
+        for operand in &mut operands {
+            *operand = self.padded(operand.clone(), Lengths::Text { is_char: true, length });
+        }
+        operands
+    }
+
+    fn char_length(&self, expr: &Expr) -> Option<usize> {
+        match expr {
+            Expr::Column(column) | Expr::OuterReferenceColumn(_, column) => {
+                self.char_columns.get(&column.name).copied()
+            }
+            _ => None,
+        }
+    }
+
+    /// The characters of a string that is the same for all rows.
+    fn constant_length(&self, operand: &TypedExpr) -> Option<usize> {
+        if !operand.data_type.is_string() || !is_foldable(&operand.expr) {
+            return None;
+        }
+        match self.fold(operand) {
+            Ok(ScalarValue::Utf8(text)) => Some(text.map_or(0, |t| t.chars().count())),
+            _ => None,
+        }
+    }
+
+    fn padded(&self, value: TypedExpr, lengths: Lengths) -> TypedExpr {
+        // The lengths are a part of the function's identity.
+        let name = format!("read_side_padding[{lengths:?}]");
+        let resolved = Resolved::new(
+            vec![value.data_type.clone()],
+            value.data_type.clone(),
+            value.nullable,
+            move |inputs: &Inputs| -> Result<ArrayRef> {
+                let arrays = inputs.arrays()?;
+                arrays.first().map_or_else(
+                    || Err(boathouse_spec::Error::internal("padding without a value")),
+                    |values| lengths.padded(values),
+                )
+            },
+        );
+        let function = scalar_udf(&name, resolved, &self.context);
+        let expr = Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![value.expr]));
+        TypedExpr { expr, ..value }
+    }
+}
