@@ -67,9 +67,7 @@ async fn write_changes(
     }
     let with_type = table.snapshot.with_change_type(table.metadata, table.schema)?;
     let options = FileOptions { compression: compression.map(str::to_string), ..FileOptions::default() };
-    let target = WriteTarget::new(session, &TableVersion::of(&with_type), &[], &options, false)?
-        .without_checks()
-        .below(DIRECTORY);
+    let target = WriteTarget::unchecked(&TableVersion::of(&with_type), &options, false)?.below(DIRECTORY);
     let written = write_plan(plan, session.task_ctx(), Arc::new(target)).await?;
     let cdc = written.adds.into_iter().map(|add| Cdc {
         path: add.path,

@@ -105,6 +105,7 @@ pub(crate) struct FileOptions {
 }
 
 impl WriteTarget {
+    /// For new rows, which are held against the table's constraints.
     pub fn new(
         session: &dyn Session,
         table: &TableVersion<'_>,
@@ -112,6 +113,14 @@ impl WriteTarget {
         options: &FileOptions,
         data_change: bool,
     ) -> Result<Self> {
+        let unchecked = Self::unchecked(table, options, data_change)?;
+        let logical = &unchecked.layout.logical;
+        let constraints = Constraints::new(session, table.metadata, table.schema, logical, constraints)?;
+        Ok(Self { constraints, ..unchecked })
+    }
+
+    /// For rows that are in the table already, and were checked when they came.
+    pub fn unchecked(table: &TableVersion<'_>, options: &FileOptions, data_change: bool) -> Result<Self> {
         let TableVersion { location, protocol, metadata, schema } = *table;
         let layout = FileLayout::new(schema, metadata)?;
         let codec = match options
@@ -128,7 +137,6 @@ impl WriteTarget {
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
             .build();
-        let constraints = Constraints::new(session, metadata, schema, &layout.logical, constraints)?;
         let gathers = options.gathers.unwrap_or_else(|| {
             let configured = metadata.configuration.get("delta.autoOptimize.optimizeWrite");
             let configured = configured.or_else(|| metadata.configuration.get("delta.autoOptimize"));
@@ -139,7 +147,7 @@ impl WriteTarget {
             location: location.clone(),
             stats: StatsColumns::new(metadata, &layout.physical, protocol.has("deletionVectors")),
             layout,
-            constraints,
+            constraints: Constraints::none(),
             properties,
             codec,
             max_records_per_file: options.max_records_per_file.filter(|n| *n > 0),
@@ -153,11 +161,6 @@ impl WriteTarget {
 }
 
 impl WriteTarget {
-    /// For rows that are in the table already, and were checked when they came.
-    pub fn without_checks(self) -> Self {
-        Self { constraints: Constraints::none(), ..self }
-    }
-
     /// For files of changes, which lie in a directory of their own.
     pub fn below(self, directory: &'static str) -> Self {
         Self { directory: Some(directory), ..self }

@@ -197,8 +197,6 @@ async fn copy_others(
     }
     let plan = dml::rows_of(DeltaScan::new(table.clone())?.with_files(rest))?.build().spark()?;
     let plan = session.create_physical_plan(&plan).await.spark()?;
-    let target =
-        WriteTarget::new(session, &TableVersion::of(table), &options.constraints, &options.files(), true)?
-            .without_checks();
+    let target = WriteTarget::unchecked(&TableVersion::of(table), &options.files(), true)?;
     write_plan(dml::gathered(plan, bytes), session.task_ctx(), Arc::new(target)).await
 }

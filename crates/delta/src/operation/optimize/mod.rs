@@ -175,8 +175,7 @@ impl Work<'_> {
         let commit = &self.options.commit;
         let file_options = FileOptions { target_file_size: u64::try_from(self.size).ok(), ..commit.files() };
         let version = TableVersion::of(self.table);
-        let target = WriteTarget::new(self.session, &version, &commit.constraints, &file_options, false)?
-            .without_checks();
+        let target = WriteTarget::unchecked(&version, &file_options, false)?;
         write_plan(single(plan), self.session.task_ctx(), Arc::new(target)).await
     }
 }
