@@ -1,5 +1,5 @@
-//! Deletion vectors where they are stored ("Deletion Vector Format" in PROTOCOL.md): inside the log where they are tiny,
-//! else several to a file.
+//! Deletion vectors where they are stored ("Deletion Vector Format" in PROTOCOL.md): several to a file, or inside the log
+//! where they are tiny and the table asks for it.
 
 use std::io::Cursor;
 
@@ -17,8 +17,9 @@ use crate::log::kernel;
 /// Before every serialized bitmap, little-endian ("portable" format).
 const MAGIC: [u8; 4] = 1_681_511_377u32.to_le_bytes();
 const FILE_VERSION: u8 = 1;
-/// Vectors up to this many bytes are part of the log: a file of their own would take longer to write and to read.
-const MAX_INLINE_BYTES: usize = 96;
+/// The table property with the number of bytes up to which vectors are part of the log. None are where it is not set: the
+/// VACUUM of delta-spark 4.4 fails on a table that has such a vector (`VacuumCommand.getDeletionVectorRelativePathAndSize`).
+pub(crate) const INLINE_BYTES: &str = "deletionVectors.inlineBytes";
 /// A file of vectors is closed at about this size, as Spark's.
 const TARGET_FILE_BYTES: usize = 2 * 1024 * 1024;
 
@@ -30,8 +31,12 @@ pub(crate) struct StoredVectors {
     pub files: Vec<String>,
 }
 
-/// Stores vectors.
-pub(crate) async fn store(location: &TableLocation, vectors: Vec<RoaringTreemap>) -> Result<StoredVectors> {
+/// Stores vectors; those of at most `inline_bytes` in the log.
+pub(crate) async fn store(
+    location: &TableLocation,
+    vectors: Vec<RoaringTreemap>,
+    inline_bytes: usize,
+) -> Result<StoredVectors> {
     let mut out = StoredVectors::default();
     let mut file = VectorFile::new();
     for mut rows in vectors {
@@ -39,7 +44,7 @@ pub(crate) async fn store(location: &TableLocation, vectors: Vec<RoaringTreemap>
         let cardinality = signed(rows.len())?;
         let bytes = serialize(&rows)?;
         let size_in_bytes = i32::try_from(bytes.len()).map_err(|e| too_large(&e))?;
-        let (storage_type, path_or_inline_dv, offset) = if bytes.len() <= MAX_INLINE_BYTES {
+        let (storage_type, path_or_inline_dv, offset) = if bytes.len() <= inline_bytes {
             ("i", z85::encode(padded(bytes)), None)
         } else {
             if file.bytes.len() > 1 && file.bytes.len() + bytes.len() > TARGET_FILE_BYTES {

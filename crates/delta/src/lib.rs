@@ -69,14 +69,16 @@ pub use operation::{
 };
 pub use report::Report;
 pub use scan::{DeltaScan, DeriveFilters, HiddenColumn, HiddenValue};
+pub use schema::conform::conform_over;
 pub use schema::constraints::CheckConstraint;
 pub use schema::identity::{IdentityColumn, identity_columns};
 pub use schema::lengths::Lengths;
 pub use schema::path::ColumnPlace;
+pub use schema::reconcile::evolved_schema;
 pub use schema::stored::declared_schema;
 pub use snapshot::Snapshot;
 pub use table::{DeltaTable, SnapshotCache, TimestampRules};
-pub use transaction::{Committed, IsolationLevel, Operation};
+pub use transaction::{Committed, IsolationLevel, Operation, OwnReads};
 
 /// What commits record as their writer.
 pub const ENGINE_INFO: &str = concat!("Boathouse/", env!("CARGO_PKG_VERSION"));

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use boathouse_bridge::{ResultExt, arrow_schema, conform_batch, to_datafusion};
+use boathouse_delta::{OwnReads, Snapshot};
 use boathouse_spec::{Error, Literal, Result, StructType};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
@@ -107,6 +108,15 @@ pub(crate) fn query_state(session: &Session) -> SessionState {
     session.engine.state.clone()
 }
 
+/// The state for a statement that writes to a Delta table: what it reads of that table is noted for its commit.
+pub(crate) fn writing_state(session: &Session, table: Option<&Snapshot>) -> SessionState {
+    let mut state = query_state(session);
+    if let Some(table) = table {
+        state.config_mut().set_extension(OwnReads::of(table));
+    }
+    state
+}
+
 /// Plans and runs an analyzed query.
 pub(crate) async fn run(
     session: &Arc<Session>,
@@ -136,7 +146,7 @@ pub(crate) async fn collect(session: &Arc<Session>, analyzed: &Analyzed) -> Resu
 
 /// The optimized physical plan. CPU work on the calling thread, and the I/O of opening what is scanned.
 pub(crate) async fn physical_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
-    let plan = optimized_plan(session, plan).await.map(in_partition_order)?;
+    let plan = optimized_plan(session, query_state(session), plan).await.map(in_partition_order)?;
     operators::scoped(plan).spark()
 }
 
@@ -145,17 +155,29 @@ pub(crate) async fn partitioned_plan(
     session: &Session,
     plan: &LogicalPlan,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    observe::note(plan);
-    operators::scoped(optimized_plan(session, plan).await?).spark()
+    written_plan(session, &query_state(session), plan).await
 }
 
-async fn optimized_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+/// The same, for a statement with a [`writing_state`].
+pub(crate) async fn written_plan(
+    session: &Session,
+    state: &SessionState,
+    plan: &LogicalPlan,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    observe::note(plan);
+    operators::scoped(optimized_plan(session, state.clone(), plan).await?).spark()
+}
+
+async fn optimized_plan(
+    session: &Session,
+    mut state: SessionState,
+    plan: &LogicalPlan,
+) -> Result<Arc<dyn ExecutionPlan>> {
     let extracted = crate::python::extract(plan)?;
     let plan = extracted.as_ref().unwrap_or(plan);
     if crate::small::is_constant(plan) {
         return planned(&session.engine.constants, plan).await;
     }
-    let mut state = query_state(session);
     if crate::recursion::is_recursive(plan) {
         // The plan of a recursive step runs again and again: a filter learnt from one level must not thin out the next.
         let options = state.config_mut().options_mut();

@@ -98,7 +98,7 @@ impl Converter<'_> {
                     VersionOrTimestamp::Timestamp(t) => TimeTravel::Timestamp(Expr::string(t)),
                 });
                 Command::Clone {
-                    target: clone_target(&c.target)?,
+                    target: name_or_path(&c.target)?,
                     source: table(c.table)?,
                     time_travel,
                     shallow: c.is_shallow,
@@ -198,12 +198,13 @@ fn table(message: Option<proto::DeltaTable>) -> Result<Name> {
             Err(Error::unsupported("Hadoop settings for one table (hadoopConf of DeltaTable.forPath)"))
         }
         AccessType::Path(p) => Ok(vec!["delta".into(), p.path]),
-        AccessType::TableOrViewName(name) => boathouse_sql::parse_name(&name),
+        AccessType::TableOrViewName(name) => name_or_path(&name),
     }
 }
 
-/// The target of a clone: a name, or the absolute path of a table without one.
-fn clone_target(text: &str) -> Result<Name> {
+/// A name, or the absolute path of a table without one: the target of a clone may be either, and the client then opens the
+/// clone by `forName` whichever it is.
+fn name_or_path(text: &str) -> Result<Name> {
     if text.starts_with('/') || text.contains(":/") {
         return Ok(vec!["delta".to_string(), text.to_string()]);
     }

@@ -22,7 +22,7 @@ use crate::scan::DeltaScan;
 use crate::schema::constraints::CheckConstraint;
 use crate::schema::identity::IdentityColumn;
 use crate::snapshot::Snapshot;
-use crate::transaction::{Committed, Operation, ReadSet, Transaction};
+use crate::transaction::{Committed, Operation, OwnReads, ReadSet, Transaction};
 
 /// What all row-changing statements say beside what they change.
 #[derive(Debug, Clone)]
@@ -115,6 +115,7 @@ pub async fn delete(
     rewrite.changes.put_into(&mut transaction);
     transaction.add_written(rewrite.written.adds);
     transaction.add_changes(rewrite.change_files);
+    transaction.reads.extend(OwnReads::found(session));
     let committed = transaction.commit().await?;
     Ok(Some(optimize::after_commit(committed, session, &options.auto_compact, options).await))
 }

@@ -20,7 +20,7 @@ use crate::file_set::FileWithStats;
 use crate::row_tracking;
 use crate::scan::{DeltaScan, unqualified};
 use crate::snapshot::Snapshot;
-use crate::transaction::{Committed, Operation, Transaction};
+use crate::transaction::{Committed, Operation, OwnReads, Transaction};
 
 /// A column of the table and its new value, an expression over the table's columns of the column's type.
 #[derive(Debug, Clone)]
@@ -87,6 +87,7 @@ pub async fn update(
     changes.put_into(&mut transaction);
     transaction.add_written(written.adds);
     transaction.add_changes(change_files);
+    transaction.reads.extend(OwnReads::found(session));
     let committed = transaction.commit().await?;
     Ok(Some(optimize::after_commit(committed, session, &options.auto_compact, options).await))
 }

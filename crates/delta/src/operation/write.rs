@@ -22,7 +22,7 @@ use crate::schema::identity::{self, IdentityColumn};
 use crate::schema::reconcile::{self, Evolution};
 use crate::schema::stored;
 use crate::snapshot::Snapshot;
-use crate::transaction::{Committed, Operation, ReadSet, Transaction};
+use crate::transaction::{Committed, Operation, OwnReads, ReadSet, Transaction};
 
 /// How rows meet those that are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -326,6 +326,7 @@ async fn finish(
     }
     transaction.metrics.set("numOutputRows", rows);
     transaction.metrics.set("numOutputBytes", bytes);
+    transaction.reads.extend(OwnReads::found(session));
     transaction.commit().await
 }
 

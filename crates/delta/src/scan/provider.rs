@@ -22,6 +22,7 @@ use crate::file_set::FileWithStats;
 use crate::partition::parse_value;
 use crate::snapshot::Snapshot;
 use crate::stats::StatsTable;
+use crate::transaction::OwnReads;
 
 /// What a hidden column tells of a row's file, or of the row's place in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -271,6 +272,10 @@ impl DeltaScan {
             pruning.extend(derives.derive(filters).await?);
         }
         let mut files = self.candidate_files(session, &pruning).await?;
+        // Statements look for the rows that they change by themselves.
+        if self.files.is_none() && !self.hidden.iter().any(|h| h.value == HiddenValue::FileIndex) {
+            OwnReads::note(session, &self.snapshot, filters, &files)?;
+        }
         let all_exact = filters.iter().all(|f| self.is_partition_filter(f));
         if let Some(limit) = limit.filter(|_| all_exact) {
             files = enough_for(files, limit);

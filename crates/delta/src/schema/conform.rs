@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, RecordBatchOptions, StructArray,
+    Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, RecordBatchOptions, StructArray, make_array,
     new_null_array,
 };
+use arrow::buffer::NullBuffer;
 use arrow::compute::CastOptions;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, SchemaRef};
 use boathouse_bridge::ResultExt;
@@ -35,6 +36,41 @@ fn position(fields: &Fields, name: &str) -> Option<usize> {
         .iter()
         .position(|f| f.name() == name)
         .or_else(|| fields.iter().position(|f| f.name().eq_ignore_ascii_case(name)))
+}
+
+/// The array as a type that holds its values; fields of structs that it lacks are those of `below`, where that is given.
+pub fn conform_over(array: &ArrayRef, below: Option<&ArrayRef>, target: &DataType) -> Result<ArrayRef> {
+    let (Some(below), DataType::Struct(_), DataType::Struct(fields)) = (below, array.data_type(), target)
+    else {
+        return conform(array, target);
+    };
+    let (over, below) = (array.as_struct(), below.as_struct());
+    let mut columns = Vec::with_capacity(fields.len());
+    for field in fields {
+        let under = match position(below.fields(), field.name()) {
+            // Below a struct that is NULL there is nothing.
+            Some(i) => Some(masked(below.column(i), below.nulls())?),
+            None => None,
+        };
+        columns.push(match (position(over.fields(), field.name()), under) {
+            (Some(i), under) => conform_over(over.column(i), under.as_ref(), field.data_type())?,
+            (None, Some(under)) => conform(&under, field.data_type())?,
+            (None, None) => new_null_array(field.data_type(), array.len()),
+        });
+    }
+    StructArray::try_new(fields.clone(), columns, over.nulls().cloned())
+        .map(|a| Arc::new(a) as ArrayRef)
+        .map_err(|e| nested_null(fields, &e))
+}
+
+/// The array with more NULLs.
+fn masked(array: &ArrayRef, nulls: Option<&NullBuffer>) -> Result<ArrayRef> {
+    let nulls = NullBuffer::union(array.nulls(), nulls);
+    if array.data_type().is_null() {
+        return Ok(array.clone());
+    }
+    let data = array.to_data().into_builder().nulls(nulls).build().spark()?;
+    Ok(make_array(data))
 }
 
 /// The array as a type that holds its values.
@@ -131,6 +167,25 @@ mod tests {
         let s = out.column(1).as_struct();
         assert_eq!(s.column(1).as_ref(), &Int32Array::from(vec![Some(1), None]) as &dyn Array);
         assert_eq!(s.column(0).as_ref(), &StringArray::from(vec![None::<&str>, None]) as &dyn Array);
+        assert_eq!(out.column(2).null_count(), 2);
+    }
+
+    #[test]
+    fn fields_that_are_lacking_stay() {
+        let field = |name: &str| Arc::new(Field::new(name, DataType::Int32, true));
+        let ints = |v: Vec<Option<i32>>| Arc::new(Int32Array::from(v)) as ArrayRef;
+        let over: ArrayRef = Arc::new(StructArray::from(vec![(field("b"), ints(vec![Some(1), Some(2)]))]));
+        let nulls = Some(NullBuffer::from(vec![true, false]));
+        let below = StructArray::new(
+            Fields::from(vec![field("a"), field("b")]),
+            vec![ints(vec![Some(7), Some(8)]), ints(vec![Some(0), Some(0)])],
+            nulls,
+        );
+        let target = DataType::Struct(Fields::from(vec![field("a"), field("b"), field("c")]));
+        let out = conform_over(&over, Some(&(Arc::new(below) as ArrayRef)), &target).unwrap();
+        let out = out.as_struct();
+        assert_eq!(out.column(0).as_ref(), &Int32Array::from(vec![Some(7), None]) as &dyn Array);
+        assert_eq!(out.column(1).as_ref(), &Int32Array::from(vec![1, 2]) as &dyn Array);
         assert_eq!(out.column(2).null_count(), 2);
     }
 }

@@ -4,11 +4,29 @@ use std::collections::HashSet;
 
 use boathouse_spec::{DataType, Error, Result, StructField, StructType};
 
+use super::widening::{is_wider, widened};
+
 /// How far a write may change the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Evolution {
     /// New columns and nested fields are added (`mergeSchema`).
     pub merge: bool,
+}
+
+/// How types of one column meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Types {
+    /// Values that Spark casts by itself are no reason to refuse.
+    casts: bool,
+    /// A wider type becomes the column's.
+    widens: bool,
+}
+
+/// The schema of a table that a MERGE evolves, for these columns of its source: new columns and fields are added, and types
+/// widened where the table lets them (`SchemaMergingUtils.mergeSchemas` with implicit conversions).
+pub fn evolved_schema(table: &StructType, data: &StructType, widens: bool) -> Result<StructType> {
+    refuse_duplicates(data)?;
+    merge_structs(table, data, &mut Vec::new(), Types { casts: true, widens })
 }
 
 /// The table's schema once the data is written.
@@ -19,7 +37,7 @@ pub(crate) fn merged_schema(
     evolution: Evolution,
 ) -> Result<StructType> {
     refuse_duplicates(data)?;
-    let merged = merge_structs(table, data, &mut Vec::new())?;
+    let merged = merge_structs(table, data, &mut Vec::new(), Types::default())?;
     if merged != *table && !evolution.merge {
         return Err(schema_mismatch(table_id, table, data));
     }
@@ -41,14 +59,23 @@ pub(crate) fn refuse_duplicates(data: &StructType) -> Result<()> {
         .exception("AnalysisException"))
 }
 
-fn merge_structs(table: &StructType, data: &StructType, path: &mut Vec<String>) -> Result<StructType> {
+fn merge_structs(
+    table: &StructType,
+    data: &StructType,
+    path: &mut Vec<String>,
+    types: Types,
+) -> Result<StructType> {
     let mut fields = Vec::with_capacity(table.fields.len());
     for field in &table.fields {
         match data.field(&field.name) {
             None => fields.push(field.clone()),
             Some(given) => {
+                if types.widens && evolves_to(&field.data_type, &given.data_type) {
+                    fields.push(widened(field, &given.data_type));
+                    continue;
+                }
                 path.push(field.name.clone());
-                let data_type = merge_types(&field.data_type, &given.data_type, path)
+                let data_type = merge_types(&field.data_type, &given.data_type, path, types)
                     .ok_or_else(|| cannot_merge(&field.name, &given.name, field, given))??;
                 path.pop();
                 fields.push(StructField { data_type, ..field.clone() });
@@ -70,23 +97,31 @@ fn merge_structs(table: &StructType, data: &StructType, path: &mut Vec<String>) 
 }
 
 /// The type of a column that has the one and gets the other; `None` where there is none.
-fn merge_types(table: &DataType, data: &DataType, path: &mut Vec<String>) -> Option<Result<DataType>> {
+fn merge_types(
+    table: &DataType,
+    data: &DataType,
+    path: &mut Vec<String>,
+    types: Types,
+) -> Option<Result<DataType>> {
     use DataType::{Array, Byte, Integer, Map, Null, Short, Struct};
     Some(Ok(match (table, data) {
-        (Struct(a), Struct(b)) => match merge_structs(a, b, path) {
+        (Struct(a), Struct(b)) => match merge_structs(a, b, path, types) {
             Ok(merged) => Struct(merged),
             Err(e) => return Some(Err(e)),
         },
-        (Array { element: a, contains_null }, Array { element: b, .. }) => match merge_types(a, b, path)? {
-            Ok(element) => DataType::array(element, *contains_null),
-            Err(e) => return Some(Err(e)),
-        },
+        (Array { element: a, contains_null }, Array { element: b, .. }) => {
+            match merge_types(a, b, path, types)? {
+                Ok(element) => DataType::array(element, *contains_null),
+                Err(e) => return Some(Err(e)),
+            }
+        }
         (Map { key: ka, value: va, value_contains_null }, Map { key: kb, value: vb, .. }) => {
-            match (merge_types(ka, kb, path)?, merge_types(va, vb, path)?) {
+            match (merge_types(ka, kb, path, types)?, merge_types(va, vb, path, types)?) {
                 (Ok(key), Ok(value)) => DataType::map(key, value, *value_contains_null),
                 (Err(e), _) | (_, Err(e)) => return Some(Err(e)),
             }
         }
+        (t, d) if types.casts && is_cast(d, t) => t.clone(),
         // Parquet keeps these three as 32 bits.
         (Byte, Short | Integer) | (Short, Integer) => data.clone(),
         (Short | Integer, Byte) | (Integer, Short) => table.clone(),
@@ -100,6 +135,21 @@ fn merge_types(table: &DataType, data: &DataType, path: &mut Vec<String>) -> Opt
 
 fn is_variant(parts: &StructType) -> bool {
     parts.names() == ["metadata", "value"] && parts.fields.iter().all(|f| f.data_type == DataType::Binary)
+}
+
+/// The casts that Spark does by itself (`TypeCoercion.implicitCast`).
+fn is_cast(from: &DataType, to: &DataType) -> bool {
+    (from.is_numeric() && to.is_numeric())
+        || (from.is_datetime() && to.is_datetime())
+        || (from.is_string() && to.is_atomic())
+        || (from.is_atomic() && to.is_string())
+}
+
+/// Type widening by what is written: never from whole numbers to others (`TypeWidening.isTypeChangeSupportedForSchemaEvolution`).
+fn evolves_to(from: &DataType, to: &DataType) -> bool {
+    let changes_kind = matches!(to, DataType::Double | DataType::Decimal { .. })
+        && matches!(from, DataType::Byte | DataType::Short | DataType::Integer | DataType::Long);
+    from != to && is_wider(from, to) && !changes_kind
 }
 
 /// The type as files have it: lengths of strings are the table's matter.

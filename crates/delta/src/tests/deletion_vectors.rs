@@ -56,7 +56,9 @@ fn figures(done: &Committed) -> [i64; 5] {
 async fn deletes() {
     let world = World::new();
     let location = world.location("t");
-    world.append(&location, numbered(0, 1000), &with_vectors()).await;
+    let mut options = with_vectors();
+    options.new_table.properties.insert(crate::deletion_vector::INLINE_BYTES.into(), "96".into());
+    world.append(&location, numbered(0, 1000), &options).await;
     let table = world.append(&location, numbered(1000, 1010), &append()).await.snapshot;
     assert_eq!(table.protocol().min_reader_version, 3);
     assert!(table.protocol().has("deletionVectors"));
@@ -130,6 +132,10 @@ async fn updates_and_replaced_ranges() {
     let done = done.unwrap();
     assert_eq!(figures(&done), [0, 0, 0, 1, 1]);
     assert_eq!(ids_of(&world, &done.snapshot).await.len(), 100);
+    // Vectors are in files where the table does not ask for others: delta-spark's VACUUM knows no others.
+    let marked = done.snapshot.add_actions().await.unwrap();
+    let kinds = marked.iter().filter_map(|f| f.deletion_vector.as_ref()).map(|v| v.storage_type.as_str());
+    assert_eq!(kinds.collect::<Vec<_>>(), ["u"]);
 
     // Where the statement is not to use vectors, files are written again.
     let plain = DmlOptions { deletion_vectors: false, ..DmlOptions::default() };

@@ -31,6 +31,14 @@ impl ReadSet {
         Self { whole_table: true, ..Self::default() }
     }
 
+    /// Adds what was read beside.
+    pub fn extend(&mut self, other: Self) {
+        self.whole_table |= other.whole_table;
+        self.predicates.extend(other.predicates);
+        self.files.extend(other.files);
+        self.app_ids.extend(other.app_ids);
+    }
+
     pub fn is_empty(&self) -> bool {
         !self.whole_table && self.predicates.is_empty() && self.files.is_empty()
     }

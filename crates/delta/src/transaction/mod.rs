@@ -3,9 +3,11 @@
 mod commit;
 mod conflict;
 mod operation;
+mod own_reads;
 
 pub(crate) use commit::Transaction;
 pub use commit::{Committed, IsolationLevel};
 pub(crate) use conflict::ReadSet;
 pub(crate) use operation::Metrics;
 pub use operation::Operation;
+pub use own_reads::OwnReads;

@@ -6,7 +6,9 @@ use arrow::record_batch::RecordBatch;
 use boathouse_catalog::{Properties, TableRecord};
 use boathouse_functions::Context;
 use boathouse_functions::cast::Mode;
-use boathouse_spec::{Command, DataSourceRef, DataType, Error, Plan, Relation, Result, StructType, TableRef};
+use boathouse_spec::{
+    Command, DataSourceRef, DataType, Error, Plan, Relation, Result, StructField, StructType, TableRef,
+};
 use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
@@ -109,7 +111,7 @@ impl Analyzer {
         let mut output = Vec::with_capacity(table.schema.fields.len());
         for f in &table.schema.fields {
             let mut a = self.attribute(&f.name, f.data_type.clone(), f.nullable);
-            a.metadata.clone_from(&f.metadata);
+            a.metadata = if table.delta.is_some() { shown_metadata(f) } else { f.metadata.clone() };
             a.qualifier.clone_from(&qualifier);
             self.note_char(&a);
             output.push(a);
@@ -295,4 +297,20 @@ impl Analyzer {
         self.collected.extend(crate::observe::observations(&analyzed.plan));
         self.wait(crate::execute::collect(&session, analyzed))
     }
+}
+
+/// The metadata of a column of a Delta table as queries see it: what the table itself does with the column is not part of it,
+/// so that a table made from a query does not do the same (`DeltaTableUtils.removeInternalWriterMetadata`).
+fn shown_metadata(field: &StructField) -> String {
+    const INTERNAL: [&str; 4] =
+        ["delta.generationExpression", "delta.typeChanges", "EXISTS_DEFAULT", "delta.identity."];
+    let is_internal = |key: &str| {
+        key.starts_with("delta.columnMapping.") || INTERNAL.iter().any(|internal| key.starts_with(internal))
+    };
+    let mut metadata = field.metadata_map();
+    if !metadata.keys().any(|k| is_internal(k)) {
+        return field.metadata.clone();
+    }
+    metadata.retain(|key, _| !is_internal(key));
+    StructField::new(&field.name, field.data_type.clone(), field.nullable).with_metadata(&metadata).metadata
 }

@@ -201,8 +201,8 @@ async fn as_select(
     options.commit_fields = new_table.commit_fields.clone();
     options.new_table = new_table;
     options.operation = Some(operation);
-    let input = execute::partitioned_plan(session, &plan).await?;
-    let state = execute::query_state(session);
+    let state = execute::writing_state(session, snapshot);
+    let input = execute::written_plan(session, &state, &plan).await?;
     let written = boathouse_delta::write(table.location(), snapshot, &state, input, &options).await?;
     let Some(committed) = written else {
         return table.latest().await;

@@ -27,7 +27,7 @@ pub(super) async fn run(
             Ok((condition, scope.constraints(analyzer, &snapshot)?))
         })
         .await?;
-    let state = execute::query_state(session);
+    let state = execute::writing_state(session, Some(&delta.snapshot));
     let options = row_options(session, "delete", constraints);
     let done = boathouse_delta::delete(&delta.snapshot, &state, condition.as_ref(), &options).await?;
     let rows = done.as_ref().map_or(0, |c| c.metric("numDeletedRows"));

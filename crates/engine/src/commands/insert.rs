@@ -168,8 +168,8 @@ pub(super) async fn write_delta(
     options.auto_compact = table_expressions::auto_compact(session);
     options.optimize_write = write::optimizes(session, given)?;
     options.identities = fitted.identities;
-    let input = execute::partitioned_plan(session, &fitted.plan).await?;
-    let state = execute::query_state(session);
+    let state = execute::writing_state(session, Some(&delta.snapshot));
+    let input = execute::written_plan(session, &state, &fitted.plan).await?;
     let location = delta.table.location();
     let written = boathouse_delta::write(location, Some(&delta.snapshot), &state, input, &options)
         .await

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boathouse_delta::{
-    Assignment, DmlOptions, IdentityColumn, MergeAction as DeltaAction, MergeClause as DeltaClause,
+    Assignment, DmlOptions, IdentityColumn, MergeAction as DeltaAction, MergeClause as DeltaClause, Predicate,
 };
 use boathouse_spec::{
     DataSourceRef, DataType, Error, Expr, Merge, MergeAction, MergeClause, Name, Relation, RelationNode,
@@ -15,13 +15,13 @@ use datafusion::logical_expr::{Expr as DataFusionExpr, LogicalPlanBuilder};
 use boathouse_bridge::ResultExt;
 
 use crate::analyzer::{Analyzed, Analyzer, TypedExpr};
-use crate::commands::store_assignment::assign;
+use crate::commands::fields_by_name::{Lacking, assign_by_name, nested};
 use crate::commands::table_expressions::{TableScope, row_options};
-use crate::commands::update::{column_of, nested};
+use crate::commands::update::column_of;
 use crate::commands::{column_default, computed_columns, target, write};
 use crate::resolver::{self, DeltaSource, ResolvedTable};
 use crate::rows::{self, Value, column};
-use crate::{QueryResult, Session, execute};
+use crate::{QueryResult, Session, execute, relation_walk};
 
 /// What stands before the target's columns in the plan of the merge.
 const TARGET: &str = "__target";
@@ -51,7 +51,7 @@ pub(super) async fn run(session: &Arc<Session>, merge: Merge) -> Result<QueryRes
             Ok((planned, constraints, planner.identities))
         })
         .await?;
-    let state = execute::query_state(session);
+    let state = execute::writing_state(session, Some(&delta.snapshot));
     let options = DmlOptions { identities, ..row_options(session, "merge", constraints) };
     let done = boathouse_delta::merge(&delta.snapshot, &state, &planned, &options).await?;
     let count = |key: &str| done.as_ref().map_or(0, |c| c.metric(key));
@@ -112,10 +112,8 @@ impl Planner<'_> {
     fn plan(&self, analyzer: &mut Analyzer, merge: &Merge) -> Result<boathouse_delta::Merge> {
         let source = analyzer.query(&merge.source)?;
         let both = joined(&self.scope.analyzed, &source)?;
-        let condition = self.scope.condition_over(analyzer, &merge.condition, &both, "MERGE")?;
-        let added = self.added_columns(merge, &source)?;
-        let mut schema = self.table.schema.clone();
-        schema.fields.extend(added.iter().cloned());
+        let condition = self.search_condition(analyzer, &merge.condition, &both)?;
+        let schema = self.evolved(analyzer, merge, &source)?;
         let clauses = |analyzer: &mut Analyzer, list: &[MergeClause], over: &Analyzed| {
             list.iter().map(|c| self.clause(analyzer, c, over, &source, &schema)).collect::<Result<Vec<_>>>()
         };
@@ -127,26 +125,77 @@ impl Planner<'_> {
             source: source.plan,
             condition: condition.expr,
             condition_sql: condition.sql,
-            evolved_schema: (!added.is_empty()).then_some(schema),
+            evolved_schema: (schema != self.table.schema).then_some(schema),
         })
     }
 
-    /// Columns of the source that the target gets: those that `*` names and the target lacks.
-    fn added_columns(&self, merge: &Merge, source: &Analyzed) -> Result<Vec<StructField>> {
-        let has_star = merge
-            .matched
-            .iter()
-            .chain(&merge.not_matched)
-            .any(|c| matches!(c.action, MergeAction::UpdateAll | MergeAction::InsertAll));
-        if !self.evolves || !has_star {
-            return Ok(Vec::new());
+    /// The condition that finds matches: it is decided once for each pair of rows, with nothing else read.
+    fn search_condition(
+        &self,
+        analyzer: &mut Analyzer,
+        condition: &Expr,
+        both: &Analyzed,
+    ) -> Result<Predicate> {
+        if has_subquery(condition) {
+            return Err(Error::new("DELTA_UNSUPPORTED_SUBQUERY")
+                .param("operation", "MERGE")
+                .message("The condition of MERGE has no subqueries.")
+                .exception("AnalysisException"));
         }
-        Ok(source
-            .output
-            .iter()
-            .filter(|a| self.table.schema.field(&a.name).is_none())
-            .map(|a| StructField { nullable: true, data_type: a.data_type.as_nullable(), ..a.field() })
-            .collect())
+        let found = self.scope.condition_over(analyzer, condition, both, "MERGE");
+        let found = found.map_err(|e| unresolved(e, "search condition", both))?;
+        if found.expr.is_volatile() {
+            return Err(Error::new("DELTA_NON_DETERMINISTIC_FUNCTION_NOT_SUPPORTED")
+                .param("operation", "MERGE")
+                .param("expression", &found.sql)
+                .message(format!(
+                    "The condition of MERGE must be the same each time it is computed: {}.",
+                    found.sql
+                ))
+                .exception("AnalysisException"));
+        }
+        Ok(found)
+    }
+
+    /// The table's schema afterwards: with what the source has of the columns that the clauses set, all of them where one
+    /// sets `*` (`ResolveDeltaMergeInto`).
+    fn evolved(&self, analyzer: &Analyzer, merge: &Merge, source: &Analyzed) -> Result<StructType> {
+        let Some(delta) = self.table.delta.as_ref().filter(|_| self.evolves) else {
+            return Ok(self.table.schema.clone());
+        };
+        let mut keys = Vec::new();
+        let mut has_star = false;
+        for clause in merge.matched.iter().chain(&merge.not_matched) {
+            match &clause.action {
+                MergeAction::UpdateAll | MergeAction::InsertAll => has_star = true,
+                MergeAction::Update(list) | MergeAction::Insert(list) => {
+                    for (key, _) in list {
+                        keys.push(column_name(analyzer, key)?);
+                    }
+                }
+                MergeAction::Delete => {}
+            }
+        }
+        let is_set = |column: &str| {
+            keys.iter().any(|key| key.iter().take(2).any(|part| part.eq_ignore_ascii_case(column)))
+        };
+        let fields = source.output.iter().filter(|a| has_star || is_set(&a.name)).map(|a| StructField {
+            nullable: true,
+            data_type: a.data_type.as_nullable(),
+            ..a.field()
+        });
+        let given = StructType::new(fields.collect());
+        let widens = delta
+            .snapshot
+            .property("delta.enableTypeWidening")
+            .is_some_and(|v| v.eq_ignore_ascii_case("true"));
+        boathouse_delta::evolved_schema(&self.table.schema, &given, widens)
+    }
+
+    /// The target's column as an expression.
+    fn old_value(&self, name: &str) -> Option<TypedExpr> {
+        let output = &self.scope.analyzed.output;
+        output.iter().find(|a| a.name.eq_ignore_ascii_case(name)).map(|a| a.typed())
     }
 
     fn clause(
@@ -158,17 +207,20 @@ impl Planner<'_> {
         schema: &StructType,
     ) -> Result<DeltaClause> {
         let condition = match &clause.condition {
-            Some(condition) => Some(self.scope.condition_over(analyzer, condition, over, "MERGE")?),
+            Some(condition) => {
+                let typed = self.scope.condition_over(analyzer, condition, over, "MERGE");
+                Some(typed.map_err(|e| unresolved(e, "clause", over))?)
+            }
             None => None,
         };
         let action = match &clause.action {
             MergeAction::Delete => DeltaAction::Delete,
             MergeAction::Update(assignments) => {
-                let assigned = self.updates(analyzer, assignments, over)?;
+                let assigned = self.updates(analyzer, assignments, over, schema)?;
                 DeltaAction::Update(self.with_computed(analyzer, assigned, false)?)
             }
             MergeAction::Insert(assignments) => {
-                let assigned = self.inserts(analyzer, assignments, over)?;
+                let assigned = self.inserts(analyzer, assignments, over, schema)?;
                 DeltaAction::Insert(self.with_computed(analyzer, assigned, true)?)
             }
             MergeAction::UpdateAll => {
@@ -203,8 +255,11 @@ impl Planner<'_> {
                         .message(format!("The source has several columns {}.", quote(&field.name)))
                         .exception("AnalysisException"));
                 }
-                (Some(attribute), None) => out.push(self.assigned(analyzer, field, attribute.typed())?),
-                (None, _) if computed_columns::is_computed(field) => {}
+                (Some(attribute), None) => {
+                    let below = if is_insert { None } else { self.old_value(&field.name) };
+                    out.push(self.assigned(analyzer, field, attribute.typed(), below)?);
+                }
+                (None, _) if self.evolves && computed_columns::is_computed(field) => {}
                 (None, _) if self.evolves => {
                     if is_insert {
                         out.extend(self.default(analyzer, field)?);
@@ -233,12 +288,15 @@ impl Planner<'_> {
         analyzer: &mut Analyzer,
         assignments: &[(Expr, Expr)],
         over: &Analyzed,
+        schema: &StructType,
     ) -> Result<Vec<Assignment>> {
+        let evolved = ResolvedTable { schema: schema.clone(), ..self.table.clone() };
         let mut columns: Vec<(StructField, Expr)> = Vec::new();
         let mut seen: Vec<Vec<String>> = Vec::new();
         for (key, value) in assignments {
             let name = column_name(analyzer, key)?;
-            let (field, path) = column_of(self.table, self.alias, &name)?;
+            let (field, path) =
+                column_of(&evolved, self.alias, &name).map_err(|e| unresolved(e, "UPDATE clause", over))?;
             let full: Vec<String> =
                 std::iter::once(&field.name).chain(path).map(|p| p.to_lowercase()).collect();
             if seen.iter().any(|s| s.starts_with(&full) || full.starts_with(s)) {
@@ -257,7 +315,9 @@ impl Planner<'_> {
                 Some(i) => columns[i].1.clone(),
                 None => self.target_column(&field.name),
             };
-            let new = nested(current, path, value);
+            let old = self.table.schema.field(&field.name).unwrap_or(field);
+            let new = nested(current, &old.data_type, path, value)
+                .map_err(|e| if self.evolves { unresolved(e, "UPDATE clause", over) } else { e })?;
             match before {
                 Some(i) => columns[i].1 = new,
                 None => columns.push((field.clone(), new)),
@@ -266,8 +326,9 @@ impl Planner<'_> {
         columns
             .into_iter()
             .map(|(field, value)| {
-                let value = analyzer.expression(&value, over)?;
-                self.assigned(analyzer, &field, value)
+                let value = analyzer.expression(&value, over);
+                let value = value.map_err(|e| unresolved(e, "UPDATE clause", over))?;
+                self.assigned(analyzer, &field, value, None)
             })
             .collect()
     }
@@ -287,13 +348,17 @@ impl Planner<'_> {
         analyzer: &mut Analyzer,
         assignments: &[(Expr, Expr)],
         over: &Analyzed,
+        schema: &StructType,
     ) -> Result<Vec<Assignment>> {
-        let mut out: Vec<Assignment> = Vec::with_capacity(self.table.schema.fields.len());
+        let evolved = ResolvedTable { schema: schema.clone(), ..self.table.clone() };
+        let mut out: Vec<Assignment> = Vec::with_capacity(schema.fields.len());
         for (key, value) in assignments {
             let name = column_name(analyzer, key)?;
-            let (field, path) = column_of(self.table, self.alias, &name)?;
+            let (field, path) =
+                column_of(&evolved, self.alias, &name).map_err(|e| unresolved(e, "INSERT clause", over))?;
             if !path.is_empty() {
-                return Err(Error::new("DELTA_NESTED_FIELD_IN_INSERT")
+                return Err(Error::new("DELTA_UNSUPPORTED_NESTED_FIELD_IN_OPERATION")
+                    .param("operation", "INSERT clause of MERGE operation")
                     .message(format!(
                         "INSERT sets whole columns, not fields inside them: {}.",
                         quote_name(&name)
@@ -310,10 +375,11 @@ impl Planner<'_> {
                 Expr::Default => column_default::expression(&analyzer.session, field)?,
                 value => value.clone(),
             };
-            let value = analyzer.expression(&value, over)?;
-            out.push(self.assigned(analyzer, field, value)?);
+            let value =
+                analyzer.expression(&value, over).map_err(|e| unresolved(e, "INSERT clause", over))?;
+            out.push(self.assigned(analyzer, field, value, None)?);
         }
-        for field in &self.table.schema.fields {
+        for field in &schema.fields {
             if !out.iter().any(|a| a.column == field.name) {
                 out.extend(self.default(analyzer, field)?);
             }
@@ -349,13 +415,52 @@ impl Planner<'_> {
         }
         let default = column_default::expression(&analyzer.session, field)?;
         let value = analyzer.expression(&default, &Analyzed::one_row()?)?;
-        self.assigned(analyzer, field, value).map(Some)
+        self.assigned(analyzer, field, value, None).map(Some)
     }
 
-    fn assigned(&self, analyzer: &mut Analyzer, field: &StructField, value: TypedExpr) -> Result<Assignment> {
-        let value = assign(analyzer, value, field, self.table)?;
+    /// `below`: the column's value, whose fields stay where an evolving merge does not give them.
+    fn assigned(
+        &self,
+        analyzer: &mut Analyzer,
+        field: &StructField,
+        value: TypedExpr,
+        below: Option<TypedExpr>,
+    ) -> Result<Assignment> {
+        let lacking = match below {
+            _ if !self.evolves => Lacking::Refused,
+            Some(below) => Lacking::Kept(below),
+            None => Lacking::Null,
+        };
+        let value = assign_by_name(analyzer, value, field, self.table, lacking)?;
         Ok(Assignment { column: field.name.clone(), value: self.scope.over_table(value)?.expr })
     }
+}
+
+/// What Delta says of names that a clause cannot see.
+fn unresolved(error: Error, clause: &str, over: &Analyzed) -> Error {
+    if !error.class().starts_with("UNRESOLVED_COLUMN") && error.class() != "FIELD_NOT_FOUND" {
+        return error;
+    }
+    let named = |key: &str| error.parameters().iter().find(|(k, _)| k == key).map(|(_, v)| v.to_string());
+    let name = named("objectName").or_else(|| named("fieldName")).unwrap_or_default();
+    let columns = over.output.iter().map(|a| quote(&a.name)).collect::<Vec<_>>().join(", ");
+    Error::new("DELTA_MERGE_UNRESOLVED_EXPRESSION")
+        .param("sqlExpr", &name)
+        .param("clause", clause)
+        .param("cols", &columns)
+        .message(format!("{clause} of MERGE cannot see {name}. It sees {columns}."))
+        .exception("AnalysisException")
+}
+
+fn has_subquery(condition: &Expr) -> bool {
+    let mut waiting = vec![condition];
+    while let Some(expr) = waiting.pop() {
+        if relation_walk::subquery(expr).is_some() {
+            return true;
+        }
+        waiting.extend(relation_walk::operands(expr));
+    }
+    false
 }
 
 /// The columns of both sides, for expressions that see both.

@@ -33,6 +33,7 @@ mod describe_table;
 mod drop_relation;
 mod evaluate;
 mod execute_immediate;
+mod fields_by_name;
 mod generated_column;
 mod identifier_clause;
 mod insert;

@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, StringArray};
 use boathouse_functions::cast::{self, Mode};
 use boathouse_functions::{Inputs, Resolved, scalar_udf};
 use boathouse_spec::{DataType, Error, Result, StructField, quote, quote_name};
+use datafusion::common::metadata::FieldMetadata;
 use datafusion::logical_expr::Expr;
 
 use crate::analyzer::{Analyzer, TypedExpr};
@@ -56,9 +57,21 @@ pub(super) fn assign(
     } else {
         value
     };
-    let cast = TypedExpr { data_type: column.data_type.clone(), name, ..cast };
+    let expr = tagged(cast.expr, &column.data_type);
+    let cast = TypedExpr { expr, data_type: column.data_type.clone(), name, ..cast };
     // Delta keeps strings as they are given: it refuses what is too long, at any depth, and CHAR is padded when read.
     if table.delta.is_some() { Ok(cast) } else { limited(analyzer, cast, column) }
+}
+
+/// A literal VARIANT says that it is one, as a column would: its Arrow type is that of a struct.
+fn tagged(expr: Expr, data_type: &DataType) -> Expr {
+    match expr {
+        Expr::Literal(value, None) if *data_type == DataType::Variant => {
+            let field = boathouse_bridge::typed_field("", data_type, true);
+            Expr::Literal(value, Some(FieldMetadata::from(&field)))
+        }
+        other => other,
+    }
 }
 
 /// The type a column of a DataFrame is given before Delta appends it by name: the table's types for what the table has, at

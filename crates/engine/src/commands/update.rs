@@ -8,7 +8,7 @@ use datafusion::common::Column;
 use datafusion::logical_expr::Expr as DataFusionExpr;
 
 use crate::analyzer::Analyzer;
-use crate::commands::store_assignment::assign;
+use crate::commands::fields_by_name::{Lacking, assign_by_name, nested};
 use crate::commands::table_expressions::{TableScope, row_options};
 use crate::commands::{affected_schema, column_default, computed_columns, target};
 use crate::resolver::ResolvedTable;
@@ -38,7 +38,7 @@ pub(super) async fn run(
             Ok((assignments, condition, constraints))
         })
         .await?;
-    let state = execute::query_state(session);
+    let state = execute::writing_state(session, Some(&delta.snapshot));
     let options = row_options(session, "update", constraints);
     let done =
         boathouse_delta::update(&delta.snapshot, &state, condition.as_ref(), &assignments, &options).await?;
@@ -79,7 +79,7 @@ fn assigned(
             Some(i) => columns[i].1.clone(),
             None => Expr::column([field.name.as_str()]),
         };
-        let new = nested(current, path, value);
+        let new = nested(current, &field.data_type, path, value)?;
         match before {
             Some(i) => columns[i].1 = new,
             None => columns.push((field, new)),
@@ -89,28 +89,13 @@ fn assigned(
     for (field, value) in columns {
         computed_columns::refuse_update(table, &field.name)?;
         let value = scope.expression(analyzer, &value)?;
-        let value = assign(analyzer, value, field, table)?;
+        let value = assign_by_name(analyzer, value, field, table, Lacking::Refused)?;
         assigned.push(Assignment { column: field.name.clone(), value: value.expr });
     }
     let unchanged = |column: &str| Ok(DataFusionExpr::Column(Column::from_name(column)));
     let computed = computed_columns::assignments(analyzer, table, &assigned, &unchanged)?;
     assigned.extend(computed);
     Ok(assigned)
-}
-
-/// The value of a column in which one field is another.
-pub(super) fn nested(current: Expr, path: &[String], value: Expr) -> Expr {
-    match path {
-        [] => value,
-        [field, rest @ ..] => {
-            let inner = Expr::Extract {
-                expr: Box::new(current.clone()),
-                extraction: Box::new(Expr::string(field.as_str())),
-            };
-            let value = nested(inner, rest, value);
-            Expr::UpdateField { expr: Box::new(current), field: field.clone(), value: Some(Box::new(value)) }
-        }
-    }
 }
 
 /// The column a name means, and the path of a field inside it.
@@ -144,15 +129,4 @@ pub(super) fn column_of<'a, 'b>(
         .param("proposal", &proposal)
         .message(format!("The table has no column {}. Its columns are {proposal}.", quote_name(name)))
         .exception("AnalysisException"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_are_set_inside_their_column() {
-        let value = nested(Expr::column(["s"]), &["a".to_string()], Expr::string("x"));
-        assert!(matches!(value, Expr::UpdateField { field, .. } if field == "a"));
-    }
 }

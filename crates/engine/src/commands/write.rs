@@ -186,8 +186,8 @@ async fn commit(
     plan: &datafusion::logical_expr::LogicalPlan,
     options: &WriteOptions,
 ) -> Result<()> {
-    let input = execute::partitioned_plan(session, plan).await?;
-    let state = execute::query_state(session);
+    let state = execute::writing_state(session, snapshot);
+    let input = execute::written_plan(session, &state, plan).await?;
     let options = &WriteOptions { auto_compact: table_expressions::auto_compact(session), ..options.clone() };
     let written = boathouse_delta::write(delta.location(), snapshot, &state, input, options).await?;
     if let Some(committed) = written {

@@ -74,7 +74,9 @@ pub(crate) async fn mark_deleted(
     let reads: Vec<_> =
         files.iter().map(|(file, rows)| with_old(location.clone(), file.clone(), rows.clone())).collect();
     let vectors: Vec<RoaringTreemap> = stream::iter(reads).buffered(PARALLEL_READS).try_collect().await?;
-    let stored = deletion_vector::store(location, vectors).await?;
+    let inline_bytes =
+        table.property(deletion_vector::INLINE_BYTES).and_then(|v| v.parse().ok()).unwrap_or(0);
+    let stored = deletion_vector::store(location, vectors, inline_bytes).await?;
     let now = clock::now_ms();
     for ((file, _), vector) in files.iter().zip(stored.vectors) {
         out.vectors_added += 1;

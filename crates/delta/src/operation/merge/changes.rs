@@ -7,6 +7,7 @@ use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit, when};
 use datafusion::scalar::ScalarValue;
 
+use super::evolved::as_evolved;
 use super::find::Found;
 use super::plan::Read;
 use super::second_pass::SecondPass;
@@ -93,7 +94,7 @@ impl SecondPass<'_> {
         let mut columns = Vec::new();
         for field in &self.new.schema.fields {
             let value = match self.table.schema().field(&field.name) {
-                Some(old) => Expr::Column(Column::from_name(&old.name)),
+                Some(old) => as_evolved(Expr::Column(Column::from_name(&old.name)), old, field),
                 None => {
                     let arrow = boathouse_bridge::arrow_type(&field.data_type);
                     Expr::Literal(ScalarValue::try_from(&arrow).spark()?, None)

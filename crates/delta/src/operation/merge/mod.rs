@@ -7,6 +7,7 @@
 //! that only deletes needs no second pass.
 
 mod changes;
+mod evolved;
 mod find;
 mod plan;
 mod second_pass;
@@ -30,7 +31,7 @@ use crate::file_set::FileWithStats;
 use crate::row_tracking;
 use crate::scan::DeltaScan;
 use crate::snapshot::Snapshot;
-use crate::transaction::{Committed, Operation, ReadSet, Transaction};
+use crate::transaction::{Committed, Operation, OwnReads, ReadSet, Transaction};
 use find::Found;
 use second_pass::{Done, Evolved, Outcome, SecondPass};
 use source::MergeSource;
@@ -186,6 +187,7 @@ pub async fn merge(
     changes.put_into(&mut transaction);
     transaction.add_written(written.adds);
     transaction.add_changes(change_files);
+    transaction.reads.extend(OwnReads::found(session));
     transaction.record_identities(&options.identities)?;
     let committed = transaction.commit().await?;
     Ok(Some(optimize::after_commit(committed, session, &options.auto_compact, options).await))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{Result, StructType};
+use boathouse_spec::{Result, StructField, StructType};
 use datafusion::catalog::default_table_source::DefaultTableSource;
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, LogicalPlanBuilder, lit, when};
@@ -12,6 +12,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::super::dml::FILE_COLUMN;
 use super::super::update::Assignment;
+use super::evolved::as_evolved;
 use super::source::MergeSource;
 use super::{
     CLAUSE_COLUMN, COPY, MATCHED, Merge, MergeAction, MergeClause, NOT_MATCHED, NOT_MATCHED_BY_SOURCE, SKIP,
@@ -120,7 +121,9 @@ pub(super) fn changes_plan(
     let mut columns: Vec<Expr> = rows.schema().columns().into_iter().map(Expr::Column).collect();
     columns.push(clause.alias(CLAUSE_COLUMN));
     let rows = rows.project(columns).spark()?;
-    let old = |name: &str| table.schema().field(name).map(|f| target_column(merge, &f.name));
+    let old = |new: &StructField| {
+        table.schema().field(&new.name).map(|f| as_evolved(target_column(merge, &f.name), f, new))
+    };
     let mut columns = output_columns(merge, schema, &old)?;
     let changes = Expr::Column(Column::from_name(CLAUSE_COLUMN)).not_eq(lit(COPY));
     let carried = |name: &str| target_column(merge, name);
@@ -145,7 +148,7 @@ fn first_clause(clauses: &[MergeClause], base: i64, otherwise: i64) -> Result<Ex
 fn output_columns(
     merge: &Merge,
     schema: &StructType,
-    old: &dyn Fn(&str) -> Option<Expr>,
+    old: &dyn Fn(&StructField) -> Option<Expr>,
 ) -> Result<Vec<Expr>> {
     let clause = || Expr::Column(Column::from_name(CLAUSE_COLUMN));
     let numbered = |clauses: &[MergeClause], base: i64| -> Vec<(i64, MergeAction)> {
@@ -160,7 +163,7 @@ fn output_columns(
             let t = boathouse_bridge::arrow_type(&field.data_type);
             Ok(Expr::Literal(ScalarValue::try_from(&t).spark()?, None))
         };
-        let before = match old(&field.name) {
+        let before = match old(field) {
             Some(column) => column,
             None => null()?,
         };
