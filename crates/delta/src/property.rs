@@ -30,6 +30,7 @@ const KNOWN: &[(&str, Kind)] = &[
     ("delta.dataSkippingNumIndexedCols", Kind::Integer),
     ("delta.dataSkippingStatsColumns", Kind::Text),
     ("delta.deletedFileRetentionDuration", Kind::Interval),
+    ("delta.dropFeatureTruncateHistory.retentionDuration", Kind::Interval),
     ("delta.enableChangeDataFeed", Kind::Boolean),
     ("delta.enableDeletionVectors", Kind::Boolean),
     ("delta.enableExpiredLogCleanup", Kind::Boolean),

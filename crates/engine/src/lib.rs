@@ -26,6 +26,7 @@ mod generated_partitions;
 mod information_schema;
 mod join_order;
 mod literals;
+mod metadata_only;
 mod names;
 mod observe;
 mod operators;

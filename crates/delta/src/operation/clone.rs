@@ -186,12 +186,12 @@ async fn copy_files(
 ) -> Result<Vec<Add>> {
     let files = source.files().await?;
     if shallow {
-        return files.iter().map(|f| absolute(source.location(), f)).collect();
+        return files.iter().map(|f| absolute(source.location(), &f)).collect();
     }
     let mut copies: Vec<(Path, Path)> = Vec::new();
     let mut out = Vec::new();
     for file in files.iter() {
-        out.push(relocated(location, source.location(), file, &mut copies)?);
+        out.push(relocated(location, source.location(), &file, &mut copies)?);
     }
     copies.sort();
     copies.dedup();
@@ -280,6 +280,9 @@ impl Snapshot {
     pub(crate) async fn domains(&self) -> Result<Vec<DomainMetadata>> {
         if !self.protocol().has("domainMetadata") {
             return Ok(Vec::new());
+        }
+        if let Some(known) = self.known().domains {
+            return Ok(known.values().cloned().collect());
         }
         let mut seen = HashSet::new();
         let actions = kernel::actions(self.location(), self.version(), &["domainMetadata"]).await?;

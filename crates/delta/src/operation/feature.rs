@@ -6,7 +6,9 @@ use datafusion::catalog::Session;
 use super::alter::transaction;
 use super::delete::DmlOptions;
 use super::optimize::{OptimizeOptions, optimize};
-use crate::log::checkpoint;
+use crate::action::{Action, Metadata};
+use crate::log::{self, checkpoint, cleanup, timeline};
+use crate::property::parse_interval_ms;
 use crate::snapshot::Snapshot;
 use crate::table::DeltaTable;
 use crate::transaction::{Committed, Operation, ReadSet};
@@ -26,6 +28,10 @@ const REMOVABLE: &[&str] = &[
 const PROTECTION: &str = "checkpointProtection";
 const PROTECTED_BEFORE: &str = "delta.requireCheckpointProtectionBeforeVersion";
 
+/// How old the history must be that TRUNCATE HISTORY cuts off, and Spark's default.
+const TRUNCATION_RETENTION: &str = "delta.dropFeatureTruncateHistory.retentionDuration";
+const DEFAULT_TRUNCATION_MS: i64 = 24 * 3_600_000;
+
 /// ALTER TABLE DROP FEATURE: first what the feature left in the table goes, then the feature.
 ///
 /// Old versions still need it where readers must know it; so the log is kept readable by checkpoints before and after,
@@ -44,12 +50,14 @@ pub async fn drop_feature(
         Some(committed) => committed.snapshot.clone(),
         None => before.clone(),
     };
-    if truncate_history && crate::protocol::is_reader_feature(&feature) {
-        return Err(history_is_there(&feature, changed.is_some()));
+    let truncates = truncate_history && crate::protocol::is_reader_feature(&feature);
+    if truncates {
+        truncate(&ready, &feature, changed.is_some()).await?;
     }
     let mut protocol = ready.protocol().without_feature(&feature);
     let mut metadata = ready.metadata().clone();
-    let protects = crate::protocol::is_reader_feature(&feature) && feature != "vacuumProtocolCheck";
+    let protects =
+        crate::protocol::is_reader_feature(&feature) && feature != "vacuumProtocolCheck" && !truncates;
     if protects {
         checkpoint::write(&ready).await?;
         protocol = protocol.with_features(&[PROTECTION]);
@@ -171,6 +179,54 @@ async fn remove_traces(
     }
 }
 
+/// Cuts the history off that needs the feature; an error where the retention keeps some of it.
+async fn truncate(table: &Snapshot, feature: &str, changed: bool) -> Result<()> {
+    if changed {
+        return Err(history_is_there(feature, true));
+    }
+    checkpoint::write(table).await?;
+    let retention = table.property(TRUNCATION_RETENTION).and_then(parse_interval_ms);
+    cleanup::truncate(table, retention.unwrap_or(DEFAULT_TRUNCATION_MS)).await?;
+    let location = table.location();
+    let (commits, checkpoints) = log::list_history(location).await?;
+    let Some((first, last)) = timeline::version_range(&commits, &checkpoints) else {
+        return Err(timeline::no_history(location));
+    };
+    // What the first version has from before, and what each commit after it says.
+    let oldest = Snapshot::load(location, Some(first)).await?;
+    let mut needed = needs(&Action::Metadata(oldest.metadata().clone()), feature);
+    needed |= oldest.files().await?.iter().any(|f| needs(&Action::Add(f.as_ref().clone()), feature));
+    for version in first + 1..=last {
+        let actions = log::read_commit(location, version).await?.unwrap_or_default();
+        needed |= actions.iter().any(|action| needs(action, feature));
+    }
+    if feature == "v2Checkpoint" {
+        needed |= checkpoint::has_v2(location).await?;
+    }
+    if needed { Err(history_is_there(feature, false)) } else { Ok(()) }
+}
+
+/// Whether a reader of an action must know a feature (Spark: `RemovableFeature.actionUsesFeature`).
+fn needs(action: &Action, feature: &str) -> bool {
+    match (feature, action) {
+        ("deletionVectors", Action::Add(add)) => add.deletion_vector.is_some(),
+        ("deletionVectors", Action::Remove(remove)) => remove.deletion_vector.is_some(),
+        ("deletionVectors", Action::Metadata(m)) => is_on(m, "delta.enableDeletionVectors"),
+        ("typeWidening" | "typeWidening-preview", Action::Metadata(m)) => {
+            is_on(m, "delta.enableTypeWidening")
+                || m.schema_string.contains(crate::schema::widening::TYPE_CHANGES)
+        }
+        ("v2Checkpoint", Action::Metadata(m)) => {
+            m.configuration.get("delta.checkpointPolicy").is_some_and(|policy| policy == "v2")
+        }
+        _ => false,
+    }
+}
+
+fn is_on(metadata: &Metadata, key: &str) -> bool {
+    metadata.configuration.get(key).is_some_and(|v| v.eq_ignore_ascii_case("true"))
+}
+
 fn history_is_there(feature: &str, changed: bool) -> Error {
     let class = if changed {
         "DELTA_FEATURE_DROP_WAIT_FOR_RETENTION_PERIOD"
@@ -183,8 +239,9 @@ fn history_is_there(feature: &str, changed: bool) -> Error {
         .param("logRetentionPeriod", "30 days")
         .param("truncateHistoryLogRetentionPeriod", "24 hours")
         .message(format!(
-            "The table does not use {feature} any more, but versions in its history do. Drop the feature without \
-             TRUNCATE HISTORY, which keeps them readable."
+            "The table does not use {feature} any more, but versions in its history do. Wait until they are older than \
+             {TRUNCATION_RETENTION} (24 hours where it is not set) and try again, or drop the feature without TRUNCATE \
+             HISTORY, which keeps them readable."
         ))
         .exception("DeltaTableFeatureException")
 }
