@@ -3,6 +3,7 @@
 `make test-jvm` runs them: it starts Apache Spark with delta-spark and names its Spark Connect server in BOATHOUSE_SPARK_REMOTE.
 """
 
+import json
 import os
 import shutil
 
@@ -273,3 +274,45 @@ def test_row_ids_both_ways(spark, jvm, tmp_path, maker, vectors):
         known = now
     jvm_history = [r.operation for r in jvm.sql(f"DESCRIBE HISTORY {t}").collect()]
     assert jvm_history == [r.operation for r in spark.sql(f"DESCRIBE HISTORY {t}").collect()]
+
+
+LOGS = {
+    "classic checkpoints": {"delta.checkpointInterval": "4"},
+    "parsed statistics": {
+        "delta.checkpointInterval": "4",
+        "delta.checkpoint.writeStatsAsStruct": "true",
+        "delta.checkpoint.writeStatsAsJson": "false",
+    },
+    "v2 checkpoints": {"delta.checkpointInterval": "4", "delta.checkpointPolicy": "v2"},
+    "compacted commits": {"delta.checkpointInterval": "100"},
+}
+
+
+@pytest.mark.parametrize("properties", LOGS.values(), ids=LOGS.keys())
+@pytest.mark.parametrize("writer", ["ours", "theirs"])
+def test_each_reads_the_others_log(spark, jvm, tmp_path, writer, properties):
+    """A checkpoint alone, without the commits before it, and the checksum that the next commit leaves."""
+    first, second = (spark, jvm) if writer == "ours" else (jvm, spark)
+    path = tmp_path / "t"
+    log = path / "_delta_log"
+    create(first, path, properties)
+    for i in range(11):
+        first.sql(f"INSERT INTO delta.`{path}` VALUES ({1000 + i}, {i % 3}, {i})").collect()
+    first.sql(f"DELETE FROM delta.`{path}` WHERE id BETWEEN 1003 AND 1004").collect()
+    kept = [int(f.name[:20]) for f in log.iterdir() if ".checkpoint." in f.name]
+    for file in log.iterdir():
+        if kept and file.suffix in (".json", ".crc") and file.name[:20].isdigit() and int(file.name[:20]) < max(kept):
+            file.unlink()
+    assert bool(kept) == (properties["delta.checkpointInterval"] == "4")
+    expected = rows(second, path)
+    assert len(expected) == 109
+    found = second.sql(f"SELECT id FROM delta.`{path}` WHERE v = 7 AND p = 1 AND id > 500").collect()
+    assert [r[0] for r in found] == [1007]
+    # The state is handed on in the checksum: both write the same figures for what is there.
+    second.sql(f"INSERT INTO delta.`{path}` VALUES (2000, 0, 0)").collect()
+    first.sql(f"INSERT INTO delta.`{path}` VALUES (2001, 0, 0)").collect()
+    files, size = spark.sql(f"DESCRIBE DETAIL delta.`{path}`").select("numFiles", "sizeInBytes").collect()[0]
+    last = json.loads(max(log.glob("*.crc")).read_text())
+    assert (last["numFiles"], last["tableSizeBytes"]) == (files, size)
+    assert (last["numMetadata"], last["numProtocol"]) == (1, 1)
+    assert rows(spark, path) == rows(jvm, path) and len(rows(jvm, path)) == 111

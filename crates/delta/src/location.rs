@@ -1,5 +1,6 @@
 //! Where a table is: an object store, and a prefix inside it.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +10,8 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
+
+use crate::log::hiding_store::HidingStore;
 
 /// The directory of the transaction log.
 pub const LOG_DIRECTORY: &str = "_delta_log";
@@ -87,6 +90,11 @@ impl TableLocation {
         Self { store, ..self.clone() }
     }
 
+    /// The same table with some of its objects hidden, so that the kernel does not take them.
+    pub(crate) fn hiding(&self, hidden: HashSet<Path>) -> Self {
+        self.with_store(Arc::new(HidingStore::new(self.store.clone(), hidden)))
+    }
+
     /// The table's URL with a trailing slash, so that relative paths join below it.
     pub fn url(&self) -> Url {
         let mut url = self.base.clone();
@@ -140,6 +148,11 @@ impl TableLocation {
     /// Whether the directory of a log that was there is gone; it cannot be told where directories are no things of their own.
     pub(crate) fn has_lost_its_log(&self) -> bool {
         self.local_path(&self.log_directory()).is_some_and(|log| !log.exists())
+    }
+
+    /// A file with actions of a checkpoint.
+    pub(crate) fn sidecar_path(&self, name: &str) -> Path {
+        self.log_directory().join("_sidecars").join(name)
     }
 
     pub fn log_path(&self, name: &str) -> Path {

@@ -11,11 +11,14 @@ use tokio::sync::OnceCell;
 use crate::action::{Action, Metadata, Protocol};
 use crate::file_set::FileSet;
 use crate::location::TableLocation;
+use crate::log::checksum::{self, Found, Known};
 use crate::log::{self, CommitFile, checkpoint};
 use crate::schema::TableColumns;
 
-/// Further behind than this a snapshot is loaded anew, from a checkpoint.
+/// Further behind than this a snapshot may be cheaper to load anew, from a checkpoint.
 const MAX_CATCH_UP: usize = 100;
+/// About what a file takes in a checkpoint.
+const CHECKPOINT_BYTES_PER_FILE: u64 = 100;
 
 /// A state of a table that never changes. Cheap to clone; the list of files is read when first needed.
 #[derive(Clone)]
@@ -32,12 +35,13 @@ struct Inner {
     schema: Arc<StructType>,
     columns: Arc<TableColumns>,
     files: OnceCell<FileSet>,
-    statistics: OnceLock<Option<Statistics>>,
+    statistics: OnceLock<Statistics>,
     /// Where the files come from until they are read.
     source: Option<FileSource>,
     /// The kernel's state this one grew from, and the progress of applications since.
     kernel: SnapshotRef,
     txns: Arc<HashMap<String, i64>>,
+    known: Known,
     /// The commit file of this version, to notice that the table was replaced by another.
     commit: Option<CommitFile>,
 }
@@ -58,7 +62,17 @@ impl std::fmt::Debug for Snapshot {
 impl Snapshot {
     /// Loads a version, the latest where none is named.
     pub(crate) async fn load(location: &TableLocation, version: Option<i64>) -> Result<Self> {
-        let loaded = checkpoint::load(location, version).await?;
+        let mut loaded = checkpoint::load(location, version).await?;
+        let mut known = Known::default();
+        match checksum::find(location, &loaded.kernel).await {
+            Found::Nothing => {}
+            Found::Valid(of, found) if of == loaded.version => known = Known::of(&found),
+            Found::Valid(..) => {}
+            Found::Wrong(path) => {
+                tracing::warn!(table = location.uri(), "{path} is not of its commit: it was passed over");
+                loaded = checkpoint::load(&location.hiding([path].into()), version).await?;
+            }
+        }
         crate::protocol::check_readable(location, &loaded.protocol)?;
         let commit = log::head_commit(location, loaded.version).await?;
         let schema = StructType::from_json(&loaded.metadata.schema_string)?;
@@ -77,6 +91,7 @@ impl Snapshot {
                 source: Some(FileSource { kernel: loaded.kernel.clone(), commits: Vec::new() }),
                 kernel: loaded.kernel,
                 txns: Arc::default(),
+                known,
                 commit,
             }),
         })
@@ -119,6 +134,7 @@ impl Snapshot {
         };
         let same_columns = same_schema && columns.mode == self.inner.columns.mode;
         let files = if same_columns { files } else { files.map(|f| f.forget_stats()) };
+        let known = self.inner.known.after(actions, files.as_ref().map(FileSet::totals));
         let timestamp_ms = in_commit_timestamp
             .filter(|_| in_commit_timestamps_enabled(&metadata))
             .unwrap_or_else(|| commit.modified_ms());
@@ -136,6 +152,7 @@ impl Snapshot {
                 source,
                 kernel: self.inner.kernel.clone(),
                 txns,
+                known,
                 commit: Some(commit),
             }),
         })
@@ -152,7 +169,7 @@ impl Snapshot {
             Some(first) if is_same_file(first, known) => {}
             _ => return Self::load(&self.inner.location, None).await,
         }
-        if found.len() > MAX_CATCH_UP {
+        if found.len() > MAX_CATCH_UP && self.is_cheaper_anew(&found) {
             return Self::load(&self.inner.location, None).await;
         }
         let mut current = self.clone();
@@ -163,6 +180,13 @@ impl Snapshot {
             current = current.after(commit, &actions).await?;
         }
         Ok(current)
+    }
+
+    /// Whether the commits since this version say more than a checkpoint of all files would.
+    fn is_cheaper_anew(&self, commits: &[CommitFile]) -> bool {
+        let Some(files) = self.inner.files.get() else { return true };
+        let behind: u64 = commits.iter().skip(1).map(|c| c.meta.size).sum();
+        behind > CHECKPOINT_BYTES_PER_FILE.saturating_mul(files.len() as u64)
     }
 
     /// Whether the table still has this version, and it is not another table's.
@@ -196,6 +220,7 @@ impl Snapshot {
                 source: None,
                 kernel: inner.kernel.clone(),
                 txns: inner.txns.clone(),
+                known: Known::default(),
                 commit: inner.commit.clone(),
             }),
         })
@@ -256,14 +281,46 @@ impl Snapshot {
                 let Some(source) = &self.inner.source else {
                     return Ok(FileSet::default());
                 };
-                let mut files =
-                    FileSet::new(checkpoint::files(&self.inner.location, source.kernel.clone()).await?);
+                let kernel = source.kernel.clone();
+                let mut files = checkpoint::files(&self.inner.location, kernel, self.columns()).await?;
                 for actions in &source.commits {
                     files = files.apply(actions);
                 }
+                self.check_totals(&files);
                 Ok(files)
             })
             .await
+    }
+
+    /// What is known without reading more of the log. The files tell better than a checksum what they are.
+    pub(crate) fn known(&self) -> Known {
+        let files = self.inner.files.get().map(FileSet::totals);
+        Known { totals: files.or(self.inner.known.totals), ..self.inner.known.clone() }
+    }
+
+    /// The same version, of which more is known.
+    pub(crate) fn knowing(mut self, known: Known) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.known = known;
+        }
+        self
+    }
+
+    fn check_totals(&self, files: &FileSet) {
+        let found = files.totals();
+        if let Some(said) = self.inner.known.totals
+            && (said.files, said.bytes) != (found.files, found.bytes)
+        {
+            tracing::warn!(
+                table = self.inner.location.uri(),
+                version = self.inner.version,
+                "the checksum tells of {} files of {} bytes, the log of {} of {}",
+                said.files,
+                said.bytes,
+                found.files,
+                found.bytes
+            );
+        }
     }
 
     /// What the files together have, as soon as they are known.
@@ -271,16 +328,18 @@ impl Snapshot {
         let files = self.inner.files.get()?;
         let compute = || {
             let columns: Vec<_> = self.columns().iter().map(Some).collect();
-            let files = files.pruned(self.columns(), &self.arrow_schema(), &[]).ok()?;
-            Some(crate::scan::table_statistics(&files, &columns, &self.arrow_schema()))
+            crate::scan::table_statistics(&files.groups(self.columns()), &columns, &self.arrow_schema())
         };
-        self.inner.statistics.get_or_init(compute).as_ref()
+        Some(self.inner.statistics.get_or_init(compute))
     }
 
     /// The last version that an application wrote through `txn`; `None` where it wrote none.
     pub async fn app_version(&self, app_id: &str) -> Result<Option<i64>> {
         if let Some(version) = self.inner.txns.get(app_id) {
             return Ok(Some(*version));
+        }
+        if let Some(txns) = &self.inner.known.txns {
+            return Ok(txns.get(app_id).map(|txn| txn.version));
         }
         log::kernel::app_version(&self.inner.location, self.inner.kernel.clone(), app_id.to_string()).await
     }
@@ -293,7 +352,7 @@ impl Snapshot {
 
     /// The files of this version.
     pub async fn add_actions(&self) -> Result<Vec<Arc<crate::action::Add>>> {
-        Ok(self.files().await?.iter().cloned().collect())
+        Ok(self.files().await?.iter().collect())
     }
 
     /// Whether both are the same version of the same table.

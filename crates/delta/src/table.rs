@@ -1,5 +1,6 @@
 //! A table by its location: opening it, its versions in time, and the snapshots that queries share.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use boathouse_spec::Result;
@@ -19,6 +20,8 @@ pub use crate::log::timeline::TimestampRules;
 pub struct SnapshotCache {
     /// By location, and by version where one was asked for; the last used at the end.
     entries: Mutex<Vec<(Key, Snapshot)>>,
+    /// Tables that are being opened, so that many who ask at once share what one reads.
+    opening: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 type Key = (String, Option<i64>);
@@ -35,17 +38,27 @@ impl SnapshotCache {
     pub async fn latest(&self, location: &TableLocation) -> Result<Snapshot> {
         let key = (location.uri(), None);
         let snapshot = match self.get(&key) {
-            Some(known) => match known.update().await {
-                Ok(snapshot) => snapshot,
-                Err(e) => {
-                    self.forget(location);
-                    return Err(e);
-                }
-            },
-            None => Snapshot::load(location, None).await?,
+            Some(known) => self.updated(known, location).await?,
+            None => {
+                let turn = self.opening.lock().entry(key.0.clone()).or_default().clone();
+                let opened = {
+                    let _turn = turn.lock().await;
+                    match self.get(&key) {
+                        Some(known) => self.updated(known, location).await,
+                        None => Snapshot::load(location, None).await,
+                    }
+                    .inspect(|snapshot| self.insert(key.clone(), snapshot.clone()))
+                };
+                self.opening.lock().retain(|uri, turn| *uri != key.0 || Arc::strong_count(turn) > 2);
+                return opened;
+            }
         };
         self.insert(key, snapshot.clone());
         Ok(snapshot)
+    }
+
+    async fn updated(&self, known: Snapshot, location: &TableLocation) -> Result<Snapshot> {
+        known.update().await.inspect_err(|_| self.forget(location))
     }
 
     /// A version of a table.
@@ -167,23 +180,23 @@ impl DeltaTable {
 
     /// The version that was current at an instant, in milliseconds since the epoch.
     pub async fn version_at_timestamp(&self, at_ms: i64, rules: TimestampRules) -> Result<i64> {
-        let times = self.version_times().await?;
-        timeline::version_at(&self.location, &times, at_ms, rules)
+        let (commits, enabled) = self.reachable_commits().await?;
+        timeline::version_at_instant(&self.location, &commits, enabled, at_ms, rules).await
     }
 
     /// The versions that can be had, with their instants in milliseconds since the epoch.
     pub async fn version_times(&self) -> Result<Vec<(i64, i64)>> {
+        let (commits, enabled) = self.reachable_commits().await?;
+        timeline::commit_times(&self.location, &commits, enabled).await
+    }
+
+    /// The commits whose versions can be had, and from which on they carry their timestamps.
+    async fn reachable_commits(&self) -> Result<(Vec<log::CommitFile>, Option<timeline::Enablement>)> {
         let latest = self.latest().await?;
         let (commits, checkpoints) = log::list_history(&self.location).await?;
         let (first, _) = timeline::version_range(&commits, &checkpoints)
             .ok_or_else(|| timeline::no_history(&self.location))?;
-        let reachable: Vec<_> = commits.into_iter().filter(|c| c.version >= first).collect();
-        let since = latest.in_commit_timestamps().then(|| {
-            latest
-                .property("delta.inCommitTimestampEnablementVersion")
-                .and_then(|v| v.parse().ok())
-                .unwrap_or(0)
-        });
-        timeline::commit_times(&self.location, &reachable, since).await
+        let reachable = commits.into_iter().filter(|c| c.version >= first).collect();
+        Ok((reachable, timeline::Enablement::of(&latest)))
     }
 }

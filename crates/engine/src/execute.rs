@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 
 use crate::analyzer::Analyzed;
 use crate::join_order::{self, JoinOrder};
+use crate::metadata_only::{self, MetadataOnly};
 use crate::ordered::in_partition_order;
 use crate::session::AbortOnDrop;
 use crate::unnest::UnnestSubqueries;
@@ -88,6 +89,7 @@ pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -
         .with_runtime_env(runtime_env)
         .with_analyzer_rules(vec![Arc::new(UnnestSubqueries)])
         .with_optimizer_rule(Arc::new(JoinOrder))
+        .with_optimizer_rule(Arc::new(MetadataOnly))
         .with_query_planner(Arc::new(observe::Planner))
         .build()
 }
@@ -185,6 +187,7 @@ async fn optimized_plan(
         options.optimizer.enable_join_dynamic_filter_pushdown = false;
     }
     join_order::load_statistics(plan).await?;
+    metadata_only::load_statistics(plan).await?;
     let small = crate::small::is_small(plan);
     if small {
         let options = state.config_mut().options_mut();

@@ -27,6 +27,7 @@ mod information_schema;
 mod join_order;
 mod keeper;
 mod literals;
+mod metadata_only;
 mod names;
 mod observe;
 mod operators;

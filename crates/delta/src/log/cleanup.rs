@@ -1,10 +1,13 @@
 //! Deleting what the log no longer needs: commits and checkpoints older than `delta.logRetentionDuration`.
 
-use boathouse_spec::{Result, clock};
+use std::collections::HashSet;
+
+use boathouse_spec::{Error, Result, clock};
 use object_store::path::Path;
 
-use super::{LogFile, classify, in_log_directory, list};
+use super::{LogFile, classify, complete_checkpoints, in_log_directory, list};
 use crate::data_file::delete_quietly;
+use crate::location::TableLocation;
 use crate::property::parse_interval_ms;
 use crate::snapshot::Snapshot;
 
@@ -29,63 +32,127 @@ async fn try_expire(table: &Snapshot) -> Result<()> {
         .property("delta.logRetentionDuration")
         .and_then(parse_interval_ms)
         .unwrap_or(DEFAULT_RETENTION_MS);
-    let cutoff = clock::now_ms().saturating_sub(retention);
-    let files: Vec<(LogFile, i64, Path)> = list(table.location())
-        .await?
-        .into_iter()
-        .filter_map(|meta| {
-            let name = in_log_directory(table.location(), &meta.location)?;
-            Some((classify(name), meta.last_modified.timestamp_millis(), meta.location.clone()))
-        })
-        .collect();
-    let expired = expired(&files, cutoff.div_euclid(DAY_MS) * DAY_MS);
+    let cutoff = clock::now_ms().saturating_sub(retention).div_euclid(DAY_MS) * DAY_MS;
+    let files = LogFiles::list(table.location()).await?;
+    let Some(first_kept) = files.first_since(cutoff) else { return Ok(()) };
+    let Some(base) = files.checkpoint_until(first_kept - 1) else { return Ok(()) };
     // A log that lost a feature is cut behind that version or not at all ("Checkpoint Protection").
     let protected = table
         .property("delta.requireCheckpointProtectionBeforeVersion")
         .and_then(|v| v.parse::<i64>().ok())
         .unwrap_or(0);
-    let left = files
-        .iter()
-        .filter(|(file, _, path)| matches!(file, LogFile::Commit(_)) && !expired.contains(path))
-        .filter_map(|(file, _, _)| match file {
-            LogFile::Commit(version) => Some(*version),
-            _ => None,
-        })
-        .min();
-    if left.is_none_or(|first| first < protected) {
+    if base < protected {
         return Ok(());
     }
-    delete_quietly(table.location(), expired).await;
+    files.delete_before(table.location(), base, cutoff).await
+}
+
+/// Cuts the history off that is older than the retention, for a feature that only it needs (Spark:
+/// `AlterTableDropFeatureDeltaCommand`). The table as it is stays, however old it is.
+pub(crate) async fn truncate(table: &Snapshot, retention_ms: i64) -> Result<()> {
+    let cutoff = clock::now_ms().saturating_sub(retention_ms);
+    let files = LogFiles::list(table.location()).await?;
+    let first_kept = files.first_since(cutoff).unwrap_or(table.version());
+    let Some(base) = files.checkpoint_until(first_kept) else { return Ok(()) };
+    files.delete_before(table.location(), base, cutoff).await
+}
+
+/// The files of the log, with the times they were written, and the versions of whole checkpoints.
+struct LogFiles {
+    files: Vec<(LogFile, i64, Path)>,
+    checkpoints: Vec<i64>,
+}
+
+impl LogFiles {
+    async fn list(location: &TableLocation) -> Result<Self> {
+        let found = list(location).await?;
+        let named: Vec<_> = found
+            .iter()
+            .filter_map(|meta| Some((in_log_directory(location, &meta.location)?, meta)))
+            .collect();
+        let checkpoints = complete_checkpoints(named.iter().map(|(name, _)| *name));
+        let files = named.iter().map(|(name, meta)| {
+            (classify(name), meta.last_modified.timestamp_millis(), meta.location.clone())
+        });
+        Ok(Self { files: files.collect(), checkpoints })
+    }
+
+    /// The first version that was committed since an instant.
+    fn first_since(&self, cutoff: i64) -> Option<i64> {
+        let commits = self.files.iter().filter_map(|(file, modified, _)| match file {
+            LogFile::Commit(version) if *modified >= cutoff => Some(*version),
+            _ => None,
+        });
+        commits.min()
+    }
+
+    /// The last checkpoint that a version can be built from.
+    fn checkpoint_until(&self, version: i64) -> Option<i64> {
+        self.checkpoints.iter().copied().filter(|v| *v <= version).max()
+    }
+
+    /// The files that no version from a checkpoint on needs.
+    fn before(&self, base: i64) -> Vec<Path> {
+        let old = self.files.iter().filter(|(file, _, _)| match file {
+            // The commit of the checkpoint's own version stays: it tells when that was.
+            LogFile::Commit(version) | LogFile::Checkpoint(version) | LogFile::Checksum(version) => {
+                *version < base
+            }
+            // Of use to no version that starts from the checkpoint.
+            LogFile::Compacted(from, _) => *from <= base,
+            LogFile::Other => false,
+        });
+        old.map(|(_, _, path)| path.clone()).collect()
+    }
+
+    async fn delete_before(&self, location: &TableLocation, base: i64, cutoff: i64) -> Result<()> {
+        let old = self.before(base);
+        if old.is_empty() {
+            return Ok(());
+        }
+        // All that is left of the deleted versions is this checkpoint.
+        for (_, _, path) in self.files.iter().filter(|(file, _, _)| *file == LogFile::Checkpoint(base)) {
+            if !super::checkpoint::is_whole(location, path).await {
+                return Err(Error::io(format!("cleaning up before {path}"), "it cannot be read"));
+            }
+        }
+        delete_quietly(location, old).await;
+        delete_sidecars(location, cutoff).await
+    }
+}
+
+/// Deletes the sidecars that no checkpoint names any more. A young one may be of a checkpoint that is being written.
+async fn delete_sidecars(location: &TableLocation, cutoff: i64) -> Result<()> {
+    let files = list(location).await?;
+    let checkpoints: Vec<Path> = files
+        .iter()
+        .filter(|meta| {
+            let name = in_log_directory(location, &meta.location).unwrap_or_default();
+            matches!(classify(name), LogFile::Checkpoint(_))
+        })
+        .map(|meta| meta.location.clone())
+        .collect();
+    let sidecars: Vec<_> = files.iter().filter(|meta| is_sidecar(location, &meta.location)).collect();
+    if sidecars.is_empty() {
+        return Ok(());
+    }
+    let mut named = HashSet::new();
+    for checkpoint in checkpoints {
+        // One that cannot be read may name any of them.
+        named.extend(super::checkpoint::sidecars(location, &checkpoint).await?);
+    }
+    let old = cutoff.min(clock::now_ms().saturating_sub(DAY_MS));
+    let unnamed = sidecars.into_iter().filter(|meta| {
+        let name = meta.location.filename().unwrap_or_default();
+        meta.last_modified.timestamp_millis() < old && !named.contains(name)
+    });
+    delete_quietly(location, unnamed.map(|meta| meta.location.clone()).collect()).await;
     Ok(())
 }
 
-/// The files before the last checkpoint that all versions since `cutoff` can be built from.
-fn expired(files: &[(LogFile, i64, Path)], cutoff: i64) -> Vec<Path> {
-    let first_kept = files
-        .iter()
-        .filter_map(|(file, modified, _)| match file {
-            LogFile::Commit(version) if *modified >= cutoff => Some(*version),
-            _ => None,
-        })
-        .min();
-    let Some(first_kept) = first_kept else { return Vec::new() };
-    let base = files
-        .iter()
-        .filter_map(|(file, _, _)| match file {
-            LogFile::Checkpoint(version) if *version < first_kept => Some(*version),
-            _ => None,
-        })
-        .max();
-    let Some(base) = base else { return Vec::new() };
-    files
-        .iter()
-        .filter(|(file, _, _)| match file {
-            // The commit of the checkpoint's own version stays: it tells when that was.
-            LogFile::Commit(version) | LogFile::Checkpoint(version) => *version < base,
-            LogFile::Other => false,
-        })
-        .map(|(_, _, path)| path.clone())
-        .collect()
+fn is_sidecar(location: &TableLocation, path: &Path) -> bool {
+    let directory = format!("{}/_sidecars/", crate::location::LOG_DIRECTORY);
+    location.relativize(path).is_some_and(|p| p.starts_with(&directory) && p.ends_with(".parquet"))
 }
 
 #[cfg(test)]
@@ -99,15 +166,25 @@ mod tests {
         let mut files: Vec<_> = (0..25).map(|v| commit(v, v * 10)).collect();
         files.push(checkpoint(10, 100));
         files.push(checkpoint(20, 200));
+        files.push((LogFile::Checksum(10), 100, Path::from("10.crc")));
+        files.push((LogFile::Compacted(11, 19), 190, Path::from("11.19.compacted.json")));
+        files.push((LogFile::Checksum(20), 200, Path::from("20.crc")));
+        let log = LogFiles { files, checkpoints: vec![10, 20] };
         let names = |cutoff| {
-            let mut names: Vec<String> = expired(&files, cutoff).iter().map(ToString::to_string).collect();
+            let first = log.first_since(cutoff);
+            let Some(base) = first.and_then(|v| log.checkpoint_until(v - 1)) else { return Vec::new() };
+            let mut names: Vec<String> = log.before(base).iter().map(ToString::to_string).collect();
             names.sort();
             names
         };
         assert!(names(0).is_empty() && names(100).is_empty());
         assert_eq!(names(110).len(), 10, "the commits before checkpoint 10");
         assert_eq!(names(200).len(), 10);
-        assert_eq!(names(205).len(), 21, "those before 20, and checkpoint 10");
+        assert_eq!(
+            names(205).len(),
+            23,
+            "those before 20, checkpoint 10 and what is of the versions between"
+        );
         assert!(names(9999).is_empty(), "a table that rests keeps its log");
     }
 }

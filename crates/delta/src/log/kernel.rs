@@ -1,8 +1,11 @@
 //! The door to `delta_kernel`: its engine over our stores, and its blocking calls off the query's runtime.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
+use std::thread::ScopedJoinHandle;
 
-use arrow::array::{Array, AsArray, MapArray, RecordBatch, StructArray};
+use arrow::array::{Array, AsArray, BooleanArray, MapArray, RecordBatch, StructArray};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int32Type, Int64Type};
 use arrow::json::LineDelimitedWriter;
 use boathouse_bridge::ResultExt;
@@ -22,11 +25,16 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use url::Url;
 
-use crate::action::{Action, Add, DeletionVector, Format, Metadata, PartitionValues, Protocol};
+use crate::action::{Action, DeletionVector, Format, Metadata, PartitionValues, Protocol};
 use crate::error;
+use crate::file_set::{FileRow, FileSet, FinishedSegment, Rare, SEGMENT_FILES, SegmentBuilder};
 use crate::location::TableLocation;
+use crate::schema::TableColumns;
 
 pub(crate) type Engine = DefaultEngine<TokioMultiThreadExecutor>;
+
+/// Segments of files made at a time.
+const MAX_BUILDERS: usize = 4;
 
 /// Threads of the log's own: kernel calls block, and the queries' threads must not.
 static EXECUTOR: LazyLock<Result<(Arc<TokioMultiThreadExecutor>, tokio::runtime::Handle)>> =
@@ -69,6 +77,14 @@ pub(crate) async fn run<T: Send + 'static>(call: impl FnOnce() -> Result<T> + Se
         .spawn_blocking(call)
         .await
         .map_err(|e| Error::internal(format!("reading a log did not end: {e}")))?
+}
+
+/// Runs work of the log that waits for storage on the log's own threads.
+pub(crate) async fn spawn<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let (_, handle) = EXECUTOR.as_ref().map_err(Clone::clone)?;
+    handle.spawn(work).await.map_err(|e| Error::internal(format!("writing a log did not end: {e}")))?
 }
 
 /// What the kernel makes of a log, without the files.
@@ -141,37 +157,75 @@ fn metadata(kernel: &SnapshotRef) -> Metadata {
     }
 }
 
-/// The files of a snapshot.
+/// The files of a snapshot, with their statistics for the table's columns.
 pub(crate) async fn files(
     location: &TableLocation,
     kernel: SnapshotRef,
-) -> Result<std::result::Result<Vec<Add>, KernelError>> {
+    columns: Arc<TableColumns>,
+) -> Result<std::result::Result<FileSet, KernelError>> {
     let location = location.clone();
     run(move || {
         let engine = engine(&location)?;
-        let mut adds = Vec::new();
-        let mut read = || -> std::result::Result<Result<()>, KernelError> {
-            let scan = kernel
-                .clone()
-                .scan_builder()
-                .with_stats(StatsOptions::json_only())
-                .without_row_transforms()
-                .build()?;
-            for batch in scan.scan_metadata(&engine)? {
-                let (data, selected) = batch?.scan_files.into_parts();
-                let data = ArrowEngineData::try_from_engine_data(data)?;
-                if let Err(e) = read_adds(data.record_batch(), &selected, &mut adds) {
-                    return Ok(Err(e));
-                }
-            }
-            Ok(Ok(()))
-        };
-        match read() {
-            Ok(done) => done.map(|()| Ok(adds)),
+        match read_files(&engine, &kernel, &columns) {
+            Ok(done) => done.map(Ok),
             Err(e) => Ok(Err(e)),
         }
     })
     .await
+}
+
+/// Rows of scan metadata, of which some are files.
+type Scanned = (Vec<bool>, Box<ArrowEngineData>);
+
+/// Reads the log on this thread, while others make segments of what was read.
+fn read_files(
+    engine: &Engine,
+    kernel: &SnapshotRef,
+    columns: &TableColumns,
+) -> std::result::Result<Result<FileSet>, KernelError> {
+    let properties = kernel.table_configuration().metadata().configuration();
+    let has_json = properties.get("delta.checkpoint.writeStatsAsJson").is_none_or(|v| v != "false");
+    // Where checkpoints have parsed statistics only, JSON is made of them.
+    let stats = if has_json { StatsOptions::json_only() } else { StatsOptions::all() };
+    let scan = kernel.clone().scan_builder().with_stats(stats).without_row_transforms().build()?;
+    let at_once = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_BUILDERS);
+    std::thread::scope(|scope| {
+        let mut segments = Vec::new();
+        let mut working = VecDeque::new();
+        let (mut pending, mut rows): (Vec<Scanned>, usize) = (Vec::new(), 0);
+        for batch in scan.scan_metadata(engine)? {
+            let (data, selected) = batch?.scan_files.into_parts();
+            let data = ArrowEngineData::try_from_engine_data(data)?;
+            rows += data.record_batch().num_rows();
+            pending.push((selected, data));
+            if rows < SEGMENT_FILES {
+                continue;
+            }
+            if working.len() >= at_once
+                && let Some(oldest) = working.pop_front()
+            {
+                segments.push(joined(oldest));
+            }
+            let scanned = std::mem::take(&mut pending);
+            rows = 0;
+            working.push_back(scope.spawn(move || segment(scanned, columns)));
+        }
+        segments.extend(working.into_iter().map(joined));
+        segments.push(segment(pending, columns));
+        Ok(segments.into_iter().collect::<Result<Vec<_>>>().map(FileSet::of_segments))
+    })
+}
+
+fn joined(worker: ScopedJoinHandle<'_, Result<FinishedSegment>>) -> Result<FinishedSegment> {
+    worker.join().unwrap_or_else(|_| Err(Error::internal("a thread that reads files of a log ended")))
+}
+
+fn segment(scanned: Vec<Scanned>, columns: &TableColumns) -> Result<FinishedSegment> {
+    let mut builder = SegmentBuilder::new(columns);
+    for (selected, data) in scanned {
+        read_adds(data.record_batch(), &selected, &mut builder)?;
+    }
+    Ok(builder.finish())
 }
 
 /// The progress of an application.
@@ -209,7 +263,7 @@ pub(crate) async fn deleted_rows(
 }
 
 /// The rows of the kernel's scan metadata ("scan row schema").
-fn read_adds(batch: &RecordBatch, selected: &[bool], out: &mut Vec<Add>) -> Result<()> {
+fn read_adds(batch: &RecordBatch, selected: &[bool], out: &mut SegmentBuilder<'_>) -> Result<()> {
     let missing = |name: &str| Error::internal(format!("the kernel's scan metadata has no column {name}"));
     let column = |name: &str| batch.column_by_name(name).ok_or_else(|| missing(name));
     let paths = column("path")?.as_string::<i32>();
@@ -235,8 +289,8 @@ fn read_adds(batch: &RecordBatch, selected: &[bool], out: &mut Vec<Add>) -> Resu
         if !selected.get(row).copied().unwrap_or(true) || paths.is_null(row) {
             continue;
         }
-        out.push(Add {
-            path: paths.value(row).to_string(),
+        out.push(FileRow {
+            path: paths.value(row),
             partition_values: if constants.is_valid(row) {
                 string_map(partition_values.as_map(), row)
             } else {
@@ -244,22 +298,23 @@ fn read_adds(batch: &RecordBatch, selected: &[bool], out: &mut Vec<Add>) -> Resu
             },
             size: sizes.value(row),
             modification_time: times.value(row),
-            data_change: true,
-            stats: stats.is_valid(row).then(|| stats.value(row).to_string()),
-            tags: tags.is_valid(row).then(|| string_map(tags.as_map(), row)).filter(|t| !t.is_empty()),
-            deletion_vector: read_vector(vectors, row)?,
-            base_row_id: long(&base_row_id, row),
-            default_row_commit_version: long(&commit_version, row),
-            clustering_provider: clustering
-                .is_valid(row)
-                .then(|| clustering.as_string::<i32>().value(row).to_string()),
+            stats: stats.is_valid(row).then(|| stats.value(row)),
+            rare: Rare {
+                tags: tags.is_valid(row).then(|| string_map(tags.as_map(), row)).filter(|t| !t.is_empty()),
+                deletion_vector: read_vector(vectors, row)?,
+                base_row_id: long(&base_row_id, row),
+                default_row_commit_version: long(&commit_version, row),
+                clustering_provider: clustering
+                    .is_valid(row)
+                    .then(|| clustering.as_string::<i32>().value(row).to_string()),
+            },
         });
     }
     Ok(())
 }
 
 fn string_map(map: &MapArray, row: usize) -> PartitionValues {
-    if map.is_null(row) {
+    if map.is_null(row) || map.value_length(row) == 0 {
         return PartitionValues::new();
     }
     let entries = map.value(row);
@@ -286,14 +341,25 @@ pub(crate) async fn actions(
         for batch in snapshot.log_segment().read_actions(&engine, schema).map_err(broken)? {
             let data = batch.map_err(broken)?.actions;
             let data = ArrowEngineData::try_from_engine_data(data).map_err(broken)?;
+            let Some(batch) = with_any(data.record_batch())? else { continue };
             // The rows have the shape of the log's lines.
             let mut lines = LineDelimitedWriter::new(Vec::new());
-            lines.write(data.record_batch()).and_then(|()| lines.finish()).spark()?;
+            lines.write(&batch).and_then(|()| lines.finish()).spark()?;
             out.extend(Action::parse_commit(&lines.into_inner(), "a checkpoint or commit")?);
         }
         Ok(out)
     })
     .await
+}
+
+/// The rows that have a value: most rows of a checkpoint are of other kinds than those asked for.
+fn with_any(batch: &RecordBatch) -> Result<Option<RecordBatch>> {
+    let has = |row: usize| batch.columns().iter().any(|c| c.is_valid(row));
+    let rows: BooleanArray = (0..batch.num_rows()).map(|row| Some(has(row))).collect();
+    if rows.true_count() == 0 {
+        return Ok(None);
+    }
+    filter_record_batch(batch, &rows).spark().map(Some)
 }
 
 fn read_vector(vectors: &StructArray, row: usize) -> Result<Option<DeletionVector>> {

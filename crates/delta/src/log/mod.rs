@@ -1,12 +1,15 @@
 //! The transaction log: its files, reading and writing them. Nothing here knows what the actions mean.
 
 pub(crate) mod checkpoint;
-mod classic_checkpoint;
+pub(crate) mod checksum;
 pub(crate) mod cleanup;
 pub(crate) mod commit_file;
+pub(crate) mod compaction;
 pub(crate) mod hiding_store;
 pub(crate) mod kernel;
 pub(crate) mod timeline;
+
+use std::collections::{BTreeSet, HashMap};
 
 use boathouse_spec::{Error, Result};
 use futures::TryStreamExt;
@@ -26,6 +29,10 @@ pub(crate) fn commit_name(version: i64) -> String {
 pub(crate) enum LogFile {
     Commit(i64),
     Checkpoint(i64),
+    /// What a version is in short.
+    Checksum(i64),
+    /// The commits from one version to another as one.
+    Compacted(i64, i64),
     Other,
 }
 
@@ -41,6 +48,10 @@ pub(crate) fn classify(name: &str) -> LogFile {
     };
     if rest == "json" {
         LogFile::Commit(version)
+    } else if rest == "crc" {
+        LogFile::Checksum(version)
+    } else if let Some(until) = rest.strip_suffix(".compacted.json").filter(|u| u.len() == 20) {
+        until.parse().map_or(LogFile::Other, |until| LogFile::Compacted(version, until))
     } else if rest.starts_with("checkpoint.") && (rest.ends_with(".parquet") || rest.ends_with(".json")) {
         LogFile::Checkpoint(version)
     } else {
@@ -100,15 +111,33 @@ pub(crate) fn commits_among(location: &TableLocation, files: Vec<ObjectMeta>) ->
 /// Commit files and checkpoint versions of the log.
 pub(crate) async fn list_history(location: &TableLocation) -> Result<(Vec<CommitFile>, Vec<i64>)> {
     let files = list(location).await?;
-    let mut checkpoints: Vec<i64> = files
-        .iter()
-        .filter_map(|meta| match classify(in_log_directory(location, &meta.location)?) {
-            LogFile::Checkpoint(version) => Some(version),
-            _ => None,
-        })
-        .collect();
-    checkpoints.dedup();
+    let names = files.iter().filter_map(|meta| in_log_directory(location, &meta.location));
+    let checkpoints = complete_checkpoints(names);
     Ok((commits_among(location, files), checkpoints))
+}
+
+/// The versions of checkpoints of which no part is missing ("Multi-part checkpoints" in PROTOCOL.md), in order.
+pub(crate) fn complete_checkpoints<'a>(names: impl Iterator<Item = &'a str>) -> Vec<i64> {
+    let mut versions = BTreeSet::new();
+    let mut parts: HashMap<(i64, usize), usize> = HashMap::new();
+    for name in names {
+        let LogFile::Checkpoint(version) = classify(name) else { continue };
+        let number = |text: &str| (text.len() == 10).then(|| text.parse::<usize>().ok()).flatten();
+        let mut pieces = name.split('.').skip(2);
+        match (pieces.next().and_then(number), pieces.next().and_then(number)) {
+            (Some(_), Some(of)) => {
+                let found = parts.entry((version, of)).or_default();
+                *found += 1;
+                if *found == of {
+                    versions.insert(version);
+                }
+            }
+            _ => {
+                versions.insert(version);
+            }
+        }
+    }
+    versions.into_iter().collect()
 }
 
 /// The commit file of a version; `None` where there is none.
@@ -173,7 +202,15 @@ mod tests {
             classify("00000000000000000010.checkpoint.0000000001.0000000002.parquet"),
             LogFile::Checkpoint(10)
         );
-        assert_eq!(classify("00000000000000000010.crc"), LogFile::Other);
+        assert_eq!(classify("00000000000000000010.crc"), LogFile::Checksum(10));
+        let compacted = "00000000000000000010.00000000000000000019.compacted.json";
+        assert_eq!(classify(compacted), LogFile::Compacted(10, 19));
+        let named = "00000000000000000010.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.json";
+        assert_eq!(classify(named), LogFile::Checkpoint(10));
+        let part = |i: usize, of: usize| format!("{:020}.checkpoint.{i:010}.{of:010}.parquet", 7);
+        assert_eq!(complete_checkpoints([part(1, 2).as_str()].into_iter()), Vec::<i64>::new());
+        assert_eq!(complete_checkpoints([part(1, 2).as_str(), part(2, 2).as_str()].into_iter()), [7]);
+        assert_eq!(complete_checkpoints([named, part(1, 2).as_str()].into_iter()), [10]);
         assert_eq!(classify("_last_checkpoint"), LogFile::Other);
         assert_eq!(classify(".00000000000000000012.json.tmp"), LogFile::Other);
     }

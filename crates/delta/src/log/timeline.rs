@@ -1,10 +1,12 @@
 //! Versions in time: which can be had, and which was the table's state at an instant.
 
 use boathouse_spec::{Error, Result};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::CommitFile;
 use crate::action::Action;
 use crate::location::TableLocation;
+use crate::snapshot::Snapshot;
 use crate::time::format_timestamp;
 
 /// The first and last version whose state can be built: from version 0, or from a checkpoint, without a gap.
@@ -38,23 +40,88 @@ pub(crate) fn monotonic(commits: &[CommitFile]) -> Vec<(i64, i64)> {
         .collect()
 }
 
-/// The instants of all commits, by in-commit timestamp from `in_commit_since` on.
+/// From when on commits carry their own timestamps ("In-Commit Timestamps" in PROTOCOL.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Enablement {
+    pub version: i64,
+    /// Milliseconds since the epoch.
+    pub timestamp_ms: i64,
+}
+
+impl Enablement {
+    /// Of a table whose latest version is this; `None` where it goes by the times of files.
+    pub fn of(latest: &Snapshot) -> Option<Self> {
+        if !latest.in_commit_timestamps() {
+            return None;
+        }
+        let number = |key: &str| latest.property(key).and_then(|v| v.parse::<i64>().ok());
+        let version = number("delta.inCommitTimestampEnablementVersion");
+        let timestamp_ms = number("delta.inCommitTimestampEnablementTimestamp");
+        // Without both the table has had them from the start.
+        Some(match version.zip(timestamp_ms) {
+            Some((version, timestamp_ms)) => Self { version, timestamp_ms },
+            None => Self { version: 0, timestamp_ms: i64::MIN },
+        })
+    }
+}
+
+/// Commits read at a time.
+const PARALLEL_READS: usize = 16;
+
+/// The instants of all commits, by their own timestamps where they have them.
 pub(crate) async fn commit_times(
     location: &TableLocation,
     commits: &[CommitFile],
-    in_commit_since: Option<i64>,
+    enabled: Option<Enablement>,
 ) -> Result<Vec<(i64, i64)>> {
-    let mut times = monotonic(commits);
-    if let Some(since) = in_commit_since {
-        for (version, time) in &mut times {
-            if *version >= since
-                && let Some(recorded) = in_commit_timestamp(location, *version).await?
-            {
-                *time = recorded;
-            }
+    let Some(enabled) = enabled else { return Ok(monotonic(commits)) };
+    let (before, since) = commits.split_at(commits.partition_point(|c| c.version < enabled.version));
+    let mut times = monotonic(before);
+    let reads: Vec<_> = since.iter().map(|commit| recorded(location.clone(), commit.clone())).collect();
+    times.extend(stream::iter(reads).buffered(PARALLEL_READS).try_collect::<Vec<_>>().await?);
+    Ok(times)
+}
+
+/// The instant that a commit records; its file's where it records none, against the protocol.
+async fn recorded(location: TableLocation, commit: CommitFile) -> Result<(i64, i64)> {
+    let recorded = in_commit_timestamp(&location, commit.version).await?;
+    Ok((commit.version, recorded.unwrap_or_else(|| commit.modified_ms())))
+}
+
+/// The version that was current at an instant. Of commits that carry their timestamps few are read: these never run back.
+pub(crate) async fn version_at_instant(
+    location: &TableLocation,
+    commits: &[CommitFile],
+    enabled: Option<Enablement>,
+    at_ms: i64,
+    rules: TimestampRules,
+) -> Result<i64> {
+    let Some(enabled) = enabled else { return version_at(location, &monotonic(commits), at_ms, rules) };
+    let (before, since) = commits.split_at(commits.partition_point(|c| c.version < enabled.version));
+    if at_ms < enabled.timestamp_ms && !before.is_empty() {
+        // There is a version after these, whatever the instant.
+        let rules = TimestampRules { latest_if_after: true, ..rules };
+        return version_at(location, &monotonic(before), at_ms, rules);
+    }
+    let (Some(first), Some(last)) = (since.first(), since.last()) else {
+        return Err(no_history(location));
+    };
+    let ends =
+        [recorded(location.clone(), first.clone()).await?, recorded(location.clone(), last.clone()).await?];
+    if at_ms < ends[0].1 || at_ms >= ends[1].1 {
+        return version_at(location, &ends, at_ms, rules);
+    }
+    // The commit at `low` is not after the instant, that at `high` is.
+    let (mut low, mut high) = (0, since.len() - 1);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if recorded(location.clone(), since[middle].clone()).await?.1 <= at_ms {
+            low = middle;
+        } else {
+            high = middle;
         }
     }
-    Ok(times)
+    Ok(since[low].version)
 }
 
 pub(crate) async fn in_commit_timestamp(location: &TableLocation, version: i64) -> Result<Option<i64>> {

@@ -52,7 +52,7 @@ async fn rename_files(
     let mut lost = 0;
     loop {
         let files: Vec<Arc<Add>> =
-            current.files().await?.iter().filter(|f| needs(f)).take(FILES_PER_COMMIT).cloned().collect();
+            current.files().await?.iter().filter(|f| needs(f)).take(FILES_PER_COMMIT).collect();
         if files.is_empty() {
             return Ok(current);
         }

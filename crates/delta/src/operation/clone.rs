@@ -110,7 +110,7 @@ pub async fn clone_table(
 pub async fn is_interrupted_clone(location: &TableLocation, source: &Snapshot) -> Result<bool> {
     let mut copies = Vec::new();
     for file in source.files().await?.iter() {
-        relocated(location, source.location(), file, &mut copies)?;
+        relocated(location, source.location(), &file, &mut copies)?;
     }
     let targets: HashSet<String> = copies.iter().map(|(_, to)| to.to_string()).collect();
     let mut listed = location.store().list(Some(location.prefix()));
@@ -209,12 +209,12 @@ async fn copy_files(
 ) -> Result<Vec<Add>> {
     let files = source.files().await?;
     if shallow {
-        return files.iter().map(|f| absolute(source.location(), f)).collect();
+        return files.iter().map(|f| absolute(source.location(), &f)).collect();
     }
     let mut copies: Vec<(Path, Path)> = Vec::new();
     let mut out = Vec::new();
     for file in files.iter() {
-        out.push(relocated(location, source.location(), file, &mut copies)?);
+        out.push(relocated(location, source.location(), &file, &mut copies)?);
     }
     copies.sort();
     copies.dedup();
@@ -310,6 +310,9 @@ impl Snapshot {
     pub(crate) async fn domains(&self) -> Result<Vec<DomainMetadata>> {
         if !self.protocol().has("domainMetadata") {
             return Ok(Vec::new());
+        }
+        if let Some(known) = self.known().domains {
+            return Ok(known.values().cloned().collect());
         }
         let mut seen = HashSet::new();
         let actions = kernel::actions(self.location(), self.version(), &["domainMetadata"]).await?;

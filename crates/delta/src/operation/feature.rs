@@ -53,12 +53,13 @@ pub async fn drop_feature(
         None => before.clone(),
     };
     let needs_readers = crate::protocol::is_reader_feature(&feature);
-    if truncate_history && needs_readers && history_traces::remain(&ready, &feature).await? {
+    let truncates = truncate_history && needs_readers;
+    if truncates && (changed.is_some() || history_traces::remain(&ready, &feature).await?) {
         return Err(history_is_there(&ready, &feature, changed.is_some()));
     }
     let mut protocol = ready.protocol().without_feature(&feature);
     let mut metadata = ready.metadata().clone();
-    let protects = needs_readers && !truncate_history;
+    let protects = needs_readers && feature != "vacuumProtocolCheck" && !truncates;
     if protects {
         checkpoint::write(&ready).await?;
         protocol = protocol.with_features(&[PROTECTION]);

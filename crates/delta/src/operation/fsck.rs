@@ -52,7 +52,7 @@ pub async fn fsck(
     transaction.reads.files = broken.iter().map(|b| b.file.key()).collect();
     let now = clock::now_ms();
     transaction.metrics.set("numRemovedFiles", broken.len());
-    transaction.metrics.set("numFilesScanned", table.files().await?.iter().count());
+    transaction.metrics.set("numFilesScanned", table.files().await?.len());
     transaction.metrics.set("numMissingFiles", broken.iter().filter(|b| b.data_missing).count());
     transaction.metrics.set("numMissingDeletionVectors", broken.iter().filter(|b| b.vector_missing).count());
     transaction.remove(broken.iter().map(|b| b.file.remove(now, true)).collect::<Vec<_>>());

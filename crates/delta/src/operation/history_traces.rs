@@ -1,11 +1,10 @@
 //! What a table's history has of a feature that is to be dropped, and cutting the history off where it is old enough
 //! (`ALTER TABLE .. DROP FEATURE .. TRUNCATE HISTORY`).
 
-use boathouse_spec::{Result, clock};
+use boathouse_spec::Result;
 
 use crate::action::{Action, Metadata};
-use crate::data_file::delete_quietly;
-use crate::log::{self, checkpoint};
+use crate::log::{self, checkpoint, cleanup, timeline};
 use crate::property::parse_interval_ms;
 use crate::schema::widening;
 use crate::snapshot::Snapshot;
@@ -13,33 +12,27 @@ use crate::snapshot::Snapshot;
 const RETENTION: &str = "delta.dropFeatureTruncateHistory.retentionDuration";
 const DEFAULT_RETENTION_MS: i64 = 24 * 3_600_000;
 
-/// Whether versions before this one need the feature, once those that are past their retention are gone.
+/// Whether the history needs the feature, once what is past its retention is cut off.
 pub(super) async fn remain(table: &Snapshot, feature: &str) -> Result<bool> {
     let location = table.location();
+    // From here on the table can begin at a checkpoint of this version.
+    checkpoint::write(table).await?;
     let retention = table.property(RETENTION).and_then(parse_interval_ms).unwrap_or(DEFAULT_RETENTION_MS);
-    let cutoff = clock::now_ms().saturating_sub(retention);
+    cleanup::truncate(table, retention).await?;
     let (commits, checkpoints) = log::list_history(location).await?;
-    let older: Vec<_> = commits.into_iter().filter(|c| c.version < table.version()).collect();
-    if older.iter().all(|c| c.modified_ms() <= cutoff) {
-        // From here on the table begins at a checkpoint of this version.
-        checkpoint::write(table).await?;
-        let mut gone: Vec<_> = older.into_iter().map(|c| c.meta.location).collect();
-        for version in checkpoints.into_iter().filter(|v| *v < table.version()) {
-            gone.push(location.log_path(&format!("{version:020}.checkpoint.parquet")));
-        }
-        delete_quietly(location, gone).await;
-        return Ok(false);
-    }
-    let Some(first) = older.first() else { return Ok(false) };
-    let oldest = Snapshot::load(location, Some(first.version)).await?;
+    let (first, last) =
+        timeline::version_range(&commits, &checkpoints).ok_or_else(|| timeline::no_history(location))?;
+    // What the first version has from before, and what each commit after it says.
+    let oldest = Snapshot::load(location, Some(first)).await?;
     let mut needed = metadata_needs(oldest.metadata(), feature)
         || (feature == "deletionVectors"
-            && oldest.files().await?.iter().any(|f| f.deletion_vector.is_some()));
-    for commit in &older {
+            && oldest.files().await?.iter().any(|f| f.deletion_vector.is_some()))
+        || (feature == "v2Checkpoint" && checkpoint::has_v2(location).await?);
+    for version in first + 1..=last {
         if needed {
             break;
         }
-        let actions = log::read_commit(location, commit.version).await?.unwrap_or_default();
+        let actions = log::read_commit(location, version).await?.unwrap_or_default();
         needed = actions.iter().any(|action| needs(action, feature));
     }
     Ok(needed)

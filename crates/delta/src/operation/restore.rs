@@ -89,7 +89,7 @@ pub async fn restore(table: &DeltaTable, to: &RestoreTo, options: &DmlOptions) -
         transaction.protocol = Some(current.protocol().with_features(&names));
     }
     let size = |sizes: Vec<i64>| sizes.into_iter().sum::<i64>();
-    let table_size = size(target.files().await?.iter().map(|f| f.size).collect());
+    let table_size = size(target.files().await?.sizes().collect());
     let m = &mut transaction.metrics;
     m.set("numRestoredFiles", restored.len());
     m.set("removedFilesSize", size(removed.iter().filter_map(|r| r.size).collect()));

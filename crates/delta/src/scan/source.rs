@@ -24,7 +24,7 @@ use super::provider::{HiddenColumn, HiddenValue};
 use super::reader::ReaderFactory;
 use super::relabel::RelabelExpr;
 use super::{selection, statistics};
-use crate::file_set::FileWithStats;
+use crate::file_set::{FileWithStats, StatsGroup};
 use crate::partition::parse_value;
 use crate::row_tracking;
 use crate::schema::{MappingMode, TableColumn};
@@ -166,8 +166,11 @@ impl<'a> ScanSource<'a> {
             )));
 
         let mut file_groups = Vec::new();
-        let table_statistics =
-            statistics::of_table(&files, &self.statistics_columns(), table_schema.table_schema());
+        let table_statistics = statistics::of_table(
+            &StatsGroup::among(&files),
+            &self.statistics_columns(),
+            table_schema.table_schema(),
+        );
         let per_file = files.len().saturating_mul(table_schema.table_schema().fields().len())
             <= statistics::MAX_PER_FILE_STATISTICS;
         let selections = selection::selections(self.snapshot.location(), &files).await?;

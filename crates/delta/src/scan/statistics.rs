@@ -1,17 +1,17 @@
 //! The plan's statistics, from the log's.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::cmp::Ordering;
 
-use arrow::array::Array;
+use arrow::array::{Array, ArrayRef, make_comparator};
+use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Statistics};
 use datafusion::scalar::ScalarValue;
 
-use crate::file_set::FileWithStats;
+use crate::file_set::{FileWithStats, StatsGroup};
 use crate::schema::TableColumn;
-use crate::stats::StatsTable;
+use crate::stats::table::ColumnBounds;
 
 /// Beyond so many columns of files only the table as a whole has statistics: they would take more memory than they save.
 pub(crate) const MAX_PER_FILE_STATISTICS: usize = 200_000;
@@ -51,70 +51,50 @@ pub(crate) fn of_file(
 
 /// The statistics of all files together.
 pub(crate) fn of_table(
-    files: &[FileWithStats],
+    groups: &[StatsGroup],
     columns: &[Option<&TableColumn>],
     schema: &SchemaRef,
 ) -> Statistics {
     let mut out = Statistics::new_unknown(schema);
-    let rows: Option<usize> = files.iter().map(FileWithStats::live_rows).sum();
+    let rows = groups.iter().try_fold(0u64, |sum, group| Some(sum.saturating_add(group.num_rows?)));
+    let rows = rows.and_then(|rows| usize::try_from(rows).ok());
     out.num_rows = rows.map_or(Precision::Absent, Precision::Exact);
-    out.total_byte_size =
-        Precision::Inexact(files.iter().map(|f| usize::try_from(f.file.size).unwrap_or(0)).sum());
-    let whole = files.iter().all(FileWithStats::is_whole);
-
-    let mut by_table: HashMap<*const StatsTable, (&Arc<StatsTable>, Vec<&FileWithStats>)> = HashMap::new();
-    for file in files {
-        by_table.entry(Arc::as_ptr(&file.stats)).or_insert_with(|| (&file.stats, Vec::new())).1.push(file);
-    }
-    let groups: Vec<_> = by_table.into_values().collect();
+    let bytes = groups.iter().map(|g| g.bytes).fold(0i64, i64::saturating_add);
+    out.total_byte_size = Precision::Inexact(usize::try_from(bytes).unwrap_or(0));
+    let whole = groups.iter().all(|g| g.whole);
     for (column, target) in columns.iter().zip(&mut out.column_statistics) {
         if let Some(column) = column {
-            *target = of_column(column, &groups, whole);
+            *target = of_column(column, groups, whole);
         }
     }
     out
 }
 
-fn of_column(
-    column: &TableColumn,
-    groups: &[(&Arc<StatsTable>, Vec<&FileWithStats>)],
-    whole: bool,
-) -> ColumnStatistics {
+fn of_column(column: &TableColumn, groups: &[StatsGroup], whole: bool) -> ColumnStatistics {
     let mut out = ColumnStatistics::new_unknown();
     let (mut min, mut max): (Option<ScalarValue>, Option<ScalarValue>) = (None, None);
     let (mut known, mut exact) = (true, whole);
-    let mut nulls = Some(0usize);
-    for (table, files) in groups {
-        let Some(bounds) = table.columns.get(column.logical()) else {
+    let mut nulls = Some(0u64);
+    for group in groups {
+        let Some(bounds) = group.stats.columns.get(column.logical()) else {
             return out;
         };
         exact &= bounds.exact;
-        for file in files {
-            let row = file.row;
-            let count = bounds.null_count.is_valid(row).then(|| bounds.null_count.value(row) as usize);
-            nulls = nulls.zip(count).map(|(a, b)| a.saturating_add(b));
-            if bounds.min.is_null(row) || bounds.max.is_null(row) {
-                // Only NULLs in the file: no bound is missing.
-                let all_null = count.is_some() && count.map(|c| c as u64) == file.num_records();
-                known &= all_null;
-                continue;
-            }
-            let (Ok(low), Ok(high)) = (
-                ScalarValue::try_from_array(bounds.min.as_ref(), row),
-                ScalarValue::try_from_array(bounds.max.as_ref(), row),
-            ) else {
-                known = false;
-                continue;
-            };
-            if min.as_ref().is_none_or(|m| low < *m) {
-                min = Some(low);
-            }
-            if max.as_ref().is_none_or(|m| high > *m) {
-                max = Some(high);
-            }
+        let found = of_group(group, bounds);
+        nulls = nulls.zip(found.nulls).map(|(a, b)| a.saturating_add(b));
+        known &= found.known;
+        if let Some(low) = found.min
+            && min.as_ref().is_none_or(|m| low < *m)
+        {
+            min = Some(low);
+        }
+        if let Some(high) = found.max
+            && max.as_ref().is_none_or(|m| high > *m)
+        {
+            max = Some(high);
         }
     }
-    if let Some(count) = nulls {
+    if let Some(count) = nulls.and_then(|n| usize::try_from(n).ok()) {
         out.null_count = if whole { Precision::Exact(count) } else { Precision::Inexact(count) };
     }
     if known && let (Some(min), Some(max)) = (min, max) {
@@ -123,4 +103,44 @@ fn of_column(
         out.max_value = precise(max);
     }
     out
+}
+
+/// What some files know of a column.
+struct Found {
+    min: Option<ScalarValue>,
+    max: Option<ScalarValue>,
+    nulls: Option<u64>,
+    /// Whether no bound is missing.
+    known: bool,
+}
+
+fn of_group(group: &StatsGroup, bounds: &ColumnBounds) -> Found {
+    let all;
+    let rows = match &group.rows {
+        Some(rows) => rows,
+        None => {
+            all = (0..group.stats.files).collect();
+            &all
+        }
+    };
+    let count = |row: usize| bounds.null_count.is_valid(row).then(|| bounds.null_count.value(row));
+    let nulls = rows.iter().try_fold(0u64, |sum, row| Some(sum.saturating_add(count(*row)?)));
+    let records = &group.stats.num_records;
+    // A file of NULLs only has no bounds, and none is missing.
+    let is_all_null =
+        |row: usize| records.is_valid(row) && count(row).is_some_and(|nulls| nulls == records.value(row));
+    let has_bounds = |row: usize| bounds.min.is_valid(row) && bounds.max.is_valid(row);
+    let known = rows.iter().all(|row| has_bounds(*row) || is_all_null(*row));
+    let with_bounds: Vec<usize> = rows.iter().copied().filter(|row| has_bounds(*row)).collect();
+    let min = extreme(&bounds.min, &with_bounds, Ordering::Less);
+    let max = extreme(&bounds.max, &with_bounds, Ordering::Greater);
+    Found { known: known && min.is_some() == max.is_some(), min, max, nulls }
+}
+
+/// The value that is `wanted` than all others.
+fn extreme(values: &ArrayRef, rows: &[usize], wanted: Ordering) -> Option<ScalarValue> {
+    let compare = make_comparator(values, values, SortOptions::default()).ok()?;
+    let better = |best: usize, row: usize| if compare(row, best) == wanted { row } else { best };
+    let row = rows.iter().copied().reduce(better)?;
+    ScalarValue::try_from_array(values, row).ok()
 }

@@ -39,7 +39,20 @@ pub(crate) fn parse(text: &str) -> Option<Node<'_>> {
     (reader.at == text.len()).then_some(node)
 }
 
-struct Reader<'a> {
+/// Hands each member of an object to `take`, which reads its value; `None` where the text is no object, or `take` fails.
+pub(crate) fn members<'a>(
+    text: &'a str,
+    mut take: impl FnMut(&str, &mut Reader<'a>) -> Option<()>,
+) -> Option<()> {
+    let mut reader = Reader { text, at: 0 };
+    reader.blank();
+    (reader.peek() == Some(b'{')).then_some(())?;
+    reader.each(&mut take)?;
+    reader.blank();
+    (reader.at == text.len()).then_some(())
+}
+
+pub(crate) struct Reader<'a> {
     text: &'a str,
     at: usize,
 }
@@ -79,6 +92,44 @@ impl<'a> Reader<'a> {
             b'{' => self.object(depth),
             b'[' => self.list(depth),
             _ => self.number(),
+        }
+    }
+
+    /// A value of which only texts, numbers and the like are wanted: what is in lists and objects is passed over.
+    pub fn leaf(&mut self) -> Option<Node<'a>> {
+        self.blank();
+        match self.peek()? {
+            b'{' | b'[' => self.skip().map(|()| Node::Null),
+            _ => self.value(0),
+        }
+    }
+
+    /// Passes over a value.
+    pub fn skip(&mut self) -> Option<()> {
+        self.value(0).map(|_| ())
+    }
+
+    /// Hands each member of the object that comes next to `take`, which reads its value. Another value is passed over.
+    pub fn each(&mut self, mut take: impl FnMut(&str, &mut Self) -> Option<()>) -> Option<()> {
+        self.blank();
+        if self.peek()? != b'{' {
+            return self.skip();
+        }
+        self.take(b'{')?;
+        self.blank();
+        if self.take(b'}').is_some() {
+            return Some(());
+        }
+        loop {
+            self.blank();
+            let key = self.string()?;
+            self.blank();
+            self.take(b':')?;
+            take(&key, self)?;
+            self.blank();
+            if self.take(b',').is_none() {
+                return self.take(b'}');
+            }
         }
     }
 

@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, UInt64Array};
+use arrow::array::{Array, ArrayRef, UInt64Array, UInt64Builder, new_empty_array, new_null_array};
 use arrow::datatypes::{DataType as ArrowType, TimeUnit};
 use datafusion::scalar::ScalarValue;
 
+use super::bounds::BoundsBuilder;
 use super::json::{self, Node};
-use crate::action::Add;
-use crate::partition::{parse_date, parse_decimal, parse_value};
-use crate::schema::TableColumns;
-use crate::time::parse_timestamp_us;
+use crate::action::{Add, PartitionValues};
+use crate::partition::parse_value;
+use crate::schema::{TableColumn, TableColumns};
 
 /// The bounds of one column in each file. A NULL bound is unknown.
 #[derive(Debug, Clone)]
@@ -34,113 +34,201 @@ pub(crate) struct StatsTable {
 
 impl StatsTable {
     pub fn build(files: &[Arc<Add>], columns: &TableColumns) -> Self {
-        let mut num_records: Vec<Option<u64>> = Vec::with_capacity(files.len());
-        let data: Vec<_> =
-            columns.iter().filter(|c| !c.is_partition && has_bounds(c.field.data_type())).collect();
-        let counted: Vec<_> =
-            columns.iter().filter(|c| !c.is_partition && !has_bounds(c.field.data_type())).collect();
-        let mut mins: Vec<Vec<ScalarValue>> = vec![Vec::with_capacity(files.len()); data.len()];
-        let mut maxs = mins.clone();
-        let mut nulls: Vec<Vec<Option<u64>>> = vec![Vec::with_capacity(files.len()); data.len()];
-        let mut counted_nulls: Vec<Vec<Option<u64>>> = vec![Vec::with_capacity(files.len()); counted.len()];
-
+        let mut builder = StatsTableBuilder::new(columns);
         for file in files {
-            let root = file.stats.as_deref().and_then(json::parse).unwrap_or(Node::Null);
-            num_records.push(root.get("numRecords").and_then(Node::as_i64).and_then(|n| n.try_into().ok()));
+            builder.push(file.stats.as_deref(), &file.partition_values);
+        }
+        builder.finish()
+    }
+
+    /// Rows in some files, deleted ones included; `None` where one does not tell.
+    pub fn total_records(&self, rows: impl Iterator<Item = usize>) -> Option<u64> {
+        let records = |row: usize| self.num_records.is_valid(row).then(|| self.num_records.value(row));
+        rows.map(records).try_fold(0u64, |sum, n| Some(sum.saturating_add(n?)))
+    }
+}
+
+/// Makes a table of statistics file by file, from their JSON to columns without anything in between.
+pub(crate) struct StatsTableBuilder<'a> {
+    num_records: UInt64Builder,
+    data: Vec<DataColumn<'a>>,
+    /// By physical name, where it is in `data`.
+    positions: HashMap<&'a str, usize>,
+    partitions: Vec<PartitionColumn<'a>>,
+}
+
+/// A column whose bounds come from statistics; those of some types have a count of NULLs only.
+struct DataColumn<'a> {
+    column: &'a TableColumn,
+    bounds: Option<(BoundsBuilder, BoundsBuilder)>,
+    nulls: UInt64Builder,
+}
+
+/// A partition column: its bounds are its value.
+struct PartitionColumn<'a> {
+    column: &'a TableColumn,
+    /// Each value once; `None` where one cannot be read, and nothing is known of the column.
+    values: Option<Vec<ScalarValue>>,
+    by_text: HashMap<Option<String>, usize>,
+    rows: Vec<usize>,
+}
+
+/// What the statistics of one file say of each data column.
+#[derive(Default)]
+struct Found<'t> {
+    records: Option<u64>,
+    loose: bool,
+    min: Vec<Option<Node<'t>>>,
+    max: Vec<Option<Node<'t>>>,
+    nulls: Vec<Option<Node<'t>>>,
+}
+
+impl<'a> StatsTableBuilder<'a> {
+    pub fn new(columns: &'a TableColumns) -> Self {
+        let data: Vec<_> = columns.iter().filter(|c| !c.is_partition).map(DataColumn::new).collect();
+        let positions = data.iter().enumerate().map(|(i, d)| (d.column.physical.as_str(), i)).collect();
+        let partitions = columns.iter().filter(|c| c.is_partition).map(PartitionColumn::new).collect();
+        Self { num_records: UInt64Builder::new(), data, positions, partitions }
+    }
+
+    pub fn push(&mut self, stats: Option<&str>, partition_values: &PartitionValues) {
+        let found = stats.and_then(|text| self.find(text)).unwrap_or_default();
+        self.num_records.append_option(found.records);
+        for (i, column) in self.data.iter_mut().enumerate() {
+            if let Some((min, max)) = &mut column.bounds {
+                min.push(found.min.get(i).and_then(Option::as_ref));
+                max.push(found.max.get(i).and_then(Option::as_ref));
+            }
+            let nulls = found.nulls.get(i).and_then(Option::as_ref).and_then(Node::as_i64);
             // With `tightBounds: false` (a deletion vector came later) the null count still bounds from above only.
-            let tight = root.get("tightBounds") != Some(&Node::Boolean(false));
-            let (min, max, count) = (root.get("minValues"), root.get("maxValues"), root.get("nullCount"));
-            let null_count = |name: &str| -> Option<u64> {
-                let n = count?.get(name)?.as_i64()?;
-                u64::try_from(n).ok().filter(|_| tight)
-            };
-            for (i, column) in data.iter().enumerate() {
-                let t = column.field.data_type();
-                let bound = |side: Option<&Node<'_>>, upper: bool| {
-                    side.and_then(|s| s.get(&column.physical))
-                        .and_then(|n| scalar(n, t, upper))
-                        .or_else(|| ScalarValue::try_from(t).ok())
-                        .unwrap_or(ScalarValue::Null)
-                };
-                mins[i].push(bound(min, false));
-                maxs[i].push(bound(max, true));
-                nulls[i].push(null_count(&column.physical));
-            }
-            for (i, column) in counted.iter().enumerate() {
-                counted_nulls[i].push(null_count(&column.physical));
-            }
+            let nulls = nulls.and_then(|n| u64::try_from(n).ok()).filter(|_| !found.loose);
+            column.nulls.append_option(nulls);
         }
+        self.partitions.iter_mut().for_each(|p| p.push(partition_values));
+    }
 
-        let mut out = HashMap::new();
-        for (i, column) in data.iter().enumerate() {
-            let t = column.field.data_type();
-            let (Ok(min), Ok(max)) =
-                (to_array(std::mem::take(&mut mins[i]), t), to_array(std::mem::take(&mut maxs[i]), t))
-            else {
-                continue;
+    /// The members of a file's statistics, of which nothing is taken where the text is damaged.
+    fn find<'t>(&self, text: &'t str) -> Option<Found<'t>> {
+        let columns = self.data.len();
+        let mut found = Found {
+            min: vec![None; columns],
+            max: vec![None; columns],
+            nulls: vec![None; columns],
+            ..Found::default()
+        };
+        json::members(text, |key, reader| {
+            let side = match key {
+                "minValues" => &mut found.min,
+                "maxValues" => &mut found.max,
+                "nullCount" => &mut found.nulls,
+                "numRecords" => {
+                    found.records = reader.leaf()?.as_i64().and_then(|n| n.try_into().ok());
+                    return Some(());
+                }
+                "tightBounds" => {
+                    found.loose = reader.leaf()? == Node::Boolean(false);
+                    return Some(());
+                }
+                _ => return reader.skip(),
             };
-            let exact = matches!(
-                t,
-                ArrowType::Int8
-                    | ArrowType::Int16
-                    | ArrowType::Int32
-                    | ArrowType::Int64
-                    | ArrowType::Date32
-                    | ArrowType::Decimal128(..)
-            );
-            let bounds = ColumnBounds {
-                min,
-                max,
-                null_count: UInt64Array::from(std::mem::take(&mut nulls[i])),
-                exact,
-            };
-            out.insert(column.logical().to_string(), bounds);
-        }
-        for (i, column) in counted.iter().enumerate() {
-            let t = column.field.data_type();
-            let Ok(empty) = ScalarValue::try_from(t).and_then(|s| s.to_array_of_size(files.len())) else {
-                continue;
-            };
-            let bounds = ColumnBounds {
-                min: empty.clone(),
-                max: empty,
-                null_count: UInt64Array::from(std::mem::take(&mut counted_nulls[i])),
-                exact: false,
-            };
-            out.insert(column.logical().to_string(), bounds);
-        }
-        for column in columns.iter().filter(|c| c.is_partition) {
-            if let Some(bounds) = partition_bounds(files, column, &num_records) {
-                out.insert(column.logical().to_string(), bounds);
+            // Writers name the columns in the order of the table.
+            let mut next = 0;
+            reader.each(|name, reader| {
+                let expected = self.data.get(next).is_some_and(|d| d.column.physical == name);
+                let position = if expected { Some(next) } else { self.positions.get(name).copied() };
+                let Some(position) = position else { return reader.skip() };
+                next = position + 1;
+                side[position] = Some(reader.leaf()?);
+                Some(())
+            })
+        })?;
+        Some(found)
+    }
+
+    pub fn finish(mut self) -> StatsTable {
+        let num_records = self.num_records.finish();
+        let files = num_records.len();
+        let mut columns = HashMap::new();
+        for column in self.data {
+            let name = column.column.logical().to_string();
+            if let Some(bounds) = column.finish(files) {
+                columns.insert(name, bounds);
             }
         }
-        Self { files: files.len(), num_records: UInt64Array::from(num_records), columns: out }
+        for column in self.partitions {
+            let name = column.column.logical().to_string();
+            if let Some(bounds) = column.finish(&num_records) {
+                columns.insert(name, bounds);
+            }
+        }
+        StatsTable { files, num_records, columns }
     }
 }
 
-/// A partition column's bounds are its value.
-fn partition_bounds(
-    files: &[Arc<Add>],
-    column: &crate::schema::TableColumn,
-    num_records: &[Option<u64>],
-) -> Option<ColumnBounds> {
-    let mut values = Vec::with_capacity(files.len());
-    let mut nulls = Vec::with_capacity(files.len());
-    for (file, records) in files.iter().zip(num_records) {
-        let text = file.partition_values.get(&column.physical).and_then(|v| v.as_deref());
-        let value = parse_value(column.logical(), text, &column.data_type).ok()?;
-        nulls.push(if value.is_null() { *records } else { Some(0) });
-        values.push(value);
+impl<'a> DataColumn<'a> {
+    fn new(column: &'a TableColumn) -> Self {
+        let t = column.field.data_type();
+        let bounds = BoundsBuilder::new(t, false).zip(BoundsBuilder::new(t, true));
+        Self { column, bounds, nulls: UInt64Builder::new() }
     }
-    let array = to_array(values, column.field.data_type()).ok()?;
-    Some(ColumnBounds { min: array.clone(), max: array, null_count: UInt64Array::from(nulls), exact: true })
+
+    fn finish(mut self, files: usize) -> Option<ColumnBounds> {
+        let t = self.column.field.data_type();
+        let null_count = self.nulls.finish();
+        let Some((min, max)) = self.bounds else {
+            let unknown = new_null_array(t, files);
+            return Some(ColumnBounds { min: unknown.clone(), max: unknown, null_count, exact: false });
+        };
+        let exact = matches!(
+            t,
+            ArrowType::Int8
+                | ArrowType::Int16
+                | ArrowType::Int32
+                | ArrowType::Int64
+                | ArrowType::Date32
+                | ArrowType::Decimal128(..)
+        );
+        Some(ColumnBounds { min: min.finish(t)?, max: max.finish(t)?, null_count, exact })
+    }
 }
 
-fn to_array(values: Vec<ScalarValue>, t: &ArrowType) -> datafusion::error::Result<ArrayRef> {
-    if values.is_empty() {
-        return Ok(arrow::array::new_empty_array(t));
+impl<'a> PartitionColumn<'a> {
+    fn new(column: &'a TableColumn) -> Self {
+        Self { column, values: Some(Vec::new()), by_text: HashMap::new(), rows: Vec::new() }
     }
-    ScalarValue::iter_to_array(values)
+
+    fn push(&mut self, partition_values: &PartitionValues) {
+        let Some(values) = &mut self.values else { return };
+        let text = partition_values.get(&self.column.physical).cloned().flatten();
+        if let Some(position) = self.by_text.get(&text) {
+            self.rows.push(*position);
+            return;
+        }
+        match parse_value(self.column.logical(), text.as_deref(), &self.column.data_type) {
+            Ok(value) => {
+                self.rows.push(values.len());
+                self.by_text.insert(text, values.len());
+                values.push(value);
+            }
+            Err(_) => self.values = None,
+        }
+    }
+
+    fn finish(self, num_records: &UInt64Array) -> Option<ColumnBounds> {
+        let values = self.values?;
+        let nulls = self.rows.iter().zip(num_records).map(|(row, records)| match values[*row].is_null() {
+            true => records,
+            false => Some(0),
+        });
+        let null_count = nulls.collect();
+        let distinct = match values.is_empty() {
+            true => new_empty_array(self.column.field.data_type()),
+            false => ScalarValue::iter_to_array(values).ok()?,
+        };
+        let rows: UInt64Array = self.rows.iter().map(|row| Some(*row as u64)).collect();
+        let array = arrow::compute::take(&distinct, &rows, None).ok()?;
+        Some(ColumnBounds { min: array.clone(), max: array, null_count, exact: true })
+    }
 }
 
 /// The types whose bounds the log records.
@@ -158,51 +246,4 @@ pub(crate) fn has_bounds(t: &ArrowType) -> bool {
             | ArrowType::Timestamp(TimeUnit::Microsecond, _)
             | ArrowType::Utf8
     )
-}
-
-/// A bound from its JSON; `None` where it is unknown.
-pub(crate) fn scalar(node: &Node<'_>, t: &ArrowType, upper: bool) -> Option<ScalarValue> {
-    let number = |node: &Node<'_>| match node {
-        Node::Number(n) => Some(n.to_string()),
-        Node::Text(t) => Some(t.to_string()),
-        _ => None,
-    };
-    match t {
-        ArrowType::Int8 => number(node)?.parse().ok().map(|v| ScalarValue::Int8(Some(v))),
-        ArrowType::Int16 => number(node)?.parse().ok().map(|v| ScalarValue::Int16(Some(v))),
-        ArrowType::Int32 => number(node)?.parse().ok().map(|v| ScalarValue::Int32(Some(v))),
-        ArrowType::Int64 => number(node)?.parse().ok().map(|v| ScalarValue::Int64(Some(v))),
-        ArrowType::Float32 => number(node)?
-            .parse::<f32>()
-            .ok()
-            .map(|v| ScalarValue::Float32(Some(widen_zero(v.into(), upper) as f32))),
-        ArrowType::Float64 => {
-            number(node)?.parse::<f64>().ok().map(|v| ScalarValue::Float64(Some(widen_zero(v, upper))))
-        }
-        ArrowType::Decimal128(p, s) => parse_decimal(&number(node)?, u8::try_from(*s).ok()?)
-            .map(|v| ScalarValue::Decimal128(Some(v), *p, *s)),
-        ArrowType::Date32 => match node {
-            Node::Text(text) => parse_date(text).map(|v| ScalarValue::Date32(Some(v))),
-            _ => None,
-        },
-        ArrowType::Timestamp(TimeUnit::Microsecond, zone) => match node {
-            Node::Text(text) => {
-                let us = parse_timestamp_us(text)?;
-                // Writers cut to milliseconds, which lowers an upper bound below its values.
-                let us = if upper && us % 1000 == 0 { us.saturating_add(999) } else { us };
-                Some(ScalarValue::TimestampMicrosecond(Some(us), zone.clone()))
-            }
-            _ => None,
-        },
-        ArrowType::Utf8 => match node {
-            Node::Text(text) => Some(ScalarValue::Utf8(Some(text.to_string()))),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// Spark takes `-0.0` and `0.0` for equal, Arrow orders them: a zero bound takes in both.
-fn widen_zero(value: f64, upper: bool) -> f64 {
-    if value == 0.0 { if upper { 0.0 } else { -0.0 } } else { value }
 }

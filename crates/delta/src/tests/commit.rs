@@ -29,6 +29,12 @@ async fn checkpoints_are_written_and_damaged_ones_passed_over() {
     assert_eq!(DeltaTable::load(&location, None).await.unwrap().version(), 24);
     // Without the first commits nothing serves.
     std::fs::remove_file(log.join("00000000000000000003.json")).unwrap();
+    // (A checksum still tells what the table is; which files it has, nothing does.)
+    let e = DeltaTable::load(&location, None).await.unwrap().add_actions().await.unwrap_err();
+    assert!(e.class().starts_with("DELTA_"), "{e}");
+    for version in 0..25 {
+        std::fs::remove_file(log.join(format!("{version:020}.crc"))).unwrap();
+    }
     let e = DeltaTable::load(&location, None).await.unwrap_err();
     assert!(e.class().starts_with("DELTA_"), "{e}");
 }

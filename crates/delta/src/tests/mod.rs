@@ -21,6 +21,7 @@ mod conflicts;
 mod deletion_vectors;
 mod dml;
 mod features;
+mod log_files;
 mod of_spark;
 mod row_tracking;
 mod statements;

@@ -11,8 +11,9 @@ use crate::action::{Action, Add, Cdc, CommitInfo, DomainMetadata, Metadata, Prot
 use crate::data_file::delete_quietly;
 use crate::error;
 use crate::location::TableLocation;
+use crate::log::checksum::{self, Known};
 use crate::log::commit_file::{PutOutcome, put_if_absent};
-use crate::log::{self, CommitFile, checkpoint, cleanup, commit_name};
+use crate::log::{self, CommitFile, checkpoint, cleanup, commit_name, compaction};
 use crate::row_tracking;
 use crate::schema::identity::{self, IdentityColumn};
 use crate::snapshot::Snapshot;
@@ -258,7 +259,7 @@ impl Transaction {
                 Err(e) => return Err(e),
             };
             if outcome == PutOutcome::Written || self.is_ours(version, &txn_id).await? {
-                return self.committed(current, version, &actions).await;
+                return self.committed(current, version, &actions, &txn_id).await;
             }
             if attempt > 3 {
                 // Many writers at once: make way a little.
@@ -380,14 +381,22 @@ impl Transaction {
         before: Option<Snapshot>,
         version: i64,
         actions: &[Action],
+        txn_id: &str,
     ) -> Result<Committed> {
         let path = self.location.log_path(&commit_name(version));
         fault::point("delta::after-commit")?;
         let snapshot = match (&before, self.location.store().head(&path).await) {
             (Some(before), Ok(meta)) => before.after(CommitFile { version, meta }, actions).await?,
+            (None, _) => {
+                let known = Known::nothing().after(actions, None);
+                Snapshot::load(&self.location, Some(version)).await?.knowing(known)
+            }
             _ => Snapshot::load(&self.location, Some(version)).await?,
         };
-        if is_checkpoint_due(&snapshot) {
+        checksum::write(&snapshot, txn_id).await;
+        let interval = checkpoint_interval(&snapshot);
+        compaction::write_if_due(&snapshot, interval).await;
+        if version > 0 && version % interval == 0 {
             match checkpoint::write(&snapshot).await {
                 Ok(()) => cleanup::expire(&snapshot).await,
                 Err(e) => tracing::warn!(table = self.location.uri(), version, "no checkpoint: {e}"),
@@ -408,13 +417,10 @@ fn rand_ms(txn_id: &str, attempt: usize) -> u64 {
     seed % (20 * attempt as u64).clamp(1, 500)
 }
 
-fn is_checkpoint_due(snapshot: &Snapshot) -> bool {
-    let interval = snapshot
-        .property("delta.checkpointInterval")
-        .and_then(|v| v.parse::<i64>().ok())
-        .filter(|v| *v > 0)
-        .unwrap_or(10);
-    snapshot.version() > 0 && snapshot.version() % interval == 0
+/// Commits from one checkpoint to the next.
+fn checkpoint_interval(snapshot: &Snapshot) -> i64 {
+    let interval = snapshot.property("delta.checkpointInterval").and_then(|v| v.parse::<i64>().ok());
+    interval.filter(|v| *v > 0).unwrap_or(10)
 }
 
 fn to_lines(actions: &[Action]) -> Result<Bytes> {

@@ -1,44 +1,34 @@
 //! Checkpoints: written after every n-th commit, and set aside where damaged.
 
+mod columns;
+mod writer;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use arrow::array::AsArray;
 use boathouse_spec::{Error, Result, fault};
-use delta_kernel::{KernelError, Snapshot as KernelSnapshot, SnapshotRef};
+use delta_kernel::{KernelError, SnapshotRef};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::classic_checkpoint;
-use super::hiding_store::HidingStore;
 use super::kernel::{self, Loaded};
 use super::{LogFile, classify};
-use crate::action::Add;
 use crate::error;
+use crate::file_set::FileSet;
 use crate::location::TableLocation;
+use crate::schema::TableColumns;
 use crate::snapshot::Snapshot;
+
+#[cfg(test)]
+pub(crate) use writer::write_with;
 
 /// Writes the checkpoint of a version. A reader needs none, so a failure here fails no commit.
 pub(crate) async fn write(table: &Snapshot) -> Result<()> {
     fault::point("delta::before-checkpoint")?;
-    let location = table.location().clone();
-    let version = table.version() as u64;
-    let refused = kernel::run(move || {
-        let engine = kernel::engine(&location)?;
-        let failed = |e: KernelError| Error::io(format!("writing the checkpoint of {}", location.uri()), e);
-        let snapshot =
-            KernelSnapshot::builder_for(kernel::ROOT).at_version(version).build(&engine).map_err(failed)?;
-        match snapshot.checkpoint(&engine, None) {
-            Ok(_) => Ok(false),
-            // Features of writers that mean nothing to a checkpoint.
-            Err(KernelError::Unsupported(_)) => Ok(true),
-            Err(e) => Err(failed(e)),
-        }
-    })
-    .await?;
-    if refused {
-        classic_checkpoint::write(table).await?;
-    }
+    writer::write(table).await?;
     fault::point("delta::after-checkpoint")?;
     Ok(())
 }
@@ -60,15 +50,19 @@ pub(crate) async fn load(location: &TableLocation, version: Option<i64>) -> Resu
 }
 
 /// The files of a state, with the same care.
-pub(crate) async fn files(location: &TableLocation, snapshot: SnapshotRef) -> Result<Vec<Add>> {
+pub(crate) async fn files(
+    location: &TableLocation,
+    snapshot: SnapshotRef,
+    columns: &Arc<TableColumns>,
+) -> Result<FileSet> {
     let version = snapshot.version() as i64;
-    let failure = match kernel::files(location, snapshot).await? {
+    let failure = match kernel::files(location, snapshot, columns.clone()).await? {
         Ok(files) => return Ok(files),
         Err(e) => e,
     };
     if let Some(shown) = without_damaged_checkpoints(location).await?
         && let Ok(loaded) = kernel::load(&shown, Some(version)).await?
-        && let Ok(files) = kernel::files(&shown, loaded.kernel).await?
+        && let Ok(files) = kernel::files(&shown, loaded.kernel, columns.clone()).await?
     {
         tracing::warn!(table = location.uri(), "a damaged checkpoint was passed over: {failure}");
         return Ok(files);
@@ -76,7 +70,7 @@ pub(crate) async fn files(location: &TableLocation, snapshot: SnapshotRef) -> Re
     Err(explain(location, Some(version), failure).await)
 }
 
-/// The location with all checkpoints hidden that are not whole, and the hint, which may point to one that is not there;
+/// The location with all checkpoints hidden that are not whole, the checksums, and the hint, which may point to one that is not there;
 /// `None` where nothing is to be hidden.
 async fn without_damaged_checkpoints(location: &TableLocation) -> Result<Option<TableLocation>> {
     let mut hidden = HashSet::new();
@@ -86,8 +80,14 @@ async fn without_damaged_checkpoints(location: &TableLocation) -> Result<Option<
         if meta.location == hint {
             hidden.insert(hint.clone());
         }
-        if !matches!(classify(name), LogFile::Checkpoint(_)) {
-            continue;
+        match classify(name) {
+            LogFile::Checkpoint(_) => {}
+            // One that says wrong things keeps a table from being read as well.
+            LogFile::Checksum(_) => {
+                hidden.insert(meta.location.clone());
+                continue;
+            }
+            _ => continue,
         }
         if !is_whole(location, &meta.location).await {
             hidden.insert(meta.location.clone());
@@ -96,11 +96,25 @@ async fn without_damaged_checkpoints(location: &TableLocation) -> Result<Option<
     if hidden.is_empty() {
         return Ok(None);
     }
-    Ok(Some(location.with_store(Arc::new(HidingStore::new(location.store().clone(), hidden)))))
+    Ok(Some(location.hiding(hidden)))
 }
 
-/// Whether a checkpoint can be read to its last page.
-async fn is_whole(location: &TableLocation, path: &Path) -> bool {
+/// Whether a checkpoint can be read to its last page, and those of its sidecars.
+pub(super) async fn is_whole(location: &TableLocation, path: &Path) -> bool {
+    if !is_whole_file(location, path).await {
+        return false;
+    }
+    let Ok(sidecars) = sidecars(location, path).await else { return false };
+    for name in sidecars {
+        if !is_whole_file(location, &location.sidecar_path(&name)).await {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether a file of a checkpoint can be read to its last page.
+async fn is_whole_file(location: &TableLocation, path: &Path) -> bool {
     let Ok(found) = location.store().get(path).await else { return false };
     let Ok(bytes) = found.bytes().await else { return false };
     let name = path.to_string();
@@ -114,6 +128,55 @@ async fn is_whole(location: &TableLocation, path: &Path) -> bool {
         Ok(reader.into_iter().all(|batch| batch.is_ok()))
     });
     read.await.unwrap_or(false)
+}
+
+/// The names of the sidecars of a checkpoint; none where it is a classic one.
+pub(super) async fn sidecars(location: &TableLocation, path: &Path) -> Result<Vec<String>> {
+    let failed = |e: &dyn std::fmt::Display| Error::io(format!("reading {path}"), e);
+    let found = location.store().get(path).await.map_err(|e| failed(&e))?;
+    let bytes = found.bytes().await.map_err(|e| failed(&e))?;
+    if path.as_ref().ends_with(".json") {
+        let text = String::from_utf8_lossy(&bytes);
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let name = |line: serde_json::Value| Some(line.get("sidecar")?.get("path")?.as_str()?.to_string());
+        return Ok(lines.filter_map(name).map(|path| file_name(&path)).collect());
+    }
+    let name = path.to_string();
+    kernel::run(move || {
+        let failed = |e: &dyn std::fmt::Display| Error::io(format!("reading {name}"), e);
+        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| failed(&e))?;
+        let schema = builder.parquet_schema();
+        let leaf = (0..schema.num_columns()).find(|i| schema.column(*i).path().string() == "sidecar.path");
+        let Some(leaf) = leaf else { return Ok(Vec::new()) };
+        let mask = ProjectionMask::leaves(schema, [leaf]);
+        let mut out = Vec::new();
+        for batch in builder.with_projection(mask).build().map_err(|e| failed(&e))? {
+            let batch = batch.map_err(|e| failed(&e))?;
+            let Some(sidecars) = batch.column(0).as_struct_opt() else { continue };
+            let Some(paths) = sidecars.column(0).as_string_opt::<i32>() else { continue };
+            out.extend(paths.iter().flatten().map(file_name));
+        }
+        Ok(out)
+    })
+    .await
+}
+
+/// Whether the log has a checkpoint by the V2 spec. (One of a UUID is, whatever it says.)
+pub(crate) async fn has_v2(location: &TableLocation) -> Result<bool> {
+    for meta in super::list(location).await? {
+        let name = meta.location.filename().unwrap_or_default();
+        let is_checkpoint = matches!(classify(name), LogFile::Checkpoint(_));
+        let has_uuid = name.split('.').nth(2).is_some_and(|part| part.len() == 36);
+        if is_checkpoint && (has_uuid || !sidecars(location, &meta.location).await?.is_empty()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A sidecar is named by its file, or by a URI.
+fn file_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).to_string()
 }
 
 /// Why a state cannot be had: no table, no such version, a feature that is not known, or a damaged log.
