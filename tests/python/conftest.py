@@ -26,12 +26,12 @@ def binary():
 class Server:
     """A server of its own in a fresh home."""
 
-    def __init__(self, home):
+    def __init__(self, home, *arguments):
         self.home = pathlib.Path(home)
         self.home.mkdir(parents=True, exist_ok=True)
         ready = self.home / "server.json"
         self.log_path = self.home.with_suffix(".log")
-        command = [binary(), "server", "--home", str(self.home), "--connect-port", "0", "--http-port", "0"]
+        command = [binary(), "server", "--home", str(self.home), "--connect-port", "0", "--http-port", "0", *arguments]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.time() + 60

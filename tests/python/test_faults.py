@@ -39,6 +39,13 @@ def chosen(cases):
     return cases if CASES == "all" else random.Random(SEED).sample(cases, min(int(CASES), len(cases)))
 
 
+def operations(place):
+    """All on the disk, where each fault point must be come to; some on S3, where each takes longer."""
+    if CASES == "all" or place is Disk:
+        return OPERATIONS
+    return random.Random(SEED).sample(OPERATIONS, 6)
+
+
 class Disk:
     """Tables in a directory; a server dies by itself."""
 
@@ -259,11 +266,12 @@ UNREACHED = {
 
 @pytest.mark.parametrize("place", [Disk, Bucket], ids=["disk", "s3"])
 def test_death_at_each_durable_step(place, tmp_path):
+    tried = operations(place)
     place = place(tmp_path)
     try:
         spark = place.server.session()
         states, cases, reached = {}, [], set()
-        for operation in OPERATIONS:
+        for operation in tried:
             name = re.sub("[^a-z]", "-", operation.name)
             operation.set_up(spark, place.path(name))
             before = operation.observe(spark, place.path(name))
