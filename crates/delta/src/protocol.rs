@@ -15,6 +15,8 @@ const READER_FEATURES: &[&str] = &[
     "typeWidening-preview",
     "v2Checkpoint",
     "vacuumProtocolCheck",
+    "variantShredding",
+    "variantShredding-preview",
     "variantType",
     "variantType-preview",
 ];
@@ -40,6 +42,8 @@ const WRITER_FEATURES: &[&str] = &[
     "typeWidening-preview",
     "v2Checkpoint",
     "vacuumProtocolCheck",
+    "variantShredding",
+    "variantShredding-preview",
     "variantType",
     "variantType-preview",
 ];
@@ -197,7 +201,7 @@ pub(crate) fn known_features() -> impl Iterator<Item = &'static str> {
 
 /// Whether a feature changes what readers must do.
 pub(crate) fn is_reader_feature(feature: &str) -> bool {
-    READER_FEATURES.contains(&feature) || matches!(feature, "catalogManaged" | "variantShredding")
+    READER_FEATURES.contains(&feature) || feature == "catalogManaged"
 }
 
 /// Refuses a table that needs a reader we are not.
@@ -266,6 +270,7 @@ pub(crate) fn needed_features(metadata: &Metadata, schema: &StructType) -> Vec<&
         ("delta.enableDeletionVectors", "deletionVectors"),
         ("delta.enableInCommitTimestamps", "inCommitTimestamp"),
         ("delta.enableTypeWidening", "typeWidening"),
+        ("delta.enableVariantShredding", "variantShredding-preview"),
     ] {
         if on(property) {
             needed.push(feature);
@@ -305,9 +310,10 @@ pub(crate) fn upgraded(protocol: &Protocol, metadata: &Metadata, schema: &Struct
     Ok(protocol.with_features(&needed))
 }
 
-/// Whether a table has the feature, or what it was called before it was done.
+/// Whether a table has the feature, before it was done or after.
 fn has_any(protocol: &Protocol, feature: &str) -> bool {
-    protocol.has(feature) || protocol.has(&format!("{feature}-preview"))
+    let done = feature.trim_end_matches("-preview");
+    protocol.has(done) || protocol.has(&format!("{done}-preview"))
 }
 
 fn collect_types(t: &DataType, out: &mut Vec<&'static str>) {

@@ -4,8 +4,10 @@ mod provider;
 mod reader;
 mod relabel;
 mod selection;
+mod shredded;
 mod source;
 mod statistics;
+mod variant_value;
 
 pub(crate) use provider::unqualified;
 pub use provider::{DeltaScan, DeriveFilters, HiddenColumn, HiddenValue};

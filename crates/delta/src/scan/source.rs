@@ -14,6 +14,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr_adapter::PhysicalExprAdapterFactory;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -23,6 +24,7 @@ use object_store::ObjectMeta;
 use super::provider::{HiddenColumn, HiddenValue};
 use super::reader::ReaderFactory;
 use super::relabel::RelabelExpr;
+use super::shredded::{self, WholeVariants};
 use super::{selection, statistics};
 use crate::file_set::{FileWithStats, StatsGroup};
 use crate::partition::parse_value;
@@ -204,11 +206,14 @@ impl<'a> ScanSource<'a> {
                 indices.push(*index);
             }
         }
+        let variants = table_schema.file_schema().fields().iter().any(|f| shredded::holds_variant(f));
+        let adapter = variants.then(|| Arc::new(WholeVariants) as Arc<dyn PhysicalExprAdapterFactory>);
         let config =
             FileScanConfigBuilder::new(self.snapshot.location().object_store_url()?, Arc::new(source))
                 .with_file_groups(file_groups)
                 .with_statistics(table_statistics)
                 .with_limit(limit)
+                .with_expr_adapter(adapter)
                 .with_projection_indices(Some(indices.clone()))
                 .spark()?
                 .build();
