@@ -5,6 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures::TryStreamExt;
+use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::Value;
 
 use super::*;
@@ -345,4 +348,42 @@ async fn a_feature_goes_with_the_history_that_needs_it() {
     assert!(!left.iter().any(|n| n.starts_with("00000000000000000002")), "{left:?}");
     let loaded = DeltaTable::load(&location, None).await.unwrap();
     assert_eq!(world.longs(&loaded, None).await, [0, 1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_writers_on_an_object_store() {
+    let world = Arc::new(World::new());
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let url = url::Url::parse("s3://bucket/some/t").unwrap();
+    world.context.runtime_env().register_object_store(&url, store.clone());
+    let location = TableLocation::new(store.clone(), &url).unwrap();
+    let v2 = [("delta.checkpointPolicy", "v2"), ("delta.checkpointInterval", "5")];
+    create(&location, None, &new_table(&v2)).await.unwrap();
+    let mut writers = Vec::new();
+    for writer in 0..2i64 {
+        let (world, location) = (world.clone(), location.clone());
+        writers.push(tokio::spawn(async move {
+            for i in 0..6 {
+                world.append(&location, ids(&[writer * 100 + i]), &append()).await;
+            }
+        }));
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let table = DeltaTable::load(&location, None).await.unwrap();
+    let all: Vec<i64> = (0..6).chain(100..106).collect();
+    assert_eq!((table.version(), world.longs(&table, None).await), (12, all));
+    let names: Vec<String> =
+        store.list(None).map_ok(|meta| meta.location.to_string()).try_collect().await.unwrap();
+    for part in [".checkpoint.", "_delta_log/_sidecars/", ".crc", "_last_checkpoint"] {
+        assert!(names.iter().any(|n| n.contains(part)), "{part} in {names:?}");
+    }
+    // Every checksum tells of the version it is named after: one file for each append.
+    for version in 1..=12i64 {
+        let path = location.log_path(&format!("{version:020}.crc"));
+        let Ok(found) = store.get(&path).await else { continue };
+        let found: Checksum = serde_json::from_slice(&found.bytes().await.unwrap()).unwrap();
+        assert_eq!(found.num_files, version);
+    }
 }

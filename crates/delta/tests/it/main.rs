@@ -28,6 +28,7 @@ const POINTS: &[&str] = &[
     "delta::after-link",
     "delta::after-commit",
     "delta::before-checkpoint",
+    "delta::after-checkpoint-file",
     "delta::after-checkpoint",
 ];
 

@@ -26,7 +26,7 @@ use crate::stats::table::has_bounds;
 pub(super) enum Contents {
     /// Everything ("V1 Spec").
     Classic,
-    /// What is not about files, and the names of the sidecars ("V2 Spec").
+    /// What is not about files, and the names of the sidecars ("V2 Spec"); the columns of files are empty.
     Manifest,
     /// Files only ("Sidecar Files").
     Sidecar,
@@ -319,9 +319,8 @@ fn declared(contents: Contents) -> StructType {
     if contents != Contents::Sidecar {
         out.extend(about_the_table());
     }
-    if contents != Contents::Manifest {
-        out.extend(about_files());
-    }
+    // delta-spark looks for these in every file of a checkpoint, sidecars or not.
+    out.extend(about_files());
     if contents == Contents::Manifest {
         out.push(group("checkpointMetadata", vec![long("version"), field("tags", strings())]));
         let sidecar =
