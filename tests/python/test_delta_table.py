@@ -6,6 +6,8 @@ from recorded import check
 
 # Where we differ, and why.
 DIFFERS = {
+    "clone": "a clone to a place that has a table already is refused as DELTA_TABLE_ALREADY_EXISTS",
+    "replace": "a clustered table may be replaced by a partitioned one",
     "upgrade protocol": "features that are all of a version stay features, where delta-spark writes the version",
 }
 
