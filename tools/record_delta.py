@@ -2,7 +2,7 @@
 """Records what delta-spark answers to the scenarios of tests/python/scenarios_AREA.py, in tests/delta/AREA.json.
 
     pip install 'pyspark[connect]==4.2.*'      # in an environment of its own; and Java 17
-    python tools/record_delta.py [AREA ...]
+    python tools/record_delta.py [AREA[:SCENARIO] ...]
 
 The `delta` module comes with the jars. With BOATHOUSE_SPARK_REMOTE set, that Spark Connect server is asked (it has no
 DeltaTable API, which is asked of a session in this process).
@@ -50,15 +50,19 @@ def main(areas):
         made = sessions(warehouse)
         for file in sorted(here.glob("scenarios_*.py")):
             area = file.stem.removeprefix("scenarios_")
-            if areas and area not in areas:
+            scenarios = importlib.import_module(file.stem).SCENARIOS
+            wanted = [name for name in scenarios if not areas or area in areas or f"{area}:{name}" in areas]
+            if not wanted:
                 continue
-            answers = {}
-            for name, scenario in importlib.import_module(file.stem).SCENARIOS.items():
+            known = {} if len(wanted) == len(scenarios) else recorded.recorded(area)
+            answers = {name: known.get(name) for name in scenarios if name in known or name in wanted}
+            for name in wanted:
                 with tempfile.TemporaryDirectory() as directory:
                     try:
-                        answers[name] = recorded.answer(scenario, next(made), directory)
+                        answers[name] = recorded.answer(scenarios[name], next(made), directory)
                     except Exception as e:
                         print(f"{area}: {name} cannot be recorded: {str(e)[:500]}", file=sys.stderr)
+            answers = {name: seen for name, seen in answers.items() if seen is not None}
             recorded.ANSWERS.mkdir(exist_ok=True)
             (recorded.ANSWERS / f"{area}.json").write_text(text(answers))
             print(f"{area}: {len(answers)} scenarios")

@@ -3,6 +3,8 @@
 `make test-jvm` runs it.
 """
 
+import os
+
 import pytest
 from test_interop_jvm import jvm, pytestmark  # noqa: F401
 
@@ -69,6 +71,8 @@ CHANGES = [
     "OPTIMIZE {t}",
     "INSERT INTO {t} (id, v) VALUES (102, 'e')",
 ]
+# How often each takes each turn: 2 lets both do each.
+ROUNDS = int(os.environ.get("BOATHOUSE_INTEROP_ROUNDS", "1"))
 # What we do not do yet, and why.
 LACKING = {
     "row tracking": "UPDATE, MERGE and OPTIMIZE keep no row ids yet",
@@ -105,7 +109,7 @@ def test_feature(spark, jvm, tmp_path, request, feature, maker):  # noqa: F811
 
     compare(f"made by {first}")
     appends = feature == "append only"
-    for i, change in enumerate(CHANGES * 2):
+    for i, change in enumerate(CHANGES * ROUNDS):
         if appends and not change.startswith("INSERT"):
             continue
         who = list(engines)[(i + i // len(CHANGES) + (maker == "ours")) % 2]

@@ -12,7 +12,7 @@ use crate::commands::create_table::{
 };
 use crate::commands::{delta_defaults, table_expressions};
 use crate::execute::{self, project};
-use crate::{Session, storage};
+use crate::{Session, names, storage};
 
 pub(super) async fn make(
     session: &Arc<Session>,
@@ -33,6 +33,9 @@ pub(super) async fn make(
     let is_there = DeltaTable::is_delta_table(table.location()).await?;
     let snapshot = if is_there { Some(table.latest().await?) } else { None };
     let replaces = matches!(definition.mode, CreateMode::OrReplace | CreateMode::Replace);
+    if !is_there && definition.mode == CreateMode::Replace && definition.name.is_none() {
+        return Err(names::not_found(&["delta".to_string(), storage::shown(&url)], &[]));
+    }
     if !is_there && !managed && existing.is_none() && !session.engine.storage.is_empty(&url).await? {
         return Err(Error::new("DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION")
             .param("tableId", definition.name.as_ref().map(ObjectName::to_string).unwrap_or_default())

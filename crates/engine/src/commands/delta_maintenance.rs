@@ -83,7 +83,7 @@ async fn value(session: &Arc<Session>, expr: Expr, to: DataType) -> Result<(Scal
 }
 
 fn no_version(text: &str) -> Error {
-    Error::new("DELTA_TIME_TRAVEL_INVALID_BEGIN_VALUE")
+    Error::new("DELTA_TIMESTAMP_INVALID")
         .param("timeTravelKey", "RESTORE")
         .param("timeTravelValue", text)
         .message(format!("{text} is no version or time of a table."))
