@@ -75,7 +75,6 @@ CHANGES = [
 ROUNDS = int(os.environ.get("BOATHOUSE_INTEROP_ROUNDS", "1"))
 # What we do not do yet, and why.
 LACKING = {
-    "row tracking": "UPDATE, MERGE and OPTIMIZE keep no row ids yet",
     "shredded variant": "delta.enableVariantShredding is not there yet",
     "random prefixes": "delta.randomizeFilePrefixes is not there yet",
     "all at once": "MERGE that inserts into a table with identity columns and a change feed",
