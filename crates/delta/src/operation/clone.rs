@@ -121,7 +121,8 @@ pub async fn is_interrupted_clone(location: &TableLocation, source: &Snapshot) -
         // A file that is being copied has a number behind its name.
         let name = object.to_string();
         let name = name.rsplit_once('#').map_or(name.as_str(), |(name, _)| name);
-        if !targets.contains(name) && !(in_log && is_temporary) {
+        let is_left_over = targets.contains(name) || (in_log && is_temporary);
+        if !is_left_over {
             return Ok(false);
         }
     }

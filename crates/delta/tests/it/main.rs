@@ -1,6 +1,8 @@
 //! Failures at every durable step. Whatever fails, the table is as before the statement or as after it, never between,
 //! and the same statement again ends as if nothing had happened.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
