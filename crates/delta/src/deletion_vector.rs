@@ -19,7 +19,7 @@ const MAGIC: [u8; 4] = 1_681_511_377u32.to_le_bytes();
 const FILE_VERSION: u8 = 1;
 /// The table property with the number of bytes up to which vectors are part of the log. None are where it is not set: the
 /// VACUUM of delta-spark 4.4 fails on a table that has such a vector (`VacuumCommand.getDeletionVectorRelativePathAndSize`).
-pub(crate) const INLINE_BYTES: &str = "deletionVectors.inlineBytes";
+pub(crate) const INLINE_BYTES: &str = "boathouse.deletionVectors.inlineBytes";
 /// A file of vectors is closed at about this size, as Spark's.
 const TARGET_FILE_BYTES: usize = 2 * 1024 * 1024;
 
@@ -175,7 +175,7 @@ mod tests {
             (5..60_000u64).collect(),
             (0..3_000_000_000u64).step_by(100_003).chain([u64::from(u32::MAX) + 5]).collect(),
         ];
-        let stored = store(&location, given.clone()).await.unwrap();
+        let stored = store(&location, given.clone(), 96).await.unwrap();
         let kinds: Vec<&str> = stored.vectors.iter().map(|v| v.storage_type.as_str()).collect();
         // A run of many rows takes no more room than three rows.
         assert_eq!(kinds, ["i", "u", "u", "i", "u"]);

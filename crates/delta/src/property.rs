@@ -4,6 +4,7 @@ use boathouse_spec::{Error, Result};
 use indexmap::IndexMap;
 
 use crate::action::Protocol;
+use crate::deletion_vector::INLINE_BYTES;
 
 /// What values a property takes.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +22,7 @@ pub(crate) const MAINTENANCE: &str = "boathouse.maintenance";
 /// Delta's properties that mean something here, or nothing that a reader or writer must act on.
 const KNOWN: &[(&str, Kind)] = &[
     (MAINTENANCE, Kind::OneOf(&["auto", "off"])),
+    (INLINE_BYTES, Kind::Integer),
     ("delta.appendOnly", Kind::Boolean),
     ("delta.autoOptimize.autoCompact", Kind::Text),
     ("delta.autoOptimize.optimizeWrite", Kind::Text),
