@@ -26,8 +26,8 @@ import boto3
 import pyarrow as pa
 import pytest
 from conftest import Server
-from deltalake import DeltaTable, QueryBuilder
 from delta_operations import OPERATIONS
+from deltalake import DeltaTable, QueryBuilder
 
 CASES = os.environ.get("BOATHOUSE_FAULT_CASES", "16")
 SEED = int(os.environ.get("BOATHOUSE_FAULT_SEED", str(random.SystemRandom().randrange(1 << 32))))

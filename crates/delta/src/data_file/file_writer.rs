@@ -30,7 +30,7 @@ pub(crate) struct FileWriter {
 impl FileWriter {
     pub fn new(target: &WriteTarget, relative: String, partition_values: PartitionValues) -> Result<Self> {
         let path = target.location.relative(&relative)?;
-        let output = Output::new(&target.location, &path);
+        let output = Output::new(&target.location, &path, &target.under_way);
         let mut options = ArrowWriterOptions::new()
             .with_properties(target.properties.clone())
             // The types of the file say all; readers that know Arrow's own would take them for the truth.

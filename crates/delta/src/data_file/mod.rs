@@ -59,6 +59,7 @@ pub(crate) async fn write_plan(
     match run(plan, context, &target, &started).await {
         Ok(written) => Ok(written),
         Err(e) => {
+            target.under_way.ended().await;
             let paths = started.lock().clone();
             delete_quietly(&target.location, paths).await;
             // The disk's words for a table that was dropped while rows were written to it.
@@ -88,9 +89,14 @@ async fn run(
     }
     let mut results = Vec::new();
     while let Some(joined) = tasks.join_next().await {
-        let (partition, result) =
-            joined.map_err(|e| Error::internal(format!("a task that writes files did not end: {e}")))?;
-        results.push((partition, result?));
+        let ended = joined.map_err(|e| Error::internal(format!("a task that writes files did not end: {e}")));
+        match ended.and_then(|(partition, result)| result.map(|written| (partition, written))) {
+            Ok(result) => results.push(result),
+            Err(e) => {
+                tasks.shutdown().await;
+                return Err(e);
+            }
+        }
     }
     results.sort_by_key(|(partition, _)| *partition);
     let tasks = results.len();

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
 
 use boathouse_spec::fault;
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use parquet::errors::Result;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use crate::location::TableLocation;
 use crate::log::commit_file::{create_directory, sync_directory};
@@ -27,10 +29,28 @@ pub(super) enum Output {
     Object(BufWriter),
 }
 
+/// Calls of the operating system that are under way: they go on when the task that waits for them is gone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct UnderWay(Arc<RwLock<()>>);
+
+impl UnderWay {
+    async fn enter(&self) -> OwnedRwLockReadGuard<()> {
+        Arc::clone(&self.0).read_owned().await
+    }
+
+    /// Waits until no call is under way, after which nothing comes to files that were written to.
+    pub async fn ended(&self) {
+        drop(self.0.write().await);
+    }
+}
+
 impl Output {
-    pub fn new(location: &TableLocation, path: &Path) -> Self {
+    pub fn new(location: &TableLocation, path: &Path, under_way: &UnderWay) -> Self {
         match location.local_path(path) {
-            Some(path) => Self::Local(LocalFile { path, file: None, unsynced: 0, syncing: None }),
+            Some(path) => {
+                let under_way = under_way.clone();
+                Self::Local(LocalFile { path, file: None, unsynced: 0, syncing: None, under_way })
+            }
             None => {
                 Self::Object(BufWriter::with_capacity(location.store().clone(), path.clone(), UPLOAD_BUFFER))
             }
@@ -59,25 +79,33 @@ pub(super) struct LocalFile {
     /// Bytes since the disk was last asked to take all.
     unsynced: usize,
     syncing: Option<SpawnedTask<io::Result<()>>>,
+    under_way: UnderWay,
 }
 
 impl LocalFile {
     async fn write(&mut self, bytes: Bytes) -> io::Result<()> {
         let (path, file) = (self.path.clone(), self.file.take());
         self.unsynced += bytes.len();
+        let entered = self.under_way.enter().await;
         let written = blocking(move || {
             let mut file = file.map_or_else(|| create(&path), Ok)?;
             fault::io_point("delta::before-bytes")?;
             file.write_all(&bytes)?;
             fault::io_point("delta::after-bytes")?;
-            Ok(file)
+            // The file is closed before the call counts as ended, where nobody takes it.
+            Ok((file, entered))
         });
-        let file = written.await?;
+        let (file, _) = written.await?;
         if self.unsynced >= SYNC_BYTES {
             self.synced().await?;
             self.unsynced = 0;
             let file = file.try_clone()?;
-            self.syncing = Some(SpawnedTask::spawn_blocking(move || file.sync_data()));
+            let entered = self.under_way.enter().await;
+            self.syncing = Some(SpawnedTask::spawn_blocking(move || {
+                let synced = file.sync_data();
+                drop((file, entered));
+                synced
+            }));
         }
         self.file = Some(file);
         Ok(())
@@ -97,7 +125,13 @@ impl LocalFile {
         // The disk takes both at a time.
         let directory = self.path.parent().map(FilePath::to_path_buf);
         let name = SpawnedTask::spawn_blocking(move || directory.map_or(Ok(()), |d| sync_directory(&d)));
-        blocking(move || file.sync_all()).await?;
+        let entered = self.under_way.enter().await;
+        blocking(move || {
+            let synced = file.sync_all();
+            drop((file, entered));
+            synced
+        })
+        .await?;
         name.join().await.map_err(io::Error::other)?
     }
 }

@@ -8,6 +8,7 @@ use datafusion::catalog::Session;
 use parquet::file::properties::WriterProperties;
 
 use super::codec::Codec;
+use super::output::UnderWay;
 use super::row_action::RowActions;
 use crate::action::{Metadata, Protocol};
 use crate::location::TableLocation;
@@ -73,6 +74,7 @@ pub(crate) struct WriteTarget {
     pub actions: Option<Arc<RowActions>>,
     /// The directory below the table's, for files that are no data of it.
     pub directory: Option<&'static str>,
+    pub under_way: UnderWay,
 }
 
 /// The version of a table that files are written for.
@@ -157,6 +159,7 @@ impl WriteTarget {
             gathers,
             actions: None,
             directory: None,
+            under_way: UnderWay::default(),
         })
     }
 }

@@ -95,7 +95,7 @@ pub(super) async fn make(
     // The table's own log has them; the catalog's copy is for listings.
     record.properties = made.metadata().configuration.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
     for (key, value) in &definition.properties {
-        if key.starts_with("boathouse.") {
+        if key.starts_with("boathouse.constraints.") {
             record.properties.insert(key.clone(), value.clone());
         }
     }

@@ -22,7 +22,7 @@ pub(super) fn properties(session: &Session, given: &Properties) -> Properties {
             all.insert(format!("delta.{name}"), value);
         }
     }
-    for (key, value) in given.iter().filter(|(k, _)| !k.starts_with("boathouse.")) {
+    for (key, value) in given.iter().filter(|(k, _)| !k.starts_with("boathouse.constraints.")) {
         all.retain(|known, _| !known.eq_ignore_ascii_case(key));
         all.insert(key.clone(), value.clone());
     }
