@@ -29,7 +29,8 @@ pub fn run(arguments: &Arguments, server: &ServerArguments) -> Result<()> {
     runtime.block_on(async move {
         let engine = embedded::open(&home).await?;
         let stop = CancellationToken::new();
-        let keeping = keeper(&engine, server.maintenance_interval, &stop);
+        let every = Duration::from_secs(server.maintenance_interval);
+        let keeping = tokio::spawn(boathouse_engine::keep_tables(Arc::clone(&engine), every, stop.clone()));
         let serving = serve(engine, connect, Some(http), stop.clone())?;
         let connect_url = format!("sc://localhost:{connect_port}");
         let http_url = format!("http://localhost:{http_port}");
@@ -43,30 +44,10 @@ pub fn run(arguments: &Arguments, server: &ServerArguments) -> Result<()> {
             () = stop.cancelled() => {}
         }
         stop.cancel();
-        let served = serving.await;
-        keeping.await;
-        served
+        serving.await?;
+        keeping.await.map_err(|e| Error::internal(format!("a server task ended: {e}")))
     })?;
     Ok(())
-}
-
-/// What maintains the tables that ask for it.
-fn keeper(
-    engine: &Arc<Engine>,
-    every_seconds: u64,
-    stop: &CancellationToken,
-) -> impl Future<Output = ()> + use<> {
-    let (engine, stop) = (Arc::clone(engine), stop.clone());
-    let task = (every_seconds > 0).then(|| {
-        tokio::spawn(boathouse_engine::keep_tables(engine, Duration::from_secs(every_seconds), stop))
-    });
-    async move {
-        if let Some(task) = task
-            && let Err(e) = task.await
-        {
-            tracing::error!("the maintenance of tables ended: {e}");
-        }
-    }
 }
 
 /// Serves an engine on the listeners until `stop`.

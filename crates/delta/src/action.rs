@@ -279,6 +279,23 @@ impl Line {
 }
 
 impl Add {
+    /// A file without anything that only some files have.
+    pub(crate) fn new(path: impl Into<String>, partition_values: PartitionValues, size: i64) -> Self {
+        Self {
+            path: path.into(),
+            partition_values,
+            size,
+            modification_time: 0,
+            data_change: true,
+            stats: None,
+            tags: None,
+            deletion_vector: None,
+            base_row_id: None,
+            default_row_commit_version: None,
+            clustering_provider: None,
+        }
+    }
+
     /// The identity of a logical file: its path and its deletion vector.
     pub fn key(&self) -> FileKey {
         FileKey {

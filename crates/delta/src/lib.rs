@@ -20,7 +20,7 @@
 //! since a known snapshot are applied here, everything older comes from the kernel), and any lock: writers meet only
 //! in the store's put-if-absent. Not to be sent to other machines as it is: the scan of a table with deletion vectors
 //! (row selections are a file extension that does not serialize) or with column mapping inside structs
-//! (`scan/relabel.rs`).
+//! (`scan/converted.rs`).
 
 mod action;
 mod change_feed;

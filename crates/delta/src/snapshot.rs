@@ -13,12 +13,16 @@ use crate::file_set::FileSet;
 use crate::location::TableLocation;
 use crate::log::checksum::{self, Found, Known};
 use crate::log::{self, CommitFile, checkpoint};
+use crate::property::parse_interval_ms;
 use crate::schema::TableColumns;
 
 /// Further behind than this a snapshot may be cheaper to load anew, from a checkpoint.
 const MAX_CATCH_UP: usize = 100;
 /// About what a file takes in a checkpoint.
 const CHECKPOINT_BYTES_PER_FILE: u64 = 100;
+
+/// Spark's default of `delta.deletedFileRetentionDuration`.
+const DEFAULT_FILE_RETENTION_MS: i64 = 7 * 24 * 3_600_000;
 
 /// A state of a table that never changes. Cheap to clone; the list of files is read when first needed.
 #[derive(Clone)]
@@ -268,6 +272,16 @@ impl Snapshot {
     /// A table property.
     pub fn property(&self, key: &str) -> Option<&str> {
         self.inner.metadata.configuration.get(key).map(String::as_str)
+    }
+
+    /// A table property that is an interval, in milliseconds.
+    pub(crate) fn interval_ms(&self, key: &str) -> Option<i64> {
+        self.property(key).and_then(parse_interval_ms)
+    }
+
+    /// How long removed files are kept for readers of earlier versions, in milliseconds.
+    pub(crate) fn deleted_file_retention_ms(&self) -> i64 {
+        self.interval_ms("delta.deletedFileRetentionDuration").unwrap_or(DEFAULT_FILE_RETENTION_MS)
     }
 
     pub(crate) fn columns(&self) -> &Arc<TableColumns> {

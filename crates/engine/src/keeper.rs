@@ -20,8 +20,11 @@ const USER: &str = "keeper";
 /// A table is not cleaned up more often: that lists its directory.
 const CLEAN_UP_EVERY_MS: i64 = 3_600_000;
 
-/// Maintains tables until it is stopped, looking at them every so often.
+/// Maintains tables until it is stopped, looking at them every so often; never where that is no time at all.
 pub async fn keep_tables(engine: Arc<Engine>, every: Duration, stop: CancellationToken) {
+    if every.is_zero() {
+        return;
+    }
     let mut keeper = Keeper { engine: Arc::clone(&engine), cleaned_ms: HashMap::new() };
     let work = async move {
         loop {

@@ -294,35 +294,16 @@ async fn deleted(table: &Snapshot, vector: Option<&DeletionVector>) -> Result<Ro
 }
 
 fn removed_file(remove: &Remove) -> Add {
+    let partition_values = remove.partition_values.clone().unwrap_or_default();
     Add {
-        path: remove.path.clone(),
-        partition_values: remove.partition_values.clone().unwrap_or_default(),
-        size: remove.size.unwrap_or(0),
-        modification_time: 0,
-        data_change: true,
-        stats: None,
-        tags: None,
         deletion_vector: remove.deletion_vector.clone(),
-        base_row_id: None,
-        default_row_commit_version: None,
-        clustering_provider: None,
+        ..Add::new(remove.path.clone(), partition_values, remove.size.unwrap_or(0))
     }
 }
 
 fn file_of(file: &crate::action::Cdc) -> Add {
-    Add {
-        path: file.path.clone(),
-        partition_values: file.partition_values.clone(),
-        size: file.size,
-        modification_time: 0,
-        data_change: false,
-        stats: None,
-        tags: None,
-        deletion_vector: None,
-        base_row_id: None,
-        default_row_commit_version: None,
-        clustering_provider: None,
-    }
+    let partition_values = file.partition_values.clone();
+    Add { data_change: false, ..Add::new(file.path.clone(), partition_values, file.size) }
 }
 
 /// Files that a commit named, for a scan.

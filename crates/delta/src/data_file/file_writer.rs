@@ -68,17 +68,10 @@ impl FileWriter {
         let size = self.writer.finish().await.map_err(|e| failed(target, &self.path, &e))?;
         fault::point("delta::after-data-file")?;
         Ok(Add {
-            path: encode_path(&self.relative),
-            partition_values: self.partition_values,
-            size: size as i64,
             modification_time: clock::now_ms(),
             data_change: target.data_change,
             stats: Some(self.stats.finish()),
-            tags: None,
-            deletion_vector: None,
-            base_row_id: None,
-            default_row_commit_version: None,
-            clustering_provider: None,
+            ..Add::new(encode_path(&self.relative), self.partition_values, size as i64)
         })
     }
 }

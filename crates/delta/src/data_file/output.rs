@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use crate::location::TableLocation;
-use crate::log::commit_file::{create_directory, sync_directory};
+use crate::log::commit_file::{create_directory, sync_with_name};
 
 /// Objects up to this size are written by one request.
 const UPLOAD_BUFFER: usize = 8 * 1024 * 1024;
@@ -122,17 +122,13 @@ impl LocalFile {
     async fn finish(&mut self) -> io::Result<()> {
         self.synced().await?;
         let Some(file) = self.file.take() else { return Ok(()) };
-        // The disk takes both at a time.
-        let directory = self.path.parent().map(FilePath::to_path_buf);
-        let name = SpawnedTask::spawn_blocking(move || directory.map_or(Ok(()), |d| sync_directory(&d)));
         let entered = self.under_way.enter().await;
-        blocking(move || {
+        let content = move || {
             let synced = file.sync_all();
             drop((file, entered));
             synced
-        })
-        .await?;
-        name.join().await.map_err(io::Error::other)?
+        };
+        sync_with_name(self.path.clone(), content).await
     }
 }
 

@@ -10,7 +10,7 @@ use parquet::basic::LogicalType;
 use parquet::errors::ParquetError;
 use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
 
-use crate::schema::is_variant;
+use crate::schema::{holds_variant, is_variant};
 
 /// The version of the Variant specification that values are written by.
 const SPECIFICATION: i8 = 1;
@@ -27,16 +27,6 @@ pub(super) fn annotated(schema: &Schema) -> Result<Option<SchemaDescriptor>> {
 
 fn failed(e: ParquetError) -> Error {
     Error::internal(format!("a schema of files with VARIANT: {e}"))
-}
-
-fn holds_variant(field: &Field) -> bool {
-    is_variant(field)
-        || match field.data_type() {
-            DataType::Struct(fields) => fields.iter().any(|f| holds_variant(f)),
-            DataType::List(element) => holds_variant(element),
-            DataType::Map(entries, _) => holds_variant(entries),
-            _ => false,
-        }
 }
 
 fn annotate(made: &TypePtr, field: &Field) -> parquet::errors::Result<TypePtr> {

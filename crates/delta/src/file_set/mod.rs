@@ -364,19 +364,7 @@ mod tests {
     use crate::action::PartitionValues;
 
     fn add(path: &str) -> Add {
-        Add {
-            path: path.into(),
-            partition_values: PartitionValues::new(),
-            size: 1,
-            modification_time: 0,
-            data_change: true,
-            stats: None,
-            tags: None,
-            deletion_vector: None,
-            base_row_id: None,
-            default_row_commit_version: None,
-            clustering_provider: None,
-        }
+        Add::new(path, PartitionValues::new(), 1)
     }
 
     fn paths(set: &FileSet) -> Vec<String> {

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use boathouse_spec::Error;
 use delta_kernel::SnapshotRef;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 
-use super::commit_name;
+use super::{commit_name, put_derived};
 use crate::action::{Action, DomainMetadata, Metadata, Protocol, Txn};
 use crate::location::TableLocation;
 use crate::snapshot::Snapshot;
@@ -144,14 +144,10 @@ impl Totals {
 /// Writes the checksum of a version, where what it needs is known. A reader needs none: a failure fails nothing.
 pub(crate) async fn write(table: &Snapshot, txn_id: &str) {
     let Some(checksum) = of(table, txn_id) else { return };
-    let path = table.location().log_path(&name(table.version()));
+    let name = name(table.version());
     let written = async {
-        let content = serde_json::to_vec(&checksum).map_err(|e| Error::io(format!("writing {path}"), e))?;
-        let options = PutOptions { mode: PutMode::Create, ..Default::default() };
-        match table.location().store().put_opts(&path, content.into(), options).await {
-            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
-            Err(e) => Err(Error::io(format!("writing {path}"), e)),
-        }
+        let content = serde_json::to_vec(&checksum).map_err(|e| Error::io(format!("writing {name}"), e))?;
+        put_derived(table.location(), &name, content).await
     };
     if let Err(e) = written.await {
         tracing::debug!(table = table.location().uri(), "no checksum of version {}: {e}", table.version());

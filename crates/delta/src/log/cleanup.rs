@@ -8,7 +8,6 @@ use object_store::path::Path;
 use super::{LogFile, classify, complete_checkpoints, in_log_directory, list};
 use crate::data_file::delete_quietly;
 use crate::location::TableLocation;
-use crate::property::parse_interval_ms;
 use crate::snapshot::Snapshot;
 
 /// Spark's default.
@@ -28,10 +27,7 @@ pub(crate) async fn expire(table: &Snapshot) {
 }
 
 async fn try_expire(table: &Snapshot) -> Result<()> {
-    let retention = table
-        .property("delta.logRetentionDuration")
-        .and_then(parse_interval_ms)
-        .unwrap_or(DEFAULT_RETENTION_MS);
+    let retention = table.interval_ms("delta.logRetentionDuration").unwrap_or(DEFAULT_RETENTION_MS);
     let cutoff = clock::now_ms().saturating_sub(retention).div_euclid(DAY_MS) * DAY_MS;
     let files = LogFiles::list(table.location()).await?;
     let Some(first_kept) = files.first_since(cutoff) else { return Ok(()) };

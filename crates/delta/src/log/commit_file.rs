@@ -126,7 +126,7 @@ pub(crate) fn create_directory(directory: &FilePath) -> std::io::Result<()> {
     missing.iter().filter_map(|d| d.parent()).try_for_each(sync_directory)
 }
 
-pub(crate) fn sync_directory(directory: &FilePath) -> std::io::Result<()> {
+fn sync_directory(directory: &FilePath) -> std::io::Result<()> {
     match std::fs::File::open(directory).and_then(|d| d.sync_all()) {
         // Some file systems do not sync directories.
         Err(e) if matches!(e.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported) => {
@@ -141,16 +141,20 @@ pub(crate) async fn make_durable(location: &TableLocation, path: &Path) -> Resul
     let Some(file) = location.local_path(path) else {
         return Ok(());
     };
-    let name = path.to_string();
+    let synced = sync_with_name(file.clone(), move || std::fs::File::open(&file)?.sync_all());
+    synced.await.map_err(|e| error::write_failed(location, format!("forcing {path} to disk: {e}")))
+}
+
+/// Forces the content of a file to disk, by a call, and its name.
+pub(crate) async fn sync_with_name(
+    file: PathBuf,
+    content: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+) -> std::io::Result<()> {
     // The disk takes both at a time.
-    let directory = file.parent().map(FilePath::to_path_buf);
-    let name_task =
-        tokio::task::spawn_blocking(move || directory.map_or(Ok(()), |directory| sync_directory(&directory)));
-    let content_task = tokio::task::spawn_blocking(move || std::fs::File::open(&file)?.sync_all());
-    for task in [content_task, name_task] {
-        task.await
-            .map_err(|e| Error::internal(format!("syncing {name} did not end: {e}")))?
-            .map_err(|e| error::write_failed(location, format!("forcing {path} to disk: {e}")))?;
+    let name = tokio::task::spawn_blocking(move || file.parent().map_or(Ok(()), sync_directory));
+    let content = tokio::task::spawn_blocking(content);
+    for task in [content, name] {
+        task.await.map_err(std::io::Error::other)??;
     }
     Ok(())
 }

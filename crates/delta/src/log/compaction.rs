@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use boathouse_spec::{Error, Result};
-use object_store::{ObjectStore, PutMode, PutOptions};
 
 use crate::action::{Action, FileKey};
 use crate::location::TableLocation;
@@ -47,12 +46,8 @@ async fn write(location: &TableLocation, from: i64, until: i64) -> Result<()> {
         content.push_str(&action.to_json()?);
         content.push('\n');
     }
-    let path = location.log_path(&format!("{from:020}.{until:020}.compacted.json"));
-    let options = PutOptions { mode: PutMode::Create, ..Default::default() };
-    match location.store().put_opts(&path, content.into_bytes().into(), options).await {
-        Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
-        Err(e) => Err(Error::io(format!("writing {path}"), e)),
-    }
+    let name = format!("{from:020}.{until:020}.compacted.json");
+    super::put_derived(location, &name, content.into_bytes()).await
 }
 
 /// The last word on each thing ("Action Reconciliation" in PROTOCOL.md). What was removed stays, for it may be in an

@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use boathouse_spec::{Error, Result};
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 use crate::action::Action;
 use crate::location::TableLocation;
@@ -188,6 +188,16 @@ pub(crate) async fn read_commit(location: &TableLocation, version: i64) -> Resul
         Err(e) => return Err(Error::io(format!("reading {path}"), e)),
     };
     Action::parse_commit(&bytes, &format!("{}/_delta_log/{name}", location.uri())).map(Some)
+}
+
+/// Writes a file of the log that says what other files say too, unless it is there.
+async fn put_derived(location: &TableLocation, name: &str, content: Vec<u8>) -> Result<()> {
+    let path = location.log_path(name);
+    let options = PutOptions { mode: PutMode::Create, ..Default::default() };
+    match location.store().put_opts(&path, content.into(), options).await {
+        Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+        Err(e) => Err(Error::io(format!("writing {path}"), e)),
+    }
 }
 
 #[cfg(test)]

@@ -125,18 +125,11 @@ async fn add_of(
         Some(columns) => Some(statistics(&location, &file, &columns, &layout).await?),
         None => None,
     };
+    let size = i64::try_from(file.size).unwrap_or(i64::MAX);
     Ok(Add {
-        path: encode_path(&relative),
-        partition_values,
-        size: i64::try_from(file.size).unwrap_or(i64::MAX),
         modification_time: file.last_modified.timestamp_millis(),
-        data_change: true,
         stats,
-        tags: None,
-        deletion_vector: None,
-        base_row_id: None,
-        default_row_commit_version: None,
-        clustering_provider: None,
+        ..Add::new(encode_path(&relative), partition_values, size)
     })
 }
 

@@ -5,7 +5,6 @@ use boathouse_spec::Result;
 
 use crate::action::{Action, Metadata};
 use crate::log::{self, checkpoint, cleanup, timeline};
-use crate::property::parse_interval_ms;
 use crate::schema::widening;
 use crate::snapshot::Snapshot;
 
@@ -17,7 +16,7 @@ pub(super) async fn remain(table: &Snapshot, feature: &str) -> Result<bool> {
     let location = table.location();
     // From here on the table can begin at a checkpoint of this version.
     checkpoint::write(table).await?;
-    let retention = table.property(RETENTION).and_then(parse_interval_ms).unwrap_or(DEFAULT_RETENTION_MS);
+    let retention = table.interval_ms(RETENTION).unwrap_or(DEFAULT_RETENTION_MS);
     cleanup::truncate(table, retention).await?;
     let (commits, checkpoints) = log::list_history(location).await?;
     let (first, last) =

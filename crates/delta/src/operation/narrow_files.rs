@@ -2,15 +2,14 @@
 
 use arrow::datatypes::{DataType, Field, Fields};
 use boathouse_spec::{DataType as SparkType, Error, Result, StructField, StructType};
-use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::ObjectStoreExt;
 use parquet::arrow::parquet_to_arrow_schema;
 use serde_json::Value;
 
 use super::alter::field_json;
 use crate::file_set::FileWithStats;
 use crate::location::TableLocation;
+use crate::scan::footer;
 use crate::schema::widening::TYPE_CHANGES;
 use crate::snapshot::Snapshot;
 
@@ -37,15 +36,9 @@ pub(super) async fn narrow_files(table: &Snapshot) -> Result<Vec<FileWithStats>>
 }
 
 async fn is_narrow(location: &TableLocation, path: &str, fields: &Fields) -> Result<bool> {
-    let path = location.resolve(path)?;
-    let failed = |e: &dyn std::fmt::Display| Error::io(format!("reading the footer of {path}"), e);
-    let meta = location.store().head(&path).await.map_err(|e| failed(&e))?;
-    let metadata = DFParquetMetadata::new(location.store().as_ref(), &meta)
-        .fetch_metadata()
-        .await
-        .map_err(|e| failed(&e))?;
-    let schema =
-        parquet_to_arrow_schema(metadata.file_metadata().schema_descr(), None).map_err(|e| failed(&e))?;
+    let footer = footer(location, path).await?;
+    let schema = parquet_to_arrow_schema(footer.file_metadata().schema_descr(), None)
+        .map_err(|e| Error::io(format!("reading the footer of {path}"), e))?;
     Ok(narrower(schema.fields(), fields))
 }
 

@@ -12,13 +12,10 @@ use super::delete::DmlOptions;
 use crate::action::{Action, Remove};
 use crate::location::{LOG_DIRECTORY, TableLocation};
 use crate::log::kernel;
-use crate::property::parse_interval_ms;
 use crate::report::{Report, field};
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, Transaction};
 
-/// Spark's default of `delta.deletedFileRetentionDuration`.
-const DEFAULT_RETENTION_MS: i64 = 7 * 24 * 3_600_000;
 /// A dry run names so many files.
 const MAX_LISTED: usize = 1000;
 
@@ -73,10 +70,7 @@ pub struct VacuumResult {
 pub async fn vacuum(table: &Snapshot, options: &VacuumOptions) -> Result<VacuumResult> {
     let location = table.location();
     crate::protocol::check_writable(location, table.protocol(), table.metadata(), table.schema())?;
-    let default_ms = table
-        .property("delta.deletedFileRetentionDuration")
-        .and_then(parse_interval_ms)
-        .unwrap_or(DEFAULT_RETENTION_MS);
+    let default_ms = table.deleted_file_retention_ms();
     let retention_ms = retention(options, default_ms)?;
     let cutoff = clock::now_ms().saturating_sub(retention_ms);
 

@@ -8,6 +8,7 @@ use boathouse_spec::Error;
 use bytes::Bytes;
 use datafusion::catalog::Session;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::parquet::{
     CachedParquetFileReaderFactory, DefaultParquetFileReaderFactory, ParquetFileReaderFactory,
 };
@@ -68,6 +69,18 @@ pub(crate) fn open(location: &TableLocation, file: ObjectMeta) -> Result<impl As
         &ExecutionPlanMetricsSet::new(),
     )?;
     Ok(Reader { inner, path, store: location.store().clone() })
+}
+
+/// The footer of a file that a table names, by itself.
+pub(crate) async fn footer(
+    location: &TableLocation,
+    file: &str,
+) -> boathouse_spec::Result<Arc<ParquetMetaData>> {
+    let path = location.resolve(file)?;
+    let failed = |e: &dyn fmt::Display| Error::io(format!("reading the footer of {path}"), e);
+    let meta = location.store().head(&path).await.map_err(|e| failed(&e))?;
+    let footer = DFParquetMetadata::new(location.store().as_ref(), &meta).fetch_metadata().await;
+    footer.map_err(|e| failed(&e))
 }
 
 struct Reader {

@@ -4,12 +4,11 @@ use arrow::buffer::{BooleanBuffer, MutableBuffer};
 use arrow::util::bit_util;
 use boathouse_spec::{Error, Result};
 use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
-use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::ObjectStoreExt;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use roaring::RoaringTreemap;
 
+use super::reader::footer;
 use crate::deletion_vector;
 use crate::file_set::FileWithStats;
 use crate::location::TableLocation;
@@ -47,14 +46,9 @@ pub(crate) async fn row_count(location: &TableLocation, file: &FileWithStats) ->
     if let Some(rows) = file.num_records() {
         return Ok(rows);
     }
-    let path = location.resolve(&file.file.path)?;
-    let failed = |e: &dyn std::fmt::Display| Error::io(format!("reading the footer of {path}"), e);
-    let meta = location.store().head(&path).await.map_err(|e| failed(&e))?;
-    let metadata = DFParquetMetadata::new(location.store().as_ref(), &meta)
-        .fetch_metadata()
-        .await
-        .map_err(|e| failed(&e))?;
-    u64::try_from(metadata.file_metadata().num_rows()).map_err(|e| failed(&e))
+    let path = &file.file.path;
+    let rows = footer(location, path).await?.file_metadata().num_rows();
+    u64::try_from(rows).map_err(|e| Error::io(format!("reading the footer of {path}"), e))
 }
 
 /// Where there is a listed row among so few, a bit for each row is smaller than its runs.

@@ -1,44 +1,31 @@
 //! Variants that files keep in parts ("Variant Shredding" of the Parquet format): each file says which fields have columns of
 //! their own, and the scan makes the values whole again.
 
-use std::fmt;
-use std::hash::Hash;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, ListArray, MapArray, RecordBatch, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, ListArray, MapArray, StructArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Field, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type,
     Int32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
-use boathouse_bridge::{ResultExt, to_datafusion};
+use boathouse_bridge::ResultExt;
+use boathouse_formats::variant::{Builder, Kind, Variant, malformed};
 use boathouse_spec::{Error, Result};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
 
-use super::variant_value::{self as bytes, Names};
-use crate::schema::is_variant;
+use super::converted::Converted;
+use crate::schema::{holds_variant, is_variant};
 
 const METADATA: &str = "metadata";
 const VALUE: &str = "value";
 const TYPED: &str = "typed_value";
-
-/// Whether a column may have variants, so that its files are to be looked at.
-pub(super) fn holds_variant(field: &Field) -> bool {
-    is_variant(field)
-        || match field.data_type() {
-            DataType::Struct(fields) => fields.iter().any(|f| holds_variant(f)),
-            DataType::List(element) => holds_variant(element),
-            DataType::Map(entries, _) => holds_variant(entries),
-            _ => false,
-        }
-}
 
 /// Whether a file keeps variants of a column in parts.
 fn is_shredded(wanted: &Field, found: &Field) -> bool {
@@ -106,74 +93,11 @@ impl PhysicalExprAdapter for Adapter {
                 .downcast_ref::<Column>()
                 .and_then(|column| self.shredded.iter().find(|f| f.name() == column.name()));
             Ok(match field {
-                Some(field) => Transformed::yes(
-                    Arc::new(Whole { child: e, field: Arc::clone(field) }) as Arc<dyn PhysicalExpr>
-                ),
+                Some(field) => Transformed::yes(Converted::of(e, Arc::clone(field), "whole", whole)),
                 None => Transformed::no(e),
             })
         })
         .data()
-    }
-}
-
-/// A column of a file with its variants whole, of the table's type.
-#[derive(Debug, Clone, Eq)]
-struct Whole {
-    child: Arc<dyn PhysicalExpr>,
-    field: FieldRef,
-}
-
-impl PartialEq for Whole {
-    fn eq(&self, other: &Self) -> bool {
-        self.child.eq(&other.child) && self.field == other.field
-    }
-}
-
-impl Hash for Whole {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.child.hash(state);
-        self.field.hash(state);
-    }
-}
-
-impl fmt::Display for Whole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "whole({})", self.child)
-    }
-}
-
-impl PhysicalExpr for Whole {
-    fn data_type(&self, _: &Schema) -> DataFusionResult<DataType> {
-        Ok(self.field.data_type().clone())
-    }
-
-    fn nullable(&self, input: &Schema) -> DataFusionResult<bool> {
-        self.child.nullable(input)
-    }
-
-    fn return_field(&self, _: &Schema) -> DataFusionResult<FieldRef> {
-        Ok(Arc::clone(&self.field))
-    }
-
-    fn evaluate(&self, batch: &RecordBatch) -> DataFusionResult<ColumnarValue> {
-        let array = self.child.evaluate(batch)?.into_array(batch.num_rows())?;
-        whole(&array, &self.field).map(ColumnarValue::Array).map_err(to_datafusion)
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
-        vec![&self.child]
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn PhysicalExpr>>,
-    ) -> DataFusionResult<Arc<dyn PhysicalExpr>> {
-        let child = children.pop().unwrap_or_else(|| Arc::clone(&self.child));
-        Ok(Arc::new(Self { child, field: Arc::clone(&self.field) }))
-    }
-
-    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.child.fmt_sql(f)
     }
 }
 
@@ -220,21 +144,23 @@ fn variants(values: &ArrayRef, wanted: &Field) -> Result<ArrayRef> {
     let metadata = metadata.as_binary_opt::<i32>().ok_or_else(|| lacks("metadata in bytes"))?;
     let part = Part::of(parts);
     let (mut names_out, mut values_out) = (BinaryBuilder::new(), BinaryBuilder::new());
-    let mut known: Option<(Vec<u8>, Names)> = None;
+    let (mut builder, mut names) = (Builder::new(), Vec::new());
     for row in 0..parts.len() {
+        let written = metadata.value(row);
         if parts.is_null(row) {
             names_out.append_value([]);
             values_out.append_value([]);
-            continue;
+        } else if let (Some(rest), None) = (part.rest(row), part.typed(row)) {
+            names_out.append_value(written);
+            values_out.append_value(rest);
+        } else {
+            builder.clear();
+            part.append_or_null(row, written, &mut builder)?;
+            names.clear();
+            builder.write_metadata(&mut names)?;
+            names_out.append_value(&names);
+            values_out.append_value(builder.value());
         }
-        let written = metadata.value(row);
-        if known.as_ref().is_none_or(|(bytes, _)| bytes != written) {
-            known = Some((written.to_vec(), Names::parse(written)?));
-        }
-        let Some((_, names)) = &known else { continue };
-        let value = part.value(row, names)?.unwrap_or_else(|| bytes::primitive(bytes::NULL, &[]));
-        names_out.append_value(written);
-        values_out.append_value(value);
     }
     let DataType::Struct(fields) = wanted.data_type() else { return Err(lacks("type")) };
     let columns: Vec<ArrayRef> = vec![Arc::new(names_out.finish()), Arc::new(values_out.finish())];
@@ -242,49 +168,79 @@ fn variants(values: &ArrayRef, wanted: &Field) -> Result<ArrayRef> {
     Ok(Arc::new(StructArray::try_new(fields.clone(), columns, nulls).spark()?))
 }
 
-/// A value in parts: what has a column of its own, and the rest.
+/// Values in parts: what has a column of its own, and the rest.
 struct Part<'a> {
-    rest: Option<&'a ArrayRef>,
+    rest: Option<&'a BinaryArray>,
     typed: Option<&'a ArrayRef>,
 }
 
 impl<'a> Part<'a> {
     fn of(group: &'a StructArray) -> Self {
-        Self { rest: group.column_by_name(VALUE), typed: group.column_by_name(TYPED) }
+        let rest = group.column_by_name(VALUE).and_then(|r| r.as_binary_opt::<i32>());
+        Self { rest, typed: group.column_by_name(TYPED) }
     }
 
-    /// The whole value of a row; `None` where there is none, which is not NULL.
-    fn value(&self, row: usize, names: &Names) -> Result<Option<Vec<u8>>> {
-        let rest = self.rest.and_then(|r| r.as_binary_opt::<i32>()).filter(|r| r.is_valid(row));
-        let rest = rest.map(|r| r.value(row));
-        let Some(typed) = self.typed.filter(|t| t.is_valid(row)) else {
-            return Ok(rest.map(<[u8]>::to_vec));
+    fn rest(&self, row: usize) -> Option<&'a [u8]> {
+        self.rest.filter(|r| r.is_valid(row)).map(|r| r.value(row))
+    }
+
+    fn typed(&self, row: usize) -> Option<&'a ArrayRef> {
+        self.typed.filter(|t| t.is_valid(row))
+    }
+
+    /// Whether a row has a value, which may be NULL.
+    fn is_there(&self, row: usize) -> bool {
+        self.rest(row).is_some() || self.typed(row).is_some()
+    }
+
+    fn append_or_null(&self, row: usize, metadata: &[u8], out: &mut Builder) -> Result<()> {
+        if !self.is_there(row) {
+            out.null();
+            return Ok(());
+        }
+        self.append(row, metadata, out)
+    }
+
+    /// Appends the whole value of a row that has one (Spark: `ShreddingUtils.rebuild`). `metadata` has the names of the rest.
+    fn append(&self, row: usize, metadata: &[u8], out: &mut Builder) -> Result<()> {
+        let rest = self.rest(row).map(|rest| Variant::new(metadata, rest));
+        let Some(typed) = self.typed(row) else {
+            return rest.map_or(Ok(()), |rest| out.variant(&rest));
         };
-        let value = match typed.data_type() {
-            DataType::Struct(fields) => {
-                let mut all = match rest {
-                    Some(rest) => names.fields_of(rest)?,
-                    None => Vec::new(),
-                };
-                for (field, column) in fields.iter().zip(typed.as_struct().columns()) {
-                    if let Some(value) = Part::of(group(column)?).value(row, names)? {
-                        all.push((field.name().clone(), value));
+        let start = out.position();
+        match typed.data_type() {
+            DataType::Struct(columns) => {
+                let mut fields = Vec::with_capacity(columns.len());
+                for (field, column) in columns.iter().zip(typed.as_struct().columns()) {
+                    let part = Part::of(group(column)?);
+                    if part.is_there(row) {
+                        fields.push(out.field(start, field.name()));
+                        part.append(row, metadata, out)?;
                     }
                 }
-                names.object(all)?
+                if let Some(rest) = rest {
+                    if !matches!(rest.kind()?, Kind::Object(_)) {
+                        return Err(malformed());
+                    }
+                    rest.for_each_field(|name, value| {
+                        fields.push(out.field(start, name));
+                        out.variant(&value)
+                    })?;
+                }
+                out.close_object(start, &mut fields)
             }
             DataType::List(_) => {
                 let elements = typed.as_list::<i32>().value(row);
                 let part = Part::of(group(&elements)?);
-                let element = |i| {
-                    let value = part.value(i, names)?;
-                    Ok(value.unwrap_or_else(|| bytes::primitive(bytes::NULL, &[])))
-                };
-                bytes::array((0..elements.len()).map(element).collect::<Result<Vec<_>>>()?)
+                let mut offsets = Vec::with_capacity(elements.len());
+                for i in 0..elements.len() {
+                    offsets.push(out.position() - start);
+                    part.append_or_null(i, metadata, out)?;
+                }
+                out.close_array(start, &offsets)
             }
-            _ => primitive(typed, row)?,
-        };
-        Ok(Some(value))
+            _ => primitive(typed, row, out),
+        }
     }
 }
 
@@ -292,38 +248,33 @@ fn group(array: &ArrayRef) -> Result<&StructArray> {
     array.as_struct_opt().ok_or_else(|| Error::internal("a part of a variant is no group"))
 }
 
-fn primitive(array: &ArrayRef, row: usize) -> Result<Vec<u8>> {
-    Ok(match array.data_type() {
-        DataType::Boolean => bytes::primitive(if array.as_boolean().value(row) { 1 } else { 2 }, &[]),
-        DataType::Int8 => bytes::integer(array.as_primitive::<Int8Type>().value(row).into()),
-        DataType::Int16 => bytes::integer(array.as_primitive::<Int16Type>().value(row).into()),
-        DataType::Int32 => bytes::integer(array.as_primitive::<Int32Type>().value(row).into()),
-        DataType::Int64 => bytes::integer(array.as_primitive::<Int64Type>().value(row)),
-        DataType::Float32 => {
-            bytes::primitive(14, &array.as_primitive::<Float32Type>().value(row).to_le_bytes())
+fn primitive(array: &ArrayRef, row: usize, out: &mut Builder) -> Result<()> {
+    match array.data_type() {
+        DataType::Boolean => out.boolean(array.as_boolean().value(row)),
+        DataType::Int8 => out.long(array.as_primitive::<Int8Type>().value(row).into()),
+        DataType::Int16 => out.long(array.as_primitive::<Int16Type>().value(row).into()),
+        DataType::Int32 => out.long(array.as_primitive::<Int32Type>().value(row).into()),
+        DataType::Int64 => out.long(array.as_primitive::<Int64Type>().value(row)),
+        DataType::Float32 => out.float(array.as_primitive::<Float32Type>().value(row)),
+        DataType::Float64 => out.double(array.as_primitive::<Float64Type>().value(row)),
+        DataType::Decimal128(_, scale) => {
+            out.decimal(array.as_primitive::<Decimal128Type>().value(row), scale.unsigned_abs());
         }
-        DataType::Float64 => {
-            bytes::primitive(7, &array.as_primitive::<Float64Type>().value(row).to_le_bytes())
-        }
-        DataType::Decimal128(precision, scale) => {
-            bytes::decimal(array.as_primitive::<Decimal128Type>().value(row), *precision, *scale)
-        }
-        DataType::Date32 => {
-            bytes::primitive(11, &array.as_primitive::<Date32Type>().value(row).to_le_bytes())
-        }
+        DataType::Date32 => out.date(array.as_primitive::<Date32Type>().value(row)),
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-            let kind = if zone.is_some() { 12 } else { 13 };
-            bytes::primitive(kind, &array.as_primitive::<TimestampMicrosecondType>().value(row).to_le_bytes())
+            let us = array.as_primitive::<TimestampMicrosecondType>().value(row);
+            if zone.is_some() { out.timestamp(us) } else { out.timestamp_ntz(us) }
         }
-        DataType::Utf8 => bytes::string(array.as_string::<i32>().value(row)),
-        DataType::Binary => bytes::binary(array.as_binary::<i32>().value(row)),
+        DataType::Utf8 => out.string(array.as_string::<i32>().value(row)),
+        DataType::Binary => out.binary(array.as_binary::<i32>().value(row)),
         other => return Err(Error::unsupported(format!("a variant that is kept as {other} in a file"))),
-    })
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{BinaryArray, Int64Array, StringArray};
+    use arrow::array::{Int64Array, StringArray};
     use arrow::datatypes::Fields;
     use boathouse_spec::{DataType as SparkType, StructField};
 
@@ -342,7 +293,7 @@ mod tests {
         // The names a and b. Rows: {"a":1,"b":"x"} with both apart, {"b":2} with the rest as it is, 7 as it is.
         let names: &[u8] = &[0x01, 2, 0, 1, 2, b'a', b'b'];
         let a = of(vec![None, None, None], Arc::new(Int64Array::from(vec![Some(1), None, None])));
-        let two = bytes::integer(2);
+        let two = whole_number(2);
         let b = of(vec![None, Some(&two), None], Arc::new(StringArray::from(vec![Some("x"), None, None])));
         let object = Fields::from(vec![
             Field::new("a", a.data_type().clone(), false),
@@ -350,7 +301,7 @@ mod tests {
         ]);
         let there = NullBuffer::from(vec![true, true, false]);
         let typed: ArrayRef = Arc::new(StructArray::new(object, vec![a, b], Some(there)));
-        let seven = bytes::integer(7);
+        let seven = whole_number(7);
         let parts = of(vec![None, None, Some(&seven)], typed);
         let metadata: ArrayRef = Arc::new(BinaryArray::from_vec(vec![names; 3]));
         let fields = Fields::from(vec![
@@ -365,11 +316,26 @@ mod tests {
         assert!(is_shredded(&wanted, &Field::new("v", DataType::Struct(fields), true)));
         let made = whole(&stored, &wanted).unwrap();
         assert_eq!(made.data_type(), wanted.data_type());
-        let values = made.as_struct().column(1).as_binary::<i32>();
-        let known = Names::parse(names).unwrap();
-        let first = vec![("a".to_string(), bytes::integer(1)), ("b".to_string(), bytes::string("x"))];
-        assert_eq!(known.fields_of(values.value(0)).unwrap(), first);
-        assert_eq!(known.fields_of(values.value(1)).unwrap(), [("b".to_string(), two)]);
+        let (names, values) = (made.as_struct().column(0), made.as_struct().column(1).as_binary::<i32>());
+        let fields = |row: usize| {
+            let mut fields = Vec::new();
+            Variant::new(names.as_binary::<i32>().value(row), values.value(row))
+                .for_each_field(|name, value| {
+                    fields.push((name.to_string(), value.value()?.to_vec()));
+                    Ok(())
+                })
+                .unwrap();
+            fields
+        };
+        // A string of one character: its length and the two bits of short strings, then the character.
+        let x = vec![1 << 2 | 1, b'x'];
+        assert_eq!(fields(0), [("a".to_string(), whole_number(1)), ("b".to_string(), x)]);
+        assert_eq!(fields(1), [("b".to_string(), two)]);
         assert_eq!(values.value(2), seven);
+    }
+
+    /// A number of one byte: its type (3, INT8) above the two bits of primitives, then the byte.
+    fn whole_number(n: u8) -> Vec<u8> {
+        vec![3 << 2, n]
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{FieldRef, Schema};
+use arrow::array::{Array, ArrayRef, make_array};
+use arrow::datatypes::{Field, FieldRef, Schema};
 use boathouse_bridge::ResultExt;
 use boathouse_spec::{Error, Result};
 use chrono::DateTime;
@@ -21,15 +22,16 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::scalar::ScalarValue;
 use object_store::ObjectMeta;
 
+use super::converted::Converted;
 use super::provider::{HiddenColumn, HiddenValue};
 use super::reader::ReaderFactory;
-use super::relabel::RelabelExpr;
-use super::shredded::{self, WholeVariants};
+use super::shredded::WholeVariants;
 use super::{selection, statistics};
 use crate::file_set::{FileWithStats, StatsGroup};
 use crate::partition::parse_value;
 use crate::row_tracking;
-use crate::schema::{MappingMode, TableColumn};
+use crate::schema::relabel::relabel;
+use crate::schema::{MappingMode, TableColumn, holds_variant};
 use crate::snapshot::Snapshot;
 
 /// A column of the scan, in the order of the provider's schema.
@@ -206,7 +208,7 @@ impl<'a> ScanSource<'a> {
                 indices.push(*index);
             }
         }
-        let variants = table_schema.file_schema().fields().iter().any(|f| shredded::holds_variant(f));
+        let variants = table_schema.file_schema().fields().iter().any(|f| holds_variant(f));
         let adapter = variants.then(|| Arc::new(WholeVariants) as Arc<dyn PhysicalExprAdapterFactory>);
         let config =
             FileScanConfigBuilder::new(self.snapshot.location().object_store_url()?, Arc::new(source))
@@ -316,13 +318,18 @@ fn with_table_names(
                 if column.data_type(&schema).spark()? == *wanted.data_type() {
                     column
                 } else {
-                    Arc::new(RelabelExpr::new(column, wanted.clone()))
+                    Converted::of(column, wanted.clone(), "relabel", relabeled)
                 }
             }
         };
         exprs.push((expr, wanted.name().clone()));
     }
     Ok(Arc::new(ProjectionExec::try_new(exprs, scan).spark()?))
+}
+
+/// Structs of a table with column mapping get the table's names: types differ in names and metadata of nested fields only.
+fn relabeled(values: &ArrayRef, wanted: &Field) -> Result<ArrayRef> {
+    relabel(values.to_data(), wanted.data_type()).map(make_array)
 }
 
 fn output_field(output: &Output<'_>) -> FieldRef {

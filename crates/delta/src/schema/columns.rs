@@ -176,6 +176,17 @@ pub(crate) fn is_variant(field: &Field) -> bool {
     field.metadata().get(boathouse_bridge::TYPE_KEY).is_some_and(|tag| tag == "variant")
 }
 
+/// Whether a field of a file is a VARIANT, or has one inside.
+pub(crate) fn holds_variant(field: &Field) -> bool {
+    is_variant(field)
+        || match field.data_type() {
+            ArrowType::Struct(fields) => fields.iter().any(|f| holds_variant(f)),
+            ArrowType::List(element) => holds_variant(element),
+            ArrowType::Map(entries, _) => holds_variant(entries),
+            _ => false,
+        }
+}
+
 fn physical_type(t: &DataType, mode: MappingMode) -> Result<ArrowType> {
     Ok(match t {
         DataType::Struct(s) => {

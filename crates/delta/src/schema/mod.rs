@@ -11,4 +11,4 @@ pub(crate) mod relabel;
 pub mod stored;
 pub(crate) mod widening;
 
-pub(crate) use columns::{MappingMode, TableColumn, TableColumns, is_variant};
+pub(crate) use columns::{MappingMode, TableColumn, TableColumns, holds_variant, is_variant};

@@ -43,6 +43,17 @@ fn checksum(world: &World, table: &str, version: i64) -> Checksum {
     serde_json::from_slice(&text).unwrap()
 }
 
+/// The table `t`, a row a commit: 0, 1, ..
+async fn filled(properties: &[(&str, &str)], rows: i64) -> (World, TableLocation) {
+    let world = World::new();
+    let location = world.location("t");
+    create(&location, None, &new_table(properties)).await.unwrap();
+    for id in 0..rows {
+        world.append(&location, ids(&[id]), &append()).await;
+    }
+    (world, location)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn checksums_tell_what_a_version_is() {
     let world = World::new();
@@ -71,12 +82,7 @@ async fn checksums_tell_what_a_version_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_checksums_are_not_believed() {
-    let world = World::new();
-    let location = world.location("t");
-    create(&location, None, &new_table(&[])).await.unwrap();
-    for id in 0..3 {
-        world.append(&location, ids(&[id]), &append()).await;
-    }
+    let (world, location) = filled(&[], 3).await;
     let path = log_of(&world, "t").join(format!("{:020}.crc", 3));
     let good = fs::read_to_string(&path).unwrap();
     let mut other: Value = serde_json::from_str(&good).unwrap();
@@ -100,19 +106,7 @@ async fn wrong_checksums_are_not_believed() {
 #[test]
 fn what_a_commit_does_not_tell_is_not_known() {
     let add = |data_change| {
-        crate::Action::Add(crate::Add {
-            path: "a".into(),
-            partition_values: Default::default(),
-            size: 5,
-            modification_time: 0,
-            data_change,
-            stats: None,
-            tags: None,
-            deletion_vector: None,
-            base_row_id: None,
-            default_row_commit_version: None,
-            clustering_provider: None,
-        })
+        crate::Action::Add(crate::Add { data_change, ..crate::Add::new("a", Default::default(), 5) })
     };
     let known = Known::nothing().after(&[add(true)], None);
     assert_eq!(known.totals.map(|t| (t.files, t.bytes)), Some((1, 5)));
@@ -121,13 +115,8 @@ fn what_a_commit_does_not_tell_is_not_known() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn v2_checkpoints_have_sidecars() {
-    let world = World::new();
-    let location = world.location("t");
     let v2 = [("delta.checkpointPolicy", "v2"), ("delta.checkpointInterval", "4")];
-    create(&location, None, &new_table(&v2)).await.unwrap();
-    for id in 0..4 {
-        world.append(&location, ids(&[id]), &append()).await;
-    }
+    let (world, location) = filled(&v2, 4).await;
     let names = log_files(&world, "t");
     let named = names.iter().find(|n| n.starts_with("00000000000000000004.checkpoint.")).unwrap();
     assert_eq!(named.split('.').nth(2).unwrap().len(), 36, "{named}");
@@ -153,13 +142,8 @@ async fn v2_checkpoints_have_sidecars() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_sidecars_are_passed_over() {
-    let world = World::new();
-    let location = world.location("t");
     let v2 = [("delta.checkpointPolicy", "v2"), ("delta.checkpointInterval", "2")];
-    create(&location, None, &new_table(&v2)).await.unwrap();
-    for id in 0..3 {
-        world.append(&location, ids(&[id]), &append()).await;
-    }
+    let (world, location) = filled(&v2, 3).await;
     for damage in ["torn", "gone"] {
         for sidecar in fs::read_dir(log_of(&world, "t").join("_sidecars")).unwrap() {
             let path = sidecar.unwrap().path();
@@ -222,12 +206,7 @@ async fn parsed_statistics_where_the_table_asks_for_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commits_between_distant_checkpoints_are_compacted() {
-    let world = World::new();
-    let location = world.location("t");
-    create(&location, None, &new_table(&[("delta.checkpointInterval", "100")])).await.unwrap();
-    for id in 0..21 {
-        world.append(&location, ids(&[id]), &append()).await;
-    }
+    let (world, location) = filled(&[("delta.checkpointInterval", "100")], 21).await;
     let compacted: Vec<String> =
         log_files(&world, "t").into_iter().filter(|n| n.contains("compacted")).collect();
     assert_eq!(
@@ -242,13 +221,8 @@ async fn commits_between_distant_checkpoints_are_compacted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cleanup_takes_all_that_belongs_to_old_versions() {
-    let world = World::new();
-    let location = world.location("t");
     let v2 = [("delta.checkpointPolicy", "v2"), ("delta.checkpointInterval", "2")];
-    create(&location, None, &new_table(&v2)).await.unwrap();
-    for id in 0..4 {
-        world.append(&location, ids(&[id]), &append()).await;
-    }
+    let (world, location) = filled(&v2, 4).await;
     // Everything is two months old but the last commit.
     let old = std::time::UNIX_EPOCH
         + std::time::Duration::from_millis((boathouse_spec::clock::now_ms() - 60 * 86_400_000) as u64);
@@ -279,12 +253,7 @@ async fn cleanup_takes_all_that_belongs_to_old_versions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn instants_across_the_enablement_of_timestamps() {
-    let world = World::new();
-    let location = world.location("t");
-    create(&location, None, &new_table(&[])).await.unwrap();
-    for id in 0..2 {
-        world.append(&location, ids(&[id]), &append()).await;
-    }
+    let (world, location) = filled(&[], 2).await;
     // The files of the first versions are younger than what comes: as after a copy.
     let now = boathouse_spec::clock::now_ms();
     for version in 0..3i64 {
@@ -325,13 +294,8 @@ async fn instants_across_the_enablement_of_timestamps() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_feature_goes_with_the_history_that_needs_it() {
-    let world = World::new();
-    let location = world.location("t");
     let v2 = [("delta.checkpointPolicy", "v2"), ("delta.checkpointInterval", "2")];
-    create(&location, None, &new_table(&v2)).await.unwrap();
-    for id in 0..3 {
-        world.append(&location, ids(&[id]), &append()).await;
-    }
+    let (world, location) = filled(&v2, 3).await;
     let table = crate::DeltaTable::new(location.clone(), Arc::new(crate::SnapshotCache::new()));
     let (session, options) = (world.session(), DmlOptions::default());
     let drop = || drop_feature(&table, &session, "v2Checkpoint", true, &options);

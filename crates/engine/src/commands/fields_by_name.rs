@@ -180,7 +180,8 @@ mod tests {
         let column = structure(&[a.clone(), b.clone()]);
         assert!(fits(&structure(&[b.clone(), a.clone()]), &column, false));
         assert!(
-            !fits(&structure(&[a.clone()]), &column, false) && fits(&structure(&[a.clone()]), &column, true)
+            !fits(&structure(std::slice::from_ref(&a)), &column, false)
+                && fits(&structure(std::slice::from_ref(&a)), &column, true)
         );
         assert!(!fits(&structure(&[a.clone(), b.clone(), ("c", DataType::Date)]), &column, true));
         assert!(laid_out(&structure(&[b, a]), &column).same_type(&column));

@@ -15,11 +15,8 @@ use serde_json::{Value, json};
 use super::columns::{CheckpointColumns, Contents};
 use crate::action::{Action, Remove};
 use crate::log::{commit_file, kernel};
-use crate::property::parse_interval_ms;
 use crate::snapshot::Snapshot;
 
-/// Spark's default of `delta.deletedFileRetentionDuration`: how long VACUUM needs to know of removed files.
-const DEFAULT_TOMBSTONE_MS: i64 = 7 * 24 * 3_600_000;
 /// Rows made Arrow at a time.
 const BATCH_ROWS: usize = 8192;
 /// Files in a sidecar.
@@ -177,12 +174,11 @@ impl<'a> File<'a> {
 
 /// What the log tells of the table at its version beside its files.
 async fn rest(table: &Snapshot) -> Result<Rest> {
-    let interval = |key: &str| table.property(key).and_then(parse_interval_ms);
     let now = clock::now_ms();
-    let retention = interval("delta.deletedFileRetentionDuration").unwrap_or(DEFAULT_TOMBSTONE_MS);
-    let cutoff = now.saturating_sub(retention);
+    // How long VACUUM needs to know of removed files.
+    let cutoff = now.saturating_sub(table.deleted_file_retention_ms());
     // Spark keeps transactions for good unless this is set.
-    let expired = interval("delta.setTransactionRetentionDuration").map(|ms| now.saturating_sub(ms));
+    let expired = table.interval_ms("delta.setTransactionRetentionDuration").map(|ms| now.saturating_sub(ms));
     let mut about =
         vec![Action::Protocol(table.protocol().clone()), Action::Metadata(table.metadata().clone())];
     let mut removed = Vec::new();
