@@ -77,7 +77,7 @@ from helpers import limited
 
 @dlt.view
 def numbers():
-    return spark.range(10)
+    return spark.range(0, 10, 1, 1)
 
 @dlt.table
 def few():
