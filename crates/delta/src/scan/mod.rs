@@ -1,9 +1,11 @@
 //! Reading a table: DataFusion's own Parquet scan over the files of a snapshot.
 
 mod converted;
+mod live_rows;
 mod provider;
 mod reader;
 mod selection;
+mod selection_cache;
 mod shredded;
 mod source;
 mod statistics;

@@ -23,8 +23,10 @@ use datafusion::scalar::ScalarValue;
 use object_store::ObjectMeta;
 
 use super::converted::Converted;
+use super::live_rows::{LiveRows, LiveRowsExec};
 use super::provider::{HiddenColumn, HiddenValue};
 use super::reader::ReaderFactory;
+use super::selection::Selection;
 use super::shredded::WholeVariants;
 use super::{selection, statistics};
 use crate::file_set::{FileWithStats, StatsGroup};
@@ -138,13 +140,34 @@ impl<'a> ScanSource<'a> {
         index.map(|i| vec![i])
     }
 
+    /// Makes the source give the place of each row, for [`LiveRowsExec`].
+    fn add_places(&mut self) {
+        if !self.constants.iter().any(|h| h.value == HiddenValue::FileIndex) {
+            self.constants.push(HiddenColumn::new("__delta_file", HiddenValue::FileIndex));
+        }
+        self.row_index.get_or_insert_with(|| HiddenColumn::new("__delta_row", HiddenValue::RowIndex));
+    }
+
+    /// The columns of the source's schema with the place of a row: the number of its file, and its own in the file.
+    fn places(&self) -> Result<[usize; 2]> {
+        let file = self.constants.iter().position(|h| h.value == HiddenValue::FileIndex);
+        let file = file.ok_or_else(|| Error::internal("a scan without the numbers of its files"))?;
+        let constants = self.data.len() + self.kept.len() + self.partitions.len();
+        Ok([constants + file, constants + self.constants.len()])
+    }
+
     pub async fn plan(
-        &self,
+        mut self,
         session: &dyn Session,
         files: Vec<FileWithStats>,
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let selections = selection::selections(self.snapshot.location(), &files).await?;
+        let is_marked = selections.iter().any(|s| matches!(s, Selection::Marked(_)));
+        if is_marked {
+            self.add_places();
+        }
         let outputs: Vec<&Output<'_>> = match projection {
             Some(indices) => indices.iter().filter_map(|i| self.outputs.get(*i)).collect(),
             None => self.outputs.iter().collect(),
@@ -170,6 +193,7 @@ impl<'a> ScanSource<'a> {
             )));
 
         let mut file_groups = Vec::new();
+        let mut live = LiveRows::new();
         let table_statistics = statistics::of_table(
             &StatsGroup::among(&files),
             &self.statistics_columns(),
@@ -177,7 +201,6 @@ impl<'a> ScanSource<'a> {
         );
         let per_file = files.len().saturating_mul(table_schema.table_schema().fields().len())
             <= statistics::MAX_PER_FILE_STATISTICS;
-        let selections = selection::selections(self.snapshot.location(), &files).await?;
         let target = session.config().target_partitions().max(1);
         let mut partitioned = Vec::with_capacity(files.len());
         for (file, selection) in files.iter().zip(selections) {
@@ -189,8 +212,10 @@ impl<'a> ScanSource<'a> {
                     table_schema.table_schema(),
                 )));
             }
-            if let Some(selection) = selection {
-                part = part.with_extension(selection);
+            match selection {
+                Selection::All => {}
+                Selection::Skipping(selection) => part = part.with_extension(selection),
+                Selection::Marked(bits) => drop(live.insert(file.index as i64, bits)),
             }
             partitioned.push(part);
         }
@@ -208,18 +233,25 @@ impl<'a> ScanSource<'a> {
                 indices.push(*index);
             }
         }
+        let mut read = indices.clone();
+        if is_marked {
+            read.extend(self.places()?);
+        }
         let variants = table_schema.file_schema().fields().iter().any(|f| holds_variant(f));
         let adapter = variants.then(|| Arc::new(WholeVariants) as Arc<dyn PhysicalExprAdapterFactory>);
         let config =
             FileScanConfigBuilder::new(self.snapshot.location().object_store_url()?, Arc::new(source))
                 .with_file_groups(file_groups)
                 .with_statistics(table_statistics)
-                .with_limit(limit)
+                .with_limit(limit.filter(|_| !is_marked))
                 .with_expr_adapter(adapter)
-                .with_projection_indices(Some(indices.clone()))
+                .with_projection_indices(Some(read))
                 .spark()?
                 .build();
-        let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
+        let mut scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
+        if is_marked {
+            scan = Arc::new(LiveRowsExec::new(scan, Arc::new(live), indices.len()));
+        }
         let is_tracked = |o: &&Output<'_>| matches!(o, Output::Hidden(h) if h.value.is_tracked());
         if !self.snapshot.columns().is_mapped() && !outputs.iter().any(is_tracked) {
             return Ok(scan);
