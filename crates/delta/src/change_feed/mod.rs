@@ -38,6 +38,10 @@ pub const COMMIT_TIMESTAMP: &str = "_commit_timestamp";
 
 const FILE: &str = "__delta_file";
 
+/// Before the names of columns in the parts of a feed. The optimizer takes a column and its alias of the same name for two
+/// when it moves accesses of fields below a union.
+const IN_PARTS: &str = "__delta_part_";
+
 impl Snapshot {
     /// The table as its files of changes have it: with a column for what happened, and without conditions, which the rows
     /// were held against where they were written first.
@@ -264,7 +268,13 @@ async fn plan(
     }
     let mut parts = parts.into_iter();
     let first = parts.next().ok_or_else(|| Error::internal("a feed without parts"))?;
-    parts.try_fold(first, |all, part| LogicalPlanBuilder::from(all).union(part).spark()?.build().spark())
+    let all = parts
+        .try_fold(first, |all, part| LogicalPlanBuilder::from(all).union(part).spark()?.build().spark())?;
+    let names = columns.schema().fields.iter().map(|f| f.name.as_str());
+    let list = names
+        .chain([CHANGE_TYPE, COMMIT_VERSION, COMMIT_TIMESTAMP])
+        .map(|name| Expr::Column(Column::from_name(format!("{IN_PARTS}{name}"))).alias(name));
+    LogicalPlanBuilder::from(all).project(list.collect::<Vec<_>>()).spark()?.build().spark()
 }
 
 /// The rows that one deletion vector of a file has and the other has not.
@@ -330,29 +340,22 @@ fn rows_of(columns: &Snapshot, changed: Changed, types_in_files: bool) -> Result
         TimestampMicrosecondArray::from_iter_values(changed.commits.iter().map(|c| c.1.saturating_mul(1000)))
             .with_timezone(boathouse_bridge::UTC),
     );
+    let named = |expr: Expr, name: &str| expr.alias(format!("{IN_PARTS}{name}"));
     let mut list: Vec<Expr> = columns
         .schema()
         .fields
         .iter()
         .filter(|f| !types_in_files || f.name != CHANGE_TYPE)
-        .map(|f| column(&f.name))
+        .map(|f| named(column(&f.name), &f.name))
         .collect();
     let change_type = if types_in_files {
         column(CHANGE_TYPE)
     } else {
         let types: ArrayRef = Arc::new(StringArray::from_iter_values(changed.types));
-        FileConstant::new(types).call(column(FILE)).alias(CHANGE_TYPE)
+        FileConstant::new(types).call(column(FILE))
     };
-    list.push(change_type);
-    list.push(FileConstant::new(versions).call(column(FILE)).alias(COMMIT_VERSION));
-    list.push(FileConstant::new(times).call(column(FILE)).alias(COMMIT_TIMESTAMP));
-    // Unions go by unqualified names.
-    let list = list.into_iter().map(|e| match e {
-        Expr::Column(c) => {
-            let name = c.name.clone();
-            Expr::Column(c).alias(name)
-        }
-        other => other,
-    });
-    builder.project(list.collect::<Vec<_>>()).spark()?.build().spark()
+    list.push(named(change_type, CHANGE_TYPE));
+    list.push(named(FileConstant::new(versions).call(column(FILE)), COMMIT_VERSION));
+    list.push(named(FileConstant::new(times).call(column(FILE)), COMMIT_TIMESTAMP));
+    builder.project(list).spark()?.build().spark()
 }

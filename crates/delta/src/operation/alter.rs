@@ -109,6 +109,9 @@ pub async fn change_column(
     change: &ColumnChange,
     options: &DmlOptions,
 ) -> Result<Committed> {
+    if let Some(length) = path::field_around(table.schema(), column) {
+        return change_type_inside(table, column, length, change, options).await;
+    }
     let (name, parent) = column.split_last().ok_or_else(|| Error::internal("a column has a name"))?;
     let mut changed: Option<StructField> = None;
     let schema = path::change_struct(table.schema(), parent, &mut |fields| {
@@ -140,10 +143,8 @@ pub async fn change_column(
             }
         }
     })?;
-    let changed = changed.ok_or_else(|| Error::internal("a column was found but not changed"))?;
-    let mut notes = changed.metadata_map();
-    notes.remove(widening::TYPE_CHANGES);
-    let changed = changed.with_metadata(&notes);
+    let changed =
+        without_type_changes(&changed.ok_or_else(|| Error::internal("a column was found but not changed"))?);
     let sets_not_null = change.nullable == Some(false) && *table.schema() != schema;
     if sets_not_null {
         refuse_nulls(table, session, column).await?;
@@ -153,6 +154,42 @@ pub async fn change_column(
         operation = operation.text("position", place);
     }
     commit_schema(table, schema, operation, sets_not_null, options).await
+}
+
+/// Gives the elements of an array, or the keys or values of a map, a wider type. `length`: the parts of the path that lead to
+/// the array or the map.
+async fn change_type_inside(
+    table: &Snapshot,
+    column: &[String],
+    length: usize,
+    change: &ColumnChange,
+    options: &DmlOptions,
+) -> Result<Committed> {
+    let lost = || Error::internal("a column was found but not changed");
+    let Some(wanted) = &change.data_type else {
+        return Err(Error::unsupported(format!("ALTER COLUMN {} but for its type", quote_name(column))));
+    };
+    let (way, (name, parent)) = (&column[length..], column[..length].split_last().ok_or_else(lost)?);
+    let mut changed: Option<StructField> = None;
+    let schema = path::change_struct(table.schema(), parent, &mut |fields| {
+        let index = path::position(fields, name)?;
+        let inner = path::field_inside(&fields[index], way).ok_or_else(lost)?;
+        if *wanted != inner.data_type {
+            with_type(table, &inner, wanted, column)?;
+            fields[index] = widening::widened_inside(&fields[index], way, wanted).ok_or_else(lost)?;
+        }
+        changed = Some(StructField { data_type: wanted.clone(), name: column.join("."), ..inner });
+        Ok(())
+    })?;
+    let operation = Operation::new("CHANGE COLUMN").json("column", &field_json(&changed.ok_or_else(lost)?));
+    commit_schema(table, schema, operation, false, options).await
+}
+
+/// The field as history tells of it.
+fn without_type_changes(field: &StructField) -> StructField {
+    let mut notes = field.metadata_map();
+    notes.remove(widening::TYPE_CHANGES);
+    field.clone().with_metadata(&notes)
 }
 
 fn with_default(field: &StructField, default: Option<&str>) -> StructField {

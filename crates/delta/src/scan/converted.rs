@@ -12,7 +12,7 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 
-type Conversion = fn(&ArrayRef, &Field) -> Result<ArrayRef>;
+pub(super) type Conversion = fn(&ArrayRef, &Field) -> Result<ArrayRef>;
 
 /// Gives a value the type of `field`.
 #[derive(Debug, Clone, Eq)]

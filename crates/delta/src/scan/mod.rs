@@ -1,6 +1,7 @@
 //! Reading a table: DataFusion's own Parquet scan over the files of a snapshot.
 
 mod converted;
+mod file_columns;
 mod live_rows;
 mod provider;
 mod reader;

@@ -6,21 +6,13 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, ListArray, MapArray, StructArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Field, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type,
-    Int32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+    DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimeUnit, TimestampMicrosecondType,
 };
 use boathouse_bridge::ResultExt;
 use boathouse_formats::variant::{Builder, Kind, Variant, malformed};
 use boathouse_spec::{Error, Result};
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::error::Result as DataFusionResult;
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr_adapter::{
-    DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
-};
 
-use super::converted::Converted;
 use crate::schema::{holds_variant, is_variant};
 
 const METADATA: &str = "metadata";
@@ -28,7 +20,7 @@ const VALUE: &str = "value";
 const TYPED: &str = "typed_value";
 
 /// Whether a file keeps variants of a column in parts.
-fn is_shredded(wanted: &Field, found: &Field) -> bool {
+pub(super) fn is_shredded(wanted: &Field, found: &Field) -> bool {
     if is_variant(wanted) {
         return matches!(found.data_type(), DataType::Struct(f) if f.iter().any(|f| f.name() == TYPED));
     }
@@ -47,62 +39,8 @@ fn is_shredded(wanted: &Field, found: &Field) -> bool {
     }
 }
 
-/// Reads the columns of a file as the table's, variants made whole.
-#[derive(Debug)]
-pub(super) struct WholeVariants;
-
-impl PhysicalExprAdapterFactory for WholeVariants {
-    fn create(
-        &self,
-        logical: SchemaRef,
-        physical: SchemaRef,
-    ) -> DataFusionResult<Arc<dyn PhysicalExprAdapter>> {
-        let mut shredded = Vec::new();
-        // For all else the file's own type of these columns is the one that is wanted.
-        let fields: Vec<FieldRef> = logical
-            .fields()
-            .iter()
-            .map(|wanted| match physical.field_with_name(wanted.name()) {
-                Ok(found) if is_shredded(wanted, found) => {
-                    shredded.push(Arc::clone(wanted));
-                    Arc::new(found.clone())
-                }
-                _ => Arc::clone(wanted),
-            })
-            .collect();
-        let others = Arc::new(Schema::new_with_metadata(fields, logical.metadata().clone()));
-        let rest = DefaultPhysicalExprAdapterFactory.create(others, physical)?;
-        if shredded.is_empty() {
-            return Ok(rest);
-        }
-        Ok(Arc::new(Adapter { rest, shredded }))
-    }
-}
-
-#[derive(Debug)]
-struct Adapter {
-    rest: Arc<dyn PhysicalExprAdapter>,
-    shredded: Vec<FieldRef>,
-}
-
-impl PhysicalExprAdapter for Adapter {
-    fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> DataFusionResult<Arc<dyn PhysicalExpr>> {
-        let expr = self.rest.rewrite(expr)?;
-        expr.transform_up(|e| {
-            let field = e
-                .downcast_ref::<Column>()
-                .and_then(|column| self.shredded.iter().find(|f| f.name() == column.name()));
-            Ok(match field {
-                Some(field) => Transformed::yes(Converted::of(e, Arc::clone(field), "whole", whole)),
-                None => Transformed::no(e),
-            })
-        })
-        .data()
-    }
-}
-
 /// The values as the table has them.
-fn whole(values: &ArrayRef, wanted: &Field) -> Result<ArrayRef> {
+pub(super) fn whole(values: &ArrayRef, wanted: &Field) -> Result<ArrayRef> {
     if is_variant(wanted) {
         return variants(values, wanted);
     }

@@ -15,7 +15,6 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr_adapter::PhysicalExprAdapterFactory;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -23,17 +22,17 @@ use datafusion::scalar::ScalarValue;
 use object_store::ObjectMeta;
 
 use super::converted::Converted;
+use super::file_columns::FileColumns;
 use super::live_rows::{LiveRows, LiveRowsExec};
 use super::provider::{HiddenColumn, HiddenValue};
 use super::reader::ReaderFactory;
 use super::selection::Selection;
-use super::shredded::WholeVariants;
 use super::{selection, statistics};
 use crate::file_set::{FileWithStats, StatsGroup};
 use crate::partition::parse_value;
 use crate::row_tracking;
 use crate::schema::relabel::relabel;
-use crate::schema::{MappingMode, TableColumn, holds_variant};
+use crate::schema::{MappingMode, TableColumn};
 use crate::snapshot::Snapshot;
 
 /// A column of the scan, in the order of the provider's schema.
@@ -237,14 +236,12 @@ impl<'a> ScanSource<'a> {
         if is_marked {
             read.extend(self.places()?);
         }
-        let variants = table_schema.file_schema().fields().iter().any(|f| holds_variant(f));
-        let adapter = variants.then(|| Arc::new(WholeVariants) as Arc<dyn PhysicalExprAdapterFactory>);
         let config =
             FileScanConfigBuilder::new(self.snapshot.location().object_store_url()?, Arc::new(source))
                 .with_file_groups(file_groups)
                 .with_statistics(table_statistics)
                 .with_limit(limit.filter(|_| !is_marked))
-                .with_expr_adapter(adapter)
+                .with_expr_adapter(Some(Arc::new(FileColumns)))
                 .with_projection_indices(Some(read))
                 .spark()?
                 .build();

@@ -56,6 +56,72 @@ fn change_type(
     }
 }
 
+/// How many parts of a path lead to a field whose type is an array or a map, where the rest of the path leads to an element,
+/// a key or a value of it that is no field of a struct.
+pub(crate) fn field_around(schema: &StructType, path: &[String]) -> Option<usize> {
+    let (mut fields, mut around) = (&schema.fields, None);
+    let mut parts = path.iter().enumerate().peekable();
+    while let Some((i, part)) = parts.next() {
+        let mut t = &fields.iter().find(|f| f.name.eq_ignore_ascii_case(part))?.data_type;
+        around = None;
+        while let Some((_, part)) = parts.peek()
+            && let Some(inner) = type_inside(t, part)
+        {
+            (t, around) = (inner, Some(i + 1));
+            parts.next();
+        }
+        match t {
+            DataType::Struct(s) => fields = &s.fields,
+            _ if parts.peek().is_some() => return None,
+            _ => {}
+        }
+    }
+    around
+}
+
+/// The type of the elements, keys or values of an array or a map.
+fn type_inside<'a>(t: &'a DataType, part: &str) -> Option<&'a DataType> {
+    match t {
+        DataType::Array { element, .. } if part.eq_ignore_ascii_case("element") => Some(element),
+        DataType::Map { key, .. } if part.eq_ignore_ascii_case("key") => Some(key),
+        DataType::Map { value, .. } if part.eq_ignore_ascii_case("value") => Some(value),
+        _ => None,
+    }
+}
+
+/// The type with another one inside, at a way by `element`, `key` and `value`.
+pub(crate) fn with_type_inside(t: &DataType, way: &[String], inside: &DataType) -> Option<DataType> {
+    let Some((part, rest)) = way.split_first() else { return Some(inside.clone()) };
+    let inner = with_type_inside(type_inside(t, part)?, rest, inside)?;
+    Some(match t {
+        DataType::Array { contains_null, .. } => DataType::array(inner, *contains_null),
+        DataType::Map { value, value_contains_null, .. } if part.eq_ignore_ascii_case("key") => {
+            DataType::map(inner, value.as_ref().clone(), *value_contains_null)
+        }
+        DataType::Map { key, value_contains_null, .. } => {
+            DataType::map(key.as_ref().clone(), inner, *value_contains_null)
+        }
+        _ => return None,
+    })
+}
+
+/// The element, key or value at a way, as a field.
+pub(crate) fn field_inside(field: &StructField, way: &[String]) -> Option<StructField> {
+    let mut found = field.clone().with_metadata(&Default::default());
+    for part in way {
+        let nullable = match &found.data_type {
+            DataType::Array { contains_null, .. } => *contains_null,
+            DataType::Map { value_contains_null, .. } => {
+                *value_contains_null && !part.eq_ignore_ascii_case("key")
+            }
+            _ => return None,
+        };
+        let data_type = type_inside(&found.data_type, part)?.clone();
+        found = StructField { name: part.to_lowercase(), data_type, nullable, ..found };
+    }
+    Some(found)
+}
+
 /// The position of a field among its siblings.
 pub(crate) fn position(fields: &[StructField], name: &str) -> Result<usize> {
     fields
