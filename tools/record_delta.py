@@ -59,7 +59,7 @@ def main(areas):
             for name in wanted:
                 with tempfile.TemporaryDirectory() as directory:
                     try:
-                        answers[name] = recorded.answer(scenarios[name], next(made), directory)
+                        answers[name] = recorded.told(recorded.answer(scenarios[name], next(made), directory))
                     except Exception as e:
                         print(f"{area}: {name} cannot be recorded: {str(e)[:500]}", file=sys.stderr)
             answers = {name: seen for name, seen in answers.items() if seen is not None}

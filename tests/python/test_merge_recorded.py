@@ -6,7 +6,6 @@ from recorded import check
 
 # Where we differ, and why.
 DIFFERS = {
-    "clauses: an aggregate in a condition": "refused with another class",
     "clauses: a subquery in a condition": "delta-spark refuses subqueries in clauses, and here they work",
     "clauses: default values": "delta-spark does not take DEFAULT in MERGE, and here it works",
     "defaults": "delta-spark does not take DEFAULT in MERGE, and here it works",

@@ -3,9 +3,10 @@
 use boathouse_spec::{Error, Result, StructType};
 use serde_json::{Value, json};
 
-use crate::action::DomainMetadata;
+use crate::action::{DomainMetadata, Metadata};
 use crate::schema::TableColumns;
 use crate::snapshot::Snapshot;
+use crate::stats::columns;
 
 /// The domain in which a table keeps its clustering columns, by their names in files.
 pub(crate) const DOMAIN: &str = "delta.clustering";
@@ -32,7 +33,7 @@ pub(crate) fn domain(
 }
 
 /// Refuses columns that a table cannot be clustered by; gives their names as the table has them.
-pub(crate) fn checked(schema: &StructType, names: &[String]) -> Result<Vec<String>> {
+pub(crate) fn checked(schema: &StructType, metadata: &Metadata, names: &[String]) -> Result<Vec<String>> {
     if names.len() > MAX_COLUMNS {
         return Err(Error::new("DELTA_CLUSTER_BY_INVALID_NUM_COLUMNS")
             .param("numColumnsLimit", MAX_COLUMNS)
@@ -61,7 +62,32 @@ pub(crate) fn checked(schema: &StructType, names: &[String]) -> Result<Vec<Strin
         }
         out.push(spelled);
     }
+    refuse_without_statistics(schema, metadata, &out)?;
     Ok(out)
+}
+
+/// Clustering is of use by the bounds of its columns.
+fn refuse_without_statistics(schema: &StructType, metadata: &Metadata, names: &[String]) -> Result<()> {
+    let mut missing = Vec::new();
+    for name in names {
+        let path: Vec<String> = name.split('.').map(str::to_string).collect();
+        if !columns::are_gathered(metadata, schema, &path)? {
+            missing.push(name.as_str());
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new("DELTA_CLUSTERING_COLUMN_MISSING_STATS")
+        .param("columns", missing.join(", "))
+        .param("schema", schema.tree_string(None))
+        .message(format!(
+            "A table is clustered by columns with statistics: {} has none. See the table properties {} and {}.",
+            missing.join(", "),
+            columns::NAMED,
+            columns::NUMBER
+        ))
+        .exception("AnalysisException"))
 }
 
 /// The columns that a table is clustered by stay, and what they are in.

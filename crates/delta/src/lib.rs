@@ -55,6 +55,7 @@ pub use change_feed::{
     changes_plan, is_change_feed_on, keeps_changes,
 };
 pub use changes::{CommitChanges, changes};
+pub use data_file::FileSettings;
 pub use location::{LOG_DIRECTORY, TableLocation};
 pub use operation::{
     Assignment, AutoCompact, BrokenFile, CloneOptions, ClusteringStats, ColumnChange, ConvertOptions,
@@ -64,8 +65,8 @@ pub use operation::{
     add_constraint, change_column, clone_report, clone_table, cluster_by, convert, create, create_operation,
     delete, detail, drop_columns, drop_constraint, drop_feature, fsck, fsck_report, generate, history,
     history_report, is_interrupted_clone, keep_up, merge, optimize, optimize_report, remove_mapping,
-    rename_column, restore, restore_report, set_properties, sync_identity, unset_properties, update, vacuum,
-    vacuum_report, wants_maintenance, write,
+    rename_column, restore, restore_report, set_properties, sync_identity, truncate, unset_properties,
+    update, vacuum, vacuum_report, wants_maintenance, write,
 };
 pub use report::Report;
 pub use scan::{DeltaScan, DeriveFilters, HiddenColumn, HiddenValue};
@@ -74,7 +75,7 @@ pub use schema::constraints::CheckConstraint;
 pub use schema::identity::{IdentityColumn, identity_columns};
 pub use schema::lengths::Lengths;
 pub use schema::path::ColumnPlace;
-pub use schema::reconcile::evolved_schema;
+pub use schema::reconcile::{evolved_schema, refuse_mismatch};
 pub use schema::stored::declared_schema;
 pub use snapshot::Snapshot;
 pub use table::{DeltaTable, SnapshotCache, TimestampRules};

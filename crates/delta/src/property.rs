@@ -5,16 +5,24 @@ use indexmap::IndexMap;
 
 use crate::action::Protocol;
 use crate::deletion_vector::INLINE_BYTES;
+use crate::stats::columns;
 
 /// What values a property takes.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Boolean,
-    Integer,
+    /// Not less than this.
+    Integer(i64),
     Interval,
+    Isolation,
+    /// Names of columns, by commas.
+    Columns,
     Text,
     OneOf(&'static [&'static str]),
 }
+
+/// The class of values that a property does not take, where delta-spark has none.
+pub(crate) const INVALID_VALUE: &str = "DELTA_VIOLATE_TABLE_PROPERTY_VALIDATION_FAILED";
 
 /// Our own: whether a server's keeper maintains the table.
 pub(crate) const MAINTENANCE: &str = "boathouse.maintenance";
@@ -22,37 +30,37 @@ pub(crate) const MAINTENANCE: &str = "boathouse.maintenance";
 /// Delta's properties that mean something here, or nothing that a reader or writer must act on.
 const KNOWN: &[(&str, Kind)] = &[
     (MAINTENANCE, Kind::OneOf(&["auto", "off"])),
-    (INLINE_BYTES, Kind::Integer),
+    (INLINE_BYTES, Kind::Integer(i64::MIN)),
     ("delta.appendOnly", Kind::Boolean),
-    ("delta.autoOptimize.autoCompact", Kind::Text),
-    ("delta.autoOptimize.optimizeWrite", Kind::Text),
+    ("delta.autoOptimize.autoCompact", Kind::OneOf(&["true", "false", "auto", "legacy"])),
+    ("delta.autoOptimize.optimizeWrite", Kind::Boolean),
     ("delta.checkpoint.writeStatsAsJson", Kind::Boolean),
     ("delta.checkpoint.writeStatsAsStruct", Kind::Boolean),
-    ("delta.checkpointInterval", Kind::Integer),
+    ("delta.checkpointInterval", Kind::Integer(1)),
     ("delta.checkpointPolicy", Kind::OneOf(&["classic", "v2"])),
-    ("delta.columnMapping.maxColumnId", Kind::Integer),
+    ("delta.columnMapping.maxColumnId", Kind::Integer(i64::MIN)),
     ("delta.columnMapping.mode", Kind::OneOf(&["none", "name", "id"])),
     ("delta.compatibility.symlinkFormatManifest.enabled", Kind::OneOf(&["false"])),
-    ("delta.dataSkippingNumIndexedCols", Kind::Integer),
-    ("delta.dataSkippingStatsColumns", Kind::Text),
+    ("delta.dataSkippingNumIndexedCols", Kind::Integer(-1)),
+    ("delta.dataSkippingStatsColumns", Kind::Columns),
     ("delta.deletedFileRetentionDuration", Kind::Interval),
     ("delta.dropFeatureTruncateHistory.retentionDuration", Kind::Interval),
     ("delta.enableChangeDataFeed", Kind::Boolean),
     ("delta.enableDeletionVectors", Kind::Boolean),
     ("delta.enableExpiredLogCleanup", Kind::Boolean),
     ("delta.enableInCommitTimestamps", Kind::Boolean),
-    ("delta.inCommitTimestampEnablementTimestamp", Kind::Integer),
-    ("delta.inCommitTimestampEnablementVersion", Kind::Integer),
+    ("delta.inCommitTimestampEnablementTimestamp", Kind::Integer(i64::MIN)),
+    ("delta.inCommitTimestampEnablementVersion", Kind::Integer(i64::MIN)),
     ("delta.enableRowTracking", Kind::Boolean),
     ("delta.enableTypeWidening", Kind::Boolean),
     ("delta.enableVariantShredding", Kind::Boolean),
     ("delta.rowTracking.materializedRowCommitVersionColumnName", Kind::Text),
     ("delta.rowTracking.materializedRowIdColumnName", Kind::Text),
     ("delta.rowTrackingSuspended", Kind::Boolean),
-    ("delta.isolationLevel", Kind::OneOf(&["Serializable", "WriteSerializable"])),
+    ("delta.isolationLevel", Kind::Isolation),
     ("delta.logRetentionDuration", Kind::Interval),
     ("delta.parquet.compression.codec", Kind::Text),
-    ("delta.requireCheckpointProtectionBeforeVersion", Kind::Integer),
+    ("delta.requireCheckpointProtectionBeforeVersion", Kind::Integer(i64::MIN)),
     ("delta.randomizeFilePrefixes", Kind::OneOf(&["false"])),
     ("delta.sampleRetentionDuration", Kind::Interval),
     ("delta.setTransactionRetentionDuration", Kind::Interval),
@@ -71,12 +79,14 @@ const UNSUPPORTED: &[&str] = &[
 ];
 
 /// The table configuration of properties that a statement gives; protocol versions and features among them change
-/// `protocol`.
+/// `protocol`, or take its place where the table is new.
 pub(crate) fn split(
     properties: &IndexMap<String, String>,
     protocol: &mut Protocol,
+    is_new: bool,
 ) -> Result<IndexMap<String, String>> {
     let mut out = IndexMap::new();
+    let (mut reader, mut writer) = (None, None);
     let mut features: Vec<String> = Vec::new();
     for (key, value) in properties {
         if let Some(feature) = strip_ignore_case(key, "delta.feature.") {
@@ -95,39 +105,41 @@ pub(crate) fn split(
             features.push(feature.to_string());
             continue;
         }
-        if key.eq_ignore_ascii_case("delta.minReaderVersion")
-            || key.eq_ignore_ascii_case("delta.minWriterVersion")
-        {
-            let version: i32 = value.parse().map_err(|_| {
-                Error::new("DELTA_PROTOCOL_PROPERTY_NOT_INT")
-                    .param("key", key)
-                    .param("value", value)
-                    .message(format!("The protocol version {key} is a number, not `{value}`."))
-            })?;
-            let most = if key.eq_ignore_ascii_case("delta.minReaderVersion") { 3 } else { 7 };
-            if !(1..=most).contains(&version) {
-                let known: Vec<String> = (1..=most).map(|v| v.to_string()).collect();
-                return Err(Error::new("DELTA_VIOLATE_TABLE_PROPERTY_VALIDATION_FAILED")
-                    .param("table", key)
-                    .message(format!("requirement failed: {key} needs to be one of {}.", known.join(", ")))
-                    .exception("IllegalArgumentException"));
-            }
-            let (reader, writer) = (protocol.min_reader_version, protocol.min_writer_version);
-            *protocol = if key.eq_ignore_ascii_case("delta.minReaderVersion") {
-                protocol.raised(version, writer)
-            } else {
-                protocol.raised(reader, version)
-            };
+        if key.eq_ignore_ascii_case("delta.minReaderVersion") {
+            reader = Some(version_of(key, value, 3)?);
+            continue;
+        }
+        if key.eq_ignore_ascii_case("delta.minWriterVersion") {
+            writer = Some(version_of(key, value, 7)?);
             continue;
         }
         let (key, value) = checked(key, value)?;
         out.insert(key, value);
+    }
+    if reader.is_some() || writer.is_some() {
+        let reader = reader.unwrap_or(protocol.min_reader_version);
+        let writer = writer.unwrap_or(protocol.min_writer_version);
+        *protocol = match is_new {
+            true => Protocol::of_features(Protocol::of_versions(reader, writer).features()),
+            false => protocol.with_versions(reader, writer),
+        };
     }
     if !features.is_empty() {
         let names: Vec<&str> = features.iter().map(String::as_str).collect();
         *protocol = protocol.with_features(&names);
     }
     Ok(out)
+}
+
+/// A version of the protocol that a statement names.
+fn version_of(key: &str, value: &str, most: i32) -> Result<i32> {
+    value.trim().parse().ok().filter(|version| (1..=most).contains(version)).ok_or_else(|| {
+        let known: Vec<String> = (1..=most).map(|v| v.to_string()).collect();
+        Error::new(INVALID_VALUE)
+            .param("table", key)
+            .message(format!("{key} cannot be `{value}`: it needs to be one of {}.", known.join(", ")))
+            .exception("IllegalArgumentException")
+    })
 }
 
 /// A property with Delta's spelling of its name, where its value is one it takes.
@@ -151,18 +163,51 @@ pub(crate) fn checked(key: &str, value: &str) -> Result<(String, String)> {
     };
     let valid = match kind {
         Kind::Boolean => matches!(value.to_ascii_lowercase().as_str(), "true" | "false"),
-        Kind::Integer => value.trim().parse::<i64>().is_ok(),
-        Kind::Interval => parse_interval_ms(value).is_some(),
+        Kind::Integer(from) => value.trim().parse::<i64>().is_ok_and(|v| v >= *from),
+        Kind::Interval => parse_interval_ms(value).is_some_and(|ms| ms >= 0),
+        Kind::Isolation => ISOLATION_LEVELS.iter().any(|v| v.eq_ignore_ascii_case(value)),
+        Kind::Columns => columns::parse(value).is_some(),
         Kind::Text => true,
         Kind::OneOf(values) => values.iter().any(|v| v.eq_ignore_ascii_case(value)),
     };
-    if !valid {
-        return Err(Error::new("DELTA_VIOLATE_TABLE_PROPERTY_VALIDATION_FAILED")
-            .param("table", key)
-            .message(format!("The table property {name} cannot be `{value}`."))
-            .exception("IllegalArgumentException"));
+    match valid {
+        true => Ok(((*name).to_string(), value.to_string())),
+        false => Err(invalid(name, *kind, value)),
     }
-    Ok(((*name).to_string(), value.to_string()))
+}
+
+const ISOLATION_LEVELS: [&str; 2] = ["Serializable", "WriteSerializable"];
+
+/// The error of a value that a property does not take: with delta-spark's class where it has one.
+fn invalid(name: &str, kind: Kind, value: &str) -> Error {
+    let is_no_interval = parse_interval_ms(value).is_none() && !names_months(value);
+    let error = match kind {
+        Kind::Interval if is_no_interval => Error::new("DELTA_INVALID_INTERVAL").param("interval", value),
+        Kind::Isolation => Error::new("DELTA_INVALID_ISOLATION_LEVEL").param("isolationLevel", value),
+        _ => Error::new(INVALID_VALUE).param("table", name),
+    };
+    let takes = match kind {
+        Kind::Boolean => "true or false".to_string(),
+        Kind::Integer(i64::MIN) => "a number".to_string(),
+        Kind::Integer(from) => format!("a number from {from} on"),
+        Kind::Interval => "an interval such as `interval 2 weeks`, not of months or years".to_string(),
+        Kind::Isolation => ISOLATION_LEVELS.join(" or "),
+        Kind::Columns => "names of columns, by commas".to_string(),
+        Kind::Text => "a text".to_string(),
+        Kind::OneOf(values) => values.join(" or "),
+    };
+    let exception = match name {
+        "delta.columnMapping.mode" => "UnsupportedOperationException",
+        _ => "IllegalArgumentException",
+    };
+    error
+        .message(format!("The table property {name} cannot be `{value}`: it takes {takes}."))
+        .exception(exception)
+}
+
+fn names_months(text: &str) -> bool {
+    let is_unit = |word: &str| matches!(word.trim_end_matches('s'), "month" | "year" | "quarter");
+    text.to_lowercase().split_whitespace().any(is_unit)
 }
 
 /// The text after a prefix, which may differ in case.
@@ -218,7 +263,7 @@ mod tests {
         ]
         .into_iter()
         .collect();
-        let out = split(&given, &mut protocol).unwrap();
+        let out = split(&given, &mut protocol, false).unwrap();
         assert_eq!(out.keys().collect::<Vec<_>>(), ["delta.appendOnly"]);
         assert_eq!(protocol.reader_features, Some(vec!["deletionVectors".to_string()]));
     }

@@ -69,14 +69,54 @@ impl Default for Protocol {
 }
 
 impl Protocol {
-    /// The features a writer must know, those that the version stands for included.
+    /// The protocol of versions; one that lists features lists none yet.
+    pub fn of_versions(reader: i32, writer: i32) -> Self {
+        Self {
+            min_reader_version: reader,
+            min_writer_version: writer,
+            reader_features: (reader >= 3).then(Vec::new),
+            writer_features: (writer >= 7).then(Vec::new),
+        }
+    }
+
+    /// The protocol that says these features and no others: by a legacy version where one stands for just them, and by the
+    /// smallest versions in any case (`Protocol.normalized` of delta-spark).
+    pub fn of_features(mut features: Vec<String>) -> Self {
+        features.sort();
+        features.dedup();
+        let legacy = |name: &str| LEGACY.iter().find(|(_, _, legacy)| *legacy == name);
+        let reader_of = |name: &String| match legacy(name) {
+            Some((_, reader, _)) => *reader,
+            None if is_reader_feature(name) => 3,
+            None => 1,
+        };
+        let reader = features.iter().map(reader_of).max().unwrap_or(1);
+        let writer = features.iter().map(|f| legacy(f).map_or(7, |l| l.0)).max().unwrap_or(1);
+        let plain = Self::of_versions(reader, writer);
+        let mut stands_for = plain.features();
+        stands_for.sort();
+        if writer < 7 && stands_for == features {
+            return plain;
+        }
+        let read = features.iter().filter(|f| is_reader_feature(f)).cloned();
+        Self {
+            min_reader_version: reader,
+            min_writer_version: 7,
+            reader_features: (reader >= 3).then(|| read.collect()),
+            writer_features: Some(features),
+        }
+    }
+
+    /// The features a writer must know, those that the versions stand for included.
     pub fn features(&self) -> Vec<String> {
         if self.min_writer_version >= 7 {
             return self.writer_features.clone().unwrap_or_default();
         }
         LEGACY
             .iter()
-            .filter(|(writer, _, _)| *writer <= self.min_writer_version)
+            .filter(|(writer, reader, _)| {
+                *writer <= self.min_writer_version && *reader <= self.min_reader_version
+            })
             .map(|(_, _, name)| name.to_string())
             .collect()
     }
@@ -85,94 +125,30 @@ impl Protocol {
         self.features().iter().any(|f| f == feature)
     }
 
-    /// This protocol without a feature, by legacy versions where those say it.
+    /// This protocol without a feature.
     pub fn without_feature(&self, feature: &str) -> Protocol {
         let mut features = self.features();
         features.retain(|f| f != feature);
-        let names: Vec<&str> = features.iter().map(String::as_str).collect();
-        let is_legacy = |name: &str| LEGACY.iter().any(|(_, _, legacy)| *legacy == name);
-        let lists_only_legacy = names.iter().all(|n| is_legacy(n));
-        if lists_only_legacy && names.contains(&"appendOnly") && names.contains(&"invariants") {
-            let plain = Protocol::default().with_features(&names);
-            if plain.min_writer_version < 7 {
-                return plain;
-            }
-        }
-        let reader: Vec<String> = features.iter().filter(|f| is_reader_feature(f)).cloned().collect();
-        let modern = reader.iter().any(|f| f != "columnMapping");
-        Protocol {
-            min_reader_version: match (modern, reader.is_empty()) {
-                (true, _) => 3,
-                (false, true) => 1,
-                (false, false) => 2,
-            },
-            min_writer_version: 7,
-            reader_features: modern.then_some(reader),
-            writer_features: Some(features),
-        }
+        Self::of_features(features)
     }
 
-    /// This protocol by versions that are at least these; a version that lists features lists those it stood for.
-    pub fn raised(&self, reader: i32, writer: i32) -> Protocol {
-        let mut out = self.clone();
-        if reader >= 3 && out.min_reader_version < 3 {
-            let features = self.features();
-            out.reader_features = Some(features.into_iter().filter(|f| f == "columnMapping").collect());
-        }
-        if writer >= 7 && out.min_writer_version < 7 {
-            out.writer_features = Some(self.features());
-        }
-        out.min_reader_version = out.min_reader_version.max(reader);
-        out.min_writer_version = out.min_writer_version.max(writer);
-        out
+    /// This protocol with what these versions stand for.
+    pub fn with_versions(&self, reader: i32, writer: i32) -> Protocol {
+        let mut features = self.features();
+        features.extend(Self::of_versions(reader, writer).features());
+        Self::of_features(features)
     }
 
-    /// This protocol with more features, by the smallest versions that can state them all.
+    /// This protocol with more features.
     pub fn with_features(&self, added: &[&str]) -> Protocol {
         if added.iter().all(|f| self.has(f)) {
             return self.clone();
         }
         let mut features = self.features();
         for feature in added.iter().flat_map(|f| std::iter::once(f).chain(needed_by(f))) {
-            if !features.iter().any(|f| f == feature) {
-                features.push((*feature).to_string());
-            }
+            features.push((*feature).to_string());
         }
-        features.sort();
-        let needs_list = self.min_writer_version >= 7
-            || features.iter().any(|f| !LEGACY.iter().any(|(_, _, name)| name == f));
-        if !needs_list {
-            // A legacy version is exact only where it stands for these features and no others.
-            for version in self.min_writer_version.max(2)..=6 {
-                let mut stands_for: Vec<&str> =
-                    LEGACY.iter().filter(|l| l.0 <= version).map(|l| l.2).collect();
-                stands_for.sort_unstable();
-                if stands_for.iter().copied().eq(features.iter().map(String::as_str)) {
-                    let reader = LEGACY.iter().filter(|l| l.0 <= version).map(|l| l.1).max().unwrap_or(1);
-                    return Protocol {
-                        min_reader_version: self.min_reader_version.max(reader),
-                        min_writer_version: version,
-                        reader_features: None,
-                        writer_features: None,
-                    };
-                }
-            }
-        }
-        let reader: Vec<String> = features.iter().filter(|f| is_reader_feature(f)).cloned().collect();
-        let modern_reader = reader.iter().any(|f| f != "columnMapping") || self.min_reader_version >= 3;
-        let min_reader_version = if modern_reader {
-            3
-        } else if reader.is_empty() {
-            self.min_reader_version.max(1)
-        } else {
-            2
-        };
-        Protocol {
-            min_reader_version,
-            min_writer_version: 7,
-            reader_features: modern_reader.then_some(reader),
-            writer_features: Some(features),
-        }
+        Self::of_features(features)
     }
 }
 
@@ -352,6 +328,30 @@ mod tests {
         let feed = p.with_features(&["changeDataFeed"]);
         assert_eq!((feed.min_reader_version, feed.min_writer_version), (1, 7));
         assert_eq!(feed.reader_features, None);
+    }
+
+    #[test]
+    fn versions_and_features_say_the_same() {
+        // What delta-spark made of the same statements.
+        let (plain, none) = (Protocol::default(), Protocol::of_features(Vec::new()));
+        let versions = |p: &Protocol| (p.min_reader_version, p.min_writer_version);
+        assert_eq!(versions(&none), (1, 1));
+        assert_eq!(plain.with_versions(3, 7), plain);
+        assert_eq!(versions(&plain.with_versions(2, 3)), (1, 3));
+        assert_eq!(versions(&plain.with_versions(1, 5)), (1, 4));
+        assert_eq!(versions(&plain.with_versions(2, 5)), (2, 5));
+        assert_eq!(plain.with_versions(2, 5).with_versions(3, 7), plain.with_versions(2, 5));
+        assert_eq!(versions(&plain.with_versions(1, 6)), (1, 6));
+        assert_eq!(versions(&plain.with_versions(1, 6).with_versions(2, 5)), (2, 6));
+        let mapped = plain.with_features(&["columnMapping"]);
+        assert_eq!((versions(&mapped), mapped.reader_features.clone()), ((2, 7), None));
+        let all = mapped.with_features(&["changeDataFeed", "checkConstraints", "generatedColumns"]);
+        assert_eq!(versions(&all), (2, 5));
+        assert_eq!(versions(&all.without_feature("checkConstraints")), (2, 7));
+        let marked = all.with_features(&["deletionVectors"]);
+        assert_eq!(versions(&marked), (3, 7));
+        assert_eq!(marked.reader_features, Some(vec!["columnMapping".into(), "deletionVectors".into()]));
+        assert_eq!(marked.without_feature("deletionVectors"), all);
     }
 
     #[test]

@@ -347,6 +347,12 @@ impl Snapshot {
         Some(self.inner.statistics.get_or_init(compute))
     }
 
+    /// Whether an application has written a version already, or a later one.
+    pub async fn was_written(&self, txn: Option<&(String, i64)>) -> Result<bool> {
+        let Some((app, version)) = txn else { return Ok(false) };
+        Ok(self.app_version(app).await?.is_some_and(|done| done >= *version))
+    }
+
     /// The last version that an application wrote through `txn`; `None` where it wrote none.
     pub async fn app_version(&self, app_id: &str) -> Result<Option<i64>> {
         if let Some(version) = self.inner.txns.get(app_id) {

@@ -324,6 +324,8 @@ pub struct TableRef {
     pub options: Options,
     pub is_streaming: bool,
     pub time_travel: Option<TimeTravel>,
+    /// The name is of a Delta table, or an error (`DeltaTable.forName`, `forPath`).
+    pub is_delta: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]

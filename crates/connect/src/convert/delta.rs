@@ -30,7 +30,8 @@ impl Converter<'_> {
         let relation = message.relation_type.ok_or_else(|| not_set(RELATION, "RELATIONTYPE_NOT_SET"))?;
         let command = match relation {
             RelationType::Scan(s) => {
-                return Ok(RelationNode::Table(TableRef { name: table(s.table)?, ..TableRef::default() }));
+                let name = table(s.table)?;
+                return Ok(RelationNode::Table(TableRef { name, is_delta: true, ..TableRef::default() }));
             }
             RelationType::DescribeHistory(d) => {
                 Command::DescribeHistory { table: table(d.table)?, limit: None }

@@ -12,7 +12,7 @@ use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 
 use super::{CHANGE_TYPE, keeps_changes};
 use crate::action::{Add, Cdc, Metadata};
-use crate::data_file::{FileOptions, TableVersion, WriteTarget, write_plan};
+use crate::data_file::{FileOptions, FileSettings, TableVersion, WriteTarget, write_plan};
 use crate::file_set::FileWithStats;
 use crate::operation::{Assignment, rows_of};
 use crate::scan::{DeltaScan, unqualified};
@@ -60,13 +60,13 @@ async fn write_changes(
     table: &ChangedTable<'_>,
     session: &dyn Session,
     plan: Arc<dyn ExecutionPlan>,
-    compression: Option<&str>,
+    settings: &FileSettings,
 ) -> Result<Vec<Cdc>> {
     if plan.schema().index_of(CHANGE_TYPE).is_err() {
         return Err(Error::internal("changes without their type"));
     }
     let with_type = table.snapshot.with_change_type(table.metadata, table.schema)?;
-    let options = FileOptions { compression: compression.map(str::to_string), ..FileOptions::default() };
+    let options = FileOptions { settings: settings.clone(), ..FileOptions::default() };
     let target = WriteTarget::unchecked(&TableVersion::of(&with_type), &options, false)?.below(DIRECTORY);
     let written = write_plan(plan, session.task_ctx(), Arc::new(target)).await?;
     let cdc = written.adds.into_iter().map(|add| Cdc {
@@ -86,7 +86,7 @@ pub(crate) async fn of_update(
     session: &dyn Session,
     files: Vec<FileWithStats>,
     assignments: &[Assignment],
-    compression: Option<&str>,
+    settings: &FileSettings,
 ) -> Result<Vec<Cdc>> {
     if !keeps_changes(table) || files.is_empty() {
         return Ok(Vec::new());
@@ -94,7 +94,7 @@ pub(crate) async fn of_update(
     let before = changed_rows(table, files.clone(), &[], ChangeType::UpdatePreimage)?;
     let after = changed_rows(table, files, assignments, ChangeType::UpdatePostimage)?;
     let both = LogicalPlanBuilder::from(before).union(after).spark()?.build().spark()?;
-    write_rows(&ChangedTable::of(table), session, &both, compression).await
+    write_rows(&ChangedTable::of(table), session, &both, settings).await
 }
 
 /// The files of changes of a DELETE that writes files again: the chosen rows of files.
@@ -102,13 +102,13 @@ pub(crate) async fn of_delete(
     table: &Snapshot,
     session: &dyn Session,
     files: Vec<FileWithStats>,
-    compression: Option<&str>,
+    settings: &FileSettings,
 ) -> Result<Vec<Cdc>> {
     if !keeps_changes(table) || files.is_empty() {
         return Ok(Vec::new());
     }
     let plan = changed_rows(table, files, &[], ChangeType::Delete)?;
-    write_rows(&ChangedTable::of(table), session, &plan, compression).await
+    write_rows(&ChangedTable::of(table), session, &plan, settings).await
 }
 
 /// The files of changes of rows that a commit adds beside others that it deletes: once a commit tells of some of its
@@ -117,12 +117,12 @@ pub(crate) async fn of_insert(
     table: &ChangedTable<'_>,
     session: &dyn Session,
     adds: &[Add],
-    compression: Option<&str>,
+    settings: &FileSettings,
 ) -> Result<Vec<Cdc>> {
     let written = table.snapshot.with_columns(table.metadata.clone(), table.schema.clone())?;
     let files = super::numbered(adds.iter().cloned().map(Arc::new).collect(), &written);
     let plan = changed_rows(&written, files, &[], ChangeType::Insert)?;
-    write_rows(table, session, &plan, compression).await
+    write_rows(table, session, &plan, settings).await
 }
 
 /// Writes rows with their `_change_type`.
@@ -130,10 +130,10 @@ pub(crate) async fn write_rows(
     table: &ChangedTable<'_>,
     session: &dyn Session,
     plan: &LogicalPlan,
-    compression: Option<&str>,
+    settings: &FileSettings,
 ) -> Result<Vec<Cdc>> {
     let plan = session.create_physical_plan(plan).await.spark()?;
-    write_changes(table, session, Arc::new(CoalescePartitionsExec::new(plan)), compression).await
+    write_changes(table, session, Arc::new(CoalescePartitionsExec::new(plan)), settings).await
 }
 
 fn changed_rows(

@@ -70,7 +70,7 @@ impl FileWriter {
         Ok(Add {
             modification_time: clock::now_ms(),
             data_change: target.data_change,
-            stats: Some(self.stats.finish()),
+            stats: self.stats.finish(),
             ..Add::new(encode_path(&self.relative), self.partition_values, size as i64)
         })
     }

@@ -5,6 +5,7 @@ mod encoder;
 mod file_writer;
 mod output;
 mod row_action;
+mod settings;
 mod target;
 mod task;
 mod variant;
@@ -30,6 +31,7 @@ use crate::error;
 use crate::location::TableLocation;
 
 pub(crate) use row_action::RowActions;
+pub use settings::FileSettings;
 pub(crate) use target::{FileLayout, FileOptions, TableVersion, WriteTarget, parse_size};
 
 /// What a write left in storage.

@@ -10,6 +10,7 @@ use parquet::file::properties::WriterProperties;
 use super::codec::Codec;
 use super::output::UnderWay;
 use super::row_action::RowActions;
+use super::settings::FileSettings;
 use crate::action::{Metadata, Protocol};
 use crate::location::TableLocation;
 use crate::row_tracking;
@@ -100,8 +101,7 @@ impl<'a> TableVersion<'a> {
 /// What a statement says of the files it writes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FileOptions {
-    pub compression: Option<String>,
-    pub max_records_per_file: Option<u64>,
+    pub settings: FileSettings,
     pub target_file_size: Option<u64>,
     /// `optimizeWrite`; what the table says where `None`.
     pub gathers: Option<bool>,
@@ -126,14 +126,8 @@ impl WriteTarget {
     pub fn unchecked(table: &TableVersion<'_>, options: &FileOptions, data_change: bool) -> Result<Self> {
         let TableVersion { location, protocol, metadata, schema } = *table;
         let layout = FileLayout::new(schema, metadata)?;
-        let codec = match options
-            .compression
-            .as_deref()
-            .or_else(|| metadata.configuration.get("delta.parquet.compression.codec").map(String::as_str))
-        {
-            Some(name) => Codec::parse(name)?,
-            None => Codec::SNAPPY,
-        };
+        let settings = &options.settings;
+        let codec = settings.codec(metadata)?;
         let properties = WriterProperties::builder()
             .set_compression(codec.compression)
             .set_created_by(crate::ENGINE_INFO.to_string())
@@ -148,12 +142,12 @@ impl WriteTarget {
         let configured_size = metadata.configuration.get("delta.targetFileSize").and_then(|v| parse_size(v));
         Ok(Self {
             location: location.clone(),
-            stats: StatsColumns::new(metadata, &layout.physical, protocol.has("deletionVectors")),
+            stats: StatsColumns::new(metadata, &layout, settings, protocol.has("deletionVectors")),
             layout,
             constraints: Constraints::none(),
             properties,
             codec,
-            max_records_per_file: options.max_records_per_file.filter(|n| *n > 0),
+            max_records_per_file: settings.max_records_per_file.filter(|n| *n > 0),
             target_file_size: options.target_file_size.or(configured_size).unwrap_or(TARGET_FILE_SIZE),
             data_change,
             gathers,

@@ -18,6 +18,7 @@ use crate::schema::constraints;
 use crate::schema::path::{self, ColumnPlace};
 use crate::schema::{reconcile, stored, widening};
 use crate::snapshot::Snapshot;
+use crate::stats::columns;
 use crate::transaction::{Committed, Operation, Transaction};
 
 /// A column to be added.
@@ -293,27 +294,29 @@ pub async fn rename_column(
         }
     }
     metadata.schema_string = schema.json();
-    let path_text = |last: &str| {
+    let with_parent = |last: &str| {
         let mut all = parent.to_vec();
         all.push(last.to_string());
-        all.join(".")
+        all
     };
+    let (old_path, new_path) = (with_parent(&old_name), with_parent(new_name));
+    columns::rename(&mut metadata, &old_path, &new_path);
     let operation = Operation::new("RENAME COLUMN")
-        .text("oldColumnPath", path_text(&old_name))
-        .text("newColumnPath", path_text(new_name));
+        .text("oldColumnPath", old_path.join("."))
+        .text("newColumnPath", new_path.join("."));
     commit_metadata(table, metadata, operation, false, options).await
 }
 
 /// ALTER TABLE DROP COLUMNS, of a table that maps its columns.
 pub async fn drop_columns(
     table: &Snapshot,
-    columns: &[Vec<String>],
+    dropped: &[Vec<String>],
     options: &DmlOptions,
 ) -> Result<Committed> {
     require_mapping(table, "DELTA_UNSUPPORTED_DROP_COLUMN", "DROP COLUMN")?;
     let mut schema = table.schema().clone();
-    clustering::refuse_drop(&table.clustering_columns().await?.unwrap_or_default(), columns)?;
-    for column in columns {
+    clustering::refuse_drop(&table.clustering_columns().await?.unwrap_or_default(), dropped)?;
+    for column in dropped {
         let (name, parent) = column.split_last().ok_or_else(|| Error::internal("a column has a name"))?;
         if parent.is_empty() && table.partition_columns().iter().any(|p| p.eq_ignore_ascii_case(name)) {
             return Err(Error::new("DELTA_UNSUPPORTED_DROP_PARTITION_COLUMN")
@@ -334,9 +337,11 @@ pub async fn drop_columns(
             Ok(())
         })?;
     }
-    let names: Vec<String> = columns.iter().map(|c| c.join(".")).collect();
+    let names: Vec<String> = dropped.iter().map(|c| c.join(".")).collect();
     let operation = Operation::new("DROP COLUMNS").json("columns", &json!(names));
-    commit_schema(table, schema, operation, false, options).await
+    let mut metadata = table.metadata().clone();
+    columns::drop(&mut metadata, dropped);
+    commit_changed(table, metadata, schema, operation, false, options).await
 }
 
 fn require_mapping(table: &Snapshot, class: &str, what: &str) -> Result<()> {
@@ -405,7 +410,7 @@ pub async fn set_properties(
             .message("CHECK constraints are added by ALTER TABLE ADD CONSTRAINT.")
             .exception("AnalysisException"));
     }
-    let given = property::split(properties, &mut table.protocol().clone())?;
+    let given = property::split(properties, &mut table.protocol().clone(), false)?;
     let mut wanted = table.metadata().clone();
     wanted.configuration.extend(given);
     row_tracking::check_properties(&wanted)?;
@@ -424,7 +429,7 @@ async fn put_properties(
 ) -> Result<Committed> {
     let mut metadata = table.metadata().clone();
     let mut protocol = table.protocol().clone();
-    let given = property::split(properties, &mut protocol)?;
+    let given = property::split(properties, &mut protocol, false)?;
     for (key, value) in given {
         if key == "comment" {
             metadata.description = Some(value);
@@ -437,6 +442,7 @@ async fn put_properties(
     }
     let schema = stored::assign_mapping(table.schema(), &mut metadata, true);
     metadata.schema_string = schema.json();
+    columns::check(&metadata, &schema)?;
     let texts: serde_json::Map<String, Value> =
         properties.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
     let operation = Operation::new("SET TBLPROPERTIES").json("properties", &Value::Object(texts));
@@ -490,7 +496,7 @@ pub async fn cluster_by(table: &Snapshot, columns: &[String], options: &DmlOptio
             .exception("AnalysisException"));
     }
     let old = table.clustering_columns().await?.unwrap_or_default();
-    let new = clustering::checked(table.schema(), columns)?;
+    let new = clustering::checked(table.schema(), table.metadata(), columns)?;
     let operation = Operation::new("CLUSTER BY")
         .text("oldClusteringColumns", old.join(","))
         .text("newClusteringColumns", new.join(","));
@@ -504,10 +510,7 @@ pub async fn cluster_by(table: &Snapshot, columns: &[String], options: &DmlOptio
 }
 
 pub(super) fn transaction(table: &Snapshot, operation: Operation, options: &DmlOptions) -> Transaction {
-    let mut out = Transaction::new(table.location(), Some(table), operation);
-    out.user_metadata.clone_from(&options.user_metadata);
-    out.tags = options.commit_fields.clone();
-    out
+    options.transaction(table, operation)
 }
 
 async fn commit_schema(
@@ -517,7 +520,17 @@ async fn commit_schema(
     reads_all: bool,
     options: &DmlOptions,
 ) -> Result<Committed> {
-    let mut metadata = table.metadata().clone();
+    commit_changed(table, table.metadata().clone(), schema, operation, reads_all, options).await
+}
+
+async fn commit_changed(
+    table: &Snapshot,
+    mut metadata: Metadata,
+    schema: StructType,
+    operation: Operation,
+    reads_all: bool,
+    options: &DmlOptions,
+) -> Result<Committed> {
     let schema = stored::stored_schema(&schema)?;
     reconcile::refuse_duplicates(&schema)?;
     stored::check_names(&schema, table.columns().is_mapped())?;
@@ -534,6 +547,7 @@ pub(super) async fn commit_metadata(
     options: &DmlOptions,
 ) -> Result<Committed> {
     let schema = StructType::from_json(&metadata.schema_string)?;
+    columns::check(&metadata, &schema)?;
     let protocol = crate::protocol::upgraded(table.protocol(), &metadata, &schema)?;
     let mut transaction = transaction(table, operation, options);
     if protocol != *table.protocol() {

@@ -64,7 +64,9 @@ pub async fn convert(location: &TableLocation, options: &ConvertOptions) -> Resu
     let (protocol, metadata) = create::metadata_of(location, &new, None)?;
     let schema = StructType::from_json(&metadata.schema_string)?;
     let layout = Arc::new(FileLayout::new(&schema, &metadata)?);
-    let stats = options.collect_statistics.then(|| StatsColumns::new(&metadata, &layout.physical, false));
+    let stats = options
+        .collect_statistics
+        .then(|| StatsColumns::new(&metadata, &layout, &options.commit.files, false));
     let work: Vec<_> = files
         .into_iter()
         .map(|file| add_of(location.clone(), file, &options.partition_schema, stats.clone(), layout.clone()))
@@ -122,7 +124,7 @@ async fn add_of(
     let relative = location.relativize(&file.location).unwrap_or_default().to_string();
     let partition_values = values(&location, &relative, partitions)?;
     let stats = match stats {
-        Some(columns) => Some(statistics(&location, &file, &columns, &layout).await?),
+        Some(columns) => statistics(&location, &file, &columns, &layout).await?,
         None => None,
     };
     let size = i64::try_from(file.size).unwrap_or(i64::MAX);
@@ -202,7 +204,7 @@ async fn statistics(
     file: &ObjectMeta,
     columns: &StatsColumns,
     layout: &FileLayout,
-) -> Result<String> {
+) -> Result<Option<String>> {
     let failed = |e: &dyn std::fmt::Display| not_parquet(file.location.as_ref(), e);
     let reader = open_file(location, file.clone()).map_err(|e| failed(&e))?;
     let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(|e| failed(&e))?;

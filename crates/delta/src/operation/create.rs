@@ -10,6 +10,7 @@ use crate::location::TableLocation;
 use crate::row_tracking;
 use crate::schema::{TableColumns, stored};
 use crate::snapshot::Snapshot;
+use crate::stats::columns;
 use crate::transaction::{Committed, Operation, ReadSet, Transaction};
 
 /// What a new table is to be.
@@ -63,7 +64,7 @@ pub async fn create(
 pub(crate) fn clustering_of(table: &NewTable, metadata: &Metadata) -> Result<Vec<DomainMetadata>> {
     let Some(columns) = &table.cluster_by else { return Ok(Vec::new()) };
     let schema = StructType::from_json(&metadata.schema_string)?;
-    let names = clustering::checked(&schema, columns)?;
+    let names = clustering::checked(&schema, metadata, columns)?;
     clustering::domain(&TableColumns::new(&schema, metadata)?, &schema, &names).map(|d| vec![d])
 }
 
@@ -87,7 +88,7 @@ pub(crate) fn metadata_of(
     replaces: Option<&Snapshot>,
 ) -> Result<(Protocol, Metadata)> {
     let mut protocol = replaces.map_or_else(Protocol::default, |s| s.protocol().clone());
-    let configuration = crate::property::split(&table.properties, &mut protocol)?;
+    let configuration = crate::property::split(&table.properties, &mut protocol, replaces.is_none())?;
     let mut metadata = Metadata {
         id: uuid::Uuid::new_v4().to_string(),
         name: table.name.clone(),
@@ -102,12 +103,19 @@ pub(crate) fn metadata_of(
     let mapped = metadata.configuration.get("delta.columnMapping.mode").is_some_and(|m| m != "none");
     stored::check_names(&schema, mapped)?;
     metadata.partition_columns = partition_columns(&schema, &table.partition_by)?;
+    let was_clustered = replaces.is_some_and(|r| r.protocol().has("clustering"));
+    if was_clustered && table.cluster_by.is_none() && !metadata.partition_columns.is_empty() {
+        return Err(Error::new("DELTA_CLUSTERING_REPLACE_TABLE_WITH_PARTITIONED_TABLE")
+            .message("A clustered table cannot be replaced by a partitioned one. Drop it first.")
+            .exception("AnalysisException"));
+    }
     if let Some(replaced) = replaces {
         row_tracking::inherit(replaced.metadata(), &mut metadata);
     }
     row_tracking::check_properties(&metadata)?;
     let schema = stored::assign_mapping(&schema, &mut metadata, false);
     metadata.schema_string = schema.json();
+    columns::check(&metadata, &schema)?;
     let mut needed = crate::protocol::needed_features(&metadata, &schema);
     if table.cluster_by.is_some() {
         if !metadata.partition_columns.is_empty() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use boathouse_bridge::ResultExt;
-use boathouse_spec::Result;
+use boathouse_spec::{Result, clock};
 use datafusion::catalog::Session;
 use datafusion::logical_expr::Expr;
 use roaring::RoaringTreemap;
@@ -15,7 +15,7 @@ use super::optimize::{self, AutoCompact};
 use super::write::Predicate;
 use crate::action::Cdc;
 use crate::change_feed;
-use crate::data_file::{FileOptions, TableVersion, WriteTarget, WrittenFiles, write_plan};
+use crate::data_file::{FileOptions, FileSettings, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::file_set::FileWithStats;
 use crate::row_tracking;
 use crate::scan::DeltaScan;
@@ -34,8 +34,9 @@ pub struct DmlOptions {
     pub commit_fields: Map<String, Value>,
     /// The identity columns whose numbers the new rows have.
     pub identities: Vec<IdentityColumn>,
-    /// A codec by Spark's name; the table's or snappy where `None`.
-    pub compression: Option<String>,
+    pub files: FileSettings,
+    /// Application and version (`spark.databricks.delta.write.txnAppId`, `txnVersion`): the same statement again does nothing.
+    pub txn: Option<(String, i64)>,
     /// Whether rows may be marked as deleted where the table has deletion vectors.
     pub deletion_vectors: bool,
     pub auto_compact: AutoCompact,
@@ -48,7 +49,8 @@ impl Default for DmlOptions {
             user_metadata: None,
             commit_fields: Map::new(),
             identities: Vec::new(),
-            compression: None,
+            files: FileSettings::default(),
+            txn: None,
             deletion_vectors: true,
             auto_compact: AutoCompact::default(),
         }
@@ -56,8 +58,16 @@ impl Default for DmlOptions {
 }
 
 impl DmlOptions {
-    pub(crate) fn files(&self) -> FileOptions {
-        FileOptions { compression: self.compression.clone(), ..FileOptions::default() }
+    pub(crate) fn file_options(&self) -> FileOptions {
+        FileOptions { settings: self.files.clone(), ..FileOptions::default() }
+    }
+
+    /// A transaction of the statement.
+    pub(crate) fn transaction(&self, table: &Snapshot, operation: Operation) -> Transaction {
+        let mut out = Transaction::new(table.location(), Some(table), operation);
+        out.user_metadata.clone_from(&self.user_metadata);
+        out.tags = self.commit_fields.clone();
+        out
     }
 }
 
@@ -77,7 +87,8 @@ pub(crate) struct Rewrite {
     pub rewrite_ms: u128,
 }
 
-/// Deletes the rows of a condition, all rows where there is none. `None` where there was nothing to delete.
+/// Deletes the rows of a condition, all rows where there is none. `None` where there was nothing to delete, or the same `txn`
+/// was written before.
 pub async fn delete(
     table: &Snapshot,
     session: &dyn Session,
@@ -85,17 +96,20 @@ pub async fn delete(
     options: &DmlOptions,
 ) -> Result<Option<Committed>> {
     let started = Instant::now();
+    if table.was_written(options.txn.as_ref()).await? {
+        return Ok(None);
+    }
     let rewrite = rewrite_rows(table, session, condition.map(|c| &c.expr), options).await?;
+    // Unlike UPDATE and MERGE, delta-spark's DELETE does not note its `txn` where no row goes.
     if rewrite.changes.removes.is_empty() {
         return Ok(None);
     }
     let text = condition.map_or_else(|| "true".to_string(), |c| c.sql.clone());
     let operation = Operation::new("DELETE").predicates("predicate", &[text]);
-    let mut transaction = Transaction::new(table.location(), Some(table), operation);
-    transaction.user_metadata.clone_from(&options.user_metadata);
-    transaction.tags = options.commit_fields.clone();
+    let mut transaction = options.transaction(table, operation);
     transaction.keeps_ids();
     transaction.reads = rewrite.reads;
+    transaction.of_application(options.txn.as_ref());
     let (m, changes) = (&mut transaction.metrics, &rewrite.changes);
     m.set("numRemovedFiles", changes.removed_files);
     m.set("numRemovedBytes", rewrite.removed_bytes);
@@ -118,6 +132,23 @@ pub async fn delete(
     transaction.reads.extend(OwnReads::found(session));
     let committed = transaction.commit().await?;
     Ok(Some(optimize::after_commit(committed, session, &options.auto_compact, options).await))
+}
+
+/// Takes all files out of the table (`TRUNCATE TABLE`). `None` where it has none.
+pub async fn truncate(table: &Snapshot, options: &DmlOptions) -> Result<Option<Committed>> {
+    let started = Instant::now();
+    crate::protocol::check_writable(table.location(), table.protocol(), table.metadata(), table.schema())?;
+    let now = clock::now_ms();
+    let gone: Vec<_> = table.files().await?.iter().map(|f| f.remove(now, true)).collect();
+    if gone.is_empty() {
+        return Ok(None);
+    }
+    let mut transaction = options.transaction(table, Operation::new("TRUNCATE"));
+    transaction.reads = ReadSet::whole_table();
+    transaction.metrics.set("numRemovedFiles", gone.len());
+    transaction.metrics.set("executionTimeMs", started.elapsed().as_millis());
+    transaction.remove(gone);
+    transaction.commit().await.map(Some)
 }
 
 /// Deletes the rows of a condition as a part of another statement.
@@ -160,8 +191,7 @@ async fn rewrite_rows(
     if !marks && !partial.is_empty() {
         let mut deleted: Vec<FileWithStats> = whole.clone();
         deleted.extend(partial.iter().map(|(file, rows)| file.clone().choosing(Arc::new(rows.clone()))));
-        change_files =
-            change_feed::of_delete(table, session, deleted, options.compression.as_deref()).await?;
+        change_files = change_feed::of_delete(table, session, deleted, &options.files).await?;
     }
     if marks {
         changes = dml::mark_deleted(table, partial).await?;
@@ -198,7 +228,7 @@ async fn copy_others(
     let scan = DeltaScan::with_hidden(table.clone(), row_tracking::carried(table))?;
     let plan = dml::rows_of(scan.with_files(rest))?.build().spark()?;
     let plan = session.create_physical_plan(&plan).await.spark()?;
-    let target = WriteTarget::unchecked(&TableVersion::of(table), &options.files(), true)?
+    let target = WriteTarget::unchecked(&TableVersion::of(table), &options.file_options(), true)?
         .keeping_ids(table.metadata());
     write_plan(dml::gathered(plan, bytes), session.task_ctx(), Arc::new(target)).await
 }

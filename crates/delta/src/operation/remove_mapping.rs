@@ -58,7 +58,8 @@ pub async fn remove_mapping(
                 metadata: &metadata,
                 schema: &schema,
             };
-            let target = WriteTarget::unchecked(&version, &options.files(), false)?.keeping_ids(&metadata);
+            let target =
+                WriteTarget::unchecked(&version, &options.file_options(), false)?.keeping_ids(&metadata);
             write_plan(plan, session.task_ctx(), Arc::new(target)).await?
         }
     };

@@ -20,7 +20,7 @@ use crate::file_set::FileWithStats;
 use crate::row_tracking;
 use crate::scan::{DeltaScan, unqualified};
 use crate::snapshot::Snapshot;
-use crate::transaction::{Committed, Operation, OwnReads, Transaction};
+use crate::transaction::{Committed, Operation, OwnReads};
 
 /// A column of the table and its new value, an expression over the table's columns of the column's type.
 #[derive(Debug, Clone)]
@@ -39,10 +39,13 @@ pub async fn update(
 ) -> Result<Option<Committed>> {
     let started = Instant::now();
     crate::protocol::check_writable(table.location(), table.protocol(), table.metadata(), table.schema())?;
+    if table.was_written(options.txn.as_ref()).await? {
+        return Ok(None);
+    }
     let conjuncts = dml::conjuncts(condition.map(|c| &c.expr))?;
     let Matches { touched, reads } = dml::find(session, table, &conjuncts).await?;
     let scan_ms = started.elapsed().as_millis();
-    if touched.is_empty() {
+    if touched.is_empty() && options.txn.is_none() {
         return Ok(None);
     }
 
@@ -64,11 +67,10 @@ pub async fn update(
 
     let text: Vec<String> = condition.map(|c| c.sql.clone()).into_iter().collect();
     let operation = Operation::new("UPDATE").predicates("predicate", &text);
-    let mut transaction = Transaction::new(table.location(), Some(table), operation);
-    transaction.user_metadata.clone_from(&options.user_metadata);
-    transaction.tags = options.commit_fields.clone();
+    let mut transaction = options.transaction(table, operation);
     transaction.keeps_ids();
     transaction.reads = reads;
+    transaction.of_application(options.txn.as_ref());
     let m = &mut transaction.metrics;
     // Spark counts the old state of a file that stays with a vector, without its bytes.
     m.set("numRemovedFiles", changes.removes.len());
@@ -107,7 +109,7 @@ async fn changed_rows(
             Some(rows) => t.file.clone().choosing(Arc::new(rows.clone())),
         })
         .collect();
-    change_feed::of_update(table, session, files, assignments, options.compression.as_deref()).await
+    change_feed::of_update(table, session, files, assignments, &options.files).await
 }
 
 /// Writes the rows that change anew, and marks the old ones as deleted.
@@ -180,8 +182,13 @@ async fn rewrite(
         .build()
         .spark()?;
     let plan = session.create_physical_plan(&plan).await.spark()?;
-    let target =
-        WriteTarget::new(session, &TableVersion::of(table), &options.constraints, &options.files(), true)?
-            .keeping_ids(table.metadata());
+    let target = WriteTarget::new(
+        session,
+        &TableVersion::of(table),
+        &options.constraints,
+        &options.file_options(),
+        true,
+    )?
+    .keeping_ids(table.metadata());
     write_plan(dml::gathered(plan, bytes), session.task_ctx(), Arc::new(target)).await
 }

@@ -12,9 +12,9 @@ use serde_json::{Map, Value, json};
 use super::create::{self, NewTable};
 use super::delete::DmlOptions;
 use super::optimize::{self, AutoCompact};
-use crate::action::{Metadata, PartitionValues, Protocol, Txn};
+use crate::action::{Metadata, PartitionValues, Protocol};
 use crate::change_feed::{self, ChangedTable};
-use crate::data_file::{FileOptions, TableVersion, WriteTarget, WrittenFiles, write_plan};
+use crate::data_file::{FileOptions, FileSettings, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::location::TableLocation;
 use crate::log::commit_file::{make_log_directory, remove_empty_directories};
 use crate::schema::constraints::CheckConstraint;
@@ -72,10 +72,12 @@ pub struct WriteOptions {
     pub merge_schema: bool,
     pub overwrite_schema: bool,
     pub replace_where: Option<Predicate>,
+    /// Whether the rows must meet `replace_where` (`spark.databricks.delta.replaceWhere.constraintCheck.enabled`).
+    pub checks_replace_where: bool,
+    /// The option `replaceWhere` as it was given, which the history shows; in an append it has no other effect.
+    pub replace_where_text: Option<String>,
     pub partition_overwrite: PartitionOverwrite,
-    /// A codec by Spark's name; the table's or snappy where `None`.
-    pub compression: Option<String>,
-    pub max_records_per_file: Option<u64>,
+    pub files: FileSettings,
     /// Bytes.
     pub target_file_size: Option<u64>,
     /// `optimizeWrite`: few files whichever task has the rows; what the table says where `None`.
@@ -106,9 +108,10 @@ impl WriteOptions {
             merge_schema: false,
             overwrite_schema: false,
             replace_where: None,
+            checks_replace_where: true,
+            replace_where_text: None,
             partition_overwrite: PartitionOverwrite::Static,
-            compression: None,
-            max_records_per_file: None,
+            files: FileSettings::default(),
             target_file_size: None,
             optimize_write: None,
             txn: None,
@@ -127,20 +130,24 @@ impl WriteOptions {
     fn dml(&self) -> DmlOptions {
         DmlOptions {
             constraints: self.constraints.clone(),
-            compression: self.compression.clone(),
+            files: self.files.clone(),
             commit_fields: self.commit_fields.clone(),
             ..DmlOptions::default()
         }
+    }
+
+    /// Whether the table gets the schema of the rows: not where some of its own stay.
+    fn overwrites_schema(&self) -> bool {
+        self.overwrite_schema && self.replace_where.is_none()
     }
 
     fn replaces_table(&self) -> bool {
         self.operation.as_ref().is_some_and(|o| o.name.contains("REPLACE TABLE"))
     }
 
-    pub(crate) fn files(&self) -> FileOptions {
+    pub(crate) fn file_options(&self) -> FileOptions {
         FileOptions {
-            compression: self.compression.clone(),
-            max_records_per_file: self.max_records_per_file,
+            settings: self.files.clone(),
             target_file_size: self.target_file_size,
             gathers: self.optimize_write,
         }
@@ -157,7 +164,7 @@ struct Plan {
 }
 
 /// Writes the rows of a plan to a table, which is made where `table` is `None`. `None` where nothing was to be done: the
-/// same `txn` was written before, or the mode is `Ignore`.
+/// same `txn` was written before, the mode is `Ignore`, or no rows came and none went.
 pub async fn write(
     location: &TableLocation,
     table: Option<&Snapshot>,
@@ -173,8 +180,8 @@ pub async fn write(
             _ => {}
         }
     }
-    if let (Some(table), Some((app, version))) = (table, &options.txn)
-        && table.app_version(app).await?.is_some_and(|done| done >= *version)
+    if let Some(table) = table
+        && table.was_written(options.txn.as_ref()).await?
     {
         return Ok(None);
     }
@@ -183,12 +190,16 @@ pub async fn write(
         refuse_no_columns(&data)?;
     }
     let plan = plan(location, table, &data, options)?;
+    let domains = match table.is_none() || options.replaces_table() {
+        true => create::clustering_of(&options.new_table, &plan.metadata)?,
+        false => Vec::new(),
+    };
     if table.is_some() {
         identity::refuse_missing(&plan.schema, &data, &options.identities)?;
     }
 
     let mut constraints = options.constraints.clone();
-    if let Some(predicate) = &options.replace_where {
+    if let Some(predicate) = options.replace_where.as_ref().filter(|_| options.checks_replace_where) {
         let name = format!("EXPRESSION({})", predicate.sql);
         constraints.push(CheckConstraint { name, sql: predicate.sql.clone(), expr: predicate.expr.clone() });
     }
@@ -196,7 +207,7 @@ pub async fn write(
         session,
         &TableVersion { location, protocol: &plan.protocol, metadata: &plan.metadata, schema: &plan.schema },
         &constraints,
-        &options.files(),
+        &options.file_options(),
         options.data_change,
     )?);
     for required in target.constraints.required() {
@@ -225,14 +236,8 @@ pub async fn write(
     let mut transaction = Transaction::new(location, table, operation(table, options));
     transaction.user_metadata.clone_from(&options.user_metadata);
     transaction.tags = options.commit_fields.clone();
-    if let Some((app_id, version)) = &options.txn {
-        transaction.reads.app_ids.insert(app_id.clone());
-        transaction.txn =
-            Some(Txn { app_id: app_id.clone(), version: *version, last_updated: Some(clock::now_ms()) });
-    }
-    if table.is_none() || options.replaces_table() {
-        transaction.domains = create::clustering_of(&options.new_table, &plan.metadata)?;
-    }
+    transaction.of_application(options.txn.as_ref());
+    transaction.domains = domains;
     if plan.new_metadata {
         transaction.metadata = Some(plan.metadata);
     }
@@ -240,7 +245,9 @@ pub async fn write(
         transaction.protocol = Some(plan.protocol);
     }
     transaction.record_identities(&options.identities)?;
-    let committed = finish(transaction, table, session, written, options).await?;
+    let Some(committed) = finish(transaction, table, session, written, options).await? else {
+        return Ok(None);
+    };
     Ok(Some(optimize::after_commit(committed, session, &options.auto_compact, &options.dml()).await))
 }
 
@@ -259,14 +266,14 @@ fn refuse_no_columns(data: &StructType) -> Result<()> {
     Ok(())
 }
 
-/// Adds the new files, takes away what they replace, and commits.
+/// Adds the new files, takes away what they replace, and commits, where that changes the table.
 async fn finish(
     mut transaction: Transaction,
     table: Option<&Snapshot>,
     session: &dyn Session,
     written: WrittenFiles,
     options: &WriteOptions,
-) -> Result<Committed> {
+) -> Result<Option<Committed>> {
     let mut rows = written.rows;
     let mut bytes = written.bytes;
     let mut files = written.adds.len();
@@ -286,8 +293,7 @@ async fn finish(
                 let metadata = transaction.metadata.as_ref().unwrap_or(table.metadata());
                 let schema = StructType::from_json(&metadata.schema_string)?;
                 let new = ChangedTable { snapshot: table, metadata, schema: &schema };
-                let compression = options.compression.as_deref();
-                let inserted = change_feed::of_insert(&new, session, &written.adds, compression).await?;
+                let inserted = change_feed::of_insert(&new, session, &written.adds, &options.files).await?;
                 rewrite.change_files.extend(inserted);
             }
             transaction.metrics.set("numAddedChangeFiles", rewrite.change_files.len());
@@ -327,7 +333,10 @@ async fn finish(
     transaction.metrics.set("numOutputRows", rows);
     transaction.metrics.set("numOutputBytes", bytes);
     transaction.reads.extend(OwnReads::found(session));
-    transaction.commit().await
+    match table.is_some() && transaction.is_empty() {
+        true => Ok(None),
+        false => transaction.commit().await.map(Some),
+    }
 }
 
 /// Partition values in the order of the table's partitioning, as new files have them.
@@ -367,10 +376,11 @@ fn plan(
         return Ok(Plan { protocol, metadata, schema, new_protocol: true, new_metadata: true });
     };
     crate::protocol::check_writable(location, table.protocol(), table.metadata(), table.schema())?;
-    if options.mode == WriteMode::Overwrite && (options.overwrite_schema || options.replaces_table()) {
+    if options.mode == WriteMode::Overwrite && (options.overwrites_schema() || options.replaces_table()) {
         return replaced(location, table, data, options);
     }
     if let Some(given) = &options.partition_by {
+        create::partition_columns(data, given)?;
         let same = given.len() == table.partition_columns().len()
             && given.iter().zip(table.partition_columns()).all(|(a, b)| a.eq_ignore_ascii_case(b));
         if !same {
@@ -456,8 +466,9 @@ fn operation(table: Option<&Snapshot>, options: &WriteOptions) -> Operation {
     let partition_by = options.partition_by.clone().unwrap_or_default();
     let mut out =
         Operation::new("WRITE").text("mode", options.mode.name()).json("partitionBy", &json!(partition_by));
-    if let Some(predicate) = &options.replace_where {
-        out = out.text("predicate", predicate.sql.clone());
+    let replaced = options.replace_where.as_ref().map(|p| &p.sql);
+    if let Some(text) = options.replace_where_text.as_ref().or(replaced) {
+        out = out.text("predicate", text.clone());
     }
     if options.merge_schema {
         out = out.raw("canMergeSchema", true);
@@ -474,12 +485,6 @@ fn operation(table: Option<&Snapshot>, options: &WriteOptions) -> Operation {
 fn check_options(table: Option<&Snapshot>, options: &WriteOptions) -> Result<()> {
     let exclusive =
         |class: &str, text: &str| Err(Error::new(class).message(text).exception("AnalysisException"));
-    if options.replace_where.is_some() && options.mode != WriteMode::Overwrite {
-        return exclusive(
-            "DELTA_REPLACE_WHERE_IN_OVERWRITE",
-            "replaceWhere goes with the mode overwrite only.",
-        );
-    }
     if options.partition_overwrite == PartitionOverwrite::Dynamic && options.mode == WriteMode::Overwrite {
         if options.overwrite_schema {
             return exclusive(

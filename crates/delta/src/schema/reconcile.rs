@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use boathouse_spec::{DataType, Error, Result, StructField, StructType};
 
 use super::widening::{is_wider, widened};
+use crate::snapshot::Snapshot;
 
 /// How far a write may change the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,6 +43,11 @@ pub(crate) fn merged_schema(
         return Err(schema_mismatch(table_id, table, data));
     }
     Ok(merged)
+}
+
+/// Refuses rows whose columns are not those of a table, unless the write may add some (`mergeSchema`).
+pub fn refuse_mismatch(table: &Snapshot, data: &StructType, merges: bool) -> Result<()> {
+    merged_schema(table.id(), table.schema(), data, Evolution { merge: merges }).map(|_| ())
 }
 
 /// Column names must differ in more than case.

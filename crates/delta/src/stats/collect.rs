@@ -1,97 +1,80 @@
 //! Statistics of a file while it is written, as Spark's `StatisticsCollection` gathers them.
 
-use std::sync::Arc;
-
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, RecordBatch, make_array};
 use arrow::buffer::NullBuffer;
 use arrow::compute;
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType,
+    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimeUnit, TimestampMicrosecondType,
 };
 use boathouse_spec::{Error, Result};
 use chrono::DateTime;
 use datafusion::scalar::ScalarValue;
 
+use super::columns::{self, LeafColumn};
 use crate::action::Metadata;
+use crate::data_file::{FileLayout, FileSettings};
 use crate::partition::{format_date, format_decimal};
-use crate::schema::is_variant;
 use crate::stats::table::has_bounds;
 
-/// Leaf columns with statistics where the table does not say.
-const DEFAULT_INDEXED_COLUMNS: i64 = 32;
-/// Characters of a string bound.
-const STRING_BOUND: usize = 32;
-
-/// Which leaf columns get statistics.
+/// Which leaf columns get statistics, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct StatsColumns {
-    /// Names in files, outermost first.
-    leaves: Vec<Vec<String>>,
+    /// `None` where files get none.
+    leaves: Option<Vec<LeafColumn>>,
     /// Whether the figures say that the bounds are tight, as tables with deletion vectors must.
     tight: bool,
+    /// Characters of a string bound.
+    string_bound: usize,
 }
 
 impl StatsColumns {
-    /// `physical` is the schema of the files.
-    pub fn new(metadata: &Metadata, physical: &SchemaRef, deletion_vectors: bool) -> Self {
-        let mut leaves = Vec::new();
-        for field in physical.fields() {
-            collect_leaves(field, &mut Vec::new(), &mut leaves);
+    pub fn new(
+        metadata: &Metadata,
+        layout: &FileLayout,
+        settings: &FileSettings,
+        deletion_vectors: bool,
+    ) -> Self {
+        Self {
+            leaves: settings.collects_statistics.then(|| columns::leaves(metadata, layout)),
+            tight: deletion_vectors,
+            string_bound: settings.string_bound,
         }
-        if let Some(columns) = metadata.configuration.get("delta.dataSkippingStatsColumns") {
-            let wanted: Vec<Vec<String>> = columns
-                .split(',')
-                .map(|c| c.trim().split('.').map(|p| p.trim_matches('`').to_lowercase()).collect())
-                .collect();
-            leaves.retain(|leaf: &Vec<String>| {
-                let lower: Vec<String> = leaf.iter().map(|p| p.to_lowercase()).collect();
-                wanted.iter().any(|w| lower.starts_with(w))
-            });
-        } else {
-            let limit = metadata
-                .configuration
-                .get("delta.dataSkippingNumIndexedCols")
-                .and_then(|v| v.parse::<i64>().ok())
-                .unwrap_or(DEFAULT_INDEXED_COLUMNS);
-            if let Ok(limit) = usize::try_from(limit) {
-                leaves.truncate(limit);
-            }
-        }
-        Self { leaves, tight: deletion_vectors }
     }
 
     pub fn collector(&self) -> StatsCollector {
-        StatsCollector {
-            rows: 0,
-            leaves: self.leaves.iter().map(|path| Leaf::new(path.clone())).collect(),
-            tight: self.tight,
-        }
+        let leaves = self.leaves.iter().flatten().cloned().map(Leaf::new).collect();
+        StatsCollector { rows: 0, leaves, columns: self.clone() }
     }
-}
-
-fn collect_leaves(field: &Arc<Field>, path: &mut Vec<String>, out: &mut Vec<Vec<String>>) {
-    path.push(field.name().clone());
-    match field.data_type() {
-        DataType::Struct(fields) if !is_variant(field) => {
-            fields.iter().for_each(|f| collect_leaves(f, path, out))
-        }
-        _ => out.push(path.clone()),
-    }
-    path.pop();
 }
 
 #[derive(Debug)]
 struct Leaf {
-    path: Vec<String>,
+    column: LeafColumn,
     min: Option<ScalarValue>,
     max: Option<ScalarValue>,
     nulls: usize,
 }
 
 impl Leaf {
-    fn new(path: Vec<String>) -> Self {
-        Self { path, min: None, max: None, nulls: 0 }
+    fn new(column: LeafColumn) -> Self {
+        Self { column, min: None, max: None, nulls: 0 }
+    }
+
+    fn update(&mut self, array: &ArrayRef) -> Result<()> {
+        self.nulls += array.null_count();
+        if !has_bounds(array.data_type()) {
+            return Ok(());
+        }
+        if let Some((low, high)) = bounds(array)? {
+            if self.min.as_ref().is_none_or(|m| is_less(&low, m)) {
+                self.min = Some(low);
+            }
+            if self.max.as_ref().is_none_or(|m| is_less(m, &high)) {
+                self.max = Some(high);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -100,7 +83,7 @@ impl Leaf {
 pub(crate) struct StatsCollector {
     rows: usize,
     leaves: Vec<Leaf>,
-    tight: bool,
+    columns: StatsColumns,
 }
 
 impl StatsCollector {
@@ -108,18 +91,8 @@ impl StatsCollector {
     pub fn update(&mut self, batch: &RecordBatch) -> Result<()> {
         self.rows += batch.num_rows();
         for leaf in &mut self.leaves {
-            let Some(array) = leaf_array(batch, &leaf.path)? else { continue };
-            leaf.nulls += array.null_count();
-            if !has_bounds(array.data_type()) {
-                continue;
-            }
-            if let Some((low, high)) = bounds(&array)? {
-                if leaf.min.as_ref().is_none_or(|m| low < *m) {
-                    leaf.min = Some(low);
-                }
-                if leaf.max.as_ref().is_none_or(|m| high > *m) {
-                    leaf.max = Some(high);
-                }
+            if let Some(array) = leaf_array(batch, &leaf.column.path)? {
+                leaf.update(&array)?;
             }
         }
         Ok(())
@@ -129,44 +102,48 @@ impl StatsCollector {
         self.rows
     }
 
-    /// The JSON for the log.
-    pub fn finish(&self) -> String {
-        let mut min = Tree::default();
-        let mut max = Tree::default();
-        let mut nulls = Tree::default();
+    /// The JSON for the log. Bounds are in it where there are columns that may have some, though none of them has any.
+    pub fn finish(&self) -> Option<String> {
+        self.columns.leaves.as_ref()?;
+        let (mut min, mut max, mut nulls) = (Tree::default(), Tree::default(), Tree::default());
         for leaf in &self.leaves {
-            if let Some(text) = leaf.min.as_ref().and_then(|v| bound_text(v, false)) {
-                min.insert(&leaf.path, text);
+            let path = &leaf.column.path;
+            if leaf.column.is_bounded {
+                let text = |bound: &Option<ScalarValue>, upper| {
+                    bound.as_ref().and_then(|v| bound_text(v, upper, self.columns.string_bound))
+                };
+                min.insert(path, text(&leaf.min, false));
+                max.insert(path, text(&leaf.max, true));
             }
-            if let Some(text) = leaf.max.as_ref().and_then(|v| bound_text(v, true)) {
-                max.insert(&leaf.path, text);
-            }
-            nulls.insert(&leaf.path, leaf.nulls.to_string());
+            nulls.insert(path, Some(leaf.nulls.to_string()));
         }
-        let tight = if self.tight { ",\"tightBounds\":true" } else { "" };
-        format!(
-            "{{\"numRecords\":{},\"minValues\":{},\"maxValues\":{},\"nullCount\":{}{tight}}}",
-            self.rows,
-            min.json(),
-            max.json(),
-            nulls.json()
-        )
+        let mut out = format!("{{\"numRecords\":{}", self.rows);
+        for (name, tree) in [("minValues", min), ("maxValues", max), ("nullCount", nulls)] {
+            if !tree.members.is_empty() {
+                out.push_str(&format!(",\"{name}\":{}", tree.json()));
+            }
+        }
+        if self.columns.tight {
+            out.push_str(",\"tightBounds\":true");
+        }
+        out.push('}');
+        Some(out)
     }
 }
 
-/// JSON objects in each other, in the order of insertion; leaves are JSON texts.
+/// JSON objects in each other, in the order of insertion; leaves are JSON texts, and not shown where there is none.
 #[derive(Default)]
 struct Tree {
     members: Vec<(String, Node)>,
 }
 
 enum Node {
-    Leaf(String),
+    Leaf(Option<String>),
     Branch(Tree),
 }
 
 impl Tree {
-    fn insert(&mut self, path: &[String], value: String) {
+    fn insert(&mut self, path: &[String], value: Option<String>) {
         let Some((first, rest)) = path.split_first() else { return };
         if rest.is_empty() {
             self.members.push((first.clone(), Node::Leaf(value)));
@@ -182,18 +159,14 @@ impl Tree {
     }
 
     fn json(&self) -> String {
-        let members: Vec<String> = self
-            .members
-            .iter()
-            .map(|(key, node)| {
-                let value = match node {
-                    Node::Leaf(text) => text.clone(),
-                    Node::Branch(tree) => tree.json(),
-                };
-                format!("{}:{value}", quoted(key))
-            })
-            .collect();
-        format!("{{{}}}", members.join(","))
+        let members = self.members.iter().filter_map(|(key, node)| {
+            let value = match node {
+                Node::Leaf(text) => text.clone()?,
+                Node::Branch(tree) => tree.json(),
+            };
+            Some(format!("{}:{value}", quoted(key)))
+        });
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
     }
 }
 
@@ -233,9 +206,9 @@ fn bounds(array: &ArrayRef) -> Result<Option<(ScalarValue, ScalarValue)>> {
             .map(|(a, b)| (ScalarValue::Int32(Some(a)), ScalarValue::Int32(Some(b)))),
         DataType::Int64 => primitive::<Int64Type>(array)
             .map(|(a, b)| (ScalarValue::Int64(Some(a)), ScalarValue::Int64(Some(b)))),
-        DataType::Float32 => primitive::<Float32Type>(array)
+        DataType::Float32 => float_bounds(array.as_primitive::<Float32Type>().iter().flatten())
             .map(|(a, b)| (ScalarValue::Float32(Some(a)), ScalarValue::Float32(Some(b)))),
-        DataType::Float64 => primitive::<Float64Type>(array)
+        DataType::Float64 => float_bounds(array.as_primitive::<Float64Type>().iter().flatten())
             .map(|(a, b)| (ScalarValue::Float64(Some(a)), ScalarValue::Float64(Some(b)))),
         DataType::Decimal128(p, s) => primitive::<Decimal128Type>(array).map(|(a, b)| {
             (ScalarValue::Decimal128(Some(a), *p, *s), ScalarValue::Decimal128(Some(b), *p, *s))
@@ -261,16 +234,50 @@ fn bounds(array: &ArrayRef) -> Result<Option<(ScalarValue, ScalarValue)>> {
     Ok(pair)
 }
 
+/// The least and the greatest number as Spark orders them: NaN is above all, and of zeros the first that came stays,
+/// whatever its sign.
+fn float_bounds<T: Float>(mut values: impl Iterator<Item = T>) -> Option<(T, T)> {
+    let first = values.next()?;
+    Some(values.fold((first, first), |(low, high), v| {
+        (if v.is_below(low) { v } else { low }, if high.is_below(v) { v } else { high })
+    }))
+}
+
+trait Float: Copy {
+    fn is_below(self, other: Self) -> bool;
+}
+
+impl Float for f32 {
+    fn is_below(self, other: Self) -> bool {
+        self < other || (other.is_nan() && !self.is_nan())
+    }
+}
+
+impl Float for f64 {
+    fn is_below(self, other: Self) -> bool {
+        self < other || (other.is_nan() && !self.is_nan())
+    }
+}
+
+fn is_less(a: &ScalarValue, b: &ScalarValue) -> bool {
+    match (a, b) {
+        (ScalarValue::Float32(Some(a)), ScalarValue::Float32(Some(b))) => a.is_below(*b),
+        (ScalarValue::Float64(Some(a)), ScalarValue::Float64(Some(b))) => a.is_below(*b),
+        _ => a < b,
+    }
+}
+
 /// A bound as JSON; `None` where it cannot be told.
-fn bound_text(value: &ScalarValue, upper: bool) -> Option<String> {
+fn bound_text(value: &ScalarValue, upper: bool, string_bound: usize) -> Option<String> {
     Some(match value {
         ScalarValue::Int8(Some(v)) => v.to_string(),
         ScalarValue::Int16(Some(v)) => v.to_string(),
         ScalarValue::Int32(Some(v)) => v.to_string(),
         ScalarValue::Int64(Some(v)) => v.to_string(),
-        // JSON has no NaN and no infinity.
         ScalarValue::Float32(Some(v)) if v.is_finite() => serde_json::to_string(v).ok()?,
+        ScalarValue::Float32(Some(v)) => no_number((*v).into()),
         ScalarValue::Float64(Some(v)) if v.is_finite() => serde_json::to_string(v).ok()?,
+        ScalarValue::Float64(Some(v)) => no_number(*v),
         ScalarValue::Decimal128(Some(v), _, scale) => format_decimal(*v, *scale),
         ScalarValue::Date32(Some(days)) => {
             let text = format_date(*days)?;
@@ -287,39 +294,72 @@ fn bound_text(value: &ScalarValue, upper: bool) -> Option<String> {
             }
             quoted(&if zone.is_some() { format!("{text}Z") } else { text })
         }
-        ScalarValue::Utf8(Some(text)) => quoted(&if upper { upper_bound(text)? } else { prefix(text) }),
+        ScalarValue::Utf8(Some(text)) if upper => quoted(&upper_bound(text, string_bound)?),
+        ScalarValue::Utf8(Some(text)) => quoted(&text.chars().take(string_bound).collect::<String>()),
         _ => return None,
     })
 }
 
-fn prefix(text: &str) -> String {
-    text.chars().take(STRING_BOUND).collect()
+/// JSON has no NaN and no infinity: they are texts.
+fn no_number(value: f64) -> String {
+    let text = match value {
+        v if v.is_nan() => "NaN",
+        v if v > 0.0 => "Infinity",
+        _ => "-Infinity",
+    };
+    quoted(text)
 }
 
-/// A short text that is not less than a long one.
-fn upper_bound(text: &str) -> Option<String> {
-    let mut rest = text.chars().skip(STRING_BOUND).peekable();
-    let Some(next) = rest.peek() else { return Some(text.to_string()) };
-    let tie_breaker = match *next {
-        c if c < '\u{7f}' => '\u{7f}',
-        c if c < char::MAX => char::MAX,
-        _ => return None,
-    };
-    Some(prefix(text) + &tie_breaker.to_string())
+/// A short text that is not less than a long one, as `StatisticsCollection.truncateMaxStringAgg` makes it: lengths are those
+/// of Java's strings, and the text is cut behind a character that is not the greatest there is.
+fn upper_bound(text: &str, length: usize) -> Option<String> {
+    if text.len() <= length {
+        return Some(text.to_string());
+    }
+    let mut units = 0;
+    for (at, c) in text.char_indices() {
+        if units >= length {
+            if units > 2 * length {
+                return None;
+            }
+            match c {
+                char::MAX => {}
+                c => {
+                    return Some(format!(
+                        "{}{}",
+                        &text[..at],
+                        if c < '\u{7f}' { '\u{7f}' } else { char::MAX }
+                    ));
+                }
+            }
+        }
+        units += c.len_utf16();
+    }
+    (units <= 2 * length).then(|| text.to_string())
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Decimal128Array, Int64Array, StringArray, StructArray, TimestampMicrosecondArray};
+    use std::sync::Arc;
+
+    use arrow::array::{
+        BooleanArray, Decimal128Array, Float64Array, Int64Array, StringArray, StructArray,
+        TimestampMicrosecondArray,
+    };
+
+    use arrow::datatypes::Field;
 
     use super::*;
 
     fn stats(columns: Vec<(&str, ArrayRef)>) -> String {
         let batch =
             RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap();
-        let mut collector = StatsColumns::new(&Metadata::default(), batch.schema_ref(), false).collector();
+        let schema = boathouse_bridge::spark_schema(batch.schema_ref()).unwrap();
+        let (metadata, settings) = (Metadata::default(), FileSettings::default());
+        let layout = FileLayout::new(&schema, &metadata).unwrap();
+        let mut collector = StatsColumns::new(&metadata, &layout, &settings, false).collector();
         collector.update(&batch).unwrap();
-        collector.finish()
+        collector.finish().unwrap()
     }
 
     #[test]
@@ -357,11 +397,57 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_json_lacks() {
+        let bounds = |values: Vec<f64>| stats(vec![("a", Arc::new(Float64Array::from(values)) as ArrayRef)]);
+        let wanted = |min: &str, max: &str, rows: usize| {
+            format!(
+                r#"{{"numRecords":{rows},"minValues":{{"a":{min}}},"maxValues":{{"a":{max}}},"nullCount":{{"a":0}}}}"#
+            )
+        };
+        assert_eq!(bounds(vec![f64::NAN, 1.0]), wanted("1.0", "\"NaN\"", 2));
+        assert_eq!(bounds(vec![f64::NAN]), wanted("\"NaN\"", "\"NaN\"", 1));
+        assert_eq!(
+            bounds(vec![f64::NEG_INFINITY, -0.0, f64::INFINITY]),
+            wanted("\"-Infinity\"", "\"Infinity\"", 3)
+        );
+        assert_eq!(bounds(vec![-0.0, 0.0, -1.0]), wanted("-1.0", "-0.0", 3));
+        assert_eq!(bounds(vec![0.0, -0.0]), wanted("0.0", "0.0", 2));
+    }
+
+    #[test]
+    fn columns_without_bounds_have_no_bounds() {
+        let flags: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
+        assert_eq!(stats(vec![("a", flags.clone())]), r#"{"numRecords":1,"nullCount":{"a":0}}"#);
+        let unknown: ArrayRef = Arc::new(Int64Array::from(vec![None]));
+        assert_eq!(
+            stats(vec![("a", flags), ("b", unknown)]),
+            r#"{"numRecords":1,"minValues":{},"maxValues":{},"nullCount":{"a":0,"b":1}}"#
+        );
+    }
+
+    #[test]
     fn long_texts_are_cut() {
-        let long = "a".repeat(40);
-        assert_eq!(upper_bound(&long).unwrap(), "a".repeat(32) + "\u{7f}");
-        assert_eq!(upper_bound(&("é".repeat(40))).unwrap(), "é".repeat(32) + "\u{10ffff}");
-        assert_eq!(upper_bound("short").unwrap(), "short");
-        assert_eq!(prefix(&long).len(), 32);
+        // What delta-spark's `truncateMaxStringAgg(32)` gave.
+        let (a, max) = ("a".repeat(32), char::MAX.to_string());
+        for (text, wanted) in [
+            ("a".repeat(40), Some(format!("{a}\u{7f}"))),
+            ("é".repeat(40), Some("é".repeat(32) + &max)),
+            ("short".to_string(), Some("short".to_string())),
+            (format!("{a}~b"), Some(format!("{a}\u{7f}"))),
+            (format!("{a}\u{7f}b"), Some(format!("{a}{max}"))),
+            (format!("{}\u{1f600}z", "a".repeat(30)), Some(format!("{}\u{1f600}\u{7f}", "a".repeat(30)))),
+            ("\u{1f600}".repeat(40), Some("\u{1f600}".repeat(16) + &max)),
+            (format!("{a}{}", max.repeat(5)), Some(format!("{a}{}", max.repeat(5)))),
+            (format!("{a}{}b", max.repeat(16)), Some(format!("{a}{}\u{7f}", max.repeat(16)))),
+            (format!("{a}{}b", max.repeat(17)), None),
+            (format!("{a}{}", max.repeat(17)), None),
+            (
+                format!("{}{}z", "a".repeat(31), max.repeat(16)),
+                Some(format!("{}{}\u{7f}", "a".repeat(31), max.repeat(16))),
+            ),
+            (format!("{}{}z", "a".repeat(31), max.repeat(17)), None),
+        ] {
+            assert_eq!(upper_bound(&text, 32), wanted, "{text}");
+        }
     }
 }

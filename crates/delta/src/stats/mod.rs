@@ -2,6 +2,7 @@
 
 mod bounds;
 pub(crate) mod collect;
+pub(crate) mod columns;
 pub(crate) mod json;
 mod loosened;
 pub(crate) mod prune;

@@ -133,6 +133,23 @@ impl Transaction {
         Ok(())
     }
 
+    /// Says that the commit is a version of an application's writes, which is not to be written twice.
+    pub fn of_application(&mut self, txn: Option<&(String, i64)>) {
+        let Some((app_id, version)) = txn else { return };
+        self.reads.app_ids.insert(app_id.clone());
+        self.txn =
+            Some(Txn { app_id: app_id.clone(), version: *version, last_updated: Some(clock::now_ms()) });
+    }
+
+    /// Whether there is nothing to be committed, but that something ran.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+            && self.metadata.is_none()
+            && self.protocol.is_none()
+            && self.txn.is_none()
+            && self.domains.is_empty()
+    }
+
     /// Says that rows which are written again keep their ids, where the table tracks rows.
     pub fn keeps_ids(&mut self) {
         if self.read.as_ref().is_some_and(|read| row_tracking::is_enabled(read.metadata())) {
@@ -156,8 +173,11 @@ impl Transaction {
         self.files.extend(files.into_iter().map(Action::Cdc));
     }
 
+    /// Whether the commit only names files otherwise, and says nothing else of the table.
     fn changes_no_data(&self) -> bool {
-        !self.files.is_empty()
+        let only_files = self.metadata.is_none() && self.protocol.is_none() && self.txn.is_none();
+        only_files
+            && !self.files.is_empty()
             && self.files.iter().all(|a| match a {
                 Action::Add(a) => !a.data_change,
                 Action::Remove(r) => !r.data_change,
@@ -165,10 +185,19 @@ impl Transaction {
             })
     }
 
+    /// The level that the commit is checked by (`OptimisticTransaction.getIsolationLevelToUse`).
     fn isolation(&self) -> IsolationLevel {
-        if self.changes_no_data() || self.operation.name.starts_with("VACUUM") {
-            return IsolationLevel::SnapshotIsolation;
+        let level = self.level_of_table();
+        // A write that says it changes nothing is a write still, where appends are let through unseen.
+        let is_write = matches!(self.operation.name.as_str(), "WRITE" | "STREAMING UPDATE");
+        let is_harmless = self.changes_no_data() && (level == IsolationLevel::Serializable || !is_write);
+        match is_harmless || self.operation.name.starts_with("VACUUM") {
+            true => IsolationLevel::SnapshotIsolation,
+            false => level,
         }
+    }
+
+    fn level_of_table(&self) -> IsolationLevel {
         let configured = self
             .metadata
             .as_ref()
@@ -358,8 +387,15 @@ impl Transaction {
         info.extend(self.tags.clone());
         info.insert("operation".into(), self.operation.name.clone().into());
         info.insert("operationParameters".into(), Value::Object(self.operation.parameters.clone()));
-        if let Some(read) = &self.read {
-            info.insert("readVersion".into(), read.version().into());
+        match &self.read {
+            Some(read) => {
+                info.insert("readVersion".into(), read.version().into());
+            }
+            // delta-spark commits these by `commitLarge`, which tells what came before the first version.
+            None if matches!(self.operation.name.as_str(), "CLONE" | "CONVERT") => {
+                info.insert("readVersion".into(), (-1).into());
+            }
+            None => {}
         }
         info.insert("isolationLevel".into(), self.isolation().name().into());
         info.insert("isBlindAppend".into(), self.is_blind_append().into());

@@ -57,7 +57,11 @@ impl Analyzer {
             true => crate::change_feed::without(&table.options),
             false => table.options.clone(),
         };
-        let resolved = self.wait(resolver::resolve(&session, &table.name, &options, as_of, &scope))?;
+        let resolved = self.wait(resolver::resolve(&session, &table.name, &options, as_of, &scope));
+        let resolved = match table.is_delta {
+            true => delta_table(resolved, &table.name)?,
+            false => resolved?,
+        };
         match resolved {
             Resolved::TempView { name, view } => self.temp_view(&name, &view),
             Resolved::View(record) => self.view(&record),
@@ -110,8 +114,9 @@ impl Analyzer {
         };
         let mut output = Vec::with_capacity(table.schema.fields.len());
         for f in &table.schema.fields {
-            let mut a = self.attribute(&f.name, f.data_type.clone(), f.nullable);
-            a.metadata = if table.delta.is_some() { shown_metadata(f) } else { f.metadata.clone() };
+            let shown = if table.delta.is_some() { shown_field(f) } else { f.clone() };
+            let mut a = self.attribute(&f.name, shown.data_type, f.nullable);
+            a.metadata = shown.metadata;
             a.qualifier.clone_from(&qualifier);
             self.note_char(&a);
             output.push(a);
@@ -296,6 +301,38 @@ impl Analyzer {
         let session = Arc::clone(&self.session);
         self.collected.extend(crate::observe::observations(&analyzed.plan));
         self.wait(crate::execute::collect(&session, analyzed))
+    }
+}
+
+/// The table of a name that must be one of a Delta table.
+fn delta_table(found: Result<Resolved>, name: &[String]) -> Result<Resolved> {
+    const NONE: [&str; 3] = ["PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND"];
+    match found {
+        Ok(Resolved::Table(table)) if table.delta.is_some() => Ok(Resolved::Table(table)),
+        Err(e) if !NONE.iter().any(|class| e.is(class)) => Err(e),
+        _ => {
+            let shown = name.last().map_or("", String::as_str);
+            Err(Error::new("DELTA_MISSING_DELTA_TABLE")
+                .param("tableName", shown)
+                .message(format!("{} is not a Delta table.", boathouse_spec::quote(shown)))
+                .exception("AnalysisException"))
+        }
+    }
+}
+
+/// A column of a Delta table as queries see it, and the fields inside it.
+fn shown_field(field: &StructField) -> StructField {
+    StructField { metadata: shown_metadata(field), data_type: shown_type(&field.data_type), ..field.clone() }
+}
+
+fn shown_type(t: &DataType) -> DataType {
+    match t {
+        DataType::Struct(s) => DataType::structure(s.fields.iter().map(shown_field).collect()),
+        DataType::Array { element, contains_null } => DataType::array(shown_type(element), *contains_null),
+        DataType::Map { key, value, value_contains_null } => {
+            DataType::map(shown_type(key), shown_type(value), *value_contains_null)
+        }
+        other => other.clone(),
     }
 }
 

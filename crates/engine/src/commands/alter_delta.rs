@@ -21,6 +21,17 @@ fn is_mapping_mode(key: &str) -> bool {
     key.eq_ignore_ascii_case("delta.columnMapping.mode")
 }
 
+/// Spark says of a value that a catalog does not take that the change is not supported.
+fn not_taken(e: Error) -> Error {
+    if e.class() != "DELTA_VIOLATE_TABLE_PROPERTY_VALIDATION_FAILED" {
+        return e;
+    }
+    let text = e.text().to_string();
+    Error::new("UNSUPPORTED_TABLE_CHANGE")
+        .param("message", &text)
+        .message(format!("The table cannot be changed so: {text}"))
+}
+
 fn sets_no_mapping(properties: &IndexMap<String, String>) -> bool {
     properties.iter().any(|(key, value)| is_mapping_mode(key) && value.eq_ignore_ascii_case("none"))
 }
@@ -46,7 +57,7 @@ pub(super) async fn change(session: &Arc<Session>, table: &ResolvedTable, change
                 }
                 current = done.snapshot;
             }
-            boathouse_delta::set_properties(&current, &properties, &options).await?
+            boathouse_delta::set_properties(&current, &properties, &options).await.map_err(not_taken)?
         }
         TableChange::UnsetProperties { keys, .. }
             if snapshot.maps_columns() && keys.len() == 1 && is_mapping_mode(&keys[0]) =>

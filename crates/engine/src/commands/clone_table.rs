@@ -125,7 +125,12 @@ async fn make(
         if clone.if_not_exists && definition.name.is_none() {
             return Ok(None);
         }
-        return Err(already_exists(&quote_name(&["delta".to_string(), storage::shown(&url)])));
+        let place = storage::shown(&url);
+        return Err(Error::new("DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION")
+            .param("tableId", quote_name(&["delta".to_string(), place.clone()]))
+            .param("tableLocation", &place)
+            .message(format!("There is a table in {place} already, which the clone is not to replace."))
+            .exception("AnalysisException"));
     }
     let is_free = is_there
         || managed

@@ -8,7 +8,7 @@ use boathouse_spec::{DataSourceRef, Error, Result, StructType, quote_name};
 use url::Url;
 
 use crate::commands::table_expressions::dml_options;
-use crate::commands::target;
+use crate::commands::{delta_defaults, target};
 use crate::rows::{self, text};
 use crate::{QueryResult, Session, sources};
 
@@ -113,7 +113,7 @@ async fn options(
         ),
         (None, None) => StructType::default(),
     };
-    let mut properties = indexmap::IndexMap::new();
+    let mut properties = delta_defaults::named(session);
     if let Some(record) = &source.record {
         properties.extend(record.properties.iter().map(|(k, v)| (k.clone(), v.clone())));
     }

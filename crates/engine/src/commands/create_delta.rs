@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use crate::commands::create_table::{
     Definition, already_exists, location_of, record, refuse_duplicates, store, stored_field,
 };
-use crate::commands::{delta_defaults, table_expressions};
+use crate::commands::{delta_defaults, table_expressions, write};
 use crate::execute::{self, project};
 use crate::{Session, names, storage};
 
@@ -200,8 +200,7 @@ async fn as_select(
     let mut options = WriteOptions::new(mode);
     options.partition_by = Some(definition.partition_by.clone());
     options.overwrite_schema = mode == WriteMode::Overwrite;
-    options.user_metadata.clone_from(&new_table.user_metadata);
-    options.commit_fields = new_table.commit_fields.clone();
+    write::common_options(session, &definition.options, &mut options)?;
     options.new_table = new_table;
     options.operation = Some(operation);
     let state = execute::writing_state(session, snapshot);

@@ -28,7 +28,10 @@ pub(super) async fn run(
         })
         .await?;
     let state = execute::writing_state(session, Some(&delta.snapshot));
-    let options = row_options(session, "delete", constraints);
+    let options = row_options(session, "delete", constraints)?;
+    if delta.snapshot.was_written(options.txn.as_ref()).await? {
+        return rows::result(affected_schema(), Vec::new());
+    }
     let done = boathouse_delta::delete(&delta.snapshot, &state, condition.as_ref(), &options).await?;
     let rows = done.as_ref().map_or(0, |c| c.metric("numDeletedRows"));
     if let Some(committed) = done {

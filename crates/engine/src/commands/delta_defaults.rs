@@ -1,32 +1,42 @@
 //! The properties of new Delta tables.
 
 use boathouse_catalog::Properties;
+use indexmap::IndexMap;
 
 use crate::Session;
 
 const DEFAULTS: &str = "spark.databricks.delta.properties.defaults.";
 const DELETION_VECTORS: &str = "enableDeletionVectors";
 
-/// Properties of the session's defaults (`spark.databricks.delta.properties.defaults.*`), then those of the statement.
-/// Tables have deletion vectors where neither says otherwise, or asks for a protocol that does not know them.
+/// Properties of the statement, then those of the session's defaults (`spark.databricks.delta.properties.defaults.*`) that
+/// it does not name. Tables have deletion vectors where neither says otherwise, or asks for a protocol that does not know
+/// them.
 pub(super) fn properties(session: &Session, given: &Properties) -> Properties {
     let mut all = Properties::new();
-    if !asks_for_old_protocol(given)
-        && let Some(value) = session.conf().get(&format!("{DEFAULTS}{DELETION_VECTORS}"))
-    {
-        all.insert(format!("delta.{DELETION_VECTORS}"), value);
-    }
-    for (key, value) in session.conf().get_all(Some(DEFAULTS)) {
-        let name = &key[DEFAULTS.len()..];
-        if name != DELETION_VECTORS {
-            all.insert(format!("delta.{name}"), value);
-        }
-    }
     for (key, value) in given.iter().filter(|(k, _)| !k.starts_with("boathouse.constraints.")) {
         all.retain(|known, _| !known.eq_ignore_ascii_case(key));
         all.insert(key.clone(), value.clone());
     }
+    let mut defaults = named(session);
+    let vectors = format!("delta.{DELETION_VECTORS}");
+    defaults.shift_remove(&vectors);
+    if !asks_for_old_protocol(given)
+        && let Some(value) = session.conf().get(&format!("{DEFAULTS}{DELETION_VECTORS}"))
+    {
+        defaults.insert(vectors, value);
+    }
+    for (key, value) in defaults {
+        if !all.keys().any(|known| known.eq_ignore_ascii_case(&key)) {
+            all.insert(key, value);
+        }
+    }
     all
+}
+
+/// The properties of new tables that the session names.
+pub(super) fn named(session: &Session) -> IndexMap<String, String> {
+    let set = session.conf().get_all(Some(DEFAULTS)).into_iter();
+    set.map(|(key, value)| (format!("delta.{}", &key[DEFAULTS.len()..]), value)).collect()
 }
 
 /// Whether the statement names a protocol version below that of table features.

@@ -14,7 +14,7 @@ use crate::analyzer::{Analyzed, Analyzer, TypedExpr};
 use crate::commands::store_assignment::{assign, incompatible, overflow_error};
 use crate::commands::table_expressions::{self, TableScope};
 use crate::commands::{
-    column_default, computed_columns, evaluate, insert_replace, partitions, target, write,
+    column_default, computed_columns, evaluate, insert_replace, partitions, predicate_text, target, write,
 };
 use crate::execute::project;
 use crate::resolver::ResolvedTable;
@@ -70,6 +70,8 @@ pub(super) struct Matching {
     pub partition: Option<PartitionSpec>,
     /// Columns that the table lacks are kept, for it to get them.
     pub keeps_new: bool,
+    /// Columns that the table does not have are refused as delta-spark refuses them: by its writer, not by the analyzer.
+    pub is_delta: bool,
     /// Columns that the query lacks have their default (always so for a column list).
     pub fills_missing: bool,
 }
@@ -86,12 +88,15 @@ pub(crate) struct Fitted {
 
 async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: Insert) -> Result<QueryResult> {
     let evolves = insert.with_schema_evolution || merges_schema(session, &insert.options);
-    let dynamic = is_dynamic(session, &insert.options);
+    let dynamic = is_dynamic(session, &insert.options)?;
+    // Delta has its own words for columns that it does not have.
+    let keeps_new = evolves || (insert.by_name && insert.columns.is_empty() && table.delta.is_some());
     let matching = Matching {
         columns: std::mem::take(&mut insert.columns),
         by_name: insert.by_name,
         partition: insert.partition.take(),
-        keeps_new: evolves,
+        keeps_new,
+        is_delta: table.delta.is_some(),
         fills_missing: true,
     };
     let static_partition =
@@ -120,7 +125,12 @@ async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: In
             };
             let replaced = match &mode {
                 InsertMode::ReplaceWhere(condition) => {
-                    Some(scope.condition(analyzer, condition, "REPLACE WHERE")?)
+                    let mut found = scope.condition(analyzer, condition, "REPLACE WHERE")?;
+                    if let Some(text) = predicate_text::sql(&found.expr) {
+                        found.sql = text;
+                    }
+                    table_expressions::check_replaced(&analyzer.session, &opened, &found)?;
+                    Some(found)
                 }
                 // `INSERT OVERWRITE t PARTITION (p = 1)` replaces that partition.
                 InsertMode::Overwrite => match static_partition.filter(|p| !p.is_empty() && !dynamic) {
@@ -144,7 +154,7 @@ async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: In
     options.merge_schema = evolves;
     options.replace_where = replaced;
     if insert.mode == InsertMode::Overwrite && dynamic && options.replace_where.is_none() {
-        options.partition_overwrite = PartitionOverwrite::Dynamic;
+        options.partition_overwrite = dynamic_overwrite(session)?;
     }
     write_delta(session, &table, fitted, options, &insert.options).await?;
     Ok(QueryResult::empty())
@@ -161,12 +171,7 @@ pub(super) async fn write_delta(
     let Some(delta) = &table.delta else {
         return Err(Error::internal("a Delta write to a table that is none"));
     };
-    options.user_metadata = option(given, "userMetadata")
-        .map(str::to_string)
-        .or_else(|| table_expressions::user_metadata(session));
-    options.commit_fields.extend(table_expressions::commit_fields(session));
-    options.auto_compact = table_expressions::auto_compact(session);
-    options.optimize_write = write::optimizes(session, given)?;
+    write::common_options(session, given, &mut options)?;
     options.identities = fitted.identities;
     let state = execute::writing_state(session, Some(&delta.snapshot));
     let input = execute::written_plan(session, &state, &fitted.plan).await?;
@@ -200,11 +205,30 @@ pub(super) fn merges_schema(session: &Session, options: &boathouse_spec::Options
 }
 
 /// `partitionOverwriteMode`, as an option or as a setting.
-pub(super) fn is_dynamic(session: &Session, options: &boathouse_spec::Options) -> bool {
-    let value = option(options, "partitionOverwriteMode").map(str::to_string);
-    value
-        .or_else(|| session.conf().get("spark.sql.sources.partitionOverwriteMode"))
-        .is_some_and(|v| v.eq_ignore_ascii_case("dynamic"))
+pub(super) fn is_dynamic(session: &Session, options: &boathouse_spec::Options) -> Result<bool> {
+    let key = "partitionOverwriteMode";
+    let Some(value) = option(options, key) else {
+        let set = session.conf().get("spark.sql.sources.partitionOverwriteMode");
+        return Ok(set.is_some_and(|v| v.eq_ignore_ascii_case("dynamic")));
+    };
+    match value.to_lowercase().as_str() {
+        "dynamic" => Ok(true),
+        "static" => Ok(false),
+        _ => Err(write::invalid_option(key, value, "it must be 'STATIC' or 'DYNAMIC'")),
+    }
+}
+
+/// A dynamic overwrite of a Delta table, unless the session forbids them.
+pub(super) fn dynamic_overwrite(session: &Session) -> Result<PartitionOverwrite> {
+    if session.conf().flag("spark.databricks.delta.dynamicPartitionOverwrite.enabled") {
+        return Ok(PartitionOverwrite::Dynamic);
+    }
+    Err(Error::new("DELTA_DYNAMIC_PARTITION_OVERWRITE_DISABLED")
+        .message(
+            "The write is to overwrite partitions dynamically, which \
+             spark.databricks.delta.dynamicPartitionOverwrite.enabled = false forbids.",
+        )
+        .exception("IllegalArgumentException"))
 }
 
 /// Analyzes a query and makes its columns the table's.
@@ -299,6 +323,13 @@ pub(super) fn duplicate(column: &str) -> Error {
         .exception("AnalysisException")
 }
 
+pub(super) fn given_twice(column: &str) -> Error {
+    Error::new("DELTA_DUPLICATE_COLUMNS_FOUND.READ_SCHEMA")
+        .param("duplicateCols", column)
+        .message(format!("The query gives the column {} twice.", quote(column)))
+        .exception("AnalysisException")
+}
+
 /// The values of `PARTITION (p = 1)`.
 fn static_values(
     analyzer: &mut Analyzer,
@@ -329,7 +360,9 @@ fn by_position(
     table: &str,
 ) -> Result<Given> {
     let (wanted, got) = (open.len(), analyzed.output.len());
-    if got < wanted || (got > wanted && !matching.keeps_new) {
+    // Delta has its own words for columns that it does not have.
+    let keeps_more = matching.keeps_new || (matching.is_delta && !is_list && matching.partition.is_none());
+    if got < wanted || (got > wanted && !keeps_more) {
         let subclass = if got < wanted { "NOT_ENOUGH_DATA_COLUMNS" } else { "TOO_MANY_DATA_COLUMNS" };
         let list =
             |names: &mut dyn Iterator<Item = String>| names.map(|n| quote(&n)).collect::<Vec<_>>().join(", ");
@@ -365,6 +398,9 @@ fn by_name(
     let mut extra = Vec::new();
     for attribute in &analyzed.output {
         if given.iter().any(|(n, _)| n.eq_ignore_ascii_case(&attribute.name)) {
+            if matching.is_delta {
+                return Err(given_twice(&attribute.name));
+            }
             return Err(incompatible("AMBIGUOUS_COLUMN_NAME", table, std::slice::from_ref(&attribute.name))
                 .message(format!("The query gives the column {} twice.", quote(&attribute.name))));
         }

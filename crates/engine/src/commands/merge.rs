@@ -9,6 +9,7 @@ use boathouse_spec::{
     DataSourceRef, DataType, Error, Expr, Merge, MergeAction, MergeClause, Name, Relation, RelationNode,
     Result, StructField, StructType, quote, quote_name,
 };
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, TableReference};
 use datafusion::logical_expr::{Expr as DataFusionExpr, LogicalPlanBuilder};
 
@@ -52,7 +53,10 @@ pub(super) async fn run(session: &Arc<Session>, merge: Merge) -> Result<QueryRes
         })
         .await?;
     let state = execute::writing_state(session, Some(&delta.snapshot));
-    let options = DmlOptions { identities, ..row_options(session, "merge", constraints) };
+    let options = DmlOptions { identities, ..row_options(session, "merge", constraints)? };
+    if delta.snapshot.was_written(options.txn.as_ref()).await? {
+        return rows::result(result_schema(), Vec::new());
+    }
     let done = boathouse_delta::merge(&delta.snapshot, &state, &planned, &options).await?;
     let count = |key: &str| done.as_ref().map_or(0, |c| c.metric(key));
     let (updated, deleted, inserted) =
@@ -144,6 +148,7 @@ impl Planner<'_> {
         }
         let found = self.scope.condition_over(analyzer, condition, both, "MERGE");
         let found = found.map_err(|e| unresolved(e, "search condition", both))?;
+        refuse_aggregates(&found, "search condition of MERGE")?;
         if found.expr.is_volatile() {
             return Err(Error::new("DELTA_NON_DETERMINISTIC_FUNCTION_NOT_SUPPORTED")
                 .param("operation", "MERGE")
@@ -208,8 +213,15 @@ impl Planner<'_> {
     ) -> Result<DeltaClause> {
         let condition = match &clause.condition {
             Some(condition) => {
-                let typed = self.scope.condition_over(analyzer, condition, over, "MERGE");
-                Some(typed.map_err(|e| unresolved(e, "clause", over))?)
+                let found = self.scope.condition_over(analyzer, condition, over, "MERGE");
+                let found = found.map_err(|e| unresolved(e, "clause", over))?;
+                let kind = match &clause.action {
+                    MergeAction::Delete => "DELETE",
+                    MergeAction::Update(_) | MergeAction::UpdateAll => "UPDATE",
+                    MergeAction::Insert(_) | MergeAction::InsertAll => "INSERT",
+                };
+                refuse_aggregates(&found, &format!("{kind} condition of MERGE"))?;
+                Some(found)
             }
             None => None,
         };
@@ -450,6 +462,20 @@ fn unresolved(error: Error, clause: &str, over: &Analyzed) -> Error {
         .param("cols", &columns)
         .message(format!("{clause} of MERGE cannot see {name}. It sees {columns}."))
         .exception("AnalysisException")
+}
+
+/// A condition of MERGE is about one row of each side.
+fn refuse_aggregates(condition: &Predicate, clause: &str) -> Result<()> {
+    let has_aggregate =
+        condition.expr.exists(|e| Ok(matches!(e, DataFusionExpr::AggregateFunction(_)))).spark()?;
+    if !has_aggregate {
+        return Ok(());
+    }
+    Err(Error::new("DELTA_AGGREGATION_NOT_SUPPORTED")
+        .param("operation", clause)
+        .param("predicate", format!("(condition = {})", condition.sql))
+        .message(format!("The {clause} has aggregate functions: {}.", condition.sql))
+        .exception("AnalysisException"))
 }
 
 fn has_subquery(condition: &Expr) -> bool {

@@ -40,6 +40,7 @@ mod insert;
 mod insert_replace;
 mod merge;
 mod partitions;
+mod predicate_text;
 mod refresh;
 mod set;
 mod show_catalogs;

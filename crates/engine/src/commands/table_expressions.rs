@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
-use boathouse_delta::{AutoCompact, CheckConstraint, DmlOptions, Predicate, Snapshot};
+use boathouse_delta::{AutoCompact, CheckConstraint, DmlOptions, FileSettings, Predicate, Snapshot};
 use boathouse_spec::{DataType, Error, Expr, Result};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, TableReference};
@@ -101,6 +101,28 @@ impl TableScope {
     }
 }
 
+/// Refuses conditions of what is replaced that the session does not allow
+/// (`spark.databricks.delta.replaceWhere.dataColumns.enabled`).
+pub(super) fn check_replaced(session: &Session, table: &ResolvedTable, replaced: &Predicate) -> Result<()> {
+    let Some(delta) = &table.delta else { return Ok(()) };
+    if session.conf().flag("spark.databricks.delta.replaceWhere.dataColumns.enabled") {
+        return Ok(());
+    }
+    let partitions = delta.snapshot.partition_columns();
+    let others = replaced.expr.column_refs().into_iter().filter(|c| !partitions.contains(&c.name));
+    match others.map(|c| c.name.clone()).min() {
+        None => Ok(()),
+        Some(name) => Err(Error::new("DELTA_NON_PARTITION_COLUMN_REFERENCE")
+            .param("columnName", &name)
+            .param("columnList", partitions.join(", "))
+            .message(format!(
+                "What is replaced is to be told by partition columns ({}), and {name} is none.",
+                partitions.join(", ")
+            ))
+            .exception("AnalysisException")),
+    }
+}
+
 /// A condition must be boolean.
 fn boolean(typed: TypedExpr, clause: &str) -> Result<Predicate> {
     if !matches!(typed.data_type, DataType::Boolean | DataType::Null) {
@@ -162,9 +184,52 @@ pub(super) fn auto_compact(session: &Session) -> AutoCompact {
     }
 }
 
+/// How the session wants data files written.
+pub(super) fn file_settings(session: &Session) -> FileSettings {
+    let conf = session.conf();
+    let positive = |key: &str| conf.integer(key).and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0);
+    let default = FileSettings::default();
+    FileSettings {
+        default_compression: conf.get("spark.sql.parquet.compression.codec"),
+        max_records_per_file: positive("spark.sql.files.maxRecordsPerFile"),
+        collects_statistics: conf.flag("spark.databricks.delta.stats.collect"),
+        string_bound: positive("spark.databricks.io.skipping.stringPrefixLength")
+            .and_then(|n| usize::try_from(n).ok())
+            .unwrap_or(default.string_bound),
+        ..default
+    }
+}
+
+const TXN_APPLICATION: &str = "spark.databricks.delta.write.txnAppId";
+const TXN_VERSION: &str = "spark.databricks.delta.write.txnVersion";
+
+/// The application and version that the session writes for: what was written for them before is not written again.
+pub(super) fn application(session: &Session) -> Result<Option<(String, i64)>> {
+    let conf = session.conf();
+    let found = match (conf.get(TXN_APPLICATION), conf.integer(TXN_VERSION)) {
+        (Some(app), Some(version)) => (app, version),
+        (None, None) => return Ok(None),
+        _ => return Err(half_an_application(TXN_APPLICATION, TXN_VERSION)),
+    };
+    if conf.flag("spark.databricks.delta.write.txnVersion.autoReset.enabled") {
+        conf.unset(TXN_VERSION)?;
+    }
+    Ok(Some(found))
+}
+
+/// An application without a version, or the other way round.
+pub(super) fn half_an_application(application: &str, version: &str) -> Error {
+    let why = format!("{application} and {version} go together");
+    Error::new("DELTA_INVALID_IDEMPOTENT_WRITES_OPTIONS")
+        .param("reason", &why)
+        .message(format!("A write that is not to be done twice needs both: {why}."))
+        .exception("IllegalArgumentException")
+}
+
 pub(super) fn dml_options(session: &Arc<Session>, constraints: Vec<CheckConstraint>) -> DmlOptions {
     DmlOptions {
         constraints,
+        files: file_settings(session),
         auto_compact: auto_compact(session),
         user_metadata: user_metadata(session),
         commit_fields: commit_fields(session),
@@ -177,7 +242,11 @@ pub(super) fn row_options(
     session: &Arc<Session>,
     statement: &str,
     constraints: Vec<CheckConstraint>,
-) -> DmlOptions {
+) -> Result<DmlOptions> {
     let vectors = format!("spark.databricks.delta.{statement}.deletionVectors.persistent");
-    DmlOptions { deletion_vectors: session.conf().flag(&vectors), ..dml_options(session, constraints) }
+    Ok(DmlOptions {
+        deletion_vectors: session.conf().flag(&vectors),
+        txn: application(session)?,
+        ..dml_options(session, constraints)
+    })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boathouse_spec::{Error, PartitionSpec, Result};
 
-use crate::commands::{delete, target};
+use crate::commands::{table_expressions, target};
 use crate::{QueryResult, Session, sources};
 
 pub(super) async fn run(
@@ -16,9 +16,13 @@ pub(super) async fn run(
     if partition.is_some() {
         return Err(Error::unsupported("TRUNCATE TABLE .. PARTITION (use DELETE with a condition)"));
     }
-    if table.delta.is_none() {
+    let Some(delta) = &table.delta else {
         return sources::truncate(session, &table).await;
+    };
+    let options = table_expressions::dml_options(session, Vec::new());
+    if let Some(committed) = boathouse_delta::truncate(&delta.snapshot, &options).await? {
+        delta.table.cache().put(committed.snapshot);
+        session.engine.cache.changed(&delta.table.location().uri()).await;
     }
-    delete::run(session, name, None, None).await?;
     Ok(QueryResult::empty())
 }

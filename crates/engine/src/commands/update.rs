@@ -39,7 +39,10 @@ pub(super) async fn run(
         })
         .await?;
     let state = execute::writing_state(session, Some(&delta.snapshot));
-    let options = row_options(session, "update", constraints);
+    let options = row_options(session, "update", constraints)?;
+    if delta.snapshot.was_written(options.txn.as_ref()).await? {
+        return rows::result(affected_schema(), Vec::new());
+    }
     let done =
         boathouse_delta::update(&delta.snapshot, &state, condition.as_ref(), &assignments, &options).await?;
     let rows = done.as_ref().map_or(0, |c| c.metric("numUpdatedRows"));

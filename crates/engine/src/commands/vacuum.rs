@@ -30,11 +30,16 @@ pub(super) async fn run(
         Some(query) => Some(listed(session, query).await?),
         None => None,
     };
+    let conf = session.conf();
+    let passes_over = conf.flag("spark.databricks.delta.vacuum.retentionWindowIgnore.enabled");
     let options = VacuumOptions {
-        retain_hours,
+        retain_hours: retain_hours.filter(|hours| *hours == 0.0 || !passes_over),
         dry_run,
         scope: match mode {
             VacuumMode::Lite => VacuumScope::Lite,
+            VacuumMode::Default if conf.flag("spark.databricks.delta.vacuum.lite.enabled") => {
+                VacuumScope::Lite
+            }
             VacuumMode::Default | VacuumMode::Full => VacuumScope::Full,
         },
         inventory,

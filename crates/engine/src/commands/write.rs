@@ -6,8 +6,8 @@ use boathouse_catalog::Properties;
 use boathouse_delta::{DeltaTable, PartitionOverwrite, Snapshot, WriteMode, WriteOptions};
 use boathouse_functions::cast::Mode;
 use boathouse_spec::{
-    CreateMode, Error, Insert, InsertMode, Options, Relation, Result, SaveMode, StructField, TableTarget,
-    Write, WriteTarget, option,
+    CreateMode, Error, Insert, InsertMode, Options, Relation, Result, SaveMode, StructField, StructType,
+    TableTarget, Write, WriteTarget, option,
 };
 use url::Url;
 
@@ -105,13 +105,18 @@ async fn to_delta(
         (None, None) => None,
     };
     let mut options = write_options(session, &write, mode)?;
-    let replaces_schema = options.overwrite_schema && mode == SaveMode::Overwrite;
-    let (input, existing, condition) =
-        (write.input.clone(), opened.clone(), option(&write.options, "replaceWhere").map(str::to_string));
+    options.replace_where_text = option(&write.options, "replaceWhere").map(str::to_string);
+    let overwrites = mode == SaveMode::Overwrite;
+    let replaces_schema = options.overwrite_schema && overwrites && options.replace_where_text.is_none();
+    let (input, existing, merges) = (write.input.clone(), opened.clone(), options.merge_schema);
+    let condition = options.replace_where_text.clone().filter(|_| overwrites);
     let (plan, schema, constraints, replaced, sources, identities) = session
         .analyze(move |analyzer| {
             let analyzed = analyzer.query(&input)?;
             let schema = analyzed.schema();
+            if casts {
+                refuse_twice(&schema)?;
+            }
             let mut sources = Vec::new();
             let list = analyzed.output.iter().map(|a| {
                 let column = existing.as_ref().filter(|_| casts).and_then(|t| t.schema.field(&a.name));
@@ -138,8 +143,13 @@ async fn to_delta(
                     };
                     let replaced = match &condition {
                         Some(text) => {
+                            if let Some(delta) = &table.delta {
+                                boathouse_delta::refuse_mismatch(&delta.snapshot, &schema, merges)?;
+                            }
                             let expr = analyzer.session.conf().parse_expression(text)?;
-                            Some(scope.condition(analyzer, &expr, "replaceWhere")?)
+                            let found = scope.condition(analyzer, &expr, "replaceWhere")?;
+                            table_expressions::check_replaced(&analyzer.session, table, &found)?;
+                            Some(found)
                         }
                         None => None,
                     };
@@ -161,7 +171,7 @@ async fn to_delta(
     options.identities = identities;
     if snapshot.is_none() {
         options.new_table.properties = delta_defaults::properties(session, &options.new_table.properties);
-        options.new_table.schema = boathouse_spec::StructType::new(
+        options.new_table.schema = StructType::new(
             schema
                 .fields
                 .iter()
@@ -179,6 +189,15 @@ async fn to_delta(
     written.map_err(|e| overflow_error(e, &sources, &delta.location().uri()))
 }
 
+fn refuse_twice(schema: &StructType) -> Result<()> {
+    let twice =
+        |i: usize| schema.fields[..i].iter().any(|f| f.name.eq_ignore_ascii_case(&schema.fields[i].name));
+    match (0..schema.fields.len()).find(|i| twice(*i)) {
+        Some(i) => Err(insert::given_twice(&schema.fields[i].name)),
+        None => Ok(()),
+    }
+}
+
 async fn commit(
     session: &Arc<Session>,
     delta: &DeltaTable,
@@ -188,7 +207,6 @@ async fn commit(
 ) -> Result<()> {
     let state = execute::writing_state(session, snapshot);
     let input = execute::written_plan(session, &state, plan).await?;
-    let options = &WriteOptions { auto_compact: table_expressions::auto_compact(session), ..options.clone() };
     let written = boathouse_delta::write(delta.location(), snapshot, &state, input, options).await?;
     if let Some(committed) = written {
         delta.cache().put(committed.snapshot);
@@ -214,30 +232,58 @@ fn write_options(session: &Session, write: &Write, mode: SaveMode) -> Result<Wri
 
 /// The options of Delta's writer; those it does not know are refused by name.
 pub(super) fn delta_options(session: &Session, given: &Options, options: &mut WriteOptions) -> Result<()> {
-    let truth = |key: &str, value: &str| match value.to_lowercase().as_str() {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(invalid_option(key, value, "it must be 'true' or 'false'")),
-    };
     options.merge_schema = merges_schema(session, given);
-    if is_dynamic(session, given) {
-        options.partition_overwrite = PartitionOverwrite::Dynamic;
+    if is_dynamic(session, given)? {
+        options.partition_overwrite = insert::dynamic_overwrite(session)?;
     }
+    for (key, value) in given {
+        match key.to_lowercase().as_str() {
+            "path" | "mergeschema" | "replacewhere" | "partitionoverwritemode" => {}
+            "overwriteschema" => options.overwrite_schema = truth(key, value)?,
+            known if COMMON_OPTIONS.contains(&known) => {}
+            other if other.starts_with("delta.") => {
+                options.new_table.properties.insert(key.clone(), value.clone());
+            }
+            _ => return Err(Error::unsupported(format!("the option '{key}' of a write to a Delta table"))),
+        }
+    }
+    if options.replace_where.is_some() {
+        options.partition_overwrite = PartitionOverwrite::Static;
+    }
+    common_options(session, given, options)
+}
+
+/// Options of all writes, by whichever call.
+const COMMON_OPTIONS: [&str; 7] = [
+    "datachange",
+    "usermetadata",
+    "compression",
+    "maxrecordsperfile",
+    "optimizewrite",
+    "txnappid",
+    "txnversion",
+];
+
+/// What the session, and then the statement, say of files and of the commit.
+pub(super) fn common_options(session: &Session, given: &Options, options: &mut WriteOptions) -> Result<()> {
+    options.files = table_expressions::file_settings(session);
+    options.auto_compact = table_expressions::auto_compact(session);
     options.optimize_write = optimizes(session, given)?;
+    options.user_metadata = table_expressions::user_metadata(session);
+    options.commit_fields.extend(table_expressions::commit_fields(session));
+    options.checks_replace_where =
+        session.conf().flag("spark.databricks.delta.replaceWhere.constraintCheck.enabled");
     let mut txn: (Option<String>, Option<i64>) = (None, None);
     for (key, value) in given {
         match key.to_lowercase().as_str() {
-            "path" | "mergeschema" | "replacewhere" | "partitionoverwritemode" | "optimizewrite" => {}
-            "overwriteschema" => options.overwrite_schema = truth(key, value)?,
             "datachange" => options.data_change = truth(key, value)?,
             "usermetadata" => options.user_metadata = Some(value.clone()),
-            "compression" => options.compression = Some(value.clone()),
+            "compression" => options.files.compression = Some(value.clone()),
             "maxrecordsperfile" => {
-                let rows = value
-                    .trim()
-                    .parse::<i64>()
-                    .map_err(|_| invalid_option(key, value, "it must be a number"))?;
-                options.max_records_per_file = u64::try_from(rows).ok().filter(|r| *r > 0);
+                let rows = value.trim().parse::<i64>().map_err(|_| {
+                    invalid_option(key, value, "it must be a number").exception("NumberFormatException")
+                })?;
+                options.files.max_records_per_file = u64::try_from(rows).ok().filter(|r| *r > 0);
             }
             "txnappid" => txn.0 = Some(value.clone()),
             "txnversion" => {
@@ -245,27 +291,24 @@ pub(super) fn delta_options(session: &Session, given: &Options, options: &mut Wr
                     value.trim().parse().map_err(|_| invalid_option(key, value, "it must be a number"))?;
                 txn.1 = Some(version);
             }
-            other if other.starts_with("delta.") => {
-                options.new_table.properties.insert(key.clone(), value.clone());
-            }
-            _ => return Err(Error::unsupported(format!("the option '{key}' of a write to a Delta table"))),
+            _ => {}
         }
     }
-    options.txn = match txn {
-        (Some(app), Some(version)) => Some((app, version)),
-        (None, None) => None,
-        _ => {
-            return Err(invalid_option("txnAppId", "", "txnAppId and txnVersion go together"));
-        }
-    };
-    if options.user_metadata.is_none() {
-        options.user_metadata = table_expressions::user_metadata(session);
+    match txn {
+        (Some(app), Some(version)) => options.txn = Some((app, version)),
+        (None, None) if options.txn.is_none() => options.txn = table_expressions::application(session)?,
+        (None, None) => {}
+        _ => return Err(table_expressions::half_an_application("txnAppId", "txnVersion")),
     }
-    if options.replace_where.is_some() {
-        options.partition_overwrite = PartitionOverwrite::Static;
-    }
-    options.commit_fields = table_expressions::commit_fields(session);
     Ok(())
+}
+
+fn truth(key: &str, value: &str) -> Result<bool> {
+    match value.to_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(invalid_option(key, value, "it must be 'true' or 'false'")),
+    }
 }
 
 /// `optimizeWrite`, as an option or as a setting; `None` where the table decides.
@@ -281,7 +324,7 @@ pub(super) fn optimizes(session: &Session, given: &Options) -> Result<Option<boo
     Ok(set.map(|value| value.trim().eq_ignore_ascii_case("true")))
 }
 
-fn invalid_option(key: &str, value: &str, why: &str) -> Error {
+pub(super) fn invalid_option(key: &str, value: &str, why: &str) -> Error {
     Error::new("DELTA_ILLEGAL_OPTION")
         .param("name", key)
         .param("input", value)
@@ -417,7 +460,7 @@ async fn create(
         let mut checked = WriteOptions::new(WriteMode::ErrorIfExists);
         delta_options(session, &options, &mut checked)?;
         properties.extend(checked.new_table.properties);
-        options.clear();
+        options.retain(|(key, _)| COMMON_OPTIONS.contains(&key.to_lowercase().as_str()));
     }
     let definition = Definition {
         name: Some(name),

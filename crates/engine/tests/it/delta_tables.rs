@@ -14,11 +14,11 @@ fn inserts_follow_the_rules_of_store_assignment() {
     for (statement, class) in [
         ("INSERT INTO t VALUES ('abc', 'x')", "CAST_INVALID_INPUT"),
         ("INSERT INTO t VALUES (1)", "INSERT_COLUMN_ARITY_MISMATCH.NOT_ENOUGH_DATA_COLUMNS"),
-        ("INSERT INTO t VALUES (1, 'x', 3)", "INSERT_COLUMN_ARITY_MISMATCH.TOO_MANY_DATA_COLUMNS"),
+        ("INSERT INTO t VALUES (1, 'x', 3)", "DELTA_METADATA_MISMATCH"),
         ("INSERT INTO t VALUES (99999999999, 'x')", "CAST_OVERFLOW_IN_TABLE_INSERT"),
         ("INSERT INTO t (a, a) VALUES (1, 2)", "COLUMN_ALREADY_EXISTS"),
         ("INSERT INTO t (zz) VALUES (1)", "UNRESOLVED_COLUMN.WITH_SUGGESTION"),
-        ("INSERT INTO t BY NAME SELECT 1 AS a, 2 AS zz", "INCOMPATIBLE_DATA_FOR_TABLE.EXTRA_COLUMNS"),
+        ("INSERT INTO t BY NAME SELECT 1 AS a, 2 AS zz", "DELTA_METADATA_MISMATCH"),
         ("INSERT INTO nope VALUES (1)", "TABLE_OR_VIEW_NOT_FOUND"),
     ] {
         assert_eq!(home.class(statement), class, "{statement}");

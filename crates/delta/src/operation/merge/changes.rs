@@ -43,7 +43,7 @@ impl SecondPass<'_> {
         })?;
         let table =
             ChangedTable { snapshot: self.table, metadata: &self.new.metadata, schema: &self.new.schema };
-        change_feed::write_rows(&table, self.session, &all, self.options.compression.as_deref()).await
+        change_feed::write_rows(&table, self.session, &all, &self.options.files).await
     }
 
     /// The rows that changed or went, as they were.

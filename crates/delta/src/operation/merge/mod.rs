@@ -31,7 +31,7 @@ use crate::file_set::FileWithStats;
 use crate::row_tracking;
 use crate::scan::DeltaScan;
 use crate::snapshot::Snapshot;
-use crate::transaction::{Committed, Operation, OwnReads, ReadSet, Transaction};
+use crate::transaction::{Committed, Operation, OwnReads, ReadSet};
 use find::Found;
 use second_pass::{Done, Evolved, Outcome, SecondPass};
 use source::MergeSource;
@@ -107,6 +107,9 @@ pub async fn merge(
     let started = Instant::now();
     crate::protocol::check_writable(table.location(), table.protocol(), table.metadata(), table.schema())?;
     check_clauses(merge)?;
+    if table.was_written(options.txn.as_ref()).await? {
+        return Ok(None);
+    }
     let materializing = Instant::now();
     let source = source::prepare(session, &merge.source).await?;
     let materialize_ms = materializing.elapsed().as_millis();
@@ -146,14 +149,14 @@ pub async fn merge(
     } else {
         pass.run(&found, marks).await?
     };
-    if changes.removes.is_empty() && written.adds.is_empty() && !new.is_changed {
+    let changes_nothing = changes.removes.is_empty() && written.adds.is_empty() && !new.is_changed;
+    if changes_nothing && options.txn.is_none() {
         return Ok(None);
     }
-    let mut transaction = Transaction::new(table.location(), Some(table), operation(merge));
-    transaction.user_metadata.clone_from(&options.user_metadata);
-    transaction.tags = options.commit_fields.clone();
+    let mut transaction = options.transaction(table, operation(merge));
     transaction.keeps_ids();
     transaction.reads = reads;
+    transaction.of_application(options.txn.as_ref());
     transaction.blind_append = Some(false);
     if new.is_changed {
         transaction.metadata = Some(new.metadata);

@@ -111,9 +111,9 @@ impl SecondPass<'_> {
         if !done.change_files.is_empty() {
             let table =
                 ChangedTable { snapshot: self.table, metadata: &self.new.metadata, schema: &self.new.schema };
-            let compression = self.options.compression.as_deref();
             let files =
-                change_feed::of_insert(&table, self.session, &inserted.written.adds, compression).await?;
+                change_feed::of_insert(&table, self.session, &inserted.written.adds, &self.options.files)
+                    .await?;
             done.change_files.extend(files);
         }
         done.outcome.written.extend(inserted.written);
@@ -214,9 +214,14 @@ impl SecondPass<'_> {
             schema: &self.new.schema,
         };
         let actions = Arc::new(RowActions::new(CLAUSE_COLUMN, plan::dropped(self.merge, copies)));
-        let mut target =
-            WriteTarget::new(self.session, &version, &self.options.constraints, &self.options.files(), true)?
-                .with_actions(actions.clone());
+        let mut target = WriteTarget::new(
+            self.session,
+            &version,
+            &self.options.constraints,
+            &self.options.file_options(),
+            true,
+        )?
+        .with_actions(actions.clone());
         if !self.merge.only_inserts() {
             target = target.keeping_ids(&self.new.metadata);
         }

@@ -209,7 +209,8 @@ impl Work<'_> {
             zorder::plan(self.session, scan, self.zorder).await?
         };
         let commit = &self.options.commit;
-        let file_options = FileOptions { target_file_size: u64::try_from(self.size).ok(), ..commit.files() };
+        let file_options =
+            FileOptions { target_file_size: u64::try_from(self.size).ok(), ..commit.file_options() };
         let version = TableVersion::of(self.table);
         let target =
             WriteTarget::unchecked(&version, &file_options, false)?.keeping_ids(self.table.metadata());
