@@ -5,7 +5,7 @@ import time
 
 import pytest
 from conftest import Server
-from pyspark.errors import AnalysisException, SparkException
+from pyspark.errors import AnalysisException, PySparkException
 
 # Auto compaction wants 50 small files of a partition.
 FILES = 55
@@ -58,7 +58,7 @@ def test_tables_that_ask_for_it_are_maintained(tmp_path):
 
 def test_the_property_takes_known_values(spark):
     spark.sql("CREATE TABLE of_maintenance (id BIGINT) USING delta")
-    with pytest.raises(SparkException, match="UNSUPPORTED_TABLE_CHANGE.*it takes auto or off"):
+    with pytest.raises(PySparkException, match="UNSUPPORTED_TABLE_CHANGE.*it takes auto or off"):
         spark.sql("ALTER TABLE of_maintenance SET TBLPROPERTIES ('boathouse.maintenance' = 'often')")
     with pytest.raises(AnalysisException, match="DELTA_UNKNOWN_CONFIGURATION"):
         spark.sql("ALTER TABLE of_maintenance SET TBLPROPERTIES ('boathouse.maintenence' = 'auto')")

@@ -19,11 +19,10 @@ pub(super) fn properties(session: &Session, given: &Properties) -> Properties {
     }
     let mut defaults = named(session);
     let vectors = format!("delta.{DELETION_VECTORS}");
-    defaults.shift_remove(&vectors);
-    if !asks_for_old_protocol(given)
-        && let Some(value) = session.conf().get(&format!("{DEFAULTS}{DELETION_VECTORS}"))
-    {
-        defaults.insert(vectors, value);
+    if asks_for_old_protocol(given) {
+        defaults.shift_remove(&vectors);
+    } else if let Some(value) = session.conf().get(&format!("{DEFAULTS}{DELETION_VECTORS}")) {
+        defaults.entry(vectors).or_insert(value);
     }
     for (key, value) in defaults {
         if !all.keys().any(|known| known.eq_ignore_ascii_case(&key)) {
