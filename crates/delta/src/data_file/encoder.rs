@@ -1,5 +1,6 @@
 //! A Parquet file in the making whose columns are encoded side by side, so that one file is not the work of one core.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,13 +8,16 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use datafusion::common::runtime::SpawnedTask;
+use futures::FutureExt;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowLeafColumn, ArrowRowGroupWriterFactory, ArrowWriterOptions,
     compute_leaves,
 };
+use parquet::basic::{Encoding, PageType};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
 use tokio::sync::mpsc;
 
 use super::output::Output;
@@ -27,9 +31,26 @@ pub(super) struct Encoder {
     row_groups: ArrowRowGroupWriterFactory,
     out: Output,
     open: Option<RowGroup>,
+    /// The row group before the open one, until its last pages are encoded.
+    ended: Option<EndedGroup>,
+    plain: PlainColumns,
     begun: usize,
     max_rows: usize,
     max_bytes: usize,
+}
+
+/// A row group that gets no more rows.
+struct EndedGroup {
+    chunks: SpawnedTask<Result<Vec<ArrowColumnChunk>>>,
+    size: usize,
+}
+
+/// The leaf columns of which a row group had more distinct values than a dictionary takes: the next ones do without.
+#[derive(Default)]
+struct PlainColumns {
+    known: HashSet<ColumnPath>,
+    /// Whether there are more than the writers know of.
+    grew: bool,
 }
 
 /// A row group, a task for each leaf column.
@@ -55,7 +76,18 @@ impl Encoder {
     ) -> Result<Self> {
         let writer = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), options)?;
         let (file, row_groups) = writer.into_serialized_writer()?;
-        Ok(Self { schema, file, row_groups, out, open: None, begun: 0, max_rows, max_bytes })
+        Ok(Self {
+            schema,
+            file,
+            row_groups,
+            out,
+            open: None,
+            ended: None,
+            plain: PlainColumns::default(),
+            begun: 0,
+            max_rows,
+            max_bytes,
+        })
     }
 
     pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -71,6 +103,10 @@ impl Encoder {
                 return Err(group.failure().await);
             }
             at += rows;
+            if let Some(chunks) = self.ended.as_mut().and_then(|e| (&mut e.chunks).now_or_never()) {
+                self.ended = None;
+                self.append(encoded(chunks)?).await?;
+            }
             if group.rows >= self.max_rows || group.size() >= self.max_bytes {
                 self.end(group).await?;
             } else {
@@ -82,7 +118,8 @@ impl Encoder {
 
     /// The size the file would have about now.
     pub fn size(&self) -> usize {
-        self.file.bytes_written() + self.open.as_ref().map_or(0, RowGroup::size)
+        let ended = self.ended.as_ref().map_or(0, |e| e.size);
+        self.file.bytes_written() + ended + self.open.as_ref().map_or(0, RowGroup::size)
     }
 
     /// Writes what is left and the footer, after which the file survives a crash of the machine. The bytes of the file.
@@ -90,6 +127,7 @@ impl Encoder {
         if let Some(group) = self.open.take() {
             self.end(group).await?;
         }
+        self.append_ended().await?;
         self.file.finish()?;
         self.drain().await?;
         self.out.finish().await?;
@@ -97,15 +135,33 @@ impl Encoder {
     }
 
     fn begin(&mut self) -> Result<RowGroup> {
+        if std::mem::take(&mut self.plain.grew) {
+            self.row_groups = self.plain.row_groups(&self.file, &self.schema)?;
+        }
         let writers = self.row_groups.create_column_writers(self.begun)?;
         self.begun += 1;
         Ok(RowGroup { columns: writers.into_iter().map(Column::new).collect(), rows: 0 })
     }
 
+    /// Its columns come to their end while the next row group fills.
     async fn end(&mut self, group: RowGroup) -> Result<()> {
-        let chunks = group.finish().await?;
+        self.append_ended().await?;
+        let size = group.size();
+        self.ended = Some(EndedGroup { chunks: SpawnedTask::spawn(group.finish()), size });
+        Ok(())
+    }
+
+    async fn append_ended(&mut self) -> Result<()> {
+        match self.ended.take() {
+            Some(ended) => self.append(encoded(ended.chunks.await)?).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn append(&mut self, chunks: Vec<ArrowColumnChunk>) -> Result<()> {
         let mut writer = self.file.next_row_group()?;
         for chunk in chunks {
+            self.plain.note(&chunk);
             chunk.append_to_row_group(&mut writer)?;
         }
         writer.close()?;
@@ -120,6 +176,41 @@ impl Encoder {
         }
         self.out.write(Bytes::from(bytes)).await
     }
+}
+
+impl PlainColumns {
+    /// A dictionary that was given up before half of the pages did not pay.
+    fn note(&mut self, chunk: &ArrowColumnChunk) {
+        let column = &chunk.close().metadata;
+        let pages = |is_dictionary: bool| -> i32 {
+            let pages = column.page_encoding_stats().into_iter().flatten();
+            let data = pages.filter(|p| matches!(p.page_type, PageType::DATA_PAGE | PageType::DATA_PAGE_V2));
+            data.filter(|p| (p.encoding == Encoding::RLE_DICTIONARY) == is_dictionary).map(|p| p.count).sum()
+        };
+        if pages(false) > pages(true) {
+            self.grew |= self.known.insert(column.column_path().clone());
+        }
+    }
+
+    fn row_groups(
+        &self,
+        file: &SerializedFileWriter<Vec<u8>>,
+        schema: &SchemaRef,
+    ) -> Result<ArrowRowGroupWriterFactory> {
+        let mut properties = file.properties().as_ref().clone().into_builder();
+        for column in &self.known {
+            properties = properties.set_column_dictionary_enabled(column.clone(), false);
+        }
+        let root = file.schema_descr().root_schema_ptr();
+        let model = SerializedFileWriter::new(Vec::new(), root, Arc::new(properties.build()))?;
+        Ok(ArrowRowGroupWriterFactory::new(&model, Arc::clone(schema)))
+    }
+}
+
+fn encoded(
+    chunks: std::result::Result<Result<Vec<ArrowColumnChunk>>, impl std::fmt::Display>,
+) -> Result<Vec<ArrowColumnChunk>> {
+    chunks.unwrap_or_else(|e| Err(ParquetError::General(format!("a row group was not encoded: {e}"))))
 }
 
 impl RowGroup {
@@ -179,5 +270,66 @@ impl Column {
             writer.close()
         });
         Self { waiting, task, size }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray, Int64Array};
+    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+    use object_store::path::Path;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    use super::*;
+    use crate::data_file::output::UnderWay;
+    use crate::location::TableLocation;
+
+    /// Row groups with more distinct values than a dictionary takes (a megabyte, 131,072 numbers).
+    const ROWS: usize = 200_000;
+    const GROUPS: usize = 4;
+
+    #[tokio::test]
+    async fn dictionaries_that_do_not_pay_are_not_tried_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let location = TableLocation::local(directory.path()).unwrap();
+        let out = Output::new(
+            &location,
+            &Path::from_absolute_path(directory.path().join("f")).unwrap(),
+            &UnderWay::default(),
+        );
+        let field = |name: &str| Field::new(name, DataType::Int64, false);
+        let schema = Arc::new(Schema::new(vec![field("id"), field("k")]));
+        let mut encoder =
+            Encoder::new(out, Arc::clone(&schema), ArrowWriterOptions::new(), ROWS, usize::MAX).unwrap();
+        let all = (ROWS * GROUPS) as i64;
+        for from in (0..all).step_by(50_000) {
+            let ids: Int64Array = (from..from + 50_000).collect();
+            let keys: Int64Array = (from..from + 50_000).map(|id| id % 10).collect();
+            let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(ids), Arc::new(keys)]);
+            encoder.write(&batch.unwrap()).await.unwrap();
+        }
+        let size = encoder.finish().await.unwrap();
+
+        let file = std::fs::File::open(directory.path().join("f")).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), size as u64);
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        let groups = reader.metadata().row_groups().to_vec();
+        assert_eq!(groups.iter().map(|g| g.num_rows()).collect::<Vec<_>>(), [ROWS as i64; GROUPS]);
+        let has_dictionary = |column: usize| -> Vec<bool> {
+            groups.iter().map(|g| g.column(column).dictionary_page_offset().is_some()).collect()
+        };
+        // The second begins before the first is done.
+        assert!(has_dictionary(0)[0] && !has_dictionary(0)[2] && !has_dictionary(0)[3]);
+        assert_eq!(has_dictionary(1), [true; GROUPS]);
+        let mut next = 0i64;
+        for batch in reader.build().unwrap() {
+            let batch = batch.unwrap();
+            let column = |i: usize| batch.column(i).as_primitive::<Int64Type>().values().to_vec();
+            for (id, key) in column(0).into_iter().zip(column(1)) {
+                assert_eq!((id, key), (next, next % 10));
+                next += 1;
+            }
+        }
+        assert_eq!(next, all);
     }
 }
