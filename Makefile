@@ -30,6 +30,13 @@ $(VENV)/ready: tests/requirements.txt | tools
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps 'delta-spark==4.4.1'
 	touch $@
 
+# Servers that tests start and that are no Python: an emulator of Azure Storage.
+NODE := tests/node/node_modules
+$(NODE)/ready: tests/node/package.json | tools
+	tools/check_tools.sh node
+	npm install --prefix tests/node --no-package-lock --no-audit --no-fund --loglevel=error
+	touch $@
+
 .PHONY: build
 build: | tools ## Build the program (debug profile)
 	cargo build --package boathouse
@@ -56,7 +63,7 @@ test-rust: | tools ## The tests of all crates
 	cargo test --workspace --tests --quiet
 
 .PHONY: test-python
-test-python: build $(VENV)/ready ## End-to-end tests with real clients
+test-python: build $(VENV)/ready $(NODE)/ready ## End-to-end tests with real clients
 	$(PYTHON) -m pytest tests/python -q
 
 # Apart from `make test`: it needs Java 17, and 900 MB of Spark and jars from Maven.

@@ -16,10 +16,15 @@ if have python3 && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
 fi
 have cc || { missing+=("a C compiler"); debian+=(build-essential); }
 have cmake || { missing+=("cmake"); debian+=(cmake); }
+# With an argument: what some tests need besides.
+if [ "${1:-}" = node ]; then
+  have node || { missing+=("Node 18 or newer"); debian+=(nodejs); }
+  have npm || { missing+=("npm"); debian+=(npm); }
+fi
 
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ ${#debian[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && have apt-get; then
-  apt-get update -qq && apt-get install -y -qq "${debian[@]}" && exec "$0"
+  apt-get update -qq && apt-get install -y -qq "${debian[@]}" && exec "$0" "$@"
 fi
 printf 'Missing: %s\n' "${missing[@]}" >&2
 [ ${#debian[@]} -eq 0 ] || printf 'On Debian or Ubuntu: apt-get install %s\n' "${debian[*]}" >&2

@@ -28,7 +28,7 @@ pub use context::Context;
 pub use format::Format;
 pub use paths::{Paths, ResolvedPath};
 pub use rows::scanned_files;
-pub use stores::Stores;
+pub use stores::{StoreSettings, Stores};
 pub use table::{FileTable, METADATA_COLUMN, TableFile, find, infer_schema, metadata_type, open, open_files};
 pub use write::{SaveMode, Written, write};
 

@@ -10,6 +10,8 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use url::Url;
 
+use crate::stores::{AZURE_SCHEMES, store_name};
+
 /// Where paths without a scheme lead.
 #[derive(Debug, Clone)]
 pub struct Paths {
@@ -107,11 +109,11 @@ impl Paths {
                 // `file://host/..` would name another machine; Hadoop knows only `file:/` and `file:///`.
                 local(&FilePath::new("/").join(rest), path, stores)
             }
-            Some(scheme @ ("s3" | "s3a" | "s3n")) => bucket(scheme, path, stores),
-            Some(
-                scheme @ ("abfs" | "abfss" | "wasb" | "wasbs" | "adl" | "gs" | "gcs" | "hdfs" | "http"
-                | "https"),
-            ) => Err(Error::unsupported(format!("paths of the scheme {scheme}"))),
+            Some(scheme @ ("s3" | "s3a" | "s3n" | "gs" | "gcs")) => in_store(scheme, path, stores),
+            Some(scheme) if AZURE_SCHEMES.contains(&scheme) => in_store(scheme, path, stores),
+            Some(scheme @ ("adl" | "hdfs" | "http" | "https")) => {
+                Err(Error::unsupported(format!("paths of the scheme {scheme}")))
+            }
             Some(scheme) => Err(Error::new("UNSUPPORTED_FILESYSTEM_SCHEME").param("scheme", scheme).message(
                 format!("The path '{path}' has the scheme {scheme}, for which there is no file system."),
             )),
@@ -182,21 +184,22 @@ fn local(path: &FilePath, written: &str, stores: &dyn ObjectStoreRegistry) -> Re
     })
 }
 
-fn bucket(scheme: &str, written: &str, stores: &dyn ObjectStoreRegistry) -> Result<ResolvedPath> {
+fn in_store(scheme: &str, written: &str, stores: &dyn ObjectStoreRegistry) -> Result<ResolvedPath> {
     let rest = written[scheme.len()..]
         .strip_prefix("://")
-        .ok_or_else(|| invalid(written, "a bucket is written as s3://bucket/path"))?;
-    let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
-    if bucket.is_empty() {
-        return Err(invalid(written, "it names no bucket"));
+        .ok_or_else(|| invalid(written, "the scheme of an object store goes with two slashes"))?;
+    let (authority, key) = rest.split_once('/').unwrap_or((rest, ""));
+    if authority.is_empty() {
+        return Err(invalid(written, "it names no bucket or container"));
     }
-    let base = format!("s3://{bucket}");
+    let base = format!("{scheme}://{authority}");
     let url = Url::parse(&base).map_err(|e| invalid(written, &e.to_string()))?;
+    let store = stores.get_store(&url).spark()?;
     Ok(ResolvedPath {
-        store_url: ObjectStoreUrl::parse(&base).spark()?,
-        store: stores.get_store(&url).spark()?,
+        store_url: ObjectStoreUrl::parse(store_name(&url)).spark()?,
+        store,
         path: store_path(&normal(key).collect::<Vec<_>>().join("/"), written)?,
-        base: format!("{scheme}://{bucket}"),
+        base,
     })
 }
 
@@ -235,13 +238,16 @@ mod tests {
             ("rel/x", "file:/work dir/rel/x"),
             ("../x", "file:/x"),
             ("s3a://bucket/a b/*.json", "s3a://bucket/a b/*.json"),
+            ("gs://bucket/a/../b/", "gs://bucket/b"),
+            ("abfss://c@a.dfs.core.windows.net/x y", "abfss://c@a.dfs.core.windows.net/x y"),
         ] {
             assert_eq!(shown(path), expected, "{path}");
         }
         for (path, class) in [
             ("", "INVALID_PATH"),
             ("s3://", "INVALID_PATH"),
-            ("abfss://c@a.dfs.core.windows.net/x", "UNSUPPORTED_FEATURE.NOT_IN_BOATHOUSE"),
+            ("abfss://c@a/x", "INVALID_PATH"),
+            ("hdfs://name/x", "UNSUPPORTED_FEATURE.NOT_IN_BOATHOUSE"),
             ("nope://x", "UNSUPPORTED_FILESYSTEM_SCHEME"),
         ] {
             assert_eq!(paths.resolve(path, &stores).unwrap_err().class(), class);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use boathouse_spec::{Error, Result};
 use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::execution::object_store::ObjectStoreRegistry;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
@@ -41,7 +42,8 @@ pub struct TableLocation {
     /// Scheme and authority, with a trailing slash: `file:///`, `s3://bucket/`.
     base: Url,
     prefix: Path,
-    external_files: bool,
+    /// The stores in which files outside of the table's directory are looked for; `None` where there are none.
+    external: Option<Arc<dyn ObjectStoreRegistry>>,
 }
 
 impl TableLocation {
@@ -53,7 +55,7 @@ impl TableLocation {
         base.set_path("/");
         base.set_query(None);
         base.set_fragment(None);
-        Ok(Self { store, base, prefix, external_files: false })
+        Ok(Self { store, base, prefix, external: None })
     }
 
     /// A table in a directory of this machine.
@@ -65,10 +67,11 @@ impl TableLocation {
         Self::new(Arc::new(object_store::local::LocalFileSystem::new()), &url)
     }
 
-    /// Lets the log name files outside of the table's directory, as shallow clones do. Who may read the table may then
-    /// read any such file of the store, so it is for the caller to know that this is allowed.
-    pub fn with_external_files(mut self) -> Self {
-        self.external_files = true;
+    /// Lets the log name files outside of the table's directory, as shallow clones do; `stores` are those that DataFusion
+    /// has. Who may read the table may then read any such file of the store, so it is for the caller to know that this is
+    /// allowed.
+    pub fn with_external_files(mut self, stores: Arc<dyn ObjectStoreRegistry>) -> Self {
+        self.external = Some(stores);
         self
     }
 
@@ -119,7 +122,7 @@ impl TableLocation {
 
     /// Whether both are in one store, so that objects can be copied inside of it.
     pub(crate) fn shares_store(&self, other: &Self) -> bool {
-        self.base == other.base
+        self.is_in_store(&other.base)
     }
 
     /// The location as Spark shows it: `file:/data/t`, `s3://bucket/t`.
@@ -182,9 +185,7 @@ impl TableLocation {
 
     fn resolve_absolute(&self, path: &str) -> Result<Path> {
         let url = Url::parse(path).map_err(|e| invalid_path(path, e))?;
-        let same_store = canonical_scheme(url.scheme()) == canonical_scheme(self.base.scheme())
-            && url.host_str().unwrap_or_default() == self.base.host_str().unwrap_or_default();
-        if !same_store {
+        if !self.is_in_store(&url) {
             return Err(Error::unsupported(format!(
                 "a Delta table in {} with a data file in another store ({path})",
                 self.uri()
@@ -194,8 +195,23 @@ impl TableLocation {
         self.allowed(object, path)
     }
 
+    /// Whether a URL is of the table's own store, which may have several names (`s3` and `s3a`, `abfss` and `wasbs`).
+    fn is_in_store(&self, url: &Url) -> bool {
+        if url.scheme() == self.base.scheme() && url.authority() == self.base.authority() {
+            return true;
+        }
+        let Some(stores) = self.external.as_ref().filter(|_| url.scheme() != "file" && !self.is_local())
+        else {
+            return false;
+        };
+        match (stores.get_store(url), stores.get_store(&self.base)) {
+            (Ok(theirs), Ok(ours)) => Arc::ptr_eq(&theirs, &ours),
+            _ => false,
+        }
+    }
+
     fn allowed(&self, object: Path, path: &str) -> Result<Path> {
-        if self.external_files || self.relativize(&object).is_some() {
+        if self.external.is_some() || self.relativize(&object).is_some() {
             return Ok(object);
         }
         Err(Error::unsupported(format!(
@@ -214,14 +230,6 @@ impl TableLocation {
     pub fn relativize<'a>(&self, path: &'a Path) -> Option<&'a str> {
         let rest = path.as_ref().strip_prefix(self.prefix.as_ref())?;
         if self.prefix.is_root() { Some(rest) } else { rest.strip_prefix('/') }
-    }
-}
-
-/// `s3`, `s3a` and `s3n` are names of one store.
-fn canonical_scheme(scheme: &str) -> &str {
-    match scheme {
-        "s3a" | "s3n" => "s3",
-        other => other,
     }
 }
 
@@ -263,7 +271,8 @@ mod tests {
             table().resolve("file:///other/x.parquet").is_err()
                 && table().resolve("/other/x.parquet").is_err()
         );
-        let open = table().with_external_files();
+        let stores = Arc::new(datafusion::execution::object_store::DefaultObjectStoreRegistry::new());
+        let open = table().with_external_files(stores);
         assert_eq!(open.resolve("file:///other/x.parquet").unwrap().as_ref(), "other/x.parquet");
         let outside = open.url_of(&open.resolve("file:///other/x%20y.parquet").unwrap());
         assert_eq!(outside, "file:/other/x%20y.parquet");

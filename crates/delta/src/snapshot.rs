@@ -392,6 +392,12 @@ fn in_commit_timestamps_enabled(metadata: &Metadata) -> bool {
         .is_some_and(|v| v.eq_ignore_ascii_case("true"))
 }
 
+/// Tags go before times: Google's store tells times in milliseconds where it lists objects, and in seconds one by one.
+/// Azure's has quotation marks around tags in one of the two.
 fn is_same_file(a: &CommitFile, b: &CommitFile) -> bool {
-    a.version == b.version && a.meta.size == b.meta.size && a.meta.last_modified == b.meta.last_modified
+    let unchanged = match (&a.meta.e_tag, &b.meta.e_tag) {
+        (Some(a), Some(b)) => a.trim_matches('"') == b.trim_matches('"'),
+        _ => a.meta.last_modified == b.meta.last_modified,
+    };
+    a.version == b.version && a.meta.size == b.meta.size && unchanged
 }

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::cache::CacheManager;
-use crate::storage::Storage;
+use crate::storages::Storages;
 use crate::table_functions::TableFunctions;
 use crate::temp_views::TempViews;
 use crate::{SessionManager, StreamReader, TableFunction, execute};
@@ -47,12 +47,10 @@ pub struct Engine {
     pub(crate) runtime: Handle,
     owned_runtime: Mutex<Option<tokio::runtime::Runtime>>,
     pub(crate) runtime_env: Arc<RuntimeEnv>,
-    /// The state that a query's state is cloned from: rules and settings, no tables, no functions.
-    pub(crate) state: SessionState,
     /// The state of queries that only compute constants.
     pub(crate) constants: SessionState,
     pub(crate) catalog: Catalog,
-    pub(crate) storage: Storage,
+    pub(crate) storages: Storages,
     pub(crate) sessions: SessionManager,
     pub(crate) global_temp_views: TempViews,
     pub(crate) cache: CacheManager,
@@ -97,7 +95,6 @@ impl Engine {
         // Functions take schemas as text (`from_json`), but know no SQL.
         boathouse_functions::set_schema_parser(schema_of_text);
 
-        let storage = Storage::new(&options.home);
         let limit = options.memory_limit.unwrap_or_else(default_memory_limit);
         let top = NonZeroUsize::new(5).unwrap_or(NonZeroUsize::MIN);
         let runtime_env = RuntimeEnvBuilder::new()
@@ -105,7 +102,6 @@ impl Engine {
             .with_disk_manager_builder(
                 DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![scratch.clone()])),
             )
-            .with_object_store_registry(storage.object_stores())
             // Listings of a directory must see files that another process wrote a moment ago.
             .with_object_list_cache_limit(0)
             .build_arc()
@@ -115,7 +111,7 @@ impl Engine {
             .spawn(async move { Catalog::open(metastore).await })
             .await
             .map_err(|e| Error::internal(format!("opening the metastore: {e}")))??;
-        let state = execute::template_state(Arc::clone(&runtime_env), parallelism);
+        let storages = Storages::new(&options.home, &runtime_env, parallelism);
         let fixed = fixed_settings(&options.home);
         Ok(Arc::new_cyclic(|engine| Self {
             sessions: SessionManager::new(engine.clone(), fixed),
@@ -123,10 +119,9 @@ impl Engine {
             runtime: handle,
             owned_runtime: Mutex::new(Some(runtime)),
             runtime_env,
-            constants: execute::constant_state(&state),
-            state,
+            constants: execute::constant_state(&storages.plain().state),
             catalog,
-            storage,
+            storages,
             global_temp_views: TempViews::default(),
             cache: CacheManager::default(),
             table_functions: TableFunctions::default(),
@@ -138,7 +133,7 @@ impl Engine {
 
     /// Partitions a query runs in, where nothing else says.
     pub fn parallelism(&self) -> usize {
-        self.state.config().target_partitions()
+        self.storages.plain().state.config().target_partitions()
     }
 
     /// Where queries run.

@@ -107,7 +107,7 @@ pub(crate) fn constant_state(template: &SessionState) -> SessionState {
 
 /// The state of one query.
 pub(crate) fn query_state(session: &Session) -> SessionState {
-    session.engine.state.clone()
+    session.engine.storages.by(session.conf.stores()).state.clone()
 }
 
 /// The state for a statement that writes to a Delta table: what it reads of that table is noted for its commit.

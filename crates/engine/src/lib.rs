@@ -42,6 +42,7 @@ mod sessions;
 mod small;
 mod sources;
 mod storage;
+mod storages;
 mod streams;
 mod table_functions;
 mod temp_views;

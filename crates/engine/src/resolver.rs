@@ -228,7 +228,7 @@ pub(crate) async fn open_table(
             .location
             .as_deref()
             .ok_or_else(|| Error::internal(format!("the table {} has no location", record.name)))?;
-        let url = session.engine.storage.url(location)?;
+        let url = session.storage().url(location)?;
         let opened = open_delta(session, url, options, as_of).await;
         opened.map_err(|e| if e.is("PATH_NOT_FOUND") { lost_files(record) } else { e })?
     } else {
@@ -326,11 +326,11 @@ async fn delta_path(
     options: &Options,
     as_of: Option<AsOf>,
 ) -> Result<ResolvedTable> {
-    let url = session.engine.storage.url(path)?;
+    let url = session.storage().url(path)?;
     if let Some((bare, version)) = version_suffix(path)
-        && !DeltaTable::is_delta_table(&session.engine.storage.location(&url)?).await?
+        && !DeltaTable::is_delta_table(&session.storage().location(&url)?).await?
     {
-        let url = session.engine.storage.url(bare)?;
+        let url = session.storage().url(bare)?;
         let version = parse_suffix(session, version)?;
         return open_delta(session, url, options, Some(one_of(as_of, version)?)).await;
     }
@@ -348,7 +348,7 @@ pub(crate) async fn open_delta(
         Some(option) => Some(one_of(as_of, option)?),
         None => as_of,
     };
-    let table = session.engine.storage.delta(&url)?;
+    let table = session.storage().delta(&url)?;
     if change_feed::is_asked_for(options) {
         return match as_of {
             Some(_) => Err(change_feed::no_time_travel()),
@@ -388,7 +388,7 @@ async fn missing_delta(session: &Session, e: Error, url: &Url) -> Error {
     let path = storage::shown(url);
     let is_there = match url.to_file_path() {
         Ok(file) if url.scheme() == "file" => file.exists(),
-        _ => !session.engine.storage.is_empty(url).await.unwrap_or(true),
+        _ => !session.storage().is_empty(url).await.unwrap_or(true),
     };
     if is_there {
         return Error::new("DELTA_TABLE_NOT_FOUND")

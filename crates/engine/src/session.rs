@@ -26,6 +26,7 @@ use crate::artifacts::ArtifactStore;
 use crate::execute::{self, panic_error};
 use crate::functions::SessionFunctions;
 use crate::resolver::{self, Resolved, Scope};
+use crate::storage::Storage;
 use crate::temp_views::TempViews;
 use crate::variables::Variables;
 use crate::{
@@ -131,6 +132,11 @@ impl Session {
 
     pub fn conf(&self) -> &SessionConf {
         &self.conf
+    }
+
+    /// Where paths lead, by the session's settings of object stores.
+    pub(crate) fn storage(&self) -> Arc<Storage> {
+        Arc::clone(&self.engine.storages.by(self.conf.stores()).storage)
     }
 
     pub fn artifacts(&self) -> &ArtifactStore {

@@ -69,7 +69,7 @@ pub(crate) fn context(session: &Session) -> Result<Context> {
         case_sensitive: conf.flag("spark.sql.caseSensitive"),
         ansi: conf.ansi(),
     };
-    let storage = &session.engine.storage;
+    let storage = session.storage();
     let mut context = Context::new(storage.paths().clone(), storage.object_stores(), defaults);
     context.infer_partition_types = conf.flag("spark.sql.sources.partitionColumnTypeInference.enabled");
     context.merge_parquet_schemas = conf.flag("spark.sql.parquet.mergeSchema");
@@ -271,9 +271,9 @@ pub(crate) async fn truncate(session: &Arc<Session>, table: &ResolvedTable) -> R
             .exception("AnalysisException"));
     }
     if let Some(location) = &record.location {
-        let url = session.engine.storage.url(location)?;
-        session.engine.storage.delete(&url).await?;
-        session.engine.storage.create_directory(&url).await?;
+        let url = session.storage().url(location)?;
+        session.storage().delete(&url).await?;
+        session.storage().create_directory(&url).await?;
     }
     changed(session, record).await?;
     Ok(QueryResult::empty())
@@ -412,7 +412,7 @@ pub(crate) async fn drop_partition(
         return Err(Error::unsupported("DROP PARTITION on files by path"));
     };
     let Some(location) = &record.location else { return Ok(()) };
-    let mut url = session.engine.storage.url(location)?;
+    let mut url = session.storage().url(location)?;
     for (name, value) in partition {
         let value = value.as_deref().map_or_else(
             || boathouse_connectors::partitions::NULL_PARTITION.to_string(),
@@ -420,6 +420,6 @@ pub(crate) async fn drop_partition(
         );
         url = storage::below(&url, &format!("{}={value}", boathouse_connectors::partitions::escape(name)))?;
     }
-    session.engine.storage.delete(&url).await?;
+    session.storage().delete(&url).await?;
     changed(session, record).await
 }

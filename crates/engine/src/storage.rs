@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
 use boathouse_catalog::{ObjectName, SESSION_CATALOG, SchemaName};
-use boathouse_connectors::{Paths, Stores};
+use boathouse_connectors::{Paths, StoreSettings, Stores};
 use boathouse_delta::{DeltaTable, SnapshotCache, TableLocation};
 use boathouse_spec::{Error, Result};
 use datafusion::execution::object_store::ObjectStoreRegistry;
@@ -21,12 +21,13 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    pub fn new(home: &Path) -> Self {
+    /// Storage that is reached by these settings, and by the environment where they say nothing.
+    pub fn new(home: &Path, settings: StoreSettings) -> Self {
         let working_directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         Self {
             home: home.to_path_buf(),
             paths: Paths::new(home, &working_directory),
-            object_stores: Arc::new(Stores::new()),
+            object_stores: Arc::new(Stores::with_settings(settings)),
             snapshots: Arc::new(SnapshotCache::new()),
         }
     }
@@ -84,7 +85,7 @@ impl Storage {
 
     /// A table may name files outside of its directory: those of the table it was cloned from.
     pub fn location(&self, url: &Url) -> Result<TableLocation> {
-        Ok(TableLocation::new(self.store(url)?, url)?.with_external_files())
+        Ok(TableLocation::new(self.store(url)?, url)?.with_external_files(self.object_stores()))
     }
 
     /// The Delta table at a URL, whether there is one or not.
@@ -236,7 +237,7 @@ mod tests {
 
     #[test]
     fn paths() {
-        let storage = Storage::new(Path::new("/home/me/.boathouse"));
+        let storage = Storage::new(Path::new("/home/me/.boathouse"), StoreSettings::default());
         let url = |p: &str| shown(&storage.url(p).unwrap());
         assert_eq!(url("/mnt/delta/sales"), "file:/home/me/.boathouse/dbfs/mnt/delta/sales");
         assert_eq!(url("dbfs:/x/y/"), "file:/home/me/.boathouse/dbfs/x/y");
@@ -250,7 +251,7 @@ mod tests {
 
     #[test]
     fn the_warehouse_is_sparks() {
-        let storage = Storage::new(Path::new("/h"));
+        let storage = Storage::new(Path::new("/h"), StoreSettings::default());
         let place =
             |c: &str, s: &str| shown(&storage.managed_table(None, &ObjectName::new(c, s, "t")).unwrap());
         assert_eq!(place("spark_catalog", "default"), "file:/h/warehouse/t");

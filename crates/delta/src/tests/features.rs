@@ -25,7 +25,9 @@ async fn clones_go_their_own_way() {
     let source = world.location("source");
     world.append(&source, ids(&[1, 2]), &append()).await;
     let snapshot = world.append(&source, ids(&[3]), &append()).await.snapshot;
-    let shallow = world.location("shallow").with_external_files();
+    let shallow = world
+        .location("shallow")
+        .with_external_files(world.context.runtime_env().object_store_registry.clone());
     let options = CloneOptions { source_name: "s".into(), shallow: true, ..CloneOptions::default() };
     let clone = clone_table(&shallow, None, &snapshot, &options).await.unwrap();
     assert_eq!(world.longs(&clone.snapshot, None).await, [1, 2, 3]);

@@ -8,7 +8,7 @@ use crate::{QueryResult, Session};
 
 pub(super) async fn run(session: &Arc<Session>, name: &str, change: SchemaChange) -> Result<QueryResult> {
     let location = match &change {
-        SchemaChange::SetLocation(location) => Some(session.engine.storage.url(location)?.to_string()),
+        SchemaChange::SetLocation(location) => Some(session.storage().url(location)?.to_string()),
         _ => None,
     };
     session

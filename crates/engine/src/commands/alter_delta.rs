@@ -324,8 +324,8 @@ async fn set_location(session: &Arc<Session>, table: &ResolvedTable, location: &
     let Some(record) = &table.record else {
         return Err(Error::unsupported("SET LOCATION of a table that is only a path"));
     };
-    let url = session.engine.storage.url(location)?;
-    let there = session.engine.storage.delta(&url)?.latest().await?;
+    let url = session.storage().url(location)?;
+    let there = session.storage().delta(&url)?.latest().await?;
     session
         .engine
         .catalog

@@ -28,7 +28,7 @@ pub(super) async fn change(session: &Arc<Session>, table: &ResolvedTable, change
             alter_column(session, table, &record, &column, change).await
         }
         TableChange::SetLocation { location, partition: None } => {
-            let url = session.engine.storage.url(&location)?.to_string();
+            let url = session.storage().url(&location)?.to_string();
             update(session, &record, move |r| r.location = Some(url)).await
         }
         TableChange::SetSerde { class: None, properties } => {

@@ -13,7 +13,7 @@ pub(super) async fn run(
 ) -> Result<QueryResult> {
     let name = session.schema_name(name)?;
     let location = match &change {
-        SchemaChange::SetLocation(location) => Some(session.engine.storage.url(location)?.to_string()),
+        SchemaChange::SetLocation(location) => Some(session.storage().url(location)?.to_string()),
         _ => None,
     };
     session

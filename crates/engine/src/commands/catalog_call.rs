@@ -228,8 +228,8 @@ async fn exists(session: &Arc<Session>, name: &[String]) -> Result<bool> {
 
 fn database_row(session: &Session, schema: boathouse_catalog::SchemaRecord) -> Result<Row> {
     let location = match &schema.location {
-        Some(location) => session.engine.storage.url(location)?,
-        None => session.engine.storage.schema_directory(&schema.name)?,
+        Some(location) => session.storage().url(location)?,
+        None => session.storage().schema_directory(&schema.name)?,
     };
     Ok(vec![
         schema.name.schema.into(),

@@ -117,9 +117,9 @@ async fn make(
 ) -> Result<Option<Committed>> {
     let (mut url, managed) = location_of(session, &definition, existing.as_ref()).await?;
     if managed && existing.as_ref().and_then(|r| r.location.as_ref()).is_none() {
-        url = session.engine.storage.claim(&url).await?;
+        url = session.storage().claim(&url).await?;
     }
-    let table = session.engine.storage.delta(&url)?;
+    let table = session.storage().delta(&url)?;
     let is_there = DeltaTable::is_delta_table(table.location()).await?;
     if is_there && !clone.or_replace {
         if clone.if_not_exists && definition.name.is_none() {
@@ -134,7 +134,7 @@ async fn make(
     }
     let is_free = is_there
         || managed
-        || session.engine.storage.is_empty(&url).await?
+        || session.storage().is_empty(&url).await?
         || boathouse_delta::is_interrupted_clone(table.location(), &source.snapshot).await?;
     if !is_free {
         return Err(Error::new("DELTA_UNSUPPORTED_NON_EMPTY_CLONE")
@@ -157,7 +157,7 @@ async fn make(
         Ok(committed) => committed,
         Err(e) => {
             if managed && !is_there {
-                session.engine.storage.delete(&url).await?;
+                session.storage().delete(&url).await?;
             }
             return Err(e);
         }

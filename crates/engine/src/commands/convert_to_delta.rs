@@ -49,14 +49,14 @@ async fn source(session: &Arc<Session>, name: &[String]) -> Result<Source> {
     if let [format, path] = name
         && path.contains('/')
     {
-        return Ok(Source { url: session.engine.storage.url(path)?, record: None, format: format.clone() });
+        return Ok(Source { url: session.storage().url(path)?, record: None, format: format.clone() });
     }
     let path = target::command_path(session);
     let table = target::table(session, name, "CONVERT TO DELTA", &path).await?;
     let record = table.record.clone();
     let location = record.as_ref().and_then(|r| r.location.clone());
     let Some(location) = location else { return Err(not_parquet(&table.format)) };
-    Ok(Source { url: session.engine.storage.url(&location)?, record, format: table.format.clone() })
+    Ok(Source { url: session.storage().url(&location)?, record, format: table.format.clone() })
 }
 
 async fn convert(
@@ -65,7 +65,7 @@ async fn convert(
     partition_schema: Option<StructType>,
     no_statistics: bool,
 ) -> Result<()> {
-    let table = session.engine.storage.delta(&source.url)?;
+    let table = session.storage().delta(&source.url)?;
     if !DeltaTable::is_delta_table(table.location()).await? {
         if !source.format.eq_ignore_ascii_case("parquet") {
             return Err(not_parquet(&source.format));

@@ -21,7 +21,7 @@ pub(super) async fn create(
         return Err(Error::unsupported(format!("catalogs of the kind {provider}")));
     }
     let location = match location {
-        Some(location) => Some(session.engine.storage.url(&location)?.to_string()),
+        Some(location) => Some(session.storage().url(&location)?.to_string()),
         None => None,
     };
     let properties = options.into_iter().collect();

@@ -27,16 +27,16 @@ pub(super) async fn make(
     }
     let (mut url, managed) = location_of(session, &definition, existing.as_ref()).await?;
     if managed && existing.as_ref().and_then(|r| r.location.as_ref()).is_none() {
-        url = session.engine.storage.claim(&url).await?;
+        url = session.storage().claim(&url).await?;
     }
-    let table = session.engine.storage.delta(&url)?;
+    let table = session.storage().delta(&url)?;
     let is_there = DeltaTable::is_delta_table(table.location()).await?;
     let snapshot = if is_there { Some(table.latest().await?) } else { None };
     let replaces = matches!(definition.mode, CreateMode::OrReplace | CreateMode::Replace);
     if !is_there && definition.mode == CreateMode::Replace && definition.name.is_none() {
         return Err(names::not_found(&["delta".to_string(), storage::shown(&url)], &[]));
     }
-    if !is_there && !managed && existing.is_none() && !session.engine.storage.is_empty(&url).await? {
+    if !is_there && !managed && existing.is_none() && !session.storage().is_empty(&url).await? {
         return Err(Error::new("DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION")
             .param("tableId", definition.name.as_ref().map(ObjectName::to_string).unwrap_or_default())
             .param("tableLocation", storage::shown(&url))
@@ -82,7 +82,7 @@ pub(super) async fn make(
         Ok(made) => made,
         Err(e) => {
             if managed && !is_there {
-                session.engine.storage.delete(&url).await?;
+                session.storage().delete(&url).await?;
             }
             return Err(e);
         }

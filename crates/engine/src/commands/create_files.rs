@@ -53,7 +53,7 @@ pub(super) async fn make(
     }
     let has_place = sources::has_files(&definition.provider);
     let (url, managed) = location_of(session, &definition, None).await?;
-    if has_place && managed && !session.engine.storage.is_empty(&url).await? {
+    if has_place && managed && !session.storage().is_empty(&url).await? {
         return Err(Error::new("LOCATION_ALREADY_EXISTS")
             .param("location", format!("'{}'", storage::shown(&url)))
             .param("identifier", name.quoted())
@@ -70,7 +70,7 @@ pub(super) async fn make(
             Ok(schema) => definition.schema = schema,
             Err(e) => {
                 if managed {
-                    session.engine.storage.delete(&url).await?;
+                    session.storage().delete(&url).await?;
                 }
                 return Err(e);
             }
@@ -91,7 +91,7 @@ pub(super) async fn make(
         definition.schema = StructType::new(first.into_iter().chain(last).map(nullable).collect());
     }
     if has_place && managed {
-        session.engine.storage.create_directory(&url).await?;
+        session.storage().create_directory(&url).await?;
     }
     let mut record = record(session, &definition, name, managed, &url);
     if !has_place {

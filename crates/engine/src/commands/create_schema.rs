@@ -27,7 +27,7 @@ pub(super) async fn create(
     record.comment = definition.comment;
     record.collation = definition.collation;
     record.location = match definition.location {
-        Some(location) => Some(session.engine.storage.url(&location)?.to_string()),
+        Some(location) => Some(session.storage().url(&location)?.to_string()),
         None => None,
     };
     record.properties = definition.properties.into_iter().collect();
@@ -66,9 +66,9 @@ pub(super) async fn remove_files(session: &Arc<Session>, dropped: DroppedSchema)
         drop_relation::remove_files(session, table).await?;
     }
     if dropped.schema.location.is_none() && dropped.schema.name.schema != DEFAULT_SCHEMA {
-        let directory = session.engine.storage.schema_directory(&dropped.schema.name)?;
-        if session.engine.storage.is_empty(&directory).await? {
-            session.engine.storage.delete(&directory).await?;
+        let directory = session.storage().schema_directory(&dropped.schema.name)?;
+        if session.storage().is_empty(&directory).await? {
+            session.storage().delete(&directory).await?;
         }
     }
     Ok(())

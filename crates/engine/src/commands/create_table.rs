@@ -368,12 +368,12 @@ pub(super) async fn location_of(
     existing: Option<&TableRecord>,
 ) -> Result<(Url, bool)> {
     if let Some(location) = &definition.location {
-        return Ok((session.engine.storage.url(location)?, false));
+        return Ok((session.storage().url(location)?, false));
     }
     if let Some(record) = existing.filter(|r| r.provider.as_deref() == Some(definition.provider.as_str()))
         && let Some(location) = &record.location
     {
-        return Ok((session.engine.storage.url(location)?, record.kind == TableKind::Managed));
+        return Ok((session.storage().url(location)?, record.kind == TableKind::Managed));
     }
     let Some(name) = &definition.name else {
         return Err(Error::internal("a table without name and location"));
@@ -383,9 +383,9 @@ pub(super) async fn location_of(
     if place.is_none()
         && let Some(root) = session.engine.catalog.get_catalog(&name.catalog).await?.location
     {
-        place = Some(storage::below(&session.engine.storage.url(&root)?, &name.schema)?.to_string());
+        place = Some(storage::below(&session.storage().url(&root)?, &name.schema)?.to_string());
     }
-    Ok((session.engine.storage.managed_table(place.as_deref(), name)?, true))
+    Ok((session.storage().managed_table(place.as_deref(), name)?, true))
 }
 
 pub(super) fn record(
@@ -427,10 +427,7 @@ pub(super) async fn store(
             session.engine.cache.dropped(&parts);
             if let Some(old) = replaced
                 && old.kind == TableKind::Managed
-                && old
-                    .location
-                    .as_deref()
-                    .is_some_and(|l| session.engine.storage.url(l).is_ok_and(|u| u != *url))
+                && old.location.as_deref().is_some_and(|l| session.storage().url(l).is_ok_and(|u| u != *url))
             {
                 super::drop_relation::remove_files(session, &old).await?;
             }
@@ -438,7 +435,7 @@ pub(super) async fn store(
         }
         Err(e) => {
             if owns_files {
-                session.engine.storage.delete(url).await?;
+                session.storage().delete(url).await?;
             }
             if definition.mode == CreateMode::IfNotExists && e.is("TABLE_OR_VIEW_ALREADY_EXISTS") {
                 return Ok(());

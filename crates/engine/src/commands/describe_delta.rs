@@ -41,8 +41,8 @@ pub(super) fn is_delta_schema() -> StructType {
 }
 
 pub(super) async fn is_delta(session: &Arc<Session>, path: &str) -> Result<QueryResult> {
-    let url = session.engine.storage.url(path)?;
-    let is_delta = DeltaTable::is_delta_table(&session.engine.storage.location(&url)?).await?;
+    let url = session.storage().url(path)?;
+    let is_delta = DeltaTable::is_delta_table(&session.storage().location(&url)?).await?;
     rows::result(is_delta_schema(), vec![vec![is_delta.into()]])
 }
 

@@ -17,8 +17,8 @@ pub(super) fn schema_of_result() -> StructType {
 pub(super) async fn schema(session: &Arc<Session>, name: &[String], extended: bool) -> Result<QueryResult> {
     let record = session.engine.catalog.get_schema(&session.schema_name(name)?).await?;
     let location = match &record.location {
-        Some(location) => session.engine.storage.url(location)?,
-        None => session.engine.storage.schema_directory(&record.name)?,
+        Some(location) => session.storage().url(location)?,
+        None => session.storage().schema_directory(&record.name)?,
     };
     let mut out: Vec<Vec<Value>> = vec![
         vec!["Catalog Name".into(), record.name.catalog.into()],

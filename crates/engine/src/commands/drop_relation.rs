@@ -95,7 +95,7 @@ pub(super) async fn remove_files(session: &Arc<Session>, record: &TableRecord) -
         return Ok(());
     }
     let Some(location) = &record.location else { return Ok(()) };
-    let url = session.engine.storage.url(location)?;
-    session.engine.cache.changed(&session.engine.storage.location(&url)?.uri()).await;
-    session.engine.storage.delete(&url).await
+    let url = session.storage().url(location)?;
+    session.engine.cache.changed(&session.storage().location(&url)?.uri()).await;
+    session.storage().delete(&url).await
 }

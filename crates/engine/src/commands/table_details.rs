@@ -219,7 +219,7 @@ fn created_by() -> String {
 }
 
 pub(super) fn shown_location(session: &Session, location: &str) -> String {
-    session.engine.storage.url(location).map_or_else(|_| location.to_string(), |url| storage::shown(&url))
+    session.storage().url(location).map_or_else(|_| location.to_string(), |url| storage::shown(&url))
 }
 
 fn push(out: &mut Vec<(String, String)>, key: &str, value: impl Into<String>) {

@@ -71,7 +71,7 @@ async fn save(
             .message("Delta tables are not bucketed.")
             .exception("AnalysisException"));
     }
-    let url = session.engine.storage.url(&path)?;
+    let url = session.storage().url(&path)?;
     let mode = write.mode.unwrap_or(SaveMode::ErrorIfExists);
     to_delta(session, &url, write, mode, None, false).await?;
     Ok(QueryResult::empty())
@@ -87,10 +87,10 @@ async fn to_delta(
     table: Option<&ResolvedTable>,
     casts: bool,
 ) -> Result<()> {
-    let delta = session.engine.storage.delta(url)?;
+    let delta = session.storage().delta(url)?;
     let snapshot =
         if DeltaTable::is_delta_table(delta.location()).await? { Some(delta.latest().await?) } else { None };
-    if snapshot.is_none() && mode == SaveMode::ErrorIfExists && !session.engine.storage.is_empty(url).await? {
+    if snapshot.is_none() && mode == SaveMode::ErrorIfExists && !session.storage().is_empty(url).await? {
         return Err(Error::new("DELTA_PATH_EXISTS")
             .param("path", delta.location().uri())
             .message(format!(

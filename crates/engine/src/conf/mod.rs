@@ -5,6 +5,7 @@ mod zone;
 
 use std::collections::BTreeMap;
 
+use boathouse_connectors::StoreSettings;
 use boathouse_functions::{Context, MapKeyPolicy};
 use boathouse_spec::{Error, Expr, Result, clock};
 use boathouse_sql::ParserOptions;
@@ -97,6 +98,12 @@ impl SessionConf {
         let mut all = inner.fixed.clone();
         all.extend(inner.set.clone());
         all.into_iter().filter(|(k, _)| prefix.is_none_or(|p| k.starts_with(p))).collect()
+    }
+
+    /// What was set of how object stores are reached.
+    pub(crate) fn stores(&self) -> StoreSettings {
+        let inner = self.inner.read();
+        StoreSettings::of(inner.set.iter().map(|(key, value)| (key.as_str(), value.as_str())))
     }
 
     /// What was set of the keys that change what queries mean: recorded with views and functions.
