@@ -285,7 +285,7 @@ mod tests {
     use crate::location::TableLocation;
 
     /// Row groups with more distinct values than a dictionary takes (a megabyte, 131,072 numbers).
-    const ROWS: usize = 200_000;
+    const ROWS: usize = 400_000;
     const GROUPS: usize = 4;
 
     #[tokio::test]
