@@ -227,3 +227,24 @@ def test_merge_numbers_rows_once(spark, tmp_path):
             (3, table[3][0], 30, "insert"),
             (4, table[4][0], 40, "insert"),
         ]
+
+
+def test_a_stream_from_before_the_feed(spark, tmp_path):
+    """The first version of a stream must have kept its changes; what delta-spark refuses is refused."""
+    path, sink = str(tmp_path / "t"), str(tmp_path / "sink")
+    spark.sql(f"CREATE TABLE delta.`{path}` (id INT) USING delta")
+    spark.sql(f"INSERT INTO delta.`{path}` VALUES (1)")
+    spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')")
+    spark.sql(f"INSERT INTO delta.`{path}` VALUES (2)")
+
+    def run(version):
+        stream = spark.readStream.format("delta").option("readChangeFeed", "true").option("startingVersion", version)
+        drain(stream.load(path), tmp_path / f"from{version}", sink)
+
+    for version in (0, 1):
+        with pytest.raises(Exception, match="DELTA_MISSING_CHANGE_DATA"):
+            run(version)
+    for version in (2, 3):
+        run(version)
+    found = spark.read.format("delta").load(sink).selectExpr("id", "_change_type", "_commit_version").collect()
+    assert [tuple(row) for row in found] == [(2, "insert", 3)] * 2

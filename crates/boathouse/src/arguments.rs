@@ -16,8 +16,31 @@ pub struct Arguments {
     #[arg(long, global = true, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
     pub log_level: LogLevel,
 
+    /// How much memory all queries may use together before they go by way of the disk, as 512m or 8g [default: 60% of the
+    /// machine's]; only for a server or an engine that this command starts
+    #[arg(long, global = true, env = "BOATHOUSE_MEMORY_LIMIT", value_name = "BYTES", value_parser = bytes)]
+    pub memory_limit: Option<usize>,
+
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// A number of bytes, of KiB (`k`), MiB (`m`) or GiB (`g`).
+fn bytes(text: &str) -> Result<usize, String> {
+    let text = text.trim().to_ascii_lowercase();
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let shift = match text[digits.len()..].trim() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        unit => return Err(format!("{unit} is no unit: k, m and g are")),
+    };
+    let number: usize = digits.parse().map_err(|_| "a number is needed, as 512m or 8g".to_string())?;
+    number
+        .checked_shl(shift)
+        .filter(|n| n >> shift == number && *n > 0)
+        .ok_or_else(|| "out of range".to_string())
 }
 
 #[derive(Debug, Clone, Subcommand)]

@@ -8,8 +8,8 @@ use boathouse_spec::Error;
 use tokio::runtime::Runtime;
 
 /// Opens the engine of a home, with what the services around it give to queries.
-pub async fn open(home: &Path) -> Result<Arc<Engine>, Error> {
-    let engine = Engine::open(EngineOptions::new(home)).await?;
+pub async fn open(home: &Path, memory_limit: Option<usize>) -> Result<Arc<Engine>, Error> {
+    let engine = Engine::open(EngineOptions { memory_limit, ..EngineOptions::new(home) }).await?;
     engine.set_stream_reader(Arc::new(boathouse_streaming::Sources));
     boathouse_pipelines::register_functions(&engine);
     Ok(engine)
@@ -22,10 +22,10 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    pub fn open(home: &Path) -> Result<Self, Error> {
+    pub fn open(home: &Path, memory_limit: Option<usize>) -> Result<Self, Error> {
         let runtime = boathouse_connect::runtime(1)?;
         let session = runtime.block_on(async {
-            let engine = open(home).await?;
+            let engine = open(home, memory_limit).await?;
             let id = uuid::Uuid::new_v4().to_string();
             engine.sessions().get_or_create(&user(), &id).await
         })?;

@@ -20,7 +20,7 @@ pub fn run(arguments: &Arguments, run: &RunArguments) -> Result<()> {
                 .map_err(|e| Failure::Usage(format!("{} cannot be read: {e}", run.file.display())))?;
             let home = home::open(arguments)?;
             let _logs = logs::start(&home, arguments.log_level);
-            let target = target::open(run.remote.remote.as_deref(), || Ok(home))?;
+            let target = target::open(run.remote.remote.as_deref(), &home, arguments.memory_limit)?;
             sql::run_statements(target.as_ref(), &text, Format::Table)
         }
         "py" | "ipynb" => with_server(arguments, run.remote.remote.as_deref(), |remote| {
@@ -61,7 +61,7 @@ pub fn with_server<T>(
     let runtime = boathouse_connect::runtime(1)?;
     let stop = CancellationToken::new();
     let serving = runtime.block_on(async {
-        let engine = embedded::open(&home).await?;
+        let engine = embedded::open(&home, arguments.memory_limit).await?;
         let serving = server::serve(engine, listener, None, stop.clone())?;
         Ok::<_, boathouse_spec::Error>(tokio::spawn(serving))
     })?;

@@ -21,13 +21,14 @@ pub fn run(arguments: &Arguments, server: &ServerArguments) -> Result<()> {
     let address = loopback(&server.host)?;
     let home = home::open(arguments)?;
     let _logs = logs::start(&home, arguments.log_level);
+    let memory_limit = arguments.memory_limit;
     let connect = bind(address, server.connect_port)?;
     let http = bind(address, server.http_port)?;
     let (connect_port, http_port) = (port(&connect)?, port(&http)?);
 
     let runtime = boathouse_connect::runtime(1)?;
     runtime.block_on(async move {
-        let engine = embedded::open(&home).await?;
+        let engine = embedded::open(&home, memory_limit).await?;
         let stop = CancellationToken::new();
         let every = Duration::from_secs(server.maintenance_interval);
         let keeping = tokio::spawn(boathouse_engine::keep_tables(Arc::clone(&engine), every, stop.clone()));

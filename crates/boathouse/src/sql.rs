@@ -13,7 +13,7 @@ pub fn run(arguments: &Arguments, sql: &SqlArguments) -> Result<()> {
     let home = home::open(arguments)?;
     let _logs = logs::start(&home, arguments.log_level);
     let remote = sql.remote.remote.as_deref();
-    let target = target::open(remote, || Ok(home.clone()))?;
+    let target = target::open(remote, &home, arguments.memory_limit)?;
     match text {
         Some(text) => run_statements(target.as_ref(), &text, sql.format),
         None => prompt::run(target.as_ref(), remote, &home, sql.format),

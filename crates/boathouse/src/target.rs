@@ -1,7 +1,7 @@
 //! Where SQL runs: an engine in this process, or a server.
 
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -32,10 +32,10 @@ pub trait Target {
 }
 
 /// The server at the address, or an engine on the home.
-pub fn open(remote: Option<&str>, home: impl FnOnce() -> Result<PathBuf>) -> Result<Box<dyn Target>> {
+pub fn open(remote: Option<&str>, home: &Path, memory_limit: Option<usize>) -> Result<Box<dyn Target>> {
     match remote {
         Some(address) => Ok(Box::new(Remote::open(address)?)),
-        None => Ok(Box::new(Local::open(&home()?)?)),
+        None => Ok(Box::new(Local::open(home, memory_limit)?)),
     }
 }
 
@@ -46,8 +46,8 @@ pub struct Local {
 }
 
 impl Local {
-    pub fn open(home: &Path) -> Result<Self> {
-        let Embedded { runtime, session } = Embedded::open(home)?;
+    pub fn open(home: &Path, memory_limit: Option<usize>) -> Result<Self> {
+        let Embedded { runtime, session } = Embedded::open(home, memory_limit)?;
         Ok(Self { runtime, session })
     }
 }

@@ -72,6 +72,11 @@ impl DeltaChanges {
             first += 1;
         }
         if first <= end {
+            if self.followed.start == Start::Version(first) {
+                // What the commit says of the feed may be in commits before it.
+                let there = self.followed.at_version(first).await?;
+                self.refuse_gap(boathouse_delta::keeps_changes(&there), first)?;
+            }
             let mut keeps = true;
             for commit in self.followed.commits(first, end).await? {
                 if let Some(metadata) = &commit.metadata {

@@ -1,6 +1,6 @@
 //! MERGE.
 //!
-//! Two passes over the source, which is held in memory where it fits: the first joins it to the target to find the rows
+//! Two passes over the source, which is held in memory or on disk: the first joins it to the target to find the rows
 //! that match, and to see that none of them matches twice; the second joins it to those rows only and writes what they
 //! become, together with what is inserted. The old rows are marked as deleted; where the table has no deletion vectors,
 //! the second pass reads all rows of their files and writes them anew. A merge that only inserts is one anti join, and one
@@ -9,9 +9,11 @@
 mod changes;
 mod evolved;
 mod find;
+mod joins;
 mod plan;
 mod second_pass;
 mod source;
+mod spilled;
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -118,6 +120,8 @@ pub async fn merge(
     hidden.extend(row_tracking::carried(table));
     let scan = DeltaScan::with_hidden(table.clone(), hidden)?;
     let (candidates, mut reads) = candidates(table, session, merge, &source, &scan).await?;
+    let sorting = joins::sorting(session, &source, &candidates)?;
+    let session = sorting.as_ref().map_or(session, |state| state as &dyn Session);
     let scanning = Instant::now();
     let found = if merge.only_inserts() {
         Found::default()
@@ -185,7 +189,7 @@ pub async fn merge(
     m.set("numOutputRows", written.rows);
     m.set("numTargetDeletionVectorsRemoved", changes.vectors_removed);
     m.set("numTargetRowsNotMatchedBySourceUpdated", counts.unmatched_updated);
-    m.set("numSourceRows", source.rows(session).await?);
+    m.set("numSourceRows", source.rows());
     m.set("numTargetFilesRemoved", changes.removed_files);
     changes.put_into(&mut transaction);
     transaction.add_written(written.adds);

@@ -1,86 +1,84 @@
-//! The source of a merge: read once and held where it fits, since it is joined twice and must be the same both times.
+//! The source of a merge: read once and held, in memory where it fits and on disk where not, since it is joined twice and must be
+//! the same both times.
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{Field, Schema};
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{Error, Result};
+use boathouse_spec::Result;
 use datafusion::catalog::default_table_source::DefaultTableSource;
-use datafusion::catalog::{MemTable, Session};
+use datafusion::catalog::{MemTable, Session, TableProvider};
 use datafusion::common::Column;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::functions_aggregate::expr_fn::{count, max, min};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::functions_aggregate::expr_fn::{max, min};
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, lit};
 use datafusion::physical_plan::{collect, execute_stream};
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 
+use super::joins::memory_limit;
+use super::spilled::SpillWriter;
 use crate::stats::table::has_bounds;
 
-/// Sources up to this size are held in memory.
+/// Sources up to this size are held in memory, if that is no more than a quarter of what operators may use.
 const MAX_HELD_BYTES: usize = 256 * 1024 * 1024;
 
 pub(crate) struct MergeSource {
     original: LogicalPlan,
-    held: Option<Held>,
-}
-
-struct Held {
-    table: Arc<MemTable>,
+    rows_held: Arc<dyn TableProvider>,
     rows: u64,
     bytes: usize,
+    is_on_disk: bool,
     /// Keeps the memory accounted for.
-    _reservation: datafusion::execution::memory_pool::MemoryReservation,
+    _reservation: MemoryReservation,
 }
 
-/// Reads the source, if it fits.
+/// Reads the source, into memory or onto disk.
 pub(crate) async fn prepare(session: &dyn Session, plan: &LogicalPlan) -> Result<MergeSource> {
-    let held = hold(session, plan, MAX_HELD_BYTES).await?;
-    if held.is_none() && is_volatile(plan)? {
-        return Err(Error::new("UNABLE_TO_ACQUIRE_MEMORY")
-            .param("requestedBytes", MAX_HELD_BYTES)
-            .param("receivedBytes", 0)
-            .message(
-                "The source of MERGE gives other rows each time it is read, and is too large to be held in memory. \
-                 Save it as a table first.",
-            ));
-    }
-    Ok(MergeSource { original: plan.clone(), held })
-}
-
-async fn hold(session: &dyn Session, plan: &LogicalPlan, limit: usize) -> Result<Option<Held>> {
     let context = session.task_ctx();
+    let limit = memory_limit(context.memory_pool().as_ref())
+        .map_or(MAX_HELD_BYTES, |all| MAX_HELD_BYTES.min(all / 4));
+    let partitions = session.config().target_partitions().max(1);
     let reservation = MemoryConsumer::new("merge source").register(context.memory_pool());
     let physical = session.create_physical_plan(plan).await.spark()?;
-    let mut stream = execute_stream(physical, context).spark()?;
+    let mut stream = execute_stream(physical, Arc::clone(&context)).spark()?;
+    let schema = numbered(&stream.schema());
     let mut batches: Vec<RecordBatch> = Vec::new();
+    let mut on_disk: Option<SpillWriter> = None;
     let (mut rows, mut bytes) = (0u64, 0usize);
-    // Columns of several tables may share a name: positions name them.
-    let fields: Vec<Field> = stream
-        .schema()
-        .fields()
-        .iter()
-        .enumerate()
-        .map(|(i, f)| f.as_ref().clone().with_name(format!("c{i}")).with_nullable(true))
-        .collect();
-    let schema = Arc::new(Schema::new(fields));
     while let Some(batch) = stream.next().await {
         let batch = batch.spark()?;
         let size = batch.get_array_memory_size();
-        bytes += size;
-        if bytes > limit || reservation.try_grow(size).is_err() {
-            return Ok(None);
-        }
         rows += batch.num_rows() as u64;
-        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let columns = batch.columns().to_vec();
-        batches.push(RecordBatch::try_new_with_options(schema.clone(), columns, &options).spark()?);
+        bytes += size;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let batch =
+            RecordBatch::try_new_with_options(schema.clone(), batch.columns().to_vec(), &options).spark()?;
+        match &mut on_disk {
+            Some(writer) => writer.push(&batch)?,
+            None if bytes <= limit && reservation.try_grow(size).is_ok() => batches.push(batch),
+            None => {
+                let mut writer = SpillWriter::new(context.runtime_env(), schema.clone(), partitions)?;
+                batches.drain(..).chain([batch]).try_for_each(|batch| writer.push(&batch))?;
+                reservation.free();
+                on_disk = Some(writer);
+            }
+        }
     }
-    let partitions = spread(batches, session.config().target_partitions().max(1));
-    let table = Arc::new(MemTable::try_new(schema, partitions).spark()?);
-    Ok(Some(Held { table, rows, bytes, _reservation: reservation }))
+    let is_on_disk = on_disk.is_some();
+    let rows_held: Arc<dyn TableProvider> = match on_disk {
+        Some(writer) => writer.finish()?,
+        None => Arc::new(MemTable::try_new(schema, spread(batches, partitions)).spark()?),
+    };
+    Ok(MergeSource { original: plan.clone(), rows_held, rows, bytes, is_on_disk, _reservation: reservation })
+}
+
+/// Columns of several tables may share a name: positions name them.
+fn numbered(schema: &Schema) -> SchemaRef {
+    let named =
+        |(i, f): (usize, &FieldRef)| f.as_ref().clone().with_name(format!("c{i}")).with_nullable(true);
+    Arc::new(Schema::new(schema.fields().iter().enumerate().map(named).collect::<Vec<Field>>()))
 }
 
 /// The batches in as many partitions as there is work for.
@@ -93,25 +91,10 @@ fn spread(batches: Vec<RecordBatch>, target: usize) -> Vec<Vec<RecordBatch>> {
     out
 }
 
-fn is_volatile(plan: &LogicalPlan) -> Result<bool> {
-    let mut found = false;
-    plan.apply(|node| {
-        node.apply_expressions(|e| {
-            found |= e.is_volatile();
-            Ok(TreeNodeRecursion::Continue)
-        })
-    })
-    .spark()?;
-    Ok(found)
-}
-
 impl MergeSource {
     /// The rows, with the columns and qualifiers of the source.
     pub fn plan(&self) -> Result<LogicalPlan> {
-        let Some(held) = &self.held else {
-            return Ok(self.original.clone());
-        };
-        let source = Arc::new(DefaultTableSource::new(held.table.clone()));
+        let source = Arc::new(DefaultTableSource::new(self.rows_held.clone()));
         let columns: Vec<Expr> = self
             .original
             .schema()
@@ -130,24 +113,23 @@ impl MergeSource {
             .spark()
     }
 
+    /// In memory, not in files.
     pub fn bytes(&self) -> i64 {
-        self.held.as_ref().map_or(i64::MAX, |h| h.bytes as i64)
+        i64::try_from(self.bytes).unwrap_or(i64::MAX)
     }
 
-    pub async fn rows(&self, session: &dyn Session) -> Result<u64> {
-        if let Some(held) = &self.held {
-            return Ok(held.rows);
-        }
-        let plan = LogicalPlanBuilder::from(self.original.clone())
-            .aggregate(Vec::<Expr>::new(), vec![count(lit(1i64))])
-            .spark()?
-            .build()
-            .spark()?;
-        let row = single_row(session, plan).await?;
-        Ok(match row.first() {
-            Some(ScalarValue::Int64(Some(n))) => n.unsigned_abs(),
-            _ => 0,
-        })
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// On average.
+    pub fn bytes_of_a_row(&self) -> usize {
+        usize::try_from(self.rows).map_or(0, |rows| self.bytes / rows.max(1))
+    }
+
+    /// Whether the source was too large for memory.
+    pub fn is_on_disk(&self) -> bool {
+        self.is_on_disk
     }
 }
 
@@ -182,8 +164,7 @@ pub(crate) async fn key_ranges(
     source: &MergeSource,
     keys: Vec<(Column, Expr)>,
 ) -> Result<Vec<Expr>> {
-    // A source that is not held would be read once more.
-    if source.held.is_none() || keys.is_empty() {
+    if keys.is_empty() {
         return Ok(Vec::new());
     }
     let plan = source.plan()?;
