@@ -25,6 +25,8 @@ SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.driver.memory": "1500m",
+    # On a machine that is busy for minutes Spark would take its own executor for lost, which it never gets back.
+    "spark.network.timeout": "3600s",
 }
 
 
