@@ -221,7 +221,7 @@ class Bench:
             count = self.options.appends if engine.name != "delta-spark" else max(self.options.appends // 5, 1)
             path = self.table(engine, "small")
             engine.append_small(path, few) if engine.name == "deltalake" else engine.sql(
-                f"CREATE TABLE delta.`{path}` (id BIGINT, k BIGINT, a BIGINT, x DOUBLE, s STRING)"
+                f"CREATE TABLE delta.`{path}` (id BIGINT, k BIGINT, a BIGINT, x DOUBLE, s STRING) USING delta"
             )
             seconds = timed(lambda: [engine.append_small(path, few) for _ in range(count)])
             self.seconds.setdefault("small appends", {})[engine.name] = seconds / count * 1000
