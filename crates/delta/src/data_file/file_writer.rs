@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, make_array};
+use arrow::datatypes::SchemaRef;
 use boathouse_bridge::ResultExt;
 use boathouse_spec::{Error, Result, clock, fault};
 use object_store::path::Path;
@@ -10,6 +11,7 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 
 use super::encoder::Encoder;
 use super::output::Output;
+use super::shredding::{Sample, Shredding};
 use super::target::{ROW_GROUP_BYTES, ROW_GROUP_ROWS, WriteTarget};
 use super::variant;
 use crate::action::{Add, PartitionValues};
@@ -23,25 +25,30 @@ pub(crate) struct FileWriter {
     relative: String,
     path: Path,
     partition_values: PartitionValues,
-    writer: Encoder,
+    state: State,
     stats: StatsCollector,
+}
+
+/// How far a file is.
+enum State {
+    /// Its first rows say how variants are taken apart.
+    Sampling(Sample, Output),
+    Open(Encoder, Option<Shredding>),
+    /// It could not be opened.
+    Failed,
 }
 
 impl FileWriter {
     pub fn new(target: &WriteTarget, relative: String, partition_values: PartitionValues) -> Result<Self> {
         let path = target.location.relative(&relative)?;
         let output = Output::new(&target.location, &path, &target.under_way);
-        let mut options = ArrowWriterOptions::new()
-            .with_properties(target.properties.clone())
-            // The types of the file say all; readers that know Arrow's own would take them for the truth.
-            .with_skip_arrow_metadata(true);
-        let schema = target.layout.physical.clone();
-        if let Some(annotated) = variant::annotated(&schema)? {
-            options = options.with_parquet_schema(annotated);
-        }
-        let writer = Encoder::new(output, schema, options, ROW_GROUP_ROWS, ROW_GROUP_BYTES)
-            .map_err(|e| failed(target, &path, &e))?;
-        Ok(Self { relative, path, partition_values, writer, stats: target.stats.collector() })
+        let state = if target.shreds_variants {
+            State::Sampling(Sample::default(), output)
+        } else {
+            let schema = target.layout.physical.clone();
+            State::Open(encoder(target, &path, schema, output)?, None)
+        };
+        Ok(Self { relative, path, partition_values, state, stats: target.stats.collector() })
     }
 
     pub fn path(&self) -> &Path {
@@ -52,7 +59,35 @@ impl FileWriter {
     pub async fn write(&mut self, target: &WriteTarget, batch: &RecordBatch) -> Result<()> {
         let physical = physical_batch(target, batch)?;
         self.stats.update(&physical)?;
-        self.writer.write(&physical).await.map_err(|e| failed(target, &self.path, &e))
+        match &mut self.state {
+            State::Sampling(sample, _) => {
+                sample.push(physical);
+                if sample.is_enough() { self.open(target).await } else { Ok(()) }
+            }
+            State::Open(encoder, shredding) => {
+                encode(target, &self.path, encoder, shredding, &physical).await
+            }
+            State::Failed => Err(failed(target, &self.path, &"it could not be opened")),
+        }
+    }
+
+    /// Ends the sample.
+    async fn open(&mut self, target: &WriteTarget) -> Result<()> {
+        let (sample, output) = match std::mem::replace(&mut self.state, State::Failed) {
+            State::Sampling(sample, output) => (sample, output),
+            other => {
+                self.state = other;
+                return Ok(());
+            }
+        };
+        let shredding = Shredding::of(&target.layout.physical, &sample)?;
+        let mut encoder = encoder(target, &self.path, shredding.schema().clone(), output)?;
+        let shredding = Some(shredding);
+        for batch in sample.into_batches() {
+            encode(target, &self.path, &mut encoder, &shredding, &batch).await?;
+        }
+        self.state = State::Open(encoder, shredding);
+        Ok(())
     }
 
     pub fn rows(&self) -> u64 {
@@ -61,11 +96,19 @@ impl FileWriter {
 
     /// The size the file would have about now.
     pub fn estimated_size(&self) -> u64 {
-        self.writer.size() as u64
+        match &self.state {
+            State::Sampling(sample, _) => sample.bytes() as u64,
+            State::Open(encoder, _) => encoder.size() as u64,
+            State::Failed => 0,
+        }
     }
 
     pub async fn close(mut self, target: &WriteTarget) -> Result<Add> {
-        let size = self.writer.finish().await.map_err(|e| failed(target, &self.path, &e))?;
+        self.open(target).await?;
+        let State::Open(encoder, _) = &mut self.state else {
+            return Err(failed(target, &self.path, &"it could not be opened"));
+        };
+        let size = encoder.finish().await.map_err(|e| failed(target, &self.path, &e))?;
         fault::point("delta::after-data-file")?;
         Ok(Add {
             modification_time: clock::now_ms(),
@@ -74,6 +117,32 @@ impl FileWriter {
             ..Add::new(encode_path(&self.relative), self.partition_values, size as i64)
         })
     }
+}
+
+fn encoder(target: &WriteTarget, path: &Path, schema: SchemaRef, output: Output) -> Result<Encoder> {
+    let mut options = ArrowWriterOptions::new()
+        .with_properties(target.properties.clone())
+        // The types of the file say all; readers that know Arrow's own would take them for the truth.
+        .with_skip_arrow_metadata(true);
+    if let Some(annotated) = variant::annotated(&schema)? {
+        options = options.with_parquet_schema(annotated);
+    }
+    Encoder::new(output, schema, options, ROW_GROUP_ROWS, ROW_GROUP_BYTES)
+        .map_err(|e| failed(target, path, &e))
+}
+
+async fn encode(
+    target: &WriteTarget,
+    path: &Path,
+    encoder: &mut Encoder,
+    shredding: &Option<Shredding>,
+    batch: &RecordBatch,
+) -> Result<()> {
+    let written = match shredding {
+        Some(shredding) => encoder.write(&shredding.apply(batch)?).await,
+        None => encoder.write(batch).await,
+    };
+    written.map_err(|e| failed(target, path, &e))
 }
 
 /// The columns of the file, with their names and types in files.

@@ -6,6 +6,7 @@ mod file_writer;
 mod output;
 mod row_action;
 mod settings;
+mod shredding;
 mod target;
 mod task;
 mod variant;

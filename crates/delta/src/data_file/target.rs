@@ -11,6 +11,7 @@ use super::codec::Codec;
 use super::output::UnderWay;
 use super::row_action::RowActions;
 use super::settings::FileSettings;
+use super::shredding;
 use crate::action::{Metadata, Protocol};
 use crate::location::TableLocation;
 use crate::row_tracking;
@@ -75,6 +76,8 @@ pub(crate) struct WriteTarget {
     pub actions: Option<Arc<RowActions>>,
     /// The directory below the table's, for files that are no data of it.
     pub directory: Option<&'static str>,
+    /// Whether variants are taken apart by what they have in common (`delta.enableVariantShredding`).
+    pub shreds_variants: bool,
     pub under_way: UnderWay,
 }
 
@@ -127,6 +130,9 @@ impl WriteTarget {
         let TableVersion { location, protocol, metadata, schema } = *table;
         let layout = FileLayout::new(schema, metadata)?;
         let settings = &options.settings;
+        let shreds = metadata.configuration.get("delta.enableVariantShredding");
+        let shreds_variants =
+            shreds.is_some_and(|v| v.eq_ignore_ascii_case("true")) && shredding::concerns(&layout.physical);
         let codec = settings.codec(metadata)?;
         let properties = WriterProperties::builder()
             .set_compression(codec.compression)
@@ -153,6 +159,7 @@ impl WriteTarget {
             gathers,
             actions: None,
             directory: None,
+            shreds_variants,
             under_way: UnderWay::default(),
         })
     }

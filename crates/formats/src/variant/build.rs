@@ -23,6 +23,46 @@ pub struct FieldEntry {
     offset: usize,
 }
 
+/// What comes before the values of an object: how many there are, the numbers of their names, and where they begin.
+fn object_header(fields: impl ExactSizeIterator<Item = (u32, usize)> + Clone, data: usize) -> Vec<u8> {
+    let count = fields.len();
+    let offset_width = width_of(data);
+    let id_width = width_of(fields.clone().map(|(id, _)| id as usize).max().unwrap_or(0));
+    let large = count > 0xff;
+    let mut header = Vec::with_capacity(5 + count * (id_width + offset_width) + offset_width);
+    let info = usize::from(large) << 4 | (id_width - 1) << 2 | (offset_width - 1);
+    header.push((info as u8) << 2 | OBJECT);
+    push_number(&mut header, count, if large { 4 } else { 1 });
+    for (id, _) in fields.clone() {
+        push_number(&mut header, id as usize, id_width);
+    }
+    for (_, offset) in fields {
+        push_number(&mut header, offset, offset_width);
+    }
+    push_number(&mut header, data, offset_width);
+    header
+}
+
+/// The value of an object of some fields of another, in their order, by the same dictionary: the numbers of their names, and
+/// their values.
+pub fn object_of(fields: &[(u32, &[u8])]) -> Result<Vec<u8>> {
+    let data: usize = fields.iter().map(|(_, value)| value.len()).sum();
+    if data > SIZE_LIMIT {
+        return Err(too_large());
+    }
+    let mut begun = 0;
+    let places: Vec<(u32, usize)> = fields
+        .iter()
+        .map(|(id, value)| {
+            begun += value.len();
+            (*id, begun - value.len())
+        })
+        .collect();
+    let mut out = object_header(places.iter().copied(), data);
+    fields.iter().for_each(|(_, value)| out.extend_from_slice(value));
+    Ok(out)
+}
+
 impl Builder {
     pub fn new() -> Self {
         Self::default()
@@ -183,20 +223,7 @@ impl Builder {
                 .message(format!("A VARIANT object has the field `{}` twice.", name(&pair[0]))));
         }
         let data = self.value.len() - start;
-        let offset_width = width_of(data);
-        let id_width = width_of(fields.iter().map(|f| f.id as usize).max().unwrap_or(0));
-        let large = fields.len() > 0xff;
-        let mut header = Vec::with_capacity(5 + fields.len() * (id_width + offset_width) + offset_width);
-        let info = usize::from(large) << 4 | (id_width - 1) << 2 | (offset_width - 1);
-        header.push((info as u8) << 2 | OBJECT);
-        push_number(&mut header, fields.len(), if large { 4 } else { 1 });
-        for field in fields.iter() {
-            push_number(&mut header, field.id as usize, id_width);
-        }
-        for field in fields.iter() {
-            push_number(&mut header, field.offset, offset_width);
-        }
-        push_number(&mut header, data, offset_width);
+        let header = object_header(fields.iter().map(|f| (f.id, f.offset)), data);
         self.value.splice(start..start, header);
         self.check_size()
     }

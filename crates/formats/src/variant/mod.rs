@@ -7,7 +7,7 @@ mod build;
 mod json;
 mod read;
 
-pub use build::{Builder, FieldEntry};
+pub use build::{Builder, FieldEntry, object_of};
 pub use json::{append_json, parse_json, write_json, write_plain_decimal};
 pub use read::{Kind, Variant};
 

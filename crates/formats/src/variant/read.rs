@@ -249,6 +249,22 @@ impl<'a> Variant<'a> {
         (0..layout.size).try_for_each(|i| visit(self.name_at(&layout, i)?, self.child(&layout, i)?))
     }
 
+    /// Visits the fields of an object in the order of their names, with the numbers of the names in the dictionary.
+    pub fn for_each_field_with_id(
+        &self,
+        mut visit: impl FnMut(u32, &'a str, Variant<'a>) -> Result<()>,
+    ) -> Result<()> {
+        if self.header()?.0 != OBJECT {
+            return Err(malformed());
+        }
+        let layout = self.layout()?;
+        (0..layout.size).try_for_each(|i| {
+            let id = unsigned(self.value, layout.ids_at + i * layout.id_width, layout.id_width)?;
+            let id = u32::try_from(id).map_err(|_| malformed())?;
+            visit(id, self.name_at(&layout, i)?, self.child(&layout, i)?)
+        })
+    }
+
     /// Visits the elements of an array.
     pub fn for_each_element(&self, mut visit: impl FnMut(Variant<'a>) -> Result<()>) -> Result<()> {
         if self.header()?.0 != ARRAY {
