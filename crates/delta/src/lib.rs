@@ -68,6 +68,7 @@ pub use operation::{
     rename_column, restore, restore_report, set_properties, sync_identity, truncate, unset_properties,
     update, vacuum, vacuum_report, wants_maintenance, write,
 };
+pub use property::Checks as PropertyChecks;
 pub use report::Report;
 pub use scan::{DeltaScan, DeriveFilters, HiddenColumn, HiddenValue};
 pub use schema::conform::conform_over;
@@ -75,7 +76,7 @@ pub use schema::constraints::CheckConstraint;
 pub use schema::identity::{IdentityColumn, identity_columns};
 pub use schema::lengths::Lengths;
 pub use schema::path::ColumnPlace;
-pub use schema::reconcile::{evolved_schema, refuse_mismatch};
+pub use schema::reconcile::{evolved_schema, evolves_type, refuse_mismatch};
 pub use schema::stored::declared_schema;
 pub use snapshot::Snapshot;
 pub use table::{DeltaTable, SnapshotCache, TimestampRules};

@@ -78,12 +78,23 @@ const UNSUPPORTED: &[&str] = &[
     "delta.universalFormat.enabledFormats",
 ];
 
+/// Which properties of Delta a statement may give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Checks {
+    /// Those we know, with values that they take.
+    #[default]
+    Known,
+    /// Any (`spark.databricks.delta.allowArbitraryProperties.enabled`).
+    Nothing,
+}
+
 /// The table configuration of properties that a statement gives; protocol versions and features among them change
 /// `protocol`, or take its place where the table is new.
 pub(crate) fn split(
     properties: &IndexMap<String, String>,
     protocol: &mut Protocol,
     is_new: bool,
+    checks: Checks,
 ) -> Result<IndexMap<String, String>> {
     let mut out = IndexMap::new();
     let (mut reader, mut writer) = (None, None);
@@ -113,7 +124,10 @@ pub(crate) fn split(
             writer = Some(version_of(key, value, 7)?);
             continue;
         }
-        let (key, value) = checked(key, value)?;
+        let (key, value) = match checks {
+            Checks::Known => checked(key, value)?,
+            Checks::Nothing => spelled(key, value),
+        };
         out.insert(key, value);
     }
     if reader.is_some() || writer.is_some() {
@@ -140,6 +154,12 @@ fn version_of(key: &str, value: &str, most: i32) -> Result<i32> {
             .message(format!("{key} cannot be `{value}`: it needs to be one of {}.", known.join(", ")))
             .exception("IllegalArgumentException")
     })
+}
+
+/// A property with Delta's spelling of its name, where it has one.
+fn spelled(key: &str, value: &str) -> (String, String) {
+    let known = KNOWN.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
+    (known.map_or(key, |(name, _)| name).to_string(), value.to_string())
 }
 
 /// A property with Delta's spelling of its name, where its value is one it takes.
@@ -263,7 +283,7 @@ mod tests {
         ]
         .into_iter()
         .collect();
-        let out = split(&given, &mut protocol, false).unwrap();
+        let out = split(&given, &mut protocol, false, Checks::Known).unwrap();
         assert_eq!(out.keys().collect::<Vec<_>>(), ["delta.appendOnly"]);
         assert_eq!(protocol.reader_features, Some(vec!["deletionVectors".to_string()]));
     }

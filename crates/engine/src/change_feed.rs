@@ -44,7 +44,9 @@ pub(crate) async fn open(
             .exception("AnalysisException")
     })?;
     let to = point(session, options, "ending")?;
-    let (snapshot, provider) = boathouse_delta::change_feed(&table, from, to)
+    let out_of_range =
+        session.conf().flag("spark.databricks.delta.changeDataFeed.timestampOutOfRange.enabled");
+    let (snapshot, provider) = boathouse_delta::change_feed(&table, from, to, out_of_range)
         .await
         .map_err(|e| if e.is("DELTA_MISSING_DELTA_TABLE") { missing(&url, e) } else { e })?;
     let declared = boathouse_delta::declared_schema(snapshot.schema());

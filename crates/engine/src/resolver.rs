@@ -167,7 +167,7 @@ async fn catalog_relation(
     {
         return by_path(session, format, path, options, as_of).await.map(|t| Resolved::Table(Box::new(t)));
     }
-    if let Some((bare, version)) = version_suffix(full.name.as_str()) {
+    if let Some((bare, version)) = version_of(session, full.name.as_str()) {
         let full = ObjectName { name: bare.to_string(), ..full };
         if let Some(record) = session.engine.catalog.find_table(&full).await? {
             let version = parse_suffix(session, version)?;
@@ -327,7 +327,7 @@ async fn delta_path(
     as_of: Option<AsOf>,
 ) -> Result<ResolvedTable> {
     let url = session.storage().url(path)?;
-    if let Some((bare, version)) = version_suffix(path)
+    if let Some((bare, version)) = version_of(session, path)
         && !DeltaTable::is_delta_table(&session.storage().location(&url)?).await?
     {
         let url = session.storage().url(bare)?;
@@ -444,6 +444,12 @@ fn one_of(a: Option<AsOf>, b: AsOf) -> Result<AsOf> {
             .message("The version to read is given twice: in the clause and in the options or the name.")
             .exception("AnalysisException")),
     }
+}
+
+/// The version that a name ends with, where the session lets names have one.
+fn version_of<'a>(session: &Session, name: &'a str) -> Option<(&'a str, &'a str)> {
+    let found = version_suffix(name)?;
+    session.conf().flag("spark.databricks.delta.timeTravel.resolveOnIdentifier.enabled").then_some(found)
 }
 
 /// `name@v12` and `name@20240115103000000`, split.

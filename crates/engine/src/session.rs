@@ -508,6 +508,12 @@ impl Session {
         crate::sources::context(self)
     }
 
+    /// What a statement committed to a Delta table: the table's newest version, and the last that the session has written.
+    pub(crate) fn committed(&self, table: &DeltaTable, committed: &boathouse_delta::Committed) {
+        table.cache().put(committed.snapshot.clone());
+        self.conf.note("spark.databricks.delta.lastCommitVersionInSession", &committed.version.to_string());
+    }
+
     /// The state a plan is run with, for those who plan and run by themselves.
     pub fn query_state(&self) -> SessionState {
         execute::query_state(self)

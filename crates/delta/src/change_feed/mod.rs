@@ -98,13 +98,21 @@ pub fn change_feed_schema(table: &StructType) -> StructType {
 }
 
 /// The changes of the commits from one point to another, the latest where `None`; and the version whose columns they have.
+/// `out_of_range`: a feed may begin after the last commit, and has no rows then.
 pub async fn change_feed(
     table: &DeltaTable,
     from: ChangePoint,
     to: Option<ChangePoint>,
+    out_of_range: bool,
 ) -> Result<(Snapshot, Arc<dyn TableProvider>)> {
     let latest = table.latest().await?;
-    let from = first_version(table, &latest, from).await?;
+    let from = match first_version(table, &latest, from).await {
+        Err(e) if out_of_range && AFTER_THE_END.iter().any(|class| e.is(class)) => {
+            let plan = plan(&latest, &[], &HashMap::new()).await?;
+            return Ok((latest, Arc::new(ViewTable::new(plan, None))));
+        }
+        from => from?,
+    };
     let to = match to {
         Some(to) => last_version(table, &latest, to).await?,
         None => latest.version(),
@@ -134,6 +142,10 @@ pub async fn change_feed(
 pub async fn changes_plan(columns: &Snapshot, commits: &[CommitChanges]) -> Result<LogicalPlan> {
     plan(columns, commits, &HashMap::new()).await
 }
+
+/// What is wrong with a feed that begins after the last commit.
+const AFTER_THE_END: [&str; 2] =
+    ["DELTA_CDC_START_VERSION_AFTER_LATEST", "DELTA_TIMESTAMP_GREATER_THAN_COMMIT"];
 
 async fn first_version(table: &DeltaTable, latest: &Snapshot, from: ChangePoint) -> Result<i64> {
     let version = match from {

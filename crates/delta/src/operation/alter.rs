@@ -410,7 +410,7 @@ pub async fn set_properties(
             .message("CHECK constraints are added by ALTER TABLE ADD CONSTRAINT.")
             .exception("AnalysisException"));
     }
-    let given = property::split(properties, &mut table.protocol().clone(), false)?;
+    let given = property::split(properties, &mut table.protocol().clone(), false, options.property_checks)?;
     let mut wanted = table.metadata().clone();
     wanted.configuration.extend(given);
     row_tracking::check_properties(&wanted)?;
@@ -429,7 +429,7 @@ async fn put_properties(
 ) -> Result<Committed> {
     let mut metadata = table.metadata().clone();
     let mut protocol = table.protocol().clone();
-    let given = property::split(properties, &mut protocol, false)?;
+    let given = property::split(properties, &mut protocol, false, options.property_checks)?;
     for (key, value) in given {
         if key == "comment" {
             metadata.description = Some(value);

@@ -162,7 +162,7 @@ fn cloned_metadata(
         let features = old.protocol().features();
         protocol = protocol.with_features(&features.iter().map(String::as_str).collect::<Vec<_>>());
     }
-    let given = property::split(&options.properties, &mut protocol, false)?;
+    let given = property::split(&options.properties, &mut protocol, false, options.commit.property_checks)?;
     let mut metadata = Metadata {
         id: replaces.map_or_else(|| uuid::Uuid::new_v4().to_string(), |r| r.id().to_string()),
         name: replaces.and_then(|r| r.metadata().name.clone()),

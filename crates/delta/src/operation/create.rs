@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::action::{DomainMetadata, Format, Metadata, Protocol};
 use crate::clustering;
 use crate::location::TableLocation;
+use crate::property::Checks;
 use crate::row_tracking;
 use crate::schema::{TableColumns, stored};
 use crate::snapshot::Snapshot;
@@ -24,6 +25,7 @@ pub struct NewTable {
     pub description: Option<String>,
     /// Table properties; those of Delta (`delta.*`) are checked.
     pub properties: IndexMap<String, String>,
+    pub property_checks: Checks,
     /// Whether the catalog owns the files; only recorded.
     pub managed: bool,
     /// The statement that makes it, for the history: `CREATE OR REPLACE TABLE`, ...; told from what is done where `None`.
@@ -88,7 +90,8 @@ pub(crate) fn metadata_of(
     replaces: Option<&Snapshot>,
 ) -> Result<(Protocol, Metadata)> {
     let mut protocol = replaces.map_or_else(Protocol::default, |s| s.protocol().clone());
-    let configuration = crate::property::split(&table.properties, &mut protocol, replaces.is_none())?;
+    let configuration =
+        crate::property::split(&table.properties, &mut protocol, replaces.is_none(), table.property_checks)?;
     let mut metadata = Metadata {
         id: uuid::Uuid::new_v4().to_string(),
         name: table.name.clone(),

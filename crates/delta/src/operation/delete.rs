@@ -17,6 +17,7 @@ use crate::action::Cdc;
 use crate::change_feed;
 use crate::data_file::{FileOptions, FileSettings, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::file_set::FileWithStats;
+use crate::property::Checks;
 use crate::row_tracking;
 use crate::scan::DeltaScan;
 use crate::schema::constraints::CheckConstraint;
@@ -37,6 +38,7 @@ pub struct DmlOptions {
     pub files: FileSettings,
     /// Application and version (`spark.databricks.delta.write.txnAppId`, `txnVersion`): the same statement again does nothing.
     pub txn: Option<(String, i64)>,
+    pub property_checks: Checks,
     /// Whether rows may be marked as deleted where the table has deletion vectors.
     pub deletion_vectors: bool,
     pub auto_compact: AutoCompact,
@@ -51,6 +53,7 @@ impl Default for DmlOptions {
             identities: Vec::new(),
             files: FileSettings::default(),
             txn: None,
+            property_checks: Checks::Known,
             deletion_vectors: true,
             auto_compact: AutoCompact::default(),
         }

@@ -29,7 +29,13 @@ pub enum RestoreTo {
 }
 
 /// Makes the table what it was: a new version with the files and the metadata of the old one.
-pub async fn restore(table: &DeltaTable, to: &RestoreTo, options: &DmlOptions) -> Result<Committed> {
+/// `lowers_protocol`: its protocol is the old one's too, which readers of the versions between may not know.
+pub async fn restore(
+    table: &DeltaTable,
+    to: &RestoreTo,
+    lowers_protocol: bool,
+    options: &DmlOptions,
+) -> Result<Committed> {
     let current = table.latest().await?;
     let version = match to {
         RestoreTo::Version(version) => {
@@ -73,7 +79,7 @@ pub async fn restore(table: &DeltaTable, to: &RestoreTo, options: &DmlOptions) -
     transaction.blind_append = Some(false);
     transaction.user_metadata.clone_from(&options.user_metadata);
     transaction.tags = options.commit_fields.clone();
-    // A protocol is never lowered: readers of versions between need it. What the old version needs is added.
+    // A protocol is not lowered by itself: readers of versions between need it. What the old version needs is added.
     let mut metadata = target.metadata().clone();
     if let Some(highest) = current.property("delta.columnMapping.maxColumnId")
         && metadata.configuration.contains_key("delta.columnMapping.maxColumnId")
@@ -82,9 +88,12 @@ pub async fn restore(table: &DeltaTable, to: &RestoreTo, options: &DmlOptions) -
         metadata.configuration.insert("delta.columnMapping.maxColumnId".into(), highest.to_string());
     }
     transaction.metadata = Some(metadata);
+    if lowers_protocol && target.protocol() != current.protocol() {
+        transaction.protocol = Some(target.protocol().clone());
+    }
     let missing: Vec<String> =
         target.protocol().features().into_iter().filter(|f| !current.protocol().has(f)).collect();
-    if !missing.is_empty() {
+    if !missing.is_empty() && !lowers_protocol {
         let names: Vec<&str> = missing.iter().map(String::as_str).collect();
         transaction.protocol = Some(current.protocol().with_features(&names));
     }

@@ -45,6 +45,7 @@ async fn clean_up(table: &Snapshot, options: &DmlOptions) -> Result<Option<Vacuu
         scope: VacuumScope::Lite,
         inventory: None,
         skip_retention_check: false,
+        is_silent: false,
         commit: options.clone(),
     };
     if vacuum(table, &vacuuming).await?.files == 0 {

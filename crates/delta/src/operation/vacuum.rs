@@ -40,6 +40,8 @@ pub struct VacuumOptions {
     pub inventory: Option<Vec<InventoryFile>>,
     /// `spark.databricks.delta.retentionDurationCheck.enabled` is off.
     pub skip_retention_check: bool,
+    /// The history does not tell of it (`spark.databricks.delta.vacuum.logging.enabled` is off).
+    pub is_silent: bool,
     pub commit: DmlOptions,
 }
 
@@ -128,6 +130,11 @@ pub async fn vacuum(table: &Snapshot, options: &VacuumOptions) -> Result<VacuumR
         return Ok(VacuumResult { paths, files, bytes, directories, committed: None });
     }
 
+    if options.is_silent {
+        delete_all(location, doomed).await?;
+        remove_empty_directories(location, table.partition_columns()).await;
+        return Ok(VacuumResult { paths: vec![location.uri()], files, bytes, directories, committed: None });
+    }
     let mut start = Operation::new("VACUUM START")
         .raw("retentionCheckEnabled", !options.skip_retention_check)
         .raw("defaultRetentionMillis", default_ms);

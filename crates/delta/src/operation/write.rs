@@ -391,7 +391,7 @@ fn plan(
         table.id(),
         table.schema(),
         data,
-        Evolution { merge: options.merge_schema },
+        Evolution { merge: options.merge_schema, widens: reconcile::widens(table) },
     )?;
     if merged == *table.schema() {
         return Ok(Plan {

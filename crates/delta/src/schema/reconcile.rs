@@ -12,6 +12,8 @@ use crate::snapshot::Snapshot;
 pub(crate) struct Evolution {
     /// New columns and nested fields are added (`mergeSchema`).
     pub merge: bool,
+    /// Types that are wider than the table's become its own, where columns are added too (`delta.enableTypeWidening`).
+    pub widens: bool,
 }
 
 /// How types of one column meet.
@@ -38,16 +40,28 @@ pub(crate) fn merged_schema(
     evolution: Evolution,
 ) -> Result<StructType> {
     refuse_duplicates(data)?;
-    let merged = merge_structs(table, data, &mut Vec::new(), Types::default())?;
+    let types = Types { casts: false, widens: evolution.merge && evolution.widens };
+    let merged = merge_structs(table, data, &mut Vec::new(), types)?;
     if merged != *table && !evolution.merge {
         return Err(schema_mismatch(table_id, table, data));
     }
     Ok(merged)
 }
 
+/// Whether a table takes wider types.
+pub(crate) fn widens(table: &Snapshot) -> bool {
+    table.property("delta.enableTypeWidening").is_some_and(|v| v.eq_ignore_ascii_case("true"))
+}
+
+/// Whether a write that may change the schema of a table gives a column of it this type.
+pub fn evolves_type(table: &Snapshot, from: &DataType, to: &DataType) -> bool {
+    widens(table) && evolves_to(from, to)
+}
+
 /// Refuses rows whose columns are not those of a table, unless the write may add some (`mergeSchema`).
 pub fn refuse_mismatch(table: &Snapshot, data: &StructType, merges: bool) -> Result<()> {
-    merged_schema(table.id(), table.schema(), data, Evolution { merge: merges }).map(|_| ())
+    let evolution = Evolution { merge: merges, widens: widens(table) };
+    merged_schema(table.id(), table.schema(), data, evolution).map(|_| ())
 }
 
 /// Column names must differ in more than case.
@@ -225,7 +239,8 @@ mod tests {
     #[test]
     fn rules_are_sparks() {
         let table = schema(&[("id", DataType::Long), ("n", DataType::Integer)]);
-        let merge = |data: &StructType, merge| merged_schema("x", &table, data, Evolution { merge });
+        let merge =
+            |data: &StructType, merge| merged_schema("x", &table, data, Evolution { merge, widens: false });
         // Missing columns and other case are fine.
         assert_eq!(merge(&schema(&[("ID", DataType::Long)]), false).unwrap(), table);
         assert_eq!(merge(&schema(&[("n", DataType::Short)]), false).unwrap(), table);
@@ -244,7 +259,7 @@ mod tests {
         let inner = |f: &[(&str, DataType)]| DataType::Struct(schema(f));
         let table = schema(&[("s", inner(&[("a", DataType::Long)]))]);
         let data = schema(&[("s", inner(&[("b", DataType::Long)]))]);
-        let merged = merged_schema("x", &table, &data, Evolution { merge: true }).unwrap();
+        let merged = merged_schema("x", &table, &data, Evolution { merge: true, widens: false }).unwrap();
         assert_eq!(merged, schema(&[("s", inner(&[("a", DataType::Long), ("b", DataType::Long)]))]));
     }
 }

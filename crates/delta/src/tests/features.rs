@@ -97,7 +97,7 @@ async fn changes_are_kept_and_told() {
         let three = predicate(col("id").eq(lit(3i64)), "(id = 3)");
         delete(&table, &session, Some(&three), &dml).await.unwrap().unwrap();
         let table = DeltaTable::new(location.clone(), Arc::new(SnapshotCache::new()));
-        let (_, feed) = change_feed(&table, ChangePoint::Version(1), None).await.unwrap();
+        let (_, feed) = change_feed(&table, ChangePoint::Version(1), None, false).await.unwrap();
         let source = Arc::new(DefaultTableSource::new(feed));
         let plan = LogicalPlanBuilder::scan("f", source, None).unwrap().build().unwrap();
         let plan = session.create_physical_plan(&plan).await.unwrap();
@@ -113,7 +113,7 @@ async fn changes_are_kept_and_told() {
         told.sort();
         let wanted = [(2, "update_preimage", 1), (3, "delete", 2), (20, "update_postimage", 1)];
         assert_eq!(told, wanted.map(|(id, change, version)| (id, change.to_string(), version)), "{vectors}");
-        let e = change_feed(&table, ChangePoint::Version(3), None).await.unwrap_err();
+        let e = change_feed(&table, ChangePoint::Version(3), None, false).await.unwrap_err();
         assert_eq!(e.class(), "DELTA_CDC_START_VERSION_AFTER_LATEST");
     }
 }

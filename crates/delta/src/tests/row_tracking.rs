@@ -90,7 +90,7 @@ async fn going_back_before_the_feature_was_dropped() {
     drop_feature(&table, &session, "rowTracking", false, &dml).await.unwrap();
     let dropped = table.latest().await.unwrap();
     assert!(dropped.add_actions().await.unwrap().iter().all(|f| f.base_row_id.is_none()));
-    let back = restore(&table, &RestoreTo::Version(1), &dml).await.unwrap().snapshot;
+    let back = restore(&table, &RestoreTo::Version(1), false, &dml).await.unwrap().snapshot;
     assert!(back.tracks_rows());
     assert_eq!(base_ids(&back).await, [(0, 0), (2, 1)]);
     // Ids go on behind those that rows have.

@@ -165,14 +165,15 @@ async fn optimize_restore_vacuum() {
     let e = optimize(&committed.snapshot, &session, &zorder).await.unwrap_err();
     assert_eq!(e.class(), "DELTA_CONCURRENT_DELETE_READ.WITHOUT_HINT");
 
-    let restored = restore(&table, &RestoreTo::Version(1), &DmlOptions::default()).await.unwrap();
+    let restored = restore(&table, &RestoreTo::Version(1), false, &DmlOptions::default()).await.unwrap();
     assert_eq!(world.longs(&restored.snapshot, None).await, [0, 1, 10, 11]);
     assert_eq!(restored.metric("numRestoredFiles"), 2);
     assert_eq!(restore_report(&restored).unwrap().batch.num_columns(), 6);
-    let e = restore(&table, &RestoreTo::Version(99), &DmlOptions::default()).await.unwrap_err();
+    let e = restore(&table, &RestoreTo::Version(99), false, &DmlOptions::default()).await.unwrap_err();
     assert_eq!(e.class(), "DELTA_CANNOT_RESTORE_TABLE_VERSION");
-    let e =
-        restore(&table, &RestoreTo::Timestamp(0, "1970".into()), &DmlOptions::default()).await.unwrap_err();
+    let e = restore(&table, &RestoreTo::Timestamp(0, "1970".into()), false, &DmlOptions::default())
+        .await
+        .unwrap_err();
     assert_eq!(e.class(), "DELTA_CANNOT_RESTORE_TIMESTAMP_EARLIER");
 
     let latest = table.latest().await.unwrap();
@@ -202,7 +203,7 @@ async fn optimize_restore_vacuum() {
         .collect();
     assert_eq!(names, ["VACUUM END", "VACUUM START"]);
     // The old version is gone.
-    let e = restore(&table, &RestoreTo::Version(5), &DmlOptions::default()).await.unwrap_err();
+    let e = restore(&table, &RestoreTo::Version(5), false, &DmlOptions::default()).await.unwrap_err();
     assert_eq!(e.class(), "DELTA_FILE_NOT_FOUND");
 }
 
@@ -247,7 +248,7 @@ fn futures_can_be_boxed() {
                 update(&snapshot, session, None, &[], &dml).await?;
                 optimize(&snapshot, session, &OptimizeOptions::default()).await?;
                 vacuum(&snapshot, &VacuumOptions::default()).await?;
-                restore(table, &RestoreTo::Version(1), &dml).await?;
+                restore(table, &RestoreTo::Version(1), false, &dml).await?;
                 detail(&snapshot, None).await?;
                 history(table.location(), None).await?;
                 changes(table.location(), 0, None).await?;

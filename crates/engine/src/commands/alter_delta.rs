@@ -21,6 +21,19 @@ fn is_mapping_mode(key: &str) -> bool {
     key.eq_ignore_ascii_case("delta.columnMapping.mode")
 }
 
+const ALLOWS_REMOVAL: &str = "columnMapping.allowRemoval";
+
+/// Refuses a change that the session has switched off.
+fn refuse_unless(session: &Session, key: &str, class: &str) -> Result<()> {
+    let key = format!("spark.databricks.delta.{key}");
+    match session.conf().flag(&key) {
+        true => Ok(()),
+        false => Err(Error::new(class)
+            .message(format!("The session does not allow this change: {key} is false."))
+            .exception("AnalysisException")),
+    }
+}
+
 /// Spark says of a value that a catalog does not take that the change is not supported.
 fn not_taken(e: Error) -> Error {
     if e.class() != "DELTA_VIOLATE_TABLE_PROPERTY_VALIDATION_FAILED" {
@@ -49,6 +62,7 @@ pub(super) async fn change(session: &Arc<Session>, table: &ResolvedTable, change
             let mut properties: IndexMap<String, String> = properties.into_iter().collect();
             let mut current = snapshot.clone();
             if current.maps_columns() && sets_no_mapping(&properties) {
+                refuse_unless(session, ALLOWS_REMOVAL, "DELTA_UNSUPPORTED_COLUMN_MAPPING_MODE_CHANGE")?;
                 properties.retain(|key, _| !is_mapping_mode(key));
                 let state = execute::query_state(session);
                 let done = boathouse_delta::remove_mapping(&current, &state, Some("none"), &options).await?;
@@ -62,6 +76,7 @@ pub(super) async fn change(session: &Arc<Session>, table: &ResolvedTable, change
         TableChange::UnsetProperties { keys, .. }
             if snapshot.maps_columns() && keys.len() == 1 && is_mapping_mode(&keys[0]) =>
         {
+            refuse_unless(session, ALLOWS_REMOVAL, "DELTA_UNSUPPORTED_COLUMN_MAPPING_MODE_CHANGE")?;
             let state = execute::query_state(session);
             boathouse_delta::remove_mapping(&snapshot, &state, None, &options).await?
         }
@@ -84,6 +99,7 @@ pub(super) async fn change(session: &Arc<Session>, table: &ResolvedTable, change
             boathouse_delta::add_columns(&snapshot, &columns, &options).await?
         }
         TableChange::DropColumns { columns, if_exists } => {
+            refuse_unless(session, "alterTable.dropColumn.enabled", "DELTA_UNSUPPORTED_DROP_COLUMN")?;
             let columns: Vec<_> = columns
                 .into_iter()
                 .filter(|c| !(if_exists && c.len() == 1 && snapshot.schema().field(&c[0]).is_none()))
@@ -127,7 +143,9 @@ pub(super) async fn change(session: &Arc<Session>, table: &ResolvedTable, change
             if drop_key(session, table, &name).await? {
                 return Ok(());
             }
-            boathouse_delta::drop_constraint(&snapshot, &name, if_exists, &options).await?
+            let passes_over =
+                session.conf().flag("spark.databricks.delta.constraints.assumesDropIfExists.enabled");
+            boathouse_delta::drop_constraint(&snapshot, &name, if_exists || passes_over, &options).await?
         }
         TableChange::AddFeature(feature) => {
             let properties = IndexMap::from([(format!("delta.feature.{feature}"), "supported".to_string())]);
@@ -157,7 +175,7 @@ async fn done(
     delta: &DeltaSource,
     committed: Committed,
 ) -> Result<()> {
-    delta.table.cache().put(committed.snapshot);
+    session.committed(&delta.table, &committed);
     session.engine.cache.changed(&delta.table.location().uri()).await;
     write::sync_record(session, table).await
 }

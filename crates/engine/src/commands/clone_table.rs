@@ -162,7 +162,7 @@ async fn make(
             return Err(e);
         }
     };
-    table.cache().put(committed.snapshot.clone());
+    session.committed(&table, &committed);
     session.engine.cache.changed(&table.location().uri()).await;
     if let Some(name) = definition.name.clone() {
         let mut record = record(session, &definition, name, managed, &url);

@@ -72,7 +72,7 @@ async fn convert(
         }
         let options = options(session, source, partition_schema, no_statistics).await?;
         let committed = boathouse_delta::convert(table.location(), &options).await?;
-        table.cache().put(committed.snapshot);
+        session.committed(&table, &committed);
     }
     session.engine.cache.changed(&table.location().uri()).await;
     let Some(record) = &source.record else { return Ok(()) };

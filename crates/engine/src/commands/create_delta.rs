@@ -53,6 +53,7 @@ pub(super) async fn make(
         name: None,
         description: definition.comment.clone(),
         properties: delta_defaults::properties(session, &definition.properties),
+        property_checks: table_expressions::property_checks(session),
         managed,
         operation: match definition.mode {
             CreateMode::OrReplace => Some("CREATE OR REPLACE TABLE".to_string()),
@@ -76,7 +77,7 @@ pub(super) async fn make(
             };
             as_select(session, &definition, &table, snapshot.as_ref(), query.clone(), mode, new_table).await
         }
-        None => without_rows(&definition, &table, snapshot.as_ref(), replaces, new_table).await,
+        None => without_rows(session, &definition, &table, snapshot.as_ref(), replaces, new_table).await,
     };
     let made = match outcome {
         Ok(made) => made,
@@ -103,6 +104,7 @@ pub(super) async fn make(
 }
 
 async fn without_rows(
+    session: &Arc<Session>,
     definition: &Definition,
     table: &DeltaTable,
     snapshot: Option<&Snapshot>,
@@ -146,7 +148,7 @@ async fn without_rows(
             }
             let committed =
                 boathouse_delta::create(table.location(), snapshot.filter(|_| replaces), &new_table).await?;
-            table.cache().put(committed.snapshot.clone());
+            session.committed(table, &committed);
             Ok(committed.snapshot)
         }
     }
@@ -209,6 +211,6 @@ async fn as_select(
     let Some(committed) = written else {
         return table.latest().await;
     };
-    table.cache().put(committed.snapshot.clone());
+    session.committed(table, &committed);
     Ok(committed.snapshot)
 }

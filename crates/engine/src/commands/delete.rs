@@ -35,7 +35,7 @@ pub(super) async fn run(
     let done = boathouse_delta::delete(&delta.snapshot, &state, condition.as_ref(), &options).await?;
     let rows = done.as_ref().map_or(0, |c| c.metric("numDeletedRows"));
     if let Some(committed) = done {
-        delta.table.cache().put(committed.snapshot);
+        session.committed(&delta.table, &committed);
         session.engine.cache.changed(&delta.table.location().uri()).await;
     }
     rows::result(affected_schema(), vec![vec![Value::Integer(rows)]])

@@ -64,9 +64,11 @@ pub(super) async fn restore(session: &Arc<Session>, name: &[String], to: TimeTra
             (_, text) => return Err(no_version(&text)),
         },
     };
-    let committed = boathouse_delta::restore(&delta.table, &to, &dml_options(session, Vec::new())).await?;
+    let lowers = session.conf().flag("spark.databricks.delta.restore.protocolDowngradeAllowed");
+    let committed =
+        boathouse_delta::restore(&delta.table, &to, lowers, &dml_options(session, Vec::new())).await?;
     let report = boathouse_delta::restore_report(&committed)?;
-    delta.table.cache().put(committed.snapshot);
+    session.committed(&delta.table, &committed);
     session.engine.cache.changed(&delta.table.location().uri()).await;
     write::sync_record(session, &table).await?;
     Ok(reported(report))
@@ -99,12 +101,17 @@ pub(super) async fn optimize(
 ) -> Result<QueryResult> {
     let (table, delta) = target::delta(session, name, "OPTIMIZE", &target::relation_path(session)).await?;
     let condition = partition_condition(session, table, condition, "OPTIMIZE").await?;
-    let size_key = "spark.databricks.delta.optimize.maxFileSize";
-    let size = if session.conf().is_set(size_key) { session.conf().bytes(size_key) } else { None };
+    let conf = session.conf();
+    let size = |name: &str| {
+        let key = format!("spark.databricks.delta.optimize.{name}");
+        let set = if conf.is_set(&key) { conf.bytes(&key) } else { None };
+        set.and_then(|bytes| u64::try_from(bytes).ok())
+    };
     let options = OptimizeOptions {
         condition,
         zorder_by: zorder_by.iter().map(|c| c.join(".")).collect(),
-        target_file_size: size.and_then(|s| u64::try_from(s).ok()),
+        target_file_size: size("maxFileSize"),
+        min_file_size: size("minFileSize"),
         auto: false,
         purge: false,
         full,
@@ -113,7 +120,7 @@ pub(super) async fn optimize(
     let state = execute::query_state(session);
     let (metrics, committed) = boathouse_delta::optimize(&delta.snapshot, &state, &options).await?;
     if let Some(committed) = committed {
-        delta.table.cache().put(committed.snapshot);
+        session.committed(&delta.table, &committed);
     }
     boathouse_delta::optimize_report(&storage::shown(&delta.url), &metrics).map(reported)
 }
@@ -135,7 +142,7 @@ pub(super) async fn reorg(
     let state = execute::query_state(session);
     let (metrics, committed) = boathouse_delta::optimize(&delta.snapshot, &state, &options).await?;
     if let Some(committed) = committed {
-        delta.table.cache().put(committed.snapshot);
+        session.committed(&delta.table, &committed);
     }
     boathouse_delta::optimize_report(&storage::shown(&delta.url), &metrics).map(reported)
 }
@@ -151,7 +158,7 @@ pub(super) async fn fsck(session: &Arc<Session>, name: &[String], dry_run: bool)
     let options = dml_options(session, Vec::new());
     let (broken, committed) = boathouse_delta::fsck(&delta.snapshot, dry_run, &options).await?;
     if let Some(committed) = committed {
-        delta.table.cache().put(committed.snapshot);
+        session.committed(&delta.table, &committed);
         session.engine.cache.changed(&delta.table.location().uri()).await;
     }
     boathouse_delta::fsck_report(&broken).map(reported)

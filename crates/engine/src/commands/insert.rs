@@ -70,6 +70,8 @@ pub(super) struct Matching {
     pub partition: Option<PartitionSpec>,
     /// Columns that the table lacks are kept, for it to get them.
     pub keeps_new: bool,
+    /// The table changes to fit the query.
+    pub evolves: bool,
     /// Columns that the table does not have are refused as delta-spark refuses them: by its writer, not by the analyzer.
     pub is_delta: bool,
     /// Columns that the query lacks have their default (always so for a column list).
@@ -96,6 +98,7 @@ async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: In
         by_name: insert.by_name,
         partition: insert.partition.take(),
         keeps_new,
+        evolves,
         is_delta: table.delta.is_some(),
         fills_missing: true,
     };
@@ -181,7 +184,7 @@ pub(super) async fn write_delta(
         .map_err(|e| overflow_error(e, &fitted.sources, &table.display_name()))?;
     let is_new = written.is_some();
     if let Some(committed) = written {
-        delta.table.cache().put(committed.snapshot);
+        session.committed(&delta.table, &committed);
     }
     session.engine.cache.changed(&location.uri()).await;
     Ok(is_new)
@@ -270,6 +273,14 @@ pub(super) fn fit(
             let default = column_default::expression(&analyzer.session, field)?;
             analyzer.expression(&default, &Analyzed::one_row()?)?
         };
+        let evolves = matching.evolves
+            && table.delta.as_ref().is_some_and(|delta| {
+                boathouse_delta::evolves_type(&delta.snapshot, &field.data_type, &value.data_type)
+            });
+        if evolves {
+            list.push(value.expr.alias(&field.name));
+            continue;
+        }
         sources.push((field.clone(), value.data_type.clone()));
         let value = assign(analyzer, value, field, table)?;
         list.push(value.expr.alias(&field.name));

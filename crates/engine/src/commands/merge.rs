@@ -62,7 +62,7 @@ pub(super) async fn run(session: &Arc<Session>, merge: Merge) -> Result<QueryRes
     let (updated, deleted, inserted) =
         (count("numTargetRowsUpdated"), count("numTargetRowsDeleted"), count("numTargetRowsInserted"));
     if let Some(committed) = done {
-        delta.table.cache().put(committed.snapshot);
+        session.committed(&delta.table, &committed);
         session.engine.cache.changed(&delta.table.location().uri()).await;
         write::sync_record(session, &table).await?;
     }

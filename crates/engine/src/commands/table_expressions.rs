@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
-use boathouse_delta::{AutoCompact, CheckConstraint, DmlOptions, FileSettings, Predicate, Snapshot};
+use boathouse_delta::{
+    AutoCompact, CheckConstraint, DmlOptions, FileSettings, Predicate, PropertyChecks, Snapshot,
+};
 use boathouse_spec::{DataType, Error, Expr, Result};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, TableReference};
@@ -200,6 +202,14 @@ pub(super) fn file_settings(session: &Session) -> FileSettings {
     }
 }
 
+/// Whether table properties must be known.
+pub(super) fn property_checks(session: &Session) -> PropertyChecks {
+    match session.conf().flag("spark.databricks.delta.allowArbitraryProperties.enabled") {
+        true => PropertyChecks::Nothing,
+        false => PropertyChecks::Known,
+    }
+}
+
 const TXN_APPLICATION: &str = "spark.databricks.delta.write.txnAppId";
 const TXN_VERSION: &str = "spark.databricks.delta.write.txnVersion";
 
@@ -230,6 +240,7 @@ pub(super) fn dml_options(session: &Arc<Session>, constraints: Vec<CheckConstrai
     DmlOptions {
         constraints,
         files: file_settings(session),
+        property_checks: property_checks(session),
         auto_compact: auto_compact(session),
         user_metadata: user_metadata(session),
         commit_fields: commit_fields(session),

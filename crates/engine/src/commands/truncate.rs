@@ -21,7 +21,7 @@ pub(super) async fn run(
     };
     let options = table_expressions::dml_options(session, Vec::new());
     if let Some(committed) = boathouse_delta::truncate(&delta.snapshot, &options).await? {
-        delta.table.cache().put(committed.snapshot);
+        session.committed(&delta.table, &committed);
         session.engine.cache.changed(&delta.table.location().uri()).await;
     }
     Ok(QueryResult::empty())

@@ -47,7 +47,7 @@ pub(super) async fn run(
         boathouse_delta::update(&delta.snapshot, &state, condition.as_ref(), &assignments, &options).await?;
     let rows = done.as_ref().map_or(0, |c| c.metric("numUpdatedRows"));
     if let Some(committed) = done {
-        delta.table.cache().put(committed.snapshot);
+        session.committed(&delta.table, &committed);
         session.engine.cache.changed(&delta.table.location().uri()).await;
     }
     rows::result(affected_schema(), vec![vec![Value::Integer(rows)]])

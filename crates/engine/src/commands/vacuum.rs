@@ -44,12 +44,15 @@ pub(super) async fn run(
         },
         inventory,
         skip_retention_check: !session.conf().flag("spark.databricks.delta.retentionDurationCheck.enabled"),
+        is_silent: conf
+            .get("spark.databricks.delta.vacuum.logging.enabled")
+            .is_some_and(|v| v.eq_ignore_ascii_case("false")),
         commit: dml_options(session, Vec::new()),
     };
     let result = boathouse_delta::vacuum(&delta.snapshot, &options).await?;
     let report = boathouse_delta::vacuum_report(&result)?;
     if let Some(committed) = result.committed {
-        delta.table.cache().put(committed.snapshot);
+        session.committed(&delta.table, &committed);
     }
     Ok(reported(report))
 }

@@ -171,6 +171,7 @@ async fn to_delta(
     options.identities = identities;
     if snapshot.is_none() {
         options.new_table.properties = delta_defaults::properties(session, &options.new_table.properties);
+        options.new_table.property_checks = table_expressions::property_checks(session);
         options.new_table.schema = StructType::new(
             schema
                 .fields
@@ -209,7 +210,7 @@ async fn commit(
     let input = execute::written_plan(session, &state, plan).await?;
     let written = boathouse_delta::write(delta.location(), snapshot, &state, input, options).await?;
     if let Some(committed) = written {
-        delta.cache().put(committed.snapshot);
+        session.committed(&delta, &committed);
     }
     session.engine.cache.changed(&delta.location().uri()).await;
     Ok(())

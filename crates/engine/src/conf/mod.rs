@@ -75,6 +75,11 @@ impl SessionConf {
         Ok(())
     }
 
+    /// Sets a key that tells something to users, and on which nothing depends.
+    pub(crate) fn note(&self, key: &str, value: &str) {
+        self.inner.write().set.insert(key.to_string(), value.to_string());
+    }
+
     /// Back to the default.
     pub fn unset(&self, key: &str) -> Result<()> {
         let key = keys::current_name(key);

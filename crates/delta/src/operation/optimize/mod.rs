@@ -45,6 +45,8 @@ pub struct OptimizeOptions {
     pub zorder_by: Vec<String>,
     /// Bytes; 1 GiB where `None`.
     pub target_file_size: Option<u64>,
+    /// Files below so many bytes are compacted; those below the target's size where `None`.
+    pub min_file_size: Option<u64>,
     /// Recorded: whether it ran without being asked to.
     pub auto: bool,
     /// REORG .. APPLY (PURGE): only files with deleted rows are written anew.
@@ -89,6 +91,10 @@ pub async fn optimize(
             i64::try_from(crate::data_file::parse_size(text)?).ok()
         })
         .unwrap_or(DEFAULT_FILE_SIZE);
+    let below = options.min_file_size.and_then(|s| i64::try_from(s).ok());
+    if let Some(below) = below.filter(|_| zorder.is_empty()) {
+        candidates.retain(|f| f.file.size < below || f.file.deletion_vector.is_some());
+    }
     let bins = bins(candidates, size, !zorder.is_empty());
     let work = Work { table, session, options, size, zorder: &zorder, cluster_by: &cluster_by, start_ms };
     let (metrics, committed) = work.run(scan, bins, considered).await?;

@@ -138,6 +138,7 @@ async fn load(
         by_name: true,
         partition: None,
         keeps_new: choices.merge_schema,
+        evolves: choices.merge_schema,
         is_delta: false,
         fills_missing: true,
     };
