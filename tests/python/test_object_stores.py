@@ -3,6 +3,7 @@
 import base64
 import concurrent.futures
 import json
+import pathlib
 
 import pyarrow as pa
 import pytest
@@ -86,6 +87,25 @@ def test_a_table_from_birth_to_vacuum(cloud):
     assert read.to_pylist() == [{"n": len(ids), "s": sum(ids)}]
     names = [row.file_path for row in spark.sql(f"SELECT DISTINCT _metadata.file_path FROM {t}").collect()]
     assert all(name.startswith(f"{cloud.root}/life/of%20a%20table/") for name in names)
+
+
+def test_the_example_of_the_page(cloud, tmp_path):
+    """The code in docs/object_stores.md, with the emulators' accounts in place of those it names."""
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "object_stores.md").read_text()
+    example = page.split("```python\n")[1].split("```")[0]
+    azure, google = example.strip().split("\n\n")
+    spark = cloud.servers[0].session()
+    if isinstance(cloud, Azure):
+        code = azure.replace("lake@myaccount", f"tables@{Azurite.ACCOUNT}").replace("myaccount", Azurite.ACCOUNT)
+        exec(code, {"spark": spark, "key": Azurite.KEY})
+        assert rows(spark.read.format("delta").load(f"{cloud.root}/numbers").selectExpr("sum(id)")) == [(45,)]
+    else:
+        keyfile = tmp_path / "writer.json"
+        keyfile.write_text(cloud.reader_options["google_service_account_key"])
+        code = google.replace("/keys/writer.json", str(keyfile)).replace("my-bucket", "tables")
+        exec(code, {"spark": spark})
+        assert rows(spark.table("far")) == [(1,)]
+        spark.sql("DROP TABLE far")
 
 
 def test_files_and_catalog(cloud):
