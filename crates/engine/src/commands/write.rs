@@ -210,7 +210,7 @@ async fn commit(
     let input = execute::written_plan(session, &state, plan).await?;
     let written = boathouse_delta::write(delta.location(), snapshot, &state, input, options).await?;
     if let Some(committed) = written {
-        session.committed(&delta, &committed);
+        session.committed(delta, &committed);
     }
     session.engine.cache.changed(&delta.location().uri()).await;
     Ok(())
