@@ -1,5 +1,6 @@
 //! Values of partition columns: as the log writes them, and as directories are named.
 
+use boathouse_formats::number_text::{write_double, write_float};
 use boathouse_spec::{DataType, Error, Result};
 use chrono::{DateTime, NaiveDate};
 use datafusion::scalar::ScalarValue;
@@ -69,8 +70,8 @@ pub fn format_value(value: &ScalarValue) -> Result<Option<String>> {
         ScalarValue::Int16(Some(v)) => Some(v.to_string()),
         ScalarValue::Int32(Some(v)) => Some(v.to_string()),
         ScalarValue::Int64(Some(v)) => Some(v.to_string()),
-        ScalarValue::Float32(Some(v)) => Some(format_float(f64::from(*v), v.to_string())),
-        ScalarValue::Float64(Some(v)) => Some(format_float(*v, v.to_string())),
+        ScalarValue::Float32(Some(v)) => Some(written(|out| write_float(*v, out))),
+        ScalarValue::Float64(Some(v)) => Some(written(|out| write_double(*v, out))),
         ScalarValue::Decimal128(Some(v), _, scale) => Some(format_decimal(*v, *scale)),
         ScalarValue::Date32(Some(days)) => format_date(*days),
         ScalarValue::TimestampMicrosecond(Some(us), Some(_)) => {
@@ -86,16 +87,10 @@ pub fn format_value(value: &ScalarValue) -> Result<Option<String>> {
     })
 }
 
-fn format_float(value: f64, text: String) -> String {
-    if value.is_nan() {
-        "NaN".into()
-    } else if value.is_infinite() {
-        if value > 0.0 { "Infinity".into() } else { "-Infinity".into() }
-    } else if text.contains(['.', 'e']) {
-        text
-    } else {
-        format!("{text}.0")
-    }
+fn written(write: impl FnOnce(&mut String)) -> String {
+    let mut out = String::new();
+    write(&mut out);
+    out
 }
 
 pub(crate) fn parse_date(text: &str) -> Option<i32> {
@@ -216,6 +211,10 @@ mod tests {
             (DataType::TimestampNtz, "2021-01-01 10:00:00.000000"),
             (DataType::STRING, "a b/c"),
             (DataType::Double, "1.5"),
+            (DataType::Double, "1.0E20"),
+            (DataType::Double, "-Infinity"),
+            (DataType::Double, "NaN"),
+            (DataType::Float, "1.0E-5"),
         ];
         for (t, text) in cases {
             let value = parse_value("c", Some(text), &t).unwrap();
