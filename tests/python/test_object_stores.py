@@ -177,21 +177,29 @@ def test_streams(cloud):
     assert rows(spark.read.format("delta").load(f"{path}/out").orderBy("id")) == [(i,) for i in range(8)]
 
 
-def test_settings_are_of_the_session(cloud):
+def test_settings_are_of_the_session(cloud, tmp_path):
     """Who does not bring the settings does not get what others reach by them."""
-    if not isinstance(cloud, Azure):
-        pytest.skip("the emulator asks for no credentials")
     path = f"{cloud.root}/secret"
     session(cloud).range(3).write.format("delta").save(path)
     stranger = cloud.servers[0].session()
-    wrong = base64.b64encode(bytes(64)).decode()
-    stranger.conf.set(f"fs.azure.account.key.{Azurite.ACCOUNT}.dfs.core.windows.net", wrong)
-    with pytest.raises(Exception, match="403|denied|AuthenticationFailed|AuthorizationFailure"):
+    if isinstance(cloud, Azure):
+        wrong = base64.b64encode(bytes(64)).decode()
+        stranger.conf.set(f"fs.azure.account.key.{Azurite.ACCOUNT}.dfs.core.windows.net", wrong)
+        refusal = "403|denied|AuthenticationFailed|AuthorizationFailure"
+        names = [f"wasbs://tables@{Azurite.ACCOUNT}.blob.core.windows.net/secret", "az://tables/secret"]
+        of_all = {"fs.azure.account.key": Azurite.KEY}
+    else:
+        # The emulator asks for no credentials: those that cannot be had at all are refused before it is asked.
+        stranger.conf.set("fs.gs.auth.service.account.json.keyfile", str(tmp_path / "no such key.json"))
+        refusal = "no such key.json"
+        names, of_all = ["gcs://tables/secret"], {}
+    with pytest.raises(Exception, match=refusal):
         stranger.read.format("delta").load(path).collect()
     # The same container by its other names.
-    for name in (f"wasbs://tables@{Azurite.ACCOUNT}.blob.core.windows.net/secret", "az://tables/secret"):
+    for name in names:
         spark = session(cloud)
-        spark.conf.set("fs.azure.account.key", Azurite.KEY)
+        for key, value in of_all.items():
+            spark.conf.set(key, value)
         assert spark.read.format("delta").load(name).count() == 3
 
 
