@@ -18,7 +18,7 @@ use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::writer::FileWriter;
 use async_trait::async_trait;
-use boathouse_bridge::{ResultExt, arrow_schema, conform_batch, to_datafusion};
+use boathouse_bridge::{ResultExt, arrow_schema, conform_batch, only, to_datafusion};
 use boathouse_spec::{Error, Expectation, Result, StructType, Violation};
 use datafusion::catalog::Session;
 use datafusion::common::DFSchemaRef;
@@ -324,18 +324,15 @@ impl ExecutionPlan for ExpectExec {
 
     fn replace_children(
         self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        match children.pop() {
-            Some(input) => Ok(Arc::new(Self {
-                input,
-                rules: self.rules.clone(),
-                names: Arc::clone(&self.names),
-                outcome: Arc::clone(&self.outcome),
-            })),
-            None => Err(DataFusionError::Internal("ExpectExec has one input".into())),
-        }
+        Ok(Arc::new(Self {
+            input: only(children, self.name())?,
+            rules: self.rules.clone(),
+            names: Arc::clone(&self.names),
+            outcome: Arc::clone(&self.outcome),
+        }))
     }
 
     fn with_new_children(

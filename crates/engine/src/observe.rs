@@ -12,7 +12,7 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema};
 use async_trait::async_trait;
-use boathouse_bridge::{ResultExt, to_datafusion};
+use boathouse_bridge::{ResultExt, only, to_datafusion};
 use boathouse_spec::{DataType, Literal, Result};
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -340,17 +340,14 @@ impl ExecutionPlan for ObserveExec {
 
     fn replace_children(
         self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        match children.pop() {
-            Some(input) => Ok(Arc::new(Self {
-                input,
-                observation: Arc::clone(&self.observation),
-                aggregates: self.aggregates.clone(),
-            })),
-            None => Err(DataFusionError::Internal("ObserveExec has one input".into())),
-        }
+        Ok(Arc::new(Self {
+            input: only(children, self.name())?,
+            observation: Arc::clone(&self.observation),
+            aggregates: self.aggregates.clone(),
+        }))
     }
 
     fn with_new_children(

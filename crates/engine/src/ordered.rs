@@ -8,6 +8,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use boathouse_bridge::only;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -116,13 +117,10 @@ impl ExecutionPlan for OrderedCoalesceExec {
 
     fn replace_children(
         self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.pop() {
-            Some(input) => Ok(Arc::new(Self::new(input, self.fetch))),
-            None => Err(DataFusionError::Internal("OrderedCoalesceExec has one input".into())),
-        }
+        Ok(Arc::new(Self::new(only(children, self.name())?, self.fetch)))
     }
 
     fn with_new_children(

@@ -12,7 +12,7 @@ use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOpti
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::FilterBuilder;
 use arrow::datatypes::{Int64Type, Schema, SchemaRef};
-use boathouse_bridge::{ResultExt, to_datafusion};
+use boathouse_bridge::{ResultExt, only, to_datafusion};
 use boathouse_spec::{Error, Result};
 use datafusion::common::stats::Statistics;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -104,13 +104,11 @@ impl ExecutionPlan for LiveRowsExec {
 
     fn replace_children(
         self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        match children.pop() {
-            Some(input) => Ok(Arc::new(Self::new(input, Arc::clone(&self.live), self.width))),
-            None => Err(to_datafusion(Error::internal("LiveRowsExec has one input"))),
-        }
+        let input = only(children, self.name())?;
+        Ok(Arc::new(Self::new(input, Arc::clone(&self.live), self.width)))
     }
 
     fn with_new_children(

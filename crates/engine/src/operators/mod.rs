@@ -18,9 +18,10 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+pub(crate) use boathouse_bridge::only;
 use datafusion::catalog::Session;
 use datafusion::common::DFSchemaRef;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
     Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
@@ -158,9 +159,4 @@ impl ExtensionPlanner for OperatorPlanner {
         }
         custom.operator.plan(inputs.to_vec(), exprs).map(Some)
     }
-}
-
-/// The only input of an operator that has one.
-pub(crate) fn only(inputs: Vec<Arc<dyn ExecutionPlan>>, name: &str) -> Result<Arc<dyn ExecutionPlan>> {
-    inputs.into_iter().next().ok_or_else(|| DataFusionError::Internal(format!("{name} has one input")))
 }
