@@ -9,9 +9,9 @@ use object_store::ObjectStoreExt;
 use roaring::RoaringTreemap;
 
 use crate::action::DeletionVector;
+use crate::data_file::{Output, UnderWay};
 use crate::error;
 use crate::location::TableLocation;
-use crate::log::commit_file::make_durable;
 use crate::log::kernel;
 
 /// Before every serialized bitmap, little-endian ("portable" format).
@@ -124,12 +124,12 @@ impl VectorFile {
         let name = format!("deletion_vector_{}.bin", self.id);
         let path = location.relative(&name)?;
         fault::point("delta::before-vectors")?;
-        location
-            .store()
-            .put(&path, Bytes::from(self.bytes).into())
-            .await
-            .map_err(|e| error::write_failed(location, format!("{path}: {e}")))?;
-        make_durable(location, &path).await?;
+        let mut output = Output::new(location, &path, &UnderWay::default());
+        let written = async {
+            output.write(Bytes::from(self.bytes)).await?;
+            output.finish().await
+        };
+        written.await.map_err(|e| error::write_failed(location, format!("{path}: {e}")))?;
         fault::point("delta::after-vectors")?;
         Ok(Some(name))
     }

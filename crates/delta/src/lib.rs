@@ -28,6 +28,7 @@ mod changes;
 mod clustering;
 mod data_file;
 mod deletion_vector;
+mod disk;
 mod error;
 mod file_set;
 mod location;

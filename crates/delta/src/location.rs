@@ -142,6 +142,13 @@ impl TableLocation {
         self.is_local().then(|| PathBuf::from(format!("/{path}")))
     }
 
+    /// The directory on this machine's disk that is there as long as the table is, above a file: its log's for files of the
+    /// log, its own for others.
+    pub(crate) fn local_root(&self, path: &Path) -> Option<PathBuf> {
+        let log = self.log_directory();
+        self.local_path(if path.prefix_matches(&log) { &log } else { &self.prefix })
+    }
+
     /// Whether a file is where the table, or a directory above it, would be: nothing can be there.
     pub fn is_below_file(&self) -> bool {
         let log = self.local_path(&self.log_directory());

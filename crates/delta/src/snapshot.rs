@@ -9,6 +9,7 @@ use delta_kernel::SnapshotRef;
 use tokio::sync::OnceCell;
 
 use crate::action::{Action, Metadata, Protocol};
+use crate::error;
 use crate::file_set::FileSet;
 use crate::location::TableLocation;
 use crate::log::checksum::{self, Found, Known};
@@ -296,7 +297,14 @@ impl Snapshot {
                     return Ok(FileSet::default());
                 };
                 let kernel = source.kernel.clone();
-                let mut files = checkpoint::files(&self.inner.location, kernel, self.columns()).await?;
+                let mut files = match checkpoint::files(&self.inner.location, kernel, self.columns()).await {
+                    Ok(files) => files,
+                    // The log of a table that was dropped meanwhile is no damaged one.
+                    Err(_) if self.is_gone().await.unwrap_or(false) => {
+                        return Err(error::gone(&self.inner.location));
+                    }
+                    Err(e) => return Err(e),
+                };
                 for actions in &source.commits {
                     files = files.apply(actions);
                 }

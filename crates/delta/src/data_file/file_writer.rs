@@ -1,5 +1,6 @@
 //! One data file: written, closed, forced to disk, described by its `add` action.
 
+use std::io;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, make_array};
@@ -8,6 +9,7 @@ use boathouse_bridge::ResultExt;
 use boathouse_spec::{Error, Result, clock, fault};
 use object_store::path::Path;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::errors::ParquetError;
 
 use super::encoder::Encoder;
 use super::output::Output;
@@ -67,7 +69,7 @@ impl FileWriter {
             State::Open(encoder, shredding) => {
                 encode(target, &self.path, encoder, shredding, &physical).await
             }
-            State::Failed => Err(failed(target, &self.path, &"it could not be opened")),
+            State::Failed => Err(not_open(&self.path)),
         }
     }
 
@@ -106,7 +108,7 @@ impl FileWriter {
     pub async fn close(mut self, target: &WriteTarget) -> Result<Add> {
         self.open(target).await?;
         let State::Open(encoder, _) = &mut self.state else {
-            return Err(failed(target, &self.path, &"it could not be opened"));
+            return Err(not_open(&self.path));
         };
         let size = encoder.finish().await.map_err(|e| failed(target, &self.path, &e))?;
         fault::point("delta::after-data-file")?;
@@ -163,6 +165,17 @@ fn physical_batch(target: &WriteTarget, batch: &RecordBatch) -> Result<RecordBat
     RecordBatch::try_new_with_options(Arc::clone(&target.layout.physical), columns, &options).spark()
 }
 
-fn failed(target: &WriteTarget, path: &Path, e: &dyn std::fmt::Display) -> Error {
+/// The error of the attempt came first.
+fn not_open(path: &Path) -> Error {
+    Error::internal(format!("{path} was written to after it could not be opened"))
+}
+
+fn failed(target: &WriteTarget, path: &Path, e: &ParquetError) -> Error {
+    let is_missing = matches!(e, ParquetError::External(e)
+        if e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::NotFound));
+    if is_missing || target.location.has_lost_its_log() {
+        // The disk's words for a table that was dropped while rows were written to it.
+        return error::gone(&target.location);
+    }
     error::write_failed(&target.location, format!("{path}: {e}"))
 }

@@ -28,9 +28,9 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 
 use crate::action::Add;
-use crate::error;
 use crate::location::TableLocation;
 
+pub(crate) use output::{Output, UnderWay};
 pub(crate) use row_action::RowActions;
 pub use settings::FileSettings;
 pub(crate) use target::{FileLayout, FileOptions, TableVersion, WriteTarget, parse_size};
@@ -65,12 +65,7 @@ pub(crate) async fn write_plan(
             target.under_way.ended().await;
             let paths = started.lock().clone();
             delete_quietly(&target.location, paths).await;
-            // The disk's words for a table that was dropped while rows were written to it.
-            Err(if e.is("TASK_WRITE_FAILED") && target.location.has_lost_its_log() {
-                error::gone(&target.location)
-            } else {
-                e
-            })
+            Err(e)
         }
     }
 }

@@ -1,21 +1,24 @@
 //! Where the bytes of a data file go.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path as FilePath, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use boathouse_spec::fault;
 use bytes::Bytes;
 use datafusion::common::runtime::SpawnedTask;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
+use parquet::arrow::async_writer::AsyncFileWriter;
 use parquet::errors::Result;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
+use crate::disk::{create_file, sync_parent, sync_with_name, temporary_name};
 use crate::location::TableLocation;
-use crate::log::commit_file::{create_directory, sync_with_name};
 
 /// Objects up to this size are written by one request.
 const UPLOAD_BUFFER: usize = 8 * 1024 * 1024;
@@ -23,7 +26,7 @@ const UPLOAD_BUFFER: usize = 8 * 1024 * 1024;
 const SYNC_BYTES: usize = 32 * 1024 * 1024;
 
 /// A new file. What was written survives a crash of the machine once [`Output::finish`] returns.
-pub(super) enum Output {
+pub(crate) enum Output {
     Local(LocalFile),
     /// Object stores are durable when a write returns.
     Object(BufWriter),
@@ -47,14 +50,29 @@ impl UnderWay {
 impl Output {
     pub fn new(location: &TableLocation, path: &Path, under_way: &UnderWay) -> Self {
         match location.local_path(path) {
-            Some(path) => {
-                let under_way = under_way.clone();
-                Self::Local(LocalFile { path, file: None, unsynced: 0, syncing: None, under_way })
-            }
+            Some(file) => Self::Local(LocalFile {
+                root: location.local_root(path).unwrap_or_default(),
+                path: file,
+                named: None,
+                file: None,
+                unsynced: 0,
+                syncing: None,
+                under_way: under_way.clone(),
+            }),
             None => {
                 Self::Object(BufWriter::with_capacity(location.store().clone(), path.clone(), UPLOAD_BUFFER))
             }
         }
+    }
+
+    /// A file that has its name only when it is whole.
+    pub fn whole(location: &TableLocation, path: &Path) -> Self {
+        let mut output = Self::new(location, path, &UnderWay::default());
+        if let Self::Local(file) = &mut output {
+            let temporary = temporary_name(&file.path);
+            file.named = Some(std::mem::replace(&mut file.path, temporary));
+        }
+        output
     }
 
     pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
@@ -72,9 +90,23 @@ impl Output {
     }
 }
 
+impl AsyncFileWriter for Output {
+    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<()>> {
+        Self::write(self, bytes).boxed()
+    }
+
+    fn complete(&mut self) -> BoxFuture<'_, Result<()>> {
+        self.finish().boxed()
+    }
+}
+
 /// A file on a local disk, made by the first bytes.
-pub(super) struct LocalFile {
+pub(crate) struct LocalFile {
+    /// The directory that is there as long as the table is.
+    root: PathBuf,
     path: PathBuf,
+    /// The name it gets when it is whole, where it has another one until then.
+    named: Option<PathBuf>,
     file: Option<File>,
     /// Bytes since the disk was last asked to take all.
     unsynced: usize,
@@ -84,11 +116,11 @@ pub(super) struct LocalFile {
 
 impl LocalFile {
     async fn write(&mut self, bytes: Bytes) -> io::Result<()> {
-        let (path, file) = (self.path.clone(), self.file.take());
+        let (root, path, file) = (self.root.clone(), self.path.clone(), self.file.take());
         self.unsynced += bytes.len();
         let entered = self.under_way.enter().await;
         let written = blocking(move || {
-            let mut file = file.map_or_else(|| create(&path), Ok)?;
+            let mut file = file.map_or_else(|| create_file(&root, &path), Ok)?;
             fault::io_point("delta::before-bytes")?;
             file.write_all(&bytes)?;
             fault::io_point("delta::after-bytes")?;
@@ -128,22 +160,17 @@ impl LocalFile {
             drop((file, entered));
             synced
         };
-        sync_with_name(self.path.clone(), content).await
+        let Some(name) = self.named.take() else { return sync_with_name(self.path.clone(), content).await };
+        let path = self.path.clone();
+        blocking(move || {
+            content()?;
+            std::fs::rename(&path, &name)?;
+            sync_parent(&name)
+        })
+        .await
     }
 }
 
 async fn blocking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     SpawnedTask::spawn_blocking(call).join().await.map_err(io::Error::other)?
-}
-
-/// Creates a file that is not there, and the directories of its partition.
-fn create(path: &FilePath) -> io::Result<File> {
-    let open = || OpenOptions::new().write(true).create_new(true).open(path);
-    match open() {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            path.parent().map_or(Ok(()), create_directory)?;
-            open()
-        }
-        other => other,
-    }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use boathouse_spec::Error;
 use delta_kernel::SnapshotRef;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode};
 use serde::{Deserialize, Serialize};
 
 use super::{commit_name, put_derived};
@@ -144,10 +144,10 @@ impl Totals {
 /// Writes the checksum of a version, where what it needs is known. A reader needs none: a failure fails nothing.
 pub(crate) async fn write(table: &Snapshot, txn_id: &str) {
     let Some(checksum) = of(table, txn_id) else { return };
-    let name = name(table.version());
+    let path = table.location().log_path(&name(table.version()));
     let written = async {
-        let content = serde_json::to_vec(&checksum).map_err(|e| Error::io(format!("writing {name}"), e))?;
-        put_derived(table.location(), &name, content).await
+        let content = serde_json::to_vec(&checksum).map_err(|e| Error::io(format!("writing {path}"), e))?;
+        put_derived(table.location(), &path, content, PutMode::Create).await
     };
     if let Err(e) = written.await {
         tracing::debug!(table = table.location().uri(), "no checksum of version {}: {e}", table.version());

@@ -1,23 +1,14 @@
 //! Writing a commit file: whole or not at all, and never over another one.
 
-use std::io::Write;
-use std::path::{Path as FilePath, PathBuf};
-
 use boathouse_spec::{Error, Result, fault};
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{ObjectStore, PutMode, PutOptions};
 
 use super::commit_name;
+use crate::disk::{PutOutcome, create_directory, link_new_file, sync_with_name};
 use crate::error;
 use crate::location::TableLocation;
-
-/// What became of an attempt to write a file that must not exist yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PutOutcome {
-    Written,
-    Exists,
-}
 
 /// Writes an object unless there is one of that name. When this returns `Written`, the object survives a crash of the
 /// machine; when it fails or the process dies, there is the whole object or none.
@@ -47,55 +38,6 @@ pub(crate) async fn put_if_absent(
     }
 }
 
-/// A temporary file, forced to disk, gets its name by a hard link, which fails where the name is taken.
-fn link_new_file(target: &FilePath, content: &[u8]) -> std::io::Result<PutOutcome> {
-    let directory = target.parent().unwrap_or(FilePath::new("/"));
-    let temporary = temporary_name(target);
-    let written = (|| {
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-        file.write_all(content)?;
-        file.sync_all()
-    })();
-    if let Err(e) = written {
-        let _ = std::fs::remove_file(&temporary);
-        return Err(e);
-    }
-    fault::io_point("delta::before-link")?;
-    let linked = std::fs::hard_link(&temporary, target);
-    let _ = std::fs::remove_file(&temporary);
-    match linked {
-        Ok(()) => {
-            fault::io_point("delta::after-link")?;
-            sync_directory(directory)?;
-            Ok(PutOutcome::Written)
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(PutOutcome::Exists),
-        // A file system without hard links: an exclusive create is the next best; a crash may leave part of the file.
-        Err(e) if e.kind() == std::io::ErrorKind::Unsupported => create_exclusively(target, content),
-        Err(e) => Err(e),
-    }
-}
-
-fn create_exclusively(target: &FilePath, content: &[u8]) -> std::io::Result<PutOutcome> {
-    let mut file = match std::fs::OpenOptions::new().write(true).create_new(true).open(target) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Ok(PutOutcome::Exists),
-        Err(e) => return Err(e),
-    };
-    file.write_all(content)?;
-    file.sync_all()?;
-    if let Some(directory) = target.parent() {
-        sync_directory(directory)?;
-    }
-    Ok(PutOutcome::Written)
-}
-
-/// `.name.uuid.tmp` beside the file: no reader of the log takes it for one of its own.
-fn temporary_name(target: &FilePath) -> PathBuf {
-    let name = target.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    target.with_file_name(format!(".{name}.{}.tmp", uuid::Uuid::new_v4()))
-}
-
 /// Makes the directory of a new table's log where directories are things of their own. The log of a table that exists has
 /// one: making it again would bring a table back that was dropped meanwhile.
 pub(crate) async fn make_log_directory(location: &TableLocation) -> Result<()> {
@@ -116,26 +58,6 @@ pub(crate) async fn remove_empty_directories(location: &TableLocation) {
     }
 }
 
-/// Creates a directory so that its name, and those of the parents made with it, survive a crash.
-pub(crate) fn create_directory(directory: &FilePath) -> std::io::Result<()> {
-    let missing: Vec<&FilePath> = directory.ancestors().take_while(|d| !d.is_dir()).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(directory)?;
-    missing.iter().filter_map(|d| d.parent()).try_for_each(sync_directory)
-}
-
-fn sync_directory(directory: &FilePath) -> std::io::Result<()> {
-    match std::fs::File::open(directory).and_then(|d| d.sync_all()) {
-        // Some file systems do not sync directories.
-        Err(e) if matches!(e.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported) => {
-            Ok(())
-        }
-        other => other,
-    }
-}
-
 /// Forces a data file on a local disk to disk, with its name. Object stores are durable when a write returns.
 pub(crate) async fn make_durable(location: &TableLocation, path: &Path) -> Result<()> {
     let Some(file) = location.local_path(path) else {
@@ -143,20 +65,6 @@ pub(crate) async fn make_durable(location: &TableLocation, path: &Path) -> Resul
     };
     let synced = sync_with_name(file.clone(), move || std::fs::File::open(&file)?.sync_all());
     synced.await.map_err(|e| error::write_failed(location, format!("forcing {path} to disk: {e}")))
-}
-
-/// Forces the content of a file to disk, by a call, and its name.
-pub(crate) async fn sync_with_name(
-    file: PathBuf,
-    content: impl FnOnce() -> std::io::Result<()> + Send + 'static,
-) -> std::io::Result<()> {
-    // The disk takes both at a time.
-    let name = tokio::task::spawn_blocking(move || file.parent().map_or(Ok(()), sync_directory));
-    let content = tokio::task::spawn_blocking(content);
-    for task in [content, name] {
-        task.await.map_err(std::io::Error::other)??;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

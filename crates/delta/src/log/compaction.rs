@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use boathouse_spec::{Error, Result};
+use object_store::PutMode;
 
 use crate::action::{Action, FileKey};
 use crate::location::TableLocation;
@@ -46,8 +47,8 @@ async fn write(location: &TableLocation, from: i64, until: i64) -> Result<()> {
         content.push_str(&action.to_json()?);
         content.push('\n');
     }
-    let name = format!("{from:020}.{until:020}.compacted.json");
-    super::put_derived(location, &name, content.into_bytes()).await
+    let path = location.log_path(&format!("{from:020}.{until:020}.compacted.json"));
+    super::put_derived(location, &path, content.into_bytes(), PutMode::Create).await
 }
 
 /// The last word on each thing ("Action Reconciliation" in PROTOCOL.md). What was removed stays, for it may be in an

@@ -14,9 +14,10 @@ use std::collections::{BTreeSet, HashMap};
 use boathouse_spec::{Error, Result};
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 
 use crate::action::Action;
+use crate::disk;
 use crate::location::TableLocation;
 
 /// The name of a version's commit file.
@@ -190,13 +191,24 @@ pub(crate) async fn read_commit(location: &TableLocation, version: i64) -> Resul
     Action::parse_commit(&bytes, &format!("{}/_delta_log/{name}", location.uri())).map(Some)
 }
 
-/// Writes a file of the log that says what other files say too, unless it is there.
-async fn put_derived(location: &TableLocation, name: &str, content: Vec<u8>) -> Result<()> {
-    let path = location.log_path(name);
-    let options = PutOptions { mode: PutMode::Create, ..Default::default() };
-    match location.store().put_opts(&path, content.into(), options).await {
+/// Writes a file that says what other files say too.
+pub(crate) async fn put_derived(
+    location: &TableLocation,
+    path: &Path,
+    content: Vec<u8>,
+    mode: PutMode,
+) -> Result<()> {
+    let failed = |e: &dyn std::fmt::Display| Error::io(format!("writing {path}"), e);
+    if let Some((root, file)) = location.local_root(path).zip(location.local_path(path)) {
+        let written = tokio::task::spawn_blocking(move || {
+            let is_there = mode == PutMode::Create && file.exists();
+            if is_there { Ok(()) } else { disk::put(&root, &file, &content) }
+        });
+        return written.await.map_err(|e| failed(&e))?.map_err(|e| failed(&e));
+    }
+    match location.store().put_opts(path, content.into(), mode.into()).await {
         Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
-        Err(e) => Err(Error::io(format!("writing {path}"), e)),
+        Err(e) => Err(failed(&e)),
     }
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use boathouse_spec::{Error, Result, fault};
 use futures::TryStreamExt;
+use object_store::PutMode;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutPayload};
 
 use crate::data_file::delete_quietly;
+use crate::log::put_derived;
 use crate::partition;
 use crate::snapshot::Snapshot;
 
@@ -60,11 +61,7 @@ pub async fn generate(table: &Snapshot, mode: &str) -> Result<()> {
         path.extend(directory.split('/').filter(|d| !d.is_empty()).map(object_store::path::PathPart::from));
         let path = path.join("manifest");
         let content = if lines.is_empty() { String::new() } else { lines.join("\n") + "\n" };
-        location
-            .store()
-            .put(&path, PutPayload::from(content))
-            .await
-            .map_err(|e| Error::io(format!("writing {path}"), e))?;
+        put_derived(location, &path, content.into_bytes(), PutMode::Overwrite).await?;
         fault::point("delta::after-manifest")?;
         written.push(path);
     }

@@ -140,6 +140,33 @@ async fn v2_checkpoints_have_sidecars() {
     assert_eq!(world.longs(&old, None).await, [0, 1, 2, 3]);
 }
 
+/// Checkpoints and checksums of a writer that comes after the table was dropped must not bring parts of it back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_writer_leaves_a_dropped_table_alone() {
+    for policy in ["classic", "v2"] {
+        let (world, location) = filled(&[("delta.checkpointPolicy", policy)], 3).await;
+        let table = DeltaTable::load(&location, None).await.unwrap();
+        table.files().await.unwrap();
+        let directory = world.directory.path().join("t");
+        let aside = world.directory.path().join("aside");
+        fs::rename(&directory, &aside).unwrap();
+        assert!(write_with(&table, 2).await.is_err());
+        crate::log::checksum::write(&table, "id").await;
+        assert!(!directory.exists());
+        // Nor where another table was begun in its place.
+        fs::create_dir(&directory).unwrap();
+        assert!(write_with(&table, 2).await.is_err());
+        crate::log::checksum::write(&table, "id").await;
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+        assert_eq!(DeltaTable::load(&location, None).await.unwrap_err().class(), "DELTA_MISSING_DELTA_TABLE");
+
+        fs::remove_dir(&directory).unwrap();
+        fs::rename(&aside, &directory).unwrap();
+        crate::log::checksum::write(&table, "id").await;
+        write_with(&table, 2).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_sidecars_are_passed_over() {
     let v2 = [("delta.checkpointPolicy", "v2"), ("delta.checkpointInterval", "2")];

@@ -9,10 +9,11 @@ use super::conflict::{self, Ours, ReadSet};
 use super::operation::{Metrics, Operation};
 use crate::action::{Action, Add, Cdc, CommitInfo, DomainMetadata, Metadata, Protocol, Remove, Txn};
 use crate::data_file::delete_quietly;
+use crate::disk::PutOutcome;
 use crate::error;
 use crate::location::TableLocation;
 use crate::log::checksum::{self, Known};
-use crate::log::commit_file::{PutOutcome, put_if_absent};
+use crate::log::commit_file::put_if_absent;
 use crate::log::{self, CommitFile, checkpoint, cleanup, commit_name, compaction};
 use crate::row_tracking;
 use crate::schema::identity::{self, IdentityColumn};
@@ -281,11 +282,15 @@ impl Transaction {
                     tracing::debug!("the commit of version {version} was reported as failed: {e}");
                     PutOutcome::Written
                 }
-                Err(_) if current.is_some() && self.location.has_lost_its_log() => {
-                    self.discard().await;
-                    return Err(error::gone(&self.location));
+                Err(e) => {
+                    if let Some(current) = &current
+                        && (self.location.has_lost_its_log() || current.is_gone().await.unwrap_or(false))
+                    {
+                        self.discard().await;
+                        return Err(error::gone(&self.location));
+                    }
+                    return Err(e);
                 }
-                Err(e) => return Err(e),
             };
             if outcome == PutOutcome::Written || self.is_ours(version, &txn_id).await? {
                 return self.committed(current, version, &actions, &txn_id).await;
@@ -423,6 +428,10 @@ impl Transaction {
         fault::point("delta::after-commit")?;
         let snapshot = match (&before, self.location.store().head(&path).await) {
             (Some(before), Ok(meta)) => before.after(CommitFile { version, meta }, actions).await?,
+            // Another table may be in its place, which has nothing to do with this commit.
+            (Some(before), Err(_)) if before.is_gone().await.unwrap_or(false) => {
+                return Err(error::gone(&self.location));
+            }
             (None, _) => {
                 let known = Known::nothing().after(actions, None);
                 Snapshot::load(&self.location, Some(version)).await?.knowing(known)

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use boathouse_spec::{Error, Result, fault};
 use delta_kernel::{KernelError, SnapshotRef};
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -33,20 +33,40 @@ pub(crate) async fn write(table: &Snapshot) -> Result<()> {
     Ok(())
 }
 
+/// How often a log is read that others change all the time.
+const MAX_READS: usize = 10;
+
 /// Loads the state at a version. Where a checkpoint is damaged, an older one or the commits alone serve.
 pub(crate) async fn load(location: &TableLocation, version: Option<i64>) -> Result<Loaded> {
-    let first = kernel::load(location, version).await?;
-    let failure = match first {
+    let mut failure = match kernel::load(location, version).await? {
         Ok(loaded) => return Ok(loaded),
         Err(e) => e,
     };
-    if let Some(shown) = without_damaged_checkpoints(location).await?
-        && let Ok(loaded) = kernel::load(&shown, version).await?
-    {
-        tracing::warn!(table = location.uri(), "a damaged checkpoint was passed over: {failure}");
-        return Ok(loaded);
+    let mut files = super::list(location).await?;
+    if files.is_empty() {
+        return Err(error::not_a_table(location));
     }
-    Err(explain(location, version, failure).await)
+    let mut reads = 1;
+    loop {
+        if let Some(shown) = without_damaged_checkpoints(location, &files).await?
+            && let Ok(loaded) = kernel::load(&shown, version).await?
+        {
+            tracing::warn!(table = location.uri(), "a damaged checkpoint was passed over: {failure}");
+            return Ok(loaded);
+        }
+        let why = explain(location, version, failure).await;
+        // A log that was deleted, or made anew, while it was read looks like a damaged one.
+        let now = super::list(location).await?;
+        if now == files || reads == MAX_READS {
+            return Err(why);
+        }
+        reads += 1;
+        files = now;
+        failure = match kernel::load(location, version).await? {
+            Ok(loaded) => return Ok(loaded),
+            Err(e) => e,
+        };
+    }
 }
 
 /// The files of a state, with the same care.
@@ -60,7 +80,8 @@ pub(crate) async fn files(
         Ok(files) => return Ok(files),
         Err(e) => e,
     };
-    if let Some(shown) = without_damaged_checkpoints(location).await?
+    let listed = super::list(location).await?;
+    if let Some(shown) = without_damaged_checkpoints(location, &listed).await?
         && let Ok(loaded) = kernel::load(&shown, Some(version)).await?
         && let Ok(files) = kernel::files(&shown, loaded.kernel, columns.clone()).await?
     {
@@ -72,10 +93,13 @@ pub(crate) async fn files(
 
 /// The location with all checkpoints hidden that are not whole, the checksums, and the hint, which may point to one that is not there;
 /// `None` where nothing is to be hidden.
-async fn without_damaged_checkpoints(location: &TableLocation) -> Result<Option<TableLocation>> {
+async fn without_damaged_checkpoints(
+    location: &TableLocation,
+    files: &[ObjectMeta],
+) -> Result<Option<TableLocation>> {
     let mut hidden = HashSet::new();
     let hint = location.log_path("_last_checkpoint");
-    for meta in super::list(location).await? {
+    for meta in files {
         let Some(name) = meta.location.filename() else { continue };
         if meta.location == hint {
             hidden.insert(hint.clone());

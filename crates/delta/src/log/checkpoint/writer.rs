@@ -4,9 +4,8 @@ use std::collections::HashSet;
 
 use arrow::array::RecordBatch;
 use boathouse_spec::{Error, Result, clock, fault};
-use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStoreExt, PutMode};
 use parquet::arrow::AsyncArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
@@ -14,7 +13,8 @@ use serde_json::{Value, json};
 
 use super::columns::{CheckpointColumns, Contents};
 use crate::action::{Action, Remove};
-use crate::log::{commit_file, kernel};
+use crate::data_file::Output;
+use crate::log::{kernel, put_derived};
 use crate::snapshot::Snapshot;
 
 /// Rows made Arrow at a time.
@@ -126,14 +126,14 @@ async fn v2(table: &Snapshot, rest: Rest, sidecar_files: usize) -> Result<Value>
 struct File<'a> {
     table: &'a Snapshot,
     path: Path,
-    writer: AsyncArrowWriter<BufWriter>,
+    writer: AsyncArrowWriter<Output>,
 }
 
 impl<'a> File<'a> {
     fn create(table: &'a Snapshot, path: Path, columns: &CheckpointColumns) -> Result<Self> {
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-        let target = BufWriter::new(table.location().store().clone(), path.clone());
-        let writer = AsyncArrowWriter::try_new(target, columns.schema().clone(), Some(properties))
+        let output = Output::whole(table.location(), &path);
+        let writer = AsyncArrowWriter::try_new(output, columns.schema().clone(), Some(properties))
             .map_err(|e| Error::io(format!("writing {path}"), e))?;
         Ok(Self { table, path, writer })
     }
@@ -167,7 +167,6 @@ impl<'a> File<'a> {
         let failed = |e: &dyn std::fmt::Display| Error::io(format!("writing {}", self.path), e);
         self.writer.close().await.map_err(|e| failed(&e))?;
         let location = self.table.location();
-        commit_file::make_durable(location, &self.path).await?;
         location.store().head(&self.path).await.map_err(|e| failed(&e))
     }
 }
@@ -215,7 +214,6 @@ async fn rest(table: &Snapshot) -> Result<Rest> {
 async fn put_hint(table: &Snapshot, content: &Value) -> Result<()> {
     let location = table.location();
     let path = location.log_path("_last_checkpoint");
-    let failed = |e: object_store::Error| Error::io(format!("writing {path}"), e);
     if let Ok(found) = location.store().get(&path).await
         && let Ok(bytes) = found.bytes().await
         && let Ok(hint) = serde_json::from_slice::<Value>(&bytes)
@@ -224,6 +222,5 @@ async fn put_hint(table: &Snapshot, content: &Value) -> Result<()> {
         return Ok(());
     }
     let content = content.to_string().into_bytes();
-    location.store().put(&path, content.into()).await.map_err(failed)?;
-    Ok(())
+    put_derived(location, &path, content, PutMode::Overwrite).await
 }
