@@ -18,11 +18,13 @@
 
 mod conform;
 mod errors;
+mod footers;
 mod plans;
 mod types;
 
 pub use conform::{conform, conform_batch};
 pub use errors::{ResultExt, from_arrow, from_datafusion, to_arrow, to_datafusion};
+pub use footers::Footers;
 pub use plans::only;
 pub use types::{
     METADATA_KEY, TYPE_KEY, UTC, arrow_field, arrow_schema, arrow_type, spark_field, spark_schema,

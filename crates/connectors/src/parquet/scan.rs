@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use boathouse_bridge::{UTC, arrow_field, arrow_schema};
+use boathouse_bridge::{Footers, UTC, arrow_field, arrow_schema};
 use bytes::Bytes;
 use datafusion::catalog::Session;
 use datafusion::common::config::TableParquetOptions;
@@ -52,7 +52,7 @@ pub(crate) fn scan(
     options.global.skip_metadata = true;
     let reader = CachedParquetFileReaderFactory::new(
         table.place.store.clone(),
-        state.runtime_env().cache_manager.get_file_metadata_cache(),
+        Footers::of_store(state, &table.place.store_url),
     );
     let table_schema = TableSchema::builder(file_schema).with_table_partition_cols(partition_fields).build();
     let source = ParquetSource::new(table_schema)

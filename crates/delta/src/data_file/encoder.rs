@@ -1,12 +1,10 @@
 //! A Parquet file in the making whose columns are encoded side by side, so that one file is not the work of one core.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use bytes::Bytes;
 use datafusion::common::runtime::SpawnedTask;
 use futures::FutureExt;
 use parquet::arrow::ArrowWriter;
@@ -14,43 +12,32 @@ use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowLeafColumn, ArrowRowGroupWriterFactory, ArrowWriterOptions,
     compute_leaves,
 };
-use parquet::basic::{Encoding, PageType};
 use parquet::errors::{ParquetError, Result};
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::ColumnPath;
 use tokio::sync::mpsc;
 
-use super::output::Output;
+use super::output::{Output, UnderWay};
+use super::tail::{PlainColumns, Tail};
 
 /// Batches of a column that wait to be encoded.
 const WAITING: usize = 4;
 
 pub(super) struct Encoder {
     schema: SchemaRef,
-    file: SerializedFileWriter<Vec<u8>>,
     row_groups: ArrowRowGroupWriterFactory,
-    out: Output,
     open: Option<RowGroup>,
-    /// The row group before the open one, until its last pages are encoded.
-    ended: Option<EndedGroup>,
-    plain: PlainColumns,
+    tail: State,
+    plain: Arc<PlainColumns>,
+    under_way: UnderWay,
     begun: usize,
     max_rows: usize,
     max_bytes: usize,
 }
 
-/// A row group that gets no more rows.
-struct EndedGroup {
-    chunks: SpawnedTask<Result<Vec<ArrowColumnChunk>>>,
-    size: usize,
-}
-
-/// The leaf columns of which a row group had more distinct values than a dictionary takes: the next ones do without.
-#[derive(Default)]
-struct PlainColumns {
-    known: HashSet<ColumnPath>,
-    /// Whether there are more than the writers know of.
-    grew: bool,
+enum State {
+    Idle(Box<Tail>),
+    /// The row group before the open one comes to its end; the bytes the file will have then, about.
+    Appending(SpawnedTask<Result<Tail>>, usize),
+    Failed,
 }
 
 /// A row group, a task for each leaf column.
@@ -71,19 +58,20 @@ impl Encoder {
         out: Output,
         schema: SchemaRef,
         options: ArrowWriterOptions,
+        under_way: &UnderWay,
         max_rows: usize,
         max_bytes: usize,
     ) -> Result<Self> {
         let writer = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), options)?;
         let (file, row_groups) = writer.into_serialized_writer()?;
+        let plain = Arc::new(PlainColumns::new(&file, &schema));
         Ok(Self {
             schema,
-            file,
             row_groups,
-            out,
             open: None,
-            ended: None,
-            plain: PlainColumns::default(),
+            tail: State::Idle(Box::new(Tail::new(file, out, Arc::clone(&plain)))),
+            plain,
+            under_way: under_way.clone(),
             begun: 0,
             max_rows,
             max_bytes,
@@ -103,23 +91,23 @@ impl Encoder {
                 return Err(group.failure().await);
             }
             at += rows;
-            if let Some(chunks) = self.ended.as_mut().and_then(|e| (&mut e.chunks).now_or_never()) {
-                self.ended = None;
-                self.append(encoded(chunks)?).await?;
-            }
             if group.rows >= self.max_rows || group.size() >= self.max_bytes {
                 self.end(group).await?;
             } else {
                 self.open = Some(group);
             }
         }
-        Ok(())
+        self.look_at_tail()
     }
 
     /// The size the file would have about now.
     pub fn size(&self) -> usize {
-        let ended = self.ended.as_ref().map_or(0, |e| e.size);
-        self.file.bytes_written() + ended + self.open.as_ref().map_or(0, RowGroup::size)
+        let ended = match &self.tail {
+            State::Idle(tail) => tail.size(),
+            State::Appending(_, size) => *size,
+            State::Failed => 0,
+        };
+        ended + self.open.as_ref().map_or(0, RowGroup::size)
     }
 
     /// Writes what is left and the footer, after which the file survives a crash of the machine. The bytes of the file.
@@ -127,90 +115,55 @@ impl Encoder {
         if let Some(group) = self.open.take() {
             self.end(group).await?;
         }
-        self.append_ended().await?;
-        self.file.finish()?;
-        self.drain().await?;
-        self.out.finish().await?;
-        Ok(self.file.bytes_written())
+        self.tail().await?.finish().await
     }
 
     fn begin(&mut self) -> Result<RowGroup> {
-        if std::mem::take(&mut self.plain.grew) {
-            self.row_groups = self.plain.row_groups(&self.file, &self.schema)?;
+        if let Some(row_groups) = self.plain.row_groups()? {
+            self.row_groups = row_groups;
         }
         let writers = self.row_groups.create_column_writers(self.begun)?;
         self.begun += 1;
         Ok(RowGroup { columns: writers.into_iter().map(Column::new).collect(), rows: 0 })
     }
 
-    /// Its columns come to their end while the next row group fills.
+    /// Its columns come to their end, and go to the file, while the next row group fills.
     async fn end(&mut self, group: RowGroup) -> Result<()> {
-        self.append_ended().await?;
-        let size = group.size();
-        self.ended = Some(EndedGroup { chunks: SpawnedTask::spawn(group.finish()), size });
+        let tail = self.tail().await?;
+        let size = tail.size() + group.size();
+        let entered = self.under_way.enter().await;
+        let task = SpawnedTask::spawn(async move {
+            let appended = tail.append(group.finish().await?).await;
+            drop(entered);
+            appended
+        });
+        self.tail = State::Appending(task, size);
         Ok(())
     }
 
-    async fn append_ended(&mut self) -> Result<()> {
-        match self.ended.take() {
-            Some(ended) => self.append(encoded(ended.chunks.await)?).await,
-            None => Ok(()),
+    /// Takes the file when nothing is appended to it.
+    async fn tail(&mut self) -> Result<Tail> {
+        match std::mem::replace(&mut self.tail, State::Failed) {
+            State::Idle(tail) => Ok(*tail),
+            State::Appending(task, _) => appended(task.await),
+            State::Failed => Err(ParquetError::General("a file is written to that failed".into())),
         }
     }
 
-    async fn append(&mut self, chunks: Vec<ArrowColumnChunk>) -> Result<()> {
-        let mut writer = self.file.next_row_group()?;
-        for chunk in chunks {
-            self.plain.note(&chunk);
-            chunk.append_to_row_group(&mut writer)?;
+    /// Notices that a row group was appended, or why it was not.
+    fn look_at_tail(&mut self) -> Result<()> {
+        if let State::Appending(task, _) = &mut self.tail
+            && let Some(ended) = task.now_or_never()
+        {
+            self.tail = State::Failed;
+            self.tail = State::Idle(Box::new(appended(ended)?));
         }
-        writer.close()?;
-        self.file.flush()?;
-        self.drain().await
-    }
-
-    async fn drain(&mut self) -> Result<()> {
-        let bytes = std::mem::take(self.file.inner_mut());
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        self.out.write(Bytes::from(bytes)).await
+        Ok(())
     }
 }
 
-impl PlainColumns {
-    /// A dictionary that was given up before half of the pages did not pay.
-    fn note(&mut self, chunk: &ArrowColumnChunk) {
-        let column = &chunk.close().metadata;
-        let pages = |is_dictionary: bool| -> i32 {
-            let pages = column.page_encoding_stats().into_iter().flatten();
-            let data = pages.filter(|p| matches!(p.page_type, PageType::DATA_PAGE | PageType::DATA_PAGE_V2));
-            data.filter(|p| (p.encoding == Encoding::RLE_DICTIONARY) == is_dictionary).map(|p| p.count).sum()
-        };
-        if pages(false) > pages(true) {
-            self.grew |= self.known.insert(column.column_path().clone());
-        }
-    }
-
-    fn row_groups(
-        &self,
-        file: &SerializedFileWriter<Vec<u8>>,
-        schema: &SchemaRef,
-    ) -> Result<ArrowRowGroupWriterFactory> {
-        let mut properties = file.properties().as_ref().clone().into_builder();
-        for column in &self.known {
-            properties = properties.set_column_dictionary_enabled(column.clone(), false);
-        }
-        let root = file.schema_descr().root_schema_ptr();
-        let model = SerializedFileWriter::new(Vec::new(), root, Arc::new(properties.build()))?;
-        Ok(ArrowRowGroupWriterFactory::new(&model, Arc::clone(schema)))
-    }
-}
-
-fn encoded(
-    chunks: std::result::Result<Result<Vec<ArrowColumnChunk>>, impl std::fmt::Display>,
-) -> Result<Vec<ArrowColumnChunk>> {
-    chunks.unwrap_or_else(|e| Err(ParquetError::General(format!("a row group was not encoded: {e}"))))
+fn appended(ended: std::result::Result<Result<Tail>, impl std::fmt::Display>) -> Result<Tail> {
+    ended.unwrap_or_else(|e| Err(ParquetError::General(format!("a row group was not written: {e}"))))
 }
 
 impl RowGroup {
@@ -281,7 +234,6 @@ mod tests {
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     use super::*;
-    use crate::data_file::output::UnderWay;
     use crate::location::TableLocation;
 
     /// Row groups with more distinct values than a dictionary takes (a megabyte, 131,072 numbers).
@@ -292,15 +244,14 @@ mod tests {
     async fn dictionaries_that_do_not_pay_are_not_tried_again() {
         let directory = tempfile::tempdir().unwrap();
         let location = TableLocation::local(directory.path()).unwrap();
-        let out = Output::new(
-            &location,
-            &Path::from_absolute_path(directory.path().join("f")).unwrap(),
-            &UnderWay::default(),
-        );
+        let under_way = UnderWay::default();
+        let path = Path::from_absolute_path(directory.path().join("f")).unwrap();
+        let out = Output::new(&location, &path, &under_way);
         let field = |name: &str| Field::new(name, DataType::Int64, false);
         let schema = Arc::new(Schema::new(vec![field("id"), field("k")]));
         let mut encoder =
-            Encoder::new(out, Arc::clone(&schema), ArrowWriterOptions::new(), ROWS, usize::MAX).unwrap();
+            Encoder::new(out, Arc::clone(&schema), ArrowWriterOptions::new(), &under_way, ROWS, usize::MAX)
+                .unwrap();
         let all = (ROWS * GROUPS) as i64;
         for from in (0..all).step_by(50_000) {
             let ids: Int64Array = (from..from + 50_000).collect();

@@ -129,7 +129,7 @@ fn encoder(target: &WriteTarget, path: &Path, schema: SchemaRef, output: Output)
     if let Some(annotated) = variant::annotated(&schema)? {
         options = options.with_parquet_schema(annotated);
     }
-    Encoder::new(output, schema, options, ROW_GROUP_ROWS, ROW_GROUP_BYTES)
+    Encoder::new(output, schema, options, &target.under_way, ROW_GROUP_ROWS, ROW_GROUP_BYTES)
         .map_err(|e| failed(target, path, &e))
 }
 

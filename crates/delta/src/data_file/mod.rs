@@ -7,6 +7,7 @@ mod output;
 mod row_action;
 mod settings;
 mod shredding;
+mod tail;
 mod target;
 mod task;
 mod variant;

@@ -32,16 +32,17 @@ pub(crate) enum Output {
     Object(BufWriter),
 }
 
-/// Calls of the operating system that are under way: they go on when the task that waits for them is gone.
+/// Tasks that write, and calls of the operating system, that are under way: they go on when who waits for them is gone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UnderWay(Arc<RwLock<()>>);
 
 impl UnderWay {
-    async fn enter(&self) -> OwnedRwLockReadGuard<()> {
+    pub async fn enter(&self) -> OwnedRwLockReadGuard<()> {
         Arc::clone(&self.0).read_owned().await
     }
 
-    /// Waits until no call is under way, after which nothing comes to files that were written to.
+    /// Waits until nothing is under way, after which nothing comes to files that were written to. Who waits has dropped the
+    /// tasks: one of them that is about to enter a second time is gone instead.
     pub async fn ended(&self) {
         drop(self.0.write().await);
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use boathouse_bridge::Footers;
 use boathouse_spec::Error;
 use bytes::Bytes;
 use datafusion::catalog::Session;
@@ -30,12 +31,12 @@ pub(crate) struct ReaderFactory {
 }
 
 impl ReaderFactory {
-    pub fn new(session: &dyn Session, location: &TableLocation) -> Self {
-        let cache = session.runtime_env().cache_manager.get_file_metadata_cache();
-        Self {
-            inner: CachedParquetFileReaderFactory::new(location.store().clone(), cache),
+    pub fn new(session: &dyn Session, location: &TableLocation) -> boathouse_spec::Result<Self> {
+        let footers = Footers::of_store(session, &location.object_store_url()?);
+        Ok(Self {
+            inner: CachedParquetFileReaderFactory::new(location.store().clone(), footers),
             location: location.clone(),
-        }
+        })
     }
 }
 

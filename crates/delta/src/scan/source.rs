@@ -189,7 +189,7 @@ impl<'a> ScanSource<'a> {
             .with_parquet_file_reader_factory(Arc::new(ReaderFactory::new(
                 session,
                 self.snapshot.location(),
-            )));
+            )?));
 
         let mut file_groups = Vec::new();
         let mut live = LiveRows::new();
