@@ -1,6 +1,6 @@
-"""Scenarios whose answers were recorded from delta-spark on the JVM: `tests/delta/AREA.json`, one answer a scenario.
+"""Scenarios whose answers were recorded from Spark with delta-spark on the JVM: `tests/recorded/AREA.json`, one answer a scenario.
 
-A scenario is a function that takes a `World` and tells it what to note. `tools/record_delta.py` runs the scenarios of an
+A scenario is a function that takes a `World` and tells it what to note. `tools/record_scenarios.py` runs the scenarios of an
 area there, the test of the area here, and both compare as text.
 """
 
@@ -10,7 +10,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-ANSWERS = ROOT / "tests" / "delta"
+ANSWERS = ROOT / "tests" / "recorded"
 sys.path.insert(0, str(ROOT / "tools"))
 
 from record_sql import error_class, text_of  # noqa: E402

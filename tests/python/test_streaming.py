@@ -76,7 +76,9 @@ def test_files_arrive(spark, tmp_path):
     assert set(json.loads(last.json)) >= PROGRESS and last["numInputRows"] == 1
     assert json.loads(last["sources"][0]["endOffset"]) == {"logOffset": 2}
     assert last["sink"]["description"] == "MemorySink" and last["sink"]["numOutputRows"] == 1
-    assert query.status["message"] == "Waiting for data to arrive" and query.isActive
+    # It looks for files again and again.
+    until(lambda: query.status["message"] == "Waiting for data to arrive")
+    assert query.isActive
     assert [q.name for q in spark.streams.active] == ["arrivals"]
     assert spark.streams.get(query.id).runId == query.runId
     assert spark.streams.get("00000000-0000-0000-0000-000000000000") is None

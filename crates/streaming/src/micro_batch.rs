@@ -446,7 +446,10 @@ impl Kept {
     fn rows(session: &Arc<Session>, rows: Vec<RecordBatch>, schema: StructType) -> Result<Self> {
         let nullable = schema.fields.iter().map(|f| StructField { nullable: true, ..f.clone() }).collect();
         let schema = StructType::new(nullable);
-        let arrow = Arc::new(arrow_schema(&schema));
+        // Names may occur twice; the table goes by positions.
+        let unnamed =
+            schema.fields.iter().enumerate().map(|(i, f)| StructField { name: i.to_string(), ..f.clone() });
+        let arrow = Arc::new(arrow_schema(&StructType::new(unnamed.collect())));
         let rows =
             rows.iter().map(|b| boathouse_bridge::conform_batch(b, &arrow)).collect::<Result<Vec<_>>>()?;
         let table = MemTable::try_new(arrow, vec![rows]).spark()?;

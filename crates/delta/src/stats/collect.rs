@@ -1,6 +1,6 @@
 //! Statistics of a file while it is written, as Spark's `StatisticsCollection` gathers them.
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, RecordBatch, make_array};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, RecordBatch, StringArray, make_array};
 use arrow::buffer::NullBuffer;
 use arrow::compute;
 use arrow::datatypes::{
@@ -197,41 +197,62 @@ fn bounds(array: &ArrayRef) -> Result<Option<(ScalarValue, ScalarValue)>> {
         let array = array.as_primitive::<T>();
         Some((compute::min(array)?, compute::max(array)?))
     }
-    let pair = match array.data_type() {
-        DataType::Int8 => primitive::<Int8Type>(array)
-            .map(|(a, b)| (ScalarValue::Int8(Some(a)), ScalarValue::Int8(Some(b)))),
-        DataType::Int16 => primitive::<Int16Type>(array)
-            .map(|(a, b)| (ScalarValue::Int16(Some(a)), ScalarValue::Int16(Some(b)))),
-        DataType::Int32 => primitive::<Int32Type>(array)
-            .map(|(a, b)| (ScalarValue::Int32(Some(a)), ScalarValue::Int32(Some(b)))),
-        DataType::Int64 => primitive::<Int64Type>(array)
-            .map(|(a, b)| (ScalarValue::Int64(Some(a)), ScalarValue::Int64(Some(b)))),
-        DataType::Float32 => float_bounds(array.as_primitive::<Float32Type>().iter().flatten())
-            .map(|(a, b)| (ScalarValue::Float32(Some(a)), ScalarValue::Float32(Some(b)))),
-        DataType::Float64 => float_bounds(array.as_primitive::<Float64Type>().iter().flatten())
-            .map(|(a, b)| (ScalarValue::Float64(Some(a)), ScalarValue::Float64(Some(b)))),
-        DataType::Decimal128(p, s) => primitive::<Decimal128Type>(array).map(|(a, b)| {
-            (ScalarValue::Decimal128(Some(a), *p, *s), ScalarValue::Decimal128(Some(b), *p, *s))
-        }),
-        DataType::Date32 => primitive::<Date32Type>(array)
-            .map(|(a, b)| (ScalarValue::Date32(Some(a)), ScalarValue::Date32(Some(b)))),
-        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-            primitive::<TimestampMicrosecondType>(array).map(|(a, b)| {
-                (
-                    ScalarValue::TimestampMicrosecond(Some(a), zone.clone()),
-                    ScalarValue::TimestampMicrosecond(Some(b), zone.clone()),
-                )
-            })
-        }
-        DataType::Utf8 => {
-            let array = array.as_string::<i32>();
-            compute::min_string(array).zip(compute::max_string(array)).map(|(a, b)| {
-                (ScalarValue::Utf8(Some(a.to_string())), ScalarValue::Utf8(Some(b.to_string())))
-            })
-        }
-        other => return Err(Error::internal(format!("no bounds of type {other}"))),
-    };
+    let pair =
+        match array.data_type() {
+            DataType::Int8 => primitive::<Int8Type>(array)
+                .map(|(a, b)| (ScalarValue::Int8(Some(a)), ScalarValue::Int8(Some(b)))),
+            DataType::Int16 => primitive::<Int16Type>(array)
+                .map(|(a, b)| (ScalarValue::Int16(Some(a)), ScalarValue::Int16(Some(b)))),
+            DataType::Int32 => primitive::<Int32Type>(array)
+                .map(|(a, b)| (ScalarValue::Int32(Some(a)), ScalarValue::Int32(Some(b)))),
+            DataType::Int64 => primitive::<Int64Type>(array)
+                .map(|(a, b)| (ScalarValue::Int64(Some(a)), ScalarValue::Int64(Some(b)))),
+            DataType::Float32 => float_bounds(array.as_primitive::<Float32Type>().iter().flatten())
+                .map(|(a, b)| (ScalarValue::Float32(Some(a)), ScalarValue::Float32(Some(b)))),
+            DataType::Float64 => float_bounds(array.as_primitive::<Float64Type>().iter().flatten())
+                .map(|(a, b)| (ScalarValue::Float64(Some(a)), ScalarValue::Float64(Some(b)))),
+            DataType::Decimal128(p, s) => primitive::<Decimal128Type>(array).map(|(a, b)| {
+                (ScalarValue::Decimal128(Some(a), *p, *s), ScalarValue::Decimal128(Some(b), *p, *s))
+            }),
+            DataType::Date32 => primitive::<Date32Type>(array)
+                .map(|(a, b)| (ScalarValue::Date32(Some(a)), ScalarValue::Date32(Some(b)))),
+            DataType::Timestamp(TimeUnit::Microsecond, zone) => primitive::<TimestampMicrosecondType>(array)
+                .map(|(a, b)| {
+                    (
+                        ScalarValue::TimestampMicrosecond(Some(a), zone.clone()),
+                        ScalarValue::TimestampMicrosecond(Some(b), zone.clone()),
+                    )
+                }),
+            DataType::Utf8 => string_bounds(array.as_string::<i32>())
+                .map(|(a, b)| (ScalarValue::from(a), ScalarValue::from(b))),
+            other => return Err(Error::internal(format!("no bounds of type {other}"))),
+        };
     Ok(pair)
+}
+
+/// The least and the greatest text. Most texts are told apart from both by their first bytes.
+fn string_bounds(array: &StringArray) -> Option<(&str, &str)> {
+    let mut values = array.iter().flatten();
+    let first = values.next()?;
+    let (mut low, mut high) = ((head(first), first), (head(first), first));
+    for value in values {
+        let value = (head(value), value);
+        if value < low {
+            low = value;
+        } else if value > high {
+            high = value;
+        }
+    }
+    Some((low.1, high.1))
+}
+
+/// The first bytes as a number, which orders texts where it differs.
+fn head(text: &str) -> u64 {
+    let bytes = text.as_bytes();
+    match bytes.first_chunk::<8>() {
+        Some(chunk) => u64::from_be_bytes(*chunk),
+        None => bytes.iter().enumerate().fold(0, |head, (i, byte)| head | u64::from(*byte) << (56 - 8 * i)),
+    }
 }
 
 /// The least and the greatest number as Spark orders them: NaN is above all, and of zeros the first that came stays,
@@ -360,6 +381,31 @@ mod tests {
         let mut collector = StatsColumns::new(&metadata, &layout, &settings, false).collector();
         collector.update(&batch).unwrap();
         collector.finish().unwrap()
+    }
+
+    #[test]
+    fn bounds_of_strings_are_those_of_their_order() {
+        let texts = [
+            "",
+            "a",
+            "a\0",
+            "a\0b",
+            "same head 1",
+            "same head 2",
+            "same hea",
+            "é",
+            "\u{10ffff}",
+            "Zebra zebra",
+        ];
+        for from in 0..texts.len() {
+            for to in from + 1..=texts.len() {
+                let some = &texts[from..to];
+                let array = StringArray::from_iter(some.iter().map(|t| Some(*t)).chain([None]));
+                let expected = (*some.iter().min().unwrap(), *some.iter().max().unwrap());
+                assert_eq!(string_bounds(&array), Some(expected));
+            }
+        }
+        assert_eq!(string_bounds(&StringArray::new_null(2)), None);
     }
 
     #[test]

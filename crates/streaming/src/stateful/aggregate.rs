@@ -19,7 +19,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
 use super::Operator;
 use super::run::Batches;
-use super::store::instants;
+use super::store::{Layout, instants};
 use crate::query::OutputMode;
 
 /// An aggregation in DataFusion's physical terms.
@@ -127,7 +127,7 @@ pub(super) async fn run(
     }
     let keys = schema.fields()[..plan.keys()].to_vec();
     let values = schema.fields()[plan.keys()..].to_vec();
-    let store = operator.store(batches, keys, values, time).await?;
+    let store = operator.store(Layout { keys, values, time, index: None }).await?;
 
     let mut old = Vec::new();
     for batch in &new {

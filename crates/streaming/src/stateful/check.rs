@@ -6,7 +6,7 @@ use datafusion::common::JoinType;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Aggregate, Expr, Join, LogicalPlan};
 
-use super::join;
+use super::join::Condition;
 use super::times::{self, Times};
 use crate::query::OutputMode;
 use crate::slice::StreamSlice;
@@ -48,8 +48,16 @@ pub(super) fn streams(plan: &LogicalPlan) -> bool {
 /// Refuses what has no meaning over a stream, or none in the output mode.
 pub(crate) fn check(plan: &LogicalPlan, mode: OutputMode) -> Result<Shape> {
     let mut checker = Checker { mode, shape: Shape::default(), keys_with_time: Vec::new() };
+    if mode == OutputMode::Complete && !aggregates(plan) {
+        return Err(checker.refused_mode("no streaming aggregations"));
+    }
     let (_, _) = checker.visit(plan)?;
     checker.finish()
+}
+
+/// Whether there is an aggregation over a stream.
+fn aggregates(plan: &LogicalPlan) -> bool {
+    (matches!(plan, LogicalPlan::Aggregate(_)) && streams(plan)) || plan.inputs().into_iter().any(aggregates)
 }
 
 struct Checker {
@@ -85,7 +93,7 @@ impl Checker {
             }
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate, &inputs)?,
             LogicalPlan::Distinct(_) => self.shape.deduplicates += 1,
-            LogicalPlan::Join(join) => self.join(join, &streaming)?,
+            LogicalPlan::Join(join) => self.join(join, &streaming, &inputs)?,
             LogicalPlan::Union(_) if streaming.iter().any(|s| !s) => {
                 return Err(refused(
                     "Union between streaming and batch DataFrames/Datasets is not supported",
@@ -170,7 +178,7 @@ impl Checker {
         Ok(())
     }
 
-    fn join(&mut self, join: &Join, streaming: &[bool]) -> Result<()> {
+    fn join(&mut self, join: &Join, streaming: &[bool], inputs: &[Times]) -> Result<()> {
         let name = match join.join_type {
             JoinType::Inner => "Inner",
             JoinType::Left => "LeftOuter",
@@ -191,27 +199,7 @@ impl Checker {
             (true, true, JoinType::LeftAnti) => Err(refused(
                 "LeftAnti joins with a streaming DataFrame/Dataset on the right are not supported",
             )),
-            (true, true, JoinType::Inner) if self.mode == OutputMode::Complete => Err(refused(
-                "Inner join between two streaming DataFrames/Datasets is not supported in Complete output mode, only in Append and \
-                 Update output modes",
-            )),
-            (true, true, JoinType::Inner) if join::equalities(join).is_empty() => {
-                Err(refused("Stream-stream join without equality predicate is not supported"))
-            }
-            (true, true, JoinType::Inner) => {
-                self.shape.joins += 1;
-                Ok(())
-            }
-            (true, true, JoinType::Left | JoinType::Right | JoinType::Full)
-                if self.mode != OutputMode::Append =>
-            {
-                Err(refused(&format!(
-                    "{name} join between two streaming DataFrames/Datasets is not supported in {} output mode, only in Append output \
-                     mode",
-                    if self.mode == OutputMode::Update { "Update" } else { "Complete" }
-                )))
-            }
-            (true, true, _) => Err(Error::unsupported(format!("{name} joins of two streams"))),
+            (true, true, _) => self.join_of_streams(join, name, inputs),
             (true, false, JoinType::Full) => Err(refused(
                 "FullOuter joins with streaming DataFrames/Datasets on the left and a static DataFrame/Dataset on the right is not \
                  supported",
@@ -224,24 +212,62 @@ impl Checker {
         }
     }
 
-    fn finish(self) -> Result<Shape> {
-        let refuse = |why: &str| {
-            Err(Error::new("STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION")
-                .param("outputMode", self.mode.name())
-                .param("operation", why)
-                .message(format!(
-                    "Invalid streaming output mode: {}. This output mode is not supported for {why} on streaming DataFrames/DataSets.",
-                    self.mode.name()
-                ))
-                .exception("AnalysisException"))
+    fn join_of_streams(&mut self, join: &Join, name: &str, inputs: &[Times]) -> Result<()> {
+        let is_outer = matches!(join.join_type, JoinType::Left | JoinType::Right | JoinType::Full);
+        let allowed = match (is_outer, self.mode) {
+            (_, OutputMode::Append) | (false, OutputMode::Update) => None,
+            (true, _) => Some("Append output mode"),
+            (false, OutputMode::Complete) => Some("Append and Update output modes"),
         };
-        match self.mode {
-            OutputMode::Complete if self.shape.aggregates == 0 => refuse("no streaming aggregations"),
-            OutputMode::Append if self.keys_with_time.contains(&false) => {
-                refuse("streaming aggregations without watermark")
-            }
-            _ => Ok(self.shape),
+        if let Some(allowed) = allowed {
+            let mode = if self.mode == OutputMode::Update { "Update" } else { "Complete" };
+            return Err(refused(&format!(
+                "{name} join between two streaming DataFrames/Datasets is not supported in {mode} output mode, only in {allowed}"
+            )));
         }
+        let [left, right] = inputs else { return Err(Error::internal("a join has two sides")) };
+        let condition = Condition::of(join, [left.clone(), right.clone()]);
+        // Whose rows come out in the end must be known to meet no more: the side, and the one that may be NULL.
+        let waits = match join.join_type {
+            JoinType::Left | JoinType::LeftSemi => vec![0],
+            JoinType::Right => vec![1],
+            JoinType::Full => vec![0, 1],
+            _ => Vec::new(),
+        };
+        let schemas = [join.left.schema(), join.right.schema()];
+        let is_bounded = |side: &usize| {
+            condition.timed_key().is_some() || condition.range(*side, schemas[*side]).is_some()
+        };
+        if !waits.is_empty() && !waits.iter().any(is_bounded) {
+            return Err(refused(&format!(
+                "Stream-stream {name} join between two streaming DataFrame/Datasets is not supported without a watermark in the join \
+                 keys, or a watermark on the nullable side and an appropriate range condition"
+            )));
+        }
+        if condition.keys.is_empty() {
+            return Err(refused("Stream-stream join without equality predicate is not supported."));
+        }
+        self.shape.joins += 1;
+        self.shape.expires |= (0..2).any(|side| condition.bound(side, schemas[side]).is_some());
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Shape> {
+        if self.mode == OutputMode::Append && self.keys_with_time.contains(&false) {
+            return Err(self.refused_mode("streaming aggregations without watermark"));
+        }
+        Ok(self.shape)
+    }
+
+    fn refused_mode(&self, why: &str) -> Error {
+        Error::new("STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION")
+            .param("outputMode", self.mode.name())
+            .param("operation", why)
+            .message(format!(
+                "Invalid streaming output mode: {}. This output mode is not supported for {why} on streaming DataFrames/DataSets.",
+                self.mode.name()
+            ))
+            .exception("AnalysisException")
     }
 }
 

@@ -10,7 +10,7 @@ use datafusion::logical_expr::LogicalPlan;
 
 use super::aggregate::drop_late;
 use super::run::Batches;
-use super::store::instants;
+use super::store::{Layout, instants};
 use super::{Operator, Times};
 
 /// Gives the rows of the input whose keys are new.
@@ -47,7 +47,7 @@ pub(super) async fn run(
         )));
         expiry = Some(columns.len());
     }
-    let store = operator.store(batches, key_fields, values, expiry).await?;
+    let store = operator.store(Layout { keys: key_fields, values, time: expiry, index: None }).await?;
     let mut out = Vec::with_capacity(rows.len());
     let (mut kept, mut duplicates) = (0, 0);
     for batch in &rows {

@@ -10,6 +10,7 @@ use datafusion::logical_expr::{FetchType, Limit, LogicalPlan, SkipType};
 
 use super::Operator;
 use super::run::Batches;
+use super::store::Layout;
 
 pub(super) async fn run(
     batches: &Batches,
@@ -23,7 +24,7 @@ pub(super) async fn run(
         return Err(Error::unsupported("offsets of streams"));
     };
     let count: FieldRef = Arc::new(Field::new("count", DataType::Int64, true));
-    let store = operator.store(batches, Vec::new(), vec![count], None).await?;
+    let store = operator.store(Layout { values: vec![count], ..Layout::default() }).await?;
     let known = store.all()?;
     let before = known.column(0).as_primitive::<Int64Type>().iter().flatten().sum::<i64>();
     let mut left = most.saturating_sub(usize::try_from(before).unwrap_or(usize::MAX));

@@ -15,15 +15,14 @@ mod watermark;
 
 use std::time::Instant;
 
-use arrow::datatypes::FieldRef;
-use boathouse_spec::Result;
+use boathouse_spec::{Error, Result};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use crate::checkpoint::Directory;
 pub(crate) use check::{Shape, check};
 pub(crate) use run::Batches;
-use store::StateStore;
+use store::{Layout, StateStore};
 use times::Times;
 pub(crate) use watermark::Seen;
 
@@ -43,11 +42,10 @@ pub(crate) struct State {
 pub(crate) struct Operator {
     id: usize,
     name: &'static str,
-    /// Told of by another operator: the second side of a join.
-    is_part: bool,
     directory: Directory,
-    committed: Option<(i64, String)>,
-    store: Option<StateStore>,
+    /// A version, and the ids of its stores.
+    committed: Option<(i64, Vec<String>)>,
+    stores: Vec<StateStore>,
     progress: OperatorProgress,
     commit_ms: i64,
 }
@@ -77,16 +75,16 @@ impl State {
         let id = self.met;
         self.met += 1;
         if id == self.operators.len() {
-            let known = self.committed.as_ref().and_then(|(version, ids)| {
-                Some((*version, ids.get(&id.to_string())?.first()?.first()?.clone()))
-            });
+            let known = self
+                .committed
+                .as_ref()
+                .and_then(|(version, ids)| Some((*version, ids.get(&id.to_string())?.first()?.clone())));
             self.operators.push(Operator {
                 id,
                 name,
-                is_part: name.is_empty(),
                 directory: self.directory.child(&format!("{id}/0")),
                 committed: known,
-                store: None,
+                stores: Vec::new(),
                 progress: OperatorProgress::default(),
                 commit_ms: 0,
             });
@@ -99,9 +97,12 @@ impl State {
         let mut ids = StateIds::new();
         for operator in &mut self.operators {
             let from = Instant::now();
-            if let Some(store) = &mut operator.store {
-                let id = store.commit(batch_id + 1).await?;
-                ids.insert(operator.id.to_string(), vec![vec![id]]);
+            let mut of_stores = Vec::new();
+            for store in &mut operator.stores {
+                of_stores.push(store.commit(batch_id + 1).await?);
+            }
+            if !of_stores.is_empty() {
+                ids.insert(operator.id.to_string(), vec![of_stores]);
             }
             operator.commit_ms = i64::try_from(from.elapsed().as_millis()).unwrap_or(i64::MAX);
         }
@@ -110,27 +111,27 @@ impl State {
 
     /// The operators' part of the progress report.
     pub fn progress(&self) -> Vec<Value> {
-        self.operators.iter().filter(|o| !o.is_part).map(Operator::progress_json).collect()
+        self.operators.iter().map(Operator::progress_json).collect()
     }
 }
 
 impl Operator {
-    /// The store; opened at the first use, when its columns are known.
-    async fn store(
-        &mut self,
-        _batches: &Batches,
-        keys: Vec<FieldRef>,
-        values: Vec<FieldRef>,
-        time: Option<usize>,
-    ) -> Result<&mut StateStore> {
-        let store = match self.store.take() {
-            Some(store) => store,
-            None => {
-                let committed = self.committed.as_ref().map(|(version, id)| (*version, id.as_str()));
-                StateStore::open(self.directory.clone(), keys, values, time, committed).await?
-            }
-        };
-        Ok(self.store.insert(store))
+    /// The store of an operator with one; opened at the first use, when its columns are known.
+    async fn store(&mut self, layout: Layout) -> Result<&mut StateStore> {
+        self.open(0, self.directory.clone(), layout).await
+    }
+
+    /// The n-th of several stores; they are opened in their order.
+    async fn named_store(&mut self, n: usize, name: &str, layout: Layout) -> Result<&mut StateStore> {
+        self.open(n, self.directory.child(name), layout).await
+    }
+
+    async fn open(&mut self, n: usize, directory: Directory, layout: Layout) -> Result<&mut StateStore> {
+        if n == self.stores.len() {
+            let committed = self.committed.as_ref().and_then(|(v, ids)| Some((*v, ids.get(n)?.as_str())));
+            self.stores.push(StateStore::open(directory, layout, committed).await?);
+        }
+        self.stores.get_mut(n).ok_or_else(|| Error::internal("stores are opened in their order"))
     }
 
     fn progress_json(&self) -> Value {
@@ -141,16 +142,16 @@ impl Operator {
         }
         json!({
             "operatorName": self.name,
-            "numRowsTotal": self.store.as_ref().map_or(0, StateStore::len),
+            "numRowsTotal": self.stores.iter().map(StateStore::len).sum::<usize>(),
             "numRowsUpdated": p.updated,
             "allUpdatesTimeMs": 0,
             "numRowsRemoved": p.removed,
             "allRemovalsTimeMs": 0,
             "commitTimeMs": self.commit_ms,
-            "memoryUsedBytes": self.store.as_ref().map_or(0, StateStore::bytes),
+            "memoryUsedBytes": self.stores.iter().map(StateStore::bytes).sum::<usize>(),
             "numRowsDroppedByWatermark": p.dropped,
             "numShufflePartitions": 1,
-            "numStateStoreInstances": 1,
+            "numStateStoreInstances": self.stores.len(),
             "customMetrics": metrics,
         })
     }

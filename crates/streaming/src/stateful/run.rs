@@ -119,14 +119,10 @@ impl Batches {
                     aggregate::run(self, state.next("stateStoreSave"), node, input, time).await?
                 }
                 LogicalPlan::Join(node) if both => {
-                    let [left, right] = <[LogicalPlan; 2]>::try_from(inputs).map_err(|_| Error::internal("a join has two sides"))?;
-                    let [left_times, right_times] =
-                        <[Times; 2]>::try_from(known).map_err(|_| Error::internal("a join has two sides"))?;
-                    let over = join::equal_times(node, &left_times, &right_times);
-                    let operator = state.next("symmetricHashJoin");
-                    let left = join::side(self, operator, left, &left_times, over.map(|(l, _)| l)).await?;
-                    let right = join::side(self, state.next(""), right, &right_times, over.map(|(_, r)| r)).await?;
-                    join::pairs(self, &plan, left, right).await?
+                    let two = "a join has two sides";
+                    let inputs = <[LogicalPlan; 2]>::try_from(inputs).map_err(|_| Error::internal(two))?;
+                    let times = <[Times; 2]>::try_from(known).map_err(|_| Error::internal(two))?;
+                    join::run(self, state.next("symmetricHashJoin"), node, inputs, times).await?
                 }
                 LogicalPlan::Limit(node) if self.mode == OutputMode::Append => {
                     let input = only(&mut inputs)?;

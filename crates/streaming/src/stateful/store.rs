@@ -29,10 +29,29 @@ const DELETED: &str = "__deleted";
 /// The files that a version stands on, the snapshot first: `version:id` of each.
 const LINEAGE: &str = "lineage";
 
+/// The columns of a store.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Layout {
+    pub keys: Vec<FieldRef>,
+    pub values: Vec<FieldRef>,
+    /// The column, of keys and values, that says when an entry is over.
+    pub time: Option<usize>,
+    /// The columns by which entries are found beside their keys.
+    pub index: Option<Vec<usize>>,
+}
+
+/// The keys of the entries by other columns; where one of these is null, an entry is not found.
+struct Index {
+    columns: Vec<usize>,
+    rows: RowConverter,
+    keys: HashMap<OwnedRow, HashSet<Option<OwnedRow>>>,
+}
+
 pub(crate) struct StateStore {
     directory: Directory,
     keys: Vec<FieldRef>,
     values: Vec<FieldRef>,
+    index: Option<Index>,
     key_rows: Option<RowConverter>,
     value_rows: Option<RowConverter>,
     entries: HashMap<Option<OwnedRow>, Option<OwnedRow>>,
@@ -46,14 +65,10 @@ pub(crate) struct StateStore {
 
 impl StateStore {
     /// The state at a version that the commit log names; empty where there is none yet.
-    pub async fn open(
-        directory: Directory,
-        keys: Vec<FieldRef>,
-        values: Vec<FieldRef>,
-        time: Option<usize>,
-        committed: Option<(i64, &str)>,
-    ) -> Result<Self> {
+    pub async fn open(directory: Directory, layout: Layout, committed: Option<(i64, &str)>) -> Result<Self> {
+        let Layout { keys, values, time, index } = layout;
         let mut store = Self {
+            index: None,
             key_rows: converter(&keys)?,
             value_rows: converter(&values)?,
             directory,
@@ -67,6 +82,12 @@ impl StateStore {
         };
         if let Some((version, id)) = committed {
             store.load(version, id).await?;
+        }
+        if let Some(columns) = index {
+            let mut index = Index::new(columns, &store.schema())?;
+            let all = store.all()?;
+            index.add(&all, &store.keys_of(&all)?)?;
+            store.index = Some(index);
         }
         Ok(store)
     }
@@ -168,6 +189,20 @@ impl StateStore {
         self.batch_of(keys.iter().filter_map(|k| self.entries.get_key_value(k)))
     }
 
+    /// The entries that the index finds by some values.
+    pub fn matching(&self, values: &[ArrayRef]) -> Result<RecordBatch> {
+        let Some(index) = &self.index else { return Err(Error::internal("state without index")) };
+        let found: HashSet<&OwnedRow> = index
+            .rows_of(values)?
+            .iter()
+            .flatten()
+            .filter_map(|v| index.keys.get_key_value(v))
+            .map(|(k, _)| k)
+            .collect();
+        let keys = found.into_iter().filter_map(|v| index.keys.get(v)).flatten();
+        self.batch_of(keys.filter_map(|k| self.entries.get_key_value(k)))
+    }
+
     /// All entries.
     pub fn all(&self) -> Result<RecordBatch> {
         self.batch_of(self.entries.iter())
@@ -179,6 +214,9 @@ impl StateStore {
         let range = self.keys.len()..self.keys.len() + self.values.len();
         let values = rows(self.value_rows.as_ref(), &batch.columns()[range], batch.num_rows())?;
         let times = self.times(batch);
+        if let Some(index) = &mut self.index {
+            index.add(batch, &keys)?;
+        }
         for (i, (key, value)) in keys.into_iter().zip(values).enumerate() {
             self.set(key, value, times.get(i).copied().flatten());
         }
@@ -218,18 +256,21 @@ impl StateStore {
     pub fn expire(&mut self, at_us: i64) -> Result<RecordBatch> {
         let later = self.by_time.split_off(&at_us.saturating_add(1));
         let over = std::mem::replace(&mut self.by_time, later);
-        let keys: Vec<Option<OwnedRow>> = over.into_values().flatten().collect();
-        let batch = self.batch_of(keys.iter().filter_map(|k| self.entries.get_key_value(k)))?;
-        for key in keys {
-            self.entries.remove(&key);
-            self.touched.insert(key, true);
-        }
+        // Those that were removed before are still listed by their time.
+        let over = over.into_values().flatten().filter(|k| self.entries.contains_key(k));
+        let over: HashSet<Option<OwnedRow>> = over.collect();
+        let batch = self.batch_of(over.iter().filter_map(|k| self.entries.get_key_value(k)))?;
+        self.remove(&batch)?;
         Ok(batch)
     }
 
-    #[cfg(test)]
-    fn remove(&mut self, batch: &RecordBatch) -> Result<()> {
-        for key in self.keys_of(batch)? {
+    /// Removes the entries of some keys; a batch has keys first, then values.
+    pub fn remove(&mut self, batch: &RecordBatch) -> Result<()> {
+        let keys = self.keys_of(batch)?;
+        if let Some(index) = &mut self.index {
+            index.remove(batch, &keys)?;
+        }
+        for key in keys {
             self.entries.remove(&key);
             self.touched.insert(key, true);
         }
@@ -306,6 +347,47 @@ impl StateStore {
             let number = file.split('_').next().and_then(|n| n.parse::<i64>().ok());
             if number.is_some_and(|n| n < version - KEPT) {
                 self.directory.delete(&file).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Index {
+    fn new(columns: Vec<usize>, schema: &SchemaRef) -> Result<Self> {
+        let fields = columns.iter().map(|i| SortField::new(schema.field(*i).data_type().clone())).collect();
+        Ok(Self { columns, rows: RowConverter::new(fields).map_err(internal)?, keys: HashMap::new() })
+    }
+
+    /// The values as rows; none where one is null.
+    fn rows_of(&self, values: &[ArrayRef]) -> Result<Vec<Option<OwnedRow>>> {
+        let rows = self.rows.convert_columns(values).map_err(internal)?;
+        let is_whole = |i: usize| values.iter().all(|v| v.is_valid(i));
+        Ok(rows.iter().enumerate().map(|(i, row)| is_whole(i).then(|| row.owned())).collect())
+    }
+
+    fn values_of(&self, batch: &RecordBatch) -> Result<Vec<Option<OwnedRow>>> {
+        let values: Vec<ArrayRef> = self.columns.iter().map(|i| Arc::clone(batch.column(*i))).collect();
+        self.rows_of(&values)
+    }
+
+    fn add(&mut self, batch: &RecordBatch, keys: &[Option<OwnedRow>]) -> Result<()> {
+        for (value, key) in self.values_of(batch)?.into_iter().zip(keys) {
+            if let Some(value) = value {
+                self.keys.entry(value).or_default().insert(key.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, batch: &RecordBatch, keys: &[Option<OwnedRow>]) -> Result<()> {
+        for (value, key) in self.values_of(batch)?.into_iter().zip(keys) {
+            let Some(value) = value else { continue };
+            if let Some(found) = self.keys.get_mut(&value) {
+                found.remove(key);
+                if found.is_empty() {
+                    self.keys.remove(&value);
+                }
             }
         }
         Ok(())
@@ -403,8 +485,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let directory = Directory::at(place.path());
         let (keys, values) = fields();
-        let mut store =
-            StateStore::open(directory.clone(), keys.clone(), values.clone(), None, None).await.unwrap();
+        let layout = Layout { keys, values, ..Layout::default() };
+        let mut store = StateStore::open(directory.clone(), layout.clone(), None).await.unwrap();
         let mut ids = Vec::new();
         for version in 1..=120 {
             let rows = batch(&store, &[("a", version), (&format!("k{version}"), 1)]);
@@ -418,11 +500,9 @@ mod tests {
         for version in [1_i64, 49, 50, 51, 52, 120] {
             let id = ids[usize::try_from(version).unwrap() - 1].as_str();
             let read =
-                StateStore::open(directory.clone(), keys.clone(), values.clone(), None, Some((version, id)))
-                    .await
-                    .unwrap();
+                StateStore::open(directory.clone(), layout.clone(), Some((version, id))).await.unwrap();
             assert_eq!((read.len(), sum(&read)), (2, version + 1), "version {version}");
         }
-        assert!(StateStore::open(directory, keys, values, None, Some((7, "other"))).await.is_err());
+        assert!(StateStore::open(directory, layout, Some((7, "other"))).await.is_err());
     }
 }

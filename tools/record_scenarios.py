@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Records what delta-spark answers to the scenarios of tests/python/scenarios_AREA.py, in tests/delta/AREA.json.
+"""Records what Spark with delta-spark answers to the scenarios of tests/python/scenarios_AREA.py, in tests/recorded/AREA.json.
 
     pip install 'pyspark[connect]==4.2.*'      # in an environment of its own; and Java 17
-    python tools/record_delta.py [AREA[:SCENARIO] ...]
+    python tools/record_scenarios.py [AREA[:SCENARIO] ...]
 
 The `delta` module comes with the jars. With BOATHOUSE_SPARK_REMOTE set, that Spark Connect server is asked (it has no
 DeltaTable API, which is asked of a session in this process).

@@ -1,0 +1,202 @@
+//! Joins of two streams: each side remembers its rows, and new rows of one meet all of the other (Spark's
+//! `StreamingSymmetricHashJoinExec`). Rows are forgotten when the watermark says that they can meet no more; those of an outer
+//! join that met none come out then.
+
+mod condition;
+mod side;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use boathouse_bridge::ResultExt;
+use boathouse_spec::{Error, Result};
+use datafusion::common::{DFSchema, DFSchemaRef, JoinType};
+use datafusion::logical_expr::{Join, LogicalPlan};
+
+pub(super) use condition::Condition;
+use side::{Side, as_met, internal, numbered, numbers_of, unmet};
+
+use super::run::{Batches, in_memory};
+use super::store::StateStore;
+use super::{Operator, OperatorProgress, Times};
+
+/// Runs a batch: the new rows of the inputs meet what is remembered.
+pub(super) async fn run(
+    batches: &Batches,
+    operator: &mut Operator,
+    join: &Join,
+    inputs: [LogicalPlan; 2],
+    times: [Times; 2],
+) -> Result<Vec<RecordBatch>> {
+    let condition = Condition::of(join, times.clone());
+    let [left, right] = inputs;
+    let mut left = Side::read(batches, operator, 0, &condition, left, &times[0]).await?;
+    let mut right = Side::read(batches, operator, 1, &condition, right, &times[1]).await?;
+    let Operator { stores, progress, .. } = operator;
+    let [left_store, right_store] = stores.as_mut_slice() else {
+        return Err(Error::internal("a join has two stores"));
+    };
+    let meeting = Meeting { batches, join, schemas: [&left.schema.clone(), &right.schema.clone()] };
+    let mut out = if join.join_type == JoinType::LeftSemi {
+        meeting.once([&mut left, &mut right], [&mut *left_store, &mut *right_store], progress).await?
+    } else {
+        meeting.all([&mut left, &mut right], [&mut *left_store, &mut *right_store], progress).await?
+    };
+
+    for (side, store, outer) in [(&left, left_store, JoinType::Left), (&right, right_store, JoinType::Right)]
+    {
+        let gone = side.forget(store, batches)?;
+        progress.dropped += side.dropped;
+        if join.join_type == outer || join.join_type == JoinType::Full {
+            // Spark does not count those that come out as removed.
+            for columns in [side.missed.columns().to_vec(), side.columns(&unmet(&gone)?)] {
+                out.push(meeting.without_partner(columns, outer == JoinType::Left)?);
+            }
+        } else {
+            progress.removed += gone.num_rows();
+        }
+    }
+    Ok(out)
+}
+
+/// How rows meet.
+struct Meeting<'a> {
+    batches: &'a Batches,
+    join: &'a Join,
+    schemas: [&'a DFSchemaRef; 2],
+}
+
+/// Rows that met: the columns of both, and the numbers of either.
+struct Pairs {
+    columns: Vec<ArrayRef>,
+    left: HashSet<i64>,
+    right: HashSet<i64>,
+}
+
+impl Meeting<'_> {
+    /// The new pairs: new rows of the left with the right as it was, then new rows of the right with all of the left.
+    async fn all(
+        &self,
+        [left, right]: [&mut Side; 2],
+        [left_store, right_store]: [&mut StateStore; 2],
+        progress: &mut OperatorProgress,
+    ) -> Result<Vec<RecordBatch>> {
+        // Who met one matters where rows come out by themselves.
+        let is_told = self.join.join_type != JoinType::Inner;
+        let known = right_store.matching(&left.keys())?;
+        let first = self.pairs(&left.new, &known).await?;
+        if is_told {
+            left.met(&first.left)?;
+            right_store.put(&as_met(&numbered(&known, &first.right)?)?)?;
+        }
+        left_store.put(&left.new)?;
+        let known = left_store.matching(&right.keys())?;
+        let second = self.pairs(&known, &right.new).await?;
+        if is_told {
+            left_store.put(&as_met(&numbered(&known, &second.left)?)?)?;
+            right.met(&second.right)?;
+        }
+        right_store.put(&right.new)?;
+        progress.updated += left.new.num_rows() + right.new.num_rows();
+        Ok(vec![self.output(first.columns)?, self.output(second.columns)?])
+    }
+
+    /// The rows of the left that met one for the first time, which are done with: those that waited, then new ones.
+    async fn once(
+        &self,
+        [left, right]: [&mut Side; 2],
+        [left_store, right_store]: [&mut StateStore; 2],
+        progress: &mut OperatorProgress,
+    ) -> Result<Vec<RecordBatch>> {
+        let known = left_store.matching(&right.keys())?;
+        let first = self.pairs(&known, &right.new).await?;
+        let waited = numbered(&known, &first.left)?;
+        left_store.remove(&waited)?;
+        right_store.put(&right.new)?;
+        let known = right_store.matching(&left.keys())?;
+        let second = self.pairs(&left.new, &known).await?;
+        left.met(&second.left)?;
+        let lasting = unmet(&left.new)?;
+        left_store.put(&lasting)?;
+        progress.removed += waited.num_rows();
+        progress.updated += lasting.num_rows() + right.new.num_rows();
+        let rows = [waited, numbered(&left.new, &second.left)?];
+        rows.iter().map(|rows| self.output(left.columns(rows))).collect()
+    }
+
+    async fn pairs(&self, left: &RecordBatch, right: &RecordBatch) -> Result<Pairs> {
+        let rows = if left.num_rows() == 0 || right.num_rows() == 0 {
+            Vec::new()
+        } else {
+            let left = numbered_plan(self.schemas[0], left, "number of the left")?;
+            let right = numbered_plan(self.schemas[1], right, "number of the right")?;
+            let met = Join::try_new(
+                Arc::new(left),
+                Arc::new(right),
+                self.join.on.clone(),
+                self.join.filter.clone(),
+                JoinType::Inner,
+                self.join.join_constraint,
+                self.join.null_equality,
+                false,
+            );
+            let met = LogicalPlan::Join(met.spark()?);
+            self.batches.collect(self.batches.physical(&met).await?).await?
+        };
+        let width = self.schemas[0].fields().len();
+        let mut pairs = Pairs { columns: Vec::new(), left: HashSet::new(), right: HashSet::new() };
+        let mut parts: Vec<RecordBatch> = Vec::with_capacity(rows.len());
+        for batch in rows {
+            let columns = batch.num_columns();
+            let numbers = |i: usize| batch.project(&[i]).map_err(internal);
+            pairs.left.extend(numbers_of(&numbers(0)?));
+            pairs.right.extend(numbers_of(&numbers(width + 1)?));
+            let places: Vec<usize> = (0..columns).filter(|i| *i != 0 && *i != width + 1).collect();
+            parts.push(batch.project(&places).map_err(internal)?);
+        }
+        let schema = self.pair_schema();
+        let parts =
+            parts.into_iter().map(|b| RecordBatch::try_new(Arc::clone(&schema), b.columns().to_vec()));
+        let parts = parts.collect::<std::result::Result<Vec<_>, _>>().map_err(internal)?;
+        let all = arrow::compute::concat_batches(&schema, &parts).map_err(internal)?;
+        pairs.columns = all.columns().to_vec();
+        Ok(pairs)
+    }
+
+    /// The columns of both sides.
+    fn pair_schema(&self) -> SchemaRef {
+        let fields = self.schemas.iter().flat_map(|s| s.fields().iter());
+        let fields = fields.enumerate().map(|(i, f)| f.as_ref().clone().with_name(i.to_string()));
+        Arc::new(Schema::new(fields.map(|f| f.with_nullable(true)).collect::<Vec<_>>()))
+    }
+
+    /// Columns as the output of the join.
+    fn output(&self, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+        let fields = self.join.schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        RecordBatch::try_new(schema, columns).map_err(internal)
+    }
+
+    /// Rows of one side, with NULL for the other.
+    fn without_partner(&self, columns: Vec<ArrayRef>, is_left: bool) -> Result<RecordBatch> {
+        let rows = columns.first().map_or(0, |c| c.len());
+        let other = self.schemas[usize::from(is_left)].fields();
+        let nulls = other.iter().map(|f| new_null_array(f.data_type(), rows));
+        self.output(match is_left {
+            true => columns.into_iter().chain(nulls).collect(),
+            false => nulls.chain(columns).collect(),
+        })
+    }
+}
+
+/// Remembered rows as a leaf: their number, then the columns of the input.
+fn numbered_plan(schema: &DFSchemaRef, rows: &RecordBatch, number: &str) -> Result<LogicalPlan> {
+    let fields = std::iter::once(Arc::new(Field::new(number, DataType::Int64, false)));
+    let fields: Vec<_> = fields.chain(schema.fields().iter().cloned()).collect();
+    let width = fields.len();
+    let schema = DFSchema::from_unqualified_fields(fields.into(), Default::default()).spark()?;
+    let rows = rows.project(&(0..width).collect::<Vec<_>>()).map_err(internal)?;
+    in_memory(vec![rows], &Arc::new(schema))
+}

@@ -1,0 +1,174 @@
+//! One side of a join of two streams.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, SchemaRef};
+use boathouse_bridge::ResultExt;
+use boathouse_spec::{Error, Result};
+use datafusion::common::DFSchemaRef;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Projection, lit};
+
+use super::condition::{BoundTime, Condition};
+use crate::stateful::aggregate::drop_late;
+use crate::stateful::deduplicate::loose;
+use crate::stateful::run::Batches;
+use crate::stateful::store::{Layout, StateStore};
+use crate::stateful::{Operator, Times};
+
+/// The new rows of a side, as they are remembered: a number, the columns of the input, the keys that are no columns, and
+/// whether the row met one.
+pub(super) struct Side {
+    pub schema: DFSchemaRef,
+    stored: SchemaRef,
+    /// The places of the keys among what is remembered.
+    keys: Vec<usize>,
+    /// The place of the time by which rows are forgotten, and how far it is behind the watermark.
+    time: Option<(usize, i64)>,
+    pub new: RecordBatch,
+    /// Rows that can meet none, whatever comes.
+    pub missed: RecordBatch,
+    pub dropped: usize,
+}
+
+impl Side {
+    /// Reads the new rows of the left (0) or of the right (1), and opens the store.
+    pub async fn read(
+        batches: &Batches,
+        operator: &mut Operator,
+        side: usize,
+        condition: &Condition,
+        input: LogicalPlan,
+        times: &Times,
+    ) -> Result<Self> {
+        let schema = Arc::clone(input.schema());
+        let width = schema.fields().len();
+        let event_time = schema.fields().iter().position(|f| times.contains_key(f.name()));
+        let bound = condition.bound(side, &schema);
+        let mut columns: Vec<Expr> = schema.columns().into_iter().map(Expr::Column).collect();
+        let mut keys = Vec::new();
+        for (i, (left, right)) in condition.keys.iter().enumerate() {
+            let key = if side == 0 { left } else { right };
+            let zero = match key.get_type(&schema).spark()? {
+                DataType::Float64 => Some(lit(0f64)),
+                DataType::Float32 => Some(lit(0f32)),
+                _ => None,
+            };
+            let place = match key {
+                Expr::Column(c) if zero.is_none() => schema.index_of_column(c).spark()?,
+                computed => {
+                    // Keys are found by their bytes, and 0.0 equals -0.0.
+                    let key = match zero {
+                        Some(zero) => computed.clone() + zero,
+                        None => computed.clone(),
+                    };
+                    columns.push(key.alias(format!("key {i}")));
+                    columns.len() - 1
+                }
+            };
+            // The number comes before all of them.
+            keys.push(place + 1);
+        }
+        let alone = condition.alone[side].iter().cloned().reduce(Expr::and).unwrap_or_else(|| lit(true));
+        columns.push(alone.alias("can meet"));
+        let plan = LogicalPlan::Projection(Projection::try_new(columns, Arc::new(input)).spark()?);
+        let mut rows = batches.collect(batches.physical(&plan).await?).await?;
+        let mut dropped = 0;
+        if let Some(column) = event_time {
+            dropped = drop_late(&mut rows, column, batches.late_us)?;
+        }
+        let read: SchemaRef = loose(&Arc::new(plan.schema().as_arrow().clone()));
+        let rows = rows.into_iter().map(|b| RecordBatch::try_new(Arc::clone(&read), b.columns().to_vec()));
+        let rows = rows.collect::<std::result::Result<Vec<_>, _>>().map_err(internal)?;
+        let rows = concat_batches(&read, &rows).map_err(internal)?;
+        let can_meet = rows.column(rows.num_columns() - 1).as_boolean();
+        let can_meet: BooleanArray = can_meet.iter().map(|b| Some(b == Some(true))).collect();
+        let missed = filter_record_batch(&rows, &arrow::compute::not(&can_meet).map_err(internal)?)
+            .and_then(|b| b.project(&(0..width).collect::<Vec<_>>()))
+            .map_err(internal)?;
+        let rows = filter_record_batch(&rows, &can_meet).map_err(internal)?;
+
+        let number: FieldRef = Arc::new(Field::new("number", DataType::Int64, false));
+        let mut values: Vec<FieldRef> = read.fields()[..read.fields().len() - 1].to_vec();
+        values.push(Arc::new(Field::new("met", DataType::Boolean, true)));
+        let time = bound.map(|bound| match bound.time {
+            BoundTime::Key(i) => (keys[i], bound.behind_us),
+            BoundTime::Column(i) => (i + 1, bound.behind_us),
+        });
+        let layout = Layout {
+            keys: vec![number],
+            values,
+            time: time.map(|(place, _)| place),
+            index: Some(keys.clone()),
+        };
+        let name = if side == 0 { "left" } else { "right" };
+        let stored = loose(&operator.named_store(side, name, layout).await?.schema());
+
+        // Numbers of a batch begin anew when it runs again, upon the state before it.
+        let first = batches.batch_id << 32;
+        let count = i64::try_from(rows.num_rows()).unwrap_or(i64::MAX);
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(first..first + count))];
+        columns.extend(rows.columns()[..rows.num_columns() - 1].iter().cloned());
+        columns.push(Arc::new(BooleanArray::from(vec![false; rows.num_rows()])));
+        let new = RecordBatch::try_new(Arc::clone(&stored), columns).map_err(internal)?;
+        Ok(Self { schema, stored, keys, time, new, missed, dropped })
+    }
+
+    /// What the new rows are found by.
+    pub fn keys(&self) -> Vec<ArrayRef> {
+        self.keys.iter().map(|i| Arc::clone(self.new.column(*i))).collect()
+    }
+
+    /// The columns of the input of remembered rows.
+    pub fn columns(&self, rows: &RecordBatch) -> Vec<ArrayRef> {
+        rows.columns()[1..=self.schema.fields().len()].to_vec()
+    }
+
+    /// Notes which of the new rows met one.
+    pub fn met(&mut self, numbers: &HashSet<i64>) -> Result<()> {
+        let met: BooleanArray = numbers_of(&self.new).iter().map(|n| Some(numbers.contains(n))).collect();
+        let mut columns = self.new.columns().to_vec();
+        columns.pop();
+        columns.push(Arc::new(met));
+        self.new = RecordBatch::try_new(Arc::clone(&self.stored), columns).map_err(internal)?;
+        Ok(())
+    }
+
+    /// Forgets the rows that can meet no more, and gives them.
+    pub fn forget(&self, store: &mut StateStore, batches: &Batches) -> Result<RecordBatch> {
+        match self.time {
+            Some((_, behind_us)) => store.expire(batches.watermark_us.saturating_sub(behind_us)),
+            None => Ok(RecordBatch::new_empty(store.schema())),
+        }
+    }
+}
+
+pub(super) fn numbers_of(rows: &RecordBatch) -> &[i64] {
+    rows.column(0).as_primitive::<Int64Type>().values()
+}
+
+/// The remembered rows that met none.
+pub(super) fn unmet(rows: &RecordBatch) -> Result<RecordBatch> {
+    let met = rows.column(rows.num_columns() - 1).as_boolean();
+    filter_record_batch(rows, &arrow::compute::not(met).map_err(internal)?).map_err(internal)
+}
+
+/// The rows with some numbers.
+pub(super) fn numbered(rows: &RecordBatch, numbers: &HashSet<i64>) -> Result<RecordBatch> {
+    let is_one: BooleanArray = numbers_of(rows).iter().map(|n| Some(numbers.contains(n))).collect();
+    filter_record_batch(rows, &is_one).map_err(internal)
+}
+
+/// The rows as ones that met one.
+pub(super) fn as_met(rows: &RecordBatch) -> Result<RecordBatch> {
+    let mut columns = rows.columns().to_vec();
+    columns.pop();
+    columns.push(Arc::new(BooleanArray::from(vec![true; rows.num_rows()])));
+    RecordBatch::try_new(rows.schema(), columns).map_err(internal)
+}
+
+pub(super) fn internal(e: arrow::error::ArrowError) -> Error {
+    Error::internal(format!("a join of streams: {e}"))
+}
