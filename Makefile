@@ -74,8 +74,8 @@ $(SPARK_VENV)/ready: | tools
 	touch $@
 
 .PHONY: test-jvm
-test-jvm: build $(VENV)/ready $(SPARK_VENV)/ready ## Interoperation with delta-spark on the JVM, both ways
-	$(SPARK_VENV)/bin/python tools/delta_spark.py $(PYTHON) -m pytest tests/python/test_interop_jvm.py tests/python/test_interop_features.py tests/python/test_random_jvm.py -q
+test-jvm: build $(VENV)/ready $(SPARK_VENV)/ready ## Interoperation with delta-spark and Spark's Kafka connector on the JVM
+	$(SPARK_VENV)/bin/python tools/delta_spark.py $(PYTHON) -m pytest tests/python/test_interop_jvm.py tests/python/test_interop_features.py tests/python/test_random_jvm.py tests/python/test_kafka_jvm.py -q
 
 .PHONY: lint
 lint: | tools $(VENV)/ready ## Formatting, clippy, ruff

@@ -15,6 +15,10 @@ if have python3 && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
   missing+=("Python's venv module"); debian+=(python3-venv)
 fi
 have cc || { missing+=("a C compiler"); debian+=(build-essential); }
+# OpenSSL and the Kafka client are built from source.
+for tool in c++ make perl; do
+  have "$tool" || { missing+=("$tool"); debian+=(build-essential perl); }
+done
 have cmake || { missing+=("cmake"); debian+=(cmake); }
 # With an argument: what some tests need besides.
 if [ "${1:-}" = node ]; then

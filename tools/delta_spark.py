@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Runs a command beside a Spark Connect server of Apache Spark with delta-spark, whose address is in BOATHOUSE_SPARK_REMOTE.
+"""Runs a command beside a Spark Connect server of Apache Spark with delta-spark and its Kafka connector, whose address is in BOATHOUSE_SPARK_REMOTE.
 
     pip install 'pyspark[connect]==4.2.*'      # in an environment of its own; and Java 17
     python tools/delta_spark.py COMMAND [ARGS...]
 
-The jars of delta-spark come from Maven the first time. The command's exit code is this program's.
+The jars come from Maven the first time. The command's exit code is this program's.
 """
 
 import os
@@ -13,9 +13,9 @@ import subprocess
 import sys
 import tempfile
 
-DELTA = "io.delta:delta-spark_2.13:4.4.0"
+PACKAGES = "io.delta:delta-spark_2.13:4.4.0,org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0"
 SETTINGS = {
-    "spark.jars.packages": DELTA,
+    "spark.jars.packages": PACKAGES,
     "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",

@@ -89,3 +89,14 @@ def spark(remote):
     yield session
     if not session.is_stopped:
         session.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka():
+    """A real broker of Apache Kafka that all tests share; see tools/kafka.py."""
+    import kafka_broker
+
+    if reason := kafka_broker.missing():
+        pytest.skip(reason)
+    with kafka_broker.kafka.Broker() as broker:
+        yield kafka_broker.Cluster(broker)

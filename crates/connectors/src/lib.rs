@@ -1,4 +1,4 @@
-//! `connectors`: files, and the stores they are in.
+//! `connectors`: files and the stores they are in, and systems that hold rows: Apache Kafka ([`kafka`]).
 //!
 //! Owns: what a path means ([`Paths`]), object stores ([`Stores`]), which files a path stands for ([`listing`]), partition
 //! values in directories' names ([`partitions`]), and the file formats JSON, CSV, Parquet, text and binaryFile: reading them as
@@ -13,6 +13,7 @@
 mod context;
 mod errors;
 mod format;
+pub mod kafka;
 pub mod listing;
 mod options;
 mod parquet;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use boathouse_bridge::arrow_schema;
 use boathouse_catalog::TableRecord;
+use boathouse_connectors::kafka::{KafkaTable, KafkaWriter, SinkOptions};
 use boathouse_connectors::{Context, Format};
 use boathouse_delta::Predicate;
 use boathouse_formats::options::SessionDefaults;
@@ -86,6 +87,9 @@ pub(crate) fn context(session: &Session) -> Result<Context> {
 
 /// Opens files for reading.
 pub(crate) async fn open(session: &Arc<Session>, source: &DataSourceRef) -> Result<ResolvedTable> {
+    if source.format == "kafka" {
+        return open_kafka(source);
+    }
     check_provider(&source.format)?;
     let mut paths = source.paths.clone();
     if paths.is_empty()
@@ -122,6 +126,56 @@ pub(crate) async fn open(session: &Arc<Session>, source: &DataSourceRef) -> Resu
         format: source.format.to_lowercase(),
         is_streaming: source.is_streaming,
     })
+}
+
+/// Topics of Kafka. Nothing is asked of the cluster here: offsets are looked up when a plan is made.
+fn open_kafka(source: &DataSourceRef) -> Result<ResolvedTable> {
+    let (table, schema) = kafka_table(&source.options, source.schema.as_ref())?;
+    Ok(ResolvedTable {
+        schema,
+        provider: Arc::new(table),
+        qualifier: Vec::new(),
+        delta: None,
+        record: None,
+        format: source.format.clone(),
+        is_streaming: source.is_streaming,
+    })
+}
+
+/// The columns of a table over topics, for the catalog.
+pub(crate) fn kafka_columns(options: &Options, given: Option<&StructType>) -> Result<StructType> {
+    kafka_table(options, given).map(|(_, schema)| schema)
+}
+
+/// Topics as a table; columns that are given must be those there are.
+fn kafka_table(options: &Options, given: Option<&StructType>) -> Result<(KafkaTable, StructType)> {
+    let table = KafkaTable::batch(options)?;
+    let actual = table.spark_schema();
+    let is_same = |given: &StructType| {
+        let pairs = given.fields.iter().zip(&actual.fields);
+        given.fields.len() == actual.fields.len()
+            && pairs.into_iter().all(|(g, a)| g.name == a.name && g.data_type == a.data_type)
+    };
+    if let Some(given) = given
+        && !is_same(given)
+    {
+        let shown = |schema: &StructType| {
+            let columns = schema.fields.iter().map(|f| format!("{} {}", f.name, f.data_type.sql()));
+            columns.collect::<Vec<_>>().join(",")
+        };
+        return Err(Error::new("USER_SPECIFIED_AND_ACTUAL_SCHEMA_MISMATCH")
+            .param("schema", shown(given))
+            .param("actualSchema", shown(&actual))
+            .message(format!(
+                "The user-specified schema doesn't match the actual schema:\nuser-specified: {}, actual: {}. If you're \
+                 using\nDataFrameReader.schema API or creating a table, please do not specify the schema.\nOr if you're scanning an \
+                 existed table, please drop it and re-create it.",
+                shown(given),
+                shown(&actual)
+            ))
+            .exception("AnalysisException"));
+    }
+    Ok((table, actual))
 }
 
 /// Runs work on a thread of its own.
@@ -223,6 +277,15 @@ pub(crate) async fn insert(
     dynamic: bool,
     options: &Options,
 ) -> Result<QueryResult> {
+    if table.format == "kafka" {
+        let name = table.display_name();
+        return Err(Error::new("UNSUPPORTED_INSERT.NOT_ALLOWED")
+            .param("relationId", &name)
+            .message(format!(
+                "Can't insert into the target. The target relation {name} does not allow insertion."
+            ))
+            .exception("AnalysisException"));
+    }
     let Some(record) = &table.record else {
         return Err(Error::unsupported("INSERT into files by path: use df.write, or make a table over them"));
     };
@@ -384,6 +447,30 @@ pub(crate) async fn save(
     refuse_intervals(format, &rows.schema)?;
     write_rows(session, format, rows, &write.options, &write.partition_by, mode, &path).await?;
     session.engine.cache.refresh_all().await;
+    Ok(QueryResult::empty())
+}
+
+/// `df.write.format("kafka").save()`: rows as messages. There is nothing to overwrite. Spark: `KafkaSourceProvider.createRelation`.
+pub(crate) async fn save_to_kafka(session: &Arc<Session>, write: Write) -> Result<QueryResult> {
+    let refused = match write.mode {
+        Some(SaveMode::Overwrite) => "Overwrite",
+        Some(SaveMode::Ignore) => "Ignore",
+        Some(SaveMode::Append | SaveMode::ErrorIfExists) | None => "",
+    };
+    if !refused.is_empty() {
+        return Err(Error::new("_LEGACY_ERROR_TEMP_3081")
+            .param("mode", refused)
+            .param("append", "Append")
+            .param("errorIfExists", "ErrorIfExists")
+            .message(format!(
+                "Save mode {refused} not allowed for Kafka. Allowed save modes are Append and ErrorIfExists (default)."
+            ))
+            .exception("AnalysisException"));
+    }
+    let writer = KafkaWriter::new(SinkOptions::new(&write.options)?);
+    let rows = query(session, write.input).await?;
+    let plan = execute::partitioned_plan(session, &rows.plan).await?;
+    writer.write(plan, execute::task_context(session), &rows.schema, None).await?;
     Ok(QueryResult::empty())
 }
 

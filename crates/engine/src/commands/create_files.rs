@@ -24,7 +24,12 @@ pub(super) async fn make(
         let name = definition.name.as_ref().map(ObjectName::quoted).unwrap_or_default();
         return Err(target::no_operation(&name, "REPLACE TABLE"));
     }
-    sources::check_provider(&definition.provider)?;
+    if definition.provider.eq_ignore_ascii_case("kafka") && definition.query.is_none() {
+        let given = Some(&definition.schema).filter(|s| !s.fields.is_empty());
+        definition.schema = sources::kafka_columns(&definition.options, given)?;
+    } else {
+        sources::check_provider(&definition.provider)?;
+    }
     let Some(name) = definition.name.clone() else {
         return Err(Error::internal("a table of files without a name"));
     };

@@ -56,6 +56,9 @@ async fn save(
     format: &str,
     path: Option<String>,
 ) -> Result<QueryResult> {
+    if format == "kafka" {
+        return sources::save_to_kafka(session, write).await;
+    }
     if format != "delta" {
         sources::check_provider(format)?;
         return sources::save(session, write, format, path).await;

@@ -4,6 +4,7 @@ mod console;
 mod files;
 mod foreach;
 mod foreach_batch;
+mod kafka;
 mod memory;
 mod noop;
 mod table;
@@ -31,6 +32,7 @@ pub(crate) enum Target {
     },
     Console,
     Noop,
+    Kafka,
     /// A Delta table by path.
     DeltaPath(String),
     /// A table of the catalog, made in this format where there is none.
@@ -74,7 +76,7 @@ impl Target {
             "console" => Ok(Self::Console),
             "noop" => Ok(Self::Noop),
             "delta" => Ok(Self::DeltaPath(path.ok_or_else(no_path)?)),
-            "kafka" => Err(Error::unsupported("the streaming sink kafka")),
+            "kafka" => Ok(Self::Kafka),
             _ => {
                 boathouse_connectors::Format::find(&format)?;
                 Ok(Self::Files { path: path.ok_or_else(no_path)?, format })
@@ -148,6 +150,7 @@ pub(crate) async fn open(
         }
         Target::Console => Arc::new(console::ConsoleSink::new(&own)?),
         Target::Noop => Arc::new(noop::NoopSink::default()),
+        Target::Kafka => Arc::new(kafka::KafkaSink::new(&own)?),
         Target::DeltaPath(path) => Arc::new(table::TableSink::path(path, start, own, mode)),
         Target::Table { name, format } => {
             Arc::new(table::TableSink::table(session, name, format, start, own, mode).await?)

@@ -7,6 +7,7 @@ mod file_listing;
 mod file_stream;
 mod followed;
 mod generated;
+mod kafka;
 mod rate;
 mod rate_micro_batch;
 mod schema_log;
@@ -81,6 +82,7 @@ pub(crate) async fn open(
         }
         StreamOrigin::Source(source) => match source.format.as_str() {
             "cloudfiles" => Ok(Box::new(cloud_files::CloudFiles::open(session, &source, directory).await?)),
+            "kafka" => Ok(Box::new(kafka::Kafka::open(&source, directory)?)),
             "rate" => Ok(Box::new(rate::Rate::open(session, &source, &directory).await?)),
             "rate-micro-batch" => Ok(Box::new(rate_micro_batch::RateMicroBatch::open(session, &source)?)),
             "socket" => Ok(Box::new(socket::Socket::open(&source).await?)),
@@ -101,6 +103,7 @@ pub(crate) async fn schema(session: &Arc<Session>, origin: &StreamOrigin) -> Res
         StreamOrigin::Delta { table, options, .. } => delta::schema(table, options).await,
         StreamOrigin::Source(source) => match source.format.as_str() {
             "cloudfiles" => cloud_files::schema(session, source).await,
+            "kafka" => kafka::schema(source),
             "rate" | "rate-micro-batch" => rate::check(source).map(|()| generated::schema()),
             "socket" => socket::schema(source),
             format if is_file_format(format) => file_stream::schema(session, source).await,
@@ -115,7 +118,7 @@ fn is_file_format(format: &str) -> bool {
 
 fn unknown(format: &str) -> Error {
     match format {
-        "kafka" | "kinesis" | "pubsub" | "pulsar" | "eventhubs" | "orc" | "avro" | "xml" | "statestore" => {
+        "kinesis" | "pubsub" | "pulsar" | "eventhubs" | "orc" | "avro" | "xml" | "statestore" => {
             Error::unsupported(format!("the streaming source {format}"))
         }
         _ => Error::new("DATA_SOURCE_NOT_FOUND")

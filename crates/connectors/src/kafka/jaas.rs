@@ -1,0 +1,81 @@
+//! `sasl.jaas.config`: who logs in, in Java's notation: `some.PlainLoginModule required username="u" password="p";`.
+
+use boathouse_spec::{Error, Result};
+
+use super::errors::illegal_argument;
+
+pub struct Login {
+    pub username: String,
+    pub password: String,
+}
+
+pub fn parse(text: &str) -> Result<Login> {
+    let text = text.trim().trim_end_matches(';').trim();
+    let (module, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let module = module.rsplit('.').next().unwrap_or(module);
+    match module {
+        "PlainLoginModule" | "ScramLoginModule" => {}
+        "Krb5LoginModule" => return Err(Error::unsupported("Kerberos (GSSAPI) for connections to Kafka")),
+        "OAuthBearerLoginModule" => return Err(Error::unsupported("OAUTHBEARER for connections to Kafka")),
+        other => {
+            return Err(Error::unsupported(format!("the login module {other} for connections to Kafka")));
+        }
+    }
+    let options =
+        options(rest).ok_or_else(|| illegal_argument("The option kafka.sasl.jaas.config cannot be read."))?;
+    let find = |name: &str| {
+        let found = options.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        found.ok_or_else(|| illegal_argument(format!("The option kafka.sasl.jaas.config has no {name}.")))
+    };
+    Ok(Login { username: find("username")?, password: find("password")? })
+}
+
+/// `key=value`, values in quotes where they have spaces; words without a value are left out.
+fn options(text: &str) -> Option<Vec<(String, String)>> {
+    let mut out = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(rest.len());
+        let key = &rest[..end];
+        rest = rest[end..].trim_start();
+        let Some(after) = rest.strip_prefix('=') else { continue };
+        let (value, after) = value(after.trim_start())?;
+        out.push((key.to_string(), value));
+        rest = after.trim_start();
+    }
+    Some(out)
+}
+
+fn value(text: &str) -> Option<(String, &str)> {
+    let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let Some(quote) = quote else {
+        let end = text.find(char::is_whitespace).unwrap_or(text.len());
+        return Some((text[..end].to_string(), &text[end..]));
+    };
+    let mut out = String::new();
+    let mut letters = text.char_indices().skip(1);
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '\\' => out.push(letters.next()?.1),
+            c if c == quote => return Some((out, &text[at + 1..])),
+            c => out.push(c),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logins() {
+        let module = "org.apache.kafka.common.security.plain.PlainLoginModule";
+        let login = parse(&format!(r#"{module} required username="al\"ice" password='a b' x=1;"#)).unwrap();
+        assert_eq!((login.username.as_str(), login.password.as_str()), ("al\"ice", "a b"));
+        let login = parse(&format!("{module} required\n  username=alice\n  password=secret;")).unwrap();
+        assert_eq!((login.username.as_str(), login.password.as_str()), ("alice", "secret"));
+        assert!(parse(&format!("{module} required username=\"a;")).is_err());
+        assert!(parse(&format!("{module} required username=a;")).is_err());
+    }
+}

@@ -1,0 +1,50 @@
+//! Kafka: the rows of each batch are messages. Like Spark's it delivers at least once; with the option `transactionalId` each
+//! batch is one transaction, and exactly once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use async_trait::async_trait;
+use boathouse_bridge::ResultExt;
+use boathouse_connectors::kafka::{BatchMark, KafkaWriter, SinkOptions};
+use boathouse_engine::Session;
+use boathouse_spec::{Options, Result};
+use datafusion::common::Column;
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
+
+use crate::query::{Batch, Sink};
+
+pub(super) struct KafkaSink {
+    writer: KafkaWriter,
+    rows: AtomicI64,
+}
+
+impl KafkaSink {
+    pub fn new(options: &Options) -> Result<Self> {
+        Ok(Self { writer: KafkaWriter::new(SinkOptions::new(options)?), rows: AtomicI64::new(0) })
+    }
+}
+
+#[async_trait]
+impl Sink for KafkaSink {
+    async fn write(&self, session: &Arc<Session>, batch: Batch) -> Result<()> {
+        let (plan, schema) = session.logical_plan(&batch.rows).await?;
+        let named = plan.schema().columns().into_iter().zip(&schema.fields);
+        let named: Vec<Expr> = named.map(|(c, f): (Column, _)| Expr::Column(c).alias(&f.name)).collect();
+        let plan = LogicalPlan::Projection(Projection::try_new(named, Arc::new(plan)).spark()?);
+        let state = session.query_state();
+        let physical = state.create_physical_plan(&plan).await.spark()?;
+        let mark = BatchMark { query_id: batch.query_id, batch_id: batch.id };
+        let rows = self.writer.write(physical, state.task_ctx(), &schema, Some(mark)).await?;
+        self.rows.store(i64::try_from(rows).unwrap_or(i64::MAX), Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn description(&self) -> String {
+        "KafkaTable".to_string()
+    }
+
+    fn num_output_rows(&self) -> Option<i64> {
+        Some(self.rows.load(Ordering::Relaxed))
+    }
+}
