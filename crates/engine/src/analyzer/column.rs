@@ -27,7 +27,7 @@ impl Analyzer {
         {
             return Ok(call);
         }
-        if let Some(found) = self.session_variable(&column.name)? {
+        if let Some(found) = self.variable(&column.name)? {
             return Ok(found);
         }
         if let Some(id) = column.plan_id {

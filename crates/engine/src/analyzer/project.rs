@@ -6,6 +6,7 @@ use datafusion::logical_expr::{Expr as DfExpr, LogicalPlanBuilder};
 use std::sync::Arc;
 
 use super::analyzed::{Analyzed, Attribute, Below, TypedExpr, project};
+use super::session_function::VARIABLE;
 use super::{Analyzer, source_metadata};
 
 /// One item of a SELECT list, resolved.
@@ -127,6 +128,9 @@ impl Analyzer {
     ) -> Result<TypedExpr> {
         let is_column = |e: &DfExpr| matches!(e, DfExpr::Column(_) | DfExpr::OuterReferenceColumn(..));
         match expr {
+            Expr::Column(column) if value.name.starts_with(VARIABLE) => {
+                Ok(value.named(column.name.last().cloned().unwrap_or_default()))
+            }
             Expr::Column(column) if column.name.len() > 1 && !is_column(&value.expr) => {
                 match column.name.last() {
                     Some(field) => Ok(value.named(field)),
