@@ -22,10 +22,19 @@ CONF = {"spark.sql.session.timeZone": ZONE, "spark.sql.ansi.enabled": "true"}
 
 
 def statements(path):
-    """The statements of a file: each ends with a semicolon at the end of a line; lines of `--` are comments."""
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("--")]
-    parts = re.split(r";[ \t]*(?:\n|$)", "\n".join(lines) + "\n")
-    return [part.strip() for part in parts if part.strip()]
+    """The statements of a file: each ends with a semicolon at the end of a line; lines of `--` are comments. A script goes
+    from a line `BEGIN` to the next line that begins with `END`."""
+    found, part, in_script = [], [], False
+    for line in path.read_text().splitlines():
+        if line.startswith("--"):
+            continue
+        in_script = (in_script or (line == "BEGIN" and not any(part))) and not line.startswith("END")
+        part.append(line)
+        if line.rstrip().endswith(";") and not in_script:
+            found.append("\n".join(part).rstrip().removesuffix(";").strip())
+            part = []
+    found.append("\n".join(part).strip())
+    return [statement for statement in found if statement]
 
 
 def text_of(value):

@@ -37,6 +37,7 @@ mod recursion;
 mod relation_walk;
 mod resolver;
 mod rows;
+mod script;
 mod session;
 mod sessions;
 mod small;

@@ -28,7 +28,7 @@ use crate::functions::SessionFunctions;
 use crate::resolver::{self, Resolved, Scope};
 use crate::storage::Storage;
 use crate::temp_views::TempViews;
-use crate::variables::Variables;
+use crate::variables::{Variable, Variables};
 use crate::{
     Datasets, Engine, ExpectationOutcome, KeptQuery, QueryResult, SessionConf, commands, explain,
     relation_walk,
@@ -531,6 +531,16 @@ impl Session {
     /// A name of several parts as users write it.
     pub fn parse_name(&self, text: &str) -> Result<Vec<String>> {
         boathouse_sql::parse_name(text)
+    }
+
+    /// The variable that a name means, of the script that runs here or of the session, and its full name.
+    pub(crate) fn variable(&self, name: &[String]) -> Option<(Arc<Variable>, String)> {
+        if let Some(local) = crate::script::scope::lookup(name) {
+            return Some((local.variable, local.full_name));
+        }
+        let variable = self.variables.lookup(name)?;
+        let full_name = format!("system.session.{}", boathouse_spec::quote_if_needed(&variable.name));
+        Some((variable, full_name))
     }
 
     /// Parses SQL text under the session's settings. Parameters get their values.

@@ -6,8 +6,8 @@ mod table;
 pub use self::pipeline::*;
 pub use self::table::*;
 use crate::{
-    DataType, Expr, Literal, Name, Options, Plan, PythonFunction, Relation, StructField, StructType,
-    TextExpr, TimeTravel,
+    DataType, Expr, Literal, Name, Options, Plan, PythonFunction, Relation, ScriptBlock, StructField,
+    StructType, TextExpr, TimeTravel,
 };
 
 #[derive(Debug, Clone, PartialEq)]
@@ -366,10 +366,8 @@ pub enum Command {
         identifiers: Vec<Expr>,
     },
 
-    /// `BEGIN .. END`, refused until scripting is built: kept so that the refusal can name it.
-    Script {
-        text: String,
-    },
+    /// `BEGIN .. END`
+    Script(ScriptBlock),
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -18,6 +18,7 @@ pub mod fault;
 mod governance;
 mod literal;
 mod relation;
+mod script;
 mod types;
 mod walk;
 
@@ -28,6 +29,7 @@ pub use expr::*;
 pub use governance::*;
 pub use literal::{Interval, Literal};
 pub use relation::*;
+pub use script::*;
 pub use types::*;
 
 /// A multipart name as the user wrote it, outermost part first: `catalog.schema.table`, `alias.column.field`.

@@ -25,6 +25,7 @@ mod pivot;
 mod primary;
 mod query;
 mod relation;
+mod script;
 mod select;
 #[cfg(test)]
 mod sketch;

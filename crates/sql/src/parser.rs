@@ -47,6 +47,8 @@ pub(crate) struct Parser<'a> {
     pub identifier_clauses: usize,
     /// The common table expressions before an UPDATE or DELETE, for the subqueries inside.
     pub statement_ctes: Option<crate::query::Ctes>,
+    /// The script around the statement.
+    pub script: crate::script::Context,
 }
 
 impl<'a> Parser<'a> {
@@ -69,6 +71,7 @@ impl<'a> Parser<'a> {
             deferred_identifiers: Vec::new(),
             identifier_clauses: 0,
             statement_ctes: None,
+            script: crate::script::Context::default(),
         })
     }
 

@@ -125,6 +125,7 @@ impl Parser<'_> {
                     || self.at_offset(offset + 2, "AS")
                     || next.text == "READ"
             }
+            "DO" => self.script.in_for_query,
             "DELAY" => next.text == "OF",
             "WITH" => matches!(next.text, "ROLLUP" | "CUBE" | "("),
             "GROUPING" => next.text == "SETS",

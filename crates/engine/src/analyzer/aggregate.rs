@@ -436,7 +436,10 @@ impl Analyzer {
     ) -> Result<TypedExpr> {
         let mut merged = output.clone();
         merged.hidden.extend(aggregation.grouping.iter().map(|(_, a)| a.clone()));
-        merged.hidden.extend(aggregation.input.columns().cloned());
+        // Under grouping sets a grouping column stands for the column of the input that it comes from.
+        let stands_for =
+            |c: &Attribute| aggregation.grouping.iter().any(|(e, a)| a.id != c.id && *e == c.column());
+        merged.hidden.extend(aggregation.input.columns().filter(|c| !stands_for(c)).cloned());
         merged.hidden.retain(|h| !output.output.iter().any(|o| o.id == h.id));
         dedup(&mut merged.hidden);
         let saved = self.with_grouping(aggregation);

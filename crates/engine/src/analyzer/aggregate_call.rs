@@ -181,7 +181,7 @@ fn check_filter(condition: &TypedExpr) -> Result<()> {
         "CONTAINS_AGGREGATE"
     } else if super::window::has_window(&condition.expr) {
         "CONTAINS_WINDOW_FUNCTION"
-    } else if !matches!(condition.data_type, DataType::Boolean | DataType::Null) {
+    } else if condition.data_type != DataType::Boolean {
         "NOT_BOOLEAN"
     } else if super::expr::is_volatile(&condition.expr) {
         "NON_DETERMINISTIC"

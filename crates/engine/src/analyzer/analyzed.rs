@@ -25,6 +25,8 @@ pub(crate) struct Attribute {
     pub qualifier: Vec<String>,
     /// The DataFrame it came from where two share an input (self-joins): see `column.rs`.
     pub plan_id: Option<i64>,
+    /// The column that this one repeats, in a list that names it twice: together they are not ambiguous.
+    pub repeats: Option<u64>,
 }
 
 impl Attribute {

@@ -124,6 +124,11 @@ impl Analyzer {
                 let shown = call_name("struct", &args.iter().skip(1).step_by(2).cloned().collect::<Vec<_>>());
                 Ok(Some(self.builtin("named_struct", args)?.named(shown)))
             }
+            "input_file_name" | "input_file_block_start" | "input_file_block_length"
+                if call.args.is_empty() =>
+            {
+                self.input_file(name, over).map(Some)
+            }
             "window_time" => self.window_time(call, over).map(Some),
             "distributed_sequence_id" if call.args.len() <= 1 => {
                 let number = self.builtin("monotonically_increasing_id", Vec::new())?;
@@ -183,7 +188,9 @@ impl Analyzer {
                 let field = if is_named {
                     // A nested column `a.b` gives the field `b`.
                     match arg {
-                        Expr::Column(c) => c.name.last().cloned().unwrap_or_default(),
+                        Expr::Column(boathouse_spec::Column { name, .. }) | Expr::LambdaVariable(name) => {
+                            name.last().cloned().unwrap_or_default()
+                        }
                         _ => value.name.clone(),
                     }
                 } else {

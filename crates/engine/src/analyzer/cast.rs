@@ -8,7 +8,6 @@ use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
 use super::analyzed::TypedExpr;
-use super::error;
 
 impl Analyzer {
     /// The cast of an expression; the name stays (Spark does not show implicit casts).
@@ -26,7 +25,8 @@ impl Analyzer {
                 value.name,
             ));
         }
-        if from == DataType::Null {
+        let is_null = matches!(&value.expr, Expr::Literal(v, _) if v.is_null());
+        if from == DataType::Null || (is_null && cast::can_cast(&from, to, mode)) {
             let null = ScalarValue::try_from(&boathouse_bridge::arrow_type(to))
                 .map_err(boathouse_bridge::from_datafusion)?;
             return Ok(TypedExpr::new(Expr::Literal(null, None), to.clone(), true, value.name)
@@ -68,20 +68,8 @@ impl Analyzer {
     }
 
     fn cannot_cast(&self, value: &TypedExpr, to: &DataType, mode: Mode) -> Error {
-        let sql = format!("CAST({} AS {})", value.name, to.sql());
-        let suggested = mode != Mode::Legacy && cast::can_cast(&value.data_type, to, Mode::Legacy);
-        let subclass = if suggested { "CAST_WITH_CONF_SUGGESTION" } else { "CAST_WITHOUT_SUGGESTION" };
-        let e = error::mismatch(
-            subclass,
-            &sql,
-            format!("{} cannot be cast to {}.", value.data_type.sql(), to.sql()),
-        )
-        .param("srcType", error::quoted(&value.data_type))
-        .param("targetType", error::quoted(to));
-        if suggested {
-            e.param("config", "\"spark.sql.ansi.enabled\"").param("configVal", "'false'")
-        } else {
-            e
-        }
+        let function = if mode == Mode::Try { "TRY_CAST" } else { "CAST" };
+        let sql = format!("{function}({} AS {})", value.name, to.sql());
+        cast::type_error(&value.data_type, to, mode, &sql).exception("AnalysisException")
     }
 }

@@ -91,6 +91,37 @@ pub(super) fn compares(function: &str) -> bool {
     )
 }
 
+/// The first argument whose collation the function does not search in: one that tells case but not accents apart (Spark's
+/// `StringTypeNonCSAICollation`).
+pub(super) fn refused_argument(function: &str, args: &[TypedExpr]) -> Option<usize> {
+    let searches = matches!(
+        function,
+        "contains"
+            | "startswith"
+            | "endswith"
+            | "instr"
+            | "locate"
+            | "position"
+            | "charindex"
+            | "replace"
+            | "translate"
+            | "split_part"
+            | "substring_index"
+            | "trim"
+            | "ltrim"
+            | "rtrim"
+            | "btrim"
+    );
+    let is_refused = |t: &DataType| match t {
+        DataType::String { collation: Some(c) } => {
+            let parts: Vec<&str> = c.split('_').collect();
+            parts.contains(&"AI") && !parts.contains(&"CI")
+        }
+        _ => false,
+    };
+    args.iter().position(|a| searches && is_refused(&a.data_type))
+}
+
 /// The strongest of the strings among the arguments.
 pub(super) fn strength_of<'a>(args: impl IntoIterator<Item = &'a TypedExpr>) -> CollationStrength {
     args.into_iter()

@@ -27,7 +27,7 @@ impl Analyzer {
         {
             return Ok(call);
         }
-        if let Some(found) = self.session_variable(&column.name)? {
+        if let Some(found) = self.variable(&column.name)? {
             return Ok(found);
         }
         if let Some(id) = column.plan_id {
@@ -300,7 +300,7 @@ pub(super) fn match_name(
             })
             .collect();
         found.dedup_by_key(|a| a.id);
-        let mut ids: Vec<u64> = found.iter().map(|a| a.id).collect();
+        let mut ids: Vec<u64> = found.iter().map(|a| a.repeats.unwrap_or(a.id)).collect();
         ids.sort_unstable();
         ids.dedup();
         match ids.len() {

@@ -2,7 +2,7 @@
 
 use boathouse_functions::coercion;
 use boathouse_spec::{Call, DataType, Error, Result};
-use datafusion::logical_expr::{Case, Expr as DfExpr, Operator};
+use datafusion::logical_expr::{Case, Expr as DfExpr, Operator, lit};
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
@@ -20,14 +20,17 @@ impl Analyzer {
             "when" => {
                 let args = self.args(&call.args, over)?;
                 let shown = case_name(&args);
-                self.case(args, &shown)?
+                // What comes after WHEN true is never reached.
+                let reached = args.chunks_exact(2).position(|pair| pair[0].expr == lit(true));
+                let nullable =
+                    reached.map(|last| args.chunks_exact(2).take(last + 1).any(|pair| pair[1].nullable));
+                let case = self.case(args, &shown)?;
+                TypedExpr { nullable: nullable.unwrap_or(case.nullable), ..case }
             }
             "if" | "iff" => {
                 let [condition, yes, no] = self.exactly(call, over)?;
                 let shown = format!("(IF({}, {}, {}))", condition.name, yes.name, no.name);
-                if !matches!(condition.data_type, DataType::Boolean | DataType::Null)
-                    && !condition.data_type.is_string()
-                {
+                if !matches!(condition.data_type, DataType::Boolean | DataType::Null) {
                     return Err(error::mismatch(
                         "UNEXPECTED_INPUT_TYPE",
                         &shown,
@@ -38,6 +41,7 @@ impl Analyzer {
                     .param("inputSql", format!("\"{}\"", condition.name))
                     .param("inputType", error::quoted(&condition.data_type)));
                 }
+                let condition = self.implicit(condition, &DataType::Boolean)?;
                 self.case(vec![condition, yes, no], &shown)?
             }
             "coalesce" => {
@@ -138,8 +142,6 @@ impl Analyzer {
         for (condition, value) in branches {
             let condition = match condition.data_type {
                 DataType::Boolean => condition,
-                DataType::Null => self.implicit(condition, &DataType::Boolean)?,
-                ref t if t.is_string() => self.implicit(condition, &DataType::Boolean)?,
                 ref t => {
                     let t = t.clone();
                     return Err(error::mismatch(

@@ -45,6 +45,8 @@ impl Analyzer {
                 self.map_value(value, key).map(|v| v.named(shown))
             }
             DataType::Variant => Err(Error::unsupported("fields of VARIANT by name; use variant_get")),
+            // What is inside of NULL is NULL.
+            DataType::Null => Ok(value.clone().named(format!("{}[{field}]", value.name))),
             other => Err(Error::new("INVALID_EXTRACT_BASE_FIELD_TYPE")
                 .param("base", format!("\"{}\"", value.name))
                 .param("other", error::quoted(&other))
@@ -82,6 +84,7 @@ impl Analyzer {
                 Ok(self.builtin("getarrayitem", vec![value, index])?.named(shown))
             }
             DataType::Map { .. } => Ok(self.map_value(value, index)?.named(shown)),
+            DataType::Null => Ok(value.named(shown)),
             ref other => Err(Error::new("INVALID_EXTRACT_BASE_FIELD_TYPE")
                 .param("base", format!("\"{}\"", value.name))
                 .param("other", error::quoted(other))

@@ -20,18 +20,19 @@ impl Analyzer {
         match &join.condition {
             JoinCondition::None => self.join_on(left, right, join.kind, None),
             JoinCondition::On(condition) => self.join_on(left, right, join.kind, Some(condition)),
-            JoinCondition::Using(columns) => self.join_using(left, right, join.kind, columns),
+            JoinCondition::Using(columns) => self.join_using(left, right, join.kind, columns, using_column),
             JoinCondition::Natural => {
-                let common: Vec<String> = left
-                    .output
-                    .iter()
-                    .filter(|l| right.output.iter().any(|r| r.name.eq_ignore_ascii_case(&l.name)))
-                    .map(|l| l.name.clone())
-                    .collect();
+                let mut common: Vec<String> = Vec::new();
+                for Attribute { name, .. } in &left.output {
+                    let same = |other: &String| other.eq_ignore_ascii_case(name);
+                    if right.output.iter().any(|r| same(&r.name)) && !common.iter().any(same) {
+                        common.push(name.clone());
+                    }
+                }
                 if common.is_empty() {
                     return self.join_on(left, right, join.kind, None);
                 }
-                self.join_using(left, right, join.kind, &common)
+                self.join_using(left, right, join.kind, &common, natural_column)
             }
         }
     }
@@ -63,12 +64,13 @@ impl Analyzer {
         right: Analyzed,
         kind: JoinKind,
         columns: &[String],
+        column: fn(&Analyzed, &str, &str) -> Result<Attribute>,
     ) -> Result<Analyzed> {
         let mut condition: Option<DfExpr> = None;
         let mut keys: Vec<(Attribute, Attribute)> = Vec::new();
         for name in columns {
-            let l = using_column(&left, name, "left")?;
-            let r = using_column(&right, name, "right")?;
+            let l = column(&left, name, "left")?;
+            let r = column(&right, name, "right")?;
             let equal = self.comparison(Operator::Eq, l.typed(), r.typed())?.expr;
             condition = Some(match condition {
                 None => equal,
@@ -221,6 +223,14 @@ fn generator_relation(
             }),
         _ => None,
     })
+}
+
+/// Of several columns of one name a natural join takes the first.
+fn natural_column(side: &Analyzed, name: &str, which: &str) -> Result<Attribute> {
+    match side.output.iter().find(|a| a.name.eq_ignore_ascii_case(name)) {
+        Some(first) => Ok(first.clone()),
+        None => using_column(side, name, which),
+    }
 }
 
 fn using_column(side: &Analyzed, name: &str, which: &str) -> Result<Attribute> {

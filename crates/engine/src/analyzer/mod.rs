@@ -200,6 +200,7 @@ impl Analyzer {
             metadata: String::new(),
             qualifier: Vec::new(),
             plan_id: None,
+            repeats: None,
         }
     }
 

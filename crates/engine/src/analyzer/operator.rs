@@ -212,6 +212,12 @@ impl Analyzer {
         let nullable = operator != Operator::IsNotDistinctFrom && (left.nullable || right.nullable);
         let left = self.implicit(left, &common)?;
         let right = self.implicit(right, &common)?;
+        // NULL is the result at once: errors in the other operand are never met (Spark's `NullPropagation`).
+        let is_null = |e: &TypedExpr| matches!(&e.expr, DfExpr::Literal(v, _) if v.is_null());
+        if operator != Operator::IsNotDistinctFrom && (is_null(&left) || is_null(&right)) {
+            let null = datafusion::scalar::ScalarValue::Boolean(None);
+            return Ok(TypedExpr::new(DfExpr::Literal(null, None), DataType::Boolean, true, shown));
+        }
         let (left, right) = (self.collation_key(left)?, self.collation_key(right)?);
         if needs_spark_order(&common) {
             let name = match operator {

@@ -9,7 +9,17 @@ use super::analyzed::{Analyzed, TypedExpr};
 impl Analyzer {
     /// SQL text as a relation; commands are run before, by the session.
     pub(super) fn sql_text(&mut self, sql: &SqlText) -> Result<Analyzed> {
-        let plan = boathouse_sql::parse_statement(&sql.text, &self.session.conf().parser_options())?;
+        let mut options = self.session.conf().parser_options();
+        let is_literal = |e: &Expr| matches!(e, Expr::Literal(_));
+        let given = !sql.named.is_empty() || !sql.positional.is_empty();
+        // Values that are known can stand where the grammar wants a literal, as in `:name '_suffix'`.
+        if given && sql.named.iter().all(|(_, e)| is_literal(e)) && sql.positional.iter().all(is_literal) {
+            options.parameters = Some(boathouse_sql::Parameters {
+                named: sql.named.clone(),
+                positional: sql.positional.clone(),
+            });
+        }
+        let plan = boathouse_sql::parse_statement(&sql.text, &options)?;
         let relation = match plan {
             Plan::Query(relation) => relation,
             Plan::Command(command) => return self.command_result(&command),

@@ -6,6 +6,7 @@ use datafusion::logical_expr::{Expr as DfExpr, LogicalPlanBuilder};
 use std::sync::Arc;
 
 use super::analyzed::{Analyzed, Attribute, Below, TypedExpr, project};
+use super::session_function::VARIABLE;
 use super::{Analyzer, source_metadata};
 
 /// One item of a SELECT list, resolved.
@@ -127,6 +128,9 @@ impl Analyzer {
     ) -> Result<TypedExpr> {
         let is_column = |e: &DfExpr| matches!(e, DfExpr::Column(_) | DfExpr::OuterReferenceColumn(..));
         match expr {
+            Expr::Column(column) if value.name.starts_with(VARIABLE) => {
+                Ok(value.named(column.name.last().cloned().unwrap_or_default()))
+            }
             Expr::Column(column) if column.name.len() > 1 && !is_column(&value.expr) => {
                 match column.name.last() {
                     Some(field) => Ok(value.named(field)),
@@ -159,6 +163,7 @@ impl Analyzer {
         }
         let mut a = self.attribute(&item.value.name, item.value.data_type.clone(), item.value.nullable);
         a.metadata = item.metadata.clone().unwrap_or_default();
+        a.repeats = item.passthrough.as_ref().filter(|p| p.name == a.name).map(|p| p.repeats.unwrap_or(p.id));
         self.note_char(&a);
         a
     }
@@ -291,6 +296,10 @@ impl Analyzer {
     ) -> Result<(Vec<TypedExpr>, Analyzed)> {
         let direct: Result<Vec<TypedExpr>> = exprs.iter().map(|e| self.expr(e, &input)).collect();
         let may_aggregate = clause != "WHERE";
+        // A name that several items have is none of them, but may be a column below.
+        let is_ambiguous = clause == "ORDER BY"
+            && matches!(&direct, Err(e) if e.is("AMBIGUOUS_REFERENCE"))
+            && matches!(input.below.as_deref(), Some(Below::Project { .. } | Below::Aggregate(_)));
         let error = match direct {
             Ok(resolved) => {
                 let aggregated = resolved.iter().any(|r| super::aggregate::has_aggregate(&r.expr));
@@ -303,6 +312,7 @@ impl Analyzer {
                 None
             }
             Err(e) if e.is("UNRESOLVED_COLUMN") || e.is("CANNOT_RESOLVE_DATAFRAME_COLUMN") => Some(e),
+            Err(_) if is_ambiguous => None,
             Err(e) => return Err(e),
         };
         let Some(below) = input.below.clone() else {
@@ -311,14 +321,25 @@ impl Analyzer {
                 None => Err(Error::internal("an expression without an input")),
             };
         };
+        let is_shared =
+            |a: &Attribute| input.output.iter().filter(|o| o.name.eq_ignore_ascii_case(&a.name)).count() > 1;
         if let Below::Aggregate(aggregation) = below.as_ref() {
-            return match self.exprs_over_aggregation(exprs, &input, aggregation.clone()) {
+            let mut sight = input.clone();
+            if is_ambiguous {
+                sight.output.retain(|a| !is_shared(a));
+            }
+            return match self.exprs_over_aggregation(exprs, &sight, aggregation.clone()) {
                 Err(e) if e.is("UNRESOLVED_COLUMN") => Err(error.unwrap_or(e)),
                 other => other,
             };
         }
         let reachable = reachable_columns(&input);
         let mut merged = input.clone();
+        if let (true, Below::Project { input: inner, .. }) = (is_ambiguous, below.as_ref()) {
+            let from_below = |a: &&Attribute| is_shared(a) && inner.columns().any(|c| c.id == a.id);
+            merged.hidden.extend(input.output.iter().filter(from_below).cloned());
+            merged.output.retain(|a| !is_shared(a));
+        }
         merged.hidden.extend(reachable);
         let again: Result<Vec<TypedExpr>> = exprs.iter().map(|e| self.expr(e, &merged)).collect();
         let resolved = match again {

@@ -1,7 +1,10 @@
 //! Calls of scalar functions from the registry.
 
+use boathouse_bridge::ResultExt;
 use boathouse_functions::{Arg, Call, Resolved, scalar_udf};
 use boathouse_spec::Result;
+use datafusion::logical_expr::Expr;
+use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
 use super::analyzed::TypedExpr;
@@ -30,7 +33,11 @@ impl Analyzer {
         if super::collation::compares(name) {
             self.determinate(&args.iter().collect::<Vec<_>>(), &call_name(name, &args))?;
         }
-        let resolved = resolve(&Call { name, args: &infos, context: &self.context })?;
+        let call = Call { name, args: &infos, context: &self.context };
+        if let Some(i) = super::collation::refused_argument(name, &args) {
+            return Err(call.unexpected_input(i, "\"STRING\""));
+        }
+        let resolved = resolve(&call)?;
         self.resolved_scalar(name, resolved, args)
     }
 
@@ -49,6 +56,12 @@ impl Analyzer {
             _ => super::collation::strength_of(&args),
         };
         let args = self.coerced(args, &resolved.coerced)?;
+        if propagates_null(name) && args.iter().any(is_null_literal) {
+            let null = ScalarValue::try_from(&boathouse_bridge::arrow_type(&data_type)).spark()?;
+            return Ok(
+                TypedExpr::new(Expr::Literal(null, None), data_type, true, shown).with_collation(strength)
+            );
+        }
         let expr = scalar_udf(name, resolved, &self.context).call(args.into_iter().map(|a| a.expr).collect());
         Ok(TypedExpr::new(expr, data_type, nullable, shown).with_collation(strength))
     }
@@ -79,6 +92,15 @@ impl Analyzer {
             &["`system`.`builtin`".into(), "`system`.`session`".into()],
         ))
     }
+}
+
+/// Whether NULL as an operand is the result at once, so that errors in the other are never met (Spark's `NullPropagation`).
+fn propagates_null(name: &str) -> bool {
+    matches!(name, "+" | "-" | "*" | "/" | "%" | "mod" | "div" | "pmod")
+}
+
+fn is_null_literal(value: &TypedExpr) -> bool {
+    matches!(&value.expr, Expr::Literal(v, _) if v.is_null())
 }
 
 /// `name(a, b)`

@@ -1,6 +1,6 @@
 //! Functions of the session: who, where, and variables.
 
-use boathouse_spec::{Call, DataType, Expr, Result};
+use boathouse_spec::{Call, DataType, Expr, Literal, Result};
 use datafusion::logical_expr::lit;
 
 use super::Analyzer;
@@ -50,10 +50,40 @@ impl Analyzer {
         self.expr(&call, &Analyzed::one_row()?).map(Some)
     }
 
-    pub(super) fn session_variable(&mut self, name: &[String]) -> Result<Option<TypedExpr>> {
-        let Some(variable) = self.session.variables.lookup(name) else { return Ok(None) };
-        let nullable = variable.value.is_null();
-        let expr = datafusion::logical_expr::Expr::Literal(variable.value.clone(), None);
-        Ok(Some(TypedExpr::new(expr, variable.data_type.clone(), nullable, &variable.name)))
+    /// A variable of the script or the session, or a field inside one. The longest name of a variable wins (Spark's
+    /// `resolveVariables`).
+    pub(super) fn variable(&mut self, name: &[String]) -> Result<Option<TypedExpr>> {
+        for length in (1..=name.len().min(3)).rev() {
+            let (of_variable, fields) = name.split_at(length);
+            let Some((variable, full_name)) = self.session.variable(of_variable) else { continue };
+            let nullable = variable.value.is_null();
+            let expr = datafusion::logical_expr::Expr::Literal(variable.value.clone(), None);
+            let literal = crate::literals::from_scalar(&variable.value, &variable.data_type);
+            let shown = literal.and_then(|l| self.literal(&l).map(|shown| literal_text(&l, shown.name)));
+            let name = format!("{VARIABLE}{full_name}={})", shown.unwrap_or_default());
+            let value = TypedExpr::new(expr, variable.data_type.clone(), nullable, name);
+            return self.nested(value, fields).map(Some);
+        }
+        Ok(None)
     }
+}
+
+/// How the text of a variable inside an expression begins; a column of the variable alone goes by its name.
+pub(super) const VARIABLE: &str = "variablereference(";
+
+/// A value as Spark writes literals in SQL (`Literal.sql`), where that is not the name of its column.
+fn literal_text(literal: &Literal, name: String) -> String {
+    let suffix = match literal {
+        Literal::Null(data_type) if *data_type != DataType::Null => {
+            return format!("CAST(NULL AS {})", data_type.sql());
+        }
+        Literal::String(text) => return format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'")),
+        Literal::Byte(_) => "Y",
+        Literal::Short(_) => "S",
+        Literal::Long(_) => "L",
+        Literal::Double(v) if v.is_finite() => "D",
+        Literal::Decimal { .. } => "BD",
+        _ => "",
+    };
+    name + suffix
 }

@@ -261,6 +261,11 @@ impl Analyzer {
             });
         }
         let plan = super::join::plan_join(&left_plan, right_plan, kind, condition)?;
+        let mut left_columns = left_columns;
+        // A row of both sides has NULL only where both sides may have it.
+        for (l, r) in left_columns.iter_mut().zip(&right_columns).filter(|_| kind == JoinKind::LeftSemi) {
+            l.nullable &= r.nullable;
+        }
         let joined = Analyzed {
             hidden: left_number.into_iter().collect(),
             ..Analyzed::new(plan, left_columns).with_plan_ids_of([&left, &right])

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use boathouse_connectors::{FileTable, METADATA_COLUMN, metadata_type};
 use boathouse_delta::{DeltaScan, HiddenColumn, HiddenValue};
-use boathouse_spec::{Column, DataType, Expr, Relation, RelationNode, Result};
-use datafusion::logical_expr::lit;
+use boathouse_spec::{Column, DataType, Error, Expr, Relation, RelationNode, Result};
+use datafusion::common::tree_node::TreeNode;
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::{LogicalPlan, lit};
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
@@ -33,13 +35,20 @@ const ROW: &[(&str, HiddenValue)] = &[
     ("row_commit_version", HiddenValue::RowCommitVersion),
 ];
 
+/// Functions of the file that a row comes from, and the fields of `_metadata` that they are.
+const INPUT_FILE: &[(&str, &str)] = &[
+    ("input_file_name", "file_path"),
+    ("input_file_block_start", "file_block_start"),
+    ("input_file_block_length", "file_block_length"),
+];
+
 /// Whether a query may mean a scan's `_metadata`.
 pub(super) fn is_named(relation: &Relation) -> bool {
     let mut relations = vec![relation];
     let mut waiting: Vec<&Expr> = Vec::new();
     while let Some(next) = relations.pop() {
         if let RelationNode::Sql(sql) = next.node.as_ref()
-            && sql.text.to_lowercase().contains(METADATA_COLUMN)
+            && text_names_it(&sql.text)
         {
             return true;
         }
@@ -48,7 +57,11 @@ pub(super) fn is_named(relation: &Relation) -> bool {
         while let Some(expr) = waiting.pop() {
             let names = match expr {
                 Expr::Column(column) => names_it(column),
-                Expr::Text(text) => text.to_lowercase().contains(METADATA_COLUMN),
+                Expr::Text(text) => text_names_it(text),
+                Expr::Call(call) => call
+                    .name
+                    .last()
+                    .is_some_and(|n| INPUT_FILE.iter().any(|(f, _)| n.eq_ignore_ascii_case(f))),
                 _ => false,
             };
             if names {
@@ -59,6 +72,11 @@ pub(super) fn is_named(relation: &Relation) -> bool {
         }
     }
     false
+}
+
+fn text_names_it(text: &str) -> bool {
+    let text = text.to_lowercase();
+    text.contains(METADATA_COLUMN) || text.contains("input_file_")
 }
 
 fn names_it(column: &Column) -> bool {
@@ -142,6 +160,39 @@ impl Analyzer {
         Ok(Analyzed { hidden: fields, ..Analyzed::new(plan, output.to_vec()) })
     }
 
+    /// `input_file_name()` and its kin: of rows that no file has, no name and -1.
+    pub(super) fn input_file(&mut self, function: &str, over: &Analyzed) -> Result<TypedExpr> {
+        let shown = format!("{function}()");
+        let field = INPUT_FILE.iter().find(|(f, _)| *f == function).map_or("", |(_, field)| field);
+        let column = Column { name: vec![METADATA_COLUMN.into(), field.into()], ..Column::default() };
+        let nowhere = match function {
+            "input_file_name" => TypedExpr::new(lit(""), DataType::STRING, false, ""),
+            _ => TypedExpr::new(lit(-1i64), DataType::Long, false, ""),
+        };
+        let found = match self.find_column(&column, over) {
+            Err(e) if e.is("AMBIGUOUS_REFERENCE") => {
+                return Err(Error::new("MULTI_SOURCES_UNSUPPORTED_FOR_EXPRESSION")
+                    .param("expr", format!("\"{shown}\""))
+                    .message(format!("{shown} is of one file, and here are several sources."))
+                    .exception("AnalysisException"));
+            }
+            found => found?,
+        };
+        match found {
+            // Spark names local files with an empty host here, and without one in `_metadata`.
+            Some(path) if function == "input_file_name" => {
+                let text = |t: &str| TypedExpr::new(lit(t), DataType::STRING, false, t);
+                let parts = vec![path, text("^file:/([^/])"), text("file:///$1")];
+                Ok(self.builtin("regexp_replace", parts)?.named(shown))
+            }
+            Some(place) => Ok(place.named(shown)),
+            None if reads_files(&over.plan) => Err(Error::unsupported(format!(
+                "{shown} outside of the query that reads the files, such as over a view"
+            ))),
+            None => Ok(nowhere.named(shown)),
+        }
+    }
+
     /// A field of `_metadata` where the scan gives it as a column, so that nothing else of it is made.
     pub(super) fn metadata_field(
         &self,
@@ -155,4 +206,15 @@ impl Analyzer {
         let column = known.iter().find(|k| k.name.eq_ignore_ascii_case(&full))?;
         over.hidden.iter().find(|h| h.id == column.id).map(|h| h.typed().named(field))
     }
+}
+
+/// Whether rows of the plan may come from files.
+fn reads_files(plan: &LogicalPlan) -> bool {
+    plan.exists(|node| {
+        let LogicalPlan::TableScan(scan) = node else { return Ok(false) };
+        let provider = source_as_provider(&scan.source)?;
+        let provider = provider.as_ref() as &dyn Any;
+        Ok(provider.is::<DeltaScan>() || provider.is::<FileTable>())
+    })
+    .unwrap_or(true)
 }

@@ -291,18 +291,28 @@ impl Analyzer {
                 let shown = typed.name.clone();
                 let value = self.fold(&typed)?;
                 let preceding = is_negative(&value);
+                // An offset that was cast to the type of the key is no negation any more.
+                let is_cast = units == FrameUnits::Range
+                    && order
+                        .first()
+                        .is_some_and(|key| key.data_type.is_numeric() && key.data_type != typed.data_type);
                 // `-1 FOLLOWING` shows as `1 PRECEDING`, where the offset is a literal's negation.
                 let text = match (expr.as_ref(), preceding) {
-                    (Expr::Call(call), true) if call.args.len() == 1 => {
+                    (Expr::Call(call), true) if call.args.len() == 1 && !is_cast => {
                         format!("{} PRECEDING", self.expr(&call.args[0], &Analyzed::one_row()?)?.name)
+                    }
+                    (_, true) if shown.starts_with('-') && is_cast => {
+                        format!("(- {}) FOLLOWING", &shown[1..])
                     }
                     (_, true) if shown.starts_with('-') => format!("{} PRECEDING", &shown[1..]),
                     _ => format!("{shown} FOLLOWING"),
                 };
-                let magnitude = if preceding { value.arithmetic_negate().spark()? } else { value };
+                let magnitude = if preceding { negated(value)? } else { value };
                 let magnitude = match units {
                     FrameUnits::Rows => {
-                        if !typed.data_type.is_integral() {
+                        let too_long =
+                            matches!(magnitude, ScalarValue::Int64(Some(v)) if i32::try_from(v).is_err());
+                        if !typed.data_type.is_integral() || too_long {
                             return Err(super::error::mismatch(
                                 "SPECIFIED_WINDOW_FRAME_UNACCEPTED_TYPE",
                                 &shown,
@@ -415,6 +425,16 @@ struct WindowParts {
 
 fn join_names(values: &[TypedExpr]) -> String {
     values.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn negated(value: ScalarValue) -> Result<ScalarValue> {
+    Ok(match value {
+        ScalarValue::DurationMicrosecond(Some(v)) => {
+            ScalarValue::DurationMicrosecond(Some(v.saturating_neg()))
+        }
+        ScalarValue::IntervalYearMonth(Some(v)) => ScalarValue::IntervalYearMonth(Some(v.saturating_neg())),
+        other => other.arithmetic_negate().spark()?,
+    })
 }
 
 fn is_negative(value: &ScalarValue) -> bool {

@@ -18,7 +18,7 @@ pub(super) async fn row(session: &Arc<Session>, exprs: Vec<Expr>) -> Result<Vec<
 }
 
 /// One value as a literal, for places that take the text of a value.
-pub(super) async fn literal(session: &Arc<Session>, expr: Expr) -> Result<Literal> {
+pub(crate) async fn literal(session: &Arc<Session>, expr: Expr) -> Result<Literal> {
     let mut values = row(session, vec![expr]).await?;
     let (value, data_type) = values.pop().ok_or_else(|| Error::internal("an expression has no value"))?;
     crate::literals::from_scalar(&value, &data_type)
@@ -47,7 +47,7 @@ pub(super) async fn query_rows(
 }
 
 /// The only row; NULLs where there is none.
-pub(super) fn first_row(
+pub(crate) fn first_row(
     schema: &StructType,
     batches: &[RecordBatch],
 ) -> Result<Vec<(ScalarValue, DataType)>> {

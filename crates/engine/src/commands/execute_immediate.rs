@@ -5,6 +5,7 @@ use std::sync::Arc;
 use boathouse_spec::{Command, DataType, Error, Expr, Name, Plan, Relation, RelationNode, Result, SqlText};
 
 use crate::commands::{evaluate, run as run_command, variable};
+use crate::script::scope;
 use crate::{QueryResult, Session};
 
 pub(super) async fn run(
@@ -13,6 +14,17 @@ pub(super) async fn run(
     into: Vec<Name>,
     using: Vec<Expr>,
 ) -> Result<QueryResult> {
+    outcome(session, text, into, using).await.map(|(rows, _)| rows)
+}
+
+/// The rows, and whether they are a query's. The text sees no variables of the script around it; what it is made of, and
+/// where its values go, do.
+pub(crate) async fn outcome(
+    session: &Arc<Session>,
+    text: Expr,
+    into: Vec<Name>,
+    using: Vec<Expr>,
+) -> Result<(QueryResult, bool)> {
     let shown = match &text {
         Expr::Column(c) => boathouse_spec::quote_name(&c.name),
         _ => String::new(),
@@ -35,16 +47,19 @@ pub(super) async fn run(
         Plan::Query(_) => {
             let query = Relation::new(RelationNode::Sql(text));
             if into.is_empty() {
-                session.execute_here(Plan::Query(query)).await
+                Ok((scope::hidden(session.execute_here(Plan::Query(query))).await?, true))
             } else {
-                variable::set_from_query(session, into, query).await
+                Ok((variable::set_from_hidden_query(session, into, query).await?, false))
             }
         }
-        Plan::Command(command) if into.is_empty() => run_command(session, *command).await,
+        Plan::Command(command) if matches!(*command, Command::Script(_)) => Err(script_in_text(&text.text)),
+        Plan::Command(command) if into.is_empty() => {
+            Ok((scope::hidden(run_command(session, *command)).await?, false))
+        }
         Plan::Command(command) => match *command {
             // The inner statement gives the rows.
             Command::ExecuteImmediate { text, into: inner, using } if inner.is_empty() => {
-                Box::pin(run(session, text, into, using)).await
+                Box::pin(outcome(session, text, into, using)).await
             }
             _ => Err(Error::new("INVALID_STATEMENT_FOR_EXECUTE_INTO")
                 .param("sqlString", text.text.to_uppercase())
@@ -103,6 +118,13 @@ async fn arguments(session: &Arc<Session>, text: String, using: Vec<Expr>) -> Re
             .exception("AnalysisException"));
     }
     Ok(out)
+}
+
+fn script_in_text(text: &str) -> Error {
+    Error::new("SQL_SCRIPT_IN_EXECUTE_IMMEDIATE")
+        .param("sqlString", text)
+        .message(format!("EXECUTE IMMEDIATE takes one statement, not a script: {text}"))
+        .exception("AnalysisException")
 }
 
 fn not_a_string(t: &DataType) -> Error {

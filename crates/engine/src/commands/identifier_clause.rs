@@ -8,6 +8,14 @@ use crate::commands::{evaluate, run as run_command};
 use crate::{QueryResult, Session};
 
 pub(super) async fn run(session: &Arc<Session>, text: String, identifiers: Vec<Expr>) -> Result<QueryResult> {
+    match identified(session, &text, identifiers).await? {
+        Plan::Command(command) => run_command(session, *command).await,
+        query => session.execute_here(query).await,
+    }
+}
+
+/// The statement with the names that its clauses mean.
+pub(crate) async fn identified(session: &Arc<Session>, text: &str, identifiers: Vec<Expr>) -> Result<Plan> {
     let mut values = Vec::with_capacity(identifiers.len());
     for expr in identifiers {
         let (value, data_type) = evaluate::string(session, expr).await?;
@@ -25,8 +33,5 @@ pub(super) async fn run(session: &Arc<Session>, text: String, identifiers: Vec<E
     }
     let mut options = session.conf().parser_options();
     options.identifiers = values;
-    match boathouse_sql::parse_statement(&text, &options)? {
-        Plan::Command(command) => run_command(session, *command).await,
-        query => session.execute_here(query).await,
-    }
+    boathouse_sql::parse_statement(text, &options)
 }

@@ -31,8 +31,8 @@ mod describe_function;
 mod describe_schema;
 mod describe_table;
 mod drop_relation;
-mod evaluate;
-mod execute_immediate;
+pub(crate) mod evaluate;
+pub(crate) mod execute_immediate;
 mod fields_by_name;
 mod generated_column;
 mod identifier_clause;
@@ -60,7 +60,7 @@ mod truncate;
 mod update;
 mod use_namespace;
 mod vacuum;
-mod variable;
+pub(crate) mod variable;
 mod write;
 mod write_to;
 
@@ -75,6 +75,7 @@ use crate::{QueryResult, Session, explain, rows};
 
 pub(crate) use computed_columns::generation;
 pub(crate) use create_table::Definition;
+pub(crate) use identifier_clause::identified;
 pub(crate) use insert::Fitted;
 pub(crate) use store_assignment::overflow_error;
 pub(crate) use table_expressions::TableScope;
@@ -248,7 +249,7 @@ async fn dispatch(session: &Arc<Session>, command: Command) -> Result<QueryResul
             .message("This statement defines a part of a pipeline: it belongs in a pipeline's files, which `boathouse pipeline run` runs.")),
         C::Governance(_) => Err(Error::unsupported("statements about privileges, principals, shares and volumes")),
         C::IdentifierClause { text, identifiers } => identifier_clause::run(session, text, identifiers).await,
-        C::Script { text: _ } => Err(Error::unsupported("SQL scripts (BEGIN .. END)")),
+        C::Script(script) => crate::script::run(session, script).await,
     }
 }
 
@@ -295,7 +296,7 @@ pub(crate) fn result_schema(command: &Command) -> Option<StructType> {
         C::ConvertToDelta { names_table: true, .. } => convert_to_delta::result_schema(),
         C::CopyInto(_) => copy_into::result_schema(),
         C::Catalog(call) => catalog_call::result_schema(call)?,
-        C::ExecuteImmediate { .. } | C::IdentifierClause { .. } => return None,
+        C::ExecuteImmediate { .. } | C::IdentifierClause { .. } | C::Script(_) => return None,
         _ => StructType::default(),
     })
 }

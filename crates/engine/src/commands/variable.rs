@@ -8,8 +8,11 @@ use boathouse_spec::{
     quote_name,
 };
 
+use datafusion::scalar::ScalarValue;
+
 use crate::commands::evaluate;
 use crate::resolver::query_path;
+use crate::script::scope;
 use crate::variables::Variable;
 use crate::{QueryResult, Session};
 
@@ -41,22 +44,62 @@ pub(super) async fn declare(
         }
         bare.push(last.to_string());
     }
-    let expr = default.map_or(Expr::Literal(Literal::NULL), |d| d.expr);
+    for variable in with_default(session, bare, data_type, default.map(|d| d.expr)).await? {
+        session.variables.put(variable);
+    }
+    Ok(QueryResult::empty())
+}
+
+/// The variables that a DECLARE in a script makes.
+pub(crate) async fn local(
+    session: &Arc<Session>,
+    names: &[Name],
+    data_type: Option<DataType>,
+    default: Option<Expr>,
+    or_replace: bool,
+) -> Result<Vec<Variable>> {
+    let invalid = |subclass: &str, name: &Name, why: &str| {
+        Error::new(format!("INVALID_VARIABLE_DECLARATION.{subclass}"))
+            .param("varName", quote_name(name))
+            .message(format!("The variable {} cannot be declared: {why}.", quote_name(name)))
+            .exception("AnalysisException")
+    };
+    let mut bare = Vec::with_capacity(names.len());
+    for name in names {
+        if or_replace {
+            return Err(invalid("REPLACE_LOCAL_VARIABLE", name, "variables of a script cannot be replaced"));
+        }
+        match name.as_slice() {
+            [name] => bare.push(name.clone()),
+            _ => {
+                return Err(invalid(
+                    "QUALIFIED_LOCAL_VARIABLE",
+                    name,
+                    "variables of a script have no qualifier",
+                ));
+            }
+        }
+    }
+    with_default(session, bare, data_type, default).await
+}
+
+async fn with_default(
+    session: &Arc<Session>,
+    names: Vec<String>,
+    data_type: Option<DataType>,
+    default: Option<Expr>,
+) -> Result<Vec<Variable>> {
+    let expr = default.unwrap_or(Expr::Literal(Literal::NULL));
     let expr = match &data_type {
         Some(t) => ansi_cast(expr, t.clone()),
         None => expr,
     };
     let mut values = evaluate::row(session, vec![expr]).await?;
     let (value, inferred) = values.pop().ok_or_else(|| Error::internal("a default has no value"))?;
-    for name in bare {
-        session.variables.put(Variable {
-            name,
-            data_type: data_type.clone().unwrap_or_else(|| inferred.clone()),
-            value: value.clone(),
-            default: value.clone(),
-        });
-    }
-    Ok(QueryResult::empty())
+    let data_type = data_type.unwrap_or(inferred);
+    let variable =
+        |name| Variable { name, data_type: data_type.clone(), value: value.clone(), default: value.clone() };
+    Ok(names.into_iter().map(variable).collect())
 }
 
 pub(super) fn drop(session: &Arc<Session>, name: &[String], if_exists: bool) -> Result<QueryResult> {
@@ -76,16 +119,14 @@ pub(super) async fn set(session: &Arc<Session>, assignments: Vec<(Name, Expr)>) 
     for (target, (_, expr)) in targets.iter().zip(assignments) {
         exprs.push(match expr {
             Expr::Default => {
-                crate::literals::from_scalar(&target.default, &target.data_type).map(Expr::Literal)?
+                let variable = &target.variable;
+                crate::literals::from_scalar(&variable.default, &variable.data_type).map(Expr::Literal)?
             }
-            expr => ansi_cast(expr, target.data_type.clone()),
+            expr => ansi_cast(expr, target.variable.data_type.clone()),
         });
     }
     let values = evaluate::row(session, exprs).await?;
-    for (target, (value, _)) in targets.iter().zip(values) {
-        session.variables.set(&target.name, value);
-    }
-    Ok(QueryResult::empty())
+    assign(session, &targets, values)
 }
 
 pub(super) async fn set_from_query(
@@ -94,6 +135,38 @@ pub(super) async fn set_from_query(
     query: Relation,
 ) -> Result<QueryResult> {
     let targets = lookup_all(session, names.iter())?;
+    let values = values_for(session, &targets, query).await?;
+    assign(session, &targets, values)
+}
+
+/// As [`set_from_query`], for a query that sees no variables of the script around it.
+pub(super) async fn set_from_hidden_query(
+    session: &Arc<Session>,
+    names: Vec<Name>,
+    query: Relation,
+) -> Result<QueryResult> {
+    let targets = lookup_all(session, names.iter())?;
+    let values = scope::hidden(values_for(session, &targets, query)).await?;
+    assign(session, &targets, values)
+}
+
+fn assign(
+    session: &Session,
+    targets: &[Target],
+    values: Vec<(ScalarValue, DataType)>,
+) -> Result<QueryResult> {
+    for (target, (value, _)) in targets.iter().zip(values) {
+        target.set(session, value);
+    }
+    Ok(QueryResult::empty())
+}
+
+/// The only row of a query, as values of the variables.
+async fn values_for(
+    session: &Arc<Session>,
+    targets: &[Target],
+    query: Relation,
+) -> Result<Vec<(ScalarValue, DataType)>> {
     let columns = session.schema(&query).await?.fields.len();
     if columns != targets.len() {
         return Err(Error::new("ASSIGNMENT_ARITY_MISMATCH")
@@ -106,22 +179,46 @@ pub(super) async fn set_from_query(
     let exprs = targets
         .iter()
         .zip(&names)
-        .map(|(t, n)| ansi_cast(Expr::column([n.as_str()]), t.data_type.clone()).alias(n.as_str()))
+        .map(|(t, n)| ansi_cast(Expr::column([n.as_str()]), t.variable.data_type.clone()).alias(n.as_str()))
         .collect();
     let renamed = Relation::new(RelationNode::ToDf { input: query, names });
     let query = Relation::new(RelationNode::Project { input: renamed, exprs });
     let (schema, batches) = evaluate::query_rows(session, query).await?;
-    for (target, (value, _)) in targets.iter().zip(evaluate::first_row(&schema, &batches)?) {
-        session.variables.set(&target.name, value);
+    evaluate::first_row(&schema, &batches)
+}
+
+/// A variable to set: of the script where it has a place there, of the session otherwise.
+struct Target {
+    variable: Arc<Variable>,
+    place: Option<scope::Place>,
+}
+
+impl Target {
+    fn of(session: &Session, name: &[String]) -> Option<Self> {
+        if let Some(local) = scope::lookup(name) {
+            return Some(Self { variable: local.variable, place: Some(local.place) });
+        }
+        session.variables.lookup(name).map(|variable| Self { variable, place: None })
     }
-    Ok(QueryResult::empty())
+
+    fn is(&self, other: &Self) -> bool {
+        self.place == other.place
+            && (self.place.is_some() || self.variable.name.eq_ignore_ascii_case(&other.variable.name))
+    }
+
+    fn set(&self, session: &Session, value: ScalarValue) {
+        match self.place {
+            Some(place) => scope::set(place, value),
+            None => session.variables.set(&self.variable.name, value),
+        }
+    }
 }
 
 /// The variables to set; each once.
-fn lookup_all<'a>(session: &Session, names: impl Iterator<Item = &'a Name>) -> Result<Vec<Arc<Variable>>> {
-    let mut targets: Vec<Arc<Variable>> = Vec::new();
+fn lookup_all<'a>(session: &Session, names: impl Iterator<Item = &'a Name>) -> Result<Vec<Target>> {
+    let mut targets: Vec<Target> = Vec::new();
     for name in names {
-        let Some(variable) = session.variables.lookup(name) else {
+        let Some(target) = Target::of(session, name) else {
             let (catalog, schema) = session.current_namespace();
             return Err(Error::new("UNRESOLVED_VARIABLE")
                 .param("variableName", quote_name(name))
@@ -129,13 +226,14 @@ fn lookup_all<'a>(session: &Session, names: impl Iterator<Item = &'a Name>) -> R
                 .message(format!("There is no variable {}. DECLARE it first.", quote_name(name)))
                 .exception("AnalysisException"));
         };
-        if targets.iter().any(|t| t.name.eq_ignore_ascii_case(&variable.name)) {
+        if targets.iter().any(|t| t.is(&target)) {
+            let name = quote(&target.variable.name);
             return Err(Error::new("DUPLICATE_ASSIGNMENTS")
-                .param("nameList", quote(&variable.name))
-                .message(format!("The variable {} is set twice in one statement.", quote(&variable.name)))
+                .param("nameList", &name)
+                .message(format!("The variable {name} is set twice in one statement."))
                 .exception("AnalysisException"));
         }
-        targets.push(variable);
+        targets.push(target);
     }
     Ok(targets)
 }

@@ -44,9 +44,9 @@ pub(super) fn register(r: &mut Registry) {
     r.aggregate(&["regr_sxx"], |c| two(c, |s, _| Ok((s.n > 0.0).then_some(s.y_m2))));
     r.aggregate(&["regr_syy"], |c| two(c, |s, _| Ok((s.n > 0.0).then_some(s.x_m2))));
     r.aggregate(&["regr_sxy"], |c| two(c, |s, _| Ok((s.n > 0.0).then_some(s.ck))));
-    r.aggregate(&["regr_slope"], |c| two(c, |s, _| Ok((s.y_m2 != 0.0 && s.n > 1.0).then(|| s.ck / s.y_m2))));
+    r.aggregate(&["regr_slope"], |c| two(c, |s, _| Ok((s.n > 0.0 && s.y_m2 != 0.0).then(|| s.ck / s.y_m2))));
     r.aggregate(&["regr_intercept"], |c| {
-        two(c, |s, _| Ok((s.y_m2 != 0.0 && s.n > 1.0).then(|| s.x_average - s.ck / s.y_m2 * s.y_average)))
+        two(c, |s, _| Ok((s.n > 0.0 && s.y_m2 != 0.0).then(|| s.x_average - s.ck / s.y_m2 * s.y_average)))
     });
     r.aggregate(&["regr_r2"], |c| {
         two(c, |s, _| {

@@ -27,6 +27,8 @@ pub(super) fn number_or_interval(call: &Call) -> Result<DataType> {
         t if t.is_numeric() => Ok(given),
         DataType::Null => Ok(DataType::Double),
         t if t.is_string() => Ok(DataType::Double),
+        // Seconds since 1970.
+        DataType::Timestamp => Ok(DataType::Double),
         _ => Err(call.unexpected_input(0, "\"NUMERIC\" or \"ANSI INTERVAL\"")),
     }
 }

@@ -37,7 +37,7 @@ pub fn overflow(message: &str, tolerant: Option<&str>) -> Error {
 /// BINARY_ARITHMETIC_OVERFLOW of a TINYINT or SMALLINT operation.
 pub fn small_overflow(left: &str, operator: Operator, right: &str) -> Error {
     let f = operator.tolerant();
-    Error::new("BINARY_ARITHMETIC_OVERFLOW.WITH_SUGGESTION")
+    Error::new("BINARY_ARITHMETIC_OVERFLOW")
         .param("value1", left)
         .param("symbol", operator.symbol())
         .param("value2", right)

@@ -184,6 +184,7 @@ fn scaled<T: ArrowPrimitiveType>(
     let intervals = inputs.numbers::<T>(at)?;
     let run = |factor: Factor, v: T::Native| -> Result<Option<T::Native>> {
         let v = amount(v);
+        let negates = divide && matches!(factor, Factor::Whole(-1));
         let out = match factor {
             Factor::Whole(0) | Factor::Decimal(0, _) if divide => return Err(interval_divided_by_zero()),
             Factor::Double(x) if divide && x == 0.0 => return Err(interval_divided_by_zero()),
@@ -198,7 +199,8 @@ fn scaled<T: ArrowPrimitiveType>(
             }
         };
         let out = out.ok_or_else(|| overflow("long overflow", None))?;
-        fit(out).map(Some)
+        // Only the smallest interval divided by -1 is checked before it is computed (Spark's `IntervalDivide`).
+        fit(out).map(Some).map_err(|e| if negates { interval_overflow(Some("try_divide")) } else { e })
     };
     let rows = inputs.rows();
     macro_rules! whole {

@@ -58,9 +58,10 @@ fn coerce(call: &Call, operator: Operator) -> Result<Vec<DataType>> {
             } else if operator == Operator::IntegralDivide && t.is_integral() {
                 both(Long)
             } else {
-                both(t.clone())
+                both(t.clone()).or_else(|_| differ())
             }
         }
+        (Null, t) if t.is_interval() && division => differ(),
         (Null, t) | (t, Null) if t.is_interval() || t.is_string() => both(t.clone()),
         (x, y) if x.is_numeric() && y.is_numeric() => {
             let decimal = matches!(x, Decimal { .. }) || matches!(y, Decimal { .. });
@@ -79,7 +80,8 @@ fn coerce(call: &Call, operator: Operator) -> Result<Vec<DataType>> {
                 return both(Long);
             }
             match tightest_common_type(x, y, call.context) {
-                Some(t) => both(t),
+                // Operands are left as they are where the operator does not take their common type.
+                Some(t) => both(t).or_else(|e| if x == y { Err(e) } else { differ() }),
                 None => differ(),
             }
         }

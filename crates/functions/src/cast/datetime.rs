@@ -86,7 +86,7 @@ fn instants<I: ArrowPrimitiveType>(
 }
 
 fn out_of_range(from: &DataType, to: &DataType) -> Error {
-    Error::new("ARITHMETIC_OVERFLOW.WITHOUT_SUGGESTION").param("message", "long overflow").message(format!(
+    Error::new("ARITHMETIC_OVERFLOW").param("message", "long overflow").message(format!(
         "A {} is out of the range of {}.",
         from.sql(),
         to.sql()

@@ -156,9 +156,17 @@ fn uniform(call: &Call) -> Result<Resolved> {
             return Err(not_constant(call, 2, "seed", "integer"));
         }
     }
-    let t =
-        crate::coercion::tightest_common_type(&call.args[0].data_type, &call.args[1].data_type, call.context)
-            .ok_or_else(|| call.different_types())?;
+    let bounds = [&call.args[0].data_type, &call.args[1].data_type];
+    let common = || {
+        crate::coercion::tightest_common_type(bounds[0], bounds[1], call.context)
+            .ok_or_else(|| call.different_types())
+    };
+    let t = match bounds {
+        // A bare NULL counts as a double.
+        b if b.iter().any(|t| matches!(t, DataType::Null | DataType::Double)) => DataType::Double,
+        b if b.contains(&&DataType::Float) => DataType::Float,
+        _ => common()?,
+    };
     let t = match t {
         // Of two decimals the wider as it is, of a decimal and a whole number the decimal.
         DataType::Decimal { .. } => call

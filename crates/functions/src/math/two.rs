@@ -10,13 +10,21 @@ use crate::apply::{map2, number_rows};
 use crate::{Call, Inputs, Registry, Resolved, Want};
 
 pub(super) fn register(r: &mut Registry) {
-    r.scalar(&["pow"], |c| two(c, "pow", libm::pow));
-    r.scalar(&["power"], |c| two(c, "POWER", libm::pow));
+    r.scalar(&["pow"], |c| two(c, "pow", power));
+    r.scalar(&["power"], |c| two(c, "POWER", power));
     // Java adds 0.0 so that a negative zero is one.
     r.scalar(&["atan2"], |c| two(c, "ATAN2", |y, x| libm::atan2(y + 0.0, x + 0.0)));
     r.scalar(&["hypot"], |c| two(c, "HYPOT", libm::hypot));
     r.scalar(&["nanvl"], nanvl);
     r.scalar(&["width_bucket"], width_bucket);
+}
+
+/// Java's `StrictMath.pow`: C's gives 1 for a base of 1, and of -1 with an infinite exponent.
+fn power(base: f64, exponent: f64) -> f64 {
+    if exponent.is_nan() || (base.abs() == 1.0 && exponent.is_infinite()) {
+        return f64::NAN;
+    }
+    libm::pow(base, exponent)
 }
 
 fn two(call: &Call, name: &str, f: fn(f64, f64) -> f64) -> Result<Resolved> {

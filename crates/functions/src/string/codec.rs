@@ -103,8 +103,13 @@ fn read_base64(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     (count < 6).then_some(())
 }
 
-/// Whether the text is base64 in whole units, blanks apart.
+/// Whether the text is base64 in whole units, blanks before the padding apart (Spark's `UnBase64.isValidBase64`).
 fn strict_base64(text: &[u8]) -> bool {
+    if let Some(padding) = text.iter().position(|b| *b == b'=')
+        && text[padding..].iter().any(u8::is_ascii_whitespace)
+    {
+        return false;
+    }
     let used: Vec<u8> = text.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
     let body = used.iter().position(|b| *b == b'=').unwrap_or(used.len());
     let padding = &used[body..];

@@ -92,7 +92,9 @@ fn concat_ws(call: &Call) -> Result<Resolved> {
         coerced.push(t.ok_or_else(|| call.unexpected_input(i, &want.sql()))?);
     }
     let nullable = call.args[0].nullable;
-    Ok(Resolved::new(coerced, DataType::STRING, nullable, |inputs| {
+    // All strings have one collation by now.
+    let returned = coerced[0].clone();
+    Ok(Resolved::new(coerced, returned, nullable, |inputs| {
         let separator = inputs.text(0)?;
         let parts = (1..inputs.len()).map(|i| inputs.operand(i)).collect::<Result<Vec<_>>>()?;
         text_rows(inputs.rows(), |row, out| {

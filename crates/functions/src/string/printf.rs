@@ -214,7 +214,7 @@ enum Value {
 
 fn value(operand: &Operand<ArrayRef>, texts: &arrow::array::StringArray, t: &DataType, row: usize) -> Value {
     let (array, at) = (&operand.array, operand.at(row));
-    if array.is_null(at) {
+    if *t == DataType::Null || array.is_null(at) {
         return Value::Null;
     }
     match t {
@@ -514,7 +514,7 @@ fn format_string(call: &Call) -> Result<Resolved> {
         return Err(e);
     }
     let types = coerced.clone();
-    Ok(Resolved::new(coerced, DataType::STRING, nullable, move |inputs| run(inputs, &types)))
+    Ok(Resolved::new(coerced, types[0].clone(), nullable, move |inputs| run(inputs, &types)))
 }
 
 fn run(inputs: &Inputs, types: &[DataType]) -> Result<ArrayRef> {

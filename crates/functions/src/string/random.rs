@@ -39,12 +39,12 @@ fn randstr(call: &Call) -> Result<Resolved> {
     }
     let coerced = call.want(&[Want::LONG, Want::LONG])?;
     let generators = generators(seed_of(call, 1));
-    let nullable = length.nullable;
-    Ok(Resolved::new(coerced, DataType::STRING, nullable, move |inputs| {
+    Ok(Resolved::new(coerced, DataType::STRING, false, move |inputs| {
         let lengths = inputs.numbers::<Int64Type>(0)?;
         let write = |generator: &mut XorShift, row: usize, out: &mut String| {
-            lengths.get(row).map(|n| {
-                for _ in 0..n.max(0) {
+            // No length is 0.
+            Some({
+                for _ in 0..lengths.get(row).unwrap_or(0).max(0) {
                     let choice = (generator.next_int() % 62).unsigned_abs() as u8;
                     out.push(char::from(match choice {
                         0..10 => b'0' + choice,

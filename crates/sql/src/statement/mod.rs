@@ -34,7 +34,7 @@ impl Parser<'_> {
             return Err(error::empty_statement(self.text));
         }
         if self.begins_script() {
-            return Ok(command(Command::Script { text: self.text.trim().to_string() }));
+            return self.script();
         }
         let plan = self.statement()?;
         while self.at_symbol(";") {
@@ -49,10 +49,9 @@ impl Parser<'_> {
         Ok(command(Command::IdentifierClause { text: self.text.to_string(), identifiers }))
     }
 
-    /// `BEGIN ..` or `label: BEGIN ..`
+    /// `BEGIN ..`: the outermost block has no label.
     fn begins_script(&self) -> bool {
-        (self.at("BEGIN") && !self.at_word(1, "TRANSACTION"))
-            || (self.at_identifier() && self.symbol_at(1, ":") && self.at_offset(2, "BEGIN"))
+        self.at("BEGIN") && !self.at_word(1, "TRANSACTION")
     }
 
     pub fn statement(&mut self) -> Result<Plan> {

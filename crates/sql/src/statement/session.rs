@@ -116,7 +116,7 @@ impl Parser<'_> {
     }
 
     /// `a = 1, b = 2` or `(a, b) = (SELECT ..)`
-    fn set_variables(&mut self) -> Result<Plan> {
+    pub fn set_variables(&mut self) -> Result<Plan> {
         if self.eat_symbol("(") {
             let names = self.names()?;
             self.expect_symbol(")")?;
