@@ -10,7 +10,6 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import kafka  # noqa: E402  tools/kafka.py
 
-
 # Clients outlive the broker by a moment, and would say so.
 QUIET = {"log_level": 0}
 

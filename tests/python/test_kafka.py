@@ -145,6 +145,16 @@ def test_compression(spark, kafka, name, codec):
     assert read(spark, kafka, name).selectExpr("count(distinct value)").collect()[0][0] == 1000
 
 
+def test_a_compression_that_is_not_built_in(spark, kafka, name):
+    kafka.topic(name)
+    producer = kafka.producer(compression_type="zstd", linger_ms=100)
+    for _ in range(100):
+        producer.produce(name, b"x" * 100)
+    producer.flush()
+    with pytest.raises(Exception, match="(?i)zstd|compression|not implemented"):
+        read(spark, kafka, name).count()
+
+
 def test_a_wrong_address_is_said_in_bounded_time(spark, kafka, name):
     wrong = {"kafka.bootstrap.servers": "127.0.0.1:1", "kafka.default.api.timeout.ms": "2000"}
     started = time.time()
@@ -168,7 +178,7 @@ def test_tables_over_topics(spark, kafka, name, tmp_path):
     with pytest.raises(Exception, match="UNSUPPORTED_INSERT.NOT_ALLOWED"):
         spark.sql(f"INSERT INTO {table} SELECT * FROM {table}").collect()
     with pytest.raises(Exception, match="USER_SPECIFIED_AND_ACTUAL_SCHEMA_MISMATCH"):
-        spark.read.format("kafka").schema("a INT").options(**{"kafka.bootstrap.servers": "x:1", "subscribe": "t"}).load().schema
+        spark.read.format("kafka").schema("a INT").options(**{"kafka.bootstrap.servers": "x:1", "subscribe": "t"}).load().collect()
     spark.sql(f"DROP TABLE {table}")
 
 

@@ -6,6 +6,7 @@ refusal, and each reads what the other wrote.
 
 import json
 import os
+import re
 
 import pytest
 from test_kafka import name, read, run, stream, values, write  # noqa: F401  `name` is a fixture
@@ -48,11 +49,9 @@ def outcome(session, kafka, topic, options):
         rows = read(session, kafka, topic, **options).selectExpr("partition", "offset", "string(key)", "string(value)").collect()
         return sorted(tuple(r) for r in rows)
     except Exception as e:
-        # Java names its classes before its messages.
-        lines = str(e).split("JVM stacktrace")[0].replace(topic, "T").strip().splitlines()
-        text = "\n".join(line for line in lines if not line.startswith("\tat "))
-        for mark in ("Exception: ", "] "):
-            text = text.split(mark, 1)[-1] if text.startswith(("[", "(")) or "Exception: " in text.split(" ")[0] else text
+        # Java names its classes before its messages, we the classes of errors, and groups have names of their own.
+        text = str(e).split("JVM stacktrace")[0].replace(topic, "T").strip()
+        text = re.sub(r"^(\([\w.]+\)|\[[\w.]+\]) ", "", text)
         return text.split(" SQLSTATE")[0].split("consumer group")[0].strip()
 
 

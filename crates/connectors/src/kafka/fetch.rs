@@ -396,8 +396,7 @@ impl<'a> Reading<'a> {
                         | RDKafkaErrorCode::UnknownTopicOrPartition
                         | RDKafkaErrorCode::UnknownPartition,
                     ) => Ok(Look::OutOfRange),
-                    // The client tries again by itself; the deadline bounds it.
-                    code if code != Some(RDKafkaErrorCode::TopicAuthorizationFailed)
+                    code if code.is_none_or(|code| !is_final(code))
                         && !matches!(error, KafkaError::MessageConsumptionFatal(_)) =>
                     {
                         Ok(Look::Nothing)
@@ -463,6 +462,19 @@ impl<'a> Reading<'a> {
             ))
             .exception("SparkException")
     }
+}
+
+/// Whether another try does not help. Of all else the client tries again by itself, and the deadline bounds it.
+fn is_final(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::NotImplemented
+            | RDKafkaErrorCode::BadCompression
+            | RDKafkaErrorCode::BadMessage
+    )
 }
 
 fn taken(
