@@ -20,6 +20,9 @@ use datafusion::physical_expr::create_physical_expr;
 use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, TypedExpr};
 
+/// Ids of lambda parameters; no other attribute has one so high.
+const FIRST_PARAMETER: u64 = 1 << 62;
+
 impl Analyzer {
     /// The lambda parameter a name means, innermost first.
     pub(super) fn lambda_parameter(&mut self, name: &[String]) -> Result<Option<TypedExpr>> {
@@ -89,10 +92,15 @@ impl Analyzer {
                 }
             }
             let depth = self.lambda_parameters.len();
+            // Known by where they stand, so that a lambda that is written twice is the same one (in GROUP BY and SELECT).
             let attributes: Vec<Attribute> = parameters
                 .iter()
                 .zip(types)
-                .map(|(p, t)| self.attribute(p, t.data_type.clone(), t.nullable))
+                .enumerate()
+                .map(|(i, (p, t))| Attribute {
+                    id: FIRST_PARAMETER + (depth + i) as u64,
+                    ..self.attribute(p, t.data_type.clone(), t.nullable)
+                })
                 .collect();
             self.lambda_parameters.extend(parameters.iter().cloned().zip(attributes.iter().cloned()));
             let resolved = self.expr(body, over);
@@ -112,6 +120,7 @@ impl Analyzer {
             bodies.push(compile(&resolved, &attributes, over, &mut captured, &self.lambda_parameters)?);
         }
 
+        let bodies_given = bodies.len();
         let resolved = (function.resolve)(&function_call, &lambda_args, bodies)?;
         let mut shown_values = values.iter().map(|v| v.name.clone());
         let mut shown_lambdas = shown_lambdas.into_iter();
@@ -122,6 +131,10 @@ impl Analyzer {
                 LambdaArg::Lambda { .. } => shown_lambdas.next(),
             })
             .collect();
+        // What finishes the value is a lambda too, where it is not written.
+        let finishes = matches!(name, "aggregate" | "reduce") && bodies_given == 1;
+        let identity_lambda = "lambdafunction(namedlambdavariable(), namedlambdavariable())".to_string();
+        let shown: Vec<String> = shown.into_iter().chain(finishes.then_some(identity_lambda)).collect();
         let function_name = resolved.display_name.clone().unwrap_or_else(|| name.to_string());
         let shown = format!("{function_name}({})", shown.join(", "));
         let (data_type, nullable) = (resolved.return_type.clone(), resolved.nullable);

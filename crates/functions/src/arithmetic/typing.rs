@@ -80,8 +80,9 @@ fn coerce(call: &Call, operator: Operator) -> Result<Vec<DataType>> {
                 return both(Long);
             }
             match tightest_common_type(x, y, call.context) {
-                // Operands are left as they are where the operator does not take their common type.
-                Some(t) => both(t).or_else(|e| if x == y { Err(e) } else { differ() }),
+                // Operands are left as they are where the operator does not take their common type; beside a floating-point
+                // number a decimal has become one before.
+                Some(t) => both(t).or_else(|e| if x == y || decimal { Err(e) } else { differ() }),
                 None => differ(),
             }
         }

@@ -81,13 +81,15 @@ fn get(call: &Call) -> Result<Resolved> {
     }))
 }
 
-/// Spark's rule: a constant index into a known array has that element's nullability, else it may be NULL; any other
+/// Spark's rule: a constant index into `array(..)` has that element's nullability, else it may be NULL; any other
 /// index fails or finds an element under ANSI.
 fn element_nullable(call: &Call, offset: i64, fails_outside: bool) -> bool {
     let [array, index] = call.args else { return true };
     let contains_null = matches!(&array.data_type, DataType::Array { contains_null: true, .. });
     match (whole_number(index), &array.constant) {
-        (Some(Some(index)), Some(ScalarValue::List(list))) if list.is_valid(0) => {
+        (Some(Some(index)), Some(ScalarValue::List(list)))
+            if list.is_valid(0) && array.sql.starts_with("array(") =>
+        {
             let elements = list.value(0);
             let place = if index < 0 && offset == 1 { index + elements.len() as i64 } else { index - offset };
             match usize::try_from(place) {

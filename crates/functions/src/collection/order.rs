@@ -59,6 +59,9 @@ fn sort_array(call: &Call) -> Result<Resolved> {
 
 fn array_sort(call: &Call) -> Result<Resolved> {
     call.arity(1..=1)?;
+    if call.args[0].data_type == DataType::Null {
+        return Err(call.unexpected_input(0, "\"ARRAY\""));
+    }
     let coerced = call.want(&[Want::AnyArray])?;
     if let DataType::Array { element, .. } = &coerced[0] {
         check_orderable(call, element)?;
