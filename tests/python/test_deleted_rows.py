@@ -1,13 +1,14 @@
 """Aggregations over tables of which scattered rows are deleted: in whole-table ones, deleted rows are NULL instead of left out."""
 
 import pytest
+from pyspark.sql.connect.session import SparkSession
 
 AS_NULLS = "deleted=NULL"
 
 
 @pytest.fixture(scope="module")
-def table(server, tmp_path_factory):
-    spark = server.session()
+def table(remote, tmp_path_factory):
+    spark = SparkSession.builder.remote(remote).create()
     path = tmp_path_factory.mktemp("deleted") / "t"
     rows = "id", "IF(id % 7 = 0, NULL, id) AS n", "IF(id % 5 = 0, NULL, concat('name ', id % 1000)) AS s", "double(id) / 4 AS x"
     spark.range(0, 100_000, 1, 3).selectExpr(*rows, "decimal(id) AS d", "named_struct('a', id) AS st").write.format("delta").save(str(path))
@@ -69,12 +70,10 @@ def test_groups_are_those_of_live_rows(table):
     assert got == sorted(expected.items()) and not as_nulls
 
 
-def test_columns_that_cannot_be_null(server, tmp_path):
-    spark = server.session()
+def test_columns_that_cannot_be_null(spark, tmp_path):
     t = f"delta.`{tmp_path}/t`"
     spark.sql(f"CREATE TABLE {t} (id BIGINT NOT NULL) USING delta")
     spark.sql(f"INSERT INTO {t} SELECT id FROM range(100000)")
     spark.sql(f"DELETE FROM {t} WHERE id % 20 = 3")
     got, as_nulls = ask((spark, t), "count(*), sum(id)")
     assert got == [(95_000, sum(i for i in range(100_000) if i % 20 != 3))] and not as_nulls
-    spark.stop()

@@ -1,6 +1,8 @@
 """Kafka, batch and streaming, with a stock client and a real broker. What is expected was recorded from Spark 4.2."""
 
 import json
+import pathlib
+import re
 import time
 import uuid
 
@@ -38,6 +40,29 @@ def run(df, checkpoint, table=None, format="delta", **options):
 
 def values(df):
     return sorted(bytes(r["value"]).decode() for r in df.select("value").collect())
+
+
+def test_the_examples_of_the_page(spark, kafka, name, tmp_path):
+    """The code in docs/kafka.md: the stream with the broker's address, and each line of options as one that is known."""
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "kafka.md").read_text()
+    example, options = re.findall(r"```python\n(.*?)```", page, re.S)
+    kafka.topic(name, 1)
+    kafka.send(name, [b'{"id": 1}'], 0)
+    for written, here in {"broker-1:9092,broker-2:9092": kafka.bootstrap, '"sales"': f'"{name}"', '"/': f'"{tmp_path}/'}.items():
+        assert written in example
+        example = example.replace(written, here)
+    known = {"spark": spark}
+    exec(example, known)
+    query = spark.streams.active[0]
+    query.processAllAvailable()
+    query.stop()
+    assert spark.read.format("delta").load(f"{tmp_path}/bronze/sales").first()["json"] == '{"id": 1}'
+
+    (tmp_path / "ca.pem").write_text("")
+    secured = eval(f"reader\n{options.replace('/etc/kafka', str(tmp_path))}".join(["(", ")"]), {"reader": spark.read.format("kafka")})
+    with pytest.raises(Exception) as error:
+        secured.option("kafka.bootstrap.servers", kafka.bootstrap).option("subscribe", name).load().collect()
+    assert not re.search("NOT_IN_BOATHOUSE|unknown|not known", str(error.value)), error.value
 
 
 # ---- batches ----------------------------------------------------------------------------------------------------

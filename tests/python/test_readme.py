@@ -18,7 +18,10 @@ from conftest import ROOT, binary
 
 DOCUMENTS = ["README.md", "docs/command-line.md", "docs/pipelines.md", "examples/flights/README.md"]
 # Pages whose commands want servers that another test has.
-ELSEWHERE = {"docs/object_stores.md": "tests/python/test_object_stores.py"}
+ELSEWHERE = {
+    "docs/kafka.md": "tests/python/test_kafka.py",
+    "docs/object_stores.md": "tests/python/test_object_stores.py",
+}
 FENCE = re.compile(r"^```(\w*)[ ]?(.*?)\n(.*?)^```$", re.M | re.S)
 
 
