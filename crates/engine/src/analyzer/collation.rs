@@ -54,6 +54,8 @@ pub(super) fn unites(function: &str) -> bool {
             | "substr"
             | "substring"
             | "repeat"
+            | "format_string"
+            | "printf"
     )
 }
 

@@ -270,13 +270,20 @@ impl Analyzer {
                 .param("value", format!("'{pattern}'"))
                 .message(format!("`{pattern}` is no regular expression: {e}"))
         };
-        let inner = pattern.strip_prefix('`').and_then(|p| p.strip_suffix('`')).unwrap_or(pattern);
-        let regex = fancy_regex::Regex::new(&format!("(?i)^(?:{inner})$")).map_err(|e| bad(&e))?;
+        // `` table.`regex` ``
+        let quoted = pattern.strip_suffix('`').and_then(|p| p.split_once('`'));
+        let (table, inner) = quoted.unwrap_or(("", pattern));
+        let table: Vec<String> = table.split('.').filter(|p| !p.is_empty()).map(str::to_string).collect();
+        let flags = if self.context.case_sensitive { "" } else { "(?i)" };
+        let regex = fancy_regex::Regex::new(&format!("{flags}^(?:{inner})$")).map_err(|e| bad(&e))?;
         let mut out = Vec::new();
         for a in &input.output {
             if plan_id
                 .is_some_and(|id| input.plan_ids.get(&id).is_some_and(|c| !c.iter().any(|x| x.id == a.id)))
             {
+                continue;
+            }
+            if !table.is_empty() && !super::column::qualifier_matches(&a.qualifier, &table) {
                 continue;
             }
             if regex.is_match(&a.name).map_err(|e| bad(&e))? {

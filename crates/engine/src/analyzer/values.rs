@@ -22,6 +22,15 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, project};
 
+/// A constant of VALUES whose computation fails (Spark's `EvaluateUnresolvedInlineTable`).
+fn failed_evaluation(shown: &str, cause: &Error) -> Error {
+    Error::new("INVALID_INLINE_TABLE.FAILED_SQL_EXPRESSION_EVALUATION")
+        .param("sqlExpr", format!("\"{shown}\""))
+        .message(format!("{shown} in VALUES cannot be computed."))
+        .caused_by(cause)
+        .exception("AnalysisException")
+}
+
 impl Analyzer {
     pub(super) fn values(&mut self, rows: &[Vec<Expr>]) -> Result<Analyzed> {
         let one = Analyzed::one_row()?;
@@ -73,7 +82,7 @@ impl Analyzer {
                 if !super::expr::is_foldable(&value.expr) {
                     return self.computed_values(cast_columns.clone(), output.clone());
                 }
-                scalars.push(self.fold(value)?);
+                scalars.push(self.fold(value).map_err(|e| failed_evaluation(&value.name, &e))?);
             }
             let array = scalars_to_array(scalars, &wanted)?;
             arrays.push(boathouse_functions::conform(array, &wanted)?);

@@ -486,6 +486,12 @@ fn range_offset(value: ScalarValue, key: &TypedExpr, offset: &TypedExpr) -> Resu
             DataType::Date | DataType::Timestamp | DataType::TimestampNtz,
             ScalarValue::IntervalYearMonth(Some(m)),
         ) => interval(m, 0, 0),
+        (DataType::Date, ScalarValue::DurationMicrosecond(Some(us)))
+            if offset.data_type.sql() == "INTERVAL DAY" =>
+        {
+            let days = i32::try_from(us / 86_400_000_000).map_err(|_| unaccepted())?;
+            interval(0, days, 0)
+        }
         (DataType::Timestamp | DataType::TimestampNtz, ScalarValue::DurationMicrosecond(Some(us))) => {
             interval(0, 0, us.saturating_mul(1000))
         }

@@ -1,7 +1,7 @@
 //! `randstr`: random strings.
 
 use arrow::datatypes::Int64Type;
-use boathouse_spec::{DataType, Result};
+use boathouse_spec::{DataType, Error, Result};
 
 use crate::apply::text_rows;
 use crate::math::random::{XorShift, generators, seed_of};
@@ -16,9 +16,8 @@ pub(super) fn register(r: &mut Registry) {
 fn randstr(call: &Call) -> Result<Resolved> {
     call.arity(1..=2)?;
     let length = &call.args[0];
-    if !length.data_type.is_integral() && length.data_type != DataType::Null
-        || length.data_type == DataType::Long
-    {
+    let takes = |t: &DataType| t.is_numeric() || t.is_string() || *t == DataType::Null;
+    if !takes(&length.data_type) {
         return Err(call.unexpected_input(0, "INT or SMALLINT"));
     }
     if length.constant.is_none() {
@@ -27,7 +26,11 @@ fn randstr(call: &Call) -> Result<Resolved> {
     if let Some(Some(n)) = whole_number(length)
         && n < 0
     {
-        return Err(crate::mismatch::out_of_range(call, "`length`", "[0, positive]", &n.to_string()));
+        return Err(Error::new("INVALID_PARAMETER_VALUE.LENGTH")
+            .param("parameter", "`length`")
+            .param("functionName", "`randstr`")
+            .param("length", n)
+            .message(format!("`randstr` takes a length of 0 or more, not {n}.")));
     }
     if let Some(seed) = call.args.get(1) {
         if !matches!(seed.data_type, DataType::Integer | DataType::Long | DataType::Null) {
