@@ -87,7 +87,7 @@ impl<'a> Messages<'a> {
             let at = schema.fields().iter().position(|f| f.name() == name)?;
             Some(batch.column(at).as_ref())
         };
-        fn typed<'b, T: 'static>(column: Option<&'b dyn Array>) -> Option<&'b T> {
+        fn typed<T: 'static>(column: Option<&dyn Array>) -> Option<&T> {
             column.and_then(|c| c.as_any().downcast_ref())
         }
         Ok(Self {

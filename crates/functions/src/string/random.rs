@@ -46,16 +46,15 @@ fn randstr(call: &Call) -> Result<Resolved> {
         let lengths = inputs.numbers::<Int64Type>(0)?;
         let write = |generator: &mut XorShift, row: usize, out: &mut String| {
             // No length is 0.
-            Some({
-                for _ in 0..lengths.get(row).unwrap_or(0).max(0) {
-                    let choice = (generator.next_int() % 62).unsigned_abs() as u8;
-                    out.push(char::from(match choice {
-                        0..10 => b'0' + choice,
-                        10..36 => b'a' + choice - 10,
-                        _ => b'A' + choice - 36,
-                    }));
-                }
-            })
+            for _ in 0..lengths.get(row).unwrap_or(0).max(0) {
+                let choice = (generator.next_int() % 62).unsigned_abs() as u8;
+                out.push(char::from(match choice {
+                    0..10 => b'0' + choice,
+                    10..36 => b'a' + choice - 10,
+                    _ => b'A' + choice - 36,
+                }));
+            }
+            Some(())
         };
         generators.with(|generator| text_rows(inputs.rows(), |row, out| Ok(write(generator, row, out))))
     })
