@@ -7,6 +7,7 @@ It needs Java 17 and Maven; the jars come from Maven the first time (43 MB, into
 code is this program's. `Broker` is the same for Python: `with Broker() as broker: broker.bootstrap`.
 """
 
+import base64
 import os
 import pathlib
 import shutil
@@ -187,9 +188,9 @@ log.retention.ms=-1
 
 
 def cluster_id():
-    """A random id in the form Kafka wants: 16 bytes as base64 for URLs."""
-    import base64
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    """A random id in the form Kafka wants: 16 bytes as base64 for URLs; with a dash before it, it would be an option."""
+    id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    return id if not id.startswith("-") else cluster_id()
 
 
 def main():
