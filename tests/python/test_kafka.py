@@ -385,6 +385,25 @@ def test_exactly_once_over_kills(kafka, name, tmp_path):
     server.stop()
 
 
+def test_the_broker_goes_and_comes(spark, kafka, name, tmp_path):
+    """A stream waits for its broker, and goes on with nothing lost and nothing twice."""
+    kafka.topic(name, 2)
+    query = stream(spark, kafka, name).writeStream.format("delta").option("checkpointLocation", str(tmp_path / "c")).start(str(tmp_path / "t"))
+    table = spark.read.format("delta")
+    sent = []
+    for turn in range(2):
+        if turn > 0:
+            kafka.broker.kill()
+            kafka.broker.start()
+        new = [f"{turn}-{i}" for i in range(100)]
+        kafka.send(name, new, turn % 2)
+        sent += new
+        wait_for(lambda: len(values(table.load(str(tmp_path / "t")))) >= len(sent))
+        assert values(table.load(str(tmp_path / "t"))) == sorted(sent)
+    assert query.isActive and query.exception() is None
+    query.stop()
+
+
 def test_foreach_batch_may_read_twice(spark, kafka, name, tmp_path):
     kafka.topic(name, 2)
     for partition in (0, 1):
@@ -432,6 +451,12 @@ def silver_sales_stream():
     return dlt.read_stream("bronze_sales_stream") \\
         .withWatermark("timestamp", "1 hour") \\
         .withColumn("ingestion_time", current_timestamp())
+
+@dlt.table
+def gold_hourly_sales():
+    return dlt.read_stream("silver_sales_stream") \\
+        .groupBy(window(col("timestamp"), "1 hour"), col("customer_id")) \\
+        .agg(sum("amount").alias("hourly_revenue"), count("*").alias("transaction_count"))
 """
 
 
@@ -448,8 +473,14 @@ def test_a_pipeline_from_kafka(kafka, name, tmp_path):
     assert home.ask("SELECT sale_id, customer_id, amount FROM bronze_sales_stream ORDER BY 1") == [
         ("SALE-001", 101, 150.0), ("SALE-002", None, -50.0)]
     assert home.ask("SELECT sale_id, ingestion_time IS NOT NULL FROM silver_sales_stream") == [("SALE-001", True)]
+    gold = "SELECT customer_id, hourly_revenue, transaction_count FROM gold_hourly_sales"
+    assert home.ask(gold) == [(101, 150.0, 1)]
+    kafka.send(name, [{"sale_id": "SALE-003", "customer_id": 101, "amount": 20.0, "timestamp": at}])
     home.boathouse("pipeline", "run", "p.py")
-    assert home.ask("SELECT count(*) FROM bronze_sales_stream") == [(2,)]
+    assert home.ask("SELECT count(*) FROM bronze_sales_stream") == [(3,)]
+    assert home.ask(gold) == [(101, 170.0, 2)]
+    home.boathouse("pipeline", "run", "p.py")
+    assert home.ask(gold) == [(101, 170.0, 2)]
 
 
 # ---- sinks ------------------------------------------------------------------------------------------------------

@@ -64,16 +64,26 @@ impl FlowRun {
     }
 
     async fn stream(self: &Arc<Self>, session: &Arc<Session>) -> Result<()> {
+        let mut query = match self.open(session, OutputMode::Append).await {
+            // Groups without a watermark are never final: the table holds all of them as they are now, as on Databricks.
+            Err(e) if e.class() == "STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION" => {
+                self.open(session, OutputMode::Complete).await.map_err(|_| e)?
+            }
+            opened => opened?,
+        };
+        query.run_available_now(self.stop.clone(), |_| {}).await
+    }
+
+    async fn open(self: &Arc<Self>, session: &Arc<Session>, mode: OutputMode) -> Result<MicroBatchQuery> {
         let definition = QueryDefinition {
             name: Some(shown(&self.flow.name)),
             input: self.flow.relation.clone(),
             checkpoint: self.layout.checkpoint(&self.flow.target, &self.flow.name, &self.table.generation),
-            output_mode: OutputMode::Append,
+            output_mode: mode,
             options: Options::new(),
         };
-        let sink = Arc::new(FlowSink(Arc::clone(self)));
-        let mut query = MicroBatchQuery::open(Arc::clone(session), definition, sink).await?;
-        query.run_available_now(self.stop.clone(), |_| {}).await
+        let mode = if mode == OutputMode::Complete { SaveMode::Overwrite } else { SaveMode::Append };
+        MicroBatchQuery::open(Arc::clone(session), definition, Arc::new(FlowSink(Arc::clone(self), mode))).await
     }
 
     /// The last version that an application wrote to the table; `None` for none.
@@ -158,15 +168,15 @@ async fn written_version(session: &Arc<Session>, place: &Place, app: &str) -> Re
     }
 }
 
-/// The end of a streaming flow: each batch is one commit, known by the query's id and its own.
-struct FlowSink(Arc<FlowRun>);
+/// The end of a streaming flow: each batch is one commit, known by the query's id and its own, that adds rows or replaces all.
+struct FlowSink(Arc<FlowRun>, SaveMode);
 
 #[async_trait]
 impl Sink for FlowSink {
     async fn write(&self, session: &Arc<Session>, batch: Batch) -> Result<()> {
         let flow = &self.0;
         let txn = Some((batch.query_id, batch.id));
-        let metrics = flow.write(session, batch.rows, SaveMode::Append, txn).await?;
+        let metrics = flow.write(session, batch.rows, self.1, txn).await?;
         let event = Event::flow(&flow.flow.name, &flow.flow.target, FlowState::Running);
         flow.log.emit(event.with_metrics(&metrics).in_batch(batch.id)).await
     }
