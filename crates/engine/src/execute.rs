@@ -9,14 +9,11 @@ use std::task::{Context, Poll};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use boathouse_bridge::{ResultExt, arrow_schema, conform_batch, to_datafusion};
-use boathouse_delta::{DeletedRowsAsNulls, OwnReads, Snapshot};
+use boathouse_delta::{OwnReads, Snapshot};
 use boathouse_spec::{Error, Literal, Result, StructType};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, RecordBatchStream, execute_stream};
 use datafusion::prelude::SessionConfig;
@@ -93,18 +90,8 @@ pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -
         .with_analyzer_rules(vec![Arc::new(UnnestSubqueries)])
         .with_optimizer_rule(Arc::new(JoinOrder))
         .with_optimizer_rule(Arc::new(MetadataOnly))
-        .with_physical_optimizer_rules(physical_rules())
         .with_query_planner(Arc::new(observe::Planner))
         .build()
-}
-
-/// DataFusion's rules, and ours before filters that grow while a query runs are handed to its scans.
-fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let mut rules = PhysicalOptimizer::new().rules;
-    let handed = FilterPushdown::new_post_optimization();
-    let place = rules.iter().position(|rule| rule.name() == handed.name()).unwrap_or(rules.len());
-    rules.insert(place, Arc::new(DeletedRowsAsNulls));
-    rules
 }
 
 /// The state of queries that are one row of constants: such plans run as they are, and most of the time of `SELECT 1`

@@ -4,10 +4,6 @@
 //! deleted, all pages are decoded anyway, and the selection costs more than the rows that it saves: then batches are read
 //! whole, with the place of their rows, and filtered here.
 
-mod as_nulls;
-
-pub use as_nulls::DeletedRowsAsNulls;
-
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -15,10 +11,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::FilterBuilder;
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use boathouse_bridge::{ResultExt, only, to_datafusion};
 use boathouse_spec::{Error, Result};
-use datafusion::common::stats::{ColumnStatistics, Statistics};
+use datafusion::common::stats::Statistics;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::config::ConfigOptions;
 use datafusion::error::Result as DataFusionResult;
@@ -41,15 +37,6 @@ use futures::StreamExt;
 /// For files by their number a bit for each row, set where it lives. Files that are not named are whole.
 pub(super) type LiveRows = HashMap<i64, BooleanBuffer>;
 
-/// What becomes of deleted rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Output {
-    /// They are left out.
-    Filtered,
-    /// All their columns are NULL; one more column, behind the others, is true in live rows and NULL in them.
-    AsNulls,
-}
-
 /// The live rows of a scan of files whose last two columns are the number of the file and the place of the row in it.
 #[derive(Debug)]
 pub(super) struct LiveRowsExec {
@@ -57,21 +44,13 @@ pub(super) struct LiveRowsExec {
     live: Arc<LiveRows>,
     /// How many of the input's columns go on: all, or all but the last two.
     width: usize,
-    output: Output,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl LiveRowsExec {
     pub fn new(input: Arc<dyn ExecutionPlan>, live: Arc<LiveRows>, width: usize) -> Self {
-        Self::giving(Output::Filtered, input, live, width)
-    }
-
-    fn giving(output: Output, input: Arc<dyn ExecutionPlan>, live: Arc<LiveRows>, width: usize) -> Self {
-        let mut fields = input.schema().fields().iter().take(width).cloned().collect::<Vec<_>>();
-        if output == Output::AsNulls {
-            fields.push(Arc::new(Field::new("live", DataType::Boolean, true)));
-        }
+        let fields = input.schema().fields().iter().take(width).cloned().collect::<Vec<_>>();
         let schema = Arc::new(Schema::new(fields));
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
@@ -79,12 +58,7 @@ impl LiveRowsExec {
             input.pipeline_behavior(),
             input.boundedness(),
         );
-        let metrics = ExecutionPlanMetricsSet::new();
-        Self { input, live, width, output, properties: Arc::new(properties), metrics }
-    }
-
-    fn with_output(&self, output: Output) -> Self {
-        Self::giving(output, Arc::clone(&self.input), Arc::clone(&self.live), self.width)
+        Self { input, live, width, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
     }
 
     fn places(&self) -> Vec<ProjectionExpr> {
@@ -100,11 +74,7 @@ impl LiveRowsExec {
 
 impl DisplayAs for LiveRowsExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "LiveRowsExec: files={}", self.live.len())?;
-        match self.output {
-            Output::Filtered => Ok(()),
-            Output::AsNulls => write!(f, ", deleted=NULL"),
-        }
+        write!(f, "LiveRowsExec: files={}", self.live.len())
     }
 }
 
@@ -138,7 +108,7 @@ impl ExecutionPlan for LiveRowsExec {
         _: ReplaceChildrenOptions,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         let input = only(children, self.name())?;
-        Ok(Arc::new(Self::giving(self.output, input, Arc::clone(&self.live), self.width)))
+        Ok(Arc::new(Self::new(input, Arc::clone(&self.live), self.width)))
     }
 
     fn with_new_children(
@@ -156,10 +126,10 @@ impl ExecutionPlan for LiveRowsExec {
         let rows = self.input.execute(partition, context)?;
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let schema = self.schema();
-        let (live, to, output) = (Arc::clone(&self.live), Arc::clone(&schema), self.output);
+        let (live, to) = (Arc::clone(&self.live), Arc::clone(&schema));
         let stream = rows.map(move |batch| {
             let _timer = metrics.elapsed_compute().timer();
-            let batch = living(&batch?, &live, output, &to).map_err(to_datafusion)?;
+            let batch = living(&batch?, &live, &to).map_err(to_datafusion)?;
             metrics.record_output(batch.num_rows());
             Ok(batch)
         });
@@ -185,9 +155,6 @@ impl ExecutionPlan for LiveRowsExec {
             None => Statistics::new_unknown(&self.schema()),
         };
         statistics.column_statistics.truncate(self.width);
-        if self.output == Output::AsNulls {
-            statistics.column_statistics.push(ColumnStatistics::new_unknown());
-        }
         Ok(Arc::new(statistics))
     }
 
@@ -197,8 +164,7 @@ impl ExecutionPlan for LiveRowsExec {
         projection: &ProjectionExec,
     ) -> DataFusionResult<Option<Arc<dyn ExecutionPlan>>> {
         let exprs = projection.expr();
-        if self.output != Output::Filtered || !exprs.iter().all(|e| e.expr.downcast_ref::<Column>().is_some())
-        {
+        if !exprs.iter().all(|e| e.expr.downcast_ref::<Column>().is_some()) {
             return Ok(None);
         }
         let below = exprs.iter().cloned().chain(self.places());
@@ -228,9 +194,9 @@ impl ExecutionPlan for LiveRowsExec {
 }
 
 /// The live rows of a batch of one file.
-fn living(batch: &RecordBatch, live: &LiveRows, output: Output, schema: &SchemaRef) -> Result<RecordBatch> {
+fn living(batch: &RecordBatch, live: &LiveRows, schema: &SchemaRef) -> Result<RecordBatch> {
     let columns = batch.columns();
-    let kept = &columns[..schema.fields().len() - usize::from(output == Output::AsNulls)];
+    let kept = &columns[..schema.fields().len()];
     let [.., file, rows] = columns else {
         return Err(Error::internal("a scan without the place of its rows"));
     };
@@ -240,9 +206,6 @@ fn living(batch: &RecordBatch, live: &LiveRows, output: Output, schema: &SchemaR
         Some(live) => bits_of(live, rows)?,
         None => BooleanBuffer::new_set(batch.num_rows()),
     };
-    if output == Output::AsNulls {
-        return as_nulls::masked(kept, living, schema);
-    }
     let count = living.count_set_bits();
     let kept: Vec<ArrayRef> = if count == living.len() {
         kept.to_vec()
