@@ -83,7 +83,8 @@ impl FlowRun {
             options: Options::new(),
         };
         let mode = if mode == OutputMode::Complete { SaveMode::Overwrite } else { SaveMode::Append };
-        MicroBatchQuery::open(Arc::clone(session), definition, Arc::new(FlowSink(Arc::clone(self), mode))).await
+        MicroBatchQuery::open(Arc::clone(session), definition, Arc::new(FlowSink(Arc::clone(self), mode)))
+            .await
     }
 
     /// The last version that an application wrote to the table; `None` for none.
