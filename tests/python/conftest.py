@@ -97,6 +97,6 @@ def kafka():
     import kafka_broker
 
     if reason := kafka_broker.missing():
-        pytest.skip(reason)
+        pytest.skip(f"needs a broker of Apache Kafka: {reason}")
     with kafka_broker.kafka.Broker() as broker:
         yield kafka_broker.Cluster(broker)

@@ -143,17 +143,21 @@ for how in ["inner", "leftOuter", "rightOuter", "fullOuter", "leftSemi"]:
     join_of(how)
 
 
+def pairs(stream, minutes, right):
+    """Two rows a side and round; of the right ones given as (id, minutes later)."""
+    for n in minutes:
+        stream.round(
+            a=[{"id": 1, "at": minute(n), "l": f"l{n}"}, {"id": 2, "at": minute(n + 3), "l": f"m{n}"}],
+            b=[{"id": id, "at2": minute(n + later), "r": f"{r}{n}"} for r, (id, later) in zip("rs", right, strict=True)],
+        )
+
+
 def join_of_times(how):
     def run(world):
         stream = Stream(world)
-        a, b = sides(stream)
-        stream.start(joined(stream, a, b, "a.id = b.id AND a.at = b.at2", how))
-        for n in [0, 1, 2, 15, 40, 90]:
-            stream.round(
-                a=[{"id": 1, "at": minute(n), "l": f"l{n}"}, {"id": 2, "at": minute(n + 3), "l": f"m{n}"}],
-                b=[{"id": 1, "at2": minute(n), "r": f"r{n}"}, {"id": 2, "at2": minute(n + 2), "r": f"s{n}"}],
-            )
-    
+        stream.start(joined(stream, *sides(stream), "a.id = b.id AND a.at = b.at2", how))
+        pairs(stream, [0, 1, 2, 15, 40, 90], [(1, 0), (2, 2)])
+
     SCENARIOS[f"{how} join by equal times"] = run
 
 
@@ -169,12 +173,8 @@ def join_of_windows(how):
         b = b.selectExpr("id", "window(at2, '10 minutes') AS w", "r").alias("b")
         both = a.join(b, expression(a, "a.id = b.id AND a.w = b.w"), how)
         stream.start(both.selectExpr("a.id", "a.w.start AS aw", "l", "b.w.end AS bw", "r"))
-        for n in [0, 8, 20, 40, 90]:
-            stream.round(
-                a=[{"id": 1, "at": minute(n), "l": f"l{n}"}, {"id": 2, "at": minute(n + 3), "l": f"m{n}"}],
-                b=[{"id": 1, "at2": minute(n + 1), "r": f"r{n}"}, {"id": 3, "at2": minute(n + 2), "r": f"s{n}"}],
-            )
-    
+        pairs(stream, [0, 8, 20, 40, 90], [(1, 1), (3, 2)])
+
     SCENARIOS[f"{how} join by windows"] = run
 
 

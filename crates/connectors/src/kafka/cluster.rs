@@ -67,31 +67,36 @@ impl Cluster {
         }
     }
 
-    /// Asks with a few attempts, on a thread that may wait. A client that failed is made anew.
+    /// Asks with a few attempts, each on a thread that may wait. A client that failed is made anew.
     async fn ask<T: Send + 'static>(
         &self,
-        question: impl Fn(&Client, &SourceOptions) -> Result<T> + Send + 'static,
+        question: impl Fn(&Client, &SourceOptions) -> Result<T> + Send + Sync + 'static,
     ) -> Result<T> {
-        let this = self.clone();
-        let asked = tokio::task::spawn_blocking(move || {
-            let options = &this.0.options;
-            let mut attempt = 1;
-            loop {
-                match this.client().and_then(|client| question(&client, options)) {
-                    Err(e)
-                        if attempt < options.fetch_retries
-                            && e.exception_name() != Some("IllegalArgumentException") =>
-                    {
-                        tracing::warn!("attempt {attempt} to get offsets from Kafka: {e}");
-                        attempt += 1;
-                        *this.0.client.lock() = None;
-                        std::thread::sleep(Duration::from_millis(options.fetch_retry_interval_ms));
-                    }
-                    done => return done,
+        let question = Arc::new(question);
+        let mut attempt = 1;
+        loop {
+            let (this, question) = (self.clone(), Arc::clone(&question));
+            let asked = tokio::task::spawn_blocking(move || {
+                this.client().and_then(|client| question(&client, &this.0.options))
+            });
+            match asked.await.map_err(|e| Error::internal(format!("asking Kafka: {e}")))? {
+                Err(e)
+                    if attempt < self.0.options.fetch_retries
+                        && e.exception_name() != Some("IllegalArgumentException") =>
+                {
+                    tracing::warn!("attempt {attempt} to get offsets from Kafka: {e}");
+                    attempt += 1;
+                    *self.0.client.lock() = None;
+                    self.retry_interval().await;
                 }
+                done => return done,
             }
-        });
-        asked.await.map_err(|e| Error::internal(format!("asking Kafka: {e}")))?
+        }
+    }
+
+    /// Lets the time between two attempts pass that `fetchOffset.retryIntervalMs` asks for.
+    async fn retry_interval(&self) {
+        tokio::time::sleep(Duration::from_millis(self.0.options.fetch_retry_interval_ms)).await;
     }
 
     fn client(&self) -> Result<Arc<Client>> {
@@ -124,7 +129,7 @@ impl Cluster {
                 return Ok(found);
             }
             attempt += 1;
-            tokio::time::sleep(Duration::from_millis(self.0.options.fetch_retry_interval_ms)).await;
+            self.retry_interval().await;
         }
     }
 

@@ -59,8 +59,8 @@ pub(super) fn unites(function: &str) -> bool {
     )
 }
 
-/// Whether a function compares its strings.
-pub(super) fn compares(function: &str) -> bool {
+/// Whether a function looks for a string in another one.
+fn searches(function: &str) -> bool {
     matches!(
         function,
         "contains"
@@ -70,15 +70,22 @@ pub(super) fn compares(function: &str) -> bool {
             | "locate"
             | "position"
             | "charindex"
-            | "find_in_set"
             | "replace"
             | "translate"
+            | "split_part"
+            | "substring_index"
             | "trim"
             | "ltrim"
             | "rtrim"
             | "btrim"
-            | "split_part"
-            | "substring_index"
+    )
+}
+
+/// Whether a function compares its strings.
+pub(super) fn compares(function: &str) -> bool {
+    let others = matches!(
+        function,
+        "find_in_set"
             | "greatest"
             | "least"
             | "array_contains"
@@ -90,30 +97,16 @@ pub(super) fn compares(function: &str) -> bool {
             | "arrays_overlap"
             | "levenshtein"
             | "str_to_map"
-    )
+    );
+    others || searches(function)
 }
 
 /// The first argument whose collation the function does not search in: one that tells case but not accents apart (Spark's
 /// `StringTypeNonCSAICollation`).
 pub(super) fn refused_argument(function: &str, args: &[TypedExpr]) -> Option<usize> {
-    let searches = matches!(
-        function,
-        "contains"
-            | "startswith"
-            | "endswith"
-            | "instr"
-            | "locate"
-            | "position"
-            | "charindex"
-            | "replace"
-            | "translate"
-            | "split_part"
-            | "substring_index"
-            | "trim"
-            | "ltrim"
-            | "rtrim"
-            | "btrim"
-    );
+    if !searches(function) {
+        return None;
+    }
     let is_refused = |t: &DataType| match t {
         DataType::String { collation: Some(c) } => {
             let parts: Vec<&str> = c.split('_').collect();
@@ -121,7 +114,7 @@ pub(super) fn refused_argument(function: &str, args: &[TypedExpr]) -> Option<usi
         }
         _ => false,
     };
-    args.iter().position(|a| searches && is_refused(&a.data_type))
+    args.iter().position(|a| is_refused(&a.data_type))
 }
 
 /// The strongest of the strings among the arguments.

@@ -4,17 +4,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use boathouse_bridge::ResultExt;
 use boathouse_connectors::{ResolvedPath, SaveMode};
 use boathouse_engine::Session;
 use boathouse_spec::{Options, Result};
-use datafusion::common::Column;
-use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde_json::json;
 use tokio::sync::Mutex;
 
+use super::named_rows;
 use crate::checkpoint::{CompactibleLog, Directory};
 use crate::query::{Batch, Sink};
 use crate::start::StartQuery;
@@ -76,16 +74,11 @@ impl Sink for FileSink {
             tracing::info!("batch {} is in {} already", batch.id, self.path);
             return Ok(());
         }
-        let (plan, schema) = session.logical_plan(&batch.rows).await?;
-        let named = plan.schema().columns().into_iter().zip(&schema.fields);
-        let named: Vec<Expr> = named.map(|(c, f): (Column, _)| Expr::Column(c).alias(&f.name)).collect();
-        let plan = LogicalPlan::Projection(Projection::try_new(named, Arc::new(plan)).spark()?);
-        let state = session.query_state();
-        let physical = state.create_physical_plan(&plan).await.spark()?;
+        let (physical, schema) = named_rows(session, &batch.rows).await?;
         let written = boathouse_connectors::write(
             &self.format,
             physical,
-            state.task_ctx(),
+            session.query_state().task_ctx(),
             &schema,
             &self.options,
             &self.partition_by,

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
-use boathouse_bridge::ResultExt;
 use boathouse_connectors::kafka::{BatchMark, KafkaWriter, SinkOptions};
 use boathouse_engine::Session;
 use boathouse_spec::{Options, Result};
-use datafusion::common::Column;
-use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 
+use super::named_rows;
 use crate::query::{Batch, Sink};
 
 pub(super) struct KafkaSink {
@@ -28,14 +26,9 @@ impl KafkaSink {
 #[async_trait]
 impl Sink for KafkaSink {
     async fn write(&self, session: &Arc<Session>, batch: Batch) -> Result<()> {
-        let (plan, schema) = session.logical_plan(&batch.rows).await?;
-        let named = plan.schema().columns().into_iter().zip(&schema.fields);
-        let named: Vec<Expr> = named.map(|(c, f): (Column, _)| Expr::Column(c).alias(&f.name)).collect();
-        let plan = LogicalPlan::Projection(Projection::try_new(named, Arc::new(plan)).spark()?);
-        let state = session.query_state();
-        let physical = state.create_physical_plan(&plan).await.spark()?;
+        let (physical, schema) = named_rows(session, &batch.rows).await?;
         let mark = BatchMark { query_id: batch.query_id, batch_id: batch.id };
-        let rows = self.writer.write(physical, state.task_ctx(), &schema, Some(mark)).await?;
+        let rows = self.writer.write(physical, session.query_state().task_ctx(), &schema, Some(mark)).await?;
         self.rows.store(i64::try_from(rows).unwrap_or(i64::MAX), Ordering::Relaxed);
         Ok(())
     }

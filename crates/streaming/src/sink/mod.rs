@@ -12,8 +12,12 @@ mod worker;
 
 use std::sync::Arc;
 
+use boathouse_bridge::ResultExt;
 use boathouse_engine::Session;
-use boathouse_spec::{Error, Options, Result, option};
+use boathouse_spec::{Error, Options, Relation, Result, StructType, option};
+use datafusion::common::Column;
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
+use datafusion::physical_plan::ExecutionPlan;
 
 use crate::manager::ManagerOptions;
 use crate::query::{OutputMode, Sink};
@@ -45,6 +49,16 @@ pub(crate) enum Target {
         format: String,
         path: String,
     },
+}
+
+/// The plan of the rows of a batch, whose columns have the names that users gave them.
+async fn named_rows(session: &Arc<Session>, rows: &Relation) -> Result<(Arc<dyn ExecutionPlan>, StructType)> {
+    let (plan, schema) = session.logical_plan(rows).await?;
+    let named = plan.schema().columns().into_iter().zip(&schema.fields);
+    let named: Vec<Expr> = named.map(|(c, f): (Column, _)| Expr::Column(c).alias(&f.name)).collect();
+    let plan = LogicalPlan::Projection(Projection::try_new(named, Arc::new(plan)).spark()?);
+    let physical = session.query_state().create_physical_plan(&plan).await.spark()?;
+    Ok((physical, schema))
 }
 
 impl Target {

@@ -145,7 +145,7 @@ impl Meeting<'_> {
             let met = LogicalPlan::Join(met.spark()?);
             self.batches.collect(self.batches.physical(&met).await?).await?
         };
-        let width = self.schemas[0].fields().len();
+        let (width, schema) = (self.schemas[0].fields().len(), self.pair_schema());
         let mut pairs = Pairs { columns: Vec::new(), left: HashSet::new(), right: HashSet::new() };
         let mut parts: Vec<RecordBatch> = Vec::with_capacity(rows.len());
         for batch in rows {
@@ -153,13 +153,10 @@ impl Meeting<'_> {
             let numbers = |i: usize| batch.project(&[i]).map_err(internal);
             pairs.left.extend(numbers_of(&numbers(0)?));
             pairs.right.extend(numbers_of(&numbers(width + 1)?));
-            let places: Vec<usize> = (0..columns).filter(|i| *i != 0 && *i != width + 1).collect();
-            parts.push(batch.project(&places).map_err(internal)?);
+            let columns = (0..columns).filter(|i| *i != 0 && *i != width + 1);
+            let columns = columns.map(|i| Arc::clone(batch.column(i))).collect();
+            parts.push(RecordBatch::try_new(Arc::clone(&schema), columns).map_err(internal)?);
         }
-        let schema = self.pair_schema();
-        let parts =
-            parts.into_iter().map(|b| RecordBatch::try_new(Arc::clone(&schema), b.columns().to_vec()));
-        let parts = parts.collect::<std::result::Result<Vec<_>, _>>().map_err(internal)?;
         let all = arrow::compute::concat_batches(&schema, &parts).map_err(internal)?;
         pairs.columns = all.columns().to_vec();
         Ok(pairs)

@@ -22,7 +22,6 @@ use crate::stateful::{Operator, Times};
 /// whether the row met one.
 pub(super) struct Side {
     pub schema: DFSchemaRef,
-    stored: SchemaRef,
     /// The places of the keys among what is remembered.
     keys: Vec<usize>,
     /// The place of the time by which rows are forgotten, and how far it is behind the watermark.
@@ -112,8 +111,8 @@ impl Side {
         let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(first..first + count))];
         columns.extend(rows.columns()[..rows.num_columns() - 1].iter().cloned());
         columns.push(Arc::new(BooleanArray::from(vec![false; rows.num_rows()])));
-        let new = RecordBatch::try_new(Arc::clone(&stored), columns).map_err(internal)?;
-        Ok(Self { schema, stored, keys, time, new, missed, dropped })
+        let new = RecordBatch::try_new(stored, columns).map_err(internal)?;
+        Ok(Self { schema, keys, time, new, missed, dropped })
     }
 
     /// What the new rows are found by.
@@ -129,10 +128,7 @@ impl Side {
     /// Notes which of the new rows met one.
     pub fn met(&mut self, numbers: &HashSet<i64>) -> Result<()> {
         let met: BooleanArray = numbers_of(&self.new).iter().map(|n| Some(numbers.contains(n))).collect();
-        let mut columns = self.new.columns().to_vec();
-        columns.pop();
-        columns.push(Arc::new(met));
-        self.new = RecordBatch::try_new(Arc::clone(&self.stored), columns).map_err(internal)?;
+        self.new = with_met(&self.new, met)?;
         Ok(())
     }
 
@@ -163,9 +159,14 @@ pub(super) fn numbered(rows: &RecordBatch, numbers: &HashSet<i64>) -> Result<Rec
 
 /// The rows as ones that met one.
 pub(super) fn as_met(rows: &RecordBatch) -> Result<RecordBatch> {
+    with_met(rows, BooleanArray::from(vec![true; rows.num_rows()]))
+}
+
+/// The rows with other words on whether they met one, which is the last column.
+fn with_met(rows: &RecordBatch, met: BooleanArray) -> Result<RecordBatch> {
     let mut columns = rows.columns().to_vec();
     columns.pop();
-    columns.push(Arc::new(BooleanArray::from(vec![true; rows.num_rows()])));
+    columns.push(Arc::new(met));
     RecordBatch::try_new(rows.schema(), columns).map_err(internal)
 }
 
