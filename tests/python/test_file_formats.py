@@ -1,4 +1,4 @@
-"""XML and Avro files, and columns of text as tables. What Spark 4.2 answers is recorded here."""
+"""XML, Avro and ORC files, and columns of text as tables. What Spark 4.2 answers is recorded here."""
 
 import datetime
 import decimal
@@ -175,6 +175,54 @@ def test_corrupt_avro(spark, tmp_path, codec):
             assert "FAILED_READ_FILE" in str(e), e
 
 
-def test_orc_is_refused_by_name(spark, tmp_path):
-    with pytest.raises(Exception, match="file format orc"):
-        spark.range(1).write.orc(f"file:{tmp_path}/x")
+ORC_ROWS = [
+    (1, 2, 3, 4, 1.5, 2.5, True, "é", b"\x00", datetime.date(1969, 12, 31), datetime.datetime(2020, 2, 29, 12, 34, 56, 789000)),
+    (None,) * 11,
+]
+ORC_TYPES = "a tinyint, b smallint, c int, d bigint, e float, f double, g boolean, h string, i binary, j date, k timestamp"
+
+
+@pytest.mark.parametrize("codec", ["uncompressed", "zstd", "snappy", "zlib", "lz4"])
+def test_orc_goes_there_and_back(spark, tmp_path, codec):
+    df = spark.createDataFrame(ORC_ROWS, ORC_TYPES).coalesce(1)
+    df.write.option("compression", codec).orc(f"file:{tmp_path}/x")
+    (file,) = written(tmp_path, "x")
+    assert file.endswith(".orc")
+    back = spark.read.orc(f"file:{tmp_path}/x")
+    assert back.schema.simpleString() == df.schema.simpleString()
+    assert back.collect() == df.collect()
+    assert back.select("h").collect() == df.select("h").collect()
+    assert back.count() == 2
+    assert spark.sql(f"SELECT c FROM orc.`file:{tmp_path}/x` WHERE c IS NOT NULL").collect() == [Row(c=3)]
+
+
+def test_orc_files_of_others(spark, tmp_path):
+    orc, pa = pytest.importorskip("pyarrow.orc"), pytest.importorskip("pyarrow")
+    table = pa.table(
+        {
+            "n": pa.array([decimal.Decimal("1.25"), None], pa.decimal128(10, 2)),
+            "xs": pa.array([[1, None], []], pa.list_(pa.int32())),
+            "m": pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int64())),
+            "s": pa.array([{"x": 1, "y": "z"}, None], pa.struct([("x", pa.int32()), ("y", pa.string())])),
+        }
+    )
+    (tmp_path / "x").mkdir()
+    orc.write_table(table, f"{tmp_path}/x/a.orc")
+    read = spark.read.orc(f"file:{tmp_path}/x")
+    assert read.schema.simpleString() == (
+        "struct<n:decimal(10,2),xs:array<int>,m:map<string,bigint>,s:struct<x:int,y:string>>"
+    )
+    assert read.collect() == [
+        Row(n=decimal.Decimal("1.25"), xs=[1, None], m={"a": 1}, s=Row(x=1, y="z")),
+        Row(n=None, xs=[], m=None, s=None),
+    ]
+    read = spark.read.schema("XS array<int>, other string").orc(f"file:{tmp_path}/x")
+    assert read.collect() == [Row(XS=[1, None], other=None), Row(XS=[], other=None)]
+
+
+def test_orc_of_types_that_are_not_written(spark, tmp_path):
+    with pytest.raises(Exception, match="to ORC files"):
+        spark.sql("SELECT 1.5BD AS n").write.orc(f"file:{tmp_path}/x")
+    (tmp_path / "bad.orc").write_bytes(b"no ORC at all")
+    with pytest.raises(Exception, match="FAILED_READ_FILE"):
+        spark.read.orc(f"file:{tmp_path}/bad.orc")

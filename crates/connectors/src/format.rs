@@ -12,6 +12,7 @@ pub enum Format {
     BinaryFile,
     Xml,
     Avro,
+    Orc,
 }
 
 /// Names of formats, in lower case. The long ones are what old code says.
@@ -43,6 +44,15 @@ const NAMES: &[(Format, &[&str])] = &[
     ),
     (Format::Avro, &["avro", "com.databricks.spark.avro", "org.apache.spark.sql.avro.avrofileformat"]),
     (
+        Format::Orc,
+        &[
+            "orc",
+            "org.apache.spark.sql.orc",
+            "org.apache.spark.sql.hive.orc",
+            "org.apache.spark.sql.execution.datasources.orc.orcfileformat",
+        ],
+    ),
+    (
         Format::BinaryFile,
         &["binaryfile", "org.apache.spark.sql.execution.datasources.binaryfile.binaryfileformat"],
     ),
@@ -54,9 +64,6 @@ impl Format {
         let lower = name.to_lowercase();
         if let Some((format, _)) = NAMES.iter().find(|(_, names)| names.contains(&lower.as_str())) {
             return Ok(*format);
-        }
-        if lower == "orc" {
-            return Err(Error::unsupported("the file format orc"));
         }
         Err(Error::new("DATA_SOURCE_NOT_FOUND")
             .param("provider", name)
@@ -74,6 +81,7 @@ impl Format {
             Self::BinaryFile => "binaryFile",
             Self::Xml => "xml",
             Self::Avro => "avro",
+            Self::Orc => "orc",
         }
     }
 
@@ -87,6 +95,7 @@ impl Format {
             Self::BinaryFile => "binaryFile",
             Self::Xml => "XML",
             Self::Avro => "Avro",
+            Self::Orc => "ORC",
         }
     }
 }
@@ -102,6 +111,6 @@ mod tests {
         assert_eq!(Format::find("com.databricks.spark.csv").ok(), Some(Format::Csv));
         assert_eq!(Format::find("nope").unwrap_err().class(), "DATA_SOURCE_NOT_FOUND");
         assert_eq!(Format::find("AVRO").ok(), Some(Format::Avro));
-        assert_eq!(Format::find("orc").unwrap_err().class(), "UNSUPPORTED_FEATURE.NOT_IN_BOATHOUSE");
+        assert_eq!(Format::find("Orc").ok(), Some(Format::Orc));
     }
 }

@@ -119,6 +119,7 @@ pub(crate) fn check(format: Format, options: &[(String, String)]) -> Result<()> 
         Format::BinaryFile => &[COMMON],
         Format::Xml => &[COMMON, TEXT, XML],
         Format::Avro => &[COMMON, AVRO],
+        Format::Orc => &[COMMON, &["mergeSchema", "compression", "orc.compress"]],
     };
     for (key, _) in options {
         if let Some(name) = REFUSED.iter().find(|known| known.eq_ignore_ascii_case(key)) {

@@ -255,7 +255,7 @@ impl FileTable {
             (Format::Text, None) => rows::text_schema(),
             (_, Some(given)) => given.clone(),
             (Format::Parquet, None) => parquet::infer_schema(&table).await?,
-            (Format::Json | Format::Csv | Format::Xml | Format::Avro, None) => {
+            (Format::Json | Format::Csv | Format::Xml | Format::Avro | Format::Orc, None) => {
                 rows::infer_schema(&table).await?
             }
         };

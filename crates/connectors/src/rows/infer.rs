@@ -1,4 +1,4 @@
-//! Schemas of JSON and CSV files.
+//! Schemas of files that do without Parquet's footer.
 
 use std::sync::Arc;
 
@@ -6,15 +6,16 @@ use boathouse_bridge::from_datafusion;
 use boathouse_formats::options::Lookup;
 use boathouse_formats::{csv, json, xml};
 use boathouse_spec::{Result, StructType};
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 
-use super::avro;
 use super::blocks::{plain_bytes, whole_file};
 use super::decode::decode;
 use super::is_utf8;
 use super::lines::LineSplitter;
 use super::read::split_text;
+use super::{avro, orc};
 use crate::errors;
 use crate::format::Format;
 use crate::table::{FileTable, TableFile};
@@ -30,7 +31,8 @@ pub(crate) async fn infer_schema(table: &FileTable) -> Result<StructType> {
     let schema = match table.format {
         Format::Json => json_schema(table).await?,
         Format::Xml => xml_schema(table).await?,
-        Format::Avro => avro_schema(table).await?,
+        Format::Avro => schema_of_file(table, avro::schema).await?,
+        Format::Orc => schema_of_file(table, orc::schema).await?,
         _ => csv_schema(table).await?,
     };
     Ok(schema)
@@ -123,13 +125,13 @@ async fn infer_json_file(
 }
 
 /// The schema of the first file that can be read: the others are read by it.
-async fn avro_schema(table: &FileTable) -> Result<StructType> {
+async fn schema_of_file(table: &FileTable, schema: fn(Bytes) -> Result<StructType>) -> Result<StructType> {
     let mut failure = None;
     for file in &table.files {
         let meta = &file.meta;
         let read =
             whole_file(table.place.store.clone(), &meta.location, meta.size).await.map_err(from_datafusion);
-        match read.and_then(|bytes| avro::schema(bytes.into())) {
+        match read.and_then(|bytes| schema(bytes.into())) {
             Ok(schema) => return Ok(schema),
             Err(e) if table.choice.ignore_corrupt => {
                 tracing::warn!("left out a file while inferring a schema: {e}");

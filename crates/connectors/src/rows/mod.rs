@@ -1,4 +1,4 @@
-//! Formats that are read row by row, or whole: JSON, CSV, text, XML, binaryFile, Avro.
+//! Formats that are read row by row, or whole: JSON, CSV, text, XML, binaryFile, Avro, ORC.
 //!
 //! A scan is a list of file slices for each partition; [`read_slice`] turns one into batches of the columns of the file,
 //! and the scan adds the values of partition columns.
@@ -10,6 +10,7 @@ mod blocks;
 mod decode;
 mod infer;
 mod lines;
+mod orc;
 mod read;
 mod scan;
 mod slices;
@@ -38,6 +39,7 @@ pub(crate) enum RowFormat {
     BinaryFile { projection: Vec<usize> },
     Xml { schema: StructType, options: Box<xml::Options>, encoding: Option<String> },
     Avro { zone: Zone, case_sensitive: bool },
+    Orc { zone: Zone, case_sensitive: bool },
 }
 
 impl RowFormat {
@@ -72,6 +74,7 @@ impl RowFormat {
                 encoding: given.text("encoding").or(given.text("charset")).map(str::to_string),
             },
             Format::Avro => Self::Avro { zone: session.zone.clone(), case_sensitive: session.case_sensitive },
+            Format::Orc => Self::Orc { zone: session.zone.clone(), case_sensitive: session.case_sensitive },
             Format::Parquet => return Err(Error::internal("Parquet files are not read row by row.")),
         })
     }
@@ -82,7 +85,9 @@ impl RowFormat {
             Self::Json { options, .. } => (options.multi_line, &options.encoding, &options.line_separator),
             Self::Csv { options, .. } => (options.multi_line, &options.encoding, &options.line_separator),
             Self::Text { whole, encoding, line_separator, .. } => (*whole, encoding, line_separator),
-            Self::BinaryFile { .. } | Self::Xml { .. } | Self::Avro { .. } => return false,
+            Self::BinaryFile { .. } | Self::Xml { .. } | Self::Avro { .. } | Self::Orc { .. } => {
+                return false;
+            }
         };
         // Inside a run of separators of several bytes, a slice could not tell where one begins.
         !whole && is_utf8(encoding.as_deref()) && separator.as_ref().is_none_or(|s| s.len() == 1)

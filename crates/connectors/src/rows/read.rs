@@ -18,7 +18,7 @@ use super::blocks::{blocks, compression, plain_bytes, whole_file};
 use super::decode::decode;
 use super::lines::{LineSplitter, Lines};
 use super::slices::FileSlice;
-use super::{RowFormat, avro, avro_check, binary_file};
+use super::{RowFormat, avro, avro_check, binary_file, orc};
 
 /// A batch is given when it has so many bytes, however few rows they are.
 const BATCH_BYTES: usize = 64 << 20;
@@ -158,6 +158,12 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
                 avro_check::check(&bytes)?;
                 for batch in avro::reader(bytes.into(), reader.batch_rows)? {
                     yield avro::arrange(&batch.spark()?, &reader.schema, zone, *case_sensitive)?;
+                }
+            }
+            RowFormat::Orc { zone, case_sensitive } => {
+                let bytes = whole(&reader, &slice).await?;
+                for batch in orc::reader(bytes.into(), reader.batch_rows, &reader.schema, *case_sensitive)? {
+                    yield avro::arrange(&batch?, &reader.schema, zone, *case_sensitive)?;
                 }
             }
             RowFormat::Xml { schema, options, encoding } => {

@@ -99,6 +99,7 @@ impl RowScan {
             RowFormat::BinaryFile { .. } => "binaryFile",
             RowFormat::Xml { .. } => "xml",
             RowFormat::Avro { .. } => "avro",
+            RowFormat::Orc { .. } => "orc",
         }
     }
 }

@@ -6,9 +6,11 @@ use arrow::datatypes::SchemaRef;
 use arrow_avro::compression::CompressionCodec;
 use boathouse_bridge::arrow_schema;
 use boathouse_formats::options::Lookup;
+use boathouse_formats::zone::Zone;
 use boathouse_formats::{csv, json, xml};
 use boathouse_spec::{DataType, Error, Result, StructType};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use orc_rust::compression::CompressionType;
 use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 
 use crate::context::Context;
@@ -26,6 +28,8 @@ pub(super) enum Encoding {
     Parquet(Compression),
     /// With the name and the namespace of the records.
     Avro(Option<CompressionCodec>, (String, String)),
+    /// With the zone whose time of day timestamps are.
+    Orc(Option<CompressionType>, Zone),
 }
 
 #[derive(Debug, Clone)]
@@ -52,7 +56,7 @@ impl Encoder {
         let line_separator = given.text("lineSep").unwrap_or("\n").to_string();
         if let Some(encoding) = given.text("encoding").or(given.text("charset"))
             && !matches!(encoding.to_lowercase().as_str(), "utf-8" | "utf8")
-            && !matches!(format, Format::Parquet | Format::Avro)
+            && !matches!(format, Format::Parquet | Format::Avro | Format::Orc)
         {
             return Err(Error::unsupported(format!("writing files in the encoding {encoding}")));
         }
@@ -112,6 +116,14 @@ impl Encoder {
                 let names = (name.to_string(), given.text("recordNamespace").unwrap_or_default().to_string());
                 let encoding = Encoding::Avro(codec, names);
                 new(encoding, FileCompressionType::UNCOMPRESSED, ".avro".to_string())
+            }
+            Format::Orc => {
+                for field in &schema.fields {
+                    check_orc(&field.name, &field.data_type)?;
+                }
+                let (codec, infix) = orc_codec(codec.or(given.text("orc.compress")).unwrap_or("zstd"))?;
+                let encoding = Encoding::Orc(codec, context.session.zone.clone());
+                new(encoding, FileCompressionType::UNCOMPRESSED, format!("{infix}.orc"))
             }
             Format::BinaryFile => {
                 return Err(Error::new("UNSUPPORTED_FEATURE.WRITE_FOR_BINARY_SOURCE")
@@ -180,6 +192,50 @@ fn check_avro(name: &str, t: &DataType) -> Result<()> {
         | DataType::TimestampNtz => Ok(()),
         other => Err(csv::unsupported_type("Avro", name, other)),
     }
+}
+
+/// The types that ORC files are written of.
+fn check_orc(name: &str, t: &DataType) -> Result<()> {
+    match t {
+        DataType::Boolean
+        | DataType::Byte
+        | DataType::Short
+        | DataType::Integer
+        | DataType::Long
+        | DataType::Float
+        | DataType::Double
+        | DataType::String { .. }
+        | DataType::Char(_)
+        | DataType::Varchar(_)
+        | DataType::Binary
+        | DataType::Date
+        | DataType::Timestamp => Ok(()),
+        DataType::Decimal { .. }
+        | DataType::Array { .. }
+        | DataType::Map { .. }
+        | DataType::Struct(_)
+        | DataType::TimestampNtz => {
+            Err(Error::unsupported(format!("writing {} (the column {name}) to ORC files", t.sql())))
+        }
+        other => Err(csv::unsupported_type("ORC", name, other)),
+    }
+}
+
+fn orc_codec(codec: &str) -> Result<(Option<CompressionType>, &'static str)> {
+    Ok(match codec.to_lowercase().as_str() {
+        "none" | "uncompressed" => (None, ""),
+        "snappy" => (Some(CompressionType::Snappy), ".snappy"),
+        "zlib" => (Some(CompressionType::Zlib), ".zlib"),
+        "zstd" => (Some(CompressionType::Zstd), ".zstd"),
+        "lz4" => (Some(CompressionType::Lz4), ".lz4"),
+        "lzo" | "brotli" => {
+            return Err(Error::unsupported(format!("writing ORC files with the codec {codec}")));
+        }
+        _ => {
+            let known = ["brotli", "uncompressed", "lzo", "snappy", "none", "zlib", "zstd", "lz4"];
+            return Err(errors::codec_not_available(codec, &known));
+        }
+    })
 }
 
 fn avro_codec(codec: &str) -> Result<Option<CompressionCodec>> {

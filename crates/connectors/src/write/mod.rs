@@ -5,6 +5,7 @@
 
 mod avro_file;
 mod encoder;
+mod orc_file;
 mod parquet_file;
 mod part;
 mod text_file;

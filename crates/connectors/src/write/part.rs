@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::avro_file::AvroFile;
 use super::encoder::{Encoder, Encoding};
+use super::orc_file::OrcFile;
 use super::parquet_file::ParquetFile;
 use super::text_file::TextFile;
 use crate::partitions::{NULL_PARTITION, escape};
@@ -59,6 +60,7 @@ enum PartFile {
     Text(Box<TextFile>),
     Parquet(Box<ParquetFile>),
     Avro(Box<AvroFile>),
+    Orc(Box<OrcFile>),
 }
 
 impl PartWriter {
@@ -152,6 +154,7 @@ impl PartWriter {
                 PartFile::Text(file) => file.write(&slice).await?,
                 PartFile::Parquet(file) => file.write(&slice).await?,
                 PartFile::Avro(file) => file.write(&slice).await?,
+                PartFile::Orc(file) => file.write(&slice).await?,
             }
             open.rows += count;
             start += count;
@@ -185,6 +188,9 @@ impl PartWriter {
                 let names = (record.as_str(), namespace.as_str());
                 PartFile::Avro(Box::new(AvroFile::new(store, &path, *codec, names, &target.encoder.schema)?))
             }
+            Encoding::Orc(codec, zone) => {
+                PartFile::Orc(Box::new(OrcFile::new(store, &path, *codec, zone, &target.encoder)))
+            }
             _ => PartFile::Text(Box::new(TextFile::new(store, &path, target.encoder.clone())?)),
         };
         Ok(OpenFile { path, rows: 0, file })
@@ -196,6 +202,7 @@ impl PartWriter {
             PartFile::Text(file) => file.finish().await?,
             PartFile::Parquet(file) => file.finish().await?,
             PartFile::Avro(file) => file.finish().await?,
+            PartFile::Orc(file) => file.finish().await?,
         };
         self.files.push((open.path, bytes));
         Ok(())
