@@ -22,12 +22,13 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::analyzer::Analyzed;
+use crate::conjunction::CheapConditionsFirst;
 use crate::join_order::{self, JoinOrder};
 use crate::metadata_only::{self, MetadataOnly};
 use crate::ordered::in_partition_order;
 use crate::session::AbortOnDrop;
 use crate::unnest::UnnestSubqueries;
-use crate::{Session, observe, operators};
+use crate::{Session, column_cache, observe, operators};
 
 /// Metrics of `observe`, by name; complete when the stream has ended.
 pub type ObservedMetrics = Arc<Mutex<Vec<(String, Vec<(String, Literal)>)>>>;
@@ -90,6 +91,7 @@ pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -
         .with_analyzer_rules(vec![Arc::new(UnnestSubqueries)])
         .with_optimizer_rule(Arc::new(JoinOrder))
         .with_optimizer_rule(Arc::new(MetadataOnly))
+        .with_physical_optimizer_rule(Arc::new(CheapConditionsFirst))
         .with_query_planner(Arc::new(observe::Planner))
         .build()
 }
@@ -196,7 +198,11 @@ async fn optimized_plan(
         options.optimizer.enable_dynamic_filter_pushdown = false;
         options.optimizer.enable_join_dynamic_filter_pushdown = false;
     }
-    let planned = planned(&state, plan).await?;
+    let mut planned = planned(&state, plan).await?;
+    if session.conf.flag("spark.databricks.io.cache.enabled") {
+        let columns = &session.engine.storages.by(session.conf.stores()).columns;
+        planned = column_cache::cached(planned, columns).spark()?;
+    }
     if small { crate::small::streamed_as_spark(planned).spark() } else { Ok(planned) }
 }
 

@@ -13,6 +13,7 @@ use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::projection::ProjectionExec;
 
 use crate::cache::is_cached_rows;
+use crate::column_cache::CachedColumnsExec;
 
 /// The tree, with statistics where they are wanted.
 pub(crate) fn tree(plan: &Arc<dyn ExecutionPlan>, statistics: bool) -> String {
@@ -79,10 +80,15 @@ fn line(plan: &Arc<dyn ExecutionPlan>, statistics: bool, out: &mut String) {
 }
 
 fn renamed_source(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
+    // So says that a scan may find columns in memory.
+    if plan.is::<CachedColumnsExec>() {
+        return plan.children().first().map(|scan| Arc::clone(scan));
+    }
     let projection = plan.downcast_ref::<ProjectionExec>()?;
     let only_columns =
         projection.expr().iter().all(|e| (e.expr.as_ref() as &dyn std::any::Any).is::<Column>());
-    (only_columns && projection.input().is::<DataSourceExec>()).then(|| Arc::clone(projection.input()))
+    let is_source = projection.input().is::<DataSourceExec>() || projection.input().is::<CachedColumnsExec>();
+    (only_columns && is_source).then(|| Arc::clone(projection.input()))
 }
 
 /// Spark's name of an operator, or its own.

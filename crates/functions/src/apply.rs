@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BooleanArray, PrimitiveArray, StringArray,
-    StringBuilder,
+    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BooleanArray, NullBufferBuilder, PrimitiveArray,
+    StringArray, StringBuilder,
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::ArrowPrimitiveType;
@@ -226,10 +226,15 @@ pub fn map2_result<A: ArrowPrimitiveType, B: ArrowPrimitiveType, O: ArrowPrimiti
     rows: usize,
     f: impl Fn(A::Native, B::Native) -> Result<Option<O::Native>>,
 ) -> Result<PrimitiveArray<O>> {
-    (0..rows)
-        .map(|row| match (a.get(row), b.get(row)) {
-            (Some(x), Some(y)) => f(x, y),
-            _ => Ok(None),
-        })
-        .collect()
+    let mut values = Vec::with_capacity(rows);
+    let mut nulls = NullBufferBuilder::new(rows);
+    for row in 0..rows {
+        let value = match (a.get(row), b.get(row)) {
+            (Some(x), Some(y)) => f(x, y)?,
+            _ => None,
+        };
+        nulls.append(value.is_some());
+        values.push(value.unwrap_or_default());
+    }
+    Ok(PrimitiveArray::new(values.into(), nulls.finish()))
 }

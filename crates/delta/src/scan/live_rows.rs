@@ -35,11 +35,11 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 
 /// For files by their number a bit for each row, set where it lives. Files that are not named are whole.
-pub(super) type LiveRows = HashMap<i64, BooleanBuffer>;
+pub type LiveRows = HashMap<i64, BooleanBuffer>;
 
 /// The live rows of a scan of files whose last two columns are the number of the file and the place of the row in it.
 #[derive(Debug)]
-pub(super) struct LiveRowsExec {
+pub struct LiveRowsExec {
     input: Arc<dyn ExecutionPlan>,
     live: Arc<LiveRows>,
     /// How many of the input's columns go on: all, or all but the last two.
@@ -59,6 +59,26 @@ impl LiveRowsExec {
             input.boundedness(),
         );
         Self { input, live, width, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+    }
+
+    /// The scan of all rows, with the file and the place of each at the end.
+    pub fn input(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.input
+    }
+
+    /// How many of the input's columns go on.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// A bit for each row of a file by its number; `None` where all are live.
+    pub fn of_file(&self, number: i64) -> Option<&BooleanBuffer> {
+        self.live.get(&number)
+    }
+
+    /// The live rows of a batch of the input.
+    pub fn living(&self, batch: &RecordBatch) -> DataFusionResult<RecordBatch> {
+        living(batch, &self.live, &self.schema()).map_err(to_datafusion)
     }
 
     fn places(&self) -> Vec<ProjectionExpr> {

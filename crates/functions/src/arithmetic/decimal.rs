@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, Decimal128Array};
 use arrow::datatypes::{Decimal128Type, Int64Type};
 use boathouse_bridge::from_arrow;
 use boathouse_spec::{DataType, Error, Result};
@@ -12,7 +12,7 @@ use num_traits::{Signed, ToPrimitive, Zero};
 use super::failure::{divide_by_zero, remainder_by_zero};
 use super::typing::Operands;
 use super::{Operator, Overflow};
-use crate::apply::map2_result;
+use crate::apply::{map2, map2_result};
 use crate::cast::decimal::{POWERS, divide_half_up, fits};
 use crate::cast::failure::out_of_decimal;
 use crate::coercion::adjusted_decimal;
@@ -37,11 +37,7 @@ pub(super) fn result_type(operator: Operator, a: (i32, i32), b: (i32, i32), cont
     let ((p1, s1), (p2, s2)) = (a, b);
     let loss = context.allow_precision_loss;
     let (precision, scale) = match operator {
-        Operator::Add | Operator::Subtract => {
-            let scale = s1.max(s2);
-            ((p1 - s1).max(p2 - s2) + scale + 1, scale)
-        }
-        Operator::Multiply => (p1 + p2 + 1, s1 + s2),
+        Operator::Add | Operator::Subtract | Operator::Multiply => exact_type(operator, a, b),
         Operator::Divide if loss => {
             let scale = (s1 + p2 + 1).max(6);
             (p1 - s1 + s2 + scale, scale)
@@ -62,6 +58,15 @@ pub(super) fn result_type(operator: Operator, a: (i32, i32), b: (i32, i32), cont
         }
     };
     adjusted_decimal(precision, scale, loss)
+}
+
+/// Precision and scale in which every sum, difference or product of two decimals is exact, be they as large as they may.
+fn exact_type(operator: Operator, (p1, s1): (i32, i32), (p2, s2): (i32, i32)) -> (i32, i32) {
+    if operator == Operator::Multiply {
+        return (p1 + p2 + 1, s1 + s2);
+    }
+    let scale = s1.max(s2);
+    ((p1 - s1).max(p2 - s2) + scale + 1, scale)
 }
 
 fn parts(t: &DataType) -> Result<(i32, i32)> {
@@ -95,6 +100,9 @@ pub(super) fn resolve(
         scale: scale as u8,
         overflow,
     };
+    if linear && exact_type(operator, a, b) == (precision, scale) {
+        return Ok(Resolved::new(types.coerced, t, nullable, move |inputs| kernel.run_exact(inputs)));
+    }
     Ok(Resolved::new(types.coerced, t, nullable, move |inputs| kernel.run(inputs)))
 }
 
@@ -110,6 +118,25 @@ struct Kernel {
 }
 
 impl Kernel {
+    /// Into a type that holds every result exactly ([`exact_type`]): nothing is rounded and nothing overflows.
+    fn run_exact(&self, inputs: &Inputs) -> Result<ArrayRef> {
+        let (a, b) = (inputs.numbers::<Decimal128Type>(0)?, inputs.numbers::<Decimal128Type>(1)?);
+        let rows = inputs.rows();
+        let up = |from: u8| POWERS[usize::from(self.scale.saturating_sub(from))];
+        let (x_up, y_up) = (up(self.a), up(self.b));
+        let out: Decimal128Array = match self.operator {
+            Operator::Multiply => map2(&a, &b, rows, i128::wrapping_mul),
+            Operator::Add if self.a == self.b => map2(&a, &b, rows, i128::wrapping_add),
+            Operator::Subtract if self.a == self.b => map2(&a, &b, rows, i128::wrapping_sub),
+            Operator::Add => {
+                map2(&a, &b, rows, |x, y| x.wrapping_mul(x_up).wrapping_add(y.wrapping_mul(y_up)))
+            }
+            _ => map2(&a, &b, rows, |x, y| x.wrapping_mul(x_up).wrapping_sub(y.wrapping_mul(y_up))),
+        };
+        let out = out.with_precision_and_scale(self.precision, self.scale as i8).map_err(from_arrow)?;
+        Ok(Arc::new(out))
+    }
+
     fn run(&self, inputs: &Inputs) -> Result<ArrayRef> {
         let (a, b) = (inputs.numbers::<Decimal128Type>(0)?, inputs.numbers::<Decimal128Type>(1)?);
         let out = map2_result::<_, _, Decimal128Type>(&a, &b, inputs.rows(), |x, y| {

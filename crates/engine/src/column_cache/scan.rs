@@ -1,0 +1,540 @@
+//! A scan of Parquet files that takes columns from the cache.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{FieldRef, SchemaRef};
+use boathouse_bridge::only;
+use boathouse_delta::LiveRowsExec;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{ScalarValue, Statistics, internal_err};
+
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, RowGroupAccessPlanFilter};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource,
+};
+use datafusion::datasource::source::{DataSource, DataSourceExec};
+use datafusion::error::Result;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::{Column, Literal};
+use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
+    ReplaceChildrenOptions,
+};
+use futures::TryStreamExt;
+use parquet::arrow::RowNumber;
+use parquet::file::metadata::ParquetMetaData;
+
+use super::ColumnCache;
+use super::pruning::may_match;
+use super::store::{ALL_ROWS, Key, Pieces};
+
+/// A scan of more files than this is not looked at: its columns would not fit.
+const MAX_FILES: usize = 10_000;
+/// What a decoded column takes at most, mostly, for each byte of its encoded pages.
+const DECODED: usize = 2;
+
+/// The rows of its input, a scan of Parquet files or the live rows of one, some of them without reading the files.
+#[derive(Debug)]
+pub(crate) struct CachedColumnsExec {
+    input: Arc<dyn ExecutionPlan>,
+    cache: Arc<ColumnCache>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+/// What an output column is.
+enum Output {
+    /// A column of the files: its place in the table's schema.
+    Data(usize, FieldRef),
+    /// Of the values that a file has for all its rows.
+    OfFile(usize),
+    RowNumber,
+    Constant(ScalarValue),
+}
+
+/// The parts of a scan that matter here.
+struct Scan<'a> {
+    config: &'a FileScanConfig,
+    source: &'a ParquetSource,
+    outputs: Vec<Output>,
+    live: Option<Live<'a>>,
+}
+
+/// The live rows of a scan, and which of a file's values is the number that they are found by.
+#[derive(Clone, Copy)]
+struct Live<'a> {
+    rows: &'a LiveRowsExec,
+    number: usize,
+}
+
+impl<'a> Scan<'a> {
+    /// `None` for scans that are not of columns of Parquet files alone, and for those whose rows are not all rows.
+    fn of(plan: &'a dyn ExecutionPlan) -> Option<Self> {
+        let live = plan.downcast_ref::<LiveRowsExec>();
+        let scan = live.map_or(plan, |live| live.input().as_ref());
+        let config = scan.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()?;
+        let source = config.file_source().downcast_ref::<ParquetSource>()?;
+        let filters_rows = source.table_parquet_options().global.pushdown_filters;
+        if config.limit.is_some() || (filters_rows && source.filter().is_some()) {
+            return None;
+        }
+        source.parquet_file_reader_factory()?;
+        let outputs = source.projection()?.iter().map(|p| output(source, &p.expr));
+        let mut outputs = outputs.collect::<Option<Vec<_>>>()?;
+        let live = match live {
+            None => None,
+            Some(rows) => {
+                let Some(Output::OfFile(number)) = outputs.get(rows.width()) else { return None };
+                let number = *number;
+                outputs.truncate(rows.width());
+                // Live rows are not numbered one by one.
+                if outputs.iter().any(|o| matches!(o, Output::RowNumber)) {
+                    return None;
+                }
+                Some(Live { rows, number })
+            }
+        };
+        let has_data = outputs.iter().any(|o| matches!(o, Output::Data(..)));
+        has_data.then_some(Self { config, source, outputs, live })
+    }
+
+    /// How files are read, beyond the types that columns have.
+    fn reading(&self, batch_size: usize) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        format!("{:?} {:?}", self.config.expr_adapter_factory, self.source.table_parquet_options())
+            .hash(&mut hasher);
+        batch_size.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+fn output(source: &ParquetSource, expr: &Arc<dyn PhysicalExpr>) -> Option<Output> {
+    if let Some(literal) = expr.downcast_ref::<Literal>() {
+        return Some(Output::Constant(literal.value().clone()));
+    }
+    let index = expr.downcast_ref::<Column>()?.index();
+    let schema = source.table_schema();
+    let data = schema.file_schema().fields();
+    if let Some(field) = data.get(index) {
+        return Some(Output::Data(index, Arc::clone(field)));
+    }
+    let index = index - data.len();
+    let of_file = schema.table_partition_cols().len();
+    if index < of_file {
+        return Some(Output::OfFile(index));
+    }
+    let field = schema.virtual_columns().get(index - of_file)?;
+    field.try_extension_type::<RowNumber>().ok().map(|_| Output::RowNumber)
+}
+
+impl CachedColumnsExec {
+    pub fn of(plan: &Arc<dyn ExecutionPlan>, cache: &Arc<ColumnCache>) -> Option<Self> {
+        let scan = Scan::of(plan.as_ref())?;
+        let files: usize = scan.config.file_groups.iter().map(FileGroup::len).sum();
+        (files <= MAX_FILES).then(|| Self {
+            input: Arc::clone(plan),
+            cache: Arc::clone(cache),
+            metrics: ExecutionPlanMetricsSet::new(),
+        })
+    }
+}
+
+/// A row group of a file that is to be read.
+struct RowGroup {
+    index: usize,
+    first_row: i64,
+    /// For each data column of the output what is kept of it.
+    kept: Vec<Option<Pieces>>,
+    /// Whether what is missing shall be kept.
+    is_admitted: bool,
+}
+
+impl RowGroup {
+    fn is_plain(&self) -> bool {
+        !self.is_admitted && self.kept.iter().any(Option::is_none)
+    }
+}
+
+/// The row groups of a file that are to be read, and how many it has.
+struct RowGroups {
+    wanted: Vec<RowGroup>,
+    all: usize,
+    /// For the keys of their columns.
+    file: Arc<str>,
+    rows: u64,
+}
+
+/// One partition of a scan while it runs.
+struct Reader {
+    input: Arc<dyn ExecutionPlan>,
+    cache: Arc<ColumnCache>,
+    context: Arc<TaskContext>,
+    schema: SchemaRef,
+    reading: u64,
+    metrics: ExecutionPlanMetricsSet,
+    served: Count,
+}
+
+impl Reader {
+    fn scan(&self) -> Result<Scan<'_>> {
+        match Scan::of(self.input.as_ref()) {
+            Some(scan) => Ok(scan),
+            None => internal_err!("a scan that is not of Parquet files"),
+        }
+    }
+
+    /// The file's row groups, where some are kept or to be kept; `None` where the file is read as if there were no cache.
+    async fn row_groups(&self, file: &PartitionedFile) -> Result<Option<RowGroups>> {
+        let name = self.name(file)?;
+        if !file.extensions.is_empty() || file.arrow_schema.is_some() || !self.cache.has_seen(&name) {
+            return Ok(None);
+        }
+        let reader = {
+            let scan = self.scan()?;
+            let Some(factory) = scan.source.parquet_file_reader_factory() else { return Ok(None) };
+            factory.create_reader(0, file.clone(), None, &self.metrics)
+        };
+        // What is wrong with a file says the scan itself.
+        let Ok(mut reader) = reader else { return Ok(None) };
+        let Ok(footer) = reader.get_metadata(None).await else { return Ok(None) };
+        let scan = self.scan()?;
+        let wanted = wanted_row_groups(&scan, file, &footer);
+        let name: Arc<str> = name.into();
+        let rows = scan.live_rows(file).map_or(ALL_ROWS, |live| self.cache.rows(live));
+        let mut first_row = 0;
+        let mut row_groups = Vec::new();
+        for (index, group) in footer.row_groups().iter().enumerate() {
+            if wanted[index] {
+                let key = |field: &FieldRef| self.key(&name, index, rows, field);
+                let kept: Vec<_> = scan.data().map(|(_, field)| self.cache.get(&key(field))).collect();
+                let missing = kept.iter().any(Option::is_none);
+                let bytes = usize::try_from(group.total_byte_size()).unwrap_or(usize::MAX);
+                let share = bytes / group.num_columns().max(1) * scan.data().count();
+                let is_admitted = missing && self.cache.has_room(share.saturating_mul(DECODED));
+                row_groups.push(RowGroup { index, first_row, kept: agreeing(kept), is_admitted });
+            }
+            first_row += group.num_rows();
+        }
+        let all = footer.num_row_groups();
+        let of_use = !row_groups.iter().all(RowGroup::is_plain);
+        Ok(of_use.then_some(RowGroups { wanted: row_groups, all, file: name, rows }))
+    }
+
+    fn name(&self, file: &PartitionedFile) -> Result<String> {
+        let store = &self.scan()?.config.object_store_url;
+        let meta = &file.object_meta;
+        let time = meta.last_modified.timestamp_micros();
+        Ok(format!("{}{} {} {time} {:?}", store.as_str(), meta.location, meta.size, meta.e_tag))
+    }
+
+    fn key(&self, file: &Arc<str>, row_group: usize, rows: u64, field: &FieldRef) -> Key {
+        Key { file: Arc::clone(file), reading: self.reading, row_group, rows, column: Arc::clone(field) }
+    }
+
+    /// Files, or parts of them, as the scan reads them.
+    fn plain(&self, files: Vec<PartitionedFile>) -> Result<SendableRecordBatchStream> {
+        let scan = self.scan()?;
+        let source = Arc::clone(scan.config.file_source());
+        let builder = FileScanConfigBuilder::new(scan.config.object_store_url.clone(), source);
+        let rows = self.open(scan.config, builder, files)?;
+        if scan.live.is_none() {
+            return Ok(rows);
+        }
+        let input = Arc::clone(&self.input);
+        let living = rows.and_then(move |batch| {
+            let living = match Scan::of(input.as_ref()).and_then(|scan| scan.live) {
+                Some(live) => live.rows.living(&batch),
+                None => internal_err!("a scan without its live rows"),
+            };
+            std::future::ready(living)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), living)))
+    }
+
+    fn open(
+        &self,
+        of: &FileScanConfig,
+        builder: FileScanConfigBuilder,
+        files: Vec<PartitionedFile>,
+    ) -> Result<SendableRecordBatchStream> {
+        let config = builder
+            .with_file_groups(vec![FileGroup::new(files)])
+            .with_expr_adapter(of.expr_adapter_factory.clone())
+            .with_batch_size(of.batch_size)
+            .build();
+        config.open(0, Arc::clone(&self.context))
+    }
+
+    /// The missing columns of a row group, all of their rows, which are kept then.
+    async fn fill(&self, file: &PartitionedFile, group: &mut RowGroup, of: &RowGroups) -> Result<()> {
+        let missing: Vec<(usize, FieldRef)> = {
+            let scan = self.scan()?;
+            let columns = scan.data().zip(&group.kept).filter(|(_, kept)| kept.is_none());
+            columns.map(|((index, field), _)| (index, Arc::clone(field))).collect()
+        };
+        let stream = {
+            let scan = self.scan()?;
+            let mut source = ParquetSource::new(scan.source.table_schema().clone())
+                .with_table_parquet_options(scan.source.table_parquet_options().clone());
+            if let Some(factory) = scan.source.parquet_file_reader_factory() {
+                source = source.with_parquet_file_reader_factory(Arc::clone(factory));
+            }
+            let columns = missing.iter().map(|(index, _)| *index).collect();
+            let builder = FileScanConfigBuilder::new(scan.config.object_store_url.clone(), Arc::new(source))
+                .with_projection_indices(Some(columns))?;
+            self.open(scan.config, builder, vec![part(file, group.index, of.all)])?
+        };
+        let mut batches: Vec<RecordBatch> = stream.try_collect().await?;
+        let scan = self.scan()?;
+        if let Some(live) = scan.live_rows(file) {
+            let mut row = usize::try_from(group.first_row).unwrap_or(usize::MAX);
+            for batch in &mut batches {
+                let rows = batch.num_rows();
+                if row.checked_add(rows).is_none_or(|end| end > live.len()) {
+                    return internal_err!("rows behind the end of {}", of.file);
+                }
+                *batch = filter_record_batch(batch, &BooleanArray::new(live.slice(row, rows), None))?;
+                row += rows;
+            }
+        }
+        let mut read = missing.iter().enumerate().map(|(i, (_, field))| {
+            let pieces: Pieces = batches.iter().map(|batch| Arc::clone(batch.column(i))).collect();
+            self.cache.put(self.key(&of.file, group.index, of.rows, field), Arc::clone(&pieces));
+            pieces
+        });
+        for kept in group.kept.iter_mut().filter(|kept| kept.is_none()) {
+            *kept = read.next();
+        }
+        Ok(())
+    }
+
+    /// The batches of a row group all of whose columns are there.
+    fn batches(&self, file: &PartitionedFile, group: &RowGroup) -> Result<Vec<RecordBatch>> {
+        let scan = self.scan()?;
+        let columns: Vec<&Pieces> = group.kept.iter().flatten().collect();
+        let pieces = columns.first().map_or(0, |c| c.len());
+        let mut first_row = group.first_row;
+        let mut batches = Vec::with_capacity(pieces);
+        for piece in 0..pieces {
+            let rows = columns.first().map_or(0, |c| c[piece].len());
+            let mut data = columns.iter();
+            let arrays = scan.outputs.iter().map(|output| match output {
+                Output::Data(..) => match data.next() {
+                    Some(column) => Ok(Arc::clone(&column[piece])),
+                    None => internal_err!("a cached row group without one of its columns"),
+                },
+                Output::OfFile(i) => file.partition_values[*i].to_array_of_size(rows),
+                Output::Constant(value) => value.to_array_of_size(rows),
+                Output::RowNumber => {
+                    Ok(Arc::new(Int64Array::from_iter_values(first_row..first_row + rows as i64)) as ArrayRef)
+                }
+            });
+            let arrays = arrays.collect::<Result<Vec<_>>>()?;
+            let options = RecordBatchOptions::new().with_row_count(Some(rows));
+            batches.push(RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?);
+            first_row += rows as i64;
+        }
+        batches.retain(|batch| batch.num_rows() > 0);
+        Ok(batches)
+    }
+
+    fn run(self, files: Vec<PartitionedFile>) -> SendableRecordBatchStream {
+        let schema = Arc::clone(&self.schema);
+        let batches = async_stream::try_stream! {
+            let mut plain = Vec::new();
+            for file in files {
+                let Some(mut groups) = self.row_groups(&file).await? else {
+                    plain.push(file);
+                    continue;
+                };
+                if !plain.is_empty() {
+                    for await batch in self.plain(std::mem::take(&mut plain))? {
+                        yield batch?;
+                    }
+                }
+                for mut group in std::mem::take(&mut groups.wanted) {
+                    if group.is_plain() {
+                        for await batch in self.plain(vec![part(&file, group.index, groups.all)])? {
+                            yield batch?;
+                        }
+                        continue;
+                    }
+                    if group.is_admitted {
+                        self.fill(&file, &mut group, &groups).await?;
+                    } else {
+                        self.served.add(1);
+                    }
+                    for batch in self.batches(&file, &group)? {
+                        yield batch;
+                    }
+                }
+            }
+            if !plain.is_empty() {
+                for await batch in self.plain(plain)? {
+                    yield batch?;
+                }
+            }
+        };
+        Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+    }
+}
+
+impl<'a> Scan<'a> {
+    /// A bit for each live row of a file; `None` where all are.
+    fn live_rows(&self, file: &PartitionedFile) -> Option<&'a BooleanBuffer> {
+        let live = self.live?;
+        match file.partition_values.get(live.number)? {
+            ScalarValue::Int64(Some(number)) => live.rows.of_file(*number),
+            _ => None,
+        }
+    }
+
+    fn data(&self) -> impl Iterator<Item = (usize, &FieldRef)> {
+        self.outputs.iter().filter_map(|o| match o {
+            Output::Data(index, field) => Some((*index, field)),
+            _ => None,
+        })
+    }
+}
+
+/// One row group of a file of so many.
+fn part(file: &PartitionedFile, row_group: usize, of: usize) -> PartitionedFile {
+    let mut access = ParquetAccessPlan::new_none(of);
+    access.scan(row_group);
+    file.clone().with_extension(access)
+}
+
+/// Nothing where columns are not cut into the same batches.
+fn agreeing(kept: Vec<Option<Pieces>>) -> Vec<Option<Pieces>> {
+    let rows = |pieces: &Pieces| pieces.iter().map(|p| p.len()).collect::<Vec<_>>();
+    let mut lengths = kept.iter().flatten().map(rows);
+    let first = lengths.next();
+    if lengths.all(|l| Some(&l) == first.as_ref()) { kept } else { vec![None; kept.len()] }
+}
+
+/// For each row group of a file whether the scan reads it: those that begin in its range of bytes and may have rows for its filter.
+fn wanted_row_groups(scan: &Scan<'_>, file: &PartitionedFile, footer: &Arc<ParquetMetaData>) -> Vec<bool> {
+    let schema = scan.source.table_schema();
+    let mut wanted = vec![true; footer.num_row_groups()];
+    if let Some(range) = &file.range {
+        let mut access = RowGroupAccessPlanFilter::new(ParquetAccessPlan::new_all(wanted.len()));
+        access.prune_by_range(footer.row_groups(), range);
+        let access = access.build();
+        for (index, wanted) in wanted.iter_mut().enumerate() {
+            *wanted = access.should_scan(index);
+        }
+    }
+    if let Some(filter) = scan.source.filter() {
+        let names = schema.table_partition_cols().iter().map(|f| f.name().clone());
+        let constants: HashMap<_, _> = names.zip(file.partition_values.iter().cloned()).collect();
+        let matching = may_match(&filter, &constants, schema.table_schema(), footer);
+        for (wanted, matches) in wanted.iter_mut().zip(matching) {
+            *wanted &= matches;
+        }
+    }
+    wanted
+}
+
+impl DisplayAs for CachedColumnsExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "CachedColumnsExec")
+    }
+}
+
+impl ExecutionPlan for CachedColumnsExec {
+    fn name(&self) -> &str {
+        "CachedColumnsExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let input = only(children, self.name())?;
+        Ok(match Self::of(&input, &self.cache) {
+            Some(scan) => Arc::new(scan),
+            None => input,
+        })
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let Some(scan) = Scan::of(self.input.as_ref()) else {
+            return self.input.execute(partition, context);
+        };
+        let Some(files) = scan.config.file_groups.get(partition) else {
+            return internal_err!("a scan without its partition {partition}");
+        };
+        self.cache.tick();
+        let files = files.files().to_vec();
+        let batch_size = scan.config.batch_size.unwrap_or_else(|| context.session_config().batch_size());
+        let reader = Reader {
+            input: Arc::clone(&self.input),
+            cache: Arc::clone(&self.cache),
+            context,
+            schema: self.schema(),
+            reading: scan.reading(batch_size),
+            metrics: scan.source.metrics().clone(),
+            served: MetricBuilder::new(&self.metrics).counter("row_groups_from_memory", partition),
+        };
+        Ok(reader.run(files))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        vec![ChildStats::At(partition)]
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        inputs: &[Arc<Statistics>],
+        _: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        Ok(match inputs.first() {
+            Some(input) => Arc::clone(input),
+            None => Arc::new(Statistics::new_unknown(&self.schema())),
+        })
+    }
+}
