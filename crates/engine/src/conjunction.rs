@@ -3,7 +3,8 @@
 //! DataFusion evaluates `a AND b AND c` from the left, and where few rows are left it copies all columns of these before it goes
 //! on: beside comparisons of numbers the copies cost more than they save. Here the leading conditions that cannot fail are
 //! evaluated in the order of their cost, numbers before strings; once few rows are left, only the columns that a condition
-//! needs are copied for it. What follows a condition that may fail keeps its place: it may be what guards it.
+//! needs are copied for it. Conditions that may fail come in the order they were written in, and are evaluated for the rows
+//! that are left and no others: `x <> 0 AND 1 / x > 2` is no division by zero.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -14,16 +15,17 @@ use arrow::buffer::{BooleanBuffer, MutableBuffer};
 use arrow::compute::FilterBuilder;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::util::bit_util;
+use boathouse_functions::never_fails;
 use datafusion::common::internal_err;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::logical_expr::{ColumnarValue, Operator};
 use datafusion::physical_expr::expressions::{
-    BinaryExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, Literal,
+    BinaryExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, Literal, NotExpr,
 };
 use datafusion::physical_expr::utils::{collect_columns, conjunction};
-use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr, split_conjunction};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
@@ -64,8 +66,8 @@ struct Conjunction {
 #[derive(Debug)]
 struct Condition {
     expr: Arc<dyn PhysicalExpr>,
-    /// A comparison of numbers, which is done before the columns of few rows are copied for it.
-    is_cheap: bool,
+    /// `None` where it may fail.
+    cost: Option<Cost>,
     /// The columns that it needs, and the condition over these alone.
     columns: Vec<usize>,
     narrow: Arc<dyn PhysicalExpr>,
@@ -78,7 +80,17 @@ impl Condition {
         columns.sort_unstable();
         let schema = Arc::new(schema.project(&columns)?);
         let narrow = reassign_by_place(Arc::clone(&expr), &columns)?;
-        Ok(Self { expr, is_cheap: cost == Some(Cost::Number), columns, narrow, schema })
+        Ok(Self { expr, cost, columns, narrow, schema })
+    }
+
+    /// Whether only the rows that are left are given to it.
+    fn is_narrowed(&self, left: usize, rows: usize) -> bool {
+        match self.cost {
+            None => left < rows,
+            // Done before the columns are copied.
+            Some(Cost::Number) => false,
+            Some(Cost::Text | Cost::Function) => left * FEW <= rows,
+        }
     }
 
     /// Over the rows of a batch that have a bit.
@@ -129,21 +141,18 @@ fn holding(value: ColumnarValue, rows: usize) -> Result<BooleanBuffer> {
 const FEW: usize = 5;
 
 impl Conjunction {
-    /// `None` where there is nothing to gain.
+    /// `None` for one condition alone.
     fn of(predicate: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Option<Self>> {
         let conditions = split_conjunction(predicate);
-        let mut leading: Vec<(Cost, &Arc<dyn PhysicalExpr>)> =
-            conditions.iter().map_while(|c| Some((cost(c, schema)?, *c))).collect();
-        if conditions.len() < 2 || leading.is_empty() {
+        if conditions.len() < 2 {
             return Ok(None);
         }
-        let rest = conditions[leading.len()..].iter().map(|c| Arc::clone(c));
-        let rest = (leading.len() < conditions.len()).then(|| conjunction(rest));
-        leading.sort_by_key(|(cost, _)| *cost);
-        let ordered = leading.into_iter().map(|(cost, c)| (Arc::clone(c), Some(cost)));
-        let ordered = ordered.chain(rest.map(|rest| (rest, None)));
-        let conditions = ordered.map(|(c, cost)| Condition::new(c, cost, schema)).collect::<Result<_>>()?;
-        Ok(Some(Self { conditions }))
+        let mut conditions: Vec<_> =
+            conditions.into_iter().map(|c| (cost(c, schema), Arc::clone(c))).collect();
+        let leading = conditions.iter().take_while(|(cost, _)| cost.is_some()).count();
+        conditions[..leading].sort_by_key(|(cost, _)| *cost);
+        let conditions = conditions.into_iter().map(|(cost, c)| Condition::new(c, cost, schema));
+        Ok(Some(Self { conditions: conditions.collect::<Result<_>>()? }))
     }
 }
 
@@ -152,9 +161,10 @@ impl Conjunction {
 enum Cost {
     Number,
     Text,
+    Function,
 }
 
-/// Of conditions that cannot fail: comparisons of columns and constants, and their combinations.
+/// Of conditions that cannot fail: comparisons of columns and constants, functions that never fail, and their combinations.
 fn cost(expr: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Option<Cost> {
     use Operator::{And, Eq, Gt, GtEq, Lt, LtEq, NotEq, Or};
     if let Some(binary) = expr.downcast_ref::<BinaryExpr>() {
@@ -167,18 +177,27 @@ fn cost(expr: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Option<Cost> {
             _ => None,
         };
     }
+    if let Some(not) = expr.downcast_ref::<NotExpr>() {
+        return cost(not.arg(), schema);
+    }
     if let Some(test) = expr.downcast_ref::<IsNullExpr>() {
         return test.arg().is::<Column>().then_some(Cost::Number);
     }
     if let Some(test) = expr.downcast_ref::<IsNotNullExpr>() {
         return test.arg().is::<Column>().then_some(Cost::Number);
     }
-    let list = expr.downcast_ref::<InListExpr>()?;
+    let Some(list) = expr.downcast_ref::<InListExpr>() else {
+        return cost_of_value(expr, schema);
+    };
     let is_constant = list.list().iter().all(|item| item.is::<Literal>());
-    cost_of_value(list.expr(), schema).filter(|_| is_constant).map(|_| Cost::Text)
+    cost_of_value(list.expr(), schema).filter(|_| is_constant).map(|c| c.max(Cost::Text))
 }
 
 fn cost_of_value(expr: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Option<Cost> {
+    if let Some(call) = expr.downcast_ref::<ScalarFunctionExpr>() {
+        let plain = call.args().iter().all(|a| cost_of_value(a, schema).is_some());
+        return (plain && never_fails(call.name())).then_some(Cost::Function);
+    }
     if !expr.is::<Column>() && !expr.is::<Literal>() {
         return None;
     }
@@ -206,7 +225,7 @@ impl PhysicalExpr for Conjunction {
             if count == 0 {
                 break;
             }
-            left = if !condition.is_cheap && count * FEW <= rows {
+            left = if condition.is_narrowed(count, rows) {
                 condition.among(batch, &left, count)?
             } else {
                 &left & &holding(condition.expr.evaluate(batch)?, rows)?

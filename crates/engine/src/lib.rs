@@ -28,6 +28,7 @@ mod generated_partitions;
 mod information_schema;
 mod join_order;
 mod keeper;
+mod lazy;
 mod literals;
 mod metadata_only;
 mod names;

@@ -250,8 +250,9 @@ impl QueryPlanner for Planner {
         plan: &LogicalPlan,
         state: &dyn Session,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let plan = crate::lazy::lazily(plan.clone())?;
         DefaultPhysicalPlanner::with_extension_planners(extension_planners())
-            .create_physical_plan(plan, state)
+            .create_physical_plan(&plan, state)
             .await
     }
 }
