@@ -8,10 +8,12 @@ times faster Boathouse is. Without --spark only DuckDB runs.
 """
 
 import argparse
+import base64
 import json
 import math
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -25,13 +27,13 @@ from conftest import Server
 
 
 class Boathouse:
-    def __init__(self, home, data):
+    def __init__(self, home, data, tables=tpch_data.TABLES):
         from pyspark.sql import SparkSession
 
         self.server = Server(home)
         self.spark = SparkSession.builder.remote(self.server.remote).create()
         self.directories = {}
-        for table in tpch_data.TABLES:
+        for table in tables:
             if not self.spark.catalog.tableExists(table):
                 rows = self.spark.read.parquet(f"{data}/{table}.parquet")
                 rows.write.format("delta").option("compression", "snappy").saveAsTable(table)
@@ -64,8 +66,9 @@ class DuckDB:
 class Spark:
     """Spark in a Python of its own: the rows stay there, the seconds come back."""
 
-    def __init__(self, python, directories):
-        command = [python, str(pathlib.Path(__file__).with_name("tpch_spark.py")), json.dumps(directories)]
+    def __init__(self, python, directories, conf=None):
+        script = pathlib.Path(__file__).with_name("tpch_spark.py")
+        command = [python, str(script), json.dumps(directories), json.dumps(conf or {})]
         # The client's settings are not Spark's.
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "PYSPARK_"))}
         self.process = subprocess.Popen(
@@ -76,9 +79,16 @@ class Spark:
                 raise SystemExit("Spark did not start")
 
     def seconds(self, text):
-        self.process.stdin.write(json.dumps(text) + "\n")
+        return float(self.ask(text, False))
+
+    def answer(self, text):
+        """Name, type and nullability of the columns, and the rows."""
+        return pickle.loads(base64.b64decode(self.ask(text, True)))
+
+    def ask(self, text, rows):
+        self.process.stdin.write(json.dumps([text, rows]) + "\n")
         self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        return self.process.stdout.readline()
 
     def stop(self):
         self.process.stdin.close()

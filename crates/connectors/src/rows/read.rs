@@ -162,8 +162,13 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
             }
             RowFormat::Orc { zone, case_sensitive } => {
                 let bytes = whole(&reader, &slice).await?;
+                // Spark passes over files of no bytes.
+                if bytes.is_empty() {
+                    return;
+                }
+                let shape = orc::Shape { zone, case_sensitive: *case_sensitive };
                 for batch in orc::reader(bytes.into(), reader.batch_rows, &reader.schema, *case_sensitive)? {
-                    yield avro::arrange(&batch?, &reader.schema, zone, *case_sensitive)?;
+                    yield shape.batch(&batch?, &reader.schema)?;
                 }
             }
             RowFormat::Xml { schema, options, encoding } => {
