@@ -12,7 +12,6 @@ import tempfile
 
 import tpcds_data
 import tpch
-import tpch_data
 
 
 def main():
@@ -40,38 +39,12 @@ def main():
         if options.spark:
             engines["spark"] = tpch.Spark(options.spark, boathouse.directories, tpcds_data.CONF)
         try:
-            check(engines, queries)
+            tpch.check(engines, queries)
             if options.runs:
                 tpch.compare(engines, queries, options.runs)
         finally:
             for engine in engines.values():
                 engine.stop()
-
-
-def check(engines, queries):
-    boathouse, differ, empty = engines["boathouse"], [], 0
-    for name, text in queries:
-        frame = boathouse.spark.sql(text)
-        columns = [(f.name, f.dataType.simpleString(), f.nullable) for f in frame.schema.fields]
-        rows = [tuple(row) for row in frame.collect()]
-        empty += not rows
-        if not tpch_data.same_answer(rows, engines["duckdb"].run(text)):
-            differ.append(f"{name} from DuckDB")
-        if "spark" in engines and not same_as_spark(columns, rows, engines["spark"].answer(text)):
-            differ.append(f"{name} from Spark")
-    if differ:
-        raise SystemExit("other answers: " + ", ".join(differ))
-    others = " and ".join({"duckdb": "DuckDB's", "spark": "Spark's"}[n] for n in engines if n != "boathouse")
-    print(f"{len(queries)} answers equal {others}; {empty} have no rows at this scale\n")
-
-
-def same_as_spark(columns, rows, expected):
-    """Rows in Spark's order, and values of Spark's types."""
-    return columns == expected[0] and len(rows) == len(expected[1]) and all(
-        type(a) is type(b) and tpch_data.same_value(a, b)
-        for got, want in zip(rows, expected[1])
-        for a, b in zip(got, want, strict=True)
-    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     make release && .venv/bin/python bench/tpch.py --scale 1 --spark PYTHON_WITH_PYSPARK
 
 Boathouse reads its own Delta tables; DuckDB and Spark read the Parquet files of these tables. Each answer is compared with
-DuckDB's before anything is timed. A query's time is the best of several runs, the engines by turns; what is printed is how many
+DuckDB's and Spark's before anything is timed (`--runs 0` does no more). A query's time is the best of several runs, the engines by turns; what is printed is how many
 times faster Boathouse is. Without --spark only DuckDB runs.
 """
 
@@ -125,18 +125,38 @@ def main():
             engines["spark"] = Spark(options.spark, boathouse.directories)
         try:
             check(engines, queries)
-            compare(engines, queries, options.runs)
+            if options.runs:
+                compare(engines, queries, options.runs)
         finally:
             for engine in engines.values():
                 engine.stop()
 
 
 def check(engines, queries):
+    """Each answer: as Spark's in names, types, nullability and rows, as DuckDB's in rows."""
+    boathouse, differ, empty = engines["boathouse"], [], 0
     for name, text in queries:
-        got, expected = engines["boathouse"].run(text), engines["duckdb"].run(text)
-        if not tpch_data.same_answer(got, expected):
-            raise SystemExit(f"{name} gives another answer than DuckDB: {got[:3]}, not {expected[:3]}")
-    print(f"{len(queries)} answers equal DuckDB's\n")
+        frame = boathouse.spark.sql(text)
+        columns = [(f.name, f.dataType.simpleString(), f.nullable) for f in frame.schema.fields]
+        rows = [tuple(row) for row in frame.collect()]
+        empty += not rows
+        if not tpch_data.same_answer(rows, engines["duckdb"].run(text)):
+            differ.append(f"{name} from DuckDB")
+        if "spark" in engines and not same_as_spark(columns, rows, engines["spark"].answer(text)):
+            differ.append(f"{name} from Spark")
+    if differ:
+        raise SystemExit("other answers: " + ", ".join(differ))
+    others = " and ".join({"duckdb": "DuckDB's", "spark": "Spark's"}[n] for n in engines if n != "boathouse")
+    print(f"{len(queries)} answers equal {others}" + (f"; {empty} have no rows at this scale" if empty else "") + "\n")
+
+
+def same_as_spark(columns, rows, expected):
+    """Rows in Spark's order, and values of Spark's types."""
+    return columns == expected[0] and len(rows) == len(expected[1]) and all(
+        type(a) is type(b) and tpch_data.same_value(a, b)
+        for got, want in zip(rows, expected[1])
+        for a, b in zip(got, want, strict=True)
+    )
 
 
 def compare(engines, queries, runs):

@@ -7,15 +7,12 @@ use arrow::datatypes::{
     Int32Type, Int64Type, IntervalYearMonthType, TimeUnit, TimestampMicrosecondType,
 };
 use boathouse_bridge::ResultExt;
-use boathouse_formats::zone::Zone;
 use boathouse_spec::{DataType, Error, Result};
 use orc_rust::proto::stream::Kind as StreamKind;
 use orc_rust::proto::{ColumnStatistics, r#type::Kind};
 
+use super::times::Clock;
 use super::{runs, types};
-
-/// Seconds from 1970 to 2015, from where ORC counts those of timestamps; in UTC, which the file names as its zone.
-const BASE: i64 = 1_420_070_400;
 
 pub(crate) struct Column {
     kind: Kind,
@@ -69,8 +66,8 @@ impl Column {
         Ok(Self { kind, rows: 0, present, has_null: false, values, inner, all_values: 0, any_null: false })
     }
 
-    /// Adds the values of an array; timestamps become times of day in the zone.
-    pub(crate) fn append(&mut self, array: &ArrayRef, zone: &Zone) -> Result<()> {
+    /// Adds the values of an array; timestamps are counted by the clock.
+    pub(crate) fn append(&mut self, array: &ArrayRef, clock: &Clock) -> Result<()> {
         let nulls = array.logical_nulls().filter(|n| n.null_count() > 0);
         if nulls.is_some() && !self.has_null {
             self.present = vec![true; self.rows as usize];
@@ -86,18 +83,18 @@ impl Column {
         match nulls {
             Some(_) => {
                 let some = filter(array, &is_not_null(array).spark()?).spark()?;
-                self.append_values(&some, zone)
+                self.append_values(&some, clock)
             }
-            None => self.append_values(array, zone),
+            None => self.append_values(array, clock),
         }
     }
 
-    fn append_values(&mut self, array: &ArrayRef, zone: &Zone) -> Result<()> {
+    fn append_values(&mut self, array: &ArrayRef, clock: &Clock) -> Result<()> {
         self.all_values += array.len() as u64;
         match &mut self.values {
             Values::None => {
                 for (column, values) in self.inner.iter_mut().zip(array.as_struct().columns()) {
-                    column.append(values, zone)?;
+                    column.append(values, clock)?;
                 }
             }
             Values::Bits(bits) => bits.extend(array.as_boolean().iter().map(|b| b.unwrap_or_default())),
@@ -133,7 +130,7 @@ impl Column {
             }
             Values::Times { seconds, nanoseconds } => {
                 for instant in array.as_primitive::<TimestampMicrosecondType>().values() {
-                    let (second, nanosecond) = time(zone.to_local(*instant));
+                    let (second, nanosecond) = clock.written(*instant);
                     seconds.push(second);
                     nanoseconds.push(nanosecond);
                 }
@@ -143,14 +140,14 @@ impl Column {
                     let map = array.as_map();
                     let (from, to) = put_lengths(lengths, map.offsets());
                     for (column, values) in self.inner.iter_mut().zip([map.keys(), map.values()]) {
-                        column.append(&values.slice(from, to - from), zone)?;
+                        column.append(&values.slice(from, to - from), clock)?;
                     }
                 }
                 _ => {
                     let list = array.as_list::<i32>();
                     let (from, to) = put_lengths(lengths, list.offsets());
                     for column in &mut self.inner {
-                        column.append(&list.values().slice(from, to - from), zone)?;
+                        column.append(&list.values().slice(from, to - from), clock)?;
                     }
                 }
             },
@@ -270,47 +267,4 @@ fn put_lengths(lengths: &mut Vec<i64>, offsets: &[i32]) -> (usize, usize) {
     lengths.extend(offsets.windows(2).map(|pair| i64::from(pair[1] - pair[0])));
     let end = |at: Option<&i32>| at.map_or(0, |o| *o as usize);
     (end(offsets.first()), end(offsets.last()))
-}
-
-/// Seconds and nanoseconds of a time of day, as ORC has them: readers take one second from a time before 1970 that has
-/// milliseconds, and a number of trailing zeros is in the last three bits of the nanoseconds.
-fn time(microseconds: i64) -> (i64, i64) {
-    let (mut second, nanoseconds) =
-        (microseconds.div_euclid(1_000_000), microseconds.rem_euclid(1_000_000) * 1000);
-    if second < 0 && nanoseconds > 999_999 {
-        second += 1;
-    }
-    (second - BASE, with_zeros_counted(nanoseconds))
-}
-
-fn with_zeros_counted(nanoseconds: i64) -> i64 {
-    if nanoseconds == 0 || nanoseconds % 100 != 0 {
-        return nanoseconds << 3;
-    }
-    let (mut rest, mut zeros) = (nanoseconds / 100, 1);
-    while rest % 10 == 0 && zeros < 7 {
-        rest /= 10;
-        zeros += 1;
-    }
-    rest << 3 | zeros
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nanoseconds_have_their_zeros_counted() {
-        assert_eq!(with_zeros_counted(1000), 0x0a);
-        assert_eq!(with_zeros_counted(100_000), 0x0c);
-        assert_eq!(with_zeros_counted(123), 123 << 3);
-        assert_eq!(with_zeros_counted(0), 0);
-    }
-
-    #[test]
-    fn times_before_1970_with_milliseconds_are_a_second_later() {
-        assert_eq!(time(-1_500_000), (-1 - BASE, 5 << 3 | 7));
-        assert_eq!(time(-2_000_000), (-2 - BASE, 0));
-        assert_eq!(time(1_500_000), (1 - BASE, 5 << 3 | 7));
-    }
 }

@@ -7,4 +7,5 @@ pub(crate) mod codec;
 pub(crate) mod column;
 pub(crate) mod runs;
 pub(crate) mod tail;
+pub(crate) mod times;
 pub(crate) mod types;

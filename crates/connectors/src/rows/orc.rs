@@ -10,7 +10,8 @@ use arrow::array::{
 };
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
-    DataType as ArrowType, FieldRef, Fields, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+    DataType as ArrowType, Date32Type, FieldRef, Fields, Schema, SchemaRef, TimeUnit,
+    TimestampMicrosecondType,
 };
 use boathouse_bridge::{ResultExt, UTC};
 use boathouse_formats::zone::Zone;
@@ -19,12 +20,14 @@ use bytes::Bytes;
 use orc_rust::projection::ProjectionMask;
 use orc_rust::{ArrowReader, ArrowReaderBuilder, TimestampPrecision};
 
-use crate::orc::{tail, types};
+use crate::orc::tail::{PROLEPTIC_GREGORIAN, Tail};
+use crate::orc::times::Meaning;
+use crate::orc::types;
 
 /// The schema of a file by its end, as Spark reads it.
 pub(super) fn schema(end: &[u8]) -> Result<StructType> {
-    match tail::footer(end)? {
-        Some(footer) => types::to_schema(&footer.types),
+    match Tail::of(end)? {
+        Some(tail) => types::to_schema(&tail.footer.types),
         None => Err(Error::unsupported("finding the schema of ORC files that are compressed with LZO")),
     }
 }
@@ -79,14 +82,33 @@ fn malformed(e: impl std::fmt::Display) -> Error {
     Error::io("reading an ORC file", e)
 }
 
-/// How values of files become those of the wanted types.
-pub(super) struct Shape<'a> {
-    /// In which files have their times of day.
-    pub(super) zone: &'a Zone,
-    pub(super) case_sensitive: bool,
+/// How values of a file become those of the wanted types.
+pub(super) struct Shape {
+    meaning: Meaning,
+    /// Times of day were read as if they were instants in UTC, for `meaning` to tell.
+    is_raw: bool,
+    case_sensitive: bool,
 }
 
-impl Shape<'_> {
+impl Shape {
+    /// That of a file, and the file as it is to be read.
+    pub(super) fn of(bytes: Bytes, zone: &Zone, case_sensitive: bool) -> Result<(Self, Bytes)> {
+        let meaning = |written, is_julian| Meaning { session: zone.clone(), written, is_julian };
+        let Some(tail) = Tail::of(&bytes)? else {
+            return Ok((Self { meaning: meaning(Zone::UTC, true), is_raw: false, case_sensitive }, bytes));
+        };
+        let is_julian = tail.footer.calendar != Some(PROLEPTIC_GREGORIAN);
+        match tail.zone(&bytes)? {
+            Some(written) => {
+                let shape = Self { meaning: meaning(written, is_julian), is_raw: true, case_sensitive };
+                Ok((shape, tail.with_instants(&bytes)?))
+            }
+            None => {
+                Ok((Self { meaning: meaning(Zone::UTC, is_julian), is_raw: false, case_sensitive }, bytes))
+            }
+        }
+    }
+
     /// The batch with the wanted columns. Those that the file lacks are NULL, and so are values that the wanted type does
     /// not have (ORC's `ConvertTreeReaderFactory`).
     pub(super) fn batch(&self, batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch> {
@@ -115,8 +137,8 @@ impl Shape<'_> {
     }
 
     fn values(&self, array: &ArrayRef, wanted: &ArrowType) -> Result<ArrayRef> {
+        let array = &self.dates(array);
         Ok(match (array.data_type(), wanted) {
-            (has, wanted) if has == wanted && !has.is_nested() => array.clone(),
             (ArrowType::Timestamp(..), ArrowType::Timestamp(TimeUnit::Microsecond, zone)) => {
                 let instants = self.instants(array);
                 Arc::new(instants.with_timezone_opt(zone.clone()))
@@ -125,13 +147,17 @@ impl Shape<'_> {
                 let instants: ArrayRef = Arc::new(self.instants(array).with_timezone(UTC));
                 converted(&instants, wanted)?
             }
+            (has, wanted) if has == wanted && !has.is_nested() => array.clone(),
             // Spark keeps times without a zone as numbers.
             (ArrowType::Int64, ArrowType::Timestamp(TimeUnit::Microsecond, None)) => {
                 converted(array, wanted)?
             }
             (ArrowType::Date32, ArrowType::Timestamp(TimeUnit::Microsecond, Some(_))) => {
                 let midnights = converted(array, &ArrowType::Timestamp(TimeUnit::Microsecond, None))?;
-                Arc::new(self.instants(&midnights).with_timezone(UTC))
+                let midnights = midnights.as_primitive::<TimestampMicrosecondType>();
+                let instants: TimestampMicrosecondArray =
+                    midnights.unary(|us| self.meaning.session.to_utc(us));
+                Arc::new(instants.with_timezone(UTC))
             }
             (ArrowType::List(_), ArrowType::List(field)) => {
                 let list = array.as_list::<i32>();
@@ -158,12 +184,22 @@ impl Shape<'_> {
         })
     }
 
-    /// Instants of times: those of day are in the zone.
     fn instants(&self, array: &ArrayRef) -> TimestampMicrosecondArray {
         let times = array.as_primitive::<TimestampMicrosecondType>();
         match array.data_type() {
-            ArrowType::Timestamp(_, None) => times.unary(|us| self.zone.to_utc(us)),
+            _ if self.is_raw => times.unary(|us| self.meaning.instant(us)),
+            ArrowType::Timestamp(_, None) => times.unary(|us| self.meaning.session.to_utc(us)),
             _ => times.clone(),
+        }
+    }
+
+    fn dates(&self, array: &ArrayRef) -> ArrayRef {
+        match array.as_primitive_opt::<Date32Type>() {
+            Some(days) if self.meaning.is_julian => {
+                let day = |d: i32| i32::try_from(self.meaning.day(i64::from(d))).unwrap_or(d);
+                Arc::new(days.unary::<_, Date32Type>(day))
+            }
+            _ => array.clone(),
         }
     }
 }

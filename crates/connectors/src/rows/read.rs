@@ -166,8 +166,8 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
                 if bytes.is_empty() {
                     return;
                 }
-                let shape = orc::Shape { zone, case_sensitive: *case_sensitive };
-                for batch in orc::reader(bytes.into(), reader.batch_rows, &reader.schema, *case_sensitive)? {
+                let (shape, bytes) = orc::Shape::of(bytes.into(), zone, *case_sensitive)?;
+                for batch in orc::reader(bytes, reader.batch_rows, &reader.schema, *case_sensitive)? {
                     yield shape.batch(&batch?, &reader.schema)?;
                 }
             }

@@ -18,6 +18,8 @@ use tokio::io::AsyncWriteExt;
 use super::encoder::Encoder;
 use crate::orc::codec::{BLOCK, Codec};
 use crate::orc::column::Column;
+use crate::orc::tail::PROLEPTIC_GREGORIAN;
+use crate::orc::times::Clock;
 use crate::orc::types;
 
 const MAGIC: &[u8] = b"ORC";
@@ -29,8 +31,7 @@ pub(super) struct OrcFile {
     codec: Codec,
     types: Vec<Type>,
     root: Column,
-    /// In whose time of day timestamps are written.
-    zone: Zone,
+    clock: Clock,
     stripes: Vec<StripeInformation>,
     rows_of_stripe: u64,
     /// Written so far.
@@ -51,7 +52,7 @@ impl OrcFile {
             codec,
             types: types::of_schema(&encoder.schema)?,
             root: Column::new(&DataType::Struct(encoder.schema.clone()))?,
-            zone: zone.clone(),
+            clock: Clock::of(zone),
             stripes: Vec::new(),
             rows_of_stripe: 0,
             bytes: 0,
@@ -63,7 +64,7 @@ impl OrcFile {
         if rows.num_columns() > 0 {
             let all: ArrayRef = Arc::new(StructArray::from(rows.clone()));
             debug_assert_eq!(all.null_count(), 0);
-            self.root.append(&all, &self.zone)?;
+            self.root.append(&all, &self.clock)?;
         }
         self.rows_of_stripe += rows.num_rows() as u64;
         if self.root.size() >= STRIPE_BYTES {
@@ -89,8 +90,7 @@ impl OrcFile {
             types: std::mem::take(&mut self.types),
             statistics,
             row_index_stride: Some(0),
-            // Dates and times are those of one calendar throughout (PROLEPTIC_GREGORIAN).
-            calendar: Some(2),
+            calendar: Some(PROLEPTIC_GREGORIAN),
             ..Footer::default()
         };
         let footer = self.codec.compressed(&footer.encode_to_vec())?;
@@ -141,7 +141,7 @@ impl OrcFile {
         let footer = StripeFooter {
             streams: listed,
             columns: vec![direct; columns as usize],
-            writer_timezone: Some("UTC".into()),
+            writer_timezone: Some(self.clock.name().into()),
             ..StripeFooter::default()
         };
         let footer = self.codec.compressed(&footer.encode_to_vec())?;

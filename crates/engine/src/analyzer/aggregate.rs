@@ -65,6 +65,15 @@ impl Analyzer {
             GroupingKind::All => (self.group_by_all(select, &input)?, None),
             kind => self.grouping_keys(kind, grouping, select, &input)?,
         };
+        // What is computed of a key that a set leaves out is NULL: functions have to know.
+        let (input, keys) = match sets.is_some() {
+            true => {
+                let input = with_nullable(input, &keys);
+                let keys = self.grouping_keys(&aggregate.kind, grouping, select, &input)?.0;
+                (input, keys)
+            }
+            false => (input, keys),
+        };
         let mut aggregation = self.aggregation(input.clone(), keys, sets)?;
         let mut items: Vec<Item> = Vec::new();
         if aggregate.grouping_first {
@@ -558,6 +567,10 @@ impl Aggregation {
                             )));
                             return Ok(Transformed::new(e, false, TreeNodeRecursion::Stop));
                         }
+                        if f.params.args.iter().any(DfExpr::is_volatile) {
+                            failure = Some(nondeterministic(name));
+                            return Ok(Transformed::new(e, false, TreeNodeRecursion::Stop));
+                        }
                         let a = match self.aggregates.iter().find(|(x, _)| *x == e) {
                             Some((_, a)) => a.clone(),
                             None => {
@@ -789,6 +802,14 @@ impl Aggregation {
 const ROWS_OF_GROUP: &str = "__rows_of_group";
 const ALL_ROWS: &str = "__all_rows";
 
+fn nondeterministic(name: &str) -> Error {
+    Error::new("AGGREGATE_FUNCTION_WITH_NONDETERMINISTIC_EXPRESSION")
+        .param("sqlExpr", format!("\"{name}\""))
+        .message(format!(
+            "An aggregate function cannot be of values that differ from call to call, as in {name}."
+        ))
+}
+
 /// HAVING and ORDER BY cannot name what is neither grouped nor aggregated.
 fn unresolved_in_clause(error: Error, output: &Analyzed) -> Error {
     if !error.is("MISSING_GROUP_BY") && !error.is("MISSING_AGGREGATION") {
@@ -835,6 +856,15 @@ fn cube(places: &[Vec<usize>]) -> Result<Vec<Vec<usize>>> {
                 .collect()
         })
         .collect())
+}
+
+/// The relation with the columns that keys are computed of as ones that may be NULL.
+fn with_nullable(mut input: Analyzed, keys: &[TypedExpr]) -> Analyzed {
+    let used: Vec<&str> = keys.iter().flat_map(|k| k.expr.column_refs()).map(|c| c.name.as_str()).collect();
+    for attribute in input.output.iter_mut().chain(&mut input.hidden) {
+        attribute.nullable |= used.contains(&attribute.internal_name().as_str());
+    }
+    input
 }
 
 fn dedup(attributes: &mut Vec<Attribute>) {
