@@ -30,6 +30,14 @@ $(VENV)/ready: tests/requirements.txt | tools
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps 'delta-spark==4.4.1'
 	touch $@
 
+# TPC-DS: DuckDB's extension, with the DuckDB that it fits.
+$(VENV)/tpcds/ready: tests/requirements-tpcds.txt $(VENV)/ready
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/tpcds -r tests/requirements-tpcds.txt
+	touch $@
+
+.PHONY: tpcds
+tpcds: $(VENV)/tpcds/ready ## The data and queries of TPC-DS, for tests and benchmarks
+
 # Servers that tests start and that are no Python: an emulator of Azure Storage.
 NODE := tests/node/node_modules
 $(NODE)/ready: tests/node/package.json | tools
@@ -63,7 +71,7 @@ test-rust: | tools ## The tests of all crates
 	cargo test --workspace --tests --quiet
 
 .PHONY: test-python
-test-python: build $(VENV)/ready $(NODE)/ready ## End-to-end tests with real clients
+test-python: build $(VENV)/ready $(VENV)/tpcds/ready $(NODE)/ready ## End-to-end tests with real clients
 	$(PYTHON) -m pytest tests/python -q
 
 # Apart from `make test`: it needs Java 17, and 900 MB of Spark and jars from Maven.

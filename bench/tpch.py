@@ -3,15 +3,17 @@
     make release && .venv/bin/python bench/tpch.py --scale 1 --spark PYTHON_WITH_PYSPARK
 
 Boathouse reads its own Delta tables; DuckDB and Spark read the Parquet files of these tables. Each answer is compared with
-DuckDB's before anything is timed. A query's time is the best of several runs, the engines by turns; what is printed is how many
+DuckDB's and Spark's before anything is timed (`--runs 0` does no more). A query's time is the best of several runs, the engines by turns; what is printed is how many
 times faster Boathouse is. Without --spark only DuckDB runs.
 """
 
 import argparse
+import base64
 import json
 import math
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -25,13 +27,13 @@ from conftest import Server
 
 
 class Boathouse:
-    def __init__(self, home, data):
+    def __init__(self, home, data, tables=tpch_data.TABLES):
         from pyspark.sql import SparkSession
 
         self.server = Server(home)
         self.spark = SparkSession.builder.remote(self.server.remote).create()
         self.directories = {}
-        for table in tpch_data.TABLES:
+        for table in tables:
             if not self.spark.catalog.tableExists(table):
                 rows = self.spark.read.parquet(f"{data}/{table}.parquet")
                 rows.write.format("delta").option("compression", "snappy").saveAsTable(table)
@@ -64,8 +66,9 @@ class DuckDB:
 class Spark:
     """Spark in a Python of its own: the rows stay there, the seconds come back."""
 
-    def __init__(self, python, directories):
-        command = [python, str(pathlib.Path(__file__).with_name("tpch_spark.py")), json.dumps(directories)]
+    def __init__(self, python, directories, conf=None):
+        script = pathlib.Path(__file__).with_name("tpch_spark.py")
+        command = [python, str(script), json.dumps(directories), json.dumps(conf or {})]
         # The client's settings are not Spark's.
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "PYSPARK_"))}
         self.process = subprocess.Popen(
@@ -76,9 +79,16 @@ class Spark:
                 raise SystemExit("Spark did not start")
 
     def seconds(self, text):
-        self.process.stdin.write(json.dumps(text) + "\n")
+        return float(self.ask(text, False))
+
+    def answer(self, text):
+        """Name, type and nullability of the columns, and the rows."""
+        return pickle.loads(base64.b64decode(self.ask(text, True)))
+
+    def ask(self, text, rows):
+        self.process.stdin.write(json.dumps([text, rows]) + "\n")
         self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        return self.process.stdout.readline()
 
     def stop(self):
         self.process.stdin.close()
@@ -115,18 +125,38 @@ def main():
             engines["spark"] = Spark(options.spark, boathouse.directories)
         try:
             check(engines, queries)
-            compare(engines, queries, options.runs)
+            if options.runs:
+                compare(engines, queries, options.runs)
         finally:
             for engine in engines.values():
                 engine.stop()
 
 
 def check(engines, queries):
+    """Each answer: as Spark's in names, types, nullability and rows, as DuckDB's in rows."""
+    boathouse, differ, empty = engines["boathouse"], [], 0
     for name, text in queries:
-        got, expected = engines["boathouse"].run(text), engines["duckdb"].run(text)
-        if not tpch_data.same_answer(got, expected):
-            raise SystemExit(f"{name} gives another answer than DuckDB: {got[:3]}, not {expected[:3]}")
-    print(f"{len(queries)} answers equal DuckDB's\n")
+        frame = boathouse.spark.sql(text)
+        columns = [(f.name, f.dataType.simpleString(), f.nullable) for f in frame.schema.fields]
+        rows = [tuple(row) for row in frame.collect()]
+        empty += not rows
+        if not tpch_data.same_answer(rows, engines["duckdb"].run(text)):
+            differ.append(f"{name} from DuckDB")
+        if "spark" in engines and not same_as_spark(columns, rows, engines["spark"].answer(text)):
+            differ.append(f"{name} from Spark")
+    if differ:
+        raise SystemExit("other answers: " + ", ".join(differ))
+    others = " and ".join({"duckdb": "DuckDB's", "spark": "Spark's"}[n] for n in engines if n != "boathouse")
+    print(f"{len(queries)} answers equal {others}" + (f"; {empty} have no rows at this scale" if empty else "") + "\n")
+
+
+def same_as_spark(columns, rows, expected):
+    """Rows in Spark's order, and values of Spark's types."""
+    return columns == expected[0] and len(rows) == len(expected[1]) and all(
+        type(a) is type(b) and tpch_data.same_value(a, b)
+        for got, want in zip(rows, expected[1])
+        for a, b in zip(got, want, strict=True)
+    )
 
 
 def compare(engines, queries, runs):

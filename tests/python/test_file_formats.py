@@ -220,9 +220,42 @@ def test_orc_files_of_others(spark, tmp_path):
     assert read.collect() == [Row(XS=[1, None], other=None), Row(XS=[], other=None)]
 
 
-def test_orc_of_types_that_are_not_written(spark, tmp_path):
-    with pytest.raises(Exception, match="to ORC files"):
-        spark.sql("SELECT 1.5BD AS n").write.orc(f"file:{tmp_path}/x")
+ORC_NESTED = """SELECT if(n = 1, NULL, CAST(n * 1.25 AS DECIMAL(5,2))) AS d, CAST('12345678901234567890.123456' AS DECIMAL(38,6)) AS big,
+ if(n = 2, NULL, array(n, NULL)) AS xs, map(concat('k', n), 1, 'n', NULL) AS m, if(n = 1, NULL, struct(n AS x, 'y' AS `Y`)) AS st,
+ array(struct(1.5BD AS q), NULL) AS nested, TIMESTAMP_NTZ'2021-07-01 12:34:56.789' AS tn, INTERVAL '3' DAY AS days,
+ array(TIMESTAMP'2021-07-01 12:34:56.789') AS times, map(n, array(map('x', n))) AS deep, DATE'1500-01-01' AS old
+ FROM VALUES (1), (2), (3) AS v(n)"""
+
+
+@pytest.mark.parametrize("codec", ["uncompressed", "zstd", "snappy", "zlib", "lz4"])
+def test_orc_of_nested_types_goes_there_and_back(spark, tmp_path, codec):
+    df = spark.sql(ORC_NESTED)
+    df.write.option("compression", codec).orc(f"file:{tmp_path}/x")
+    back = spark.read.orc(f"file:{tmp_path}/x")
+    assert back.schema.simpleString() == df.schema.simpleString()
+    assert sorted(back.collect(), key=str) == sorted(df.collect(), key=str)
+
+
+def test_orc_schemas_are_merged_where_asked_for(spark, tmp_path):
+    spark.sql("SELECT 1L AS id, 2 AS a").write.orc(f"file:{tmp_path}/x/p=1")
+    spark.sql("SELECT 2L AS id, 'b' AS b").write.orc(f"file:{tmp_path}/x/p=2")
+    (tmp_path / "x" / "p=2" / "nothing.orc").touch()
+    assert spark.read.orc(f"file:{tmp_path}/x").columns == ["id", "a", "p"]
+    read = spark.read.option("mergeSchema", "true").orc(f"file:{tmp_path}/x")
+    assert sorted(read.collect()) == [Row(id=1, a=2, b=None, p=1), Row(id=2, a=None, b="b", p=2)]
+
+
+def test_orc_values_of_other_types_than_the_files(spark, tmp_path):
+    spark.sql("SELECT 3 AS i, 'x' AS s, 1.25BD AS d, struct(1 AS x, 'y' AS `Y`) AS st").write.orc(f"file:{tmp_path}/x")
+    schema = "I string, s int, d decimal(10,4), st struct<Y:string,z:int>"
+    assert spark.read.schema(schema).orc(f"file:{tmp_path}/x").collect() == [
+        Row(I="3", s=None, d=decimal.Decimal("1.2500"), st=Row(Y="y", z=None))
+    ]
+
+
+def test_orc_that_is_refused(spark, tmp_path):
+    with pytest.raises(AnalysisException, match="UNSUPPORTED_DATA_TYPE_FOR_DATASOURCE"):
+        spark.sql("SELECT parse_json('1') AS n").write.orc(f"file:{tmp_path}/x")
     (tmp_path / "bad.orc").write_bytes(b"no ORC at all")
     with pytest.raises(Exception, match="FAILED_READ_FILE"):
-        spark.read.orc(f"file:{tmp_path}/bad.orc")
+        spark.read.orc(f"file:{tmp_path}/bad.orc").collect()

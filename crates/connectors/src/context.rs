@@ -18,6 +18,10 @@ pub struct Context {
     pub infer_partition_types: bool,
     /// `spark.sql.parquet.mergeSchema`
     pub merge_parquet_schemas: bool,
+    /// `spark.sql.orc.mergeSchema`
+    pub merge_orc_schemas: bool,
+    /// `spark.sql.orc.compression.codec`
+    pub orc_codec: String,
     /// `spark.sql.parquet.compression.codec`
     pub parquet_codec: String,
     /// `spark.sql.files.ignoreCorruptFiles`
@@ -37,6 +41,8 @@ impl Context {
             session,
             infer_partition_types: true,
             merge_parquet_schemas: false,
+            merge_orc_schemas: false,
+            orc_codec: "zstd".to_string(),
             parquet_codec: "snappy".to_string(),
             ignore_corrupt_files: false,
             ignore_missing_files: false,

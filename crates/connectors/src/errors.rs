@@ -34,7 +34,7 @@ pub(crate) fn unreadable_footer(path: &str, cause: impl std::fmt::Display) -> Er
     Error::new("FAILED_READ_FILE.CANNOT_READ_FILE_FOOTER")
         .param("path", path)
         .message(format!(
-            "The footer of the file {path} could not be read: it is no Parquet file, or it is cut off. \
+            "The footer of the file {path} could not be read: it is no file of this format, or it is cut off. \
              The option ignoreCorruptFiles leaves such files out."
         ))
         .caused_by(cause)

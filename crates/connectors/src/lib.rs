@@ -16,6 +16,7 @@ mod format;
 pub mod kafka;
 pub mod listing;
 mod options;
+mod orc;
 mod parquet;
 pub mod partitions;
 pub mod paths;

@@ -89,6 +89,7 @@ pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -
         .with_config(config)
         .with_runtime_env(runtime_env)
         .with_analyzer_rules(vec![Arc::new(UnnestSubqueries)])
+        .with_optimizer_rules(crate::guarded_rules::rules())
         .with_optimizer_rule(Arc::new(JoinOrder))
         .with_optimizer_rule(Arc::new(MetadataOnly))
         .with_physical_optimizer_rule(Arc::new(CheapConditionsFirst))

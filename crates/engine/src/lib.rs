@@ -25,6 +25,7 @@ mod explain;
 mod explain_tree;
 mod functions;
 mod generated_partitions;
+mod guarded_rules;
 mod information_schema;
 mod join_order;
 mod keeper;

@@ -74,6 +74,10 @@ pub(crate) fn context(session: &Session) -> Result<Context> {
     let mut context = Context::new(storage.paths().clone(), storage.object_stores(), defaults);
     context.infer_partition_types = conf.flag("spark.sql.sources.partitionColumnTypeInference.enabled");
     context.merge_parquet_schemas = conf.flag("spark.sql.parquet.mergeSchema");
+    context.merge_orc_schemas = conf.flag("spark.sql.orc.mergeSchema");
+    if let Some(codec) = conf.get("spark.sql.orc.compression.codec") {
+        context.orc_codec = codec;
+    }
     if let Some(codec) = conf.get("spark.sql.parquet.compression.codec") {
         context.parquet_codec = codec;
     }

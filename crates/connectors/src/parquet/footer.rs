@@ -32,6 +32,11 @@ pub(crate) async fn infer_schema(table: &FileTable) -> Result<StructType> {
             .buffered(PARALLEL)
             .try_collect()
             .await?;
+    merge_all(schemas, case_sensitive)
+}
+
+/// One schema of those of all files.
+pub(crate) fn merge_all(schemas: Vec<StructType>, case_sensitive: bool) -> Result<StructType> {
     let mut schemas = schemas.into_iter();
     let mut merged = schemas.next().unwrap_or_default();
     for schema in schemas {

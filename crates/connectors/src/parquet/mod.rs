@@ -4,5 +4,5 @@ mod adapter;
 mod footer;
 mod scan;
 
-pub(crate) use footer::{drop_unreadable, infer_schema};
+pub(crate) use footer::{drop_unreadable, infer_schema, merge_all};
 pub(crate) use scan::scan;

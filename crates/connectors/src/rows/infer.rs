@@ -7,8 +7,9 @@ use boathouse_formats::options::Lookup;
 use boathouse_formats::{csv, json, xml};
 use boathouse_spec::{Result, StructType};
 use bytes::Bytes;
+use datafusion::error::DataFusionError;
 use futures::{StreamExt, TryStreamExt};
-use object_store::ObjectStore;
+use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::blocks::{plain_bytes, whole_file};
 use super::decode::decode;
@@ -32,7 +33,7 @@ pub(crate) async fn infer_schema(table: &FileTable) -> Result<StructType> {
         Format::Json => json_schema(table).await?,
         Format::Xml => xml_schema(table).await?,
         Format::Avro => schema_of_file(table, avro::schema).await?,
-        Format::Orc => schema_of_file(table, orc::schema).await?,
+        Format::Orc => orc_schema(table).await?,
         _ => csv_schema(table).await?,
     };
     Ok(schema)
@@ -141,6 +142,44 @@ async fn schema_of_file(table: &FileTable, schema: fn(Bytes) -> Result<StructTyp
         }
     }
     Err(failure.unwrap_or_else(|| errors::unable_to_infer(table.format.shown())))
+}
+
+/// The schema of the first file that has one, or with `mergeSchema` of all of them.
+async fn orc_schema(table: &FileTable) -> Result<StructType> {
+    let merges = Lookup(&table.options).flag("mergeSchema", table.context.merge_orc_schemas)?;
+    let mut schemas = Vec::new();
+    for file in table.files.iter().filter(|f| f.meta.size > 0) {
+        let location = &file.meta.location;
+        match orc_schema_of(table, file).await {
+            Ok(schema) => schemas.push(schema),
+            Err(e) if table.choice.ignore_corrupt => {
+                tracing::warn!("left out a file while inferring a schema: {e}");
+            }
+            Err(e) => return Err(errors::unreadable_footer(&table.place.display_of(location), e)),
+        }
+        if !merges && !schemas.is_empty() {
+            break;
+        }
+    }
+    if schemas.is_empty() {
+        return Err(errors::unable_to_infer(table.format.shown()));
+    }
+    crate::parquet::merge_all(schemas, table.context.session.case_sensitive)
+}
+
+/// Looks at the file's end, and at all of it only where its footer is longer than that.
+async fn orc_schema_of(table: &FileTable, file: &TableFile) -> Result<StructType> {
+    const END: u64 = 256 << 10;
+    let (store, meta) = (table.place.store.clone(), &file.meta);
+    let from = meta.size.saturating_sub(END);
+    let end = store.get_range(&meta.location, from..meta.size).await.map_err(DataFusionError::from);
+    match orc::schema(&end.map_err(from_datafusion)?) {
+        Err(_) if from > 0 => {
+            let bytes = whole_file(store, &meta.location, meta.size).await.map_err(from_datafusion)?;
+            orc::schema(&bytes)
+        }
+        read => read,
+    }
 }
 
 async fn xml_schema(table: &FileTable) -> Result<StructType> {

@@ -2,22 +2,34 @@
 //!
 //! A TIMESTAMP of ORC is a time of day without a zone: Spark's TIMESTAMP in the zone of the session.
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType as ArrowType, Field, FieldRef, Fields, Schema};
-use boathouse_bridge::UTC;
-use boathouse_spec::{Error, Result, StructField, StructType};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, RecordBatchOptions, StructArray,
+    TimestampMicrosecondArray, new_null_array,
+};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{
+    DataType as ArrowType, Date32Type, FieldRef, Fields, Schema, SchemaRef, TimeUnit,
+    TimestampMicrosecondType,
+};
+use boathouse_bridge::{ResultExt, UTC};
+use boathouse_formats::zone::Zone;
+use boathouse_spec::{Error, Result, StructType};
 use bytes::Bytes;
 use orc_rust::projection::ProjectionMask;
 use orc_rust::{ArrowReader, ArrowReaderBuilder, TimestampPrecision};
-use std::sync::Arc;
 
-/// The schema of a file, as Spark reads it.
-pub(super) fn schema(bytes: Bytes) -> Result<StructType> {
-    let schema = builder(bytes)?.schema();
-    let fields = schema.fields().iter().map(|f| spark_field(f)).collect::<Fields>();
-    let read = boathouse_bridge::spark_schema(&Schema::new(fields))?;
-    let fields = read.fields.into_iter().map(|f| StructField::new(f.name, f.data_type.as_nullable(), true));
-    Ok(StructType::new(fields.collect()))
+use crate::orc::tail::{PROLEPTIC_GREGORIAN, Tail};
+use crate::orc::times::Meaning;
+use crate::orc::types;
+
+/// The schema of a file by its end, as Spark reads it.
+pub(super) fn schema(end: &[u8]) -> Result<StructType> {
+    match Tail::of(end)? {
+        Some(tail) => types::to_schema(&tail.footer.types),
+        None => Err(Error::unsupported("finding the schema of ORC files that are compressed with LZO")),
+    }
 }
 
 /// The batches of some columns of a file, as it has them.
@@ -53,7 +65,7 @@ impl Iterator for Batches {
             Self::Empty(0) => None,
             Self::Empty(rows) => {
                 let count = usize::try_from(std::mem::take(rows)).unwrap_or(usize::MAX);
-                let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(count));
+                let options = RecordBatchOptions::new().with_row_count(Some(count));
                 let batch = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options);
                 Some(batch.map_err(boathouse_bridge::from_arrow))
             }
@@ -70,17 +82,128 @@ fn malformed(e: impl std::fmt::Display) -> Error {
     Error::io("reading an ORC file", e)
 }
 
-/// A field in the Arrow types that Spark's types are kept in.
-fn spark_field(field: &Field) -> FieldRef {
-    Arc::new(Field::new(field.name(), spark_type(field.data_type()), field.is_nullable()))
+/// How values of a file become those of the wanted types.
+pub(super) struct Shape {
+    meaning: Meaning,
+    /// Times of day were read as if they were instants in UTC, for `meaning` to tell.
+    is_raw: bool,
+    case_sensitive: bool,
 }
 
-fn spark_type(t: &ArrowType) -> ArrowType {
-    match t {
-        ArrowType::Timestamp(unit, _) => ArrowType::Timestamp(*unit, Some(UTC.into())),
-        ArrowType::List(f) => ArrowType::List(spark_field(f)),
-        ArrowType::Struct(fields) => ArrowType::Struct(fields.iter().map(|f| spark_field(f)).collect()),
-        ArrowType::Map(f, sorted) => ArrowType::Map(spark_field(f), *sorted),
-        other => other.clone(),
+impl Shape {
+    /// That of a file, and the file as it is to be read.
+    pub(super) fn of(bytes: Bytes, zone: &Zone, case_sensitive: bool) -> Result<(Self, Bytes)> {
+        let meaning = |written, is_julian| Meaning { session: zone.clone(), written, is_julian };
+        let Some(tail) = Tail::of(&bytes)? else {
+            return Ok((Self { meaning: meaning(Zone::UTC, true), is_raw: false, case_sensitive }, bytes));
+        };
+        let is_julian = tail.footer.calendar != Some(PROLEPTIC_GREGORIAN);
+        match tail.zone(&bytes)? {
+            Some(written) => {
+                let shape = Self { meaning: meaning(written, is_julian), is_raw: true, case_sensitive };
+                Ok((shape, tail.with_instants(&bytes)?))
+            }
+            None => {
+                Ok((Self { meaning: meaning(Zone::UTC, is_julian), is_raw: false, case_sensitive }, bytes))
+            }
+        }
     }
+
+    /// The batch with the wanted columns. Those that the file lacks are NULL, and so are values that the wanted type does
+    /// not have (ORC's `ConvertTreeReaderFactory`).
+    pub(super) fn batch(&self, batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch> {
+        let columns =
+            self.fields(batch.schema().fields(), batch.columns(), wanted.fields(), batch.num_rows())?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(wanted.clone(), columns, &options).spark()
+    }
+
+    fn fields(
+        &self,
+        has: &Fields,
+        columns: &[ArrayRef],
+        wanted: &Fields,
+        rows: usize,
+    ) -> Result<Vec<ArrayRef>> {
+        let same = |a: &str, b: &str| match self.case_sensitive {
+            true => a == b,
+            false => a.to_lowercase() == b.to_lowercase(),
+        };
+        let column = |field: &FieldRef| match has.iter().position(|f| same(f.name(), field.name())) {
+            Some(at) => self.values(&columns[at], field.data_type()),
+            None => Ok(new_null_array(field.data_type(), rows)),
+        };
+        wanted.iter().map(column).collect()
+    }
+
+    fn values(&self, array: &ArrayRef, wanted: &ArrowType) -> Result<ArrayRef> {
+        let array = &self.dates(array);
+        Ok(match (array.data_type(), wanted) {
+            (ArrowType::Timestamp(..), ArrowType::Timestamp(TimeUnit::Microsecond, zone)) => {
+                let instants = self.instants(array);
+                Arc::new(instants.with_timezone_opt(zone.clone()))
+            }
+            (ArrowType::Timestamp(..), _) => {
+                let instants: ArrayRef = Arc::new(self.instants(array).with_timezone(UTC));
+                converted(&instants, wanted)?
+            }
+            (has, wanted) if has == wanted && !has.is_nested() => array.clone(),
+            // Spark keeps times without a zone as numbers.
+            (ArrowType::Int64, ArrowType::Timestamp(TimeUnit::Microsecond, None)) => {
+                converted(array, wanted)?
+            }
+            (ArrowType::Date32, ArrowType::Timestamp(TimeUnit::Microsecond, Some(_))) => {
+                let midnights = converted(array, &ArrowType::Timestamp(TimeUnit::Microsecond, None))?;
+                let midnights = midnights.as_primitive::<TimestampMicrosecondType>();
+                let instants: TimestampMicrosecondArray =
+                    midnights.unary(|us| self.meaning.session.to_utc(us));
+                Arc::new(instants.with_timezone(UTC))
+            }
+            (ArrowType::List(_), ArrowType::List(field)) => {
+                let list = array.as_list::<i32>();
+                let values = self.values(list.values(), field.data_type())?;
+                let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
+                Arc::new(ListArray::try_new(field.clone(), offsets, values, nulls).spark()?)
+            }
+            (ArrowType::Struct(has), ArrowType::Struct(fields)) => {
+                let of = array.as_struct();
+                let columns = self.fields(has, of.columns(), fields, of.len())?;
+                let nulls = of.nulls().cloned();
+                Arc::new(StructArray::try_new_with_length(fields.clone(), columns, nulls, of.len()).spark()?)
+            }
+            (ArrowType::Map(..), ArrowType::Map(field, sorted)) => {
+                let map = array.as_map();
+                let ArrowType::Struct(fields) = field.data_type() else { return converted(array, wanted) };
+                let of = [map.keys(), map.values()].into_iter().zip(fields);
+                let columns = of.map(|(a, f)| self.values(a, f.data_type())).collect::<Result<Vec<_>>>()?;
+                let entries = StructArray::try_new(fields.clone(), columns, None).spark()?;
+                let (offsets, nulls) = (map.offsets().clone(), map.nulls().cloned());
+                Arc::new(MapArray::try_new(field.clone(), offsets, entries, nulls, *sorted).spark()?)
+            }
+            _ => converted(array, wanted)?,
+        })
+    }
+
+    fn instants(&self, array: &ArrayRef) -> TimestampMicrosecondArray {
+        let times = array.as_primitive::<TimestampMicrosecondType>();
+        match array.data_type() {
+            _ if self.is_raw => times.unary(|us| self.meaning.instant(us)),
+            ArrowType::Timestamp(_, None) => times.unary(|us| self.meaning.session.to_utc(us)),
+            _ => times.clone(),
+        }
+    }
+
+    fn dates(&self, array: &ArrayRef) -> ArrayRef {
+        match array.as_primitive_opt::<Date32Type>() {
+            Some(days) if self.meaning.is_julian => {
+                let day = |d: i32| i32::try_from(self.meaning.day(i64::from(d))).unwrap_or(d);
+                Arc::new(days.unary::<_, Date32Type>(day))
+            }
+            _ => array.clone(),
+        }
+    }
+}
+
+fn converted(array: &ArrayRef, wanted: &ArrowType) -> Result<ArrayRef> {
+    cast_with_options(array, wanted, &CastOptions { safe: true, ..CastOptions::default() }).spark()
 }

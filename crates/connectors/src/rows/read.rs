@@ -162,8 +162,13 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
             }
             RowFormat::Orc { zone, case_sensitive } => {
                 let bytes = whole(&reader, &slice).await?;
-                for batch in orc::reader(bytes.into(), reader.batch_rows, &reader.schema, *case_sensitive)? {
-                    yield avro::arrange(&batch?, &reader.schema, zone, *case_sensitive)?;
+                // Spark passes over files of no bytes.
+                if bytes.is_empty() {
+                    return;
+                }
+                let (shape, bytes) = orc::Shape::of(bytes.into(), zone, *case_sensitive)?;
+                for batch in orc::reader(bytes, reader.batch_rows, &reader.schema, *case_sensitive)? {
+                    yield shape.batch(&batch?, &reader.schema)?;
                 }
             }
             RowFormat::Xml { schema, options, encoding } => {

@@ -10,12 +10,12 @@ use boathouse_formats::zone::Zone;
 use boathouse_formats::{csv, json, xml};
 use boathouse_spec::{DataType, Error, Result, StructType};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
-use orc_rust::compression::CompressionType;
 use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 
 use crate::context::Context;
 use crate::errors;
 use crate::format::Format;
+use crate::orc::codec::Codec;
 use crate::table::is_plain_text;
 
 /// The format of the files that are written.
@@ -29,7 +29,7 @@ pub(super) enum Encoding {
     /// With the name and the namespace of the records.
     Avro(Option<CompressionCodec>, (String, String)),
     /// With the zone whose time of day timestamps are.
-    Orc(Option<CompressionType>, Zone),
+    Orc(Codec, Zone),
 }
 
 #[derive(Debug, Clone)]
@@ -121,7 +121,8 @@ impl Encoder {
                 for field in &schema.fields {
                     check_orc(&field.name, &field.data_type)?;
                 }
-                let (codec, infix) = orc_codec(codec.or(given.text("orc.compress")).unwrap_or("zstd"))?;
+                let (codec, infix) =
+                    orc_codec(codec.or(given.text("orc.compress")).unwrap_or(&context.orc_codec))?;
                 let encoding = Encoding::Orc(codec, context.session.zone.clone());
                 new(encoding, FileCompressionType::UNCOMPRESSED, format!("{infix}.orc"))
             }
@@ -197,37 +198,24 @@ fn check_avro(name: &str, t: &DataType) -> Result<()> {
 /// The types that ORC files are written of.
 fn check_orc(name: &str, t: &DataType) -> Result<()> {
     match t {
-        DataType::Boolean
-        | DataType::Byte
-        | DataType::Short
-        | DataType::Integer
-        | DataType::Long
-        | DataType::Float
-        | DataType::Double
-        | DataType::String { .. }
-        | DataType::Char(_)
-        | DataType::Varchar(_)
-        | DataType::Binary
-        | DataType::Date
-        | DataType::Timestamp => Ok(()),
-        DataType::Decimal { .. }
-        | DataType::Array { .. }
-        | DataType::Map { .. }
-        | DataType::Struct(_)
-        | DataType::TimestampNtz => {
-            Err(Error::unsupported(format!("writing {} (the column {name}) to ORC files", t.sql())))
+        DataType::Array { element, .. } => check_orc(name, element),
+        DataType::Map { key, value, .. } => {
+            check_orc(name, key)?;
+            check_orc(name, value)
         }
+        DataType::Struct(s) => s.fields.iter().try_for_each(|f| check_orc(name, &f.data_type)),
+        _ if crate::orc::types::kind_of(t).is_ok() => Ok(()),
         other => Err(csv::unsupported_type("ORC", name, other)),
     }
 }
 
-fn orc_codec(codec: &str) -> Result<(Option<CompressionType>, &'static str)> {
+fn orc_codec(codec: &str) -> Result<(Codec, &'static str)> {
     Ok(match codec.to_lowercase().as_str() {
-        "none" | "uncompressed" => (None, ""),
-        "snappy" => (Some(CompressionType::Snappy), ".snappy"),
-        "zlib" => (Some(CompressionType::Zlib), ".zlib"),
-        "zstd" => (Some(CompressionType::Zstd), ".zstd"),
-        "lz4" => (Some(CompressionType::Lz4), ".lz4"),
+        "none" | "uncompressed" => (Codec::None, ""),
+        "snappy" => (Codec::Snappy, ".snappy"),
+        "zlib" => (Codec::Zlib, ".zlib"),
+        "zstd" => (Codec::Zstd, ".zstd"),
+        "lz4" => (Codec::Lz4, ".lz4"),
         "lzo" | "brotli" => {
             return Err(Error::unsupported(format!("writing ORC files with the codec {codec}")));
         }

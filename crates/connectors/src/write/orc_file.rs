@@ -1,52 +1,40 @@
 //! An ORC file that is being written.
 
-use std::io::Write;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray};
-use arrow::datatypes::{
-    DataType as ArrowType, Field, Fields, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
-};
-use boathouse_bridge::ResultExt;
+use arrow::array::{Array, ArrayRef, RecordBatch, StructArray};
 use boathouse_formats::zone::Zone;
-use boathouse_spec::{Error, Result};
+use boathouse_spec::{DataType, Error, Result};
 use object_store::ObjectStore;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use orc_rust::ArrowWriterBuilder;
-use orc_rust::compression::CompressionType;
-use orc_rust::error::OrcError;
-use parking_lot::Mutex;
+use orc_rust::proto::column_encoding::Kind as EncodingKind;
+use orc_rust::proto::{
+    ColumnEncoding, Footer, Metadata, PostScript, Stream, StripeFooter, StripeInformation, Type,
+};
+use prost_orc::Message;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::encoder::Encoder;
+use crate::orc::codec::{BLOCK, Codec};
+use crate::orc::column::Column;
+use crate::orc::tail::PROLEPTIC_GREGORIAN;
+use crate::orc::times::Clock;
+use crate::orc::types;
 
-/// What an encoder has written and the store has not got yet.
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
+const MAGIC: &[u8] = b"ORC";
+/// A stripe is written when its columns have about so many bytes (`orc.stripe.size`).
+const STRIPE_BYTES: usize = 64 << 20;
 
-impl Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The encoder stays on a thread of its own: it cannot go from one to another.
 pub(super) struct OrcFile {
     to: BufWriter,
-    written: Written,
-    batches: mpsc::Sender<RecordBatch>,
-    encoder: JoinHandle<Result<()>>,
-    schema: SchemaRef,
-    /// In whose time of day timestamps are written.
-    zone: Zone,
+    codec: Codec,
+    types: Vec<Type>,
+    root: Column,
+    clock: Clock,
+    stripes: Vec<StripeInformation>,
+    rows_of_stripe: u64,
+    /// Written so far.
     bytes: u64,
     shown: String,
 }
@@ -55,88 +43,126 @@ impl OrcFile {
     pub(super) fn new(
         store: Arc<dyn ObjectStore>,
         path: &Path,
-        codec: Option<CompressionType>,
+        codec: Codec,
         zone: &Zone,
         encoder: &Encoder,
-    ) -> Self {
-        let shown = path.to_string();
-        let written = Written::default();
-        let schema = Arc::new(stored(&encoder.arrow_schema));
-        let (batches, receiver) = mpsc::channel(1);
-        let (to, name, columns) = (written.clone(), shown.clone(), schema.clone());
-        let encoder = tokio::task::spawn_blocking(move || {
-            encode(to, columns, codec, receiver).map_err(|e| failed(&name, e))
-        });
-        let to = BufWriter::new(store, path.clone());
-        Self { to, written, batches, encoder, schema, zone: zone.clone(), bytes: 0, shown }
+    ) -> Result<Self> {
+        Ok(Self {
+            to: BufWriter::new(store, path.clone()),
+            codec,
+            types: types::of_schema(&encoder.schema)?,
+            root: Column::new(&DataType::Struct(encoder.schema.clone()))?,
+            clock: Clock::of(zone),
+            stripes: Vec::new(),
+            rows_of_stripe: 0,
+            bytes: 0,
+            shown: path.to_string(),
+        })
     }
 
     pub(super) async fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        let columns = rows.columns().iter().map(|c| local(c, &self.zone)).collect();
-        let rows = RecordBatch::try_new(self.schema.clone(), columns).spark()?;
-        if self.batches.send(rows).await.is_err() {
-            let ended = (&mut self.encoder).await.map_err(|e| failed(&self.shown, e))?;
-            return ended.and_then(|()| Err(failed(&self.shown, "the encoder has ended")));
+        if rows.num_columns() > 0 {
+            let all: ArrayRef = Arc::new(StructArray::from(rows.clone()));
+            debug_assert_eq!(all.null_count(), 0);
+            self.root.append(&all, &self.clock)?;
         }
-        let bytes = std::mem::take(&mut *self.written.0.lock());
-        self.bytes += bytes.len() as u64;
-        self.to.write_all(&bytes).await.map_err(|e| failed(&self.shown, e))
+        self.rows_of_stripe += rows.num_rows() as u64;
+        if self.root.size() >= STRIPE_BYTES {
+            self.finish_stripe().await?;
+        }
+        Ok(())
     }
 
     /// Completes the file; gives how many bytes it has.
-    pub(super) async fn finish(self: Box<Self>) -> Result<u64> {
-        let Self { mut to, written, batches, encoder, bytes, shown, .. } = *self;
-        drop(batches);
-        encoder.await.map_err(|e| failed(&shown, e))??;
-        let last = std::mem::take(&mut *written.0.lock());
-        to.write_all(&last).await.map_err(|e| failed(&shown, e))?;
-        to.shutdown().await.map_err(|e| failed(&shown, e))?;
-        Ok(bytes + last.len() as u64)
+    pub(super) async fn finish(mut self: Box<Self>) -> Result<u64> {
+        self.start().await?;
+        if self.rows_of_stripe > 0 {
+            self.finish_stripe().await?;
+        }
+        let mut statistics = Vec::new();
+        self.root.statistics(&mut statistics);
+        let metadata = self.codec.compressed(&Metadata::default().encode_to_vec())?;
+        let footer = Footer {
+            header_length: Some(MAGIC.len() as u64),
+            content_length: Some(self.bytes),
+            number_of_rows: Some(self.stripes.iter().map(StripeInformation::number_of_rows).sum()),
+            stripes: std::mem::take(&mut self.stripes),
+            types: std::mem::take(&mut self.types),
+            statistics,
+            row_index_stride: Some(0),
+            calendar: Some(PROLEPTIC_GREGORIAN),
+            ..Footer::default()
+        };
+        let footer = self.codec.compressed(&footer.encode_to_vec())?;
+        let postscript = PostScript {
+            footer_length: Some(footer.len() as u64),
+            compression: Some(self.codec.kind().into()),
+            compression_block_size: Some(BLOCK as u64),
+            version: vec![0, 12],
+            metadata_length: Some(metadata.len() as u64),
+            // Of a writer that is none of those with known faults.
+            writer_version: Some(9),
+            magic: Some("ORC".into()),
+            ..PostScript::default()
+        };
+        let postscript = postscript.encode_to_vec();
+        let length = u8::try_from(postscript.len()).map_err(|_| self.failed("a long postscript"))?;
+        for part in [&metadata[..], &footer, &postscript, &[length]] {
+            self.put(part).await?;
+        }
+        self.to.shutdown().await.map_err(|e| self.failed(e))?;
+        Ok(self.bytes)
     }
-}
 
-/// Writes the batches that come, and the file's end when no more do.
-fn encode(
-    to: Written,
-    schema: SchemaRef,
-    codec: Option<CompressionType>,
-    mut batches: mpsc::Receiver<RecordBatch>,
-) -> Result<(), OrcError> {
-    let mut builder = ArrowWriterBuilder::new(to, schema);
-    if let Some(codec) = codec {
-        builder = builder.with_compression(codec);
+    async fn start(&mut self) -> Result<()> {
+        if self.bytes == 0 {
+            self.put(MAGIC).await?;
+        }
+        Ok(())
     }
-    let mut writer = builder.try_build()?;
-    while let Some(rows) = batches.blocking_recv() {
-        writer.write(&rows)?;
+
+    async fn finish_stripe(&mut self) -> Result<()> {
+        self.start().await?;
+        let offset = self.bytes;
+        let (mut columns, mut streams) = (0, Vec::new());
+        self.root.take_streams(&mut columns, &mut streams);
+        let mut listed = Vec::new();
+        for (column, kind, content) in streams {
+            let stored = self.codec.compressed(&content)?;
+            listed.push(Stream {
+                kind: Some(kind.into()),
+                column: Some(column),
+                length: Some(stored.len() as u64),
+            });
+            self.put(&stored).await?;
+        }
+        let data_length = self.bytes - offset;
+        let direct = ColumnEncoding { kind: Some(EncodingKind::Direct.into()), ..ColumnEncoding::default() };
+        let footer = StripeFooter {
+            streams: listed,
+            columns: vec![direct; columns as usize],
+            writer_timezone: Some(self.clock.name().into()),
+            ..StripeFooter::default()
+        };
+        let footer = self.codec.compressed(&footer.encode_to_vec())?;
+        self.put(&footer).await?;
+        self.stripes.push(StripeInformation {
+            offset: Some(offset),
+            index_length: Some(0),
+            data_length: Some(data_length),
+            footer_length: Some(footer.len() as u64),
+            number_of_rows: Some(std::mem::take(&mut self.rows_of_stripe)),
+            ..StripeInformation::default()
+        });
+        Ok(())
     }
-    writer.close()
-}
 
-/// The schema of the file: everything may be NULL, and timestamps are times of day.
-fn stored(schema: &Schema) -> Schema {
-    let fields: Fields = schema
-        .fields()
-        .iter()
-        .map(|f| match f.data_type() {
-            ArrowType::Timestamp(..) => {
-                Field::new(f.name(), ArrowType::Timestamp(TimeUnit::Microsecond, None), true)
-            }
-            t => Field::new(f.name(), t.clone(), true),
-        })
-        .collect();
-    Schema::new(fields)
-}
-
-fn local(column: &ArrayRef, zone: &Zone) -> ArrayRef {
-    if !matches!(column.data_type(), ArrowType::Timestamp(TimeUnit::Microsecond, Some(_))) {
-        return column.clone();
+    async fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.bytes += bytes.len() as u64;
+        self.to.write_all(bytes).await.map_err(|e| self.failed(e))
     }
-    let instants = column.as_primitive::<TimestampMicrosecondType>();
-    let times: TimestampMicrosecondArray = instants.unary(|us| zone.to_local(us));
-    Arc::new(TimestampMicrosecondArray::new(times.values().clone(), times.nulls().cloned()))
-}
 
-fn failed(path: &str, e: impl std::fmt::Display) -> Error {
-    Error::io(format!("writing {path}"), e)
+    fn failed(&self, e: impl std::fmt::Display) -> Error {
+        Error::io(format!("writing {}", self.shown), e)
+    }
 }

@@ -189,7 +189,7 @@ impl PartWriter {
                 PartFile::Avro(Box::new(AvroFile::new(store, &path, *codec, names, &target.encoder.schema)?))
             }
             Encoding::Orc(codec, zone) => {
-                PartFile::Orc(Box::new(OrcFile::new(store, &path, *codec, zone, &target.encoder)))
+                PartFile::Orc(Box::new(OrcFile::new(store, &path, *codec, zone, &target.encoder)?))
             }
             _ => PartFile::Text(Box::new(TextFile::new(store, &path, target.encoder.clone())?)),
         };

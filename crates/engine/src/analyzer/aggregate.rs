@@ -65,6 +65,15 @@ impl Analyzer {
             GroupingKind::All => (self.group_by_all(select, &input)?, None),
             kind => self.grouping_keys(kind, grouping, select, &input)?,
         };
+        // What is computed of a key that a set leaves out is NULL: functions have to know.
+        let (input, keys) = match sets.is_some() {
+            true => {
+                let input = with_nullable(input, &keys);
+                let keys = self.grouping_keys(&aggregate.kind, grouping, select, &input)?.0;
+                (input, keys)
+            }
+            false => (input, keys),
+        };
         let mut aggregation = self.aggregation(input.clone(), keys, sets)?;
         let mut items: Vec<Item> = Vec::new();
         if aggregate.grouping_first {
@@ -415,7 +424,9 @@ impl Analyzer {
         let grouped =
             |name: &str| aggregation.grouping.iter().any(|(_, a)| a.name.eq_ignore_ascii_case(name));
         sight.output.retain(|o| !grouped(&o.name) || aggregation.grouping.iter().any(|(_, a)| a.id == o.id));
-        let resolved = self.over_aggregation(condition, &sight, &aggregation)?;
+        let (resolved, outer) = self
+            .with_outer_aggregates(|analyzer| analyzer.over_aggregation(condition, &sight, &aggregation))?;
+        aggregation.aggregates.extend(outer);
         let resolved = self.condition(resolved, "having")?;
         super::window::forbid_windows(&resolved.expr, &resolved.name, "HAVING")?;
         let inlined = inline(resolved.expr, &aggregation.select)?;
@@ -486,6 +497,7 @@ impl Analyzer {
         let scope = aggregation.grouping_id.as_ref().map(|id| super::call::GroupingScope {
             id: id.clone(),
             keys: aggregation.grouping.iter().map(|(e, _)| e.clone()).collect(),
+            columns: aggregation.grouping.iter().map(|(_, a)| a.column()).collect(),
         });
         self.grouping_scope(scope)
     }
@@ -553,6 +565,10 @@ impl Aggregation {
                             failure = Some(Error::new("NESTED_AGGREGATE_FUNCTION").message(format!(
                                 "An aggregate function cannot be the argument of another, as in {name}."
                             )));
+                            return Ok(Transformed::new(e, false, TreeNodeRecursion::Stop));
+                        }
+                        if f.params.args.iter().any(DfExpr::is_volatile) {
+                            failure = Some(nondeterministic(name));
                             return Ok(Transformed::new(e, false, TreeNodeRecursion::Stop));
                         }
                         let a = match self.aggregates.iter().find(|(x, _)| *x == e) {
@@ -673,6 +689,12 @@ impl Aggregation {
             exprs.extend(self.keys.iter().flatten().map(|k| named(k.key.clone(), &k.column)));
             plan = project(exprs, plan)?;
         }
+        let repeated = self.sets.as_ref().map_or(0, Vec::len);
+        if self.grouping.is_empty() && repeated > 1 {
+            let mut exprs: Vec<DfExpr> = self.input.columns().map(Attribute::column).collect();
+            exprs.push(lit(0i64).alias(ALL_ROWS));
+            plan = project(exprs, plan)?;
+        }
         let keys: Vec<DfExpr> = self
             .grouping
             .iter()
@@ -686,7 +708,10 @@ impl Aggregation {
                     .iter()
                     .map(|set| set.iter().map(|i| keys[*i].clone()).collect::<Vec<_>>())
                     .collect::<Vec<_>>();
-                if keys.is_empty() {
+                if keys.is_empty() && sets.len() > 1 {
+                    // No row makes no group here, as with all grouping sets; each set gives the group of all rows.
+                    vec![DfExpr::Column(Column::from_name(ALL_ROWS))]
+                } else if keys.is_empty() {
                     Vec::new()
                 } else {
                     vec![DfExpr::GroupingSet(GroupingSet::GroupingSets(sets))]
@@ -701,7 +726,7 @@ impl Aggregation {
             }
         }
         // Grouping sets give nothing for no rows, not even the set without columns.
-        let counted = self.sets.is_some() && !group_exprs.is_empty();
+        let counted = self.sets.is_some() && !self.grouping.is_empty();
         if counted {
             aggregates.push(datafusion::functions_aggregate::count::count(lit(1i64)).alias(ROWS_OF_GROUP));
         }
@@ -714,6 +739,11 @@ impl Aggregation {
         if counted {
             let any = DfExpr::Column(Column::from_name(ROWS_OF_GROUP)).gt(lit(0i64));
             grouped = LogicalPlanBuilder::from(grouped).filter(any).spark()?.build().spark()?;
+        }
+        if self.grouping.is_empty() && repeated > 1 {
+            let copies =
+                LogicalPlanBuilder::values(vec![vec![lit(0i64)]; repeated]).spark()?.build().spark()?;
+            grouped = LogicalPlanBuilder::from(grouped).cross_join(copies).spark()?.build().spark()?;
         }
         let (Some(id), Some(sets)) = (&self.grouping_id, &self.sets) else {
             if self.keys.iter().all(Option::is_none) {
@@ -770,6 +800,15 @@ impl Aggregation {
 }
 
 const ROWS_OF_GROUP: &str = "__rows_of_group";
+const ALL_ROWS: &str = "__all_rows";
+
+fn nondeterministic(name: &str) -> Error {
+    Error::new("AGGREGATE_FUNCTION_WITH_NONDETERMINISTIC_EXPRESSION")
+        .param("sqlExpr", format!("\"{name}\""))
+        .message(format!(
+            "An aggregate function cannot be of values that differ from call to call, as in {name}."
+        ))
+}
 
 /// HAVING and ORDER BY cannot name what is neither grouped nor aggregated.
 fn unresolved_in_clause(error: Error, output: &Analyzed) -> Error {
@@ -817,6 +856,15 @@ fn cube(places: &[Vec<usize>]) -> Result<Vec<Vec<usize>>> {
                 .collect()
         })
         .collect())
+}
+
+/// The relation with the columns that keys are computed of as ones that may be NULL.
+fn with_nullable(mut input: Analyzed, keys: &[TypedExpr]) -> Analyzed {
+    let used: Vec<&str> = keys.iter().flat_map(|k| k.expr.column_refs()).map(|c| c.name.as_str()).collect();
+    for attribute in input.output.iter_mut().chain(&mut input.hidden) {
+        attribute.nullable |= used.contains(&attribute.internal_name().as_str());
+    }
+    input
 }
 
 fn dedup(attributes: &mut Vec<Attribute>) {

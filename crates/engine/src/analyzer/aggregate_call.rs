@@ -31,6 +31,7 @@ impl Analyzer {
         call: &Call,
         over: &Analyzed,
     ) -> Result<TypedExpr> {
+        let used = self.outer_used.last().map_or(0, Vec::len);
         let mut parts = self.aggregate_parts(name, resolve, call, over)?;
         if call.order_by.is_empty()
             && !call.distinct
@@ -49,7 +50,11 @@ impl Analyzer {
                 null_treatment: parts.null_treatment,
             },
         });
-        Ok(TypedExpr::new(expr, parts.resolved.return_type, parts.resolved.nullable, parts.name))
+        let mut value = TypedExpr::new(expr, parts.resolved.return_type, parts.resolved.nullable, parts.name);
+        if let Some(column) = self.outer_aggregate(&value, used)? {
+            value.expr = column;
+        }
+        Ok(value)
     }
 
     /// A registered aggregate function by name, for the analyzer's own use.

@@ -14,6 +14,15 @@ use super::{error, scalar_call::call_name};
 pub(crate) struct GroupingScope {
     pub id: Attribute,
     pub keys: Vec<DfExpr>,
+    /// What the keys are called in the aggregation's output.
+    pub(super) columns: Vec<DfExpr>,
+}
+
+impl GroupingScope {
+    fn position(&self, arg: &DfExpr) -> Option<usize> {
+        let at = |list: &[DfExpr]| list.iter().position(|k| k == arg);
+        at(&self.keys).or_else(|| at(&self.columns))
+    }
 }
 
 impl Analyzer {
@@ -213,7 +222,7 @@ impl Analyzer {
         let args = self.args(&call.args, over)?;
         let shown = call_name(name, &args);
         let position = |arg: &TypedExpr| {
-            scope.keys.iter().position(|k| *k == arg.expr).ok_or_else(|| {
+            scope.position(&arg.expr).ok_or_else(|| {
                 Error::new("GROUPING_COLUMN_MISMATCH")
                     .param("grouping", &arg.name)
                     .param("groupingColumns", "")

@@ -82,8 +82,8 @@ impl Analyzer {
         use boathouse_spec::DataType;
         match value.data_type {
             DataType::Boolean => Ok(value),
-            // HAVING takes NULL, WHERE and ON do not.
-            DataType::Null if clause == "having" => self.implicit(value, &DataType::Boolean),
+            // HAVING takes what can be cast (Spark's parser puts the cast there), WHERE and ON do not.
+            _ if clause == "having" => self.implicit(value, &DataType::Boolean),
             _ if clause == "join" => Err(Error::new("JOIN_CONDITION_IS_NOT_BOOLEAN_TYPE")
                 .param("joinCondition", format!("\"{}\"", value.name))
                 .param("conditionType", super::error::quoted(&value.data_type))

@@ -88,6 +88,8 @@ pub(crate) struct Analyzer {
     outer_used: Vec<Vec<Attribute>>,
     /// The names of those that the last subquery used, each time it did.
     outer_names: Vec<String>,
+    /// Aggregates of a HAVING's aggregation that its subqueries use, while such a condition is analyzed.
+    outer_aggregates: Option<subquery::OuterAggregates>,
     /// Lambda parameters in sight, innermost last.
     lambda_parameters: Vec<(String, Attribute)>,
     /// Parameters of the SQL function whose body is being analyzed.
@@ -137,6 +139,7 @@ impl Analyzer {
             outer: Vec::new(),
             outer_used: Vec::new(),
             outer_names: Vec::new(),
+            outer_aggregates: None,
             lambda_parameters: Vec::new(),
             function_parameters: Vec::new(),
             grouping: None,

@@ -320,6 +320,13 @@ impl Analyzer {
             }
             Err(e) if e.is("UNRESOLVED_COLUMN") || e.is("CANNOT_RESOLVE_DATAFRAME_COLUMN") => Some(e),
             Err(_) if is_ambiguous => None,
+            // `grouping(a)` is for the aggregation below to say.
+            Err(e)
+                if e.is("UNSUPPORTED_GROUPING_EXPRESSION")
+                    && matches!(input.below.as_deref(), Some(Below::Aggregate(_))) =>
+            {
+                Some(e)
+            }
             Err(e) => return Err(e),
         };
         let Some(below) = input.below.clone() else {

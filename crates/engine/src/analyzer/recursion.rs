@@ -49,7 +49,8 @@ impl Analyzer {
                 }
                 for t in tables {
                     let (columns, body) = (t.columns.clone(), Body::Query(t.query.clone()));
-                    self.tables.push(CommonTables { name: t.name.clone(), columns, body });
+                    let outer = self.outer.len();
+                    self.tables.push(CommonTables { name: t.name.clone(), columns, body, outer });
                 }
                 union_parts(input, &table.name)?
             }
@@ -59,7 +60,8 @@ impl Analyzer {
         let columns: Vec<Attribute> = anchor.output.iter().map(|a| self.renewed(a).nullable()).collect();
         let work = self.work_rows(&columns);
         let body = Body::Work(WorkTable { rows: Arc::clone(&work), columns });
-        self.tables.push(CommonTables { name: table.name.clone(), columns: table.columns.clone(), body });
+        let (name, columns, outer) = (table.name.clone(), table.columns.clone(), table.outer);
+        self.tables.push(CommonTables { name, columns, body, outer });
         let step = self.query(step)?;
         check_places(&step.plan, &work)?;
         self.union_loop(anchor, step, work, max_recursion)

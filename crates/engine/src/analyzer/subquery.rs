@@ -6,16 +6,93 @@ use boathouse_bridge::ResultExt;
 use boathouse_functions::{SparkAggregate, coercion};
 use boathouse_spec::{DataType, Error, Expr, PlanSubqueryKind, Relation, Result};
 use datafusion::common::Spans;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, Exists, InSubquery};
 use datafusion::logical_expr::{Accumulator, Aggregate, Expr as DfExpr, LogicalPlan, Subquery};
 use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
-use super::analyzed::{Analyzed, TypedExpr, project};
+use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
 use super::collation::CollationStrength;
 
+/// Aggregate functions over columns of the query around, in subqueries of its HAVING: they belong to that query, and the
+/// subquery sees their values as it does columns (Spark's `UpdateOuterReferences`).
+#[derive(Debug)]
+pub(super) struct OuterAggregates {
+    /// How many queries are around the HAVING.
+    depth: usize,
+    found: Vec<(DfExpr, Attribute)>,
+}
+
 impl Analyzer {
+    /// Analyzes a HAVING; gives the aggregates that its subqueries ask the query for, too.
+    pub(super) fn with_outer_aggregates<T>(
+        &mut self,
+        analyze: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<(T, Vec<(DfExpr, Attribute)>)> {
+        let own = OuterAggregates { depth: self.outer.len(), found: Vec::new() };
+        let around = self.outer_aggregates.replace(own);
+        let result = analyze(self);
+        let own = std::mem::replace(&mut self.outer_aggregates, around);
+        Ok((result?, own.map(|o| o.found).unwrap_or_default()))
+    }
+
+    /// The call as a column of the query around, where it aggregates that query's columns and no others. `used` says how
+    /// many of its columns had been used before the call.
+    pub(super) fn outer_aggregate(&mut self, call: &TypedExpr, used: usize) -> Result<Option<DfExpr>> {
+        let depth = self.outer.len();
+        if self.outer_aggregates.as_ref().is_none_or(|o| o.depth + 1 != depth) {
+            return Ok(None);
+        }
+        let Some(columns) = self.outer.last() else { return Ok(None) };
+        if !call.expr.column_refs().is_empty() {
+            return Ok(None);
+        }
+        let (mut is_outer, mut is_other) = (false, false);
+        let own = call.expr.clone().transform(|e| {
+            Ok(match e {
+                DfExpr::OuterReferenceColumn(_, c) if columns.iter().any(|a| a.internal_name() == c.name) => {
+                    is_outer = true;
+                    Transformed::yes(DfExpr::Column(c))
+                }
+                other => {
+                    is_other |= matches!(other, DfExpr::OuterReferenceColumn(..));
+                    Transformed::no(other)
+                }
+            })
+        });
+        let own = own.spark()?.data;
+        if !is_outer || is_other {
+            return Ok(None);
+        }
+        let found = self.outer_aggregates.as_ref().and_then(|o| o.found.iter().find(|(e, _)| *e == own));
+        let attribute = match found {
+            Some((_, a)) => a.clone(),
+            None => {
+                let a = self.attribute(&call.name, call.data_type.clone(), call.nullable);
+                if let Some(o) = &mut self.outer_aggregates {
+                    o.found.push((own, a.clone()));
+                }
+                a
+            }
+        };
+        if let Some(list) = self.outer_used.last_mut() {
+            list.truncate(used);
+            list.push(attribute.clone());
+        }
+        let field = boathouse_bridge::typed_field(
+            attribute.internal_name(),
+            &attribute.data_type,
+            attribute.nullable,
+        );
+        Ok(Some(DfExpr::OuterReferenceColumn(Arc::new(field), attribute.df_column())))
+    }
+
+    fn is_outer_aggregate(&self, attribute: &Attribute) -> bool {
+        self.outer_aggregates.as_ref().is_some_and(|o| o.found.iter().any(|(_, a)| a.id == attribute.id))
+    }
+
     /// Analyzes a subquery with the columns around it in sight; gives the outer columns it uses.
     pub(super) fn subquery(&mut self, query: &Relation, over: &Analyzed) -> Result<(Analyzed, Vec<DfExpr>)> {
         self.table_boundaries.push(self.tables.len());
@@ -44,7 +121,7 @@ impl Analyzer {
         let mut outer: Vec<DfExpr> = Vec::new();
         let mut names = Vec::new();
         for a in used {
-            if !over.columns().any(|c| c.id == a.id) {
+            if !over.columns().any(|c| c.id == a.id) && !self.is_outer_aggregate(&a) {
                 continue;
             }
             names.push(a.name.clone());
@@ -81,7 +158,7 @@ impl Analyzer {
     }
 
     /// An aggregation that gives the one value of the plan, NULL for no row, and an error for more.
-    fn single_value(&mut self, plan: LogicalPlan, column: &super::Attribute) -> Result<LogicalPlan> {
+    fn single_value(&mut self, plan: LogicalPlan, column: &Attribute) -> Result<LogicalPlan> {
         let t = column.data_type.clone();
         let arrow_type = boathouse_bridge::arrow_type(&t);
         let udf = SparkAggregate::new(

@@ -12,6 +12,8 @@ pub(super) struct CommonTables {
     pub(super) name: String,
     pub(super) columns: Vec<String>,
     pub(super) body: Body,
+    /// How many queries are around the one that defines it: its query sees their columns.
+    pub(super) outer: usize,
 }
 
 /// What the name stands for.
@@ -49,7 +51,8 @@ impl Analyzer {
             } else {
                 Body::Query(query)
             };
-            self.tables.push(CommonTables { name: t.name.clone(), columns: t.columns.clone(), body });
+            let (name, columns, outer) = (t.name.clone(), t.columns.clone(), self.outer.len());
+            self.tables.push(CommonTables { name, columns, body, outer });
         }
         // Spark checks every common table, used or not.
         let count = self.stream_count.take();
@@ -66,6 +69,7 @@ impl Analyzer {
             name: name.to_string(),
             columns: Vec::new(),
             body: Body::Query(query),
+            outer: 0,
         });
     }
 
@@ -87,7 +91,7 @@ impl Analyzer {
         let table = self.tables[i].clone();
         // Its query sees the tables before it only.
         let later = self.tables.split_off(i);
-        let outer = std::mem::take(&mut self.outer);
+        let inner = self.outer.split_off(table.outer.min(self.outer.len()));
         self.table_boundaries.push(i);
         let analyzed = match &table.body {
             Body::Query(query) => self.query(query),
@@ -95,7 +99,7 @@ impl Analyzer {
             Body::Work(work) => self.work_table(work),
         };
         self.table_boundaries.pop();
-        self.outer = outer;
+        self.outer.extend(inner);
         self.tables.extend(later);
         let aliased = self.aliased(analyzed?, vec![table.name.clone()])?;
         if table.columns.is_empty() {

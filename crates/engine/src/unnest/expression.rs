@@ -6,13 +6,14 @@ use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
+use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
     BinaryExpr, Expr, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, binary_expr, lit,
 };
 use datafusion::scalar::ScalarValue;
 
 use super::domain::Domain;
-use super::{columns_of, fresh, outer_columns_of, project};
+use super::{columns_of, fresh, outer_columns_of, plain, project};
 
 /// The function that stands for several values before IN.
 pub(crate) const IN_VALUES: &str = "in_values";
@@ -131,6 +132,14 @@ impl Replaced {
         }
     }
 
+    /// The rows that EXISTS or IN look for, and how they match the plan's.
+    fn candidates(&self, subquery: &LogicalPlan) -> Result<(LogicalPlan, Option<Expr>)> {
+        match plain::picked(subquery, &self.plan)? {
+            Some((plan, conditions)) => Ok((plan, conjunction(conditions))),
+            None => self.unnested(subquery),
+        }
+    }
+
     /// The subquery for all values of the outer columns, and how its rows match the plan's.
     fn unnested(&self, plan: &LogicalPlan) -> Result<(LogicalPlan, Option<Expr>)> {
         let outer = outer_columns_of(plan, &self.plan)?;
@@ -182,7 +191,7 @@ impl Replaced {
     }
 
     fn exists(&mut self, exists: Exists) -> Result<Expr> {
-        let (plan, matches) = self.unnested(&exists.subquery.subquery)?;
+        let (plan, matches) = self.candidates(&exists.subquery.subquery)?;
         let mark = self.mark(plan, matches)?;
         Ok(if exists.negated { Expr::Not(Box::new(mark)) } else { mark })
     }
@@ -195,7 +204,7 @@ impl Replaced {
         for value in in_values(&is_in.expr) {
             values.push(self.expression(value, keep)?);
         }
-        let (plan, matches) = self.unnested(&is_in.subquery.subquery)?;
+        let (plan, matches) = self.candidates(&is_in.subquery.subquery)?;
         let mut condition: Option<Expr> = None;
         for (value, column) in values.into_iter().zip(columns) {
             let equal = value.eq(Expr::Column(column));

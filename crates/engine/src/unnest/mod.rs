@@ -18,7 +18,7 @@ use datafusion::common::Column;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::utils::split_conjunction_owned;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Expr, Filter, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Projection};
 use datafusion::optimizer::AnalyzerRule;
 
@@ -121,9 +121,18 @@ fn first<T>(items: Vec<T>) -> Result<T> {
 
 fn filter(predicate: Expr, input: LogicalPlan) -> Result<LogicalPlan> {
     let columns = columns_of(&input);
+    // What needs no subquery comes first: the rest is for fewer rows then.
+    let (plain, others): (Vec<Expr>, Vec<Expr>) =
+        split_conjunction_owned(expression::with_inner_not(predicate))
+            .into_iter()
+            .partition(|c| !is_subquery_in(c) && !c.is_volatile());
+    let input = match conjunction(plain) {
+        Some(plain) => LogicalPlan::Filter(Filter::try_new(plain, Arc::new(input))?),
+        None => input,
+    };
     let mut replaced = Replaced::over(input);
     let mut conjuncts = Vec::new();
-    for conjunct in split_conjunction_owned(expression::with_inner_not(predicate)) {
+    for conjunct in others {
         conjuncts.push(match plain::conjunct(&conjunct, &replaced.plan) {
             true => conjunct,
             false => replaced.expression(conjunct, &plain::scalar)?,

@@ -1,12 +1,15 @@
 //! The forms of subqueries that DataFusion's own rules take: they plan them best.
 
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::error::Result;
 use datafusion::logical_expr::expr::Alias;
-use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, Subquery};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
+use datafusion::logical_expr::{BinaryExpr, Expr, Filter, LogicalPlan, Operator, Subquery};
 
 use super::expression::IN_VALUES;
-use super::{is_subquery, is_subquery_in, outer_columns};
+use super::{columns_of, is_subquery, is_subquery_in, outer_columns, project};
 
 /// Whether a conjunct of WHERE over the input is (NOT) EXISTS or (NOT) IN in a plain form.
 pub(super) fn conjunct(expr: &Expr, _input: &LogicalPlan) -> bool {
@@ -63,6 +66,60 @@ fn picks(plan: &LogicalPlan, equal: bool) -> bool {
         }
         other => has_none(other),
     }
+}
+
+/// A subquery whose rows only conditions pick: its rows before the conditions with columns of `outer`, and these conditions.
+/// They are the condition of a join then, which costs less than the subquery for each value of the outer columns.
+pub(super) fn picked(plan: &LogicalPlan, outer: &LogicalPlan) -> Result<Option<(LogicalPlan, Vec<Expr>)>> {
+    match plan {
+        LogicalPlan::Projection(p) if !p.expr.iter().any(has_outer) => {
+            let Some((input, conditions)) = picked(&p.input, outer)? else { return Ok(None) };
+            let shown = columns_of(plan);
+            let mut list = p.expr.clone();
+            for column in columns_of(&input) {
+                let is_used = conditions.iter().any(|c| c.column_refs().contains(&column));
+                if is_used && !shown.contains(&column) {
+                    list.push(Expr::Column(column));
+                }
+            }
+            Ok(Some((project(list, input)?, conditions)))
+        }
+        LogicalPlan::Filter(f) => {
+            let Some((input, mut conditions)) = picked(&f.input, outer)? else { return Ok(None) };
+            let (with, without): (Vec<&Expr>, Vec<&Expr>) =
+                split_conjunction(&f.predicate).into_iter().partition(|c| has_outer(c));
+            for condition in with {
+                match with_columns_of(condition, outer)? {
+                    Some(condition) => conditions.push(condition),
+                    None => return Ok(None),
+                }
+            }
+            let plan = match conjunction(without.into_iter().cloned()) {
+                Some(rest) => LogicalPlan::Filter(Filter::try_new(rest, Arc::new(input))?),
+                None => input,
+            };
+            Ok(Some((plan, conditions)))
+        }
+        other if has_none(other) => Ok(Some((other.clone(), Vec::new()))),
+        _ => Ok(None),
+    }
+}
+
+/// The condition with the columns of `outer` themselves, where it uses no others from around and no subquery.
+fn with_columns_of(condition: &Expr, outer: &LogicalPlan) -> Result<Option<Expr>> {
+    let mut fits = !condition.is_volatile();
+    let rewritten = condition.clone().transform(|e| {
+        Ok(match e {
+            Expr::OuterReferenceColumn(_, c) if outer.schema().has_column(&c) => {
+                Transformed::yes(Expr::Column(c))
+            }
+            other => {
+                fits &= !is_subquery(&other) && !matches!(other, Expr::OuterReferenceColumn(..));
+                Transformed::no(other)
+            }
+        })
+    })?;
+    Ok(fits.then_some(rewritten.data))
 }
 
 fn is_equality(expr: &Expr) -> bool {

@@ -9,6 +9,7 @@ mod compile;
 mod format;
 mod parse;
 mod resolve;
+mod simple;
 
 use boathouse_spec::{Error, Result};
 
@@ -22,6 +23,8 @@ use resolve::Fields;
 pub struct Pattern {
     source: String,
     items: Vec<Item>,
+    /// Those of `SimpleDateFormat` instead.
+    simple: Option<Vec<simple::Part>>,
 }
 
 /// Why a text does not fit a pattern. Cheap to make: most callers turn it into NULL.
@@ -89,12 +92,18 @@ impl Parsed {
 impl Pattern {
     /// Compiles a pattern to write dates and times with.
     pub fn for_formatting(pattern: &str) -> Result<Self> {
-        Ok(Self { source: pattern.to_string(), items: compile::compile(pattern, false)? })
+        Ok(Self { source: pattern.to_string(), items: compile::compile(pattern, false)?, simple: None })
     }
 
     /// Compiles a pattern to read dates and times with.
     pub fn for_parsing(pattern: &str) -> Result<Self> {
-        Ok(Self { source: pattern.to_string(), items: compile::compile(pattern, true)? })
+        Ok(Self { source: pattern.to_string(), items: compile::compile(pattern, true)?, simple: None })
+    }
+
+    /// Compiles a pattern of `SimpleDateFormat`, for `spark.sql.legacy.timeParserPolicy = LEGACY`.
+    pub fn of_simple_date_format(pattern: &str) -> Result<Self> {
+        let simple = Some(simple::compile(pattern)?);
+        Ok(Self { source: pattern.to_string(), items: Vec::new(), simple })
     }
 
     /// The text the pattern was made of.
@@ -114,6 +123,10 @@ impl Pattern {
     pub fn write_micros(&self, us: i64, zone: &Zone, out: &mut String) -> Result<()> {
         let offset = zone.offset_at(us);
         let local = us.saturating_add(i64::from(offset) * 1_000_000);
+        if let Some(parts) = &self.simple {
+            let (days, nanos) = (local.div_euclid(MICROS_PER_DAY), local.rem_euclid(MICROS_PER_DAY) * 1000);
+            return simple::write(parts, days, nanos, Some((zone, offset, us)), out);
+        }
         let value = format::Value::new(
             Some(local.div_euclid(MICROS_PER_DAY)),
             Some(local.rem_euclid(MICROS_PER_DAY) * 1000),
@@ -131,6 +144,9 @@ impl Pattern {
 
     pub fn write_micros_ntz(&self, us: i64, out: &mut String) -> Result<()> {
         let days = us.div_euclid(MICROS_PER_DAY);
+        if let Some(parts) = &self.simple {
+            return simple::write(parts, days, us.rem_euclid(MICROS_PER_DAY) * 1000, None, out);
+        }
         self.write(&format::Value::new(Some(days), Some(us.rem_euclid(MICROS_PER_DAY) * 1000), None), out)
     }
 
@@ -166,6 +182,9 @@ impl Pattern {
     // ---- reading
 
     pub fn parse_fields(&self, text: &str) -> Result<Parsed, Misfit> {
+        if let Some(parts) = &self.simple {
+            return simple::parse(parts, text);
+        }
         let mut fields = Fields::default();
         let end = parse::parse(&self.items, text, 0, &mut fields).map_err(Misfit::At)?;
         if end < text.len() {

@@ -34,14 +34,14 @@ pub(crate) fn pattern_zone(zone: &crate::cast::zone::Zone) -> Zone {
     }
 }
 
-/// Refuses the LEGACY parser, whose patterns are another language.
-pub(super) fn check_policy(context: &Context) -> Result<()> {
-    if context.strict_time_parser {
-        return Ok(());
-    }
-    Err(Error::unsupported(
-        "\"spark.sql.legacy.timeParserPolicy\" = LEGACY (the patterns of SimpleDateFormat)",
-    ))
+/// How patterns are compiled for writing, by the session's `spark.sql.legacy.timeParserPolicy`.
+pub(super) fn formatting(context: &Context) -> fn(&str) -> Result<Pattern> {
+    if context.strict_time_parser { Pattern::for_formatting } else { Pattern::of_simple_date_format }
+}
+
+/// How patterns are compiled for reading.
+pub(super) fn parsing(context: &Context) -> fn(&str) -> Result<Pattern> {
+    if context.strict_time_parser { Pattern::for_parsing } else { Pattern::of_simple_date_format }
 }
 
 /// Compiled patterns by text, for columns of patterns.
@@ -51,12 +51,8 @@ pub(super) struct Patterns {
 }
 
 impl Patterns {
-    pub fn for_formatting() -> Self {
-        Self { compile: Pattern::for_formatting, known: HashMap::new() }
-    }
-
-    pub fn for_parsing() -> Self {
-        Self { compile: Pattern::for_parsing, known: HashMap::new() }
+    pub fn new(compile: fn(&str) -> Result<Pattern>) -> Self {
+        Self { compile, known: HashMap::new() }
     }
 
     pub fn get(&mut self, text: &str) -> Result<&Pattern> {
@@ -75,7 +71,6 @@ fn date_format(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
     let coerced = call.want(&[Want::TIMESTAMP, Want::Str])?;
     let nullable = call.nullable_as(&coerced);
-    check_policy(call.context)?;
     Ok(Resolved::new(coerced, DataType::STRING, nullable, |inputs| {
         let values = timestamps(inputs, 0)?;
         format(inputs, &values, |t| t)
@@ -85,7 +80,6 @@ fn date_format(call: &Call) -> Result<Resolved> {
 fn from_unixtime(call: &Call) -> Result<Resolved> {
     call.arity_of(&[1, 2])?;
     let coerced = call.want(&[Want::LONG, Want::Str])?;
-    check_policy(call.context)?;
     let resolved = Resolved::new(coerced, DataType::STRING, true, |inputs| {
         let values = inputs.primitives::<Int64Type>(0)?;
         format(inputs, &values, |t| t.wrapping_mul(MICROS_PER_SECOND))
@@ -116,7 +110,7 @@ where
         let Some(pattern) = pattern.filter(|_| values.null_count() < rows) else {
             return Ok(new_null_array(&arrow_type(&DataType::STRING), rows));
         };
-        let pattern = Pattern::for_formatting(&pattern)?;
+        let pattern = formatting(inputs.context())(&pattern)?;
         for row in 0..rows {
             if values.is_null(row) {
                 out.append_null();
@@ -129,7 +123,7 @@ where
         return Ok(Arc::new(out.finish()));
     }
     let patterns = inputs.strings(1)?;
-    let mut compiled = Patterns::for_formatting();
+    let mut compiled = Patterns::new(formatting(inputs.context()));
     let nulls = common_nulls(&[values, &patterns]);
     for row in 0..rows {
         if nulls.as_ref().is_some_and(|n| n.is_null(row)) {

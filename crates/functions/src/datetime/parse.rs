@@ -12,7 +12,7 @@ use boathouse_formats::zone::Zone;
 use boathouse_spec::{DataType, Error, Result};
 
 use super::clock::Clock;
-use super::format::{DEFAULT_PATTERN, Patterns, check_policy, session_zone};
+use super::format::{DEFAULT_PATTERN, Patterns, parsing, session_zone};
 use super::{build, common_nulls, instants, timestamps, with_default};
 use crate::cast::calendar::{MICROS_PER_DAY, MICROS_PER_SECOND};
 use crate::cast::{self, Mode};
@@ -172,7 +172,6 @@ struct Reader {
 
 impl Reader {
     fn coerced(&self, call: &Call) -> Result<Vec<DataType>> {
-        check_policy(call.context)?;
         let accepted = readable(false);
         let given = &call.args[0].data_type;
         let number = call.name != "unix_timestamp" && call.name != "to_unix_timestamp" && given.is_atomic();
@@ -238,13 +237,13 @@ impl Reader {
                 match constant {
                     // Without a text the pattern is not looked at.
                     Some(Some(pattern)) if texts.null_count() < rows => {
-                        let pattern = Pattern::for_parsing(&pattern)?;
+                        let pattern = parsing(inputs.context())(&pattern)?;
                         build(rows, nulls.as_ref(), |row| read(&pattern, row))
                     }
                     Some(_) => Ok(PrimitiveArray::new_null(rows)),
                     None => {
                         let patterns = inputs.strings(1)?;
-                        let mut compiled = Patterns::for_parsing();
+                        let mut compiled = Patterns::new(parsing(inputs.context()));
                         build(rows, nulls.as_ref(), |row| read(compiled.get(patterns.value(row))?, row))
                     }
                 }

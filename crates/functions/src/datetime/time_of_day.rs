@@ -8,7 +8,7 @@ use boathouse_bridge::ResultExt;
 use boathouse_formats::datetime_pattern::Pattern;
 use boathouse_spec::{DataType, Error, Result};
 
-use super::format::{Patterns, check_policy};
+use super::format::Patterns;
 use super::{build, common_nulls, out_of_bounds};
 use crate::cast::failure::quoted;
 use crate::cast::{self, Mode};
@@ -41,8 +41,7 @@ fn to_time(call: &Call, tried: bool) -> Result<Resolved> {
     call.arity_of(&[1, 2])?;
     let coerced = call.exactly(&[Want::Str])?;
     if call.args.len() > 1 {
-        check_policy(call.context)?;
-    }
+        }
     Ok(Resolved::new(coerced, TIME, true, move |inputs| match inputs.len() {
         1 => by_cast(inputs, tried),
         _ => by_pattern(inputs, tried),
@@ -75,7 +74,7 @@ fn by_pattern(inputs: &Inputs, tried: bool) -> Result<ArrayRef> {
     let texts = inputs.strings(0)?;
     let patterns = inputs.strings(1)?;
     let nulls = common_nulls(&[&texts, &patterns]);
-    let mut compiled = Patterns::for_parsing();
+    let mut compiled = Patterns::new(Pattern::for_parsing);
     let read = |pattern: &Pattern, text: &str| {
         pattern
             .parse_to_time_nanos(text)
