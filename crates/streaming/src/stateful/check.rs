@@ -1,6 +1,8 @@
 //! What a streaming query may be: Spark's `UnsupportedOperationChecker`.
 
-use boathouse_engine::{EventTimeWatermark, StreamDeduplicate};
+use boathouse_engine::{
+    EventTimeWatermark, Remembered, StateTime, StatefulGroups, StreamDeduplicate,
+};
 use boathouse_spec::{Error, Result};
 use datafusion::common::JoinType;
 use datafusion::datasource::source_as_provider;
@@ -18,6 +20,8 @@ pub(crate) struct Shape {
     pub deduplicates: usize,
     pub joins: usize,
     pub limits: usize,
+    /// Functions over groups that remember.
+    pub groups: usize,
     pub watermarks: usize,
     /// Something is kept until the watermark passes it: a batch without data may have rows.
     pub expires: bool,
@@ -26,7 +30,7 @@ pub(crate) struct Shape {
 impl Shape {
     /// Whether batches depend on those before.
     pub fn is_stateful(self) -> bool {
-        self.aggregates + self.deduplicates + self.joins + self.limits > 0
+        self.aggregates + self.deduplicates + self.joins + self.limits + self.groups > 0
     }
 
     /// Whether batches run as they are, by the engine alone.
@@ -47,8 +51,9 @@ pub(super) fn streams(plan: &LogicalPlan) -> bool {
 
 /// Refuses what has no meaning over a stream, or none in the output mode.
 pub(crate) fn check(plan: &LogicalPlan, mode: OutputMode) -> Result<Shape> {
-    let mut checker = Checker { mode, shape: Shape::default(), keys_with_time: Vec::new() };
-    if mode == OutputMode::Complete && !aggregates(plan) {
+    let aggregated = aggregates(plan);
+    let mut checker = Checker { mode, aggregated, shape: Shape::default(), keys_with_time: Vec::new() };
+    if mode == OutputMode::Complete && !aggregated {
         return Err(checker.refused_mode("no streaming aggregations"));
     }
     let (_, _) = checker.visit(plan)?;
@@ -62,6 +67,8 @@ fn aggregates(plan: &LogicalPlan) -> bool {
 
 struct Checker {
     mode: OutputMode,
+    /// Whether the query has an aggregation.
+    aggregated: bool,
     shape: Shape,
     /// For each aggregation, whether one of its keys is an event time.
     keys_with_time: Vec<bool>,
@@ -89,6 +96,10 @@ impl Checker {
                     found.insert(watermark.column.name.clone(), watermark.delay_us);
                 } else if let Some(dedup) = node.node.as_any().downcast_ref::<StreamDeduplicate>() {
                     self.deduplicate(dedup, &found)?;
+                } else if let Some(groups) = node.node.as_any().downcast_ref::<StatefulGroups>() {
+                    let timed = inputs.first().cloned().unwrap_or_default();
+                    self.groups(groups, &timed)?;
+                    found.extend(times::of_groups(groups, &timed));
                 }
             }
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate, &inputs)?,
@@ -176,6 +187,59 @@ impl Checker {
         self.shape.deduplicates += 1;
         self.shape.expires |= timed;
         Ok(())
+    }
+
+    fn groups(&mut self, groups: &StatefulGroups, times: &Times) -> Result<()> {
+        let task = &groups.task;
+        if let Remembered::Value(_) = task.remembered {
+            self.group_state(&task.output_mode)?;
+            if task.time == StateTime::EventTime && times.is_empty() {
+                return Err(refused(
+                    "Watermark must be specified in the query using '[Dataset/DataFrame].withWatermark()' for using event-time \
+                     timeout in a applyInPandasWithState. Event-time timeout not supported without watermark.",
+                ));
+            }
+        }
+        if task.event_time.is_some() && times.is_empty() {
+            return Err(Error::new("CANNOT_ASSIGN_EVENT_TIME_COLUMN_WITHOUT_WATERMARK")
+                .message(
+                    "Watermark needs to be defined to reassign event time column. Failed to find watermark definition in the \
+                     streaming query.",
+                )
+                .exception("AnalysisException"));
+        }
+        self.shape.groups += 1;
+        self.shape.expires |= task.time == StateTime::EventTime;
+        Ok(())
+    }
+
+    /// The function's mode must be the query's, unless an aggregation follows, which takes rows that are final.
+    fn group_state(&self, mode: &str) -> Result<()> {
+        let shown = match self.mode {
+            OutputMode::Append => "Append",
+            OutputMode::Update => "Update",
+            OutputMode::Complete => "Complete",
+        };
+        if !self.aggregated {
+            return match mode == self.mode.name() {
+                true => Ok(()),
+                false => Err(refused(&format!(
+                    "applyInPandasWithState in {mode} mode is not supported with {shown} output mode on a streaming \
+                     DataFrame/Dataset"
+                ))),
+            };
+        }
+        if mode == "update" {
+            return Err(refused(
+                "applyInPandasWithState in update mode is not supported with aggregation on a streaming DataFrame/Dataset",
+            ));
+        }
+        match self.shape.aggregates {
+            0 => Ok(()),
+            _ => Err(refused(
+                "applyInPandasWithState in append mode is not supported after aggregation on a streaming DataFrame/Dataset",
+            )),
+        }
     }
 
     fn join(&mut self, join: &Join, streaming: &[bool], inputs: &[Times]) -> Result<()> {
