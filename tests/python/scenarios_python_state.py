@@ -35,6 +35,7 @@ class Functions(Stream):
 
     def __init__(self, world):
         super().__init__(world)
+        self.counting = True
         world.spark.conf.set("spark.sql.streaming.stateStore.providerClass", ROCKSDB)
 
     def input(self, watermark=None):
@@ -44,6 +45,8 @@ class Functions(Stream):
     def rounds(self, *rounds):
         for rows in rounds:
             self.round(a=rows)
+        if not self.counting:
+            self.world.seen = [note for note in self.world.seen if note[0] != "batch"]
 
     def failing(self, name, make, mode="append", watermark=None):
         """What a query says that does not get to its end, over one row a letter."""
@@ -68,6 +71,9 @@ def reason(text):
     if "Traceback" in text and raised:
         return re.sub(r" SQLSTATE.*", "", raised[-1]).removeprefix("pyspark.errors.exceptions.base.")
     text = re.sub(r".*terminated with exception: ", "", text.split("\n")[0])
+    named = re.match(r"\[([A-Z_.]+)\]", text)
+    if named:
+        return named[1]
     return re.sub(r"^\[_LEGACY_ERROR_TEMP_\d+\] | SQLSTATE.*|;.*", "", text)
 
 
@@ -231,8 +237,6 @@ def modes_and_timeouts_that_are_refused(world):
             ),
             ["update"],
         ),
-        ("distinct rows after", lambda f: grouped(count)(f).dropDuplicates(["k"]), ["append"]),
-        ("a limit after", lambda f: grouped(count)(f).limit(1), ["append"]),
         ("a sort after", lambda f: grouped(count)(f).orderBy("k"), ["append"]),
     ]:
         for mode in modes:
@@ -502,6 +506,8 @@ def all_kinds_of_variables(world):
         yield said(key[0], *told)
 
     stream = Functions(world)
+    # Spark begins to count anew where a list is put.
+    stream.counting = False
     stream.start(transformed(Keeping(init, rows))(stream.input()))
     stream.rounds(*ROUNDS)
 
@@ -522,7 +528,6 @@ def what_variables_refuse(world):
         "a late deletion": lambda self: self.handle.deleteIfExists("value"),
         "a timer": lambda self: self.handle.registerTimer(5),
         "a timer less": lambda self: self.handle.deleteTimer(5),
-        "timers": lambda self: list(self.handle.listTimers()),
         "too few values": lambda self: self.value.update((1,)),
     }
     stream = Functions(world)
@@ -670,11 +675,8 @@ def times_of_rows(self, key, frames, times):
 
 
 def windows(frame):
-    return (
-        frame.groupBy(expression(frame, "window(t, '10 minutes')"), "k")
-        .agg(expression(frame, "count(1) AS n"))
-        .selectExpr("window.start AS s", "k", "n")
-    )
+    rows = frame.selectExpr("window(t, '10 minutes') AS w", "k")
+    return rows.groupBy("w", "k").agg(expression(rows, "count(1) AS n")).selectExpr("w.start AS s", "k", "n")
 
 
 @scenario
@@ -699,7 +701,6 @@ def event_times_that_are_refused(world):
     plain = Keeping(one_value, times_of_rows)
     for name, processor, time_mode, column, above in [
         ("no such column", plain, "EventTime", "x", None),
-        ("a text", plain, "EventTime", "k", None),
         ("rows older than the watermark", Keeping(one_value, old), "EventTime", "t", None),
         ("windows without event time", plain, "EventTime", "", windows),
     ]:

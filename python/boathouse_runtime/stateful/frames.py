@@ -4,6 +4,7 @@ import collections
 
 import pandas as pd
 import pyarrow as pa
+from pyspark.errors import PySparkValueError
 from pyspark.sql.conversion import ArrowBatchTransformer, PandasToArrowConversion
 from pyspark.sql.types import StructField, StructType
 
@@ -70,12 +71,19 @@ def _wide(series):
 class Output:
     """Frames that the user's functions gave, until there are enough of them to send."""
 
-    def __init__(self, schema, conf, send):
+    def __init__(self, schema, conf, send, fills=False):
+        """`fills`: columns that are not there are NULL, as they are in Spark where frames are put together."""
+        self.fills = fills
         self.schema, self.conf, self.send = StructType([StructField("_0", schema)]), conf, send
         self.names = schema.names
         self.frames, self.rows = [], 0
 
     def add(self, frame):
+        if not isinstance(frame, pd.DataFrame):
+            raise PySparkValueError(
+                "Invalid return type. Please make sure that the UDF returns a pandas.DataFrame when the specified return type "
+                "is StructType."
+            )
         if len(frame):
             self.frames.append(frame)
             self.rows += len(frame)
@@ -87,6 +95,10 @@ class Output:
             return
         frame = self.frames[0] if len(self.frames) == 1 else pd.concat(self.frames, ignore_index=True)
         self.frames, self.rows = [], 0
+        if self.fills and any(isinstance(c, str) for c in frame.columns):
+            for name in self.names:
+                if name not in frame.columns:
+                    frame = frame.assign(**{name: None})
         self.send(
             PandasToArrowConversion.convert(
                 [frame],

@@ -23,7 +23,7 @@ class GroupStates:
 
     def part(self, batches, has_timed_out):
         task, groups = self.task, batches["groups"]
-        output = Output(task.output, task.conf, task.say_rows)
+        output = Output(task.output, task.conf, task.say_rows, fills=True)
         rows = Rows(batches["rows"], task.conf, widened=False)
         known = self.known(batches["state"])
         counts = groups.column(groups.num_columns - 1).to_pylist()

@@ -175,6 +175,8 @@ class Handle(StatefulProcessorHandle):
                 f"Error initializing {what} state: [STATEFUL_PROCESSOR_DUPLICATE_STATE_VARIABLE_DEFINED] State variable "
                 f"with name {name} has already been defined in the StatefulProcessor. SQLSTATE: 42802"
             )
+        if ttl_ms:
+            self._check_ttl(what, name, ttl_ms)
         owner.variables[name] = client
         owner.declared.append(
             {
@@ -182,10 +184,25 @@ class Handle(StatefulProcessorHandle):
                 "kind": client.kind,
                 "schema": client.values.schema.jsonValue(),
                 "key": client.keys.schema.jsonValue() if client.kind == "map" else None,
-                "ttlMs": ttl_ms,
+                # A time to live of nothing is none.
+                "ttlMs": ttl_ms or None,
             }
         )
         return client
+
+    def _check_ttl(self, what, name, ttl_ms):
+        time_mode = self._owner.task.time_mode.lower()
+        if time_mode != "processingtime":
+            time_mode = "EventTime" if time_mode == "eventtime" else "NoTime"
+            raise PySparkRuntimeError(
+                f"Error initializing {what} state: [STATEFUL_PROCESSOR_INCORRECT_TIME_MODE_TO_ASSIGN_TTL] Cannot use TTL for "
+                f"state={name} in timeMode={time_mode}, use TimeMode.ProcessingTime() instead. SQLSTATE: 42802"
+            )
+        if ttl_ms < 0:
+            raise PySparkRuntimeError(
+                f"Error initializing {what} state: [STATEFUL_PROCESSOR_TTL_DURATION_MUST_BE_POSITIVE] TTL duration must be "
+                f"greater than zero for State store operation=update on state={name}. SQLSTATE: 42802"
+            )
 
     def getValueState(self, stateName, schema, ttlDurationMs=None):
         client = Value(self._owner, self._schema(schema))

@@ -100,6 +100,7 @@ class Struct:
         self.schema = schema
         self.count = len(schema.fields)
         self.names = schema.names
+        self.row = t.Row(*schema.names)
         self.accept = [accepting(f.dataType) for f in schema.fields]
         self.read_as = [reading(f.dataType) for f in schema.fields]
         self.type = to_arrow_type(schema, timezone="UTC")
@@ -112,8 +113,8 @@ class Struct:
     def checked(self, value):
         if len(value) != self.count:
             raise PySparkRuntimeError(
-                "Input row doesn't have expected number of values required by the schema. "
-                f"{self.count} fields are required while {len(value)} values are provided."
+                "Error updating value state: [STRUCT_ARRAY_LENGTH_MISMATCH] Input row doesn't have expected number of values "
+                f"required by the schema. {self.count} fields are required while {len(value)} values are provided."
             )
         return tuple([accept(v) for accept, v in zip(self.accept, value, strict=True)])
 

@@ -208,7 +208,7 @@ class Map:
 
     def get_value(self, name, key):
         found = self._group().get(self._name(self.keys.write(key)))
-        return found and found[1]
+        return found and self.values.row(*found[1])
 
     def contains_key(self, name, key):
         return self._name(self.keys.write(key)) in self._group()

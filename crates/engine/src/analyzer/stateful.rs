@@ -19,9 +19,9 @@ impl Analyzer {
         let (remembered, time, time_name) = match &groups.kind {
             StatefulKind::GroupState { state, timeout } => {
                 if !input.is_streaming {
-                    return Err(Error::new("UNSUPPORTED_FEATURE.APPLY_IN_PANDAS_WITH_STATE_BATCH")
+                    return Err(Error::new("_LEGACY_ERROR_TEMP_3176")
                         .message("applyInPandasWithState is unsupported in batch query. Use applyInPandas instead.")
-                        .exception("SparkUnsupportedOperationException"));
+                        .exception("UnsupportedOperationException"));
                 }
                 (Remembered::Value(state.clone()), timeout_of(timeout)?, timeout.clone())
             }

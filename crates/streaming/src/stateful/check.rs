@@ -52,7 +52,7 @@ pub(super) fn streams(plan: &LogicalPlan) -> bool {
 /// Refuses what has no meaning over a stream, or none in the output mode.
 pub(crate) fn check(plan: &LogicalPlan, mode: OutputMode) -> Result<Shape> {
     let aggregated = aggregates(plan);
-    let mut checker = Checker { mode, aggregated, shape: Shape::default(), keys_with_time: Vec::new() };
+    let mut checker = Checker { mode, aggregated, refused: None, shape: Shape::default(), keys_with_time: Vec::new() };
     if mode == OutputMode::Complete && !aggregated {
         return Err(checker.refused_mode("no streaming aggregations"));
     }
@@ -69,6 +69,8 @@ struct Checker {
     mode: OutputMode,
     /// Whether the query has an aggregation.
     aggregated: bool,
+    /// What Spark refuses only after the mode.
+    refused: Option<Error>,
     shape: Shape,
     /// For each aggregation, whether one of its keys is an event time.
     keys_with_time: Vec<bool>,
@@ -98,7 +100,9 @@ impl Checker {
                     self.deduplicate(dedup, &found)?;
                 } else if let Some(groups) = node.node.as_any().downcast_ref::<StatefulGroups>() {
                     let timed = inputs.first().cloned().unwrap_or_default();
-                    self.groups(groups, &timed)?;
+                    if let Err(e) = self.groups(groups, &timed) {
+                        self.refused.get_or_insert(e);
+                    }
                     found.extend(times::of_groups(groups, &timed));
                 }
             }
@@ -193,6 +197,9 @@ impl Checker {
         let task = &groups.task;
         if let Remembered::Value(_) = task.remembered {
             self.group_state(&task.output_mode)?;
+            if self.shape.groups > 0 {
+                return Err(refused("Multiple applyInPandasWithStates are not supported on a streaming DataFrames/Datasets"));
+            }
             if task.time == StateTime::EventTime && times.is_empty() {
                 return Err(refused(
                     "Watermark must be specified in the query using '[Dataset/DataFrame].withWatermark()' for using event-time \
@@ -320,7 +327,7 @@ impl Checker {
         if self.mode == OutputMode::Append && self.keys_with_time.contains(&false) {
             return Err(self.refused_mode("streaming aggregations without watermark"));
         }
-        Ok(self.shape)
+        self.refused.map_or(Ok(self.shape), Err)
     }
 
     fn refused_mode(&self, why: &str) -> Error {

@@ -33,11 +33,8 @@ pub(super) async fn run(
         return Err(Error::unsupported("transformWithState without grouping columns"));
     }
     let (workers, declared) = Workers::declared(task, at).await?;
-    let mut declared: Vec<Declared> = serde_json::from_str(&declared)
+    let declared: Vec<Declared> = serde_json::from_str(&declared)
         .map_err(|e| Error::internal(format!("a processor's variables: {e}")))?;
-    check(&declared, task)?;
-    // A time to live of nothing is none.
-    declared.iter_mut().for_each(|d| d.ttl_ms = d.ttl_ms.filter(|ms| *ms > 0));
     let keys = stored(&task.keys);
     let variables = open(operator, &declared, &keys, task.time != StateTime::Never).await?;
     let memory = Mutex::new(Variables::new(variables, &declared, &mut operator.stores, keys.len(), at)?);
@@ -63,34 +60,6 @@ pub(super) async fn run(
     operator.progress.removed += removed;
     operator.progress.custom = figures;
     Ok(made)
-}
-
-/// Refuses what Spark refuses of the declarations, with its messages.
-fn check(declared: &[Declared], task: &StatefulTask) -> Result<()> {
-    for variable in declared {
-        let Some(ttl_ms) = variable.ttl_ms.filter(|ms| *ms != 0) else { continue };
-        let name = &variable.name;
-        if ttl_ms < 0 {
-            return Err(Error::new("STATEFUL_PROCESSOR_TTL_DURATION_MUST_BE_POSITIVE")
-                .param("operationType", "update")
-                .param("stateName", name)
-                .message(format!(
-                    "TTL duration must be greater than zero for State store operation=update on state={name}."
-                ))
-                .exception("SparkUnsupportedOperationException"));
-        }
-        if task.time != StateTime::ProcessingTime {
-            return Err(Error::new("STATEFUL_PROCESSOR_INCORRECT_TIME_MODE_TO_ASSIGN_TTL")
-                .param("operationType", "init")
-                .param("stateName", name)
-                .message(format!(
-                    "Cannot use TTL for state={name} in timeMode={}, use TimeMode.ProcessingTime() instead.",
-                    if task.time == StateTime::EventTime { "EventTime" } else { "NoTime" }
-                ))
-                .exception("SparkUnsupportedOperationException"));
-        }
-    }
-    Ok(())
 }
 
 /// Opens the stores of the variables, in the order in which they were first met; those that are declared no more keep theirs.
@@ -187,7 +156,7 @@ impl<'a> Variables<'a> {
     /// What is over at a time, as jobs: the timers of a group are all in one queue, in the order of their times.
     fn expired(&mut self, task: &StatefulTask, over_ms: i64) -> Result<Vec<Vec<Job>>> {
         let Some(Some(place)) = self.places.first().copied() else { return Ok(Vec::new()) };
-        let due = self.stores[place].due(over_ms.saturating_mul(1000).saturating_sub(1))?;
+        let due = self.stores[place].due(over_ms.saturating_mul(1000))?;
         self.figures.expired_timers = due.num_rows();
         if due.num_rows() == 0 {
             return Ok(Vec::new());

@@ -165,6 +165,7 @@ impl<'a> Workers<'a> {
                 Said::Done => return Ok(made),
                 Said::Rows(rows) => made.push(self.task.received(&rows)?),
                 Said::Changes(variable, changes) => memory.lock().change(keys, variable, &changes)?,
+                Said::Parse(text) => conversation.answer(parsed_columns(&text)).await?,
                 Said::Counts { updated, removed } => memory.lock().count(updated, removed),
                 said => return Err(Error::internal(format!("a function over groups that says {said:?}"))),
             }
