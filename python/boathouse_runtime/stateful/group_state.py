@@ -40,6 +40,8 @@ class GroupStates:
 
     def keys(self, groups):
         """The keys as NumPy's values, as the first ones of series have them."""
+        if groups.num_columns == 1:
+            return [()] * groups.num_rows
         columns = []
         batch = groups.select(range(groups.num_columns - 1))
         for column, series in zip(batch.columns, to_series(batch, self.task.conf), strict=True):
@@ -50,7 +52,7 @@ class GroupStates:
             elif series.dtype.kind in "iuf":
                 values = list(series.to_numpy())
             columns.append(values)
-        return zip(*columns, strict=True) if columns else [()] * groups.num_rows
+        return zip(*columns, strict=True)
 
     def known(self, batch):
         """By group: its value and when it is over."""

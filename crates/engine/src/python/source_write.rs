@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use boathouse_bridge::ResultExt;
 use boathouse_python::{EvalType, Plain, pickle};
 use boathouse_spec::{
     DataType, Error, Options, PythonFunction, Relation, Result, SaveMode, StructField, StructType,
 };
 use datafusion::common::DFSchema;
-use datafusion::physical_plan::{ExecutionPlanProperties, execute_stream_partitioned};
+use datafusion::physical_plan::execute_stream_partitioned;
 use futures::StreamExt;
 
 use super::source::PythonSource;
@@ -162,24 +162,26 @@ async fn write_rows(
     let written =
         map::map_all_partitions(rows, &source.name, function, &schema.fields, Arc::new(output), setup);
     let physical = execute::physical_plan(session, &written).await?;
-    let count = physical.output_partitioning().partition_count();
     let streams = execute_stream_partitioned(physical, execute::task_context(session)).spark()?;
-    let mut written = Written { messages: vec![None; count], failure: None };
     let partitions = streams.into_iter().map(|mut rows| async move {
-        let mut message = None;
+        let mut messages = Vec::new();
         while let Some(batch) = rows.next().await {
-            let batch = batch.spark()?;
-            let column = batch.column(0).as_binary_opt::<i32>();
-            if let Some(column) = column.filter(|c| c.len() == 1) {
-                message = Some(column.value(0).to_vec());
+            match batch.spark() {
+                Ok(batch) => {
+                    let column = batch.column(0).as_binary_opt::<i32>();
+                    messages.extend(column.iter().flat_map(|c| c.iter()).map(|m| m.map(<[u8]>::to_vec)));
+                }
+                Err(e) => return (messages, Some(e)),
             }
         }
-        Ok::<_, Error>(message)
+        (messages, None)
     });
-    for (place, message) in written.messages.iter_mut().zip(futures::future::join_all(partitions).await) {
-        match message {
-            Ok(message) => *place = message,
-            Err(e) => written.failure = written.failure.take().or(Some(e)),
+    let mut written = Written { messages: Vec::new(), failure: None };
+    for (messages, failure) in futures::future::join_all(partitions).await {
+        written.messages.extend(messages);
+        if let Some(failure) = failure {
+            written.messages.push(None);
+            written.failure.get_or_insert(failure);
         }
     }
     Ok(written)

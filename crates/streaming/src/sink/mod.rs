@@ -172,9 +172,11 @@ pub(crate) async fn open(
         Target::Noop => Arc::new(noop::NoopSink::default()),
         Target::Python(name) => {
             let mut options = own;
-            if let StreamTarget::Path(path) = &start.target {
-                options.push(("path".to_string(), path.clone()));
-            }
+            let path = match &start.target {
+                StreamTarget::Path(path) => Some(path.clone()),
+                _ => option(&start.options, "path").map(str::to_string),
+            };
+            options.extend(path.map(|path| ("path".to_string(), path)));
             let sink = PythonSink::find(session, &name, options)
                 .ok_or_else(|| Error::internal("a Python data source that is gone"))?;
             Arc::new(python::SourceSink::new(sink, mode))

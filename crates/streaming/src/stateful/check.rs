@@ -1,8 +1,6 @@
 //! What a streaming query may be: Spark's `UnsupportedOperationChecker`.
 
-use boathouse_engine::{
-    EventTimeWatermark, Remembered, StateTime, StatefulGroups, StreamDeduplicate,
-};
+use boathouse_engine::{EventTimeWatermark, Remembered, StateTime, StatefulGroups, StreamDeduplicate};
 use boathouse_spec::{Error, Result};
 use datafusion::common::JoinType;
 use datafusion::datasource::source_as_provider;
@@ -52,7 +50,8 @@ pub(super) fn streams(plan: &LogicalPlan) -> bool {
 /// Refuses what has no meaning over a stream, or none in the output mode.
 pub(crate) fn check(plan: &LogicalPlan, mode: OutputMode) -> Result<Shape> {
     let aggregated = aggregates(plan);
-    let mut checker = Checker { mode, aggregated, refused: None, shape: Shape::default(), keys_with_time: Vec::new() };
+    let mut checker =
+        Checker { mode, aggregated, refused: None, shape: Shape::default(), keys_with_time: Vec::new() };
     if mode == OutputMode::Complete && !aggregated {
         return Err(checker.refused_mode("no streaming aggregations"));
     }
@@ -198,7 +197,9 @@ impl Checker {
         if let Remembered::Value(_) = task.remembered {
             self.group_state(&task.output_mode)?;
             if self.shape.groups > 0 {
-                return Err(refused("Multiple applyInPandasWithStates are not supported on a streaming DataFrames/Datasets"));
+                return Err(refused(
+                    "Multiple applyInPandasWithStates are not supported on a streaming DataFrames/Datasets",
+                ));
             }
             if task.time == StateTime::EventTime && times.is_empty() {
                 return Err(refused(

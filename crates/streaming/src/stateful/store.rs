@@ -298,25 +298,6 @@ impl StateStore {
         Ok(())
     }
 
-    /// Puts entries in the place of others; how many of the others are gone.
-    pub fn replace(&mut self, old: &RecordBatch, new: &RecordBatch) -> Result<usize> {
-        let keys = self.keys_of(new)?;
-        let range = self.keys.len()..self.keys.len() + self.values.len();
-        let values = rows(self.value_rows.as_ref(), &new.columns()[range], new.num_rows())?;
-        let is_other = |(k, v): (&Option<OwnedRow>, &Option<OwnedRow>)| {
-            Some(self.entries.get(k).is_none_or(|e| e.value != *v))
-        };
-        let changed: BooleanArray = keys.iter().zip(&values).map(is_other).collect();
-        let kept: HashSet<&Option<OwnedRow>> = keys.iter().collect();
-        let gone: BooleanArray = self.keys_of(old)?.iter().map(|k| Some(!kept.contains(k))).collect();
-        let gone = filter_record_batch(old, &gone).map_err(internal)?;
-        let changed = filter_record_batch(new, &changed).map_err(internal)?;
-        self.remove(&gone)?;
-        // What stays as it is needs no place in the file of the version.
-        self.put(&changed)?;
-        Ok(gone.num_rows())
-    }
-
     fn batch_of<'a>(
         &self,
         entries: impl Iterator<Item = (&'a Option<OwnedRow>, &'a Entry)>,

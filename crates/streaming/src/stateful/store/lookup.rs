@@ -14,7 +14,8 @@ pub(in crate::stateful) struct Found {
 impl StateStore {
     /// The entries of keys, in the order of the keys.
     pub fn lookup(&self, keys: &[ArrayRef]) -> Result<Found> {
-        let count = keys.first().map_or(0, |k| k.len());
+        // Without keys there is one entry.
+        let count = keys.first().map_or(1, |k| k.len());
         let keys = super::rows(self.key_rows.as_ref(), keys, count)?;
         let found = keys.iter().enumerate().filter_map(|(i, k)| Some((i, self.entries.get_key_value(k)?)));
         let (rows, entries): (Vec<i32>, Vec<_>) = found.map(|(i, entry)| (i as i32, entry)).unzip();
