@@ -34,6 +34,7 @@ def sessions(warehouse):
             session.stop()
     from pyspark.sql import SparkSession
 
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master("local[2]").config("spark.sql.warehouse.dir", warehouse)
     for key, value in SETTINGS.items():
         if "Connect" not in value:

@@ -19,10 +19,11 @@ def main() -> None:
     sys.stdout = open(1, "w", buffering=1, closefd=False)
 
     if len(sys.argv) > 1:
-        # One question for a module of pyspark.sql.worker.
+        # Questions for a module of PySpark's: one of pyspark.sql.worker, or one by its whole name.
         import importlib
 
-        module = importlib.import_module("pyspark.sql.worker." + sys.argv[1])
+        name = sys.argv[1]
+        module = importlib.import_module(name if "." in name else "pyspark.sql.worker." + name)
         try:
             module.main(infile, outfile)
         finally:
@@ -33,10 +34,17 @@ def main() -> None:
 
     while True:
         # Nothing to read: the server has ended, or needs this process no more.
-        if not infile.peek(1):
+        head = infile.peek(1)
+        if not head:
             return
         try:
-            worker.main(infile, outfile)
+            # A number below 0 begins a task of ours, a partition one of PySpark's.
+            if head[0] & 0x80:
+                from boathouse_runtime.stateful import task
+
+                task.main(infile, outfile)
+            else:
+                worker.main(infile, outfile)
         finally:
             outfile.flush()
 

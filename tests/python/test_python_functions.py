@@ -231,3 +231,27 @@ def test_data_sources(spark):
     got = spark.read.format("squares").option("upto", 4).load()
     assert got.schema.simpleString() == "struct<n:int,square:int>"
     assert rows_of(got) == [(0, 0), (1, 1), (2, 4), (3, 9)]
+
+
+@pytest.mark.parametrize("kind", ["perf"])
+def test_profiles(spark, df, capsys, kind):
+    @F.udf("int")
+    def slow(x):
+        return sum(range(x))
+
+    def mapped(frames):
+        yield from frames
+
+    spark.conf.set("spark.sql.pyspark.udf.profiler", kind)
+    try:
+        df.select(slow("id")).collect()
+        df.mapInPandas(mapped, df.schema).collect()
+    finally:
+        spark.conf.unset("spark.sql.pyspark.udf.profiler")
+    spark.profile.show()
+    shown = capsys.readouterr().out
+    assert shown.count("Profile of UDF<id=") == 2 and "(slow)" in shown and "(mapped)" in shown
+    spark.profile.clear()
+    df.select(slow("id")).collect()
+    spark.profile.show()
+    assert "Profile" not in capsys.readouterr().out

@@ -137,7 +137,17 @@ pub(crate) async fn run(
     let stream = stream_of(session, &analyzed.plan).await?;
     let stream = renamed(stream, &schema);
     let sink = Arc::clone(&observed);
-    let done = move || *sink.lock() = observe::values(&observations);
+    let profiles = session.profiles.clone();
+    let done = move || {
+        let mut metrics = observe::values(&observations);
+        let profiles = std::mem::take(&mut *profiles.lock());
+        if !profiles.is_empty() {
+            // The client knows them by this name.
+            let profiles = profiles.into_iter().map(|p| (String::new(), Literal::Binary(p)));
+            metrics.push(("__python_accumulator__".to_string(), profiles.collect()));
+        }
+        *sink.lock() = metrics;
+    };
     let stream = driven(session, stream, done).await;
     Ok(QueryResult { schema, stream, observed })
 }

@@ -63,6 +63,10 @@ pub use execute::{ObservedMetrics, QueryResult};
 pub use expectations::{ExpectationOutcome, FAILED_EXPECTATIONS, RuleCount};
 pub use keeper::keep_tables;
 pub use observe::extension_planners;
+pub use python::{
+    GroupPart, GroupedRows, PythonSink, PythonStream, Remembered, StateTime, StateTimes, StatefulGroups,
+    StatefulTask, parsed_columns,
+};
 pub use rows::to_ipc;
 pub use session::{Session, SqlCommandOutcome};
 pub use sessions::SessionManager;

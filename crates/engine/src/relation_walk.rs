@@ -44,6 +44,7 @@ pub(crate) fn expressions(node: &RelationNode) -> Vec<&Expr> {
         N::WithColumns { columns, .. } => columns.iter().map(|c| &c.expr).collect(),
         N::Drop { columns, .. } => columns.iter().collect(),
         N::CollectMetrics { metrics, .. } => metrics.iter().collect(),
+        N::StatefulGroups(g) => g.grouping.iter().collect(),
         N::Join(j) => match &j.condition {
             JoinCondition::On(condition) => vec![condition],
             _ => Vec::new(),

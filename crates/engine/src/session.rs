@@ -47,6 +47,7 @@ pub struct Session {
     pub(crate) functions: SessionFunctions,
     /// Python data sources, by lower-case name.
     pub(crate) python_sources: DashMap<String, crate::python::PythonSource>,
+    pub(crate) profiles: crate::python::Profiles,
     /// DataFrames kept under an id (`checkpoint`, `foreachBatch`).
     remotes: DashMap<String, Relation>,
     /// Tables without a name, by id.
@@ -85,6 +86,7 @@ impl Session {
             variables: Variables::default(),
             functions: SessionFunctions::default(),
             python_sources: DashMap::new(),
+            profiles: Default::default(),
             remotes: DashMap::new(),
             kept_tables: DashMap::new(),
             datasets: RwLock::new(None),

@@ -35,8 +35,26 @@ impl Question {
         Self { module, out }
     }
 
+    /// The beginning for a module of a stream: it takes no broadcast variables and no settings.
+    pub fn of_stream(module: &'static str, python_version: &str, files: &str, includes: &[String]) -> Self {
+        let mut out = Writer::default();
+        out.text(python_version);
+        out.text(files);
+        out.count(includes.len());
+        includes.iter().for_each(|i| out.text(i));
+        Self { module, out }
+    }
+
+    pub(crate) fn into_parts(self) -> (&'static str, Vec<u8>) {
+        (self.module, self.out.finish())
+    }
+
     pub fn int(&mut self, value: i32) {
         self.out.int(value);
+    }
+
+    pub fn long(&mut self, value: i64) {
+        self.out.long(value);
     }
 
     pub fn count(&mut self, value: usize) {

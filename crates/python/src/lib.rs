@@ -8,16 +8,20 @@
 //! Start with `task.rs` (what a worker is asked to do) and `run.rs` (rows in, rows out).
 
 mod ask;
+mod dialogue;
 mod interpreter;
 mod messages;
 mod pickle;
 mod pool;
 mod run;
+mod stateful;
 mod task;
 
 pub use ask::{Answer, Question};
+pub use dialogue::Dialogue;
 pub use interpreter::{interpreter, modules};
 pub use pickle::{Plain, pickle};
 pub use pool::{Options, Workers};
 pub use run::{Input, Run};
+pub use stateful::{Conversation, Said};
 pub use task::{Body, CONF_KEYS, EvalType, Function, Task};

@@ -45,6 +45,8 @@ pub struct Run {
     /// How long the worker may be silent.
     timeout: Option<Duration>,
     finished: bool,
+    /// What the worker says at its end: pickled pairs of an id and a value, profiles among them.
+    accumulators: Vec<Vec<u8>>,
 }
 
 impl Drop for Run {
@@ -75,6 +77,7 @@ impl Run {
             decoder: None,
             timeout,
             finished: false,
+            accumulators: Vec::new(),
         };
         let header = task.header();
         if let Some(worker) = &mut run.worker {
@@ -84,6 +87,11 @@ impl Run {
             run.writer = Some(tokio::spawn(write(stdin, header, schema, input, grouped)));
         }
         Ok(run)
+    }
+
+    /// What the worker has said at its end.
+    pub fn accumulators(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.accumulators)
     }
 
     /// The next rows; `None` at the end.
@@ -137,7 +145,7 @@ impl Run {
                 END_OF_DATA_SECTION => {
                     let accumulators = read_int(&mut worker.stdout).await?;
                     for _ in 0..accumulators {
-                        read_bytes(&mut worker.stdout).await?;
+                        self.accumulators.push(read_bytes(&mut worker.stdout).await?);
                     }
                     self.finish().await?;
                     return Ok(None);

@@ -61,6 +61,8 @@ pub struct Function {
     pub args: Vec<(i32, Option<String>)>,
     /// The pickled function and its return type.
     pub command: Vec<u8>,
+    /// By which its profile is found.
+    pub id: i64,
 }
 
 /// One run of functions over the rows of a partition.
@@ -84,6 +86,8 @@ pub struct Task {
 #[derive(Debug, Clone)]
 pub enum Body {
     Functions(Vec<Function>),
+    /// One function without arguments of its own: the pickled function and its return type.
+    Command(Vec<u8>),
     /// A table function: its arguments, the pickled class, its return type as JSON, its name.
     Table {
         args: Vec<(i32, Option<String>)>,
@@ -110,6 +114,8 @@ pub const CONF_KEYS: &[&str] = &[
     "spark.sql.execution.pythonUDF.pandas.intToDecimalCoercionEnabled",
     "spark.sql.execution.pythonUDF.pandas.preferIntExtensionDtype",
     "spark.sql.execution.pythonUDF.arrow.concurrency.level",
+    "spark.sql.pyspark.udf.profiler",
+    "spark.sql.pyspark.dataSource.profiler",
 ];
 
 impl Task {
@@ -150,10 +156,10 @@ impl Task {
                     args(&mut out, &function.args);
                     out.int(1);
                     out.bytes(&function.command);
-                    // The id of the profile, which nobody asks for.
-                    out.long(0);
+                    out.long(function.id);
                 }
             }
+            Body::Command(command) => out.bytes(command),
             Body::Table { args: of_table, command, return_type, name, partition_indexes, analyzed } => {
                 args(&mut out, of_table);
                 out.count(partition_indexes.len());

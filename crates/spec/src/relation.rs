@@ -276,6 +276,8 @@ pub enum RelationNode {
         name: String,
         args: Vec<Expr>,
     },
+    /// `applyInPandasWithState`, `transformWithState(InPandas)`
+    StatefulGroups(Box<StatefulGroups>),
     /// A SQL pipe operator whose rules differ from the plain clause (`|> SELECT`, `EXTEND`, `SET`, `DROP`, `AS`, `AGGREGATE`).
     Pipe {
         input: Relation,
@@ -312,6 +314,33 @@ pub enum RelationNode {
     WithRelations {
         root: Relation,
         references: Vec<Relation>,
+    },
+}
+
+/// A Python function over the groups of a relation that remembers something of each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatefulGroups {
+    pub input: Relation,
+    pub grouping: Vec<Expr>,
+    pub function: PythonFunction,
+    pub name: String,
+    pub output: StructType,
+    /// As the user wrote it.
+    pub output_mode: String,
+    pub kind: StatefulKind,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum StatefulKind {
+    /// `applyInPandasWithState`: one value a group, and when a group is over.
+    GroupState { state: StructType, timeout: String },
+    /// `transformWithState`: variables and timers of a class of the user's.
+    Processor {
+        time_mode: String,
+        /// The event time in the output.
+        event_time: Option<String>,
+        /// What the state is made of at the beginning, and its groups.
+        initial: Option<(Relation, Vec<Expr>)>,
     },
 }
 

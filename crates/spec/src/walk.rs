@@ -1,6 +1,6 @@
 //! Walks over unresolved relations.
 
-use crate::{Relation, RelationNode};
+use crate::{Relation, RelationNode, StatefulKind};
 
 impl RelationNode {
     /// The relations directly below. Those of subqueries in expressions are not among them.
@@ -59,6 +59,10 @@ impl RelationNode {
             N::Aggregate(a) => vec![&a.input],
             N::Pivot(p) => vec![&p.input],
             N::Unpivot(u) => vec![&u.input],
+            N::StatefulGroups(g) => match &g.kind {
+                StatefulKind::Processor { initial: Some((initial, _)), .. } => vec![&g.input, initial],
+                _ => vec![&g.input],
+            },
             N::Sample(s) => vec![&s.input],
             N::With { input, tables, .. } => {
                 let mut all: Vec<&Relation> = tables.iter().map(|t| &t.query).collect();
@@ -134,6 +138,10 @@ impl RelationNode {
             N::Aggregate(a) => vec![&mut a.input],
             N::Pivot(p) => vec![&mut p.input],
             N::Unpivot(u) => vec![&mut u.input],
+            N::StatefulGroups(g) => match &mut g.kind {
+                StatefulKind::Processor { initial: Some((initial, _)), .. } => vec![&mut g.input, initial],
+                _ => vec![&mut g.input],
+            },
             N::Sample(s) => vec![&mut s.input],
             N::With { input, tables, .. } => {
                 let mut all: Vec<&mut Relation> = tables.iter_mut().map(|t| &mut t.query).collect();

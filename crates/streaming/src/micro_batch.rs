@@ -278,9 +278,11 @@ impl MicroBatchQuery {
         timer.add("latestOffset", from);
         // What the watermark has passed since is given out, also without new rows.
         is_new |= self.shape.expires && self.ran_with_ms.is_some_and(|ran| self.watermark_ms > ran);
+        let timestamp_ms = clock::now_ms();
+        is_new |= self.state.is_due(timestamp_ms);
         Ok(is_new.then(|| OffsetEntry {
             watermark_ms: self.watermark_ms,
-            timestamp_ms: clock::now_ms(),
+            timestamp_ms,
             conf: self.conf.clone(),
             offsets,
         }))
@@ -348,8 +350,14 @@ impl MicroBatchQuery {
         let (plan, schema) = self.session.logical_plan(&query.relation).await?;
         let late_us = self.ran_with_ms.map(|ms| ms.saturating_mul(1000));
         let watermark_us = entry.watermark_ms.saturating_mul(1000);
-        let batches =
-            Batches::new(&self.session, self.definition.output_mode, self.next, late_us, watermark_us);
+        let batches = Batches::new(
+            &self.session,
+            self.definition.output_mode,
+            self.next,
+            entry.timestamp_ms,
+            late_us,
+            watermark_us,
+        );
         let rows = batches.run(&mut self.state, plan).await?;
         let state_ids = self.state.commit(self.next).await?;
         fault::point("streaming::after-state")?;

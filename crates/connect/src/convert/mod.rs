@@ -15,6 +15,7 @@ mod pipeline;
 mod plan;
 mod read;
 mod relation;
+mod stateful;
 mod statistics;
 mod streaming;
 mod write;

@@ -162,7 +162,7 @@ impl Converter<'_> {
             RelType::FreqItems(s) => self.frequent_items(*s)?,
             RelType::SampleBy(s) => self.sample_by(*s)?,
 
-            RelType::ApplyInPandasWithState(_) => return Err(Error::unsupported("applyInPandasWithState")),
+            RelType::ApplyInPandasWithState(a) => self.apply_with_state(*a)?,
             RelType::NearestByJoin(j) => self.nearest_by_join(*j)?,
             RelType::CommonInlineUserDefinedDataSource(_) => {
                 return Err(Error::unsupported("Python data sources sent inline as a relation"));
@@ -307,9 +307,9 @@ impl Converter<'_> {
         Ok(RelationNode::MapPartitions { input, function, name, barrier: m.is_barrier.unwrap_or(false) })
     }
 
-    fn group_map(&mut self, g: proto::GroupMap) -> Result<RelationNode> {
-        if g.transform_with_state_info.is_some() {
-            return Err(Error::unsupported("transformWithState"));
+    fn group_map(&mut self, mut g: proto::GroupMap) -> Result<RelationNode> {
+        if let Some(info) = g.transform_with_state_info.take() {
+            return self.transform_with_state(g, info);
         }
         if g.is_map_groups_with_state.is_some() || g.state_schema.is_some() {
             return Err(Error::unsupported("mapGroupsWithState and flatMapGroupsWithState"));
@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_is_named() {
-        let error = convert(RelType::ApplyInPandasWithState(Box::default()));
-        assert!(error.is_err_and(|e| e.text().contains("applyInPandasWithState")));
+        let error = convert(RelType::MlRelation(Box::default()));
+        assert!(error.is_err_and(|e| e.text().contains("machine learning")));
     }
 }

@@ -50,6 +50,7 @@ mod show;
 mod sort;
 mod source_metadata;
 mod sql_function;
+mod stateful;
 mod statistic;
 mod stream;
 mod subquery;

@@ -184,7 +184,7 @@ impl Analyzer {
         Ok(self.attributes_of(&fields))
     }
 
-    fn attributes_of(&mut self, fields: &StructType) -> Vec<Attribute> {
+    pub(super) fn attributes_of(&mut self, fields: &StructType) -> Vec<Attribute> {
         fields.fields.iter().map(|f| self.attribute(&f.name, f.data_type.clone(), f.nullable)).collect()
     }
 
@@ -314,19 +314,8 @@ impl Analyzer {
         python: &PythonSource,
         source: &DataSourceRef,
     ) -> Result<Analyzed> {
-        if source.is_streaming {
-            return Err(Error::unsupported(format!("streaming from the Python data source {}", python.name)));
-        }
         let setup = Setup::of(&self.session);
-        let mut options = source.options.clone();
-        match source.paths.as_slice() {
-            [] => {}
-            [path] => options.push(("path".to_string(), path.clone())),
-            many => {
-                let paths = serde_json::Value::from(many.to_vec()).to_string();
-                options.push(("paths".to_string(), paths));
-            }
-        }
+        let options = python::options_of(source);
         let (opened, plan) = self.wait(async {
             let opened = python.open(&setup, source.schema.as_ref(), &options).await?;
             let plan = python.plan(&setup, &opened).await?;
@@ -638,7 +627,7 @@ fn is_table(arg: &Expr) -> bool {
 }
 
 /// The columns as DataFusion has them.
-fn df_schema(output: &[Attribute]) -> Result<DFSchemaRef> {
+pub(super) fn df_schema(output: &[Attribute]) -> Result<DFSchemaRef> {
     let fields: Vec<_> = output.iter().map(|a| typed_field(a.internal_name(), &a.data_type, true)).collect();
     Ok(Arc::new(DFSchema::from_unqualified_fields(fields.into(), Default::default()).spark()?))
 }

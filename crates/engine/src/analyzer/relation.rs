@@ -98,6 +98,7 @@ impl Analyzer {
             N::GroupMap { input, grouping, function, name, .. } => {
                 self.apply_in_python(input, grouping, function, name)
             }
+            N::StatefulGroups(groups) => self.stateful_groups(groups),
             N::Pipe { input, operator } => self.pipe(input, operator),
 
             N::Join(join) => self.join(join),

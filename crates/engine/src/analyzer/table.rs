@@ -268,11 +268,11 @@ impl Analyzer {
     pub(super) fn data_source(&mut self, source: &DataSourceRef) -> Result<Analyzed> {
         let session = Arc::clone(&self.session);
         let python = session.python_sources.get(&source.format.to_lowercase()).map(|s| s.value().clone());
-        if let Some(python) = python {
-            return self.python_data_source(&python, source);
-        }
         if source.is_streaming {
             return self.source_stream(source);
+        }
+        if let Some(python) = python {
+            return self.python_data_source(&python, source);
         }
         let resolved = self.wait(resolver::data_source(&session, source))?;
         let scan = self.scan(&resolved, None)?;

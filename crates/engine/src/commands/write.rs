@@ -59,6 +59,13 @@ async fn save(
     if format == "kafka" {
         return sources::save_to_kafka(session, write).await;
     }
+    let python = session.python_sources.get(format).map(|s| s.value().clone());
+    if let Some(source) = python {
+        let mut options = write.options;
+        options.extend(path.filter(|_| option(&options, "path").is_none()).map(|p| ("path".to_string(), p)));
+        let mode = write.mode.unwrap_or(SaveMode::ErrorIfExists);
+        return crate::python::save_to_source(session, &source, write.input, mode, &options).await;
+    }
     if format != "delta" {
         sources::check_provider(format)?;
         return sources::save(session, write, format, path).await;

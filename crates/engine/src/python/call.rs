@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use arrow::datatypes::{DataType as ArrowType, FieldRef};
 use boathouse_bridge::typed_field;
@@ -15,9 +16,16 @@ use datafusion::logical_expr::{
 
 use super::Setup;
 
+/// A number by which the profile of a function's call is found.
+pub(super) fn next_id() -> i64 {
+    static NEXT: AtomicI64 = AtomicI64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 #[derive(Clone)]
 pub(crate) struct PythonCall {
     pub name: String,
+    pub id: i64,
     pub function: PythonFunction,
     /// Names of the arguments that were passed by name.
     pub arg_names: Vec<Option<String>>,
@@ -41,6 +49,7 @@ impl PythonCall {
         let (arg_names, arg_types) = args.into_iter().unzip();
         Self {
             name: name.to_string(),
+            id: next_id(),
             function,
             arg_names,
             arg_types,

@@ -84,7 +84,11 @@ impl PartitionWork for Work {
                 offset += 1;
                 (offset - 1, name.clone())
             });
-            functions.push(Function { args: args.collect(), command: call.function.command.clone() });
+            functions.push(Function {
+                args: args.collect(),
+                command: call.function.command.clone(),
+                id: call.id,
+            });
         }
         let types: Vec<DataType> = calls.iter().flat_map(|c| c.arg_types.iter().cloned()).collect();
         let mut task = setup.task(&first.function, partition, Body::Functions(functions));

@@ -18,6 +18,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
 use super::Setup;
+use super::call::next_id;
 use super::stream::{Exchange, exchanged, sent_batch, sent_schema, unwrapped, wrapped};
 use crate::operators::{self, MapPartitionsExec, Operator, PartitionWork};
 
@@ -43,6 +44,7 @@ pub(crate) fn apply_groups(input: LogicalPlan, apply: ApplyGroups, schema: DFSch
         name: apply.name,
         function: apply.function,
         key_count: keys.len(),
+        id: next_id(),
         sides,
         schema: arrow,
         setup: apply.setup,
@@ -55,6 +57,7 @@ struct Groups {
     name: String,
     function: PythonFunction,
     key_count: usize,
+    id: i64,
     /// Keys and columns of each side.
     sides: Vec<Vec<(String, ArrowType)>>,
     schema: SchemaRef,
@@ -97,7 +100,8 @@ impl PartitionWork for Groups {
         rows: SendableRecordBatchStream,
         _: Arc<TaskContext>,
     ) -> DataFusionResult<SendableRecordBatchStream> {
-        let function = Function { args: self.offsets(), command: self.function.command.clone() };
+        let (args, command) = (self.offsets(), self.function.command.clone());
+        let function = Function { args, command, id: self.id };
         let task = self.setup.task(&self.function, partition, Body::Functions(vec![function]));
         // Functions over one group as Arrow take its rows as structs.
         let wraps = matches!(task.eval_type, EvalType::GROUPED_MAP_ARROW | EvalType::GROUPED_MAP_ARROW_ITER);

@@ -15,7 +15,10 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
 use super::Setup;
-use super::stream::{Exchange, exchanged, parts, sent_batch, sent_schema, unwrapped, wrapped};
+use super::call::next_id;
+use super::stream::{
+    Exchange, exchanged, exchanged_always, parts, sent_batch, sent_schema, unwrapped, wrapped,
+};
 use crate::operators::{self, MapPartitionsExec, Operator, PartitionWork};
 
 /// The function's rows. `columns` are the input's, as the user names them.
@@ -27,9 +30,33 @@ pub(crate) fn map_partitions(
     schema: DFSchemaRef,
     setup: Arc<Setup>,
 ) -> LogicalPlan {
+    plan(input, name, function, columns, schema, setup, false)
+}
+
+/// The same, where the function is also called for partitions without rows.
+pub(crate) fn map_all_partitions(
+    input: LogicalPlan,
+    name: &str,
+    function: PythonFunction,
+    columns: &[StructField],
+    schema: DFSchemaRef,
+    setup: Arc<Setup>,
+) -> LogicalPlan {
+    plan(input, name, function, columns, schema, setup, true)
+}
+
+fn plan(
+    input: LogicalPlan,
+    name: &str,
+    function: PythonFunction,
+    columns: &[StructField],
+    schema: DFSchemaRef,
+    setup: Arc<Setup>,
+    always: bool,
+) -> LogicalPlan {
     let columns = columns.iter().map(|f| (f.name.clone(), arrow_type(&f.data_type))).collect();
     let arrow = Arc::new(schema.as_arrow().clone());
-    let map = Map { name: name.to_string(), function, columns, schema: arrow, setup };
+    let map = Map { name: name.to_string(), function, columns, schema: arrow, setup, always, id: next_id() };
     operators::plan(map, vec![input], Vec::new(), Some(schema))
 }
 
@@ -40,6 +67,9 @@ struct Map {
     columns: Vec<(String, ArrowType)>,
     schema: SchemaRef,
     setup: Arc<Setup>,
+    /// Whether it is called without rows, too.
+    always: bool,
+    id: i64,
 }
 
 impl fmt::Debug for Map {
@@ -78,7 +108,8 @@ impl PartitionWork for Map {
         rows: SendableRecordBatchStream,
         _: Arc<TaskContext>,
     ) -> DataFusionResult<SendableRecordBatchStream> {
-        let function = Function { args: vec![(0, None)], command: self.function.command.clone() };
+        let command = self.function.command.clone();
+        let function = Function { args: vec![(0, None)], command, id: self.id };
         let task = self.setup.task(&self.function, partition, Body::Functions(vec![function]));
         let flat = sent_schema(&self.columns, &self.setup.zone);
         let empty = RecordBatch::new_empty(Arc::clone(&flat));
@@ -101,6 +132,11 @@ impl PartitionWork for Map {
             to_input: Box::new(to_input),
             from_output: Box::new(move |batch| Ok(vec![unwrapped(&batch, &wanted)?])),
         };
-        Ok(exchanged(rows, exchange, Arc::clone(&self.schema)))
+        let schema = Arc::clone(&self.schema);
+        Ok(if self.always {
+            exchanged_always(rows, exchange, schema)
+        } else {
+            exchanged(rows, exchange, schema)
+        })
     }
 }

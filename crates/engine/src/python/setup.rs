@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use boathouse_python::{CONF_KEYS, EvalType, Options, Workers};
 use boathouse_spec::{PythonFunction, Result};
+use parking_lot::Mutex;
 
 use crate::Session;
+
+/// Profiles of functions that have run, pickled, until a query's answer takes them to the client.
+pub(crate) type Profiles = Arc<Mutex<Vec<Vec<u8>>>>;
 
 #[derive(Debug)]
 pub(crate) struct Setup {
@@ -20,6 +24,8 @@ pub(crate) struct Setup {
     pub includes: Vec<String>,
     /// How long a function may give nothing.
     pub timeout: Option<Duration>,
+    /// Where the session's profiles go.
+    pub profiles: Profiles,
     /// Rows in one batch.
     pub batch_rows: usize,
 }
@@ -48,6 +54,7 @@ impl Setup {
             files: files.display().to_string(),
             includes,
             timeout: u64::try_from(seconds).ok().filter(|s| *s > 0).map(Duration::from_secs),
+            profiles: session.profiles.clone(),
             batch_rows: conf
                 .integer("spark.sql.execution.arrow.maxRecordsPerBatch")
                 .and_then(|n| usize::try_from(n).ok())

@@ -6,7 +6,9 @@ use arrow::array::{BinaryArray, RecordBatch};
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef};
 use boathouse_bridge::ResultExt;
 use boathouse_python::{EvalType, Question};
-use boathouse_spec::{DataType, Error, Options, PythonFunction, Result, StructField, StructType};
+use boathouse_spec::{
+    DataSourceRef, DataType, Error, Options, PythonFunction, Result, StructField, StructType,
+};
 
 use super::Setup;
 
@@ -22,13 +24,13 @@ pub(crate) struct PythonSource {
 /// A source with its options: its columns, and the pickled instance.
 pub(crate) struct Opened {
     pub schema: StructType,
-    instance: Vec<u8>,
+    pub(super) instance: Vec<u8>,
 }
 
 /// How the rows are read: a function over partitions.
 pub(crate) struct ReadPlan {
     pub function: PythonFunction,
-    partitions: Vec<Vec<u8>>,
+    pub(super) partitions: Vec<Vec<u8>>,
 }
 
 impl PythonSource {
@@ -92,11 +94,11 @@ impl PythonSource {
         Ok(ReadPlan { function, partitions })
     }
 
-    fn question(&self, module: &'static str, setup: &Setup) -> Question {
+    pub(super) fn question(&self, module: &'static str, setup: &Setup) -> Question {
         Question::new(module, &self.python_version, &setup.files, &setup.includes)
     }
 
-    fn failed(&self, action: &str, error: &Error) -> Error {
+    pub(super) fn failed(&self, action: &str, error: &Error) -> Error {
         Error::new("PYTHON_DATA_SOURCE_ERROR")
             .param("action", action)
             .param("type", &self.name)
@@ -104,6 +106,20 @@ impl PythonSource {
             .message(format!("Failed to {action} the Python data source {}: {}", self.name, error.text()))
             .exception("AnalysisException")
     }
+}
+
+/// The options of a source, its paths among them.
+pub(crate) fn options_of(source: &DataSourceRef) -> Options {
+    let mut options = source.options.clone();
+    match source.paths.as_slice() {
+        [] => {}
+        [path] => options.push(("path".to_string(), path.clone())),
+        many => {
+            let paths = serde_json::Value::from(many.to_vec()).to_string();
+            options.push(("paths".to_string(), paths));
+        }
+    }
+    options
 }
 
 impl ReadPlan {

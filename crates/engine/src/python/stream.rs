@@ -39,6 +39,24 @@ pub(super) fn exchanged(
     exchange: Exchange,
     schema: SchemaRef,
 ) -> SendableRecordBatchStream {
+    exchanged_if(rows, exchange, schema, false)
+}
+
+/// The same, where a partition without rows is given to a worker, too.
+pub(super) fn exchanged_always(
+    rows: SendableRecordBatchStream,
+    exchange: Exchange,
+    schema: SchemaRef,
+) -> SendableRecordBatchStream {
+    exchanged_if(rows, exchange, schema, true)
+}
+
+fn exchanged_if(
+    rows: SendableRecordBatchStream,
+    exchange: Exchange,
+    schema: SchemaRef,
+    always: bool,
+) -> SendableRecordBatchStream {
     let batches = async_stream::try_stream! {
         let Exchange { setup, task, sent, mut to_input, mut from_output } = exchange;
         let mut rows = rows;
@@ -53,10 +71,10 @@ pub(super) fn exchanged(
                 }
             }
         };
-        if let Some(first) = first {
+        if first.is_some() || always {
             let (sender, receiver) = mpsc::channel(WAITING);
             let feeder = AbortOnDrop(tokio::spawn(async move {
-                let mut next = Some(Ok(first));
+                let mut next = first.map(Ok);
                 while let Some(batch) = next {
                     let inputs = batch.spark().and_then(&mut to_input);
                     match inputs {
@@ -87,6 +105,7 @@ pub(super) fn exchanged(
                 }
             }
             drop(feeder);
+            setup.profiles.lock().extend(run.accumulators());
         }
     };
     let batches: std::pin::Pin<Box<dyn Stream<Item = DataFusionResult<RecordBatch>> + Send>> =

@@ -7,13 +7,14 @@ mod foreach_batch;
 mod kafka;
 mod memory;
 mod noop;
+mod python;
 mod table;
 mod worker;
 
 use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
-use boathouse_engine::Session;
+use boathouse_engine::{PythonSink, Session};
 use boathouse_spec::{Error, Options, Relation, Result, StructType, option};
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
@@ -37,6 +38,8 @@ pub(crate) enum Target {
     Console,
     Noop,
     Kafka,
+    /// A Python data source of the session's.
+    Python(String),
     /// A Delta table by path.
     DeltaPath(String),
     /// A table of the catalog, made in this format where there is none.
@@ -80,6 +83,9 @@ impl Target {
             StreamTarget::Path(path) => Some(path.clone()),
             _ => option(&start.options, "path").map(str::to_string),
         };
+        if PythonSink::find(session, &format, Options::new()).is_some() {
+            return Ok(Self::Python(format));
+        }
         match format.as_str() {
             "memory" => match &start.query_name {
                 Some(name) => Ok(Self::Memory { name: name.clone() }),
@@ -164,6 +170,17 @@ pub(crate) async fn open(
         }
         Target::Console => Arc::new(console::ConsoleSink::new(&own)?),
         Target::Noop => Arc::new(noop::NoopSink::default()),
+        Target::Python(name) => {
+            let mut options = own;
+            let path = match &start.target {
+                StreamTarget::Path(path) => Some(path.clone()),
+                _ => option(&start.options, "path").map(str::to_string),
+            };
+            options.extend(path.map(|path| ("path".to_string(), path)));
+            let sink = PythonSink::find(session, &name, options)
+                .ok_or_else(|| Error::internal("a Python data source that is gone"))?;
+            Arc::new(python::SourceSink::new(sink, mode))
+        }
         Target::Kafka => Arc::new(kafka::KafkaSink::new(&own)?),
         Target::DeltaPath(path) => Arc::new(table::TableSink::path(path, start, own, mode)),
         Target::Table { name, format } => {

@@ -8,6 +8,7 @@ mod file_stream;
 mod followed;
 mod generated;
 mod kafka;
+mod python;
 mod rate;
 mod rate_micro_batch;
 mod schema_log;
@@ -16,7 +17,7 @@ mod socket;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use boathouse_engine::{Session, StreamOrigin};
+use boathouse_engine::{PythonStream, Session, StreamOrigin};
 use boathouse_spec::{Error, Result, StructType};
 use datafusion::catalog::TableProvider;
 use serde_json::{Map, Value};
@@ -80,6 +81,9 @@ pub(crate) async fn open(
             }
             Ok(Box::new(delta::DeltaSource::open(name, table, &options, &zone, &directory).await?))
         }
+        StreamOrigin::Source(source) if PythonStream::is_known(session, &source.format) => {
+            Ok(Box::new(python::Python::open(session, &source).await?))
+        }
         StreamOrigin::Source(source) => match source.format.as_str() {
             "cloudfiles" => Ok(Box::new(cloud_files::CloudFiles::open(session, &source, directory).await?)),
             "kafka" => Ok(Box::new(kafka::Kafka::open(&source, directory)?)),
@@ -101,6 +105,9 @@ pub(crate) async fn schema(session: &Arc<Session>, origin: &StreamOrigin) -> Res
             delta_changes::schema(table, options).await
         }
         StreamOrigin::Delta { table, options, .. } => delta::schema(table, options).await,
+        StreamOrigin::Source(source) if PythonStream::is_known(session, &source.format) => {
+            PythonStream::columns(session, source).await
+        }
         StreamOrigin::Source(source) => match source.format.as_str() {
             "cloudfiles" => cloud_files::schema(session, source).await,
             "kafka" => kafka::schema(source),

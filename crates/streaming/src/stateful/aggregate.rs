@@ -127,7 +127,7 @@ pub(super) async fn run(
     }
     let keys = schema.fields()[..plan.keys()].to_vec();
     let values = schema.fields()[plan.keys()..].to_vec();
-    let store = operator.store(Layout { keys, values, time, index: None }).await?;
+    let store = operator.store(Layout { keys, values, time, ..Layout::default() }).await?;
 
     let mut old = Vec::new();
     for batch in &new {

@@ -1,6 +1,6 @@
 //! What a streaming query may be: Spark's `UnsupportedOperationChecker`.
 
-use boathouse_engine::{EventTimeWatermark, StreamDeduplicate};
+use boathouse_engine::{EventTimeWatermark, Remembered, StateTime, StatefulGroups, StreamDeduplicate};
 use boathouse_spec::{Error, Result};
 use datafusion::common::JoinType;
 use datafusion::datasource::source_as_provider;
@@ -18,6 +18,8 @@ pub(crate) struct Shape {
     pub deduplicates: usize,
     pub joins: usize,
     pub limits: usize,
+    /// Functions over groups that remember.
+    pub groups: usize,
     pub watermarks: usize,
     /// Something is kept until the watermark passes it: a batch without data may have rows.
     pub expires: bool,
@@ -26,7 +28,7 @@ pub(crate) struct Shape {
 impl Shape {
     /// Whether batches depend on those before.
     pub fn is_stateful(self) -> bool {
-        self.aggregates + self.deduplicates + self.joins + self.limits > 0
+        self.aggregates + self.deduplicates + self.joins + self.limits + self.groups > 0
     }
 
     /// Whether batches run as they are, by the engine alone.
@@ -47,8 +49,10 @@ pub(super) fn streams(plan: &LogicalPlan) -> bool {
 
 /// Refuses what has no meaning over a stream, or none in the output mode.
 pub(crate) fn check(plan: &LogicalPlan, mode: OutputMode) -> Result<Shape> {
-    let mut checker = Checker { mode, shape: Shape::default(), keys_with_time: Vec::new() };
-    if mode == OutputMode::Complete && !aggregates(plan) {
+    let aggregated = aggregates(plan);
+    let mut checker =
+        Checker { mode, aggregated, refused: None, shape: Shape::default(), keys_with_time: Vec::new() };
+    if mode == OutputMode::Complete && !aggregated {
         return Err(checker.refused_mode("no streaming aggregations"));
     }
     let (_, _) = checker.visit(plan)?;
@@ -62,6 +66,10 @@ fn aggregates(plan: &LogicalPlan) -> bool {
 
 struct Checker {
     mode: OutputMode,
+    /// Whether the query has an aggregation.
+    aggregated: bool,
+    /// What Spark refuses only after the mode.
+    refused: Option<Error>,
     shape: Shape,
     /// For each aggregation, whether one of its keys is an event time.
     keys_with_time: Vec<bool>,
@@ -89,6 +97,12 @@ impl Checker {
                     found.insert(watermark.column.name.clone(), watermark.delay_us);
                 } else if let Some(dedup) = node.node.as_any().downcast_ref::<StreamDeduplicate>() {
                     self.deduplicate(dedup, &found)?;
+                } else if let Some(groups) = node.node.as_any().downcast_ref::<StatefulGroups>() {
+                    let timed = inputs.first().cloned().unwrap_or_default();
+                    if let Err(e) = self.groups(groups, &timed) {
+                        self.refused.get_or_insert(e);
+                    }
+                    found.extend(times::of_groups(groups, &timed));
                 }
             }
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate, &inputs)?,
@@ -178,6 +192,64 @@ impl Checker {
         Ok(())
     }
 
+    fn groups(&mut self, groups: &StatefulGroups, times: &Times) -> Result<()> {
+        let task = &groups.task;
+        if let Remembered::Value(_) = task.remembered {
+            self.group_state(&task.output_mode)?;
+            if self.shape.groups > 0 {
+                return Err(refused(
+                    "Multiple applyInPandasWithStates are not supported on a streaming DataFrames/Datasets",
+                ));
+            }
+            if task.time == StateTime::EventTime && times.is_empty() {
+                return Err(refused(
+                    "Watermark must be specified in the query using '[Dataset/DataFrame].withWatermark()' for using event-time \
+                     timeout in a applyInPandasWithState. Event-time timeout not supported without watermark.",
+                ));
+            }
+        }
+        if task.event_time.is_some() && times.is_empty() {
+            return Err(Error::new("CANNOT_ASSIGN_EVENT_TIME_COLUMN_WITHOUT_WATERMARK")
+                .message(
+                    "Watermark needs to be defined to reassign event time column. Failed to find watermark definition in the \
+                     streaming query.",
+                )
+                .exception("AnalysisException"));
+        }
+        self.shape.groups += 1;
+        self.shape.expires |= task.time == StateTime::EventTime;
+        Ok(())
+    }
+
+    /// The function's mode must be the query's, unless an aggregation follows, which takes rows that are final.
+    fn group_state(&self, mode: &str) -> Result<()> {
+        let shown = match self.mode {
+            OutputMode::Append => "Append",
+            OutputMode::Update => "Update",
+            OutputMode::Complete => "Complete",
+        };
+        if !self.aggregated {
+            return match mode == self.mode.name() {
+                true => Ok(()),
+                false => Err(refused(&format!(
+                    "applyInPandasWithState in {mode} mode is not supported with {shown} output mode on a streaming \
+                     DataFrame/Dataset"
+                ))),
+            };
+        }
+        if mode == "update" {
+            return Err(refused(
+                "applyInPandasWithState in update mode is not supported with aggregation on a streaming DataFrame/Dataset",
+            ));
+        }
+        match self.shape.aggregates {
+            0 => Ok(()),
+            _ => Err(refused(
+                "applyInPandasWithState in append mode is not supported after aggregation on a streaming DataFrame/Dataset",
+            )),
+        }
+    }
+
     fn join(&mut self, join: &Join, streaming: &[bool], inputs: &[Times]) -> Result<()> {
         let name = match join.join_type {
             JoinType::Inner => "Inner",
@@ -256,7 +328,7 @@ impl Checker {
         if self.mode == OutputMode::Append && self.keys_with_time.contains(&false) {
             return Err(self.refused_mode("streaming aggregations without watermark"));
         }
-        Ok(self.shape)
+        self.refused.map_or(Ok(self.shape), Err)
     }
 
     fn refused_mode(&self, why: &str) -> Error {

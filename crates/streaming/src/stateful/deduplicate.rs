@@ -47,7 +47,8 @@ pub(super) async fn run(
         )));
         expiry = Some(columns.len());
     }
-    let store = operator.store(Layout { keys: key_fields, values, time: expiry, index: None }).await?;
+    let store =
+        operator.store(Layout { keys: key_fields, values, time: expiry, ..Layout::default() }).await?;
     let mut out = Vec::with_capacity(rows.len());
     let (mut kept, mut duplicates) = (0, 0);
     for batch in &rows {

@@ -8,6 +8,7 @@ mod check;
 mod deduplicate;
 mod join;
 mod limit;
+mod python;
 mod run;
 mod store;
 mod times;
@@ -48,6 +49,8 @@ pub(crate) struct Operator {
     stores: Vec<StateStore>,
     progress: OperatorProgress,
     commit_ms: i64,
+    /// Whether it is called at times of the clock, also where there are no rows.
+    wakes: bool,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +59,10 @@ struct OperatorProgress {
     removed: usize,
     dropped: usize,
     duplicates: usize,
+    /// The rows of state, where they are counted in another way.
+    total: Option<usize>,
+    /// Figures of the operator's own.
+    custom: serde_json::Map<String, Value>,
 }
 
 impl State {
@@ -87,9 +94,16 @@ impl State {
                 stores: Vec::new(),
                 progress: OperatorProgress::default(),
                 commit_ms: 0,
+                wakes: false,
             });
         }
         &mut self.operators[id]
+    }
+
+    /// Whether something is over at a time of the clock, in milliseconds, that an operator is to be called for.
+    pub fn is_due(&self, now_ms: i64) -> bool {
+        let wakes = self.operators.iter().filter(|o| o.wakes).flat_map(|o| &o.stores);
+        wakes.filter_map(StateStore::first_time).any(|first_us| first_us.div_euclid(1000) < now_ms)
     }
 
     /// Writes what the operators remember after a batch.
@@ -109,9 +123,9 @@ impl State {
         Ok(ids)
     }
 
-    /// The operators' part of the progress report.
+    /// The operators' part of the progress report, what is above before what is below.
     pub fn progress(&self) -> Vec<Value> {
-        self.operators.iter().map(Operator::progress_json).collect()
+        self.operators.iter().rev().map(Operator::progress_json).collect()
     }
 }
 
@@ -136,13 +150,13 @@ impl Operator {
 
     fn progress_json(&self) -> Value {
         let p = &self.progress;
-        let mut metrics = serde_json::Map::new();
+        let mut metrics = p.custom.clone();
         if self.name.starts_with("dedupe") {
             metrics.insert("numDroppedDuplicateRows".into(), p.duplicates.into());
         }
         json!({
             "operatorName": self.name,
-            "numRowsTotal": self.stores.iter().map(StateStore::len).sum::<usize>(),
+            "numRowsTotal": p.total.unwrap_or_else(|| self.stores.iter().map(StateStore::len).sum()),
             "numRowsUpdated": p.updated,
             "allUpdatesTimeMs": 0,
             "numRowsRemoved": p.removed,

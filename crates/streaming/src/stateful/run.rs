@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use boathouse_bridge::ResultExt;
-use boathouse_engine::{EventTimeWatermark, Session, StreamDeduplicate};
+use boathouse_engine::{EventTimeWatermark, Session, StatefulGroups, StreamDeduplicate};
 use boathouse_spec::{Error, Result};
 use datafusion::catalog::MemTable;
 use datafusion::common::{Column, DFSchemaRef};
@@ -22,7 +22,7 @@ use futures::future::BoxFuture;
 use super::check::streams;
 use super::times::{self, Times};
 use super::watermark::{Tracker, WatermarkPlanner};
-use super::{State, aggregate, deduplicate, join, limit};
+use super::{State, aggregate, deduplicate, join, limit, python};
 use crate::query::OutputMode;
 
 /// What the operators of a batch need to know.
@@ -30,6 +30,8 @@ pub(crate) struct Batches {
     state: SessionState,
     pub mode: OutputMode,
     pub batch_id: i64,
+    /// When the batch was planned, in milliseconds since the epoch.
+    pub batch_ms: i64,
     /// Rows that are not later than this are too late, in microseconds since the epoch: the watermark of the batch before.
     pub late_us: Option<i64>,
     /// What is not later than this is over.
@@ -58,6 +60,7 @@ impl Batches {
         session: &Session,
         mode: OutputMode,
         batch_id: i64,
+        batch_ms: i64,
         late_us: Option<i64>,
         watermark_us: i64,
     ) -> Self {
@@ -65,7 +68,7 @@ impl Batches {
         let state = SessionStateBuilder::new_from_existing(session.query_state())
             .with_query_planner(Arc::new(Planner(tracker.clone())))
             .build();
-        Self { state, mode, batch_id, late_us, watermark_us, tracker }
+        Self { state, mode, batch_id, batch_ms, late_us, watermark_us, tracker }
     }
 
     /// The state without optimization of physical plans.
@@ -139,6 +142,12 @@ impl Batches {
                         found.insert(watermark.column.name.clone(), watermark.delay_us);
                         self.tracker.register(watermark);
                         return Ok((rebuilt(&plan, inputs)?, found));
+                    }
+                    if let Some(groups) = node.downcast_ref::<StatefulGroups>() {
+                        let timed = known.first().cloned().unwrap_or_default();
+                        let rows = python::run(self, state, groups, inputs, &timed).await?;
+                        found.extend(times::of_groups(groups, &timed));
+                        return Ok((in_memory(rows, plan.schema())?, found));
                     }
                     let Some(dedup) = node.downcast_ref::<StreamDeduplicate>() else {
                         return Ok((rebuilt(&plan, inputs)?, found));

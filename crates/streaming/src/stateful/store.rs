@@ -17,6 +17,10 @@ use boathouse_spec::{Error, Result};
 
 use crate::checkpoint::Directory;
 
+mod lookup;
+
+pub(super) use lookup::Found;
+
 /// Versions from one file of everything to the next.
 const SNAPSHOT_EVERY: i64 = 50;
 
@@ -38,11 +42,21 @@ pub(super) struct Layout {
     pub time: Option<usize>,
     /// The columns by which entries are found beside their keys.
     pub index: Option<Vec<usize>>,
+    /// Whether entries are also found by NULL, as groups are, where it meets nothing in a join.
+    pub finds_null: bool,
 }
 
-/// The keys of the entries by other columns; where one of these is null, an entry is not found.
+/// What is remembered by a key.
+struct Entry {
+    value: Option<OwnedRow>,
+    /// When it is over, in microseconds.
+    time: Option<i64>,
+}
+
+/// The keys of the entries by other columns.
 struct Index {
     columns: Vec<usize>,
+    finds_null: bool,
     rows: RowConverter,
     keys: HashMap<OwnedRow, HashSet<Option<OwnedRow>>>,
 }
@@ -54,7 +68,7 @@ pub(crate) struct StateStore {
     index: Option<Index>,
     key_rows: Option<RowConverter>,
     value_rows: Option<RowConverter>,
-    entries: HashMap<Option<OwnedRow>, Option<OwnedRow>>,
+    entries: HashMap<Option<OwnedRow>, Entry>,
     /// Keys touched since the last commit.
     touched: HashMap<Option<OwnedRow>, bool>,
     lineage: Vec<String>,
@@ -66,7 +80,7 @@ pub(crate) struct StateStore {
 impl StateStore {
     /// The state at a version that the commit log names; empty where there is none yet.
     pub async fn open(directory: Directory, layout: Layout, committed: Option<(i64, &str)>) -> Result<Self> {
-        let Layout { keys, values, time, index } = layout;
+        let Layout { keys, values, time, index, finds_null } = layout;
         let mut store = Self {
             index: None,
             key_rows: converter(&keys)?,
@@ -84,7 +98,7 @@ impl StateStore {
             store.load(version, id).await?;
         }
         if let Some(columns) = index {
-            let mut index = Index::new(columns, &store.schema())?;
+            let mut index = Index::new(columns, finds_null, &store.schema())?;
             let all = store.all()?;
             index.add(&all, &store.keys_of(&all)?)?;
             store.index = Some(index);
@@ -147,13 +161,8 @@ impl StateStore {
             .map_err(internal)?;
         let gone = filter_record_batch(batch, &deleted).map_err(internal)?;
         for key in self.keys_of(&gone)? {
-            self.entries.remove(&key);
-            // Files tell keys that are gone, not their times.
-            self.by_time.values_mut().for_each(|keys| {
-                keys.remove(&key);
-            });
+            self.take(&key);
         }
-        self.by_time.retain(|_, keys| !keys.is_empty());
         self.put(&live)
     }
 
@@ -176,7 +185,7 @@ impl StateStore {
     /// A guess at the memory that the state takes, in bytes.
     pub fn bytes(&self) -> usize {
         let size = |r: &Option<OwnedRow>| r.as_ref().map_or(0, |r| r.as_ref().len() + 16);
-        self.entries.iter().map(|(k, v)| size(k) + size(v) + 16).sum()
+        self.entries.iter().map(|(k, e)| size(k) + size(&e.value) + 16).sum()
     }
 
     fn keys_of(&self, batch: &RecordBatch) -> Result<Vec<Option<OwnedRow>>> {
@@ -228,11 +237,25 @@ impl StateStore {
     }
 
     fn set(&mut self, key: Option<OwnedRow>, value: Option<OwnedRow>, time: Option<i64>) {
+        if self.entries.get(&key).is_some_and(|e| e.time != time) {
+            self.take(&key);
+        }
         if let Some(time) = time {
             self.by_time.entry(time).or_default().insert(key.clone());
         }
         self.touched.insert(key.clone(), false);
-        self.entries.insert(key, value);
+        self.entries.insert(key, Entry { value, time });
+    }
+
+    /// Takes an entry out, also from those that are over at its time.
+    fn take(&mut self, key: &Option<OwnedRow>) {
+        let Some(Entry { time: Some(time), .. }) = self.entries.remove(key) else { return };
+        if let Some(keys) = self.by_time.get_mut(&time) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_time.remove(&time);
+            }
+        }
     }
 
     /// Adds the entries whose keys are not there yet, and says which those are.
@@ -256,10 +279,8 @@ impl StateStore {
     pub fn expire(&mut self, at_us: i64) -> Result<RecordBatch> {
         let later = self.by_time.split_off(&at_us.saturating_add(1));
         let over = std::mem::replace(&mut self.by_time, later);
-        // Those that were removed before are still listed by their time.
-        let over = over.into_values().flatten().filter(|k| self.entries.contains_key(k));
-        let over: HashSet<Option<OwnedRow>> = over.collect();
-        let batch = self.batch_of(over.iter().filter_map(|k| self.entries.get_key_value(k)))?;
+        let over = over.values().flatten().filter_map(|k| self.entries.get_key_value(k));
+        let batch = self.batch_of(over)?;
         self.remove(&batch)?;
         Ok(batch)
     }
@@ -271,7 +292,7 @@ impl StateStore {
             index.remove(batch, &keys)?;
         }
         for key in keys {
-            self.entries.remove(&key);
+            self.take(&key);
             self.touched.insert(key, true);
         }
         Ok(())
@@ -279,9 +300,9 @@ impl StateStore {
 
     fn batch_of<'a>(
         &self,
-        entries: impl Iterator<Item = (&'a Option<OwnedRow>, &'a Option<OwnedRow>)>,
+        entries: impl Iterator<Item = (&'a Option<OwnedRow>, &'a Entry)>,
     ) -> Result<RecordBatch> {
-        let (keys, values): (Vec<_>, Vec<_>) = entries.unzip();
+        let (keys, values): (Vec<_>, Vec<_>) = entries.map(|(k, e)| (k, &e.value)).unzip();
         let count = keys.len();
         let mut columns = columns(self.key_rows.as_ref(), &keys)?;
         columns.extend(self::columns(self.value_rows.as_ref(), &values)?);
@@ -354,15 +375,16 @@ impl StateStore {
 }
 
 impl Index {
-    fn new(columns: Vec<usize>, schema: &SchemaRef) -> Result<Self> {
+    fn new(columns: Vec<usize>, finds_null: bool, schema: &SchemaRef) -> Result<Self> {
         let fields = columns.iter().map(|i| SortField::new(schema.field(*i).data_type().clone())).collect();
-        Ok(Self { columns, rows: RowConverter::new(fields).map_err(internal)?, keys: HashMap::new() })
+        let rows = RowConverter::new(fields).map_err(internal)?;
+        Ok(Self { columns, finds_null, rows, keys: HashMap::new() })
     }
 
-    /// The values as rows; none where one is null.
+    /// The values as rows; none where they find nothing.
     fn rows_of(&self, values: &[ArrayRef]) -> Result<Vec<Option<OwnedRow>>> {
         let rows = self.rows.convert_columns(values).map_err(internal)?;
-        let is_whole = |i: usize| values.iter().all(|v| v.is_valid(i));
+        let is_whole = |i: usize| self.finds_null || values.iter().all(|v| v.is_valid(i));
         Ok(rows.iter().enumerate().map(|(i, row)| is_whole(i).then(|| row.owned())).collect())
     }
 

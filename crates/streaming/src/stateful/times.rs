@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::datatypes::{DataType, Fields};
+use boathouse_engine::StatefulGroups;
 use datafusion::common::DFSchemaRef;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
@@ -33,6 +34,12 @@ pub(super) fn of(plan: &LogicalPlan, inputs: &[Times]) -> Times {
             all.into_iter().filter(|(name, _)| schema.fields().iter().any(|f| f.name() == name)).collect()
         }
     }
+}
+
+/// The event time in the output of a function over groups, with the longest delay of the input's.
+pub(super) fn of_groups(groups: &StatefulGroups, input: &Times) -> Times {
+    let column = groups.task.event_time.and_then(|i| groups.schema.fields().get(i));
+    column.map(|f| (f.name().clone(), input.values().copied().max().unwrap_or(0))).into_iter().collect()
 }
 
 /// The outputs of expressions that are event times.

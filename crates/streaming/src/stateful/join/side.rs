@@ -101,6 +101,7 @@ impl Side {
             values,
             time: time.map(|(place, _)| place),
             index: Some(keys.clone()),
+            finds_null: false,
         };
         let name = if side == 0 { "left" } else { "right" };
         let stored = loose(&operator.named_store(side, name, layout).await?.schema());
