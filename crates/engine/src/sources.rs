@@ -8,6 +8,7 @@ use boathouse_catalog::TableRecord;
 use boathouse_connectors::kafka::{KafkaTable, KafkaWriter, SinkOptions};
 use boathouse_connectors::{Context, Format};
 use boathouse_delta::Predicate;
+use boathouse_formats::binary_style::BinaryStyle;
 use boathouse_formats::options::SessionDefaults;
 use boathouse_formats::zone::Zone;
 use boathouse_spec::{
@@ -69,6 +70,7 @@ pub(crate) fn context(session: &Session) -> Result<Context> {
             .is_some_and(|t| t.eq_ignore_ascii_case("TIMESTAMP_NTZ")),
         case_sensitive: conf.flag("spark.sql.caseSensitive"),
         ansi: conf.ansi(),
+        binary_style: BinaryStyle::named(conf.get("spark.sql.binaryOutputStyle").as_deref()),
     };
     let storage = session.storage();
     let mut context = Context::new(storage.paths().clone(), storage.object_stores(), defaults);

@@ -6,6 +6,7 @@
 //!
 //! Start with [`json::Parser`], [`csv::Parser`] and [`datetime_pattern::Pattern`].
 
+pub mod binary_style;
 pub mod calendar;
 mod cell;
 pub mod column;

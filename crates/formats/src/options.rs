@@ -2,6 +2,7 @@
 
 use boathouse_spec::{Error, Result};
 
+use crate::binary_style::BinaryStyle;
 use crate::zone::Zone;
 
 /// What to do with a record that cannot be read.
@@ -40,6 +41,8 @@ pub struct SessionDefaults {
     pub case_sensitive: bool,
     /// `spark.sql.ansi.enabled`, for what is raised and what is NULL.
     pub ansi: bool,
+    /// `spark.sql.binaryOutputStyle`
+    pub binary_style: BinaryStyle,
 }
 
 impl Default for SessionDefaults {
@@ -50,6 +53,7 @@ impl Default for SessionDefaults {
             infer_ntz: false,
             case_sensitive: false,
             ansi: true,
+            binary_style: BinaryStyle::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use boathouse_formats::binary_style::BinaryStyle;
 use chrono_tz::Tz;
 
 /// Settings that change what functions return. Part of a function's identity: two calls under different settings
@@ -30,6 +31,8 @@ pub struct Context {
     pub java_charsets: bool,
     /// `spark.sql.legacy.codingErrorAction`: what a character set lacks is replaced instead of refused.
     pub replaces_coding_errors: bool,
+    /// `spark.sql.binaryOutputStyle`
+    pub binary_style: BinaryStyle,
     /// Start of the query, microseconds since the epoch: `current_timestamp()` and its kin.
     pub now_us: i64,
 }
@@ -55,6 +58,7 @@ impl Default for Context {
             case_sensitive: false,
             java_charsets: false,
             replaces_coding_errors: false,
+            binary_style: BinaryStyle::default(),
             now_us: 0,
         }
     }

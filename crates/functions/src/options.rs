@@ -124,6 +124,7 @@ pub(crate) fn session_defaults(context: &Context) -> SessionDefaults {
         infer_ntz: context.timestamp_ntz_default,
         case_sensitive: context.case_sensitive,
         ansi: context.ansi,
+        binary_style: context.binary_style,
         ..SessionDefaults::default()
     }
 }

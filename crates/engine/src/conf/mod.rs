@@ -6,6 +6,7 @@ mod zone;
 use std::collections::BTreeMap;
 
 use boathouse_connectors::StoreSettings;
+use boathouse_formats::binary_style::BinaryStyle;
 use boathouse_functions::{Context, MapKeyPolicy};
 use boathouse_spec::{Error, Expr, Result, clock};
 use boathouse_sql::ParserOptions;
@@ -246,6 +247,7 @@ impl SessionConf {
             case_sensitive: self.flag("spark.sql.caseSensitive"),
             java_charsets: self.flag("spark.sql.legacy.javaCharsets"),
             replaces_coding_errors: self.flag("spark.sql.legacy.codingErrorAction"),
+            binary_style: BinaryStyle::named(self.get("spark.sql.binaryOutputStyle").as_deref()),
             now_us: clock::now_us(),
         })
     }

@@ -114,7 +114,7 @@ fn write_value(cells: &Cells, row: usize, options: &Options, out: &mut String) -
         Cells::Double(a) => write_double(a.value(row), out),
         Cells::Decimal(a, scale) => write_decimal(a.value(row), i32::from(*scale), out),
         Cells::String(a) => out.push_str(a.value(row)),
-        Cells::Binary(a) => write_hexadecimal(a.value(row), out),
+        Cells::Binary(a) => options.binary_style.write(a.value(row), out),
         Cells::Date(a) => match &options.date_format_out {
             Some(pattern) => pattern.write_days(a.value(row), out)?,
             None => write_date(i64::from(a.value(row)), out),
@@ -207,14 +207,6 @@ pub(crate) fn write_cast(cells: &Cells, row: usize, options: &Options, out: &mut
 }
 
 /// `[00 FF]`
-fn write_hexadecimal(bytes: &[u8], out: &mut String) {
-    out.push('[');
-    for (i, b) in bytes.iter().enumerate() {
-        out.push_str(&format!("{}{b:02X}", if i > 0 { " " } else { "" }));
-    }
-    out.push(']');
-}
-
 /// CSV files take no nested columns.
 pub fn check_schema_for_writing(schema: &StructType) -> Result<()> {
     for field in &schema.fields {

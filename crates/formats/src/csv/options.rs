@@ -2,6 +2,7 @@
 
 use boathouse_spec::{Error, Result};
 
+use crate::binary_style::BinaryStyle;
 use crate::datetime_pattern::Pattern;
 use crate::options::{Lookup, ParseMode, SessionDefaults, invalid};
 use crate::zone::Zone;
@@ -26,6 +27,7 @@ pub struct Options {
     pub mode: ParseMode,
     pub corrupt_column: String,
     pub zone: Zone,
+    pub binary_style: BinaryStyle,
     pub delimiter: String,
     /// `\0` for none.
     pub quote: char,
@@ -73,6 +75,7 @@ impl Default for Options {
             mode: ParseMode::Permissive,
             corrupt_column: "_corrupt_record".to_string(),
             zone: Zone::UTC,
+            binary_style: BinaryStyle::default(),
             delimiter: ",".to_string(),
             quote: '"',
             escape: '\\',
@@ -155,6 +158,7 @@ impl Options {
             mode: given.text("mode").map(ParseMode::parse).unwrap_or_default(),
             corrupt_column: text("columnNameOfCorruptRecord", &session.corrupt_column),
             zone: given.zone(&session.zone)?,
+            binary_style: session.binary_style,
             delimiter: delimiter(given.text("sep").or(given.text("delimiter")).unwrap_or(","))?,
             quote,
             escape: given.character("escape", Some('\\'))?.unwrap_or('\0'),

@@ -247,10 +247,7 @@ fn write_scalar(cells: &Cells, row: usize, options: &Options, out: &mut String) 
         Cells::Double(a) => write_double(a.value(row), out),
         Cells::Decimal(a, scale) => write_decimal(a.value(row), i32::from(*scale), out),
         Cells::String(a) => out.push_str(a.value(row)),
-        Cells::Binary(a) => {
-            let bytes: Vec<String> = a.value(row).iter().map(|b| format!("{b:02X}")).collect();
-            out.push_str(&format!("[{}]", bytes.join(" ")));
-        }
+        Cells::Binary(a) => options.binary_style.write(a.value(row), out),
         Cells::Date(a) => match &options.date_format_out {
             Some(pattern) => pattern.write_days(a.value(row), out)?,
             None => write_date(i64::from(a.value(row)), out),

@@ -2,6 +2,7 @@
 
 use boathouse_spec::{Error, Result};
 
+use crate::binary_style::BinaryStyle;
 use crate::datetime_pattern::Pattern;
 use crate::options::{Lookup, ParseMode, SessionDefaults};
 use crate::zone::Zone;
@@ -12,6 +13,7 @@ pub struct Options {
     pub mode: ParseMode,
     pub corrupt_column: String,
     pub zone: Zone,
+    pub binary_style: BinaryStyle,
     /// What the names of attributes begin with.
     pub attribute_prefix: String,
     /// The field of an element's text beside its attributes and elements.
@@ -67,6 +69,7 @@ impl Options {
             mode: given.text("mode").map(ParseMode::parse).unwrap_or_default(),
             corrupt_column: text("columnNameOfCorruptRecord", &session.corrupt_column),
             zone: given.zone(&session.zone)?,
+            binary_style: session.binary_style,
             attribute_prefix: text("attributePrefix", "_"),
             value_tag: text("valueTag", "_VALUE"),
             wildcard: text("wildcardColName", "xs_any"),

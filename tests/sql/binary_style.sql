@@ -1,0 +1,17 @@
+SET spark.sql.binaryOutputStyle = UTF-8;
+SELECT to_csv(named_struct('n', 1, 'b', X'4561'));
+SELECT to_xml(named_struct('n', 1, 'b', X'4561'));
+SET spark.sql.binaryOutputStyle = BASIC;
+SELECT to_csv(named_struct('n', 1, 'b', X'45FF'));
+SELECT to_xml(named_struct('n', 1, 'b', X'45FF'));
+SET spark.sql.binaryOutputStyle = BASE64;
+SELECT to_csv(named_struct('n', 1, 'b', X'45FF00FE'));
+SELECT to_xml(named_struct('n', 1, 'b', X'45FF'));
+SET spark.sql.binaryOutputStyle = HEX;
+SELECT to_csv(named_struct('n', 1, 'b', X'45FF'));
+SELECT to_xml(named_struct('n', 1, 'b', X'45FF'));
+SELECT to_json(named_struct('n', 1, 'b', X'45FF'));
+SET spark.sql.binaryOutputStyle = HEX_DISCRETE;
+SELECT to_csv(named_struct('n', 1, 'b', X'45FF'));
+SELECT to_xml(named_struct('n', 1, 'b', X'45FF'));
+RESET spark.sql.binaryOutputStyle;
