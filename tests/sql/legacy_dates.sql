@@ -1,5 +1,5 @@
 SET spark.sql.legacy.timeParserPolicy = LEGACY;
-SELECT to_timestamp('1', 'y'), to_timestamp('00', 'yy'), to_timestamp('99', 'yy'), to_timestamp('009999', 'yyy');
+SELECT string(to_timestamp('1', 'y')) AS a, to_timestamp('00', 'yy'), to_timestamp('99', 'yy'), string(to_timestamp('009999', 'yyy')) AS b;
 SELECT to_timestamp('2020-365', 'yyyy-DDD'), to_timestamp('2020-30-365', 'yyyy-dd-DDD'), to_timestamp('2020-12-31-366', 'yyyy-MM-dd-DDD');
 SELECT to_timestamp('2020-01-02 abc', 'yyyy-MM-dd'), to_timestamp(' 2020- 1- 2', 'yyyy-MM-dd');
 SELECT to_timestamp('2020-02-30', 'yyyy-MM-dd');

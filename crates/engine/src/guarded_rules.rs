@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{JoinType, NullEquality, Result};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, Window};
 use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
@@ -62,8 +62,12 @@ fn has_null_safe_join(plan: &LogicalPlan) -> bool {
     (is_inner && is_null_safe(plan)) || plan.inputs().into_iter().any(has_null_safe_join)
 }
 
+/// That rule goes through the whole plan by itself.
 fn has_window_twice(plan: &LogicalPlan) -> bool {
-    let LogicalPlan::Window(window) = plan else { return false };
-    let functions: Vec<_> = window.window_expr.iter().map(|e| e.clone().unalias()).collect();
-    functions.iter().enumerate().any(|(i, f)| functions[..i].contains(f))
+    let is_twice = |window: &Window| {
+        let functions: Vec<_> = window.window_expr.iter().map(|e| e.clone().unalias()).collect();
+        functions.iter().enumerate().any(|(i, f)| functions[..i].contains(f))
+    };
+    matches!(plan, LogicalPlan::Window(window) if is_twice(window))
+        || plan.inputs().into_iter().any(has_window_twice)
 }
