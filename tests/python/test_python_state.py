@@ -213,6 +213,35 @@ def test_groups_larger_than_a_frame(spark, tmp_path):
     assert (first["numRowsTotal"], first["numRowsUpdated"]) == (25_001, 25_001)
 
 
+def test_large_states(spark, tmp_path):
+    """What is remembered goes to a process in pieces: 40 MB here, with rows and with timers."""
+
+    def init(self, handle):
+        self.text = handle.getValueState("text", "t STRING")
+
+    def rows(self, key, frames, times):
+        found = values(frames)
+        old = self.text.get()
+        self.text.update((str(found[0]) * 1_000_000,))
+        self.handle.registerTimer(BEGIN + 60_000)
+        yield said(key[0], old and (len(old[0]), old[0][:3]))
+
+    def timer(self, key, times, info):
+        yield said(key[0], "over", self.text.get()[0][:3])
+
+    stream = Functions(World(spark, tmp_path))
+    stream.start(transformed(Keeping(init, rows, timer), time="EventTime")(stream.input("1 minute")))
+    keys = [f"k{n:02}" for n in range(40)]
+    wanted = []
+    for v, minute in [(1, 0), (2, 0), (3, 30)]:
+        stream.put("a", *[row(k, v, minute) for k in keys])
+        stream.run()
+        wanted += [(k, f"(1000000, '{v - 1}{v - 1}{v - 1}')" if v > 1 else "None") for k in keys]
+    wanted += [(k, "over | 333") for k in keys]
+    got = [(r.k, r.i) for r in spark.read.parquet(str(tmp_path / "out")).collect()]
+    assert sorted(got) == sorted(wanted)
+
+
 def test_several_keys_and_expressions(spark, tmp_path):
     def function(key, frames, state):
         state.update((len(list(frames)),))

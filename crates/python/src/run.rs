@@ -102,12 +102,7 @@ impl Run {
         let next = match self.timeout {
             Some(limit) => match tokio::time::timeout(limit, self.read()).await {
                 Ok(next) => next,
-                Err(_) => Err(Error::new("PYTHON_WORKER_TIMEOUT")
-                    .message(format!(
-                        "The Python function gave nothing for {} s and was ended.",
-                        limit.as_secs()
-                    ))
-                    .exception("PythonException")),
+                Err(_) => Err(silent(limit)),
             },
             None => self.read().await,
         };
@@ -288,6 +283,13 @@ fn group(streams: &[RecordBatch]) -> Result<Vec<u8>> {
         stream.finish().spark()?;
     }
     Ok(bytes)
+}
+
+/// A function that gave nothing for too long.
+pub(crate) fn silent(limit: Duration) -> Error {
+    Error::new("PYTHON_WORKER_TIMEOUT")
+        .message(format!("The Python function gave nothing for {} s and was ended.", limit.as_secs()))
+        .exception("PythonException")
 }
 
 /// An exception of the user's code, with its traceback.

@@ -1,5 +1,7 @@
 //! Functions that remember something of each group: a conversation with `boathouse_runtime.stateful`, part by part.
 
+use std::time::Duration;
+
 use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
@@ -10,7 +12,7 @@ use tokio::process::ChildStdin;
 
 use crate::messages::{END_OF_STREAM, PYTHON_EXCEPTION_THROWN, Writer, broken, read_bytes, read_int};
 use crate::pool::{Options, Worker, Workers};
-use crate::run::python_error;
+use crate::run::{python_error, silent};
 use crate::task::Task;
 
 /// What a task of this kind begins with; one of PySpark's begins with a partition.
@@ -41,16 +43,25 @@ pub struct Conversation {
     options: Options,
     worker: Worker,
     stdin: ChildStdin,
+    /// How long the worker may be silent.
+    timeout: Option<Duration>,
 }
 
 impl Conversation {
     /// Starts a task. `settings` are JSON.
-    pub async fn start(workers: &Workers, options: &Options, task: &Task, settings: &str) -> Result<Self> {
+    pub async fn start(
+        workers: &Workers,
+        options: &Options,
+        task: &Task,
+        settings: &str,
+        timeout: Option<Duration>,
+    ) -> Result<Self> {
         let mut worker = workers.take(options).await?;
         let Some(stdin) = worker.stdin.take() else {
             return Err(Error::internal("a Python worker without a pipe"));
         };
-        let mut this = Self { workers: workers.clone(), options: options.clone(), worker, stdin };
+        let (workers, options) = (workers.clone(), options.clone());
+        let mut this = Self { workers, options, worker, stdin, timeout };
         let mut out = Writer::default();
         out.int(MARK);
         let mut bytes = out.finish();
@@ -77,7 +88,14 @@ impl Conversation {
 
     /// What the worker says next.
     pub async fn hear(&mut self) -> Result<Said> {
-        match self.read().await {
+        let said = match self.timeout {
+            Some(limit) => match tokio::time::timeout(limit, self.read()).await {
+                Ok(said) => said,
+                Err(_) => return Err(silent(limit)),
+            },
+            None => self.read().await,
+        };
+        match said {
             Err(e) if !e.is("PYTHON_EXCEPTION") => Err(self.explained().await),
             other => other,
         }

@@ -104,11 +104,14 @@ class Struct:
         self.accept = [accepting(f.dataType) for f in schema.fields]
         self.read_as = [reading(f.dataType) for f in schema.fields]
         self.type = to_arrow_type(schema, timezone="UTC")
-        self.is_plain = not schema.needConversion() and not any(self.read_as)
+        converted = [f.dataType for f in schema.fields if f.dataType.needConversion()]
+        # Values that are the same inside and outside.
+        self.is_plain = not converted and not any(self.read_as)
 
     def write(self, value):
         """A value of the user's, as PyArrow takes it: a tuple."""
-        return self.checked(self.schema.toInternal(tuple(plain(v) for v in value)))
+        value = tuple([plain(v) for v in value])
+        return self.checked(value if self.is_plain else self.schema.toInternal(value))
 
     def checked(self, value):
         if len(value) != self.count:

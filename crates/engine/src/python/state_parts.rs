@@ -153,6 +153,30 @@ impl GroupPart {
         self.len() == 0
     }
 
+    /// The first groups, and the others; `None` where there is only one.
+    pub fn split(&self) -> Option<[Self; 2]> {
+        let at = self.len() / 2;
+        if at == 0 {
+            return None;
+        }
+        let sum = |side: usize| self.counts[side].values()[..at].iter().sum::<i32>() as usize;
+        let rows = [sum(0), sum(1)];
+        let part = |from: usize, to: usize, from_rows: [usize; 2], rows: [usize; 2]| {
+            let columns = |side: usize| -> Vec<ArrayRef> {
+                let all = &self.columns[side];
+                all.iter().map(|c| c.slice(from_rows[side], rows[side])).collect()
+            };
+            Self {
+                keys: self.keys.iter().map(|k| k.slice(from, to - from)).collect(),
+                counts: [self.counts[0].slice(from, to - from), self.counts[1].slice(from, to - from)],
+                columns: [columns(0), columns(1)],
+            }
+        };
+        let all = |side: usize| self.counts[side].values().iter().sum::<i32>() as usize;
+        let rest = [all(0) - rows[0], all(1) - rows[1]];
+        Some([part(0, at, [0, 0], rows), part(at, self.len(), rows, rest)])
+    }
+
     /// Groups without rows.
     pub fn of_keys(task: &StatefulTask, keys: Vec<ArrayRef>) -> Self {
         let count = keys.first().map_or(1, |k| k.len());
@@ -187,5 +211,66 @@ impl GroupPart {
             all.push(("initial".to_string(), task.sent(&task.initial, &self.columns[1], sum(1))?));
         }
         Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{AsArray, Int64Array, StringArray};
+    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+
+    use super::*;
+
+    fn batch(rows: &[(Option<&str>, i64)]) -> RecordBatch {
+        let fields = vec![Field::new("k", DataType::Utf8, true), Field::new("v", DataType::Int64, false)];
+        let keys: ArrayRef = Arc::new(rows.iter().map(|(k, _)| *k).collect::<StringArray>());
+        let values: ArrayRef = Arc::new(rows.iter().map(|(_, v)| *v).collect::<Int64Array>());
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![keys, values]).unwrap()
+    }
+
+    /// By group: its key, and the values of both sides.
+    fn shown(part: &GroupPart) -> Vec<(Option<String>, Vec<i64>, Vec<i64>)> {
+        let keys = part.keys[0].as_string::<i32>();
+        let mut at = [0, 0];
+        let mut values = |side: usize, group: usize| {
+            let count = part.counts[side].value(group) as usize;
+            let all = part.columns[side][0].as_primitive::<Int64Type>();
+            at[side] += count;
+            all.values()[at[side] - count..at[side]].to_vec()
+        };
+        (0..part.len())
+            .map(|g| (keys.is_valid(g).then(|| keys.value(g).to_string()), values(0, g), values(1, g)))
+            .collect()
+    }
+
+    #[test]
+    fn rows_of_a_group_are_together_and_in_order() {
+        let rows = batch(&[(Some("b"), 1), (Some("a"), 2), (None, 3), (Some("b"), 4), (Some("a"), 5)]);
+        let initial = batch(&[(Some("c"), 6), (Some("a"), 7), (Some("c"), 8)]);
+        let parts = GroupedRows::new(1, rows, initial).unwrap().parts(2).unwrap();
+        let [part] = parts.as_slice() else { panic!("{} parts", parts.len()) };
+        let wanted = [
+            (None, vec![3], vec![]),
+            (Some("a".to_string()), vec![2, 5], vec![7]),
+            (Some("b".to_string()), vec![1, 4], vec![]),
+            (Some("c".to_string()), vec![], vec![6, 8]),
+        ];
+        assert_eq!(shown(part), wanted);
+        let [first, second] = part.split().unwrap();
+        assert_eq!((shown(&first), shown(&second)), (wanted[..2].to_vec(), wanted[2..].to_vec()));
+        assert!(first.split().unwrap()[0].split().is_none());
+    }
+
+    #[test]
+    fn many_groups_are_many_parts() {
+        let names: Vec<String> = (0..25_000).map(|n| format!("{n}")).collect();
+        let rows: Vec<_> = names.iter().map(|n| (Some(n.as_str()), 1)).collect();
+        let none = batch(&[]);
+        let parts = GroupedRows::new(1, batch(&rows), none).unwrap().parts(2).unwrap();
+        assert!(parts.iter().all(|p| p.len() <= MAX_GROUPS));
+        assert_eq!(parts.iter().map(GroupPart::len).sum::<usize>(), 25_000);
+        assert!(GroupedRows::new(1, batch(&[]), batch(&[])).unwrap().parts(2).unwrap().is_empty());
     }
 }

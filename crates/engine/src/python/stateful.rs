@@ -93,7 +93,8 @@ impl StatefulTask {
         });
         let body = Body::Command(self.function.command.clone());
         let task = self.setup.task(&self.function, 0, body);
-        Conversation::start(&self.setup.workers, &self.setup.options, &task, &settings.to_string()).await
+        let Setup { workers, options, timeout, .. } = self.setup.as_ref();
+        Conversation::start(workers, options, &task, &settings.to_string(), *timeout).await
     }
 
     /// Columns as the worker takes them.

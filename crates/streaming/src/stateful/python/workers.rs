@@ -1,12 +1,18 @@
 //! Workers that do parts of a batch at the same time.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::Int32Type;
 use boathouse_engine::{GroupPart, StateTimes, StatefulTask, parsed_columns};
 use boathouse_python::{Conversation, Said};
 use boathouse_spec::{Error, Result};
 use parking_lot::Mutex;
+
+/// State that goes to a worker at once, as long as it is that of several groups.
+const MAX_STATE_BYTES: usize = 16 << 20;
 
 /// What a function remembers.
 pub(super) trait Memory: Send {
@@ -29,6 +35,32 @@ pub(super) trait Memory: Send {
 pub(super) struct Job {
     pub part: GroupPart,
     pub more: Vec<(String, RecordBatch)>,
+}
+
+impl Job {
+    /// Half of the groups each; `None` where there is only one.
+    fn split(&self) -> Result<Option<[Self; 2]>> {
+        let Some([first, second]) = self.part.split() else { return Ok(None) };
+        let at = first.len() as i32;
+        let more = |is_first: bool| -> Result<Vec<(String, RecordBatch)>> {
+            self.more
+                .iter()
+                .map(|(name, batch)| Ok((name.clone(), of_groups(batch, at, is_first)?)))
+                .collect()
+        };
+        Ok(Some([Self { more: more(true)?, part: first }, Self { more: more(false)?, part: second }]))
+    }
+}
+
+/// The rows of the groups before one, or of the others, which are counted anew.
+fn of_groups(batch: &RecordBatch, at: i32, before: bool) -> Result<RecordBatch> {
+    let groups = batch.column(0).as_primitive::<Int32Type>();
+    let is_of: BooleanArray = groups.iter().map(|g| g.map(|g| (g < at) == before)).collect();
+    let batch = filter_record_batch(batch, &is_of).map_err(super::internal)?;
+    let groups = batch.column(0).as_primitive::<Int32Type>();
+    let mut columns = batch.columns().to_vec();
+    columns[0] = Arc::new(groups.unary::<_, Int32Type>(|g| if before { g } else { g - at }));
+    RecordBatch::try_new(batch.schema(), columns).map_err(super::internal)
 }
 
 impl From<GroupPart> for Job {
@@ -154,12 +186,22 @@ impl<'a> Workers<'a> {
         job: Job,
         memory: &Mutex<impl Memory>,
     ) -> Result<Vec<RecordBatch>> {
+        let state = memory.lock().recall(&job.part.keys)?;
+        let mut made = Vec::new();
+        let bytes: usize = state.iter().map(|(_, b)| b.get_array_memory_size()).sum();
+        if bytes > MAX_STATE_BYTES
+            && let Some(parts) = job.split()?
+        {
+            for part in parts {
+                made.extend(Box::pin(self.one(conversation, kind, part, memory)).await?);
+            }
+            return Ok(made);
+        }
         let keys = &job.part.keys;
         let mut batches = job.part.batches(self.task)?;
         batches.extend(job.more);
-        batches.extend(memory.lock().recall(keys)?);
+        batches.extend(state);
         conversation.part(kind, &batches).await?;
-        let mut made = Vec::new();
         loop {
             match conversation.hear().await? {
                 Said::Done => return Ok(made),
