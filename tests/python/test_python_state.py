@@ -1,14 +1,19 @@
 """Python functions over streams that remember give what they give with Spark 4.2 (`scenarios_python_state.py`)."""
 
 import os
+import sys
 
 import pandas as pd
 import pytest
 import scenarios_python_state as scenarios
 from conftest import Server
+from pyspark import cloudpickle
 from pyspark.sql.functions import expr
 from recorded import World, check
 from scenarios_python_state import BEGIN, Functions, Keeping, grouped, row, said, transformed, values
+
+# Workers do not have this module.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 @pytest.mark.parametrize("name", list(scenarios.SCENARIOS))
