@@ -3,7 +3,7 @@
     make release tpcds && .venv/bin/python bench/tpcds.py --scale 1 --spark PYTHON_WITH_PYSPARK
 
 Boathouse reads its own Delta tables; DuckDB and Spark read the Parquet files of these tables. Before anything is timed, each
-answer is compared: with Spark's in names, types, nullability and rows, with DuckDB's in rows. `--runs 0` compares only.
+answer is compared: with Spark's in names, types, nullability and rows, or with DuckDB's in rows. `--runs 0` compares only.
 """
 
 import argparse

@@ -14,3 +14,6 @@ SELECT repeat('a', -1), lpad('a', 0), left('abc', -1), elt(5, 'a'), split('', ',
 SELECT regexp_extract('a', '(', 1);
 SELECT decode(1, 1, 'one', 2, 'two', 'other'), decode(3, 1, 'one');
 SELECT typeof(lower('a')), typeof(split('a', ',')), typeof(sha1('a')), typeof(unhex('61')), typeof(length('a')), typeof(instr('a', 'a')), typeof(format_string('a'));
+SELECT mask(1);
+SELECT mask(DATE'2020-01-01');
+SELECT mask(NULL) AS a, mask('Ab-1') AS b;

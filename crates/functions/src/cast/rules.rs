@@ -42,9 +42,10 @@ pub fn can_cast(from: &DataType, to: &DataType, mode: Mode) -> bool {
     }
 }
 
-/// A nested value that is not NULL may become NULL: not under ANSI, which fails instead.
+/// A nested value that is not NULL may become NULL: not under ANSI, which fails instead, and not where there is none (VOID is
+/// the type of the elements of an empty array).
 fn loses(from: &DataType, to: &DataType, mode: Mode) -> bool {
-    mode != Mode::Ansi && may_give_null(from, to, mode)
+    *from != DataType::Null && mode != Mode::Ansi && may_give_null(from, to, mode)
 }
 
 fn to_variant(from: &DataType) -> bool {

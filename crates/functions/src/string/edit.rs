@@ -139,6 +139,10 @@ fn reverse(call: &Call) -> Result<Resolved> {
 /// `mask(text, upper, lower, digit, other)`: each class of characters becomes one; NULL leaves the class.
 fn mask(call: &Call) -> Result<Resolved> {
     call.arity(1..=5)?;
+    // Nothing is cast to a string here.
+    if call.args.first().is_some_and(|a| a.data_type != DataType::Null && !a.data_type.is_string()) {
+        return Err(call.unexpected_input(0, "\"STRING\""));
+    }
     for (i, name) in ["upperChar", "lowerChar", "digitChar", "otherChar"].iter().enumerate() {
         let Some(arg) = call.args.get(i + 1) else { continue };
         if arg.data_type == DataType::Null {
