@@ -78,3 +78,4 @@ SELECT sum(rand(1)) > 0 FROM range(3);
 SELECT max(uuid()) IS NULL FROM range(3);
 SELECT id FROM range(3) GROUP BY id HAVING sum(rand(1)) > 0;
 SELECT sum(rand(1)) OVER () > 0 FROM range(1);
+SELECT b, rank() OVER (PARTITION BY b ORDER BY sum(a)) AS r FROM VALUES (1, 2), (3, 4) AS t(a, b) GROUP BY ROLLUP(b);

@@ -114,7 +114,9 @@ impl Analyzer {
             let attribute = match attribute {
                 Some(a) => a,
                 None => {
-                    let nullable = item.value.nullable || aggregation.nulled(&value);
+                    // A window function says by itself whether it is NULL.
+                    let is_window = super::window::has_window(&value);
+                    let nullable = item.value.nullable || (!is_window && aggregation.nulled(&value));
                     let mut a = self.attribute(&item.value.name, item.value.data_type.clone(), nullable);
                     a.metadata = item.metadata.clone().unwrap_or_default();
                     a
