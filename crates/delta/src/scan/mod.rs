@@ -11,8 +11,8 @@ mod shredded;
 mod source;
 mod statistics;
 
-pub(crate) use provider::unqualified;
 pub use live_rows::LiveRowsExec;
+pub(crate) use provider::unqualified;
 pub use provider::{DeltaScan, DeriveFilters, HiddenColumn, HiddenValue};
 pub(crate) use reader::{footer, open as open_file};
 pub(crate) use selection::row_count;
