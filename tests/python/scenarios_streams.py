@@ -27,10 +27,10 @@ class Stream:
         world.spark.conf.set("spark.sql.shuffle.partitions", "2")
         world.spark.conf.set("spark.sql.session.timeZone", "UTC")
 
-    def source(self, name, schema):
+    def source(self, name, schema, **options):
         folder = pathlib.Path(self.world.path(name))
         folder.mkdir(exist_ok=True)
-        return self.world.spark.readStream.schema(schema).json(str(folder))
+        return self.world.spark.readStream.schema(schema).options(**options).json(str(folder))
 
     def put(self, name, *rows):
         """A file that is there at once."""
@@ -53,17 +53,23 @@ class Stream:
         return query
 
     def refused(self, frame, mode="append"):
-        query = None
-        try:
-            writer = frame.writeStream.format("noop").outputMode(mode).option("checkpointLocation", self.world.path(f"none{len(self.world.seen)}"))
-            query = writer.trigger(availableNow=True).start()
+        """A frame, or what builds one."""
+
+        def run():
+            writer = (frame() if callable(frame) else frame).writeStream.format("noop").outputMode(mode)
+            query = writer.option("checkpointLocation", self.world.path(f"none{len(self.world.seen)}")).trigger(availableNow=True).start()
             query.awaitTermination()
-            self.world.note(f"refused in {mode}", None)
+
+        self.world.note(f"refused in {mode}", self.refusal(run))
+
+    def refusal(self, run):
+        """The error that it ends with."""
+        try:
+            run()
         except Exception as e:
             # Some are refused when the first batch is planned there, and some errors have no class there.
             text = re.sub(r".*terminated with exception: ", "", str(e).split("\n")[0])
-            text = re.sub(r"^\[_LEGACY_ERROR_TEMP_\d+\] | SQLSTATE.*|;.*", "", text)
-            self.world.note(f"refused in {mode}", text)
+            return re.sub(r"^\[_LEGACY_ERROR_TEMP_\d+\] | SQLSTATE.*|;.*", "", text)
 
     def round(self, **files):
         """Files that come together, and what comes out. Each round is a query of its own upon the state of the last."""
@@ -77,6 +83,10 @@ class Stream:
             new.remove(row)
         self.rows = rows
         self.world.note("rows", new)
+        self.counters(query)
+
+    def counters(self, query):
+        """What each batch of a query counted."""
         seen = {}
         for progress in query.recentProgress:
             progress = json.loads(progress.json) if not isinstance(progress, dict) else progress
@@ -87,7 +97,7 @@ class Stream:
                 [s["operatorName"], s["numRowsTotal"], s["numRowsUpdated"], s["numRowsRemoved"], s["numRowsDroppedByWatermark"]]
                 for s in progress["stateOperators"]
             ]
-            self.world.note("batch", [batch, progress["numInputRows"] if self.counts_input else None, progress["eventTime"].get("watermark"), state])
+            self.world.note("batch", [batch, progress["numInputRows"] if self.counts_input else None, (progress.get("eventTime") or {}).get("watermark"), state])
 
 
 def sides(stream, left="10 minutes", right="10 minutes"):

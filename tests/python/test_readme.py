@@ -20,6 +20,7 @@ DOCUMENTS = ["README.md", "docs/command-line.md", "docs/pipelines.md", "examples
 # Pages whose commands want servers that another test has.
 ELSEWHERE = {
     "docs/kafka.md": "tests/python/test_kafka.py",
+    "docs/streaming.md": "tests/python/test_state_recorded.py",
     "docs/object_stores.md": "tests/python/test_object_stores.py",
 }
 FENCE = re.compile(r"^```(\w*)[ ]?(.*?)\n(.*?)^```$", re.M | re.S)

@@ -438,3 +438,117 @@ def test_killed_streams_lose_and_double_nothing(tmp_path, seed):
         assert sums == [(c, 600.0, 60) for c in range(10)]
     finally:
         server.stop()
+
+
+def test_files_that_were_read_are_cleaned_away(spark, tmp_path):
+    for mode in ["delete", "archive"]:
+        folder, archive = tmp_path / mode, tmp_path / "kept"
+        for n in range(3):
+            put(folder, f"{n}.json", {"a": n})
+        stream = spark.readStream.schema("a INT").option("maxFilesPerTrigger", 1).option("cleanSource", mode).option("sourceArchiveDir", str(archive))
+        writer = stream.json(str(folder)).writeStream.format("delta").option("checkpointLocation", str(tmp_path / f"{mode} checkpoint"))
+        run(writer, str(tmp_path / f"{mode} out"))
+        # The files of the last batch stay until there is another.
+        assert sorted(p.name for p in folder.glob("*.json")) == ["2.json"]
+        assert values(spark.read.format("delta").load(str(tmp_path / f"{mode} out")), "a") == [(0,), (1,), (2,)]
+        put(folder, "3.json", {"a": 3})
+        run(writer, str(tmp_path / f"{mode} out"))
+        assert sorted(p.name for p in folder.glob("*.json")) == ["3.json"]
+    moved = archive / str(folder).lstrip("/")
+    assert sorted(p.name for p in moved.glob("*.json")) == ["0.json", "1.json", "2.json"]
+    stream = spark.readStream.schema("a INT").option("cleanSource", "archive")
+    with pytest.raises(Exception, match="Archive location must be provided"):
+        _ = stream.json(str(folder)).schema
+    with pytest.raises(Exception, match="Base archive path cannot be set"):
+        _ = stream.option("sourceArchiveDir", str(folder / "old")).json(str(folder)).schema
+    with pytest.raises(Exception, match="Invalid mode for clean source option some"):
+        _ = stream.option("cleanSource", "some").json(str(folder)).schema
+
+
+def test_tables_of_files_take_streams(spark, tmp_path):
+    put(tmp_path / "in", "1.json", {"a": 1, "b": "x"}, {"a": 2, "b": "y"})
+    stream = spark.readStream.schema("a INT, b STRING").json(str(tmp_path / "in"))
+
+    def into(table, format=None, **options):
+        writer = stream.writeStream.option("checkpointLocation", str(tmp_path / f"checkpoint of {table}")).options(**options)
+        writer = writer.format(format) if format else writer
+        writer.trigger(availableNow=True).toTable(table).awaitTermination(60)
+
+    into("files_made", "parquet")
+    assert values(spark.table("files_made"), "a", "b") == [(1, "x"), (2, "y")]
+    spark.sql("CREATE TABLE files_there (a INT, b STRING) USING json")
+    into("files_there")
+    put(tmp_path / "in", "2.json", {"a": 3, "b": "z"})
+    into("files_there", "json")
+    into("files_there", "json")
+    assert values(spark.table("files_there"), "a", "b") == [(1, "x"), (2, "y"), (3, "z")]
+    with pytest.raises(Exception, match="is different from the table"):
+        into("files_there", "parquet")
+    spark.sql("CREATE TEMP VIEW a_view AS SELECT 1 AS a")
+    with pytest.raises(Exception, match="Streaming into views"):
+        into("a_view")
+
+
+def test_explain_of_a_stream_that_was_not_started(spark, tmp_path, capsys):
+    from pyspark.sql import functions as F
+
+    put(tmp_path / "in", "1.json", {"a": 1})
+    timed = spark.readStream.schema("a INT, at TIMESTAMP").json(str(tmp_path / "in")).withWatermark("at", "1 minute")
+    grouped = timed.dropDuplicates(["a"]).groupBy(F.session_window("at", "5 minutes"), "a").count()
+    for extended in [False, True]:
+        grouped.explain(extended)
+        shown = capsys.readouterr().out
+        for name in ["EventTimeWatermark", "StreamDeduplicate", "SessionWindows"]:
+            assert name in shown, shown
+
+
+def test_continuous_queries(spark, tmp_path):
+    stream = spark.readStream.format("rate").option("rowsPerSecond", 50).load().selectExpr("value * 2 AS twice")
+    query = stream.writeStream.format("memory").queryName("at_once").trigger(continuous="1 second").start()
+    until(lambda: spark.table("at_once").count() > 60)
+    query.stop()
+    rows = [twice for (twice,) in values(spark.table("at_once"), "twice")]
+    assert rows == list(range(0, 2 * len(rows), 2))
+
+
+def test_state_that_memory_has_no_room_for(tmp_path):
+    """Values of state go to disk, and come back with their keys."""
+    from pyspark.sql import functions as F
+
+    server = Server(tmp_path / "home", "--memory-limit", "48MB")
+    try:
+        spark = server.session()
+        stream = spark.readStream.format("rate-micro-batch").option("rowsPerBatch", 20_000).load()
+        wide = stream.selectExpr("value % 40000 AS k", "repeat(CAST(value AS STRING), 150) AS text")
+        counts = wide.groupBy("k").agg(F.max("text").alias("text"), F.count("*").alias("n"))
+        writer = counts.writeStream.format("noop").outputMode("update").option("checkpointLocation", str(tmp_path / "checkpoint"))
+        query = writer.start()
+        until(lambda: query.lastProgress is not None and query.lastProgress["batchId"] >= 7, 120)
+        query.stop()
+        assert query.exception() is None
+        state = spark.read.format("statestore").option("batchId", 7).load(str(tmp_path / "checkpoint"))
+        assert state.selectExpr("count(*)", "min(length(CAST(value AS STRING)))").first()[0] == 40_000
+    finally:
+        server.stop()
+
+
+def test_old_logs_and_state_are_removed(spark, tmp_path):
+    spark.conf.set("spark.sql.streaming.minBatchesToRetain", "3")
+    spark.conf.set("spark.sql.streaming.stateStore.minDeltasForSnapshot", "2")
+    for n in range(12):
+        put(tmp_path / "in", f"{n:02}.json", {"a": n % 2})
+    counts = spark.readStream.schema("a INT").option("maxFilesPerTrigger", 1).json(str(tmp_path / "in")).groupBy("a").count()
+    writer = counts.writeStream.format("noop").outputMode("update").option("checkpointLocation", str(tmp_path / "c"))
+    run(writer)
+    for log in ["offsets", "commits"]:
+        assert sorted(int(p.name) for p in (tmp_path / "c" / log).iterdir()) >= [8, 9, 10, 11]
+        assert min(int(p.name) for p in (tmp_path / "c" / log).iterdir()) >= 8
+    versions = sorted(int(p.name.split("_")[0]) for p in (tmp_path / "c" / "state" / "0" / "0").iterdir())
+    assert versions[-1] == 12 and versions[0] >= 5
+    # The oldest batch that is kept can be read, and a stream goes on from the last.
+    state = spark.read.format("statestore").option("batchId", 9).load(str(tmp_path / "c"))
+    assert sorted(r["value"]["count"] for r in state.collect()) == [5, 5]
+    put(tmp_path / "in", "12.json", {"a": 0})
+    run(writer)
+    last = spark.read.format("statestore").load(str(tmp_path / "c"))
+    assert sorted(r["value"]["count"] for r in last.collect()) == [6, 7]

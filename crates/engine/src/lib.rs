@@ -48,6 +48,7 @@ mod small;
 mod sources;
 mod storage;
 mod storages;
+mod stream_plan;
 mod streams;
 mod table_functions;
 mod temp_views;
@@ -72,4 +73,6 @@ pub use session::{Session, SqlCommandOutcome};
 pub use sessions::SessionManager;
 pub use streams::{KeptQuery, StreamLeaf, StreamOrigin, StreamReader, StreamTable};
 pub use table_functions::TableFunction;
-pub use watermark::{EventTimeWatermark, StreamDeduplicate};
+pub use watermark::{
+    EventTimeWatermark, SessionWindows, StreamDeduplicate, StreamOperation, StreamOperationKind,
+};

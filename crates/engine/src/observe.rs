@@ -264,6 +264,7 @@ pub fn extension_planners() -> Vec<Arc<dyn ExtensionPlanner + Send + Sync>> {
         Arc::new(ExpectPlanner),
         Arc::new(crate::operators::OperatorPlanner),
         Arc::new(crate::recursion::RecursionPlanner),
+        Arc::new(crate::stream_plan::StreamNodePlanner),
     ]
 }
 

@@ -505,6 +505,19 @@ impl Session {
         Ok(table.delta.map(|d| d.table))
     }
 
+    /// The format and the directory of a table of the catalog; `None` where there is no such table.
+    pub async fn table_place(self: &Arc<Self>, name: &[String]) -> Result<Option<(String, Option<String>)>> {
+        match resolver::resolve(self, name, &boathouse_spec::Options::new(), None, &Scope::of(self)).await {
+            Ok(Resolved::Table(table)) => {
+                let location = table.record.as_ref().and_then(|r| r.location.clone());
+                Ok(Some((table.format.to_lowercase(), location)))
+            }
+            Ok(_) => Ok(Some((String::new(), None))),
+            Err(e) if e.is("TABLE_OR_VIEW_NOT_FOUND") => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
     /// What reading and writing files needs to know of the session.
     pub fn file_context(&self) -> Result<boathouse_connectors::Context> {
         crate::sources::context(self)

@@ -96,6 +96,18 @@ pub(crate) async fn open(session: &Arc<Session>, source: &DataSourceRef) -> Resu
     if source.format == "kafka" {
         return open_kafka(source);
     }
+    if matches!(source.format.as_str(), "statestore" | "state-metadata") && !source.is_streaming {
+        let table = session.engine().stream_reader()?.checkpoint_table(session, source).await?;
+        return Ok(ResolvedTable {
+            provider: table.provider,
+            schema: table.schema,
+            qualifier: Vec::new(),
+            delta: None,
+            record: None,
+            format: source.format.clone(),
+            is_streaming: false,
+        });
+    }
     check_provider(&source.format)?;
     let mut paths = source.paths.clone();
     if paths.is_empty()

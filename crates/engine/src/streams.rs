@@ -46,6 +46,11 @@ pub struct StreamTable {
 #[async_trait]
 pub trait StreamReader: Send + Sync {
     async fn read(&self, session: &Arc<Session>, leaf: StreamLeaf) -> Result<StreamTable>;
+
+    /// What the checkpoint of a query holds, as a bounded table: the data sources `statestore` and `state-metadata`.
+    async fn checkpoint_table(&self, _: &Arc<Session>, _: &DataSourceRef) -> Result<StreamTable> {
+        Err(no_streams())
+    }
 }
 
 /// A query whose streaming leaves are given, and whose names mean what they meant when it was started.

@@ -1,11 +1,13 @@
 //! The plan node of `withWatermark` over a stream. Whoever runs the stream gives it meaning; as a node it passes rows on.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use boathouse_functions::datetime::window::window_interval;
 use boathouse_spec::{Error, Result};
 use datafusion::common::{Column, DFSchemaRef, Result as DataFusionResult};
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 
 /// Rows older than the latest event time less the delay may be dropped.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash)]
@@ -33,6 +35,11 @@ impl UserDefinedLogicalNodeCore for EventTimeWatermark {
         vec![Expr::Column(self.column.clone())]
     }
 
+    /// As in Spark, rows that a filter takes away by other columns do not move the watermark.
+    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
+        HashSet::from([self.column.name.clone()])
+    }
+
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "EventTimeWatermark: {}, delay {}", self.column, delay_text(self.delay_us))
     }
@@ -43,6 +50,101 @@ impl UserDefinedLogicalNodeCore for EventTimeWatermark {
             return datafusion::common::internal_err!("a watermark has one column and one input");
         };
         Ok(Self { input, column, delay_us: self.delay_us })
+    }
+}
+
+/// Marks the column of `session_window` over a stream: each row has a window of its own there, and those of a key that touch are
+/// one session for the aggregation above.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash)]
+pub struct SessionWindows {
+    pub input: LogicalPlan,
+    pub column: Column,
+}
+
+impl UserDefinedLogicalNodeCore for SessionWindows {
+    fn name(&self) -> &str {
+        "SessionWindows"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        self.input.schema()
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        vec![Expr::Column(self.column.clone())]
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionWindows: {}", self.column)
+    }
+
+    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> DataFusionResult<Self> {
+        let (mut exprs, mut inputs) = (exprs, inputs);
+        let (Some(Expr::Column(column)), Some(input)) = (exprs.pop(), inputs.pop()) else {
+            return datafusion::common::internal_err!("sessions have one column and one input");
+        };
+        Ok(Self { input, column })
+    }
+}
+
+/// An operation over a stream that does not show in the nodes that do it, for whoever checks what may run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash)]
+pub struct StreamOperation {
+    pub input: LogicalPlan,
+    pub kind: StreamOperationKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Hash)]
+pub enum StreamOperationKind {
+    Sample,
+    SortWithinPartitions,
+    Pivot,
+    Intersect,
+    /// The input is the aggregation that leaves each row once.
+    Except,
+    ExceptAll,
+    /// The right side streams.
+    ExceptStream,
+}
+
+impl UserDefinedLogicalNodeCore for StreamOperation {
+    fn name(&self) -> &str {
+        "StreamOperation"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        self.input.schema()
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} of a stream", self.kind)
+    }
+
+    fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> DataFusionResult<Self> {
+        let Some(input) = inputs.pop() else {
+            return datafusion::common::internal_err!("an operation over a stream has one input");
+        };
+        Ok(Self { input, kind: self.kind })
+    }
+}
+
+/// Notes the operation where the rows stream.
+pub(crate) fn noted(plan: LogicalPlan, kind: StreamOperationKind, is_streaming: bool) -> LogicalPlan {
+    match is_streaming {
+        true => LogicalPlan::Extension(Extension { node: Arc::new(StreamOperation { input: plan, kind }) }),
+        false => plan,
     }
 }
 

@@ -45,6 +45,7 @@ mod sink;
 mod slice;
 mod source;
 mod start;
+mod state_tables;
 mod stateful;
 mod tap;
 

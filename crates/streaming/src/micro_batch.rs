@@ -13,13 +13,13 @@ use datafusion::logical_expr::LogicalPlan;
 use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
 
-use crate::checkpoint::{Checkpoint, CommitEntry, Directory, OffsetEntry};
+use crate::checkpoint::{Checkpoint, CommitEntry, Directory, OffsetEntry, Retention};
 use crate::progress::{Progress, SinkProgress, SourceProgress, Timer, timestamp};
 use crate::query::{Batch, QueryDefinition, Sink};
 use crate::reader::{Bound, Opening};
 use crate::slice::StreamSlice;
-use crate::source::{Limit, Source};
-use crate::stateful::{self, Batches, Seen, Shape, State, StateIds};
+use crate::source::{Continuity, Limit, Source};
+use crate::stateful::{self, Batches, Marks, Seen, Shape, State, StateIds};
 
 /// Settings that a restart takes from the checkpoint, in the order Spark writes them.
 const KEPT_SETTINGS: &[&str] = &[
@@ -50,6 +50,8 @@ pub struct MicroBatchQuery {
     checkpoint: Checkpoint,
     /// The query, names fixed as they were at its start.
     query: KeptQuery,
+    /// As it was analyzed then.
+    plan: LogicalPlan,
     schema: StructType,
     sources: Vec<Reading>,
     conf: IndexMap<String, String>,
@@ -65,6 +67,8 @@ pub struct MicroBatchQuery {
     shape: Shape,
     state: State,
     last_trigger_ms: Option<i64>,
+    /// Whether this run has removed what earlier ones left of old logs.
+    has_purged: bool,
     /// The plan of the first batch of this run.
     explanation: Option<String>,
 }
@@ -83,7 +87,8 @@ impl MicroBatchQuery {
         definition: QueryDefinition,
         sink: Arc<dyn Sink>,
     ) -> Result<Self> {
-        let checkpoint = Checkpoint::new(Directory::open(&session, &definition.checkpoint)?);
+        let checkpoint =
+            Checkpoint::new(Directory::open(&session, &definition.checkpoint)?, Retention::of(&session));
         let id = checkpoint.query_id().await?;
         let opening = Arc::new(Opening::new(checkpoint.clone()));
         let query = KeptQuery::new(&session, definition.input.clone(), opening.clone());
@@ -97,7 +102,7 @@ impl MicroBatchQuery {
             return Err(not_streaming());
         }
         let shape = stateful::check(&plan, definition.output_mode)?;
-        let state = State::new(checkpoint.root().child("state"), None);
+        let state = State::new(&checkpoint, None);
         let mut this = Self {
             shape,
             state,
@@ -111,12 +116,14 @@ impl MicroBatchQuery {
             run_id: uuid::Uuid::new_v4().to_string(),
             checkpoint,
             query,
+            plan,
             schema,
             sources,
             next: 0,
             planned: None,
             watermark_ms: 0,
             last_trigger_ms: None,
+            has_purged: false,
             explanation: None,
         };
         this.resume().await?;
@@ -148,14 +155,14 @@ impl MicroBatchQuery {
                 self.next = batch + 1;
                 self.watermark_ms = commit.next_watermark_ms;
                 self.ran_with_ms = Some(entry.watermark_ms);
-                self.state = State::new(self.state_directory(), Some((done + 1, commit.state_ids)));
+                self.state = State::new(&self.checkpoint, Some((done + 1, commit.state_ids)));
                 self.committed(&entry);
             }
             done => {
                 // The batch was planned and is not known to be done: it is run again, over the same rows.
                 if let Some((done, commit)) = &done {
-                    self.state =
-                        State::new(self.state_directory(), Some((done + 1, commit.state_ids.clone())));
+                    let state_ids = commit.state_ids.clone();
+                    self.state = State::new(&self.checkpoint, Some((done + 1, state_ids)));
                 }
                 if let Some((done, _)) = done.filter(|(done, _)| done + 1 != batch) {
                     tracing::warn!(
@@ -174,10 +181,6 @@ impl MicroBatchQuery {
             }
         }
         Ok(())
-    }
-
-    fn state_directory(&self) -> Directory {
-        self.checkpoint.root().child("state")
     }
 
     fn committed(&mut self, entry: &OffsetEntry) {
@@ -199,6 +202,23 @@ impl MicroBatchQuery {
     /// The id of this run.
     pub fn run_id(&self) -> &str {
         &self.run_id
+    }
+
+    /// The analyzed query.
+    pub(crate) fn analyzed(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
+    pub(crate) fn is_stateful(&self) -> bool {
+        self.shape.is_stateful()
+    }
+
+    pub(crate) fn continuity(&self) -> impl Iterator<Item = Continuity> {
+        self.sources.iter().map(|s| s.source.continuity())
+    }
+
+    pub(crate) fn source_classes(&self) -> impl Iterator<Item = String> {
+        self.sources.iter().map(|s| s.source.class_name())
     }
 
     pub fn definition(&self) -> &QueryDefinition {
@@ -295,7 +315,8 @@ impl MicroBatchQuery {
                 reading.source.commit(&end).await?;
             }
         }
-        self.checkpoint.purge(self.next).await
+        let is_first = !std::mem::replace(&mut self.has_purged, true);
+        self.checkpoint.purge(self.next, is_first).await
     }
 
     /// Runs the batch that was planned.
@@ -348,17 +369,14 @@ impl MicroBatchQuery {
         }
         // The query runs once, whatever the sink does with its rows: state changes with each run.
         let (plan, schema) = self.session.logical_plan(&query.relation).await?;
-        let late_us = self.ran_with_ms.map(|ms| ms.saturating_mul(1000));
-        let watermark_us = entry.watermark_ms.saturating_mul(1000);
-        let batches = Batches::new(
-            &self.session,
-            self.definition.output_mode,
-            self.next,
-            entry.timestamp_ms,
-            late_us,
-            watermark_us,
-        );
+        let marks = Marks {
+            late_us: self.ran_with_ms.map(|ms| ms.saturating_mul(1000)),
+            now_us: entry.watermark_ms.saturating_mul(1000),
+        };
+        let batches =
+            Batches::new(&self.session, self.definition.output_mode, self.next, entry.timestamp_ms, marks);
         let rows = batches.run(&mut self.state, plan).await?;
+        self.state.fit(&self.session)?;
         let state_ids = self.state.commit(self.next).await?;
         fault::point("streaming::after-state")?;
         let rows = Kept::rows(&self.session, rows, schema)?;

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use boathouse_bridge::ResultExt;
 use boathouse_engine::{Session, StreamLeaf, StreamReader, StreamTable};
-use boathouse_spec::{Error, Result, StructType};
+use boathouse_spec::{DataSourceRef, Error, Result, StructType};
+use datafusion::catalog::MemTable;
 use parking_lot::Mutex;
 
 use crate::checkpoint::Checkpoint;
 use crate::slice::StreamSlice;
 use crate::source::{self, Source};
+use crate::state_tables;
 
 /// Gives streaming leaves their schemas, outside of any query. See [`boathouse_engine::Engine::set_stream_reader`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,6 +23,13 @@ impl StreamReader for Sources {
     async fn read(&self, session: &Arc<Session>, leaf: StreamLeaf) -> Result<StreamTable> {
         let schema = source::schema(session, &leaf.origin).await?;
         Ok(streaming(schema))
+    }
+
+    async fn checkpoint_table(&self, session: &Arc<Session>, source: &DataSourceRef) -> Result<StreamTable> {
+        let rows = state_tables::open(session, source).await?;
+        let schema = boathouse_bridge::spark_schema(&rows.schema())?;
+        let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).spark()?;
+        Ok(StreamTable { provider: Arc::new(table), schema, is_streaming: false })
     }
 }
 

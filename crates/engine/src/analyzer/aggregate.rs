@@ -57,8 +57,15 @@ impl Analyzer {
     pub(super) fn aggregate_analyzed(&mut self, input: Analyzed, aggregate: &Aggregate) -> Result<Analyzed> {
         let select = super::project::parsed(&aggregate.aggregates)?;
         let count = aggregate.grouping.len();
-        let all: Vec<Expr> = aggregate.grouping.iter().cloned().chain(select).collect();
-        let (input, all) = self.with_time_windows(input, &all, &aggregate.grouping)?;
+        let mut grouping = super::project::parsed(&aggregate.grouping)?;
+        // A number that was text is no position.
+        for (parsed, given) in grouping.iter_mut().zip(&aggregate.grouping) {
+            if matches!(parsed, Expr::Literal(_)) {
+                parsed.clone_from(given);
+            }
+        }
+        let all: Vec<Expr> = grouping.into_iter().chain(select).collect();
+        let (input, all) = self.with_time_windows(input, &all, Some(aggregate))?;
         let input = input.with_sort_columns();
         let (grouping, select) = all.split_at(count);
         let (keys, sets) = match &aggregate.kind {
@@ -77,8 +84,17 @@ impl Analyzer {
         let mut aggregation = self.aggregation(input.clone(), keys, sets)?;
         let mut items: Vec<Item> = Vec::new();
         if aggregate.grouping_first {
-            for (_, a) in &aggregation.grouping {
-                items.push(Item { value: a.typed(), metadata: None, passthrough: Some(a.clone()) });
+            let named = grouping.len() == aggregation.grouping.len();
+            for (i, (_, a)) in aggregation.grouping.iter().enumerate() {
+                items.push(match grouping.get(i).filter(|_| named) {
+                    // A column that is grouped by under another name.
+                    Some(Expr::Alias { names, .. }) if names.len() == 1 && names[0] != a.name => Item {
+                        value: a.typed().named(names[0].clone()),
+                        metadata: Some(a.metadata.clone()),
+                        passthrough: None,
+                    },
+                    _ => Item { value: a.typed(), metadata: None, passthrough: Some(a.clone()) },
+                });
             }
         }
         let grouping_functions = self.with_grouping(&aggregation);
@@ -149,6 +165,11 @@ impl Analyzer {
             let plan = self.distinct_plan(input.plan.clone())?;
             return Ok(input.with_plan(plan));
         }
+        self.grouped_rows(input)
+    }
+
+    /// The different rows, as groups.
+    pub(super) fn grouped_rows(&mut self, input: Analyzed) -> Result<Analyzed> {
         let keys = input.output.iter().map(Attribute::typed).collect();
         let mut aggregation = self.aggregation(input, keys, None)?;
         aggregation.select = aggregation.grouping.iter().map(|(_, a)| (a.column(), a.clone())).collect();

@@ -10,6 +10,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
+use crate::watermark::{StreamOperationKind, noted};
 
 impl Analyzer {
     pub(super) fn pivot(&mut self, pivot: &Pivot) -> Result<Analyzed> {
@@ -55,7 +56,10 @@ impl Analyzer {
             aggregates,
             grouping_first: true,
         };
-        self.aggregate_analyzed(input, &aggregate)
+        let is_streaming = input.is_streaming;
+        let pivoted = self.aggregate_analyzed(input, &aggregate)?;
+        let plan = noted(pivoted.plan.clone(), StreamOperationKind::Pivot, is_streaming);
+        Ok(Analyzed { plan, ..pivoted })
     }
 
     /// The distinct values of the pivot column, in order.

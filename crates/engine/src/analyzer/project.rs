@@ -25,7 +25,7 @@ impl Analyzer {
 
     pub(super) fn project_analyzed(&mut self, input: Analyzed, exprs: &[Expr]) -> Result<Analyzed> {
         let exprs = &parsed(exprs)?;
-        let (input, exprs) = self.with_time_windows(input, exprs, &[])?;
+        let (input, exprs) = self.with_time_windows(input, exprs, None)?;
         let input = self.numbered_input(input, &exprs).with_sort_columns();
         let exprs = &exprs;
         if exprs.iter().any(|e| self.is_generator_item(e)) {
@@ -243,7 +243,7 @@ impl Analyzer {
                 .collect();
             return self.project_with_generator(input, &list);
         }
-        let (input, exprs) = self.with_time_windows(input, &exprs, &[])?;
+        let (input, exprs) = self.with_time_windows(input, &exprs, None)?;
         let input = self.numbered_input(input, &exprs);
         let mut resolved = Vec::with_capacity(exprs.len());
         for e in &exprs {
@@ -463,13 +463,19 @@ fn lateral_aliases(items: &[Item]) -> std::collections::HashMap<String, TypedExp
 
 /// Expressions sent as SQL text, parsed: they may be stars and generators (`selectExpr("*", "explode(a)")`).
 pub(super) fn parsed(exprs: &[Expr]) -> Result<Vec<Expr>> {
-    exprs
-        .iter()
-        .map(|e| match e {
-            Expr::Text(text) => boathouse_sql::parse_expression(text),
-            other => Ok(other.clone()),
-        })
-        .collect()
+    let parsed = |e: &Expr| match e {
+        Expr::Text(text) => boathouse_sql::parse_expression(text),
+        Expr::Alias { expr, names, metadata } => match expr.as_ref() {
+            Expr::Text(text) => Ok(Expr::Alias {
+                expr: Box::new(boathouse_sql::parse_expression(text)?),
+                names: names.clone(),
+                metadata: metadata.clone(),
+            }),
+            _ => Ok(e.clone()),
+        },
+        other => Ok(other.clone()),
+    };
+    exprs.iter().map(parsed).collect()
 }
 
 /// Whether the call has the given single-part name.

@@ -6,6 +6,7 @@ use boathouse_spec::{DataType, Error, Expr, Literal, Relation, Result, Sample, S
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
 use crate::operators::{self, Sampling, Scheme};
+use crate::watermark::{StreamOperationKind, noted};
 
 impl Analyzer {
     pub(super) fn sample(&mut self, sample: &Sample) -> Result<Analyzed> {
@@ -34,6 +35,7 @@ impl Analyzer {
             Sampling::Once { low, high }
         };
         let plan = operators::sample(input.plan.clone(), sampling, seed);
+        let plan = noted(plan, StreamOperationKind::Sample, input.is_streaming);
         Ok(input.with_plan(plan))
     }
 

@@ -13,6 +13,7 @@ use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
 use super::operator::binary;
 use super::project::named;
+use crate::watermark::{StreamOperationKind, noted};
 
 impl Analyzer {
     pub(super) fn set_operation(
@@ -240,6 +241,9 @@ impl Analyzer {
             if all {
                 let (plan, number) = self.numbered(plan, &columns)?;
                 sides.push((plan, columns, number));
+            } else if side.is_streaming {
+                // Each row once is left for what the other side takes away.
+                sides.push((plan, columns, None));
             } else {
                 let distinct = self.distinct_rows(Analyzed::new(plan, columns))?;
                 sides.push((distinct.plan, distinct.output, None));
@@ -270,7 +274,18 @@ impl Analyzer {
             hidden: left_number.into_iter().collect(),
             ..Analyzed::new(plan, left_columns).with_plan_ids_of([&left, &right])
         };
-        joined.without_hidden()
+        let joined = joined.without_hidden()?;
+        match stream_operation(kind, all, [left.is_streaming, right.is_streaming]) {
+            None => Ok(joined),
+            Some(operation) => {
+                let rows = match operation {
+                    StreamOperationKind::Except => self.grouped_rows(joined)?,
+                    _ => joined,
+                };
+                let plan = noted(rows.plan.clone(), operation, true);
+                Ok(Analyzed { plan, is_streaming: true, ..rows })
+            }
+        }
     }
 
     /// Adds the number of each row among its equals.
@@ -344,6 +359,17 @@ impl Analyzer {
             .spark()?;
         let kept = Analyzed { hidden: vec![number], ..input.with_plan(plan) };
         kept.without_hidden()
+    }
+}
+
+/// What the operation is where one of its sides streams.
+fn stream_operation(kind: JoinKind, all: bool, streams: [bool; 2]) -> Option<StreamOperationKind> {
+    match (kind, streams) {
+        (_, [false, false]) => None,
+        (JoinKind::LeftSemi, _) => Some(StreamOperationKind::Intersect),
+        (_, [_, true]) => Some(StreamOperationKind::ExceptStream),
+        _ if all => Some(StreamOperationKind::ExceptAll),
+        _ => Some(StreamOperationKind::Except),
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute};
+use crate::watermark::{StreamOperationKind, noted};
 
 impl Analyzer {
     pub(super) fn sort(&mut self, input: &Relation, order: &[SortOrder], global: bool) -> Result<Analyzed> {
@@ -125,6 +126,7 @@ impl Analyzer {
         let options = |s: &Sort| SortOptions { descending: !s.asc, nulls_first: s.nulls_first };
         let keys = keys.into_iter().map(|s| (s.expr.clone(), options(&s))).collect();
         let plan = crate::operators::sort_within(input.plan.clone(), keys);
+        let plan = noted(plan, StreamOperationKind::SortWithinPartitions, input.is_streaming);
         input.with_plan(plan).without_hidden()
     }
 

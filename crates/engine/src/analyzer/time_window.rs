@@ -3,18 +3,22 @@
 //!
 //! A window is a column that the relation gets before it is projected or grouped; the call becomes a reference to it.
 
+use std::sync::Arc;
+
 use boathouse_bridge::ResultExt;
 use boathouse_functions::datetime::window::{Windows, window_interval};
 use boathouse_spec::{
-    Call, Column, DataType, Error, Expr, FrameBound, FrameUnits, Literal, Result, SortOrder, WindowFrame,
-    WindowSpec,
+    Aggregate, Call, Column, DataType, Error, Expr, FrameBound, FrameUnits, GroupingKind, Literal, Result,
+    SortOrder, WindowFrame, WindowSpec,
 };
-use datafusion::logical_expr::{Expr as DfExpr, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr as DfExpr, Extension, LogicalPlan, LogicalPlanBuilder};
 use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
+use super::aggregate::has_aggregate;
 use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
 use super::project::named;
+use crate::watermark::SessionWindows;
 
 /// What marks a column as a time window.
 const METADATA: &str = r#"{"spark.timeWindow":true}"#;
@@ -22,12 +26,12 @@ const SESSION_METADATA: &str = r#"{"spark.sessionWindow":true}"#;
 
 impl Analyzer {
     /// The relation with a column for the window that the expressions call, and the expressions with the column in place
-    /// of the call. `keys` are what else rows are grouped by.
+    /// of the call. `over` is the aggregation whose grouping and output they are, where there is one.
     pub(super) fn with_time_windows(
         &mut self,
         input: Analyzed,
         exprs: &[Expr],
-        keys: &[Expr],
+        over: Option<&Aggregate>,
     ) -> Result<(Analyzed, Vec<Expr>)> {
         let mut calls: Vec<Call> = Vec::new();
         for expr in exprs {
@@ -40,7 +44,7 @@ impl Analyzer {
                 (analyzed, call.clone(), column)
             }
             [call] => {
-                let (analyzed, column) = self.with_session(input, call, keys)?;
+                let (analyzed, column) = self.with_session(input, call, over, exprs)?;
                 (analyzed, call.clone(), column)
             }
             _ => {
@@ -92,7 +96,13 @@ impl Analyzer {
                 self.last_moment(value)
             }
             DataType::Timestamp | DataType::TimestampNtz => Ok(value),
-            _ => self.implicit(value, &DataType::Timestamp),
+            DataType::Date | DataType::Null => self.implicit(value, &DataType::Timestamp),
+            t if t.is_string() => self.implicit(value, &DataType::Timestamp),
+            t => Err(super::error::mismatch(
+                "UNEXPECTED_INPUT_TYPE",
+                &value.name,
+                format!("the time of a window must be a timestamp, not {}.", t.sql()),
+            )),
         }
     }
 
@@ -181,16 +191,29 @@ impl Analyzer {
     }
 
     /// Rows of a key belong to one session as long as each begins before all before it have ended.
-    fn with_session(&mut self, input: Analyzed, call: &Call, keys: &[Expr]) -> Result<(Analyzed, Expr)> {
+    fn with_session(
+        &mut self,
+        input: Analyzed,
+        call: &Call,
+        over: Option<&Aggregate>,
+        exprs: &[Expr],
+    ) -> Result<(Analyzed, Expr)> {
         let [time, gap] = call.args.as_slice() else { return Err(wrong_arity("session_window")) };
         let time = self.event_time(time, &input)?;
         let gap = self.session_gap(gap, &input)?;
         let end = self.builtin("+", vec![time.clone(), gap])?;
         let lasts = self.comparison(datafusion::logical_expr::Operator::Gt, end.clone(), time.clone())?;
         let input = self.kept(input, lasts.expr)?;
+        // Where no rows are grouped, each is a session of its own.
+        let Some(aggregate) = over.filter(|_| !input.is_streaming) else {
+            return self.with_single_sessions(input, time, end, over.is_some());
+        };
+        if !matches!(aggregate.kind, GroupingKind::GroupBy | GroupingKind::All) {
+            return Err(Error::unsupported("session_window in ROLLUP, CUBE and GROUPING SETS"));
+        }
+        let keys = self.keys_of_sessions(aggregate, exprs, &input);
         let (input, start) = self.appended_value(input, "session_start", time, "")?;
         let (input, end) = self.appended_value(input, "session_end", end, "")?;
-        let keys: Vec<Expr> = keys.iter().filter(|k| !calls_window(k)).cloned().collect();
         let ordered = |function: Expr, from: FrameBound, to: FrameBound| Expr::Window {
             function: Box::new(function),
             window: Box::new(WindowSpec::Inline {
@@ -230,12 +253,71 @@ impl Analyzer {
         self.appended_value(input, "session_window", TypedExpr { nullable: false, ..value }, SESSION_METADATA)
     }
 
+    /// What rows are grouped by beside the session, over the input: positions and aliases of the output stand for its expressions.
+    fn keys_of_sessions(&mut self, aggregate: &Aggregate, exprs: &[Expr], input: &Analyzed) -> Vec<Expr> {
+        let (grouping, select) = exprs.split_at(aggregate.grouping.len());
+        let value = |e: &Expr| match e {
+            Expr::Alias { expr, .. } => expr.as_ref().clone(),
+            other => other.clone(),
+        };
+        let others = |e: &&Expr| !calls_window(e);
+        if aggregate.kind == GroupingKind::All {
+            let is_key = |e: &Expr| self.expr(e, input).is_ok_and(|v| !has_aggregate(&v.expr));
+            return select.iter().filter(others).map(value).filter(is_key).collect();
+        }
+        let mut keys = Vec::with_capacity(grouping.len());
+        for key in grouping.iter().filter(others) {
+            let is_name = |e: &Expr, name: &[String]| match (e, name) {
+                (Expr::Alias { names, .. }, [name]) => {
+                    matches!(names.as_slice(), [n] if n.eq_ignore_ascii_case(name))
+                }
+                _ => false,
+            };
+            let meant = match key {
+                Expr::Literal(Literal::Integer(n)) => {
+                    usize::try_from(*n).ok().and_then(|n| select.get(n.checked_sub(1)?))
+                }
+                Expr::Column(column) if self.expr(key, input).is_err() => {
+                    select.iter().find(|e| is_name(e, &column.name))
+                }
+                _ => None,
+            };
+            keys.push(value(meant.unwrap_or(key)));
+        }
+        keys.retain(|key| !calls_window(key));
+        keys
+    }
+
+    /// Each row has the window it is alone in. Over a stream, whoever aggregates merges them.
+    fn with_single_sessions(
+        &mut self,
+        input: Analyzed,
+        start: TypedExpr,
+        end: TypedExpr,
+        are_merged: bool,
+    ) -> Result<(Analyzed, Expr)> {
+        let names = ["start", "end"].map(|name| self.literal(&Literal::String(name.into())));
+        let [first, second] = names;
+        let window = self.builtin("named_struct", vec![first?, start, second?, end])?;
+        let window = TypedExpr { nullable: false, ..window };
+        let (input, reference) = self.appended_value(input, "session_window", window, SESSION_METADATA)?;
+        if !are_merged {
+            return Ok((input, reference));
+        }
+        let Some(column) = input.hidden.last().map(Attribute::df_column) else {
+            return Err(Error::internal("a window without its column"));
+        };
+        let node = SessionWindows { input: input.plan.clone(), column };
+        let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
+        Ok((Analyzed { plan, ..input }, reference))
+    }
+
     fn session_gap(&mut self, gap: &Expr, input: &Analyzed) -> Result<TypedExpr> {
         let value = self.expr(gap, input)?;
         if let (true, Some(ScalarValue::Utf8(Some(text)))) =
             (value.data_type.is_string(), self.fold_if_constant(&value))
+            && let Ok(microseconds) = window_interval(&text)
         {
-            let microseconds = window_interval(&text)?;
             let data_type = boathouse_functions::coercion::interval_type(
                 boathouse_spec::IntervalField::Day,
                 boathouse_spec::IntervalField::Second,
@@ -243,15 +325,17 @@ impl Analyzer {
             return self.literal(&Literal::DayTimeInterval { microseconds, data_type });
         }
         match &value.data_type {
-            DataType::DayTimeInterval { .. } | DataType::CalendarInterval => Ok(value),
+            DataType::CalendarInterval => Ok(value),
             t if t.is_string() => {
                 self.cast(value, &DataType::CalendarInterval, boathouse_functions::cast::Mode::Legacy)
             }
-            t => Err(super::error::mismatch(
-                "UNEXPECTED_INPUT_TYPE",
-                &format!("session_window(.., {})", value.name),
-                format!("the gap must be an interval, not {}.", t.sql()),
-            )),
+            t => Err(Error::new("_LEGACY_ERROR_TEMP_1040")
+                .param("dt", t.sql())
+                .message(format!(
+                    "Gap duration expression used in session window must be CalendarIntervalType, but got {}.",
+                    t.sql()
+                ))
+                .exception("AnalysisException")),
         }
     }
 }

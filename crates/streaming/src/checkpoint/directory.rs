@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use boathouse_connectors::ResolvedPath;
 use boathouse_engine::Session;
-use boathouse_spec::{Error, Result};
+use boathouse_spec::{Error, Result, fault};
 use bytes::Bytes;
 use futures::StreamExt;
 use object_store::path::Path;
@@ -157,8 +157,12 @@ fn create_local(file: &std::path::Path, contents: &[u8], replace: bool) -> std::
     let staged = directory.join(format!(".{name}.{}.tmp", uuid::Uuid::new_v4()));
     let written = (|| {
         let mut out = std::fs::File::create_new(&staged)?;
-        out.write_all(contents)?;
+        let (first, rest) = contents.split_at(contents.len() / 2);
+        out.write_all(first)?;
+        fault::io_point("streaming::half-written")?;
+        out.write_all(rest)?;
         out.sync_all()?;
+        fault::io_point("streaming::before-link")?;
         if replace {
             return std::fs::rename(&staged, file).map(|()| true);
         }
@@ -170,6 +174,7 @@ fn create_local(file: &std::path::Path, contents: &[u8], replace: bool) -> std::
     })();
     let _ = std::fs::remove_file(&staged);
     if matches!(written, Ok(true)) {
+        fault::io_point("streaming::after-link")?;
         std::fs::File::open(directory)?.sync_all()?;
     }
     written

@@ -12,6 +12,7 @@ mod compactible_log;
 mod directory;
 mod offsets;
 
+use boathouse_engine::Session;
 use boathouse_spec::{Error, Result};
 use serde_json::json;
 
@@ -19,8 +20,28 @@ pub use compactible_log::CompactibleLog;
 pub use directory::Directory;
 pub use offsets::{CommitEntry, OffsetEntry};
 
-/// Batches of which the log is kept (`spark.sql.streaming.minBatchesToRetain`).
-const KEPT_BATCHES: i64 = 100;
+/// How long what is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Batches whose logs and state are kept: `spark.sql.streaming.minBatchesToRetain`.
+    pub batches: i64,
+    /// State is written as a whole after at least so many files of changes:
+    /// `spark.sql.streaming.stateStore.minDeltasForSnapshot`.
+    pub deltas: i64,
+}
+
+impl Retention {
+    pub fn of(session: &Session) -> Self {
+        let number = |key: &str, least: i64, otherwise: i64| {
+            let given = session.conf().get(key).and_then(|v| v.trim().parse::<i64>().ok());
+            given.map_or(otherwise, |n| n.max(least))
+        };
+        Self {
+            batches: number("spark.sql.streaming.minBatchesToRetain", 2, 100),
+            deltas: number("spark.sql.streaming.stateStore.minDeltasForSnapshot", 1, 10),
+        }
+    }
+}
 
 /// A query's checkpoint.
 #[derive(Debug, Clone)]
@@ -28,11 +49,16 @@ pub struct Checkpoint {
     root: Directory,
     offsets: Directory,
     commits: Directory,
+    retention: Retention,
 }
 
 impl Checkpoint {
-    pub fn new(root: Directory) -> Self {
-        Self { offsets: root.child("offsets"), commits: root.child("commits"), root }
+    pub fn new(root: Directory, retention: Retention) -> Self {
+        Self { offsets: root.child("offsets"), commits: root.child("commits"), root, retention }
+    }
+
+    pub fn retention(&self) -> Retention {
+        self.retention
     }
 
     /// The directory of source `i`.
@@ -73,12 +99,19 @@ impl Checkpoint {
 
     /// The last batch that is done.
     pub async fn latest_commit(&self) -> Result<Option<(i64, CommitEntry)>> {
-        let Some(batch) = self.commits.numbers().await?.pop() else { return Ok(None) };
+        let Some(batch) = self.done().await?.pop() else { return Ok(None) };
+        Ok(Some((batch, self.commit_of(batch).await?)))
+    }
+
+    /// The batches that are known to be done, ascending.
+    pub async fn done(&self) -> Result<Vec<i64>> {
+        self.commits.numbers().await
+    }
+
+    pub async fn commit_of(&self, batch: i64) -> Result<CommitEntry> {
         let name = batch.to_string();
         let text = self.commits.read_text(&name).await?.unwrap_or_default();
-        let entry =
-            CommitEntry::parse(&text).map_err(|why| self.corrupt(&format!("commits/{name}"), &why))?;
-        Ok(Some((batch, entry)))
+        CommitEntry::parse(&text).map_err(|why| self.corrupt(&format!("commits/{name}"), &why))
     }
 
     /// Plans a batch. Where another process planned it first, this one must not go on.
@@ -98,15 +131,18 @@ impl Checkpoint {
         }
     }
 
-    /// Removes what no restart will ask for.
-    pub async fn purge(&self, batch: i64) -> Result<()> {
-        let old = batch - KEPT_BATCHES;
+    /// Removes what no restart will ask for; `all` of it, where an earlier run may have left some.
+    pub async fn purge(&self, batch: i64, all: bool) -> Result<()> {
+        let old = batch - self.retention.batches;
         if old < 0 {
             return Ok(());
         }
-        // One batch is planned at a time, so that there is one more to remove each time.
         for log in [&self.offsets, &self.commits] {
-            log.delete(&old.to_string()).await?;
+            // One batch is planned at a time, so that there is one more to remove each time.
+            let numbers = if all { log.numbers().await? } else { vec![old] };
+            for number in numbers.into_iter().filter(|n| *n <= old) {
+                log.delete(&number.to_string()).await?;
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The queries that run: started, watched, stopped.
 
+mod low_latency;
 mod run;
 mod running;
 
@@ -70,8 +71,12 @@ impl StreamManager {
         self.forget_old();
         let mode = OutputMode::parse(&start.output_mode)?;
         let trigger = run::Trigger::parse(&start.trigger)?;
+        if start.foreach_batch.is_some() {
+            low_latency::check_sink(session, trigger, &Target::ForeachBatch, mode)?;
+        }
         let target = Target::of(session, &start).await?;
         target.check_mode(mode)?;
+        low_latency::check_sink(session, trigger, &target, mode)?;
         let name = start.query_name.clone();
         if let Some(name) = &name
             && self.active(session).iter().any(|q| q.name().is_some_and(|n| n == name))
@@ -91,8 +96,10 @@ impl StreamManager {
         if target.is_memory() && mode != OutputMode::Complete && !checkpoint.is_temporary {
             refuse_recovery(session, &checkpoint.path).await?;
         }
+        let is_batch_sink = target.is_of_batches();
         let sink = sink::open(session, &start, target, mode, &self.options).await?;
         let query = MicroBatchQuery::open(Arc::clone(session), definition, sink).await?;
+        low_latency::check_query(session, trigger, is_batch_sink, &query)?;
         let id = QueryId { id: query.id().to_string(), run_id: query.run_id().to_string() };
         self.refuse_twice(&id.id)?;
         let is_heard = self.listeners.0.lock().contains_key(session.id());

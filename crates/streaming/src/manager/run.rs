@@ -18,6 +18,9 @@ use crate::start::{self, QueryEvent, QueryEventKind, QueryId};
 /// How long to wait before looking for new data again (`spark.sql.streaming.pollingDelay`).
 const POLLING: Duration = Duration::from_millis(10);
 
+/// The same, where rows are to come out at once.
+const SOON: Duration = Duration::from_millis(2);
+
 /// A query without data tells so this often, in milliseconds (`spark.sql.streaming.noDataProgressEventInterval`).
 const IDLE_EVENT_MS: i64 = 10_000;
 
@@ -28,27 +31,49 @@ pub(super) enum Trigger {
     Every(i64),
     AvailableNow,
     Once,
+    /// As soon as rows have come; milliseconds from one checkpoint to the next, at most.
+    Continuous(i64),
+    /// As soon as rows have come; milliseconds that a batch may last.
+    RealTime(i64),
 }
 
 impl Trigger {
     pub fn parse(trigger: &start::Trigger) -> Result<Self> {
         match trigger {
             start::Trigger::Default => Ok(Self::Every(0)),
-            start::Trigger::ProcessingTime(text) => match interval::parse_ms(text) {
-                Some(ms) if ms >= 0 => Ok(Self::Every(ms)),
-                Some(_) => Err(Error::new("_LEGACY_ERROR_TEMP_3262")
-                    .message("the interval of trigger should not be negative")
-                    .exception("IllegalArgumentException")),
-                None => Err(Error::new("INVALID_INTERVAL_FORMAT.UNRECOGNIZED_NUMBER")
-                    .param("input", text)
-                    .message(format!("Error parsing '{text}' to interval. Please ensure that the value provided is in a valid format."))
-                    .exception("IllegalArgumentException")),
-            },
+            start::Trigger::ProcessingTime(text) => {
+                interval(text, 0, "the interval of trigger should not be negative").map(Self::Every)
+            }
             start::Trigger::AvailableNow => Ok(Self::AvailableNow),
             start::Trigger::Once => Ok(Self::Once),
-            start::Trigger::Continuous(_) => Err(Error::unsupported("the continuous trigger")),
-            start::Trigger::RealTime(_) => Err(Error::unsupported("the real-time trigger")),
+            start::Trigger::Continuous(text) => {
+                interval(text, 0, "requirement failed: the interval of trigger should not be negative")
+                    .map(Self::Continuous)
+            }
+            start::Trigger::RealTime(text) => {
+                interval(text, 1, "requirement failed: the batch duration should not be negative")
+                    .map(Self::RealTime)
+            }
         }
+    }
+}
+
+/// Milliseconds, which must not be fewer than `least`.
+fn interval(text: &str, least: i64, otherwise: &str) -> Result<i64> {
+    match interval::parse_ms(text) {
+        Some(ms) if ms >= least => Ok(ms),
+        Some(_) => Err(Error::new("_LEGACY_ERROR_TEMP_3262")
+            .message(otherwise)
+            .exception("IllegalArgumentException")),
+        None => Err(Error::new("INVALID_INTERVAL_FORMAT.UNRECOGNIZED_NUMBER")
+            .param("input", text)
+            .param("number", text.split_whitespace().next().unwrap_or_default())
+            .message(format!(
+                "Error parsing '{text}' to interval. Please ensure that the value provided is in a valid format for defining an \
+                 interval. You can reference the documentation for the correct format. Unrecognized number {}.",
+                text.split_whitespace().next().unwrap_or_default()
+            ))
+            .exception("IllegalArgumentException")),
     }
 }
 
@@ -121,6 +146,11 @@ impl Run {
                 while self.trigger(false).await? {}
                 Ok(())
             }
+            Trigger::Continuous(_) | Trigger::RealTime(_) => loop {
+                if !self.trigger(false).await? {
+                    tokio::time::sleep(SOON).await;
+                }
+            },
             Trigger::Every(ms) => loop {
                 let begun_ms = clock::now_ms();
                 let found = self.trigger(false).await?;

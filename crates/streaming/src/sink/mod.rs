@@ -9,6 +9,7 @@ mod memory;
 mod noop;
 mod python;
 mod table;
+mod table_of_files;
 mod worker;
 
 use std::sync::Arc;
@@ -42,10 +43,9 @@ pub(crate) enum Target {
     Python(String),
     /// A Delta table by path.
     DeltaPath(String),
-    /// A table of the catalog, made in this format where there is none.
+    /// A Delta table of the catalog, made where there is none.
     Table {
         name: Vec<String>,
-        format: String,
     },
     /// A directory of files.
     Files {
@@ -76,8 +76,7 @@ impl Target {
             || session.conf().get("spark.sql.sources.default").unwrap_or_else(|| "delta".to_string());
         let format = if start.format.is_empty() { default() } else { start.format.clone() }.to_lowercase();
         if let StreamTarget::Table(name) = &start.target {
-            let format = if start.format.is_empty() { "delta".to_string() } else { format };
-            return Ok(Self::Table { name: session.parse_name(name)?, format });
+            return table_of_files::target(session, session.parse_name(name)?, start, &format).await;
         }
         let path = match &start.target {
             StreamTarget::Path(path) => Some(path.clone()),
@@ -108,6 +107,26 @@ impl Target {
         matches!(self, Self::Memory { .. })
     }
 
+    /// Whether the sink takes whole batches only, as tables and files do.
+    pub fn is_of_batches(&self) -> bool {
+        matches!(self, Self::DeltaPath(_) | Self::Table { .. } | Self::Files { .. })
+    }
+
+    /// What Spark calls the sink in messages.
+    pub fn class_name(&self) -> &'static str {
+        match self {
+            Self::ForeachBatch => "org.apache.spark.sql.execution.streaming.sources.ForeachBatchSink",
+            Self::Foreach => "org.apache.spark.sql.execution.streaming.sources.ForeachWriterTable",
+            Self::Memory { .. } => "org.apache.spark.sql.execution.streaming.sources.MemorySink",
+            Self::Console => "org.apache.spark.sql.execution.streaming.ConsoleTable$",
+            Self::Noop => "org.apache.spark.sql.execution.datasources.noop.NoopTable$",
+            Self::Kafka => "org.apache.spark.sql.kafka010.KafkaSourceProvider.KafkaTable",
+            Self::DeltaPath(_) | Self::Table { .. } => "org.apache.spark.sql.delta.sources.DeltaSink",
+            Self::Files { .. } => "org.apache.spark.sql.execution.streaming.sinks.FileStreamSink",
+            Self::Python(_) => "org.apache.spark.sql.execution.datasources.v2.python.PythonTable",
+        }
+    }
+
     /// Sinks for trying out, and those that are the user's own business.
     pub fn takes_temporary_checkpoint(&self) -> bool {
         matches!(self, Self::ForeachBatch | Self::Foreach | Self::Memory { .. } | Self::Console | Self::Noop)
@@ -116,18 +135,23 @@ impl Target {
     pub fn check_mode(&self, mode: OutputMode) -> Result<()> {
         let (source, allowed): (&str, &[OutputMode]) = match self {
             Self::DeltaPath(_) => ("delta", &[OutputMode::Append, OutputMode::Complete]),
-            Self::Table { format, .. } if format == "delta" => {
-                ("delta", &[OutputMode::Append, OutputMode::Complete])
-            }
-            Self::Table { format, .. } | Self::Files { format, .. } => (format, &[OutputMode::Append]),
+            Self::Table { .. } => ("delta", &[OutputMode::Append, OutputMode::Complete]),
+            Self::Files { format, .. } => (format, &[OutputMode::Append]),
             _ => return Ok(()),
         };
         if allowed.contains(&mode) {
             return Ok(());
         }
-        let mut name = mode.name().to_string();
+        let name = mode.name().to_string();
         if source == "delta" {
-            name = capitalized(&name);
+            return Err(Error::new("DELTA_UNSUPPORTED_OUTPUT_MODE")
+                .param("dataSource", "org.apache.spark.sql.delta.sources.DeltaDataSource")
+                .param("mode", capitalized(&name))
+                .message(format!(
+                    "Data source org.apache.spark.sql.delta.sources.DeltaDataSource does not support {} output mode",
+                    capitalized(&name)
+                ))
+                .exception("AnalysisException"));
         }
         Err(Error::new("STREAMING_OUTPUT_MODE.UNSUPPORTED_DATASOURCE")
             .param("className", source)
@@ -183,9 +207,7 @@ pub(crate) async fn open(
         }
         Target::Kafka => Arc::new(kafka::KafkaSink::new(&own)?),
         Target::DeltaPath(path) => Arc::new(table::TableSink::path(path, start, own, mode)),
-        Target::Table { name, format } => {
-            Arc::new(table::TableSink::table(session, name, format, start, own, mode).await?)
-        }
+        Target::Table { name } => Arc::new(table::TableSink::table(name, start, own, mode)),
         Target::Files { format, path } => {
             Arc::new(files::FileSink::open(session, format, path, start, own).await?)
         }

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use boathouse_engine::Session;
-use boathouse_spec::{
-    Command, Error, Options, Plan, RelationNode, Result, SaveMode, TableRef, Write, WriteTarget, quote_name,
-};
+use boathouse_spec::{Command, Options, Plan, Result, SaveMode, Write, WriteTarget};
 
 use crate::query::{Batch, OutputMode, Sink};
 use crate::start::StartQuery;
@@ -28,35 +26,9 @@ impl TableSink {
     }
 
     /// A table of the catalog.
-    pub async fn table(
-        session: &Arc<Session>,
-        name: Vec<String>,
-        format: String,
-        start: &StartQuery,
-        options: Options,
-        mode: OutputMode,
-    ) -> Result<Self> {
-        if format != "delta" {
-            return Err(Error::unsupported(format!(
-                "toTable with the format {format}: start() writes files to a path"
-            )));
-        }
-        let leaf = RelationNode::Table(TableRef { name: name.clone(), ..TableRef::default() });
-        match session.delta_table(&leaf).await {
-            Ok(Some(_)) => {}
-            Ok(None) => {
-                return Err(Error::new("UNSUPPORTED_FEATURE.TABLE_OPERATION")
-                    .param("tableName", quote_name(&name))
-                    .param("operation", "streaming write")
-                    .message(format!("{} does not take a stream: only Delta tables do.", quote_name(&name)))
-                    .exception("AnalysisException"));
-            }
-            // The first batch makes it.
-            Err(e) if e.is("TABLE_OR_VIEW_NOT_FOUND") => {}
-            Err(e) => return Err(e),
-        }
+    pub fn table(name: Vec<String>, start: &StartQuery, options: Options, mode: OutputMode) -> Self {
         let description = format!("DeltaSink[{}]", name.join("."));
-        Ok(Self::new(WriteTarget::Table(name), start, options, mode, description))
+        Self::new(WriteTarget::Table(name), start, options, mode, description)
     }
 
     fn new(

@@ -322,6 +322,7 @@ fn rules(source: &DataSourceRef, place: &Place) -> Result<Rules> {
         max_age_ms: None,
         ignore_missing: given.flag("ignoreMissingFiles", place.context.ignore_missing_files)?,
         include_existing: given.flag("cloudFiles.includeExistingFiles", true)?,
+        cleaner: None,
         offset_key: "seqNum",
         description: format!(
             "CloudFilesSource[{}]",

@@ -160,7 +160,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 /// The place in its store that a URL of the log names.
-fn location(url: &str) -> Result<Path> {
+pub(super) fn location(url: &str) -> Result<Path> {
     let wrong = |e: &dyn std::fmt::Display| Error::io(format!("reading the path {url}"), e);
     let parsed = Url::parse(url).map_err(|e| wrong(&e))?;
     Path::from_url_path(parsed.path()).map_err(|e| wrong(&e))

@@ -14,10 +14,11 @@ use datafusion::catalog::TableProvider;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
+use super::cleaner::Cleaner;
 use super::file_listing::{Entry, Place, Seen, blocking, modified_ms};
 use super::{Limit, Source};
 use crate::checkpoint::{CompactibleLog, Directory};
-use crate::options::{Given, invalid};
+use crate::options::Given;
 
 /// How old a file may be beside the newest (`maxFileAge`): a week.
 const MAX_FILE_AGE_MS: i64 = 7 * 24 * 3_600_000;
@@ -40,6 +41,8 @@ pub(super) struct Rules {
     pub ignore_missing: bool,
     /// Files that are there when the query starts for the first time are read.
     pub include_existing: bool,
+    /// What becomes of files that were read.
+    pub cleaner: Option<Cleaner>,
     /// The offset's key: `logOffset`, `seqNum`.
     pub offset_key: &'static str,
     pub description: String,
@@ -57,13 +60,6 @@ impl Rules {
                 )
                 .exception("IllegalArgumentException"));
         }
-        let clean = given.text("cleanSource").unwrap_or("off");
-        if !clean.eq_ignore_ascii_case("off") {
-            if !["archive", "delete"].iter().any(|k| clean.eq_ignore_ascii_case(k)) {
-                return Err(invalid("cleanSource", clean, "it must be 'archive', 'delete' or 'off'"));
-            }
-            return Err(Error::unsupported(format!("the option cleanSource = {clean} of file streams")));
-        }
         let latest_first = given.flag("latestFirst", false)?;
         let age = given.duration_ms("maxFileAge")?.unwrap_or(MAX_FILE_AGE_MS);
         // The newest first and not all of them: old ones would never have their turn.
@@ -77,6 +73,7 @@ impl Rules {
             max_age_ms,
             ignore_missing: given.flag("ignoreMissingFiles", place.context.ignore_missing_files)?,
             include_existing: true,
+            cleaner: Cleaner::of(given, place)?,
             offset_key: "logOffset",
             description: format!(
                 "FileStreamSource[{}]",
@@ -100,6 +97,8 @@ pub(super) struct FileStream {
     is_fixed: bool,
     /// Files taken and not yet read, by their URL.
     taken: HashMap<String, Found>,
+    /// The last offset that was committed in this run.
+    committed: Option<i64>,
 }
 
 /// The columns of a stream of files.
@@ -180,6 +179,7 @@ impl FileStream {
             unread: Vec::new(),
             is_fixed: false,
             taken: HashMap::new(),
+            committed: None,
         };
         if !this.rules.include_existing && this.log.latest().is_none() {
             let (root, found) = this.place.list().await?;
@@ -251,6 +251,11 @@ impl FileStream {
         Ok(())
     }
 
+    /// The offset of all files that were taken.
+    fn latest_text(&self) -> Option<String> {
+        self.log.latest().map(|n| json!({ self.rules.offset_key: n }).to_string())
+    }
+
     fn offset(&self, text: &str) -> Result<i64> {
         let value: Option<Value> = serde_json::from_str(text).ok();
         let number =
@@ -306,7 +311,12 @@ impl Source for FileStream {
         Ok(())
     }
 
-    async fn end_offset(&mut self, _start: Option<&str>, limit: Limit) -> Result<Option<String>> {
+    async fn end_offset(&mut self, start: Option<&str>, limit: Limit) -> Result<Option<String>> {
+        let read = start.map(|s| self.offset(s)).transpose()?;
+        if limit == Limit::Options && self.log.latest() > read {
+            // A batch was chosen before a restart, and not planned: it is the next one, as it would have been.
+            return Ok(self.latest_text());
+        }
         let places = self.place.resolved()?;
         let Some(root) = places.first() else { return Ok(None) };
         if self.unread.is_empty() && !self.is_fixed {
@@ -323,7 +333,7 @@ impl Source for FileStream {
             }
             self.take(root, batch, false).await?;
         }
-        Ok(self.log.latest().map(|n| json!({ self.rules.offset_key: n }).to_string()))
+        Ok(self.latest_text())
     }
 
     async fn slice(&mut self, start: Option<&str>, end: &str) -> Result<Arc<dyn TableProvider>> {
@@ -341,6 +351,14 @@ impl Source for FileStream {
 
     async fn commit(&mut self, end: &str) -> Result<()> {
         let last = self.offset(end)?;
+        if let Some(cleaner) = &self.rules.cleaner {
+            // Those of earlier runs were cleaned away by them.
+            let first = self.committed.map_or(last, |n| n + 1);
+            for entries in self.entries.iter().filter(|(n, _)| (first..=last).contains(*n)).map(|(_, e)| e) {
+                cleaner.clean(&self.place, entries).await;
+            }
+        }
+        self.committed = Some(last);
         for (_, entries) in self.entries.range(..=last) {
             for entry in entries {
                 self.taken.remove(&entry.path);

@@ -13,7 +13,7 @@ use boathouse_spec::{DataSourceRef, Error, Result, StructType, clock};
 use datafusion::catalog::TableProvider;
 use serde_json::{Map, Value};
 
-use super::{Limit, Source};
+use super::{Continuity, Limit, Source};
 use crate::checkpoint::Directory;
 
 /// The file of the offsets that a query started with.
@@ -137,6 +137,10 @@ fn corrupt(directory: &Directory) -> Error {
 impl Source for Kafka {
     fn schema(&self) -> &StructType {
         &self.schema
+    }
+
+    fn continuity(&self) -> Continuity {
+        Continuity::RealTime
     }
 
     fn description(&self) -> String {

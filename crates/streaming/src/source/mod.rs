@@ -1,5 +1,6 @@
 //! Sources: a file each. A source says how far its data goes, and gives what lies between two offsets.
 
+mod cleaner;
 mod cloud_files;
 mod delta;
 mod delta_changes;
@@ -33,6 +34,18 @@ pub(crate) enum Limit {
     All,
 }
 
+/// Whether a source has a form without batches in Spark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Continuity {
+    Continuous,
+    /// Also in real-time mode.
+    RealTime,
+    /// A source of batches, by its name.
+    Batches(&'static str),
+    /// The relation itself is no operation of continuous queries.
+    Relation,
+}
+
 /// Offsets are JSON text in a form of the source's own; the same text means the same place for ever.
 #[async_trait]
 pub(crate) trait Source: Send + Sync {
@@ -58,6 +71,15 @@ pub(crate) trait Source: Send + Sync {
     /// Nothing up to `end` will be asked for again.
     async fn commit(&mut self, _end: &str) -> Result<()> {
         Ok(())
+    }
+
+    fn continuity(&self) -> Continuity {
+        Continuity::Relation
+    }
+
+    /// What Spark calls the source where it refuses it.
+    fn class_name(&self) -> String {
+        self.description()
     }
 
     /// Figures for progress reports.

@@ -8,7 +8,7 @@ use boathouse_spec::{DataSourceRef, Error, Result, StructType, clock};
 use datafusion::catalog::TableProvider;
 
 use super::generated::{self, Numbers};
-use super::{Limit, Source};
+use super::{Continuity, Limit, Source};
 use crate::checkpoint::Directory;
 use crate::options::Given;
 
@@ -92,6 +92,14 @@ fn second(offset: &str) -> Result<i64> {
 impl Source for Rate {
     fn schema(&self) -> &StructType {
         &self.schema
+    }
+
+    fn class_name(&self) -> String {
+        "org.apache.spark.sql.execution.streaming.sources.RateStreamMicroBatchStream".to_string()
+    }
+
+    fn continuity(&self) -> Continuity {
+        Continuity::Continuous
     }
 
     fn description(&self) -> String {

@@ -9,7 +9,7 @@ use datafusion::catalog::TableProvider;
 use serde::{Deserialize, Serialize};
 
 use super::generated::{self, Numbers};
-use super::{Limit, Source, rate};
+use super::{Continuity, Limit, Source, rate};
 use crate::options::{Given, invalid};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +76,10 @@ impl RateMicroBatch {
 impl Source for RateMicroBatch {
     fn schema(&self) -> &StructType {
         &self.schema
+    }
+
+    fn continuity(&self) -> Continuity {
+        Continuity::Batches("rate-micro-batch")
     }
 
     fn description(&self) -> String {

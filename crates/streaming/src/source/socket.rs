@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use super::{Limit, Source};
+use super::{Continuity, Limit, Source};
 use crate::options::{Given, invalid};
 
 /// A line and when it came, in microseconds since the epoch.
@@ -91,6 +91,10 @@ fn number(offset: &str) -> Result<i64> {
 impl Source for Socket {
     fn schema(&self) -> &StructType {
         &self.schema
+    }
+
+    fn continuity(&self) -> Continuity {
+        Continuity::Continuous
     }
 
     fn description(&self) -> String {

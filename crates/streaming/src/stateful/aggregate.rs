@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -21,9 +22,10 @@ use super::Operator;
 use super::run::Batches;
 use super::store::{Layout, instants};
 use crate::query::OutputMode;
+use crate::tap::TapExec;
 
 /// An aggregation in DataFusion's physical terms.
-struct Plan {
+pub(super) struct Plan {
     group: PhysicalGroupBy,
     aggregates: Vec<Arc<AggregateFunctionExpr>>,
     filters: Vec<Option<Arc<dyn PhysicalExpr>>>,
@@ -31,7 +33,7 @@ struct Plan {
 }
 
 impl Plan {
-    async fn of(batches: &Batches, aggregate: &Aggregate, input: &LogicalPlan) -> Result<Self> {
+    pub async fn of(batches: &Batches, aggregate: &Aggregate, input: &LogicalPlan) -> Result<Self> {
         // Planned over nothing: what matters is how the expressions are, not where the rows come from.
         let nothing = LogicalPlan::EmptyRelation(EmptyRelation {
             produce_one_row: false,
@@ -56,7 +58,7 @@ impl Plan {
     }
 
     /// Partial results of rows, one a key.
-    fn partial(&self, input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    pub fn partial(&self, input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
         let partial = AggregateExec::try_new(
             AggregateMode::Partial,
             self.group.clone(),
@@ -70,7 +72,7 @@ impl Plan {
     }
 
     /// Partial results merged, or finished.
-    fn over(&self, mode: AggregateMode, input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    pub fn over(&self, mode: AggregateMode, input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
         let plan = AggregateExec::try_new(
             mode,
             self.group.as_final(),
@@ -82,7 +84,7 @@ impl Plan {
         Ok(Arc::new(plan.spark()?))
     }
 
-    fn keys(&self) -> usize {
+    pub fn keys(&self) -> usize {
         self.group.num_group_exprs()
     }
 }
@@ -94,7 +96,7 @@ fn first_aggregate(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPla
 }
 
 /// The input with the columns that the aggregation reads, and no others.
-fn pruned(aggregate: &Aggregate, input: LogicalPlan) -> Result<LogicalPlan> {
+pub(super) fn pruned(aggregate: &Aggregate, input: LogicalPlan) -> Result<LogicalPlan> {
     let exprs = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
     let needed: HashSet<Column> =
         exprs.flat_map(|e| e.column_refs().into_iter().cloned().collect::<Vec<_>>()).collect();
@@ -104,7 +106,7 @@ fn pruned(aggregate: &Aggregate, input: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 /// Rows of partial results as a plan.
-fn memory(batches: Vec<RecordBatch>, schema: &SchemaRef) -> Result<Arc<dyn ExecutionPlan>> {
+pub(super) fn memory(batches: Vec<RecordBatch>, schema: &SchemaRef) -> Result<Arc<dyn ExecutionPlan>> {
     let source = MemorySourceConfig::try_new_exec(&[batches], Arc::clone(schema), None).spark()?;
     Ok(source)
 }
@@ -119,11 +121,20 @@ pub(super) async fn run(
 ) -> Result<Vec<RecordBatch>> {
     let input = pruned(aggregate, input)?;
     let plan = Plan::of(batches, aggregate, &input).await?;
-    let partial = plan.partial(batches.physical(&input).await?)?;
+    let rows = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&rows);
+    let input = TapExec::new("AggregatedRowsExec", "", batches.physical(&input).await?, move |batch| {
+        counted.fetch_add(batch.num_rows(), Ordering::Relaxed);
+    });
+    let partial = plan.partial(Arc::new(input))?;
     let schema = partial.schema();
     let mut new = batches.collect(partial).await?;
+    if plan.keys() > 0 && rows.load(Ordering::Relaxed) == 0 {
+        // The group of all rows, of a ROLLUP, is none where there are no rows.
+        new.clear();
+    }
     if let Some(time) = time {
-        operator.progress.dropped += drop_late(&mut new, time, batches.late_us)?;
+        operator.progress.dropped += drop_late(&mut new, time, batches.marks.late_us)?;
     }
     let keys = schema.fields()[..plan.keys()].to_vec();
     let values = schema.fields()[plan.keys()..].to_vec();
@@ -150,7 +161,7 @@ pub(super) async fn run(
         OutputMode::Complete => vec![store.all()?],
         mode => {
             let over = match time {
-                Some(_) => store.expire(batches.watermark_us)?,
+                Some(_) => store.expire(batches.marks.now_us)?,
                 None => RecordBatch::new_empty(store.schema()),
             };
             operator.progress.removed += over.num_rows();

@@ -1,12 +1,16 @@
 //! What a streaming query may be: Spark's `UnsupportedOperationChecker`.
 
-use boathouse_engine::{EventTimeWatermark, Remembered, StateTime, StatefulGroups, StreamDeduplicate};
+use boathouse_engine::{
+    EventTimeWatermark, Remembered, StateTime, StatefulGroups, StreamDeduplicate, StreamOperation,
+    StreamOperationKind,
+};
 use boathouse_spec::{Error, Result};
 use datafusion::common::JoinType;
 use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::{Aggregate, Expr, Join, LogicalPlan};
+use datafusion::logical_expr::{Aggregate, Expr, Join, Limit, LogicalPlan, Projection, SkipType, Window};
 
 use super::join::Condition;
+use super::run::is_session;
 use super::times::{self, Times};
 use crate::query::OutputMode;
 use crate::slice::StreamSlice;
@@ -38,7 +42,7 @@ impl Shape {
 }
 
 /// Whether a leaf of the plan streams.
-pub(super) fn streams(plan: &LogicalPlan) -> bool {
+pub(crate) fn streams(plan: &LogicalPlan) -> bool {
     if let LogicalPlan::TableScan(scan) = plan
         && let Ok(provider) = source_as_provider(&scan.source)
     {
@@ -50,93 +54,225 @@ pub(super) fn streams(plan: &LogicalPlan) -> bool {
 /// Refuses what has no meaning over a stream, or none in the output mode.
 pub(crate) fn check(plan: &LogicalPlan, mode: OutputMode) -> Result<Shape> {
     let aggregated = aggregates(plan);
-    let mut checker =
-        Checker { mode, aggregated, refused: None, shape: Shape::default(), keys_with_time: Vec::new() };
+    let mut checker = Checker {
+        mode,
+        aggregated,
+        shape: Shape::default(),
+        groupings: Vec::new(),
+        refusal: None,
+        window_column: None,
+        is_incorrect: false,
+    };
     if mode == OutputMode::Complete && !aggregated {
         return Err(checker.refused_mode("no streaming aggregations"));
     }
-    let (_, _) = checker.visit(plan)?;
+    checker.visit(plan);
     checker.finish()
 }
 
 /// Whether there is an aggregation over a stream.
 fn aggregates(plan: &LogicalPlan) -> bool {
+    if let Some(StreamOperation { input, kind: StreamOperationKind::Except }) = noted(plan) {
+        return except_input(input).is_some_and(aggregates);
+    }
     (matches!(plan, LogicalPlan::Aggregate(_)) && streams(plan)) || plan.inputs().into_iter().any(aggregates)
+}
+
+fn noted(plan: &LogicalPlan) -> Option<&StreamOperation> {
+    let LogicalPlan::Extension(node) = plan else { return None };
+    node.node.as_any().downcast_ref()
+}
+
+/// What is below the aggregation of an EXCEPT, which is none of the query's.
+fn except_input(plan: &LogicalPlan) -> Option<&LogicalPlan> {
+    match plan {
+        LogicalPlan::Aggregate(aggregate) => Some(&aggregate.input),
+        other => other.inputs().into_iter().find_map(except_input),
+    }
 }
 
 struct Checker {
     mode: OutputMode,
     /// Whether the query has an aggregation.
     aggregated: bool,
-    /// What Spark refuses only after the mode.
-    refused: Option<Error>,
     shape: Shape,
-    /// For each aggregation, whether one of its keys is an event time.
-    keys_with_time: Vec<bool>,
+    /// The aggregations, from the leaves up.
+    groupings: Vec<Grouping>,
+    /// Why the first operator that is refused is.
+    refusal: Option<Error>,
+    /// What users call the column of the window function that is met next.
+    window_column: Option<String>,
+    /// Something that remembers is above an aggregation whose rows are not final.
+    is_incorrect: bool,
+}
+
+/// A node as those above it see it.
+#[derive(Default)]
+struct Visited {
+    streams: bool,
+    times: Times,
+    /// There is an aggregation over a stream in it.
+    aggregates: bool,
+}
+
+/// What matters of the keys of an aggregation.
+struct Grouping {
+    /// One is an event time.
+    is_timed: bool,
+    /// One is a session.
+    has_session: bool,
 }
 
 impl Checker {
-    /// Whether the node streams, and the event times of its output.
-    fn visit(&mut self, plan: &LogicalPlan) -> Result<(bool, Times)> {
+    fn visit(&mut self, plan: &LogicalPlan) -> Visited {
         let mut inputs = Vec::new();
         let mut streaming = Vec::new();
+        let mut aggregates = false;
+        if let LogicalPlan::Projection(projection) = plan {
+            self.window_column = self.window_column.take().or_else(|| window_column(projection));
+        }
         for input in plan.inputs() {
-            let (streams, times) = self.visit(input)?;
-            inputs.push(times);
-            streaming.push(streams);
+            let visited = self.visit(input);
+            inputs.push(visited.times);
+            streaming.push(visited.streams);
+            aggregates |= visited.aggregates;
         }
         let any = streaming.iter().any(|s| *s) || (streaming.is_empty() && streams(plan));
         let mut found = times::of(plan, &inputs);
         if !any {
-            return Ok((false, Times::new()));
+            return Visited::default();
         }
+        self.is_incorrect |= aggregates && self.mode != OutputMode::Append && remembers(plan, &streaming);
+        if let LogicalPlan::Extension(node) = plan
+            && let Some(watermark) = node.node.as_any().downcast_ref::<EventTimeWatermark>()
+        {
+            self.shape.watermarks += 1;
+            if !aggregates && inputs.iter().any(|times| !times.is_empty()) {
+                self.refusal.get_or_insert_with(redefined);
+            }
+            found = Times::from([(watermark.column.name.clone(), watermark.delay_us)]);
+        }
+        if let LogicalPlan::Extension(node) = plan
+            && let Some(groups) = node.node.as_any().downcast_ref::<StatefulGroups>()
+        {
+            found.extend(times::of_groups(groups, &inputs.first().cloned().unwrap_or_default()));
+        }
+        if let Err(refusal) = self.operator(plan, &streaming, &inputs, &found) {
+            self.refusal.get_or_insert(refusal);
+        }
+        aggregates |= matches!(plan, LogicalPlan::Aggregate(_));
+        Visited { streams: true, times: found, aggregates }
+    }
+
+    /// Notes an operator over a stream; `times` are the event times of its output.
+    fn operator(
+        &mut self,
+        plan: &LogicalPlan,
+        streaming: &[bool],
+        inputs: &[Times],
+        times: &Times,
+    ) -> Result<()> {
         match plan {
             LogicalPlan::Extension(node) => {
-                if let Some(watermark) = node.node.as_any().downcast_ref::<EventTimeWatermark>() {
-                    self.shape.watermarks += 1;
-                    found.insert(watermark.column.name.clone(), watermark.delay_us);
+                if let Some(operation) = noted(plan) {
+                    self.noted(operation.kind)?;
                 } else if let Some(dedup) = node.node.as_any().downcast_ref::<StreamDeduplicate>() {
-                    self.deduplicate(dedup, &found)?;
+                    self.deduplicate(dedup, times)?;
                 } else if let Some(groups) = node.node.as_any().downcast_ref::<StatefulGroups>() {
-                    let timed = inputs.first().cloned().unwrap_or_default();
-                    if let Err(e) = self.groups(groups, &timed) {
-                        self.refused.get_or_insert(e);
-                    }
-                    found.extend(times::of_groups(groups, &timed));
+                    self.groups(groups, &inputs.first().cloned().unwrap_or_default())?;
                 }
             }
-            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate, &inputs)?,
-            LogicalPlan::Distinct(_) => self.shape.deduplicates += 1,
-            LogicalPlan::Join(join) => self.join(join, &streaming, &inputs)?,
+            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate, inputs)?,
+            LogicalPlan::Distinct(_) => {
+                self.shape.deduplicates += 1;
+                self.shape.expires = true;
+            }
+            LogicalPlan::Join(join) => self.join(join, streaming, inputs)?,
             LogicalPlan::Union(_) if streaming.iter().any(|s| !s) => {
                 return Err(refused(
                     "Union between streaming and batch DataFrames/Datasets is not supported",
                 ));
             }
-            LogicalPlan::Sort(_) if !(self.mode == OutputMode::Complete && self.shape.aggregates > 0) => {
-                return Err(refused(
-                    "Sorting is not supported on streaming DataFrames/Datasets, unless it is on aggregated DataFrame/Dataset in \
-                     Complete output mode",
-                ));
-            }
-            LogicalPlan::Limit(_) => self.limit()?,
+            LogicalPlan::Sort(_) => self.sort()?,
+            LogicalPlan::Limit(limit) => self.limit(limit)?,
             LogicalPlan::Window(window) => {
-                let name = window.window_expr.first().map(ToString::to_string).unwrap_or_default();
+                let name = self.window_name(window);
                 return Err(Error::new("NON_TIME_WINDOW_NOT_SUPPORTED_IN_STREAMING")
                     .param("windowFunc", &name)
                     .message(format!(
-                        "Window function is not supported in {name} on streaming DataFrames/Datasets. Structured Streaming only \
-                         supports time-window aggregation using the WINDOW function. (session_window is not supported yet: see \
-                         docs/limitations.md.)"
+                        "Window function is not supported in {name} on streaming DataFrames/Datasets.\nStructured Streaming only \
+                         supports time-window aggregation using the WINDOW function."
                     ))
                     .exception("AnalysisException"));
             }
             _ => {}
         }
-        Ok((true, found))
+        Ok(())
     }
 
-    fn limit(&mut self) -> Result<()> {
+    /// A window function as Spark names it.
+    fn window_name(&mut self, window: &Window) -> String {
+        let function = window.window_expr.iter().find_map(|e| match e.clone().unalias_nested().data {
+            Expr::WindowFunction(f) => Some(f),
+            _ => None,
+        });
+        let call = function.map(|f| {
+            let args: Vec<String> = f.params.args.iter().map(|a| plain(&a.to_string())).collect();
+            format!("{}({})", f.fun.name().to_uppercase(), args.join(", "))
+        });
+        let call = call.unwrap_or_default();
+        match self.window_column.take() {
+            Some(column) => format!("{call} (as column `{column}`)"),
+            None => call,
+        }
+    }
+
+    fn sort(&self) -> Result<()> {
+        if self.mode == OutputMode::Complete && self.shape.aggregates > 0 {
+            return Ok(());
+        }
+        Err(refused(
+            "Sorting is not supported on streaming DataFrames/Datasets, unless it is on aggregated DataFrame/Dataset in Complete \
+             output mode",
+        ))
+    }
+
+    /// An operation that does not show in its nodes. What is said of it is said before what is said of these.
+    fn noted(&mut self, kind: StreamOperationKind) -> Result<()> {
+        let refusal = match kind {
+            StreamOperationKind::SortWithinPartitions => return self.sort(),
+            StreamOperationKind::Sample => {
+                refused("Sampling is not supported on streaming DataFrames/Datasets")
+            }
+            StreamOperationKind::Pivot => {
+                // Two aggregations, one above the other, to Spark.
+                self.is_incorrect |= self.mode != OutputMode::Append;
+                return Ok(());
+            }
+            StreamOperationKind::Intersect => {
+                refused("Intersect of streaming DataFrames/Datasets is not supported")
+            }
+            StreamOperationKind::ExceptStream => {
+                refused("Except on a streaming DataFrame/Dataset on the right is not supported")
+            }
+            StreamOperationKind::Except => {
+                let is_timed = self.groupings.pop().is_some_and(|g| g.is_timed);
+                if is_timed || self.mode != OutputMode::Append {
+                    return Ok(());
+                }
+                without_watermark()
+            }
+            StreamOperationKind::ExceptAll if self.mode == OutputMode::Append => without_watermark(),
+            StreamOperationKind::ExceptAll => Error::unsupported("EXCEPT ALL over a stream"),
+        };
+        self.refusal = Some(refusal);
+        Ok(())
+    }
+
+    fn limit(&mut self, limit: &Limit) -> Result<()> {
+        if !matches!(limit.get_skip_type(), Ok(SkipType::Literal(0))) {
+            return Err(refused("Offset is not supported on streaming DataFrames/Datasets"));
+        }
         match self.mode {
             OutputMode::Complete if self.shape.aggregates > 0 => Ok(()),
             OutputMode::Update => Err(refused(
@@ -155,40 +291,38 @@ impl Checker {
             Expr::AggregateFunction(f) => f.params.distinct,
             _ => false,
         };
-        if self.mode != OutputMode::Append && aggregate.aggr_expr.iter().any(is_distinct) {
+        let timed = |e: &Expr| matches!(e.clone().unalias_nested().data, Expr::Column(c) if times.contains_key(&c.name));
+        let is_timed = aggregate.group_expr.iter().any(timed);
+        let has_session = aggregate.group_expr.iter().any(|e| match e {
+            Expr::GroupingSet(sets) => {
+                sets.distinct_expr().into_iter().any(|e| is_session(e, &aggregate.input))
+            }
+            e => is_session(e, &aggregate.input),
+        });
+        self.groupings.push(Grouping { is_timed, has_session });
+        self.shape.aggregates += 1;
+        // Whether or not a key is an event time: Spark looks at the watermark alone.
+        self.shape.expires |= self.mode != OutputMode::Complete;
+        if has_session {
+            check_session_keys(aggregate)?;
+        }
+        if aggregate.aggr_expr.iter().any(is_distinct) {
             return Err(refused(
                 "Distinct aggregations are not supported on streaming DataFrames/Datasets. Consider using approx_count_distinct() \
-                 instead",
-            ));
-        }
-        let timed = |e: &Expr| matches!(e.clone().unalias_nested().data, Expr::Column(c) if times.contains_key(&c.name));
-        self.keys_with_time.push(aggregate.group_expr.iter().any(timed));
-        self.shape.aggregates += 1;
-        self.shape.expires |= self.mode != OutputMode::Complete && aggregate.group_expr.iter().any(timed);
-        if self.mode != OutputMode::Append && self.shape.aggregates > 1 {
-            return Err(refused(
-                "Detected pattern of possible 'correctness' issue due to global watermark. The query contains stateful operation \
-                 which can emit rows older than the current watermark plus allowed late record delay, which are \"late rows\" in \
-                 downstream stateful operations and these rows can be discarded. Please refer the programming guide doc for more \
-                 details",
+                 instead.",
             ));
         }
         Ok(())
     }
 
     fn deduplicate(&mut self, dedup: &StreamDeduplicate, times: &Times) -> Result<()> {
-        let timed = if dedup.within_watermark {
-            if times.is_empty() {
-                return Err(refused(
-                    "dropDuplicatesWithinWatermark is not supported on streaming DataFrames/DataSets without watermark",
-                ));
-            }
-            true
-        } else {
-            dedup.keys.iter().any(|k| times.contains_key(&k.name))
-        };
+        if dedup.within_watermark && times.is_empty() {
+            return Err(refused(
+                "dropDuplicatesWithinWatermark is not supported on streaming DataFrames/DataSets without watermark",
+            ));
+        }
         self.shape.deduplicates += 1;
-        self.shape.expires |= timed;
+        self.shape.expires = true;
         Ok(())
     }
 
@@ -261,25 +395,26 @@ impl Checker {
             _ => "this kind of",
         };
         let (left, right) = (streaming.first() == Some(&true), streaming.get(1) == Some(&true));
-        let on = |stream: &str, other: &str| {
+        let full = |stream: &str, other: &str| {
             refused(&format!(
-                "{name} join with a streaming DataFrame/Dataset on the {stream} and a static DataFrame/DataSet on the {other} not \
-                 supported"
+                "FullOuter joins with streaming DataFrames/Datasets on the {stream} and a static DataFrame/Dataset on the {other} is \
+                 not supported"
             ))
         };
         match (left, right, join.join_type) {
-            (true, true, JoinType::LeftAnti) => Err(refused(
+            (_, true, JoinType::LeftAnti) => Err(refused(
                 "LeftAnti joins with a streaming DataFrame/Dataset on the right are not supported",
             )),
             (true, true, _) => self.join_of_streams(join, name, inputs),
-            (true, false, JoinType::Full) => Err(refused(
-                "FullOuter joins with streaming DataFrames/Datasets on the left and a static DataFrame/Dataset on the right is not \
-                 supported",
-            )),
-            (true, false, JoinType::Right) => Err(on("left", "right")),
-            (false, true, JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::Full) => {
-                Err(on("right", "left"))
-            }
+            (true, false, JoinType::Full) => Err(full("left", "right")),
+            (false, true, JoinType::Full) => Err(full("right", "left")),
+            (true, false, JoinType::Right) => Err(refused(&format!(
+                "{name} join with a streaming DataFrame/Dataset on the left and a static DataFrame/DataSet on the right not supported"
+            ))),
+            (false, true, JoinType::Left | JoinType::LeftSemi) => Err(refused(&format!(
+                "{name} join with a streaming DataFrame/Dataset on the right and a static DataFrame/Dataset on the left is not \
+                 supported"
+            ))),
             _ => Ok(()),
         }
     }
@@ -325,10 +460,18 @@ impl Checker {
     }
 
     fn finish(self) -> Result<Shape> {
-        if self.mode == OutputMode::Append && self.keys_with_time.contains(&false) {
+        let any = |is_one: fn(&Grouping) -> bool| self.groupings.iter().any(is_one);
+        if self.mode == OutputMode::Append && any(|g| !g.is_timed) {
             return Err(self.refused_mode("streaming aggregations without watermark"));
         }
-        self.refused.map_or(Ok(self.shape), Err)
+        if self.mode == OutputMode::Update && any(|g| g.has_session) {
+            return Err(self.refused_mode("session window streaming aggregations"));
+        }
+        match self.refusal {
+            Some(refusal) => Err(refusal),
+            None if self.is_incorrect => Err(correctness()),
+            None => Ok(self.shape),
+        }
     }
 
     fn refused_mode(&self, why: &str) -> Error {
@@ -341,6 +484,87 @@ impl Checker {
             ))
             .exception("AnalysisException")
     }
+}
+
+/// The name of the column that shows the window function below.
+fn window_column(projection: &Projection) -> Option<String> {
+    let mut input = projection.input.as_ref();
+    while let LogicalPlan::Projection(below) = input {
+        input = below.input.as_ref();
+    }
+    let LogicalPlan::Window(window) = input else { return None };
+    let given = window.input.schema().fields().len();
+    let made: Vec<&String> = window.schema.fields().iter().skip(given).map(|f| f.name()).collect();
+    let shown = projection.expr.iter().zip(projection.schema.fields());
+    let mut shown = shown.filter(|(e, _)| e.column_refs().iter().any(|c| made.contains(&&c.name)));
+    shown.next().map(|(_, f)| plain(f.name()))
+}
+
+/// A name without the number that makes it the only one.
+fn plain(name: &str) -> String {
+    name.rsplit_once('#').map_or(name, |(name, _)| name).to_string()
+}
+
+fn redefined() -> Error {
+    refused(
+        "Redefining watermark is disallowed. You can set the config 'spark.sql.streaming.statefulOperator.allowMultiple' to 'false' to \
+         restore the previous behavior. Note that multiple stateful operators will be disallowed.",
+    )
+}
+
+/// Whether the node is an operator that remembers rows by their times.
+fn remembers(plan: &LogicalPlan, streaming: &[bool]) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => true,
+        LogicalPlan::Join(_) => streaming.iter().all(|s| *s),
+        LogicalPlan::Extension(node) => {
+            let node = node.node.as_any();
+            node.is::<StreamDeduplicate>() || node.is::<StatefulGroups>()
+        }
+        _ => false,
+    }
+}
+
+/// Sessions are of keys.
+fn check_session_keys(aggregate: &Aggregate) -> Result<()> {
+    if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
+        return Err(Error::unsupported("session_window in grouping sets over a stream"));
+    }
+    let is_key = |e: &Expr| !is_session(e, &aggregate.input) && !is_constant(e, &aggregate.input);
+    if aggregate.group_expr.iter().any(is_key) { Ok(()) } else { Err(global_sessions()) }
+}
+
+pub(super) fn global_sessions() -> Error {
+    refused("Global aggregation with session window in streaming query is not supported.")
+}
+
+/// Whether a key is a column that the projection below gives one value.
+fn is_constant(key: &Expr, input: &LogicalPlan) -> bool {
+    let (Expr::Column(key), LogicalPlan::Projection(projection)) = (key, input) else { return false };
+    let columns = projection.expr.iter().zip(projection.schema.fields());
+    let mut own = columns.filter(|(_, f)| *f.name() == key.name).map(|(e, _)| e);
+    own.any(|e| e.column_refs().is_empty() && !e.is_volatile())
+}
+
+/// An operator that remembers is above an aggregation whose rows are not final.
+fn correctness() -> Error {
+    refused(
+        "Detected pattern of possible 'correctness' issue due to global watermark. The query contains stateful operation which can \
+         emit rows older than the current watermark plus allowed late record delay, which are \"late rows\" in downstream stateful \
+         operations and these rows can be discarded. Please refer the programming guide doc for more details. If you understand the \
+         possible risk of correctness issue and still need to run the query, you can disable this check by setting the config \
+         `spark.sql.streaming.statefulOperator.checkCorrectness.enabled` to false.",
+    )
+}
+
+fn without_watermark() -> Error {
+    Error::new("UNSUPPORTED_STREAMING_OPERATOR_WITHOUT_WATERMARK")
+        .param("outputMode", "Append")
+        .param("statefulOperator", "aggregations")
+        .message(
+            "Append output mode not supported for aggregations on streaming DataFrames/DataSets without watermark.",
+        )
+        .exception("AnalysisException")
 }
 
 fn refused(why: &str) -> Error {

@@ -34,7 +34,7 @@ pub(super) async fn run(
     };
     let mut rows = batches.collect(batches.physical(&input).await?).await?;
     if let Some((column, _)) = event_time {
-        operator.progress.dropped += drop_late(&mut rows, column, batches.late_us)?;
+        operator.progress.dropped += drop_late(&mut rows, column, batches.marks.late_us)?;
     }
     let key_fields: Vec<FieldRef> = columns.iter().map(|i| Arc::clone(&schema.fields()[*i])).collect();
     let mut values: Vec<FieldRef> = Vec::new();
@@ -68,7 +68,7 @@ pub(super) async fn run(
         out.push(fresh);
     }
     let removed = match expiry {
-        Some(_) => store.expire(batches.watermark_us)?.num_rows(),
+        Some(_) => store.expire(batches.marks.now_us)?.num_rows(),
         None => 0,
     };
     operator.progress.updated += kept;

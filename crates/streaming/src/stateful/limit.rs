@@ -29,17 +29,20 @@ pub(super) async fn run(
     let before = known.column(0).as_primitive::<Int64Type>().iter().flatten().sum::<i64>();
     let mut left = most.saturating_sub(usize::try_from(before).unwrap_or(usize::MAX));
     let mut out = Vec::new();
-    if left > 0 {
-        for batch in batches.collect(batches.physical(&input).await?).await? {
-            let taken = batch.slice(0, batch.num_rows().min(left));
-            left -= taken.num_rows();
-            out.push(taken);
-        }
+    // Also when there are enough: the times of the rows move the watermark.
+    for batch in batches.collect(batches.physical(&input).await?).await? {
+        let taken = batch.slice(0, batch.num_rows().min(left));
+        left -= taken.num_rows();
+        out.push(taken);
     }
     let after = i64::try_from(most - left).unwrap_or(i64::MAX);
+    if after == before {
+        return Ok(out);
+    }
     let column: ArrayRef = Arc::new(Int64Array::from(vec![after]));
     store.put(
         &RecordBatch::try_new(store.schema(), vec![column]).map_err(|e| Error::internal(e.to_string()))?,
     )?;
+    operator.progress.updated += 1;
     Ok(out)
 }

@@ -10,22 +10,32 @@ mod join;
 mod limit;
 mod python;
 mod run;
+mod sessions;
+mod spill;
 mod store;
 mod times;
 mod watermark;
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use boathouse_bridge::ResultExt;
+use boathouse_engine::Session;
 use boathouse_spec::{Error, Result};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
-use crate::checkpoint::Directory;
-pub(crate) use check::{Shape, check};
-pub(crate) use run::Batches;
-use store::{Layout, StateStore};
+use crate::checkpoint::{Checkpoint, Directory, Retention};
+pub(crate) use check::{Shape, check, streams};
+pub(crate) use run::{Batches, Marks};
+use store::Layout;
+pub(crate) use store::StateStore;
 use times::Times;
 pub(crate) use watermark::Seen;
+
+/// The store of an operator that has one.
+pub(crate) const DEFAULT_STORE: &str = "default";
 
 /// By operator: by partition: the ids of its stores, as the commit log has them.
 pub(crate) type StateIds = IndexMap<String, Vec<Vec<String>>>;
@@ -33,9 +43,12 @@ pub(crate) type StateIds = IndexMap<String, Vec<Vec<String>>>;
 /// What all stateful operators of a query remember.
 pub(crate) struct State {
     directory: Directory,
+    retention: Retention,
     operators: Vec<Operator>,
     /// Operators met so far in this batch.
     met: usize,
+    /// What the operators take of the engine's memory.
+    memory: Option<MemoryReservation>,
     /// The version to begin with, and its ids: what the last batch that is done left.
     committed: Option<(i64, StateIds)>,
 }
@@ -47,6 +60,9 @@ pub(crate) struct Operator {
     /// A version, and the ids of its stores.
     committed: Option<(i64, Vec<String>)>,
     stores: Vec<StateStore>,
+    store_names: Vec<String>,
+    /// Whether the checkpoint says what the operator is.
+    is_described: bool,
     progress: OperatorProgress,
     commit_ms: i64,
     /// Whether it is called at times of the clock, also where there are no rows.
@@ -66,8 +82,9 @@ struct OperatorProgress {
 }
 
 impl State {
-    pub fn new(directory: Directory, committed: Option<(i64, StateIds)>) -> Self {
-        Self { directory, operators: Vec::new(), met: 0, committed }
+    pub fn new(checkpoint: &Checkpoint, committed: Option<(i64, StateIds)>) -> Self {
+        let (directory, retention) = (checkpoint.root().child("state"), checkpoint.retention());
+        Self { directory, retention, operators: Vec::new(), met: 0, memory: None, committed }
     }
 
     fn begin(&mut self) {
@@ -77,8 +94,8 @@ impl State {
         }
     }
 
-    /// The next operator of the plan: the order is the same in every batch.
-    fn next(&mut self, name: &'static str) -> &mut Operator {
+    /// The number of the next operator of the plan: the order is the same in every batch.
+    fn enter(&mut self, name: &'static str) -> usize {
         let id = self.met;
         self.met += 1;
         if id == self.operators.len() {
@@ -92,12 +109,34 @@ impl State {
                 directory: self.directory.child(&format!("{id}/0")),
                 committed: known,
                 stores: Vec::new(),
+                store_names: Vec::new(),
+                is_described: false,
                 progress: OperatorProgress::default(),
                 commit_ms: 0,
                 wakes: false,
             });
         }
-        &mut self.operators[id]
+        id
+    }
+
+    fn operator(&mut self, id: usize) -> Result<&mut Operator> {
+        self.operators.get_mut(id).ok_or_else(|| Error::internal("an operator that was not met"))
+    }
+
+    /// Asks for the memory that the operators take; where there is none left, their values go to this machine's disk.
+    pub fn fit(&mut self, session: &Session) -> Result<()> {
+        let pool = Arc::clone(&session.query_state().runtime_env().memory_pool);
+        let memory = self.memory.get_or_insert_with(|| {
+            MemoryConsumer::new("state of a stream").with_can_spill(true).register(&pool)
+        });
+        let bytes = |operators: &[Operator]| operators.iter().map(Operator::bytes).sum::<usize>();
+        if memory.try_resize(bytes(&self.operators)).is_ok() {
+            return Ok(());
+        }
+        for store in self.operators.iter_mut().flat_map(|o| &mut o.stores) {
+            store.spill(session.engine().scratch())?;
+        }
+        memory.try_resize(bytes(&self.operators)).spark()
     }
 
     /// Whether something is over at a time of the clock, in milliseconds, that an operator is to be called for.
@@ -111,9 +150,14 @@ impl State {
         let mut ids = StateIds::new();
         for operator in &mut self.operators {
             let from = Instant::now();
+            if !operator.is_described {
+                let about = self.directory.child(&format!("{}/_metadata", operator.id));
+                about.create("metadata", operator.description()).await?;
+                operator.is_described = true;
+            }
             let mut of_stores = Vec::new();
             for store in &mut operator.stores {
-                of_stores.push(store.commit(batch_id + 1).await?);
+                of_stores.push(store.commit(batch_id + 1, self.retention).await?);
             }
             if !of_stores.is_empty() {
                 ids.insert(operator.id.to_string(), vec![of_stores]);
@@ -130,22 +174,46 @@ impl State {
 }
 
 impl Operator {
+    fn bytes(&self) -> usize {
+        self.stores.iter().map(StateStore::bytes).sum()
+    }
+
     /// The store of an operator with one; opened at the first use, when its columns are known.
     async fn store(&mut self, layout: Layout) -> Result<&mut StateStore> {
-        self.open(0, self.directory.clone(), layout).await
+        self.open(0, DEFAULT_STORE, self.directory.clone(), layout).await
     }
 
     /// The n-th of several stores; they are opened in their order.
     async fn named_store(&mut self, n: usize, name: &str, layout: Layout) -> Result<&mut StateStore> {
-        self.open(n, self.directory.child(name), layout).await
+        self.open(n, name, self.directory.child(name), layout).await
     }
 
-    async fn open(&mut self, n: usize, directory: Directory, layout: Layout) -> Result<&mut StateStore> {
+    async fn open(
+        &mut self,
+        n: usize,
+        name: &str,
+        directory: Directory,
+        layout: Layout,
+    ) -> Result<&mut StateStore> {
         if n == self.stores.len() {
             let committed = self.committed.as_ref().and_then(|(v, ids)| Some((*v, ids.get(n)?.as_str())));
             self.stores.push(StateStore::open(directory, layout, committed).await?);
+            self.store_names.push(name.to_string());
         }
         self.stores.get_mut(n).ok_or_else(|| Error::internal("stores are opened in their order"))
+    }
+
+    /// As Spark writes it into the checkpoint (`OperatorStateMetadataV1`).
+    fn description(&self) -> String {
+        let stores = self
+            .store_names
+            .iter()
+            .map(|name| json!({ "storeName": name, "numColsPrefixKey": 0, "numPartitions": 1 }));
+        let about = json!({
+            "operatorInfo": { "operatorId": self.id, "operatorName": self.name },
+            "stateStoreInfo": stores.collect::<Vec<_>>(),
+        });
+        format!("v1\n{about}")
     }
 
     fn progress_json(&self) -> Value {
@@ -162,7 +230,7 @@ impl Operator {
             "numRowsRemoved": p.removed,
             "allRemovalsTimeMs": 0,
             "commitTimeMs": self.commit_ms,
-            "memoryUsedBytes": self.stores.iter().map(StateStore::bytes).sum::<usize>(),
+            "memoryUsedBytes": self.bytes(),
             "numRowsDroppedByWatermark": p.dropped,
             "numShufflePartitions": 1,
             "numStateStoreInstances": self.stores.len(),

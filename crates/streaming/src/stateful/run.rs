@@ -6,37 +6,65 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use boathouse_bridge::ResultExt;
-use boathouse_engine::{EventTimeWatermark, Session, StatefulGroups, StreamDeduplicate};
+use boathouse_engine::{
+    EventTimeWatermark, Session, SessionWindows, StatefulGroups, StreamDeduplicate, StreamOperation,
+};
 use boathouse_spec::{Error, Result};
 use datafusion::catalog::MemTable;
 use datafusion::common::{Column, DFSchemaRef};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, LogicalPlanBuilder, Projection};
+use datafusion::logical_expr::{Distinct, Expr, Join, LogicalPlan, LogicalPlanBuilder, Projection};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::check::streams;
 use super::times::{self, Times};
 use super::watermark::{Tracker, WatermarkPlanner};
-use super::{State, aggregate, deduplicate, join, limit, python};
+use super::{Operator, State, aggregate, deduplicate, join, limit, python, sessions};
 use crate::query::OutputMode;
 
 /// What the operators of a batch need to know.
+#[derive(Clone)]
 pub(crate) struct Batches {
-    state: SessionState,
+    state: Arc<SessionState>,
     pub mode: OutputMode,
     pub batch_id: i64,
     /// When the batch was planned, in milliseconds since the epoch.
     pub batch_ms: i64,
-    /// Rows that are not later than this are too late, in microseconds since the epoch: the watermark of the batch before.
+    pub marks: Marks,
+    pub tracker: Tracker,
+}
+
+/// The watermarks of an operator's input, in microseconds since the epoch. Operators whose output is older than their input
+/// have lower ones for those above them (Spark's `WatermarkPropagator`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// Rows that are not later than this are too late: the watermark of the batch before.
     pub late_us: Option<i64>,
     /// What is not later than this is over.
-    pub watermark_us: i64,
-    pub tracker: Tracker,
+    pub now_us: i64,
+}
+
+impl Marks {
+    fn and(self, other: Self) -> Self {
+        Self { late_us: self.late_us.min(other.late_us), now_us: self.now_us.min(other.now_us) }
+    }
+
+    fn behind(self, us: i64) -> Self {
+        let us = us.max(0);
+        Self { late_us: self.late_us.map(|t| t.saturating_sub(us)), now_us: self.now_us.saturating_sub(us) }
+    }
+}
+
+/// A part of the plan, with the output of its stateful operators in their place.
+struct Rewritten {
+    plan: LogicalPlan,
+    times: Times,
+    marks: Marks,
 }
 
 #[derive(Debug)]
@@ -49,31 +77,25 @@ impl QueryPlanner for Planner {
         plan: &LogicalPlan,
         state: &dyn datafusion::catalog::Session,
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-        let mut planners = boathouse_engine::extension_planners();
-        planners.push(Arc::new(WatermarkPlanner(self.0.clone())));
+        let mut planners: Vec<Arc<dyn ExtensionPlanner + Send + Sync>> =
+            vec![Arc::new(WatermarkPlanner(self.0.clone()))];
+        planners.extend(boathouse_engine::extension_planners());
         DefaultPhysicalPlanner::with_extension_planners(planners).create_physical_plan(plan, state).await
     }
 }
 
 impl Batches {
-    pub fn new(
-        session: &Session,
-        mode: OutputMode,
-        batch_id: i64,
-        batch_ms: i64,
-        late_us: Option<i64>,
-        watermark_us: i64,
-    ) -> Self {
+    pub fn new(session: &Session, mode: OutputMode, batch_id: i64, batch_ms: i64, marks: Marks) -> Self {
         let tracker = Tracker::default();
         let state = SessionStateBuilder::new_from_existing(session.query_state())
             .with_query_planner(Arc::new(Planner(tracker.clone())))
             .build();
-        Self { state, mode, batch_id, batch_ms, late_us, watermark_us, tracker }
+        Self { state: Arc::new(state), mode, batch_id, batch_ms, marks, tracker }
     }
 
     /// The state without optimization of physical plans.
     pub fn unoptimized(&self) -> SessionState {
-        SessionStateBuilder::new_from_existing(self.state.clone())
+        SessionStateBuilder::new_from_existing(self.state.as_ref().clone())
             .with_physical_optimizer_rules(Vec::new())
             .build()
     }
@@ -89,79 +111,150 @@ impl Batches {
     /// Runs the query, and gives its rows under the names of the plan.
     pub async fn run(&self, state: &mut State, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
         state.begin();
-        let (plan, _) = self.rewrite(state, plan).await?;
-        let physical = self.physical(&plan).await?;
+        let rewritten = self.rewrite(state, plan).await?;
+        let physical = self.physical(&rewritten.plan).await?;
         self.collect(physical).await
     }
 
-    /// The plan with the output of its stateful operators in their place.
-    fn rewrite<'a>(
-        &'a self,
-        state: &'a mut State,
-        plan: LogicalPlan,
-    ) -> BoxFuture<'a, Result<(LogicalPlan, Times)>> {
+    /// Runs the stateful operators, those below before those above.
+    fn rewrite<'a>(&'a self, state: &'a mut State, plan: LogicalPlan) -> BoxFuture<'a, Result<Rewritten>> {
         async move {
             if !streams(&plan) {
-                return Ok((plan, Times::new()));
+                return Ok(Rewritten { plan, times: Times::new(), marks: self.marks });
             }
-            let mut inputs = Vec::new();
-            let mut known = Vec::new();
+            // Operators have their numbers from the top down.
+            let operator = self.operator_name(&plan).map(|name| state.enter(name));
+            let (mut inputs, mut known, mut marks) = (Vec::new(), Vec::new(), self.marks);
             for input in plan.inputs() {
-                let (input, times) = self.rewrite(state, input.clone()).await?;
-                inputs.push(input);
-                known.push(times);
+                let rewritten = self.rewrite(state, input.clone()).await?;
+                marks = marks.and(rewritten.marks);
+                inputs.push(rewritten.plan);
+                known.push(rewritten.times);
             }
-            let mut found = times::of(&plan, &known);
-            let both = plan.inputs().iter().filter(|i| streams(i)).count() > 1;
-            let rows = match &plan {
-                LogicalPlan::Aggregate(node) => {
-                    let input = only(&mut inputs)?;
-                    let timed = known.first().cloned().unwrap_or_default();
-                    let is_timed = |e: &Expr| matches!(e.clone().unalias_nested().data, Expr::Column(c) if timed.contains_key(&c.name));
-                    let time = node.group_expr.iter().position(is_timed);
-                    aggregate::run(self, state.next("stateStoreSave"), node, input, time).await?
+            let mut times = times::of(&plan, &known);
+            if let Some(groups) = groups_of(&plan) {
+                times.extend(times::of_groups(groups, known.first().unwrap_or(&Times::new())));
+            }
+            if let Some(operator) = operator {
+                let batches = Self { marks, ..self.clone() };
+                if let LogicalPlan::Join(join) = &plan {
+                    marks = output_marks(join, &known, marks);
                 }
-                LogicalPlan::Join(node) if both => {
-                    let two = "a join has two sides";
-                    let inputs = <[LogicalPlan; 2]>::try_from(inputs).map_err(|_| Error::internal(two))?;
-                    let times = <[Times; 2]>::try_from(known).map_err(|_| Error::internal(two))?;
-                    join::run(self, state.next("symmetricHashJoin"), node, inputs, times).await?
+                let rows = batches.operate(state.operator(operator)?, &plan, inputs, known, &times).await?;
+                return Ok(Rewritten { plan: in_memory(rows, plan.schema())?, times, marks });
+            }
+            if let LogicalPlan::Extension(node) = &plan {
+                let node = node.node.as_any();
+                if let Some(watermark) = node.downcast_ref::<EventTimeWatermark>() {
+                    // Spark takes the watermark of other columns away.
+                    times = Times::from([(watermark.column.name.clone(), watermark.delay_us)]);
+                    self.tracker.register(watermark);
                 }
-                LogicalPlan::Limit(node) if self.mode == OutputMode::Append => {
-                    let input = only(&mut inputs)?;
-                    limit::run(self, state.next("globalLimit"), node, input).await?
+                if node.is::<SessionWindows>() || node.is::<StreamOperation>() {
+                    // The aggregation above makes sessions of the windows; other notes were for the check.
+                    return Ok(Rewritten { plan: only(&mut inputs)?, times, marks });
                 }
-                LogicalPlan::Distinct(Distinct::All(_)) => {
-                    let input = only(&mut inputs)?;
-                    let keys = input.schema().columns();
-                    deduplicate::run(self, state.next("dedupe"), &keys, false, input, &found).await?
-                }
-                LogicalPlan::Extension(node) => {
-                    let node = node.node.as_any();
-                    if let Some(watermark) = node.downcast_ref::<EventTimeWatermark>() {
-                        found.insert(watermark.column.name.clone(), watermark.delay_us);
-                        self.tracker.register(watermark);
-                        return Ok((rebuilt(&plan, inputs)?, found));
-                    }
-                    if let Some(groups) = node.downcast_ref::<StatefulGroups>() {
-                        let timed = known.first().cloned().unwrap_or_default();
-                        let rows = python::run(self, state, groups, inputs, &timed).await?;
-                        found.extend(times::of_groups(groups, &timed));
-                        return Ok((in_memory(rows, plan.schema())?, found));
-                    }
-                    let Some(dedup) = node.downcast_ref::<StreamDeduplicate>() else {
-                        return Ok((rebuilt(&plan, inputs)?, found));
-                    };
-                    let name = if dedup.within_watermark { "dedupeWithinWatermark" } else { "dedupe" };
-                    let input = only(&mut inputs)?;
-                    deduplicate::run(self, state.next(name), &dedup.keys, dedup.within_watermark, input, &found).await?
-                }
-                _ => return Ok((rebuilt(&plan, inputs)?, found)),
-            };
-            Ok((in_memory(rows, plan.schema())?, found))
+            }
+            Ok(Rewritten { plan: rebuilt(&plan, inputs)?, times, marks })
         }
         .boxed()
     }
+
+    /// What Spark calls the operator, where it is one that remembers.
+    fn operator_name(&self, plan: &LogicalPlan) -> Option<&'static str> {
+        match plan {
+            LogicalPlan::Aggregate(node) if node.group_expr.iter().any(|e| is_session(e, &node.input)) => {
+                Some("sessionWindowStateStoreSaveExec")
+            }
+            LogicalPlan::Aggregate(_) => Some("stateStoreSave"),
+            LogicalPlan::Join(node) if streams(&node.left) && streams(&node.right) => {
+                Some("symmetricHashJoin")
+            }
+            LogicalPlan::Limit(_) if self.mode == OutputMode::Append => Some("globalLimit"),
+            LogicalPlan::Distinct(Distinct::All(_)) => Some("dedupe"),
+            LogicalPlan::Extension(node) => {
+                if let Some(groups) = groups_of(plan) {
+                    return Some(python::name(&groups.task));
+                }
+                let dedup = node.node.as_any().downcast_ref::<StreamDeduplicate>()?;
+                Some(if dedup.within_watermark { "dedupeWithinWatermark" } else { "dedupe" })
+            }
+            _ => None,
+        }
+    }
+
+    /// Runs a stateful operator; `times` are the event times of its output.
+    async fn operate(
+        &self,
+        operator: &mut Operator,
+        plan: &LogicalPlan,
+        mut inputs: Vec<LogicalPlan>,
+        known: Vec<Times>,
+        times: &Times,
+    ) -> Result<Vec<RecordBatch>> {
+        match plan {
+            LogicalPlan::Aggregate(node) => {
+                let input = only(&mut inputs)?;
+                if let Some(session) = node.group_expr.iter().position(|e| is_session(e, &node.input)) {
+                    return sessions::run(self, operator, node, input, session).await;
+                }
+                let timed = known.first().cloned().unwrap_or_default();
+                let is_timed = |e: &Expr| matches!(e.clone().unalias_nested().data, Expr::Column(c) if timed.contains_key(&c.name));
+                let time = node.group_expr.iter().position(is_timed);
+                aggregate::run(self, operator, node, input, time).await
+            }
+            LogicalPlan::Join(node) => {
+                let two = "a join has two sides";
+                let inputs = <[LogicalPlan; 2]>::try_from(inputs).map_err(|_| Error::internal(two))?;
+                let known = <[Times; 2]>::try_from(known).map_err(|_| Error::internal(two))?;
+                join::run(self, operator, node, inputs, known).await
+            }
+            LogicalPlan::Limit(node) => limit::run(self, operator, node, only(&mut inputs)?).await,
+            LogicalPlan::Extension(node) => {
+                if let Some(groups) = groups_of(plan) {
+                    let timed = known.first().cloned().unwrap_or_default();
+                    return python::run(self, operator, groups, inputs, &timed).await;
+                }
+                let Some(dedup) = node.node.as_any().downcast_ref::<StreamDeduplicate>() else {
+                    return Err(Error::internal("an operator without state"));
+                };
+                let (keys, within) = (&dedup.keys, dedup.within_watermark);
+                deduplicate::run(self, operator, keys, within, only(&mut inputs)?, times).await
+            }
+            // All columns of distinct rows are keys.
+            _ => {
+                let input = only(&mut inputs)?;
+                let keys = input.schema().columns();
+                deduplicate::run(self, operator, &keys, false, input, times).await
+            }
+        }
+    }
+}
+
+/// The watermarks of what a join gives: its rows are as old as those that it remembers.
+fn output_marks(join: &Join, known: &[Times], marks: Marks) -> Marks {
+    let [left, right] = known else { return marks };
+    let condition = join::Condition::of(join, [left.clone(), right.clone()]);
+    let schemas = [join.left.schema(), join.right.schema()];
+    let bounds = schemas.into_iter().enumerate().filter_map(|(side, schema)| condition.bound(side, schema));
+    bounds.map(|bound| marks.behind(bound.behind_us)).fold(marks, Marks::and)
+}
+
+fn groups_of(plan: &LogicalPlan) -> Option<&StatefulGroups> {
+    let LogicalPlan::Extension(node) = plan else { return None };
+    node.node.as_any().downcast_ref()
+}
+
+/// Whether a key is the column that is to become sessions.
+pub(super) fn is_session(key: &Expr, input: &LogicalPlan) -> bool {
+    let Expr::Column(key) = key else { return false };
+    if let LogicalPlan::Extension(node) = input
+        && let Some(windows) = node.node.as_any().downcast_ref::<SessionWindows>()
+        && windows.column.name == key.name
+    {
+        return true;
+    }
+    input.inputs().into_iter().any(|input| is_session(&Expr::Column(key.clone()), input))
 }
 
 fn only(inputs: &mut Vec<LogicalPlan>) -> Result<LogicalPlan> {

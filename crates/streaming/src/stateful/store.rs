@@ -2,30 +2,29 @@
 //! now and then. The name of a file has an id that the commit log notes, so that a batch that was broken off leaves nothing
 //! that a later one would read.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
+use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::ipc::CompressionType;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow::row::{OwnedRow, RowConverter, SortField};
-use boathouse_spec::{Error, Result};
+use boathouse_spec::{Error, Result, fault};
 
-use crate::checkpoint::Directory;
+use super::spill::{Place, SpillFile};
+use crate::checkpoint::{Directory, Retention};
 
 mod lookup;
 
 pub(super) use lookup::Found;
 
-/// Versions from one file of everything to the next.
-const SNAPSHOT_EVERY: i64 = 50;
-
-/// Versions whose files are kept.
-const KEPT: i64 = 100;
+/// Files of changes that a version stands on, at most.
+const MOST_DELTAS: i64 = 50;
 
 /// Marks a key that is gone.
 const DELETED: &str = "__deleted";
@@ -33,9 +32,15 @@ const DELETED: &str = "__deleted";
 /// The files that a version stands on, the snapshot first: `version:id` of each.
 const LINEAGE: &str = "lineage";
 
+/// How many of the first columns are keys.
+const KEYS: &str = "keys";
+
+/// The columns that entries are found by beside their keys.
+const INDEX: &str = "index";
+
 /// The columns of a store.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     pub keys: Vec<FieldRef>,
     pub values: Vec<FieldRef>,
     /// The column, of keys and values, that says when an entry is over.
@@ -48,10 +53,18 @@ pub(super) struct Layout {
 
 /// What is remembered by a key.
 struct Entry {
-    value: Option<OwnedRow>,
+    value: Value,
     /// When it is over, in microseconds.
     time: Option<i64>,
 }
+
+enum Value {
+    Row(Option<OwnedRow>),
+    Spilled(Place),
+}
+
+/// A guess at what an entry takes in memory beside the bytes of its key and value.
+const OVERHEAD: usize = 96;
 
 /// The keys of the entries by other columns.
 struct Index {
@@ -69,9 +82,15 @@ pub(crate) struct StateStore {
     key_rows: Option<RowConverter>,
     value_rows: Option<RowConverter>,
     entries: HashMap<Option<OwnedRow>, Entry>,
+    /// The values that are not in memory.
+    spilled: Option<SpillFile>,
+    /// A guess at what the entries take in memory.
+    memory: usize,
     /// Keys touched since the last commit.
     touched: HashMap<Option<OwnedRow>, bool>,
     lineage: Vec<String>,
+    /// Rows in the files of the lineage after the first.
+    changes: usize,
     /// The column, of keys and values, that says when an entry is over, and the entries by it.
     time: Option<usize>,
     by_time: BTreeMap<i64, HashSet<Option<OwnedRow>>>,
@@ -89,8 +108,11 @@ impl StateStore {
             keys,
             values,
             entries: HashMap::new(),
+            spilled: None,
+            memory: 0,
             touched: HashMap::new(),
             lineage: Vec::new(),
+            changes: 0,
             time,
             by_time: BTreeMap::new(),
         };
@@ -106,9 +128,72 @@ impl StateStore {
         Ok(store)
     }
 
+    /// The state at a version, whatever its columns are.
+    pub async fn as_written(directory: Directory, version: i64, id: &str) -> Result<Self> {
+        let file = name(version, id);
+        let bytes =
+            directory.read(&file).await?.ok_or_else(|| lost(&directory, &file, &"it does not exist"))?;
+        let reader =
+            StreamReader::try_new(Cursor::new(bytes), None).map_err(|e| lost(&directory, &file, &e))?;
+        let schema = reader.schema();
+        let keys = schema.metadata().get(KEYS).and_then(|n| n.parse::<usize>().ok());
+        let Some(keys) = keys.filter(|n| *n < schema.fields().len()) else {
+            return Err(lost(&directory, &file, &"an older version of Boathouse wrote it, without its keys"));
+        };
+        let index = schema.metadata().get(INDEX).map_or("", String::as_str).split(',');
+        let index: Vec<usize> =
+            index.filter_map(|n| n.parse().ok()).filter(|n| *n < schema.fields().len() - 1).collect();
+        let layout = Layout {
+            keys: schema.fields()[..keys].to_vec(),
+            values: schema.fields()[keys..schema.fields().len() - 1].to_vec(),
+            index: Some(index).filter(|i| !i.is_empty()),
+            ..Layout::default()
+        };
+        Self::open(directory, layout, Some((version, id))).await
+    }
+
+    /// The columns of keys, and those of values.
+    pub fn columns(&self) -> (&[FieldRef], &[FieldRef]) {
+        (&self.keys, &self.values)
+    }
+
+    /// The columns that entries are found by beside their keys.
+    pub fn index_columns(&self) -> &[usize] {
+        self.index.as_ref().map_or(&[], |index| &index.columns)
+    }
+
+    /// What a version changed: the entries that it set, and those that it took away, of which the values are NULL. `None` where
+    /// the file has everything instead.
+    pub async fn changes(&self, version: i64, id: &str) -> Result<Option<(RecordBatch, RecordBatch)>> {
+        let (batches, lineage) = self.read(&name(version, id)).await?;
+        if lineage.is_empty() && version > 1 {
+            return Ok(None);
+        }
+        let all = concat_batches(&Arc::new(self.file_schema()), &batches).map_err(internal)?;
+        let deleted = all.column(all.num_columns() - 1).as_boolean().clone();
+        let set = arrow::compute::not(&deleted).map_err(internal)?;
+        let columns: Vec<usize> = (0..all.num_columns() - 1).collect();
+        let part = |rows: &BooleanArray| filter_record_batch(&all, rows).and_then(|b| b.project(&columns));
+        Ok(Some((part(&set).map_err(internal)?, part(&deleted).map_err(internal)?)))
+    }
+
+    /// What is other than in another state of the store: the entries that this one has, and the keys that it lacks.
+    pub fn difference(&self, before: &Self) -> Result<(RecordBatch, RecordBatch)> {
+        let mut new = Vec::new();
+        for (key, entry) in &self.entries {
+            let was = before.entries.get(key).map(|e| before.value_bytes(&e.value)).transpose()?;
+            if was != Some(self.value_bytes(&entry.value)?) {
+                new.push((key, entry));
+            }
+        }
+        let set = self.batch_of(new.into_iter())?;
+        let gone = before.entries.iter().filter(|(k, _)| !self.entries.contains_key(*k));
+        Ok((set, before.batch_of(gone)?))
+    }
+
     async fn load(&mut self, version: i64, id: &str) -> Result<()> {
         let (last, lineage) = self.read(&name(version, id)).await?;
-        for file in &lineage {
+        for (i, file) in lineage.iter().enumerate() {
             let Some((version, id)) = file.split_once(':') else { continue };
             let (batches, _) = match version.parse::<i64>() {
                 Ok(v) => self.read(&name(v, id)).await?,
@@ -116,10 +201,12 @@ impl StateStore {
             };
             for batch in &batches {
                 self.apply(batch)?;
+                self.changes += if i == 0 { 0 } else { batch.num_rows() };
             }
         }
         for batch in &last {
             self.apply(batch)?;
+            self.changes += if lineage.is_empty() { 0 } else { batch.num_rows() };
         }
         self.lineage = lineage;
         self.lineage.push(format!("{version}:{id}"));
@@ -128,11 +215,7 @@ impl StateStore {
     }
 
     async fn read(&self, name: &str) -> Result<(Vec<RecordBatch>, Vec<String>)> {
-        let lost = |why: &dyn std::fmt::Display| {
-            Error::new("CANNOT_LOAD_STATE_STORE.CANNOT_READ_DELTA_FILE_NOT_EXISTS")
-                .param("fileToRead", format!("{}/{name}", self.directory.display()))
-                .message(format!("The state {}/{name} cannot be read: {why}.", self.directory.display()))
-        };
+        let lost = |why: &dyn std::fmt::Display| lost(&self.directory, name, why);
         let bytes = self.directory.read(name).await?.ok_or_else(|| lost(&"it does not exist"))?;
         let reader = StreamReader::try_new(Cursor::new(bytes), None).map_err(|e| lost(&e))?;
         let lineage = reader.schema().metadata().get(LINEAGE).cloned().unwrap_or_default();
@@ -184,8 +267,63 @@ impl StateStore {
 
     /// A guess at the memory that the state takes, in bytes.
     pub fn bytes(&self) -> usize {
-        let size = |r: &Option<OwnedRow>| r.as_ref().map_or(0, |r| r.as_ref().len() + 16);
-        self.entries.iter().map(|(k, e)| size(k) + size(&e.value) + 16).sum()
+        self.memory
+    }
+
+    fn size_of(&self, key: &Option<OwnedRow>, value: &Value, time: Option<i64>) -> usize {
+        let length = |r: &Option<OwnedRow>| r.as_ref().map_or(0, |r| r.as_ref().len());
+        let value = match value {
+            Value::Row(row) => length(row),
+            Value::Spilled(_) => 0,
+        };
+        // The key is beside its entry, and where entries are found by times and other columns.
+        let keys = 1 + usize::from(time.is_some()) + usize::from(self.index.is_some());
+        value + keys * length(key) + OVERHEAD * keys
+    }
+
+    /// Moves the values to this machine's disk; what stays in memory are the keys.
+    pub fn spill(&mut self, directory: &std::path::Path) -> Result<()> {
+        let mut file = match self.spilled.take() {
+            Some(file) if !file.is_wasteful() => file,
+            Some(old) => self.spilled_anew(old, directory)?,
+            None => SpillFile::create(directory)?,
+        };
+        let in_memory = |e: &Entry| matches!(&e.value, Value::Row(Some(_)));
+        let values = self.entries.values().filter_map(|e| match &e.value {
+            Value::Row(Some(row)) => Some(row.as_ref()),
+            _ => None,
+        });
+        let places = file.write(values)?;
+        for (entry, place) in self.entries.values_mut().filter(|e| in_memory(e)).zip(places) {
+            if let Value::Row(Some(row)) = &entry.value {
+                self.memory = self.memory.saturating_sub(row.as_ref().len());
+            }
+            entry.value = Value::Spilled(place);
+        }
+        self.spilled = Some(file);
+        Ok(())
+    }
+
+    /// The values of a file that others have, in a new one.
+    fn spilled_anew(&mut self, old: SpillFile, directory: &std::path::Path) -> Result<SpillFile> {
+        let mut file = SpillFile::create(directory)?;
+        for entry in self.entries.values_mut() {
+            if let Value::Spilled(place) = &mut entry.value {
+                let value = old.read(*place)?;
+                let placed = file.write(std::iter::once(value.as_slice()))?;
+                *place = placed.first().copied().unwrap_or(*place);
+            }
+        }
+        Ok(file)
+    }
+
+    /// The bytes of a value.
+    fn value_bytes<'a>(&self, value: &'a Value) -> Result<Option<Cow<'a, [u8]>>> {
+        match (value, &self.spilled) {
+            (Value::Row(row), _) => Ok(row.as_ref().map(|r| Cow::Borrowed(r.as_ref()))),
+            (Value::Spilled(place), Some(file)) => Ok(Some(Cow::Owned(file.read(*place)?))),
+            (Value::Spilled(_), None) => Err(Error::internal("state on disk without its file")),
+        }
     }
 
     fn keys_of(&self, batch: &RecordBatch) -> Result<Vec<Option<OwnedRow>>> {
@@ -237,19 +375,24 @@ impl StateStore {
     }
 
     fn set(&mut self, key: Option<OwnedRow>, value: Option<OwnedRow>, time: Option<i64>) {
-        if self.entries.get(&key).is_some_and(|e| e.time != time) {
-            self.take(&key);
-        }
+        self.take(&key);
         if let Some(time) = time {
             self.by_time.entry(time).or_default().insert(key.clone());
         }
+        let value = Value::Row(value);
+        self.memory += self.size_of(&key, &value, time);
         self.touched.insert(key.clone(), false);
         self.entries.insert(key, Entry { value, time });
     }
 
     /// Takes an entry out, also from those that are over at its time.
     fn take(&mut self, key: &Option<OwnedRow>) {
-        let Some(Entry { time: Some(time), .. }) = self.entries.remove(key) else { return };
+        let Some(Entry { value, time }) = self.entries.remove(key) else { return };
+        self.memory = self.memory.saturating_sub(self.size_of(key, &value, time));
+        if let (Value::Spilled(place), Some(file)) = (&value, &mut self.spilled) {
+            file.forget(*place);
+        }
+        let Some(time) = time else { return };
         if let Some(keys) = self.by_time.get_mut(&time) {
             keys.remove(key);
             if keys.is_empty() {
@@ -298,6 +441,27 @@ impl StateStore {
         Ok(())
     }
 
+    /// Puts entries in the place of others; how many of the others are gone.
+    pub fn replace(&mut self, old: &RecordBatch, new: &RecordBatch) -> Result<usize> {
+        let keys = self.keys_of(new)?;
+        let range = self.keys.len()..self.keys.len() + self.values.len();
+        let values = rows(self.value_rows.as_ref(), &new.columns()[range], new.num_rows())?;
+        let mut changed = Vec::with_capacity(keys.len());
+        for (key, value) in keys.iter().zip(&values) {
+            let before = self.entries.get(key).map(|e| self.value_bytes(&e.value)).transpose()?.flatten();
+            changed.push(before.as_deref() != value.as_ref().map(|v| v.as_ref()));
+        }
+        let changed = BooleanArray::from(changed);
+        let kept: HashSet<&Option<OwnedRow>> = keys.iter().collect();
+        let gone: BooleanArray = self.keys_of(old)?.iter().map(|k| Some(!kept.contains(k))).collect();
+        let gone = filter_record_batch(old, &gone).map_err(internal)?;
+        let changed = filter_record_batch(new, &changed).map_err(internal)?;
+        self.remove(&gone)?;
+        // What stays as it is needs no place in the file of the version.
+        self.put(&changed)?;
+        Ok(gone.num_rows())
+    }
+
     fn batch_of<'a>(
         &self,
         entries: impl Iterator<Item = (&'a Option<OwnedRow>, &'a Entry)>,
@@ -305,17 +469,35 @@ impl StateStore {
         let (keys, values): (Vec<_>, Vec<_>) = entries.map(|(k, e)| (k, &e.value)).unzip();
         let count = keys.len();
         let mut columns = columns(self.key_rows.as_ref(), &keys)?;
-        columns.extend(self::columns(self.value_rows.as_ref(), &values)?);
+        columns.extend(self.value_columns(&values)?);
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(count));
         RecordBatch::try_new_with_options(self.schema(), columns, &options).map_err(internal)
     }
 
+    fn value_columns(&self, values: &[&Value]) -> Result<Vec<ArrayRef>> {
+        let Some(converter) = &self.value_rows else { return Ok(Vec::new()) };
+        let bytes = values.iter().map(|v| self.value_bytes(v)).collect::<Result<Vec<_>>>()?;
+        let parser = converter.parser();
+        let rows = values.iter().zip(&bytes).filter_map(|(value, bytes)| match value {
+            Value::Row(row) => row.as_ref().map(OwnedRow::row),
+            Value::Spilled(_) => bytes.as_deref().map(|b| parser.parse(b)),
+        });
+        converter.convert_rows(rows).map_err(internal)
+    }
+
     /// Writes what changed as a version; its id is for the commit log.
-    pub async fn commit(&mut self, version: i64) -> Result<String> {
+    pub async fn commit(&mut self, version: i64, retention: Retention) -> Result<String> {
         let id = uuid::Uuid::new_v4().to_string();
-        let is_snapshot = self.lineage.len() as i64 >= SNAPSHOT_EVERY;
+        // Once as much was written as there is, writing all of it again at most doubles the work.
+        let deltas = self.lineage.len() as i64;
+        let is_snapshot =
+            deltas >= MOST_DELTAS || (deltas >= retention.deltas && self.changes >= self.entries.len());
+        let stood_on = self.base();
         if is_snapshot {
             self.lineage.clear();
+            self.changes = 0;
+        } else if deltas > 0 {
+            self.changes += self.touched.len();
         }
         let live: Vec<_> = match is_snapshot {
             true => self.entries.iter().collect(),
@@ -331,7 +513,11 @@ impl StateStore {
             false => self.touched.iter().filter(|(_, gone)| **gone).map(|(k, _)| k).collect(),
         };
         let batches = [self.file_batch(self.batch_of(live.into_iter())?, false)?, self.gone_batch(&gone)?];
-        let lineage = [(LINEAGE.to_string(), self.lineage.join(","))];
+        let lineage = [
+            (LINEAGE.to_string(), self.lineage.join(",")),
+            (KEYS.to_string(), self.keys.len().to_string()),
+            (INDEX.to_string(), numbers(self.index_columns())),
+        ];
         let schema = self.file_schema().with_metadata(lineage.into());
         let options =
             IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD)).map_err(internal)?;
@@ -345,7 +531,8 @@ impl StateStore {
         self.touched.clear();
         self.lineage.push(format!("{version}:{id}"));
         if is_snapshot {
-            self.purge(version).await?;
+            fault::point("streaming::after-snapshot")?;
+            self.purge(version - retention.batches, stood_on).await?;
         }
         Ok(id)
     }
@@ -363,12 +550,25 @@ impl StateStore {
         RecordBatch::try_new(Arc::new(self.file_schema()), columns).map_err(internal)
     }
 
-    async fn purge(&self, version: i64) -> Result<()> {
-        for file in self.directory.list().await? {
-            let number = file.split('_').next().and_then(|n| n.parse::<i64>().ok());
-            if number.is_some_and(|n| n < version - KEPT) {
-                self.directory.delete(&file).await?;
-            }
+    /// The version of the first file that the state stands on.
+    fn base(&self) -> Option<i64> {
+        self.lineage.first()?.split_once(':')?.0.parse().ok()
+    }
+
+    /// Removes the files that no version since `oldest` stands on, nor the one before, which began at `stood_on`: it is where a
+    /// restart begins when this batch does not come to its end.
+    async fn purge(&self, oldest: i64, stood_on: Option<i64>) -> Result<()> {
+        let version_of = |file: &str| file.split('_').next().and_then(|n| n.parse::<i64>().ok());
+        let files = self.directory.list().await?;
+        let mut needed = stood_on.map_or(oldest, |v| v.min(oldest));
+        for file in files.iter().filter(|f| version_of(f) == Some(oldest)) {
+            let (_, lineage) = self.read(file).await?;
+            let first = lineage.first().and_then(|l| l.split_once(':'));
+            needed = first.and_then(|(v, _)| v.parse().ok()).map_or(needed, |v: i64| v.min(needed));
+        }
+        for file in files.iter().filter(|f| version_of(f).is_some_and(|v| v < needed)) {
+            fault::point("streaming::before-purge")?;
+            self.directory.delete(file).await?;
         }
         Ok(())
     }
@@ -414,6 +614,16 @@ impl Index {
         }
         Ok(())
     }
+}
+
+fn numbers(of: &[usize]) -> String {
+    of.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+fn lost(directory: &Directory, name: &str, why: &dyn std::fmt::Display) -> Error {
+    Error::new("CANNOT_LOAD_STATE_STORE.CANNOT_READ_DELTA_FILE_NOT_EXISTS")
+        .param("fileToRead", format!("{}/{name}", directory.display()))
+        .message(format!("The state {}/{name} cannot be read: {why}.", directory.display()))
 }
 
 fn name(version: i64, id: &str) -> String {
@@ -517,7 +727,7 @@ mod tests {
                 let old = batch(&store, &[(&format!("k{}", version - 1), 0)]);
                 store.remove(&old).unwrap();
             }
-            ids.push(store.commit(version).await.unwrap());
+            ids.push(store.commit(version, Retention { batches: 100, deltas: 10 }).await.unwrap());
         }
         for version in [1_i64, 49, 50, 51, 52, 120] {
             let id = ids[usize::try_from(version).unwrap() - 1].as_str();

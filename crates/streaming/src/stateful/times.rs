@@ -17,17 +17,11 @@ pub(super) fn of(plan: &LogicalPlan, inputs: &[Times]) -> Times {
     match plan {
         LogicalPlan::Projection(p) => through(&p.expr, &p.schema, &all),
         LogicalPlan::Aggregate(a) => through(&a.group_expr, &a.schema, &all),
+        // The columns of a union are, to Spark, those of its first input.
         LogicalPlan::Union(u) => {
-            let names = u.schema.fields().iter().enumerate();
-            let delay = |i: usize| {
-                let mut longest = None;
-                for (input, times) in u.inputs.iter().zip(inputs) {
-                    let name = input.schema().fields().get(i)?.name();
-                    longest = longest.max(Some(*times.get(name)?));
-                }
-                longest
-            };
-            names.filter_map(|(i, f)| Some((f.name().clone(), delay(i)?))).collect()
+            let (Some(first), Some(times)) = (u.inputs.first(), inputs.first()) else { return Times::new() };
+            let names = u.schema.fields().iter().zip(first.schema().fields());
+            names.filter_map(|(f, own)| Some((f.name().clone(), *times.get(own.name())?))).collect()
         }
         other => {
             let schema = other.schema();

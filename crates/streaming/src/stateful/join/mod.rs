@@ -98,8 +98,10 @@ impl Meeting<'_> {
             left_store.put(&as_met(&numbered(&known, &second.left)?)?)?;
             right.met(&second.right)?;
         }
-        right_store.put(&right.new)?;
-        progress.updated += left.new.num_rows() + right.new.num_rows();
+        let come_out_alone = matches!(self.join.join_type, JoinType::Right | JoinType::Full);
+        let lasting = right.lasting(self.batches, come_out_alone)?;
+        right_store.put(&lasting)?;
+        progress.updated += left.new.num_rows() + lasting.num_rows();
         Ok(vec![self.output(first.columns)?, self.output(second.columns)?])
     }
 
@@ -114,14 +116,15 @@ impl Meeting<'_> {
         let first = self.pairs(&known, &right.new).await?;
         let waited = numbered(&known, &first.left)?;
         left_store.remove(&waited)?;
-        right_store.put(&right.new)?;
+        let kept = right.lasting(self.batches, false)?;
+        right_store.put(&kept)?;
         let known = right_store.matching(&left.keys())?;
         let second = self.pairs(&left.new, &known).await?;
         left.met(&second.left)?;
         let lasting = unmet(&left.new)?;
         left_store.put(&lasting)?;
         progress.removed += waited.num_rows();
-        progress.updated += lasting.num_rows() + right.new.num_rows();
+        progress.updated += lasting.num_rows() + kept.num_rows();
         let rows = [waited, numbered(&left.new, &second.left)?];
         rows.iter().map(|rows| self.output(left.columns(rows))).collect()
     }

@@ -15,7 +15,7 @@ use super::condition::{BoundTime, Condition};
 use crate::stateful::aggregate::drop_late;
 use crate::stateful::deduplicate::loose;
 use crate::stateful::run::Batches;
-use crate::stateful::store::{Layout, StateStore};
+use crate::stateful::store::{Layout, StateStore, instants};
 use crate::stateful::{Operator, Times};
 
 /// The new rows of a side, as they are remembered: a number, the columns of the input, the keys that are no columns, and
@@ -76,7 +76,7 @@ impl Side {
         let mut rows = batches.collect(batches.physical(&plan).await?).await?;
         let mut dropped = 0;
         if let Some(column) = event_time {
-            dropped = drop_late(&mut rows, column, batches.late_us)?;
+            dropped = drop_late(&mut rows, column, batches.marks.late_us)?;
         }
         let read: SchemaRef = loose(&Arc::new(plan.schema().as_arrow().clone()));
         let rows = rows.into_iter().map(|b| RecordBatch::try_new(Arc::clone(&read), b.columns().to_vec()));
@@ -116,6 +116,20 @@ impl Side {
         Ok(Self { schema, keys, time, new, missed, dropped })
     }
 
+    /// The new rows that are remembered of the side whose rows meet the other's last: those that can meet ones of later batches,
+    /// and those that come out alone.
+    pub fn lasting(&self, batches: &Batches, come_out_alone: bool) -> Result<RecordBatch> {
+        let Some((place, behind_us)) = self.time else { return Ok(self.new.clone()) };
+        let over_us = batches.marks.now_us.saturating_sub(behind_us);
+        let times = instants(self.new.column(place)).unwrap_or_default();
+        let met = self.new.column(self.new.num_columns() - 1).as_boolean();
+        let lasts = times
+            .into_iter()
+            .enumerate()
+            .map(|(i, t)| Some(t.is_none_or(|t| t > over_us) || (come_out_alone && !met.value(i))));
+        filter_record_batch(&self.new, &lasts.collect::<BooleanArray>()).map_err(internal)
+    }
+
     /// What the new rows are found by.
     pub fn keys(&self) -> Vec<ArrayRef> {
         self.keys.iter().map(|i| Arc::clone(self.new.column(*i))).collect()
@@ -136,7 +150,7 @@ impl Side {
     /// Forgets the rows that can meet no more, and gives them.
     pub fn forget(&self, store: &mut StateStore, batches: &Batches) -> Result<RecordBatch> {
         match self.time {
-            Some((_, behind_us)) => store.expire(batches.watermark_us.saturating_sub(behind_us)),
+            Some((_, behind_us)) => store.expire(batches.marks.now_us.saturating_sub(behind_us)),
             None => Ok(RecordBatch::new_empty(store.schema())),
         }
     }

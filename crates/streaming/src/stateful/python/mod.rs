@@ -21,10 +21,10 @@ use datafusion::logical_expr::LogicalPlan;
 use super::aggregate::drop_late;
 use super::run::Batches;
 use super::store::instants;
-use super::{State, Times};
+use super::{Operator, Times};
 
 /// What progress reports call the operator.
-fn name(task: &StatefulTask) -> &'static str {
+pub(super) fn name(task: &StatefulTask) -> &'static str {
     match task.remembered {
         Remembered::Value(_) => "applyInPandasWithState",
         Remembered::Variables if task.is_in_frames() => "transformWithStateInPandasExec",
@@ -35,20 +35,20 @@ fn name(task: &StatefulTask) -> &'static str {
 /// Runs the function over the rows of a batch. `times` are the event times of the input.
 pub(super) async fn run(
     batches: &Batches,
-    state: &mut State,
+    operator: &mut Operator,
     node: &StatefulGroups,
     inputs: Vec<LogicalPlan>,
     times: &Times,
 ) -> Result<Vec<RecordBatch>> {
     let task = &node.task;
-    let operator = state.next(name(task));
     let mut inputs = inputs.into_iter();
     let input = inputs.next().ok_or_else(|| Error::internal("a stateful operator without input"))?;
     let mut rows = collected(batches, &input).await?;
     if task.time == StateTime::EventTime
         && let Some(column) = event_time(&input, times)
     {
-        operator.progress.dropped += drop_late(std::slice::from_mut(&mut rows), column, batches.late_us)?;
+        operator.progress.dropped +=
+            drop_late(std::slice::from_mut(&mut rows), column, batches.marks.late_us)?;
     }
     let initial = match inputs.next() {
         // The state begins with the first batch.
@@ -57,7 +57,7 @@ pub(super) async fn run(
     };
     let at = StateTimes {
         batch_ms: batches.batch_ms,
-        watermark_ms: batches.watermark_us.div_euclid(1000),
+        watermark_ms: batches.marks.now_us.div_euclid(1000),
         has_watermark: !times.is_empty(),
     };
     operator.wakes = task.time == StateTime::ProcessingTime;

@@ -6,7 +6,7 @@ use boathouse_spec::{Error, Result};
 use super::StateStore;
 
 /// Entries, and for each the row that asked for it.
-pub(in crate::stateful) struct Found {
+pub(crate) struct Found {
     pub rows: Vec<i32>,
     pub entries: RecordBatch,
 }

@@ -1,0 +1,87 @@
+//! What becomes of files that were read (`cleanSource`): they stay, are deleted, or are moved into an archive. Spark's
+//! `FileStreamSource.FileStreamSourceCleaner`.
+
+use boathouse_connectors::ResolvedPath;
+use boathouse_spec::{Error, Result};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+
+use super::file_listing::{Entry, Place, location};
+use crate::options::Given;
+
+#[derive(Debug, Clone)]
+pub(super) enum Cleaner {
+    Delete,
+    /// Below this directory a file keeps its whole path.
+    Archive(ResolvedPath),
+}
+
+impl Cleaner {
+    /// What the options say of files in a place; `None` where they stay.
+    pub fn of(given: Given<'_>, place: &Place) -> Result<Option<Self>> {
+        let Some(mode) = given.text("cleanSource") else { return Ok(None) };
+        match mode.to_lowercase().as_str() {
+            "off" => Ok(None),
+            "delete" => Ok(Some(Self::Delete)),
+            "archive" => match given.text("sourceArchiveDir").filter(|d| !d.is_empty()) {
+                Some(directory) => Self::archive(directory, place).map(Some),
+                None => Err(illegal(
+                    "Archive location must be provided when 'cleanSource' is set to 'archive'.".to_string(),
+                )),
+            },
+            _ => Err(illegal(format!(
+                "Invalid mode for clean source option {mode}. Must be one of archive,delete,off"
+            ))),
+        }
+    }
+
+    fn archive(directory: &str, place: &Place) -> Result<Self> {
+        let archive = place.context.paths.resolve(directory, place.context.stores.as_ref())?;
+        for source in place.resolved()? {
+            if archive.url_of(&Path::default()) != source.url_of(&Path::default()) {
+                return Err(illegal(format!(
+                    "Base archive path is located on a different file system than the source files. source path: {} / base archive \
+                     path: {}",
+                    source.display(),
+                    archive.display()
+                )));
+            }
+            // What is archived must not be read again.
+            if archive.path.prefix_matches(&source.path) || source.path.prefix_matches(&archive.path) {
+                return Err(illegal(format!(
+                    "Base archive path cannot be set to the path where archived path can possibly match with source pattern. Ensure the \
+                     base archive path doesn't match with source pattern in depth, where the depth is minimum of depth on both paths. \
+                     source pattern: {} depth: {} base archive path: {} depth: {}",
+                    source.display(),
+                    source.path.parts().count(),
+                    archive.display(),
+                    archive.path.parts().count()
+                )));
+            }
+        }
+        Ok(Self::Archive(archive))
+    }
+
+    /// Cleans files away. One that cannot be is told of, and stops nobody.
+    pub async fn clean(&self, place: &Place, files: &[Entry]) {
+        let Ok(Some(store)) = place.resolved().map(|p| p.into_iter().next()) else { return };
+        for file in files.iter().filter(|f| !f.is_skipped) {
+            let Ok(from) = location(&file.path) else { continue };
+            let done = match self {
+                Self::Delete => store.store.delete(&from).await,
+                Self::Archive(archive) => {
+                    let to = archive.path.parts().chain(from.parts()).collect();
+                    store.store.rename(&from, &to).await
+                }
+            };
+            match done {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(e) => tracing::warn!("the file {} was read and cannot be cleaned away: {e}", file.path),
+            }
+        }
+    }
+}
+
+fn illegal(why: String) -> Error {
+    Error::new("_LEGACY_ERROR_TEMP_3226").message(why).exception("IllegalArgumentException")
+}

@@ -1,0 +1,184 @@
+//! State as tables: the data sources `statestore` and `state-metadata` over the checkpoint of a query (Spark's
+//! `StateDataSource`, `StateMetadataSource`).
+
+mod metadata;
+mod options;
+mod shown;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::compute::concat_batches;
+use boathouse_engine::Session;
+use boathouse_spec::{DataSourceRef, Error, Result, option};
+
+use crate::checkpoint::{Checkpoint, Directory, Retention};
+use crate::stateful::{DEFAULT_STORE, StateStore};
+use metadata::StoreInfo;
+use options::{Asked, Changes, refused, required};
+use shown::Shown;
+
+/// The rows of a data source over a checkpoint.
+pub(crate) async fn open(session: &Arc<Session>, source: &DataSourceRef) -> Result<RecordBatch> {
+    let path = match source.paths.as_slice() {
+        [path] => path.as_str(),
+        _ => option(&source.options, "path").ok_or_else(|| required("path"))?,
+    };
+    let checkpoint = Checkpoint::new(Directory::open(session, path)?, Retention::of(session));
+    if source.format == "state-metadata" {
+        return metadata::table(&checkpoint).await;
+    }
+    let asked = Asked::of(&source.options)?;
+    let Some(last) = checkpoint.done().await?.pop() else { return Err(no_batch(&checkpoint)) };
+    let state = State::find(checkpoint, &asked).await?;
+    match &asked.changes {
+        Some(changes) => state.changes(changes, last).await,
+        None => state.at(asked.batch.unwrap_or(last)).await,
+    }
+}
+
+/// The state of a store of an operator.
+struct State {
+    checkpoint: Checkpoint,
+    directory: Directory,
+    operator: i64,
+    /// The place of the store among those of the operator.
+    store: usize,
+    info: StoreInfo,
+}
+
+impl State {
+    async fn find(checkpoint: Checkpoint, asked: &Asked) -> Result<Self> {
+        let stores = metadata::stores(&checkpoint).await?;
+        let of_operator: Vec<&StoreInfo> =
+            stores.iter().filter(|s| s.operator_id == asked.operator).collect();
+        let name = asked.side.as_deref().unwrap_or(&asked.store);
+        let known = of_operator.iter().position(|s| s.store_name == name);
+        let Some(store) = known else {
+            let is_operator = !of_operator.is_empty();
+            return Err(if is_operator && asked.side.is_none() && asked.store != DEFAULT_STORE {
+                refused(
+                    "storeName",
+                    &format!("The store '{}' of the operator {} does not exist", asked.store, asked.operator),
+                )
+            } else {
+                no_schema(&checkpoint, asked)
+            });
+        };
+        let info = of_operator[store].clone();
+        let mut directory = checkpoint.root().child(&format!("state/{}/0", asked.operator));
+        if info.store_name != DEFAULT_STORE {
+            directory = directory.child(&info.store_name);
+        }
+        Ok(Self { checkpoint, directory, operator: asked.operator, store, info })
+    }
+
+    /// The version of the store that a batch left, and its id.
+    async fn version(&self, batch: i64) -> Result<(i64, String)> {
+        if !self.checkpoint.done().await?.contains(&batch) {
+            return Err(no_batch(&self.checkpoint));
+        }
+        let commit = self.checkpoint.commit_of(batch).await?;
+        let ids = commit.state_ids.get(&self.operator.to_string()).and_then(|p| p.first());
+        let id = ids.and_then(|ids| ids.get(self.store)).ok_or_else(|| no_batch(&self.checkpoint))?;
+        Ok((batch + 1, id.clone()))
+    }
+
+    async fn open(&self, batch: i64) -> Result<StateStore> {
+        let (version, id) = self.version(batch).await?;
+        StateStore::as_written(self.directory.clone(), version, &id).await
+    }
+
+    /// The entries that a batch left.
+    async fn at(&self, batch: i64) -> Result<RecordBatch> {
+        let store = self.open(batch).await?;
+        let shown = Shown::of(&self.info, &store)?;
+        let rows = store.all()?;
+        let count = rows.num_rows();
+        table(vec![
+            ("key", shown.keys(&rows)?),
+            ("value", shown.values(&rows, false)?),
+            ("partition_id", partition(count)),
+        ])
+    }
+
+    /// What each of some batches changed.
+    async fn changes(&self, changes: &Changes, last: i64) -> Result<RecordBatch> {
+        let end = changes.end.unwrap_or(last);
+        if end > last || end < changes.start {
+            return Err(refused(
+                "changeEndBatchId",
+                &format!(
+                    "It must lie between changeStartBatchId ({}) and the last batch ({last})",
+                    changes.start
+                ),
+            ));
+        }
+        let mut parts = Vec::new();
+        for batch in changes.start..=end {
+            parts.extend(self.changes_of(batch).await?);
+        }
+        let schema = parts.first().map(RecordBatch::schema).ok_or_else(|| no_batch(&self.checkpoint))?;
+        concat_batches(&schema, &parts).map_err(internal)
+    }
+
+    async fn changes_of(&self, batch: i64) -> Result<[RecordBatch; 2]> {
+        let (version, id) = self.version(batch).await?;
+        let store = self.open(batch).await?;
+        let shown = Shown::of(&self.info, &store)?;
+        let (set, gone) = match store.changes(version, &id).await? {
+            Some(changes) => changes,
+            None => store.difference(&self.open(batch - 1).await?)?,
+        };
+        let part = |rows: &RecordBatch, kind: &str, without_values: bool| {
+            let count = rows.num_rows();
+            let batches: ArrayRef = Arc::new(Int64Array::from(vec![batch; count]));
+            let kinds: ArrayRef = Arc::new(StringArray::from(vec![kind; count]));
+            table(vec![
+                ("batch_id", batches),
+                ("change_type", kinds),
+                ("key", shown.keys(rows)?),
+                ("value", shown.values(rows, without_values)?),
+                ("partition_id", partition(count)),
+            ])
+        };
+        Ok([part(&set, "update", false)?, part(&gone, "delete", true)?])
+    }
+}
+
+fn partition(count: usize) -> ArrayRef {
+    Arc::new(Int32Array::from(vec![0; count]))
+}
+
+fn table(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch> {
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, c)| (name, c, true)))
+        .map_err(internal)
+}
+
+fn internal(e: arrow::error::ArrowError) -> Error {
+    Error::internal(format!("state as a table: {e}"))
+}
+
+fn no_batch(checkpoint: &Checkpoint) -> Error {
+    let place = checkpoint.root().display();
+    Error::new("STDS_COMMITTED_BATCH_UNAVAILABLE")
+        .param("checkpointLocation", &place)
+        .message(format!(
+            "No committed batch found, checkpoint location: {place}. Ensure that the query has run and committed any microbatch before \
+             stopping."
+        ))
+        .exception("AnalysisException")
+}
+
+fn no_schema(checkpoint: &Checkpoint, asked: &Asked) -> Error {
+    let place = checkpoint.root().display();
+    Error::new("STDS_FAILED_TO_READ_STATE_SCHEMA")
+        .param("sourceOptions", format!("operatorId={}, storeName={}", asked.operator, asked.store))
+        .message(format!(
+            "Failed to read the state schema. Either the file does not exist, or the file is corrupted. The checkpoint {place} has no \
+             operator {} with the store {}.",
+            asked.operator,
+            asked.side.as_deref().unwrap_or(&asked.store)
+        ))
+        .exception("AnalysisException")
+}
