@@ -157,8 +157,8 @@ mod tests {
 
     #[test]
     fn dates_of_the_julian_calendar() {
-        // 1500-01-01: nine days apart.
-        assert_eq!(gregorian_of_julian(-171_655 - 10 + 9 + 1), -171_655);
+        // The Julian 1500-01-01 is the Gregorian 1500-01-10.
+        assert_eq!(gregorian_of_julian(-171_655), -171_664);
         // 1582-10-04 is the day before 1582-10-15.
         assert_eq!(gregorian_of_julian(FIRST_GREGORIAN - 1), FIRST_GREGORIAN - 11);
         // 0001-01-01
