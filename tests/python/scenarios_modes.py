@@ -7,7 +7,7 @@ LEFT, RIGHT = "id INT, at TIMESTAMP, l STRING, xs ARRAY<INT>", "id INT, at2 TIME
 MODES = ["append", "update", "complete"]
 
 
-def a(id, at, l="a", xs=(1, 2)):
+def a(id, at, l="a", xs=(1, 2)):  # noqa: E741
     return {"id": id, "at": minute(at), "l": l, "xs": list(xs)}
 
 

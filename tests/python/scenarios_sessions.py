@@ -137,7 +137,7 @@ def sessions_in_sql(world):
 
 def whole(world, frame, stream, mode, rounds, name):
     """All rounds of one query, a batch each, into memory."""
-    for i, rows in enumerate(rounds):
+    for _i, rows in enumerate(rounds):
         stream.put("a", *rows)
     writer = frame.writeStream.format("memory").queryName(name).outputMode(mode)
     query = writer.trigger(availableNow=True).start()

@@ -17,7 +17,7 @@ def stream_of(world):
     return stream
 
 
-def row(id, at, l="a"):
+def row(id, at, l="a"):  # noqa: E741
     return {"id": id, "at": minute(at), "l": l}
 
 

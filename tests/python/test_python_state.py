@@ -1,12 +1,14 @@
 """Python functions over streams that remember give what they give with Spark 4.2 (`scenarios_python_state.py`)."""
 
+import ast
 import os
+import re
 import sys
 
 import pandas as pd
 import pytest
 import scenarios_python_state as scenarios
-from conftest import Server
+from conftest import ROOT, Server
 from pyspark import cloudpickle
 from pyspark.sql.functions import expr
 from recorded import World, check
@@ -281,3 +283,25 @@ if os.environ.get("BOATHOUSE_REMOTE"):
     test_nothing_is_lost_or_doubled_by_a_crash = pytest.mark.skip("needs servers of its own")(
         test_nothing_is_lost_or_doubled_by_a_crash
     )
+
+
+def test_the_example_of_the_documentation(spark, tmp_path):
+    """The code of docs/python_state.md, over two files that are a batch each."""
+    from pyspark.sql.streaming.stateful_processor import StatefulProcessor
+
+    (code,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "python_state.md").read_text(), re.M | re.S)
+    clicks = tmp_path / "clicks"
+    clicks.mkdir()
+    (clicks / "1.json").write_text('{"user": "a", "at": "2026-01-01 10:00:00"}\n{"user": "a", "at": "2026-01-01 10:01:00"}\n')
+    (clicks / "2.json").write_text('{"user": "b", "at": "2026-01-01 11:00:00"}\n')
+    os.utime(clicks / "1.json", (1_700_000_000, 1_700_000_000))
+    stream = spark.readStream.schema("user STRING, at TIMESTAMP").option("maxFilesPerTrigger", 1).json(str(clicks))
+    names = {"__name__": "__main__", "StatefulProcessor": StatefulProcessor, "pd": pd, "clicks": stream}
+    *definitions, query = ast.parse(code).body
+    exec(compile(ast.Module(definitions, []), "docs/python_state.md", "exec"), names)
+    sessions = eval(compile(ast.Expression(query.value), "docs/python_state.md", "eval"), names)
+    conf = "spark.sql.streaming.stateStore.providerClass"
+    spark.conf.set(conf, "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider")
+    writer = sessions.writeStream.format("memory").queryName("documented").option("checkpointLocation", str(tmp_path / "c"))
+    writer.trigger(availableNow=True).start().awaitTermination(120)
+    assert sorted(tuple(r) for r in spark.table("documented").collect()) == [("a", 2), ("b", 1)]

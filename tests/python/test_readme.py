@@ -21,6 +21,7 @@ DOCUMENTS = ["README.md", "docs/command-line.md", "docs/pipelines.md", "examples
 ELSEWHERE = {
     "docs/kafka.md": "tests/python/test_kafka.py",
     "docs/streaming.md": "tests/python/test_state_recorded.py",
+    "docs/python_state.md": "tests/python/test_python_state.py",
     "docs/object_stores.md": "tests/python/test_object_stores.py",
 }
 FENCE = re.compile(r"^```(\w*)[ ]?(.*?)\n(.*?)^```$", re.M | re.S)

@@ -169,7 +169,7 @@ impl State {
 
     /// The operators' part of the progress report, what is above before what is below.
     pub fn progress(&self) -> Vec<Value> {
-        self.operators.iter().rev().map(Operator::progress_json).collect()
+        self.operators.iter().map(Operator::progress_json).collect()
     }
 }
 

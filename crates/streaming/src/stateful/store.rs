@@ -727,7 +727,7 @@ mod tests {
                 let old = batch(&store, &[(&format!("k{}", version - 1), 0)]);
                 store.remove(&old).unwrap();
             }
-            ids.push(store.commit(version, Retention { batches: 100, deltas: 10 }).await.unwrap());
+            ids.push(store.commit(version, Retention { batches: 120, deltas: 10 }).await.unwrap());
         }
         for version in [1_i64, 49, 50, 51, 52, 120] {
             let id = ids[usize::try_from(version).unwrap() - 1].as_str();
