@@ -110,6 +110,7 @@ def main():
     options.add_argument("--spark", help="a Python that has pyspark, to time Spark too")
     options.add_argument("--directory", help="where data and tables are kept for the next run")
     options.add_argument("--queries", help="only these: q01,q18")
+    options.add_argument("--files", action="store_true", help="nothing from memory: every query decodes the files")
     options.add_argument("--threads", type=int, help="DuckDB's threads; all cores where not given")
     options = options.parse_args()
     wanted = options.queries.split(",") if options.queries else None
@@ -120,6 +121,8 @@ def main():
         directory.mkdir(parents=True, exist_ok=True)
         data = tpch_data.generate(directory / f"data-{options.scale:g}", options.scale)
         boathouse = Boathouse(directory / f"home-{options.scale:g}", data)
+        if options.files:
+            boathouse.spark.conf.set("spark.databricks.io.cache.enabled", "false")
         engines = {"boathouse": boathouse, "duckdb": DuckDB(boathouse.directories, options.threads)}
         if options.spark:
             engines["spark"] = Spark(options.spark, boathouse.directories)
