@@ -91,7 +91,7 @@ fn spark_type(types: &[Type], at: u32) -> Result<DataType> {
         Kind::Boolean => DataType::Boolean,
         Kind::Byte => DataType::Byte,
         Kind::Short => DataType::Short,
-        Kind::Int | Kind::Long => match named.map(|name| named_type(name)).transpose()? {
+        Kind::Int | Kind::Long => match named.map(named_type).transpose()? {
             Some(t @ (DataType::YearMonthInterval { .. } | DataType::DayTimeInterval { .. })) => t,
             Some(t @ DataType::TimestampNtz) => t,
             _ if this.kind() == Kind::Int => DataType::Integer,

@@ -40,7 +40,6 @@ const NANOS_PER_DAY: i128 = 86_400_000_000_000;
 fn to_time(call: &Call, tried: bool) -> Result<Resolved> {
     call.arity_of(&[1, 2])?;
     let coerced = call.exactly(&[Want::Str])?;
-    if call.args.len() > 1 {}
     Ok(Resolved::new(coerced, TIME, true, move |inputs| match inputs.len() {
         1 => by_cast(inputs, tried),
         _ => by_pattern(inputs, tried),
