@@ -376,8 +376,8 @@ impl MicroBatchQuery {
         let batches =
             Batches::new(&self.session, self.definition.output_mode, self.next, entry.timestamp_ms, marks);
         let rows = batches.run(&mut self.state, plan).await?;
-        self.state.fit(&self.session)?;
         let state_ids = self.state.commit(self.next).await?;
+        self.state.fit(&self.session)?;
         fault::point("streaming::after-state")?;
         let rows = Kept::rows(&self.session, rows, schema)?;
         self.give(entry, &rows).await?;

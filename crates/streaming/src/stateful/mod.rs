@@ -22,7 +22,7 @@ use std::time::Instant;
 use boathouse_bridge::ResultExt;
 use boathouse_engine::Session;
 use boathouse_spec::{Error, Result};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryReservation};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
@@ -33,6 +33,9 @@ use store::Layout;
 pub(crate) use store::StateStore;
 use times::Times;
 pub(crate) use watermark::Seen;
+
+/// The state of a query is at most this part of the memory for queries.
+const STATE_SHARE: usize = 4;
 
 /// The store of an operator that has one.
 pub(crate) const DEFAULT_STORE: &str = "default";
@@ -123,14 +126,20 @@ impl State {
         self.operators.get_mut(id).ok_or_else(|| Error::internal("an operator that was not met"))
     }
 
-    /// Asks for the memory that the operators take; where there is none left, their values go to this machine's disk.
+    /// Asks for the memory that the operators take; where there is none left, or they take so much that the next batch would not
+    /// have enough to run with, their values go to this machine's disk.
     pub fn fit(&mut self, session: &Session) -> Result<()> {
         let pool = Arc::clone(&session.query_state().runtime_env().memory_pool);
         let memory = self.memory.get_or_insert_with(|| {
             MemoryConsumer::new("state of a stream").with_can_spill(true).register(&pool)
         });
         let bytes = |operators: &[Operator]| operators.iter().map(Operator::bytes).sum::<usize>();
-        if memory.try_resize(bytes(&self.operators)).is_ok() {
+        let room = match pool.memory_limit() {
+            MemoryLimit::Finite(limit) => limit / STATE_SHARE,
+            _ => usize::MAX,
+        };
+        let wanted = bytes(&self.operators);
+        if wanted <= room && memory.try_resize(wanted).is_ok() {
             return Ok(());
         }
         for store in self.operators.iter_mut().flat_map(|o| &mut o.stores) {
