@@ -35,6 +35,7 @@ mod interval;
 pub mod json;
 mod math;
 mod mismatch;
+mod never_fails;
 mod options;
 pub mod partition;
 mod predicate;
@@ -59,58 +60,9 @@ pub use grouping_key::needs_grouping_key;
 pub use higher_order::{HigherOrder, HigherOrderInputs, LambdaArg, LambdaBody, LambdaParameter};
 pub use inputs::Inputs;
 pub use math::random::XorShift;
+pub use never_fails::never_fails;
 pub use options::{SchemaParser, set_schema_parser};
 pub use registry::{Entry, Registry, registry};
 pub use scalar::{SparkScalar, conform, scalar_udf};
 pub use sketch::java_random::JavaRandom;
 pub use window::{ResolvedWindow, WindowCall};
-
-/// Whether a function gives a value (or NULL) for every row whatever its arguments are, as long as patterns among them are constants.
-/// Of the others nothing is said.
-pub fn never_fails(name: &str) -> bool {
-    NEVER_FAIL.contains(&name)
-}
-
-const NEVER_FAIL: &[&str] = &[
-    "length",
-    "len",
-    "char_length",
-    "character_length",
-    "octet_length",
-    "bit_length",
-    "upper",
-    "ucase",
-    "lower",
-    "lcase",
-    "like",
-    "ilike",
-    "contains",
-    "startswith",
-    "endswith",
-    "instr",
-    "trim",
-    "ltrim",
-    "rtrim",
-    "btrim",
-    "substring",
-    "substr",
-    "left",
-    "right",
-    "reverse",
-    "concat",
-    "isnan",
-    "year",
-    "month",
-    "day",
-    "dayofmonth",
-    "dayofweek",
-    "weekday",
-    "quarter",
-    "dayofyear",
-    "weekofyear",
-    "hour",
-    "minute",
-    "second",
-    "hash",
-    "xxhash64",
-];
