@@ -18,7 +18,7 @@ use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::writer::FileWriter;
 use async_trait::async_trait;
-use boathouse_bridge::{ResultExt, arrow_schema, conform_batch, only, to_datafusion};
+use boathouse_bridge::{ResultExt, arrow_schema, conform_batch, one_input, to_datafusion};
 use boathouse_spec::{Error, Expectation, Result, StructType, Violation};
 use datafusion::catalog::Session;
 use datafusion::common::DFSchemaRef;
@@ -30,10 +30,7 @@ use datafusion::logical_expr::{
     Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
-    ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::StreamExt;
 use parking_lot::Mutex;
@@ -293,6 +290,17 @@ impl DisplayAs for ExpectExec {
     }
 }
 
+impl ExpectExec {
+    fn over(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        Arc::new(Self {
+            input,
+            rules: self.rules.clone(),
+            names: Arc::clone(&self.names),
+            outcome: Arc::clone(&self.outcome),
+        })
+    }
+}
+
 impl ExecutionPlan for ExpectExec {
     fn name(&self) -> &str {
         "ExpectExec"
@@ -306,9 +314,7 @@ impl ExecutionPlan for ExpectExec {
         vec![true]
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
+    one_input!();
 
     fn apply_expressions(
         &self,
@@ -320,26 +326,6 @@ impl ExecutionPlan for ExpectExec {
             }
         }
         Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(Self {
-            input: only(children, self.name())?,
-            rules: self.rules.clone(),
-            names: Arc::clone(&self.names),
-            outcome: Arc::clone(&self.outcome),
-        }))
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
     fn execute(

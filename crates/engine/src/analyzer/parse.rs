@@ -12,12 +12,11 @@ use datafusion::common::DFSchema;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use futures::StreamExt;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute};
-use crate::operators::{self, MapPartitionsExec, Operator, PartitionWork};
+use crate::operators::{self, PartitionOperator, PartitionWork};
 
 impl Analyzer {
     pub(super) fn parse(
@@ -166,22 +165,13 @@ impl fmt::Debug for Parse {
     }
 }
 
-impl Operator for Parse {
-    fn name(&self) -> &str {
-        "Parse"
-    }
-
+impl PartitionOperator for Parse {
     fn key(&self) -> String {
         format!("{self:?}")
     }
 
-    fn plan(
-        &self,
-        inputs: Vec<Arc<dyn ExecutionPlan>>,
-        _: Vec<Arc<dyn PhysicalExpr>>,
-    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let input = operators::only(inputs, "Parse")?;
-        Ok(Arc::new(MapPartitionsExec::new(input, Arc::new(self.clone()), Arc::clone(&self.arrow))))
+    fn schema(&self) -> &SchemaRef {
+        &self.arrow
     }
 }
 

@@ -4,16 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use boathouse_bridge::{no_expressions, one_input};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
-    Partitioning, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PhysicalExpr,
+    PlanProperties,
 };
 
-use super::only;
+use super::{Operator, only};
 
 /// What happens to the rows.
 pub(crate) trait PartitionWork: fmt::Debug + Send + Sync {
@@ -25,6 +25,34 @@ pub(crate) trait PartitionWork: fmt::Debug + Send + Sync {
         rows: SendableRecordBatchStream,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream>;
+}
+
+/// Work that is all of a [`Custom`](super::Custom) node.
+pub(crate) trait PartitionOperator: PartitionWork + Clone + 'static {
+    /// [`Operator::key`].
+    fn key(&self) -> String;
+
+    /// The columns of the rows that it makes.
+    fn schema(&self) -> &SchemaRef;
+}
+
+impl<W: PartitionOperator> Operator for W {
+    fn name(&self) -> &str {
+        PartitionWork::name(self)
+    }
+
+    fn key(&self) -> String {
+        PartitionOperator::key(self)
+    }
+
+    fn plan(
+        &self,
+        inputs: Vec<Arc<dyn ExecutionPlan>>,
+        _: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let input = only(inputs, PartitionWork::name(self))?;
+        Ok(Arc::new(MapPartitionsExec::new(input, Arc::new(self.clone()), Arc::clone(self.schema()))))
+    }
 }
 
 #[derive(Debug)]
@@ -52,6 +80,12 @@ impl DisplayAs for MapPartitionsExec {
     }
 }
 
+impl MapPartitionsExec {
+    fn over(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        Arc::new(Self::new(input, Arc::clone(&self.work), Arc::clone(self.properties.eq_properties.schema())))
+    }
+}
+
 impl ExecutionPlan for MapPartitionsExec {
     fn name(&self) -> &str {
         self.work.name()
@@ -65,36 +99,8 @@ impl ExecutionPlan for MapPartitionsExec {
         vec![false]
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = only(children, self.work.name())?;
-        Ok(Arc::new(Self::new(
-            input,
-            Arc::clone(&self.work),
-            Arc::clone(self.properties.eq_properties.schema()),
-        )))
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
+    one_input!();
+    no_expressions!();
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let rows = self.input.execute(partition, Arc::clone(&context))?;

@@ -15,12 +15,11 @@ use datafusion::common::DFSchemaRef;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
 use super::Setup;
 use super::call::next_id;
 use super::stream::{Exchange, exchanged, sent_batch, sent_schema, unwrapped, wrapped};
-use crate::operators::{self, MapPartitionsExec, Operator, PartitionWork};
+use crate::operators::{self, PartitionOperator, PartitionWork};
 
 /// What is applied to groups.
 pub(crate) struct ApplyGroups {
@@ -70,22 +69,13 @@ impl fmt::Debug for Groups {
     }
 }
 
-impl Operator for Groups {
-    fn name(&self) -> &str {
-        "ApplyInPython"
-    }
-
+impl PartitionOperator for Groups {
     fn key(&self) -> String {
         format!("{self:?} {:?}", self.function.command)
     }
 
-    fn plan(
-        &self,
-        inputs: Vec<Arc<dyn ExecutionPlan>>,
-        _: Vec<Arc<dyn PhysicalExpr>>,
-    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let input = operators::only(inputs, "ApplyInPython")?;
-        Ok(Arc::new(MapPartitionsExec::new(input, Arc::new(self.clone()), Arc::clone(&self.schema))))
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 }
 

@@ -12,14 +12,13 @@ use datafusion::common::DFSchemaRef;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
 use super::Setup;
 use super::call::next_id;
 use super::stream::{
     Exchange, exchanged, exchanged_always, parts, sent_batch, sent_schema, unwrapped, wrapped,
 };
-use crate::operators::{self, MapPartitionsExec, Operator, PartitionWork};
+use crate::operators::{self, PartitionOperator, PartitionWork};
 
 /// The function's rows. `columns` are the input's, as the user names them.
 pub(crate) fn map_partitions(
@@ -78,22 +77,13 @@ impl fmt::Debug for Map {
     }
 }
 
-impl Operator for Map {
-    fn name(&self) -> &str {
-        "MapInPython"
-    }
-
+impl PartitionOperator for Map {
     fn key(&self) -> String {
         format!("{self:?} {:?}", self.function.command)
     }
 
-    fn plan(
-        &self,
-        inputs: Vec<Arc<dyn ExecutionPlan>>,
-        _: Vec<Arc<dyn PhysicalExpr>>,
-    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let input = operators::only(inputs, "MapInPython")?;
-        Ok(Arc::new(MapPartitionsExec::new(input, Arc::new(self.clone()), Arc::clone(&self.schema))))
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 }
 

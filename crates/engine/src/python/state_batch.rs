@@ -15,12 +15,11 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection, Union, lit};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use futures::TryStreamExt;
 
 use super::state_parts::GroupedRows;
 use super::stateful::{StateTimes, StatefulTask};
-use crate::operators::{self, MapPartitionsExec, Operator, PartitionWork, Scheme};
+use crate::operators::{self, PartitionOperator, PartitionWork, Scheme};
 
 /// The task over the rows, and over those that the state begins with.
 pub(crate) fn stateful_batch(
@@ -77,22 +76,13 @@ impl fmt::Debug for Work {
     }
 }
 
-impl Operator for Work {
-    fn name(&self) -> &str {
-        "TransformWithState"
-    }
-
+impl PartitionOperator for Work {
     fn key(&self) -> String {
         format!("{self:?} {:?}", self.task.function.command)
     }
 
-    fn plan(
-        &self,
-        inputs: Vec<Arc<dyn ExecutionPlan>>,
-        _: Vec<Arc<dyn PhysicalExpr>>,
-    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let input = operators::only(inputs, "TransformWithState")?;
-        Ok(Arc::new(MapPartitionsExec::new(input, Arc::new(self.clone()), Arc::clone(&self.schema))))
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 }
 

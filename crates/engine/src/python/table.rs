@@ -14,13 +14,12 @@ use datafusion::common::DFSchemaRef;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use parking_lot::Mutex;
 
 use super::Setup;
 use super::evaluate::input_type;
 use super::stream::{Exchange, FromOutput, exchanged, sent_batch, sent_schema, unwrapped};
-use crate::operators::{self, MapPartitionsExec, Operator, PartitionWork};
+use crate::operators::{self, PartitionOperator, PartitionWork};
 
 /// A table function with what it is given.
 #[derive(Clone)]
@@ -58,22 +57,13 @@ impl fmt::Debug for Table {
     }
 }
 
-impl Operator for Table {
-    fn name(&self) -> &str {
-        "PythonTableFunction"
-    }
-
+impl PartitionOperator for Table {
     fn key(&self) -> String {
         format!("{self:?} {:?}", self.table.function.command)
     }
 
-    fn plan(
-        &self,
-        inputs: Vec<Arc<dyn ExecutionPlan>>,
-        _: Vec<Arc<dyn PhysicalExpr>>,
-    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let input = operators::only(inputs, "PythonTableFunction")?;
-        Ok(Arc::new(MapPartitionsExec::new(input, Arc::new(self.clone()), Arc::clone(&self.schema))))
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 }
 
