@@ -71,7 +71,7 @@ pub use operation::{
 };
 pub use property::Checks as PropertyChecks;
 pub use report::Report;
-pub use scan::{DeltaScan, DeriveFilters, HiddenColumn, HiddenValue, LiveRowsExec};
+pub use scan::{DeltaScan, DeriveFilters, HiddenColumn, HiddenValue, LiveRowsExec, LiveRowsFilter};
 pub use schema::conform::conform_over;
 pub use schema::constraints::CheckConstraint;
 pub use schema::identity::{IdentityColumn, identity_columns};

@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::analyzer::Analyzed;
+use crate::column_cache::ColumnCache;
 use crate::conjunction::CheapConditionsFirst;
 use crate::join_order::{self, JoinOrder};
 use crate::metadata_only::{self, MetadataOnly};
@@ -70,7 +71,10 @@ impl QueryResult {
 /// The state that each query's state is a copy of. Its one analyzer rule unnests subqueries: types and names are decided by our analyzer,
 /// and DataFusion must not coerce again.
 pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -> SessionState {
+    // Sessions that reach object stores with other credentials have another state, and so another cache.
+    let columns = Arc::new(ColumnCache::new(&runtime_env.memory_pool));
     let mut config = SessionConfig::new()
+        .with_extension(columns)
         .with_target_partitions(parallelism)
         .with_create_default_catalog_and_schema(false)
         .with_information_schema(false);
@@ -210,9 +214,10 @@ async fn optimized_plan(
         options.optimizer.enable_join_dynamic_filter_pushdown = false;
     }
     let mut planned = planned(&state, plan).await?;
-    if session.conf.flag("spark.databricks.io.cache.enabled") {
-        let columns = &session.engine.storages.by(session.conf.stores()).columns;
-        planned = column_cache::cached(planned, columns).spark()?;
+    if session.conf.flag("spark.databricks.io.cache.enabled")
+        && let Some(columns) = state.config().get_extension::<ColumnCache>()
+    {
+        planned = column_cache::cached(planned, &columns).spark()?;
     }
     if small { crate::small::streamed_as_spark(planned).spark() } else { Ok(planned) }
 }

@@ -9,7 +9,6 @@ use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use parking_lot::Mutex;
 
-use crate::column_cache::ColumnCache;
 use crate::execute::template_state;
 use crate::storage::Storage;
 
@@ -20,7 +19,6 @@ const MAX_KEPT: usize = 32;
 pub(crate) struct Reached {
     pub storage: Arc<Storage>,
     pub state: SessionState,
-    pub columns: Arc<ColumnCache>,
 }
 
 pub(crate) struct Storages {
@@ -68,6 +66,5 @@ impl Storages {
 fn reached(home: &Path, settings: StoreSettings, runtime: &RuntimeEnv, parallelism: usize) -> Reached {
     let storage = Arc::new(Storage::new(home, settings));
     let runtime = RuntimeEnv { object_store_registry: storage.object_stores(), ..runtime.clone() };
-    let columns = Arc::new(ColumnCache::new(&runtime.memory_pool));
-    Reached { state: template_state(Arc::new(runtime), parallelism), storage, columns }
+    Reached { state: template_state(Arc::new(runtime), parallelism), storage }
 }

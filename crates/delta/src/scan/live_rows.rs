@@ -12,10 +12,9 @@ use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOpti
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::FilterBuilder;
 use arrow::datatypes::{Int64Type, Schema, SchemaRef};
-use boathouse_bridge::{ResultExt, only, to_datafusion};
+use boathouse_bridge::{ResultExt, no_expressions, one_input, to_datafusion};
 use boathouse_spec::{Error, Result};
 use datafusion::common::stats::Statistics;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::config::ConfigOptions;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -29,19 +28,37 @@ use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
-    PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
 };
 use futures::StreamExt;
 
 /// For files by their number a bit for each row, set where it lives. Files that are not named are whole.
-pub type LiveRows = HashMap<i64, BooleanBuffer>;
+pub(super) type LiveRows = HashMap<i64, BooleanBuffer>;
+
+/// Leaves the deleted rows out of batches whose last two columns are the number of the file and the place of the row in it.
+#[derive(Debug, Clone)]
+pub struct LiveRowsFilter {
+    live: Arc<LiveRows>,
+    schema: SchemaRef,
+}
+
+impl LiveRowsFilter {
+    /// A bit for each row of a file by its number; `None` where all are live.
+    pub fn of_file(&self, number: i64) -> Option<&BooleanBuffer> {
+        self.live.get(&number)
+    }
+
+    /// The live rows of a batch of one file.
+    pub fn living(&self, batch: &RecordBatch) -> DataFusionResult<RecordBatch> {
+        living(batch, &self.live, &self.schema).map_err(to_datafusion)
+    }
+}
 
 /// The live rows of a scan of files whose last two columns are the number of the file and the place of the row in it.
 #[derive(Debug)]
 pub struct LiveRowsExec {
     input: Arc<dyn ExecutionPlan>,
-    live: Arc<LiveRows>,
+    filter: LiveRowsFilter,
     /// How many of the input's columns go on: all, or all but the last two.
     width: usize,
     properties: Arc<PlanProperties>,
@@ -53,12 +70,19 @@ impl LiveRowsExec {
         let fields = input.schema().fields().iter().take(width).cloned().collect::<Vec<_>>();
         let schema = Arc::new(Schema::new(fields));
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema),
+            EquivalenceProperties::new(Arc::clone(&schema)),
             input.output_partitioning().clone(),
             input.pipeline_behavior(),
             input.boundedness(),
         );
-        Self { input, live, width, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+        let filter = LiveRowsFilter { live, schema };
+        Self {
+            input,
+            filter,
+            width,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
     }
 
     /// The scan of all rows, with the file and the place of each at the end.
@@ -71,14 +95,8 @@ impl LiveRowsExec {
         self.width
     }
 
-    /// A bit for each row of a file by its number; `None` where all are live.
-    pub fn of_file(&self, number: i64) -> Option<&BooleanBuffer> {
-        self.live.get(&number)
-    }
-
-    /// The live rows of a batch of the input.
-    pub fn living(&self, batch: &RecordBatch) -> DataFusionResult<RecordBatch> {
-        living(batch, &self.live, &self.schema()).map_err(to_datafusion)
+    pub fn filter(&self) -> &LiveRowsFilter {
+        &self.filter
     }
 
     fn places(&self) -> Vec<ProjectionExpr> {
@@ -94,7 +112,13 @@ impl LiveRowsExec {
 
 impl DisplayAs for LiveRowsExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "LiveRowsExec: files={}", self.live.len())
+        write!(f, "LiveRowsExec: files={}", self.filter.live.len())
+    }
+}
+
+impl LiveRowsExec {
+    fn over(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        Arc::new(Self::new(input, Arc::clone(&self.filter.live), self.width))
     }
 }
 
@@ -111,32 +135,8 @@ impl ExecutionPlan for LiveRowsExec {
         vec![false]
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DataFusionResult<TreeNodeRecursion>,
-    ) -> DataFusionResult<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let input = only(children, self.name())?;
-        Ok(Arc::new(Self::new(input, Arc::clone(&self.live), self.width)))
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
+    one_input!();
+    no_expressions!();
 
     fn execute(
         &self,
@@ -146,10 +146,10 @@ impl ExecutionPlan for LiveRowsExec {
         let rows = self.input.execute(partition, context)?;
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let schema = self.schema();
-        let (live, to) = (Arc::clone(&self.live), Arc::clone(&schema));
+        let filter = self.filter.clone();
         let stream = rows.map(move |batch| {
             let _timer = metrics.elapsed_compute().timer();
-            let batch = living(&batch?, &live, &to).map_err(to_datafusion)?;
+            let batch = filter.living(&batch?)?;
             metrics.record_output(batch.num_rows());
             Ok(batch)
         });
@@ -190,7 +190,7 @@ impl ExecutionPlan for LiveRowsExec {
         let below = exprs.iter().cloned().chain(self.places());
         let below = ProjectionExec::try_new(below.collect::<Vec<_>>(), Arc::clone(&self.input))?;
         let input = self.input.try_swapping_with_projection(&below)?;
-        Ok(input.map(|input| Arc::new(Self::new(input, Arc::clone(&self.live), exprs.len())) as _))
+        Ok(input.map(|input| Arc::new(Self::new(input, Arc::clone(&self.filter.live), exprs.len())) as _))
     }
 
     /// Filters go on to the scan, which prunes by them.

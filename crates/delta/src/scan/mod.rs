@@ -11,7 +11,7 @@ mod shredded;
 mod source;
 mod statistics;
 
-pub use live_rows::LiveRowsExec;
+pub use live_rows::{LiveRowsExec, LiveRowsFilter};
 pub(crate) use provider::unqualified;
 pub use provider::{DeltaScan, DeriveFilters, HiddenColumn, HiddenValue};
 pub(crate) use reader::{footer, open as open_file};

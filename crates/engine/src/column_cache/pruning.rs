@@ -1,7 +1,6 @@
 //! Which row groups of a file a scan's filter may find rows in, by the statistics of the footer.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, UInt64Array};

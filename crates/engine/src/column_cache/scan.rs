@@ -9,27 +9,24 @@ use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, Recor
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{FieldRef, SchemaRef};
-use boathouse_bridge::only;
-use boathouse_delta::LiveRowsExec;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use boathouse_bridge::{no_expressions, one_input};
+use boathouse_delta::{LiveRowsExec, LiveRowsFilter};
 use datafusion::common::{ScalarValue, Statistics, internal_err};
-
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, RowGroupAccessPlanFilter};
 use datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource,
+    FileGroup, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetFileReaderFactory, ParquetSource,
 };
 use datafusion::datasource::source::{DataSource, DataSourceExec};
 use datafusion::error::Result;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::{Column, Literal};
+use datafusion::physical_expr_adapter::PhysicalExprAdapterFactory;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
-    ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
 use futures::TryStreamExt;
 use parquet::arrow::RowNumber;
 use parquet::file::metadata::ParquetMetaData;
@@ -47,11 +44,13 @@ const DECODED: usize = 2;
 #[derive(Debug)]
 pub(crate) struct CachedColumnsExec {
     input: Arc<dyn ExecutionPlan>,
+    scan: Arc<Scan>,
     cache: Arc<ColumnCache>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 /// What an output column is.
+#[derive(Debug)]
 enum Output {
     /// A column of the files: its place in the table's schema.
     Data(usize, FieldRef),
@@ -62,35 +61,43 @@ enum Output {
 }
 
 /// The parts of a scan that matter here.
-struct Scan<'a> {
-    config: &'a FileScanConfig,
-    source: &'a ParquetSource,
+#[derive(Debug)]
+struct Scan {
+    store: ObjectStoreUrl,
+    source: ParquetSource,
+    factory: Arc<dyn ParquetFileReaderFactory>,
+    /// Makes the columns of files those of the table.
+    adapter: Option<Arc<dyn PhysicalExprAdapterFactory>>,
+    batch_size: Option<usize>,
     outputs: Vec<Output>,
-    live: Option<Live<'a>>,
+    live: Option<Live>,
 }
 
 /// The live rows of a scan, and which of a file's values is the number that they are found by.
-#[derive(Clone, Copy)]
-struct Live<'a> {
-    rows: &'a LiveRowsExec,
+#[derive(Debug)]
+struct Live {
+    filter: LiveRowsFilter,
     number: usize,
 }
 
-impl<'a> Scan<'a> {
+/// What a scan of files reads, below the filter that leaves deleted rows out.
+fn config_of(plan: &dyn ExecutionPlan) -> Option<&FileScanConfig> {
+    let scan = plan.downcast_ref::<LiveRowsExec>().map_or(plan, |live| live.input().as_ref());
+    scan.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()
+}
+
+impl Scan {
     /// `None` for scans that are not of columns of Parquet files alone, and for those whose rows are not all rows.
-    fn of(plan: &'a dyn ExecutionPlan) -> Option<Self> {
-        let live = plan.downcast_ref::<LiveRowsExec>();
-        let scan = live.map_or(plan, |live| live.input().as_ref());
-        let config = scan.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()?;
+    fn of(plan: &dyn ExecutionPlan) -> Option<Self> {
+        let config = config_of(plan)?;
         let source = config.file_source().downcast_ref::<ParquetSource>()?;
         let filters_rows = source.table_parquet_options().global.pushdown_filters;
         if config.limit.is_some() || (filters_rows && source.filter().is_some()) {
             return None;
         }
-        source.parquet_file_reader_factory()?;
         let outputs = source.projection()?.iter().map(|p| output(source, &p.expr));
         let mut outputs = outputs.collect::<Option<Vec<_>>>()?;
-        let live = match live {
+        let live = match plan.downcast_ref::<LiveRowsExec>() {
             None => None,
             Some(rows) => {
                 let Some(Output::OfFile(number)) = outputs.get(rows.width()) else { return None };
@@ -100,20 +107,44 @@ impl<'a> Scan<'a> {
                 if outputs.iter().any(|o| matches!(o, Output::RowNumber)) {
                     return None;
                 }
-                Some(Live { rows, number })
+                Some(Live { filter: rows.filter().clone(), number })
             }
         };
         let has_data = outputs.iter().any(|o| matches!(o, Output::Data(..)));
-        has_data.then_some(Self { config, source, outputs, live })
+        let factory = Arc::clone(source.parquet_file_reader_factory()?);
+        has_data.then(|| Self {
+            store: config.object_store_url.clone(),
+            source: source.clone(),
+            factory,
+            adapter: config.expr_adapter_factory.clone(),
+            batch_size: config.batch_size,
+            outputs,
+            live,
+        })
     }
 
     /// How files are read, beyond the types that columns have.
     fn reading(&self, batch_size: usize) -> u64 {
         let mut hasher = DefaultHasher::new();
-        format!("{:?} {:?}", self.config.expr_adapter_factory, self.source.table_parquet_options())
-            .hash(&mut hasher);
+        format!("{:?} {:?}", self.adapter, self.source.table_parquet_options()).hash(&mut hasher);
         batch_size.hash(&mut hasher);
         hasher.finish()
+    }
+
+    /// A bit for each live row of a file; `None` where all are.
+    fn live_rows(&self, file: &PartitionedFile) -> Option<&BooleanBuffer> {
+        let live = self.live.as_ref()?;
+        match file.partition_values.get(live.number)? {
+            ScalarValue::Int64(Some(number)) => live.filter.of_file(*number),
+            _ => None,
+        }
+    }
+
+    fn data(&self) -> impl Iterator<Item = (usize, &FieldRef)> {
+        self.outputs.iter().filter_map(|o| match o {
+            Output::Data(index, field) => Some((*index, field)),
+            _ => None,
+        })
     }
 }
 
@@ -138,10 +169,13 @@ fn output(source: &ParquetSource, expr: &Arc<dyn PhysicalExpr>) -> Option<Output
 
 impl CachedColumnsExec {
     pub fn of(plan: &Arc<dyn ExecutionPlan>, cache: &Arc<ColumnCache>) -> Option<Self> {
-        let scan = Scan::of(plan.as_ref())?;
-        let files: usize = scan.config.file_groups.iter().map(FileGroup::len).sum();
-        (files <= MAX_FILES).then(|| Self {
+        let files: usize = config_of(plan.as_ref())?.file_groups.iter().map(FileGroup::len).sum();
+        if files > MAX_FILES {
+            return None;
+        }
+        Some(Self {
             input: Arc::clone(plan),
+            scan: Arc::new(Scan::of(plan.as_ref())?),
             cache: Arc::clone(cache),
             metrics: ExecutionPlanMetricsSet::new(),
         })
@@ -175,39 +209,29 @@ struct RowGroups {
 
 /// One partition of a scan while it runs.
 struct Reader {
-    input: Arc<dyn ExecutionPlan>,
+    scan: Arc<Scan>,
     cache: Arc<ColumnCache>,
     context: Arc<TaskContext>,
     schema: SchemaRef,
     reading: u64,
-    metrics: ExecutionPlanMetricsSet,
     served: Count,
 }
 
 impl Reader {
-    fn scan(&self) -> Result<Scan<'_>> {
-        match Scan::of(self.input.as_ref()) {
-            Some(scan) => Ok(scan),
-            None => internal_err!("a scan that is not of Parquet files"),
-        }
-    }
-
     /// The file's row groups, where some are kept or to be kept; `None` where the file is read as if there were no cache.
     async fn row_groups(&self, file: &PartitionedFile) -> Result<Option<RowGroups>> {
-        let name = self.name(file)?;
-        if !file.extensions.is_empty() || file.arrow_schema.is_some() || !self.cache.has_seen(&name) {
+        let scan = &self.scan;
+        let name = self.name(file);
+        // Partitions that share a file have a range of it each.
+        let part = format!("{name} {:?}", file.range);
+        if !file.extensions.is_empty() || file.arrow_schema.is_some() || !self.cache.has_seen(&part) {
             return Ok(None);
         }
-        let reader = {
-            let scan = self.scan()?;
-            let Some(factory) = scan.source.parquet_file_reader_factory() else { return Ok(None) };
-            factory.create_reader(0, file.clone(), None, &self.metrics)
-        };
+        let reader = scan.factory.create_reader(0, file.clone(), None, scan.source.metrics());
         // What is wrong with a file says the scan itself.
         let Ok(mut reader) = reader else { return Ok(None) };
         let Ok(footer) = reader.get_metadata(None).await else { return Ok(None) };
-        let scan = self.scan()?;
-        let wanted = wanted_row_groups(&scan, file, &footer);
+        let wanted = wanted_row_groups(scan, file, &footer);
         let name: Arc<str> = name.into();
         let rows = scan.live_rows(file).map_or(ALL_ROWS, |live| self.cache.rows(live));
         let mut first_row = 0;
@@ -229,11 +253,10 @@ impl Reader {
         Ok(of_use.then_some(RowGroups { wanted: row_groups, all, file: name, rows }))
     }
 
-    fn name(&self, file: &PartitionedFile) -> Result<String> {
-        let store = &self.scan()?.config.object_store_url;
-        let meta = &file.object_meta;
+    fn name(&self, file: &PartitionedFile) -> String {
+        let (store, meta) = (self.scan.store.as_str(), &file.object_meta);
         let time = meta.last_modified.timestamp_micros();
-        Ok(format!("{}{} {} {time} {:?}", store.as_str(), meta.location, meta.size, meta.e_tag))
+        format!("{store}{} {} {time} {:?}", meta.location, meta.size, meta.e_tag)
     }
 
     fn key(&self, file: &Arc<str>, row_group: usize, rows: u64, field: &FieldRef) -> Key {
@@ -242,59 +265,40 @@ impl Reader {
 
     /// Files, or parts of them, as the scan reads them.
     fn plain(&self, files: Vec<PartitionedFile>) -> Result<SendableRecordBatchStream> {
-        let scan = self.scan()?;
-        let source = Arc::clone(scan.config.file_source());
-        let builder = FileScanConfigBuilder::new(scan.config.object_store_url.clone(), source);
-        let rows = self.open(scan.config, builder, files)?;
-        if scan.live.is_none() {
-            return Ok(rows);
-        }
-        let input = Arc::clone(&self.input);
-        let living = rows.and_then(move |batch| {
-            let living = match Scan::of(input.as_ref()).and_then(|scan| scan.live) {
-                Some(live) => live.rows.living(&batch),
-                None => internal_err!("a scan without its live rows"),
-            };
-            std::future::ready(living)
-        });
+        let source = Arc::new(self.scan.source.clone());
+        let rows = self.open(FileScanConfigBuilder::new(self.scan.store.clone(), source), files)?;
+        let Some(live) = &self.scan.live else { return Ok(rows) };
+        let filter = live.filter.clone();
+        let living = rows.and_then(move |batch| std::future::ready(filter.living(&batch)));
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), living)))
     }
 
     fn open(
         &self,
-        of: &FileScanConfig,
         builder: FileScanConfigBuilder,
         files: Vec<PartitionedFile>,
     ) -> Result<SendableRecordBatchStream> {
         let config = builder
             .with_file_groups(vec![FileGroup::new(files)])
-            .with_expr_adapter(of.expr_adapter_factory.clone())
-            .with_batch_size(of.batch_size)
+            .with_expr_adapter(self.scan.adapter.clone())
+            .with_batch_size(self.scan.batch_size)
             .build();
         config.open(0, Arc::clone(&self.context))
     }
 
     /// The missing columns of a row group, all of their rows, which are kept then.
     async fn fill(&self, file: &PartitionedFile, group: &mut RowGroup, of: &RowGroups) -> Result<()> {
-        let missing: Vec<(usize, FieldRef)> = {
-            let scan = self.scan()?;
-            let columns = scan.data().zip(&group.kept).filter(|(_, kept)| kept.is_none());
-            columns.map(|((index, field), _)| (index, Arc::clone(field))).collect()
-        };
-        let stream = {
-            let scan = self.scan()?;
-            let mut source = ParquetSource::new(scan.source.table_schema().clone())
-                .with_table_parquet_options(scan.source.table_parquet_options().clone());
-            if let Some(factory) = scan.source.parquet_file_reader_factory() {
-                source = source.with_parquet_file_reader_factory(Arc::clone(factory));
-            }
-            let columns = missing.iter().map(|(index, _)| *index).collect();
-            let builder = FileScanConfigBuilder::new(scan.config.object_store_url.clone(), Arc::new(source))
-                .with_projection_indices(Some(columns))?;
-            self.open(scan.config, builder, vec![part(file, group.index, of.all)])?
-        };
+        let scan = &self.scan;
+        let missing = scan.data().zip(&group.kept).filter(|(_, kept)| kept.is_none());
+        let missing: Vec<(usize, &FieldRef)> = missing.map(|(column, _)| column).collect();
+        let source = ParquetSource::new(scan.source.table_schema().clone())
+            .with_table_parquet_options(scan.source.table_parquet_options().clone())
+            .with_parquet_file_reader_factory(Arc::clone(&scan.factory));
+        let columns = missing.iter().map(|(index, _)| *index).collect();
+        let builder = FileScanConfigBuilder::new(scan.store.clone(), Arc::new(source))
+            .with_projection_indices(Some(columns))?;
+        let stream = self.open(builder, vec![part(file, group.index, of.all)])?;
         let mut batches: Vec<RecordBatch> = stream.try_collect().await?;
-        let scan = self.scan()?;
         if let Some(live) = scan.live_rows(file) {
             let mut row = usize::try_from(group.first_row).unwrap_or(usize::MAX);
             for batch in &mut batches {
@@ -319,7 +323,6 @@ impl Reader {
 
     /// The batches of a row group all of whose columns are there.
     fn batches(&self, file: &PartitionedFile, group: &RowGroup) -> Result<Vec<RecordBatch>> {
-        let scan = self.scan()?;
         let columns: Vec<&Pieces> = group.kept.iter().flatten().collect();
         let pieces = columns.first().map_or(0, |c| c.len());
         let mut first_row = group.first_row;
@@ -327,7 +330,7 @@ impl Reader {
         for piece in 0..pieces {
             let rows = columns.first().map_or(0, |c| c[piece].len());
             let mut data = columns.iter();
-            let arrays = scan.outputs.iter().map(|output| match output {
+            let arrays = self.scan.outputs.iter().map(|output| match output {
                 Output::Data(..) => match data.next() {
                     Some(column) => Ok(Arc::clone(&column[piece])),
                     None => internal_err!("a cached row group without one of its columns"),
@@ -388,24 +391,6 @@ impl Reader {
     }
 }
 
-impl<'a> Scan<'a> {
-    /// A bit for each live row of a file; `None` where all are.
-    fn live_rows(&self, file: &PartitionedFile) -> Option<&'a BooleanBuffer> {
-        let live = self.live?;
-        match file.partition_values.get(live.number)? {
-            ScalarValue::Int64(Some(number)) => live.rows.of_file(*number),
-            _ => None,
-        }
-    }
-
-    fn data(&self) -> impl Iterator<Item = (usize, &FieldRef)> {
-        self.outputs.iter().filter_map(|o| match o {
-            Output::Data(index, field) => Some((*index, field)),
-            _ => None,
-        })
-    }
-}
-
 /// One row group of a file of so many.
 fn part(file: &PartitionedFile, row_group: usize, of: usize) -> PartitionedFile {
     let mut access = ParquetAccessPlan::new_none(of);
@@ -422,7 +407,7 @@ fn agreeing(kept: Vec<Option<Pieces>>) -> Vec<Option<Pieces>> {
 }
 
 /// For each row group of a file whether the scan reads it: those that begin in its range of bytes and may have rows for its filter.
-fn wanted_row_groups(scan: &Scan<'_>, file: &PartitionedFile, footer: &Arc<ParquetMetaData>) -> Vec<bool> {
+fn wanted_row_groups(scan: &Scan, file: &PartitionedFile, footer: &Arc<ParquetMetaData>) -> Vec<bool> {
     let schema = scan.source.table_schema();
     let mut wanted = vec![true; footer.num_row_groups()];
     if let Some(range) = &file.range {
@@ -450,6 +435,15 @@ impl DisplayAs for CachedColumnsExec {
     }
 }
 
+impl CachedColumnsExec {
+    fn over(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        match Self::of(&input, &self.cache) {
+            Some(scan) => Arc::new(scan),
+            None => input,
+        }
+    }
+}
+
 impl ExecutionPlan for CachedColumnsExec {
     fn name(&self) -> &str {
         "CachedColumnsExec"
@@ -467,53 +461,24 @@ impl ExecutionPlan for CachedColumnsExec {
         vec![false]
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = only(children, self.name())?;
-        Ok(match Self::of(&input, &self.cache) {
-            Some(scan) => Arc::new(scan),
-            None => input,
-        })
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
+    one_input!();
+    no_expressions!();
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let Some(scan) = Scan::of(self.input.as_ref()) else {
-            return self.input.execute(partition, context);
-        };
-        let Some(files) = scan.config.file_groups.get(partition) else {
+        let groups = config_of(self.input.as_ref()).map(|config| &config.file_groups);
+        let Some(files) = groups.and_then(|groups| groups.get(partition)) else {
             return internal_err!("a scan without its partition {partition}");
         };
+        let scan = Arc::clone(&self.scan);
         self.cache.tick();
         let files = files.files().to_vec();
-        let batch_size = scan.config.batch_size.unwrap_or_else(|| context.session_config().batch_size());
+        let batch_size = scan.batch_size.unwrap_or_else(|| context.session_config().batch_size());
         let reader = Reader {
-            input: Arc::clone(&self.input),
+            reading: scan.reading(batch_size),
+            scan,
             cache: Arc::clone(&self.cache),
             context,
             schema: self.schema(),
-            reading: scan.reading(batch_size),
-            metrics: scan.source.metrics().clone(),
             served: MetricBuilder::new(&self.metrics).counter("row_groups_from_memory", partition),
         };
         Ok(reader.run(files))
