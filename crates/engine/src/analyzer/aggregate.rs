@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{Aggregate, DataType, Error, Expr, GroupingKind, Literal, Relation, Result};
+use boathouse_spec::{Aggregate, DataType, Error, Expr, GroupingKind, Relation, Result};
 use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{
@@ -12,6 +12,7 @@ use datafusion::logical_expr::{
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, Below, TypedExpr, project};
+use super::grouping::with_nullable;
 use super::project::{Item, named};
 
 /// An aggregation in parts, so that clauses above can add to it before the plan is built anew.
@@ -270,168 +271,6 @@ impl Analyzer {
             }
         }
         Err(Error::internal("there is no aggregate first"))
-    }
-
-    fn group_by_all(&mut self, select: &[Expr], input: &Analyzed) -> Result<Vec<TypedExpr>> {
-        let items = self.items(select, input)?;
-        let mut keys: Vec<TypedExpr> = Vec::new();
-        for item in items {
-            let value = item.value;
-            if has_aggregate(&value.expr) {
-                // `a + sum(b)`: the columns outside of aggregates group, where they are whole columns.
-                for column in columns_outside_aggregates(&value.expr) {
-                    if let Some(a) = input.columns().find(|a| a.internal_name() == column.name)
-                        && !keys.iter().any(|k| k.expr == a.column())
-                        && !select_has_key(&keys, a)
-                    {
-                        return Err(Error::new("UNRESOLVED_ALL_IN_GROUP_BY").message(
-                            "GROUP BY ALL cannot tell the grouping columns of an expression that mixes them with aggregates.",
-                        ));
-                    }
-                }
-            } else if !super::window::has_window(&value.expr) && !keys.iter().any(|k| k.expr == value.expr) {
-                keys.push(value);
-            }
-        }
-        Ok(keys)
-    }
-
-    fn grouping_keys(
-        &mut self,
-        kind: &GroupingKind,
-        grouping: &[Expr],
-        select: &[Expr],
-        input: &Analyzed,
-    ) -> Result<(Vec<TypedExpr>, Option<Vec<Vec<usize>>>)> {
-        let mut keys: Vec<TypedExpr> = Vec::new();
-        let mut place = |analyzer: &mut Self, expr: &Expr| -> Result<Vec<usize>> {
-            let mut places = Vec::new();
-            for key in analyzer.grouping_key(expr, select, input)? {
-                let at = match keys.iter().position(|k| k.expr == key.expr) {
-                    Some(at) => at,
-                    None => {
-                        keys.push(key);
-                        keys.len() - 1
-                    }
-                };
-                places.push(at);
-            }
-            Ok(places)
-        };
-        let sets = match kind {
-            GroupingKind::GroupBy | GroupingKind::All => {
-                for e in grouping {
-                    place(self, e)?;
-                }
-                None
-            }
-            GroupingKind::Rollup | GroupingKind::Cube => {
-                let places = grouping.iter().map(|e| place(self, e)).collect::<Result<Vec<_>>>()?;
-                Some(if *kind == GroupingKind::Rollup { rollup(&places) } else { cube(&places)? })
-            }
-            GroupingKind::GroupingSets(sets) => {
-                for e in grouping {
-                    place(self, e)?;
-                }
-                Some(
-                    sets.iter()
-                        .map(|set| {
-                            Ok(set.iter().map(|e| place(self, e)).collect::<Result<Vec<_>>>()?.concat())
-                        })
-                        .collect::<Result<Vec<_>>>()?,
-                )
-            }
-            GroupingKind::Combined(elements) => {
-                let mut product: Vec<Vec<usize>> = vec![Vec::new()];
-                for sets in elements {
-                    let mut next = Vec::new();
-                    let placed = sets
-                        .iter()
-                        .map(|set| {
-                            Ok(set.iter().map(|e| place(self, e)).collect::<Result<Vec<_>>>()?.concat())
-                        })
-                        .collect::<Result<Vec<Vec<usize>>>>()?;
-                    for left in &product {
-                        for right in &placed {
-                            let mut set = left.clone();
-                            set.extend(right.iter().filter(|p| !left.contains(p)));
-                            next.push(set);
-                        }
-                    }
-                    product = next;
-                }
-                Some(product)
-            }
-        };
-        Ok((keys, sets))
-    }
-
-    /// A grouping expression: an ordinal or an alias of the SELECT list, or an expression over the input.
-    fn grouping_key(&mut self, expr: &Expr, select: &[Expr], input: &Analyzed) -> Result<Vec<TypedExpr>> {
-        match expr {
-            Expr::Literal(Literal::Integer(n))
-                if self.session.conf().group_by_ordinal() && !select.is_empty() =>
-            {
-                if select.iter().any(|e| matches!(e, Expr::Star(_))) {
-                    return Err(Error::new("STAR_GROUP_BY_POS")
-                        .message("A star in the SELECT list cannot stand beside a position in GROUP BY."));
-                }
-                let items = self.items(select, input)?;
-                let Some(item) =
-                    usize::try_from(*n).ok().and_then(|n| n.checked_sub(1)).and_then(|i| items.get(i))
-                else {
-                    return Err(Error::new("GROUP_BY_POS_OUT_OF_RANGE")
-                        .param("index", n)
-                        .param("size", items.len())
-                        .message(format!(
-                            "GROUP BY position {n} is not among the {} columns of the SELECT list.",
-                            items.len()
-                        )));
-                };
-                if has_aggregate(&item.value.expr) {
-                    return Err(Error::new("GROUP_BY_POS_AGGREGATE")
-                        .param("index", n)
-                        .param("aggExpr", &item.value.name)
-                        .message(format!("GROUP BY position {n} is the aggregate {}.", item.value.name)));
-                }
-                Ok(vec![item.value.clone()])
-            }
-            Expr::Star(star) => self.expand_star(star, input),
-            Expr::Call(call)
-                if call.is_operator && super::project::is_call(call, "struct") && call.args.is_empty() =>
-            {
-                Ok(Vec::new())
-            }
-            other => match self.expr(other, input) {
-                Ok(key) => Ok(vec![self.named_as_item(other, key, input)?]),
-                Err(e) if e.is("UNRESOLVED_COLUMN") => {
-                    // An alias of the SELECT list.
-                    let Expr::Column(column) = other else { return Err(e) };
-                    let [name] = column.name.as_slice() else { return Err(e) };
-                    let aliased = select.iter().find_map(|s| match s {
-                        Expr::Alias { expr, names, .. }
-                            if names.len() == 1 && names[0].eq_ignore_ascii_case(name) =>
-                        {
-                            Some(expr.as_ref())
-                        }
-                        _ => None,
-                    });
-                    match aliased {
-                        Some(aliased) => {
-                            let key = self.expr(aliased, input)?;
-                            if has_aggregate(&key.expr) {
-                                return Err(Error::new("GROUP_BY_AGGREGATE")
-                                    .param("sqlExpr", &key.name)
-                                    .message(format!("GROUP BY cannot hold the aggregate {}.", key.name)));
-                            }
-                            Ok(vec![key.named(name)])
-                        }
-                        None => Err(e),
-                    }
-                }
-                Err(e) => Err(e),
-            },
-        }
     }
 
     pub(super) fn having(&mut self, input: &Relation, condition: &Expr) -> Result<Analyzed> {
@@ -857,46 +696,9 @@ fn key_order(sets: &[Vec<usize>], keys: usize) -> Vec<usize> {
     order
 }
 
-fn rollup(places: &[Vec<usize>]) -> Vec<Vec<usize>> {
-    (0..=places.len()).rev().map(|n| places[..n].concat()).collect()
-}
-
-fn cube(places: &[Vec<usize>]) -> Result<Vec<Vec<usize>>> {
-    if places.len() > 12 {
-        return Err(Error::new("GROUPING_SIZE_LIMIT_EXCEEDED")
-            .param("maxSize", 12)
-            .message("CUBE takes at most 12 expressions: it makes a grouping set of every subset."));
-    }
-    Ok((0..1usize << places.len())
-        .rev()
-        .map(|mask| {
-            let n = places.len();
-            places
-                .iter()
-                .enumerate()
-                .filter(|(i, _)| mask >> (n - 1 - i) & 1 == 1)
-                .flat_map(|(_, p)| p.clone())
-                .collect()
-        })
-        .collect())
-}
-
-/// The relation with the columns that keys are computed of as ones that may be NULL.
-fn with_nullable(mut input: Analyzed, keys: &[TypedExpr]) -> Analyzed {
-    let used: Vec<&str> = keys.iter().flat_map(|k| k.expr.column_refs()).map(|c| c.name.as_str()).collect();
-    for attribute in input.output.iter_mut().chain(&mut input.hidden) {
-        attribute.nullable |= used.contains(&attribute.internal_name().as_str());
-    }
-    input
-}
-
 fn dedup(attributes: &mut Vec<Attribute>) {
     let mut seen = std::collections::HashSet::new();
     attributes.retain(|a| seen.insert(a.id));
-}
-
-fn select_has_key(keys: &[TypedExpr], a: &Attribute) -> bool {
-    keys.iter().any(|k| k.expr == a.column())
 }
 
 /// Replaces columns of the output by what they stand for.
@@ -917,21 +719,6 @@ fn inline(expr: DfExpr, select: &[(DfExpr, Attribute)]) -> Result<DfExpr> {
 /// Whether an aggregate function (not over a window) is in the expression.
 pub(super) fn has_aggregate(expr: &DfExpr) -> bool {
     expr.exists(|e| Ok(matches!(e, DfExpr::AggregateFunction(_)))).unwrap_or(false)
-}
-
-fn columns_outside_aggregates(expr: &DfExpr) -> Vec<Column> {
-    let mut out = Vec::new();
-    let _ = expr.apply(|e| {
-        Ok(match e {
-            DfExpr::AggregateFunction(_) => TreeNodeRecursion::Jump,
-            DfExpr::Column(c) => {
-                out.push(c.clone());
-                TreeNodeRecursion::Continue
-            }
-            _ => TreeNodeRecursion::Continue,
-        })
-    });
-    out
 }
 
 pub(super) fn forbid_aggregates(expr: &DfExpr, name: &str, clause: &str) -> Result<()> {

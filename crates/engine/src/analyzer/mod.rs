@@ -25,6 +25,7 @@ mod expect;
 mod expr;
 mod extract;
 mod generate;
+mod grouping;
 mod join;
 mod lambda;
 mod limit;
