@@ -40,6 +40,12 @@ impl Attribute {
         Expr::Column(self.df_column())
     }
 
+    /// The column as one of a query around.
+    pub fn outer_column(&self) -> Expr {
+        let field = boathouse_bridge::typed_field(self.internal_name(), &self.data_type, self.nullable);
+        Expr::OuterReferenceColumn(Arc::new(field), self.df_column())
+    }
+
     pub fn df_column(&self) -> Column {
         Column::new_unqualified(self.internal_name())
     }

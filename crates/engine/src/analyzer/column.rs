@@ -2,7 +2,6 @@
 
 use boathouse_connectors::METADATA_COLUMN;
 use boathouse_spec::{Column, DataType, Result, Star, quote_name};
-use datafusion::logical_expr::Expr;
 
 use super::analyzed::{Analyzed, Attribute, TypedExpr};
 use super::{Analyzer, error};
@@ -115,13 +114,8 @@ impl Analyzer {
                 for used in self.outer_used.iter_mut().skip(level) {
                     used.push(attribute.clone());
                 }
-                let field = std::sync::Arc::new(boathouse_bridge::typed_field(
-                    attribute.internal_name(),
-                    &attribute.data_type,
-                    attribute.nullable,
-                ));
                 let mut typed = attribute.typed();
-                typed.expr = Expr::OuterReferenceColumn(field, attribute.df_column());
+                typed.expr = attribute.outer_column();
                 return self.nested(typed, &rest).map(Some);
             }
         }

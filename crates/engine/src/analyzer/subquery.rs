@@ -81,12 +81,7 @@ impl Analyzer {
             list.truncate(used);
             list.push(attribute.clone());
         }
-        let field = boathouse_bridge::typed_field(
-            attribute.internal_name(),
-            &attribute.data_type,
-            attribute.nullable,
-        );
-        Ok(Some(DfExpr::OuterReferenceColumn(Arc::new(field), attribute.df_column())))
+        Ok(Some(attribute.outer_column()))
     }
 
     fn is_outer_aggregate(&self, attribute: &Attribute) -> bool {
@@ -125,8 +120,7 @@ impl Analyzer {
                 continue;
             }
             names.push(a.name.clone());
-            let field = Arc::new(boathouse_bridge::typed_field(a.internal_name(), &a.data_type, a.nullable));
-            let expr = DfExpr::OuterReferenceColumn(field, a.df_column());
+            let expr = a.outer_column();
             if !outer.contains(&expr) {
                 outer.push(expr);
             }
