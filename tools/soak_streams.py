@@ -65,8 +65,8 @@ class Feed(threading.Thread):
 
 
 class Streams:
-    def __init__(self, home, folder, log):
-        self.home, self.folder, self.log, self.server = home, folder, log, None
+    def __init__(self, home, folder):
+        self.home, self.folder, self.server = home, folder, None
 
     def start(self):
         self.server = Server(self.home)
@@ -102,7 +102,7 @@ def main():
     randomness = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as directory:
         directory = pathlib.Path(directory)
-        feed, streams = Feed(directory / "in", arguments.rate, random.Random(arguments.seed)), Streams(directory / "home", directory / "in", print)
+        feed, streams = Feed(directory / "in", arguments.rate, random.Random(arguments.seed)), Streams(directory / "home", directory / "in")
         feed.start()
         streams.start()
         soak(feed, streams, arguments, randomness)

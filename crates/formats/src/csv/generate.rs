@@ -206,7 +206,6 @@ pub(crate) fn write_cast(cells: &Cells, row: usize, options: &Options, out: &mut
     write_nested(cells, row, options, out)
 }
 
-/// `[00 FF]`
 /// CSV files take no nested columns.
 pub fn check_schema_for_writing(schema: &StructType) -> Result<()> {
     for field in &schema.fields {

@@ -9,7 +9,7 @@ use crate::zone_names::names_of;
 pub(super) struct Value<'a> {
     date: Option<(i64, u32, u32, i64)>,
     nanos: Option<i64>,
-    zone: Option<(&'a Zone, i32, i64)>,
+    pub(super) zone: Option<(&'a Zone, i32, i64)>,
 }
 
 impl<'a> Value<'a> {
@@ -21,7 +21,12 @@ impl<'a> Value<'a> {
         Self { date, nanos, zone }
     }
 
-    fn field(&self, field: Field) -> Result<i64, &'static str> {
+    /// Days since 1970-01-01.
+    pub(super) fn days(&self) -> Result<i64, &'static str> {
+        self.date.map(|(.., days)| days).ok_or("a date")
+    }
+
+    pub(super) fn field(&self, field: Field) -> Result<i64, &'static str> {
         let date = || self.date.ok_or("a date");
         let nanos = || self.nanos.ok_or("a time of day");
         let hour = || nanos().map(|n| n / 3_600_000_000_000);
@@ -106,7 +111,7 @@ fn write_number(number: &Number, value: i64, out: &mut String) -> Result<(), &'s
     Ok(())
 }
 
-fn push_padded(value: u64, width: usize, out: &mut String) {
+pub(super) fn push_padded(value: u64, width: usize, out: &mut String) {
     let mut buffer = itoa::Buffer::new();
     let digits = buffer.format(value);
     out.extend(std::iter::repeat_n('0', width.saturating_sub(digits.len())));
@@ -127,7 +132,8 @@ pub(super) const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+pub(super) const WEEKDAYS: [&str; 7] =
+    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const QUARTERS: [&str; 4] = ["1st quarter", "2nd quarter", "3rd quarter", "4th quarter"];
 
 fn text(field: Field, value: i64, full: bool) -> &'static str {
@@ -198,7 +204,7 @@ fn write_localized_offset(full: bool, seconds: i32, out: &mut String) {
     }
 }
 
-fn zone_name(zone: &Zone, instant: i64, full: bool, generic: bool) -> &str {
+pub(super) fn zone_name(zone: &Zone, instant: i64, full: bool, generic: bool) -> &str {
     let Zone::Region(tz) = zone else { return zone.id() };
     let Some(names) = names_of(tz.name()) else { return tz.name() };
     match (generic, full, !generic && zone.is_daylight(instant)) {

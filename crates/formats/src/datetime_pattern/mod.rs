@@ -123,10 +123,6 @@ impl Pattern {
     pub fn write_micros(&self, us: i64, zone: &Zone, out: &mut String) -> Result<()> {
         let offset = zone.offset_at(us);
         let local = us.saturating_add(i64::from(offset) * 1_000_000);
-        if let Some(parts) = &self.simple {
-            let (days, nanos) = (local.div_euclid(MICROS_PER_DAY), local.rem_euclid(MICROS_PER_DAY) * 1000);
-            return simple::write(parts, days, nanos, Some((zone, offset, us)), out);
-        }
         let value = format::Value::new(
             Some(local.div_euclid(MICROS_PER_DAY)),
             Some(local.rem_euclid(MICROS_PER_DAY) * 1000),
@@ -144,9 +140,6 @@ impl Pattern {
 
     pub fn write_micros_ntz(&self, us: i64, out: &mut String) -> Result<()> {
         let days = us.div_euclid(MICROS_PER_DAY);
-        if let Some(parts) = &self.simple {
-            return simple::write(parts, days, us.rem_euclid(MICROS_PER_DAY) * 1000, None, out);
-        }
         self.write(&format::Value::new(Some(days), Some(us.rem_euclid(MICROS_PER_DAY) * 1000), None), out)
     }
 
@@ -169,7 +162,14 @@ impl Pattern {
     }
 
     fn write(&self, value: &format::Value, out: &mut String) -> Result<()> {
-        format::write(&self.items, value, out).map_err(|missing| {
+        let written = match &self.simple {
+            Some(parts) => simple::write(parts, value, out),
+            None => format::write(&self.items, value, out),
+        };
+        written.map_err(|missing| {
+            if let Some(letter) = self.simple.as_deref().and_then(simple::unwritten) {
+                return Error::unsupported(format!("the letter {letter} in a legacy pattern"));
+            }
             Error::new("INVALID_DATETIME_PATTERN.WITH_SUGGESTION")
                 .param("pattern", format!("'{}'", self.source))
                 .message(format!(

@@ -3,25 +3,12 @@
 
 use boathouse_spec::{Error, Result};
 
+use super::compile::Field;
+use super::format::{MONTHS, Value, WEEKDAYS, push_padded, zone_name};
 use super::{Misfit, Parsed};
 use crate::calendar::{checked_date, civil_from_days, day_of_week, day_of_year, days_from_civil, is_leap};
-use crate::zone::{Zone, offset_id};
+use crate::zone::Zone;
 
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -68,17 +55,16 @@ fn illegal(pattern: &str) -> Error {
         .message(format!("'{pattern}' is no pattern of SimpleDateFormat."))
 }
 
-/// Writes a local date and time of a zone, whose offset is in seconds.
-pub(super) fn write(
-    parts: &[Part],
-    days: i64,
-    nanos: i64,
-    zone: Option<(&Zone, i32, i64)>,
-    out: &mut String,
-) -> Result<()> {
-    let (year, month, day) = civil_from_days(days);
-    let hour = nanos / (3600 * NANOS_PER_SECOND);
-    let padded = |out: &mut String, value: i64, width: usize| out.push_str(&format!("{value:0width$}"));
+/// A letter of the pattern that is not written.
+pub(super) fn unwritten(parts: &[Part]) -> Option<char> {
+    parts.iter().find_map(|part| match part {
+        Part::Field { letter: 'Y', .. } => Some('Y'),
+        _ => None,
+    })
+}
+
+/// Appends the value, or names what it lacks.
+pub(super) fn write(parts: &[Part], value: &Value, out: &mut String) -> Result<(), &'static str> {
     for part in parts {
         let (letter, count) = match part {
             Part::Literal(text) => {
@@ -88,61 +74,43 @@ pub(super) fn write(
             Part::Field { letter, count } => (*letter, *count),
         };
         match letter {
-            'G' => out.push_str(if year > 0 { "AD" } else { "BC" }),
-            'y' => {
-                let of_era = if year > 0 { year } else { 1 - year };
-                match count {
-                    2 => padded(out, of_era % 100, 2),
-                    _ => padded(out, of_era, count),
-                }
-            }
-            'M' | 'L' => match (count, MONTHS.get(month as usize - 1)) {
-                (4.., Some(name)) => out.push_str(name),
-                (3, Some(name)) => out.push_str(&name[..3]),
-                _ => padded(out, i64::from(month), count),
-            },
-            'E' => {
-                let name = DAYS[day_of_week(days) as usize - 1];
-                out.push_str(if count >= 4 { name } else { &name[..3] });
-            }
-            'a' => out.push_str(if hour < 12 { "AM" } else { "PM" }),
-            'z' | 'Z' | 'X' => write_zone(letter, count, zone, out),
-            _ => {
-                let value = match letter {
-                    'd' => i64::from(day),
-                    'D' => day_of_year(days),
-                    'u' => i64::from(day_of_week(days)),
-                    'F' => (i64::from(day) - 1) / 7 + 1,
-                    'H' => hour,
-                    'k' => {
-                        if hour == 0 {
-                            24
-                        } else {
-                            hour
-                        }
-                    }
-                    'K' => hour % 12,
-                    'h' => {
-                        if hour % 12 == 0 {
-                            12
-                        } else {
-                            hour % 12
-                        }
-                    }
-                    'm' => nanos / (60 * NANOS_PER_SECOND) % 60,
-                    's' => nanos / NANOS_PER_SECOND % 60,
-                    'S' => nanos / 1_000_000 % 1000,
-                    'W' => week_of(days - i64::from(day) + 1, i64::from(day)),
-                    'w' => week_of_year(days, year),
-                    other => {
-                        return Err(Error::unsupported(format!("the letter {other} in a legacy pattern")));
-                    }
-                };
-                padded(out, value, count);
-            }
+            'G' => out.push_str(if value.field(Field::Era)? > 0 { "AD" } else { "BC" }),
+            'M' | 'L' if count >= 3 => push_name(&MONTHS, value.field(Field::Month)?, count, out),
+            'E' => push_name(&WEEKDAYS, value.field(Field::DayOfWeek)?, count, out),
+            'a' => out.push_str(if value.field(Field::AmPm)? == 0 { "AM" } else { "PM" }),
+            'z' | 'Z' | 'X' => write_zone(letter, count, value.zone, out),
+            'y' if count == 2 => push_padded(value.field(Field::YearOfEra)?.unsigned_abs() % 100, 2, out),
+            _ => push_padded(number_of(letter, value)?.unsigned_abs(), count, out),
         }
     }
     Ok(())
+}
+
+fn push_name(names: &[&str], nth: i64, count: usize, out: &mut String) {
+    let name = usize::try_from(nth - 1).ok().and_then(|i| names.get(i)).copied().unwrap_or_default();
+    out.push_str(if count >= 4 { name } else { name.get(..3).unwrap_or(name) });
+}
+
+fn number_of(letter: char, value: &Value) -> Result<i64, &'static str> {
+    let day = || value.field(Field::DayOfMonth);
+    Ok(match letter {
+        'y' => value.field(Field::YearOfEra)?,
+        'M' | 'L' => value.field(Field::Month)?,
+        'd' => day()?,
+        'D' => value.field(Field::DayOfYear)?,
+        'u' => value.field(Field::DayOfWeek)?,
+        'F' => (day()? - 1) / 7 + 1,
+        'H' => value.field(Field::HourOfDay)?,
+        'k' => value.field(Field::ClockHourOfDay)?,
+        'K' => value.field(Field::HourOfAmPm)?,
+        'h' => value.field(Field::ClockHourOfAmPm)?,
+        'm' => value.field(Field::Minute)?,
+        's' => value.field(Field::Second)?,
+        'S' => value.field(Field::Nano)? / 1_000_000,
+        'W' => week_of(value.days()? - day()? + 1, day()?),
+        'w' => week_of_year(value.days()?, value.field(Field::Year)?),
+        _ => return Err("a letter that is not written"),
+    })
 }
 
 /// The week in which the n-th day after a first one is: weeks begin on Sundays.
@@ -165,23 +133,11 @@ fn write_zone(letter: char, count: usize, zone: Option<(&Zone, i32, i64)>, out: 
     let sign = if offset < 0 { '-' } else { '+' };
     let (hours, minutes) = (offset.abs() / 3600, offset.abs() / 60 % 60);
     match (letter, count) {
-        ('z', _) => out.push_str(&zone_name(zone, offset, instant, count >= 4)),
+        ('z', _) => out.push_str(zone_name(zone, instant, count >= 4, false)),
         ('X', _) if offset == 0 => out.push('Z'),
         ('X', 1) => out.push_str(&format!("{sign}{hours:02}")),
         ('X', 3) => out.push_str(&format!("{sign}{hours:02}:{minutes:02}")),
         _ => out.push_str(&format!("{sign}{hours:02}{minutes:02}")),
-    }
-}
-
-fn zone_name(zone: &Zone, offset: i32, instant: i64, full: bool) -> String {
-    let items = super::compile::compile(if full { "zzzz" } else { "z" }, false).unwrap_or_default();
-    let local = instant.saturating_add(i64::from(offset) * 1_000_000);
-    let days = Some(local.div_euclid(86_400_000_000));
-    let value = super::format::Value::new(days, Some(0), Some((zone, offset, instant)));
-    let mut name = String::new();
-    match super::format::write(&items, &value, &mut name) {
-        Ok(()) if !name.is_empty() => name,
-        _ => format!("GMT{}", offset_id(offset)),
     }
 }
 
@@ -260,7 +216,7 @@ impl Said {
                 return Some(at + length);
             }
             'E' => {
-                let (i, length) = name(rest, &DAYS, 3)?;
+                let (i, length) = name(rest, &WEEKDAYS, 3)?;
                 self.weekday = Some(i as i64 + 1);
                 return Some(at + length);
             }
@@ -301,6 +257,10 @@ impl Said {
     }
 
     fn resolve(self) -> Option<Parsed> {
+        // The years that dates have.
+        if self.year.is_some_and(|year| !(-999_999_999..=999_999_999).contains(&year)) {
+            return None;
+        }
         let year = match (self.year, self.is_bc) {
             (Some(year), true) => 1 - year,
             (Some(year), false) if year > 0 => year,
@@ -346,8 +306,11 @@ impl Said {
             && (0..60).contains(&minute)
             && (0..60).contains(&second)
             && (0..1000).contains(&millisecond);
+        if !(fits && in_range) {
+            return None;
+        }
         let nanos = (hour * 3600 + minute * 60 + second) * NANOS_PER_SECOND + millisecond * 1_000_000;
-        (fits && in_range).then_some(Parsed { days, nanos, zone: self.zone })
+        Some(Parsed { days, nanos, zone: self.zone })
     }
 }
 
