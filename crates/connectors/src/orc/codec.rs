@@ -5,6 +5,9 @@ use std::io::{Read, Write};
 use boathouse_spec::{Error, Result};
 use orc_rust::proto::CompressionKind;
 
+/// Of streams that are taken whole, which say what is in a file.
+const LONGEST: usize = 1 << 30;
+
 /// The bytes of a block before compression, at most.
 pub(crate) const BLOCK: usize = 256 << 10;
 
@@ -85,6 +88,9 @@ impl Codec {
             } else {
                 out.extend(self.original(content, block)?);
             }
+            if out.len() > LONGEST {
+                return Err(failed("a stream of more than 1 GiB"));
+            }
             bytes = &rest[length..];
         }
         Ok(out)
@@ -98,6 +104,10 @@ impl Codec {
                 let decoder = flate2::read::DeflateDecoder::new(bytes);
                 decoder.take(block as u64).read_to_end(&mut out).map_err(failed)?;
                 Ok(out)
+            }
+            // The block says how much room it wants.
+            Self::Snappy if snap::raw::decompress_len(bytes).map_err(failed)? > block => {
+                Err(failed("a block is longer than the file says"))
             }
             Self::Snappy => snap::raw::Decoder::new().decompress_vec(bytes).map_err(failed),
             Self::Lz4 => lz4_flex::block::decompress(bytes, block).map_err(failed),
@@ -123,5 +133,17 @@ mod tests {
                 assert_eq!(codec.uncompressed(&stored, BLOCK).unwrap(), bytes, "{codec:?}");
             }
         }
+    }
+
+    #[test]
+    fn blocks_do_not_take_the_room_they_like() {
+        let zeros = vec![0; BLOCK];
+        for codec in [Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+            let stored = codec.compressed(&zeros).unwrap();
+            assert!(codec.uncompressed(&stored, BLOCK / 2).is_err(), "{codec:?}");
+        }
+        // Four gigabytes in six bytes, as Snappy would have it.
+        let stored = [5 << 1, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f];
+        assert!(Codec::Snappy.uncompressed(&stored, BLOCK).is_err());
     }
 }

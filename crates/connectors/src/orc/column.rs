@@ -19,7 +19,6 @@ pub(crate) struct Column {
     rows: u64,
     /// Which rows have a value, where any has none.
     present: Vec<bool>,
-    has_null: bool,
     values: Values,
     /// What is inside: fields, elements, keys and values.
     inner: Vec<Column>,
@@ -63,21 +62,21 @@ impl Column {
             _ => Vec::new(),
         };
         let (present, values) = (Vec::new(), no_values(kind));
-        Ok(Self { kind, rows: 0, present, has_null: false, values, inner, all_values: 0, any_null: false })
+        Ok(Self { kind, rows: 0, present, values, inner, all_values: 0, any_null: false })
     }
 
     /// Adds the values of an array; timestamps are counted by the clock.
     pub(crate) fn append(&mut self, array: &ArrayRef, clock: &Clock) -> Result<()> {
         let nulls = array.logical_nulls().filter(|n| n.null_count() > 0);
-        if nulls.is_some() && !self.has_null {
-            self.present = vec![true; self.rows as usize];
-            self.has_null = true;
-        }
-        if self.has_null {
-            match &nulls {
-                Some(nulls) => self.present.extend(nulls.iter()),
-                None => self.present.extend(std::iter::repeat_n(true, array.len())),
+        match &nulls {
+            Some(nulls) => {
+                if self.present.is_empty() {
+                    self.present = vec![true; self.rows as usize];
+                }
+                self.present.extend(nulls.iter());
             }
+            None if self.present.is_empty() => {}
+            None => self.present.extend(std::iter::repeat_n(true, array.len())),
         }
         self.rows += array.len() as u64;
         match nulls {
@@ -174,7 +173,7 @@ impl Column {
         let own = *number;
         *number += 1;
         let present = std::mem::take(&mut self.present);
-        if std::mem::take(&mut self.has_null) {
+        if !present.is_empty() {
             self.any_null = true;
             out.push((own, StreamKind::Present, runs::bits(&present)));
         }

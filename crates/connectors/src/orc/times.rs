@@ -1,10 +1,9 @@
 //! Timestamps and dates of ORC files: seconds from 2015 on, in the time of day of the zone that wrote them, and the days of
 //! the calendar of that time.
 
+use boathouse_formats::calendar::{MICROS_PER_DAY as DAY, MICROS_PER_SECOND as SECOND, days_from_civil};
 use boathouse_formats::zone::Zone;
 
-const SECOND: i64 = 1_000_000;
-const DAY: i64 = 86_400 * SECOND;
 /// 2015-01-01 00:00, from where ORC counts seconds.
 const BASE: i64 = 1_420_070_400 * SECOND;
 /// 1582-10-15, the first day of the Gregorian calendar.
@@ -14,34 +13,36 @@ const NO_MILLISECOND: i64 = 999;
 
 /// How a file is written: the zone of its stripes, and from where seconds are counted there.
 pub(crate) struct Clock {
-    /// None for times of day by an offset, which ORC has no name for: they are written as such in UTC.
-    region: Option<Zone>,
     zone: Zone,
     base: i64,
 }
 
 impl Clock {
     pub(crate) fn of(zone: &Zone) -> Self {
-        let region = matches!(zone, Zone::Region(_)).then(|| zone.clone());
-        let base = region.as_ref().map_or(BASE, |z| z.to_utc(BASE));
-        Self { region, zone: zone.clone(), base }
+        let base = if is_named(zone) { zone.to_utc(BASE) } else { BASE };
+        Self { zone: zone.clone(), base }
     }
 
     /// The zone's name in the file.
     pub(crate) fn name(&self) -> &str {
-        self.region.as_ref().map_or("UTC", Zone::id)
+        if is_named(&self.zone) { self.zone.id() } else { "UTC" }
     }
 
     /// Seconds and nanoseconds of an instant, as ORC has them; a number of trailing zeros is in the last three bits of the
     /// nanoseconds. (A time in the second before 1970 comes back a second later where it has milliseconds: in Spark, too.)
     pub(crate) fn written(&self, instant: i64) -> (i64, i64) {
-        let time = if self.region.is_some() { instant } else { self.zone.to_local(instant) };
+        let time = if is_named(&self.zone) { instant } else { self.zone.to_local(instant) };
         let (mut second, part) = (time.div_euclid(SECOND), time.rem_euclid(SECOND));
         if second < 0 && part > NO_MILLISECOND {
             second += 1;
         }
         (second - self.base / SECOND, with_zeros_counted(part * 1000))
     }
+}
+
+/// ORC has no name for an offset: times of day by one are written as such in UTC.
+fn is_named(zone: &Zone) -> bool {
+    matches!(zone, Zone::Region(_))
 }
 
 fn with_zeros_counted(nanoseconds: i64) -> i64 {
@@ -61,12 +62,19 @@ pub(crate) struct Meaning {
     /// Of the session: a time of day is one in this zone.
     pub(crate) session: Zone,
     /// Of the file.
-    pub(crate) written: Zone,
+    written: Zone,
     /// Days before 1582-10-15 are those of the Julian calendar.
     pub(crate) is_julian: bool,
+    /// Seconds from the start of ORC's count in UTC to that in the file's zone.
+    base_shift: i64,
 }
 
 impl Meaning {
+    pub(crate) fn of(session: Zone, written: Zone, is_julian: bool) -> Self {
+        let base_shift = (written.to_utc(BASE) - BASE) / SECOND;
+        Self { session, written, is_julian, base_shift }
+    }
+
     /// The instant of a timestamp that was read as if ORC counted from 2015 in UTC.
     pub(crate) fn instant(&self, read: i64) -> i64 {
         let (mut second, part) = (read.div_euclid(SECOND), read.rem_euclid(SECOND));
@@ -74,7 +82,7 @@ impl Meaning {
         if second < 0 && part > NO_MILLISECOND {
             second += 1;
         }
-        second += (self.written.to_utc(BASE) - BASE) / SECOND;
+        second += self.base_shift;
         if second < 0 && part > NO_MILLISECOND {
             second -= 1;
         }
@@ -105,13 +113,8 @@ fn gregorian_of_julian(days: i64) -> i64 {
     let of_year = from_start - (1461 * years).div_euclid(4);
     let month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * month + 2) / 5 + 1;
-    // Days from civil: years begin in March.
-    let year = years - 4800;
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * month + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+    // The month counts from March, and so does the year.
+    days_from_civil(years - 4800 + month / 10, ((month + 2) % 12 + 1) as u32, day as u32)
 }
 
 #[cfg(test)]
@@ -132,7 +135,7 @@ mod tests {
             let zone = Zone::named(name).unwrap();
             let clock = Clock::of(&zone);
             let written = Zone::named(clock.name()).unwrap();
-            let meaning = Meaning { session: zone.clone(), written, is_julian: false };
+            let meaning = Meaning::of(zone.clone(), written, false);
             for instant in [
                 0,
                 1_500_000,

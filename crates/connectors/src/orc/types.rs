@@ -72,7 +72,25 @@ pub(crate) fn kind_of(t: &DataType) -> Result<Kind> {
     })
 }
 
-/// The schema of a file's types: everything may be NULL.
+/// Readers go down into types by recursion.
+const DEEPEST: usize = 100;
+
+/// Whether each type but the first is inside of one before it, of one only, and none too deep.
+pub(crate) fn is_tree(types: &[Type]) -> bool {
+    let mut depths = vec![0; types.len()];
+    for (at, this) in types.iter().enumerate() {
+        for inner in &this.subtypes {
+            let inner = *inner as usize;
+            if inner <= at || depths.get(inner) != Some(&0) {
+                return false;
+            }
+            depths[inner] = depths[at] + 1;
+        }
+    }
+    depths.iter().all(|depth| *depth <= DEEPEST)
+}
+
+/// The schema of a file's types, which are a tree: everything may be NULL.
 pub(crate) fn to_schema(types: &[Type]) -> Result<StructType> {
     match spark_type(types, 0)? {
         DataType::Struct(schema) => Ok(schema),
@@ -83,7 +101,7 @@ pub(crate) fn to_schema(types: &[Type]) -> Result<StructType> {
 fn spark_type(types: &[Type], at: u32) -> Result<DataType> {
     let this = types.get(at as usize).ok_or_else(malformed)?;
     let inner = |i: usize| {
-        let at = this.subtypes.get(i).filter(|inner| **inner > at).ok_or_else(malformed)?;
+        let at = this.subtypes.get(i).ok_or_else(malformed)?;
         spark_type(types, *at)
     };
     let named = this.attributes.iter().find(|a| a.key() == ATTRIBUTE).map(StringPair::value);
@@ -104,9 +122,11 @@ fn spark_type(types: &[Type], at: u32) -> Result<DataType> {
         Kind::Timestamp if named == Some("timestamp_ntz") => DataType::TimestampNtz,
         Kind::Timestamp | Kind::TimestampInstant => DataType::Timestamp,
         Kind::Date => DataType::Date,
-        Kind::Decimal => DataType::Decimal {
-            precision: u8::try_from(this.precision.unwrap_or(38)).map_err(|_| malformed())?,
-            scale: u8::try_from(this.scale.unwrap_or(10)).map_err(|_| malformed())?,
+        Kind::Decimal => match (this.precision.unwrap_or(38), this.scale.unwrap_or(10)) {
+            (precision @ 1..=38, scale) if scale <= precision => {
+                DataType::Decimal { precision: precision as u8, scale: scale as u8 }
+            }
+            _ => return Err(malformed()),
         },
         Kind::List => DataType::Array { element: Box::new(inner(0)?), contains_null: true },
         Kind::Map => {
@@ -127,4 +147,42 @@ fn named_type(name: &str) -> Result<DataType> {
 
 fn malformed() -> Error {
     Error::io("reading an ORC file", "its types are damaged")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(of: u32) -> Type {
+        Type { kind: Some(Kind::List.into()), subtypes: vec![of], ..Type::default() }
+    }
+
+    #[test]
+    fn types_that_are_no_tree() {
+        let number = Type { kind: Some(Kind::Int.into()), ..Type::default() };
+        assert!(is_tree(&[list(1), number.clone()]));
+        // Of itself, of one before, of none, and two of one.
+        assert!(!is_tree(&[list(0)]));
+        assert!(!is_tree(&[list(1), list(0)]));
+        assert!(!is_tree(&[list(1)]));
+        let twice = Type { kind: Some(Kind::Map.into()), subtypes: vec![1, 1], ..Type::default() };
+        assert!(!is_tree(&[twice, number.clone()]));
+        let deep = |depth: u32| (0..depth).map(|at| list(at + 1)).chain([number.clone()]).collect::<Vec<_>>();
+        assert!(is_tree(&deep(DEEPEST as u32)));
+        assert!(!is_tree(&deep(DEEPEST as u32 + 1)));
+    }
+
+    #[test]
+    fn decimals_that_do_not_exist() {
+        let decimal = |precision, scale| Type {
+            kind: Some(Kind::Decimal.into()),
+            precision: Some(precision),
+            scale: Some(scale),
+            ..Type::default()
+        };
+        assert!(to_schema(&[decimal(38, 38)]).is_ok());
+        for (precision, scale) in [(0, 0), (39, 0), (200, 10), (5, 6)] {
+            assert!(to_schema(&[decimal(precision, scale)]).is_err(), "{precision} {scale}");
+        }
+    }
 }

@@ -6,7 +6,6 @@ use boathouse_bridge::from_datafusion;
 use boathouse_formats::options::Lookup;
 use boathouse_formats::{csv, json, xml};
 use boathouse_spec::{Result, StructType};
-use bytes::Bytes;
 use datafusion::error::DataFusionError;
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -19,6 +18,7 @@ use super::read::split_text;
 use super::{avro, orc};
 use crate::errors;
 use crate::format::Format;
+use crate::orc::tail::Tail;
 use crate::table::{FileTable, TableFile};
 
 /// How many files are looked at at once.
@@ -32,7 +32,7 @@ pub(crate) async fn infer_schema(table: &FileTable) -> Result<StructType> {
     let schema = match table.format {
         Format::Json => json_schema(table).await?,
         Format::Xml => xml_schema(table).await?,
-        Format::Avro => schema_of_file(table, avro::schema).await?,
+        Format::Avro => avro_schema(table).await?,
         Format::Orc => orc_schema(table).await?,
         _ => csv_schema(table).await?,
     };
@@ -126,13 +126,13 @@ async fn infer_json_file(
 }
 
 /// The schema of the first file that can be read: the others are read by it.
-async fn schema_of_file(table: &FileTable, schema: fn(Bytes) -> Result<StructType>) -> Result<StructType> {
+async fn avro_schema(table: &FileTable) -> Result<StructType> {
     let mut failure = None;
     for file in &table.files {
         let meta = &file.meta;
         let read =
             whole_file(table.place.store.clone(), &meta.location, meta.size).await.map_err(from_datafusion);
-        match read.and_then(|bytes| schema(bytes.into())) {
+        match read.and_then(|bytes| avro::schema(bytes.into())) {
             Ok(schema) => return Ok(schema),
             Err(e) if table.choice.ignore_corrupt => {
                 tracing::warn!("left out a file while inferring a schema: {e}");
@@ -167,19 +167,21 @@ async fn orc_schema(table: &FileTable) -> Result<StructType> {
     crate::parquet::merge_all(schemas, table.context.session.case_sensitive)
 }
 
-/// Looks at the file's end, and at all of it only where its footer is longer than that.
+/// Looks at the file's end, and once more where that says to be longer.
 async fn orc_schema_of(table: &FileTable, file: &TableFile) -> Result<StructType> {
     const END: u64 = 256 << 10;
-    let (store, meta) = (table.place.store.clone(), &file.meta);
-    let from = meta.size.saturating_sub(END);
-    let end = store.get_range(&meta.location, from..meta.size).await.map_err(DataFusionError::from);
-    match orc::schema(&end.map_err(from_datafusion)?) {
-        Err(_) if from > 0 => {
-            let bytes = whole_file(store, &meta.location, meta.size).await.map_err(from_datafusion)?;
-            orc::schema(&bytes)
-        }
-        read => read,
+    let meta = &file.meta;
+    let end = |length: u64| async move {
+        let range = meta.size.saturating_sub(length)..meta.size;
+        let bytes = table.place.store.get_range(&meta.location, range).await;
+        bytes.map_err(DataFusionError::from).map_err(from_datafusion)
+    };
+    let mut bytes = end(END).await?;
+    let length = Tail::length(&bytes)?;
+    if length > bytes.len() as u64 && length <= meta.size {
+        bytes = end(length).await?;
     }
+    orc::schema(&bytes)
 }
 
 async fn xml_schema(table: &FileTable) -> Result<StructType> {

@@ -36,12 +36,11 @@ pub(super) fn schema(end: &[u8]) -> Result<StructType> {
 pub(super) fn reader(bytes: Bytes, rows: usize, wanted: &Schema, case_sensitive: bool) -> Result<Batches> {
     let builder = builder(bytes)?;
     let root = builder.file_metadata().root_data_type();
-    let same = |a: &str, b: &str| if case_sensitive { a == b } else { a.to_lowercase() == b.to_lowercase() };
     let names: Vec<&str> = root
         .children()
         .iter()
         .map(|c| c.name())
-        .filter(|name| wanted.fields().iter().any(|f| same(f.name(), name)))
+        .filter(|name| wanted.fields().iter().any(|f| same(f.name(), name, case_sensitive)))
         .collect();
     if names.is_empty() {
         return Ok(Batches::Empty(builder.file_metadata().number_of_rows()));
@@ -73,6 +72,10 @@ impl Iterator for Batches {
     }
 }
 
+fn same(a: &str, b: &str, case_sensitive: bool) -> bool {
+    if case_sensitive { a == b } else { a.to_lowercase() == b.to_lowercase() }
+}
+
 fn builder(bytes: Bytes) -> Result<ArrowReaderBuilder<Bytes>> {
     let builder = ArrowReaderBuilder::try_new(bytes).map_err(malformed)?;
     Ok(builder.with_timestamp_precision(TimestampPrecision::Microsecond))
@@ -92,21 +95,21 @@ pub(super) struct Shape {
 
 impl Shape {
     /// That of a file, and the file as it is to be read.
-    pub(super) fn of(bytes: Bytes, zone: &Zone, case_sensitive: bool) -> Result<(Self, Bytes)> {
-        let meaning = |written, is_julian| Meaning { session: zone.clone(), written, is_julian };
-        let Some(tail) = Tail::of(&bytes)? else {
-            return Ok((Self { meaning: meaning(Zone::UTC, true), is_raw: false, case_sensitive }, bytes));
+    pub(super) fn of(bytes: Vec<u8>, zone: &Zone, case_sensitive: bool) -> Result<(Self, Bytes)> {
+        let shape = |written, is_julian, is_raw| Self {
+            meaning: Meaning::of(zone.clone(), written, is_julian),
+            is_raw,
+            case_sensitive,
         };
+        let Some(tail) = Tail::of(&bytes)? else {
+            return Ok((shape(Zone::UTC, true, false), bytes.into()));
+        };
+        tail.check(&bytes)?;
         let is_julian = tail.footer.calendar != Some(PROLEPTIC_GREGORIAN);
-        match tail.zone(&bytes)? {
-            Some(written) => {
-                let shape = Self { meaning: meaning(written, is_julian), is_raw: true, case_sensitive };
-                Ok((shape, tail.with_instants(&bytes)?))
-            }
-            None => {
-                Ok((Self { meaning: meaning(Zone::UTC, is_julian), is_raw: false, case_sensitive }, bytes))
-            }
-        }
+        Ok(match tail.zone(&bytes)? {
+            Some(written) => (shape(written, is_julian, true), tail.with_instants(bytes)?.into()),
+            None => (shape(Zone::UTC, is_julian, false), bytes.into()),
+        })
     }
 
     /// The batch with the wanted columns. Those that the file lacks are NULL, and so are values that the wanted type does
@@ -125,13 +128,12 @@ impl Shape {
         wanted: &Fields,
         rows: usize,
     ) -> Result<Vec<ArrayRef>> {
-        let same = |a: &str, b: &str| match self.case_sensitive {
-            true => a == b,
-            false => a.to_lowercase() == b.to_lowercase(),
-        };
-        let column = |field: &FieldRef| match has.iter().position(|f| same(f.name(), field.name())) {
-            Some(at) => self.values(&columns[at], field.data_type()),
-            None => Ok(new_null_array(field.data_type(), rows)),
+        let column = |field: &FieldRef| {
+            let named = |f: &FieldRef| same(f.name(), field.name(), self.case_sensitive);
+            match has.iter().position(named) {
+                Some(at) => self.values(&columns[at], field.data_type()),
+                None => Ok(new_null_array(field.data_type(), rows)),
+            }
         };
         wanted.iter().map(column).collect()
     }

@@ -166,7 +166,7 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
                 if bytes.is_empty() {
                     return;
                 }
-                let (shape, bytes) = orc::Shape::of(bytes.into(), zone, *case_sensitive)?;
+                let (shape, bytes) = orc::Shape::of(bytes, zone, *case_sensitive)?;
                 for batch in orc::reader(bytes, reader.batch_rows, &reader.schema, *case_sensitive)? {
                     yield shape.batch(&batch?, &reader.schema)?;
                 }
