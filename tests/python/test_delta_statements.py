@@ -1,4 +1,4 @@
-"""Statements about whole Delta tables, and the methods of `DeltaTable` that do the same: CLONE, CONVERT, REORG, FSCK, GENERATE,
+"""Statements about whole Delta tables, and the methods of `DeltaTable` that do the same: CLONE, CONVERT, REORG, GENERATE,
 VACUUM, INSERT .. REPLACE, the protocol and its features."""
 
 import json
@@ -149,19 +149,6 @@ def test_reorg_purges_deleted_rows(spark, source):
     detail = spark.sql(f"DESCRIBE DETAIL delta.`{source}`").collect()[0]
     assert detail.statistics["numDeletionVectors"] == 0
     assert spark.read.format("delta").load(str(source)).count() == 9
-
-
-def test_fsck(spark, source):
-    gone = data_files(source)[0]
-    gone.unlink()
-    dry = spark.sql(f"FSCK REPAIR TABLE delta.`{source}` DRY RUN").collect()
-    assert [(pathlib.Path(r.dataFilePath).name, r.dataFileMissing) for r in dry] == [(gone.name, True)]
-    assert last(spark, f"delta.`{source}`").version == 1
-    assert len(spark.sql(f"FSCK REPAIR TABLE delta.`{source}`").collect()) == 1
-    history = last(spark, f"delta.`{source}`")
-    assert history.operation == "FSCK" and history.operationMetrics["numRemovedFiles"] == "1"
-    assert spark.read.format("delta").load(str(source)).count() < 10
-    assert spark.sql(f"FSCK REPAIR TABLE delta.`{source}`").collect() == []
 
 
 def test_generate_manifest(spark, source):

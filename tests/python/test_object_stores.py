@@ -220,3 +220,33 @@ def test_what_makes_no_sense_is_said(cloud):
             spark.read.parquet(path).collect()
         for key in settings:
             spark.conf.unset(key)
+
+
+def test_shallow_clones_across_stores(cloud, tmp_path):
+    spark = session(cloud)
+    source, here, there = f"{cloud.root}/a source", tmp_path / "a clone", f"{cloud.root}/clone of a clone"
+    spark.range(0, 10, 1, 2).write.format("delta").option("delta.enableDeletionVectors", "true").save(source)
+    spark.sql(f"DELETE FROM delta.`{source}` WHERE id = 3")
+    spark.sql(f"CREATE TABLE delta.`{here}` SHALLOW CLONE delta.`{source}`")
+    left = [i for i in range(10) if i != 3]
+    assert sorted(r[0] for r in rows(spark.read.format("delta").load(str(here)))) == left
+    files = {r[0] for r in rows(spark.sql(f"SELECT DISTINCT _metadata.file_path FROM delta.`{here}`"))}
+    assert all(name.startswith(source.replace(" ", "%20")) for name in files) and files
+    # What is changed is the clone's own, on its own disk.
+    spark.sql(f"DELETE FROM delta.`{here}` WHERE id = 5")
+    spark.sql(f"UPDATE delta.`{here}` SET id = 70 WHERE id = 7")
+    spark.sql(f"INSERT INTO delta.`{here}` VALUES (99)")
+    changed = [0, 1, 2, 4, 6, 8, 9, 70, 99]
+    assert sorted(r[0] for r in rows(spark.sql(f"SELECT id FROM delta.`{here}`"))) == changed
+    assert sorted(r[0] for r in rows(spark.sql(f"SELECT id FROM delta.`{source}`"))) == left
+    spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    spark.sql(f"VACUUM delta.`{here}` RETAIN 0 HOURS")
+    # A clone of the clone in the first store names files of both.
+    spark.sql(f"CREATE TABLE delta.`{there}` SHALLOW CLONE delta.`{here}`")
+    assert sorted(r[0] for r in rows(spark.sql(f"SELECT id FROM delta.`{there}`"))) == changed
+    deep = tmp_path / "deep"
+    spark.sql(f"CREATE TABLE delta.`{deep}` DEEP CLONE delta.`{there}`")
+    spark.sql(f"OPTIMIZE delta.`{there}`")
+    assert sorted(r[0] for r in rows(spark.sql(f"SELECT id FROM delta.`{there}`"))) == changed
+    assert sorted(r[0] for r in rows(spark.sql(f"SELECT id FROM delta.`{deep}`"))) == changed
+    assert spark.sql(f"FSCK REPAIR TABLE delta.`{here}` VERIFY ALL FILES DRY RUN").collect() == []

@@ -30,6 +30,7 @@ mod data_file;
 mod deletion_vector;
 mod disk;
 mod error;
+mod external;
 mod file_set;
 mod location;
 mod log;
@@ -59,15 +60,16 @@ pub use changes::{CommitChanges, changes};
 pub use data_file::FileSettings;
 pub use location::{LOG_DIRECTORY, TableLocation};
 pub use operation::{
-    Assignment, AutoCompact, BrokenFile, CloneOptions, ClusteringStats, ColumnChange, ConvertOptions,
-    DmlOptions, FileCount, HistoryEntry, InventoryFile, Merge, MergeAction, MergeClause, NewColumn, NewTable,
-    OptimizeMetrics, OptimizeOptions, PartitionOverwrite, Predicate, RestoreTo, SYMLINK_MANIFEST,
-    SizeSummary, Upkeep, VacuumOptions, VacuumResult, VacuumScope, WriteMode, WriteOptions, add_columns,
-    add_constraint, change_column, clone_report, clone_table, cluster_by, convert, create, create_operation,
-    delete, detail, drop_columns, drop_constraint, drop_feature, fsck, fsck_report, generate, history,
-    history_report, is_interrupted_clone, keep_up, merge, optimize, optimize_report, remove_mapping,
-    rename_column, restore, restore_report, set_properties, sync_identity, truncate, unset_properties,
-    update, vacuum, vacuum_report, wants_maintenance, write,
+    Assignment, AutoCompact, BrokenFile, BrokenLogFile, CloneOptions, ClusteringStats, ColumnChange,
+    ConvertOptions, DmlOptions, FileCount, FsckMode, FsckResult, HistoryEntry, InventoryFile, Merge,
+    MergeAction, MergeClause, NewColumn, NewTable, OptimizeMetrics, OptimizeOptions, PartitionOverwrite,
+    Predicate, RestoreTo, SYMLINK_MANIFEST, SizeSummary, Upkeep, VacuumOptions, VacuumResult, VacuumScope,
+    WriteMode, WriteOptions, add_columns, add_constraint, change_column, clone_report, clone_table,
+    cluster_by, convert, create, create_operation, delete, detail, drop_columns, drop_constraint,
+    drop_feature, fsck, fsck_log_report, fsck_report, generate, history, history_report,
+    is_interrupted_clone, keep_up, merge, optimize, optimize_report, remove_mapping, rename_column, restore,
+    restore_report, set_properties, sync_identity, truncate, unset_properties, update, vacuum, vacuum_report,
+    wants_maintenance, write,
 };
 pub use property::Checks as PropertyChecks;
 pub use report::Report;

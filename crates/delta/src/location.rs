@@ -12,6 +12,7 @@ use object_store::path::Path;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
+use crate::external::{self, WithExternalFiles};
 use crate::log::hiding_store::HidingStore;
 
 /// The directory of the transaction log.
@@ -71,6 +72,7 @@ impl TableLocation {
     /// has. Who may read the table may then read any such file of the store, so it is for the caller to know that this is
     /// allowed.
     pub fn with_external_files(mut self, stores: Arc<dyn ObjectStoreRegistry>) -> Self {
+        self.store = Arc::new(WithExternalFiles::new(self.store, Arc::clone(&stores)));
         self.external = Some(stores);
         self
     }
@@ -107,13 +109,23 @@ impl TableLocation {
         url
     }
 
-    /// The full URL of an object in the same store, as the log names files outside of a table; of this machine's disk with
-    /// one slash, as Hadoop writes it, since Spark looks for files by the text.
-    pub(crate) fn url_of(&self, object: &Path) -> String {
-        let mut url = self.base.clone();
+    /// The full URL of an object: `file:///data/t/x.parquet`, `s3://bucket/t/x.parquet`.
+    pub(crate) fn object_url(&self, object: &Path) -> Url {
+        let elsewhere = external::place(object);
+        let (mut url, object) = match &elsewhere {
+            Some((base, object)) => (base.clone(), object),
+            None => (self.base.clone(), object),
+        };
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.clear().extend(object.as_ref().split('/'));
         }
+        url
+    }
+
+    /// The same as the log names files outside of a table; of this machine's disk with one slash, as Hadoop writes it,
+    /// since Spark looks for files by the text.
+    pub(crate) fn url_of(&self, object: &Path) -> String {
+        let url = self.object_url(object);
         match url.as_str().strip_prefix("file:///") {
             Some(path) => format!("file:/{path}"),
             None => url.to_string(),
@@ -192,14 +204,9 @@ impl TableLocation {
 
     fn resolve_absolute(&self, path: &str) -> Result<Path> {
         let url = Url::parse(path).map_err(|e| invalid_path(path, e))?;
-        if !self.is_in_store(&url) {
-            return Err(Error::unsupported(format!(
-                "a Delta table in {} with a data file in another store ({path})",
-                self.uri()
-            )));
-        }
-        let object = Path::from_url_path(url.path()).map_err(|e| invalid_path(path, e))?;
-        self.allowed(object, path)
+        let object =
+            if self.is_in_store(&url) { Path::from_url_path(url.path()) } else { external::path_of(&url) };
+        self.allowed(object.map_err(|e| invalid_path(path, e))?, path)
     }
 
     /// Whether a URL is of the table's own store, which may have several names (`s3` and `s3a`, `abfss` and `wasbs`).
@@ -286,6 +293,8 @@ mod tests {
         assert_eq!(open.resolve(&outside).unwrap().as_ref(), "other/x y.parquet");
         assert_eq!(table().resolve("file:///data/my%20table/x").unwrap().as_ref(), "data/my table/x");
         assert!(table().resolve("s3://bucket/x.parquet").is_err());
+        let elsewhere = open.url_of(&open.resolve("s3://bucket/x%20y.parquet").unwrap());
+        assert_eq!(elsewhere, "s3://bucket/x%20y.parquet");
         assert!(table().resolve("../x.parquet").is_err());
     }
 }

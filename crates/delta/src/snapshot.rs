@@ -369,7 +369,7 @@ impl Snapshot {
         if let Some(txns) = &self.inner.known.txns {
             return Ok(txns.get(app_id).map(|txn| txn.version));
         }
-        log::kernel::app_version(&self.inner.location, self.inner.kernel.clone(), app_id.to_string()).await
+        checkpoint::app_version(&self.inner.location, self.inner.kernel.clone(), app_id).await
     }
 
     /// The table's CHECK constraints and column invariants, as (name, SQL text). Whoever writes rows resolves them and

@@ -299,9 +299,10 @@ pub enum Command {
         /// `USING INVENTORY`: what lists the files that are there.
         inventory: Option<Relation>,
     },
-    /// `FSCK REPAIR TABLE t [DRY RUN]`
+    /// `FSCK REPAIR TABLE t [METADATA ONLY | VERIFY ..] [DRY RUN]`
     Fsck {
         table: Name,
+        mode: FsckMode,
         dry_run: bool,
     },
     Optimize {
@@ -630,6 +631,18 @@ pub enum VacuumMode {
     Default,
     Full,
     Lite,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum FsckMode {
+    Default,
+    MetadataOnly,
+    VerifyAll,
+    /// `VERIFY FILES MODIFIED BETWEEN a AND b`
+    VerifyModified {
+        from: Expr,
+        to: Expr,
+    },
 }
 
 /// `spark.catalog.*` calls; each gives rows of Spark's schema for it.

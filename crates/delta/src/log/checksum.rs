@@ -188,8 +188,14 @@ pub(crate) enum Found {
 
 /// The checksum that the kernel takes protocol and metadata from, held against the commit it stands beside.
 pub(crate) async fn find(location: &TableLocation, kernel: &SnapshotRef) -> Found {
-    let Some(file) = kernel.log_segment().listed.latest_crc_file.as_ref() else { return Found::Nothing };
-    let version = file.version as i64;
+    match &kernel.log_segment().listed.latest_crc_file {
+        Some(file) => check(location, file.version as i64).await,
+        None => Found::Nothing,
+    }
+}
+
+/// The checksum of a version, held against its commit.
+pub(crate) async fn check(location: &TableLocation, version: i64) -> Found {
     let path = location.log_path(&name(version));
     let read = async { location.store().get(&path).await?.bytes().await };
     let Ok(bytes) = read.await else { return Found::Nothing };

@@ -108,7 +108,7 @@ impl LogFiles {
         }
         // All that is left of the deleted versions is this checkpoint.
         for (_, _, path) in self.files.iter().filter(|(file, _, _)| *file == LogFile::Checkpoint(base)) {
-            if !super::checkpoint::is_whole(location, path).await {
+            if !super::checkpoint::is_whole(location, path).await? {
                 return Err(Error::io(format!("cleaning up before {path}"), "it cannot be read"));
             }
         }

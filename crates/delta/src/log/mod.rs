@@ -20,6 +20,9 @@ use crate::action::Action;
 use crate::disk;
 use crate::location::TableLocation;
 
+/// The hint that tells a reader of the last checkpoint ("Last Checkpoint File" in PROTOCOL.md).
+pub(crate) const LAST_CHECKPOINT: &str = "_last_checkpoint";
+
 /// The name of a version's commit file.
 pub(crate) fn commit_name(version: i64) -> String {
     format!("{version:020}.json")
@@ -233,7 +236,7 @@ mod tests {
         assert_eq!(complete_checkpoints([part(1, 2).as_str()].into_iter()), Vec::<i64>::new());
         assert_eq!(complete_checkpoints([part(1, 2).as_str(), part(2, 2).as_str()].into_iter()), [7]);
         assert_eq!(complete_checkpoints([named, part(1, 2).as_str()].into_iter()), [10]);
-        assert_eq!(classify("_last_checkpoint"), LogFile::Other);
+        assert_eq!(classify(LAST_CHECKPOINT), LogFile::Other);
         assert_eq!(classify(".00000000000000000012.json.tmp"), LogFile::Other);
     }
 }

@@ -15,7 +15,7 @@ use crate::action::{Action, Add, DeletionVector, DomainMetadata, Metadata, Proto
 use crate::data_file::delete_quietly;
 use crate::location::{LOG_DIRECTORY, TableLocation, encode_path};
 use crate::log::commit_file::make_durable;
-use crate::log::kernel;
+use crate::log::{checkpoint, kernel};
 use crate::property;
 use crate::report::{Report, field};
 use crate::row_tracking;
@@ -50,11 +50,6 @@ pub async fn clone_table(
             .param("tableName", location.uri())
             .message(format!("{} cannot be replaced by a clone of itself.", location.uri()))
             .exception("IllegalArgumentException"));
-    }
-    if options.shallow && !location.shares_store(source.location()) {
-        return Err(Error::unsupported(
-            "a shallow clone in another store than its source's (use DEEP CLONE)",
-        ));
     }
     let (protocol, metadata) = cloned_metadata(location, replaces, source, options)?;
     let mut written = Vec::new();
@@ -316,7 +311,7 @@ impl Snapshot {
             return Ok(known.values().cloned().collect());
         }
         let mut seen = HashSet::new();
-        let actions = kernel::actions(self.location(), self.version(), &["domainMetadata"]).await?;
+        let actions = checkpoint::actions(self.location(), self.version(), &["domainMetadata"]).await?;
         Ok(actions
             .into_iter()
             .filter_map(|action| match action {

@@ -37,7 +37,7 @@ pub use delete::{DmlOptions, delete, truncate};
 pub use detail::detail;
 pub(crate) use dml::rows_of;
 pub use feature::drop_feature;
-pub use fsck::{BrokenFile, fsck, fsck_report};
+pub use fsck::{BrokenFile, BrokenLogFile, FsckMode, FsckResult, fsck, fsck_log_report, fsck_report};
 pub use generate::{SYMLINK_MANIFEST, generate};
 pub use history::{HistoryEntry, history, history_report};
 pub use merge::{Merge, MergeAction, MergeClause, merge};

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::delete::DmlOptions;
 use crate::action::{Action, Remove};
 use crate::location::{LOG_DIRECTORY, TableLocation};
-use crate::log::kernel;
+use crate::log::{checkpoint, kernel};
 use crate::report::{Report, field};
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, Transaction};
@@ -76,7 +76,7 @@ pub async fn vacuum(table: &Snapshot, options: &VacuumOptions) -> Result<VacuumR
     let retention_ms = retention(options, default_ms)?;
     let cutoff = clock::now_ms().saturating_sub(retention_ms);
 
-    let removed: Vec<Remove> = kernel::actions(location, table.version(), &["remove"])
+    let removed: Vec<Remove> = checkpoint::actions(location, table.version(), &["remove"])
         .await?
         .into_iter()
         .filter_map(|a| match a {
@@ -191,7 +191,6 @@ fn protect(
     vector: Option<&crate::action::DeletionVector>,
     out: &mut HashSet<Path>,
 ) -> Result<()> {
-    // A file in another store is not below this table.
     if let Ok(path) = location.resolve(path) {
         out.insert(path);
     }

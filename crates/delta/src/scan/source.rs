@@ -281,7 +281,7 @@ impl<'a> ScanSource<'a> {
         for hidden in &self.constants {
             values.push(match hidden.value {
                 HiddenValue::FileIndex => ScalarValue::Int64(Some(file.index as i64)),
-                HiddenValue::FilePath => ScalarValue::Utf8(Some(file_uri(self.snapshot, &path))),
+                HiddenValue::FilePath => ScalarValue::Utf8(Some(location.object_url(&path).into())),
                 HiddenValue::FileName => {
                     ScalarValue::Utf8(Some(path.filename().unwrap_or_default().to_string()))
                 }
@@ -313,15 +313,6 @@ impl<'a> ScanSource<'a> {
         })
         .with_partition_values(values))
     }
-}
-
-/// `file:///data/t/x.parquet`, `s3://bucket/t/x.parquet`, as Spark's `_metadata.file_path`.
-fn file_uri(snapshot: &Snapshot, path: &object_store::path::Path) -> String {
-    let mut url = snapshot.location().url();
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.clear().extend(path.as_ref().split('/'));
-    }
-    url.to_string()
 }
 
 /// Gives the columns of a mapped table the names of the table, and makes what is told of rows. `places` are the columns of

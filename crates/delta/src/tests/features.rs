@@ -76,10 +76,10 @@ async fn lost_files_are_taken_out() {
     let table = world.append(&location, ids(&[2]), &append()).await.snapshot;
     std::fs::remove_file(&files_below(&location)[0]).unwrap();
     let dml = DmlOptions::default();
-    let (broken, done) = fsck(&table, true, &dml).await.unwrap();
-    assert!(broken.len() == 1 && broken[0].data_missing && done.is_none());
-    let (_, done) = fsck(&table, false, &dml).await.unwrap();
-    assert_eq!(world.longs(&done.unwrap().snapshot, None).await.len(), 1);
+    let found = fsck(&table, &FsckMode::Files, true, &dml).await.unwrap();
+    assert!(found.files.len() == 1 && found.files[0].data_missing && found.committed.is_none());
+    let found = fsck(&table, &FsckMode::Files, false, &dml).await.unwrap();
+    assert_eq!(world.longs(&found.committed.unwrap().snapshot, None).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! `RESTORE`, `OPTIMIZE`, `REORG`, `FSCK REPAIR TABLE`, `GENERATE`.
+//! `RESTORE`, `OPTIMIZE`, `REORG`, `GENERATE`.
 
 use std::sync::Arc;
 
@@ -75,7 +75,7 @@ pub(super) async fn restore(session: &Arc<Session>, name: &[String], to: TimeTra
 }
 
 /// A constant of a type, and its text.
-async fn value(session: &Arc<Session>, expr: Expr, to: DataType) -> Result<(ScalarValue, String)> {
+pub(super) async fn value(session: &Arc<Session>, expr: Expr, to: DataType) -> Result<(ScalarValue, String)> {
     let text = expr.clone().cast(DataType::STRING);
     let cast = Expr::Cast { expr: Box::new(expr), to, mode: CastMode::Try };
     let mut values = evaluate::row(session, vec![cast, text]).await?;
@@ -145,23 +145,6 @@ pub(super) async fn reorg(
         session.committed(&delta.table, &committed);
     }
     boathouse_delta::optimize_report(&storage::shown(&delta.url), &metrics).map(reported)
-}
-
-pub(super) fn fsck_schema() -> Option<StructType> {
-    boathouse_delta::fsck_report(&[]).ok().map(|r| r.schema)
-}
-
-/// `FSCK REPAIR TABLE`
-pub(super) async fn fsck(session: &Arc<Session>, name: &[String], dry_run: bool) -> Result<QueryResult> {
-    let path = target::relation_path(session);
-    let (_, delta) = target::delta(session, name, "FSCK REPAIR TABLE", &path).await?;
-    let options = dml_options(session, Vec::new());
-    let (broken, committed) = boathouse_delta::fsck(&delta.snapshot, dry_run, &options).await?;
-    if let Some(committed) = committed {
-        session.committed(&delta.table, &committed);
-        session.engine.cache.changed(&delta.table.location().uri()).await;
-    }
-    boathouse_delta::fsck_report(&broken).map(reported)
 }
 
 /// `GENERATE symlink_format_manifest FOR TABLE t`

@@ -34,6 +34,7 @@ mod drop_relation;
 pub(crate) mod evaluate;
 pub(crate) mod execute_immediate;
 mod fields_by_name;
+mod fsck;
 mod generated_column;
 mod identifier_clause;
 mod insert;
@@ -212,7 +213,7 @@ async fn dispatch(session: &Arc<Session>, command: Command) -> Result<QueryResul
         C::Vacuum { table, retain_hours, dry_run, mode, inventory } => {
             vacuum::run(session, &table, retain_hours, dry_run, mode, inventory).await
         }
-        C::Fsck { table, dry_run } => delta_maintenance::fsck(session, &table, dry_run).await,
+        C::Fsck { table, mode, dry_run } => fsck::run(session, &table, mode, dry_run).await,
         C::Optimize { table, condition, zorder_by, full } => {
             delta_maintenance::optimize(session, &table, condition, zorder_by, full).await
         }
@@ -291,7 +292,7 @@ pub(crate) fn result_schema(command: &Command) -> Option<StructType> {
         C::Optimize { .. } | C::Reorg { .. } => delta_maintenance::optimize_schema()?,
         C::Restore { .. } => delta_maintenance::restore_schema(),
         C::Vacuum { .. } => StructType::new(vec![text("path", true)]),
-        C::Fsck { .. } => delta_maintenance::fsck_schema()?,
+        C::Fsck { mode, .. } => fsck::schema(mode)?,
         C::Clone { .. } => clone_table::result_schema()?,
         C::ConvertToDelta { names_table: true, .. } => convert_to_delta::result_schema(),
         C::CopyInto(_) => copy_into::result_schema(),

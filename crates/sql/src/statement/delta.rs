@@ -1,6 +1,8 @@
 //! Maintenance of Delta tables.
 
-use boathouse_spec::{Command, Error, Name, Plan, RelationNode, Result, TableRef, TimeTravel, VacuumMode};
+use boathouse_spec::{
+    Command, Error, FsckMode, Name, Plan, RelationNode, Result, TableRef, TimeTravel, VacuumMode,
+};
 
 use super::command;
 use crate::lexer::Kind;
@@ -143,16 +145,24 @@ impl Parser<'_> {
         }
     }
 
-    /// `FSCK REPAIR TABLE t [DRY RUN]`
+    /// `FSCK REPAIR TABLE t [METADATA ONLY | VERIFY ALL FILES | VERIFY FILES MODIFIED BETWEEN a AND b] [DRY RUN]`
     pub fn fsck(&mut self) -> Result<Plan> {
         self.advance();
         self.expect_words(&["REPAIR", "TABLE"])?;
         let table = self.table_or_path()?;
-        if self.at_words(&["METADATA", "ONLY"]) || self.at_word(0, "VERIFY") {
-            return Err(Error::unsupported("FSCK REPAIR TABLE .. METADATA ONLY and .. VERIFY"));
-        }
+        let mode = if self.eat_words(&["METADATA", "ONLY"]) {
+            FsckMode::MetadataOnly
+        } else if self.eat_words(&["VERIFY", "ALL", "FILES"]) {
+            FsckMode::VerifyAll
+        } else if self.eat_words(&["VERIFY", "FILES", "MODIFIED", "BETWEEN"]) {
+            let from = self.value_expression()?;
+            self.expect("AND")?;
+            FsckMode::VerifyModified { from, to: self.value_expression()? }
+        } else {
+            FsckMode::Default
+        };
         let dry_run = self.eat_words(&["DRY", "RUN"]);
-        Ok(command(Command::Fsck { table, dry_run }))
+        Ok(command(Command::Fsck { table, mode, dry_run }))
     }
 
     /// `GENERATE symlink_format_manifest FOR TABLE t`

@@ -16,6 +16,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::kernel::{self, Loaded};
 use super::{LogFile, classify};
+use crate::action::Action;
 use crate::error;
 use crate::file_set::FileSet;
 use crate::location::TableLocation;
@@ -91,6 +92,43 @@ pub(crate) async fn files(
     Err(explain(location, Some(version), failure).await)
 }
 
+/// All actions of some kinds, latest first, with the same care.
+pub(crate) async fn actions(
+    location: &TableLocation,
+    version: i64,
+    kinds: &'static [&'static str],
+) -> Result<Vec<Action>> {
+    let failure = match kernel::actions(location, version, kinds).await {
+        Ok(found) => return Ok(found),
+        Err(e) => e,
+    };
+    let listed = super::list(location).await?;
+    match without_damaged_checkpoints(location, &listed).await? {
+        Some(shown) => kernel::actions(&shown, version, kinds).await.map_err(|_| failure),
+        None => Err(failure),
+    }
+}
+
+/// The last version that an application wrote, with the same care.
+pub(crate) async fn app_version(
+    location: &TableLocation,
+    snapshot: SnapshotRef,
+    app_id: &str,
+) -> Result<Option<i64>> {
+    let version = snapshot.version() as i64;
+    let failure = match kernel::app_version(location, snapshot, app_id.to_string()).await {
+        Ok(found) => return Ok(found),
+        Err(e) => e,
+    };
+    let listed = super::list(location).await?;
+    if let Some(shown) = without_damaged_checkpoints(location, &listed).await?
+        && let Ok(loaded) = kernel::load(&shown, Some(version)).await?
+    {
+        return kernel::app_version(&shown, loaded.kernel, app_id.to_string()).await;
+    }
+    Err(failure)
+}
+
 /// The location with all checkpoints hidden that are not whole, the checksums, and the hint, which may point to one that is not there;
 /// `None` where nothing is to be hidden.
 async fn without_damaged_checkpoints(
@@ -98,7 +136,7 @@ async fn without_damaged_checkpoints(
     files: &[ObjectMeta],
 ) -> Result<Option<TableLocation>> {
     let mut hidden = HashSet::new();
-    let hint = location.log_path("_last_checkpoint");
+    let hint = location.log_path(super::LAST_CHECKPOINT);
     for meta in files {
         let Some(name) = meta.location.filename() else { continue };
         if meta.location == hint {
@@ -113,7 +151,7 @@ async fn without_damaged_checkpoints(
             }
             _ => continue,
         }
-        if !is_whole(location, &meta.location).await {
+        if !is_whole(location, &meta.location).await? {
             hidden.insert(meta.location.clone());
         }
     }
@@ -123,35 +161,40 @@ async fn without_damaged_checkpoints(
     Ok(Some(location.hiding(hidden)))
 }
 
-/// Whether a checkpoint can be read to its last page, and those of its sidecars.
-pub(super) async fn is_whole(location: &TableLocation, path: &Path) -> bool {
-    if !is_whole_file(location, path).await {
-        return false;
+/// Whether a checkpoint can be read to its last page, and those of its sidecars. Where storage fails, it is not known.
+pub(crate) async fn is_whole(location: &TableLocation, path: &Path) -> Result<bool> {
+    if !is_whole_file(location, path).await? {
+        return Ok(false);
     }
-    let Ok(sidecars) = sidecars(location, path).await else { return false };
+    let Ok(sidecars) = sidecars(location, path).await else { return Ok(false) };
     for name in sidecars {
-        if !is_whole_file(location, &location.sidecar_path(&name)).await {
-            return false;
+        if !is_whole_file(location, &location.sidecar_path(&name)).await? {
+            return Ok(false);
         }
     }
-    true
+    Ok(true)
 }
 
-/// Whether a file of a checkpoint can be read to its last page.
-async fn is_whole_file(location: &TableLocation, path: &Path) -> bool {
-    let Ok(found) = location.store().get(path).await else { return false };
-    let Ok(bytes) = found.bytes().await else { return false };
+/// Whether a file of a checkpoint is there and can be read to its last page.
+async fn is_whole_file(location: &TableLocation, path: &Path) -> Result<bool> {
+    let read = async { location.store().get(path).await?.bytes().await };
+    let bytes = match read.await {
+        Ok(bytes) => bytes,
+        Err(object_store::Error::NotFound { .. }) => return Ok(false),
+        Err(e) => return Err(Error::io(format!("reading {path}"), e)),
+    };
     let name = path.to_string();
     let read = kernel::run(move || {
         if name.ends_with(".json") {
-            return Ok(crate::action::Action::parse_commit(&bytes, &name).is_ok());
+            return Ok(Action::parse_commit(&bytes, &name).is_ok());
         }
         let Ok(reader) = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|b| b.build()) else {
             return Ok(false);
         };
         Ok(reader.into_iter().all(|batch| batch.is_ok()))
     });
-    read.await.unwrap_or(false)
+    // A decoder that panics over a file did not read it.
+    Ok(read.await.unwrap_or(false))
 }
 
 /// The names of the sidecars of a checkpoint; none where it is a classic one.
@@ -275,7 +318,7 @@ async fn damage(
 async fn broken_part(location: &TableLocation, version: i64) -> Result<Option<String>> {
     for meta in super::list(location).await? {
         let name = meta.location.filename().unwrap_or_default();
-        if classify(name) == LogFile::Checkpoint(version) && !is_whole(location, &meta.location).await {
+        if classify(name) == LogFile::Checkpoint(version) && !is_whole(location, &meta.location).await? {
             return Ok(Some(format!("{}/_delta_log/{name}", location.uri())));
         }
     }
@@ -290,7 +333,7 @@ async fn latest_protocol(
     for commit in commits.iter().rev().filter(|c| version.is_none_or(|v| c.version <= v)) {
         let actions = super::read_commit(location, commit.version).await?.unwrap_or_default();
         for action in actions {
-            if let crate::action::Action::Protocol(protocol) = action {
+            if let Action::Protocol(protocol) = action {
                 return Ok(Some(protocol));
             }
         }

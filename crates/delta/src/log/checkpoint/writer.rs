@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::columns::{CheckpointColumns, Contents};
 use crate::action::{Action, Remove};
 use crate::data_file::Output;
-use crate::log::{kernel, put_derived};
+use crate::log::{LAST_CHECKPOINT, kernel, put_derived};
 use crate::snapshot::Snapshot;
 
 /// Rows made Arrow at a time.
@@ -184,7 +184,7 @@ async fn rest(table: &Snapshot) -> Result<Rest> {
     let files = table.files().await?;
     let (mut apps, mut domains, mut seen) = (HashSet::new(), HashSet::new(), HashSet::new());
     let kinds = &["remove", "txn", "domainMetadata"];
-    for action in kernel::actions(table.location(), table.version(), kinds).await? {
+    for action in super::actions(table.location(), table.version(), kinds).await? {
         // The latest comes first.
         match action {
             Action::Txn(txn) if apps.insert(txn.app_id.clone()) => {
@@ -213,7 +213,7 @@ async fn rest(table: &Snapshot) -> Result<Rest> {
 /// Writes `_last_checkpoint`, unless another writer's hint is of a later version.
 async fn put_hint(table: &Snapshot, content: &Value) -> Result<()> {
     let location = table.location();
-    let path = location.log_path("_last_checkpoint");
+    let path = location.log_path(LAST_CHECKPOINT);
     if let Ok(found) = location.store().get(&path).await
         && let Ok(bytes) = found.bytes().await
         && let Ok(hint) = serde_json::from_slice::<Value>(&bytes)
