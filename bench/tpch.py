@@ -1,106 +1,19 @@
-"""TPC-H over Delta tables against DuckDB and Apache Spark, side by side in one run. One command:
+"""TPC-H over Delta tables against DuckDB, Apache Spark and Sail, side by side in one run. One command:
 
-    make release && .venv/bin/python bench/tpch.py --scale 1 --spark PYTHON_WITH_PYSPARK
+    make release && .venv/bin/python bench/tpch.py --scale 1 --spark PYTHON_WITH_PYSPARK --sail PYTHON_WITH_PYSAIL
 
-Boathouse reads its own Delta tables; DuckDB and Spark read the Parquet files of these tables. Each answer is compared with
-DuckDB's and Spark's before anything is timed (`--runs 0` does no more). A query's time is the best of several runs, the engines by turns; what is printed is how many
-times faster Boathouse is. Without --spark only DuckDB runs.
+Boathouse reads its own Delta tables (or, `--over parquet`, their files); the others read the Parquet files of these tables. Each
+answer is compared with DuckDB's and Spark's before anything is timed (`--runs 0` does no more). A query's time is the best of
+several runs, the engines by turns; what is printed is how many times faster Boathouse is.
 """
 
 import argparse
-import base64
-import json
 import math
-import os
 import pathlib
-import pickle
-import subprocess
-import sys
 import tempfile
-import time
 
-import duckdb
 import tpch_data
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "python"))
-from conftest import Server
-
-
-class Boathouse:
-    def __init__(self, home, data, tables=tpch_data.TABLES):
-        from pyspark.sql import SparkSession
-
-        self.server = Server(home)
-        self.spark = SparkSession.builder.remote(self.server.remote).create()
-        self.directories = {}
-        for table in tables:
-            if not self.spark.catalog.tableExists(table):
-                rows = self.spark.read.parquet(f"{data}/{table}.parquet")
-                rows.write.format("delta").option("compression", "snappy").saveAsTable(table)
-            location = self.spark.sql(f"DESCRIBE DETAIL {table}").first()["location"]
-            self.directories[table] = location.removeprefix("file:")
-
-    def run(self, text):
-        return [tuple(row) for row in self.spark.sql(text).collect()]
-
-    def stop(self):
-        self.spark.stop()
-        self.server.stop()
-
-
-class DuckDB:
-    def __init__(self, directories, threads):
-        self.connection = duckdb.connect()
-        if threads:
-            self.connection.execute(f"SET threads = {threads}")
-        for table, directory in directories.items():
-            self.connection.execute(f"CREATE VIEW {table} AS FROM '{directory}/*.parquet'")
-
-    def run(self, text):
-        return self.connection.execute(text).fetchall()
-
-    def stop(self):
-        self.connection.close()
-
-
-class Spark:
-    """Spark in a Python of its own: the rows stay there, the seconds come back."""
-
-    def __init__(self, python, directories, conf=None):
-        script = pathlib.Path(__file__).with_name("tpch_spark.py")
-        command = [python, str(script), json.dumps(directories), json.dumps(conf or {})]
-        # The client's settings are not Spark's.
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "PYSPARK_"))}
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-        )
-        while self.process.stdout.readline().strip() != "ready":
-            if self.process.poll() is not None:
-                raise SystemExit("Spark did not start")
-
-    def seconds(self, text):
-        return float(self.ask(text, False))
-
-    def answer(self, text):
-        """Name, type and nullability of the columns, and the rows."""
-        return pickle.loads(base64.b64decode(self.ask(text, True)))
-
-    def ask(self, text, rows):
-        self.process.stdin.write(json.dumps([text, rows]) + "\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline()
-
-    def stop(self):
-        self.process.stdin.close()
-        self.process.wait(60)
-
-
-def seconds(engine, text):
-    if isinstance(engine, Spark):
-        return engine.seconds(text)
-    begin = time.perf_counter()
-    engine.run(text)
-    return time.perf_counter() - begin
+from engines import Boathouse, DuckDB, Sail, Spark, seconds
 
 
 def main():
@@ -108,6 +21,8 @@ def main():
     options.add_argument("--scale", type=float, default=1)
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--spark", help="a Python that has pyspark, to time Spark too")
+    options.add_argument("--sail", help="a Python that has pysail, to time Sail too")
+    options.add_argument("--over", choices=["delta", "parquet"], default="delta", help="what Boathouse reads")
     options.add_argument("--directory", help="where data and tables are kept for the next run")
     options.add_argument("--queries", help="only these: q01,q18")
     options.add_argument("--files", action="store_true", help="nothing from memory: every query decodes the files")
@@ -120,12 +35,14 @@ def main():
         directory = pathlib.Path(options.directory or temporary)
         directory.mkdir(parents=True, exist_ok=True)
         data = tpch_data.generate(directory / f"data-{options.scale:g}", options.scale)
-        boathouse = Boathouse(directory / f"home-{options.scale:g}", data)
+        boathouse = Boathouse(directory / f"home-{options.scale:g}", data, over=options.over)
         if options.files:
             boathouse.spark.conf.set("spark.databricks.io.cache.enabled", "false")
         engines = {"boathouse": boathouse, "duckdb": DuckDB(boathouse.directories, options.threads)}
         if options.spark:
             engines["spark"] = Spark(options.spark, boathouse.directories)
+        if options.sail:
+            engines["sail"] = Sail(options.sail, boathouse.directories)
         try:
             check(engines, queries)
             if options.runs:
@@ -160,7 +77,7 @@ def same_as_spark(columns, rows, expected):
     """Rows in Spark's order, and values of Spark's types."""
     return columns == expected[0] and len(rows) == len(expected[1]) and all(
         type(a) is type(b) and tpch_data.same_value(a, b)
-        for got, want in zip(rows, expected[1])
+        for got, want in zip(rows, expected[1], strict=True)
         for a, b in zip(got, want, strict=True)
     )
 
@@ -168,28 +85,39 @@ def same_as_spark(columns, rows, expected):
 def compare(engines, queries, runs):
     others = [name for name in engines if name != "boathouse"]
     print("query  boathouse" + "".join(f"  {name:>9}  ratio" for name in others))
-    totals = dict.fromkeys(engines, 0.0)
-    ratios = {name: [] for name in others}
+    times = {name: [] for name in engines}
     for query, text in queries:
         best = dict.fromkeys(engines, math.inf)
         for _ in range(runs):
             for name, engine in engines.items():
-                best[name] = min(best[name], seconds(engine, text))
-        line = f"{query:5}  {best['boathouse'] * 1e3:6.0f} ms"
-        for name in others:
-            ratio = best[name] / best["boathouse"]
-            ratios[name].append(ratio)
-            line += f"  {best[name] * 1e3:6.0f} ms  {ratio:5.2f}"
-        print(line, flush=True)
+                best[name] = min(best[name], measured(name, engine, text))
         for name in engines:
-            totals[name] += best[name]
-    line = f"sum    {totals['boathouse'] * 1e3:6.0f} ms"
+            times[name].append(best[name])
+        print(f"{query:5}  {best['boathouse'] * 1e3:6.0f} ms" + "".join(beside(best, name) for name in others), flush=True)
     for name in others:
-        line += f"  {totals[name] * 1e3:6.0f} ms  {totals[name] / totals['boathouse']:5.2f}"
-    print(line)
-    for name in others:
-        mean = math.exp(sum(map(math.log, ratios[name])) / len(ratios[name]))
-        print(f"geometric mean of {name}'s time / Boathouse's: {mean:.2f}")
+        # Queries that another engine cannot run count for neither.
+        pairs = [(ours, theirs) for ours, theirs in zip(times["boathouse"], times[name], strict=True) if theirs < math.inf]
+        ours, theirs = (sum(column) for column in zip(*pairs, strict=True))
+        mean = math.exp(sum(math.log(theirs / ours) for ours, theirs in pairs) / len(pairs))
+        print(
+            f"{len(pairs)} queries: {ours:.2f} s, {name} {theirs:.2f} s: {theirs / ours:.2f} times, "
+            f"geometric mean {mean:.2f} times"
+        )
+
+
+def measured(name, engine, text):
+    try:
+        return seconds(engine, text)
+    except Exception:
+        if name == "boathouse":
+            raise
+        return math.inf
+
+
+def beside(best, name):
+    if best[name] == math.inf:
+        return f"  {'fails':>9}       "
+    return f"  {best[name] * 1e3:6.0f} ms  {best[name] / best['boathouse']:5.2f}"
 
 
 if __name__ == "__main__":
