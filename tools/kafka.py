@@ -77,14 +77,15 @@ def free_ports(count):
 
 
 class Broker:
-    """A broker with a listener without security (`bootstrap`), one with SASL (`sasl`) and one with TLS (`ssl`, `ca`)."""
+    """A broker with a listener without security (`bootstrap`), one with SASL (`sasl`) and one with TLS (`ssl`, `ca`). One more
+    without security says that it is at `far`, where somebody has to pass on what comes to `near`."""
 
     def __init__(self, folder=None):
         install()
         self.made = None if folder else tempfile.TemporaryDirectory(prefix="boathouse-kafka-")
         self.folder = pathlib.Path(folder or self.made.name)
-        plain, sasl, ssl, self.controller = free_ports(4)
-        self.bootstrap, self.sasl, self.ssl = f"127.0.0.1:{plain}", f"127.0.0.1:{sasl}", f"127.0.0.1:{ssl}"
+        *ports, self.controller = free_ports(6)
+        self.bootstrap, self.sasl, self.ssl, self.near, self.far = [f"127.0.0.1:{port}" for port in ports]
         self.ca = self.folder / "ca.pem"
         self.process = None
         self.configure()
@@ -105,9 +106,9 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{self.controller}
 controller.listener.names=CONTROLLER
-listeners={listeners},CONTROLLER://127.0.0.1:{self.controller}
-advertised.listeners={listeners}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,CONTROLLER:PLAINTEXT
+listeners={listeners},FAR://{self.near},CONTROLLER://127.0.0.1:{self.controller}
+advertised.listeners={listeners},FAR://{self.far}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,FAR:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
 listener.name.sasl_plaintext.plain.sasl.jaas.config={plain}

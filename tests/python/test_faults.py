@@ -159,6 +159,8 @@ class Proxy:
 
     def __init__(self, storage_port):
         self.changes, self.victim, self.step, self.lock = [], None, 0, threading.Lock()
+        # The number of a change whose answer is not given, where there is one.
+        self.lost = None
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -179,7 +181,7 @@ class Proxy:
                 answer = storage.getresponse()
                 content = answer.read()
                 storage.close()
-                if changes and outer.kills(2 * number + 1):
+                if changes and (outer.kills(2 * number + 1) or outer.loses(number)):
                     self.close_connection = True
                     return
                 with contextlib.suppress(ConnectionError):
@@ -217,6 +219,12 @@ class Proxy:
             if self.victim.process.poll() is None:
                 self.victim.kill()
             return True
+
+    def loses(self, number):
+        with self.lock:
+            loses = number == self.lost
+            self.lost = None if loses else self.lost
+            return loses
 
     def stop(self):
         self.http.shutdown()

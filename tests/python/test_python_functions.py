@@ -104,6 +104,23 @@ def test_functions_of_partitions(spark):
     assert rows_of(spark.range(3).mapInArrow(tripled, "id long")) == [(0,), (3,), (6,)]
 
 
+@pytest.mark.parametrize("empty_first", [True, False])
+def test_frames_without_rows_lose_nothing(spark, empty_first):
+    """A batch of no numbers has no bytes: those of the next one are not taken for it."""
+
+    def with_empty(batches):
+        for b in batches:
+            yield from [b[:0], b[:0], b] if empty_first else [b, b[:0], b[:0]]
+
+    assert rows_of(spark.range(5).mapInPandas(with_empty, "id long")) == [(i,) for i in range(5)]
+
+    def doubled(batches):
+        for b in batches:
+            yield from [b.slice(0, 0), b, b.slice(0, 0), b] if empty_first else [b, b.slice(0, 0), b]
+
+    assert spark.range(5).mapInArrow(doubled, "id long").count() == 10
+
+
 def test_functions_of_groups(spark, df):
     def normalized(pdf):
         return pdf.assign(value=pdf.value - pdf.value.mean())

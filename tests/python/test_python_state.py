@@ -56,6 +56,7 @@ QUERIES = {
 }
 
 
+@pytest.mark.skipif("BOATHOUSE_REMOTE" in os.environ, reason="compares the shared server with servers of this build")
 @pytest.mark.parametrize("name", list(QUERIES))
 @pytest.mark.parametrize("point", ["streaming::after-offsets", "streaming::after-state", "streaming::after-sink", "streaming::after-commit"])
 def test_nothing_is_lost_or_doubled_by_a_crash(spark, tmp_path, monkeypatch, name, point):
@@ -90,7 +91,7 @@ def test_nothing_is_lost_or_doubled_by_a_crash(spark, tmp_path, monkeypatch, nam
         rough.put("a", *[row("abcd"[(n + i) % 4], i, 10 * n + i) for i in range(6)])
         with pytest.raises(Exception):  # noqa: B017
             run()
-        server.kill()
+        server.process.wait(30)
         server = Server(home)
         session = server.session()
         query(session, tmp_path / "rough")[1]()
@@ -263,6 +264,25 @@ def test_several_keys_and_expressions(spark, tmp_path):
     assert got == ["(0, 0)", "(0, 1)", "(1, 0)", "(1, 1)"]
 
 
+def test_a_variable_that_is_declared_too_late_is_an_error_of_a_table_too(spark):
+    from pyspark.sql.streaming import StatefulProcessor
+
+    class Late(StatefulProcessor):
+        def init(self, handle):
+            self.handle = handle
+
+        def handleInputRows(self, key, rows, timerValues):
+            self.handle.getValueState("late", "n LONG")
+            yield pd.DataFrame({"k": [key[0]]})
+
+        def close(self):
+            pass
+
+    made = spark.range(3).groupBy("id").transformWithStateInPandas(Late(), "k LONG", "Update", "None")
+    with pytest.raises(Exception, match="Error initializing value state"):
+        made.collect()
+
+
 def test_no_groups_at_all(spark, tmp_path):
     stream = Functions(World(spark, tmp_path))
     by = stream.input().groupBy()
@@ -277,12 +297,6 @@ def test_no_groups_at_all(spark, tmp_path):
         stream.put("a", row("a", 1, 0), row("b", 2, 0))
         stream.run()
     assert sorted(r.n for r in spark.read.parquet(str(tmp_path / "out")).collect()) == [2, 4]
-
-
-if os.environ.get("BOATHOUSE_REMOTE"):
-    test_nothing_is_lost_or_doubled_by_a_crash = pytest.mark.skip("needs servers of its own")(
-        test_nothing_is_lost_or_doubled_by_a_crash
-    )
 
 
 def test_the_example_of_the_documentation(spark, tmp_path):

@@ -4,9 +4,8 @@
 use boathouse_spec::{Error, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::messages::{END_OF_STREAM, PYTHON_EXCEPTION_THROWN, Writer};
+use crate::messages::{END_OF_STREAM, PYTHON_EXCEPTION_THROWN, Writer, python_error};
 use crate::pool::{Options, Workers};
-use crate::run::python_error;
 
 /// What is asked.
 pub struct Question {
@@ -23,16 +22,12 @@ pub struct Answer {
 impl Question {
     /// A question for a module. `files` and `includes` are the session's Python files.
     pub fn new(module: &'static str, python_version: &str, files: &str, includes: &[String]) -> Self {
-        let mut out = Writer::default();
-        out.text(python_version);
-        out.text(files);
-        out.count(includes.len());
-        includes.iter().for_each(|i| out.text(i));
+        let mut question = Self::of_stream(module, python_version, files, includes);
         // No broadcast variables, no settings.
-        out.flag(false);
-        out.int(0);
-        out.int(0);
-        Self { module, out }
+        question.flag(false);
+        question.int(0);
+        question.int(0);
+        question
     }
 
     /// The beginning for a module of a stream: it takes no broadcast variables and no settings.
@@ -97,10 +92,7 @@ impl Workers {
             return Err(python_error(&text));
         }
         if answer.bytes.is_empty() {
-            let words = worker.last_words().await;
-            return Err(Error::new("PYTHON_WORKER_CRASHED")
-                .message(format!("The Python worker gave no answer: {words}"))
-                .exception("SparkException"));
+            return Err(worker.crashed().await);
         }
         Ok(answer)
     }

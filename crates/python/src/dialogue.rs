@@ -9,10 +9,9 @@ use tokio::process::ChildStdin;
 
 use crate::ask::Question;
 use crate::messages::{
-    PYTHON_EXCEPTION_THROWN, START_ARROW_STREAM, Writer, broken, read_bytes, read_exact, read_int,
+    PYTHON_EXCEPTION_THROWN, START_ARROW_STREAM, Writer, broken, read_exact, read_int, read_message, thrown,
 };
 use crate::pool::{Options, Worker, Workers};
-use crate::run::python_error;
 
 /// Dropping it ends the process.
 pub struct Dialogue {
@@ -51,18 +50,16 @@ impl Dialogue {
         };
         match sent.await {
             Ok(()) => Ok(()),
-            Err(_) => Err(self.lost().await),
+            Err(_) => Err(self.worker.crashed().await),
         }
     }
 
     /// A number, as far as it is not the word of an exception.
     pub async fn int(&mut self) -> Result<i32> {
         match read_int(&mut self.worker.stdout).await {
-            Ok(PYTHON_EXCEPTION_THROWN) => {
-                Err(python_error(&String::from_utf8_lossy(&read_bytes(&mut self.worker.stdout).await?)))
-            }
+            Ok(PYTHON_EXCEPTION_THROWN) => Err(thrown(&mut self.worker.stdout).await),
             Ok(n) => Ok(n),
-            Err(_) => Err(self.lost().await),
+            Err(_) => Err(self.worker.crashed().await),
         }
     }
 
@@ -81,33 +78,10 @@ impl Dialogue {
             START_ARROW_STREAM => {}
             other => return Err(broken(format!("the worker said {other}"))),
         }
-        let bytes = self.stream().await?;
-        StreamReader::try_new(bytes.as_slice(), None).spark()?.map(|b| b.spark()).collect()
-    }
-
-    /// The bytes of an Arrow stream up to its end.
-    async fn stream(&mut self) -> Result<Vec<u8>> {
-        let from = &mut self.worker.stdout;
-        let mut all = Vec::new();
-        loop {
-            let head = read_exact(from, 8).await?;
-            let length = i32::from_le_bytes([head[4], head[5], head[6], head[7]]);
-            let length = usize::try_from(length).map_err(broken)?;
-            all.extend(&head);
-            if length == 0 {
-                return Ok(all);
-            }
-            let metadata = read_exact(from, length).await?;
-            let body = arrow::ipc::root_as_message(&metadata).map_err(broken)?.bodyLength();
-            all.extend(&metadata);
-            all.extend(read_exact(from, usize::try_from(body).map_err(broken)?).await?);
+        let mut bytes = Vec::new();
+        while let Some(message) = read_message(&mut self.worker.stdout).await? {
+            bytes.extend(message);
         }
-    }
-
-    async fn lost(&mut self) -> Error {
-        let words = self.worker.last_words().await;
-        Error::new("PYTHON_WORKER_CRASHED")
-            .message(format!("The Python worker ended before its time: {words}"))
-            .exception("SparkException")
+        StreamReader::try_new(bytes.as_slice(), None).spark()?.map(|b| b.spark()).collect()
     }
 }

@@ -66,6 +66,37 @@ pub(crate) async fn read_bytes(from: &mut (impl AsyncRead + Unpin)) -> Result<Ve
     read_exact(from, length).await
 }
 
+/// What follows the word of an exception: its traceback.
+pub(crate) async fn thrown(from: &mut (impl AsyncRead + Unpin)) -> Error {
+    match read_bytes(from).await {
+        Ok(traceback) => python_error(&String::from_utf8_lossy(&traceback)),
+        Err(e) => e,
+    }
+}
+
+/// One message of an Arrow stream, with its length before it and its body behind; `None` at the end of the stream.
+pub(crate) async fn read_message(from: &mut (impl AsyncRead + Unpin)) -> Result<Option<Vec<u8>>> {
+    let mut message = read_exact(from, 8).await?;
+    let length = i32::from_le_bytes([message[4], message[5], message[6], message[7]]);
+    let length = usize::try_from(length).map_err(|_| broken("a message of negative length"))?;
+    if length == 0 {
+        return Ok(None);
+    }
+    let metadata = read_exact(from, length).await?;
+    let body = arrow::ipc::root_as_message(&metadata).map_err(broken)?.bodyLength();
+    let body = usize::try_from(body).map_err(|_| broken("a body of negative length"))?;
+    message.extend(metadata);
+    message.extend(read_exact(from, body).await?);
+    Ok(Some(message))
+}
+
+/// An exception of the user's code, with its traceback.
+pub(crate) fn python_error(traceback: &str) -> Error {
+    Error::new("PYTHON_EXCEPTION")
+        .message(format!("An exception was thrown from the Python worker:\n{}", traceback.trim_end()))
+        .exception("PythonException")
+}
+
 /// The worker ended, or said what no worker says.
 pub(crate) fn broken(why: impl std::fmt::Display) -> Error {
     Error::io("talking to a Python worker", why)

@@ -120,8 +120,16 @@ impl Workers {
 }
 
 impl Worker {
+    /// The error where a process has ended before its time.
+    pub async fn crashed(&mut self) -> Error {
+        let words = self.last_words().await;
+        Error::new("PYTHON_WORKER_CRASHED")
+            .message(format!("The Python worker ended before its time: {words}"))
+            .exception("SparkException")
+    }
+
     /// What a process that ended has said last, and how it ended.
-    pub async fn last_words(&mut self) -> String {
+    async fn last_words(&mut self) -> String {
         let ended = tokio::time::timeout(Duration::from_secs(2), self.child.wait()).await;
         let how = match ended {
             Ok(Ok(status)) => format!("{status}"),

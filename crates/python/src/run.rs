@@ -7,7 +7,6 @@ use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamDecoder;
-use arrow::ipc::root_as_message;
 use arrow::ipc::writer::StreamWriter;
 use boathouse_bridge::ResultExt;
 use boathouse_spec::{Error, Result};
@@ -18,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::messages::{
     END_OF_DATA_SECTION, END_OF_STREAM, PYTHON_EXCEPTION_THROWN, START_ARROW_STREAM, TIMING_DATA, Writer,
-    broken, read_bytes, read_exact, read_int, read_long,
+    broken, read_bytes, read_int, read_long, read_message, thrown,
 };
 use crate::pool::{Options, Worker, Workers};
 use crate::task::Task;
@@ -133,10 +132,7 @@ impl Run {
                         read_long(&mut worker.stdout).await?;
                     }
                 }
-                PYTHON_EXCEPTION_THROWN => {
-                    let text = read_bytes(&mut worker.stdout).await?;
-                    return Err(python_error(&String::from_utf8_lossy(&text)));
-                }
+                PYTHON_EXCEPTION_THROWN => return Err(thrown(&mut worker.stdout).await),
                 END_OF_DATA_SECTION => {
                     let accumulators = read_int(&mut worker.stdout).await?;
                     for _ in 0..accumulators {
@@ -170,26 +166,21 @@ impl Run {
         Ok(())
     }
 
-    /// One message of an Arrow stream; `None` at its end. A decoder that is given the end would want no more.
+    /// The next batch of an Arrow stream; `None` at its end. A decoder that is given the end would want no more.
     async fn read_batch(&mut self) -> Result<Option<RecordBatch>> {
         let (Some(worker), Some(decoder)) = (&mut self.worker, &mut self.decoder) else { return Ok(None) };
-        loop {
-            let mut message = read_exact(&mut worker.stdout, 8).await?;
-            let length = i32::from_le_bytes([message[4], message[5], message[6], message[7]]);
-            let length = usize::try_from(length).map_err(|_| broken("a message of negative length"))?;
-            if length == 0 {
-                return Ok(None);
-            }
-            let metadata = read_exact(&mut worker.stdout, length).await?;
-            let body = root_as_message(&metadata).map_err(broken)?.bodyLength();
-            message.extend(metadata);
-            let body = usize::try_from(body).map_err(|_| broken("a body of negative length"))?;
-            message.extend(read_exact(&mut worker.stdout, body).await?);
+        while let Some(message) = read_message(&mut worker.stdout).await? {
             let mut buffer = Buffer::from_vec(message);
-            if let Some(batch) = decoder.decode(&mut buffer).spark()? {
-                return Ok(Some(batch));
+            let mut found = None;
+            // A batch without a body comes out when more is there, before that is looked at. It has no rows: what follows counts.
+            while !buffer.is_empty() {
+                found = decoder.decode(&mut buffer).spark()?.or(found);
+            }
+            if found.is_some() {
+                return Ok(found);
             }
         }
+        Ok(None)
     }
 
     /// What ended the input ends the task; a dead process is asked for its last words.
@@ -217,12 +208,7 @@ impl Run {
             return cause;
         }
         match &mut self.worker {
-            Some(worker) => {
-                let words = worker.last_words().await;
-                Error::new("PYTHON_WORKER_CRASHED")
-                    .message(format!("The Python worker ended before its time: {words}"))
-                    .exception("SparkException")
-            }
+            Some(worker) => worker.crashed().await,
             None => error,
         }
     }
@@ -289,12 +275,5 @@ fn group(streams: &[RecordBatch]) -> Result<Vec<u8>> {
 pub(crate) fn silent(limit: Duration) -> Error {
     Error::new("PYTHON_WORKER_TIMEOUT")
         .message(format!("The Python function gave nothing for {} s and was ended.", limit.as_secs()))
-        .exception("PythonException")
-}
-
-/// An exception of the user's code, with its traceback.
-pub(crate) fn python_error(traceback: &str) -> Error {
-    Error::new("PYTHON_EXCEPTION")
-        .message(format!("An exception was thrown from the Python worker:\n{}", traceback.trim_end()))
         .exception("PythonException")
 }

@@ -10,9 +10,9 @@ use boathouse_spec::{Error, Result};
 use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdin;
 
-use crate::messages::{END_OF_STREAM, PYTHON_EXCEPTION_THROWN, Writer, broken, read_bytes, read_int};
+use crate::messages::{END_OF_STREAM, PYTHON_EXCEPTION_THROWN, Writer, broken, read_bytes, read_int, thrown};
 use crate::pool::{Options, Worker, Workers};
-use crate::run::{python_error, silent};
+use crate::run::silent;
 use crate::task::Task;
 
 /// What a task of this kind begins with; one of PySpark's begins with a partition.
@@ -96,7 +96,7 @@ impl Conversation {
             None => self.read().await,
         };
         match said {
-            Err(e) if !e.is("PYTHON_EXCEPTION") => Err(self.explained().await),
+            Err(e) if !e.is("PYTHON_EXCEPTION") => Err(self.worker.crashed().await),
             other => other,
         }
     }
@@ -119,7 +119,7 @@ impl Conversation {
                 }
                 Ok(Said::Counts { updated: counts[0], removed: counts[1] })
             }
-            PYTHON_EXCEPTION_THROWN => Err(python_error(&String::from_utf8_lossy(&read_bytes(from).await?))),
+            PYTHON_EXCEPTION_THROWN => Err(thrown(from).await),
             other => Err(broken(format!("the worker said {other}"))),
         }
     }
@@ -151,10 +151,8 @@ impl Conversation {
                 self.workers.give_back(&self.options, self.worker);
                 Ok(())
             }
-            Ok(PYTHON_EXCEPTION_THROWN) => {
-                Err(python_error(&String::from_utf8_lossy(&read_bytes(&mut self.worker.stdout).await?)))
-            }
-            _ => Err(self.explained().await),
+            Ok(PYTHON_EXCEPTION_THROWN) => Err(thrown(&mut self.worker.stdout).await),
+            _ => Err(self.worker.crashed().await),
         }
     }
 
@@ -168,16 +166,9 @@ impl Conversation {
             // A worker that ended may have said why.
             Err(_) => match self.read().await {
                 Err(e) if e.is("PYTHON_EXCEPTION") => Err(e),
-                _ => Err(self.explained().await),
+                _ => Err(self.worker.crashed().await),
             },
         }
-    }
-
-    async fn explained(&mut self) -> Error {
-        let words = self.worker.last_words().await;
-        Error::new("PYTHON_WORKER_CRASHED")
-            .message(format!("The Python worker ended before its time: {words}"))
-            .exception("SparkException")
     }
 }
 

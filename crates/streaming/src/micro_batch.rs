@@ -13,7 +13,7 @@ use datafusion::logical_expr::LogicalPlan;
 use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
 
-use crate::checkpoint::{Checkpoint, CommitEntry, Directory, OffsetEntry, Retention};
+use crate::checkpoint::{Checkpoint, CommitEntry, Directory, OffsetEntry, Retention, Settling};
 use crate::progress::{Progress, SinkProgress, SourceProgress, Timer, timestamp};
 use crate::query::{Batch, QueryDefinition, Sink};
 use crate::reader::{Bound, Opening};
@@ -67,6 +67,8 @@ pub struct MicroBatchQuery {
     shape: Shape,
     state: State,
     last_trigger_ms: Option<i64>,
+    /// The last entry of a log that was written.
+    settling: Settling,
     /// Whether this run has removed what earlier ones left of old logs.
     has_purged: bool,
     /// The plan of the first batch of this run.
@@ -123,6 +125,7 @@ impl MicroBatchQuery {
             planned: None,
             watermark_ms: 0,
             last_trigger_ms: None,
+            settling: Settling::default(),
             has_purged: false,
             explanation: None,
         };
@@ -272,9 +275,13 @@ impl MicroBatchQuery {
             Some(entry) => entry,
             None => {
                 let limit = if all { Limit::All } else { Limit::Options };
-                let Some(entry) = self.plan(limit, &mut timer).await? else { return Ok(None) };
+                let Some(entry) = self.plan(limit, &mut timer).await? else {
+                    self.settled().await?;
+                    return Ok(None);
+                };
                 let from = Instant::now();
-                self.checkpoint.write_offsets(self.next, &entry).await?;
+                self.settled().await?;
+                self.settling = self.checkpoint.write_offsets(self.next, &entry).await?;
                 fault::point("streaming::after-offsets")?;
                 self.forget_done().await?;
                 timer.add("walCommit", from);
@@ -343,7 +350,7 @@ impl MicroBatchQuery {
         let from = Instant::now();
         self.move_watermark(&seen);
         let commit = CommitEntry { next_watermark_ms: self.watermark_ms, state_ids };
-        self.checkpoint.write_commit(self.next, &commit).await?;
+        self.settling = self.checkpoint.write_commit(self.next, &commit).await?;
         timer.add("commitOffsets", from);
         fault::point("streaming::after-commit")?;
 
@@ -395,7 +402,14 @@ impl MicroBatchQuery {
             let plan = Plan::Query(batch.rows.clone());
             self.explanation = self.session.explain(&plan, ExplainMode::Simple).await.ok();
         }
+        // What is written elsewhere must not outlast the plan of its batch.
+        self.settled().await?;
         self.sink.write(&self.session, batch).await
+    }
+
+    /// Waits until the log is on the disk.
+    async fn settled(&mut self) -> Result<()> {
+        std::mem::take(&mut self.settling).done().await
     }
 
     /// The watermark after a batch that saw these event times.

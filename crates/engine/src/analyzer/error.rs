@@ -59,6 +59,14 @@ pub(super) fn quoted(t: &DataType) -> String {
     format!("\"{}\"", t.sql())
 }
 
+/// An event time is a timestamp, or a window of them.
+pub(super) fn not_a_time(name: &str, data_type: &DataType) -> Error {
+    Error::new("EVENT_TIME_IS_NOT_ON_TIMESTAMP_TYPE")
+        .param("eventName", boathouse_spec::quote(name))
+        .param("eventType", quoted(data_type))
+        .message(format!("The event time {name} must be a timestamp, not {}.", data_type.sql()))
+}
+
 pub(super) fn unresolved_routine(name: &[String], path: &[String]) -> Error {
     Error::new("UNRESOLVED_ROUTINE")
         .param("routineName", quote_name(name))

@@ -196,17 +196,30 @@ impl Analyzer {
         name: &str,
     ) -> Result<Analyzed> {
         let input = self.query(input)?;
-        let keys = self.items(grouping, &input)?.into_iter().map(|i| i.value).collect::<Vec<_>>();
-        let key_columns: Vec<Attribute> =
-            keys.iter().map(|k| self.attribute(&k.name, k.data_type.clone(), k.nullable)).collect();
+        let (key_columns, mut list) = self.keys_of_groups(grouping, &input)?;
         let packed = self.packed(&input)?;
         let rows = self.attribute("rows", packed.data_type.clone(), false);
-        let mut list: Vec<DfExpr> =
-            keys.iter().zip(&key_columns).map(|(k, a)| named(k.expr.clone(), a)).collect();
         list.push(named(packed.expr, &rows));
         let plan = project(list, input.plan.clone())?;
         let grouped = self.collected(plan, &key_columns, &[rows])?;
         self.apply_groups(name, function, grouped, key_columns, vec![input.schema().fields])
+    }
+
+    /// The columns that groups are told by, and what they are over the input.
+    pub(super) fn keys_of_groups(
+        &mut self,
+        grouping: &[Expr],
+        input: &Analyzed,
+    ) -> Result<(Vec<Attribute>, Vec<DfExpr>)> {
+        let mut keys = Vec::with_capacity(grouping.len());
+        let mut list = Vec::with_capacity(grouping.len());
+        for item in self.items(grouping, input)? {
+            let value = item.value;
+            let key = self.attribute(&value.name, value.data_type, value.nullable);
+            list.push(named(value.expr, &key));
+            keys.push(key);
+        }
+        Ok((keys, list))
     }
 
     pub(super) fn cogroup_in_python(

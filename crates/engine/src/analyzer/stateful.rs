@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use boathouse_spec::{Error, Expr, Relation, Result, StatefulGroups, StatefulKind};
-use datafusion::logical_expr::{Expr as DfExpr, Extension, LogicalPlan};
+use datafusion::logical_expr::{Extension, LogicalPlan};
 
 use super::Analyzer;
-use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
-use super::project::named;
+use super::analyzed::{Analyzed, Attribute, project};
 use super::python::df_schema;
 use crate::python::{Remembered, Setup, StateTime, StatefulGroups as Node, StatefulTask};
 
@@ -73,11 +72,7 @@ impl Analyzer {
         grouping: &[Expr],
     ) -> Result<(Analyzed, Vec<Attribute>, LogicalPlan)> {
         let input = self.query(input)?;
-        let keys: Vec<TypedExpr> = self.items(grouping, &input)?.into_iter().map(|i| i.value).collect();
-        let columns: Vec<Attribute> =
-            keys.iter().map(|k| self.attribute(&k.name, k.data_type.clone(), k.nullable)).collect();
-        let mut list: Vec<DfExpr> =
-            keys.iter().zip(&columns).map(|(k, a)| named(k.expr.clone(), a)).collect();
+        let (columns, mut list) = self.keys_of_groups(grouping, &input)?;
         list.extend(input.output.iter().map(Attribute::column));
         let plan = project(list, input.plan.clone())?;
         Ok((input, columns, plan))
@@ -151,10 +146,7 @@ fn event_time_of(output: &[Attribute], name: &str) -> Result<usize> {
     })?;
     let data_type = &output[found].data_type;
     if !data_type.is_datetime() || matches!(data_type, boathouse_spec::DataType::Date) {
-        return Err(Error::new("EVENT_TIME_IS_NOT_ON_TIMESTAMP_TYPE")
-            .param("eventName", boathouse_spec::quote(name))
-            .param("eventType", super::error::quoted(data_type))
-            .message(format!("The event time {name} must be a timestamp, not {}.", data_type.sql())));
+        return Err(super::error::not_a_time(name, data_type));
     }
     Ok(found)
 }

@@ -189,13 +189,7 @@ impl Analyzer {
         let time = self.column(&column, &analyzed)?;
         let is_window_end = matches!(&time.data_type, DataType::Struct(s) if s.field("end").is_some_and(|f| is_time(&f.data_type)));
         if !is_time(&time.data_type) && !is_window_end {
-            return Err(Error::new("EVENT_TIME_IS_NOT_ON_TIMESTAMP_TYPE")
-                .param("eventName", boathouse_spec::quote(event_time))
-                .param("eventType", super::error::quoted(&time.data_type))
-                .message(format!(
-                    "The event time {event_time} must be a timestamp, not {}.",
-                    time.data_type.sql()
-                )));
+            return Err(super::error::not_a_time(event_time, &time.data_type));
         }
         if !analyzed.is_streaming {
             return Ok(analyzed);

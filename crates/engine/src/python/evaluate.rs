@@ -127,6 +127,7 @@ impl PartitionWork for Work {
             sent: (!aggregates).then_some(sent),
             to_input: Box::new(to_input),
             from_output: Box::new(from_output),
+            always: false,
         };
         Ok(exchanged(rows, exchange, Arc::clone(&self.evaluate.schema)))
     }

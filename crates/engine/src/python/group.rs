@@ -119,6 +119,7 @@ impl PartitionWork for Groups {
             sent: None,
             to_input: Box::new(to_input),
             from_output: Box::new(move |batch| Ok(vec![unwrapped(&batch, &wanted)?])),
+            always: false,
         };
         Ok(exchanged(rows, exchange, Arc::clone(&self.schema)))
     }

@@ -15,9 +15,7 @@ use datafusion::logical_expr::LogicalPlan;
 
 use super::Setup;
 use super::call::next_id;
-use super::stream::{
-    Exchange, exchanged, exchanged_always, parts, sent_batch, sent_schema, unwrapped, wrapped,
-};
+use super::stream::{Exchange, exchanged, parts, sent_batch, sent_schema, unwrapped, wrapped};
 use crate::operators::{self, PartitionOperator, PartitionWork};
 
 /// The function's rows. `columns` are the input's, as the user names them.
@@ -121,12 +119,8 @@ impl PartitionWork for Map {
             sent: Some(sent),
             to_input: Box::new(to_input),
             from_output: Box::new(move |batch| Ok(vec![unwrapped(&batch, &wanted)?])),
+            always: self.always,
         };
-        let schema = Arc::clone(&self.schema);
-        Ok(if self.always {
-            exchanged_always(rows, exchange, schema)
-        } else {
-            exchanged(rows, exchange, schema)
-        })
+        Ok(exchanged(rows, exchange, Arc::clone(&self.schema)))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{BinaryArray, RecordBatch};
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef};
 use boathouse_bridge::ResultExt;
-use boathouse_python::{EvalType, Question};
+use boathouse_python::{Answer, EvalType, Question};
 use boathouse_spec::{
     DataSourceRef, DataType, Error, Options, PythonFunction, Result, StructField, StructType,
 };
@@ -70,28 +70,43 @@ impl PythonSource {
 
     /// Plans the reading of an instance.
     pub async fn plan(&self, setup: &Setup, opened: &Opened) -> Result<ReadPlan> {
+        let (function, mut answer) = self.read_function(setup, opened, false).await?;
+        let count = answer.int()?;
+        let partitions = (0..count).map(|_| answer.bytes()).collect::<Result<Vec<_>>>()?;
+        Ok(ReadPlan { function, partitions })
+    }
+
+    /// The function that reads a partition; where nothing streams, the partitions follow in the answer.
+    pub(super) async fn read_function(
+        &self,
+        setup: &Setup,
+        opened: &Opened,
+        is_streaming: bool,
+    ) -> Result<(PythonFunction, Answer)> {
         let mut question = self.question("plan_data_source_read", setup);
         question.bytes(&opened.instance);
         let input = StructType::new(vec![StructField::new("partition", DataType::Binary, true)]);
         question.text(&input.json());
         question.text(&opened.schema.json());
         question.count(setup.batch_rows.min(10_000));
-        // No filters are pushed down, nothing streams, bytes are bytes.
+        // No filters are pushed down, and bytes are bytes.
         question.flag(false);
-        question.flag(false);
+        question.flag(is_streaming);
         question.flag(true);
         let mut answer =
             setup.workers.ask(&setup.options, question).await.map_err(|e| self.failed("plan", &e))?;
-        let function = PythonFunction {
-            command: answer.bytes()?,
+        Ok((self.map_function(answer.bytes()?, opened.schema.clone()), answer))
+    }
+
+    /// A pickled function over the batches of a partition.
+    pub(super) fn map_function(&self, command: Vec<u8>, gives: StructType) -> PythonFunction {
+        PythonFunction {
+            command,
             eval_type: EvalType::MAP_ARROW_ITER.0,
             python_version: self.python_version.clone(),
             includes: Vec::new(),
-            return_type: Some(DataType::Struct(opened.schema.clone())),
-        };
-        let count = answer.int()?;
-        let partitions = (0..count).map(|_| answer.bytes()).collect::<Result<Vec<_>>>()?;
-        Ok(ReadPlan { function, partitions })
+            return_type: Some(DataType::Struct(gives)),
+        }
     }
 
     pub(super) fn question(&self, module: &'static str, setup: &Setup) -> Question {

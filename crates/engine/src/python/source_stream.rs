@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use boathouse_bridge::{ResultExt, arrow_schema, conform_batch};
-use boathouse_python::{Dialogue, EvalType, Question};
+use boathouse_python::{Dialogue, Question};
 use boathouse_spec::{DataSourceRef, DataType, Error, PythonFunction, Result, StructField, StructType};
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
@@ -14,7 +14,7 @@ use datafusion::common::DFSchema;
 use datafusion::datasource::MemTable;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
-use super::source::{PythonSource, ReadPlan, options_of};
+use super::source::{Opened, PythonSource, ReadPlan, options_of};
 use super::{Setup, map};
 use crate::Session;
 
@@ -40,8 +40,7 @@ const FETCHED: i32 = 1;
 pub struct PythonStream {
     source: PythonSource,
     setup: Arc<Setup>,
-    schema: StructType,
-    instance: Vec<u8>,
+    opened: Opened,
     reader: Dialogue,
     supported: i32,
     /// The read function, once it was asked for.
@@ -76,8 +75,7 @@ impl PythonStream {
             Ok((reader, supported))
         };
         let (reader, supported) = begun.await.map_err(|e| python.failed_stream("initializeSource", &e))?;
-        let (schema, instance) = (opened.schema, opened.instance);
-        Ok(Self { source: python, schema, instance, reader, supported, read: None, setup })
+        Ok(Self { source: python, opened, reader, supported, read: None, setup })
     }
 
     pub fn name(&self) -> &str {
@@ -85,7 +83,7 @@ impl PythonStream {
     }
 
     pub fn schema(&self) -> &StructType {
-        &self.schema
+        &self.opened.schema
     }
 
     pub fn prepares_available_now(&self) -> bool {
@@ -103,6 +101,16 @@ impl PythonStream {
         };
         let answer = asked.await;
         self.failed(action, answer)
+    }
+
+    /// Tells the reader something that it only takes note of.
+    async fn tell(&mut self, action: &str, what: i32, texts: &[&str]) -> Result<()> {
+        let asked = async {
+            self.reader.ask(what, texts).await?;
+            self.reader.int().await
+        };
+        let answer = asked.await;
+        self.failed(action, answer).map(|_| ())
     }
 
     pub async fn initial_offset(&mut self) -> Result<String> {
@@ -128,37 +136,24 @@ impl PythonStream {
     }
 
     pub async fn prepare_available_now(&mut self) -> Result<()> {
-        let asked = async {
-            self.reader.ask(PREPARE_AVAILABLE_NOW, &[]).await?;
-            self.reader.int().await
-        };
-        let answer = asked.await;
-        self.failed("prepareForTriggerAvailableNow", answer).map(|_| ())
+        self.tell("prepareForTriggerAvailableNow", PREPARE_AVAILABLE_NOW, &[]).await
     }
 
     pub async fn commit(&mut self, end: &str) -> Result<()> {
-        let asked = async {
-            self.reader.ask(COMMIT, &[end]).await?;
-            self.reader.int().await
-        };
-        let answer = asked.await;
-        self.failed("commitSource", answer).map(|_| ())
+        self.tell("commitSource", COMMIT, &[end]).await
     }
 
     /// The rows between two offsets.
     pub async fn rows(&mut self, start: &str, end: &str) -> Result<Arc<dyn TableProvider>> {
         let planned = self.partitions(start, end).await;
         let (partitions, fetched) = self.failed("planPartitions", planned)?;
-        if let Some(batches) = fetched {
-            let arrow = Arc::new(arrow_schema(&nullable(&self.schema)));
-            let batches = batches.iter().map(|b| conform_batch(b, &arrow)).collect::<Result<Vec<_>>>()?;
-            return Ok(Arc::new(MemTable::try_new(arrow, vec![batches]).spark()?));
+        if fetched.is_none() && !partitions.is_empty() {
+            return self.read_plan(partitions).await;
         }
-        if partitions.is_empty() {
-            let arrow = Arc::new(arrow_schema(&nullable(&self.schema)));
-            return Ok(Arc::new(MemTable::try_new(arrow, vec![Vec::new()]).spark()?));
-        }
-        self.read_plan(partitions).await
+        let arrow = Arc::new(arrow_schema(&nullable(self.schema())));
+        let batches = fetched.unwrap_or_default();
+        let batches = batches.iter().map(|b| conform_batch(b, &arrow)).collect::<Result<Vec<_>>>()?;
+        Ok(Arc::new(MemTable::try_new(arrow, vec![batches]).spark()?))
     }
 
     async fn partitions(
@@ -184,7 +179,7 @@ impl PythonStream {
         let function = match &self.read {
             Some(function) => function.clone(),
             None => {
-                let function = self.source.stream_function(&self.setup, &self.instance, &self.schema).await?;
+                let (function, _) = self.source.read_function(&self.setup, &self.opened, true).await?;
                 self.read.insert(function).clone()
             }
         };
@@ -192,7 +187,7 @@ impl PythonStream {
         let table = MemTable::try_new(schema, rows).spark()?;
         let source = datafusion::datasource::provider_as_source(Arc::new(table));
         let scan = LogicalPlanBuilder::scan("partitions", source, None).spark()?.build().spark()?;
-        let fields = arrow_schema(&nullable(&self.schema)).fields().clone();
+        let fields = arrow_schema(&nullable(self.schema())).fields().clone();
         // Names may occur twice.
         let numbered = fields.iter().enumerate().map(|(i, f)| f.as_ref().clone().with_name(i.to_string()));
         let output = DFSchema::from_unqualified_fields(numbered.collect(), Default::default()).spark()?;
@@ -221,34 +216,6 @@ fn known(session: &Session, source: &DataSourceRef) -> Result<(PythonSource, Arc
 }
 
 impl PythonSource {
-    /// The function that reads a partition of a stream.
-    async fn stream_function(
-        &self,
-        setup: &Setup,
-        instance: &[u8],
-        schema: &StructType,
-    ) -> Result<PythonFunction> {
-        let mut question = self.question("plan_data_source_read", setup);
-        question.bytes(instance);
-        let input = StructType::new(vec![StructField::new("partition", DataType::Binary, true)]);
-        question.text(&input.json());
-        question.text(&schema.json());
-        question.count(setup.batch_rows.min(10_000));
-        // No filters are pushed down, it streams, bytes are bytes.
-        question.flag(false);
-        question.flag(true);
-        question.flag(true);
-        let mut answer =
-            setup.workers.ask(&setup.options, question).await.map_err(|e| self.failed("plan", &e))?;
-        Ok(PythonFunction {
-            command: answer.bytes()?,
-            eval_type: EvalType::MAP_ARROW_ITER.0,
-            python_version: self.python_version.clone(),
-            includes: Vec::new(),
-            return_type: Some(DataType::Struct(schema.clone())),
-        })
-    }
-
     fn failed_stream(&self, action: &str, error: &Error) -> Error {
         Error::new("PYTHON_STREAMING_DATA_SOURCE_RUNTIME_ERROR")
             .param("action", action)

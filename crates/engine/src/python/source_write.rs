@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use boathouse_bridge::ResultExt;
-use boathouse_python::{EvalType, Plain, pickle};
+use boathouse_python::{Plain, pickle};
 use boathouse_spec::{
     DataType, Error, Options, PythonFunction, Relation, Result, SaveMode, StructField, StructType,
 };
 use datafusion::common::DFSchema;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream_partitioned;
 use futures::StreamExt;
+use tokio::sync::OnceCell;
 
 use super::source::PythonSource;
 use super::{Setup, map};
@@ -54,9 +56,9 @@ pub(crate) async fn save(
         }
     };
     let setup = Setup::of(session);
-    let schema = session.schema(&input).await?;
+    let (rows, schema) = session.logical_plan(&input).await?;
     let plan = source.plan_write(&setup, &schema, options, overwrite, false).await?;
-    let written = write_rows(session, source, &setup, input, &plan).await?;
+    let written = write_rows(session, source, &setup, (rows, &schema), &plan).await?;
     let mut question = source.question("commit_data_source_write", &setup);
     question.bytes(&plan.writer);
     say_messages(&mut question, &written);
@@ -70,13 +72,15 @@ pub(crate) async fn save(
 pub struct PythonSink {
     source: PythonSource,
     options: Options,
+    /// The pickled instance, made for the first batch: the columns are the same in all.
+    instance: Arc<OnceCell<Vec<u8>>>,
 }
 
 impl PythonSink {
     /// The source that the session knows by a name.
     pub fn find(session: &Session, name: &str, options: Options) -> Option<Self> {
         let source = session.python_sources.get(&name.to_lowercase())?.value().clone();
-        Some(Self { source, options })
+        Some(Self { source, options, instance: Arc::default() })
     }
 
     pub fn name(&self) -> &str {
@@ -92,12 +96,13 @@ impl PythonSink {
         batch_id: i64,
     ) -> Result<()> {
         let (setup, source) = (Setup::of(session), &self.source);
-        let schema = session.schema(&rows).await?;
-        let opened = source.open(&setup, Some(&schema), &self.options).await?;
+        let (rows, schema) = session.logical_plan(&rows).await?;
+        let open = || async { Ok(source.open(&setup, Some(&schema), &self.options).await?.instance) };
+        let instance = self.instance.get_or_try_init(open).await?;
         let plan = source.plan_write(&setup, &schema, &self.options, complete, true).await?;
-        let written = write_rows(session, source, &setup, rows, &plan).await?;
+        let written = write_rows(session, source, &setup, (rows, &schema), &plan).await?;
         let mut question = source.question("python_streaming_sink_runner", &setup);
-        question.bytes(&opened.instance);
+        question.bytes(instance);
         question.text(&schema.json());
         question.flag(complete);
         say_messages(&mut question, &written);
@@ -132,13 +137,7 @@ impl PythonSource {
         question.flag(true);
         let mut answer =
             setup.workers.ask(&setup.options, question).await.map_err(|e| self.failed("plan", &e))?;
-        let function = PythonFunction {
-            command: answer.bytes()?,
-            eval_type: EvalType::MAP_ARROW_ITER.0,
-            python_version: self.python_version.clone(),
-            includes: Vec::new(),
-            return_type: Some(DataType::Struct(message_type())),
-        };
+        let function = self.map_function(answer.bytes()?, message_type());
         Ok(WritePlan { function, writer: answer.bytes()? })
     }
 }
@@ -152,10 +151,9 @@ async fn write_rows(
     session: &Arc<Session>,
     source: &PythonSource,
     setup: &Arc<Setup>,
-    input: Relation,
+    (rows, schema): (LogicalPlan, &StructType),
     plan: &WritePlan,
 ) -> Result<Written> {
-    let (rows, schema) = session.logical_plan(&input).await?;
     let fields = boathouse_bridge::arrow_schema(&message_type()).fields().clone();
     let output = DFSchema::from_unqualified_fields(fields, Default::default()).spark()?;
     let (function, setup) = (plan.function.clone(), Arc::clone(setup));

@@ -19,6 +19,7 @@ use futures::TryStreamExt;
 
 use super::state_parts::GroupedRows;
 use super::stateful::{StateTimes, StatefulTask};
+use super::stream::unwrapped;
 use crate::operators::{self, PartitionOperator, PartitionWork, Scheme};
 
 /// The task over the rows, and over those that the state begins with.
@@ -126,29 +127,20 @@ impl Work {
             false => first.spark()?,
         };
         let times = StateTimes { batch_ms: clock::now_ms(), watermark_ms: 0, has_watermark: false };
-        let mut conversation = task.start(times).await?;
+        // What is remembered of a group is forgotten with it.
+        let (mut conversation, _) = task.introduced(times).await?;
         let mut made = Vec::new();
-        loop {
-            match conversation.hear().await? {
-                Said::Variables(_) => break,
-                Said::Parse(text) => conversation.answer(parsed_columns(&text)).await?,
-                _ => {
-                    return Err(Error::internal(
-                        "a processor that begins with something else than its variables",
-                    ));
-                }
-            }
-        }
         for part in GroupedRows::new(keys, rows, first)?.parts(1)? {
             conversation.part("rows", &part.batches(task)?).await?;
             loop {
                 match conversation.hear().await? {
                     Said::Done => break,
-                    Said::Rows(batch) => {
-                        let batch = task.received(&batch)?;
-                        made.push(boathouse_bridge::conform_batch(&batch, &self.schema)?);
+                    Said::Rows(batch) => made.push(unwrapped(&batch, &self.schema)?),
+                    Said::Parse(text) => conversation.answer(parsed_columns(&text)).await?,
+                    Said::Changes(..) | Said::Counts { .. } => {}
+                    said => {
+                        return Err(Error::internal(format!("a function over groups that says {said:?}")));
                     }
-                    _ => {}
                 }
             }
         }

@@ -11,12 +11,13 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType as ArrowType, SchemaRef};
 use boathouse_bridge::{arrow_schema, arrow_type};
-use boathouse_python::{Body, Conversation};
-use boathouse_spec::{PythonFunction, Result, StructField, StructType};
+use boathouse_python::{Body, Conversation, Said};
+use boathouse_spec::{Error, PythonFunction, Result, StructField, StructType};
 use datafusion::common::{DFSchemaRef, Result as DataFusionResult};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
 use super::Setup;
+use super::state_batch::parsed_columns;
 use super::stream::{sent_batch, sent_schema, unwrapped};
 
 /// When groups without rows are called.
@@ -95,6 +96,18 @@ impl StatefulTask {
         let task = self.setup.task(&self.function, 0, body);
         let Setup { workers, options, timeout, .. } = self.setup.as_ref();
         Conversation::start(workers, options, &task, &settings.to_string(), *timeout).await
+    }
+
+    /// Begins a conversation with a processor; its variables, as JSON.
+    pub async fn introduced(&self, times: StateTimes) -> Result<(Conversation, String)> {
+        let mut conversation = self.start(times).await?;
+        loop {
+            match conversation.hear().await? {
+                Said::Variables(declared) => return Ok((conversation, declared)),
+                Said::Parse(text) => conversation.answer(parsed_columns(&text)).await?,
+                said => return Err(Error::internal(format!("a processor that begins with {said:?}"))),
+            }
+        }
     }
 
     /// Columns as the worker takes them.

@@ -31,34 +31,18 @@ pub(super) struct Exchange {
     pub sent: Option<SchemaRef>,
     pub to_input: ToInput,
     pub from_output: FromOutput,
+    /// Whether a partition without rows is given to a worker, too.
+    pub always: bool,
 }
 
-/// The rows that a task makes of a partition's rows. A partition without rows needs no worker.
+/// The rows that a task makes of a partition's rows.
 pub(super) fn exchanged(
     rows: SendableRecordBatchStream,
     exchange: Exchange,
     schema: SchemaRef,
 ) -> SendableRecordBatchStream {
-    exchanged_if(rows, exchange, schema, false)
-}
-
-/// The same, where a partition without rows is given to a worker, too.
-pub(super) fn exchanged_always(
-    rows: SendableRecordBatchStream,
-    exchange: Exchange,
-    schema: SchemaRef,
-) -> SendableRecordBatchStream {
-    exchanged_if(rows, exchange, schema, true)
-}
-
-fn exchanged_if(
-    rows: SendableRecordBatchStream,
-    exchange: Exchange,
-    schema: SchemaRef,
-    always: bool,
-) -> SendableRecordBatchStream {
     let batches = async_stream::try_stream! {
-        let Exchange { setup, task, sent, mut to_input, mut from_output } = exchange;
+        let Exchange { setup, task, sent, mut to_input, mut from_output, always } = exchange;
         let mut rows = rows;
         let first = loop {
             match rows.next().await {

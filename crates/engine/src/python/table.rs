@@ -138,6 +138,7 @@ impl PartitionWork for Table {
             sent: Some(sent),
             to_input: Box::new(to_input),
             from_output,
+            always: false,
         };
         Ok(exchanged(rows, exchange, Arc::clone(&self.schema)))
     }

@@ -93,8 +93,11 @@ impl Windows {
 
     /// The start of the last window that begins at or before a time.
     pub fn last_start(&self, time: i64) -> i64 {
-        let rest = (i128::from(time) - i128::from(self.start)).rem_euclid(i128::from(self.slide));
-        time.saturating_sub(rest as i64)
+        let rest = match time.checked_sub(self.start) {
+            Some(since) => since.rem_euclid(self.slide),
+            None => (i128::from(time) - i128::from(self.start)).rem_euclid(i128::from(self.slide)) as i64,
+        };
+        time.saturating_sub(rest)
     }
 
     /// The starts of all windows that hold a time, the latest first.

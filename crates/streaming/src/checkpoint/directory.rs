@@ -1,16 +1,17 @@
 //! A directory of small files that are created whole and never changed, on this machine's disk or in an object store.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use boathouse_connectors::ResolvedPath;
 use boathouse_engine::Session;
-use boathouse_spec::{Error, Result, fault};
+use boathouse_spec::{Error, Result};
 use bytes::Bytes;
 use futures::StreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+
+use super::local::{self, Settling};
 
 #[derive(Debug, Clone)]
 pub struct Directory {
@@ -74,17 +75,23 @@ impl Directory {
 
     /// Creates a file, whole or not at all; false where it exists already.
     pub async fn create(&self, name: &str, contents: impl Into<Bytes>) -> Result<bool> {
+        match self.create_settling(name, contents).await? {
+            Some(settling) => settling.done().await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// The same, without waiting for its name to be on the disk; `None` where it exists already.
+    pub async fn create_settling(&self, name: &str, contents: impl Into<Bytes>) -> Result<Option<Settling>> {
         let contents = contents.into();
         if let Some(file) = self.local(name) {
-            let created = tokio::task::spawn_blocking(move || create_local(&file, &contents, false)).await;
-            let created = created.map_err(|e| self.failed("writing", name, e))?;
-            return created.map_err(|e| self.failed("writing", name, e));
+            return self.create_local(file, contents, false).await;
         }
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.place.store.put_opts(&self.file(name), PutPayload::from(contents), options).await {
-            Ok(_) => Ok(true),
+            Ok(_) => Ok(Some(Settling::default())),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                Ok(false)
+                Ok(None)
             }
             Err(e) => Err(self.failed("writing", name, e)),
         }
@@ -94,10 +101,43 @@ impl Directory {
     pub async fn replace(&self, name: &str, contents: impl Into<Bytes>) -> Result<()> {
         let contents = contents.into();
         if let Some(file) = self.local(name) {
-            let written = tokio::task::spawn_blocking(move || create_local(&file, &contents, true)).await;
-            let written = written.map_err(|e| self.failed("writing", name, e))?;
-            return written.map(|_| ()).map_err(|e| self.failed("writing", name, e));
+            let settling = self.create_local(file, contents, true).await?;
+            return settling.unwrap_or_default().done().await;
         }
+        self.put(name, contents).await
+    }
+
+    /// Writes a file under a name that nobody else gives and nobody looks for before it is told of. A crash may leave a part.
+    pub async fn write_new(&self, name: &str, contents: impl Into<Bytes>) -> Result<()> {
+        let contents = contents.into();
+        let Some(file) = self.local(name) else { return self.put(name, contents).await };
+        let Some(directory) = file.parent().map(PathBuf::from) else {
+            return Err(self.failed("writing", name, "the path names no file"));
+        };
+        let into = directory.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            std::fs::create_dir_all(&into)?;
+            local::write(&file, &contents)
+        });
+        let written = written.await.map_err(|e| self.failed("writing", name, e))?;
+        let written = written.map_err(|e| self.failed("writing", name, e))?;
+        // The file and its name go to the disk at the same time.
+        let named = Settling::names_in(directory);
+        let whole = tokio::task::spawn_blocking(move || written.sync_all()).await;
+        whole.map_err(|e| self.failed("writing", name, e))?.map_err(|e| self.failed("writing", name, e))?;
+        named.done().await
+    }
+
+    async fn create_local(&self, file: PathBuf, contents: Bytes, replace: bool) -> Result<Option<Settling>> {
+        let name = file.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_string();
+        let directory = file.parent().map(PathBuf::from).unwrap_or_default();
+        let created = tokio::task::spawn_blocking(move || local::create(&file, &contents, replace)).await;
+        let created = created.map_err(|e| self.failed("writing", &name, e))?;
+        let created = created.map_err(|e| self.failed("writing", &name, e))?;
+        Ok(created.then(|| Settling::names_in(directory)))
+    }
+
+    async fn put(&self, name: &str, contents: Bytes) -> Result<()> {
         let put = self.place.store.put(&self.file(name), PutPayload::from(contents)).await;
         put.map(|_| ()).map_err(|e| self.failed("writing", name, e))
     }
@@ -144,55 +184,5 @@ impl Directory {
             }
         }
         Ok(())
-    }
-}
-
-/// A file of this machine: written beside its place, made durable, then linked into it, so that it is there whole or not at
-/// all, and so that one of two writers wins.
-fn create_local(file: &std::path::Path, contents: &[u8], replace: bool) -> std::io::Result<bool> {
-    let (Some(directory), Some(name)) = (file.parent(), file.file_name().and_then(|n| n.to_str())) else {
-        return Err(std::io::Error::other("the path names no file"));
-    };
-    std::fs::create_dir_all(directory)?;
-    let staged = directory.join(format!(".{name}.{}.tmp", uuid::Uuid::new_v4()));
-    let written = (|| {
-        let mut out = std::fs::File::create_new(&staged)?;
-        let (first, rest) = contents.split_at(contents.len() / 2);
-        out.write_all(first)?;
-        fault::io_point("streaming::half-written")?;
-        out.write_all(rest)?;
-        out.sync_all()?;
-        fault::io_point("streaming::before-link")?;
-        if replace {
-            return std::fs::rename(&staged, file).map(|()| true);
-        }
-        match std::fs::hard_link(&staged, file) {
-            Ok(()) => Ok(true),
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-            Err(e) => Err(e),
-        }
-    })();
-    let _ = std::fs::remove_file(&staged);
-    if matches!(written, Ok(true)) {
-        fault::io_point("streaming::after-link")?;
-        std::fs::File::open(directory)?.sync_all()?;
-    }
-    written
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_of_two_creates() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("a/0");
-        assert!(create_local(&file, b"first", false).unwrap());
-        assert!(!create_local(&file, b"second", false).unwrap());
-        assert_eq!(std::fs::read(&file).unwrap(), b"first");
-        assert!(create_local(&file, b"third", true).unwrap());
-        assert_eq!(std::fs::read(&file).unwrap(), b"third");
-        assert_eq!(std::fs::read_dir(directory.path().join("a")).unwrap().count(), 1);
     }
 }

@@ -10,6 +10,7 @@
 
 mod compactible_log;
 mod directory;
+mod local;
 mod offsets;
 
 use boathouse_engine::Session;
@@ -18,6 +19,7 @@ use serde_json::json;
 
 pub use compactible_log::CompactibleLog;
 pub use directory::Directory;
+pub use local::Settling;
 pub use offsets::{CommitEntry, OffsetEntry};
 
 /// How long what is kept.
@@ -115,20 +117,16 @@ impl Checkpoint {
     }
 
     /// Plans a batch. Where another process planned it first, this one must not go on.
-    pub async fn write_offsets(&self, batch: i64, entry: &OffsetEntry) -> Result<()> {
-        if self.offsets.create(&batch.to_string(), entry.to_text()).await? {
-            Ok(())
-        } else {
-            Err(self.concurrent(batch))
-        }
+    /// What the batch does to others has to wait until this has settled.
+    pub async fn write_offsets(&self, batch: i64, entry: &OffsetEntry) -> Result<Settling> {
+        let created = self.offsets.create_settling(&batch.to_string(), entry.to_text()).await?;
+        created.ok_or_else(|| self.concurrent(batch))
     }
 
-    pub async fn write_commit(&self, batch: i64, entry: &CommitEntry) -> Result<()> {
-        if self.commits.create(&batch.to_string(), entry.to_text()).await? {
-            Ok(())
-        } else {
-            Err(self.concurrent(batch))
-        }
+    /// Notes that a batch is done. The next one must not be planned before this has settled.
+    pub async fn write_commit(&self, batch: i64, entry: &CommitEntry) -> Result<Settling> {
+        let created = self.commits.create_settling(&batch.to_string(), entry.to_text()).await?;
+        created.ok_or_else(|| self.concurrent(batch))
     }
 
     /// Removes what no restart will ask for; `all` of it, where an earlier run may have left some.

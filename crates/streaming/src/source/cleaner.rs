@@ -2,7 +2,7 @@
 //! `FileStreamSource.FileStreamSourceCleaner`.
 
 use boathouse_connectors::ResolvedPath;
-use boathouse_spec::{Error, Result};
+use boathouse_spec::{Error, Result, fault};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
@@ -67,6 +67,9 @@ impl Cleaner {
         let Ok(Some(store)) = place.resolved().map(|p| p.into_iter().next()) else { return };
         for file in files.iter().filter(|f| !f.is_skipped) {
             let Ok(from) = location(&file.path) else { continue };
+            if fault::point("streaming::before-clean").is_err() {
+                return;
+            }
             let done = match self {
                 Self::Delete => store.store.delete(&from).await,
                 Self::Archive(archive) => {

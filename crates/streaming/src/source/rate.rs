@@ -115,8 +115,10 @@ impl Source for Rate {
         Ok(())
     }
 
-    async fn end_offset(&mut self, _start: Option<&str>, _limit: Limit) -> Result<Option<String>> {
-        Ok(Some(self.last_second.unwrap_or_else(|| self.now()).to_string()))
+    async fn end_offset(&mut self, start: Option<&str>, _limit: Limit) -> Result<Option<String>> {
+        // Where the clock was set back, nothing is new until it has come to where it was.
+        let begun = start.map_or(Ok(0), second)?;
+        Ok(Some(self.last_second.unwrap_or_else(|| self.now()).max(begun).to_string()))
     }
 
     fn latest_offset(&self) -> Option<String> {

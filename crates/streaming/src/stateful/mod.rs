@@ -156,24 +156,11 @@ impl State {
 
     /// Writes what the operators remember after a batch.
     pub async fn commit(&mut self, batch_id: i64) -> Result<StateIds> {
-        let mut ids = StateIds::new();
-        for operator in &mut self.operators {
-            let from = Instant::now();
-            if !operator.is_described {
-                let about = self.directory.child(&format!("{}/_metadata", operator.id));
-                about.create("metadata", operator.description()).await?;
-                operator.is_described = true;
-            }
-            let mut of_stores = Vec::new();
-            for store in &mut operator.stores {
-                of_stores.push(store.commit(batch_id + 1, self.retention).await?);
-            }
-            if !of_stores.is_empty() {
-                ids.insert(operator.id.to_string(), vec![of_stores]);
-            }
-            operator.commit_ms = i64::try_from(from.elapsed().as_millis()).unwrap_or(i64::MAX);
-        }
-        Ok(ids)
+        let (directory, retention) = (&self.directory, self.retention);
+        // The disk takes several files at once.
+        let commits = self.operators.iter_mut().map(|o| o.commit(directory, batch_id + 1, retention));
+        let ids = futures::future::try_join_all(commits).await?;
+        Ok(ids.into_iter().filter(|(_, ids)| !ids.is_empty()).map(|(id, ids)| (id, vec![ids])).collect())
     }
 
     /// The operators' part of the progress report, what is above before what is below.
@@ -185,6 +172,25 @@ impl State {
 impl Operator {
     fn bytes(&self) -> usize {
         self.stores.iter().map(StateStore::bytes).sum()
+    }
+
+    /// Writes what the operator remembers as a version; its number, and the ids of its stores.
+    async fn commit(
+        &mut self,
+        directory: &Directory,
+        version: i64,
+        retention: Retention,
+    ) -> Result<(String, Vec<String>)> {
+        let from = Instant::now();
+        if !self.is_described {
+            let about = directory.child(&format!("{}/_metadata", self.id));
+            about.create("metadata", self.description()).await?;
+            self.is_described = true;
+        }
+        let stores = self.stores.iter_mut().map(|store| store.commit(version, retention));
+        let ids = futures::future::try_join_all(stores).await?;
+        self.commit_ms = i64::try_from(from.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Ok((self.id.to_string(), ids))
     }
 
     /// The store of an operator with one; opened at the first use, when its columns are known.

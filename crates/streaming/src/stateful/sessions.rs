@@ -18,7 +18,7 @@ use datafusion::logical_expr::{Aggregate, LogicalPlan};
 use datafusion::physical_plan::aggregates::AggregateMode;
 
 use super::Operator;
-use super::aggregate::{Plan, drop_late, memory, pruned};
+use super::aggregate::{Plan, drop_late, pruned};
 use super::check::global_sessions;
 use super::run::Batches;
 use super::store::Layout;
@@ -34,17 +34,16 @@ pub(super) async fn run(
 ) -> Result<Vec<RecordBatch>> {
     let input = pruned(aggregate, input)?;
     let plan = Plan::of(batches, aggregate, &input).await?;
-    let partial = plan.partial(batches.physical(&input).await?)?;
-    let form = Form::new(partial.schema(), plan.keys(), session)?;
-    let mut new = batches.collect(partial).await?;
+    let form = Form::new(Arc::clone(&plan.schema), plan.keys(), session)?;
+    let mut new = plan.partial(batches, batches.physical(&input).await?).await?;
     operator.progress.dropped += drop_late(&mut new, session, batches.marks.late_us)?;
     let new = concat_batches(&form.schema, &new).map_err(internal)?;
 
     let store = operator.store(form.layout()).await?;
     let known = store.matching(&form.keys(&new))?;
     let both = concat_batches(&form.schema, [&new, &form.restored(&known)?]).map_err(internal)?;
-    let merged = plan.over(AggregateMode::PartialReduce, memory(vec![form.merged(&both)?], &form.schema)?)?;
-    let merged = concat_batches(&form.schema, &batches.collect(merged).await?).map_err(internal)?;
+    let merged = plan.merged(batches, AggregateMode::PartialReduce, [&form.merged(&both)?]).await?;
+    let merged = concat_batches(&form.schema, &merged).map_err(internal)?;
     let removed = store.replace(&known, &form.stored(&merged, store.schema())?)?;
     let (over, expired) = match batches.mode {
         OutputMode::Complete => (store.all()?, 0),
@@ -57,8 +56,7 @@ pub(super) async fn run(
     // Spark sets all sessions of a key that has new rows.
     operator.progress.updated += merged.num_rows();
     operator.progress.removed += removed + expired;
-    let output = memory(vec![form.restored(&over)?], &form.schema)?;
-    batches.collect(plan.over(AggregateMode::Final, output)?).await
+    plan.merged(batches, AggregateMode::Final, [&form.restored(&over)?]).await
 }
 
 /// How partial results are, and how they are remembered: keys, start; end, values.

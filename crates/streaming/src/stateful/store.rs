@@ -527,7 +527,7 @@ impl StateStore {
             writer.write(batch).map_err(internal)?;
         }
         let bytes = writer.into_inner().map_err(internal)?;
-        self.directory.create(&name(version, &id), bytes).await?;
+        self.directory.write_new(&name(version, &id), bytes).await?;
         self.touched.clear();
         self.lineage.push(format!("{version}:{id}"));
         if is_snapshot {
@@ -630,7 +630,7 @@ fn name(version: i64, id: &str) -> String {
     format!("{version}_{id}.arrow")
 }
 
-fn internal(e: arrow::error::ArrowError) -> Error {
+pub(super) fn internal(e: arrow::error::ArrowError) -> Error {
     Error::internal(format!("state: {e}"))
 }
 

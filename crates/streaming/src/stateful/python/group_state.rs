@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch, TimestampMicrosecondArray};
-use arrow::compute::{filter_record_batch, not, take};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit};
 use boathouse_bridge::conform;
-use boathouse_engine::{GroupPart, GroupedRows, StateTime, StateTimes, StatefulTask};
+use boathouse_engine::{GroupPart, GroupedRows, StateTimes, StatefulTask};
 use boathouse_spec::{Error, Result, StructField, StructType};
 use parking_lot::Mutex;
 
 use super::workers::{Job, Memory, Workers, most};
-use super::{groups_of, internal, stored};
+use super::{groups_of, keys_of, over_ms, stored, take_changes};
 use crate::stateful::Operator;
-use crate::stateful::store::{Layout, StateStore};
+use crate::stateful::store::{Layout, StateStore, internal};
 
 /// A value of state in milliseconds as the store's time.
 pub(super) fn instant() -> DataType {
@@ -38,12 +37,7 @@ pub(super) async fn run(
     let none = rows.slice(0, 0);
     let parts = GroupedRows::new(count, rows, none)?.parts(most())?;
     let mut made = workers.share("rows", parts.into_iter().map(Job::from).collect(), &memory).await?;
-    let over_ms = match task.time {
-        StateTime::Never => None,
-        StateTime::ProcessingTime => Some(at.batch_ms),
-        StateTime::EventTime => Some(at.watermark_ms),
-    };
-    if let Some(over_ms) = over_ms {
+    if let Some(over_ms) = over_ms(task, at) {
         let jobs = memory.lock().timed_out(task, over_ms)?;
         made.extend(workers.share("timeouts", jobs, &memory).await?);
     }
@@ -91,12 +85,7 @@ impl Memory for Values<'_> {
         let column = |name: &str| {
             changes.column_by_name(name).ok_or_else(|| Error::internal("changes of state without columns"))
         };
-        let groups = groups_of(changes)?;
-        let mut columns = keys
-            .iter()
-            .map(|k| take(k, groups, None))
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(internal)?;
+        let mut columns = keys_of(keys, groups_of(changes)?)?;
         let schema = self.store.schema();
         columns.push(conform(column("value")?, schema.field(self.key_count).data_type())?);
         let over: TimestampMicrosecondArray = column("over")?
@@ -106,12 +95,9 @@ impl Memory for Values<'_> {
             .collect();
         columns.push(Arc::new(over));
         let entries = RecordBatch::try_new(schema, columns).map_err(internal)?;
-        let kept = column("kept")?.as_boolean();
-        let put = filter_record_batch(&entries, kept).map_err(internal)?;
-        let gone = filter_record_batch(&entries, &not(kept).map_err(internal)?).map_err(internal)?;
-        self.updated += put.num_rows();
-        self.removed += gone.num_rows();
-        self.store.put(&put)?;
-        self.store.remove(&gone)
+        let (put, gone) = take_changes(self.store, &entries, column("kept")?.as_boolean())?;
+        self.updated += put;
+        self.removed += gone;
+        Ok(())
     }
 }

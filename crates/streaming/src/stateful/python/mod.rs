@@ -10,8 +10,8 @@ mod processor;
 mod variable;
 mod workers;
 
-use arrow::array::{Array, RecordBatch};
-use arrow::compute::concat_batches;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, RecordBatch};
+use arrow::compute::{concat_batches, filter_record_batch, not, take};
 use arrow::datatypes::FieldRef;
 use boathouse_bridge::{ResultExt, arrow_schema};
 use boathouse_engine::{Remembered, StateTime, StateTimes, StatefulGroups, StatefulTask};
@@ -20,7 +20,7 @@ use datafusion::logical_expr::LogicalPlan;
 
 use super::aggregate::drop_late;
 use super::run::Batches;
-use super::store::instants;
+use super::store::{StateStore, instants, internal};
 use super::{Operator, Times};
 
 /// What progress reports call the operator.
@@ -109,16 +109,38 @@ fn stored(fields: &[StructField]) -> Vec<FieldRef> {
     arrow_schema(&StructType::new(nullable.collect())).fields().iter().cloned().collect()
 }
 
-fn internal(e: arrow::error::ArrowError) -> Error {
-    Error::internal(format!("state: {e}"))
+/// The time up to which groups are over, in milliseconds, where they ever are.
+fn over_ms(task: &StatefulTask, at: StateTimes) -> Option<i64> {
+    match task.time {
+        StateTime::Never => None,
+        StateTime::ProcessingTime => Some(at.batch_ms),
+        StateTime::EventTime => Some(at.watermark_ms),
+    }
+}
+
+/// Takes entries into a store, or out of it where they are not kept; how many of each there were.
+fn take_changes(
+    store: &mut StateStore,
+    entries: &RecordBatch,
+    kept: &BooleanArray,
+) -> Result<(usize, usize)> {
+    let put = filter_record_batch(entries, kept).map_err(internal)?;
+    let gone = filter_record_batch(entries, &not(kept).map_err(internal)?).map_err(internal)?;
+    store.put(&put)?;
+    store.remove(&gone)?;
+    Ok((put.num_rows(), gone.num_rows()))
+}
+
+/// The keys of the groups that rows are of.
+fn keys_of(keys: &[ArrayRef], groups: &Int32Array) -> Result<Vec<ArrayRef>> {
+    keys.iter().map(|k| take(k, groups, None).map_err(internal)).collect()
 }
 
 /// The rows of a column that say which group they are of.
-fn groups_of(batch: &RecordBatch) -> Result<&arrow::array::Int32Array> {
-    use arrow::array::AsArray;
+fn groups_of(batch: &RecordBatch) -> Result<&Int32Array> {
     batch
         .column_by_name("group")
         .and_then(|c| c.as_primitive_opt())
-        .filter(|c: &&arrow::array::Int32Array| c.null_count() == 0)
+        .filter(|c: &&Int32Array| c.null_count() == 0)
         .ok_or_else(|| Error::internal("changes of state without their groups"))
 }

@@ -13,9 +13,9 @@ use parking_lot::Mutex;
 
 use super::variable::{Declared, Kind, Variable, milliseconds, taken};
 use super::workers::{Job, Memory, Workers, most};
-use super::{internal, stored};
+use super::{over_ms, stored};
 use crate::stateful::Operator;
-use crate::stateful::store::StateStore;
+use crate::stateful::store::{StateStore, internal};
 
 /// The file with the variables in the order of their stores.
 const VARIABLES: &str = "variables";
@@ -37,15 +37,10 @@ pub(super) async fn run(
         .map_err(|e| Error::internal(format!("a processor's variables: {e}")))?;
     let keys = stored(&task.keys);
     let variables = open(operator, &declared, &keys, task.time != StateTime::Never).await?;
-    let memory = Mutex::new(Variables::new(variables, &declared, &mut operator.stores, keys.len(), at)?);
+    let memory = Mutex::new(Variables::new(variables, &declared, &mut operator.stores, keys.len(), at));
     let parts = GroupedRows::new(keys.len(), rows, initial)?.parts(most())?;
     let mut made = workers.share("rows", parts.into_iter().map(Job::from).collect(), &memory).await?;
-    let over_ms = match task.time {
-        StateTime::Never => None,
-        StateTime::ProcessingTime => Some(at.batch_ms),
-        StateTime::EventTime => Some(at.watermark_ms),
-    };
-    if let Some(over_ms) = over_ms {
+    if let Some(over_ms) = over_ms(task, at) {
         let queues = memory.lock().expired(task, over_ms)?;
         made.extend(workers.run("timers", queues, &memory).await?);
     }
@@ -144,13 +139,13 @@ impl<'a> Variables<'a> {
         stores: &'a mut [StateStore],
         key_count: usize,
         at: StateTimes,
-    ) -> Result<Self> {
+    ) -> Self {
         let place = |name: &str| variables.iter().position(|v| v.declared.name == name);
         let mut places = vec![place(&Declared::timers().name)];
         places.extend(declared.iter().filter(|d| d.kind != Kind::None).map(|d| place(&d.name)));
         let gone = declared.iter().filter(|d| d.kind == Kind::None);
         let deleted = gone.filter_map(|d| place(&d.name)).collect();
-        Ok(Self { places, deleted, variables, stores, key_count, at, figures: Figures::default() })
+        Self { places, deleted, variables, stores, key_count, at, figures: Figures::default() }
     }
 
     /// What is over at a time, as jobs: the timers of a group are all in one queue, in the order of their times.

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
 };
-use arrow::compute::{filter_record_batch, is_not_null, not, take, take_record_batch};
+use arrow::compute::{filter_record_batch, is_not_null, take_record_batch};
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema};
 use boathouse_bridge::{arrow_type, conform};
-use boathouse_spec::{DataType as SparkType, Error, Result, StructType};
+use boathouse_spec::{DataType as SparkType, Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::group_state::instant;
-use super::{groups_of, internal};
-use crate::stateful::store::{Found, Layout, StateStore, instants};
+use super::{groups_of, keys_of, take_changes};
+use crate::stateful::store::{Found, Layout, StateStore, instants, internal};
 
 /// Groups that are asked of a store at once.
 const AT_ONCE: usize = 2_000;
@@ -50,10 +50,7 @@ pub(super) struct Variable {
 }
 
 fn structure(json: &Value) -> Result<DataType> {
-    match SparkType::from_json_value(json)? {
-        SparkType::Struct(fields) => Ok(arrow_type(&SparkType::Struct(StructType { ..fields }))),
-        other => Ok(arrow_type(&other)),
-    }
+    Ok(arrow_type(&SparkType::from_json_value(json)?))
 }
 
 impl Declared {
@@ -138,13 +135,8 @@ impl Variable {
         let column = |name: &str| {
             changes.column_by_name(name).ok_or_else(|| Error::internal("changes of state without columns"))
         };
-        let groups = groups_of(changes)?;
         let schema = store.schema();
-        let mut columns = keys
-            .iter()
-            .map(|k| take(k, groups, None))
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(internal)?;
+        let mut columns = keys_of(keys, groups_of(changes)?)?;
         let conformed = |array: &ArrayRef, at: usize| conform(array, schema.field(at).data_type());
         let kept = match self.declared.kind {
             Kind::Timers => {
@@ -167,11 +159,7 @@ impl Variable {
             columns.push(Arc::new(TimestampMicrosecondArray::from(vec![over_us; changes.num_rows()])));
         }
         let entries = RecordBatch::try_new(schema, columns).map_err(internal)?;
-        let put = filter_record_batch(&entries, &kept).map_err(internal)?;
-        let gone = filter_record_batch(&entries, &not(&kept).map_err(internal)?).map_err(internal)?;
-        store.put(&put)?;
-        store.remove(&gone)?;
-        Ok((put.num_rows(), gone.num_rows()))
+        take_changes(store, &entries, &kept)
     }
 }
 

@@ -11,6 +11,8 @@ use boathouse_python::{Conversation, Said};
 use boathouse_spec::{Error, Result};
 use parking_lot::Mutex;
 
+use crate::stateful::store::internal;
+
 /// State that goes to a worker at once, as long as it is that of several groups.
 const MAX_STATE_BYTES: usize = 16 << 20;
 
@@ -56,11 +58,11 @@ impl Job {
 fn of_groups(batch: &RecordBatch, at: i32, before: bool) -> Result<RecordBatch> {
     let groups = batch.column(0).as_primitive::<Int32Type>();
     let is_of: BooleanArray = groups.iter().map(|g| g.map(|g| (g < at) == before)).collect();
-    let batch = filter_record_batch(batch, &is_of).map_err(super::internal)?;
+    let batch = filter_record_batch(batch, &is_of).map_err(internal)?;
     let groups = batch.column(0).as_primitive::<Int32Type>();
     let mut columns = batch.columns().to_vec();
     columns[0] = Arc::new(groups.unary::<_, Int32Type>(|g| if before { g } else { g - at }));
-    RecordBatch::try_new(batch.schema(), columns).map_err(super::internal)
+    RecordBatch::try_new(batch.schema(), columns).map_err(internal)
 }
 
 impl From<GroupPart> for Job {
@@ -92,21 +94,10 @@ impl<'a> Workers<'a> {
     /// Begins with one that has said its variables.
     pub async fn declared(task: &'a StatefulTask, times: StateTimes) -> Result<(Self, String)> {
         let mut this = Self::new(task, times);
-        let (conversation, declared) = this.introduced().await?;
+        let (conversation, declared) = task.introduced(times).await?;
         this.idle.lock().push(conversation);
         this.declared = Some(declared.clone());
         Ok((this, declared))
-    }
-
-    async fn introduced(&self) -> Result<(Conversation, String)> {
-        let mut conversation = self.task.start(self.times).await?;
-        loop {
-            match conversation.hear().await? {
-                Said::Variables(declared) => return Ok((conversation, declared)),
-                Said::Parse(text) => conversation.answer(parsed_columns(&text)).await?,
-                said => return Err(Error::internal(format!("a processor that begins with {said:?}"))),
-            }
-        }
     }
 
     async fn conversation(&self) -> Result<Conversation> {
@@ -115,7 +106,7 @@ impl<'a> Workers<'a> {
             (Some(conversation), _) => Ok(conversation),
             (None, None) => self.task.start(self.times).await,
             (None, Some(declared)) => {
-                let (conversation, now) = self.introduced().await?;
+                let (conversation, now) = self.task.introduced(self.times).await?;
                 if now != *declared {
                     return Err(Error::internal("a processor that declares other variables each time"));
                 }
