@@ -28,6 +28,7 @@ pub(crate) fn stateful_batch(
     inputs: Vec<LogicalPlan>,
     schema: DFSchemaRef,
 ) -> Result<LogicalPlan> {
+    task.check_keys()?;
     let both = inputs.iter().enumerate().map(|(i, plan)| marked(&task, &inputs, i, plan).map(Arc::new));
     let mut both = both.collect::<Result<Vec<_>>>()?;
     let plan = match both.len() {

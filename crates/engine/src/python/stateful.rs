@@ -73,6 +73,20 @@ impl StatefulTask {
         matches!(self.function.eval_type, 211 | 212)
     }
 
+    /// Processors are of groups, as Spark says where it distributes them.
+    pub fn check_keys(&self) -> Result<()> {
+        if !self.keys.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new("")
+            .message(
+                "requirement failed: The expressions for hash of a StatefulOpClusteredDistribution should not be Nil. An AllTuples \
+                 should be used to represent a distribution that only has a single partition. (transformWithState needs grouping \
+                 columns.)",
+            )
+            .exception("IllegalArgumentException"))
+    }
+
     /// Begins a conversation with a worker.
     pub async fn start(&self, times: StateTimes) -> Result<Conversation> {
         let state = match &self.remembered {

@@ -116,7 +116,7 @@ impl Directory {
         };
         let into = directory.clone();
         let written = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(&into)?;
+            local::make_directory(&into)?;
             local::write(&file, &contents)
         });
         let written = written.await.map_err(|e| self.failed("writing", name, e))?;

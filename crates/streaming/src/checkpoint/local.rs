@@ -31,7 +31,7 @@ pub(super) fn create(file: &Path, contents: &[u8], replace: bool) -> std::io::Re
     let (Some(directory), Some(name)) = (file.parent(), file.file_name().and_then(|n| n.to_str())) else {
         return Err(std::io::Error::other("the path names no file"));
     };
-    std::fs::create_dir_all(directory)?;
+    make_directory(directory)?;
     let staged = directory.join(format!(".{name}.{}.tmp", uuid::Uuid::new_v4()));
     let written = (|| {
         write(&staged, contents)?.sync_all()?;
@@ -50,6 +50,19 @@ pub(super) fn create(file: &Path, contents: &[u8], replace: bool) -> std::io::Re
         fault::io_point("streaming::after-link")?;
     }
     written
+}
+
+/// Makes a directory, and those above it, where they are not there; their names are on the disk then.
+pub(super) fn make_directory(directory: &Path) -> std::io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let Some(parent) = directory.parent() else { return Ok(()) };
+    make_directory(parent)?;
+    match std::fs::create_dir(directory) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
+        _ => std::fs::File::open(parent)?.sync_all(),
+    }
 }
 
 /// Writes a file that has no place to be taken, as its name is new: it needs no other name before.

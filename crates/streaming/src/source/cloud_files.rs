@@ -29,6 +29,7 @@ const PREFIX: &str = "cloudFiles.";
 /// Options that have a meaning here, without their prefix.
 const KNOWN: &[&str] = &[
     "allowoverwrites",
+    "backfillinterval",
     "format",
     "includeexistingfiles",
     "infercolumntypes",
@@ -74,6 +75,8 @@ impl Settings {
             }
         }
         let text = |name: &str| given.text(&format!("{PREFIX}{name}"));
+        // Each batch lists all files, so that there is never one that a backfill would find.
+        given.duration_ms("cloudFiles.backfillInterval")?;
         let format = text("format").unwrap_or("json").to_lowercase();
         boathouse_connectors::Format::find(&format)?;
         let reader =

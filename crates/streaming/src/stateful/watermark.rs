@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::{Array, ArrayRef};
+use arrow::compute::kernels::aggregate;
 use async_trait::async_trait;
 use boathouse_engine::EventTimeWatermark;
 use datafusion::catalog::Session;
@@ -13,7 +15,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use parking_lot::Mutex;
 
-use super::store::instants;
+use super::store::timestamps;
 use crate::tap::TapExec;
 
 /// The event times seen in a batch, in microseconds.
@@ -26,11 +28,17 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    fn add(&mut self, at_us: i64) {
-        self.min = if self.count == 0 { at_us } else { self.min.min(at_us) };
-        self.max = if self.count == 0 { at_us } else { self.max.max(at_us) };
-        self.count += 1;
-        self.sum += at_us as f64;
+    /// The times of a column, or the ends of its windows.
+    fn of(column: &ArrayRef) -> Self {
+        let Some(times) = timestamps(column) else { return Self::default() };
+        let (Some(min), Some(max)) = (aggregate::min(&times), aggregate::max(&times)) else {
+            return Self::default();
+        };
+        let sum = match times.null_count() {
+            0 => times.values().iter().map(|t| *t as f64).sum::<f64>(),
+            _ => times.iter().flatten().map(|t| t as f64).sum::<f64>(),
+        };
+        Self { count: (times.len() - times.null_count()) as i64, min, max, sum }
     }
 
     fn merge(&mut self, other: Self) {
@@ -86,9 +94,7 @@ impl ExtensionPlanner for WatermarkPlanner {
         let key = (node.column.name.clone(), node.delay_us);
         let (shown, tracker) = (key.0.clone(), self.0.clone());
         Ok(Some(Arc::new(TapExec::new("EventTimeWatermarkExec", &shown, Arc::clone(input), move |batch| {
-            let mut seen = Seen::default();
-            instants(batch.column(column)).into_iter().flatten().flatten().for_each(|t| seen.add(t));
-            tracker.0.lock().entry(key.clone()).or_default().merge(seen);
+            tracker.0.lock().entry(key.clone()).or_default().merge(Seen::of(batch.column(column)));
         }))))
     }
 }

@@ -29,9 +29,7 @@ pub(super) async fn run(
     [rows, initial]: [RecordBatch; 2],
     at: StateTimes,
 ) -> Result<Vec<RecordBatch>> {
-    if task.keys.is_empty() {
-        return Err(Error::unsupported("transformWithState without grouping columns"));
-    }
+    task.check_keys()?;
     let (workers, declared) = Workers::declared(task, at).await?;
     let declared: Vec<Declared> = serde_json::from_str(&declared)
         .map_err(|e| Error::internal(format!("a processor's variables: {e}")))?;

@@ -16,7 +16,7 @@ impl StateStore {
     pub fn lookup(&self, keys: &[ArrayRef]) -> Result<Found> {
         // Without keys there is one entry.
         let count = keys.first().map_or(1, |k| k.len());
-        let keys = super::rows(self.key_rows.as_ref(), keys, count)?;
+        let keys = self.key_encoding.rows(keys, count)?;
         let found = keys.iter().enumerate().filter_map(|(i, k)| Some((i, self.entries.get_key_value(k)?)));
         let (rows, entries): (Vec<i32>, Vec<_>) = found.map(|(i, entry)| (i as i32, entry)).unzip();
         Ok(Found { rows, entries: self.batch_of(entries.into_iter())? })
@@ -26,8 +26,8 @@ impl StateStore {
     pub fn lookup_all(&self, values: &[ArrayRef]) -> Result<Found> {
         let Some(index) = &self.index else { return Err(Error::internal("state without index")) };
         let (mut rows, mut entries) = (Vec::new(), Vec::new());
-        for (i, value) in index.rows_of(values)?.iter().enumerate() {
-            let Some(keys) = value.as_ref().and_then(|v| index.keys.get(v)) else { continue };
+        for (i, value) in index.wanted(values)?.iter().enumerate() {
+            let Some(keys) = value.and_then(|v| index.keys.get(v)) else { continue };
             let mut keys: Vec<_> = keys.iter().collect();
             keys.sort_unstable();
             for entry in keys.into_iter().filter_map(|k| self.entries.get_key_value(k)) {
