@@ -51,6 +51,8 @@ def text_of(value):
         return "0x" + bytes(value).hex()
     if isinstance(value, dict):
         return "{" + ", ".join(sorted(f"{text_of(k)}: {text_of(v)}" for k, v in value.items())) + "}"
+    if hasattr(value, "getBytes") and hasattr(value, "getSrid"):
+        return f"{type(value).__name__}({text_of(value.getBytes())}, {value.getSrid()})"
     if hasattr(value, "asDict"):
         return "(" + ", ".join(f"{k}={text_of(v)}" for k, v in zip(value.__fields__, value, strict=True)) + ")"
     if isinstance(value, (list, tuple)):

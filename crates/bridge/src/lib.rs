@@ -12,6 +12,7 @@
 //! | `ARRAY` | `List`, element field named `item` |
 //! | `MAP` | `Map`, `entries` of `key` and `value` |
 //! | `VARIANT` | `Struct<metadata: Binary, value: Binary>` |
+//! | `GEOMETRY`, `GEOGRAPHY` | `Struct<srid: Int32, wkb: Binary>` |
 //!
 //! What Arrow's type alone does not tell (length of a VARCHAR, fields of an interval, collation, VARIANT) is the
 //! field metadata [`TYPE_KEY`]: the type's JSON. Nested fields carry their own.

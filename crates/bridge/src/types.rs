@@ -49,6 +49,10 @@ pub fn arrow_type(t: &DataType) -> ArrowType {
             Field::new("metadata", ArrowType::Binary, false),
             Field::new("value", ArrowType::Binary, false),
         ])),
+        DataType::Geometry { .. } | DataType::Geography { .. } => ArrowType::Struct(Fields::from(vec![
+            Field::new("srid", ArrowType::Int32, false),
+            Field::new("wkb", ArrowType::Binary, false),
+        ])),
         DataType::Udt { sql_type, .. } => arrow_type(sql_type),
     }
 }
@@ -68,7 +72,9 @@ fn type_tag(t: &DataType) -> Option<String> {
         DataType::String { collation: Some(_) }
         | DataType::Char(_)
         | DataType::Varchar(_)
-        | DataType::Variant => Some(t.simple_string()),
+        | DataType::Variant
+        | DataType::Geometry { .. }
+        | DataType::Geography { .. } => Some(t.simple_string()),
         DataType::Time { precision } if *precision != 6 => Some(t.simple_string()),
         DataType::YearMonthInterval { .. } if *t != DataType::YEAR_MONTH => Some(t.simple_string()),
         DataType::DayTimeInterval { .. } if *t != DataType::DAY_TIME => Some(t.simple_string()),

@@ -57,9 +57,21 @@ fn client_type(t: &DataType, zone: &str) -> ArrowType {
                 Field::new("value", ArrowType::Binary, false),
             ]))
         }
+        DataType::Geometry { srid } => spatial("geometry", *srid),
+        DataType::Geography { srid } => spatial("geography", *srid),
         DataType::Udt { sql_type, .. } => client_type(sql_type, zone),
         plain => arrow_type(plain),
     }
+}
+
+/// The Python client knows spatial values by a mark, too, and any system by -1.
+fn spatial(kind: &str, srid: Option<i32>) -> ArrowType {
+    let srid = srid.unwrap_or(-1).to_string();
+    let mark = HashMap::from([(kind.to_string(), "true".to_string()), ("srid".to_string(), srid)]);
+    ArrowType::Struct(Fields::from(vec![
+        Field::new("srid", ArrowType::Int32, false),
+        Field::new("wkb", ArrowType::Binary, false).with_metadata(mark),
+    ]))
 }
 
 /// Turns the batches of one result into messages.

@@ -96,6 +96,7 @@ pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -
         .with_optimizer_rules(crate::guarded_rules::rules())
         .with_optimizer_rule(Arc::new(JoinOrder))
         .with_optimizer_rule(Arc::new(MetadataOnly))
+        .with_physical_optimizer_rules(crate::join_hints::rules())
         .with_physical_optimizer_rule(Arc::new(CheapConditionsFirst))
         .with_query_planner(Arc::new(observe::Planner))
         .build()

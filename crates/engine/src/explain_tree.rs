@@ -14,6 +14,8 @@ use datafusion::physical_plan::projection::ProjectionExec;
 
 use crate::cache::is_cached_rows;
 use crate::column_cache::CachedColumnsExec;
+use crate::join_hints;
+use crate::operators::JoinHintExec;
 
 /// The tree, with statistics where they are wanted.
 pub(crate) fn tree(plan: &Arc<dyn ExecutionPlan>, statistics: bool) -> String {
@@ -24,6 +26,10 @@ pub(crate) fn tree(plan: &Arc<dyn ExecutionPlan>, statistics: bool) -> String {
 
 /// `ancestors` tells for each level above whether more children follow there.
 fn draw(plan: &Arc<dyn ExecutionPlan>, statistics: bool, ancestors: &mut Vec<bool>, out: &mut String) {
+    // A mark has been heard.
+    if let Some(mark) = plan.downcast_ref::<JoinHintExec>() {
+        return draw(mark.input(), statistics, ancestors, out);
+    }
     // A projection that only names what a source gives says nothing.
     if let Some(source) = renamed_source(plan) {
         return draw(&source, statistics, ancestors, out);
@@ -95,8 +101,8 @@ fn renamed_source(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan
 fn name(plan: &Arc<dyn ExecutionPlan>) -> String {
     if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
         return match join.partition_mode() {
-            PartitionMode::CollectLeft => "BroadcastHashJoin".to_string(),
-            _ => "ShuffledHashJoin".to_string(),
+            PartitionMode::CollectLeft => "BroadcastHashJoin BuildLeft,".to_string(),
+            _ => "ShuffledHashJoin BuildLeft,".to_string(),
         };
     }
     if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
@@ -109,11 +115,13 @@ fn name(plan: &Arc<dyn ExecutionPlan>) -> String {
         return "InMemoryTableScan".to_string();
     }
     match plan.name() {
+        "NestedLoopJoinExec" if join_hints::is_product(plan) => "CartesianProduct",
+        "CrossJoinExec" if join_hints::is_broadcast(plan) => "BroadcastNestedLoopJoin BuildLeft,",
         "ProjectionExec" => "Project",
         "FilterExec" => "Filter",
         "SortExec" => "Sort",
         "SortMergeJoinExec" => "SortMergeJoin",
-        "NestedLoopJoinExec" => "BroadcastNestedLoopJoin",
+        "NestedLoopJoinExec" => "BroadcastNestedLoopJoin BuildLeft,",
         "CrossJoinExec" => "CartesianProduct",
         "RepartitionExec" | "CoalescePartitionsExec" | "SortPreservingMergeExec" | "OrderedCoalesceExec" => {
             "Exchange"

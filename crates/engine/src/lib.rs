@@ -27,6 +27,7 @@ mod functions;
 mod generated_partitions;
 mod guarded_rules;
 mod information_schema;
+mod join_hints;
 mod join_order;
 mod keeper;
 mod lazy;

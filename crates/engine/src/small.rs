@@ -14,6 +14,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PartitionMode};
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 
+use crate::join_hints;
+
 /// What is few.
 const ROWS: usize = 1000;
 
@@ -64,6 +66,9 @@ fn rows_of(table: &MemTable) -> Option<usize> {
 /// Joins of small inputs stream the side that Spark streams: the left one, where the right is no larger or must be kept.
 pub(crate) fn streamed_as_spark(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let changed = plan.transform_up(|node| {
+        if join_hints::is_hinted(&node) {
+            return Ok(Transformed::no(node));
+        }
         if let Some(join) = node.downcast_ref::<HashJoinExec>() {
             // A join that cannot be turned round stays as it is.
             if builds_right(*join.join_type(), join.left(), join.right())
@@ -99,7 +104,7 @@ fn is_smaller(left: &Arc<dyn ExecutionPlan>, right: &Arc<dyn ExecutionPlan>) -> 
 }
 
 /// What Spark takes a relation's size to be: the number of rows, by the width of their types.
-fn bytes(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
+pub(crate) fn bytes(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
     let statistics = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new()).ok()?;
     match statistics.num_rows {
         Precision::Exact(rows) | Precision::Inexact(rows) => Some(rows * width(&plan.schema())),

@@ -265,6 +265,9 @@ async fn write_rows(
     mode: SaveMode,
     path: &str,
 ) -> Result<boathouse_connectors::Written> {
+    if let Some(field) = rows.schema.fields.iter().find(|f| holds_spatial(&f.data_type)) {
+        return Err(Error::unsupported(format!("{} in files of the format {format}", field.data_type.sql())));
+    }
     let context = context(session)?;
     let plan = execute::partitioned_plan(session, &rows.plan).await?;
     let task = execute::task_context(session);
@@ -490,6 +493,15 @@ pub(crate) async fn save_to_kafka(session: &Arc<Session>, write: Write) -> Resul
     let plan = execute::partitioned_plan(session, &rows.plan).await?;
     writer.write(plan, execute::task_context(session), &rows.schema, None).await?;
     Ok(QueryResult::empty())
+}
+
+fn holds_spatial(t: &DataType) -> bool {
+    match t {
+        DataType::Array { element, .. } => holds_spatial(element),
+        DataType::Map { key, value, .. } => holds_spatial(key) || holds_spatial(value),
+        DataType::Struct(s) => s.fields.iter().any(|f| holds_spatial(&f.data_type)),
+        t => t.is_spatial(),
+    }
 }
 
 fn refuse_intervals(format: &str, schema: &StructType) -> Result<()> {

@@ -101,6 +101,9 @@ impl Cells {
                 Self::Struct(values, s.clone(), cells)
             }
             DataType::Udt { sql_type, .. } => return Self::new(&array, sql_type),
+            DataType::Geometry { .. } | DataType::Geography { .. } => {
+                return Err(Error::unsupported(format!("the text of {}", t.sql())));
+            }
             DataType::Variant => {
                 let values = array.as_struct_opt().ok_or_else(wrong)?.clone();
                 let part = |name: &str| {
@@ -168,6 +171,8 @@ fn as_expected(array: &ArrayRef, t: &DataType) -> Result<ArrayRef> {
         | DataType::Map { .. }
         | DataType::Struct(_)
         | DataType::Null
+        | DataType::Geometry { .. }
+        | DataType::Geography { .. }
         | DataType::Variant => match (array.data_type(), &expected) {
             (ArrowType::List(_) | ArrowType::Map(..) | ArrowType::Struct(_) | ArrowType::Null, _) => {
                 Ok(array.clone())

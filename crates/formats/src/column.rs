@@ -394,6 +394,9 @@ impl Column {
             }
             DataType::Struct(s) => Self::Struct(Struct::new(s)?),
             DataType::Udt { sql_type, .. } => Self::new(sql_type)?,
+            DataType::Geometry { .. } | DataType::Geography { .. } => {
+                return Err(Error::unsupported(format!("{} out of text", t.sql())));
+            }
             DataType::Variant => {
                 Self::Variant(Box::new(VariantBytes { metadata: Bytes::new(), value: Bytes::new() }))
             }

@@ -181,12 +181,13 @@ pub fn implicit_cast(from: &DataType, want: &Want, context: &Context) -> Option<
         (DataType::String { .. }, Want::AnyTimestamp) => Some(DataType::Timestamp),
         (DataType::Date, Want::AnyTimestamp) => Some(DataType::Timestamp),
         (DataType::String { .. }, Want::Exact(t))
-            if t.is_atomic() && !t.is_interval() && *t != DataType::Variant =>
+            if t.is_atomic() && !t.is_interval() && *t != DataType::Variant && !t.is_spatial() =>
         {
             Some(t.clone())
         }
         (_, Want::Str | Want::Exact(DataType::String { .. }))
-            if from.is_atomic() || (*from == DataType::CalendarInterval && context.ansi) =>
+            if (from.is_atomic() && !from.is_spatial())
+                || (*from == DataType::CalendarInterval && context.ansi) =>
         {
             Some(DataType::STRING)
         }
@@ -298,6 +299,8 @@ pub fn tightest_common_type(a: &DataType, b: &DataType, context: &Context) -> Op
             }
             Some(if l >= r { x.clone() } else { y.clone() })
         }
+        (Geometry { .. }, Geometry { .. }) => Some(Geometry { srid: None }),
+        (Geography { .. }, Geography { .. }) => Some(Geography { srid: None }),
         (Timestamp, Date | TimestampNtz) | (Date | TimestampNtz, Timestamp) => Some(Timestamp),
         (TimestampNtz, Date) | (Date, TimestampNtz) => Some(TimestampNtz),
         (Time { precision: p }, Time { precision: q }) => Some(Time { precision: *p.max(q) }),
@@ -365,7 +368,7 @@ pub fn wider_type(a: &DataType, b: &DataType, context: &Context) -> Option<DataT
     }
     use DataType::*;
     match (a, b) {
-        (s, t) | (t, s) if s.is_string() && t.is_atomic() && !t.is_string() => {
+        (s, t) | (t, s) if s.is_string() && t.is_atomic() && !t.is_string() && !t.is_spatial() => {
             if !context.ansi {
                 return (!matches!(t, Binary | Boolean)).then_some(DataType::STRING);
             }
@@ -387,7 +390,7 @@ pub fn comparison_type(a: &DataType, b: &DataType, context: &Context) -> Option<
         return Some(t);
     }
     match (a, b) {
-        (s, t) | (t, s) if s.is_string() && t.is_atomic() && !t.is_string() => match t {
+        (s, t) | (t, s) if s.is_string() && t.is_atomic() && !t.is_string() && !t.is_spatial() => match t {
             // Without ANSI the string is read as the type beside it.
             Decimal { .. } => Some(Double),
             Byte | Short | Integer | Long if context.ansi => Some(Long),

@@ -33,6 +33,8 @@ pub struct Context {
     pub replaces_coding_errors: bool,
     /// `spark.sql.binaryOutputStyle`
     pub binary_style: BinaryStyle,
+    /// `spark.sql.geospatial.enabled`
+    pub geospatial: bool,
     /// Start of the query, microseconds since the epoch: `current_timestamp()` and its kin.
     pub now_us: i64,
 }
@@ -59,6 +61,7 @@ impl Default for Context {
             java_charsets: false,
             replaces_coding_errors: false,
             binary_style: BinaryStyle::default(),
+            geospatial: true,
             now_us: 0,
         }
     }

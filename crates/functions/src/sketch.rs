@@ -10,6 +10,7 @@ pub(crate) mod java_random;
 mod kll;
 mod theta;
 mod top_k;
+mod tuple;
 mod unsupported;
 
 use crate::Registry;
@@ -22,5 +23,6 @@ pub(crate) fn register(r: &mut Registry) {
     kll::register(r);
     theta::register(r);
     top_k::register(r);
+    tuple::register(r);
     unsupported::register(r);
 }

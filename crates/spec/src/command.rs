@@ -6,8 +6,8 @@ mod table;
 pub use self::pipeline::*;
 pub use self::table::*;
 use crate::{
-    DataType, Expr, Literal, Name, Options, Plan, PythonFunction, Relation, ScriptBlock, StructField,
-    StructType, TextExpr, TimeTravel,
+    CursorStatement, DataType, Expr, Literal, Name, Options, Plan, PythonFunction, Relation, ScriptBlock,
+    StructField, StructType, TextExpr, TimeTravel,
 };
 
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +54,7 @@ pub enum Command {
         into: Vec<Name>,
         using: Vec<Expr>,
     },
+    Cursor(CursorStatement),
     Use(UseTarget),
 
     // ---- describing

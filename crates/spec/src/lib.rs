@@ -19,6 +19,7 @@ mod governance;
 mod literal;
 mod relation;
 mod script;
+mod spatial;
 mod types;
 mod walk;
 
@@ -30,6 +31,7 @@ pub use governance::*;
 pub use literal::{Interval, Literal};
 pub use relation::*;
 pub use script::*;
+pub use spatial::{check_srid, geospatial_disabled};
 pub use types::*;
 
 /// A multipart name as the user wrote it, outermost part first: `catalog.schema.table`, `alias.column.field`.

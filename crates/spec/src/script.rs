@@ -1,6 +1,6 @@
 //! SQL scripts: `BEGIN .. END` with variables, conditions of flow and handlers of errors.
 
-use crate::{Expr, Plan};
+use crate::{Expr, Name, Plan};
 
 /// `[label:] BEGIN .. END`: a scope of variables, with handlers of the errors inside.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -77,4 +77,17 @@ pub struct ScriptCondition {
     pub query: Plan,
     /// What was written.
     pub text: String,
+}
+
+/// A statement about a cursor: a query whose rows are fetched one by one.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CursorStatement {
+    /// `DECLARE name CURSOR FOR query`: the query as it was written.
+    Declare { name: String, query: String },
+    /// `OPEN name [USING values]`: the values are those of the query's parameters.
+    Open { name: Name, using: Vec<Expr> },
+    /// `FETCH [[NEXT] FROM] name INTO variables`
+    Fetch { name: Name, into: Vec<Name> },
+    /// `CLOSE name`
+    Close { name: Name },
 }

@@ -98,6 +98,14 @@ pub enum DataType {
     },
     Struct(StructType),
     Variant,
+    /// Points, lines and areas on a plane. `srid`: the spatial reference system of all values; `None`: each has its own.
+    Geometry {
+        srid: Option<i32>,
+    },
+    /// The same on the globe.
+    Geography {
+        srid: Option<i32>,
+    },
     /// A user-defined type of a Python client: stored as `sql_type`.
     Udt {
         python_class: Option<String>,
@@ -282,6 +290,10 @@ impl DataType {
         matches!(self, Self::CalendarInterval | Self::YearMonthInterval { .. } | Self::DayTimeInterval { .. })
     }
 
+    pub fn is_spatial(&self) -> bool {
+        matches!(self, Self::Geometry { .. } | Self::Geography { .. })
+    }
+
     pub fn is_atomic(&self) -> bool {
         !matches!(
             self,
@@ -298,6 +310,7 @@ impl DataType {
     pub fn is_orderable(&self) -> bool {
         match self {
             Self::Map { .. } | Self::Variant | Self::CalendarInterval => false,
+            Self::Geometry { .. } | Self::Geography { .. } => false,
             Self::Array { element, .. } => element.is_orderable(),
             Self::Struct(s) => s.fields.iter().all(|f| f.data_type.is_orderable()),
             Self::Udt { sql_type, .. } => sql_type.is_orderable(),
@@ -393,6 +406,8 @@ impl DataType {
                 format!("struct<{}>", fields.join(","))
             }
             Self::Variant => "variant".into(),
+            Self::Geometry { srid } => format!("geometry({})", shown_srid(*srid)),
+            Self::Geography { srid } => format!("geography({})", shown_srid(*srid)),
             Self::Udt { sql_type, .. } => sql_type.simple_string(),
         }
     }
@@ -452,6 +467,13 @@ impl DataType {
     /// The JSON form (`DataType.json`).
     pub fn json_value(&self) -> Value {
         match self {
+            Self::Geometry { srid } => {
+                Value::String(format!("geometry({})", crate::spatial::reference_name(*srid, false)))
+            }
+            Self::Geography { srid } => Value::String(format!(
+                "geography({}, SPHERICAL)",
+                crate::spatial::reference_name(*srid, true)
+            )),
             Self::Array { element, contains_null } => {
                 json!({"type": "array", "elementType": element.json_value(), "containsNull": contains_null})
             }
@@ -584,10 +606,38 @@ impl DataType {
                         });
                     }
                 }
+                if let Some(spatial) = spatial_from_name(name) {
+                    return Ok(spatial);
+                }
                 return Err(malformed_schema(name, "no such type"));
             }
         })
     }
+}
+
+fn shown_srid(srid: Option<i32>) -> String {
+    srid.map_or_else(|| "any".to_string(), |srid| srid.to_string())
+}
+
+/// `geometry(OGC:CRS84)`, `geography(SRID:ANY, SPHERICAL)`, and the simple names `geometry(4326)` and `geometry(any)`.
+fn spatial_from_name(name: &str) -> Option<DataType> {
+    let (kind, rest) = name.split_once('(')?;
+    let is_geography = match kind {
+        "geometry" => false,
+        "geography" => true,
+        _ => return None,
+    };
+    let mut parts = rest.strip_suffix(')')?.split(',').map(str::trim);
+    let reference = parts.next()?;
+    if parts.next().is_some_and(|algorithm| !is_geography || algorithm != "SPHERICAL") {
+        return None;
+    }
+    let srid = match (reference, reference.parse::<i32>()) {
+        ("any", _) => None,
+        (_, Ok(srid)) => Some(crate::check_srid(srid, is_geography).ok()?),
+        (name, Err(_)) => crate::spatial::named_reference(name, is_geography)?,
+    };
+    Some(if is_geography { DataType::Geography { srid } } else { DataType::Geometry { srid } })
 }
 
 fn member<'a>(o: &'a serde_json::Map<String, Value>, key: &str) -> Result<&'a Value> {

@@ -31,6 +31,10 @@ pub struct ParserOptions {
     pub char_varchar_as_string: bool,
     /// `spark.sql.timestampType` is `TIMESTAMP_NTZ`: what a bare `TIMESTAMP` means.
     pub timestamp_ntz: bool,
+    /// `spark.sql.scripting.cursorEnabled`: off, statements about cursors are refused.
+    pub cursors: bool,
+    /// `spark.sql.geospatial.enabled` is off: the types GEOMETRY and GEOGRAPHY are refused.
+    pub no_geospatial: bool,
     /// Values of the parameter markers `:name` and `?`. With none, markers become `Expr::NamedParameter` and
     /// `Expr::PositionalParameter`.
     pub parameters: Option<Parameters>,
@@ -55,6 +59,8 @@ impl Default for ParserOptions {
             bang_equals_not: false,
             char_varchar_as_string: false,
             timestamp_ntz: false,
+            cursors: false,
+            no_geospatial: false,
             parameters: None,
             identifiers: Vec::new(),
         }

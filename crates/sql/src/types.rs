@@ -1,6 +1,9 @@
 //! Data types and column lists.
 
-use boathouse_spec::{DataType, Error, IntervalField, Result, StructField, StructType, UTF8_BINARY};
+use boathouse_spec::{
+    DataType, Error, IntervalField, Result, StructField, StructType, UTF8_BINARY, check_srid,
+    geospatial_disabled,
+};
 
 use crate::lexer::Kind;
 use crate::parser::Parser;
@@ -64,13 +67,14 @@ impl Parser<'_> {
         let mut parameters = Vec::new();
         if self.at_symbol("(") && (self.peek_at(1).kind == Kind::Integer || self.at_offset(1, "ANY")) {
             self.advance();
-            if !self.eat("ANY") {
+            let is_any = self.eat("ANY");
+            if !is_any {
                 parameters = self.list(Self::integer_value)?;
             }
             self.expect_symbol(")")?;
-        }
-        if matches!(word, "GEOGRAPHY" | "GEOMETRY") {
-            return self.note_type(Error::unsupported(format!("the type {word}")));
+            if matches!(word, "GEOGRAPHY" | "GEOMETRY") && parameters.len() <= 1 {
+                return self.spatial_type(word == "GEOGRAPHY", parameters.first().copied());
+            }
         }
         let arguments: Vec<String> = parameters.iter().map(i64::to_string).collect();
         let written = if arguments.is_empty() { name } else { format!("{name}({})", arguments.join(",")) };
@@ -81,6 +85,20 @@ impl Parser<'_> {
                 .message(format!("There is no data type \"{written}\".")),
         );
         self.note_type(error)
+    }
+
+    /// `GEOMETRY(srid)`, `GEOGRAPHY(ANY)`
+    fn spatial_type(&mut self, is_geography: bool, srid: Option<i64>) -> Result<DataType> {
+        if self.options.no_geospatial {
+            return self.note_type(geospatial_disabled());
+        }
+        let checked =
+            srid.map(|n| check_srid(i32::try_from(n).unwrap_or(i32::MAX), is_geography)).transpose();
+        match checked {
+            Ok(srid) if is_geography => Ok(DataType::Geography { srid }),
+            Ok(srid) => Ok(DataType::Geometry { srid }),
+            Err(error) => self.note_type(error),
+        }
     }
 
     fn string_type(&mut self) -> Result<DataType> {

@@ -1,6 +1,6 @@
 //! Data types, both ways.
 
-use boathouse_spec::{DataType, Error, IntervalField, Result, StructField, StructType};
+use boathouse_spec::{DataType, Error, IntervalField, Result, StructField, StructType, check_srid};
 
 use super::{invalid_plan, missing, not_set};
 use crate::proto::spark::{self, data_type as proto, data_type::Kind};
@@ -65,10 +65,17 @@ pub fn data_type_from_proto(message: spark::DataType) -> Result<DataType> {
                 sql_type: Box::new(inner(u.sql_type, "sql_type")?),
             }
         }
-        Kind::Geometry(_) => return Err(Error::unsupported("the data type GEOMETRY")),
-        Kind::Geography(_) => return Err(Error::unsupported("the data type GEOGRAPHY")),
+        Kind::Geometry(g) => DataType::Geometry { srid: system(g.srid, false)? },
+        Kind::Geography(g) => DataType::Geography { srid: system(g.srid, true)? },
         Kind::Unparsed(u) => parse_type_text(&u.data_type_string)?,
     })
+}
+
+/// The number by which clients mean that each value has its own spatial reference system.
+const ANY_SYSTEM: i32 = -1;
+
+fn system(srid: i32, is_geography: bool) -> Result<Option<i32>> {
+    if srid == ANY_SYSTEM { Ok(None) } else { check_srid(srid, is_geography).map(Some) }
 }
 
 pub fn struct_from_proto(message: proto::Struct) -> Result<StructType> {
@@ -246,6 +253,12 @@ pub fn data_type_to_proto(t: &DataType) -> spark::DataType {
         })),
         DataType::Struct(s) => Kind::Struct(struct_to_proto(s)),
         DataType::Variant => Kind::Variant(proto::Variant::default()),
+        DataType::Geometry { srid } => {
+            Kind::Geometry(proto::Geometry { srid: srid.unwrap_or(ANY_SYSTEM), ..Default::default() })
+        }
+        DataType::Geography { srid } => {
+            Kind::Geography(proto::Geography { srid: srid.unwrap_or(ANY_SYSTEM), ..Default::default() })
+        }
         DataType::Udt { python_class, jvm_class, serialized_class, sql_type } => {
             Kind::Udt(Box::new(proto::Udt {
                 r#type: "udt".into(),

@@ -95,7 +95,7 @@ fn refuse_types(column: &str, t: &DataType) -> Result<()> {
             return refuse_nested(column, value);
         }
         DataType::Struct(s) => return s.fields.iter().try_for_each(|f| refuse_nested(&f.name, &f.data_type)),
-        _ => false,
+        t => t.is_spatial(),
     };
     if refused { Err(unsupported(column, t)) } else { Ok(()) }
 }

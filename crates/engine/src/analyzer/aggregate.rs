@@ -49,6 +49,11 @@ struct GroupingKey {
     value: Option<DfExpr>,
 }
 
+/// Whether one of the grouping sets has not this key: its column is NULL there.
+fn is_left_out(sets: &[Vec<usize>], key: usize) -> bool {
+    sets.iter().any(|set| !set.contains(&key))
+}
+
 impl Analyzer {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Analyzed> {
         let input = self.relation(&aggregate.input)?;
@@ -65,22 +70,28 @@ impl Analyzer {
                 parsed.clone_from(given);
             }
         }
-        let all: Vec<Expr> = grouping.into_iter().chain(select).collect();
+        let in_sets = super::project::parsed(&super::grouping::expressions_of(&aggregate.kind))?;
+        let set_count = in_sets.len();
+        let all: Vec<Expr> = grouping.into_iter().chain(in_sets).chain(select).collect();
         let (input, all) = self.with_time_windows(input, &all, Some(aggregate))?;
         let input = input.with_sort_columns();
-        let (grouping, select) = all.split_at(count);
-        let (keys, sets) = match &aggregate.kind {
+        let (grouping, rest) = all.split_at(count);
+        let (in_sets, select) = rest.split_at(set_count);
+        let kind = &super::grouping::with_expressions(&aggregate.kind, in_sets);
+        let (keys, sets) = match kind {
             GroupingKind::All => (self.group_by_all(select, &input)?, None),
             kind => self.grouping_keys(kind, grouping, select, &input)?,
         };
         // What is computed of a key that a set leaves out is NULL: functions have to know.
-        let (input, keys) = match sets.is_some() {
-            true => {
-                let input = with_nullable(input, &keys);
-                let keys = self.grouping_keys(&aggregate.kind, grouping, select, &input)?.0;
+        let (input, keys) = match &sets {
+            Some(sets) => {
+                let left_out = keys.iter().enumerate().filter(|(i, _)| is_left_out(sets, *i));
+                let left_out: Vec<TypedExpr> = left_out.map(|(_, key)| key.clone()).collect();
+                let input = with_nullable(input, &left_out);
+                let keys = self.grouping_keys(kind, grouping, select, &input)?.0;
                 (input, keys)
             }
-            false => (input, keys),
+            None => (input, keys),
         };
         let mut aggregation = self.aggregation(input.clone(), keys, sets)?;
         let mut items: Vec<Item> = Vec::new();
@@ -203,6 +214,7 @@ impl Analyzer {
                     )));
             }
             names.push(key.name.clone());
+            let may_be_absent = sets.as_ref().is_some_and(|sets| is_left_out(sets, grouping.len()));
             // A grouping column keeps its identity, so that names and DataFrame columns still reach it.
             let kept = match &key.expr {
                 DfExpr::Column(c) => input.columns().find(|a| a.internal_name() == c.name).cloned(),
@@ -213,10 +225,10 @@ impl Analyzer {
                 // Under grouping sets the column may be NULL where the input's is not: another column.
                 (Some(a), Some(_)) => {
                     let mut new = self.renewed(&a);
-                    new.nullable = true;
+                    new.nullable |= may_be_absent;
                     new
                 }
-                (None, _) => self.attribute(&key.name, key.data_type.clone(), key.nullable || sets.is_some()),
+                (None, _) => self.attribute(&key.name, key.data_type.clone(), key.nullable || may_be_absent),
             };
             let key_of = self.grouping_key_of(&key, &attribute)?;
             let attribute = match (&key_of, attribute.column() == key.expr) {
@@ -481,11 +493,12 @@ impl Aggregation {
 
     /// Whether the expression uses a grouping column that grouping sets may turn to NULL.
     fn nulled(&self, expr: &DfExpr) -> bool {
-        self.sets.is_some()
-            && expr
-                .column_refs()
-                .iter()
-                .any(|c| self.grouping.iter().any(|(_, a)| a.internal_name() == c.name))
+        let Some(sets) = &self.sets else { return false };
+        let is_absent = |name: &str| {
+            let at = self.grouping.iter().position(|(_, a)| a.internal_name() == name);
+            at.is_some_and(|i| is_left_out(sets, i))
+        };
+        expr.column_refs().iter().any(|c| is_absent(&c.name))
     }
 
     /// Aggregates and what they group by are of the query's own columns.

@@ -172,6 +172,29 @@ impl Analyzer {
     }
 }
 
+/// The expressions of grouping sets that are written out, one after the other.
+pub(super) fn expressions_of(kind: &GroupingKind) -> Vec<Expr> {
+    match kind {
+        GroupingKind::GroupingSets(sets) => sets.concat(),
+        GroupingKind::Combined(elements) => elements.iter().flatten().flatten().cloned().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The same kind with other expressions in the places of [`expressions_of`].
+pub(super) fn with_expressions(kind: &GroupingKind, exprs: &[Expr]) -> GroupingKind {
+    let mut rest = exprs.iter().cloned();
+    let mut sets_like =
+        |sets: &[Vec<Expr>]| sets.iter().map(|set| rest.by_ref().take(set.len()).collect()).collect();
+    match kind {
+        GroupingKind::GroupingSets(sets) => GroupingKind::GroupingSets(sets_like(sets)),
+        GroupingKind::Combined(elements) => {
+            GroupingKind::Combined(elements.iter().map(|sets| sets_like(sets)).collect())
+        }
+        other => other.clone(),
+    }
+}
+
 fn rollup(places: &[Vec<usize>]) -> Vec<Vec<usize>> {
     (0..=places.len()).rev().map(|n| places[..n].concat()).collect()
 }

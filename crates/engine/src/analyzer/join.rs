@@ -10,8 +10,8 @@ use datafusion::logical_expr::{
 };
 use std::sync::Arc;
 
-use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute};
+use super::{Analyzer, join_hint};
 
 impl Analyzer {
     pub(super) fn join(&mut self, join: &Join) -> Result<Analyzed> {
@@ -54,7 +54,7 @@ impl Analyzer {
             }
             None => None,
         };
-        let plan = plan_join(&left.plan, right.plan.clone(), kind, condition)?;
+        let plan = plan_hinted(&left, &right, kind, condition)?;
         in_order(joined(plan, left, right, kind))
     }
 
@@ -78,7 +78,7 @@ impl Analyzer {
             });
             keys.push((l, r));
         }
-        let plan = plan_join(&left.plan, right.plan.clone(), kind, condition)?;
+        let plan = plan_hinted(&left, &right, kind, condition)?;
         if matches!(kind, JoinKind::LeftSemi | JoinKind::LeftAnti) {
             return in_order(joined(plan, left, right, kind));
         }
@@ -261,6 +261,19 @@ pub(super) fn combined(left: &Analyzed, right: &Analyzed) -> Analyzed {
         Analyzed::new(left.plan.clone(), left.output.iter().chain(&right.output).cloned().collect());
     both.hidden = left.hidden.iter().chain(&right.hidden).cloned().collect();
     both.with_plan_ids_of([left, right])
+}
+
+/// A join that does what hints of its sides ask for.
+fn plan_hinted(
+    left: &Analyzed,
+    right: &Analyzed,
+    kind: JoinKind,
+    condition: Option<DfExpr>,
+) -> Result<LogicalPlan> {
+    // The state of a join of streams has its own way.
+    let is_streaming = left.is_streaming || right.is_streaming;
+    let side = if is_streaming { join_hint::without_hints } else { join_hint::taken };
+    plan_join(&side(left.plan.clone())?, side(right.plan.clone())?, kind, condition)
 }
 
 pub(super) fn plan_join(

@@ -27,6 +27,7 @@ mod extract;
 mod generate;
 mod grouping;
 mod join;
+mod join_hint;
 mod lambda;
 mod limit;
 mod literal;

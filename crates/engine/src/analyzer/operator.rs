@@ -199,7 +199,7 @@ impl Analyzer {
             .param("right", r));
         };
         let comparable =
-            if equality { super::relation::is_groupable(&common) } else { common.is_orderable() };
+            if equality { super::relation::has_equality(&common) } else { common.is_orderable() };
         if !comparable && common != DataType::Null {
             return Err(error::mismatch(
                 "INVALID_ORDERING_TYPE",
@@ -289,7 +289,7 @@ impl Analyzer {
             .param("functionName", "`in`")
             .param("dataType", format!("[{all}]")));
         };
-        if !super::relation::is_groupable(&common) {
+        if !super::relation::has_equality(&common) {
             return Err(error::mismatch(
                 "INVALID_ORDERING_TYPE",
                 &shown,

@@ -6,6 +6,7 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 
 use super::Analyzer;
 use super::analyzed::Analyzed;
+use crate::operators::Strategy;
 use std::sync::Arc;
 
 impl Analyzer {
@@ -171,7 +172,7 @@ impl Analyzer {
         LogicalPlanBuilder::from(plan).distinct().spark()?.build().spark()
     }
 
-    /// Hints of partitioning are operators. Those of joins advise, and a plan without them gives the same rows.
+    /// Hints of partitioning are operators; those of joins are marks for the planner of joins.
     fn hint(&mut self, input: &Relation, name: &str, parameters: &[Expr]) -> Result<Analyzed> {
         let upper = name.to_uppercase();
         let count = |e: &Expr| match e {
@@ -183,7 +184,7 @@ impl Analyzer {
                 [only] if count(only).is_some() => {
                     self.repartition(input, count(only).unwrap_or_default(), false)
                 }
-                _ => Err(Error::new("_LEGACY_ERROR_TEMP_1046")
+                _ => Err(Error::new("_LEGACY_ERROR_TEMP_1048")
                     .param("hintName", &upper)
                     .message(format!("{upper} Hint expects a partition number as a parameter."))),
             },
@@ -207,8 +208,7 @@ impl Analyzer {
                     })
                     .collect::<Result<Vec<_>>>()?;
                 match partitions {
-                    // Spark balances by size; what is asked for by name here is where the rows lie.
-                    _ if upper == "REBALANCE" && columns.is_empty() => self.relation(input),
+                    _ if upper == "REBALANCE" && columns.is_empty() => self.rebalance(input, partitions),
                     Some(n) if columns.is_empty() => self.repartition(input, n, true),
                     _ if upper == "REPARTITION_BY_RANGE" => {
                         let ordered =
@@ -218,7 +218,13 @@ impl Analyzer {
                     _ => self.repartition_by(input, &columns, partitions),
                 }
             }
-            _ => self.relation(input),
+            _ => match Strategy::named(name) {
+                Some(strategy) => self.join_strategy(input, name, strategy, parameters),
+                None => {
+                    tracing::warn!("Unrecognized hint: {name}");
+                    self.relation(input)
+                }
+            },
         }
     }
 }
@@ -235,7 +241,17 @@ pub(super) fn can_group_by(t: &boathouse_spec::DataType) -> bool {
     }
 }
 
-/// Whether values of the type can be grouped and compared for equality.
+/// Whether `=` compares values of the type: spatial values are grouped only.
+pub(super) fn has_equality(t: &boathouse_spec::DataType) -> bool {
+    use boathouse_spec::DataType as T;
+    match t {
+        T::Array { element, .. } => has_equality(element),
+        T::Struct(s) => s.fields.iter().all(|f| has_equality(&f.data_type)),
+        t => is_groupable(t) && !t.is_spatial(),
+    }
+}
+
+/// Whether values of the type can be grouped and told apart.
 pub(super) fn is_groupable(t: &boathouse_spec::DataType) -> bool {
     use boathouse_spec::DataType as T;
     match t {

@@ -52,6 +52,21 @@ impl Analyzer {
         Ok(input.with_plan(plan))
     }
 
+    /// `REBALANCE`: partitions of the size that `spark.sql.adaptive.advisoryPartitionSizeInBytes` advises.
+    pub(super) fn rebalance(&mut self, input: &Relation, partitions: Option<u32>) -> Result<Analyzed> {
+        if let Some(n) = partitions {
+            check_partitions(n)?;
+        }
+        let input = self.relation(input)?.without_hidden()?;
+        let conf = self.session.conf();
+        let number = |key: &str| conf.get(key).and_then(|v| v.trim().parse::<usize>().ok());
+        let partitions = partitions.map(|n| n as usize).or_else(|| number("spark.sql.shuffle.partitions"));
+        let advised = conf.bytes("spark.sql.adaptive.advisoryPartitionSizeInBytes");
+        let bytes = advised.and_then(|n| usize::try_from(n).ok()).unwrap_or(64 << 20);
+        let scheme = Scheme::Balanced { bytes };
+        Ok(input.clone().with_plan(operators::shuffle(input.plan, scheme, partitions.unwrap_or(200).max(1))))
+    }
+
     pub(super) fn repartition_by(
         &mut self,
         input: &Relation,

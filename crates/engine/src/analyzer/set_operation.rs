@@ -11,8 +11,10 @@ use std::sync::Arc;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
+use super::join_hint::without_hints;
 use super::operator::binary;
 use super::project::named;
+use crate::operators::{JoinHint, join_hint};
 use crate::watermark::{StreamOperationKind, noted};
 
 impl Analyzer {
@@ -264,7 +266,13 @@ impl Analyzer {
                 Some(c) => binary(c, Operator::And, same),
             });
         }
-        let plan = super::join::plan_join(&left_plan, right_plan, kind, condition)?;
+        let hint = super::join_hint::found(&left_plan);
+        let (left_plan, right_plan) = (without_hints(left_plan)?, without_hints(right_plan)?);
+        let mut plan = super::join::plan_join(&left_plan, right_plan, kind, condition)?;
+        if let Some(strategy) = hint {
+            // It gives no more rows than its left side: what is said of that holds for it.
+            plan = join_hint(plan, JoinHint { strategy, is_taken: false });
+        }
         let mut left_columns = left_columns;
         // A row of both sides has NULL only where both sides may have it.
         for (l, r) in left_columns.iter_mut().zip(&right_columns).filter(|_| kind == JoinKind::LeftSemi) {

@@ -12,9 +12,9 @@ use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams,
 use datafusion::logical_expr::{Accumulator, Aggregate, Expr as DfExpr, LogicalPlan, Subquery};
 use datafusion::scalar::ScalarValue;
 
-use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
 use super::collation::CollationStrength;
+use super::{Analyzer, join_hint};
 
 /// Aggregate functions over columns of the query around, in subqueries of its HAVING: they belong to that query, and the
 /// subquery sees their values as it does columns (Spark's `UpdateOuterReferences`).
@@ -107,7 +107,7 @@ impl Analyzer {
         self.outer_used.push(Vec::new());
         let parameters = std::mem::take(&mut self.lambda_parameters);
         let grouping = self.grouping_scope(None);
-        let analyzed = self.query(query);
+        let analyzed = self.query(query).and_then(join_hint::of_subquery);
         self.grouping_scope(grouping);
         self.lambda_parameters = parameters;
         self.outer.pop();

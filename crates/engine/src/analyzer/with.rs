@@ -2,9 +2,9 @@
 
 use boathouse_spec::{CommonTable, Error, Relation, Result};
 
-use super::Analyzer;
 use super::analyzed::Analyzed;
 use super::recursion::WorkTable;
+use super::{Analyzer, join_hint};
 
 /// A name that stands for a query within another.
 #[derive(Debug, Clone)]
@@ -94,7 +94,8 @@ impl Analyzer {
         let inner = self.outer.split_off(table.outer.min(self.outer.len()));
         self.table_boundaries.push(i);
         let analyzed = match &table.body {
-            Body::Query(query) => self.query(query),
+            // Spark looks for hints before it puts the query in the place of the name.
+            Body::Query(query) => self.query(query).and_then(join_hint::lost),
             Body::Recursive { query, max_recursion } => self.recursion(&table, query, *max_recursion),
             Body::Work(work) => self.work_table(work),
         };

@@ -70,7 +70,7 @@ pub(crate) async fn outcome(
 }
 
 /// The text with the values of its parameters. Its markers say whether they go by name or by position.
-async fn arguments(session: &Arc<Session>, text: String, using: Vec<Expr>) -> Result<SqlText> {
+pub(super) async fn arguments(session: &Arc<Session>, text: String, using: Vec<Expr>) -> Result<SqlText> {
     let mut out = SqlText { text, ..SqlText::default() };
     if using.is_empty() {
         return Ok(out);

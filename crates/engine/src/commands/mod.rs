@@ -22,6 +22,7 @@ mod create_function;
 mod create_schema;
 mod create_table;
 mod create_view;
+mod cursor;
 mod delete;
 mod delta_defaults;
 mod delta_maintenance;
@@ -102,6 +103,7 @@ async fn dispatch(session: &Arc<Session>, command: Command) -> Result<QueryResul
         C::SetVariables { assignments } => variable::set(session, assignments).await,
         C::SetVariablesFromQuery { names, query } => variable::set_from_query(session, names, query).await,
         C::ExecuteImmediate { text, into, using } => execute_immediate::run(session, text, into, using).await,
+        C::Cursor(statement) => cursor::run(session, statement).await,
         C::Use(target) => use_namespace::run(session, target).await,
 
         C::Explain { plan, mode } => {

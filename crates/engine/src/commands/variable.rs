@@ -150,6 +150,37 @@ pub(super) async fn set_from_hidden_query(
     assign(session, &targets, values)
 }
 
+/// Gives variables the values of a row. One variable of a struct type takes the row as a whole, where that has several columns.
+pub(super) struct Receivers(Vec<Target>);
+
+impl Receivers {
+    pub fn of(session: &Session, names: &[Name]) -> Result<Self> {
+        lookup_all(session, names.iter()).map(Self)
+    }
+
+    pub async fn take(&self, session: &Arc<Session>, row: Vec<(ScalarValue, DataType)>) -> Result<()> {
+        let mut values = Vec::with_capacity(row.len());
+        for (value, data_type) in row {
+            values.push(crate::literals::from_scalar(&value, &data_type).map(Expr::Literal)?);
+        }
+        if let ([Target { variable, .. }], [_, _, ..]) = (self.0.as_slice(), values.as_slice())
+            && matches!(variable.data_type, DataType::Struct(_))
+        {
+            values = vec![Expr::call("struct", values)];
+        }
+        if values.len() != self.0.len() {
+            return Err(Error::new("ASSIGNMENT_ARITY_MISMATCH")
+                .param("numTarget", self.0.len())
+                .param("numExpr", values.len())
+                .message(format!("{} variables cannot be set to {} values.", self.0.len(), values.len()))
+                .exception("AnalysisException"));
+        }
+        let exprs = self.0.iter().zip(values).map(|(t, v)| ansi_cast(v, t.variable.data_type.clone()));
+        let values = evaluate::row(session, exprs.collect()).await?;
+        assign(session, &self.0, values).map(|_| ())
+    }
+}
+
 fn assign(
     session: &Session,
     targets: &[Target],

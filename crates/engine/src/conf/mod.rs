@@ -204,6 +204,8 @@ impl SessionConf {
             legacy_set_operation_precedence: self.flag("spark.sql.legacy.setopsPrecedence.enabled"),
             exponent_literal_as_decimal: self.flag("spark.sql.legacy.exponentLiteralAsDecimal.enabled"),
             legacy_interval: self.flag("spark.sql.legacy.interval.enabled"),
+            no_geospatial: !self.flag("spark.sql.geospatial.enabled"),
+            cursors: self.flag("spark.sql.scripting.cursorEnabled"),
             legacy_identifier_clause: self.flag("spark.sql.legacy.identifierClause"),
             char_varchar_as_string: self.flag("spark.sql.legacy.charVarcharAsString"),
             timestamp_ntz: self
@@ -247,6 +249,7 @@ impl SessionConf {
             case_sensitive: self.flag("spark.sql.caseSensitive"),
             java_charsets: self.flag("spark.sql.legacy.javaCharsets"),
             replaces_coding_errors: self.flag("spark.sql.legacy.codingErrorAction"),
+            geospatial: self.flag("spark.sql.geospatial.enabled"),
             binary_style: BinaryStyle::named(self.get("spark.sql.binaryOutputStyle").as_deref()),
             now_us: clock::now_us(),
         })

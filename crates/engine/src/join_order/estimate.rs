@@ -8,6 +8,8 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator, TableScan};
 
+use crate::operators::JOIN_HINT;
+
 /// Rows of what is not known.
 const UNKNOWN_ROWS: f64 = 1_000_000.0;
 /// Part of the rows that pass a condition nothing is known of.
@@ -96,6 +98,9 @@ pub(super) fn estimate(plan: &LogicalPlan) -> Estimate {
         }
         LogicalPlan::Join(join) => of_join(join),
         LogicalPlan::SubqueryAlias(s) => estimate(&s.input),
+        LogicalPlan::Extension(e) if e.node.name() == JOIN_HINT => {
+            e.node.inputs().first().map_or_else(|| Estimate::unknown(1.0), |input| estimate(input))
+        }
         LogicalPlan::Sort(s) => {
             let input = estimate(&s.input);
             let rows = s.fetch.map_or(input.rows, |n| input.rows.min(n as f64));

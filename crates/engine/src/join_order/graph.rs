@@ -9,6 +9,7 @@ use datafusion::logical_expr::{Expr, Filter, Join, JoinConstraint, LogicalPlan};
 
 use super::enumerate;
 use super::estimate::{Estimate, estimate};
+use crate::operators::join_hint_of;
 
 /// Tables by number, as bits.
 pub(super) type TableSet = u32;
@@ -159,10 +160,21 @@ pub(super) fn is_join(plan: &LogicalPlan) -> bool {
 
 fn is_plain(join: &Join) -> bool {
     join.join_type == JoinType::Inner
+        // Where a hint says how to join two relations, these two are joined.
+        && !is_hinted(&join.left)
+        && !is_hinted(&join.right)
         && join.null_equality == NullEquality::NullEqualsNothing
         && !join.on.is_empty()
         && !join.filter.as_ref().is_some_and(Expr::is_volatile)
         && !join.on.iter().any(|(l, r)| l.is_volatile() || r.is_volatile())
+}
+
+fn is_hinted(side: &LogicalPlan) -> bool {
+    match side {
+        LogicalPlan::Projection(p) => is_hinted(&p.input),
+        LogicalPlan::Filter(f) => is_hinted(&f.input),
+        other => join_hint_of(other).is_some(),
+    }
 }
 
 struct Found {

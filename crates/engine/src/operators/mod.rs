@@ -5,6 +5,7 @@
 
 mod barrier;
 mod coalesce;
+mod join_hint;
 mod keep;
 mod map_partitions;
 mod sample;
@@ -13,6 +14,7 @@ mod shuffle;
 mod sort_within;
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
 pub(crate) use barrier::{BARRIER, barrier};
+pub(crate) use join_hint::{JOIN_HINT, JoinHint, JoinHintExec, Strategy, join_hint, join_hint_of};
 pub(crate) use map_partitions::{MapPartitionsExec, PartitionOperator, PartitionWork};
 pub(crate) use sample::{Sampling, sample};
 pub(crate) use scope::scoped;
@@ -42,6 +45,11 @@ pub(crate) trait Operator: fmt::Debug + Send + Sync {
 
     /// Everything that tells two operators over equal inputs and expressions apart.
     fn key(&self) -> String;
+
+    /// What it says of the join above it. The optimizer sees through such a node.
+    fn join_hint(&self) -> Option<JoinHint> {
+        None
+    }
 
     /// The physical operator. `exprs` are the node's expressions over the columns of the first input.
     fn plan(
@@ -131,7 +139,17 @@ impl UserDefinedLogicalNodeCore for Custom {
         Ok(Self { inputs, exprs, schema: self.schema.clone(), operator: Arc::clone(&self.operator) })
     }
 
-    fn necessary_children_exprs(&self, _: &[usize]) -> Option<Vec<Vec<usize>>> {
+    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
+        if self.operator.join_hint().is_some() {
+            return HashSet::new();
+        }
+        <Self as UserDefinedLogicalNodeCore>::schema(self).fields().iter().map(|f| f.name().clone()).collect()
+    }
+
+    fn necessary_children_exprs(&self, output: &[usize]) -> Option<Vec<Vec<usize>>> {
+        if self.operator.join_hint().is_some() {
+            return Some(vec![output.to_vec()]);
+        }
         Some(self.inputs.iter().map(|i| (0..i.schema().fields().len()).collect()).collect())
     }
 }

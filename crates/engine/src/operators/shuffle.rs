@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{SortOptions, take_record_batch};
@@ -42,6 +43,8 @@ pub(crate) enum Scheme {
     Range(Vec<(Expr, SortOptions)>),
     /// Neighbouring partitions become one: nothing moves.
     Neighbours,
+    /// So many bytes to a partition: few rows are one. Beyond the last partition it begins anew.
+    Balanced { bytes: usize },
 }
 
 /// The rows in another number of partitions.
@@ -54,6 +57,7 @@ pub(crate) fn shuffle(input: LogicalPlan, scheme: Scheme, partitions: usize) -> 
             (Kind::Range(options), exprs)
         }
         Scheme::Neighbours => (Kind::Neighbours, Vec::new()),
+        Scheme::Balanced { bytes } => (Kind::Balanced { bytes }, Vec::new()),
     };
     plan(Shuffle { kind, partitions }, vec![input], exprs, None)
 }
@@ -64,6 +68,7 @@ enum Kind {
     Direct,
     Range(Vec<SortOptions>),
     Neighbours,
+    Balanced { bytes: usize },
 }
 
 #[derive(Debug)]
@@ -168,11 +173,19 @@ impl ShuffleExec {
                 out.failed(result);
             });
         } else {
+            let balance = match self.kind {
+                Kind::Balanced { bytes } => Some(Balance { bytes: bytes.max(1), seen: Arc::default() }),
+                _ => None,
+            };
             for i in 0..inputs {
                 let (plan, exprs, out, context) =
                     (Arc::clone(&plan), exprs.clone(), out.clone(), Arc::clone(context));
+                let balance = balance.clone();
                 tasks.spawn(async move {
-                    let result = by_row(&plan, i, &exprs, context, &out).await;
+                    let result = match &balance {
+                        Some(balance) => by_size(&plan, i, balance, context, &out).await,
+                        None => by_row(&plan, i, &exprs, context, &out).await,
+                    };
                     out.failed(result);
                 });
             }
@@ -228,6 +241,31 @@ impl Out {
             let _ = sender.send(Err(DataFusionError::Shared(Arc::clone(&shared))));
         }
     }
+}
+
+/// How much the inputs have given so far, and how much a partition takes.
+#[derive(Clone)]
+struct Balance {
+    bytes: usize,
+    seen: Arc<AtomicUsize>,
+}
+
+/// Whole batches to the partition that is being filled (what Spark's adaptive execution makes of `REBALANCE`).
+async fn by_size(
+    plan: &Arc<dyn ExecutionPlan>,
+    partition: usize,
+    balance: &Balance,
+    context: Arc<TaskContext>,
+    out: &Out,
+) -> Result<()> {
+    let mut rows = plan.execute(partition, context)?;
+    while let Some(batch) = rows.next().await {
+        let batch = batch?;
+        let before = balance.seen.fetch_add(batch.get_array_memory_size(), Ordering::Relaxed);
+        let place = before / balance.bytes % out.senders.len();
+        out.send(&batch, &vec![place as u32; batch.num_rows()])?;
+    }
+    Ok(())
 }
 
 /// Round robin, or by an expression: each input partition for itself.

@@ -9,8 +9,8 @@ use boathouse_spec::{
     ScriptLoop, ScriptLoopKind, ScriptStatement, StructType,
 };
 use datafusion::scalar::ScalarValue;
-use futures::StreamExt;
 
+use super::cursor::Rows;
 use super::handler;
 use super::scope::Scopes;
 use crate::commands::{self, evaluate, execute_immediate, variable};
@@ -39,12 +39,6 @@ enum Kind<'a> {
     Handler { rest: &'a [ScriptStatement], of: usize },
     /// A loop between two rounds.
     Loop { statement: &'a ScriptLoop, rows: Option<Rows>, has_begun: bool },
-}
-
-/// The rows a FOR loop goes through.
-struct Rows {
-    result: QueryResult,
-    batch: Option<(RecordBatch, usize)>,
 }
 
 impl<'a> Machine<'a> {
@@ -174,7 +168,8 @@ impl<'a> Machine<'a> {
                 Kind::Loop { .. } => at,
             };
         }
-        Err(error)
+        // That there is nothing more is worth knowing, and no failure.
+        if error.sqlstate().starts_with("02") { Ok(()) } else { Err(error) }
     }
 
     fn enter_handler(&mut self, handler: &'a ScriptHandler, of: usize) {
@@ -267,9 +262,7 @@ impl<'a> Machine<'a> {
         };
         let rows = match rows {
             Some(rows) => rows,
-            None => {
-                rows.insert(Rows { result: self.session.execute_here(query.clone()).await?, batch: None })
-            }
+            None => rows.insert(self.session.execute_here(query.clone()).await?.into()),
         };
         let Some((batch, row)) = rows.next().await? else { return Ok(false) };
         self.scopes.clear_innermost();
@@ -351,23 +344,5 @@ impl<'a> Machine<'a> {
     /// Whether nothing can follow or handle what runs now.
     fn is_last(&self) -> bool {
         matches!(self.frames.as_slice(), [Frame { kind: Kind::Body { rest: [], handlers: [] }, .. }])
-    }
-}
-
-impl Rows {
-    async fn next(&mut self) -> Result<Option<(RecordBatch, usize)>> {
-        loop {
-            if let Some((batch, row)) = &mut self.batch
-                && *row < batch.num_rows()
-            {
-                let at = *row;
-                *row += 1;
-                return Ok(Some((batch.clone(), at)));
-            }
-            match self.result.stream.next().await {
-                Some(batch) => self.batch = Some((batch.spark()?, 0)),
-                None => return Ok(None),
-            }
-        }
     }
 }

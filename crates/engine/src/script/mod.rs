@@ -1,8 +1,9 @@
 //! SQL scripts, run (Spark's `SqlScriptingExecution`).
 //!
 //! `machine.rs` walks the statements with a stack of its own, so that no script can exhaust the thread's; `scope.rs` holds
-//! the variables of the blocks that are open; `handler.rs` finds who handles an error.
+//! the variables and cursors of the blocks that are open; `handler.rs` finds who handles an error.
 
+pub(crate) mod cursor;
 mod handler;
 mod machine;
 pub(crate) mod scope;

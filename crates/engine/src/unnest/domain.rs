@@ -16,7 +16,7 @@ use datafusion::logical_expr::{
 };
 
 use super::{columns_of, fresh, outer_columns, project};
-use crate::operators::{BARRIER, barrier};
+use crate::operators::{BARRIER, barrier, join_hint, join_hint_of};
 
 /// Distinct values of outer columns.
 #[derive(Clone)]
@@ -117,6 +117,11 @@ impl Domain {
             let columns = columns_of(&plan).into_iter().chain(self.columns.clone());
             let crossed = LogicalPlanBuilder::from(plan).cross_join(self.plan.clone())?.build()?;
             return project(columns.map(Expr::Column).collect(), crossed);
+        }
+        if let Some(hint) = join_hint_of(&plan)
+            && let Some(input) = plan.inputs().into_iter().next()
+        {
+            return Ok(join_hint(self.push(input.clone())?, hint));
         }
         match plan {
             LogicalPlan::Projection(p) => {

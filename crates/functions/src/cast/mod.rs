@@ -83,6 +83,8 @@ fn convert(
     use DataType::*;
     match (from, to) {
         (f, t) if f.is_string() && t.is_string() => from_string::to_length(array, t),
+        // The form is the same for all systems.
+        (f, t) if f.is_spatial() && t.is_spatial() => Ok(Arc::clone(array)),
         (Variant, to) => {
             let variants = crate::variant::Variants::of(array)?;
             let values: Vec<_> = variants.iter().collect();

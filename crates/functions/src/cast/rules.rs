@@ -15,6 +15,7 @@ pub fn can_cast(from: &DataType, to: &DataType, mode: Mode) -> bool {
     match (from, to) {
         (Null, _) => true,
         (_, Null) => false,
+        (from, to) if from.is_spatial() || to.is_spatial() => spatial(from, to),
         (Variant, to) => crate::variant::castable(to),
         (from, Variant) => to_variant(from),
         (Array { element: f, contains_null: m }, Array { element: t, contains_null: n }) => {
@@ -46,6 +47,18 @@ pub fn can_cast(from: &DataType, to: &DataType, mode: Mode) -> bool {
 /// the type of the elements of an empty array).
 fn loses(from: &DataType, to: &DataType, mode: Mode) -> bool {
     *from != DataType::Null && mode != Mode::Ansi && may_give_null(from, to, mode)
+}
+
+/// Values lose their own system to none, and change between plane and globe where they are in one.
+fn spatial(from: &DataType, to: &DataType) -> bool {
+    use DataType::{Geography, Geometry};
+    match (from, to) {
+        (Geometry { .. }, Geometry { srid: None }) | (Geography { .. }, Geography { srid: None }) => true,
+        (Geometry { srid: a }, Geography { srid: b }) | (Geography { srid: a }, Geometry { srid: b }) => {
+            a == b
+        }
+        _ => false,
+    }
 }
 
 fn to_variant(from: &DataType) -> bool {
@@ -148,6 +161,7 @@ pub fn can_up_cast(from: &DataType, to: &DataType) -> bool {
         (f, t) if rank(f).is_some() && rank(t).is_some() => rank(f) <= rank(t),
         (Date, Timestamp | TimestampNtz) | (Timestamp, TimestampNtz) | (TimestampNtz, Timestamp) => true,
         (Timestamp, Long) | (Long, Timestamp) => true,
+        (f, t) if f.is_spatial() || t.is_spatial() => spatial(f, t),
         (f, t) if t.is_string() => (f.is_atomic() && *f != Variant) || *f == CalendarInterval,
         (YearMonthInterval { .. }, YearMonthInterval { .. }) => true,
         (DayTimeInterval { .. }, DayTimeInterval { .. }) => true,
@@ -203,6 +217,7 @@ pub fn can_store_assign(from: &DataType, to: &DataType) -> bool {
         (f, t) if f == t => true,
         (Null, _) => true,
         (f, t) if f.is_numeric() && t.is_numeric() => true,
+        (f, t) if f.is_spatial() || t.is_spatial() => spatial(f, t),
         (f, t) if f.is_atomic() && *f != Variant && t.is_string() => true,
         (Date | Timestamp | TimestampNtz, Date | Timestamp | TimestampNtz) => true,
         (Time { .. }, Time { .. }) => true,

@@ -204,7 +204,7 @@ fn writer<'a>(array: &'a ArrayRef, t: &'a DataType, style: &Style) -> Result<Wri
                 }
             })
         }
-        DataType::Udt { .. } => {
+        DataType::Udt { .. } | DataType::Geometry { .. } | DataType::Geography { .. } => {
             return Err(Error::unsupported(format!("text of a {} value", t.simple_string())));
         }
     })

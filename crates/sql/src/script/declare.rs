@@ -1,4 +1,4 @@
-//! DECLARE in scripts: variables, conditions of errors, handlers.
+//! DECLARE in scripts: variables, conditions of errors, cursors, handlers.
 
 use boathouse_spec::{
     Command, Error, HandledCondition, Plan, Result, ScriptHandler, ScriptStatement, quote, sqlstate,
@@ -17,6 +17,18 @@ impl Parser<'_> {
             return self.error_condition(body);
         }
         let plan = self.declare()?;
+        if matches!(&plan, Plan::Command(c) if matches!(**c, Command::Cursor(_))) {
+            if body.is_block && body.stage > Stage::Cursors {
+                let error = Error::new("INVALID_CURSOR_DECLARATION").message(
+                    "Cursors stand in a BEGIN .. END after the variables and conditions, and before handlers and all other statements.",
+                );
+                let error = self.script_error(start, error);
+                self.note(error);
+            }
+            body.stage = body.stage.max(Stage::Cursors);
+            body.statements.push(ScriptStatement::Plan(plan));
+            return Ok(());
+        }
         if let Plan::Command(command) = &plan
             && let Command::DeclareVariable { names, .. } = &**command
         {

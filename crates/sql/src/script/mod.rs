@@ -41,11 +41,12 @@ struct Body {
     is_block: bool,
 }
 
-/// Variables and conditions come first in a block, then handlers, then everything else.
+/// Variables and conditions come first in a block, then cursors, then handlers, then everything else.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     #[default]
     Variables,
+    Cursors,
     Handlers,
     Statements,
 }

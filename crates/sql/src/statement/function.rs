@@ -222,12 +222,8 @@ impl Parser<'_> {
     pub fn declare(&mut self) -> Result<Plan> {
         let start = self.pos;
         self.expect("DECLARE")?;
-        if self.at_offset(1, "CURSOR") || self.at_offset(2, "CURSOR") {
-            self.skip_rest();
-            return Err(self.error_from(
-                start,
-                Error::new("UNSUPPORTED_FEATURE.SQL_CURSOR").message("SQL cursors are not supported."),
-            ));
+        if self.at_cursor_declaration() {
+            return self.declare_cursor(start);
         }
         let or_replace = self.eat_all(&["OR", "REPLACE"]);
         if self.at_any(&["VARIABLE", "VAR"]) && self.is_identifier(self.peek_at(1)) {

@@ -5,6 +5,7 @@ mod cache;
 mod column_definition;
 mod copy_into;
 mod create_table;
+mod cursor;
 mod delta;
 mod describe;
 mod function;
@@ -110,7 +111,9 @@ impl Parser<'_> {
             "GENERATE" => self.generate(),
             "GRANT" | "REVOKE" | "DENY" => self.privileges(),
             "APPLY" => self.apply_changes(),
-            "OPEN" | "FETCH" | "CLOSE" => Err(self.cursor(&word)),
+            "OPEN" => self.open_cursor(),
+            "FETCH" => self.fetch_cursor(),
+            "CLOSE" => self.close_cursor(),
             "EXPORT" | "IMPORT" | "LOCK" | "UNLOCK" | "START" | "COMMIT" | "ROLLBACK" | "DFS" => {
                 Err(self.hive_command())
             }
@@ -156,15 +159,6 @@ impl Parser<'_> {
 
     pub fn not_allowed(&self, start: usize, what: &str) -> Error {
         self.error_from(start, not_allowed(what))
-    }
-
-    fn cursor(&mut self, _word: &str) -> Error {
-        let start = self.pos;
-        self.skip_rest();
-        self.error_from(
-            start,
-            Error::new("UNSUPPORTED_FEATURE.SQL_CURSOR").message("SQL cursors are not supported."),
-        )
     }
 
     /// Takes all tokens up to the end of the statement.

@@ -227,6 +227,12 @@ impl Parser<'_> {
         self.expect_all(&["EXECUTE", "IMMEDIATE"])?;
         let text = self.expression()?;
         let into = if self.eat("INTO") { self.names()? } else { vec![] };
+        let using = self.using_arguments()?;
+        Ok(command(Command::ExecuteImmediate { text, into, using }))
+    }
+
+    /// `[USING value [AS parameter], ..]`
+    pub fn using_arguments(&mut self) -> Result<Vec<Expr>> {
         let start = self.pos;
         let mut using = vec![];
         if self.eat("USING") {
@@ -238,7 +244,7 @@ impl Parser<'_> {
             using = if all { self.parenthesized(Self::named_expression)? } else { self.named_expressions()? };
             self.refuse_duplicate_arguments(start, &using)?;
         }
-        Ok(command(Command::ExecuteImmediate { text, into, using }))
+        Ok(using)
     }
 
     fn refuse_duplicate_arguments(&self, start: usize, using: &[Expr]) -> Result<()> {

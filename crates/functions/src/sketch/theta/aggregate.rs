@@ -106,7 +106,7 @@ struct Values {
 }
 
 /// The little-endian bytes of an array of numbers.
-fn list_bytes(values: &ArrayRef) -> Result<Vec<u8>> {
+pub(in crate::sketch) fn list_bytes(values: &ArrayRef) -> Result<Vec<u8>> {
     let numbers = cast(values, &ArrowType::Int64).spark()?;
     let numbers = numbers.as_primitive::<Int64Type>();
     Ok(match values.data_type() {

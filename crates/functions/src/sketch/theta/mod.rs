@@ -14,10 +14,13 @@ pub(super) fn register(r: &mut Registry) {
     scalar::register(r);
 }
 
-const DEFAULT_LG_NOMINAL: i64 = 12;
+pub(super) use aggregate::list_bytes;
+pub(super) use state::Theta;
+
+pub(super) const DEFAULT_LG_NOMINAL: i64 = 12;
 
 /// What is no sketch.
-fn invalid_buffer(function: &str) -> Error {
+pub(super) fn invalid_buffer(function: &str) -> Error {
     Error::new("THETA_INVALID_INPUT_SKETCH_BUFFER").param("function", format!("`{function}`")).message(
         format!(
             "`{function}` takes Theta sketches, such as `theta_sketch_agg` makes; this binary value is none."
@@ -25,7 +28,7 @@ fn invalid_buffer(function: &str) -> Error {
     )
 }
 
-fn nominal_size(value: i64, function: &str) -> Result<u8> {
+pub(super) fn nominal_size(value: i64, function: &str) -> Result<u8> {
     match u8::try_from(value) {
         Ok(lg) if (4..=26).contains(&lg) => Ok(lg),
         _ => Err(Error::new("SKETCH_INVALID_LG_NOM_ENTRIES")

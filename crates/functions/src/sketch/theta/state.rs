@@ -93,6 +93,19 @@ impl Theta {
         self.is_empty |= self.hashes.is_empty() && self.theta == ALL;
     }
 
+    /// The bound of the hashes.
+    pub fn bound(&self) -> u64 {
+        self.theta
+    }
+
+    pub fn hashes(&self) -> impl Iterator<Item = u64> {
+        self.hashes.iter().copied()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
     pub fn estimate(&self) -> f64 {
         if self.is_empty {
             return 0.0;
