@@ -30,6 +30,7 @@ use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
 pub(crate) use barrier::{BARRIER, barrier};
+pub(crate) use coalesce::unordered;
 pub(crate) use map_partitions::{MapPartitionsExec, PartitionOperator, PartitionWork};
 pub(crate) use sample::{Sampling, sample};
 pub(crate) use scope::scoped;
