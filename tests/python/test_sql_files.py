@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import sys
 import time
 
@@ -11,7 +12,10 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 import record_sql  # noqa: E402
+from conftest import Server  # noqa: E402
 
+# Joins, groups, windows, sorts and set operations.
+ROWS = re.compile(r"\b(JOIN|GROUP BY|OVER|ORDER BY|UNION|INTERSECT|EXCEPT|DISTINCT|PIVOT|IN \(SELECT|EXISTS \(|\w+\(\*\)|sum\(|count\()", re.I)
 FILES = sorted(record_sql.SQL.glob("*.jsonl"))
 
 
@@ -37,19 +41,68 @@ def local_time():
     time.tzset()
 
 
-@pytest.mark.parametrize("path", FILES, ids=[p.stem for p in FILES])
-def test_statements_answer_as_spark(spark, local_time, path):
-    session = spark
+def differing(session, path, statements):
+    """The statements whose answers are not Spark's, with both answers."""
     for key, value in record_sql.CONF.items():
         session.conf.set(key, value)
-    expected = [json.loads(line) for line in path.read_text().splitlines()]
     differ = {}
-    for want in expected:
+    for want in statements:
         got = record_sql.answer(session, want["sql"])
-        if got != want:
+        if not record_sql.equal(want, got):
             differ[want["sql"]] = f"\nwanted {want}\ngot    {got}"
+    return differ
+
+
+def recorded(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("path", FILES, ids=[p.stem for p in FILES])
+def test_statements_answer_as_spark(spark, local_time, path):
+    expected = recorded(path)
+    differ = differing(spark, path, expected)
     listed = known().get(path.stem, set())
     new = [text for sql, text in differ.items() if sql not in listed]
     assert not new, f"{len(new)} of {len(expected)} statements differ:" + "".join(new)
     mended = sorted(listed - set(differ))
     assert not mended, f"these statements pass now: take them out of tests/sql/known.txt: {mended}"
+
+
+SETTINGS = {
+    "several partitions": [],
+    "several partitions in a small memory": ["--memory-limit", "24m"],
+}
+
+
+@pytest.fixture(scope="module", params=SETTINGS.values(), ids=[name.replace(" ", "-") for name in SETTINGS])
+def divided(request, tmp_path_factory):
+    """A server that plans every query for four partitions, however few its rows."""
+    if os.environ.get("BOATHOUSE_REMOTE"):
+        pytest.skip("needs servers of its own")
+    before = os.environ.get("BOATHOUSE_PARTITIONS")
+    os.environ["BOATHOUSE_PARTITIONS"] = "4"
+    server = Server(tmp_path_factory.mktemp("divided") / "home", *request.param)
+    if before is None:
+        del os.environ["BOATHOUSE_PARTITIONS"]
+    else:
+        os.environ["BOATHOUSE_PARTITIONS"] = before
+    yield server
+    server.stop()
+
+
+def of_rows(statements):
+    """The statements whose answers could depend on how rows are divided and where they are kept, and those that prepare them."""
+    kept = [s for s in statements if "error" not in s and (not s["columns"] or ROWS.search(s["sql"]))]
+    return kept if any(s["columns"] for s in kept) else []
+
+
+@pytest.mark.parametrize("path", FILES, ids=[p.stem for p in FILES])
+def test_statements_answer_the_same_in_other_settings(divided, local_time, path):
+    statements = of_rows(recorded(path))
+    if not statements:
+        pytest.skip("no statement over rows")
+    session = divided.session()
+    listed = known().get(path.stem, set()) | known().get(f"{path.stem} divided", set())
+    new = [text for sql, text in differing(session, path, statements).items() if sql not in listed]
+    session.stop()
+    assert not new, f"{len(new)} of {len(statements)} statements differ:" + "".join(new)

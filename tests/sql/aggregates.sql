@@ -63,7 +63,7 @@ SELECT kll_sketch_agg_bigint(id, 7) FROM sales;
 SELECT kll_sketch_get_quantile_bigint(kll_sketch_agg_bigint(id), 1.5) FROM sales;
 SELECT sum(a) AS s, b, grouping(b) AS g FROM VALUES (1, 2), (3, 4) AS t(a, b) GROUP BY ROLLUP(b) ORDER BY g, CASE WHEN grouping(b) = 0 THEN b END;
 SELECT sum(a) AS s, b, rank() OVER (PARTITION BY grouping(b) ORDER BY sum(a)) AS r FROM VALUES (1, 2), (3, 4) AS t(a, b) GROUP BY ROLLUP(b) ORDER BY grouping(b) DESC, r;
-SELECT a, b, grouping(a) FROM VALUES ('x', 1) AS t(a, b) GROUP BY CUBE(a, b) ORDER BY grouping(a);
+SELECT a, b, grouping(a) FROM VALUES ('x', 1) AS t(a, b) GROUP BY CUBE(a, b) ORDER BY grouping(a), grouping(b);
 SELECT a, b, grouping(a) FROM VALUES ('x', 1) AS t(a, b) GROUP BY CUBE(a, b) HAVING grouping(a) = 1;
 SELECT sum(a) AS s FROM VALUES (1), (3) AS t(a) WHERE a > 10 GROUP BY GROUPING SETS ((), ());
 SELECT sum(a) AS s, count(*) AS c FROM VALUES (1), (3) AS t(a) GROUP BY GROUPING SETS ((), (), ());

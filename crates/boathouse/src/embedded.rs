@@ -9,7 +9,9 @@ use tokio::runtime::Runtime;
 
 /// Opens the engine of a home, with what the services around it give to queries.
 pub async fn open(home: &Path, memory_limit: Option<usize>) -> Result<Arc<Engine>, Error> {
-    let engine = Engine::open(EngineOptions { memory_limit, ..EngineOptions::new(home) }).await?;
+    // For tests: plans of several partitions over a few rows.
+    let partitions = std::env::var("BOATHOUSE_PARTITIONS").ok().and_then(|n| n.parse().ok());
+    let engine = Engine::open(EngineOptions { memory_limit, partitions, ..EngineOptions::new(home) }).await?;
     engine.set_stream_reader(Arc::new(boathouse_streaming::Sources));
     boathouse_pipelines::register_functions(&engine);
     Ok(engine)

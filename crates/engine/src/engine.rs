@@ -33,11 +33,14 @@ pub struct EngineOptions {
     pub memory_limit: Option<usize>,
     /// `None`: the number of cores.
     pub parallelism: Option<usize>,
+    /// How many partitions every query is planned for, and those VALUES have; `None`: as many as there are cores, and one
+    /// where all that is read are a few rows in memory. For tests.
+    pub partitions: Option<usize>,
 }
 
 impl EngineOptions {
     pub fn new(home: impl Into<PathBuf>) -> Self {
-        Self { home: home.into(), memory_limit: None, parallelism: None }
+        Self { home: home.into(), memory_limit: None, parallelism: None, partitions: None }
     }
 }
 
@@ -111,7 +114,8 @@ impl Engine {
             .spawn(async move { Catalog::open(metastore).await })
             .await
             .map_err(|e| Error::internal(format!("opening the metastore: {e}")))??;
-        let storages = Storages::new(&options.home, &runtime_env, parallelism);
+        let partitions = options.partitions.unwrap_or(parallelism).max(1);
+        let storages = Storages::new(&options.home, &runtime_env, partitions);
         let fixed = fixed_settings(&options.home);
         Ok(Arc::new_cyclic(|engine| Self {
             sessions: SessionManager::new(engine.clone(), fixed),
@@ -241,8 +245,12 @@ fn remove_stale_scratch(tmp: &Path) {
 
 /// A schema as DDL text: columns, or one type.
 fn schema_of_text(text: &str) -> Result<boathouse_spec::DataType> {
-    if let Ok(t) = boathouse_sql::parse_data_type(text) {
-        return Ok(t);
+    match boathouse_sql::parse_data_type(text) {
+        Ok(t) => Ok(t),
+        // One word is a type that there is not.
+        Err(error) if error.class() == "UNSUPPORTED_DATATYPE" => {
+            boathouse_sql::parse_schema(text).map(boathouse_spec::DataType::Struct).map_err(|_| error)
+        }
+        Err(_) => boathouse_sql::parse_schema(text).map(boathouse_spec::DataType::Struct),
     }
-    boathouse_sql::parse_schema(text).map(boathouse_spec::DataType::Struct)
 }

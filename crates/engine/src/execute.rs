@@ -206,7 +206,7 @@ async fn optimized_plan(
     }
     join_order::load_statistics(plan).await?;
     metadata_only::load_statistics(plan).await?;
-    let small = crate::small::is_small(plan);
+    let small = session.engine.options.partitions.is_none() && crate::small::is_small(plan);
     if small {
         let options = state.config_mut().options_mut();
         options.execution.target_partitions = 1;

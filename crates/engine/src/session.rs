@@ -614,7 +614,9 @@ impl Session {
             out.push_str(&rest[..start]);
             match self.conf.get(bare) {
                 Some(value) => out.push_str(&value),
-                None => out.push_str(&rest[start..=start + length]),
+                // The environment and the properties of the server are not for statements.
+                None if bare.contains(':') => out.push_str(&rest[start..=start + length]),
+                None => {}
             }
             rest = &rest[start + length + 1..];
         }

@@ -202,9 +202,22 @@ impl Parser<'_> {
             self.note(error);
             return Ok(value);
         }
-        let mut args = vec![value];
-        args.extend(self.expressions()?);
+        let patterns = self.expressions()?;
         self.expect_symbol(")")?;
+        if !case_insensitive
+            && !patterns.iter().all(|p| matches!(p, Expr::Literal(Literal::String(_))))
+            && patterns.len() > 1
+        {
+            let signed = |e: Expr| if negated { not(e) } else { e };
+            let operator = if quantifier == "ALL" { "and" } else { "or" };
+            let each = patterns
+                .into_iter()
+                .map(|p| signed(Expr::operator("like", vec![value.clone(), p])))
+                .reduce(|left, right| Expr::operator(operator, vec![left, right]));
+            return each.ok_or_else(|| self.unexpected());
+        }
+        let mut args = vec![value];
+        args.extend(patterns);
         if case_insensitive {
             args = args.into_iter().map(|a| Expr::call("lower", vec![a])).collect();
         }
@@ -232,7 +245,7 @@ impl Parser<'_> {
             (Kind::Word, "TRUE") => signed(Expr::operator("<=>", vec![value, boolean(true)])),
             (Kind::Word, "FALSE") => signed(Expr::operator("<=>", vec![value, boolean(false)])),
             (Kind::Word, "UNKNOWN") => {
-                Expr::operator(if negated { "isnotunknown" } else { "isunknown" }, vec![value])
+                Expr::operator(if negated { "isnotnull" } else { "isnull" }, vec![value])
             }
             (Kind::Word, "DISTINCT") if self.at_offset(offset + 1, "FROM") => {
                 self.pos += offset + 2;

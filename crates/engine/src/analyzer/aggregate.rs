@@ -529,6 +529,9 @@ impl Aggregation {
     pub(super) fn build(self, analyzer: &mut Analyzer) -> Result<Analyzed> {
         self.check_outer_columns()?;
         let mut plan = self.grouped_plan()?;
+        if self.sets.is_some() && analyzer.outer.is_empty() && !self.input.is_streaming {
+            plan = crate::operators::unordered(plan);
+        }
         for condition in &self.having {
             plan = LogicalPlanBuilder::from(plan).filter(condition.clone()).spark()?.build().spark()?;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::compute::SortOptions;
 use boathouse_bridge::ResultExt;
 use boathouse_functions::{AggregateCall, Call as FunctionCall, ResolvedAggregate, in_order};
-use boathouse_spec::{Call, Expr, Result, SortOrder};
+use boathouse_spec::{Call, Error, Expr, Result, SortOrder};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, NullTreatment, Sort};
 use datafusion::logical_expr::{AggregateUDF, Expr as DfExpr, ExprSchemable, LogicalPlan};
 
@@ -33,6 +33,18 @@ impl Analyzer {
     ) -> Result<TypedExpr> {
         let used = self.outer_used.last().map_or(0, Vec::len);
         let mut parts = self.aggregate_parts(name, resolve, call, over)?;
+        if parts.name.contains(super::project::LATERAL_ALIAS) {
+            return Err(Error::new("UNSUPPORTED_FEATURE.LATERAL_COLUMN_ALIAS_IN_AGGREGATE_FUNC")
+                .param("lca", &parts.name)
+                .param("aggFunc", format!("\"{}\"", parts.name))
+                .message(format!("{} uses an alias of the same SELECT list.", parts.name)));
+        }
+        if parts.args.iter().any(super::window::has_window) {
+            return Err(Error::new("_LEGACY_ERROR_TEMP_1031").message(format!(
+                "The aggregate function {} cannot take a window function; compute that in a subquery first.",
+                parts.name
+            )));
+        }
         if call.order_by.is_empty()
             && !call.distinct
             && let Some((udf, keys)) = in_order_of(&over.plan, &parts.resolved.udf)?
@@ -81,6 +93,7 @@ impl Analyzer {
         call: &Call,
         over: &Analyzed,
     ) -> Result<AggregateParts> {
+        check_clauses(name, call)?;
         // count(*) counts rows: count(1). count(t.*) counts rows without NULL in any column.
         let star_count = name == "count"
             && !call.distinct
@@ -203,6 +216,48 @@ fn check_filter(condition: &TypedExpr) -> Result<()> {
         )))
 }
 
+/// Refuses WITHIN GROUP, IGNORE NULLS and `count(t.*)` where Spark does.
+fn check_clauses(name: &str, call: &Call) -> Result<()> {
+    let clause = if !call.order_by.is_empty()
+        && !matches!(name, "percentile_cont" | "percentile_disc" | "mode" | "listagg" | "string_agg")
+    {
+        Some("WITHIN GROUP (ORDER BY ...)")
+    } else if call.ignore_nulls == Some(true)
+        && !matches!(
+            name,
+            "first"
+                | "first_value"
+                | "last"
+                | "last_value"
+                | "any_value"
+                | "nth_value"
+                | "collect_list"
+                | "collect_set"
+                | "array_agg"
+        )
+    {
+        Some("IGNORE NULLS")
+    } else {
+        None
+    };
+    if let Some(clause) = clause {
+        return Err(Error::new("INVALID_SQL_SYNTAX.FUNCTION_WITH_UNSUPPORTED_SYNTAX")
+            .param("prettyName", boathouse_spec::quote(name))
+            .param("syntax", clause)
+            .message(format!("The function {name} does not take {clause}.")));
+    }
+    if let ("count", [Expr::Star(star)]) = (name, call.args.as_slice())
+        && let Some(target) = &star.target
+        && star.except.is_empty()
+    {
+        let target = target.join(".");
+        return Err(Error::new("INVALID_USAGE_OF_STAR_WITH_TABLE_IDENTIFIER_IN_COUNT")
+            .param("tableName", &target)
+            .message(format!("count({target}.*) is not allowed: name the columns, or count(*).")));
+    }
+    Ok(())
+}
+
 fn shown_name(resolved: &ResolvedAggregate, name: &str, call: &Call, args: &[TypedExpr]) -> String {
     let names: Vec<String> = args.iter().map(|a| a.name.clone()).collect();
     let names = match &resolved.display_args {
@@ -212,6 +267,7 @@ fn shown_name(resolved: &ResolvedAggregate, name: &str, call: &Call, args: &[Typ
     let function = match &resolved.display_name {
         Some(text) if text.contains('(') => return text.clone(),
         Some(text) => text.as_str(),
+        None if name == "string_agg" && !call.order_by.is_empty() => "listagg",
         None => name,
     };
     let distinct = if call.distinct { "DISTINCT " } else { "" };

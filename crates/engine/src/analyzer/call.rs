@@ -58,6 +58,11 @@ impl Analyzer {
         match entry {
             Entry::Scalar(resolve) => {
                 self.forbid_aggregate_syntax(call)?;
+                if has_lambda {
+                    return Err(Error::new("INVALID_LAMBDA_FUNCTION_CALL.NON_HIGHER_ORDER_FUNCTION")
+                        .param("class", &name)
+                        .message(format!("The function {name} takes no lambda.")));
+                }
                 let args = self.args(&call.args, over)?;
                 let minus = match args.as_slice() {
                     [arg] if call.is_operator && name == "negative" => Some(format!("(- {})", arg.name)),
@@ -66,6 +71,14 @@ impl Analyzer {
                     }
                     _ => None,
                 };
+                // The type of a constant is known without it: its computation may fail.
+                if let ("typeof", [arg]) = (name.as_str(), args.as_slice())
+                    && super::expr::is_foldable(&arg.expr)
+                {
+                    let shown = format!("typeof({})", arg.name);
+                    let text = lit(arg.data_type.simple_string());
+                    return Ok(TypedExpr::new(text, boathouse_spec::DataType::STRING, false, shown));
+                }
                 let value = self.scalar(&name, *resolve, args)?;
                 Ok(match minus {
                     Some(shown) => value.named(shown),
@@ -129,8 +142,16 @@ impl Analyzer {
         match name {
             "grouping" | "grouping_id" => self.grouping_function(name, call, over).map(Some),
             "struct" => {
-                let args = self.struct_args(call, over)?;
-                let shown = call_name("struct", &args.iter().skip(1).step_by(2).cloned().collect::<Vec<_>>());
+                let (args, shown) = self.struct_args(call, over)?;
+                // A row `(a, b)` is shown with the names of its fields.
+                let shown = match call.is_operator && !args.is_empty() {
+                    true => {
+                        let fields = args.iter().step_by(2).map(|key| key.name.clone());
+                        let both: Vec<String> = fields.zip(shown).flat_map(|(f, v)| [f, v]).collect();
+                        format!("named_struct({})", both.join(", "))
+                    }
+                    false => format!("struct({})", shown.join(", ")),
+                };
                 Ok(Some(self.builtin("named_struct", args)?.named(shown)))
             }
             "input_file_name" | "input_file_block_start" | "input_file_block_length"
@@ -169,9 +190,11 @@ impl Analyzer {
         }))
     }
 
-    /// `struct(a, b AS c, d + 1)`: names come from columns and aliases, else `col1`, `col2`, ...
-    fn struct_args(&mut self, call: &Call, over: &Analyzed) -> Result<Vec<TypedExpr>> {
+    /// `struct(a, b AS c, d + 1)`: names come from columns and aliases, else `col1`, `col2`, ... Beside the arguments of
+    /// `named_struct`, how each value is shown.
+    fn struct_args(&mut self, call: &Call, over: &Analyzed) -> Result<(Vec<TypedExpr>, Vec<String>)> {
         let mut out = Vec::new();
+        let mut shown = Vec::new();
         let mut position = 0;
         for arg in &call.args {
             let (values, is_named): (Vec<TypedExpr>, bool) = match arg {
@@ -192,8 +215,23 @@ impl Analyzer {
                 Expr::NamedArgument { name, value } => (vec![self.expr(value, over)?.named(name)], true),
                 other => (vec![self.expr(other, over)?], false),
             };
+            let under_alias = match arg {
+                Expr::Alias { expr, names, .. } if names.len() == 1 => {
+                    Some(format!("{} AS {}", self.expr(expr, over)?.name, quoted_if_needed(&names[0])))
+                }
+                _ => None,
+            };
             for value in values {
                 position += 1;
+                shown.push(match (&under_alias, arg) {
+                    (Some(text), _) => text.clone(),
+                    // The fields of a struct are columns made for it.
+                    (None, Expr::Star(star)) if !matches!(value.expr, DfExpr::Column(_)) => {
+                        let of = star.target.as_deref().unwrap_or_default().join(".");
+                        format!("{of}.{} AS {}", value.name, quoted_if_needed(&value.name))
+                    }
+                    (None, _) => value.name.clone(),
+                });
                 let field = if is_named {
                     // A nested column `a.b` gives the field `b`.
                     match arg {
@@ -210,7 +248,7 @@ impl Analyzer {
                 out.push(value);
             }
         }
-        Ok(out)
+        Ok((out, shown))
     }
 
     fn grouping_function(&mut self, name: &str, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
@@ -275,6 +313,13 @@ impl Analyzer {
         ];
         Err(error::unresolved_routine(&call.name, &path))
     }
+}
+
+/// A name in backquotes, where it is no plain word.
+fn quoted_if_needed(name: &str) -> String {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !name.chars().all(|c| c.is_ascii_digit());
+    if plain { name.to_string() } else { boathouse_spec::quote(name) }
 }
 
 /// The last name in a path into a variant: `b` of `$.a.b[0]`, `c d` of `$['c d']`.

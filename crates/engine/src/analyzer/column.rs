@@ -136,7 +136,14 @@ impl Analyzer {
             (Some(target), _) => self.expand_target(target, over)?,
         };
         if !star.except.is_empty() {
-            out = self.star_except(out, &star.except, over)?;
+            out = match &star.target {
+                Some(_)
+                    if !out.iter().any(|c| matches!(c.expr, datafusion::logical_expr::Expr::Column(_))) =>
+                {
+                    fields_except(out, &star.except)?
+                }
+                _ => self.star_except(out, &star.except, over)?,
+            };
         }
         for (expr, name) in &star.replace {
             let value = self.expr(expr, over)?.named(name);
@@ -212,10 +219,10 @@ impl Analyzer {
                 return Err(error::unresolved_column(name, &candidates(over)));
             };
             let wanted = attribute.column();
-            let Some(slot) = keep
-                .iter_mut()
-                .find(|c| c.as_ref().is_some_and(|c| c.expr == wanted || c.name == attribute.name))
-            else {
+            let at =
+                |test: &dyn Fn(&TypedExpr) -> bool| keep.iter().position(|c| c.as_ref().is_some_and(test));
+            let found = at(&|c| c.expr == wanted).or_else(|| at(&|c| c.name == attribute.name));
+            let Some(slot) = found.and_then(|i| keep.get_mut(i)) else {
                 return Err(boathouse_spec::Error::new("EXCEPT_OVERLAPPING_COLUMNS")
                     .param("columns", quote_name(&column.name))
                     .message(format!("The EXCEPT list names {} more than once.", quote_name(&column.name))));
@@ -229,6 +236,22 @@ impl Analyzer {
         }
         Ok(keep.into_iter().flatten().collect())
     }
+}
+
+/// The fields of a struct without some: `s.* EXCEPT (a)`.
+fn fields_except(mut fields: Vec<TypedExpr>, except: &[Vec<String>]) -> Result<Vec<TypedExpr>> {
+    for name in except {
+        let found = match name.as_slice() {
+            [field] => fields.iter().position(|f| f.name.eq_ignore_ascii_case(field)),
+            _ => None,
+        };
+        let Some(at) = found else {
+            let names: Vec<String> = fields.iter().map(|f| boathouse_spec::quote(&f.name)).collect();
+            return Err(error::unresolved_column(name, &names));
+        };
+        fields.remove(at);
+    }
+    Ok(fields)
 }
 
 fn cannot_expand(target: &[String], over: &Analyzed) -> boathouse_spec::Error {

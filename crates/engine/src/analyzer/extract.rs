@@ -63,6 +63,7 @@ impl Analyzer {
     ) -> Result<TypedExpr> {
         if let Expr::Literal(Literal::String(field)) = extraction
             && !matches!(value.data_type, DataType::Map { .. })
+            && !is_array_of_values(&value.data_type)
         {
             return self.field_of(value, field);
         }
@@ -85,6 +86,9 @@ impl Analyzer {
             }
             DataType::Map { .. } => Ok(self.map_value(value, index)?.named(shown)),
             DataType::Null => Ok(value.named(shown)),
+            DataType::Struct(_) => Err(Error::new("INVALID_EXTRACT_FIELD_TYPE")
+                .param("extraction", format!("\"{}\"", index.name))
+                .message(format!("A field of a struct is named by a text, not by {}.", index.name))),
             ref other => Err(Error::new("INVALID_EXTRACT_BASE_FIELD_TYPE")
                 .param("base", format!("\"{}\"", value.name))
                 .param("other", error::quoted(other))
@@ -126,7 +130,7 @@ impl Analyzer {
         let adds = value.is_some();
         let shown =
             format!("update_fields({}, {})", base.name, if adds { "WithField" } else { "dropfield()" });
-        Ok(self.update_nested(base, &path, value)?.named(shown))
+        Ok(self.update_nested(base, &path, value, true)?.named(shown))
     }
 
     fn update_nested(
@@ -134,6 +138,7 @@ impl Analyzer {
         base: TypedExpr,
         path: &[String],
         value: Option<TypedExpr>,
+        keeps_null: bool,
     ) -> Result<TypedExpr> {
         let DataType::Struct(s) = base.data_type.clone() else {
             return Err(error::mismatch(
@@ -163,7 +168,7 @@ impl Analyzer {
             if !f.name.eq_ignore_ascii_case(first) {
                 push(&f.name, current);
             } else if !rest.is_empty() {
-                let inner = self.update_nested(current, rest, value.clone())?;
+                let inner = self.update_nested(current, rest, value.clone(), keeps_null)?;
                 push(&f.name, inner);
                 replaced = true;
             } else if let Some(v) = &value {
@@ -184,7 +189,7 @@ impl Analyzer {
             ));
         }
         let made = self.builtin("named_struct", args)?;
-        if !base.nullable {
+        if !base.nullable || !keeps_null {
             return Ok(made);
         }
         // A NULL struct stays NULL.
@@ -192,10 +197,15 @@ impl Analyzer {
         Ok(self.only_if(present, made))
     }
 
-    /// `* EXCEPT (a.b)`
+    /// `* EXCEPT (a.b)`; NULL becomes a struct of NULLs, as in Spark.
     pub(super) fn drop_nested(&mut self, value: TypedExpr, path: &[String]) -> Result<TypedExpr> {
-        self.update_nested(value, path, None)
+        self.update_nested(value, path, None, false)
     }
+}
+
+/// An array of what has no fields.
+fn is_array_of_values(t: &DataType) -> bool {
+    matches!(t, DataType::Array { element, .. } if !matches!(**element, DataType::Struct(_)))
 }
 
 fn no_such_field(field: &str, s: &boathouse_spec::StructType) -> Error {

@@ -53,29 +53,31 @@ impl Analyzer {
     }
 
     pub(super) fn project_with_generator(&mut self, input: Analyzed, exprs: &[Expr]) -> Result<Analyzed> {
-        let generators: Vec<&Expr> = exprs.iter().filter(|e| self.is_generator_item(e)).collect();
-        if generators.len() > 1 {
-            return Err(Error::new("UNSUPPORTED_GENERATOR.MULTI_GENERATOR")
-                .param("num", generators.len())
-                .param("generators", "")
-                .message("A SELECT list can hold only one generator."));
-        }
-        let (call, _) = self.take_generator(generators[0])?;
-        let call = call.clone();
-        let columns = match generators[0] {
-            Expr::Alias { names, .. } => names.clone(),
-            _ => Vec::new(),
-        };
         let input_columns = input.output.clone();
-        let generated = self.generate(input, &call, None, &columns, false)?;
-        let new: Vec<Attribute> = generated.output[input_columns.len()..].to_vec();
-        // Stars and names in the other items mean the input's columns.
-        let mut over = generated.clone();
-        over.output = input_columns;
-        over.hidden.extend(new.iter().cloned());
+        // One generator after the other, each for every row of those before it.
+        let mut over = input;
+        let mut generated = Vec::new();
+        let generators: Vec<&Expr> = exprs.iter().filter(|e| self.is_generator_item(e)).collect();
+        for expr in generators {
+            let (call, _) = self.take_generator(expr)?;
+            let call = call.clone();
+            let columns = match expr {
+                Expr::Alias { names, .. } => names.clone(),
+                _ => Vec::new(),
+            };
+            let made = self.generate(over, &call, None, &columns, false)?;
+            let new: Vec<Attribute> = made.output[input_columns.len()..].to_vec();
+            // Stars and names in the other items mean the input's columns.
+            over = made;
+            over.output.clone_from(&input_columns);
+            over.hidden.splice(0..0, new.iter().cloned());
+            generated.push(new);
+        }
+        let mut generated = generated.into_iter();
         let mut items = Vec::new();
         for expr in exprs {
             if self.is_generator_item(expr) {
+                let new = generated.next().unwrap_or_default();
                 items.extend(new.iter().map(|a| super::project::Item {
                     value: a.typed(),
                     metadata: None,
@@ -125,7 +127,8 @@ impl Analyzer {
             });
         };
         let outer = outer || name.ends_with("_outer");
-        let args = self.args(&call.args, &input)?;
+        let placed = super::named_arguments::positional(&name, call)?;
+        let args = self.args(placed.as_ref().unwrap_or(&call.args), &input)?;
         for a in &args {
             if super::aggregate::has_aggregate(&a.expr) {
                 return Err(Error::new("UNSUPPORTED_GENERATOR.OUTSIDE_SELECT")
@@ -217,6 +220,11 @@ impl Analyzer {
         {
             return self.service_function(&last, function, args);
         }
+        if name.len() == 1 && registry().contains(&last) {
+            return Err(Error::new("NOT_A_TABLE_FUNCTION")
+                .param("functionName", boathouse_spec::quote_name(name))
+                .message(format!("`{last}` gives a value, not a table.")));
+        }
         Err(Error::new("UNRESOLVABLE_TABLE_VALUED_FUNCTION")
             .param("name", boathouse_spec::quote_name(name))
             .message(format!("There is no table function named {}.", name.join("."))))
@@ -253,7 +261,12 @@ impl Analyzer {
 
     fn range_function(&mut self, args: &[Expr]) -> Result<Analyzed> {
         let one = Analyzed::one_row()?;
-        let wrong = || Error::new("UNRESOLVED_ROUTINE").param("routineName", "`range`");
+        let wrong = || {
+            Error::new("WRONG_NUM_ARGS.WITHOUT_SUGGESTION")
+                .param("functionName", "`range`")
+                .param("expectedNum", "[1, 2, 3, 4]")
+                .param("actualNum", args.len())
+        };
         let mut numbers = Vec::new();
         for arg in args {
             let arg = match arg {
@@ -282,9 +295,7 @@ impl Analyzer {
             [start, end, step, partitions] => {
                 self.range(*start, *end, *step, u32::try_from(*partitions).ok().filter(|p| *p > 0))
             }
-            _ => Err(wrong()
-                .param("searchPath", "")
-                .message(format!("range takes 1 to 4 numbers, not {}.", numbers.len()))),
+            _ => Err(wrong().message(format!("range takes 1 to 4 numbers, not {}.", numbers.len()))),
         }
     }
 
@@ -330,7 +341,7 @@ impl Analyzer {
         let mut pairs = Vec::new();
         for (a, f) in analyzed.output.clone().iter().zip(fields) {
             let value = self.implicit(a.typed(), &f.data_type)?;
-            let mut attribute = self.attribute(&f.name, f.data_type.clone(), true);
+            let mut attribute = self.attribute(&f.name, f.data_type.clone(), value.nullable);
             attribute.qualifier.clone_from(&a.qualifier);
             pairs.push((value.expr, attribute));
         }

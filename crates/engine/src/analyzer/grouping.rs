@@ -141,7 +141,7 @@ impl Analyzer {
             }
             other => match self.expr(other, input) {
                 Ok(key) => Ok(vec![self.named_as_item(other, key, input)?]),
-                Err(e) if e.is("UNRESOLVED_COLUMN") => {
+                Err(e) if e.is("UNRESOLVED_COLUMN") && self.session.conf().group_by_aliases() => {
                     // An alias of the SELECT list.
                     let Expr::Column(column) = other else { return Err(e) };
                     let [name] = column.name.as_slice() else { return Err(e) };

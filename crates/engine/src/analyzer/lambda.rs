@@ -13,6 +13,7 @@ use boathouse_functions::{
 };
 use boathouse_spec::{Call, Error, Expr, Result};
 use datafusion::common::DFSchema;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::Expr as DfExpr;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::physical_expr::create_physical_expr;
@@ -44,6 +45,7 @@ impl Analyzer {
         call: &Call,
         over: &Analyzed,
     ) -> Result<TypedExpr> {
+        let call = &with_lambdas(name, call);
         let mut values = Vec::new();
         let mut lambda_args = Vec::new();
         for arg in &call.args {
@@ -110,6 +112,10 @@ impl Analyzer {
                 return Err(Error::new("UNSUPPORTED_FEATURE.LAMBDA_FUNCTION_WITH_AGGREGATE")
                     .message(format!("The lambda of {name} cannot aggregate.")));
             }
+            if resolved.expr.exists(|e| Ok(is_subquery(e))).spark()? {
+                return Err(Error::new("UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.HIGHER_ORDER_FUNCTION")
+                    .message(format!("The lambda of {name} cannot hold a subquery.")));
+            }
             let marks = vec!["namedlambdavariable()"; parameters.len()].join(", ");
             shown_lambdas.push(format!("lambdafunction({}, {marks})", resolved.name));
             identity.push_str(&format!(
@@ -145,6 +151,32 @@ impl Analyzer {
         let expr = scalar_udf(&format!("{name}{identity}"), resolved, &self.context).call(args);
         Ok(TypedExpr::new(expr, data_type, nullable, shown))
     }
+}
+
+fn is_subquery(e: &DfExpr) -> bool {
+    matches!(e, DfExpr::ScalarSubquery(_) | DfExpr::Exists(_) | DfExpr::InSubquery(_))
+}
+
+/// The call with lambdas where it has values in their place: the value is the lambda's body, its parameters have no names.
+fn with_lambdas(name: &str, call: &Call) -> Call {
+    let (first, parameters) = match name {
+        "transform" | "filter" | "exists" | "any_match" | "forall" | "all_match" => (1, 1),
+        "aggregate" | "reduce" => (2, 2),
+        "zip_with" => (2, 2),
+        "transform_keys" | "transform_values" | "map_filter" => (1, 2),
+        "map_zip_with" => (2, 3),
+        _ => return call.clone(),
+    };
+    let mut call = call.clone();
+    for (i, arg) in call.args.iter_mut().enumerate().skip(first) {
+        if matches!(arg, Expr::Lambda { .. } | Expr::Star(_)) {
+            continue;
+        }
+        let count = if i > first { 1 } else { parameters };
+        let parameters = (0..count).map(|n| format!("col{n}#hidden")).collect();
+        *arg = Expr::Lambda { body: Box::new(arg.clone()), parameters };
+    }
+    call
 }
 
 /// Compiles a lambda's body. The columns it captures are appended to `captured`, the arguments after the function's own.

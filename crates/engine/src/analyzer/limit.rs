@@ -11,13 +11,13 @@ use super::analyzed::Analyzed;
 impl Analyzer {
     pub(super) fn limit(&mut self, input: &Relation, limit: &Expr) -> Result<Analyzed> {
         let analyzed = self.relation(input)?;
-        let limit = self.row_count(limit, "limit")?;
+        let limit = self.row_count(limit, "limit", &analyzed)?;
         Ok(limited(analyzed, None, Some(limit)))
     }
 
     pub(super) fn offset(&mut self, input: &Relation, offset: &Expr) -> Result<Analyzed> {
         let analyzed = self.relation(input)?;
-        let offset = self.row_count(offset, "offset")?;
+        let offset = self.row_count(offset, "offset", &analyzed)?;
         Ok(limited(analyzed, Some(offset), None))
     }
 
@@ -34,8 +34,8 @@ impl Analyzer {
         Ok(batches.iter().map(|b| b.num_rows()).sum())
     }
 
-    fn row_count(&mut self, expr: &Expr, clause: &str) -> Result<i64> {
-        let typed = self.expr(expr, &Analyzed::one_row()?)?;
+    fn row_count(&mut self, expr: &Expr, clause: &str, over: &Analyzed) -> Result<i64> {
+        let typed = self.expr(expr, over)?;
         let refuse = |subclass: &str, why: String| {
             Error::new(format!("INVALID_LIMIT_LIKE_EXPRESSION.{subclass}"))
                 .param("name", clause)

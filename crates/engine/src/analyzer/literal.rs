@@ -130,7 +130,10 @@ impl Analyzer {
     fn literal_name(&self, literal: &Literal, value: &ScalarValue, data_type: &DataType) -> Result<String> {
         let text = |value: &ScalarValue| -> Result<String> {
             let array = value.to_array().spark()?;
-            let strings = cast::cast(&array, data_type, &DataType::STRING, Mode::Legacy, &self.context)?;
+            // Decimals are shown as Java writes them, with an exponent where they are small.
+            let mut context = self.context.clone();
+            context.ansi = context.ansi && !matches!(data_type, DataType::Decimal { .. });
+            let strings = cast::cast(&array, data_type, &DataType::STRING, Mode::Legacy, &context)?;
             Ok(match ScalarValue::try_from_array(&strings, 0).spark()? {
                 ScalarValue::Utf8(Some(s)) => s,
                 _ => "NULL".into(),

@@ -209,9 +209,11 @@ impl Analyzer {
             .param("functionName", format!("`{symbol}`"))
             .param("dataType", error::quoted(&common)));
         }
-        let nullable = operator != Operator::IsNotDistinctFrom && (left.nullable || right.nullable);
+        let narrowed = is_narrowed(&left, &right) || is_narrowed(&right, &left);
         let left = self.implicit(left, &common)?;
         let right = self.implicit(right, &common)?;
+        let nullable =
+            operator != Operator::IsNotDistinctFrom && (left.nullable || right.nullable || narrowed);
         // NULL is the result at once: errors in the other operand are never met (Spark's `NullPropagation`).
         let is_null = |e: &TypedExpr| matches!(&e.expr, DfExpr::Literal(v, _) if v.is_null());
         if operator != Operator::IsNotDistinctFrom && (is_null(&left) || is_null(&right)) {
@@ -235,7 +237,8 @@ impl Analyzer {
     /// The type two operands are compared as.
     pub(super) fn comparison_type(&self, left: &TypedExpr, right: &TypedExpr) -> Option<DataType> {
         let (a, b) = (&left.data_type, &right.data_type);
-        if let Some(t) = coercion::tightest_common_type(a, b, &self.context) {
+        if let Some(t) = coercion::tightest_common_type(a, b, &self.context).filter(|_| !mixes_decimals(a, b))
+        {
             return Some(t);
         }
         if !self.context.ansi {
@@ -252,15 +255,24 @@ impl Analyzer {
                 _ => None,
             };
         }
-        coercion::wider_type(a, b, &self.context)
+        if mixes_decimals(a, b) {
+            return None;
+        }
+        coercion::comparison_type(a, b, &self.context)
     }
 
     fn between(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
         let [value, low, high] = self.exactly(call, over)?;
         let shown = format!("between({}, {}, {})", value.name, low.name, high.name);
+        let narrowed = [is_narrowed(&value, &low), is_narrowed(&value, &high)];
+        let given = [value.nullable || low.nullable, value.nullable || high.nullable];
         let above = self.comparison(Operator::GtEq, value.clone(), low)?;
         let below = self.comparison(Operator::LtEq, value, high)?;
-        let nullable = above.nullable || below.nullable;
+        // The value is computed once for both, and is no literal then.
+        let nullable = [above.nullable, below.nullable]
+            .iter()
+            .zip(narrowed.iter().zip(given))
+            .any(|(own, (narrowed, given))| if *narrowed { given } else { *own });
         Ok(TypedExpr::new(binary(above.expr, Operator::And, below.expr), DataType::Boolean, nullable, shown))
     }
 
@@ -298,13 +310,11 @@ impl Analyzer {
             .param("functionName", "`in`")
             .param("dataType", error::quoted(&common)));
         }
-        let nullable = value.nullable || args.iter().any(|a| a.nullable);
         let value = self.implicit(value, &common)?;
+        let list = args.into_iter().map(|a| self.implicit(a, &common)).collect::<Result<Vec<_>>>()?;
+        let nullable = value.nullable || list.iter().any(|a| a.nullable);
         let value = self.collation_key(value)?;
-        let list = args
-            .into_iter()
-            .map(|a| self.implicit(a, &common).and_then(|a| self.collation_key(a)))
-            .collect::<Result<Vec<_>>>()?;
+        let list = list.into_iter().map(|a| self.collation_key(a)).collect::<Result<Vec<_>>>()?;
         if list.is_empty() {
             return Ok(TypedExpr::new(lit(false), DataType::Boolean, false, shown));
         }
@@ -324,6 +334,31 @@ impl Analyzer {
         let expr = DfExpr::InList(InList::new(Box::new(value.expr), list, false));
         Ok(TypedExpr::new(expr, DataType::Boolean, nullable, shown))
     }
+}
+
+/// Whether arrays or structs hold whole numbers on one side and decimals on the other: they are not compared.
+fn mixes_decimals(a: &DataType, b: &DataType) -> bool {
+    fn inside(a: &DataType, b: &DataType) -> bool {
+        match (a, b) {
+            (DataType::Decimal { .. }, t) | (t, DataType::Decimal { .. }) => t.is_integral(),
+            _ => mixes_decimals(a, b),
+        }
+    }
+    match (a, b) {
+        (DataType::Array { element: x, .. }, DataType::Array { element: y, .. }) => inside(x, y),
+        (DataType::Struct(x), DataType::Struct(y)) => {
+            x.fields.iter().zip(&y.fields).any(|(x, y)| inside(&x.data_type, &y.data_type))
+        }
+        _ => false,
+    }
+}
+
+/// Whether Spark casts a whole number to the decimal type of its own digits, to compare it with a decimal: a cast that may
+/// give NULL, by its rule (`DecimalPrecision`).
+fn is_narrowed(number: &TypedExpr, other: &TypedExpr) -> bool {
+    number.data_type.is_integral()
+        && matches!(number.expr, DfExpr::Literal(..))
+        && matches!(other.data_type, DataType::Decimal { .. })
 }
 
 /// Types whose order in Spark is not Arrow's: NaN and -0.0, and everything nested.

@@ -19,7 +19,8 @@ impl Analyzer {
                 positional: sql.positional.clone(),
             });
         }
-        let plan = boathouse_sql::parse_statement(&sql.text, &options)?;
+        let text = self.session.substituted(&sql.text).into_owned();
+        let plan = boathouse_sql::parse_statement(&text, &options)?;
         let relation = match plan {
             Plan::Query(relation) => relation,
             Plan::Command(command) => return self.command_result(&command),

@@ -10,7 +10,6 @@ impl Analyzer {
         match operator {
             PipeOperator::Select(exprs) => {
                 let input = self.relation(input)?;
-                self.forbid_in_pipe(exprs, &input, "SELECT")?;
                 self.project_analyzed(input, exprs)
             }
             PipeOperator::Extend(exprs) => {
@@ -38,7 +37,14 @@ impl Analyzer {
                         ));
                     }
                 }
-                self.with_columns(input, &columns)
+                // One after the other: a later assignment sees the earlier ones.
+                let mut relation = input.clone();
+                let Some((last, before)) = columns.split_last() else { return Ok(analyzed) };
+                for column in before {
+                    let columns = vec![column.clone()];
+                    relation = boathouse_spec::RelationNode::WithColumns { input: relation, columns }.into();
+                }
+                self.with_columns(&relation, std::slice::from_ref(last))
             }
             PipeOperator::Drop(names) => {
                 let analyzed = self.relation(input)?;
@@ -55,10 +61,31 @@ impl Analyzer {
                 self.drop_columns(input, &columns, &[])
             }
             PipeOperator::Aggregate { aggregates, grouping, kind } => {
+                let below = self.relation(input)?;
+                for e in aggregates {
+                    // What cannot be resolved alone is left to the aggregation.
+                    if let Ok(value) = self.expr(e, &below)
+                        && !super::aggregate::has_aggregate(&value.expr)
+                    {
+                        return Err(Error::new(
+                            "PIPE_OPERATOR_AGGREGATE_EXPRESSION_CONTAINS_NO_AGGREGATE_FUNCTION",
+                        )
+                        .param("expr", &value.name)
+                        .message(format!("|> AGGREGATE needs aggregate functions, not {}.", value.name)));
+                    }
+                }
+                // Positions are those of the input's columns.
+                let named = |e: &Expr| match e {
+                    Expr::Literal(boathouse_spec::Literal::Integer(n)) => usize::try_from(*n)
+                        .ok()
+                        .and_then(|n| below.output.get(n.checked_sub(1)?))
+                        .map_or_else(|| e.clone(), |a| Expr::column([a.name.clone()])),
+                    other => other.clone(),
+                };
                 let aggregate = Aggregate {
                     input: input.clone(),
                     kind: kind.clone(),
-                    grouping: grouping.clone(),
+                    grouping: grouping.iter().map(named).collect(),
                     aggregates: aggregates.clone(),
                     grouping_first: true,
                 };

@@ -20,8 +20,10 @@ impl Analyzer {
             Some(grouping) => grouping.clone(),
             None => self.other_columns(pivot, &input)?,
         };
+        let mut all_simple = true;
         for aggregate in &pivot.aggregates {
             let resolved = self.expr(aggregate, &input)?;
+            all_simple &= is_simple(&resolved.data_type);
             if !super::aggregate::has_aggregate(&resolved.expr) {
                 return Err(Error::new("_LEGACY_ERROR_TEMP_1006")
                     .param("sql", &resolved.name)
@@ -46,7 +48,15 @@ impl Analyzer {
                     Expr::Alias { expr, .. } => expr.as_ref(),
                     other => other,
                 };
-                aggregates.push(filtered(inner, &condition).alias(name));
+                let mut value = filtered(inner, &condition);
+                if all_simple {
+                    // A group without rows of the value has NULL, a count too (Spark's `PivotFirst`).
+                    let rows =
+                        filtered(&Expr::call("count", vec![Expr::literal(Literal::Integer(1))]), &condition);
+                    let present = Expr::operator(">", vec![rows, Expr::literal(Literal::Integer(0))]);
+                    value = Expr::call("when", vec![present, value]);
+                }
+                aggregates.push(value.alias(name));
             }
         }
         let aggregate = Aggregate {
@@ -101,11 +111,17 @@ impl Analyzer {
         {
             return Ok((expr.as_ref().clone(), name.clone()));
         }
-        let typed = self.expr(value, &Analyzed::one_row()?)?;
+        let no_constant = |name: &str| {
+            Error::new("NON_LITERAL_PIVOT_VALUES")
+                .param("expression", format!("\"{name}\""))
+                .message(format!("PIVOT needs constant values, not {name}."))
+        };
+        let typed = self.expr(value, &Analyzed::one_row()?).map_err(|e| match value {
+            Expr::Column(column) if e.is("UNRESOLVED_COLUMN") => no_constant(&column.name.join(".")),
+            _ => e,
+        })?;
         if !super::expr::is_foldable(&typed.expr) {
-            return Err(Error::new("NON_LITERAL_PIVOT_VALUES")
-                .param("expression", format!("\"{}\"", typed.name))
-                .message(format!("PIVOT needs constant values, not {}.", typed.name)));
+            return Err(no_constant(&typed.name));
         }
         let folded = self.fold(&typed)?;
         let array = folded.to_array().map_err(boathouse_bridge::from_datafusion)?;
@@ -193,6 +209,13 @@ impl Analyzer {
                 Error::new("UNPIVOT_REQUIRES_VALUE_COLUMNS").message("UNPIVOT needs columns to unpivot.")
             );
         }
+        if let Some(c) = groups.iter().flat_map(|(c, _)| c).find(|c| !matches!(c.expr, DfExpr::Column(_))) {
+            return Err(Error::new("UNPIVOT_REQUIRES_ATTRIBUTES")
+                .param("given", "value")
+                .param("empty", "id")
+                .param("expressions", format!("\"{}\"", c.name))
+                .message(format!("UNPIVOT takes columns, not {}.", c.name)));
+        }
         let width = unpivot.value_columns.len();
         if groups.iter().any(|(columns, _)| columns.len() != width) {
             return Err(Error::new("UNPIVOT_VALUE_SIZE_MISMATCH")
@@ -227,10 +250,12 @@ impl Analyzer {
                 .unwrap_or_else(|| columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>().join("_"));
             let text = |s: &str| TypedExpr::new(datafusion::logical_expr::lit(s), DataType::STRING, false, s);
             let mut args = vec![text(&unpivot.variable_column), text(&label)];
-            for ((column, t), name) in columns.iter().zip(&types).zip(&unpivot.value_columns) {
+            for (i, (column, t)) in columns.iter().zip(&types).enumerate() {
+                let Some(name) = unpivot.value_columns.get(i) else { break };
+                let nullable = groups.iter().any(|(columns, _)| columns[i].nullable);
                 args.push(text(name));
                 let mut value = self.implicit(column.clone(), t)?;
-                value.nullable = true;
+                value.nullable = nullable;
                 args.push(value);
             }
             rows.push(self.builtin("named_struct", args)?);
@@ -275,6 +300,11 @@ impl Analyzer {
             .spark()?;
         Ok(projected.with_plan(plan))
     }
+}
+
+/// The types of which Spark's `PivotFirst` picks values.
+fn is_simple(t: &DataType) -> bool {
+    t.is_numeric() || *t == DataType::Boolean
 }
 
 /// The expression with the condition as a filter on each of its aggregate functions.

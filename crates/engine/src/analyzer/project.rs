@@ -61,6 +61,7 @@ impl Analyzer {
             match self.item(expr, input) {
                 Ok(resolved) => items.extend(resolved),
                 Err(e) if e.is("UNRESOLVED_COLUMN") && !items.is_empty() => {
+                    check_ambiguous_alias(&e, expr, &items)?;
                     let depth = self.function_parameters.len();
                     self.function_parameters.push(lateral_aliases(&items));
                     let again = self.item(expr, input);
@@ -454,7 +455,30 @@ fn source_metadata(value: &TypedExpr, input: &Analyzed) -> Option<String> {
 }
 
 /// How names show an alias of the same SELECT list.
-const LATERAL_ALIAS: &str = "lateralAliasReference(";
+pub(super) const LATERAL_ALIAS: &str = "lateralAliasReference(";
+
+/// Refuses an alias that two earlier items of the list have (Spark's AMBIGUOUS_LATERAL_COLUMN_ALIAS).
+fn check_ambiguous_alias(error: &Error, expr: &Expr, items: &[Item]) -> Result<()> {
+    fn names(expr: &Expr, name: &str) -> bool {
+        match expr {
+            Expr::Column(c) => c.name.first().is_some_and(|n| n.eq_ignore_ascii_case(name)),
+            Expr::Call(call) => call.args.iter().any(|a| names(a, name)),
+            Expr::Alias { expr, .. } | Expr::Cast { expr, .. } => names(expr, name),
+            _ => false,
+        }
+    }
+    let repeated = items.iter().enumerate().find(|(i, item)| {
+        let same = |other: &Item| other.value.name.eq_ignore_ascii_case(&item.value.name);
+        items[..*i].iter().any(same) && names(expr, &item.value.name)
+    });
+    match repeated {
+        Some((_, item)) if error.is("UNRESOLVED_COLUMN") => Err(Error::new("AMBIGUOUS_LATERAL_COLUMN_ALIAS")
+            .param("name", boathouse_spec::quote(&item.value.name))
+            .param("n", 2)
+            .message(format!("Several items of the SELECT list are named {}.", item.value.name))),
+        _ => Ok(()),
+    }
+}
 
 fn lateral_aliases(items: &[Item]) -> std::collections::HashMap<String, TypedExpr> {
     let reference = |i: &Item| i.value.clone().named(format!("{LATERAL_ALIAS}{})", i.value.name));

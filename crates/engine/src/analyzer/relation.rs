@@ -140,8 +140,9 @@ impl Analyzer {
         input: Analyzed,
         condition: &boathouse_spec::Expr,
     ) -> Result<Analyzed> {
-        let (mut resolved, input) =
-            self.exprs_reaching_below(std::slice::from_ref(condition), input, "WHERE")?;
+        let (mut resolved, input) = self
+            .exprs_reaching_below(std::slice::from_ref(condition), input, "WHERE")
+            .map_err(outside_select)?;
         let condition = resolved.remove(0);
         let condition = self.condition(condition, "filter")?;
         super::aggregate::forbid_aggregates(&condition.expr, &condition.name, "WHERE")?;
@@ -157,14 +158,7 @@ impl Analyzer {
 
     fn distinct(&mut self, input: &Relation) -> Result<Analyzed> {
         let input = self.relation(input)?.without_hidden()?;
-        for a in &input.output {
-            if !is_groupable(&a.data_type) {
-                return Err(Error::new("UNSUPPORTED_FEATURE.SET_OPERATION_ON_MAP_TYPE")
-                    .param("colName", boathouse_spec::quote(&a.name))
-                    .param("dataType", super::error::quoted(&a.data_type))
-                    .message(format!("Rows with the map column {} cannot be compared.", a.name)));
-            }
-        }
+        check_groupable(&input.output)?;
         self.distinct_rows(input)
     }
 
@@ -249,6 +243,36 @@ pub(super) fn has_equality(t: &boathouse_spec::DataType) -> bool {
         T::Struct(s) => s.fields.iter().all(|f| has_equality(&f.data_type)),
         t => is_groupable(t) && !t.is_spatial(),
     }
+}
+
+/// A generator where no SELECT list is.
+pub(super) fn outside_select(error: Error) -> Error {
+    if error.class() != "UNSUPPORTED_GENERATOR.NESTED_IN_EXPRESSIONS" {
+        return error;
+    }
+    Error::new("UNSUPPORTED_GENERATOR.OUTSIDE_SELECT")
+        .param("plan", "")
+        .message("A generator can only be an item of a SELECT list.")
+}
+
+/// Refuses columns that DISTINCT and set operations cannot compare.
+pub(super) fn check_groupable(columns: &[super::analyzed::Attribute]) -> Result<()> {
+    use boathouse_spec::DataType as T;
+    fn has_variant(t: &T) -> bool {
+        match t {
+            T::Variant => true,
+            T::Array { element, .. } => has_variant(element),
+            T::Map { key, value, .. } => has_variant(key) || has_variant(value),
+            T::Struct(s) => s.fields.iter().any(|f| has_variant(&f.data_type)),
+            _ => false,
+        }
+    }
+    let Some(a) = columns.iter().find(|a| !is_groupable(&a.data_type)) else { return Ok(()) };
+    let kind = if has_variant(&a.data_type) { "VARIANT" } else { "MAP" };
+    Err(Error::new(format!("UNSUPPORTED_FEATURE.SET_OPERATION_ON_{kind}_TYPE"))
+        .param("colName", boathouse_spec::quote(&a.name))
+        .param("dataType", super::error::quoted(&a.data_type))
+        .message(format!("Rows with the column {} of {} cannot be compared.", a.name, a.data_type.sql())))
 }
 
 /// Whether values of the type can be grouped and told apart.

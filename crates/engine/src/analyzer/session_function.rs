@@ -19,7 +19,7 @@ impl Analyzer {
             _ => return Ok(None),
         };
         let shown = match name {
-            "user" | "session_user" => "current_user",
+            "session_user" => "current_user",
             "current_database" => "current_schema",
             other => other,
         };

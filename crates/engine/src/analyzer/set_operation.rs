@@ -17,6 +17,26 @@ use super::project::named;
 use crate::operators::{JoinHint, join_hint};
 use crate::watermark::{StreamOperationKind, noted};
 
+/// The first of two types that differ in the names of fields alone (Spark's `DataType.equalsStructurally`), with what is
+/// nullable in either.
+fn same_but_for_names(a: &DataType, b: &DataType) -> Option<DataType> {
+    match (a, b) {
+        (DataType::Struct(x), DataType::Struct(y)) if x.fields.len() == y.fields.len() => {
+            let mut fields = x.fields.clone();
+            for (field, other) in fields.iter_mut().zip(&y.fields) {
+                field.data_type = same_but_for_names(&field.data_type, &other.data_type)?;
+                field.nullable |= other.nullable;
+            }
+            Some(DataType::structure(fields))
+        }
+        (
+            DataType::Array { element, contains_null },
+            DataType::Array { element: other, contains_null: nulls },
+        ) => Some(DataType::array(same_but_for_names(element, other)?, *contains_null || *nulls)),
+        _ => (a == b).then(|| a.clone()),
+    }
+}
+
 impl Analyzer {
     pub(super) fn set_operation(
         &mut self,
@@ -43,6 +63,7 @@ impl Analyzer {
                 if all {
                     return Ok(union);
                 }
+                super::relation::check_groupable(&union.output)?;
                 self.distinct_rows(union)
             }
             SetOperation::Intersect => self.matching(left, right, "INTERSECT", JoinKind::LeftSemi, all),
@@ -75,12 +96,15 @@ impl Analyzer {
             .iter()
             .enumerate()
             .map(|(i, t)| {
-                let nullable = inputs.iter().any(|input| input.output[i].nullable);
+                let mut nullable = false;
+                for input in &inputs {
+                    nullable |= self.implicit(input.output[i].typed(), t)?.nullable;
+                }
                 let mut a = self.attribute(&names[i], t.clone(), nullable);
                 a.metadata.clone_from(&inputs[0].output[i].metadata);
-                a
+                Ok(a)
             })
-            .collect();
+            .collect::<Result<_>>()?;
         let mut plans = Vec::with_capacity(inputs.len());
         for input in &inputs {
             plans.push(Arc::new(self.cast_columns(input, &output)?));
@@ -115,7 +139,8 @@ impl Analyzer {
                 let mut t = first.output[i].data_type.clone();
                 for (n, input) in inputs.iter().enumerate().skip(1) {
                     let other = &input.output[i].data_type;
-                    t = coercion::wider_type(&t, other, &self.context).ok_or_else(|| {
+                    let wider = coercion::wider_type(&t, other, &self.context);
+                    t = wider.or_else(|| same_but_for_names(&t, other)).ok_or_else(|| {
                         Error::new("INCOMPATIBLE_COLUMN_TYPE")
                             .param("operator", operator)
                             .param("columnOrdinalNumber", super::values::ordinal_word(i))
@@ -220,14 +245,8 @@ impl Analyzer {
         kind: JoinKind,
         all: bool,
     ) -> Result<Analyzed> {
-        for a in left.output.iter().chain(&right.output) {
-            if !super::relation::is_groupable(&a.data_type) {
-                return Err(Error::new("UNSUPPORTED_FEATURE.SET_OPERATION_ON_MAP_TYPE")
-                    .param("colName", quote(&a.name))
-                    .param("dataType", super::error::quoted(&a.data_type))
-                    .message(format!("{operator} cannot compare the map column {}.", a.name)));
-            }
-        }
+        super::relation::check_groupable(&left.output)?;
+        super::relation::check_groupable(&right.output)?;
         let inputs = [left, right];
         let types = self.common_columns(&inputs, &format!("{operator}{}", if all { " ALL" } else { "" }))?;
         let [left, right] = inputs;

@@ -26,7 +26,8 @@ impl Analyzer {
         nulls_first: bool,
     ) -> Result<Analyzed> {
         let input = self.relation(input)?;
-        let keys = input.output.iter().map(|a| Sort::new(a.column(), ascending, nulls_first)).collect();
+        let key = |a: &Attribute| sort_keys(a.column(), &a.data_type, ascending, nulls_first);
+        let keys = input.output.iter().flat_map(key).collect();
         self.sorted(input, keys)
     }
 
@@ -58,7 +59,8 @@ impl Analyzer {
             }
         }
         let output = input.output.clone();
-        let (resolved, input) = self.exprs_reaching_below(&exprs, input, "ORDER BY")?;
+        let (resolved, input) =
+            self.exprs_reaching_below(&exprs, input, "ORDER BY").map_err(super::relation::outside_select)?;
         let mut resolved = resolved.into_iter();
         let mut keys: Vec<(DfExpr, DataType, String)> = Vec::new();
         for ordinal in ordinals {
@@ -115,7 +117,7 @@ impl Analyzer {
         let sorts = keys
             .into_iter()
             .zip(order)
-            .map(|((e, _, _), o)| Sort::new(e, o.ascending, o.nulls_first))
+            .flat_map(|((e, t, _), o)| sort_keys(e, &t, o.ascending, o.nulls_first))
             .collect();
         let sorted = if global { self.sorted(input, sorts)? } else { self.sorted_within(input, sorts)? };
         Ok(Analyzed { output, ..sorted })
@@ -138,6 +140,16 @@ impl Analyzer {
         // The hidden columns served the sort; above it they are gone.
         sorted.without_hidden()
     }
+}
+
+/// The keys that sort by a value. Inside of arrays and structs NULL is the least value, wherever NULLs themselves go: where
+/// these two differ, the NULLs are sorted by a key of their own.
+fn sort_keys(key: DfExpr, t: &DataType, ascending: bool, nulls_first: bool) -> Vec<Sort> {
+    if ascending == nulls_first || !matches!(t, DataType::Array { .. } | DataType::Struct(_)) {
+        return vec![Sort::new(key, ascending, nulls_first)];
+    }
+    let is_null = DfExpr::IsNull(Box::new(key.clone()));
+    vec![Sort::new(is_null, !nulls_first, true), Sort::new(key, ascending, ascending)]
 }
 
 /// The order in which the rows of a plan come, where a sort below it says so; its keys are columns of the plan.

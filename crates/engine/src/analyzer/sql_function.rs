@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use boathouse_bridge::ResultExt;
 use boathouse_catalog::{FunctionKind, FunctionRecord, ObjectName};
 use boathouse_functions::cast::Mode;
 use boathouse_spec::{Call, Error, Expr, Name, Plan, Result};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::logical_expr::Expr as DfExpr;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
@@ -23,6 +26,7 @@ impl Analyzer {
             }
             [] => None,
         };
+        let found = found.map(|value| self.seen_from_inside(value)).transpose()?;
         match (found, name) {
             (Some(value), [_, rest @ ..]) => self.nested(value, rest).map(Some),
             // `function.parameter`
@@ -30,12 +34,45 @@ impl Analyzer {
                 let second =
                     self.function_parameters.last().and_then(|p| p.get(&second.to_lowercase()).cloned());
                 match second {
-                    Some(value) => self.nested(value, rest).map(Some),
+                    Some(value) => {
+                        let value = self.seen_from_inside(value)?;
+                        self.nested(value, rest).map(Some)
+                    }
                     None => Ok(None),
                 }
             }
             _ => Ok(None),
         }
+    }
+
+    /// An argument as a subquery in the function's body sees it: its columns are those of a query around.
+    fn seen_from_inside(&mut self, value: TypedExpr) -> Result<TypedExpr> {
+        if self.outer.is_empty() {
+            return Ok(value);
+        }
+        let mut used = Vec::new();
+        let expr = value.expr.clone().transform(|e| {
+            let DfExpr::Column(column) = &e else { return Ok(Transformed::no(e)) };
+            let around = self.outer.iter().enumerate().rev().find_map(|(level, attributes)| {
+                let found = attributes.iter().find(|a| a.internal_name() == column.name)?;
+                Some((level, found.clone()))
+            });
+            Ok(match around {
+                Some((level, attribute)) => {
+                    let outer = attribute.outer_column();
+                    used.push((level, attribute));
+                    Transformed::yes(outer)
+                }
+                None => Transformed::no(e),
+            })
+        });
+        let expr = expr.spark()?.data;
+        for (level, attribute) in used {
+            for inner in self.outer_used.iter_mut().skip(level) {
+                inner.push(attribute.clone());
+            }
+        }
+        Ok(TypedExpr { expr, ..value })
     }
 
     /// The user's function of that name: the session's, then the catalog's.
@@ -88,10 +125,14 @@ impl Analyzer {
             function
                 .parameters
                 .iter()
+                // Defaults after the last given argument are not shown.
+                .take(last_given(&function, &call.args))
                 .map(|p| parameters.get(&p.name.to_lowercase()).map_or("", |v| &v.name))
                 .collect::<Vec<_>>()
                 .join(", ")
         );
+        let is_complex = |e: &DfExpr| super::aggregate::has_aggregate(e) || super::window::has_window(e);
+        let given_complex = parameters.values().any(|v| is_complex(&v.expr));
         let body = self.inside_function(&function, parameters, |analyzer| {
             let options = analyzer.session.conf().parser_options();
             if function.body_is_query {
@@ -108,6 +149,14 @@ impl Analyzer {
                 }
             }
         })?;
+        if is_complex(&body.expr) && !given_complex && !function.body_is_query {
+            return Err(Error::new("USER_DEFINED_FUNCTIONS.CANNOT_CONTAIN_COMPLEX_FUNCTIONS")
+                .param("queryText", &function.body)
+                .message(format!(
+                    "The body of {} aggregates or uses a window: make it a query.",
+                    call.name.join(".")
+                )));
+        }
         let value = match &function.returns {
             Some(t) => {
                 let mode = if self.context.ansi { Mode::Ansi } else { Mode::Legacy };
@@ -115,7 +164,7 @@ impl Analyzer {
             }
             None => body,
         };
-        Ok(Some(TypedExpr { nullable: true, ..value }.named(shown)))
+        Ok(Some(value.named(shown)))
     }
 
     /// The arguments by parameter name: positional, named, or by default; each cast to the parameter's type.
@@ -130,6 +179,7 @@ impl Analyzer {
         if args.len() > function.parameters.len() {
             return Err(wrong_count(function, args.len()));
         }
+        check_given_once(function, args)?;
         for (i, arg) in args.iter().enumerate() {
             let (parameter, value) = match arg {
                 Expr::NamedArgument { name: wanted, value } => {
@@ -188,6 +238,45 @@ impl Analyzer {
         self.namespace = saved;
         result
     }
+}
+
+/// Refuses a parameter that has two arguments.
+fn check_given_once(function: &FunctionRecord, args: &[Expr]) -> Result<()> {
+    let name = |arg: &Expr| match arg {
+        Expr::NamedArgument { name, .. } => Some(name.to_lowercase()),
+        _ => None,
+    };
+    for (i, arg) in args.iter().enumerate() {
+        let Some(given) = name(arg) else { continue };
+        let by_position = function.parameters.iter().position(|p| p.name.to_lowercase() == given);
+        let class = if args[..i].iter().any(|other| name(other).as_deref() == Some(given.as_str())) {
+            "DOUBLE_NAMED_ARGUMENT_REFERENCE"
+        } else if by_position.and_then(|at| args.get(at)).is_some_and(|other| name(other).is_none()) {
+            "BOTH_POSITIONAL_AND_NAMED"
+        } else {
+            continue;
+        };
+        let routine = boathouse_spec::quote(&function.name.parts().join("."));
+        return Err(Error::new(format!("DUPLICATE_ROUTINE_PARAMETER_ASSIGNMENT.{class}"))
+            .param("routineName", routine)
+            .param("parameterName", boathouse_spec::quote(&given))
+            .message(format!("The parameter {given} is given twice.")));
+    }
+    Ok(())
+}
+
+/// The number of parameters up to the last that a call gives a value.
+fn last_given(function: &FunctionRecord, args: &[Expr]) -> usize {
+    args.iter()
+        .enumerate()
+        .map(|(i, arg)| match arg {
+            Expr::NamedArgument { name, .. } => {
+                function.parameters.iter().position(|p| p.name.eq_ignore_ascii_case(name)).unwrap_or(i) + 1
+            }
+            _ => i + 1,
+        })
+        .max()
+        .unwrap_or(0)
 }
 
 fn function_shown_name(function: &FunctionRecord) -> String {

@@ -252,6 +252,17 @@ impl Analyzer {
             _ => self.in_values(left)?,
         };
         let subquery = Subquery { subquery: Arc::new(plan), outer_ref_columns: outer, spans: Spans::new() };
+        if matches!(&value, DfExpr::Literal(v, _) if v.is_null()) {
+            // NULL is neither in nor out of anything but nothing.
+            let exists = DfExpr::Exists(Exists::new(subquery, false));
+            let null = DfExpr::Literal(ScalarValue::Boolean(None), None);
+            let case = datafusion::logical_expr::Case::new(
+                None,
+                vec![(Box::new(exists), Box::new(null))],
+                Some(Box::new(datafusion::logical_expr::lit(false))),
+            );
+            return Ok(TypedExpr::new(DfExpr::Case(case), DataType::Boolean, true, shown));
+        }
         let expr = DfExpr::InSubquery(InSubquery::new(Box::new(value), subquery, false));
         Ok(TypedExpr::new(expr, DataType::Boolean, nullable, shown))
     }

@@ -13,6 +13,7 @@ use boathouse_functions::coercion;
 use boathouse_spec::{DataType, Error, Expr, Result, StructType};
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::streaming::StreamingTable;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr as DfExpr, LogicalPlanBuilder, UNNAMED_TABLE};
@@ -46,7 +47,16 @@ impl Analyzer {
             }
             for (column, expr) in columns.iter_mut().zip(row) {
                 let value = self.expr(expr, &one)?;
-                if super::aggregate::has_aggregate(&value.expr) || super::window::has_window(&value.expr) {
+                if value.expr.exists(|e| Ok(matches!(e, DfExpr::ScalarSubquery(_)))).spark()? {
+                    return Err(Error::new(
+                        "UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.SCALAR_SUBQUERY_IN_VALUES",
+                    )
+                    .message("VALUES cannot hold a subquery."));
+                }
+                if super::aggregate::has_aggregate(&value.expr)
+                    || super::window::has_window(&value.expr)
+                    || value.expr.is_volatile()
+                {
                     return Err(Error::new(
                         "INVALID_INLINE_TABLE.CANNOT_EVALUATE_EXPRESSION_IN_INLINE_TABLE",
                     )
@@ -60,11 +70,16 @@ impl Analyzer {
         let mut cast_columns = Vec::with_capacity(width);
         for (i, column) in columns.into_iter().enumerate() {
             let types: Vec<DataType> = column.iter().map(|v| v.data_type.clone()).collect();
-            let common = coercion::common_type(&types, &self.context).ok_or_else(|| {
-                Error::new("INVALID_INLINE_TABLE.INCOMPATIBLE_TYPES_IN_INLINE_TABLE")
-                    .param("colName", format!("`col{}`", i + 1))
-                    .message(format!("The values of column {} of VALUES are of different types.", i + 1))
-            })?;
+            // Under ANSI texts stand with texts only.
+            let mixed = self.context.ansi
+                && types.iter().any(|t| t.is_string())
+                && types.iter().any(|t| !t.is_string() && *t != DataType::Null);
+            let common =
+                coercion::common_type(&types, &self.context).filter(|_| !mixed).ok_or_else(|| {
+                    Error::new("INVALID_INLINE_TABLE.INCOMPATIBLE_TYPES_IN_INLINE_TABLE")
+                        .param("colName", format!("`col{}`", i + 1))
+                        .message(format!("The values of column {} of VALUES are of different types.", i + 1))
+                })?;
             let nullable = column.iter().any(|v| v.nullable);
             output.push(self.attribute(format!("col{}", i + 1), common.clone(), nullable));
             let cast = column.into_iter().map(|v| self.implicit(v, &common)).collect::<Result<Vec<_>>>()?;
@@ -89,7 +104,14 @@ impl Analyzer {
         }
         let schema = Arc::new(Schema::new(positional_fields(&output)));
         let batch = RecordBatch::try_new(Arc::clone(&schema), arrays).spark()?;
-        let table = MemTable::try_new(schema, vec![vec![batch]]).spark()?;
+        let partitions =
+            self.session.engine.options.partitions.unwrap_or(1).clamp(1, batch.num_rows().max(1));
+        let rows = batch.num_rows();
+        let part = |i: usize| {
+            let (from, to) = (i * rows / partitions, (i + 1) * rows / partitions);
+            vec![batch.slice(from, to - from)]
+        };
+        let table = MemTable::try_new(schema, (0..partitions).map(part).collect()).spark()?;
         let plan = scan(Arc::new(table), &output)?;
         Ok(Analyzed::new(plan, output))
     }

@@ -59,6 +59,17 @@ impl Analyzer {
                 .param("funcName", format!("\"{}\"", parts.shown))
                 .message(format!("The window function {} needs an ORDER BY in its window.", parts.shown)));
         }
+        if parts.shown.contains(super::project::LATERAL_ALIAS) {
+            return Err(Error::new("UNSUPPORTED_FEATURE.LATERAL_COLUMN_ALIAS_IN_WINDOW")
+                .param("lca", &parts.shown)
+                .param("windowExpr", format!("\"{}\"", parts.shown))
+                .message(format!("{} uses an alias of the same SELECT list.", parts.shown)));
+        }
+        if parts.whole_partition && (!sorts.is_empty() || frame.is_some()) {
+            return Err(Error::new("INVALID_WINDOW_SPEC_FOR_AGGREGATION_FUNC")
+                .param("aggFunc", format!("\"{}\"", parts.shown))
+                .message(format!("{} takes neither an order nor a frame in its window.", parts.shown)));
+        }
         self.finish_window(parts, partition, sorts, order, &order_by, frame, over)
     }
 
@@ -79,8 +90,9 @@ impl Analyzer {
                     && f.start == FrameBound::UnboundedPreceding
                     && f.end == FrameBound::CurrentRow)
             {
-                return Err(Error::new("INVALID_WINDOW_SPEC_FOR_AGGREGATION_FUNC")
-                    .param("aggFunc", &parts.shown)
+                let class = if parts.offset_frame { "1035" } else { "1036" };
+                return Err(Error::new(format!("_LEGACY_ERROR_TEMP_{class}"))
+                    .param("prettyName", &parts.shown)
                     .message(format!("{} does not take a window frame.", parts.shown)));
             }
             let frame = match parts.offset_frame {
@@ -148,8 +160,13 @@ impl Analyzer {
                     };
                     let called = resolved.display_name.as_deref().unwrap_or(name);
                     let shown = format!("{called}({}){}", names.join(", "), resolved.display_suffix);
-                    let args = self.coerced(args, &resolved.coerced)?.into_iter().map(|a| a.expr).collect();
+                    let mut args: Vec<DfExpr> =
+                        self.coerced(args, &resolved.coerced)?.into_iter().map(|a| a.expr).collect();
+                    if name == "ntile" && args.is_empty() {
+                        args.push(datafusion::logical_expr::lit(1i32));
+                    }
                     return Ok(WindowParts {
+                        whole_partition: false,
                         function: WindowFunctionDefinition::WindowUDF(resolved.udf),
                         args,
                         cast_to: Some(resolved.return_type.clone()),
@@ -172,7 +189,12 @@ impl Analyzer {
                             .message(format!("{name}(DISTINCT ..) cannot be used over a window.")));
                     }
                     let parts = self.aggregate_parts(name, *resolve, call, over)?;
+                    let whole = matches!(
+                        name,
+                        "percentile_cont" | "percentile_disc" | "median" | "listagg" | "string_agg"
+                    );
                     return Ok(WindowParts {
+                        whole_partition: whole,
                         function: WindowFunctionDefinition::AggregateUDF(parts.resolved.udf.clone()),
                         args: parts.args,
                         cast_to: None,
@@ -257,6 +279,12 @@ impl Analyzer {
                 .param("sqlExpr", format!("\"{start_text} AND {end_text}\""))
                 .message("The frame's start must not follow its end."));
         }
+        if starts_after_end(&start, &end) {
+            return Err(Error::new("DATATYPE_MISMATCH.SPECIFIED_WINDOW_FRAME_WRONG_COMPARISON")
+                .param("sqlExpr", format!("\"{start_text} AND {end_text}\""))
+                .param("comparison", "less than or equal")
+                .message(format!("The frame's start, {start_text}, comes after its end, {end_text}.")));
+        }
         let (units, word) = match frame.units {
             FrameUnits::Rows => (WindowFrameUnits::Rows, "ROWS"),
             FrameUnits::Range => (WindowFrameUnits::Range, "RANGE"),
@@ -307,6 +335,12 @@ impl Analyzer {
                     (_, true) if shown.starts_with('-') => format!("{} PRECEDING", &shown[1..]),
                     _ => format!("{shown} FOLLOWING"),
                 };
+                if units == FrameUnits::Range
+                    && typed.data_type.is_string()
+                    && order.first().is_some_and(|key| !key.data_type.is_string())
+                {
+                    range_offset(ScalarValue::Null, &order[0], &typed)?;
+                }
                 let magnitude = if preceding { negated(value)? } else { value };
                 let magnitude = match units {
                     FrameUnits::Rows => {
@@ -345,12 +379,25 @@ impl Analyzer {
         if !exprs.iter().any(|(e, _)| has_window(e)) {
             return Ok((plan, exprs));
         }
+        let (plan, exprs) = self.plan_innermost_windows(plan, exprs)?;
+        self.plan_windows(plan, exprs)
+    }
+
+    /// Plans the window functions that have no other inside.
+    fn plan_innermost_windows(
+        &mut self,
+        plan: LogicalPlan,
+        exprs: Vec<(DfExpr, Attribute)>,
+    ) -> Result<(LogicalPlan, Vec<(DfExpr, Attribute)>)> {
         let mut found: Vec<(WindowFunction, Attribute)> = Vec::new();
         let mut rewritten = Vec::with_capacity(exprs.len());
         for (expr, attribute) in exprs {
             let expr = expr
                 .transform_down(|e| {
                     let DfExpr::WindowFunction(w) = &e else { return Ok(Transformed::no(e)) };
+                    if has_window_inside(w) {
+                        return Ok(Transformed::no(e));
+                    }
                     let column = match found.iter().find(|(f, _)| f == w.as_ref()) {
                         Some((_, a)) => a.column(),
                         None => {
@@ -408,6 +455,8 @@ impl Analyzer {
 }
 
 struct WindowParts {
+    /// The function is of whole partitions only.
+    whole_partition: bool,
     function: WindowFunctionDefinition,
     args: Vec<DfExpr>,
     cast_to: Option<DataType>,
@@ -421,6 +470,17 @@ struct WindowParts {
     filter: Option<DfExpr>,
     distinct: bool,
     null_treatment: Option<NullTreatment>,
+}
+
+/// Whether a frame between two offsets begins after it ends.
+fn starts_after_end(start: &WindowFrameBound, end: &WindowFrameBound) -> bool {
+    use WindowFrameBound::{Following, Preceding};
+    match (start, end) {
+        (Following(a), Preceding(b)) => !a.is_null() && !b.is_null(),
+        (Following(a), Following(b)) if !a.is_null() && !b.is_null() => a > b,
+        (Preceding(a), Preceding(b)) if !a.is_null() && !b.is_null() => a < b,
+        _ => false,
+    }
 }
 
 fn join_names(values: &[TypedExpr]) -> String {
@@ -470,6 +530,17 @@ fn range_offset(value: ScalarValue, key: &TypedExpr, offset: &TypedExpr) -> Resu
                 offset.data_type.sql()
             ))
     };
+    if key.data_type.is_string() {
+        return Err(Error::new("DATATYPE_MISMATCH.SPECIFIED_WINDOW_FRAME_UNACCEPTED_TYPE")
+            .param("sqlExpr", format!("\"{}\"", offset.name))
+            .param("location", "lower")
+            .param("exprType", super::error::quoted(&key.data_type))
+            .param(
+                "expectedType",
+                "(\"NUMERIC\" or \"INTERVAL DAY TO SECOND\" or \"INTERVAL YEAR TO MONTH\" or \"INTERVAL\")",
+            )
+            .message("A RANGE frame with an offset needs a key that offsets are added to, not a text."));
+    }
     Ok(match (&key.data_type, value) {
         (DataType::Date, v) if offset.data_type.is_integral() => {
             let ScalarValue::Int32(Some(days)) = v.cast_to(&arrow::datatypes::DataType::Int32).spark()?
@@ -507,12 +578,18 @@ pub(super) fn has_window(expr: &DfExpr) -> bool {
     expr.exists(|e| Ok(matches!(e, DfExpr::WindowFunction(_)))).unwrap_or(false)
 }
 
+fn has_window_inside(w: &WindowFunction) -> bool {
+    let p = &w.params;
+    p.args.iter().chain(&p.partition_by).chain(p.order_by.iter().map(|s| &s.expr)).any(has_window)
+        || p.filter.as_ref().is_some_and(|f| has_window(f))
+}
+
 pub(super) fn forbid_windows(expr: &DfExpr, name: &str, clause: &str) -> Result<()> {
     if !has_window(expr) {
         return Ok(());
     }
     if clause == "WHERE" || clause == "HAVING" {
-        return Err(Error::new("_LEGACY_ERROR_TEMP_1034")
+        return Err(Error::new("WINDOW_FUNCTION_NOT_ALLOWED_IN_CLAUSE")
             .param("clauseName", clause)
             .message(format!("{clause} cannot hold the window functions of {name}; use QUALIFY.")));
     }

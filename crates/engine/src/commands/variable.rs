@@ -89,6 +89,17 @@ async fn with_default(
     data_type: Option<DataType>,
     default: Option<Expr>,
 ) -> Result<Vec<Variable>> {
+    if default
+        .as_ref()
+        .is_some_and(|e| matches!(e, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery { .. }))
+    {
+        return Err(Error::new("INVALID_DEFAULT_VALUE.SUBQUERY_EXPRESSION")
+            .param("statement", "DECLARE VARIABLE")
+            .param("colName", names.join(", "))
+            .param("defaultValue", "")
+            .message("The default of a variable cannot be a subquery; SET VARIABLE takes one.")
+            .exception("AnalysisException"));
+    }
     let expr = default.unwrap_or(Expr::Literal(Literal::NULL));
     let expr = match &data_type {
         Some(t) => ansi_cast(expr, t.clone()),

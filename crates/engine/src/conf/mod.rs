@@ -187,6 +187,11 @@ impl SessionConf {
         self.flag("spark.sql.groupByOrdinal")
     }
 
+    /// `GROUP BY a` may name an alias of the select list.
+    pub(crate) fn group_by_aliases(&self) -> bool {
+        self.flag("spark.sql.groupByAliases")
+    }
+
     /// `ORDER BY 1` names a column of the select list.
     pub(crate) fn order_by_ordinal(&self) -> bool {
         self.flag("spark.sql.orderByOrdinal")

@@ -6,12 +6,42 @@ use std::sync::Arc;
 use boathouse_bridge::{no_expressions, one_input};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PhysicalExpr,
+    PlanProperties,
 };
 
+use super::{Operator, only, plan};
 use crate::ordered::in_order;
+
+/// The same rows, of which the plan above knows nothing: a key of grouping sets that has one value below them, by a filter,
+/// has NULLs beside it above them, which DataFusion does not see when it drops sorts by constants.
+pub(crate) fn unordered(input: LogicalPlan) -> LogicalPlan {
+    plan(Unordered, vec![input], Vec::new(), None)
+}
+
+#[derive(Debug)]
+struct Unordered;
+
+impl Operator for Unordered {
+    fn name(&self) -> &str {
+        "Unordered"
+    }
+
+    fn key(&self) -> String {
+        self.name().to_string()
+    }
+
+    fn plan(
+        &self,
+        inputs: Vec<Arc<dyn ExecutionPlan>>,
+        _: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(CoalesceExec::new(only(inputs, self.name())?, usize::MAX)))
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct CoalesceExec {

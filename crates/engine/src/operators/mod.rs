@@ -32,6 +32,7 @@ use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
 pub(crate) use barrier::{BARRIER, barrier};
+pub(crate) use coalesce::unordered;
 pub(crate) use join_hint::{JOIN_HINT, JoinHint, JoinHintExec, Strategy, join_hint, join_hint_of};
 pub(crate) use map_partitions::{MapPartitionsExec, PartitionOperator, PartitionWork};
 pub(crate) use sample::{Sampling, sample};

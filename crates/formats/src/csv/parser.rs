@@ -273,7 +273,8 @@ pub fn from_csv(texts: &StringArray, schema: &StructType, options: &Options) -> 
     let mut parser = Parser::new(schema, None, options)?;
     for i in 0..texts.len() {
         let text = if texts.is_null(i) { "" } else { texts.value(i) };
-        if text.is_empty() {
+        let is_comment = parser.options.comment.is_some_and(|c| text.starts_with(c));
+        if text.is_empty() || is_comment {
             parser.rows.close();
             parser.note_corrupt(if texts.is_null(i) { None } else { Some(text) });
         } else {

@@ -115,7 +115,10 @@ fn timestamp_to_number(
     macro_rules! integer {
         ($type:ty, $native:ty) => {{
             if mode == Mode::Legacy {
-                Arc::new(array.unary::<_, $type>(|us| us.div_euclid(MICROS_PER_SECOND) as $native))
+                // What does not fit is NULL.
+                let seconds = array.iter().map(|us| us.map(|us| us.div_euclid(MICROS_PER_SECOND)));
+                let fitting = seconds.map(|s| s.and_then(|s| <$native>::try_from(s).ok()));
+                Arc::new(fitting.collect::<PrimitiveArray<$type>>())
             } else {
                 Arc::new(convert::<_, $type>(
                     array,

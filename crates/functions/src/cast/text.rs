@@ -248,7 +248,12 @@ pub fn write_double(v: f64, out: &mut String) {
     } else if (1e-3..1e7).contains(&v.abs()) {
         plain_float(out, |out| write!(out, "{v}"));
     } else {
-        scientific(out, |out| write!(out, "{v:E}"));
+        // Java writes two digits at least, and of these the nearest: the smallest double is 4.9E-324.
+        let two = format!("{v:.1E}");
+        match two.parse() == Ok(v) {
+            true => out.push_str(&two),
+            false => scientific(out, |out| write!(out, "{v:E}")),
+        }
     }
 }
 
@@ -260,7 +265,11 @@ pub fn write_float(v: f32, out: &mut String) {
     if (1e-3..1e7).contains(&v.abs()) {
         plain_float(out, |out| write!(out, "{v}"));
     } else {
-        scientific(out, |out| write!(out, "{v:E}"));
+        let two = format!("{v:.1E}");
+        match two.parse() == Ok(v) {
+            true => out.push_str(&two),
+            false => scientific(out, |out| write!(out, "{v:E}")),
+        }
     }
 }
 

@@ -91,9 +91,14 @@ fn element_nullable(call: &Call, offset: i64, fails_outside: bool) -> bool {
             if list.is_valid(0) && array.sql.starts_with("array(") =>
         {
             let elements = list.value(0);
+            let nulls = elements.logical_nulls();
+            // Elements that can be NULL and are not: no `array(..)`, but one that was cast.
+            if contains_null && nulls.as_ref().is_none_or(|n| n.null_count() == 0) {
+                return true;
+            }
             let place = if index < 0 && offset == 1 { index + elements.len() as i64 } else { index - offset };
             match usize::try_from(place) {
-                Ok(place) if place < elements.len() => elements.is_null(place),
+                Ok(place) if place < elements.len() => nulls.is_some_and(|n| n.is_null(place)),
                 _ => true,
             }
         }
@@ -189,12 +194,20 @@ fn element_at(call: &Call, is_try: bool) -> Result<Resolved> {
                 items(&lists(inputs, 0)?, &inputs.array(1)?, true, outside)
             }))
         }
-        DataType::Map { key, value, .. } => {
-            let coerced = tightest_common_type(key, &given.data_type, call.context)
-                .filter(|t| t.same_type(key) && given.data_type != DataType::Null)
+        DataType::Map { key, value, value_contains_null } => {
+            let common = tightest_common_type(key, &given.data_type, call.context)
+                .filter(|_| given.data_type != DataType::Null)
                 .ok_or_else(|| map_mismatch(call))?;
             check_orderable(call, key)?;
-            let coerced = vec![collection.data_type.clone(), coerced];
+            let map = match common.same_type(key) {
+                true => collection.data_type.clone(),
+                false => DataType::Map {
+                    key: Box::new(common.clone()),
+                    value: value.clone(),
+                    value_contains_null: *value_contains_null,
+                },
+            };
+            let coerced = vec![map, common];
             Ok(Resolved::new(coerced, value.as_ref().clone(), true, move |inputs| {
                 map_values(&maps(inputs, 0)?, &inputs.array(1)?)
             }))

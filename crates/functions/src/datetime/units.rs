@@ -107,7 +107,7 @@ fn add(unit: Unit, count: i64, value: i64, clock: &Clock) -> Option<i64> {
             shift_months(value, i64::from(months), clock)
         }
         Unit::Days(per) => shift_micros(value, count.checked_mul(per)?.checked_mul(MICROS_PER_DAY)?, clock),
-        Unit::Micros(per) => shift_micros(value, count.checked_mul(per)?, clock),
+        Unit::Micros(per) => value.checked_add(count.checked_mul(per)?),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, PrimitiveArray};
 use arrow::datatypes::{Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
 use boathouse_bridge::from_arrow;
-use boathouse_spec::{DataType, Result};
+use boathouse_spec::{DataType, Error, Result};
 
 use crate::mismatch::{not_constant, whole_number};
 use crate::partition::PerPartition;
@@ -124,7 +124,10 @@ fn random(call: &Call, name: &str, next: fn(&mut XorShift) -> f64) -> Result<Res
             return Err(call.unexpected_input(0, "(\"INT\" or \"BIGINT\")"));
         }
         if seed.constant.is_none() {
-            return Err(not_constant(call, 0, "seed", "BIGINT"));
+            return Err(Error::new("SEED_EXPRESSION_IS_UNFOLDABLE")
+                .param("seedExpr", format!("\"{}\"", seed.sql))
+                .param("exprWithSeed", format!("\"{}\"", call.sql()))
+                .message(format!("The seed {} of {name} is not constant.", seed.sql)));
         }
     }
     let generators = generators(seed_of(call, 0));

@@ -11,7 +11,7 @@ use boathouse_bridge::from_arrow;
 use boathouse_spec::{DataType, Error, Result};
 
 use crate::cast::decimal::POWERS;
-use crate::cast::failure::{decimal_text, out_of_decimal};
+use crate::cast::failure::decimal_text;
 use crate::cast::text::{write_double, write_float};
 use crate::coercion::decimal_of;
 use crate::mismatch::{not_constant, whole_number};
@@ -68,6 +68,15 @@ impl Rule {
 }
 
 /// The constant scale; `None` for NULL.
+/// NUMERIC_VALUE_OUT_OF_RANGE for a rounded number with too many digits, which no setting makes NULL.
+fn too_large(value: &str, precision: u8, scale: u8) -> Error {
+    Error::new("NUMERIC_VALUE_OUT_OF_RANGE.WITHOUT_SUGGESTION")
+        .param("value", value)
+        .param("precision", precision)
+        .param("scale", scale)
+        .message(format!("{value} cannot be a DECIMAL({precision}, {scale})."))
+}
+
 fn scale_of(call: &Call) -> Result<Option<i32>> {
     let Some(arg) = call.args.get(1) else { return Ok(Some(0)) };
     if arg.data_type == DataType::Null {
@@ -244,7 +253,7 @@ fn decimals(
                 rule.round(v, scale, digits).map(|r| r / POWERS[(scale - i32::from(to)).max(0) as usize]);
             match rounded.filter(|r| crate::cast::decimal::fits(*r, precision)) {
                 Some(r) => Ok(Some(r)),
-                None if ansi => Err(out_of_decimal(&decimal_text(v, scale as u8), precision, to)),
+                None if ansi => Err(too_large(&decimal_text(v, scale as u8), precision, to)),
                 None => Ok(None),
             }
         })

@@ -40,7 +40,7 @@ pub(super) fn register(r: &mut Registry) {
 }
 
 fn asinh(x: f64) -> f64 {
-    if x == f64::NEG_INFINITY { x } else { libm::log(x + (x * x + 1.0).sqrt()) }
+    libm::asinh(x)
 }
 
 fn shown(call: &Call, name: &str, f: fn(f64) -> f64) -> Result<Resolved> {

@@ -35,6 +35,11 @@ impl JavaRegex {
         }
     }
 
+    /// Whether it is the empty pattern.
+    pub fn is_empty(&self) -> bool {
+        self.plain.as_str().is_empty()
+    }
+
     pub fn is_match(&self, text: &str) -> bool {
         self.for_text(text).is_match(text).unwrap_or(false)
     }

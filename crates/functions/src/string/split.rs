@@ -24,12 +24,13 @@ pub(super) fn register(r: &mut Registry) {
 fn parts<'t>(text: &'t str, pattern: &JavaRegex, limit: i32, mut push: impl FnMut(&'t str)) {
     let mut from = 0;
     let mut count = 1;
+    let into_characters = pattern.is_empty();
     pattern.each_span(text, |start, end| {
         if limit > 0 && count >= limit {
             return false;
         }
-        // An empty match at the start splits nothing off, and none splits at the end.
-        if start == end && (start == 0 || start == text.len()) {
+        // An empty match at the start splits nothing off, and the empty pattern nothing at the end.
+        if start == end && (start == 0 || (into_characters && start == text.len())) {
             return true;
         }
         push(&text[from..start]);
