@@ -161,6 +161,8 @@ class Proxy:
         self.changes, self.victim, self.step, self.lock = [], None, 0, threading.Lock()
         # The number of a change whose answer is not given, where there is one.
         self.lost = None
+        # Writes to such paths are done, and each is answered by an error once.
+        self.fails, self.failed = None, set()
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -185,7 +187,10 @@ class Proxy:
                     self.close_connection = True
                     return
                 with contextlib.suppress(ConnectionError):
-                    self.answer_with(answer, content)
+                    if changes and outer.answers_by_an_error(self.path):
+                        self.send_error(500)
+                    else:
+                        self.answer_with(answer, content)
 
             def answer_with(self, answer, content):
                 self.send_response(answer.status)
@@ -211,6 +216,13 @@ class Proxy:
         with self.lock:
             self.changes.append(request.split("?")[0])
             return len(self.changes) - 1
+
+    def answers_by_an_error(self, path):
+        with self.lock:
+            if self.fails is None or not self.fails.search(path) or path in self.failed:
+                return False
+            self.failed.add(path)
+            return True
 
     def kills(self, step):
         with self.lock:
@@ -292,7 +304,7 @@ def test_death_at_each_durable_step(place, tmp_path):
             reached.update(steps)
         if isinstance(place, Disk):
             text = "".join(p.read_text() for p in SOURCES.glob("delta/src/**/*.rs"))
-            points = set(re.findall(r'fault::(?:io_)?point\("(delta::[^"]+)"\)', text))
+            points = set(re.findall(r'fault::(?:io_)?point\("((?:delta|disk)::[^"]+)"\)', text))
             assert points - reached - UNREACHED == set(), "points that no operation comes to"
         died = sum(case(place, states, *c) for c in chosen(cases))
         print(f"{died} deaths")

@@ -1,8 +1,9 @@
-//! Files of tables on a local disk, which survive a crash of the machine.
+//! Files on a local disk which survive a crash of the machine: those of tables, and of checkpoints of streams.
 //!
 //! Writers make the directories of partitions and the like, but not the one that a table or its log is in: who comes after a
 //! DROP TABLE must not bring parts of the table back.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -11,21 +12,30 @@ use boathouse_spec::fault;
 
 /// What became of an attempt to write a file that must not exist yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PutOutcome {
+pub enum PutOutcome {
     Written,
     Exists,
 }
 
-/// A temporary file, forced to disk, gets its name by a hard link, which fails where the name is taken.
+/// Makes a file, with its name on the disk, unless there is one.
 pub(crate) fn link_new_file(target: &Path, content: &[u8]) -> io::Result<PutOutcome> {
+    let outcome = link_unsynced(target, content)?;
+    if outcome == PutOutcome::Written {
+        sync_parent(target)?;
+    }
+    Ok(outcome)
+}
+
+/// A temporary file, forced to disk, gets its name by a hard link, which fails where the name is taken. The name is on the disk
+/// once the directory is.
+pub fn link_unsynced(target: &Path, content: &[u8]) -> io::Result<PutOutcome> {
     let temporary = write_temporary(target, content, File::sync_all)?;
-    fault::io_point("delta::before-link")?;
+    fault::io_point("disk::before-link")?;
     let linked = std::fs::hard_link(&temporary, target);
     let _ = std::fs::remove_file(&temporary);
     match linked {
         Ok(()) => {
-            fault::io_point("delta::after-link")?;
-            sync_parent(target)?;
+            fault::io_point("disk::after-link")?;
             Ok(PutOutcome::Written)
         }
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(PutOutcome::Exists),
@@ -33,6 +43,17 @@ pub(crate) fn link_new_file(target: &Path, content: &[u8]) -> io::Result<PutOutc
         Err(e) if e.kind() == io::ErrorKind::Unsupported => create_exclusively(target, content),
         Err(e) => Err(e),
     }
+}
+
+/// Writes a file in place of one that may be there: after a crash there is one of the two, whole. The name is on the disk once
+/// the directory is.
+pub fn replace_unsynced(target: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = write_temporary(target, content, File::sync_all)?;
+    fault::io_point("disk::before-link")?;
+    std::fs::rename(&temporary, target).inspect_err(|_| {
+        let _ = std::fs::remove_file(&temporary);
+    })?;
+    fault::io_point("disk::after-link")
 }
 
 fn create_exclusively(target: &Path, content: &[u8]) -> io::Result<PutOutcome> {
@@ -43,7 +64,6 @@ fn create_exclusively(target: &Path, content: &[u8]) -> io::Result<PutOutcome> {
     };
     file.write_all(content)?;
     file.sync_all()?;
-    sync_parent(target)?;
     Ok(PutOutcome::Written)
 }
 
@@ -64,7 +84,10 @@ fn write_temporary(
     let temporary = temporary_name(target);
     let written = (|| {
         let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-        file.write_all(content)?;
+        let (first, rest) = content.split_at(content.len() / 2);
+        file.write_all(first)?;
+        fault::io_point("disk::half-written")?;
+        file.write_all(rest)?;
         finish(&file)
     })();
     if let Err(e) = written {
@@ -109,7 +132,7 @@ fn make_directories(root: &Path, file: &Path) -> io::Result<()> {
 }
 
 /// Creates a directory so that its name, and those of the parents made with it, survive a crash.
-pub(crate) fn create_directory(directory: &Path) -> io::Result<()> {
+pub fn create_directory(directory: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = directory.ancestors().take_while(|d| !d.is_dir()).collect();
     if missing.is_empty() {
         return Ok(());
@@ -130,6 +153,18 @@ pub(crate) async fn sync_with_name(
         task.await.map_err(io::Error::other)??;
     }
     Ok(())
+}
+
+/// Forces files that are written to disk, with the directories between them and `root`.
+pub fn sync_files(root: &Path, files: Vec<PathBuf>) -> io::Result<()> {
+    let mut directories = BTreeSet::from([root.to_path_buf()]);
+    for file in &files {
+        File::open(file)?.sync_all()?;
+        let above = file.ancestors().skip(1).take_while(|d| *d != root && d.starts_with(root));
+        directories.extend(above.map(Path::to_path_buf));
+    }
+    directories.extend(root.parent().map(Path::to_path_buf));
+    directories.iter().try_for_each(|d| sync_directory(d))
 }
 
 /// Forces the name of a file to disk.

@@ -28,7 +28,7 @@ mod changes;
 mod clustering;
 mod data_file;
 mod deletion_vector;
-mod disk;
+pub mod disk;
 mod error;
 mod external;
 mod file_set;

@@ -1,8 +1,8 @@
 //! Fault points: before and after each durable step a test can make the program fail, panic or die. Debug builds only;
 //! elsewhere a point is nothing.
 //!
-//! A point has a name (`delta::before-link`). A test in the process arms one with [`arm`]; for a server, the variable
-//! `BOATHOUSE_FAULT` says where it dies: `12` at the twelfth point it comes to, `delta::before-link` where it first comes
+//! A point has a name (`disk::before-link`). A test in the process arms one with [`arm`]; for a server, the variable
+//! `BOATHOUSE_FAULT` says where it dies: `12` at the twelfth point it comes to, `disk::before-link` where it first comes
 //! there. With `BOATHOUSE_FAULT_LOG` each point it comes to is a line in a file.
 
 use std::io::Write;

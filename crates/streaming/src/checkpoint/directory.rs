@@ -1,5 +1,6 @@
 //! A directory of small files that are created whole and never changed, on this machine's disk or in an object store.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +10,9 @@ use boathouse_spec::{Error, Result};
 use bytes::Bytes;
 use futures::StreamExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{
+    Attribute, Attributes, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+};
 
 use super::local::{self, Settling};
 
@@ -63,6 +66,15 @@ impl Directory {
         }
     }
 
+    /// The first bytes of a file, all where it has no more.
+    pub async fn read_start(&self, name: &str, bytes: u64) -> Result<Option<Bytes>> {
+        match self.place.store.get_range(&self.file(name), 0..bytes).await {
+            Ok(found) => Ok(Some(found)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(self.failed("reading", name, e)),
+        }
+    }
+
     pub async fn read_text(&self, name: &str) -> Result<Option<String>> {
         match self.read(name).await? {
             Some(bytes) => match String::from_utf8(bytes.to_vec()) {
@@ -87,13 +99,26 @@ impl Directory {
         if let Some(file) = self.local(name) {
             return self.create_local(file, contents, false).await;
         }
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let writer = uuid::Uuid::new_v4().to_string();
+        let attributes = Attributes::from_iter([(WRITER, writer.clone())]);
+        let options = PutOptions { mode: PutMode::Create, attributes, ..PutOptions::default() };
         match self.place.store.put_opts(&self.file(name), PutPayload::from(contents), options).await {
             Ok(_) => Ok(Some(Settling::default())),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                Ok(None)
+                Ok(self.is_written_by(name, &writer).await?.then(Settling::default))
             }
             Err(e) => Err(self.failed("writing", name, e)),
+        }
+    }
+
+    /// Whether an object that is there already is this writer's own: a request whose answer was lost is made again, and what it
+    /// finds then is what it wrote.
+    async fn is_written_by(&self, name: &str, writer: &str) -> Result<bool> {
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        match self.place.store.get_opts(&self.file(name), options).await {
+            Ok(found) => Ok(found.attributes.get(&WRITER).is_some_and(|w| w.as_ref() == writer)),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(e) => Err(self.failed("looking at", name, e)),
         }
     }
 
@@ -116,7 +141,7 @@ impl Directory {
         };
         let into = directory.clone();
         let written = tokio::task::spawn_blocking(move || {
-            local::make_directory(&into)?;
+            boathouse_delta::disk::create_directory(&into)?;
             local::write(&file, &contents)
         });
         let written = written.await.map_err(|e| self.failed("writing", name, e))?;
@@ -184,5 +209,40 @@ impl Directory {
             }
         }
         Ok(())
+    }
+}
+
+/// What tells the writer of an object: attributes of Azure have names of letters.
+const WRITER: Attribute = Attribute::Metadata(Cow::Borrowed("boathousewriter"));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_of_two_creates() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = Directory::at(root.path()).child("a");
+        assert!(directory.create("0", "first").await.unwrap());
+        assert!(!directory.create("0", "second").await.unwrap());
+        assert_eq!(directory.read_text("0").await.unwrap().unwrap(), "first");
+        directory.replace("0", "third").await.unwrap();
+        assert_eq!(directory.read_text("0").await.unwrap().unwrap(), "third");
+        assert_eq!(std::fs::read_dir(root.path().join("a")).unwrap().count(), 1);
+    }
+
+    /// Equal contents are no sign: two processes may write the same.
+    #[tokio::test]
+    async fn who_wrote_an_object_is_known() {
+        let root = tempfile::tempdir().unwrap();
+        let mut directory = Directory::at(root.path());
+        directory.place.store = Arc::new(object_store::memory::InMemory::new());
+        directory.place.base = "memory:".to_string();
+        assert!(directory.create("0", "same").await.unwrap());
+        assert!(!directory.create("0", "same").await.unwrap());
+        let found = directory.place.store.get(&directory.file("0")).await.unwrap();
+        let writer = found.attributes.get(&WRITER).unwrap().to_string();
+        assert!(directory.is_written_by("0", &writer).await.unwrap());
+        assert!(!directory.is_written_by("1", &writer).await.unwrap());
     }
 }

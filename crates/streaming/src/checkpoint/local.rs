@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use boathouse_delta::disk::{self, PutOutcome};
 use boathouse_spec::{Error, Result, fault};
 use tokio::task::JoinHandle;
 
@@ -25,43 +26,13 @@ impl Settling {
     }
 }
 
-/// Makes a file: written beside its place, made durable, then linked into it, so that it is there whole or not at all, and so
-/// that one of two writers wins; whether this one did. Its name is on the disk once the directory is.
+/// Makes a file that is there whole or not at all, and that one of two writers makes; whether this one did. Its name is on the
+/// disk once the directory is.
 pub(super) fn create(file: &Path, contents: &[u8], replace: bool) -> std::io::Result<bool> {
-    let (Some(directory), Some(name)) = (file.parent(), file.file_name().and_then(|n| n.to_str())) else {
-        return Err(std::io::Error::other("the path names no file"));
-    };
-    make_directory(directory)?;
-    let staged = directory.join(format!(".{name}.{}.tmp", uuid::Uuid::new_v4()));
-    let written = (|| {
-        write(&staged, contents)?.sync_all()?;
-        fault::io_point("streaming::before-link")?;
-        if replace {
-            return std::fs::rename(&staged, file).map(|()| true);
-        }
-        match std::fs::hard_link(&staged, file) {
-            Ok(()) => Ok(true),
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-            Err(e) => Err(e),
-        }
-    })();
-    let _ = std::fs::remove_file(&staged);
-    if matches!(written, Ok(true)) {
-        fault::io_point("streaming::after-link")?;
-    }
-    written
-}
-
-/// Makes a directory, and those above it, where they are not there; their names are on the disk then.
-pub(super) fn make_directory(directory: &Path) -> std::io::Result<()> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    let Some(parent) = directory.parent() else { return Ok(()) };
-    make_directory(parent)?;
-    match std::fs::create_dir(directory) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
-        _ => std::fs::File::open(parent)?.sync_all(),
+    disk::create_directory(file.parent().ok_or_else(|| std::io::Error::other("the path names no file"))?)?;
+    match replace {
+        true => disk::replace_unsynced(file, contents).map(|()| true),
+        false => disk::link_unsynced(file, contents).map(|outcome| outcome == PutOutcome::Written),
     }
 }
 
@@ -73,21 +44,4 @@ pub(super) fn write(file: &Path, contents: &[u8]) -> std::io::Result<std::fs::Fi
     fault::io_point("streaming::half-written")?;
     out.write_all(rest)?;
     Ok(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_of_two_creates() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("a/0");
-        assert!(create(&file, b"first", false).unwrap());
-        assert!(!create(&file, b"second", false).unwrap());
-        assert_eq!(std::fs::read(&file).unwrap(), b"first");
-        assert!(create(&file, b"third", true).unwrap());
-        assert_eq!(std::fs::read(&file).unwrap(), b"third");
-        assert_eq!(std::fs::read_dir(directory.path().join("a")).unwrap().count(), 1);
-    }
 }
