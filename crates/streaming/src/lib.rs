@@ -41,6 +41,7 @@ mod options;
 mod progress;
 mod query;
 mod reader;
+mod settings;
 mod sink;
 mod slice;
 mod source;

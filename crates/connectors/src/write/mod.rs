@@ -75,7 +75,11 @@ pub async fn write(
         None => context.dynamic_partition_overwrite,
     };
 
-    let existing = existing_files(&place).await?;
+    let existing = match mode {
+        // What is there already is nobody's business, however much it is.
+        SaveMode::Append => file_in_place(&place).await?.map(|file| vec![file]),
+        _ => existing_files(&place).await?,
+    };
     match mode {
         SaveMode::ErrorIfExists if existing.is_some() => {
             return Err(errors::path_already_exists(&place.display()));
@@ -194,17 +198,27 @@ async fn write_part(
     Ok(written)
 }
 
-/// Everything below a path, hidden files too; `None` where there is nothing.
-async fn existing_files(place: &ResolvedPath) -> Result<Option<Vec<Path>>> {
-    let doing = |e| Error::io(format!("listing {}", place.display()), e);
+/// A file that stands where the directory is to be.
+async fn file_in_place(place: &ResolvedPath) -> Result<Option<Path>> {
     if place.path.is_root() {
         return Err(Error::new("INVALID_PATH")
             .param("path", place.display())
             .message("The root of a store cannot be written to. Name a directory in it."));
     }
-    let is_directory = place.local_file().is_some_and(|f| f.is_dir());
-    if !is_directory && let Ok(meta) = place.store.head(&place.path).await {
-        return Ok(Some(vec![meta.location]));
+    if is_local_directory(place) {
+        return Ok(None);
+    }
+    Ok(place.store.head(&place.path).await.ok().map(|meta| meta.location))
+}
+
+fn is_local_directory(place: &ResolvedPath) -> bool {
+    place.local_file().is_some_and(|f| f.is_dir())
+}
+
+/// Everything below a path, hidden files too; `None` where there is nothing.
+async fn existing_files(place: &ResolvedPath) -> Result<Option<Vec<Path>>> {
+    if let Some(file) = file_in_place(place).await? {
+        return Ok(Some(vec![file]));
     }
     let files: Vec<Path> = place
         .store
@@ -212,8 +226,8 @@ async fn existing_files(place: &ResolvedPath) -> Result<Option<Vec<Path>>> {
         .map_ok(|meta| meta.location)
         .try_collect()
         .await
-        .map_err(doing)?;
-    Ok((!files.is_empty() || is_directory).then_some(files))
+        .map_err(|e| Error::io(format!("listing {}", place.display()), e))?;
+    Ok((!files.is_empty() || is_local_directory(place)).then_some(files))
 }
 
 async fn remove(place: &ResolvedPath, files: Vec<Path>) {

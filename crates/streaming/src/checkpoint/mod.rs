@@ -17,6 +17,8 @@ use boathouse_engine::Session;
 use boathouse_spec::{Error, Result};
 use serde_json::json;
 
+use crate::settings;
+
 pub use compactible_log::CompactibleLog;
 pub use directory::Directory;
 pub use local::Settling;
@@ -34,13 +36,10 @@ pub struct Retention {
 
 impl Retention {
     pub fn of(session: &Session) -> Self {
-        let number = |key: &str, least: i64, otherwise: i64| {
-            let given = session.conf().get(key).and_then(|v| v.trim().parse::<i64>().ok());
-            given.map_or(otherwise, |n| n.max(least))
-        };
         Self {
-            batches: number("spark.sql.streaming.minBatchesToRetain", 2, 100),
-            deltas: number("spark.sql.streaming.stateStore.minDeltasForSnapshot", 1, 10),
+            batches: settings::number(session, "spark.sql.streaming.minBatchesToRetain", 100).max(2),
+            deltas: settings::number(session, "spark.sql.streaming.stateStore.minDeltasForSnapshot", 10)
+                .max(1),
         }
     }
 }
@@ -120,13 +119,13 @@ impl Checkpoint {
     /// What the batch does to others has to wait until this has settled.
     pub async fn write_offsets(&self, batch: i64, entry: &OffsetEntry) -> Result<Settling> {
         let created = self.offsets.create_settling(&batch.to_string(), entry.to_text()).await?;
-        created.ok_or_else(|| self.concurrent(batch))
+        created.ok_or_else(|| concurrent(batch))
     }
 
     /// Notes that a batch is done. The next one must not be planned before this has settled.
     pub async fn write_commit(&self, batch: i64, entry: &CommitEntry) -> Result<Settling> {
         let created = self.commits.create_settling(&batch.to_string(), entry.to_text()).await?;
-        created.ok_or_else(|| self.concurrent(batch))
+        created.ok_or_else(|| concurrent(batch))
     }
 
     /// Removes what no restart will ask for; `all` of it, where an earlier run may have left some.
@@ -154,15 +153,14 @@ impl Checkpoint {
             ))
             .exception("IllegalStateException")
     }
+}
 
-    fn concurrent(&self, batch: i64) -> Error {
-        Error::new("CONCURRENT_STREAM_LOG_UPDATE")
-            .param("batchId", batch)
-            .message(format!(
-                "Concurrent update to the log. Multiple streaming jobs detected for {batch}. Please make sure only one \
-                 streaming job runs on a specific checkpoint location at a time."
-            ))
-    }
+/// Another process wrote a batch's file of a log.
+pub(crate) fn concurrent(batch: i64) -> Error {
+    Error::new("CONCURRENT_STREAM_LOG_UPDATE").param("batchId", batch).message(format!(
+        "Concurrent update to the log. Multiple streaming jobs detected for {batch}. Please make sure only one streaming job runs on a \
+         specific checkpoint location at a time."
+    ))
 }
 
 fn query_id_in(text: &str) -> Option<String> {

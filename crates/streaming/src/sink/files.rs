@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use boathouse_connectors::{ResolvedPath, SaveMode};
+use boathouse_delta::disk;
 use boathouse_engine::Session;
-use boathouse_spec::{Options, Result};
+use boathouse_spec::{Error, Options, Result, fault};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde_json::json;
 use tokio::sync::Mutex;
 
 use super::named_rows;
-use crate::checkpoint::{CompactibleLog, Directory};
+use crate::checkpoint::{CompactibleLog, Directory, concurrent};
 use crate::query::{Batch, Sink};
+use crate::settings;
 use crate::start::StartQuery;
 
 pub(super) struct FileSink {
@@ -23,11 +25,12 @@ pub(super) struct FileSink {
     place: ResolvedPath,
     partition_by: Vec<String>,
     options: Options,
-    log: Mutex<CompactibleLog>,
+    /// Opened by the first batch: until then another process may write the batches before it.
+    log: Mutex<Option<CompactibleLog>>,
 }
 
 impl FileSink {
-    pub async fn open(
+    pub fn open(
         session: &Arc<Session>,
         format: String,
         path: String,
@@ -36,23 +39,20 @@ impl FileSink {
     ) -> Result<Self> {
         let context = session.file_context()?;
         let place = context.paths.resolve(&path, context.stores.as_ref())?;
-        let log = CompactibleLog::open(Directory::open(session, &path)?.child("_spark_metadata")).await?;
         Ok(Self {
             format,
             path,
             place,
             partition_by: start.partition_by.clone(),
             options,
-            log: Mutex::new(log),
+            log: Mutex::new(None),
         })
     }
 
     /// The log's line of a file.
     async fn line(&self, file: &Path) -> Result<String> {
         let meta = self.place.store.head(file).await;
-        let meta = meta.map_err(|e| {
-            boathouse_spec::Error::io(format!("looking at {}", self.place.display_of(file)), e)
-        })?;
+        let meta = meta.map_err(|e| Error::io(format!("looking at {}", self.place.display_of(file)), e))?;
         Ok(json!({
             "path": self.place.url_of(file),
             "size": meta.size,
@@ -64,12 +64,39 @@ impl FileSink {
         })
         .to_string())
     }
+
+    /// Makes files outlast a crash of the machine, before the log names them. Object stores are durable when a write returns.
+    async fn make_durable(&self, files: &[Path]) -> Result<()> {
+        let Some(root) = self.place.local_file() else { return Ok(()) };
+        let files = files.iter().filter_map(|file| self.place.with_path(file.clone()).local_file()).collect();
+        let synced = tokio::task::spawn_blocking(move || disk::sync_files(&root, files)).await;
+        let synced = synced.map_err(std::io::Error::other).flatten();
+        synced.map_err(|e| Error::io(format!("forcing files of {} to disk", self.place.display()), e))
+    }
+
+    /// Removes the files of a batch that is another process's.
+    async fn remove(&self, files: &[Path]) {
+        for file in files {
+            if let Err(e) = self.place.store.delete(file).await {
+                tracing::warn!("could not remove {}: {e}", self.place.display_of(file));
+            }
+        }
+    }
 }
 
 #[async_trait]
 impl Sink for FileSink {
     async fn write(&self, session: &Arc<Session>, batch: Batch) -> Result<()> {
         let mut log = self.log.lock().await;
+        let log = match &mut *log {
+            Some(log) => log,
+            none => {
+                let directory = Directory::open(session, &self.path)?.child("_spark_metadata");
+                let interval =
+                    settings::number(session, "spark.sql.streaming.fileSink.log.compactInterval", 10);
+                none.insert(CompactibleLog::open(directory, interval).await?)
+            }
+        };
         if log.latest().is_some_and(|done| done >= batch.id) {
             tracing::info!("batch {} is in {} already", batch.id, self.path);
             return Ok(());
@@ -87,11 +114,17 @@ impl Sink for FileSink {
             &session.file_context()?,
         )
         .await?;
+        self.make_durable(&written.files).await?;
+        fault::point("streaming::after-files")?;
         let mut lines = Vec::with_capacity(written.files.len());
         for file in &written.files {
             lines.push(self.line(file).await?);
         }
-        log.add(batch.id, lines).await.map(|_| ())
+        if log.add(batch.id, &lines).await? {
+            return Ok(());
+        }
+        self.remove(&written.files).await;
+        Err(concurrent(batch.id))
     }
 
     fn description(&self) -> String {

@@ -163,7 +163,7 @@ impl Target {
     }
 }
 
-fn capitalized(text: &str) -> String {
+pub(crate) fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
@@ -208,13 +208,11 @@ pub(crate) async fn open(
         Target::Kafka => Arc::new(kafka::KafkaSink::new(&own)?),
         Target::DeltaPath(path) => Arc::new(table::TableSink::path(path, start, own, mode)),
         Target::Table { name } => Arc::new(table::TableSink::table(name, start, own, mode)),
-        Target::Files { format, path } => {
-            Arc::new(files::FileSink::open(session, format, path, start, own).await?)
-        }
+        Target::Files { format, path } => Arc::new(files::FileSink::open(session, format, path, start, own)?),
         Target::ForeachBatch => {
             let function =
                 start.foreach_batch.clone().ok_or_else(|| Error::internal("a sink without its function"))?;
-            Arc::new(foreach_batch::ForeachBatchSink::new(function, options)?)
+            Arc::new(foreach_batch::ForeachBatchSink::new(session, function, options)?)
         }
         Target::Foreach => {
             let function =

@@ -1,0 +1,13 @@
+//! Settings of a session that say how queries run; values are checked where they are set.
+
+use boathouse_engine::Session;
+
+use crate::interval;
+
+pub(crate) fn number(session: &Session, key: &str, otherwise: i64) -> i64 {
+    session.conf().get(key).and_then(|v| v.trim().parse().ok()).unwrap_or(otherwise)
+}
+
+pub(crate) fn milliseconds(session: &Session, key: &str, otherwise: i64) -> i64 {
+    session.conf().get(key).and_then(|v| interval::parse_ms(&v)).unwrap_or(otherwise)
+}
