@@ -58,7 +58,7 @@ pub struct Session {
     outcomes: DashMap<String, Weak<ExpectationOutcome>>,
     /// Queries over streams with their slices in place, by id.
     kept_queries: DashMap<String, KeptQuery>,
-    artifacts: ArtifactStore,
+    artifacts: Arc<ArtifactStore>,
     closed: CancellationToken,
     last_used_us: AtomicI64,
     running: AtomicUsize,
@@ -73,8 +73,9 @@ pub enum SqlCommandOutcome {
 impl Session {
     pub(crate) fn new(engine: Arc<Engine>, id: &str, user: &str, conf: SessionConf) -> Self {
         let catalog = conf.get("spark.sql.defaultCatalog").unwrap_or_else(|| SESSION_CATALOG.to_string());
-        let artifacts =
-            ArtifactStore::new(engine.scratch().join("artifacts").join(uuid::Uuid::new_v4().to_string()));
+        let artifacts = Arc::new(ArtifactStore::new(
+            engine.scratch().join("artifacts").join(uuid::Uuid::new_v4().to_string()),
+        ));
         Self {
             engine,
             id: id.to_string(),
@@ -107,11 +108,40 @@ impl Session {
         for entry in &self.remotes {
             copy.remotes.insert(entry.key().clone(), entry.value().clone());
         }
+        // Views may stand on them.
+        for entry in &self.kept_tables {
+            copy.kept_tables.insert(entry.key().clone(), entry.value().clone());
+        }
         Self {
             variables: self.variables.clone(),
             functions: self.functions.clone(),
             python_sources: self.python_sources.clone(),
             ..copy
+        }
+    }
+
+    /// The session of a streaming query: settings, names and functions stay what they are now, whatever becomes of this one's
+    /// (Spark's `StreamExecution.sparkSessionForStream`). It ends with this one, whose files and Python workers it uses.
+    pub fn for_stream(&self) -> Arc<Self> {
+        let copy = self.copied(&self.id);
+        Arc::new(Self {
+            server_side_id: self.server_side_id.clone(),
+            artifacts: Arc::clone(&self.artifacts),
+            profiles: self.profiles.clone(),
+            closed: self.closed.child_token(),
+            ..copy
+        })
+    }
+
+    /// Lets plans of this session name a table or a query that another one keeps, until [`Session::remove_table`].
+    pub fn keep_of(&self, other: &Self, relation: &Relation) {
+        let RelationNode::Table(table) = &*relation.node else { return };
+        let Some(id) = kept_table_id(&table.name) else { return };
+        if let Some(kept) = other.kept_tables.get(id) {
+            self.kept_tables.insert(id.to_string(), kept.value().clone());
+        }
+        if let Some(kept) = other.kept_queries.get(id) {
+            self.kept_queries.insert(id.to_string(), kept.value().clone());
         }
     }
 

@@ -4,15 +4,17 @@ mod low_latency;
 mod run;
 mod running;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use boathouse_engine::Session;
 use boathouse_spec::{Error, Result, clock, option};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::checkpoint::Directory;
 use crate::micro_batch::MicroBatchQuery;
@@ -40,6 +42,10 @@ pub struct ManagerOptions {
 pub struct StreamManager {
     options: ManagerOptions,
     queries: Mutex<Vec<Arc<RunningQuery>>>,
+    /// Names of queries that are being started, with their sessions.
+    starting: Mutex<HashSet<(String, String)>>,
+    /// Queries started so far.
+    started: watch::Sender<u64>,
     listeners: Arc<Listeners>,
     /// Ends of queries that `awaitAnyTermination` has to tell of, by session.
     reset_at: Mutex<HashMap<String, i64>>,
@@ -78,13 +84,7 @@ impl StreamManager {
         target.check_mode(mode)?;
         low_latency::check_sink(session, trigger, &target, mode)?;
         let name = start.query_name.clone();
-        if let Some(name) = &name
-            && self.active(session).iter().any(|q| q.name().is_some_and(|n| n == name))
-        {
-            return Err(Error::new("_LEGACY_ERROR_TEMP_3280")
-                .message(format!("Cannot start query with name {name} as a query with that name is already active in this SparkSession"))
-                .exception("IllegalArgumentException"));
-        }
+        let _reserved = name.as_ref().map(|name| self.reserve(session, name)).transpose()?;
         let checkpoint = checkpoint(session, &start, &target)?;
         let definition = QueryDefinition {
             name: name.clone(),
@@ -98,10 +98,10 @@ impl StreamManager {
         }
         let is_batch_sink = target.is_of_batches();
         let sink = sink::open(session, &start, target, mode, &self.options).await?;
-        let query = MicroBatchQuery::open(Arc::clone(session), definition, sink).await?;
+        let query = MicroBatchQuery::open(session.for_stream(), definition, sink).await?;
         low_latency::check_query(session, trigger, is_batch_sink, &query)?;
         let id = QueryId { id: query.id().to_string(), run_id: query.run_id().to_string() };
-        self.refuse_twice(&id.id)?;
+        let running = self.enter(RunningQuery::new(session, id.clone(), name.clone()))?;
         let is_heard = self.listeners.0.lock().contains_key(session.id());
         let started_event = is_heard.then(|| {
             json!({
@@ -113,20 +113,35 @@ impl StreamManager {
             })
             .to_string()
         });
-        let running = run::spawn(Arc::clone(&self.listeners), session, query, trigger, checkpoint);
-        self.queries.lock().push(running);
+        run::spawn(Arc::clone(&self.listeners), session, running, query, trigger, checkpoint);
         Ok(StartedQuery { id, name: name.unwrap_or_default(), started_event })
     }
 
-    /// One query runs once.
-    fn refuse_twice(&self, id: &str) -> Result<()> {
-        let queries = self.queries.lock();
-        match queries.iter().find(|q| q.id().id == id && q.is_active()) {
-            None => Ok(()),
-            Some(_) => Err(Error::new("CONCURRENT_QUERY")
-                .message("Another instance of this query was just started by a concurrent session.")
-                .exception("IllegalStateException")),
+    /// Keeps a name for a query that is about to be one of the session's, until what is returned is dropped.
+    fn reserve(&self, session: &Session, name: &str) -> Result<Reserved<'_>> {
+        // First the names that are being taken: a query that has just got its name is among the others before it leaves them.
+        let mut starting = self.starting.lock();
+        let reserved = (session.id().to_string(), name.to_string());
+        if starting.contains(&reserved) || self.active(session).iter().any(|q| q.name() == Some(name)) {
+            return Err(Error::new("_LEGACY_ERROR_TEMP_3280")
+                .message(format!("Cannot start query with name {name} as a query with that name is already active in this SparkSession"))
+                .exception("IllegalArgumentException"));
         }
+        starting.insert(reserved.clone());
+        Ok(Reserved { starting: &self.starting, reserved })
+    }
+
+    /// Counts a query among those that run. One query runs once.
+    fn enter(&self, query: Arc<RunningQuery>) -> Result<Arc<RunningQuery>> {
+        let mut queries = self.queries.lock();
+        if queries.iter().any(|q| q.id().id == query.id().id && q.is_active()) {
+            return Err(Error::new("CONCURRENT_QUERY")
+                .message("Another instance of this query was just started by a concurrent session.")
+                .exception("IllegalStateException"));
+        }
+        queries.push(Arc::clone(&query));
+        self.started.send_modify(|n| *n += 1);
+        Ok(query)
     }
 
     /// The active queries of a session.
@@ -155,29 +170,34 @@ impl StreamManager {
         self.active(session).into_iter().find(|q| q.id().id == id).map(|q| q.named())
     }
 
-    /// Waits until a query of the session ends, one of those active now or one that ended since the last reset.
+    /// Waits until a query of the session ends, one of those active then or one that ended since the last reset.
     pub async fn await_any_termination(&self, session: &Session, timeout_ms: Option<i64>) -> Result<bool> {
-        let reset_at = self.reset_at.lock().get(session.id()).copied().unwrap_or(0);
-        let mine: Vec<Arc<RunningQuery>> = self
-            .queries
-            .lock()
-            .iter()
-            .filter(|q| q.session_id() == session.id())
-            .filter(|q| q.ended_ms().is_none_or(|at| at >= reset_at))
-            .cloned()
-            .collect();
-        let any = async {
-            if mine.is_empty() {
-                std::future::pending::<()>().await;
-            }
-            futures::future::select_all(mine.iter().map(|q| Box::pin(q.wait()))).await;
-        };
-        if !within(timeout_ms, any).await {
+        let mut ended = Vec::new();
+        if !within(timeout_ms, async { ended = self.any_ended(session).await }).await {
             return Ok(false);
         }
-        match mine.iter().find_map(|q| q.failure()) {
-            Some(failure) => Err(failure),
-            None => Ok(true),
+        ended.iter().find_map(|q| q.failure()).map_or(Ok(true), Err)
+    }
+
+    /// The queries of the session that have ended since the last reset, once there are any; also one that is started later.
+    async fn any_ended(&self, session: &Session) -> Vec<Arc<RunningQuery>> {
+        let reset_at = self.reset_at.lock().get(session.id()).copied().unwrap_or(0);
+        let mut started = self.started.subscribe();
+        loop {
+            started.mark_unchanged();
+            let mine: Vec<_> =
+                self.queries.lock().iter().filter(|q| q.session_id() == session.id()).cloned().collect();
+            let ended = |q: &&Arc<RunningQuery>| q.ended_ms().is_some_and(|at| at >= reset_at);
+            let ended: Vec<_> = mine.iter().filter(ended).cloned().collect();
+            if !ended.is_empty() {
+                return ended;
+            }
+            let mut waiting: FuturesUnordered<_> =
+                mine.iter().filter(|q| q.is_active()).map(|q| q.wait()).collect();
+            tokio::select! {
+                Some(()) = waiting.next() => {}
+                _ = started.changed() => {}
+            }
         }
     }
 
@@ -208,6 +228,18 @@ impl StreamManager {
     fn forget_old(&self) {
         let before = clock::now_ms() - REMEMBERED_MS;
         self.queries.lock().retain(|q| q.ended_ms().is_none_or(|at| at > before));
+    }
+}
+
+/// The name of a query that is being started.
+struct Reserved<'a> {
+    starting: &'a Mutex<HashSet<(String, String)>>,
+    reserved: (String, String),
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.starting.lock().remove(&self.reserved);
     }
 }
 
