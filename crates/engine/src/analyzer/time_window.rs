@@ -107,15 +107,9 @@ impl Analyzer {
     }
 
     fn last_moment(&mut self, window: TypedExpr) -> Result<TypedExpr> {
-        let end = self.field_of(window, "end")?;
-        let moment = self.literal(&Literal::DayTimeInterval {
-            microseconds: 1,
-            data_type: boathouse_functions::coercion::interval_type(
-                boathouse_spec::IntervalField::Day,
-                boathouse_spec::IntervalField::Second,
-            ),
-        })?;
-        self.builtin("-", vec![end, moment])
+        let moments = Windows::last_moments(&window.data_type, window.nullable);
+        let moments = moments.ok_or_else(|| Error::internal("a window that is none"))?;
+        self.resolved_scalar("window_time", moments, vec![window])
     }
 
     /// `window_time(window)`
@@ -299,7 +293,8 @@ impl Analyzer {
         let names = ["start", "end"].map(|name| self.literal(&Literal::String(name.into())));
         let [first, second] = names;
         let window = self.builtin("named_struct", vec![first?, start, second?, end])?;
-        let window = TypedExpr { nullable: false, ..window };
+        let session = Windows::session(&window.data_type);
+        let window = self.resolved_scalar("session_window", session, vec![window])?;
         let (input, reference) = self.appended_value(input, "session_window", window, SESSION_METADATA)?;
         if !are_merged {
             return Ok((input, reference));

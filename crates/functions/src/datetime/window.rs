@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ListArray, PrimitiveArray, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, PrimitiveArray, StructArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
     DataType as ArrowType, DurationMicrosecondType, Field, IntervalYearMonthType, TimestampMicrosecondType,
@@ -148,6 +148,31 @@ impl Windows {
             Ok(Arc::new(ListArray::new(item, offsets, Arc::new(structs), None)))
         })
         .with_parameters(self)
+    }
+
+    /// `window_time(window)`: the last moment of each window, which is an event time where its window is one of such.
+    pub fn last_moments(window: &DataType, nullable: bool) -> Option<Resolved> {
+        let DataType::Struct(fields) = window else { return None };
+        let (_, end) = (fields.field("start")?, fields.field("end")?);
+        let time = end.data_type.clone();
+        Some(Resolved::new(vec![window.clone()], time, nullable, move |inputs| {
+            let windows = inputs.array(0)?;
+            let windows = windows.as_struct_opt().ok_or_else(|| Error::internal("a window is a struct"))?;
+            let ends = windows.column_by_name("end").and_then(|ends| ends.as_primitive_opt());
+            let ends: &PrimitiveArray<TimestampMicrosecondType> =
+                ends.ok_or_else(|| Error::internal("a window ends at a time"))?;
+            let (_, values, nulls) = ends.clone().into_parts();
+            let values = values.iter().map(|end| end.saturating_sub(1)).collect();
+            let nulls = NullBuffer::union(nulls.as_ref(), windows.nulls());
+            let moments = PrimitiveArray::<TimestampMicrosecondType>::try_new(values, nulls);
+            let moments = moments.map_err(|e| Error::internal(e.to_string()))?;
+            Ok(Arc::new(moments.with_data_type(ends.data_type().clone())))
+        }))
+    }
+
+    /// The window of a row of `session_window(..)`, which is what marks it as such.
+    pub fn session(window: &DataType) -> Resolved {
+        Resolved::new(vec![window.clone()], window.clone(), false, |inputs| inputs.array(0))
     }
 
     fn structs(

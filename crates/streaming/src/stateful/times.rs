@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use arrow::datatypes::{DataType, Fields};
 use boathouse_engine::StatefulGroups;
 use datafusion::common::DFSchemaRef;
-use datafusion::common::tree_node::TreeNode;
-use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 
 /// The delay, in microseconds, of the watermark of each column that is an event time or a window of one.
 pub(super) type Times = BTreeMap<String, i64>;
@@ -39,36 +37,28 @@ pub(super) fn of_groups(groups: &StatefulGroups, input: &Times) -> Times {
 /// The outputs of expressions that are event times.
 fn through(exprs: &[Expr], schema: &DFSchemaRef, times: &Times) -> Times {
     let outputs = schema.fields().iter();
-    exprs
-        .iter()
-        .zip(outputs)
-        .filter_map(|(e, f)| Some((f.name().clone(), delay(e, f.data_type(), times)?)))
-        .collect()
+    exprs.iter().zip(outputs).filter_map(|(e, f)| Some((f.name().clone(), delay(e, times)?))).collect()
 }
 
-/// A column itself, a window of it, or the time of a window.
-fn delay(expr: &Expr, data_type: &DataType, times: &Times) -> Option<i64> {
-    let bare = expr.clone().unalias_nested().data;
-    if let Expr::Column(column) = &bare {
-        return times.get(&column.name).copied();
-    }
-    let timed = bare.column_refs().iter().filter_map(|c| times.get(&c.name).copied()).max()?;
-    match data_type {
-        DataType::Struct(fields) if is_window(fields) => Some(timed),
-        DataType::List(item) if matches!(item.data_type(), DataType::Struct(fields) if is_window(fields)) => {
-            Some(timed)
-        }
-        // `window_time(w)`: the end of a window less the smallest step.
-        DataType::Timestamp(..) => {
-            let is_minus = |e: &Expr| matches!(e, Expr::BinaryExpr(b) if b.op == Operator::Minus);
-            let subtracts =
-                bare.exists(|e| Ok(is_minus(e) || matches!(e, Expr::ScalarFunction(f) if f.name() == "-")));
-            subtracts.unwrap_or(false).then_some(timed)
-        }
+/// A column itself, a window of one, or the last moment of such a window: to Spark, these alone keep what it notes of a column
+/// (`TimeWindowing`, `ResolveWindowTime`).
+fn delay(expr: &Expr, times: &Times) -> Option<i64> {
+    match expr.clone().unalias_nested().data {
+        Expr::Column(column) => times.get(&column.name).copied(),
+        Expr::ScalarFunction(call) => match (call.name(), call.args.as_slice()) {
+            ("window" | "window_time", [of]) => delay_of_window(of, times),
+            // The window of a row is made of its time and its end.
+            ("session_window", [Expr::ScalarFunction(window)]) => delay_of_window(window.args.get(1)?, times),
+            _ => None,
+        },
         _ => None,
     }
 }
 
-fn is_window(fields: &Fields) -> bool {
-    fields.len() == 2 && fields[0].name() == "start" && fields[1].name() == "end"
+fn delay_of_window(of: &Expr, times: &Times) -> Option<i64> {
+    match of {
+        Expr::Column(_) => delay(of, times),
+        Expr::ScalarFunction(call) if call.name() == "window_time" => delay(of, times),
+        _ => None,
+    }
 }
