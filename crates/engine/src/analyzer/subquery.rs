@@ -113,6 +113,11 @@ impl Analyzer {
         self.outer.pop();
         let used = self.outer_used.pop().unwrap_or_default();
         let analyzed = analyzed?;
+        if analyzed.is_streaming {
+            return Err(Error::new("INVALID_SUBQUERY_EXPRESSION.STREAMING_QUERY")
+                .message("Invalid subquery: Streaming query is not allowed in subquery expressions.")
+                .exception("AnalysisException"));
+        }
         let mut outer: Vec<DfExpr> = Vec::new();
         let mut names = Vec::new();
         for a in used {
