@@ -33,6 +33,15 @@ FILES = {
     ],
     # Rows that can meet no more when they come, and are not late.
     "c": [[a(1, 100)], [a(2, 60), a(3, 61), a(1, 85)], [a(4, 300)], [a(5, 500)]],
+    # Rows that are late when they come: the watermark of the batch before has passed them.
+    "e": [
+        [a(1, 0), a(2, 1, "b")],
+        [a(1, 100)],
+        [a(1, 101)],
+        [a(3, 5, "late"), a(4, 7, "late"), a(1, 0), a(2, 102)],
+        [a(9, 50, "x"), a(1, 300)],
+        [a(7, 500), a(9, 3, "y")],
+    ],
     "d": [[b(1, 101)], [b(2, 62), b(7, 63), b(1, 86)], [b(4, 300)], [b(5, 500)]],
 }
 
@@ -197,6 +206,24 @@ OPERATORS = {
     "watermark of a window": lambda i: grouped(grouped(i.left(), WINDOW, "id").withWatermark("w", "5 minutes"), "w", by=("sum(n) AS n",)),
     "watermark over a join": lambda i: joined(i, "inner").withWatermark("at", "1 minute"),
     "watermark over a union": lambda i: i.left().selectExpr("id", "at").union(i.right(None).selectExpr("id", "at2")).withWatermark("at", "1 minute"),
+    "late rows of windows": lambda i: grouped(i.left(name="e"), WINDOW, "id"),
+    "late rows of sessions": lambda i: grouped(i.left(name="e"), "session_window(at, '5 minutes') AS w", "id"),
+    "late rows of event times": lambda i: grouped(i.left(name="e"), "at"),
+    "late duplicates": lambda i: i.left(name="e").dropDuplicates(["id"]),
+    "late duplicates whose time is not read": lambda i: i.left(name="e").dropDuplicates(["l"]).select("l"),
+    "late duplicates whose time is read by a filter": lambda i: i.left(name="e").dropDuplicates(["l"]).filter("at > '2026-01-01'").select("l"),
+    "late duplicates below an aggregation": lambda i: grouped(i.left(name="e").dropDuplicates(["l"]), "l"),
+    "late distinct rows": lambda i: i.left(name="e").select("l").distinct(),
+    "limit below an aggregation": lambda i: grouped(i.left(None, "e").limit(3)),
+    "limit below a limited aggregation": lambda i: grouped(i.left(None, "e").limit(3)).limit(1),
+    "windows of a name of the time": lambda i: grouped(i.left().selectExpr("at AS t", "id"), "window(t, '10 minutes') AS w"),
+    "windows of a computed time": lambda i: grouped(i.left(), "window(at - INTERVAL 1 HOUR, '10 minutes') AS w"),
+    "sessions of a computed time": lambda i: grouped(i.left(), "session_window(at - INTERVAL 1 HOUR, '10 minutes') AS w", "id"),
+    "aggregation of a computed time": lambda i: grouped(i.left().selectExpr("at - INTERVAL 1 HOUR AS t"), "t"),
+    "aggregation of a struct of times": lambda i: grouped(i.left().selectExpr("named_struct('start', at, 'end', at) AS w"), "w"),
+    "aggregation of the times of windows": lambda i: grouped(grouped(i.left(), WINDOW).selectExpr("window_time(w) AS t"), "t"),
+    "aggregation of computed times of windows": lambda i: grouped(grouped(i.left(), WINDOW).selectExpr("window_time(w) - INTERVAL 1 HOUR AS t"), "t"),
+    "duplicates of a computed time": lambda i: i.left(name="e").selectExpr("at - INTERVAL 1 HOUR AS t").dropDuplicates(["t"]),
     "tail of deduplication": lambda i: i.left().dropDuplicates(["id"]).selectExpr("id").limit(2),
 }
 

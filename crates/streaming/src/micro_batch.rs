@@ -103,7 +103,8 @@ impl MicroBatchQuery {
         if sources.is_empty() {
             return Err(not_streaming());
         }
-        let shape = stateful::check(&plan, definition.output_mode)?;
+        let is_strict = session.conf().flag("spark.sql.streaming.statefulOperator.checkCorrectness.enabled");
+        let shape = stateful::check(&plan, definition.output_mode, is_strict)?;
         let state = State::new(&checkpoint, None);
         let mut this = Self {
             shape,
@@ -303,10 +304,12 @@ impl MicroBatchQuery {
             offsets.push(end);
         }
         timer.add("latestOffset", from);
-        // What the watermark has passed since is given out, also without new rows.
-        is_new |= self.shape.expires && self.ran_with_ms.is_some_and(|ran| self.watermark_ms > ran);
         let timestamp_ms = clock::now_ms();
-        is_new |= self.state.is_due(timestamp_ms);
+        if self.session.conf().flag("spark.sql.streaming.noDataMicroBatches.enabled") {
+            // What the watermark has passed since is given out, also without new rows.
+            is_new |= self.shape.expires && self.ran_with_ms.is_some_and(|ran| self.watermark_ms > ran);
+            is_new |= self.state.is_due(timestamp_ms);
+        }
         Ok(is_new.then(|| OffsetEntry {
             watermark_ms: self.watermark_ms,
             timestamp_ms,
@@ -371,6 +374,7 @@ impl MicroBatchQuery {
         let now_us = entry.timestamp_ms.saturating_mul(1000);
         let query = Kept::new(&self.session, self.query.with_reader(reader, now_us));
         if self.shape.is_plain() {
+            self.state.begin(&[]).await?;
             self.give(entry, &query).await?;
             return Ok((StateIds::new(), Vec::new()));
         }

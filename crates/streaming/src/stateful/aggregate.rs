@@ -51,7 +51,10 @@ pub(super) async fn run(
         // The group of all rows, of a ROLLUP, is none where there are no rows.
         new.clear();
     }
-    if let Some(time) = time {
+    // Where all groups are given out for ever, none is over (`StateStoreSaveExec`).
+    if let Some(time) = time
+        && batches.mode != OutputMode::Complete
+    {
         operator.progress.dropped += drop_late(&mut new, time, batches.marks.late_us)?;
     }
     let keys = plan.schema.fields()[..plan.keys()].to_vec();

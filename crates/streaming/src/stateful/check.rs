@@ -51,8 +51,8 @@ pub(crate) fn streams(plan: &LogicalPlan) -> bool {
     plan.inputs().into_iter().any(streams)
 }
 
-/// Refuses what has no meaning over a stream, or none in the output mode.
-pub(crate) fn check(plan: &LogicalPlan, mode: OutputMode) -> Result<Shape> {
+/// Refuses what has no meaning over a stream, or none in the output mode; where it `is_strict`, also what may lose rows.
+pub(crate) fn check(plan: &LogicalPlan, mode: OutputMode, is_strict: bool) -> Result<Shape> {
     let aggregated = aggregates(plan);
     let mut checker = Checker {
         mode,
@@ -67,11 +67,12 @@ pub(crate) fn check(plan: &LogicalPlan, mode: OutputMode) -> Result<Shape> {
         return Err(checker.refused_mode("no streaming aggregations"));
     }
     checker.visit(plan);
+    checker.is_incorrect &= is_strict;
     checker.finish()
 }
 
 /// Whether there is an aggregation over a stream.
-fn aggregates(plan: &LogicalPlan) -> bool {
+pub(super) fn aggregates(plan: &LogicalPlan) -> bool {
     if let Some(StreamOperation { input, kind: StreamOperationKind::Except }) = noted(plan) {
         return except_input(input).is_some_and(aggregates);
     }

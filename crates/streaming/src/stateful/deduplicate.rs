@@ -28,10 +28,12 @@ pub(super) async fn run(
     let columns = keys.iter().map(index).collect::<Result<Vec<usize>>>()?;
     // The event time, and the delay of its watermark.
     let timed = |i: usize| times.get(schema.field(i).name()).map(|delay| (i, *delay));
-    let event_time = match within_watermark {
-        true => (0..schema.fields().len()).find_map(timed),
-        false => columns.iter().copied().find_map(timed),
-    };
+    // Late rows are told by the event time of the input, whether or not it is a key (Spark's `WatermarkSupport`).
+    let all: Vec<_> = (0..schema.fields().len()).filter_map(timed).collect();
+    if all.len() > 1 {
+        return Err(several_event_times(all.iter().map(|(i, _)| schema.field(*i).name().as_str())));
+    }
+    let event_time = all.first().copied();
     let mut rows = batches.collect(batches.physical(&input).await?).await?;
     if let Some((column, _)) = event_time {
         operator.progress.dropped += drop_late(&mut rows, column, batches.marks.late_us)?;
@@ -75,6 +77,17 @@ pub(super) async fn run(
     operator.progress.removed += removed;
     operator.progress.duplicates += duplicates;
     Ok(out)
+}
+
+fn several_event_times<'a>(columns: impl Iterator<Item = &'a str>) -> Error {
+    let columns: Vec<&str> = columns.collect();
+    Error::new("_LEGACY_ERROR_TEMP_3102")
+        .message(format!(
+            "More than one event time columns are available. Please ensure there is at most one event time column per stream. event \
+             time columns: ({})",
+            columns.join(",")
+        ))
+        .exception("AnalysisException")
 }
 
 /// The schema with every column nullable.

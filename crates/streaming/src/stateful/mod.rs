@@ -8,6 +8,8 @@ mod check;
 mod deduplicate;
 mod join;
 mod limit;
+mod needed;
+mod operators;
 mod python;
 mod run;
 mod sessions;
@@ -54,6 +56,8 @@ pub(crate) struct State {
     memory: Option<MemoryReservation>,
     /// The version to begin with, and its ids: what the last batch that is done left.
     committed: Option<(i64, StateIds)>,
+    /// Whether the operators are known to be those of the checkpoint.
+    is_checked: bool,
 }
 
 pub(crate) struct Operator {
@@ -87,14 +91,29 @@ struct OperatorProgress {
 impl State {
     pub fn new(checkpoint: &Checkpoint, committed: Option<(i64, StateIds)>) -> Self {
         let (directory, retention) = (checkpoint.root().child("state"), checkpoint.retention());
-        Self { directory, retention, operators: Vec::new(), met: 0, memory: None, committed }
+        Self {
+            directory,
+            retention,
+            operators: Vec::new(),
+            met: 0,
+            memory: None,
+            committed,
+            is_checked: false,
+        }
     }
 
-    fn begin(&mut self) {
+    /// Begins a batch with operators of these names, which must be those that the checkpoint has state of.
+    pub async fn begin(&mut self, names: &[&'static str]) -> Result<()> {
+        if !std::mem::replace(&mut self.is_checked, true)
+            && let Some((version, ids)) = &self.committed
+        {
+            operators::check(&self.directory, names, *version, ids).await?;
+        }
         self.met = 0;
         for operator in &mut self.operators {
             operator.progress = OperatorProgress::default();
         }
+        Ok(())
     }
 
     /// The number of the next operator of the plan: the order is the same in every batch.
@@ -156,9 +175,10 @@ impl State {
 
     /// Writes what the operators remember after a batch.
     pub async fn commit(&mut self, batch_id: i64) -> Result<StateIds> {
-        let (directory, retention) = (&self.directory, self.retention);
+        let (directory, retention, is_first) = (&self.directory, self.retention, self.committed.is_none());
         // The disk takes several files at once.
-        let commits = self.operators.iter_mut().map(|o| o.commit(directory, batch_id + 1, retention));
+        let commits =
+            self.operators.iter_mut().map(|o| o.commit(directory, batch_id + 1, retention, is_first));
         let ids = futures::future::try_join_all(commits).await?;
         Ok(ids.into_iter().filter(|(_, ids)| !ids.is_empty()).map(|(id, ids)| (id, vec![ids])).collect())
     }
@@ -180,11 +200,16 @@ impl Operator {
         directory: &Directory,
         version: i64,
         retention: Retention,
+        is_first: bool,
     ) -> Result<(String, Vec<String>)> {
         let from = Instant::now();
         if !self.is_described {
-            let about = directory.child(&format!("{}/_metadata", self.id));
-            about.create("metadata", self.description()).await?;
+            let about = operators::place(directory, self.id);
+            match is_first {
+                // Of a first batch that was broken off, with other operators perhaps.
+                true => about.replace("metadata", self.description()).await?,
+                false => about.create("metadata", self.description()).await.map(|_| ())?,
+            }
             self.is_described = true;
         }
         let stores = self.stores.iter_mut().map(|store| store.commit(version, retention));

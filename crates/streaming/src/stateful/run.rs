@@ -21,7 +21,8 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::check::streams;
+use super::check::{aggregates, streams};
+use super::needed::Needed;
 use super::times::{self, Times};
 use super::watermark::{Tracker, WatermarkPlanner};
 use super::{Operator, State, aggregate, deduplicate, join, limit, python, sessions};
@@ -108,16 +109,30 @@ impl Batches {
         datafusion::physical_plan::collect(plan, self.state.task_ctx()).await.spark()
     }
 
+    /// The operators of the query that remember, in the order of their numbers.
+    pub fn operators(&self, plan: &LogicalPlan) -> Vec<&'static str> {
+        if !streams(plan) {
+            return Vec::new();
+        }
+        let below = plan.inputs().into_iter().flat_map(|input| self.operators(input));
+        self.operator_name(plan).into_iter().chain(below).collect()
+    }
+
     /// Runs the query, and gives its rows under the names of the plan.
     pub async fn run(&self, state: &mut State, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
-        state.begin();
-        let rewritten = self.rewrite(state, plan).await?;
+        state.begin(&self.operators(&plan)).await?;
+        let rewritten = self.rewrite(state, plan, Needed::All).await?;
         let physical = self.physical(&rewritten.plan).await?;
         self.collect(physical).await
     }
 
-    /// Runs the stateful operators, those below before those above.
-    fn rewrite<'a>(&'a self, state: &'a mut State, plan: LogicalPlan) -> BoxFuture<'a, Result<Rewritten>> {
+    /// Runs the stateful operators, those below before those above; `needed` are the columns that those above read.
+    fn rewrite<'a>(
+        &'a self,
+        state: &'a mut State,
+        plan: LogicalPlan,
+        needed: Needed,
+    ) -> BoxFuture<'a, Result<Rewritten>> {
         async move {
             if !streams(&plan) {
                 return Ok(Rewritten { plan, times: Times::new(), marks: self.marks });
@@ -125,8 +140,8 @@ impl Batches {
             // Operators have their numbers from the top down.
             let operator = self.operator_name(&plan).map(|name| state.enter(name));
             let (mut inputs, mut known, mut marks) = (Vec::new(), Vec::new(), self.marks);
-            for input in plan.inputs() {
-                let rewritten = self.rewrite(state, input.clone()).await?;
+            for (i, input) in plan.inputs().into_iter().enumerate() {
+                let rewritten = self.rewrite(state, input.clone(), needed.below(&plan, i)).await?;
                 marks = marks.and(rewritten.marks);
                 inputs.push(rewritten.plan);
                 known.push(rewritten.times);
@@ -140,7 +155,8 @@ impl Batches {
                 if let LogicalPlan::Join(join) = &plan {
                     marks = output_marks(join, &known, marks);
                 }
-                let rows = batches.operate(state.operator(operator)?, &plan, inputs, known, &times).await?;
+                let operator = state.operator(operator)?;
+                let rows = batches.operate(operator, &plan, inputs, known, &times, &needed).await?;
                 return Ok(Rewritten { plan: in_memory(rows, plan.schema())?, times, marks });
             }
             if let LogicalPlan::Extension(node) = &plan {
@@ -170,7 +186,10 @@ impl Batches {
             LogicalPlan::Join(node) if streams(&node.left) && streams(&node.right) => {
                 Some("symmetricHashJoin")
             }
-            LogicalPlan::Limit(_) if self.mode == OutputMode::Append => Some("globalLimit"),
+            // Over rows that are only added; over an aggregation each batch has them all (`StreamingGlobalLimitStrategy`).
+            LogicalPlan::Limit(_) if self.mode == OutputMode::Append || !aggregates(plan) => {
+                Some("globalLimit")
+            }
             LogicalPlan::Distinct(Distinct::All(_)) => Some("dedupe"),
             LogicalPlan::Extension(node) => {
                 if let Some(groups) = groups_of(plan) {
@@ -183,7 +202,7 @@ impl Batches {
         }
     }
 
-    /// Runs a stateful operator; `times` are the event times of its output.
+    /// Runs a stateful operator; `times` are the event times of its output, `needed` what is read of it.
     async fn operate(
         &self,
         operator: &mut Operator,
@@ -191,6 +210,7 @@ impl Batches {
         mut inputs: Vec<LogicalPlan>,
         known: Vec<Times>,
         times: &Times,
+        needed: &Needed,
     ) -> Result<Vec<RecordBatch>> {
         match plan {
             LogicalPlan::Aggregate(node) => {
@@ -219,7 +239,10 @@ impl Batches {
                     return Err(Error::internal("an operator without state"));
                 };
                 let (keys, within) = (&dedup.keys, dedup.within_watermark);
-                deduplicate::run(self, operator, keys, within, only(&mut inputs)?, times).await
+                let mut times = times.clone();
+                // A column that nobody reads is not there any more when Spark looks for the event time.
+                times.retain(|name, _| within || needed.has(name) || keys.iter().any(|k| k.name == *name));
+                deduplicate::run(self, operator, keys, within, only(&mut inputs)?, &times).await
             }
             // All columns of distinct rows are keys.
             _ => {
