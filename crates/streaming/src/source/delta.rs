@@ -3,19 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use boathouse_delta::{Add, CommitChanges, DeltaScan, DeltaTable, Snapshot};
+use boathouse_delta::{Add, CommitChanges, DeltaScan, DeltaTable};
 use boathouse_formats::zone::Zone;
 use boathouse_spec::{Error, Options, Result, StructType};
 use datafusion::catalog::TableProvider;
 use serde_json::{Map, Value};
 
-use super::followed::{BASE_INDEX, Followed, Offset, Start, check};
+use super::followed::{BASE_INDEX, COMMITS_AT_ONCE, Followed, Offset, Start, check};
 use super::{Limit, Source};
 use crate::checkpoint::Directory;
 use crate::options::Given;
-
-/// Commits that are read at once while looking for new files.
-const COMMITS_AT_ONCE: i64 = 100;
 
 /// A file with its place in the table's history.
 #[derive(Debug, Clone)]
@@ -45,11 +42,7 @@ pub(super) struct DeltaSource {
 /// The columns of the stream of a table.
 pub(super) async fn schema(table: &DeltaTable, options: &Options) -> Result<StructType> {
     check(options)?;
-    Ok(stream_schema(&table.latest().await?))
-}
-
-fn stream_schema(snapshot: &Snapshot) -> StructType {
-    snapshot.schema().clone()
+    Ok(table.latest().await?.schema().clone())
 }
 
 impl DeltaSource {
@@ -68,7 +61,7 @@ impl DeltaSource {
         let deletes = given.flag("ignoreDeletes", false)? || changes;
         let followed = Followed::open(name, table, options, zone, directory).await?;
         Ok(Self {
-            schema: stream_schema(&followed.snapshot),
+            schema: followed.snapshot.schema().clone(),
             followed,
             allowed: Allowed { deletes, changes, skip_commits },
             initial: None,
@@ -76,20 +69,20 @@ impl DeltaSource {
         })
     }
 
-    /// The files after an offset, in order, as many as `enough` asks for.
+    /// The files after an offset, in order, as many as `enough` asks for; whether they are all there are.
     async fn files_after(
         &mut self,
         start: &Offset,
         latest: i64,
         mut enough: impl FnMut(&IndexedFile) -> bool + Send,
-    ) -> Result<Vec<IndexedFile>> {
+    ) -> Result<(Vec<IndexedFile>, bool)> {
         let mut out = Vec::new();
         let mut version = start.reservoir_version;
         if start.is_starting_version {
             let files = self.initial_files(version).await?;
             for file in files.iter().filter(|f| f.index > start.index) {
                 if enough(file) {
-                    return Ok(out);
+                    return Ok((out, false));
                 }
                 out.push(file.clone());
             }
@@ -105,14 +98,14 @@ impl DeltaSource {
                         continue;
                     }
                     if enough(&file) {
-                        return Ok(out);
+                        return Ok((out, false));
                     }
                     out.push(file);
                 }
             }
             version = last + 1;
         }
-        Ok(out)
+        Ok((out, true))
     }
 
     /// The files of the version that the query began with: the oldest first, so that event times come roughly in order.
@@ -201,18 +194,21 @@ impl Source for DeltaSource {
             bytes = bytes.saturating_add(file.add.size);
             full
         };
-        let taken = self.files_after(&from, latest, enough).await?;
-        let Some(last) = taken.last() else {
+        let (taken, is_all) = self.files_after(&from, latest, enough).await?;
+        let end = match taken.last() {
             // A table without rows is read to its end; nothing is new.
-            return Ok(start.map(str::to_string));
+            None if start.is_none() && self.followed.start == Start::Snapshot => return Ok(None),
+            // Commits without rows are passed too: the log does not keep them for ever (Delta's index of a version's end).
+            _ if is_all => self.followed.before(latest.max(from.reservoir_version - 1) + 1),
+            None => from.clone(),
+            Some(last) if last.is_last => self.followed.before(last.version + 1),
+            Some(last) => {
+                let of_whole_table = from.is_starting_version && last.version == from.reservoir_version;
+                self.followed.before(last.version).after_file(last.index, of_whole_table)
+            }
         };
-        let end = if last.is_last {
-            self.followed.before(last.version + 1)
-        } else {
-            let of_whole_table = from.is_starting_version && last.version == from.reservoir_version;
-            self.followed.before(last.version).after_file(last.index, of_whole_table)
-        };
-        Ok(Some(end.text()))
+        // The same place may be written in another way.
+        Ok(if end == from { start.map(str::to_string) } else { Some(end.text()) })
     }
 
     async fn slice(&mut self, start: Option<&str>, end: &str) -> Result<Arc<dyn TableProvider>> {
@@ -231,7 +227,7 @@ impl Source for DeltaSource {
         let last_version =
             if end.index <= BASE_INDEX { end.reservoir_version - 1 } else { end.reservoir_version };
         let stop = (end.reservoir_version, end.index);
-        let files = self.files_after(&from, last_version, |f| (f.version, f.index) > stop).await?;
+        let (files, _) = self.files_after(&from, last_version, |f| (f.version, f.index) > stop).await?;
         let bytes = files.iter().map(|f| f.add.size).sum();
         self.backlog = Some((files.len(), bytes));
         let adds = files.into_iter().map(|f| f.add).collect();

@@ -9,9 +9,8 @@ use boathouse_formats::zone::Zone;
 use boathouse_spec::{Error, Options, Result, StructType};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::ViewTable;
-use serde_json::{Map, Value};
 
-use super::followed::{Followed, Offset, Start, check};
+use super::followed::{COMMITS_AT_ONCE, Followed, Offset, Start, check};
 use super::{Limit, Source};
 use crate::checkpoint::Directory;
 use crate::options::Given;
@@ -63,22 +62,35 @@ impl DeltaChanges {
         })
     }
 
-    /// The commits between two offsets.
-    async fn between(&mut self, from: &Offset, end: i64) -> Result<Vec<CommitChanges>> {
+    /// The commits between two offsets, as many as `enough` lets in.
+    async fn between(
+        &mut self,
+        from: &Offset,
+        end: i64,
+        mut enough: impl FnMut(&CommitChanges) -> bool + Send,
+    ) -> Result<Vec<CommitChanges>> {
         let mut out = Vec::new();
-        let mut first = from.reservoir_version;
+        let mut version = from.reservoir_version;
         if from.is_starting_version {
-            out.push(self.initial(first).await?);
-            first += 1;
-        }
-        if first <= end {
-            if self.followed.start == Start::Version(first) {
-                // What the commit says of the feed may be in commits before it.
-                let there = self.followed.at_version(first).await?;
-                self.refuse_gap(boathouse_delta::keeps_changes(&there), first)?;
+            let initial = self.initial(version).await?;
+            if enough(&initial) {
+                return Ok(out);
             }
-            let mut keeps = true;
-            for commit in self.followed.commits(first, end).await? {
+            out.push(initial);
+            version += 1;
+        }
+        if version <= end && self.followed.start == Start::Version(version) {
+            // What the commit says of the feed may be in commits before it.
+            let there = self.followed.at_version(version).await?;
+            self.refuse_gap(boathouse_delta::keeps_changes(&there), version)?;
+        }
+        let mut keeps = true;
+        while version <= end {
+            let last = end.min(version + COMMITS_AT_ONCE - 1);
+            for commit in self.followed.commits(version, last).await? {
+                if enough(&commit) {
+                    return Ok(out);
+                }
                 if let Some(metadata) = &commit.metadata {
                     keeps = boathouse_delta::is_change_feed_on(&metadata.configuration);
                 }
@@ -86,6 +98,7 @@ impl DeltaChanges {
                 self.refuse_gap(keeps, commit.version)?;
                 out.push(commit);
             }
+            version = last + 1;
         }
         Ok(out)
     }
@@ -142,21 +155,17 @@ impl Source for DeltaChanges {
             None => self.followed.first_offset(latest),
         };
         let (max_files, max_bytes) = self.followed.limits(limit);
-        let (mut files, mut bytes, mut end) = (0_i64, 0_i64, None);
-        for commit in self.between(&from, latest).await? {
-            let (more_files, more_bytes) = weight(&commit);
-            let full =
-                files.saturating_add(more_files) > max_files || bytes.saturating_add(more_bytes) > max_bytes;
-            // One commit is always taken, however large.
-            if files > 0 && full {
-                break;
-            }
+        let (mut files, mut bytes) = (0_i64, 0_i64);
+        let enough = |commit: &CommitChanges| {
+            let before = files;
+            let (more_files, more_bytes) = weight(commit);
             files = files.saturating_add(more_files);
             bytes = bytes.saturating_add(more_bytes);
-            end = Some(commit.version + 1);
-        }
-        Ok(match end {
-            Some(version) => Some(self.followed.before(version).text()),
+            // One commit is always taken, however large.
+            before > 0 && (files > max_files || bytes > max_bytes)
+        };
+        Ok(match self.between(&from, latest, enough).await?.last() {
+            Some(commit) => Some(self.followed.before(commit.version + 1).text()),
             None => start.map(str::to_string),
         })
     }
@@ -171,12 +180,8 @@ impl Source for DeltaChanges {
                 Start::Version(version) => self.followed.before(version),
             },
         };
-        let commits = self.between(&from, end.reservoir_version - 1).await?;
+        let commits = self.between(&from, end.reservoir_version - 1, |_| false).await?;
         let plan = changes_plan(&self.followed.snapshot, &commits).await?;
         Ok(Arc::new(ViewTable::new(plan, None)))
-    }
-
-    fn metrics(&self) -> Map<String, Value> {
-        Map::new()
     }
 }

@@ -14,6 +14,9 @@ use crate::options::{Given, invalid};
 /// Files a batch takes where no option says (`maxFilesPerTrigger`).
 const DEFAULT_MAX_FILES: i64 = 1000;
 
+/// Commits that are read at once while looking for what is new.
+pub(super) const COMMITS_AT_ONCE: i64 = 100;
+
 /// The index before the first file of a version.
 pub(super) const BASE_INDEX: i64 = -1;
 
@@ -138,7 +141,7 @@ impl Followed {
         let max_bytes = given.bytes("maxBytesPerTrigger")?;
         let max_files = given.positive("maxFilesPerTrigger")?;
         Ok(Self {
-            start: kept_start(directory, starting(&table, &snapshot, &given, zone).await?).await?,
+            start: start(directory, &table, &snapshot, &given, zone).await?,
             name,
             table,
             snapshot,
@@ -272,22 +275,33 @@ fn same_columns(old: &StructType, new: &StructType) -> bool {
             .all(|(a, b)| a.name == b.name && a.data_type.same_type(&b.data_type))
 }
 
-/// The version that the query began with: `latest` and instants mean another one later, and the first batch may be run again.
-async fn kept_start(directory: &Directory, start: Start) -> Result<Start> {
-    let Start::Version(version) = start else { return Ok(start) };
-    let text = match directory.read_text(START_FILE).await? {
-        Some(text) => text,
-        None => {
-            let text = format!("v1\n{}", json!({ "startingVersion": version }));
-            if directory.create(START_FILE, text.clone()).await? {
-                text
-            } else {
-                directory.read_text(START_FILE).await?.unwrap_or(text)
-            }
-        }
+/// Where the query begins: where it began, for `latest` and instants mean another version later, and the first batch may be run
+/// again. What it began with need not be there any more.
+async fn start(
+    directory: &Directory,
+    table: &DeltaTable,
+    snapshot: &Snapshot,
+    given: &Given<'_>,
+    zone: &Zone,
+) -> Result<Start> {
+    if given.text("startingVersion").is_some() != given.text("startingTimestamp").is_some()
+        && let Some(version) = kept_start(directory).await?
+    {
+        return Ok(Start::Version(version));
+    }
+    let Start::Version(version) = starting(table, snapshot, given, zone).await? else {
+        return Ok(Start::Snapshot);
     };
-    let kept = text.lines().nth(1).and_then(|l| serde_json::from_str::<Value>(l).ok());
-    Ok(Start::Version(kept.and_then(|v| v.get("startingVersion")?.as_i64()).unwrap_or(version)))
+    let text = format!("v1\n{}", json!({ "startingVersion": version }));
+    let is_kept = directory.create(START_FILE, text).await?;
+    let other = if is_kept { None } else { kept_start(directory).await? };
+    Ok(Start::Version(other.unwrap_or(version)))
+}
+
+async fn kept_start(directory: &Directory) -> Result<Option<i64>> {
+    let text = directory.read_text(START_FILE).await?;
+    let kept = text.and_then(|text| serde_json::from_str::<Value>(text.lines().nth(1)?).ok());
+    Ok(kept.and_then(|kept| kept.get("startingVersion")?.as_i64()))
 }
 
 /// `startingVersion` and `startingTimestamp`.
