@@ -449,11 +449,11 @@ def test_files_that_were_read_are_cleaned_away(spark, tmp_path):
         writer = stream.json(str(folder)).writeStream.format("delta").option("checkpointLocation", str(tmp_path / f"{mode} checkpoint"))
         run(writer, str(tmp_path / f"{mode} out"))
         # The files of the last batch stay until there is another.
-        assert sorted(p.name for p in folder.glob("*.json")) == ["2.json"]
+        until(lambda folder=folder: sorted(p.name for p in folder.glob("*.json")) == ["2.json"])
         assert values(spark.read.format("delta").load(str(tmp_path / f"{mode} out")), "a") == [(0,), (1,), (2,)]
         put(folder, "3.json", {"a": 3})
         run(writer, str(tmp_path / f"{mode} out"))
-        assert sorted(p.name for p in folder.glob("*.json")) == ["3.json"]
+        until(lambda folder=folder: sorted(p.name for p in folder.glob("*.json")) == ["3.json"])
     moved = archive / str(folder).lstrip("/")
     assert sorted(p.name for p in moved.glob("*.json")) == ["0.json", "1.json", "2.json"]
     stream = spark.readStream.schema("a INT").option("cleanSource", "archive")

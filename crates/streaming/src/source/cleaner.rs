@@ -1,13 +1,27 @@
 //! What becomes of files that were read (`cleanSource`): they stay, are deleted, or are moved into an archive. Spark's
 //! `FileStreamSource.FileStreamSourceCleaner`.
+//!
+//! A task of its own cleans, so that a batch does not wait for it as long as it keeps up.
 
 use boathouse_connectors::ResolvedPath;
 use boathouse_spec::{Error, Result, fault};
+use futures::{FutureExt, StreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use tokio::sync::mpsc;
 
 use super::file_listing::{Entry, Place, location};
+use crate::checkpoint::Directory;
 use crate::options::Given;
+
+/// Files that are cleaned away at once.
+const AT_ONCE: usize = 8;
+
+/// Batches whose files may wait to be cleaned away, beside the one whose files are.
+const WAITING: usize = 1;
+
+/// Batches before the last one whose files a crash may have left.
+pub(super) const LEFT: i64 = 3;
 
 #[derive(Debug, Clone)]
 pub(super) enum Cleaner {
@@ -62,27 +76,54 @@ impl Cleaner {
         Ok(Self::Archive(archive))
     }
 
+    /// Cleans files of a place away, batch by batch, until nobody sends any more.
+    pub fn start(self, place: Place) -> mpsc::Sender<Vec<Entry>> {
+        let (sender, mut batches) = mpsc::channel::<Vec<Entry>>(WAITING);
+        tokio::spawn(async move {
+            while let Some(files) = batches.recv().await {
+                self.clean(&place, &files).await;
+            }
+        });
+        sender
+    }
+
     /// Cleans files away. One that cannot be is told of, and stops nobody.
-    pub async fn clean(&self, place: &Place, files: &[Entry]) {
+    async fn clean(&self, place: &Place, files: &[Entry]) {
         let Ok(Some(store)) = place.resolved().map(|p| p.into_iter().next()) else { return };
+        let mut cleaning = Vec::with_capacity(files.len());
         for file in files.iter().filter(|f| !f.is_skipped) {
-            let Ok(from) = location(&file.path) else { continue };
-            if fault::point("streaming::before-clean").is_err() {
-                return;
+            cleaning.push(self.clean_file(&store, file).boxed());
+        }
+        futures::stream::iter(cleaning).buffer_unordered(AT_ONCE).collect::<()>().await;
+    }
+
+    async fn clean_file(&self, store: &ResolvedPath, file: &Entry) {
+        let Ok(from) = location(&file.path) else { return };
+        if fault::point("streaming::before-clean").is_err() {
+            return;
+        }
+        let done = match self {
+            Self::Delete => store.store.delete(&from).await,
+            Self::Archive(archive) => {
+                let to = archive.path.parts().chain(from.parts()).collect();
+                store.store.rename(&from, &to).await
             }
-            let done = match self {
-                Self::Delete => store.store.delete(&from).await,
-                Self::Archive(archive) => {
-                    let to = archive.path.parts().chain(from.parts()).collect();
-                    store.store.rename(&from, &to).await
-                }
-            };
-            match done {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(e) => tracing::warn!("the file {} was read and cannot be cleaned away: {e}", file.path),
-            }
+        };
+        match done {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(e) => tracing::warn!("the file {} was read and cannot be cleaned away: {e}", file.path),
         }
     }
+}
+
+/// What a sink of files wrote is named by its log, and stays.
+pub(super) async fn refuse_sink(directory: &Directory) -> Result<()> {
+    if directory.child("_spark_metadata").list().await?.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new("_LEGACY_ERROR_TEMP_2261")
+        .message("Clean up source files is not supported when reading from the output directory of FileStreamSink.")
+        .exception("UnsupportedOperationException"))
 }
 
 fn illegal(why: String) -> Error {

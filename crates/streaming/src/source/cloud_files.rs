@@ -234,21 +234,17 @@ impl CloudFiles {
             }
         };
         let rules = rules(source, &place)?;
-        let files = FileStream::with_rules(place, schema.clone(), rules, directory).await?;
+        let files = FileStream::with_rules(session, place, schema.clone(), rules, directory).await?;
         Ok(Self { files, options, schema, log })
     }
 
-    /// Looks for columns that the schema does not have, in files that the next batch may read.
-    async fn check_new_columns(&self) -> Result<()> {
+    /// Looks for columns that the schema does not have, in files that the next batch is to read, before an offset has them.
+    async fn check_new_columns(&self, files: &[Found]) -> Result<()> {
         let Some((log, number)) = &self.log else { return Ok(()) };
         if self.options.evolution == Evolution::None {
             return Ok(());
         }
-        let (root, found) = self.files.new_files().await?;
-        if found.is_empty() {
-            return Ok(());
-        }
-        let now = self.options.infer(self.files.place(), &root, found).await?;
+        let now = self.options.infer(self.files.place(), &self.files.root()?, files.to_vec()).await?;
         let Some(merged) = with_new_columns(&self.schema, &now) else { return Ok(()) };
         let names: Vec<&str> = merged
             .fields
@@ -345,12 +341,15 @@ impl Source for CloudFiles {
     }
 
     async fn prepare_available_now(&mut self) -> Result<()> {
-        self.check_new_columns().await?;
         self.files.prepare_available_now().await
     }
 
     async fn end_offset(&mut self, start: Option<&str>, limit: Limit) -> Result<Option<String>> {
-        self.files.end_offset(start, limit).await
+        let files = self.files.next_files(start, limit).await?;
+        for some in files.chunks(SAMPLED_FILES) {
+            self.check_new_columns(some).await?;
+        }
+        self.files.take_next(files).await
     }
 
     async fn slice(&mut self, start: Option<&str>, end: &str) -> Result<Arc<dyn TableProvider>> {

@@ -13,12 +13,14 @@ use boathouse_spec::{DataSourceRef, Error, Result, StructType};
 use datafusion::catalog::TableProvider;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
-use super::cleaner::Cleaner;
+use super::cleaner::{Cleaner, LEFT, refuse_sink};
 use super::file_listing::{Entry, Place, Seen, blocking, modified_ms};
 use super::{Limit, Source};
-use crate::checkpoint::{CompactibleLog, Directory};
+use crate::checkpoint::{CompactibleLog, Directory, concurrent};
 use crate::options::Given;
+use crate::settings;
 
 /// How old a file may be beside the newest (`maxFileAge`): a week.
 const MAX_FILE_AGE_MS: i64 = 7 * 24 * 3_600_000;
@@ -99,6 +101,8 @@ pub(super) struct FileStream {
     taken: HashMap<String, Found>,
     /// The last offset that was committed in this run.
     committed: Option<i64>,
+    /// Takes files that were read, to clean them away.
+    cleaning: Option<mpsc::Sender<Vec<Entry>>>,
 }
 
 /// The columns of a stream of files.
@@ -150,21 +154,28 @@ impl FileStream {
     pub async fn open(session: &Arc<Session>, source: &DataSourceRef, directory: Directory) -> Result<Self> {
         let place = Place::new(&source.format, source, session.file_context()?)?;
         let rules = Rules::of_spark(source, &place)?;
+        if rules.cleaner.is_some() {
+            for path in &place.paths {
+                refuse_sink(&Directory::open(session, path)?).await?;
+            }
+        }
         let schema = schema(session, source).await?;
-        Self::with_rules(place, schema, rules, directory).await
+        Self::with_rules(session, place, schema, rules, directory).await
     }
 
     pub async fn with_rules(
+        session: &Session,
         place: Place,
         schema: StructType,
         rules: Rules,
         directory: Directory,
     ) -> Result<Self> {
-        let log = CompactibleLog::open(directory).await?;
+        let interval = settings::number(session, "spark.sql.streaming.fileSource.log.compactInterval", 10);
+        let log = CompactibleLog::open(directory, interval).await?;
         let mut seen = Seen::new(rules.by_name, rules.by_time, rules.max_age_ms);
         let mut entries: BTreeMap<i64, Vec<Entry>> = BTreeMap::new();
-        for line in log.all() {
-            let entry = Entry::parse(line)?;
+        for line in log.lines().await? {
+            let entry = Entry::parse(&line)?;
             seen.add(&entry.path, entry.timestamp);
             entries.entry(entry.batch).or_default().push(entry);
         }
@@ -180,6 +191,7 @@ impl FileStream {
             is_fixed: false,
             taken: HashMap::new(),
             committed: None,
+            cleaning: None,
         };
         if !this.rules.include_existing && this.log.latest().is_none() {
             let (root, found) = this.place.list().await?;
@@ -193,7 +205,7 @@ impl FileStream {
     }
 
     /// The files that no offset has yet, in the order to take them.
-    pub async fn new_files(&self) -> Result<(ResolvedPath, Vec<Found>)> {
+    async fn new_files(&self) -> Result<(ResolvedPath, Vec<Found>)> {
         let (root, mut found) = self.place.list().await?;
         found.retain(|f| self.seen.is_new(&root.url_of(&f.meta.location), modified_ms(f)));
         if self.rules.latest_first {
@@ -202,6 +214,44 @@ impl FileStream {
             found.sort_by_key(modified_ms);
         }
         Ok((root, found))
+    }
+
+    /// The files that the next batch is to take; none where a batch waits, or where there are none.
+    pub async fn next_files(&mut self, start: Option<&str>, limit: Limit) -> Result<Vec<Found>> {
+        let read = start.map(|s| self.offset(s)).transpose()?;
+        if limit == Limit::Options && self.log.latest() > read {
+            // A batch was chosen before a restart, and not planned: it is the next one, as it would have been.
+            return Ok(Vec::new());
+        }
+        if self.unread.is_empty() && !self.is_fixed {
+            self.unread = self.new_files().await?.1;
+        }
+        let count = self.count(&self.unread, limit);
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let rest = self.unread.split_off(count);
+        let batch = std::mem::replace(&mut self.unread, rest);
+        // Few left over: more may have come, and a fuller batch is better.
+        let is_little = (self.unread.len() as f64) < count as f64 * DISCARD_RATIO;
+        if !self.is_fixed && (is_little || self.rules.latest_first) {
+            self.unread.clear();
+        }
+        Ok(batch)
+    }
+
+    /// Gives files the next offset, where there are any; the offset of all files that were taken.
+    pub async fn take_next(&mut self, files: Vec<Found>) -> Result<Option<String>> {
+        if !files.is_empty() {
+            let root = self.root()?;
+            self.take(&root, files, false).await?;
+        }
+        Ok(self.latest_text())
+    }
+
+    pub fn root(&self) -> Result<ResolvedPath> {
+        let root = self.place.resolved()?.into_iter().next();
+        root.ok_or_else(|| Error::internal("a stream of files without a path"))
     }
 
     /// How many of the files the next batch takes.
@@ -239,13 +289,9 @@ impl FileStream {
             entries.push(entry);
         }
         self.seen.purge();
-        if !self.log.add(batch, entries.iter().map(Entry::line).collect()).await? {
-            return Err(Error::new("CONCURRENT_STREAM_LOG_UPDATE")
-                .param("batchId", batch)
-                .message(format!(
-                    "Concurrent update to the log. Multiple streaming jobs detected for {batch}. Please make sure only one streaming job \
-                     runs on a specific checkpoint location at a time."
-                )));
+        let lines: Vec<String> = entries.iter().map(Entry::line).collect();
+        if !self.log.add(batch, &lines).await? {
+            return Err(concurrent(batch));
         }
         self.entries.insert(batch, entries);
         Ok(())
@@ -312,28 +358,8 @@ impl Source for FileStream {
     }
 
     async fn end_offset(&mut self, start: Option<&str>, limit: Limit) -> Result<Option<String>> {
-        let read = start.map(|s| self.offset(s)).transpose()?;
-        if limit == Limit::Options && self.log.latest() > read {
-            // A batch was chosen before a restart, and not planned: it is the next one, as it would have been.
-            return Ok(self.latest_text());
-        }
-        let places = self.place.resolved()?;
-        let Some(root) = places.first() else { return Ok(None) };
-        if self.unread.is_empty() && !self.is_fixed {
-            self.unread = self.new_files().await?.1;
-        }
-        let count = self.count(&self.unread, limit);
-        if count > 0 {
-            let rest = self.unread.split_off(count);
-            let batch = std::mem::replace(&mut self.unread, rest);
-            // Few left over: more may have come, and a fuller batch is better.
-            let is_little = (self.unread.len() as f64) < count as f64 * DISCARD_RATIO;
-            if !self.is_fixed && (is_little || self.rules.latest_first) {
-                self.unread.clear();
-            }
-            self.take(root, batch, false).await?;
-        }
-        Ok(self.latest_text())
+        let files = self.next_files(start, limit).await?;
+        self.take_next(files).await
     }
 
     async fn slice(&mut self, start: Option<&str>, end: &str) -> Result<Arc<dyn TableProvider>> {
@@ -342,20 +368,18 @@ impl Source for FileStream {
         let batches = self.entries.iter().filter(|(batch, _)| (first..=last).contains(*batch));
         let entries: Vec<&Entry> = batches.flat_map(|(_, e)| e).filter(|e| !e.is_skipped).collect();
         let found = self.files_of(&entries).await?;
-        let places = self.place.resolved()?;
-        let Some(root) = places.first() else {
-            return Err(Error::internal("a stream of files without a path"));
-        };
-        Ok(Arc::new(open(&self.place, Some(&self.schema), root, found).await?))
+        Ok(Arc::new(open(&self.place, Some(&self.schema), &self.root()?, found).await?))
     }
 
     async fn commit(&mut self, end: &str) -> Result<()> {
         let last = self.offset(end)?;
         if let Some(cleaner) = &self.rules.cleaner {
-            // Those of earlier runs were cleaned away by them.
-            let first = self.committed.map_or(last, |n| n + 1);
-            for entries in self.entries.iter().filter(|(n, _)| (first..=last).contains(*n)).map(|(_, e)| e) {
-                cleaner.clean(&self.place, entries).await;
+            let cleaning = self.cleaning.get_or_insert_with(|| cleaner.clone().start(self.place.clone()));
+            // Those of earlier runs were cleaned away by them, all but the last perhaps.
+            let first = self.committed.map_or(last - LEFT, |n| n + 1);
+            for (_, entries) in self.entries.iter().filter(|(n, _)| (first..=last).contains(*n)) {
+                // A task that is gone has said why.
+                let _ = cleaning.send(entries.clone()).await;
             }
         }
         self.committed = Some(last);
