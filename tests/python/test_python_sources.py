@@ -97,6 +97,23 @@ class SimpleReader(SimpleDataSourceStreamReader):
         return iter([(n,) for n in range(start["at"], end["at"])])
 
 
+class Steps(Simple):
+    @classmethod
+    def name(cls):
+        return "steps"
+
+    def simpleStreamReader(self, schema):
+        return StepReader(self.options["path"])
+
+
+class StepReader(SimpleReader):
+    """Two rows at a time, also where there are more."""
+
+    def read(self, start):
+        end = min(start["at"] + 2, int((self.path / "end").read_text()))
+        return iter([(n,) for n in range(start["at"], end)]), {"at": end}
+
+
 class Fails(DataSource):
     @classmethod
     def name(cls):
@@ -210,7 +227,7 @@ class ArrowStreamWriter(Told, DataSourceStreamArrowWriter):
 
 @pytest.fixture
 def sources(spark):
-    for source in [Numbers, Simple, Fails, Files]:
+    for source in [Numbers, Simple, Steps, Fails, Files]:
         spark.dataSource.register(source)
     return spark
 
@@ -244,6 +261,19 @@ def test_a_source_streams(sources, tmp_path, name):
     if name == "numbers":
         assert sorted(r.text for r in rows.collect())[0] == "number 0"
         assert json.loads((tmp_path / "commits").read_text().splitlines()[0]) == {"at": 3}
+
+
+def test_a_reader_that_knows_no_end_goes_on_where_it_was(sources, tmp_path):
+    """With `availableNow` each run is one batch of what the reader gives from the committed offset on."""
+    stream = sources.readStream.format("steps").load(str(tmp_path))
+    (tmp_path / "end").write_text("5")
+    ends = []
+    for _ in range(4):
+        query = run(stream, tmp_path)
+        ends += [json.loads(p["sources"][0]["endOffset"])["at"] for p in query.recentProgress]
+    assert ends == [2, 4, 5]
+    rows = sources.read.format("delta").load(str(tmp_path / "out"))
+    assert sorted(r.n for r in rows.collect()) == list(range(5))
 
 
 def test_a_source_streams_by_its_own_trigger(sources, tmp_path):

@@ -14,7 +14,9 @@ pub(super) struct Python {
     schema: StructType,
     /// Where the first batch begins.
     initial: Option<String>,
-    /// The end of all, with `availableNow`, where the reader knows nothing of that.
+    /// With `availableNow`, where the reader knows nothing of that: all that is there at the first look is one batch.
+    is_one_batch: bool,
+    /// The end of that batch.
     last: Option<String>,
     latest: Option<String>,
 }
@@ -23,7 +25,7 @@ impl Python {
     pub async fn open(session: &Arc<Session>, source: &DataSourceRef) -> Result<Self> {
         let reader = PythonStream::open(session, source).await?;
         let schema = reader.schema().clone();
-        Ok(Self { reader, schema, initial: None, last: None, latest: None })
+        Ok(Self { reader, schema, initial: None, is_one_batch: false, last: None, latest: None })
     }
 
     async fn start(&mut self, start: Option<&str>) -> Result<String> {
@@ -54,8 +56,7 @@ impl Source for Python {
         if self.reader.prepares_available_now() {
             return self.reader.prepare_available_now().await;
         }
-        let start = self.start(None).await?;
-        self.last = Some(self.reader.latest_offset(&start, true).await?);
+        self.is_one_batch = true;
         Ok(())
     }
 
@@ -64,8 +65,11 @@ impl Source for Python {
         let start = self.start(start).await?;
         let end = match &self.last {
             Some(last) => last.clone(),
-            None => self.reader.latest_offset(&start, limit == Limit::All).await?,
+            None => self.reader.latest_offset(&start, self.is_one_batch || limit == Limit::All).await?,
         };
+        if self.is_one_batch {
+            self.last = Some(end.clone());
+        }
         self.latest = self.reader.reported_offset().await?;
         // A first batch without rows is none.
         Ok(Some(end).filter(|end| !first || *end != start))
