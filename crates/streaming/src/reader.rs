@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use boathouse_bridge::ResultExt;
 use boathouse_engine::{Session, StreamLeaf, StreamReader, StreamTable};
 use boathouse_spec::{DataSourceRef, Error, Result, StructType};
-use datafusion::catalog::MemTable;
 use parking_lot::Mutex;
 
 use crate::checkpoint::Checkpoint;
@@ -26,10 +24,9 @@ impl StreamReader for Sources {
     }
 
     async fn checkpoint_table(&self, session: &Arc<Session>, source: &DataSourceRef) -> Result<StreamTable> {
-        let rows = state_tables::open(session, source).await?;
-        let schema = boathouse_bridge::spark_schema(&rows.schema())?;
-        let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).spark()?;
-        Ok(StreamTable { provider: Arc::new(table), schema, is_streaming: false })
+        let provider = state_tables::open(session, source).await?;
+        let schema = boathouse_bridge::spark_schema(&provider.schema())?;
+        Ok(StreamTable { provider, schema, is_streaming: false })
     }
 }
 

@@ -5,12 +5,19 @@ mod metadata;
 mod options;
 mod shown;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use boathouse_bridge::ResultExt;
 use boathouse_engine::Session;
 use boathouse_spec::{DataSourceRef, Error, Result, option};
+use datafusion::catalog::{MemTable, TableProvider};
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
 
 use crate::checkpoint::{Checkpoint, Directory, Retention};
 use crate::stateful::{DEFAULT_STORE, StateStore};
@@ -18,26 +25,86 @@ use metadata::StoreInfo;
 use options::{Asked, Changes, refused, required};
 use shown::Shown;
 
-/// The rows of a data source over a checkpoint.
-pub(crate) async fn open(session: &Arc<Session>, source: &DataSourceRef) -> Result<RecordBatch> {
+/// A data source over a checkpoint. State is read when its rows are asked for.
+pub(crate) async fn open(session: &Arc<Session>, source: &DataSourceRef) -> Result<Arc<dyn TableProvider>> {
     let path = match source.paths.as_slice() {
         [path] => path.as_str(),
         _ => option(&source.options, "path").ok_or_else(|| required("path"))?,
     };
     let checkpoint = Checkpoint::new(Directory::open(session, path)?, Retention::of(session));
     if source.format == "state-metadata" {
-        return metadata::table(&checkpoint).await;
+        let rows = metadata::table(&checkpoint).await?;
+        return Ok(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]]).spark()?));
     }
     let asked = Asked::of(&source.options)?;
     let Some(last) = checkpoint.done().await?.pop() else { return Err(no_batch(&checkpoint)) };
     let state = State::find(checkpoint, &asked).await?;
-    match &asked.changes {
-        Some(changes) => state.changes(changes, last).await,
-        None => state.at(asked.batch.unwrap_or(last)).await,
+    let batches = match &asked.changes {
+        Some(changes) => changed_batches(changes, last)?,
+        None => asked.batch.unwrap_or(last)..=asked.batch.unwrap_or(last),
+    };
+    let are_changes = asked.changes.is_some();
+    let columns = state.columns(*batches.start()).await?;
+    let schema = match are_changes {
+        false => state.shown(&columns)?.schema(),
+        true => state.shown_changes(&columns, *batches.start(), &columns.all()?, "update", false)?.schema(),
+    };
+    Ok(Arc::new(StateTable { state, batches, are_changes, schema }))
+}
+
+/// The batches whose changes are asked for.
+fn changed_batches(changes: &Changes, last: i64) -> Result<RangeInclusive<i64>> {
+    let end = changes.end.unwrap_or(last);
+    if end > last || end < changes.start {
+        return Err(refused(
+            "changeEndBatchId",
+            &format!(
+                "It must lie between changeStartBatchId ({}) and the last batch ({last})",
+                changes.start
+            ),
+        ));
+    }
+    Ok(changes.start..=end)
+}
+
+/// What a batch left, or what batches changed.
+#[derive(Debug)]
+struct StateTable {
+    state: State,
+    batches: RangeInclusive<i64>,
+    are_changes: bool,
+    schema: SchemaRef,
+}
+
+#[async_trait]
+impl TableProvider for StateTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn datafusion::catalog::Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        let rows = match self.are_changes {
+            true => self.state.changes(self.batches.clone()).await,
+            false => self.state.at(*self.batches.end()).await,
+        };
+        let rows = rows.map_err(boathouse_bridge::to_datafusion)?;
+        let table = MemTable::try_new(rows.schema(), vec![vec![rows]])?;
+        table.scan(session, projection, filters, limit).await
     }
 }
 
 /// The state of a store of an operator.
+#[derive(Debug)]
 struct State {
     checkpoint: Checkpoint,
     directory: Directory,
@@ -89,10 +156,19 @@ impl State {
         StateStore::as_written(self.directory.clone(), version, &id).await
     }
 
+    /// The store without its entries.
+    async fn columns(&self, batch: i64) -> Result<StateStore> {
+        let (version, id) = self.version(batch).await?;
+        StateStore::without_rows(self.directory.clone(), version, &id).await
+    }
+
     /// The entries that a batch left.
     async fn at(&self, batch: i64) -> Result<RecordBatch> {
-        let store = self.open(batch).await?;
-        let shown = Shown::of(&self.info, &store)?;
+        self.shown(&self.open(batch).await?)
+    }
+
+    fn shown(&self, store: &StateStore) -> Result<RecordBatch> {
+        let shown = Shown::of(&self.info, store)?;
         let rows = store.all()?;
         let count = rows.num_rows();
         table(vec![
@@ -103,19 +179,9 @@ impl State {
     }
 
     /// What each of some batches changed.
-    async fn changes(&self, changes: &Changes, last: i64) -> Result<RecordBatch> {
-        let end = changes.end.unwrap_or(last);
-        if end > last || end < changes.start {
-            return Err(refused(
-                "changeEndBatchId",
-                &format!(
-                    "It must lie between changeStartBatchId ({}) and the last batch ({last})",
-                    changes.start
-                ),
-            ));
-        }
+    async fn changes(&self, batches: RangeInclusive<i64>) -> Result<RecordBatch> {
         let mut parts = Vec::new();
-        for batch in changes.start..=end {
+        for batch in batches {
             parts.extend(self.changes_of(batch).await?);
         }
         let schema = parts.first().map(RecordBatch::schema).ok_or_else(|| no_batch(&self.checkpoint))?;
@@ -124,25 +190,36 @@ impl State {
 
     async fn changes_of(&self, batch: i64) -> Result<[RecordBatch; 2]> {
         let (version, id) = self.version(batch).await?;
-        let store = self.open(batch).await?;
-        let shown = Shown::of(&self.info, &store)?;
+        let store = self.columns(batch).await?;
         let (set, gone) = match store.changes(version, &id).await? {
             Some(changes) => changes,
-            None => store.difference(&self.open(batch - 1).await?)?,
+            None => self.open(batch).await?.difference(&self.open(batch - 1).await?)?,
         };
-        let part = |rows: &RecordBatch, kind: &str, without_values: bool| {
-            let count = rows.num_rows();
-            let batches: ArrayRef = Arc::new(Int64Array::from(vec![batch; count]));
-            let kinds: ArrayRef = Arc::new(StringArray::from(vec![kind; count]));
-            table(vec![
-                ("batch_id", batches),
-                ("change_type", kinds),
-                ("key", shown.keys(rows)?),
-                ("value", shown.values(rows, without_values)?),
-                ("partition_id", partition(count)),
-            ])
+        let of = |rows: &RecordBatch, kind: &str, without_values: bool| {
+            self.shown_changes(&store, batch, rows, kind, without_values)
         };
-        Ok([part(&set, "update", false)?, part(&gone, "delete", true)?])
+        Ok([of(&set, "update", false)?, of(&gone, "delete", true)?])
+    }
+
+    fn shown_changes(
+        &self,
+        store: &StateStore,
+        batch: i64,
+        rows: &RecordBatch,
+        kind: &str,
+        without_values: bool,
+    ) -> Result<RecordBatch> {
+        let shown = Shown::of(&self.info, store)?;
+        let count = rows.num_rows();
+        let batches: ArrayRef = Arc::new(Int64Array::from(vec![batch; count]));
+        let kinds: ArrayRef = Arc::new(StringArray::from(vec![kind; count]));
+        table(vec![
+            ("batch_id", batches),
+            ("change_type", kinds),
+            ("key", shown.keys(rows)?),
+            ("value", shown.values(rows, without_values)?),
+            ("partition_id", partition(count)),
+        ])
     }
 }
 

@@ -25,42 +25,73 @@ const DELETED: &str = "__deleted";
 /// The files that a version stands on, the snapshot first: `version:id` of each.
 const LINEAGE: &str = "lineage";
 
+/// Whether a file has everything.
+const SNAPSHOT: &str = "snapshot";
+
+/// The part of a file that tells its columns.
+const HEADER_BYTES: u64 = 64 * 1024;
+
 /// How many of the first columns are keys.
 const KEYS: &str = "keys";
 
 /// The columns that entries are found by beside their keys.
 const INDEX: &str = "index";
 
+/// What a file has.
+struct StateFile {
+    batches: Vec<RecordBatch>,
+    /// The files before it that it stands on.
+    lineage: Vec<String>,
+    /// Whether it has everything, in place of what its version changed; `None` where it may be either.
+    is_snapshot: Option<bool>,
+}
+
 impl StateStore {
     /// The state at a version, whatever its columns are.
     pub async fn as_written(directory: Directory, version: i64, id: &str) -> Result<Self> {
+        let layout = Self::layout(&directory, version, id).await?;
+        Self::open(directory, layout, Some((version, id))).await
+    }
+
+    /// No state, with the columns of a version.
+    pub async fn without_rows(directory: Directory, version: i64, id: &str) -> Result<Self> {
+        let layout = Self::layout(&directory, version, id).await?;
+        Self::open(directory, layout, None).await
+    }
+
+    /// The columns of a version, of which its file begins to tell.
+    async fn layout(directory: &Directory, version: i64, id: &str) -> Result<Layout> {
         let file = name(version, id);
-        let bytes =
-            directory.read(&file).await?.ok_or_else(|| lost(&directory, &file, &"it does not exist"))?;
-        let reader =
-            StreamReader::try_new(Cursor::new(bytes), None).map_err(|e| lost(&directory, &file, &e))?;
-        let schema = reader.schema();
+        let start = directory.read_start(&file, HEADER_BYTES).await?;
+        let start = start.ok_or_else(|| lost(directory, &file, &"it does not exist"))?;
+        let schema = match StreamReader::try_new(Cursor::new(start), None) {
+            Ok(reader) => reader.schema(),
+            Err(_) => {
+                let bytes = directory.read(&file).await?.unwrap_or_default();
+                let whole = StreamReader::try_new(Cursor::new(bytes), None);
+                whole.map_err(|e| lost(directory, &file, &e))?.schema()
+            }
+        };
         let keys = schema.metadata().get(KEYS).and_then(|n| n.parse::<usize>().ok());
         let Some(keys) = keys.filter(|n| *n < schema.fields().len()) else {
-            return Err(lost(&directory, &file, &"an older version of Boathouse wrote it, without its keys"));
+            return Err(lost(directory, &file, &"an older version of Boathouse wrote it, without its keys"));
         };
         let index = schema.metadata().get(INDEX).map_or("", String::as_str).split(',');
         let index: Vec<usize> =
             index.filter_map(|n| n.parse().ok()).filter(|n| *n < schema.fields().len() - 1).collect();
-        let layout = Layout {
+        Ok(Layout {
             keys: schema.fields()[..keys].to_vec(),
             values: schema.fields()[keys..schema.fields().len() - 1].to_vec(),
             index: Some(index).filter(|i| !i.is_empty()),
             ..Layout::default()
-        };
-        Self::open(directory, layout, Some((version, id))).await
+        })
     }
 
     /// What a version changed: the entries that it set, and those that it took away, of which the values are NULL. `None` where
     /// the file has everything instead.
     pub async fn changes(&self, version: i64, id: &str) -> Result<Option<(RecordBatch, RecordBatch)>> {
-        let (batches, lineage) = self.read(&name(version, id)).await?;
-        if lineage.is_empty() && version > 1 {
+        let StateFile { batches, is_snapshot, .. } = self.read(&name(version, id)).await?;
+        if is_snapshot.unwrap_or(version > 1) {
             return Ok(None);
         }
         let all = concat_batches(&Arc::new(self.file_schema()), &batches).map_err(internal)?;
@@ -72,11 +103,11 @@ impl StateStore {
     }
 
     pub(super) async fn load(&mut self, version: i64, id: &str) -> Result<()> {
-        let (last, lineage) = self.read(&name(version, id)).await?;
+        let StateFile { batches: last, lineage, .. } = self.read(&name(version, id)).await?;
         for (i, file) in lineage.iter().enumerate() {
             let Some((version, id)) = file.split_once(':') else { continue };
-            let (batches, _) = match version.parse::<i64>() {
-                Ok(v) => self.read(&name(v, id)).await?,
+            let batches = match version.parse::<i64>() {
+                Ok(v) => self.read(&name(v, id)).await?.batches,
                 _ => continue,
             };
             for batch in &batches {
@@ -94,11 +125,19 @@ impl StateStore {
         Ok(())
     }
 
-    async fn read(&self, name: &str) -> Result<(Vec<RecordBatch>, Vec<String>)> {
+    async fn read(&self, name: &str) -> Result<StateFile> {
         let lost = |why: &dyn std::fmt::Display| lost(&self.directory, name, why);
         let bytes = self.directory.read(name).await?.ok_or_else(|| lost(&"it does not exist"))?;
         let reader = StreamReader::try_new(Cursor::new(bytes), None).map_err(|e| lost(&e))?;
-        let lineage = reader.schema().metadata().get(LINEAGE).cloned().unwrap_or_default();
+        let header = reader.schema();
+        let lineage = header.metadata().get(LINEAGE).map_or("", String::as_str);
+        let lineage: Vec<String> = lineage.split(',').filter(|l| !l.is_empty()).map(str::to_string).collect();
+        // Files of older versions do not say it: those that stand on no others are meant.
+        let is_snapshot = match header.metadata().get(SNAPSHOT) {
+            Some(said) => Some(said == "true"),
+            None if lineage.is_empty() => None,
+            None => Some(false),
+        };
         let expected = self.file_schema();
         let mut batches = Vec::new();
         for batch in reader {
@@ -115,7 +154,7 @@ impl StateStore {
             }
             batches.push(batch);
         }
-        Ok((batches, lineage.split(',').filter(|l| !l.is_empty()).map(str::to_string).collect()))
+        Ok(StateFile { batches, lineage, is_snapshot })
     }
 
     fn apply(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -168,6 +207,7 @@ impl StateStore {
         let batches = [self.file_batch(self.batch_of(live.into_iter())?, false)?, self.gone_batch(&gone)?];
         let lineage = [
             (LINEAGE.to_string(), self.lineage.join(",")),
+            (SNAPSHOT.to_string(), is_snapshot.to_string()),
             (KEYS.to_string(), self.keys.len().to_string()),
             (INDEX.to_string(), numbers(self.index_columns())),
         ];
@@ -215,7 +255,7 @@ impl StateStore {
         let files = self.directory.list().await?;
         let mut needed = stood_on.map_or(oldest, |v| v.min(oldest));
         for file in files.iter().filter(|f| version_of(f) == Some(oldest)) {
-            let (_, lineage) = self.read(file).await?;
+            let StateFile { lineage, .. } = self.read(file).await?;
             let first = lineage.first().and_then(|l| l.split_once(':'));
             needed = first.and_then(|(v, _)| v.parse().ok()).map_or(needed, |v: i64| v.min(needed));
         }
