@@ -9,7 +9,7 @@ use datafusion::logical_expr::LogicalPlan;
 use super::run::Trigger;
 use crate::micro_batch::MicroBatchQuery;
 use crate::query::OutputMode;
-use crate::sink::Target;
+use crate::sink::{Target, capitalized};
 use crate::source::Continuity;
 use crate::stateful::streams;
 
@@ -155,9 +155,4 @@ fn real_time(class: &str, why: String) -> Error {
     Error::new(format!("STREAMING_REAL_TIME_MODE.{class}"))
         .message(format!("Streaming real-time mode has the following limitation: {why}"))
         .exception("SparkIllegalArgumentException")
-}
-
-fn capitalized(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

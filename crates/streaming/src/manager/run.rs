@@ -13,16 +13,12 @@ use crate::checkpoint::Directory;
 use crate::interval;
 use crate::micro_batch::MicroBatchQuery;
 use crate::progress::{Progress, timestamp};
-use crate::start::{self, QueryEvent, QueryEventKind, QueryId};
+use crate::settings;
+use crate::start::{self, QueryEvent, QueryEventKind};
 
-/// How long to wait before looking for new data again (`spark.sql.streaming.pollingDelay`).
-const POLLING: Duration = Duration::from_millis(10);
-
-/// The same, where rows are to come out at once.
+/// How long to wait before looking for new data again where rows are to come out at once: longer each time that there are none.
 const SOON: Duration = Duration::from_millis(2);
-
-/// A query without data tells so this often, in milliseconds (`spark.sql.streaming.noDataProgressEventInterval`).
-const IDLE_EVENT_MS: i64 = 10_000;
+const LATER: Duration = Duration::from_millis(16);
 
 /// When batches run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,30 +77,40 @@ fn interval(text: &str, least: i64, otherwise: &str) -> Result<i64> {
 pub(super) fn spawn(
     listeners: Arc<Listeners>,
     session: &Arc<Session>,
+    running: Arc<RunningQuery>,
     query: MicroBatchQuery,
     trigger: Trigger,
     checkpoint: CheckpointPlace,
-) -> Arc<RunningQuery> {
-    let id = QueryId { id: query.id().to_string(), run_id: query.run_id().to_string() };
-    let running = RunningQuery::new(session.id(), id, query.definition().name.clone());
+) {
+    let polling_ms = settings::milliseconds(session, "spark.sql.streaming.pollingDelay", 10);
     let run = Run {
         listeners,
         session: Arc::clone(session),
-        running: Arc::clone(&running),
+        running,
         query,
         last_event_ms: clock::now_ms(),
+        polling: Duration::from_millis(u64::try_from(polling_ms).unwrap_or(0)),
+        idle_event_ms: settings::milliseconds(
+            session,
+            "spark.sql.streaming.noDataProgressEventInterval",
+            10_000,
+        ),
     };
     let handle = session.engine().runtime().clone();
     handle.spawn(run.until_the_end(trigger, checkpoint));
-    running
 }
 
 struct Run {
     listeners: Arc<Listeners>,
+    /// The one that started the query; the query runs in one of its own.
     session: Arc<Session>,
     running: Arc<RunningQuery>,
     query: MicroBatchQuery,
     last_event_ms: i64,
+    /// How long to wait before looking for new data again.
+    polling: Duration,
+    /// A query without data tells so this often, in milliseconds.
+    idle_event_ms: i64,
 }
 
 impl Run {
@@ -146,17 +152,24 @@ impl Run {
                 while self.trigger(false).await? {}
                 Ok(())
             }
-            Trigger::Continuous(_) | Trigger::RealTime(_) => loop {
-                if !self.trigger(false).await? {
-                    tokio::time::sleep(SOON).await;
+            // What the interval bounds, the time to the next checkpoint, is shorter here: each batch has its own.
+            Trigger::Continuous(_) | Trigger::RealTime(_) => {
+                let mut pause = SOON;
+                loop {
+                    if self.trigger(false).await? {
+                        pause = SOON;
+                        continue;
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LATER);
                 }
-            },
+            }
             Trigger::Every(ms) => loop {
                 let begun_ms = clock::now_ms();
                 let found = self.trigger(false).await?;
                 let pause = match ms {
                     0 if found => continue,
-                    0 => POLLING,
+                    0 => self.polling,
                     // Triggers are at multiples of the interval, as Spark has them.
                     ms => {
                         let next = begun_ms.div_euclid(ms).saturating_add(1).saturating_mul(ms);
@@ -205,7 +218,7 @@ impl Run {
 
     fn idle(&mut self) {
         let now = clock::now_ms();
-        if now - self.last_event_ms < IDLE_EVENT_MS {
+        if now - self.last_event_ms < self.idle_event_ms {
             return;
         }
         self.last_event_ms = now;

@@ -3,21 +3,22 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use boathouse_engine::Session;
 use boathouse_spec::{Error, Result, clock};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::settings;
 use crate::start::{NamedQuery, QueryFailure, QueryId, QueryStatus};
-
-/// Progress events that are kept (`spark.sql.streaming.numRecentProgressUpdates`).
-const KEPT_PROGRESS: usize = 100;
 
 pub struct RunningQuery {
     session_id: String,
     id: QueryId,
     name: Option<String>,
     pub(super) stop: CancellationToken,
+    /// Progress events that are kept.
+    kept_progress: usize,
     state: Mutex<State>,
     /// Whether the query has ended.
     ended: watch::Sender<bool>,
@@ -40,7 +41,8 @@ struct State {
 }
 
 impl RunningQuery {
-    pub(super) fn new(session_id: &str, id: QueryId, name: Option<String>) -> Arc<Self> {
+    pub(super) fn new(session: &Session, id: QueryId, name: Option<String>) -> Arc<Self> {
+        let kept = settings::number(session, "spark.sql.streaming.numRecentProgressUpdates", 100);
         let status = QueryStatus {
             message: "Initializing sources".to_string(),
             is_data_available: false,
@@ -48,10 +50,11 @@ impl RunningQuery {
             is_active: true,
         };
         Arc::new(Self {
-            session_id: session_id.to_string(),
+            session_id: session.id().to_string(),
             id,
             name,
             stop: CancellationToken::new(),
+            kept_progress: usize::try_from(kept).unwrap_or(0),
             state: Mutex::new(State {
                 status,
                 progress: VecDeque::new(),
@@ -169,10 +172,10 @@ impl RunningQuery {
 
     pub(super) fn add_progress(&self, json: String) {
         let mut state = self.state.lock();
-        if state.progress.len() == KEPT_PROGRESS {
+        state.progress.push_back(json);
+        if state.progress.len() > self.kept_progress {
             state.progress.pop_front();
         }
-        state.progress.push_back(json);
     }
 
     pub(super) fn set_explanation(&self, text: String) {
