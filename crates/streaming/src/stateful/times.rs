@@ -47,6 +47,8 @@ fn delay(expr: &Expr, times: &Times) -> Option<i64> {
         Expr::Column(column) => times.get(&column.name).copied(),
         Expr::ScalarFunction(call) => match (call.name(), call.args.as_slice()) {
             ("window" | "window_time", [of]) => delay_of_window(of, times),
+            // The windows of a row that slide are rows of their own: no other lists are noted.
+            ("explode", [of @ Expr::Column(_)]) => delay(of, times),
             // The window of a row is made of its time and its end.
             ("session_window", [Expr::ScalarFunction(window)]) => delay_of_window(window.args.get(1)?, times),
             _ => None,
