@@ -185,7 +185,7 @@ mod tests {
         .unwrap();
         let group = PhysicalGroupBy::new_single(vec![(col("s", &schema).unwrap(), "s".to_string())]);
         let (flat_group, keys) = FlatKeys::of(&group, &schema).unwrap();
-        let mut fields: Vec<FieldRef> = flat_group.group_fields(&schema).unwrap().into_iter().collect();
+        let mut fields = flat_group.group_schema(&schema).unwrap().fields().to_vec();
         assert_eq!(fields.len(), 3);
         fields.push(Arc::clone(&schema.fields()[1]));
         let flat = keys.flat(&batch, &Arc::new(Schema::new(fields))).unwrap();
