@@ -215,11 +215,12 @@ impl Batches {
         match plan {
             LogicalPlan::Aggregate(node) => {
                 let input = only(&mut inputs)?;
-                if let Some(session) = node.group_expr.iter().position(|e| is_session(e, &node.input)) {
-                    return sessions::run(self, operator, node, input, session).await;
-                }
                 let timed = known.first().cloned().unwrap_or_default();
                 let is_timed = |e: &Expr| matches!(e.clone().unalias_nested().data, Expr::Column(c) if timed.contains_key(&c.name));
+                if let Some(session) = node.group_expr.iter().position(|e| is_session(e, &node.input)) {
+                    let is_timed = is_timed(&node.group_expr[session]);
+                    return sessions::run(self, operator, node, input, session, is_timed).await;
+                }
                 let time = node.group_expr.iter().position(is_timed);
                 aggregate::run(self, operator, node, input, time).await
             }

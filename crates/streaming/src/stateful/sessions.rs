@@ -24,19 +24,23 @@ use super::run::Batches;
 use super::store::Layout;
 use crate::query::OutputMode;
 
-/// Runs the aggregation over the rows of a batch, and gives its output for the mode. `session` is the key that is a session.
+/// Runs the aggregation over the rows of a batch, and gives its output for the mode. `session` is the key that is a session,
+/// `is_timed` whether it is of an event time.
 pub(super) async fn run(
     batches: &Batches,
     operator: &mut Operator,
     aggregate: &Aggregate,
     input: LogicalPlan,
     session: usize,
+    is_timed: bool,
 ) -> Result<Vec<RecordBatch>> {
     let input = pruned(aggregate, input)?;
     let plan = Plan::of(batches, aggregate, &input).await?;
     let form = Form::new(Arc::clone(&plan.schema), plan.keys(), session)?;
     let mut new = plan.partial(batches, batches.physical(&input).await?).await?;
-    operator.progress.dropped += drop_late(&mut new, session, batches.marks.late_us)?;
+    if is_timed {
+        operator.progress.dropped += drop_late(&mut new, session, batches.marks.late_us)?;
+    }
     let new = concat_batches(&form.schema, &new).map_err(internal)?;
 
     let store = operator.store(form.layout()).await?;
