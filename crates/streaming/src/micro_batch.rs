@@ -136,6 +136,8 @@ impl MicroBatchQuery {
 
     /// Takes up where the checkpoint says.
     async fn resume(&mut self) -> Result<()> {
+        // What an earlier run wrote last may be known to the system and not to the disk yet.
+        self.checkpoint.settle_logs().await?;
         let Some((batch, entry)) = self.checkpoint.latest_offsets().await? else {
             return Ok(());
         };
@@ -412,7 +414,7 @@ impl MicroBatchQuery {
     }
 
     /// Waits until the log is on the disk.
-    async fn settled(&mut self) -> Result<()> {
+    pub async fn settled(&mut self) -> Result<()> {
         std::mem::take(&mut self.settling).done().await
     }
 

@@ -85,6 +85,15 @@ impl Directory {
         }
     }
 
+    /// Brings the names of the files to the disk, and that of the directory.
+    pub async fn settle(&self) -> Result<()> {
+        let Some(directory) = self.local("").filter(|d| d.is_dir()) else { return Ok(()) };
+        if let Some(parent) = directory.parent() {
+            Settling::names_in(parent.to_path_buf()).done().await?;
+        }
+        Settling::names_in(directory).done().await
+    }
+
     /// Creates a file, whole or not at all; false where it exists already.
     pub async fn create(&self, name: &str, contents: impl Into<Bytes>) -> Result<bool> {
         match self.create_settling(name, contents).await? {

@@ -62,6 +62,14 @@ impl Checkpoint {
         self.retention
     }
 
+    /// Brings the names in the logs to the disk, whoever wrote them.
+    pub async fn settle_logs(&self) -> Result<()> {
+        for log in [&self.offsets, &self.commits] {
+            log.settle().await?;
+        }
+        Ok(())
+    }
+
     /// The directory of source `i`.
     pub fn source(&self, i: usize) -> Directory {
         self.root.child(&format!("sources/{i}"))

@@ -125,6 +125,10 @@ impl Run {
             // A session's end stops its queries.
             () = closed.cancelled() => Ok(()),
         };
+        let ended = match ended {
+            Ok(()) => self.query.settled().await,
+            failed => failed,
+        };
         if let Err(e) = &ended {
             tracing::error!("the streaming query {} failed: {e}", self.query.id());
         }

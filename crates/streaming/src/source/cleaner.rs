@@ -98,7 +98,19 @@ impl Cleaner {
     }
 
     async fn clean_file(&self, store: &ResolvedPath, file: &Entry) {
-        let Ok(from) = location(&file.path) else { return };
+        let failed = |e: &dyn std::fmt::Display| {
+            tracing::warn!("the file {} was read and cannot be cleaned away: {e}", file.path);
+        };
+        let from = match location(&file.path) {
+            Ok(from) => from,
+            Err(e) => return failed(&e),
+        };
+        // Another file may have the name by now, where a batch is cleaned again after a restart.
+        match store.store.head(&from).await {
+            Ok(found) if found.last_modified.timestamp() == file.timestamp.div_euclid(1000) => {}
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => return,
+            Err(e) => return failed(&e),
+        }
         if fault::point("streaming::before-clean").is_err() {
             return;
         }
@@ -111,7 +123,7 @@ impl Cleaner {
         };
         match done {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-            Err(e) => tracing::warn!("the file {} was read and cannot be cleaned away: {e}", file.path),
+            Err(e) => failed(&e),
         }
     }
 }

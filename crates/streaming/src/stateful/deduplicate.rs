@@ -81,11 +81,12 @@ pub(super) async fn run(
 
 fn several_event_times<'a>(columns: impl Iterator<Item = &'a str>) -> Error {
     let columns: Vec<&str> = columns.collect();
-    Error::new("_LEGACY_ERROR_TEMP_3102")
+    let columns = format!("({})", columns.join(","));
+    Error::new("_LEGACY_ERROR_TEMP_3077")
+        .param("eventTimeCols", &columns)
         .message(format!(
             "More than one event time columns are available. Please ensure there is at most one event time column per stream. event \
-             time columns: ({})",
-            columns.join(",")
+             time columns: {columns}"
         ))
         .exception("AnalysisException")
 }

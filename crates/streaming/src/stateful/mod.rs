@@ -104,10 +104,11 @@ impl State {
 
     /// Begins a batch with operators of these names, which must be those that the checkpoint has state of.
     pub async fn begin(&mut self, names: &[&'static str]) -> Result<()> {
-        if !std::mem::replace(&mut self.is_checked, true)
-            && let Some((version, ids)) = &self.committed
-        {
-            operators::check(&self.directory, names, *version, ids).await?;
+        if !std::mem::replace(&mut self.is_checked, true) {
+            match &self.committed {
+                Some((version, ids)) => operators::check(&self.directory, names, *version, ids).await?,
+                None => operators::forget(&self.directory, names.len()).await?,
+            }
         }
         self.met = 0;
         for operator in &mut self.operators {

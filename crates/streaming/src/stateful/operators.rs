@@ -54,6 +54,18 @@ pub(super) async fn check(state: &Directory, names: &[&str], version: i64, ids: 
     }
 }
 
+/// Takes away what a first batch that was broken off said of operators beyond so many: the query may have fewer now.
+pub(super) async fn forget(state: &Directory, operators: usize) -> Result<()> {
+    for operator in operators.. {
+        let place = place(state, operator);
+        if place.read("metadata").await?.is_none() {
+            break;
+        }
+        place.delete("metadata").await?;
+    }
+    Ok(())
+}
+
 fn shown<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let shown: Vec<String> =
         names.enumerate().map(|(i, name)| format!("(OperatorId: {i} -> OperatorName: {name})")).collect();
