@@ -204,8 +204,17 @@ impl TableLocation {
 
     fn resolve_absolute(&self, path: &str) -> Result<Path> {
         let url = Url::parse(path).map_err(|e| invalid_path(path, e))?;
-        let object =
-            if self.is_in_store(&url) { Path::from_url_path(url.path()) } else { external::path_of(&url) };
+        let object = if self.is_in_store(&url) {
+            Path::from_url_path(url.path())
+        } else if matches!(url.scheme(), "file" | "http" | "https") {
+            // Who writes to a bucket has no right to this machine's files for that.
+            return Err(Error::unsupported(format!(
+                "a Delta table in {} with a data file that is in no object store ({path})",
+                self.uri()
+            )));
+        } else {
+            external::path_of(&url)
+        };
         self.allowed(object.map_err(|e| invalid_path(path, e))?, path)
     }
 

@@ -1,6 +1,7 @@
 //! CLONE: a table with the files of another (shallow), or with copies of them (deep).
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use boathouse_spec::{DataType, Error, Result, StructType, clock, fault};
 use bytes::Bytes;
@@ -205,7 +206,12 @@ async fn copy_files(
 ) -> Result<Vec<Add>> {
     let files = source.files().await?;
     if shallow {
-        return files.iter().map(|f| absolute(source.location(), &f)).collect();
+        let named = |file: Arc<Add>| {
+            let add = absolute(source.location(), &file)?;
+            location.resolve(&add.path)?;
+            Ok(add)
+        };
+        return files.iter().map(named).collect();
     }
     let mut copies: Vec<(Path, Path)> = Vec::new();
     let mut out = Vec::new();

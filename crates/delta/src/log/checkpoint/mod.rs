@@ -166,8 +166,7 @@ pub(crate) async fn is_whole(location: &TableLocation, path: &Path) -> Result<bo
     if !is_whole_file(location, path).await? {
         return Ok(false);
     }
-    let Ok(sidecars) = sidecars(location, path).await else { return Ok(false) };
-    for name in sidecars {
+    for name in sidecars(location, path).await? {
         if !is_whole_file(location, &location.sidecar_path(&name)).await? {
             return Ok(false);
         }

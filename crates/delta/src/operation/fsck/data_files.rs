@@ -5,9 +5,11 @@ use std::sync::Arc;
 use boathouse_spec::{Error, Result};
 use datafusion::common::runtime::SpawnedTask;
 use futures::TryStreamExt;
+use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
+use parquet::errors::ParquetError;
 use serde_json::Value;
 
 use crate::action::Add;
@@ -106,9 +108,15 @@ async fn problem(location: &TableLocation, file: &Add) -> Result<Option<String>>
     if i64::try_from(meta.size).is_ok_and(|size| size != file.size) {
         return Ok(Some(format!("the file has {} bytes, and the log says {}", meta.size, file.size)));
     }
-    let rows = match rows(location, meta).await {
+    let rows = match rows(location, meta.clone()).await {
         Ok(rows) => rows,
-        Err(e) => return contents(location, &path, &e).await.map(Some),
+        Err(_) => match rows(&in_memory(location, &path).await?, meta).await {
+            Ok(rows) => rows,
+            Err(ParquetError::NYI(what)) => {
+                return Err(Error::unsupported(format!("reading {path}: {what}")));
+            }
+            Err(e) => return Ok(Some(e.to_string())),
+        },
     };
     if let Some(said) = said_rows(file)
         && said != rows
@@ -116,35 +124,36 @@ async fn problem(location: &TableLocation, file: &Add) -> Result<Option<String>>
         return Ok(Some(format!("the file has {rows} rows, and the log says {said}")));
     }
     let Some(vector) = &file.deletion_vector else { return Ok(None) };
-    match deletion_vector::read(location, vector).await {
+    let mut deleted = deletion_vector::read(location, vector).await;
+    if deleted.is_err()
+        && let Some(path) = kernel::vector_file(location, vector)?
+    {
+        deleted = deletion_vector::read(&in_memory(location, &path).await?, vector).await;
+    }
+    match deleted {
         Ok(deleted) => {
             let beyond = deleted.max().is_some_and(|last| last >= rows);
             Ok(beyond.then(|| format!("the deletion vector deletes rows behind the last one of {rows}")))
         }
-        Err(e) => match kernel::vector_file(location, vector)? {
-            Some(path) => contents(location, &path, &e.to_string()).await.map(Some),
-            None => Ok(Some(e.to_string())),
-        },
+        Err(e) => Ok(Some(e.to_string())),
     }
 }
 
-/// The rows of a file, all of which are decoded.
-async fn rows(location: &TableLocation, meta: ObjectMeta) -> std::result::Result<u64, String> {
-    let reader = open_file(location, meta).map_err(|e| e.to_string())?;
-    let batches = ParquetRecordBatchStreamBuilder::new(reader)
-        .await
-        .and_then(|b| b.build())
-        .map_err(|e| e.to_string())?;
-    let rows = batches.try_fold(0, |rows, batch| async move { Ok(rows + batch.num_rows() as u64) });
-    rows.await.map_err(|e| e.to_string())
+/// The location with nothing in it but a file, in memory. What cannot be decoded from there is damaged: where storage fails,
+/// nothing is known of the file, and it stays in the table.
+async fn in_memory(location: &TableLocation, path: &Path) -> Result<TableLocation> {
+    let failed = |e| Error::io(format!("reading {path}"), e);
+    let bytes = location.store().get(path).await.map_err(failed)?.bytes().await.map_err(failed)?;
+    let store = InMemory::new();
+    store.put(path, bytes.into()).await.map_err(failed)?;
+    Ok(location.with_store(Arc::new(store)))
 }
 
-/// The problem of a file whose bytes can be had: where storage fails, nothing is known of the file, and it stays in the table.
-async fn contents(location: &TableLocation, path: &Path, problem: &str) -> Result<String> {
-    let failed = |e: object_store::Error| Error::io(format!("reading {path}"), e);
-    let bytes = location.store().get(path).await.map_err(failed)?.into_stream();
-    bytes.try_for_each(|_| async { Ok(()) }).await.map_err(failed)?;
-    Ok(problem.to_string())
+/// The rows of a file, all of which are decoded.
+async fn rows(location: &TableLocation, meta: ObjectMeta) -> std::result::Result<u64, ParquetError> {
+    let reader = open_file(location, meta).map_err(|e| ParquetError::External(Box::new(e)))?;
+    let batches = ParquetRecordBatchStreamBuilder::new(reader).await?.build()?;
+    batches.try_fold(0, |rows, batch| async move { Ok(rows + batch.num_rows() as u64) }).await
 }
 
 fn said_rows(file: &Add) -> Option<u64> {
