@@ -2,7 +2,7 @@
 CREATE TEMPORARY VIEW e AS SELECT * FROM VALUES ('x', 2023, 'A', 10), ('x', 2023, 'B', 20), ('x', 2024, 'A', 30), ('y', 2023, 'A', 40), ('y', 2024, NULL, 50), (NULL, 2024, 'B', 60) AS t(r, y, k, v);
 SELECT r, sum(v) FROM e GROUP BY r ORDER BY r;
 SELECT r, y, sum(v) FROM e GROUP BY r, y ORDER BY r, y;
-SELECT r AS region, sum(v) AS s FROM e GROUP BY region ORDER BY s DESC;
+SELECT r AS region, sum(v) AS s FROM e GROUP BY region ORDER BY s DESC, region;
 SELECT upper(r), sum(v) FROM e GROUP BY upper(r) ORDER BY 1;
 SELECT upper(r) || '!', sum(v) FROM e GROUP BY upper(r) ORDER BY 1;
 SELECT y % 2, count(*) FROM e GROUP BY y % 2 ORDER BY 1;
@@ -33,7 +33,7 @@ SELECT r, sum(v) FROM e GROUP BY r HAVING max(y) = 2024 AND min(k) = 'A' ORDER B
 SELECT r FROM e GROUP BY r HAVING v > 1;
 SELECT r FROM e GROUP BY r HAVING sum(v);
 SELECT r, count(*) FROM e GROUP BY r ORDER BY count(*) DESC, r;
-SELECT r FROM e GROUP BY r ORDER BY sum(v) DESC;
+SELECT r FROM e GROUP BY r ORDER BY sum(v) DESC, r;
 SELECT r FROM e GROUP BY r ORDER BY v;
 SELECT r, y, sum(v) FROM e GROUP BY ROLLUP (r, y) ORDER BY r, y, 3;
 SELECT r, y, sum(v) FROM e GROUP BY CUBE (r, y) ORDER BY r, y, 3;
@@ -74,7 +74,7 @@ SELECT DISTINCT * FROM e ORDER BY v LIMIT 2;
 SELECT DISTINCT (r) FROM e ORDER BY 1;
 SELECT count(DISTINCT r, y) FROM e;
 SELECT r, sum(sum(v)) OVER (ORDER BY r) FROM e GROUP BY r ORDER BY r;
-SELECT r, rank() OVER (ORDER BY sum(v) DESC) FROM e GROUP BY r ORDER BY 2;
+SELECT r, rank() OVER (ORDER BY sum(v) DESC) FROM e GROUP BY r ORDER BY 2, 1;
 SELECT r, sum(v) / sum(sum(v)) OVER () AS share FROM e GROUP BY r ORDER BY r;
 SELECT y, max(s) FROM (SELECT r, y, sum(v) AS s FROM e GROUP BY r, y) GROUP BY y ORDER BY y;
 SELECT r, (SELECT max(v) FROM e) AS m FROM e GROUP BY r ORDER BY r;

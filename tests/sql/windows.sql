@@ -16,7 +16,7 @@ SELECT row_number() FROM w;
 SELECT count(DISTINCT v) OVER (PARTITION BY g) FROM w;
 SELECT collect_list(v) OVER (PARTITION BY g ORDER BY n) FROM w;
 SELECT max(v) FILTER (WHERE n > 1) OVER (PARTITION BY g) FROM w;
-SELECT n, n - lag(n, 2) OVER (PARTITION BY g ORDER BY n) AS d FROM w ORDER BY d;
+SELECT n, n - lag(n, 2) OVER (PARTITION BY g ORDER BY n) AS d FROM w ORDER BY d, n;
 SELECT window.start, count(*) FROM VALUES (TIMESTAMP '2024-01-01 00:01:00'), (TIMESTAMP '2024-01-01 00:06:00') AS t(ts) GROUP BY window(ts, '5 minutes');
 SELECT lag(v, 3) OVER w AS a, lag(v, +3) OVER w AS b, lag(v, 1 + 2) IGNORE NULLS OVER w AS c FROM VALUES (1, 1), (2, NULL), (3, 3), (4, NULL), (5, 5) AS t(o, v) WINDOW w AS (ORDER BY o);
 SELECT sum(v + 2) OVER w AS a, sum(v + (1 + 1)) OVER w AS b FROM VALUES (1, 1), (2, NULL), (3, 3) AS t(o, v) WINDOW w AS (ORDER BY o);
