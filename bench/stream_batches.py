@@ -23,9 +23,9 @@ def until_batches(query, count, seconds=300):
     return found
 
 
-def window_counts(spark, checkpoint, rows_per_second, batches=8):
-    """Rows a second of counts by window and key from the rate source, which makes more than anybody takes."""
-    rows = spark.readStream.format("rate").option("rowsPerSecond", rows_per_second).load().withWatermark("timestamp", "10 seconds")
+def window_counts(spark, checkpoint, rows_per_batch, batches=8):
+    """Rows a second of counts by window and key, from a source that makes numbers; the first two batches are not counted."""
+    rows = spark.readStream.format("rate-micro-batch").option("rowsPerBatch", rows_per_batch).load().withWatermark("timestamp", "10 seconds")
     counts = rows.selectExpr("window(timestamp, '10 seconds') AS w", f"value % {COUNTS_KEYS} AS k").groupBy("w", "k").count()
     query = counts.writeStream.format("noop").outputMode("update").option("checkpointLocation", str(checkpoint)).start()
     found = until_batches(query, batches)[2:]

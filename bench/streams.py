@@ -37,7 +37,7 @@ def part_nexmark(spark, work, given):
 
 
 def part_rate(spark, work, given):
-    return stream_batches.window_counts(spark, work / "rate", given.rows_per_second)
+    return stream_batches.window_counts(spark, work / "rate", given.rows_per_batch)
 
 
 def part_small(spark, work, given):
@@ -130,7 +130,7 @@ def main():
     parser.add_argument("--batches", type=int, default=10)
     parser.add_argument("--events", type=int, default=200_000, help="events of a batch of Nexmark")
     parser.add_argument("--keys", type=int, default=1_000_000)
-    parser.add_argument("--rows-per-second", type=int, default=20_000_000)
+    parser.add_argument("--rows-per-batch", type=int, default=5_000_000, help="rows of a batch of counts by window")
     parser.add_argument("--verbose", action="store_true", help="shows what Spark says")
     parser.add_argument("--in-spark", choices=list(PARTS), help=argparse.SUPPRESS)
     parser.add_argument("--work", type=pathlib.Path, help=argparse.SUPPRESS)
