@@ -156,6 +156,9 @@ impl MicroBatchQuery {
             self.conf.insert(key.clone(), value.clone());
         }
         let commit = self.checkpoint.latest_commit().await?;
+        if let Some((_, commit)) = &commit {
+            self.watermarks.clone_from(&commit.watermarks_ms);
+        }
         match commit {
             Some((done, commit)) if done >= batch => {
                 self.next = batch + 1;
@@ -354,7 +357,8 @@ impl MicroBatchQuery {
 
         let from = Instant::now();
         self.move_watermark(&seen);
-        let commit = CommitEntry { next_watermark_ms: self.watermark_ms, state_ids };
+        let watermarks_ms = self.watermarks.clone();
+        let commit = CommitEntry { next_watermark_ms: self.watermark_ms, watermarks_ms, state_ids };
         self.settling = self.checkpoint.write_commit(self.next, &commit).await?;
         timer.add("commitOffsets", from);
         fault::point("streaming::after-commit")?;

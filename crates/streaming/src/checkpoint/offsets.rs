@@ -65,11 +65,16 @@ fn given(offset: &str) -> Option<String> {
     (offset != "-").then(|| offset.to_string())
 }
 
+const WATERMARKS: &str = "watermarksMs";
+
 /// That a batch is done.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CommitEntry {
     /// The watermark of the next batch, in milliseconds since the epoch.
     pub next_watermark_ms: i64,
+    /// That of each watermark of the query, where there are several: Spark, which passes over what it does not know here, forgets
+    /// them at a restart, after which the next batch has an earlier one than it would have had.
+    pub watermarks_ms: Vec<i64>,
     /// By operator: by partition: the ids of the state that the batch wrote. Where there are any, the entry is of version 2.
     pub state_ids: IndexMap<String, Vec<Vec<String>>>,
 }
@@ -83,19 +88,25 @@ impl CommitEntry {
             Some(Value::Null) | None => IndexMap::new(),
             Some(ids) => serde_json::from_value(ids.clone()).map_err(|e| e.to_string())?,
         };
+        let numbers =
+            body.get(WATERMARKS).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_i64);
         Ok(Self {
             next_watermark_ms: body.get("nextBatchWatermarkMs").and_then(Value::as_i64).unwrap_or(0),
+            watermarks_ms: numbers.collect(),
             state_ids,
         })
     }
 
     pub fn to_text(&self) -> String {
-        if self.state_ids.is_empty() {
-            return format!("v1\n{}", json!({ "nextBatchWatermarkMs": self.next_watermark_ms }));
+        let mut body = Map::from_iter([("nextBatchWatermarkMs".to_string(), json!(self.next_watermark_ms))]);
+        if self.watermarks_ms.len() > 1 {
+            body.insert(WATERMARKS.to_string(), json!(self.watermarks_ms));
         }
-        let body =
-            json!({ "nextBatchWatermarkMs": self.next_watermark_ms, "stateUniqueIds": self.state_ids });
-        format!("v2\n{body}")
+        if self.state_ids.is_empty() {
+            return format!("v1\n{}", Value::Object(body));
+        }
+        body.insert("stateUniqueIds".to_string(), json!(self.state_ids));
+        format!("v2\n{}", Value::Object(body))
     }
 }
 
@@ -125,5 +136,8 @@ mod tests {
         assert_eq!(entry.state_ids["0"], [["a"], ["b"]]);
         assert_eq!(entry.to_text(), commit);
         assert!(CommitEntry::parse("v3\n{}").is_err());
+
+        let several = CommitEntry { watermarks_ms: vec![3, 5], ..CommitEntry::default() };
+        assert_eq!(CommitEntry::parse(&several.to_text()).unwrap(), several);
     }
 }

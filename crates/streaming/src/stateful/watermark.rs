@@ -1,6 +1,5 @@
 //! Event times as rows pass, and the watermark that follows from them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
@@ -13,6 +12,7 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+use indexmap::IndexMap;
 use parking_lot::Mutex;
 
 use super::store::timestamps;
@@ -56,16 +56,16 @@ impl Seen {
     }
 }
 
-/// What the watermark nodes of a batch saw, by column and delay in microseconds.
+/// What the watermark nodes of a batch saw, by column and delay in microseconds, in the order of the plan, which is the same in
+/// every batch.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Tracker(Arc<Mutex<BTreeMap<(String, i64), Seen>>>);
+pub(crate) struct Tracker(Arc<Mutex<IndexMap<(String, i64), Seen>>>);
 
 impl Tracker {
     pub fn register(&self, node: &EventTimeWatermark) {
         self.0.lock().entry((node.column.name.clone(), node.delay_us)).or_default();
     }
 
-    /// In the order of the columns.
     pub fn seen(&self) -> Vec<(i64, Seen)> {
         self.0.lock().iter().map(|((_, delay_us), seen)| (*delay_us, *seen)).collect()
     }
