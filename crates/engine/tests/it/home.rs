@@ -17,9 +17,9 @@ impl Home {
         let directory =
             std::env::temp_dir().join(format!("boathouse-engine-{}", uuid::Uuid::new_v4().simple()));
         let engine = runtime().block_on(Engine::open(EngineOptions {
-            home: directory.clone(),
             memory_limit: Some(1 << 30),
             parallelism: Some(2),
+            ..EngineOptions::new(&directory)
         }));
         let engine = engine.unwrap();
         let id = uuid::Uuid::new_v4().to_string();

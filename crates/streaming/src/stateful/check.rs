@@ -507,10 +507,7 @@ fn plain(name: &str) -> String {
 }
 
 fn redefined() -> Error {
-    refused(
-        "Redefining watermark is disallowed. You can set the config 'spark.sql.streaming.statefulOperator.allowMultiple' to 'false' to \
-         restore the previous behavior. Note that multiple stateful operators will be disallowed.",
-    )
+    refused("Redefining watermark is disallowed.")
 }
 
 /// Whether the node is an operator that remembers rows by their times.
