@@ -627,11 +627,23 @@ impl Session {
         .await
     }
 
-    /// The text with `${name}` replaced by the setting of that name.
+    /// The text with `${name}` replaced by the setting of that name, and so in what replaces it.
     pub(crate) fn substituted<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut out = Cow::Borrowed(text);
         if !text.contains("${") || !self.conf.flag("spark.sql.variable.substitute") {
-            return Cow::Borrowed(text);
+            return out;
         }
+        for _ in 0..MOST_SUBSTITUTIONS {
+            let next = self.substituted_once(&out);
+            if *next == *out {
+                break;
+            }
+            out = Cow::Owned(next);
+        }
+        out
+    }
+
+    fn substituted_once(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(start) = rest.find("${") {
@@ -651,7 +663,7 @@ impl Session {
             rest = &rest[start + length + 1..];
         }
         out.push_str(rest);
-        Cow::Owned(out)
+        out
     }
 
     /// Analyzes on a thread that may block: analysis is blocking code with a deep stack. The calling thread becomes one, which
@@ -703,6 +715,9 @@ impl Session {
 }
 
 /// The schema of tables without a name: no user can name it, because a name ends with an id that nobody is told.
+/// So deep may settings name others (Spark and Hive give up there, too).
+const MOST_SUBSTITUTIONS: usize = 40;
+
 const KEPT_TABLES: &str = "__kept";
 
 fn kept_table_id(name: &[String]) -> Option<&str> {
