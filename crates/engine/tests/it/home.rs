@@ -20,6 +20,7 @@ impl Home {
             home: directory.clone(),
             memory_limit: Some(1 << 30),
             parallelism: Some(2),
+            partitions: None,
         }));
         let engine = engine.unwrap();
         let id = uuid::Uuid::new_v4().to_string();
