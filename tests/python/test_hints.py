@@ -75,6 +75,17 @@ def test_a_hint_that_cannot_hold_is_ignored(relations, hinted):
     assert joins(relations, hinted) == joins(relations, plain)
 
 
+@pytest.mark.parametrize(
+    "key, expected",
+    [("id", "SortMergeJoin"), ("timestamp_micros(id)", "HashJoin"), ("double(id)", "HashJoin")],
+)
+@pytest.mark.parametrize("kind", ["LEFT SEMI", "LEFT ANTI"])
+def test_joins_that_ask_for_a_match_merge_keys_that_batches_are_compared_by(relations, kind, key, expected):
+    rows = f"(SELECT {key} AS k FROM range(20000))"
+    [join] = joins(relations, f"SELECT /*+ MERGE(b) */ * FROM {rows} a {kind} JOIN {rows} b ON a.k = b.k")
+    assert expected in join
+
+
 def built_side(text):
     """The side that is drawn first below a join."""
     lines = text.splitlines()

@@ -79,3 +79,18 @@ SELECT max(uuid()) IS NULL FROM range(3);
 SELECT id FROM range(3) GROUP BY id HAVING sum(rand(1)) > 0;
 SELECT sum(rand(1)) OVER () > 0 FROM range(1);
 SELECT b, rank() OVER (PARTITION BY b ORDER BY sum(a)) AS r FROM VALUES (1, 2), (3, 4) AS t(a, b) GROUP BY ROLLUP(b);
+-- The star of a struct is counted, that of a table is not.
+CREATE OR REPLACE TEMPORARY VIEW counted AS SELECT named_struct('a', 1, 'b', 2) AS s UNION ALL SELECT named_struct('a', 1, 'b', CAST(NULL AS INT));
+SELECT count(s.*) FROM counted t;
+SELECT count(t.s.*), count(DISTINCT s.*) FROM counted t;
+SELECT count(s.* EXCEPT (a)) FROM counted t;
+SELECT count(s.*) OVER () FROM counted t;
+SELECT count(t.*) FROM counted t;
+SELECT COUNT(DISTINCT t.*) FROM counted t;
+SELECT count(t.*) OVER () FROM counted t;
+SELECT count(t.*, t.*) FROM counted t;
+SELECT count(nope.*) FROM counted t;
+SELECT count(s.*) FROM (SELECT 1 AS x) s, counted t;
+SET spark.sql.legacy.allowStarWithSingleTableIdentifierInCount = true;
+SELECT count(s.*), count(t.*) FROM counted t;
+RESET spark.sql.legacy.allowStarWithSingleTableIdentifierInCount;

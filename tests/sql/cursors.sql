@@ -316,3 +316,17 @@ END;
 RESET spark.sql.scripting.continueHandlerEnabled;
 
 RESET spark.sql.scripting.cursorEnabled;
+
+SET spark.sql.scripting.cursorEnabled=true;
+
+-- A parameter's value is taken as it is.
+BEGIN
+  DECLARE x STRING;
+  DECLARE c CURSOR FOR SELECT :a;
+  OPEN c USING concat('$', '{sub.b}') AS a;
+  FETCH c INTO x;
+  CLOSE c;
+  SELECT x;
+END;
+
+RESET spark.sql.scripting.cursorEnabled;

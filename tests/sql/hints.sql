@@ -59,3 +59,16 @@ SELECT /*+ REBALANCE(1 + 1) */ k FROM a;
 SELECT /*+ REPARTITION_BY_RANGE(3, k) */ k FROM a WHERE k > 6;
 SELECT /*+ REPARTITION_BY_RANGE(3) */ k FROM a;
 SELECT /*+ REPARTITION(3, k), COALESCE(2) */ k FROM a WHERE k > 6;
+-- More than one batch of keys: timestamps, floats with NaN, decimals, intervals.
+CREATE OR REPLACE TEMPORARY VIEW many AS SELECT id, timestamp_micros(id) AS ts, timestamp_ntz'2020-01-01 00:00:00' + make_dt_interval(0, 0, 0, id) AS ntz, IF(id % 7 = 0, double('NaN'), double(id DIV 2)) AS d, CAST(id DIV 3 AS DECIMAL(20, 2)) AS n, make_dt_interval(0, 0, 0, id) AS i, date_add(date'1970-01-01', CAST(id AS INT)) AS day, CAST(id AS STRING) AS t FROM range(20000);
+SELECT /*+ MERGE(b) */ count(*), sum(id) FROM many a LEFT SEMI JOIN many b ON a.ts = b.ts;
+SELECT /*+ MERGE(b) */ count(*), sum(id) FROM many a LEFT ANTI JOIN many b ON a.ts = b.ts AND b.id > 9000;
+SELECT count(*) FROM many WHERE ts IN (SELECT /*+ MERGE */ ts FROM many WHERE id % 3 = 0);
+SELECT count(*) FROM many a WHERE EXISTS (SELECT /*+ MERGE */ 1 FROM many b WHERE b.d = a.d AND b.id < a.id);
+SELECT count(*) FROM many a WHERE a.id < 5 OR EXISTS (SELECT /*+ MERGE */ 1 FROM many b WHERE b.ts = a.ts AND b.id > 15000);
+SELECT /*+ MERGE(b) */ count(*) FROM many a LEFT SEMI JOIN many b ON a.d = b.d AND b.id > 10;
+SELECT /*+ MERGE(b) */ count(*) FROM many a LEFT SEMI JOIN many b ON a.i = b.i;
+SELECT /*+ MERGE(b) */ count(*) FROM many a LEFT SEMI JOIN many b ON a.n = b.n AND b.id > 10000;
+SELECT /*+ MERGE(b) */ count(*) FROM many a LEFT ANTI JOIN many b ON a.ntz = b.ntz AND a.day = b.day AND a.t = b.t AND b.id > 10;
+SELECT /*+ MERGE(b) */ count(*), sum(b.id) FROM many a JOIN many b ON a.ts = b.ts AND a.d = b.d;
+SELECT /*+ MERGE(b) */ count(*), sum(b.id) FROM many a FULL JOIN many b ON a.ts = b.ts AND a.i = b.i;

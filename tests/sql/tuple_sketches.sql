@@ -52,3 +52,16 @@ select k % 2 as g, tuple_sketch_estimate_integer(tuple_sketch_agg_integer(k, i))
 select hex(tuple_union_agg_double(s)) from (select tuple_sketch_agg_double(k, d) s from tv where false);
 select hex(tuple_intersection_agg_double(s)) from (select cast(null as binary) s);
 select typeof(tuple_sketch_summary_double(null)), typeof(tuple_sketch_summary_integer(null)), tuple_union_double(null, null);
+WITH s AS (SELECT tuple_sketch_agg_integer(id, 2) FILTER (WHERE id < 3) AS a, tuple_sketch_agg_integer(id, 2) FILTER (WHERE id >= 3) AS b FROM range(6)) SELECT hex(tuple_intersection_integer(a, b)), tuple_sketch_estimate_integer(tuple_intersection_integer(a, b)), tuple_sketch_summary_integer(tuple_intersection_integer(a, b)), hex(tuple_union_integer(a, tuple_intersection_integer(a, b))) FROM s;
+WITH s AS (SELECT id DIV 3 AS g, tuple_sketch_agg_integer(id, 2) AS a FROM range(6) GROUP BY 1) SELECT hex(tuple_intersection_agg_integer(a)), tuple_sketch_estimate_integer(tuple_intersection_agg_integer(a)) FROM s;
+WITH s AS (SELECT id DIV 3 AS g, tuple_sketch_agg_double(id, 2.5D) AS a FROM range(9) GROUP BY 1) SELECT hex(tuple_intersection_agg_double(a)), tuple_sketch_estimate_double(tuple_intersection_agg_double(a)) FROM s;
+SELECT tuple_sketch_summary_integer(tuple_sketch_agg_integer(id, true)) FROM range(3);
+SELECT tuple_sketch_summary_double(tuple_sketch_agg_double(id, true)) FROM range(3);
+SELECT tuple_sketch_summary_integer(tuple_sketch_agg_integer(id, DATE'2020-01-01')) FROM range(3);
+SELECT tuple_sketch_summary_double(tuple_sketch_agg_double(id, TIMESTAMP'2020-01-01 00:00:00')) FROM range(3);
+SELECT tuple_sketch_summary_integer(tuple_sketch_agg_integer(id, X'01')) FROM range(3);
+SELECT tuple_sketch_summary_integer(tuple_sketch_agg_integer(id, array(1))) FROM range(3);
+SELECT tuple_sketch_summary_integer(tuple_sketch_agg_integer(id, '3')), tuple_sketch_summary_integer(tuple_sketch_agg_integer(id, 2.7D)), tuple_sketch_summary_integer(tuple_sketch_agg_integer(id, NULL)) FROM range(3);
+SELECT tuple_sketch_summary_integer(tuple_sketch_agg_integer(id, 'x')) FROM range(3);
+SELECT tuple_sketch_summary_integer(tuple_sketch_agg_integer(id, 3000000000L)) FROM range(3);
+SELECT tuple_sketch_summary_double(tuple_sketch_agg_double(id, '3')), tuple_sketch_summary_double(tuple_sketch_agg_double(id, 2.5)) FROM range(3);

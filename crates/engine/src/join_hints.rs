@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{JoinSide, JoinType, NullEquality, Result};
 use datafusion::config::ConfigOptions;
@@ -25,10 +26,13 @@ use crate::operators::{JoinHintExec, Strategy};
 
 type Plan = Arc<dyn ExecutionPlan>;
 
+/// DataFusion's rule that chooses joins by sizes.
+const JOIN_SELECTION: &str = "join_selection";
+
 /// DataFusion's rules, with ours behind the one that chooses joins.
 pub(crate) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
-    let place = rules.iter().position(|r| r.name() == "join_selection").map_or(0, |i| i + 1);
+    let place = rules.iter().position(|r| r.name() == JOIN_SELECTION).map_or(0, |i| i + 1);
     rules.insert(place, Arc::new(JoinHints));
     rules
 }
@@ -65,11 +69,14 @@ pub(crate) fn is_hinted(join: &Plan) -> bool {
     !Hints::of(join).is_empty()
 }
 
-/// Whether a join is the product that a hint asks for.
+/// Whether a join is the product that a hint asks for. Says nothing to the log, as the planner has.
 pub(crate) fn is_product(join: &Plan) -> bool {
     let hints = Hints::of(join);
-    join.downcast_ref::<NestedLoopJoinExec>()
-        .is_some_and(|join| matches!(of_any(*join.join_type(), hints, || Side::Left), Some(Choice::Product)))
+    join.downcast_ref::<NestedLoopJoinExec>().is_some_and(|join| {
+        *join.join_type() == JoinType::Inner
+            && !hints.ask(Strategy::Broadcast)
+            && hints.ask(Strategy::ShuffleReplicateNestedLoop)
+    })
 }
 
 /// Whether a product is one that a hint lets one side be broadcast for.
@@ -225,6 +232,7 @@ fn joined(node: &Plan, hints: Hints) -> Result<Option<Plan>> {
         return match of_equal_keys(*join.join_type(), hints, smaller) {
             Some(Choice::Broadcast(side)) => hashed(join, side, PartitionMode::CollectLeft).map(Some),
             Some(Choice::ShuffleHash(side)) => hashed(join, side, PartitionMode::Partitioned).map(Some),
+            Some(Choice::Merge) if !can_merge(join)? => Ok(None),
             Some(Choice::Merge) => merged(join).map(Some),
             Some(Choice::Product) => filtered_product(join).map(Some),
             None => Ok(None),
@@ -257,6 +265,49 @@ fn hashed(join: &HashJoinExec, side: Side, mode: PartitionMode) -> Result<Plan> 
         Side::Left => Ok(Arc::new(join.builder().with_partition_mode(mode).build()?)),
         Side::Right => join.swap_inputs(mode),
     }
+}
+
+/// Whether DataFusion's merge can do the join. Those that ask only whether there is a match (`BitwiseSortMergeJoinStream`)
+/// compare keys over the end of a batch by `compare_join_arrays`, which knows some types only, and of floats no NaN.
+fn can_merge(join: &HashJoinExec) -> Result<bool> {
+    use JoinType as J;
+    let asks_for_a_match = matches!(
+        join.join_type(),
+        J::LeftSemi | J::RightSemi | J::LeftAnti | J::RightAnti | J::LeftMark | J::RightMark
+    );
+    if !asks_for_a_match {
+        return Ok(true);
+    }
+    let (left_schema, right_schema) = (join.left().schema(), join.right().schema());
+    for (left, right) in join.on() {
+        let kinds = [left.data_type(&left_schema)?, right.data_type(&right_schema)?];
+        if !kinds.iter().all(is_compared_over_batches) {
+            tracing::warn!("A hint of a merge is not supported in the query: a {} join.", join.join_type());
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn is_compared_over_batches(key: &DataType) -> bool {
+    use DataType as T;
+    key.is_integer()
+        || matches!(
+            key,
+            T::Null
+                | T::Boolean
+                | T::Utf8
+                | T::LargeUtf8
+                | T::Utf8View
+                | T::Binary
+                | T::LargeBinary
+                | T::BinaryView
+                | T::FixedSizeBinary(_)
+                | T::Decimal128(..)
+                | T::Timestamp(_, None)
+                | T::Date32
+                | T::Date64
+        )
 }
 
 fn merged(join: &HashJoinExec) -> Result<Plan> {
@@ -367,6 +418,15 @@ mod tests {
 
     fn of(kind: JoinType, left: impl Into<Option<S>>, right: impl Into<Option<S>>) -> Option<Choice> {
         of_equal_keys(kind, Hints { left: left.into(), right: right.into() }, || Side::Right)
+    }
+
+    /// Anywhere else it would choose before sizes have, or after rows are distributed.
+    #[test]
+    fn the_rule_stands_behind_the_choice_by_sizes() {
+        let rules = rules();
+        let place = rules.iter().position(|r| r.name() == JOIN_SELECTION).unwrap();
+        assert_eq!(rules[place + 1].name(), JoinHints.name());
+        assert_eq!(rules.iter().filter(|r| r.name() == JoinHints.name()).count(), 1);
     }
 
     /// What Spark 4.2 chose for the same pairs.

@@ -229,7 +229,10 @@ impl Session {
             Plan::Query(relation) => match *relation.node {
                 RelationNode::CommandResult(command) => commands::run(self, *command).await,
                 RelationNode::Sql(text) => match self.parse(&text).await? {
-                    Plan::Command(command) => commands::run(self, *command).await,
+                    Plan::Command(command) => {
+                        check_parameters(&command, &text)?;
+                        commands::run(self, *command).await
+                    }
                     // Without parameters the parsed query is all there is to know; with them the analyzer binds them.
                     Plan::Query(parsed) if text.named.is_empty() && text.positional.is_empty() => {
                         self.run_query(parsed).await
@@ -403,6 +406,7 @@ impl Session {
                 Ok(SqlCommandOutcome::Query(relation))
             }
             Plan::Command(command) => {
+                check_parameters(&command, &text)?;
                 let session = Arc::clone(self);
                 let rows = self.on_engine(async move { commands::run(&session, *command).await }).await?;
                 Ok(SqlCommandOutcome::Rows(rows))
@@ -627,11 +631,23 @@ impl Session {
         .await
     }
 
-    /// The text with `${name}` replaced by the setting of that name.
+    /// The text with `${name}` replaced by the setting of that name, and so in what replaces it.
     pub(crate) fn substituted<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut out = Cow::Borrowed(text);
         if !text.contains("${") || !self.conf.flag("spark.sql.variable.substitute") {
-            return Cow::Borrowed(text);
+            return out;
         }
+        for _ in 0..MOST_SUBSTITUTIONS {
+            let next = self.substituted_once(&out);
+            if *next == *out {
+                break;
+            }
+            out = Cow::Owned(next);
+        }
+        out
+    }
+
+    fn substituted_once(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(start) = rest.find("${") {
@@ -651,7 +667,7 @@ impl Session {
             rest = &rest[start + length + 1..];
         }
         out.push_str(rest);
-        Cow::Owned(out)
+        out
     }
 
     /// Analyzes on a thread that may block: analysis is blocking code with a deep stack. The calling thread becomes one, which
@@ -703,6 +719,17 @@ impl Session {
 }
 
 /// The schema of tables without a name: no user can name it, because a name ends with an id that nobody is told.
+fn check_parameters(command: &Command, text: &SqlText) -> Result<()> {
+    if matches!(command, Command::Script(_)) && !text.positional.is_empty() {
+        return Err(Error::new("UNSUPPORTED_FEATURE.SQL_SCRIPTING_WITH_POSITIONAL_PARAMETERS")
+            .message("A script takes parameters by name (:name), not by position (?)."));
+    }
+    Ok(())
+}
+
+/// So deep may settings name others (Spark and Hive give up there, too).
+const MOST_SUBSTITUTIONS: usize = 40;
+
 const KEPT_TABLES: &str = "__kept";
 
 fn kept_table_id(name: &[String]) -> Option<&str> {

@@ -11,6 +11,7 @@ use datafusion::logical_expr::{AggregateUDF, Expr as DfExpr, ExprSchemable, Logi
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
+use super::column::qualifier_matches;
 
 /// A resolved aggregate call in parts: for GROUP BY or for a window.
 pub(super) struct AggregateParts {
@@ -94,6 +95,7 @@ impl Analyzer {
         over: &Analyzed,
     ) -> Result<AggregateParts> {
         check_clauses(name, call)?;
+        self.check_star(name, call, over)?;
         // count(*) counts rows: count(1). count(t.*) counts rows without NULL in any column.
         let star_count = name == "count"
             && !call.distinct
@@ -157,6 +159,23 @@ impl Analyzer {
     }
 }
 
+impl Analyzer {
+    /// Refuses `count(t.*)`, which counts something else than `count(*)` does. The fields of a struct (`count(s.*)`) may be counted.
+    fn check_star(&self, name: &str, call: &Call, over: &Analyzed) -> Result<()> {
+        let ("count", [Expr::Star(star)]) = (name, call.args.as_slice()) else { return Ok(()) };
+        let Some(target) = star.target.as_ref().filter(|_| star.except.is_empty()) else { return Ok(()) };
+        let is_table = over.columns().any(|a| qualifier_matches(&a.qualifier, target));
+        let setting = "spark.sql.legacy.allowStarWithSingleTableIdentifierInCount";
+        if !is_table || self.session.conf().flag(setting) {
+            return Ok(());
+        }
+        let shown = boathouse_spec::quote_name(target);
+        Err(Error::new("INVALID_USAGE_OF_STAR_WITH_TABLE_IDENTIFIER_IN_COUNT")
+            .param("tableName", &shown)
+            .message(format!("count({shown}.*) is not allowed: name the columns, or count(*).")))
+    }
+}
+
 /// The aggregate over the rows in the order that a sort below gave them, with the arguments that say this order; `None`
 /// where no sort is in sight or the order does not matter.
 fn in_order_of(
@@ -216,7 +235,7 @@ fn check_filter(condition: &TypedExpr) -> Result<()> {
         )))
 }
 
-/// Refuses WITHIN GROUP, IGNORE NULLS and `count(t.*)` where Spark does.
+/// Refuses WITHIN GROUP and IGNORE NULLS where Spark does.
 fn check_clauses(name: &str, call: &Call) -> Result<()> {
     let clause = if !call.order_by.is_empty()
         && !matches!(name, "percentile_cont" | "percentile_disc" | "mode" | "listagg" | "string_agg")
@@ -245,15 +264,6 @@ fn check_clauses(name: &str, call: &Call) -> Result<()> {
             .param("prettyName", boathouse_spec::quote(name))
             .param("syntax", clause)
             .message(format!("The function {name} does not take {clause}.")));
-    }
-    if let ("count", [Expr::Star(star)]) = (name, call.args.as_slice())
-        && let Some(target) = &star.target
-        && star.except.is_empty()
-    {
-        let target = target.join(".");
-        return Err(Error::new("INVALID_USAGE_OF_STAR_WITH_TABLE_IDENTIFIER_IN_COUNT")
-            .param("tableName", &target)
-            .message(format!("count({target}.*) is not allowed: name the columns, or count(*).")));
     }
     Ok(())
 }

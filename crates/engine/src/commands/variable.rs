@@ -10,6 +10,8 @@ use boathouse_spec::{
 
 use datafusion::scalar::ScalarValue;
 
+use crate::analyzer::Analyzed;
+use crate::commands::column_default::has_subquery;
 use crate::commands::evaluate;
 use crate::resolver::query_path;
 use crate::script::scope;
@@ -44,7 +46,7 @@ pub(super) async fn declare(
         }
         bare.push(last.to_string());
     }
-    for variable in with_default(session, bare, data_type, default.map(|d| d.expr)).await? {
+    for variable in with_default(session, bare, data_type, default, &["system", "session"]).await? {
         session.variables.put(variable);
     }
     Ok(QueryResult::empty())
@@ -55,7 +57,7 @@ pub(crate) async fn local(
     session: &Arc<Session>,
     names: &[Name],
     data_type: Option<DataType>,
-    default: Option<Expr>,
+    default: Option<TextExpr>,
     or_replace: bool,
 ) -> Result<Vec<Variable>> {
     let invalid = |subclass: &str, name: &Name, why: &str| {
@@ -80,27 +82,21 @@ pub(crate) async fn local(
             }
         }
     }
-    with_default(session, bare, data_type, default).await
+    let label = scope::innermost_label();
+    with_default(session, bare, data_type, default, &["local", &label]).await
 }
 
 async fn with_default(
     session: &Arc<Session>,
     names: Vec<String>,
     data_type: Option<DataType>,
-    default: Option<Expr>,
+    default: Option<TextExpr>,
+    within: &[&str],
 ) -> Result<Vec<Variable>> {
-    if default
-        .as_ref()
-        .is_some_and(|e| matches!(e, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery { .. }))
-    {
-        return Err(Error::new("INVALID_DEFAULT_VALUE.SUBQUERY_EXPRESSION")
-            .param("statement", "DECLARE VARIABLE")
-            .param("colName", names.join(", "))
-            .param("defaultValue", "")
-            .message("The default of a variable cannot be a subquery; SET VARIABLE takes one.")
-            .exception("AnalysisException"));
+    if let Some(default) = default.as_ref().filter(|d| has_subquery(&d.expr)) {
+        return Err(subquery_in_default(session, &names, default, within).await);
     }
-    let expr = default.unwrap_or(Expr::Literal(Literal::NULL));
+    let expr = default.map_or(Expr::Literal(Literal::NULL), |d| d.expr);
     let expr = match &data_type {
         Some(t) => ansi_cast(expr, t.clone()),
         None => expr,
@@ -111,6 +107,31 @@ async fn with_default(
     let variable =
         |name| Variable { name, data_type: data_type.clone(), value: value.clone(), default: value.clone() };
     Ok(names.into_iter().map(variable).collect())
+}
+
+/// What is wrong with a default that holds a subquery: what the analyzer says, or else that it does.
+async fn subquery_in_default(
+    session: &Arc<Session>,
+    names: &[String],
+    default: &TextExpr,
+    within: &[&str],
+) -> Error {
+    let expr = default.expr.clone();
+    let analyzed = session.analyze(move |a| a.expression(&expr, &Analyzed::one_row()?).map(|_| ()));
+    if let Err(e) = analyzed.await {
+        return e;
+    }
+    let full: Vec<&str> = within.iter().copied().chain(names.first().map(String::as_str)).collect();
+    let name = quote_name(&full);
+    Error::new("INVALID_DEFAULT_VALUE.SUBQUERY_EXPRESSION")
+        .param("statement", "DECLARE VARIABLE")
+        .param("colName", &name)
+        .param("defaultValue", &default.text)
+        .message(format!(
+            "The default of {name} must not hold a subquery, as {} does; SET VARIABLE takes one.",
+            default.text
+        ))
+        .exception("AnalysisException")
 }
 
 pub(super) fn drop(session: &Arc<Session>, name: &[String], if_exists: bool) -> Result<QueryResult> {

@@ -79,7 +79,8 @@ impl Operator for JoinHint {
     }
 
     fn key(&self) -> String {
-        format!("ResolvedHint {}", self.strategy)
+        let name = if self.is_taken { "ResolvedHint" } else { "UnresolvedHint" };
+        format!("{name} {}", self.strategy)
     }
 
     fn join_hint(&self) -> Option<JoinHint> {

@@ -250,6 +250,15 @@ struct Balance {
     seen: Arc<AtomicUsize>,
 }
 
+/// The memory of the rows of a batch, which may be a small part of what its buffers hold.
+fn row_bytes(batch: &RecordBatch) -> Result<usize> {
+    let mut bytes = 0;
+    for column in batch.columns() {
+        bytes += column.to_data().get_slice_memory_size()?;
+    }
+    Ok(bytes)
+}
+
 /// Whole batches to the partition that is being filled (what Spark's adaptive execution makes of `REBALANCE`).
 async fn by_size(
     plan: &Arc<dyn ExecutionPlan>,
@@ -261,7 +270,7 @@ async fn by_size(
     let mut rows = plan.execute(partition, context)?;
     while let Some(batch) = rows.next().await {
         let batch = batch?;
-        let before = balance.seen.fetch_add(batch.get_array_memory_size(), Ordering::Relaxed);
+        let before = balance.seen.fetch_add(row_bytes(&batch)?, Ordering::Relaxed);
         let place = before / balance.bytes % out.senders.len();
         out.send(&batch, &vec![place as u32; batch.num_rows()])?;
     }
@@ -486,5 +495,19 @@ impl ExecutionPlan for ShuffleExec {
             stream
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Slices share the buffers of what they are cut from.
+    #[test]
+    fn slices_count_as_their_rows() {
+        let numbers: ArrayRef = Arc::new(UInt32Array::from_iter_values(0..8000));
+        let texts: ArrayRef = Arc::new(arrow::array::StringArray::from_iter_values(vec!["four"; 8000]));
+        let batch = RecordBatch::try_from_iter([("n", numbers), ("t", texts)]).unwrap();
+        assert_eq!(row_bytes(&batch.slice(100, 10)).unwrap(), 10 * (4 + 4 + 4));
     }
 }

@@ -300,10 +300,8 @@ impl<'a> Machine<'a> {
     async fn command(&mut self, command: &Command) -> Result<Option<QueryResult>> {
         match command {
             Command::DeclareVariable { names, data_type, default, or_replace } => {
-                let default = default.clone().map(|d| d.expr);
-                for variable in
-                    variable::local(self.session, names, data_type.clone(), default, *or_replace).await?
-                {
+                let (data_type, default) = (data_type.clone(), default.clone());
+                for variable in variable::local(self.session, names, data_type, default, *or_replace).await? {
                     self.scopes.declare(variable)?;
                 }
                 Ok(None)

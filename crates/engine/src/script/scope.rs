@@ -171,6 +171,12 @@ fn full_name(label: &str, variable: &str) -> String {
     ["local", label, variable].map(boathouse_spec::quote_if_needed).join(".")
 }
 
+/// The label of the innermost scope of the script that runs here.
+pub(crate) fn innermost_label() -> String {
+    let label = |script: &InScript| script.scopes.open.read().last().map(|scope| scope.label.clone());
+    OF_SCRIPT.try_with(label).ok().flatten().unwrap_or_default()
+}
+
 /// Runs work that sees the variables of a script.
 pub(super) async fn during<T>(scopes: Arc<Scopes>, work: impl Future<Output = T>) -> T {
     OF_SCRIPT.scope(InScript { scopes, shows_variables: true }, work).await

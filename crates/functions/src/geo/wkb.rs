@@ -71,7 +71,7 @@ impl Reader<'_> {
         self.out.push(u8::from(self.to == Endianness::Little));
         self.put_integer(code);
         match kind {
-            POINT => self.point(order, dimensions, true)?,
+            POINT => self.point(order, dimensions, true).map(|_| ())?,
             LINE => self.line(order, dimensions)?,
             POLYGON => {
                 for _ in 0..self.count(order, 4)? {
@@ -105,28 +105,32 @@ impl Reader<'_> {
         if count == 1 {
             return Err(malformed("Too few points in linestring", at));
         }
-        (0..count).try_for_each(|_| self.point(order, dimensions, false))
+        (0..count).try_for_each(|_| self.point(order, dimensions, false).map(|_| ()))
     }
 
     fn ring(&mut self, order: Endianness, dimensions: Dimensions) -> Result<()> {
         let at = self.at;
-        let size = 8 * dimensions.count();
-        let count = self.count(order, size)?;
-        let first = self.out.len();
-        (0..count).try_for_each(|_| self.point(order, dimensions, false))?;
-        let last = self.out.len().saturating_sub(size);
+        let count = self.count(order, 8 * dimensions.count())?;
+        let mut ends = None;
+        for _ in 0..count {
+            let point = self.point(order, dimensions, false)?;
+            let (first, _) = ends.unwrap_or((point, point));
+            ends = Some((first, point));
+        }
         if count < 4 {
             return Err(malformed("Too few points in ring", at));
         }
-        if self.out[first..first + size] != self.out[last..] {
+        // By x and y as numbers: the other coordinates need not come back, and one zero is as good as the other.
+        if ends.is_some_and(|(first, last)| first != last) {
             return Err(malformed("Ring is not closed", at));
         }
         Ok(())
     }
 
-    /// A point without coordinates has NaN in their place.
-    fn point(&mut self, order: Endianness, dimensions: Dimensions, may_be_empty: bool) -> Result<()> {
+    /// A point without coordinates has NaN in their place. Gives x and y.
+    fn point(&mut self, order: Endianness, dimensions: Dimensions, may_be_empty: bool) -> Result<[f64; 2]> {
         let start = self.at;
+        let mut plane = [0.0; 2];
         for i in 0..dimensions.count() {
             let at = self.at;
             let value = self.double(order)?;
@@ -143,8 +147,11 @@ impl Reader<'_> {
             if !is_in_bounds {
                 return Err(malformed("Invalid coordinate value found", start));
             }
+            if let Some(place) = plane.get_mut(i) {
+                *place = value;
+            }
         }
-        Ok(())
+        Ok(plane)
     }
 
     fn endianness(&mut self) -> Result<Endianness> {
@@ -253,6 +260,26 @@ mod tests {
         let mut big = Vec::new();
         rewritten(&bytes(POINT_1_2), false, Endianness::Big, &mut big).unwrap();
         assert_eq!(big, bytes("00000000013FF00000000000004000000000000000"));
+    }
+
+    /// What Spark 4.2 says of the same rings.
+    #[test]
+    fn rings_close_in_the_plane() {
+        let ring = |code: u32, points: &[&[f64]]| {
+            let mut wkb = vec![1];
+            [code, 1, points.len() as u32].iter().for_each(|n| wkb.extend(n.to_le_bytes()));
+            points.iter().copied().flatten().for_each(|n| wkb.extend(n.to_le_bytes()));
+            let mut out = Vec::new();
+            let read = rewritten(&wkb, false, Endianness::Little, &mut out);
+            read.map(|()| out == wkb).map_err(|e| e.text().to_string())
+        };
+        let (b, c) = ([1.0, 0.0], [1.0, 1.0]);
+        assert_eq!(ring(3, &[&[0.0, 0.0], &b, &c, &[-0.0, 0.0]]), Ok(true));
+        assert!(ring(3, &[&[0.0, 0.0], &b, &c, &[0.0, 1e-300]]).is_err_and(|e| e.contains("not closed")));
+        let (b, c) = ([1.0, 0.0, 5.0], [1.0, 1.0, 5.0]);
+        for code in [1003, 2003] {
+            assert_eq!(ring(code, &[&[0.0, 0.0, 1.0], &b, &c, &[0.0, -0.0, 2.0]]), Ok(true));
+        }
     }
 
     #[test]

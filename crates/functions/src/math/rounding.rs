@@ -67,7 +67,6 @@ impl Rule {
     }
 }
 
-/// The constant scale; `None` for NULL.
 /// NUMERIC_VALUE_OUT_OF_RANGE for a rounded number with too many digits, which no setting makes NULL.
 fn too_large(value: &str, precision: u8, scale: u8) -> Error {
     Error::new("NUMERIC_VALUE_OUT_OF_RANGE.WITHOUT_SUGGESTION")
@@ -77,6 +76,7 @@ fn too_large(value: &str, precision: u8, scale: u8) -> Error {
         .message(format!("{value} cannot be a DECIMAL({precision}, {scale})."))
 }
 
+/// The constant scale; `None` for NULL.
 fn scale_of(call: &Call) -> Result<Option<i32>> {
     let Some(arg) = call.args.get(1) else { return Ok(Some(0)) };
     if arg.data_type == DataType::Null {

@@ -23,7 +23,7 @@ pub(super) fn register(r: &mut Registry) {
     r.scalar(&["sinh"], |c| shown(c, "SINH", libm::sinh));
     r.scalar(&["tanh"], |c| shown(c, "TANH", libm::tanh));
     r.scalar(&["acosh"], |c| shown(c, "ACOSH", |x| libm::log(x + (x * x - 1.0).sqrt())));
-    r.scalar(&["asinh"], |c| shown(c, "ASINH", asinh));
+    r.scalar(&["asinh"], |c| shown(c, "ASINH", libm::asinh));
     r.scalar(&["atanh"], |c| shown(c, "ATANH", |x| 0.5 * (libm::log1p(x) - libm::log1p(-x))));
     r.scalar(&["cbrt"], |c| shown(c, "CBRT", libm::cbrt));
     r.scalar(&["exp"], |c| shown(c, "EXP", libm::exp));
@@ -37,10 +37,6 @@ pub(super) fn register(r: &mut Registry) {
     r.scalar(&["pi"], |c| constant(c, "PI()", std::f64::consts::PI));
     r.scalar(&["factorial"], factorial);
     r.scalar(&["isnan"], isnan);
-}
-
-fn asinh(x: f64) -> f64 {
-    libm::asinh(x)
 }
 
 fn shown(call: &Call, name: &str, f: fn(f64) -> f64) -> Result<Resolved> {

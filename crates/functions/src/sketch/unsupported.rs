@@ -1,5 +1,5 @@
-//! Sketches that are known by name and not supported: their results are binary forms of the DataSketches library, which
-//! nothing here writes.
+//! Functions on sketches that are known by name and not supported: those whose state is the DataSketches library's sketch of
+//! frequent items, which nothing here writes or reads.
 
 use boathouse_spec::Error;
 

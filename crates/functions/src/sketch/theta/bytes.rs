@@ -3,11 +3,12 @@
 use super::state::{ALL, Theta};
 
 const FAMILY: u8 = 3;
-const EMPTY: u8 = 4;
+pub(in crate::sketch) const EMPTY: u8 = 4;
 const SINGLE_ITEM: u8 = 32;
 /// Compact, ordered, read only.
 const FLAGS: u8 = 8 | 16 | 2;
-const SEED_HASH: [u8; 2] = [0xCC, 0x93];
+/// What says that hashes are those of the library's usual seed.
+pub(in crate::sketch) const SEED_HASH: [u8; 2] = [0xCC, 0x93];
 
 impl Theta {
     pub fn to_bytes(&self) -> Vec<u8> {

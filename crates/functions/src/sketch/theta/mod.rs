@@ -15,7 +15,8 @@ pub(super) fn register(r: &mut Registry) {
 }
 
 pub(super) use aggregate::list_bytes;
-pub(super) use state::Theta;
+pub(super) use bytes::{EMPTY, SEED_HASH};
+pub(super) use state::{ALL, Theta};
 
 pub(super) const DEFAULT_LG_NOMINAL: i64 = 12;
 

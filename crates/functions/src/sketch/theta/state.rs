@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::sketch::data_sketch_hash::{SEED, hash_bytes, hash_long};
 
 /// The bound of a sketch that holds every hash it saw.
-pub(super) const ALL: u64 = i64::MAX as u64;
+pub(in crate::sketch) const ALL: u64 = i64::MAX as u64;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Theta {

@@ -14,22 +14,23 @@ use datafusion::scalar::ScalarValue;
 use super::arguments::{DEFAULT_MODE, constant_mode, constant_size, invalid_buffer, shown, size_type};
 use super::sketch::{Sketch, Union};
 use super::summary::{Mode, Number, Summary};
-use super::table::{ALL, Table};
+use super::table::Table;
 use crate::aggregate::fold::{Fold, column};
+use crate::coercion::implicit_cast;
 use crate::collation::{Collator, collator_of};
 use crate::sketch::data_sketch_hash::{SEED, hash_bytes, hash_long};
-use crate::sketch::theta::list_bytes;
-use crate::{AggregateCall, Registry, ResolvedAggregate, SparkAggregate};
+use crate::sketch::theta::{ALL, list_bytes};
+use crate::{AggregateCall, Registry, ResolvedAggregate, SparkAggregate, Want};
 
 /// Numbers as columns have them.
 pub(super) trait Column: Number {
-    const TYPE: DataType;
+    const WANT: Want;
 
     fn at(column: &ArrayRef, row: usize) -> Self;
 }
 
 impl Column for f64 {
-    const TYPE: DataType = DataType::Double;
+    const WANT: Want = Want::DOUBLE;
 
     fn at(column: &ArrayRef, row: usize) -> Self {
         column.as_primitive::<Float64Type>().value(row)
@@ -37,7 +38,7 @@ impl Column for f64 {
 }
 
 impl Column for i32 {
-    const TYPE: DataType = DataType::Integer;
+    const WANT: Want = Want::INT;
 
     fn at(column: &ArrayRef, row: usize) -> Self {
         column.as_primitive::<Int32Type>().value(row)
@@ -75,8 +76,10 @@ fn sketch_agg<N: Column>(c: &AggregateCall) -> Result<ResolvedAggregate> {
         ));
     }
     let key = key_type(given);
+    let number = implicit_cast(&call.args[1].data_type, &N::WANT, call.context)
+        .ok_or_else(|| call.unexpected_input(1, &N::WANT.sql()))?;
     let (lg, mode) = (constant_size(call, 2)?, constant_mode(call, 3)?);
-    let mut coerced = vec![key.clone(), N::TYPE, size_type(), DataType::STRING];
+    let mut coerced = vec![key.clone(), number, size_type(), DataType::STRING];
     coerced.truncate(call.args.len());
     let fold = Values::<N> { lg, mode, collator: collator_of(&key)?, number: PhantomData };
     let udf = SparkAggregate::of_fold(call.name, &coerced, &DataType::Binary, false, call.context, fold)
@@ -169,10 +172,11 @@ impl<N: Column> Fold for Values<N> {
         let hashes = hashes(column(columns, 0)?, self.collator.as_ref())?;
         let numbers = column(columns, 1)?;
         for (row, group) in rows {
-            if let (Some(hash), true) = (hashes[row], numbers.is_valid(row))
-                && let State::Rows(table) = &mut states[group]
-            {
-                table.update(hash, Summary::start(self.mode), N::at(numbers, row));
+            let (Some(hash), true) = (hashes[row], numbers.is_valid(row)) else { continue };
+            let (start, number) = (Summary::start(self.mode), N::at(numbers, row));
+            match &mut states[group] {
+                State::Rows(table) => table.update(hash, start, number),
+                State::United(union) => union.update(hash, start, number),
             }
         }
         Ok(())
@@ -218,11 +222,10 @@ impl<N: Column> Fold for Values<N> {
     }
 
     fn bytes(&self, state: &State<N>) -> usize {
-        let entries = match state {
-            State::Rows(table) => table.len(),
-            State::United(union) => union.len(),
-        };
-        entries * 64
+        match state {
+            State::Rows(table) => table.bytes(),
+            State::United(union) => union.bytes(),
+        }
     }
 }
 
@@ -351,8 +354,8 @@ impl<N: Column> Fold for Sketches<N> {
     fn bytes(&self, state: &Combined<N>) -> usize {
         match state {
             Combined::None => 0,
-            Combined::Union(union) => union.len() * 64,
-            Combined::Intersection(sketch) => sketch.entries.len() * 32,
+            Combined::Union(union) => union.bytes(),
+            Combined::Intersection(sketch) => sketch.bytes(),
         }
     }
 }

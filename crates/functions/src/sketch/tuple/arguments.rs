@@ -66,7 +66,7 @@ fn text(arg: &Arg) -> Option<Option<String>> {
     }
 }
 
-/// What defaults show in the names of columns: `given` arguments of those that may be left out, from `first` on.
+/// How a call shows its arguments in the name of its column: the first `args` as they were given, then the defaults of the rest.
 pub(super) fn shown(args: usize, defaults: &[&str]) -> Vec<ShownArg> {
     let all = args.max(defaults.len());
     (0..all)

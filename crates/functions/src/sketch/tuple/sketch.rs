@@ -4,17 +4,15 @@
 use std::collections::HashSet;
 
 use super::summary::{Mode, Number, Summary};
-use super::table::{ALL, Places, Table};
-use crate::sketch::theta::Theta;
+use super::table::{Places, Table};
+use crate::sketch::theta::{ALL, EMPTY, SEED_HASH, Theta};
 
 const VERSION: u8 = 3;
 const FAMILY: u8 = 9;
 /// A compact sketch.
 const TYPE: u8 = 1;
 const READ_ONLY: u8 = 2;
-const EMPTY: u8 = 4;
 const COMPACT: u8 = 8;
-const SEED_HASH: [u8; 2] = [0xCC, 0x93];
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sketch<N> {
@@ -29,9 +27,10 @@ impl<N: Number> Sketch<N> {
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
-        let longs = match (self.theta < ALL, self.entries.len()) {
-            (true, _) => 3,
-            (false, 0 | 1) => 1,
+        let longs = match (self.theta < ALL, self.is_empty, self.entries.len()) {
+            (true, _, _) => 3,
+            (false, true, _) | (false, _, 1) => 1,
+            // A sketch of no entries that is not empty, too: what disjoint sketches have in common.
             _ => 2,
         };
         let flags = READ_ONLY | COMPACT | if self.is_empty { EMPTY } else { 0 };
@@ -89,6 +88,11 @@ impl<N: Number> Sketch<N> {
             entries: theta.hashes().map(|hash| (hash, Summary::start(mode))).collect(),
             is_empty: theta.is_empty(),
         }
+    }
+
+    /// The memory that the entries take.
+    pub fn bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<(u64, Summary<N>)>()
     }
 
     /// What share of all hashes the sketch holds.
@@ -161,8 +165,17 @@ impl<N: Number> Union<N> {
         self.table.compact(self.bound)
     }
 
-    pub fn len(&self) -> usize {
-        self.table.len()
+    /// The memory that the entries take.
+    pub fn bytes(&self) -> usize {
+        self.table.bytes()
+    }
+
+    /// A value of a key that has this hash.
+    pub fn update(&mut self, hash: u64, start: Summary<N>, value: N) {
+        if hash < self.bound {
+            self.table.update(hash, start, value);
+            self.bound = self.bound.min(self.table.theta);
+        }
     }
 }
 
@@ -194,6 +207,41 @@ mod tests {
             "02030901000ACC93030000000000000015F97DCBBD86A1050200000000C397FC1281709D1E0200000000\
              E56B61EEC88044200200000000"
         );
+    }
+
+    /// `hex(tuple_intersection_integer(a, b))` of Spark 4.2, of sketches that have no key in common.
+    #[test]
+    fn disjoint_sketches_have_nothing_in_common() {
+        let both = of(0..3, 12).intersected(&of(3..6, 12), Mode::Sum);
+        assert_eq!(hex(&both), "02030901000ACC930000000000000000");
+        assert_eq!(both.estimate(), 0.0);
+    }
+
+    #[test]
+    fn memory_is_that_of_the_places() {
+        let entry = size_of::<Option<(u64, Summary<i32>)>>();
+        let mut union = Union::<i32>::new(12, Mode::Sum);
+        assert_eq!((union.bytes(), Table::<i32>::new(26).bytes()), (0, 0));
+        union.add(&of(0..1, 12));
+        assert_eq!(union.bytes(), entry << 7);
+        union.add(&of(0..1000, 12));
+        assert!(union.bytes() >= entry * 2000);
+    }
+
+    /// Rows that come behind sketches of others.
+    #[test]
+    fn unions_take_rows() {
+        let mut union = Union::new(12, Mode::Sum);
+        union.add(&of(0..2, 12));
+        (1..3).for_each(|id| union.update(hash_long(id, SEED).0 >> 1, Summary::start(Mode::Sum), 5));
+        let mut numbers: Vec<_> = union.result().entries.iter().map(|(_, s)| s.value).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, [2, 5, 7]);
+        // What a sketch's bound leaves out stays out.
+        union.add(&of(0..100_000, 4));
+        let (count, before) = (union.result().entries.len(), union.bound);
+        union.update(before, Summary::start(Mode::Sum), 1);
+        assert_eq!(union.result().entries.len(), count);
     }
 
     /// What Spark 4.2 says.

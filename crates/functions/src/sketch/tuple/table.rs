@@ -2,9 +2,7 @@
 
 use super::sketch::Sketch;
 use super::summary::{Number, Summary};
-
-/// The bound of a sketch that holds every hash it saw.
-pub(super) const ALL: u64 = i64::MAX as u64;
+use crate::sketch::theta::ALL;
 
 const MIN_LG_SIZE: u32 = 5;
 /// A table grows eightfold.
@@ -48,7 +46,7 @@ impl<N: Number> Table<N> {
         if self.places.count <= self.limit() {
             return;
         }
-        if self.places.entries.len() > self.nominal() {
+        if self.places.size() > self.nominal() {
             self.lower_bound();
             self.rebuild(self.places.lg_size);
         } else {
@@ -58,7 +56,7 @@ impl<N: Number> Table<N> {
 
     /// How many entries a table of this size may have.
     fn limit(&self) -> usize {
-        let size = self.places.entries.len();
+        let size = self.places.size();
         if size > self.nominal() { size * 15 / 16 } else { size / 2 }
     }
 
@@ -83,8 +81,9 @@ impl<N: Number> Table<N> {
         }
     }
 
-    pub fn len(&self) -> usize {
-        self.places.count
+    /// The memory that the places take.
+    pub fn bytes(&self) -> usize {
+        self.places.bytes()
     }
 
     /// What the table holds below a bound, and no more than the nominal size.
@@ -100,7 +99,7 @@ impl<N: Number> Table<N> {
     }
 }
 
-/// Entries at places that their hashes say.
+/// Entries at places that their hashes say. There are no places before the first entry.
 #[derive(Debug, Clone)]
 pub(super) struct Places<N> {
     lg_size: u32,
@@ -110,7 +109,15 @@ pub(super) struct Places<N> {
 
 impl<N: Number> Places<N> {
     pub fn new(lg_size: u32) -> Self {
-        Self { lg_size, entries: vec![None; 1 << lg_size], count: 0 }
+        Self { lg_size, entries: Vec::new(), count: 0 }
+    }
+
+    fn size(&self) -> usize {
+        1 << self.lg_size
+    }
+
+    fn bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Option<(u64, Summary<N>)>>()
     }
 
     /// With room for so many.
@@ -119,7 +126,7 @@ impl<N: Number> Places<N> {
         Self::new(wanted.next_power_of_two().trailing_zeros().max(MIN_LG_SIZE))
     }
 
-    /// Where a hash is, or would be; the table has room.
+    /// Where a hash is, or would be; there are places, and one of them is free.
     fn place(&self, hash: u64) -> usize {
         let mask = self.entries.len() - 1;
         let stride = 2 * ((hash >> self.lg_size) as usize & ((1 << LG_STRIDES) - 1)) + 1;
@@ -131,6 +138,9 @@ impl<N: Number> Places<N> {
     }
 
     pub fn put(&mut self, hash: u64, make: impl FnOnce(Option<Summary<N>>) -> Summary<N>) {
+        if self.entries.is_empty() {
+            self.entries = vec![None; self.size()];
+        }
         let place = self.place(hash);
         let known = self.entries[place].map(|(_, summary)| summary);
         self.count += usize::from(known.is_none());
@@ -138,6 +148,9 @@ impl<N: Number> Places<N> {
     }
 
     pub fn get(&self, hash: u64) -> Option<Summary<N>> {
+        if self.entries.is_empty() {
+            return None;
+        }
         self.entries[self.place(hash)].map(|(_, summary)| summary)
     }
 
