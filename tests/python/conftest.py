@@ -91,6 +91,14 @@ def spark(remote):
         session.stop()
 
 
+@pytest.fixture
+def own_sessions():
+    """For tests with servers of their own: the first session they make is the active one, never one of a server that is gone."""
+    from pyspark.sql.connect.session import SparkSession
+
+    SparkSession._active_session.session = None
+
+
 @pytest.fixture(scope="session")
 def kafka():
     """A real broker of Apache Kafka that all tests share; see tools/kafka.py."""

@@ -140,13 +140,17 @@ class Bucket:
         self.storage.wait(30)
 
 
+# How clients say that a server is gone.
+DEATH = ("UNAVAILABLE", "Connection", "Socket", "Stream removed")
+
+
 def runs_to_death(server, operation, path):
     try:
         operation.run(server.session(), path)
     except Exception as e:
         # Nothing but the death of the server is a reason to fail.
         assert server.process.wait(120) is not None, e
-        assert any(sign in str(e) for sign in ("UNAVAILABLE", "Connection", "Socket", "Stream removed")), e
+        assert any(sign in str(e) for sign in DEATH), e
         return True
     finally:
         if server.process.poll() is None:

@@ -19,6 +19,10 @@ def plan(spark, sql):
     return spark.sql(f"EXPLAIN {sql}").collect()[0][0]
 
 
+def without_ids(text):
+    return re.sub(r"#\d+L?|plan_id=\d+", "#", text)
+
+
 def joins(spark, sql):
     return JOINS.findall(plan(spark, sql))
 
@@ -72,7 +76,9 @@ def test_a_hint_chooses_the_join(relations, sql, expected):
 )
 def test_a_hint_that_cannot_hold_is_ignored(relations, hinted):
     plain = re.sub(r"/\*\+.*?\*/ ", "", hinted)
-    assert joins(relations, hinted) == joins(relations, plain)
+    assert joins(relations, plain), "there is a join"
+    # The whole plan, and so the side that is built, but for the numbers of columns and plans.
+    assert without_ids(plan(relations, hinted)) == without_ids(plan(relations, plain))
 
 
 @pytest.mark.parametrize(

@@ -5,20 +5,22 @@ everything is there once.
 BOATHOUSE_STREAM_FAULT_ROUNDS repeats each case with other rows and moments, BOATHOUSE_FAULT_SEED replays a choice.
 """
 
+import datetime
 import os
 import pathlib
 import random
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import Server
 from test_faults import SEED, Bucket, Disk, environment, runs_to_death
-from test_stream_faults import LEFT, ROUNDS, Stream, aggregation, offsets, write_files
+from test_stream_faults import FILES, LEFT, ROUNDS, Stream, aggregation, offsets, write_files
 from test_streaming import until
 
-pytestmark = pytest.mark.skipif("BOATHOUSE_REMOTE" in os.environ, reason="needs servers of its own")
+pytestmark = [pytest.mark.skipif("BOATHOUSE_REMOTE" in os.environ, reason="needs servers of its own"), pytest.mark.usefixtures("own_sessions")]
 rounds = pytest.mark.parametrize("round", range(ROUNDS))
 
 
@@ -94,6 +96,10 @@ class Cleaned(Stream):
         writer.trigger(availableNow=True).start(path + "/out").awaitTermination()
 
 
+def names(folder):
+    return {f.name for f in folder.rglob("*.json")}
+
+
 @rounds
 @pytest.mark.parametrize("archive", [False, True], ids=["delete", "archive"])
 def test_death_while_files_are_cleaned_away(randomness, archive, tmp_path):
@@ -101,19 +107,21 @@ def test_death_while_files_are_cleaned_away(randomness, archive, tmp_path):
     stream, place = Cleaned(tmp_path / "in", archive), Disk(tmp_path)
     stream.stores = ()
     try:
-        steps = place.count(stream, "calm")
+        place.count(stream, "calm")
         wanted = stream.seen(place.server.session(), place.path("calm"))
+        # The last file stays until there is a batch after its own. Files are cleaned beside the query, and may be when it has ended.
+        until(lambda: place.log.read_text().split().count("streaming::before-clean") == FILES - 1)
+        steps = place.log.read_text().split()
         cleans = [i for i, step in enumerate(steps) if step == "streaming::before-clean"]
-        assert len(cleans) == 4, "the last file stays until there is a batch after its own"
-        # Before a file is cleaned away, and before what comes after it.
-        step = randomness.choice(cleans) + randomness.randrange(2)
+        # Before a file is cleaned away, and before what comes after it. The last of them may come too late for the query to notice.
+        step = randomness.choice(cleans[:-1]) + randomness.randrange(2)
         assert place.run_to_death(stream, "rough", step)
         stream.run(place.server.session(), place.path("rough"))
         assert stream.seen(place.server.session(), place.path("rough")) == wanted, f"at step {step} ({steps[step]})"
+        # Cleaning goes on after the crash.
         root = pathlib.Path(place.path("rough"))
-        left, archived = list((root / "in").glob("*.json")), list((root / "archive").rglob("*.json"))
-        assert len(left) + len(archived) == 5 if archive else len(left) >= 1
-        assert "4.json" in {f.name for f in left}
+        cleaned = {f"{n}.json" for n in range(FILES - 1)} if archive else set()
+        until(lambda: names(root / "in") == {f"{FILES - 1}.json"} and names(root / "archive") == cleaned)
     finally:
         place.close()
 
@@ -188,13 +196,13 @@ def test_a_lost_answer(randomness, tmp_path):
             name = f"rough{step}"
             place.proxy.watch(None, 0)
             place.proxy.lost = step
-            for attempt in range(3):
-                try:
-                    stream.run(spark, place.path(name))
-                    break
-                except Exception as e:
-                    assert attempt < 2, e
-            place.proxy.lost = None
+            # It fails once at most: one answer was lost.
+            try:
+                stream.run(spark, place.path(name))
+            except Exception as e:
+                print(f"failed when the answer to {step} was lost: {e}")
+                stream.run(spark, place.path(name))
+            assert place.proxy.lost is None, f"the answer to {step} of {changes} was not lost"
             assert stream.seen(spark, place.path(name)) == wanted, f"the answer to {step} was lost"
     finally:
         place.close()
@@ -233,8 +241,17 @@ def test_a_clock_that_is_set(randomness, tmp_path):
     folder, out = tmp_path / "in" / "a", tmp_path / "out"
     later = [(folder / f"{n}.json").rename(tmp_path / f"later{n}.json") for n in range(5)]
     stream = Stream("rows", None, tmp_path / "in")
+
+    def set_clock():
+        seconds = randomness.choice([-1, 1]) * randomness.randrange(1000, 100_000)
+        # At once: the clock is read meanwhile.
+        written = step.with_suffix(".new")
+        written.write_text(str(seconds))
+        written.rename(step)
+        return seconds
+
     for n, file in enumerate(later):
-        step.write_text(str(randomness.choice([-1, 1]) * randomness.randrange(1, 100_000)))
+        steps = [set_clock()]
         with environment(LD_PRELOAD=str(library), CLOCK_STEP=str(step)):
             server = Server(tmp_path / "home")
         try:
@@ -243,9 +260,12 @@ def test_a_clock_that_is_set(randomness, tmp_path):
             query = rows.writeStream.format("delta").option("checkpointLocation", str(tmp_path / "checkpoint")).start(str(out))
             rate = spark.readStream.format("rate").option("rowsPerSecond", 1).load().writeStream.format("delta")
             rate = rate.option("checkpointLocation", str(tmp_path / "rate checkpoint")).start(str(tmp_path / "rate"))
-            step.write_text(str(randomness.choice([-1, 1]) * randomness.randrange(1, 100_000)))
+            steps.append(set_clock())
             file.rename(folder / f"{n}.json")
             query.processAllAvailable()
+            # The server has the clock that is set: its reports are off by one of the two steps.
+            told = [datetime.datetime.fromisoformat(p["timestamp"]).timestamp() - time.time() for p in query.recentProgress]
+            assert told and all(min(abs(off - s) for s in steps) < 500 for off in told), (told, steps)
             # Where the clock is behind there is no batch.
             until(lambda: rate.lastProgress or not rate.isActive or rate.status["message"] == "Waiting for data to arrive")
             assert rate.exception() is None, rate.exception()

@@ -1,6 +1,7 @@
 """A query that runs is its own: what becomes of its session, of other queries and of its checkpoint elsewhere does not change it."""
 
 import json
+import os
 import re
 import threading
 
@@ -8,6 +9,9 @@ import pytest
 from conftest import Server
 from test_faults import Bucket
 from test_streaming import put, run, until, values
+
+
+own_servers = pytest.mark.skipif("BOATHOUSE_REMOTE" in os.environ, reason="needs servers of its own")
 
 
 def stream_of(spark, folder, schema="a INT"):
@@ -33,19 +37,28 @@ def test_settings_of_the_session_stay_as_they_were(spark, tmp_path):
 def test_a_table_is_the_one_that_was_named(spark, tmp_path):
     """Another current schema, and a temporary view of the name, do not lead the next batch elsewhere."""
     spark.sql("CREATE SCHEMA elsewhere")
-    put(tmp_path / "in", "1.json", {"a": 1})
-    query = stream_of(spark, tmp_path / "in").writeStream.option("checkpointLocation", str(tmp_path / "c")).toTable("stays")
-    query.processAllAvailable()
-    spark.sql("USE elsewhere")
-    put(tmp_path / "in", "2.json", {"a": 2})
-    query.processAllAvailable()
-    spark.sql("USE default")
-    spark.createDataFrame([(7,)], "a INT").createOrReplaceTempView("stays")
-    put(tmp_path / "in", "3.json", {"a": 3})
-    query.processAllAvailable()
-    query.stop()
-    assert values(spark.table("default.stays"), "a") == [(1,), (2,), (3,)]
-    assert spark.sql("SHOW TABLES IN elsewhere").filter("NOT isTemporary").count() == 0
+    query = None
+    try:
+        put(tmp_path / "in", "1.json", {"a": 1})
+        query = stream_of(spark, tmp_path / "in").writeStream.option("checkpointLocation", str(tmp_path / "c")).toTable("stays")
+        query.processAllAvailable()
+        spark.sql("USE elsewhere")
+        put(tmp_path / "in", "2.json", {"a": 2})
+        query.processAllAvailable()
+        spark.sql("USE default")
+        spark.createDataFrame([(7,)], "a INT").createOrReplaceTempView("stays")
+        put(tmp_path / "in", "3.json", {"a": 3})
+        query.processAllAvailable()
+        query.stop()
+        assert values(spark.table("default.stays"), "a") == [(1,), (2,), (3,)]
+        assert spark.sql("SHOW TABLES IN elsewhere").filter("NOT isTemporary").count() == 0
+    finally:
+        if query:
+            query.stop()
+        spark.sql("USE default")
+        spark.sql("DROP VIEW IF EXISTS stays")
+        spark.sql("DROP TABLE IF EXISTS default.stays")
+        spark.sql("DROP SCHEMA elsewhere CASCADE")
 
 
 def test_batches_of_functions_are_in_the_session_that_started(spark, tmp_path):
@@ -190,6 +203,8 @@ def test_streams_are_none_of_a_subquery(spark, tmp_path):
     run(spark.sql("SELECT id FROM sa WHERE id IN (SELECT id FROM tt)").writeStream.format("noop"))
 
 
+@own_servers
+@pytest.mark.usefixtures("own_sessions")
 def test_an_answer_that_is_lost_is_no_other_process(tmp_path):
     """The store has what was written, and its answer does not come: the request that is made again finds the file of this query."""
     place = Bucket(tmp_path)
@@ -206,6 +221,8 @@ def test_an_answer_that_is_lost_is_no_other_process(tmp_path):
         place.close()
 
 
+@own_servers
+@pytest.mark.usefixtures("own_sessions")
 def test_a_sink_of_files_is_whole_over_restarts(tmp_path):
     """Two servers in turn write one directory: each file that holds all names has those of the other."""
     servers = [Server(tmp_path / "one"), Server(tmp_path / "two")]
