@@ -197,6 +197,8 @@ fn element_at(call: &Call, is_try: bool) -> Result<Resolved> {
         DataType::Map { key, value, value_contains_null } => {
             let common = tightest_common_type(key, &given.data_type, call.context)
                 .filter(|_| given.data_type != DataType::Null)
+                // One of both, and no third that holds the values of both, as of decimals.
+                .filter(|t| t.same_type(key) || t.same_type(&given.data_type))
                 .ok_or_else(|| map_mismatch(call))?;
             check_orderable(call, key)?;
             let map = match common.same_type(key) {

@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn values_are_written_as_they_were_read() {
-        let line = "0102000000020000000000000000000000000000000000000000000000000000F03F000000000000F03F";
+        let line = "01020000000200000000000000000000000000000000000000000000000000F03F000000000000F03F";
         let within = format!("010700000002000000{POINT_1_2}{line}");
         for hex in [POINT_1_2, line, &within, "01E9030000000000000000F03F00000000000000400000000000000840"] {
             assert_eq!(little(hex, false), Ok(bytes(hex)), "{hex}");
