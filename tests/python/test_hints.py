@@ -83,7 +83,7 @@ def test_a_hint_that_cannot_hold_is_ignored(relations, hinted):
 
 @pytest.mark.parametrize(
     "key, expected",
-    [("id", "SortMergeJoin"), ("timestamp_micros(id)", "HashJoin"), ("double(id)", "HashJoin")],
+    [("id", "SortMergeJoin"), ("timestamp_micros(id)", "HashJoin"), ("make_dt_interval(0, 0, 0, id)", "HashJoin")],
 )
 @pytest.mark.parametrize("kind", ["LEFT SEMI", "LEFT ANTI"])
 def test_joins_that_ask_for_a_match_merge_keys_that_batches_are_compared_by(relations, kind, key, expected):
