@@ -37,11 +37,11 @@ def part_nexmark(spark, work, given):
 
 
 def part_rate(spark, work, given):
-    return stream_batches.window_counts(spark, work / "rate", given.rows_per_batch)
+    return stream_batches.window_counts(spark, work / "rate", given.rows_per_batch, given.rate_batches)
 
 
 def part_small(spark, work, given):
-    return stream_batches.small(spark, work / "batches", None if given.in_spark else work / "table")
+    return stream_batches.small(spark, work / "batches", None if given.in_spark else work / "table", batches=given.small_batches)
 
 
 def part_remember(spark, work, given):
@@ -70,10 +70,13 @@ def spark_session():
 
 def ours(part, work, given):
     from conftest import Server
+    from pyspark.sql.connect.session import SparkSession
 
     server = Server(work / "home")
     try:
         spark = server.session()
+        # Not the one of the part before, whose server is gone.
+        SparkSession._active_session.session = spark
         spark.conf.set("spark.sql.session.timeZone", "UTC")
         return PARTS[part](spark, work, given)
     finally:
@@ -82,7 +85,9 @@ def ours(part, work, given):
 
 def theirs(part, work, given):
     command = [given.spark, __file__, "--in-spark", part, "--work", str(work), *sys.argv[1:]]
-    environment = {"PYSPARK_PYTHON": given.spark, "PATH": "/usr/bin:/bin", "TZ": "UTC"}
+    # The client's settings are not Spark's.
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "PYSPARK_"))}
+    environment = kept | {"PYSPARK_PYTHON": given.spark, "TZ": "UTC"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL if not given.verbose else None, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -129,6 +134,8 @@ def main():
     parser.add_argument("--queries", nargs="*", choices=list(nexmark.QUERIES), default=list(nexmark.QUERIES))
     parser.add_argument("--batches", type=int, default=10)
     parser.add_argument("--events", type=int, default=200_000, help="events of a batch of Nexmark")
+    parser.add_argument("--rate-batches", type=int, default=8, help="batches of rows by rate")
+    parser.add_argument("--small-batches", type=int, default=60, help="batches of 1,000 rows")
     parser.add_argument("--keys", type=int, default=1_000_000)
     parser.add_argument("--rows-per-batch", type=int, default=5_000_000, help="rows of a batch of counts by window")
     parser.add_argument("--verbose", action="store_true", help="shows what Spark says")
