@@ -5,6 +5,7 @@ use boathouse_spec::{Error, Expr, Literal, Result};
 use crate::datetime;
 use crate::interval;
 use crate::lexer::{Kind, Token};
+use crate::options::Parameters;
 use crate::parser::Parser;
 
 const MAX_PRECISION: usize = 38;
@@ -19,7 +20,7 @@ impl Parser<'_> {
 
     /// Whether a string, or a parameter marker with a value, stands here.
     pub fn at_string(&self) -> bool {
-        self.is_string(self.peek()) || (self.options.parameters.is_some() && self.at_parameter_marker())
+        self.is_string(self.peek()) || (self.parameters().is_some() && self.at_parameter_marker())
     }
 
     /// Whether the tokens `from..to` can be one string literal.
@@ -94,7 +95,7 @@ impl Parser<'_> {
         if self.eat_symbol("?") {
             let index = self.positional;
             self.positional += 1;
-            let Some(parameters) = &self.options.parameters else {
+            let Some(parameters) = self.parameters() else {
                 return Ok(Expr::PositionalParameter(index));
             };
             let value = parameters.positional.get(index).cloned();
@@ -103,11 +104,16 @@ impl Parser<'_> {
         }
         self.expect_symbol(":")?;
         let name = self.simple_identifier()?;
-        let Some(parameters) = &self.options.parameters else {
+        let Some(parameters) = self.parameters() else {
             return Ok(Expr::NamedParameter(name));
         };
         let value = parameters.named.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
         value.ok_or_else(|| self.unbound_parameter(start, &name))
+    }
+
+    /// The values of markers, where they are put in their place here.
+    fn parameters(&self) -> Option<&Parameters> {
+        self.options.parameters.as_ref().filter(|_| !self.keeps_parameters)
     }
 
     fn unbound_parameter(&self, start: usize, name: &str) -> Error {
@@ -173,7 +179,7 @@ impl Parser<'_> {
     /// An unsigned integer written out, or given by a parameter.
     pub fn integer_value(&mut self) -> Result<i64> {
         let start = self.pos;
-        if self.options.parameters.is_some() && self.at_parameter_marker() {
+        if self.parameters().is_some() && self.at_parameter_marker() {
             return match self.parameter()? {
                 Expr::Literal(Literal::Integer(v)) => Ok(v.into()),
                 Expr::Literal(Literal::Long(v)) => Ok(v),

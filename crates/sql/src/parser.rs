@@ -41,6 +41,8 @@ pub(crate) struct Parser<'a> {
     pub before_query: bool,
     /// How many `?` have been met.
     pub positional: usize,
+    /// Whether markers stay in the tree where their values are known: those of a text that is read again.
+    pub keeps_parameters: bool,
     /// `IDENTIFIER(expr)` that could not be computed here.
     pub deferred_identifiers: Vec<Expr>,
     /// How many such clauses have been met, computed or not.
@@ -68,6 +70,7 @@ impl<'a> Parser<'a> {
             statement_start: 0,
             before_query: false,
             positional: 0,
+            keeps_parameters: false,
             deferred_identifiers: Vec::new(),
             identifier_clauses: 0,
             statement_ctes: None,

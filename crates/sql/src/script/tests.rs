@@ -1,8 +1,10 @@
 //! Scripts as Spark 4.2 reads them; what they do is in `tests/sql/scripts.sql`.
 
-use boathouse_spec::{Command, HandledCondition, Plan, ScriptBlock, ScriptLoopKind, ScriptStatement};
+use boathouse_spec::{
+    Command, Expr, HandledCondition, Literal, Plan, ScriptBlock, ScriptLoopKind, ScriptStatement,
+};
 
-use crate::{ParserOptions, parse_statement};
+use crate::{Parameters, ParserOptions, parse_statement};
 
 fn script(text: &str) -> ScriptBlock {
     match parse_statement(text, &ParserOptions::default()) {
@@ -69,4 +71,17 @@ fn errors_of_scripts() {
     ] {
         assert_eq!(class(text), expected, "{text}");
     }
+}
+
+/// The parameters of a cursor have the values that OPEN gives, whatever the script was given.
+#[test]
+fn cursors_keep_their_parameters() {
+    let parameters =
+        Parameters { named: vec![("a".into(), Expr::literal(Literal::Integer(5)))], positional: vec![] };
+    let options = ParserOptions { cursors: true, parameters: Some(parameters), ..ParserOptions::default() };
+    let class = |text: &str| parse_statement(text, &options).err().map(|e| e.class().to_string());
+    assert_eq!(class("BEGIN DECLARE c CURSOR FOR SELECT :b, :a; OPEN c USING :a AS b; END"), None);
+    assert_eq!(class("BEGIN DECLARE c CURSOR FOR SELECT ?, ?; OPEN c USING :a, 2; END"), None);
+    let unbound = Some("UNBOUND_SQL_PARAMETER".to_string());
+    assert_eq!(class("BEGIN DECLARE c CURSOR FOR SELECT :b; OPEN c; SELECT 1, :b; END"), unbound);
 }

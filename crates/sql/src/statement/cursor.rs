@@ -23,7 +23,11 @@ impl Parser<'_> {
         self.expect_word("CURSOR")?;
         self.expect("FOR")?;
         let from = self.pos;
+        // Its parameters are those of OPEN, not of the script.
+        let before = (self.keeps_parameters, self.positional);
+        self.keeps_parameters = true;
         self.query()?;
+        (self.keeps_parameters, self.positional) = before;
         // OPEN reads the text again.
         self.deferred_identifiers.clear();
         let query = self.text_from(from).to_string();
