@@ -20,7 +20,7 @@ impl Parser<'_> {
 
     /// Whether a string, or a parameter marker with a value, stands here.
     pub fn at_string(&self) -> bool {
-        self.is_string(self.peek()) || (self.options.parameters.is_some() && self.at_parameter_marker())
+        self.is_string(self.peek()) || (self.parameters().is_some() && self.at_parameter_marker())
     }
 
     /// Whether the tokens `from..to` can be one string literal.
@@ -179,7 +179,7 @@ impl Parser<'_> {
     /// An unsigned integer written out, or given by a parameter.
     pub fn integer_value(&mut self) -> Result<i64> {
         let start = self.pos;
-        if self.options.parameters.is_some() && self.at_parameter_marker() {
+        if self.parameters().is_some() && self.at_parameter_marker() {
             return match self.parameter()? {
                 Expr::Literal(Literal::Integer(v)) => Ok(v.into()),
                 Expr::Literal(Literal::Long(v)) => Ok(v),
