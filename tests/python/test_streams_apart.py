@@ -10,7 +10,6 @@ from conftest import Server
 from test_faults import Bucket
 from test_streaming import put, run, until, values
 
-
 own_servers = pytest.mark.skipif("BOATHOUSE_REMOTE" in os.environ, reason="needs servers of its own")
 
 
