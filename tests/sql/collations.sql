@@ -20,5 +20,5 @@ SELECT 'a' COLLATE UNICODE_CI LIKE 'A';
 SELECT typeof(w), typeof(array(w)), typeof('a' COLLATE sr_Cyrl_SRB_AI_CI), typeof('a' COLLATE de_rtrim) FROM words LIMIT 1;
 SELECT concat(w, p COLLATE UTF8_LCASE), coalesce(w, 'z'), CASE WHEN true THEN w ELSE 'q' END, greatest(w, 'B'), array_contains(array(w), 'A') FROM words WHERE p = 'x';
 SELECT w FROM words INTERSECT SELECT 'B' COLLATE UTF8_LCASE;
-SELECT w FROM words EXCEPT SELECT 'B' COLLATE UTF8_LCASE;
+SELECT lower(w) FROM (SELECT w FROM words EXCEPT SELECT 'B' COLLATE UTF8_LCASE);
 SELECT row_number() OVER (PARTITION BY w ORDER BY p), p FROM words;

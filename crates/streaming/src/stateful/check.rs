@@ -506,8 +506,12 @@ fn plain(name: &str) -> String {
     name.rsplit_once('#').map_or(name, |(name, _)| name).to_string()
 }
 
+/// In Spark's words, which `tests/recorded/modes.json` has; here the setting has no effect (docs/limitations.md).
 fn redefined() -> Error {
-    refused("Redefining watermark is disallowed.")
+    refused(
+        "Redefining watermark is disallowed. You can set the config 'spark.sql.streaming.statefulOperator.allowMultiple' to 'false' to \
+         restore the previous behavior. Note that multiple stateful operators will be disallowed.",
+    )
 }
 
 /// Whether the node is an operator that remembers rows by their times.
