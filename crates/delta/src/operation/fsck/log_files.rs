@@ -1,6 +1,8 @@
 //! The files of the log beside commits that a reader may take for the latest version: checkpoints, the hint to the last one,
 //! the checksum, compacted commits. A commit that is damaged cannot be made again: then the table does not open.
 
+use std::collections::BTreeSet;
+
 use boathouse_spec::{Error, Result};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -23,7 +25,8 @@ pub struct BrokenLogFile {
 /// The broken files of a log, in the order of their names.
 pub(super) async fn find(table: &Snapshot) -> Result<Vec<BrokenLogFile>> {
     let location = table.location();
-    let (mut found, mut last_checksum) = (Vec::new(), None);
+    let (mut found, mut last_checksum, mut whole) = (Vec::new(), None, BTreeSet::new());
+    // The hint comes behind all checkpoints.
     for meta in log::list(location).await? {
         let path = meta.location;
         let Some(name) = path.filename() else { continue };
@@ -32,14 +35,19 @@ pub(super) async fn find(table: &Snapshot) -> Result<Vec<BrokenLogFile>> {
                 last_checksum = last_checksum.max(Some(version));
                 None
             }
-            LogFile::Checkpoint(_) if !checkpoint::is_whole(location, &path).await? => {
-                Some(("the checkpoint cannot be read", true))
+            LogFile::Checkpoint(version) => {
+                let is_whole = checkpoint::is_whole(location, &path).await?;
+                if is_whole {
+                    whole.insert(version);
+                }
+                (!is_whole).then_some(("the checkpoint cannot be read", true))
             }
             LogFile::Compacted(..) if !is_readable(location, &path).await? => {
                 Some(("the compacted commits cannot be read", false))
             }
-            _ if path == location.log_path(log::LAST_CHECKPOINT) && !hint_leads(location, &path).await? => {
-                Some(("it names no checkpoint that can be read", true))
+            _ if path == location.log_path(log::LAST_CHECKPOINT) => {
+                let leads = hinted(location, &path).await?.is_some_and(|version| whole.contains(&version));
+                (!leads).then_some(("it names no checkpoint that can be read", true))
             }
             _ => None,
         };
@@ -67,20 +75,10 @@ async fn is_readable(location: &TableLocation, path: &Path) -> Result<bool> {
     Ok(crate::action::Action::parse_commit(&read(location, path).await?, path.as_ref()).is_ok())
 }
 
-/// Whether a checkpoint of the version that the hint names is there and whole.
-async fn hint_leads(location: &TableLocation, hint: &Path) -> Result<bool> {
-    let Ok(hint) = serde_json::from_slice::<serde_json::Value>(&read(location, hint).await?) else {
-        return Ok(false);
-    };
-    let Some(version) = hint.get("version").and_then(serde_json::Value::as_i64) else { return Ok(false) };
-    for meta in log::list(location).await? {
-        let is_of =
-            meta.location.filename().is_some_and(|name| classify(name) == LogFile::Checkpoint(version));
-        if is_of && checkpoint::is_whole(location, &meta.location).await? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// The version of the checkpoint that a hint names; `None` where it names none.
+async fn hinted(location: &TableLocation, hint: &Path) -> Result<Option<i64>> {
+    let hint = serde_json::from_slice::<serde_json::Value>(&read(location, hint).await?);
+    Ok(hint.ok().and_then(|hint| hint.get("version")?.as_i64()))
 }
 
 /// Deletes the broken files, after a checkpoint was written where one of them was to be one.
