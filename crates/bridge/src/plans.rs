@@ -36,6 +36,24 @@ macro_rules! one_input {
     };
 }
 
+/// Of such an operator whose rows are those of its input, in their order and partitions.
+#[macro_export]
+macro_rules! rows_of_input {
+    () => {
+        fn properties(&self) -> &std::sync::Arc<::datafusion::physical_plan::PlanProperties> {
+            self.input.properties()
+        }
+
+        fn maintains_input_order(&self) -> Vec<bool> {
+            vec![true]
+        }
+
+        fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+            vec![false]
+        }
+    };
+}
+
 /// Of an operator without expressions of DataFusion's.
 #[macro_export]
 macro_rules! no_expressions {

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
-use boathouse_bridge::{no_expressions, one_input};
+use boathouse_bridge::{no_expressions, one_input, rows_of_input};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan};
 use futures::StreamExt;
 
 type Look = Arc<dyn Fn(&RecordBatch) + Send + Sync>;
@@ -58,18 +58,7 @@ impl ExecutionPlan for TapExec {
         self.name
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
+    rows_of_input!();
     one_input!();
     no_expressions!();
 

@@ -9,7 +9,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, Recor
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{FieldRef, SchemaRef};
-use boathouse_bridge::{no_expressions, one_input};
+use boathouse_bridge::{no_expressions, one_input, rows_of_input};
 use boathouse_delta::{LiveRowsExec, LiveRowsFilter};
 use datafusion::common::{ScalarValue, Statistics, internal_err};
 use datafusion::datasource::listing::PartitionedFile;
@@ -26,7 +26,7 @@ use datafusion::physical_expr_adapter::PhysicalExprAdapterFactory;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr};
 use futures::TryStreamExt;
 use parquet::arrow::RowNumber;
 use parquet::file::metadata::ParquetMetaData;
@@ -449,18 +449,7 @@ impl ExecutionPlan for CachedColumnsExec {
         "CachedColumnsExec"
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
+    rows_of_input!();
     one_input!();
     no_expressions!();
 

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use boathouse_bridge::{no_expressions, one_input};
+use boathouse_bridge::{no_expressions, one_input, rows_of_input};
 use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -13,9 +13,7 @@ use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
 };
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties, Statistics,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, Statistics};
 
 use super::{Custom, Operator, only, plan};
 
@@ -129,18 +127,7 @@ impl ExecutionPlan for JoinHintExec {
         JOIN_HINT
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
+    rows_of_input!();
     one_input!();
     no_expressions!();
 
