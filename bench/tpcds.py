@@ -2,11 +2,10 @@
 
     make release tpcds && .venv/bin/python bench/tpcds.py --scale 1 --spark PYTHON_WITH_PYSPARK --sail PYTHON_WITH_PYSAIL
 
-Boathouse reads its own Delta tables; the others read the Parquet files of these tables. Before anything is timed, each
+Boathouse reads its own Delta tables (or, `--over parquet`, their files); the others read the Parquet files of these tables. Before anything is timed, each
 answer is compared: with Spark's in names, types, nullability and rows, or with DuckDB's in rows. `--runs 0` compares only.
 """
 
-import argparse
 import pathlib
 import tempfile
 
@@ -16,15 +15,7 @@ from engines import Boathouse, DuckDB, Sail, Spark
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--scale", type=float, default=0.1)
-    options.add_argument("--runs", type=int, default=3)
-    options.add_argument("--spark", help="a Python that has pyspark, to compare with Spark too")
-    options.add_argument("--sail", help="a Python that has pysail, to time Sail too")
-    options.add_argument("--directory", help="where data and tables are kept for the next run")
-    options.add_argument("--queries", help="only these: q01,q18")
-    options.add_argument("--threads", type=int, help="DuckDB's threads; all cores where not given")
-    options = options.parse_args()
+    options = tpch.arguments(__doc__, scale=0.1, runs=3).parse_args()
 
     with tempfile.TemporaryDirectory() as temporary:
         directory = pathlib.Path(options.directory or temporary)
@@ -32,7 +23,10 @@ def main():
         data = tpcds_data.generate(directory / f"tpcds-{options.scale:g}", options.scale)
         wanted = options.queries.split(",") if options.queries else None
         queries = [(name, text) for name, text in tpcds_data.queries(data) if not wanted or name in wanted]
-        boathouse = Boathouse(directory / f"tpcds-home-{options.scale:g}", data, tpcds_data.tables(data))
+        home = directory / f"tpcds-home-{options.scale:g}"
+        boathouse = Boathouse(home, data, tpcds_data.tables(data), over=options.over)
+        if options.files:
+            boathouse.spark.conf.set("spark.databricks.io.cache.enabled", "false")
         for key, value in tpcds_data.CONF.items():
             boathouse.spark.conf.set(key, value)
         duckdb = DuckDB(boathouse.directories, options.threads)

@@ -17,17 +17,7 @@ from engines import Boathouse, DuckDB, Sail, Spark, seconds
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--scale", type=float, default=1)
-    options.add_argument("--runs", type=int, default=5)
-    options.add_argument("--spark", help="a Python that has pyspark, to time Spark too")
-    options.add_argument("--sail", help="a Python that has pysail, to time Sail too")
-    options.add_argument("--over", choices=["delta", "parquet"], default="delta", help="what Boathouse reads")
-    options.add_argument("--directory", help="where data and tables are kept for the next run")
-    options.add_argument("--queries", help="only these: q01,q18")
-    options.add_argument("--files", action="store_true", help="nothing from memory: every query decodes the files")
-    options.add_argument("--threads", type=int, help="DuckDB's threads; all cores where not given")
-    options = options.parse_args()
+    options = arguments(__doc__, scale=1, runs=5).parse_args()
     wanted = options.queries.split(",") if options.queries else None
     queries = [(name, text) for name, text in tpch_data.queries() if not wanted or name in wanted]
 
@@ -50,6 +40,20 @@ def main():
         finally:
             for engine in engines.values():
                 engine.stop()
+
+
+def arguments(description, scale, runs):
+    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--scale", type=float, default=scale)
+    options.add_argument("--runs", type=int, default=runs)
+    options.add_argument("--spark", help="a Python that has pyspark, to compare with Spark too")
+    options.add_argument("--sail", help="a Python that has pysail, to time Sail too")
+    options.add_argument("--over", choices=["delta", "parquet"], default="delta", help="what Boathouse reads")
+    options.add_argument("--directory", help="where data and tables are kept for the next run")
+    options.add_argument("--queries", help="only these: q01,q18")
+    options.add_argument("--files", action="store_true", help="nothing from memory: every query decodes the files")
+    options.add_argument("--threads", type=int, help="DuckDB's threads; all cores where not given")
+    return options
 
 
 def check(engines, queries):

@@ -1,6 +1,6 @@
 //! Files as a table: schema, partition columns, and the scan.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
@@ -13,7 +13,7 @@ use boathouse_formats::options::Lookup;
 use boathouse_spec::{DataType, Error, Options, Result, StructField, StructType};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::common::{Column, DFSchema, ScalarValue, Statistics};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
@@ -73,6 +73,8 @@ pub struct FileTable {
     schema: StructType,
     arrow_schema: SchemaRef,
     pub(crate) sources: Vec<Source>,
+    /// Of the files' columns and the partition columns, once they were asked for.
+    statistics: OnceLock<Statistics>,
 }
 
 /// Opens paths as a table. Without a schema, it is inferred from the files.
@@ -245,6 +247,7 @@ impl FileTable {
             schema: StructType::default(),
             arrow_schema: Arc::new(Schema::empty()),
             sources: Vec::new(),
+            statistics: OnceLock::new(),
         };
         if format == Format::Parquet && table.choice.ignore_corrupt {
             parquet::drop_unreadable(&mut table).await?;
@@ -353,6 +356,7 @@ impl FileTable {
         }
         self.sources.push(Source::Partition(self.partition_fields.len()));
         self.partition_fields.push(field.clone());
+        self.statistics = OnceLock::new();
         self.schema.fields.push(field);
         self.arrow_schema = Arc::new(arrow_schema(&self.schema));
         Ok(self)
@@ -372,7 +376,38 @@ impl FileTable {
             schema: self.schema.clone(),
             arrow_schema: self.arrow_schema.clone(),
             sources: self.sources.clone(),
+            statistics: OnceLock::new(),
         }
+    }
+
+    /// Whether another table reads the same files in the same way.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let files = |table: &Self| table.files.iter().map(|f| f.meta.clone()).collect::<Vec<_>>();
+        self.format == other.format
+            && self.place.store_url == other.place.store_url
+            && self.options == other.options
+            && self.schema == other.schema
+            && self.context.session == other.context.session
+            && files(self) == files(other)
+    }
+
+    /// Reads footers, after which [`TableProvider::statistics`] tells of the files. What is wrong with a file says the scan.
+    pub async fn load_statistics(&self, state: &dyn Session) {
+        if self.format == Format::Parquet
+            && !self.files.is_empty()
+            && self.statistics.get().is_none()
+            && let Ok(statistics) = parquet::statistics(self, state).await
+        {
+            // Where two asked at once, the first answer stays.
+            let _ = self.statistics.set(statistics);
+        }
+    }
+
+    /// What is known of so many bytes of the files.
+    pub(crate) fn statistics_of(&self, files: &[TableFile]) -> Option<Statistics> {
+        let bytes = |files: &[TableFile]| files.iter().map(|f| f.meta.size as f64).sum::<f64>();
+        let statistics = self.statistics.get()?;
+        Some(parquet::scaled(statistics.clone(), bytes(files) / bytes(&self.files).max(1.0)))
     }
 
     /// Whether an expression reads nothing but partition columns, so that each file answers it once.
@@ -442,6 +477,16 @@ impl TableProvider for FileTable {
 
     fn table_type(&self) -> TableType {
         TableType::Base
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        let known = self.statistics.get()?;
+        let of_files = self.data_schema.fields.len();
+        let columns = self.sources.iter().map(|source| match source {
+            Source::Data(i) => known.column_statistics[*i].clone(),
+            Source::Partition(i) => known.column_statistics[of_files + i].clone(),
+        });
+        Some(Statistics { column_statistics: columns.collect(), ..known.clone() })
     }
 
     fn supports_filters_pushdown(

@@ -24,12 +24,13 @@ use tokio::sync::mpsc;
 use crate::analyzer::Analyzed;
 use crate::column_cache::ColumnCache;
 use crate::conjunction::CheapConditionsFirst;
+use crate::grouping_sets::AllKeysFirst;
 use crate::join_order::{self, JoinOrder};
 use crate::metadata_only::{self, MetadataOnly};
 use crate::ordered::in_partition_order;
 use crate::session::AbortOnDrop;
 use crate::unnest::UnnestSubqueries;
-use crate::{Session, column_cache, observe, operators};
+use crate::{Session, observe, operators, shared_plans};
 
 /// Metrics of `observe`, by name; complete when the stream has ended.
 pub type ObservedMetrics = Arc<Mutex<Vec<(String, Vec<(String, Literal)>)>>>;
@@ -98,6 +99,7 @@ pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -
         .with_optimizer_rule(Arc::new(MetadataOnly))
         .with_physical_optimizer_rules(crate::join_hints::rules())
         .with_physical_optimizer_rule(Arc::new(CheapConditionsFirst))
+        .with_physical_optimizer_rule(Arc::new(AllKeysFirst))
         .with_query_planner(Arc::new(observe::Planner))
         .build()
 }
@@ -196,7 +198,7 @@ async fn optimized_plan(
     let extracted = crate::python::extract(plan)?;
     let plan = extracted.as_ref().unwrap_or(plan);
     if crate::small::is_constant(plan) {
-        return planned(&session.engine.constants, plan).await;
+        return planned(&session.engine.constants, plan, None).await;
     }
     if crate::recursion::is_recursive(plan) {
         // The plan of a recursive step runs again and again: a filter learnt from one level must not thin out the next.
@@ -204,7 +206,7 @@ async fn optimized_plan(
         options.optimizer.enable_dynamic_filter_pushdown = false;
         options.optimizer.enable_join_dynamic_filter_pushdown = false;
     }
-    join_order::load_statistics(plan).await?;
+    join_order::load_statistics(plan, &state).await?;
     metadata_only::load_statistics(plan).await?;
     let small = session.engine.options.partitions.is_none() && crate::small::is_small(plan);
     if small {
@@ -214,18 +216,24 @@ async fn optimized_plan(
         options.optimizer.enable_dynamic_filter_pushdown = false;
         options.optimizer.enable_join_dynamic_filter_pushdown = false;
     }
-    let mut planned = planned(&state, plan).await?;
-    if session.conf.flag("spark.databricks.io.cache.enabled")
-        && let Some(columns) = state.config().get_extension::<ColumnCache>()
-    {
-        planned = column_cache::cached(planned, &columns).spark()?;
-    }
+    let columns = state.config().get_extension::<ColumnCache>();
+    let columns = columns.filter(|_| session.conf.flag("spark.databricks.io.cache.enabled"));
+    let planned = planned(&state, plan, columns.as_ref()).await?;
     if small { crate::small::streamed_as_spark(planned).spark() } else { Ok(planned) }
 }
 
-async fn planned(state: &SessionState, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
-    let planned = AssertUnwindSafe(state.create_physical_plan(plan)).catch_unwind().await;
-    planned.unwrap_or_else(|panic| Err(to_datafusion(panic_error(&*panic)))).spark()
+/// The optimized physical plan; scans look into `columns` first.
+async fn planned(
+    state: &SessionState,
+    plan: &LogicalPlan,
+    columns: Option<&Arc<ColumnCache>>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let planned = async {
+        let optimized = state.optimize(plan).spark()?;
+        shared_plans::physical(state, &optimized, columns).await
+    };
+    let planned = AssertUnwindSafe(planned).catch_unwind().await;
+    planned.unwrap_or_else(|panic| Err(panic_error(&*panic)))
 }
 
 pub(crate) fn task_context(session: &Session) -> Arc<TaskContext> {

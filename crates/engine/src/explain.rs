@@ -34,7 +34,7 @@ pub(crate) async fn explain(session: &Arc<Session>, plan: Plan, mode: ExplainMod
     let state = execute::query_state(session);
     let extracted = crate::python::extract(&analyzed.plan)?;
     let plan = extracted.as_ref().unwrap_or(&analyzed.plan);
-    crate::join_order::load_statistics(plan).await?;
+    crate::join_order::load_statistics(plan, &state).await?;
     let optimized = state.optimize(plan).spark()?;
     let physical = execute::physical_plan(session, &analyzed.plan).await?;
     let physical_text = tree(&physical, false);

@@ -29,7 +29,7 @@ impl ParseMode {
 }
 
 /// What the session decides where an option does not.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SessionDefaults {
     /// `spark.sql.session.timeZone`
     pub zone: Zone,

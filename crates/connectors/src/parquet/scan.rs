@@ -69,7 +69,12 @@ pub(crate) fn scan(
             Source::Partition(p) => data_columns + p,
         })
         .collect();
-    let config = FileScanConfigBuilder::new(table.place.store_url.clone(), Arc::new(source))
+    let statistics = table.statistics_of(&files);
+    let mut config = FileScanConfigBuilder::new(table.place.store_url.clone(), Arc::new(source));
+    if let Some(statistics) = statistics {
+        config = config.with_statistics(statistics);
+    }
+    let config = config
         .with_file_groups(groups(files, state.config().target_partitions()))
         .with_projection_indices(Some(indices))?
         .with_limit(limit)

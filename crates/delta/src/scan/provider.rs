@@ -124,6 +124,16 @@ impl DeltaScan {
         Ok(Self { snapshot, hidden, files: None, derives: None, schema, df_schema })
     }
 
+    /// Whether another scan reads the same rows of the same version.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.snapshot.version() == other.snapshot.version()
+            && self.snapshot.location().uri() == other.snapshot.location().uri()
+            && self.hidden == other.hidden
+            && self.files.is_none()
+            && other.files.is_none()
+            && self.derives.is_some() == other.derives.is_some()
+    }
+
     /// The same scan with more hidden columns.
     pub fn and_hidden(&self, more: Vec<HiddenColumn>) -> Result<Self> {
         let hidden = self.hidden.iter().cloned().chain(more).collect();

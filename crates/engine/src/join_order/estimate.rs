@@ -27,6 +27,8 @@ pub(super) struct Column {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Estimate {
     pub rows: f64,
+    /// Rows of the largest of its tables, before any filter.
+    pub unfiltered: f64,
     columns: HashMap<String, Column>,
     /// Whether all tables have told their rows.
     pub is_known: bool,
@@ -34,16 +36,18 @@ pub(super) struct Estimate {
 
 impl Estimate {
     fn unknown(rows: f64) -> Self {
-        Self { rows: rows.max(1.0), columns: HashMap::new(), is_known: true }
+        Self { rows: rows.max(1.0), unfiltered: rows.max(1.0), columns: HashMap::new(), is_known: true }
     }
 
     /// Different values of an expression, as far as they matter: at most one a row.
     pub fn distinct(&self, expr: &Expr) -> f64 {
-        let known = match bare(expr) {
-            Some(column) => self.columns.get(column).map(|c| c.distinct),
-            None => None,
-        };
-        known.unwrap_or(self.rows).clamp(1.0, self.rows.max(1.0))
+        self.domain(expr).clamp(1.0, self.rows.max(1.0))
+    }
+
+    /// Different values of an expression before filters of other columns took some away: what a key of another table is one of.
+    fn domain(&self, expr: &Expr) -> f64 {
+        let known = bare(expr).and_then(|column| self.columns.get(column));
+        known.map_or(self.rows, |column| column.distinct)
     }
 
     fn with_rows(mut self, rows: f64) -> Self {
@@ -82,7 +86,7 @@ pub(super) fn estimate(plan: &LogicalPlan) -> Estimate {
                     columns.insert(field.name().clone(), known.clone());
                 }
             }
-            Estimate { rows: input.rows, columns, is_known: input.is_known }
+            Estimate { columns, ..input }
         }
         LogicalPlan::Aggregate(a) => {
             let input = estimate(&a.input);
@@ -183,7 +187,7 @@ pub(super) fn semi_selectivity(left: &Estimate, right: &Estimate, keys: &[(&Expr
 pub(super) fn joined(left: &Estimate, right: &Estimate, keys: &[(&Expr, &Expr)], others: usize) -> Estimate {
     let mut columns = left.columns.clone();
     columns.extend(right.columns.iter().map(|(k, v)| (k.clone(), v.clone())));
-    let mut divisors: Vec<f64> = keys.iter().map(|(l, r)| left.distinct(l).max(right.distinct(r))).collect();
+    let mut divisors: Vec<f64> = keys.iter().map(|(l, r)| left.domain(l).max(right.domain(r))).collect();
     divisors.sort_by(|a, b| b.total_cmp(a));
     // Keys of several columns depend on each other: each further one counts less.
     let mut divisor = 1.0;
@@ -192,6 +196,8 @@ pub(super) fn joined(left: &Estimate, right: &Estimate, keys: &[(&Expr, &Expr)],
         divisor *= d.powf(weight);
         weight /= 2.0;
     }
+    // Neither side has more keys than rows, all of its tables' rows counted.
+    divisor = divisor.min(left.unfiltered.max(right.unfiltered));
     let rows = left.rows * right.rows / divisor * BETWEEN_COLUMNS.powi(i32::try_from(others).unwrap_or(1));
     for (l, r) in keys {
         let distinct = left.distinct(l).min(right.distinct(r));
@@ -201,7 +207,8 @@ pub(super) fn joined(left: &Estimate, right: &Estimate, keys: &[(&Expr, &Expr)],
             }
         }
     }
-    Estimate { rows: rows.max(1.0), columns, is_known: left.is_known && right.is_known }
+    let unfiltered = left.unfiltered.max(right.unfiltered);
+    Estimate { rows: rows.max(1.0), unfiltered, columns, is_known: left.is_known && right.is_known }
 }
 
 /// The rows of a table as its filters leave them.
@@ -222,7 +229,7 @@ fn unfiltered(scan: &TableScan) -> Estimate {
         .enumerate()
         .map(|(i, field)| (field.name().clone(), of_column(&statistics, i, rows)))
         .collect();
-    Estimate { rows, columns, is_known: true }
+    Estimate { rows, unfiltered: rows, columns, is_known: true }
 }
 
 fn of_column(statistics: &Statistics, i: usize, rows: f64) -> Column {

@@ -17,7 +17,9 @@ use std::any::Any;
 use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
+use boathouse_connectors::FileTable;
 use boathouse_delta::DeltaScan;
+use datafusion::catalog::Session;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
@@ -32,6 +34,8 @@ const MAX_TABLES: usize = 12;
 const SMALL_COST: f64 = 200_000.0;
 /// Estimates are rough: an order has to be this much cheaper to be taken.
 const WORTHWHILE: f64 = 0.9;
+/// A join that leaves one row of so many gives few rows.
+const FEW: f64 = 4.0;
 
 #[derive(Debug, Default)]
 pub(crate) struct JoinOrder;
@@ -51,7 +55,7 @@ impl OptimizerRule for JoinOrder {
 }
 
 /// Loads the statistics of the tables that a plan joins: the rule itself cannot wait for them.
-pub(crate) async fn load_statistics(plan: &LogicalPlan) -> boathouse_spec::Result<()> {
+pub(crate) async fn load_statistics(plan: &LogicalPlan, state: &dyn Session) -> boathouse_spec::Result<()> {
     let mut scans = Vec::new();
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
@@ -68,9 +72,17 @@ pub(crate) async fn load_statistics(plan: &LogicalPlan) -> boathouse_spec::Resul
     for provider in scans {
         if let Some(scan) = (provider.as_ref() as &dyn Any).downcast_ref::<DeltaScan>() {
             scan.load().await?;
+        } else if let Some(files) = (provider.as_ref() as &dyn Any).downcast_ref::<FileTable>() {
+            files.load_statistics(state).await;
         }
     }
     Ok(())
+}
+
+/// Whether a plan gives few rows beside those of its tables, as far as statistics tell.
+pub(crate) fn gives_few_rows(plan: &LogicalPlan) -> bool {
+    let estimate = estimate::estimate(plan);
+    estimate.is_known && estimate.rows * FEW < estimate.unfiltered
 }
 
 /// Reorders every group of joins in a plan, the outermost first.

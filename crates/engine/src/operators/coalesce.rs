@@ -46,21 +46,23 @@ impl Operator for Unordered {
 #[derive(Debug)]
 pub(super) struct CoalesceExec {
     input: Arc<dyn ExecutionPlan>,
+    /// Partitions at most. How many the input has is known when the plan is done.
+    most: usize,
     partitions: usize,
     properties: Arc<PlanProperties>,
 }
 
 impl CoalesceExec {
-    /// At most `partitions`; there are never more than the input has.
-    pub fn new(input: Arc<dyn ExecutionPlan>, partitions: usize) -> Self {
-        let partitions = partitions.clamp(1, input.output_partitioning().partition_count().max(1));
+    /// At most `most` partitions; there are never more than the input has.
+    pub fn new(input: Arc<dyn ExecutionPlan>, most: usize) -> Self {
+        let partitions = most.clamp(1, input.output_partitioning().partition_count().max(1));
         let properties = Arc::new(PlanProperties::new(
             EquivalenceProperties::new(input.schema()),
             Partitioning::UnknownPartitioning(partitions),
             input.pipeline_behavior(),
             input.boundedness(),
         ));
-        Self { input, partitions, properties }
+        Self { input, most, partitions, properties }
     }
 }
 
@@ -72,7 +74,7 @@ impl DisplayAs for CoalesceExec {
 
 impl CoalesceExec {
     fn over(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self::new(input, self.partitions))
+        Arc::new(Self::new(input, self.most))
     }
 }
 
