@@ -11,6 +11,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use boathouse_bridge::{ResultExt, arrow_schema, conform_batch, to_datafusion};
 use boathouse_delta::{OwnReads, Snapshot};
 use boathouse_spec::{Error, Literal, Result, StructType};
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
@@ -26,6 +27,7 @@ use crate::column_cache::ColumnCache;
 use crate::conjunction::CheapConditionsFirst;
 use crate::grouping_sets::AllKeysFirst;
 use crate::join_order::{self, JoinOrder};
+use crate::memory::QueryMemory;
 use crate::metadata_only::{self, MetadataOnly};
 use crate::ordered::in_partition_order;
 use crate::session::AbortOnDrop;
@@ -37,6 +39,10 @@ pub type ObservedMetrics = Arc<Mutex<Vec<(String, Vec<(String, Literal)>)>>>;
 
 /// Batches that may wait between the query and whoever takes them.
 const BUFFERED_BATCHES: usize = 4;
+
+/// Sorts of one partition that have to fit into memory together. Each takes its share for merging what it spills before it
+/// has seen a row, where more memory is more than it needs.
+const SORTS_AT_ONCE: usize = 16;
 
 /// The rows of a query or command. Batches have the Arrow schema of `schema` (`boathouse_bridge::arrow_schema`).
 pub struct QueryResult {
@@ -74,6 +80,7 @@ impl QueryResult {
 pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -> SessionState {
     // Sessions that reach object stores with other credentials have another state, and so another cache.
     let columns = Arc::new(ColumnCache::new(&runtime_env.memory_pool));
+    let memory = runtime_env.memory_pool.memory_limit();
     let mut config = SessionConfig::new()
         .with_extension(columns)
         .with_target_partitions(parallelism)
@@ -90,6 +97,11 @@ pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -
     options.optimizer.hash_join_single_partition_threshold = 64 << 20;
     options.optimizer.hash_join_single_partition_threshold_rows = 2_000_000;
     options.execution.perfect_hash_join_small_build_threshold = 8_000_000;
+    if let MemoryLimit::Finite(bytes) = memory {
+        let share = bytes / (SORTS_AT_ONCE * parallelism.max(1));
+        let reserved = &mut options.execution.sort_spill_reservation_bytes;
+        *reserved = share.min(*reserved);
+    }
     SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime_env)
@@ -251,7 +263,8 @@ pub(crate) async fn stream_of(
     plan: &LogicalPlan,
 ) -> Result<SendableRecordBatchStream> {
     let physical = physical_plan(session, plan).await?;
-    execute_stream(physical, task_context(session)).spark()
+    let (context, memory) = QueryMemory::within(TaskContext::from(&query_state(session)));
+    Ok(memory.freed_before_errors(execute_stream(physical, context).spark()?))
 }
 
 /// Gives the batches the schema users see: the same arrays, other names.

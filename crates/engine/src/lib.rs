@@ -33,6 +33,7 @@ mod join_order;
 mod keeper;
 mod lazy;
 mod literals;
+mod memory;
 mod metadata_only;
 mod names;
 mod observe;

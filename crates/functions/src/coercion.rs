@@ -186,8 +186,7 @@ pub fn implicit_cast(from: &DataType, want: &Want, context: &Context) -> Option<
             Some(t.clone())
         }
         (_, Want::Str | Want::Exact(DataType::String { .. }))
-            if (from.is_atomic() && !from.is_spatial())
-                || (*from == DataType::CalendarInterval && context.ansi) =>
+            if from.is_atomic() || (*from == DataType::CalendarInterval && context.ansi) =>
         {
             Some(DataType::STRING)
         }

@@ -4,14 +4,13 @@ mod bitmap;
 mod count_min;
 pub(crate) mod data_sketch_hash;
 mod distinct_count;
+mod frequent;
 mod hash;
 mod hll;
 pub(crate) mod java_random;
 mod kll;
 mod theta;
-mod top_k;
 mod tuple;
-mod unsupported;
 
 use crate::Registry;
 
@@ -19,10 +18,9 @@ pub(crate) fn register(r: &mut Registry) {
     bitmap::register(r);
     count_min::register(r);
     distinct_count::register(r);
+    frequent::register(r);
     hll::register(r);
     kll::register(r);
     theta::register(r);
-    top_k::register(r);
     tuple::register(r);
-    unsupported::register(r);
 }

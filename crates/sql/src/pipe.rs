@@ -115,6 +115,8 @@ impl Parser<'_> {
                 self.pipe_organization(start, input)
             }
             _ if self.at_join() => self.join_relation(input),
+            // Spark's grammar takes a pipe without an operator: its clauses of order and limit may all be missing.
+            _ if self.at_end() || matches!(self.peek().text, ")" | ";" | "|>") => Ok(input),
             _ => Err(self.unexpected()),
         }
     }
@@ -159,6 +161,9 @@ impl Parser<'_> {
 
     /// One of ORDER BY, LIMIT and their kin; LIMIT and OFFSET go together.
     fn pipe_organization(&mut self, start: usize, input: Relation) -> Result<Relation> {
+        if self.at("WINDOW") {
+            return Err(self.unsupported_clause(start, "the WINDOW clause"));
+        }
         let mut used = Vec::new();
         let relation = self.query_organization_with(input, &mut used)?;
         match used.as_slice() {

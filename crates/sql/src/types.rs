@@ -39,7 +39,7 @@ impl Parser<'_> {
             "BINARY" => DataType::Binary,
             "VOID" => DataType::Null,
             "VARIANT" => DataType::Variant,
-            "STRING" => return self.string_type(),
+            "STRING" if !self.at_length() => return self.string_type(),
             "CHAR" | "CHARACTER" | "VARCHAR" => return self.character_type(start, word),
             "DECIMAL" | "DEC" | "NUMERIC" => return self.decimal_type(start),
             "INTERVAL" => return self.interval_type(start),
@@ -50,10 +50,15 @@ impl Parser<'_> {
             "STRUCT" => return self.struct_type(start),
             _ => return self.unknown_type(start, word),
         };
-        if self.at_symbol("(") && self.peek_at(1).kind == Kind::Integer {
+        if self.at_length() {
             return self.unknown_type(start, word);
         }
         Ok(simple)
+    }
+
+    /// Whether numbers in parentheses stand here, as after `DECIMAL`.
+    fn at_length(&self) -> bool {
+        self.at_symbol("(") && self.peek_at(1).kind == Kind::Integer
     }
 
     /// Notes what is wrong with a type, and goes on with another.
@@ -360,6 +365,7 @@ mod tests {
         assert_eq!(of("char"), "DATATYPE_MISSING_SIZE");
         assert_eq!(of("array"), "INCOMPLETE_TYPE_DEFINITION.ARRAY");
         assert_eq!(of("foo(1, 2)"), "UNSUPPORTED_DATATYPE");
+        assert_eq!(of("string(5)"), "UNSUPPORTED_DATATYPE");
         assert_eq!(of("int x"), "PARSE_SYNTAX_ERROR");
         assert_eq!(of("decimal(39)"), "DECIMAL_PRECISION_EXCEEDS_MAX_PRECISION");
     }

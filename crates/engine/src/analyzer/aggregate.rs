@@ -61,6 +61,10 @@ impl Analyzer {
     }
 
     pub(super) fn aggregate_analyzed(&mut self, input: Analyzed, aggregate: &Aggregate) -> Result<Analyzed> {
+        self.knowing_subqueries(|analyzer| analyzer.aggregate_clauses(input, aggregate))
+    }
+
+    fn aggregate_clauses(&mut self, input: Analyzed, aggregate: &Aggregate) -> Result<Analyzed> {
         let select = super::project::parsed(&aggregate.aggregates)?;
         let count = aggregate.grouping.len();
         let mut grouping = super::project::parsed(&aggregate.grouping)?;
@@ -88,6 +92,7 @@ impl Analyzer {
                 let left_out = keys.iter().enumerate().filter(|(i, _)| is_left_out(sets, *i));
                 let left_out: Vec<TypedExpr> = left_out.map(|(_, key)| key.clone()).collect();
                 let input = with_nullable(input, &left_out);
+                self.forget_subqueries();
                 let keys = self.grouping_keys(kind, grouping, select, &input)?.0;
                 (input, keys)
             }
@@ -127,7 +132,9 @@ impl Analyzer {
             {
                 item.value.expr.clone()
             } else {
-                aggregation.rewrite(self, item.value.expr.clone(), &item.value.name)?
+                let value = aggregation.rewrite(self, item.value.expr.clone(), &item.value.name)?;
+                check_scalar_subqueries(&value, &item.value.name)?;
+                value
             };
             let attribute = match &value {
                 DfExpr::Column(c) => aggregation
@@ -160,6 +167,7 @@ impl Analyzer {
         let mut aggregation = self.aggregation(input, Vec::new(), None)?;
         for item in items {
             let value = aggregation.rewrite(self, item.value.expr.clone(), &item.value.name)?;
+            check_scalar_subqueries(&value, &item.value.name)?;
             let attribute =
                 self.attribute(&item.value.name, item.value.data_type.clone(), item.value.nullable);
             aggregation.select.push((value, attribute));
@@ -491,12 +499,13 @@ impl Aggregation {
             ))
     }
 
-    /// Whether the expression uses a grouping column that grouping sets may turn to NULL.
+    /// Whether the expression uses a key that grouping sets may turn to NULL, and could not know: the columns of the input
+    /// that are keys say so themselves.
     fn nulled(&self, expr: &DfExpr) -> bool {
         let Some(sets) = &self.sets else { return false };
         let is_absent = |name: &str| {
             let at = self.grouping.iter().position(|(_, a)| a.internal_name() == name);
-            at.is_some_and(|i| is_left_out(sets, i))
+            at.is_some_and(|i| is_left_out(sets, i) && !matches!(self.grouping[i].0, DfExpr::Column(_)))
         };
         expr.column_refs().iter().any(|c| is_absent(&c.name))
     }
@@ -686,6 +695,20 @@ fn nondeterministic(name: &str) -> Error {
         .message(format!(
             "An aggregate function cannot be of values that differ from call to call, as in {name}."
         ))
+}
+
+/// Beside aggregates a correlated scalar subquery must be what is grouped by.
+fn check_scalar_subqueries(value: &DfExpr, name: &str) -> Result<()> {
+    let is_correlated =
+        |e: &DfExpr| matches!(e, DfExpr::ScalarSubquery(s) if !s.outer_ref_columns.is_empty());
+    if !value.exists(|e| Ok(is_correlated(e))).spark()? {
+        return Ok(());
+    }
+    Err(Error::new("SCALAR_SUBQUERY_IS_IN_GROUP_BY_OR_AGGREGATE_FUNCTION")
+        .param("sqlExpr", format!("\"{name}\""))
+        .message(format!(
+            "The correlated subquery in {name} is neither grouped by nor inside an aggregate function; group by it, or wrap it in first()."
+        )))
 }
 
 /// HAVING and ORDER BY cannot name what is neither grouped nor aggregated.

@@ -109,6 +109,10 @@ impl Analyzer {
         } else {
             self.args(&call.args, over)?
         };
+        if call.distinct && name == "count" {
+            // Strings are counted as their collations tell them apart.
+            args = args.into_iter().map(|a| self.collation_key(a)).collect::<Result<_>>()?;
+        }
         let keys = call.order_by.iter().map(|o| self.expr(&o.expr, over)).collect::<Result<Vec<_>>>()?;
         let infos: Vec<_> = args.iter().map(|a| self.arg(a)).collect();
         let order_infos = keys.iter().zip(&call.order_by).map(|(k, o)| (self.arg(k), o.ascending)).collect();

@@ -1,7 +1,7 @@
 //! Function calls: operators and special forms first, then built-in functions, then the user's.
 
 use boathouse_functions::{Entry, registry};
-use boathouse_spec::{Call, Error, Expr, Result};
+use boathouse_spec::{Call, Error, Expr, Result, Star};
 use datafusion::logical_expr::Expr as DfExpr;
 use datafusion::logical_expr::{cast, lit};
 
@@ -101,7 +101,13 @@ impl Analyzer {
         for arg in args {
             match arg {
                 // `struct(*)`, `array(t.*)`: the star's columns are arguments.
-                Expr::Star(star) => out.extend(self.expand_star(star, over)?),
+                Expr::Star(star) => {
+                    let columns = self.expand_star(star, over)?;
+                    out.extend(columns.into_iter().map(|c| match field_of_star(star, &c) {
+                        Some(shown) => c.named(shown),
+                        None => c,
+                    }));
+                }
                 Expr::NamedArgument { value, .. } => out.push(self.expr(value, over)?),
                 other => out.push(self.expr(other, over)?),
             }
@@ -225,10 +231,8 @@ impl Analyzer {
                 position += 1;
                 shown.push(match (&under_alias, arg) {
                     (Some(text), _) => text.clone(),
-                    // The fields of a struct are columns made for it.
-                    (None, Expr::Star(star)) if !matches!(value.expr, DfExpr::Column(_)) => {
-                        let of = star.target.as_deref().unwrap_or_default().join(".");
-                        format!("{of}.{} AS {}", value.name, quoted_if_needed(&value.name))
+                    (None, Expr::Star(star)) => {
+                        field_of_star(star, &value).unwrap_or_else(|| value.name.clone())
                     }
                     (None, _) => value.name.clone(),
                 });
@@ -313,6 +317,13 @@ impl Analyzer {
         ];
         Err(error::unresolved_routine(&call.name, &path))
     }
+}
+
+/// How a field that `s.*` stands for is shown, where that is a struct: a column made for it.
+fn field_of_star(star: &Star, field: &TypedExpr) -> Option<String> {
+    let is_column = matches!(field.expr, DfExpr::Column(_) | DfExpr::OuterReferenceColumn(..));
+    let target = star.target.as_deref().filter(|_| !is_column)?.join(".");
+    Some(format!("{target}.{} AS {}", field.name, quoted_if_needed(&field.name)))
 }
 
 /// A name in backquotes, where it is no plain word.

@@ -105,21 +105,18 @@ impl Analyzer {
         fields.iter().try_fold(base, |value, field| self.field_of(value, field))
     }
 
+    /// A column of the query around; those further out are out of sight, as in Spark.
     fn outer_column(&mut self, column: &Column) -> Result<Option<TypedExpr>> {
-        for level in (0..self.outer.len()).rev() {
-            let attributes = self.outer[level].clone();
-            if let Some((attribute, rest)) =
-                match_name(&column.name, &attributes, self.context.case_sensitive)?
-            {
-                for used in self.outer_used.iter_mut().skip(level) {
-                    used.push(attribute.clone());
-                }
-                let mut typed = attribute.typed();
-                typed.expr = attribute.outer_column();
-                return self.nested(typed, &rest).map(Some);
-            }
+        let Some(around) = self.outer.last() else { return Ok(None) };
+        let Some((attribute, rest)) = match_name(&column.name, around, self.context.case_sensitive)? else {
+            return Ok(None);
+        };
+        if let Some(used) = self.outer_used.last_mut() {
+            used.push(attribute.clone());
         }
-        Ok(None)
+        let mut typed = attribute.typed();
+        typed.expr = attribute.outer_column();
+        self.nested(typed, &rest).map(Some)
     }
 
     /// The columns a star stands for.
@@ -183,24 +180,19 @@ impl Analyzer {
                 _ => Err(cannot_expand(target, over)),
             },
             None => {
-                for level in (0..self.outer.len()).rev() {
-                    let outer: Vec<Attribute> = self.outer[level]
-                        .iter()
-                        .filter(|a| qualifier_matches(&a.qualifier, target))
-                        .cloned()
-                        .collect();
-                    if !outer.is_empty() {
-                        return outer
-                            .iter()
-                            .map(|a| {
-                                let name = a.qualifier.iter().chain([&a.name]).cloned().collect();
-                                let column = Column { name, ..Column::default() };
-                                self.outer_column(&column)?.ok_or_else(|| cannot_expand(target, over))
-                            })
-                            .collect();
-                    }
+                let around = self.outer.last().into_iter().flatten();
+                let names: Vec<Vec<String>> = around
+                    .filter(|a| qualifier_matches(&a.qualifier, target))
+                    .map(|a| a.qualifier.iter().chain([&a.name]).cloned().collect())
+                    .collect();
+                if names.is_empty() {
+                    return Err(cannot_expand(target, over));
                 }
-                Err(cannot_expand(target, over))
+                let column = |name| Column { name, ..Column::default() };
+                names
+                    .into_iter()
+                    .map(|n| self.outer_column(&column(n))?.ok_or_else(|| cannot_expand(target, over)))
+                    .collect()
             }
         }
     }

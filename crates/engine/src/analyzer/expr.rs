@@ -26,6 +26,7 @@ impl Analyzer {
                 self.explicit_cast(value, to, *mode)
             }
             Expr::Extract { expr, extraction } => {
+                self.check_field_of_generator(expr, extraction, over)?;
                 let value = self.expr(expr, over)?;
                 self.extract(value, extraction, over)
             }
@@ -49,12 +50,12 @@ impl Analyzer {
             Expr::NamedParameter(name) => self.named_parameter(name, over),
             Expr::PositionalParameter(n) => self.positional_parameter(*n, over),
             Expr::Identifier(name) => {
-                let name = self.identifier(name)?;
+                let name = self.identifier_over(name, over)?;
                 self.column(&boathouse_spec::Column { name, ..Default::default() }, over)
             }
-            Expr::ScalarSubquery(query) => self.scalar_subquery(query, over),
-            Expr::Exists(query) => self.exists(query, over),
-            Expr::InSubquery { values, query } => self.in_subquery(values, query, over),
+            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery { .. } => {
+                self.subquery_once(expr, over)
+            }
             Expr::PlanSubquery { plan_id, kind } => self.plan_subquery(*plan_id, kind, over),
             Expr::TableArgument { .. } => Err(Error::new("UNSUPPORTED_FEATURE.TABLE_ARGUMENT")
                 .message("TABLE(..) can only be an argument of a table function.")),

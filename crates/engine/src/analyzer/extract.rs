@@ -208,7 +208,7 @@ fn is_array_of_values(t: &DataType) -> bool {
     matches!(t, DataType::Array { element, .. } if !matches!(**element, DataType::Struct(_)))
 }
 
-fn no_such_field(field: &str, s: &boathouse_spec::StructType) -> Error {
+pub(super) fn no_such_field(field: &str, s: &boathouse_spec::StructType) -> Error {
     let fields = s.fields.iter().map(|f| boathouse_spec::quote(&f.name)).collect::<Vec<_>>().join(", ");
     Error::new("FIELD_NOT_FOUND")
         .param("fieldName", boathouse_spec::quote(field))

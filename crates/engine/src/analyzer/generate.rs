@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
 use boathouse_functions::{Call as FunctionCall, Entry, GeneratorCall, ResolvedGenerator, registry};
-use boathouse_spec::{Call, DataType, Error, Expr, Relation, Result, StructField};
+use boathouse_spec::{Call, DataType, Error, Expr, Literal, Relation, Result, StructField};
 use datafusion::common::{NullHandling, UnnestOptions};
 use datafusion::logical_expr::{Expr as DfExpr, LogicalPlanBuilder};
 
 use super::Analyzer;
-use super::analyzed::{Analyzed, Attribute, project};
+use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
 use super::project::named;
+use crate::functions::SessionFunction;
 
 impl Analyzer {
     fn generator(&self, call: &Call) -> Option<fn(&GeneratorCall) -> Result<ResolvedGenerator>> {
@@ -127,8 +128,7 @@ impl Analyzer {
             });
         };
         let outer = outer || name.ends_with("_outer");
-        let placed = super::named_arguments::positional(&name, call)?;
-        let args = self.args(placed.as_ref().unwrap_or(&call.args), &input)?;
+        let (args, resolved) = self.resolved_generator(&name, resolve, call, &input)?;
         for a in &args {
             if super::aggregate::has_aggregate(&a.expr) {
                 return Err(Error::new("UNSUPPORTED_GENERATOR.OUTSIDE_SELECT")
@@ -136,10 +136,6 @@ impl Analyzer {
                     .message(format!("The generator {name} cannot take the aggregate {}.", a.name)));
             }
         }
-        let infos: Vec<_> = args.iter().map(|a| self.arg(a)).collect();
-        let resolved = resolve(&GeneratorCall {
-            call: FunctionCall { name: &name, args: &infos, context: &self.context },
-        })?;
         if !columns.is_empty() && columns.len() != resolved.columns.len() {
             return Err(Error::new("UDTF_ALIAS_NUMBER_MISMATCH")
                 .param("aliasesSize", resolved.columns.len())
@@ -191,6 +187,64 @@ impl Analyzer {
         let plan = project(exprs, plan)?;
         let output = input.output.iter().cloned().chain(generated).collect();
         Ok(Analyzed { plan, output, below: None, ..input })
+    }
+
+    fn resolved_generator(
+        &mut self,
+        name: &str,
+        resolve: fn(&GeneratorCall) -> Result<ResolvedGenerator>,
+        call: &Call,
+        over: &Analyzed,
+    ) -> Result<(Vec<TypedExpr>, ResolvedGenerator)> {
+        let placed = super::named_arguments::positional(name, call)?;
+        let given = placed.as_ref().unwrap_or(&call.args);
+        self.forbid_sql_functions(given)?;
+        let args = self.args(given, over)?;
+        let infos: Vec<_> = args.iter().map(|a| self.arg(a)).collect();
+        let call = FunctionCall { name, args: &infos, context: &self.context };
+        let resolved = resolve(&GeneratorCall { call })?;
+        Ok((args, resolved))
+    }
+
+    /// Fails where a generator is asked for a field that its rows have not: they are structs of its columns
+    /// (`explode(a).b`).
+    pub(super) fn check_field_of_generator(
+        &mut self,
+        expr: &Expr,
+        field: &Expr,
+        over: &Analyzed,
+    ) -> Result<()> {
+        let (Expr::Call(call), Expr::Literal(Literal::String(field))) = (expr, field) else { return Ok(()) };
+        let Some(resolve) = self.generator(call) else { return Ok(()) };
+        let name = call.name.last().map(|n| n.to_lowercase()).unwrap_or_default();
+        let (_, resolved) = self.resolved_generator(&name, resolve, call, over)?;
+        let row = boathouse_spec::StructType::new(resolved.columns);
+        match row.field(field) {
+            Some(_) => Ok(()),
+            None => Err(super::extract::no_such_field(field, &row)),
+        }
+    }
+
+    /// Spark expands SQL functions in projections, filters, joins and aggregations, not in what generators are given.
+    fn forbid_sql_functions(&mut self, args: &[Expr]) -> Result<()> {
+        let mut waiting: Vec<&Expr> = args.iter().collect();
+        while let Some(expr) = waiting.pop() {
+            if let Expr::Call(call) = expr
+                && !call.is_operator
+                && call.name.last().is_some_and(|n| !registry().contains(n))
+                && let Some(SessionFunction::Sql(function)) = self.find_function(&call.name)?
+            {
+                return Err(Error::new("UNSUPPORTED_SQL_UDF_USAGE")
+                    .param("functionName", function.name.quoted())
+                    .param("nodeName", "Generate")
+                    .message(format!(
+                        "The SQL function {} cannot be used in a generator; compute its value in a subquery first.",
+                        function.name.name
+                    )));
+            }
+            waiting.extend(crate::relation_walk::operands(expr));
+        }
+        Ok(())
     }
 
     /// A function in FROM.
@@ -269,10 +323,14 @@ impl Analyzer {
         };
         let mut numbers = Vec::new();
         for arg in args {
-            let arg = match arg {
-                Expr::NamedArgument { value, .. } => value,
-                other => other,
-            };
+            // The function's parameters have no names: an argument with one is no constant (Spark's `Range`).
+            if let Expr::NamedArgument { name, .. } = arg {
+                return Err(Error::new("NON_FOLDABLE_ARGUMENT")
+                    .param("funcName", "`range`")
+                    .param("paramName", boathouse_spec::quote(name))
+                    .param("paramType", "\"BIGINT\"")
+                    .message(format!("range takes its arguments by position: {name} has no place.")));
+            }
             let value = self.expr(arg, &one)?;
             let value = self.implicit(value, &DataType::Long)?;
             match self.fold(&value)? {

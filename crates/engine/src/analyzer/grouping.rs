@@ -1,7 +1,6 @@
 //! What a query groups by: expressions, positions and aliases, ROLLUP, CUBE and sets, GROUP BY ALL.
 
 use boathouse_spec::{Error, Expr, GroupingKind, Literal, Result};
-use datafusion::common::Column;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr as DfExpr;
 
@@ -10,25 +9,22 @@ use super::aggregate::has_aggregate;
 use super::analyzed::{Analyzed, TypedExpr};
 
 impl Analyzer {
+    /// The items without aggregates (Spark's `ResolveReferencesInAggregate.expandGroupByAll`).
     pub(super) fn group_by_all(&mut self, select: &[Expr], input: &Analyzed) -> Result<Vec<TypedExpr>> {
         let items = self.items(select, input)?;
         let mut keys: Vec<TypedExpr> = Vec::new();
-        for item in items {
-            let value = item.value;
+        let mut has_others = false;
+        for value in items.into_iter().map(|item| item.value) {
             if has_aggregate(&value.expr) {
-                // `a + sum(b)`: the columns outside of aggregates group, where they are whole columns.
-                for column in columns_outside_aggregates(&value.expr) {
-                    if let Some(a) = input.columns().find(|a| a.internal_name() == column.name)
-                        && !keys.iter().any(|k| k.expr == a.column())
-                    {
-                        return Err(Error::new("UNRESOLVED_ALL_IN_GROUP_BY").message(
-                            "GROUP BY ALL cannot tell the grouping columns of an expression that mixes them with aggregates.",
-                        ));
-                    }
-                }
+                has_others |= has_column_outside_aggregates(&value.expr);
             } else if !super::window::has_window(&value.expr) && !keys.iter().any(|k| k.expr == value.expr) {
                 keys.push(value);
             }
+        }
+        if keys.is_empty() && has_others {
+            return Err(Error::new("UNRESOLVED_ALL_IN_GROUP_BY").message(
+                "GROUP BY ALL cannot tell the grouping columns of expressions that mix them with aggregates.",
+            ));
         }
         Ok(keys)
     }
@@ -228,17 +224,14 @@ pub(super) fn with_nullable(mut input: Analyzed, keys: &[TypedExpr]) -> Analyzed
     input
 }
 
-fn columns_outside_aggregates(expr: &DfExpr) -> Vec<Column> {
-    let mut out = Vec::new();
+fn has_column_outside_aggregates(expr: &DfExpr) -> bool {
+    let mut found = false;
     let _ = expr.apply(|e| {
+        found |= matches!(e, DfExpr::Column(_));
         Ok(match e {
             DfExpr::AggregateFunction(_) => TreeNodeRecursion::Jump,
-            DfExpr::Column(c) => {
-                out.push(c.clone());
-                TreeNodeRecursion::Continue
-            }
             _ => TreeNodeRecursion::Continue,
         })
     });
-    out
+    found
 }

@@ -17,6 +17,7 @@ impl Analyzer {
     pub(super) fn join(&mut self, join: &Join) -> Result<Analyzed> {
         let left = self.relation(&join.left)?;
         let right = self.relation(&join.right)?;
+        self.check_outer_columns_of_sides(&left, &right, join.kind)?;
         match &join.condition {
             JoinCondition::None => self.join_on(left, right, join.kind, None),
             JoinCondition::On(condition) => self.join_on(left, right, join.kind, Some(condition)),
@@ -35,6 +36,30 @@ impl Analyzer {
                 self.join_using(left, right, join.kind, &common, natural_column)
             }
         }
+    }
+
+    /// In a correlated subquery, the side of a join whose rows may be missing cannot use columns of the query around it
+    /// (Spark's `CheckAnalysis.checkCorrelationsInSubquery`).
+    fn check_outer_columns_of_sides(&self, left: &Analyzed, right: &Analyzed, kind: JoinKind) -> Result<()> {
+        let Some(around) = self.outer.last() else { return Ok(()) };
+        let sides: &[&Analyzed] = match kind {
+            JoinKind::Inner | JoinKind::Cross => &[],
+            JoinKind::LeftOuter | JoinKind::LeftSemi | JoinKind::LeftAnti => &[right],
+            JoinKind::RightOuter => &[left],
+            JoinKind::FullOuter => &[left, right],
+        };
+        for side in sides {
+            let used = crate::unnest::outer_columns(&side.plan).spark()?;
+            if let Some(a) = around.iter().find(|a| used.contains(&a.df_column())) {
+                let class =
+                    "UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.ACCESSING_OUTER_QUERY_COLUMN_IS_NOT_ALLOWED";
+                return Err(Error::new(class).param("treeNode", &a.name).message(format!(
+                    "A side of an outer, semi or anti join uses the column {} of the query around it.",
+                    a.name
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn join_on(

@@ -93,6 +93,8 @@ pub(crate) struct Analyzer {
     outer_names: Vec<String>,
     /// Aggregates of a HAVING's aggregation that its subqueries use, while such a condition is analyzed.
     outer_aggregates: Option<subquery::OuterAggregates>,
+    /// The subqueries of the aggregation being analyzed.
+    known_subqueries: Option<subquery::KnownSubqueries>,
     /// Lambda parameters in sight, innermost last.
     lambda_parameters: Vec<(String, Attribute)>,
     /// Parameters of the SQL function whose body is being analyzed.
@@ -143,6 +145,7 @@ impl Analyzer {
             outer_used: Vec::new(),
             outer_names: Vec::new(),
             outer_aggregates: None,
+            known_subqueries: None,
             lambda_parameters: Vec::new(),
             function_parameters: Vec::new(),
             grouping: None,

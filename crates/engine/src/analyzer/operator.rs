@@ -264,6 +264,9 @@ impl Analyzer {
     fn between(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
         let [value, low, high] = self.exactly(call, over)?;
         let shown = format!("between({}, {}, {})", value.name, low.name, high.name);
+        if value.expr.is_volatile() {
+            return Ok(self.between_once(call, over)?.named(shown));
+        }
         let narrowed = [is_narrowed(&value, &low), is_narrowed(&value, &high)];
         let given = [value.nullable || low.nullable, value.nullable || high.nullable];
         let above = self.comparison(Operator::GtEq, value.clone(), low)?;
@@ -274,6 +277,22 @@ impl Analyzer {
             .zip(narrowed.iter().zip(given))
             .any(|(own, (narrowed, given))| if *narrowed { given } else { *own });
         Ok(TypedExpr::new(binary(above.expr, Operator::And, below.expr), DataType::Boolean, nullable, shown))
+    }
+
+    /// BETWEEN of a value that is another each time: `transform(array(value), v -> v BETWEEN low AND high)[0]` asks for it
+    /// once.
+    fn between_once(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
+        let [value, low, high] = call.args.as_slice() else {
+            return Err(Error::internal("BETWEEN without its operands"));
+        };
+        let parameter = "__between".to_string();
+        let variable = Expr::LambdaVariable(vec![parameter.clone()]);
+        let body = Expr::operator("between", vec![variable, low.clone(), high.clone()]);
+        let lambda = Expr::Lambda { body: Box::new(body), parameters: vec![parameter] };
+        let values = Expr::call("array", vec![value.clone()]);
+        let results = self.expr(&Expr::call("transform", vec![values, lambda]), over)?;
+        let first = self.literal(&boathouse_spec::Literal::Integer(0))?;
+        self.builtin("getarrayitem", vec![results, first])
     }
 
     fn in_list(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {

@@ -66,7 +66,12 @@ impl Analyzer {
 
     /// The name an IDENTIFIER() stands for.
     pub(crate) fn identifier(&mut self, expr: &Expr) -> Result<Name> {
-        let typed = self.expr(expr, &super::Analyzed::one_row()?)?;
+        self.identifier_over(expr, &super::Analyzed::one_row()?)
+    }
+
+    /// The same, where columns are in sight that it cannot use.
+    pub(super) fn identifier_over(&mut self, expr: &Expr, over: &Analyzed) -> Result<Name> {
+        let typed = self.expr(expr, over)?;
         if !super::expr::is_foldable(&typed.expr) {
             return Err(Error::new("NOT_A_CONSTANT_STRING.NOT_CONSTANT")
                 .param("name", "IDENTIFIER")
@@ -75,7 +80,7 @@ impl Analyzer {
         }
         match self.fold(&typed)? {
             ScalarValue::Utf8(Some(text)) => boathouse_sql::parse_name(&text),
-            ScalarValue::Utf8(None) | ScalarValue::Null => Err(Error::new("NOT_A_CONSTANT_STRING.NULL")
+            ScalarValue::Utf8(None) => Err(Error::new("NOT_A_CONSTANT_STRING.NULL")
                 .param("name", "IDENTIFIER")
                 .param("expr", "NULL")
                 .message("IDENTIFIER() needs a string, not NULL.")),

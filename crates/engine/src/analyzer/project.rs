@@ -63,7 +63,9 @@ impl Analyzer {
                 Err(e) if e.is("UNRESOLVED_COLUMN") && !items.is_empty() => {
                     check_ambiguous_alias(&e, expr, &items)?;
                     let depth = self.function_parameters.len();
-                    self.function_parameters.push(lateral_aliases(&items));
+                    let mut sight = lateral_aliases(&items);
+                    sight.extend(self.function_parameters.last().cloned().unwrap_or_default());
+                    self.function_parameters.push(sight);
                     let again = self.item(expr, input);
                     self.function_parameters.truncate(depth);
                     match again {
@@ -362,6 +364,13 @@ impl Analyzer {
             Err(e) if e.is("UNRESOLVED_COLUMN") => return Err(error.unwrap_or(e)),
             Err(e) => return Err(e),
         };
+        // What a list left out, the subqueries of ORDER BY do not reach.
+        if clause == "ORDER BY"
+            && let Some(e) = error
+            && super::subquery::use_others(&resolved, &input)?
+        {
+            return Err(e);
+        }
         let mut missing: Vec<Attribute> = Vec::new();
         for r in &resolved {
             for column in r.expr.column_refs() {

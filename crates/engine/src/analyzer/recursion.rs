@@ -63,8 +63,10 @@ impl Analyzer {
         let (name, columns, outer) = (table.name.clone(), table.columns.clone(), table.outer);
         self.tables.push(CommonTables { name, columns, body, outer });
         let step = self.query(step)?;
-        check_places(&step.plan, &work)?;
-        self.union_loop(anchor, step, work, max_recursion)
+        let step_plan = step.plan.clone();
+        let union = self.union_loop(anchor, step, Arc::clone(&work), max_recursion)?;
+        check_places(&step_plan, &work)?;
+        Ok(union)
     }
 
     fn work_rows(&self, columns: &[Attribute]) -> Arc<WorkRows> {

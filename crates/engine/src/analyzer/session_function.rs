@@ -47,7 +47,8 @@ impl Analyzer {
             return Ok(None);
         }
         let call = Expr::call(&lower, Vec::new());
-        self.expr(&call, &Analyzed::one_row()?).map(Some)
+        let value = self.expr(&call, &Analyzed::one_row()?)?;
+        Ok(Some(if lower == "user" { value.named("current_user()") } else { value }))
     }
 
     /// A variable of the script or the session, or a field inside one. The longest name of a variable wins (Spark's
@@ -59,7 +60,7 @@ impl Analyzer {
             let nullable = variable.value.is_null();
             let expr = datafusion::logical_expr::Expr::Literal(variable.value.clone(), None);
             let literal = crate::literals::from_scalar(&variable.value, &variable.data_type);
-            let shown = literal.and_then(|l| self.literal(&l).map(|shown| literal_text(&l, shown.name)));
+            let shown = literal.and_then(|l| self.nested_literal_text(&l));
             let name = format!("{VARIABLE}{full_name}={})", shown.unwrap_or_default());
             let value = TypedExpr::new(expr, variable.data_type.clone(), nullable, name);
             return self.nested(value, fields).map(Some);
@@ -86,4 +87,31 @@ fn literal_text(literal: &Literal, name: String) -> String {
         _ => "",
     };
     name + suffix
+}
+
+impl Analyzer {
+    /// The same, with those of the values inside.
+    fn nested_literal_text(&mut self, literal: &Literal) -> Result<String> {
+        Ok(match literal {
+            Literal::Array { values, .. } => format!("ARRAY({})", self.literal_texts(values)?.join(", ")),
+            Literal::Map { keys, values, .. } => {
+                let (keys, values) = (self.literal_texts(keys)?, self.literal_texts(values)?);
+                let pairs = keys.iter().zip(&values).map(|(k, v)| format!("{k}, {v}"));
+                format!("MAP({})", pairs.collect::<Vec<_>>().join(", "))
+            }
+            Literal::Struct { fields, values } => {
+                let values = self.literal_texts(values)?;
+                let pairs = fields.iter().zip(&values).map(|(f, v)| format!("'{}', {v}", f.name));
+                format!("NAMED_STRUCT({})", pairs.collect::<Vec<_>>().join(", "))
+            }
+            other => {
+                let name = self.literal(other)?.name;
+                literal_text(other, name)
+            }
+        })
+    }
+
+    fn literal_texts(&mut self, literals: &[Literal]) -> Result<Vec<String>> {
+        literals.iter().map(|l| self.nested_literal_text(l)).collect()
+    }
 }

@@ -14,6 +14,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
 use super::collation::CollationStrength;
+use super::project::LATERAL_ALIAS;
 use super::{Analyzer, join_hint};
 
 /// Aggregate functions over columns of the query around, in subqueries of its HAVING: they belong to that query, and the
@@ -25,7 +26,54 @@ pub(super) struct OuterAggregates {
     found: Vec<(DfExpr, Attribute)>,
 }
 
+/// Subqueries in the clauses of an aggregation: one that is written twice, as in GROUP BY and in the SELECT list, is the same
+/// expression.
+#[derive(Debug)]
+pub(super) struct KnownSubqueries {
+    /// How many queries and function calls are around the aggregation.
+    depth: (usize, usize),
+    found: Vec<(Expr, TypedExpr)>,
+}
+
 impl Analyzer {
+    /// Analyzes the clauses of an aggregation.
+    pub(super) fn knowing_subqueries<T>(
+        &mut self,
+        analyze: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let around = self.known_subqueries.take();
+        self.forget_subqueries();
+        let result = analyze(self);
+        self.known_subqueries = around;
+        result
+    }
+
+    /// What was known of subqueries holds no longer: the columns around them are others.
+    pub(super) fn forget_subqueries(&mut self) {
+        let depth = (self.outer.len(), self.function_parameters.len());
+        self.known_subqueries = Some(KnownSubqueries { depth, found: Vec::new() });
+    }
+
+    /// A subquery, which stays the same expression inside of an aggregation's clauses.
+    pub(super) fn subquery_once(&mut self, expr: &Expr, over: &Analyzed) -> Result<TypedExpr> {
+        let depth = (self.outer.len(), self.function_parameters.len());
+        let known = self.known_subqueries.as_ref().filter(|k| k.depth == depth);
+        let is_clause = known.is_some() && self.lambda_parameters.is_empty();
+        if let Some((_, value)) = known.and_then(|k| k.found.iter().find(|(e, _)| is_clause && e == expr)) {
+            return Ok(value.clone());
+        }
+        let value = match expr {
+            Expr::ScalarSubquery(query) => self.scalar_subquery(query, over)?,
+            Expr::Exists(query) => self.exists(query, over)?,
+            Expr::InSubquery { values, query } => self.in_subquery(values, query, over)?,
+            _ => return Err(Error::internal("no subquery")),
+        };
+        if let Some(known) = self.known_subqueries.as_mut().filter(|_| is_clause) {
+            known.found.push((expr.clone(), value.clone()));
+        }
+        Ok(value)
+    }
+
     /// Analyzes a HAVING; gives the aggregates that its subqueries ask the query for, too.
     pub(super) fn with_outer_aggregates<T>(
         &mut self,
@@ -103,6 +151,7 @@ impl Analyzer {
         query: &Relation,
         over: &Analyzed,
     ) -> Result<(Analyzed, Vec<DfExpr>, Vec<String>)> {
+        let hides_aliases = self.hide_lateral_aliases();
         self.outer.push(over.columns().cloned().collect());
         self.outer_used.push(Vec::new());
         let parameters = std::mem::take(&mut self.lambda_parameters);
@@ -111,6 +160,9 @@ impl Analyzer {
         self.grouping_scope(grouping);
         self.lambda_parameters = parameters;
         self.outer.pop();
+        if hides_aliases {
+            self.function_parameters.pop();
+        }
         let used = self.outer_used.pop().unwrap_or_default();
         let analyzed = analyzed?;
         if analyzed.is_streaming {
@@ -131,6 +183,19 @@ impl Analyzer {
             }
         }
         Ok((analyzed, outer, names))
+    }
+
+    /// A subquery does not see the aliases of the list that it stands in. Whether there were any to hide.
+    fn hide_lateral_aliases(&mut self) -> bool {
+        let is_alias = |value: &TypedExpr| value.name.starts_with(LATERAL_ALIAS);
+        let Some(sight) = self.function_parameters.last() else { return false };
+        if !sight.values().any(is_alias) {
+            return false;
+        }
+        let others = sight.iter().filter(|(_, v)| !is_alias(v)).map(|(k, v)| (k.clone(), v.clone()));
+        let others = others.collect();
+        self.function_parameters.push(others);
+        true
     }
 
     pub(super) fn scalar_subquery(&mut self, query: &Relation, over: &Analyzed) -> Result<TypedExpr> {
@@ -300,6 +365,26 @@ impl Analyzer {
                 .message("A table argument can only be given to a table function.")),
         }
     }
+}
+
+/// Whether subqueries of the expressions use other columns around them than the relation's.
+pub(super) fn use_others(exprs: &[TypedExpr], relation: &Analyzed) -> Result<bool> {
+    let is_other = |e: &DfExpr| match e {
+        DfExpr::OuterReferenceColumn(_, c) => !relation.columns().any(|a| a.internal_name() == c.name),
+        _ => false,
+    };
+    let uses = |e: &DfExpr| match e {
+        DfExpr::ScalarSubquery(s) => s.outer_ref_columns.iter().any(is_other),
+        DfExpr::Exists(e) => e.subquery.outer_ref_columns.iter().any(is_other),
+        DfExpr::InSubquery(e) => e.subquery.outer_ref_columns.iter().any(is_other),
+        _ => false,
+    };
+    for value in exprs {
+        if value.expr.exists(|e| Ok(uses(e))).spark()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether the plan cannot give more than one row.

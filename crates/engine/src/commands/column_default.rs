@@ -5,6 +5,7 @@ use boathouse_spec::{DataType, Error, Expr, Relation, RelationNode, Result, Stru
 use crate::Session;
 use crate::analyzer::{Analyzed, Analyzer};
 use crate::commands::table_columns;
+use crate::relation_walk::{operands, subquery};
 use boathouse_functions::cast::Mode;
 
 /// Field metadata: the default of rows to come.
@@ -79,18 +80,7 @@ fn implicitly(from: &DataType, to: &DataType, _analyzer: &Analyzer) -> bool {
 }
 
 pub(super) fn has_subquery(expr: &Expr) -> bool {
-    // The text of the tree names its nodes; a default is short. What stands in quotes is a value.
-    let (mut text, mut in_quotes, mut is_escaped) = (String::new(), false, false);
-    for c in format!("{expr:?}").chars() {
-        let is_quote = c == '"' && !is_escaped;
-        is_escaped = c == '\\' && !is_escaped;
-        if is_quote {
-            in_quotes = !in_quotes;
-        } else if !in_quotes {
-            text.push(c);
-        }
-    }
-    ["ScalarSubquery(", "Exists(", "InSubquery {"].iter().any(|s| text.contains(s))
+    subquery(expr).is_some() || operands(expr).into_iter().any(has_subquery)
 }
 
 /// Puts the defaults of the columns in the place of `DEFAULT` in the rows of an INSERT.

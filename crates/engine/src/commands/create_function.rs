@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use boathouse_catalog::{FunctionKind, FunctionRecord, ObjectName, OnConflict, ParameterRecord};
 use boathouse_spec::{
-    CreateFunction, CreateMode, Error, Expr, FunctionBody, FunctionReturn, Literal, PythonFunction, Relation,
-    RelationNode, Result, StructType, quote, quote_name,
+    CreateFunction, CreateMode, Error, Expr, FunctionBody, FunctionReturn, JoinKind, Literal, PythonFunction,
+    Relation, RelationNode, Result, StructType, quote, quote_name,
 };
 
+use crate::commands::column_default::has_subquery;
 use crate::functions::SessionFunction;
 use crate::{QueryResult, Session};
 
@@ -82,24 +83,18 @@ pub(super) async fn create(session: &Arc<Session>, create: CreateFunction) -> Re
     Ok(QueryResult::empty())
 }
 
-/// The function with what its body tells of its result. The body is analyzed by a call with NULLs, so that its errors
-/// belong to this statement.
+/// The function with what its body tells of its result. The body is analyzed by a call with columns, so that its errors
+/// belong to this statement, also those of values that have to be constants.
 async fn checked(session: &Arc<Session>, mut record: FunctionRecord) -> Result<FunctionRecord> {
     let trial = format!("__trial_{}", uuid::Uuid::new_v4().simple());
     session.functions.put(&trial, SessionFunction::Sql(Arc::new(record.clone())), true);
-    let args: Vec<Expr> =
-        record.parameters.iter().map(|p| Expr::Literal(Literal::Null(p.data_type.clone()))).collect();
-    let query = match record.kind {
-        FunctionKind::Scalar => {
-            let exprs = vec![Expr::call(&trial, args)];
-            RelationNode::Project { input: Relation::new(RelationNode::OneRow), exprs }
-        }
-        FunctionKind::Table => RelationNode::TableFunction { name: vec![trial.clone()], args },
-    };
-    let query = Relation::new(query);
+    let query = trial_query(&record, &trial);
     let analyzed = session.analyze(move |analyzer| Ok(analyzer.query(&query)?.schema())).await;
     session.functions.remove(&trial);
-    let schema = analyzed?;
+    let mut schema = analyzed?;
+    if record.kind == FunctionKind::Table {
+        schema.fields.drain(..record.parameters.len().min(schema.fields.len()));
+    }
     match record.kind {
         FunctionKind::Scalar if record.returns.is_none() => {
             record.returns = schema.fields.into_iter().next().map(|f| f.data_type);
@@ -108,6 +103,25 @@ async fn checked(session: &Arc<Session>, mut record: FunctionRecord) -> Result<F
         _ => {}
     }
     Ok(record)
+}
+
+/// A query that calls the function with columns; those of a table function come after these.
+fn trial_query(record: &FunctionRecord, name: &str) -> Relation {
+    let null = |p: &ParameterRecord| Expr::Literal(Literal::Null(p.data_type.clone())).alias(p.name.clone());
+    let columns: Vec<Expr> = record.parameters.iter().map(null).collect();
+    let args = record.parameters.iter().map(|p| Expr::column([p.name.clone()])).collect();
+    let one = Relation::new(RelationNode::OneRow);
+    let given = Relation::new(RelationNode::Project { input: one, exprs: columns });
+    Relation::new(match record.kind {
+        FunctionKind::Scalar => RelationNode::Project { input: given, exprs: vec![Expr::call(name, args)] },
+        FunctionKind::Table => {
+            let right = Relation::new(RelationNode::TableFunction { name: vec![name.to_string()], args });
+            if record.parameters.is_empty() {
+                return right;
+            }
+            RelationNode::LateralJoin { left: given, right, kind: JoinKind::Cross, condition: None }
+        }
+    })
 }
 
 fn record(session: &Session, create: CreateFunction, name: ObjectName) -> Result<FunctionRecord> {
@@ -170,6 +184,19 @@ fn check_parameters(create: &CreateFunction, name: &str) -> Result<()> {
                 .param("routineName", name)
                 .param("names", quote(&parameter.name))
                 .message(format!("The function {name} names the parameter {} twice.", quote(&parameter.name)))
+                .exception("AnalysisException"));
+        }
+    }
+    for parameter in &create.parameters {
+        let Some(default) = &parameter.default else { continue };
+        if has_subquery(&boathouse_sql::parse_expression(&default.text)?) {
+            return Err(Error::new("USER_DEFINED_FUNCTIONS.NOT_A_VALID_DEFAULT_EXPRESSION")
+                .param("functionName", name)
+                .param("parameterName", &parameter.name)
+                .message(format!(
+                    "The default of the parameter {} of {name} must not hold a subquery.",
+                    quote(&parameter.name)
+                ))
                 .exception("AnalysisException"));
         }
     }

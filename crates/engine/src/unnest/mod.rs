@@ -201,7 +201,7 @@ fn on_side(condition: Expr, left: &mut Replaced, right: &mut Replaced) -> Result
 }
 
 /// The columns of the queries around that a plan uses.
-fn outer_columns(plan: &LogicalPlan) -> Result<Vec<Column>> {
+pub(crate) fn outer_columns(plan: &LogicalPlan) -> Result<Vec<Column>> {
     let mut out: Vec<Column> = Vec::new();
     plan.apply_with_subqueries(|node| {
         for expr in node.expressions() {

@@ -123,7 +123,7 @@ impl Accumulator for ListOfOne {
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + self.pieces.iter().map(|p| p.get_array_memory_size()).sum::<usize>()
+        size_of_val(self) + self.pieces.iter().map(super::in_order::held_bytes).sum::<usize>()
     }
 
     fn state(&mut self) -> DataFusionResult<Vec<ScalarValue>> {

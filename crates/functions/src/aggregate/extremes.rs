@@ -14,6 +14,7 @@ use num_traits::Float;
 use super::fold::{Fold, array_of, column, primitive, scalar};
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
 use crate::Registry;
+use crate::collation::{Collator, collator_of};
 use crate::comparison::{Comparison, Key};
 use crate::mismatch::check_orderable;
 
@@ -38,8 +39,12 @@ fn resolve(c: &AggregateCall, wanted: Ordering) -> Result<ResolvedAggregate> {
             let fold = Extreme::<Float64Type> { t: t.clone(), wanted, of: std::marker::PhantomData };
             SparkAggregate::of_fold(name, &types, t, true, context, fold).with_parameters(wanted).build()
         }
+        _ if collator_of(t)?.is_some() => {
+            let fold = ExtremeBy::of(t, wanted)?;
+            SparkAggregate::of_fold(name, &types, t, true, context, fold).with_parameters((wanted, t)).build()
+        }
         ArrowType::Null | ArrowType::List(_) | ArrowType::Struct(_) => {
-            let fold = ExtremeBy { value: t.clone(), key: t.clone(), by: 0, wanted };
+            let fold = ExtremeBy::of(t, wanted)?;
             SparkAggregate::of_fold(name, &types, t, true, context, fold).with_parameters(wanted).build()
         }
         // DataFusion's own orders these as Spark does, and answers from statistics where it can.
@@ -118,6 +123,15 @@ pub(super) struct ExtremeBy {
     /// The column of the key: 0 where value and key are one.
     pub by: usize,
     pub wanted: Ordering,
+    /// Of keys that are strings in a collation.
+    pub collator: Option<Arc<Collator>>,
+}
+
+impl ExtremeBy {
+    /// Of values that are their own keys.
+    fn of(t: &DataType, wanted: Ordering) -> Result<Self> {
+        Ok(Self { value: t.clone(), key: t.clone(), by: 0, wanted, collator: collator_of(t)? })
+    }
 }
 
 #[derive(Clone)]
@@ -143,16 +157,21 @@ impl Fold for ExtremeBy {
         states: &mut [Self::State],
     ) -> Result<()> {
         let (values, keys) = (column(columns, 0)?, column(columns, self.by)?);
-        let ranks = Comparison::of(keys)?;
+        let ranks = match self.collator.as_deref() {
+            Some(collator) => Comparison::of(&crate::collation::keys(keys, Some(collator)))?,
+            None => Comparison::of(keys)?,
+        };
         let nulls = keys.logical_nulls();
         for (row, group) in rows {
             if nulls.as_ref().is_some_and(|n| n.is_null(row)) {
                 continue;
             }
             let rank = ranks.row(row);
-            // Of equal keys the last one wins.
-            let better =
-                states[group].as_ref().is_none_or(|b| rank.cmp(&b.rank.row()) != self.wanted.reverse());
+            // Of equal keys the last one wins, of values the first.
+            let better = states[group].as_ref().is_none_or(|b| match rank.cmp(&b.rank.row()) {
+                Ordering::Equal => self.by != 0,
+                order => order == self.wanted,
+            });
             if better {
                 states[group] =
                     Some(Best { rank: rank.owned(), key: scalar(keys, row)?, value: scalar(values, row)? });

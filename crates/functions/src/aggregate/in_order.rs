@@ -63,11 +63,12 @@ pub fn in_order(udf: &AggregateUDF, keys: &[(ArrowType, SortOptions)]) -> Option
 pub(super) struct KeptRows {
     types: Vec<ArrowType>,
     batches: Vec<Vec<ArrayRef>>,
+    bytes: usize,
 }
 
 impl KeptRows {
     pub fn new(types: Vec<ArrowType>) -> Self {
-        Self { types, batches: Vec::new() }
+        Self { types, batches: Vec::new(), bytes: 0 }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -76,8 +77,16 @@ impl KeptRows {
 
     pub fn push(&mut self, columns: Vec<ArrayRef>) {
         if columns.first().is_some_and(|c| !c.is_empty()) {
+            self.bytes += columns.iter().map(held_bytes).sum::<usize>();
             self.batches.push(columns);
         }
+    }
+
+    /// The rows in place of all before.
+    fn replace(&mut self, columns: Vec<ArrayRef>) {
+        self.batches.clear();
+        self.bytes = 0;
+        self.push(columns);
     }
 
     /// All rows, column by column.
@@ -109,8 +118,17 @@ impl KeptRows {
     }
 
     pub fn bytes(&self) -> usize {
-        self.batches.iter().flatten().map(|c| c.get_array_memory_size()).sum()
+        self.bytes
     }
+}
+
+/// The bytes that an array keeps in memory. Those of its buffers that other rows of the same batch have are not counted:
+/// the groups that keep these count them.
+pub(super) fn held_bytes(array: &ArrayRef) -> usize {
+    /// About what an array takes beside its values.
+    const OVERHEAD: usize = 128;
+    let data = array.to_data();
+    data.get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()) + OVERHEAD
 }
 
 /// The rows whose first column is not NULL.
@@ -167,7 +185,7 @@ impl InOrder {
         let kept = if self.needs.rows == Rows::First { 0 } else { order.len() - 1 };
         let one = order.slice(kept, 1);
         let columns = columns.iter().map(|c| Ok(take(c, &one, None)?)).collect::<DataFusionResult<_>>()?;
-        self.rows.batches = vec![columns];
+        self.rows.replace(columns);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use super::extremes::ExtremeBy;
 use super::fold::{Fold, array_of, column, scalar, unexpected};
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
 use crate::Registry;
+use crate::collation::collator_of;
 use crate::collection::ListItem;
 use crate::comparison::{Comparison, Key};
 use crate::mismatch::{check_orderable, not_constant, out_of_range, unexpected_null, whole_number};
@@ -31,7 +32,8 @@ fn resolve(c: &AggregateCall, wanted: Ordering) -> Result<ResolvedAggregate> {
     let (value, key) = (types[0].clone(), types[1].clone());
     check_orderable(call, &key)?;
     let Some(count) = call.args.get(2) else {
-        let fold = ExtremeBy { value: value.clone(), key, by: 1, wanted };
+        let collator = collator_of(&key)?;
+        let fold = ExtremeBy { value: value.clone(), key, by: 1, wanted, collator };
         let udf = SparkAggregate::of_fold(call.name, &types, &value, true, call.context, fold);
         return Ok(ResolvedAggregate::new(types, value, true, udf.build()));
     };

@@ -8,6 +8,7 @@ use arrow::array::{
     IntervalMonthDayNanoArray, IntervalYearMonthArray, StringArray, StringBuilder, Time64NanosecondArray,
     TimestampMicrosecondArray,
 };
+use arrow::datatypes::Int32Type;
 use boathouse_spec::{DataType, Error, Result};
 
 use super::calendar::civil_from_days;
@@ -201,6 +202,21 @@ fn writer<'a>(array: &'a ArrayRef, t: &'a DataType, style: &Style) -> Result<Wri
                     && boathouse_formats::variant::write_json(&variant, &zone, out).is_err()
                 {
                     out.push_str("<malformed variant>");
+                }
+            })
+        }
+        // No value of another type is made of these; `show()` prints the reference system and the well-known binary.
+        DataType::Geometry { .. } | DataType::Geography { .. } if style.pretty => {
+            let parts = array.as_struct_opt().filter(|s| s.num_columns() == 2);
+            let parts = parts.and_then(|s| {
+                Some((s.column(0).as_primitive_opt::<Int32Type>()?, s.column(1).as_binary_opt::<i32>()?))
+            });
+            let (srids, values) =
+                parts.ok_or_else(|| Error::internal("a spatial column without its parts"))?;
+            Box::new(move |i, out| {
+                let _ = write!(out, "SRID={};", srids.value(i));
+                for byte in values.value(i) {
+                    let _ = write!(out, "{byte:02X}");
                 }
             })
         }

@@ -16,6 +16,8 @@ use crate::{Call, Registry, Resolved, Want};
 /// The collation of strings whose operands had different ones: it has to be said before they are compared.
 pub const INDETERMINATE: &str = "null";
 
+const UTF8_LCASE: &str = "UTF8_LCASE";
+
 pub(crate) fn register(r: &mut Registry) {
     r.scalar(&["collate"], collate);
     r.scalar(&["collation"], collation);
@@ -74,6 +76,20 @@ fn collation(call: &Call) -> Result<Resolved> {
     Ok(Resolved::new(coerced, DataType::STRING, false, move |inputs| {
         Ok(Arc::new(StringArray::from(vec![name.as_str(); inputs.rows()])))
     }))
+}
+
+/// Whether a pattern matches without regard of case: strings of UTF8_LCASE do. Patterns know no other collations (Spark's
+/// `StringTypeBinaryLcase`). The first two arguments are the text and the pattern.
+pub(crate) fn pattern_ignores_case(call: &Call) -> Result<bool> {
+    let mut ignores_case = false;
+    for (i, arg) in call.args.iter().enumerate().take(2) {
+        let DataType::String { collation: Some(c) } = &arg.data_type else { continue };
+        if c != UTF8_LCASE && c != INDETERMINATE {
+            return Err(call.unexpected_input(i, "\"STRING\""));
+        }
+        ignores_case |= c == UTF8_LCASE;
+    }
+    Ok(ignores_case)
 }
 
 /// A string as bytes that compare as it does in its collation: what strings are grouped, joined and sorted by.

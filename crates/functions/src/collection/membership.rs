@@ -183,9 +183,11 @@ fn arrays_overlap(call: &Call) -> Result<Resolved> {
 
 fn map_contains_key(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
-    refuse_null(call)?;
+    if call.args[1].data_type == DataType::Null {
+        refuse_null(call)?;
+    }
     let DataType::Map { key, value, value_contains_null } = &call.args[0].data_type else {
-        return Err(call.unexpected_input(0, "\"MAP\""));
+        return Err(map_mismatch(call));
     };
     let common =
         tightest_common_type(key, &call.args[1].data_type, call.context).ok_or_else(|| map_mismatch(call))?;

@@ -190,7 +190,8 @@ fn uniform(call: &Call) -> Result<Resolved> {
         coerced.push(DataType::Long);
     }
     let generators = generators(seed_of(call, 2));
-    let nullable = call.args[..2].iter().any(|a| a.nullable);
+    // Spark says so, also of a bound that is NULL.
+    let nullable = false;
     let computed = t.clone();
     let resolved = Resolved::new(coerced, t, nullable, move |inputs| {
         let (min, max) = (inputs.numbers::<Float64Type>(0)?, inputs.numbers::<Float64Type>(1)?);

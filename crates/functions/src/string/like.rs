@@ -5,6 +5,7 @@ use memchr::memmem;
 
 use crate::apply::{Operand, flag_rows};
 use crate::cast::failure::quoted;
+use crate::collation::pattern_ignores_case;
 use crate::{Call, Inputs, Registry, Resolved, Want};
 use arrow::array::{ArrayRef, StringArray};
 
@@ -217,6 +218,7 @@ fn like(call: &Call, ignore_case: bool) -> Result<Resolved> {
         (false, '\\') => format!("{left} LIKE {right}"),
         (false, c) => format!("{left} LIKE {right} ESCAPE '{c}'"),
     };
+    let ignore_case = ignore_case | pattern_ignores_case(call)?;
     Ok(Resolved::new(coerced, DataType::Boolean, nullable, move |inputs| {
         let text = inputs.text(0)?;
         let patterns = inputs.text(1)?;
@@ -239,7 +241,7 @@ fn many(call: &Call) -> Result<Resolved> {
     let name = call.name.replace('_', "");
     let all = name.ends_with("all");
     let negated = name.starts_with("not");
-    let ignore_case = name.contains("ilike");
+    let ignore_case = name.contains("ilike") | pattern_ignores_case(call)?;
     let coerced = call.want(&[Want::Str])?;
     // The patterns are no operands of Spark's expression: its name leaves them out.
     let shown = format!("{name}({})", call.args[0].sql);

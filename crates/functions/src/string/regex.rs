@@ -11,6 +11,7 @@ use super::java_regex::JavaRegex;
 use super::{byte_of_char, chars};
 use crate::apply::{Operand, check_size, flag_rows, number_rows, text_rows};
 use crate::cast::failure::quoted;
+use crate::collation::pattern_ignores_case;
 use crate::{Call, Inputs, Registry, Resolved, ShownArg, Want};
 
 pub(super) fn register(r: &mut Registry) {
@@ -28,11 +29,17 @@ pub(super) struct Patterns {
     operand: Operand<StringArray>,
     last: Option<(String, Arc<JavaRegex>)>,
     function: String,
+    ignores_case: bool,
 }
 
 impl Patterns {
     pub fn new(inputs: &Inputs, i: usize, function: &str) -> Result<Self> {
-        Ok(Self { operand: inputs.text(i)?, last: None, function: function.to_string() })
+        let function = function.to_string();
+        Ok(Self { operand: inputs.text(i)?, last: None, function, ignores_case: false })
+    }
+
+    fn ignoring_case(self, ignores_case: bool) -> Self {
+        Self { ignores_case, ..self }
     }
 
     pub fn get(&mut self, row: usize) -> Result<Option<Arc<JavaRegex>>> {
@@ -42,7 +49,11 @@ impl Patterns {
         {
             return Ok(Some(Arc::clone(compiled)));
         }
-        let compiled = Arc::new(JavaRegex::new(pattern).ok_or_else(|| bad_pattern(&self.function, pattern))?);
+        let compiled = match self.ignores_case {
+            true => JavaRegex::new(&format!("(?i){pattern}")),
+            false => JavaRegex::new(pattern),
+        };
+        let compiled = Arc::new(compiled.ok_or_else(|| bad_pattern(&self.function, pattern))?);
         self.last = Some((pattern.to_string(), Arc::clone(&compiled)));
         Ok(Some(compiled))
     }
@@ -62,9 +73,10 @@ fn rlike(call: &Call) -> Result<Resolved> {
     let nullable = call.nullable_as(&coerced);
     let name = call.name.to_string();
     let shown = call.name.to_uppercase();
+    let ignores_case = pattern_ignores_case(call)?;
     Ok(Resolved::new(coerced, DataType::Boolean, nullable, move |inputs| {
         let text = inputs.text(0)?;
-        let mut patterns = Patterns::new(inputs, 1, &name)?;
+        let mut patterns = Patterns::new(inputs, 1, &name)?.ignoring_case(ignores_case);
         if patterns.operand.constant
             && let Some(pattern) = patterns.get(0)?
         {

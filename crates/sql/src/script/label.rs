@@ -20,9 +20,11 @@ pub(super) struct Label {
 }
 
 impl Parser<'_> {
-    /// `label:`
+    /// `label:` before a block or a loop; elsewhere a colon begins a parameter (`SELECT :a`).
     pub(super) fn begin_label(&mut self) -> Result<Option<String>> {
-        if !self.at_identifier() || !self.symbol_at(1, ":") {
+        const LABELLED: [&str; 5] = ["BEGIN", "WHILE", "REPEAT", "LOOP", "FOR"];
+        let is_label = self.symbol_at(1, ":") && LABELLED.iter().any(|word| self.at_word(2, word));
+        if !is_label || !self.at_identifier() {
             return Ok(None);
         }
         let label = self.simple_identifier()?;
