@@ -3,7 +3,8 @@
 //! DataFusion joins tables in the order in which a query names them. This rule takes the inner joins that stand next to
 //! each other as one graph (`graph`), estimates how many rows each part of it has (`estimate`), and takes the cheapest
 //! order (`enumerate`). Two more rewrites need the same estimates (`semi`): a semi join is made where the fewest rows pass
-//! it, and an aggregation that is joined to few keys sees the rows of these keys only.
+//! it, and an aggregation that is joined to few keys sees the rows of these keys only. Which side of a join is built follows from them, too
+//! (`sizes`).
 //!
 //! It runs after DataFusion's own rules, which have pushed filters to the tables by then, and changes nothing where the
 //! order is as good as any: it must come to an end.
@@ -12,6 +13,7 @@ mod enumerate;
 mod estimate;
 mod graph;
 mod semi;
+mod sizes;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use graph::JoinGraph;
+pub(crate) use sizes::{ForgetSizes, sized};
 
 /// More tables than this are left in the order they were given: the search doubles with each.
 const MAX_TABLES: usize = 12;

@@ -57,7 +57,8 @@ async fn planned(
     plan: &LogicalPlan,
     columns: Option<&Arc<ColumnCache>>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let mut planned = state.query_planner().create_physical_plan(plan, state).await.spark()?;
+    let sized = join_order::sized(plan).spark()?;
+    let mut planned = state.query_planner().create_physical_plan(&sized, state).await.spark()?;
     if let Some(columns) = columns {
         planned = column_cache::cached(planned, columns).spark()?;
     }
