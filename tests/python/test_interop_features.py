@@ -48,6 +48,13 @@ FEATURES = {
     "timestamps without time zone": ["CREATE TABLE {t} (id BIGINT, v STRING, ts TIMESTAMP_NTZ) USING delta PARTITIONED BY (ts)", "INSERT INTO {t} SELECT id, concat('v', id), TIMESTAMP_NTZ'2020-01-01 00:00:00.5' FROM range(30)"],
     "row tracking": properties(("delta.enableRowTracking", "true")),
     "collations": ["CREATE TABLE {t} (id BIGINT, v STRING COLLATE UTF8_LCASE) USING delta", VALUES],
+    "files for Iceberg": properties(("delta.enableIcebergCompatV1", "true")) + ["ALTER TABLE {t} ADD COLUMNS (s STRUCT<a: INT, b: STRUCT<c: DATE>>)"],
+    "files for Iceberg, second version": ["""CREATE TABLE {t} (id BIGINT, p STRING, v STRING, l ARRAY<STRUCT<a: INT, m: MAP<STRING, ARRAY<INT>>>>, ts TIMESTAMP) USING delta PARTITIONED BY (p)
+        TBLPROPERTIES ('delta.enableIcebergCompatV2' = 'true')""", "INSERT INTO {t} SELECT id, IF(id % 3 = 0, NULL, concat('p', id % 3)), concat('v', id), array(named_struct('a', 1, 'm', map('k', array(id::int)))), timestamp_micros(id) FROM range(30)",
+        "ALTER TABLE {t} ADD COLUMNS (more MAP<INT, ARRAY<STRING>>)"],
+    "files for Iceberg by REORG": ["CREATE TABLE {t} (id BIGINT, v STRING, l ARRAY<INT>) USING delta PARTITIONED BY (v) TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')",
+        "INSERT INTO {t} SELECT id, concat('v', id % 2), array(1) FROM range(30)", "DELETE FROM {t} WHERE id % 7 = 0", "REORG TABLE {t} APPLY (UPGRADE UNIFORM (ICEBERG_COMPAT_VERSION = 2))",
+        "ALTER TABLE {t} UNSET TBLPROPERTIES ('delta.universalFormat.enabledFormats')"],
     "append only": properties(("delta.appendOnly", "true")),
     "vacuum protocol check": properties(("delta.feature.vacuumProtocolCheck", "supported")),
     "dropped feature": properties(("delta.enableDeletionVectors", "false"), ("delta.feature.deletionVectors", "supported")) + ["ALTER TABLE {t} DROP FEATURE deletionVectors"],

@@ -32,6 +32,7 @@ pub mod disk;
 mod error;
 mod external;
 mod file_set;
+mod iceberg_compat;
 mod location;
 mod log;
 mod operation;
@@ -58,6 +59,7 @@ pub use change_feed::{
 };
 pub use changes::{CommitChanges, changes};
 pub use data_file::FileSettings;
+pub use iceberg_compat::is_asked_for as asks_for_iceberg;
 pub use location::{LOG_DIRECTORY, TableLocation};
 pub use operation::{
     Assignment, AutoCompact, BrokenFile, BrokenLogFile, CloneOptions, ClusteringStats, ColumnChange,
@@ -68,12 +70,13 @@ pub use operation::{
     cluster_by, convert, create, create_operation, delete, detail, drop_columns, drop_constraint,
     drop_feature, fsck, fsck_log_report, fsck_report, generate, history, history_report,
     is_interrupted_clone, keep_up, merge, optimize, optimize_report, remove_mapping, rename_column, restore,
-    restore_report, set_properties, sync_identity, truncate, unset_properties, update, vacuum, vacuum_report,
-    wants_maintenance, write,
+    restore_report, set_properties, sync_identity, truncate, unset_properties, update, upgrade_uniform,
+    vacuum, vacuum_report, wants_maintenance, write,
 };
 pub use property::Checks as PropertyChecks;
 pub use report::Report;
 pub use scan::{DeltaScan, DeriveFilters, HiddenColumn, HiddenValue, LiveRowsExec, LiveRowsFilter};
+pub use schema::automatic_widening::{AutomaticWidening, Widening};
 pub use schema::conform::conform_over;
 pub use schema::constraints::CheckConstraint;
 pub use schema::identity::{IdentityColumn, identity_columns};

@@ -48,9 +48,12 @@ const KNOWN: &[(&str, Kind)] = &[
     ("delta.enableChangeDataFeed", Kind::Boolean),
     ("delta.enableDeletionVectors", Kind::Boolean),
     ("delta.enableExpiredLogCleanup", Kind::Boolean),
+    ("delta.enableIcebergCompatV1", Kind::Boolean),
+    ("delta.enableIcebergCompatV2", Kind::Boolean),
     ("delta.enableInCommitTimestamps", Kind::Boolean),
     ("delta.inCommitTimestampEnablementTimestamp", Kind::Integer(i64::MIN)),
     ("delta.inCommitTimestampEnablementVersion", Kind::Integer(i64::MIN)),
+    ("delta.enableMaterializePartitionColumnsFeature", Kind::Boolean),
     ("delta.enableRowTracking", Kind::Boolean),
     ("delta.enableTypeWidening", Kind::Boolean),
     ("delta.enableVariantShredding", Kind::Boolean),
@@ -66,13 +69,14 @@ const KNOWN: &[(&str, Kind)] = &[
     ("delta.setTransactionRetentionDuration", Kind::Interval),
     ("delta.targetFileSize", Kind::Text),
     ("delta.tuneFileSizesForRewrites", Kind::Boolean),
+    ("delta.universalFormat.iceberg.atomicConversion.supported", Kind::Boolean),
+    ("delta.writePartitionColumnsToParquet", Kind::Boolean),
 ];
 
 /// Delta's properties that ask for what is not done yet.
 const UNSUPPORTED: &[&str] = &[
     "delta.coordinatedCommits.commitCoordinator-preview",
-    "delta.enableIcebergCompatV1",
-    "delta.enableIcebergCompatV2",
+    "delta.enableIcebergCompatV3",
     "delta.randomPrefixLength",
     "delta.redirectReaderWriter-preview",
     "delta.universalFormat.enabledFormats",

@@ -4,6 +4,7 @@ use boathouse_spec::{DataType, Error, Result, StructType};
 
 use crate::action::{Metadata, Protocol};
 use crate::error;
+use crate::iceberg_compat;
 use crate::location::TableLocation;
 
 /// Features that readers must know, and we do.
@@ -33,9 +34,12 @@ const WRITER_FEATURES: &[&str] = &[
     "deletionVectors",
     "domainMetadata",
     "generatedColumns",
+    "icebergCompatV1",
+    "icebergCompatV2",
     "identityColumns",
     "inCommitTimestamp",
     "invariants",
+    "materializePartitionColumns",
     "rowTracking",
     "timestampNtz",
     "typeWidening",
@@ -49,7 +53,7 @@ const WRITER_FEATURES: &[&str] = &[
 ];
 
 /// Features that a table which exists gets only by `delta.feature.NAME = supported`.
-const MANUAL: &[&str] = &["timestampNtz", "variantType"];
+const MANUAL: &[&str] = &["timestampNtz"];
 
 /// The features that writer versions below 7 stand for: (writer version, reader version, feature).
 const LEGACY: &[(i32, i32, &str)] = &[
@@ -161,6 +165,7 @@ pub(crate) fn is_known_feature(feature: &str) -> bool {
 fn needed_by(feature: &str) -> &'static [&'static str] {
     match feature {
         "clustering" | "rowTracking" => &["domainMetadata"],
+        "icebergCompatV1" | "icebergCompatV2" => &["columnMapping"],
         _ => &[],
     }
 }
@@ -219,6 +224,12 @@ pub(crate) fn check_writable(
     if !unknown.is_empty() {
         return Err(error::unsupported_write_features(location, &unknown));
     }
+    if iceberg_compat::has_uniform(metadata) {
+        return Err(Error::unsupported(format!(
+            "a write to a table with UniForm ({})",
+            iceberg_compat::UNIFORM_FORMATS
+        )));
+    }
     if metadata.format.provider != "parquet" {
         return Err(Error::unsupported(format!("a Delta table of {} files", metadata.format.provider)));
     }
@@ -244,7 +255,10 @@ pub(crate) fn needed_features(metadata: &Metadata, schema: &StructType) -> Vec<&
         ("delta.appendOnly", "appendOnly"),
         ("delta.enableChangeDataFeed", "changeDataFeed"),
         ("delta.enableDeletionVectors", "deletionVectors"),
+        ("delta.enableIcebergCompatV1", "icebergCompatV1"),
+        ("delta.enableIcebergCompatV2", "icebergCompatV2"),
         ("delta.enableInCommitTimestamps", "inCommitTimestamp"),
+        ("delta.enableMaterializePartitionColumnsFeature", "materializePartitionColumns"),
         ("delta.enableTypeWidening", "typeWidening"),
         ("delta.enableVariantShredding", "variantShredding-preview"),
     ] {

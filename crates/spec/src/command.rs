@@ -316,6 +316,11 @@ pub enum Command {
         table: Name,
         condition: Option<TextExpr>,
     },
+    /// `REORG TABLE t APPLY (UPGRADE UNIFORM (ICEBERG_COMPAT_VERSION = n))`
+    UpgradeUniform {
+        table: Name,
+        version: i32,
+    },
     ConvertToDelta {
         table: Name,
         partition_schema: Option<StructType>,

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, make_array};
+use arrow::array::{RecordBatch, make_array, new_null_array};
 use arrow::datatypes::SchemaRef;
 use boathouse_bridge::ResultExt;
 use boathouse_spec::{Error, Result, clock, fault};
@@ -59,7 +59,7 @@ impl FileWriter {
 
     /// Writes rows that have all columns of the table.
     pub async fn write(&mut self, target: &WriteTarget, batch: &RecordBatch) -> Result<()> {
-        let physical = physical_batch(target, batch)?;
+        let physical = self.physical_batch(target, batch)?;
         self.stats.update(&physical)?;
         match &mut self.state {
             State::Sampling(sample, _) => {
@@ -71,6 +71,26 @@ impl FileWriter {
             }
             State::Failed => Err(not_open(&self.path)),
         }
+    }
+
+    /// The columns of the file, with their names and types in files.
+    fn physical_batch(&self, target: &WriteTarget, batch: &RecordBatch) -> Result<RecordBatch> {
+        let layout = &target.layout;
+        let of_table = layout.data.len() - layout.materialized;
+        let columns = layout.data.iter().enumerate().map(|(at, (i, field))| {
+            let array = batch.column(*i);
+            let value = self.partition_values.get(field.name()).and_then(Option::as_deref);
+            if at >= of_table && value.is_none_or(str::is_empty) {
+                return Ok(new_null_array(field.data_type(), batch.num_rows()));
+            }
+            if array.data_type() == field.data_type() {
+                return Ok(array.clone());
+            }
+            relabel(array.to_data(), field.data_type()).map(make_array)
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(Arc::clone(&layout.physical), columns, &options).spark()
     }
 
     /// Ends the sample.
@@ -116,6 +136,7 @@ impl FileWriter {
             modification_time: clock::now_ms(),
             data_change: target.data_change,
             stats: self.stats.finish(),
+            tags: target.tags.clone(),
             ..Add::new(encode_path(&self.relative), self.partition_values, size as i64)
         })
     }
@@ -145,24 +166,6 @@ async fn encode(
         None => encoder.write(batch).await,
     };
     written.map_err(|e| failed(target, path, &e))
-}
-
-/// The columns of the file, with their names and types in files.
-fn physical_batch(target: &WriteTarget, batch: &RecordBatch) -> Result<RecordBatch> {
-    let columns = target
-        .layout
-        .data
-        .iter()
-        .map(|(i, field)| {
-            let array = batch.column(*i);
-            if array.data_type() == field.data_type() {
-                return Ok(array.clone());
-            }
-            relabel(array.to_data(), field.data_type()).map(make_array)
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(&target.layout.physical), columns, &options).spark()
 }
 
 /// The error of the attempt came first.

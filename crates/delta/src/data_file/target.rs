@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use boathouse_spec::{Result, StructType};
 use datafusion::catalog::Session;
+use indexmap::IndexMap;
 use parquet::file::properties::WriterProperties;
 
 use super::codec::Codec;
@@ -13,6 +14,7 @@ use super::row_action::RowActions;
 use super::settings::FileSettings;
 use super::shredding;
 use crate::action::{Metadata, Protocol};
+use crate::iceberg_compat;
 use crate::location::TableLocation;
 use crate::row_tracking;
 use crate::schema::constraints::{CheckConstraint, Constraints};
@@ -32,6 +34,8 @@ pub(crate) struct FileLayout {
     pub logical: SchemaRef,
     /// For each column in files: its position among all, and its field in files.
     pub data: Vec<(usize, FieldRef)>,
+    /// How many of them, the last ones, are columns of the partitioning, which files hold too.
+    pub materialized: usize,
     /// The schema of files.
     pub physical: SchemaRef,
     /// The partition columns in the order of directories, with their positions among all.
@@ -55,7 +59,27 @@ impl FileLayout {
             .iter()
             .filter_map(|p| columns.iter().position(|c| c.logical() == p.logical()))
             .collect();
-        Ok(Self { logical: columns.logical.clone(), data, physical, partitions, partition_positions })
+        let logical = columns.logical.clone();
+        Ok(Self { logical, data, materialized: 0, physical, partitions, partition_positions })
+    }
+
+    /// Files hold the columns that partition them too, after all others.
+    fn with_partitions(mut self) -> Self {
+        let columns = self.partition_positions.iter().zip(&self.partitions);
+        // What directories know of an empty string is NULL.
+        let fields = columns.map(|(i, c)| match c.field.data_type() {
+            DataType::Utf8 => (*i, Arc::new(c.physical_field.as_ref().clone().with_nullable(true))),
+            _ => (*i, c.physical_field.clone()),
+        });
+        self.data.extend(fields);
+        self.materialized = self.partitions.len();
+        self.renewed()
+    }
+
+    /// With the schema of its columns.
+    fn renewed(mut self) -> Self {
+        self.physical = Arc::new(Schema::new(self.data.iter().map(|(_, f)| f.clone()).collect::<Vec<_>>()));
+        self
     }
 }
 
@@ -76,6 +100,8 @@ pub(crate) struct WriteTarget {
     pub actions: Option<Arc<RowActions>>,
     /// The directory below the table's, for files that are no data of it.
     pub directory: Option<&'static str>,
+    /// What the log notes of new files.
+    pub tags: Option<IndexMap<String, Option<String>>>,
     /// Whether variants are taken apart by what they have in common (`delta.enableVariantShredding`).
     pub shreds_variants: bool,
     pub under_way: UnderWay,
@@ -128,8 +154,12 @@ impl WriteTarget {
     /// For rows that are in the table already, and were checked when they came.
     pub fn unchecked(table: &TableVersion<'_>, options: &FileOptions, data_change: bool) -> Result<Self> {
         let TableVersion { location, protocol, metadata, schema } = *table;
-        let layout = FileLayout::new(schema, metadata)?;
+        let mut layout = FileLayout::new(schema, metadata)?;
         let settings = &options.settings;
+        let stats = StatsColumns::new(metadata, &layout, settings, protocol.has("deletionVectors"));
+        if iceberg_compat::materializes_partitions(protocol, metadata) {
+            layout = layout.with_partitions();
+        }
         let shreds = metadata.configuration.get("delta.enableVariantShredding");
         let shreds_variants =
             shreds.is_some_and(|v| v.eq_ignore_ascii_case("true")) && shredding::concerns(&layout.physical);
@@ -148,7 +178,7 @@ impl WriteTarget {
         let configured_size = metadata.configuration.get("delta.targetFileSize").and_then(|v| parse_size(v));
         Ok(Self {
             location: location.clone(),
-            stats: StatsColumns::new(metadata, &layout, settings, protocol.has("deletionVectors")),
+            stats,
             layout,
             constraints: Constraints::none(),
             properties,
@@ -159,6 +189,7 @@ impl WriteTarget {
             gathers,
             actions: None,
             directory: None,
+            tags: iceberg_compat::tags(metadata),
             shreds_variants,
             under_way: UnderWay::default(),
         })
@@ -174,13 +205,14 @@ impl WriteTarget {
     /// For rows that keep the ids they have: [`row_tracking::carried`] columns are written as they come.
     pub fn keeping_ids(mut self, metadata: &Metadata) -> Self {
         let fields = row_tracking::carried_fields(metadata);
-        let layout = &mut self.layout;
+        let mut layout = self.layout;
         let all = layout.logical.fields().len();
-        layout.data.extend(fields.iter().enumerate().map(|(i, field)| (all + i, field.clone())));
-        let with = |schema: &SchemaRef| {
-            Arc::new(Schema::new(schema.fields().iter().chain(&fields).cloned().collect::<Vec<_>>()))
-        };
-        (layout.logical, layout.physical) = (with(&layout.logical), with(&layout.physical));
+        let before = layout.data.len() - layout.materialized;
+        let ids = fields.iter().enumerate().map(|(i, field)| (all + i, field.clone()));
+        layout.data.splice(before..before, ids);
+        let fields = layout.logical.fields().iter().chain(&fields);
+        layout.logical = Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()));
+        self.layout = layout.renewed();
         self
     }
 

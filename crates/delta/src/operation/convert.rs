@@ -61,7 +61,7 @@ pub async fn convert(location: &TableLocation, options: &ConvertOptions) -> Resu
         properties: options.properties.clone(),
         ..NewTable::default()
     };
-    let (protocol, metadata) = create::metadata_of(location, &new, None)?;
+    let (protocol, metadata) = create::metadata_of(location, &new, None, false)?;
     let schema = StructType::from_json(&metadata.schema_string)?;
     let layout = Arc::new(FileLayout::new(&schema, &metadata)?);
     let stats = options

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::action::{DomainMetadata, Format, Metadata, Protocol};
 use crate::clustering;
+use crate::iceberg_compat;
 use crate::location::TableLocation;
 use crate::property::Checks;
 use crate::row_tracking;
@@ -42,7 +43,7 @@ pub async fn create(
     table: &NewTable,
 ) -> Result<Committed> {
     let name = if replaces.is_some() { "REPLACE TABLE" } else { "CREATE TABLE" };
-    let (protocol, metadata) = metadata_of(location, table, replaces)?;
+    let (protocol, metadata) = metadata_of(location, table, replaces, true)?;
     let operation = create_operation(table.operation.as_deref().unwrap_or(name), table);
     let mut transaction = Transaction::new(location, replaces, operation);
     transaction.user_metadata.clone_from(&table.user_metadata);
@@ -83,11 +84,13 @@ pub fn create_operation(name: &str, table: &NewTable) -> Operation {
     out.text("isManaged", table.managed.to_string()).json("properties", &Value::Object(properties))
 }
 
-/// The protocol and metadata of a new table; of one that replaces another, with its features.
+/// The protocol and metadata of a new table; of one that replaces another, with its features. `completes`: whether what its
+/// properties need beside them is set too, as statements that make tables do.
 pub(crate) fn metadata_of(
     location: &TableLocation,
     table: &NewTable,
     replaces: Option<&Snapshot>,
+    completes: bool,
 ) -> Result<(Protocol, Metadata)> {
     let mut protocol = replaces.map_or_else(Protocol::default, |s| s.protocol().clone());
     let configuration =
@@ -102,6 +105,9 @@ pub(crate) fn metadata_of(
         configuration,
         created_time: Some(clock::now_ms()),
     };
+    if completes {
+        iceberg_compat::set_required(&mut metadata);
+    }
     let schema = stored::stored_schema(&table.schema)?;
     let mapped = metadata.configuration.get("delta.columnMapping.mode").is_some_and(|m| m != "none");
     stored::check_names(&schema, mapped)?;

@@ -41,6 +41,8 @@ pub struct DmlOptions {
     pub property_checks: Checks,
     /// Whether rows may be marked as deleted where the table has deletion vectors.
     pub deletion_vectors: bool,
+    /// Whether a statement that changes nothing makes a version all the same (`spark.databricks.delta.skipRecordingEmptyCommits`).
+    pub records_nothing: bool,
     pub auto_compact: AutoCompact,
 }
 
@@ -55,6 +57,7 @@ impl Default for DmlOptions {
             txn: None,
             property_checks: Checks::Known,
             deletion_vectors: true,
+            records_nothing: false,
             auto_compact: AutoCompact::default(),
         }
     }
@@ -104,7 +107,7 @@ pub async fn delete(
     }
     let rewrite = rewrite_rows(table, session, condition.map(|c| &c.expr), options).await?;
     // Unlike UPDATE and MERGE, delta-spark's DELETE does not note its `txn` where no row goes.
-    if rewrite.changes.removes.is_empty() {
+    if rewrite.changes.removes.is_empty() && !options.records_nothing {
         return Ok(None);
     }
     let text = condition.map_or_else(|| "true".to_string(), |c| c.sql.clone());

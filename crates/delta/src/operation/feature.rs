@@ -24,6 +24,7 @@ const REMOVABLE: &[&str] = &[
     "deletionVectors",
     "domainMetadata",
     "inCommitTimestamp",
+    "materializePartitionColumns",
     "rowTracking",
     "typeWidening",
     "typeWidening-preview",
@@ -167,6 +168,10 @@ async fn remove_traces(
             let snapshot = backfill::unbackfill(&stopped.snapshot, options).await?;
             Ok(Some(Committed { snapshot, ..stopped }))
         }
+        "materializePartitionColumns" => match unset(&["delta.enableMaterializePartitionColumnsFeature"]) {
+            Some(keys) => super::alter::unset_properties(table, &keys, options).await.map(Some),
+            None => Ok(None),
+        },
         "inCommitTimestamp" => {
             let keys = unset(&[
                 "delta.enableInCommitTimestamps",
@@ -212,7 +217,7 @@ async fn narrow(table: &Snapshot, session: &dyn Session, options: &DmlOptions) -
         return Ok(None);
     }
     let files = narrow_files::narrow_files(table).await?;
-    let rewritten = rewrite_files(table, session, files, options).await?;
+    let rewritten = rewrite_files(table, session, files, options).await?.1;
     let current = rewritten.as_ref().map_or(table, |c| &c.snapshot);
     let metadata = Metadata { schema_string: schema.json(), ..current.metadata().clone() };
     let operation = Operation::new("DROP FEATURE").json("columns", &Value::Array(changed));

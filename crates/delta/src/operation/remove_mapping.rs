@@ -13,6 +13,7 @@ use super::dml;
 use crate::action::Metadata;
 use crate::clustering;
 use crate::data_file::{TableVersion, WriteTarget, WrittenFiles, write_plan};
+use crate::iceberg_compat;
 use crate::row_tracking;
 use crate::scan::DeltaScan;
 use crate::schema::{TableColumns, stored};
@@ -42,6 +43,7 @@ pub async fn remove_mapping(
     metadata.configuration.extend(mode.map(|mode| (MODE.to_string(), mode.to_string())));
     let schema = unmapped(table.schema());
     metadata.schema_string = schema.json();
+    iceberg_compat::check_early(Some(table), table.protocol(), &metadata, &schema)?;
 
     let files = table.files().await?.pruned(table.columns(), &table.arrow_schema(), &[])?;
     let now = clock::now_ms();

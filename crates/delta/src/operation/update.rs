@@ -45,7 +45,7 @@ pub async fn update(
     let conjuncts = dml::conjuncts(condition.map(|c| &c.expr))?;
     let Matches { touched, reads } = dml::find(session, table, &conjuncts).await?;
     let scan_ms = started.elapsed().as_millis();
-    if touched.is_empty() && options.txn.is_none() {
+    if touched.is_empty() && options.txn.is_none() && !options.records_nothing {
         return Ok(None);
     }
 

@@ -15,8 +15,10 @@ use super::optimize::{self, AutoCompact};
 use crate::action::{Metadata, PartitionValues, Protocol};
 use crate::change_feed::{self, ChangedTable};
 use crate::data_file::{FileOptions, FileSettings, TableVersion, WriteTarget, WrittenFiles, write_plan};
+use crate::iceberg_compat;
 use crate::location::TableLocation;
 use crate::log::commit_file::{make_log_directory, remove_empty_directories};
+use crate::schema::automatic_widening::{AutomaticWidening, Widening};
 use crate::schema::constraints::CheckConstraint;
 use crate::schema::identity::{self, IdentityColumn};
 use crate::schema::reconcile::{self, Evolution};
@@ -70,6 +72,8 @@ pub struct WriteOptions {
     /// The partitioning the write names; of a table that exists it must be the table's.
     pub partition_by: Option<Vec<String>>,
     pub merge_schema: bool,
+    /// How far types may grow, where columns are added too.
+    pub widening: AutomaticWidening,
     pub overwrite_schema: bool,
     pub replace_where: Option<Predicate>,
     /// Whether the rows must meet `replace_where` (`spark.databricks.delta.replaceWhere.constraintCheck.enabled`).
@@ -98,6 +102,8 @@ pub struct WriteOptions {
     /// More fields for the commit info: `userId`, `userName`, `job`, `notebook`, `clusterId`.
     pub commit_fields: Map<String, Value>,
     pub auto_compact: AutoCompact,
+    /// Whether a write that changes nothing makes a version all the same (`spark.databricks.delta.skipRecordingEmptyCommits`).
+    pub records_nothing: bool,
 }
 
 impl WriteOptions {
@@ -106,6 +112,7 @@ impl WriteOptions {
             mode,
             partition_by: None,
             merge_schema: false,
+            widening: AutomaticWidening::default(),
             overwrite_schema: false,
             replace_where: None,
             checks_replace_where: true,
@@ -123,6 +130,7 @@ impl WriteOptions {
             operation: None,
             commit_fields: Map::new(),
             auto_compact: AutoCompact::default(),
+            records_nothing: false,
         }
     }
 
@@ -190,6 +198,7 @@ pub async fn write(
         refuse_no_columns(&data)?;
     }
     let plan = plan(location, table, &data, options)?;
+    iceberg_compat::check_early(table, &plan.protocol, &plan.metadata, &plan.schema)?;
     let domains = match table.is_none() || options.replaces_table() {
         true => create::clustering_of(&options.new_table, &plan.metadata)?,
         false => Vec::new(),
@@ -333,7 +342,7 @@ async fn finish(
     transaction.metrics.set("numOutputRows", rows);
     transaction.metrics.set("numOutputBytes", bytes);
     transaction.reads.extend(OwnReads::found(session));
-    match table.is_some() && transaction.is_empty() {
+    match table.is_some() && transaction.is_empty() && !options.records_nothing {
         true => Ok(None),
         false => transaction.commit().await.map(Some),
     }
@@ -371,7 +380,7 @@ fn plan(
         if let Some(partition_by) = &options.partition_by {
             new.partition_by.clone_from(partition_by);
         }
-        let (protocol, metadata) = create::metadata_of(location, &new, None)?;
+        let (protocol, metadata) = create::metadata_of(location, &new, None, options.operation.is_some())?;
         let schema = StructType::from_json(&metadata.schema_string)?;
         return Ok(Plan { protocol, metadata, schema, new_protocol: true, new_metadata: true });
     };
@@ -391,7 +400,7 @@ fn plan(
         table.id(),
         table.schema(),
         data,
-        Evolution { merge: options.merge_schema, widens: reconcile::widens(table) },
+        Evolution { merge: options.merge_schema, widening: Widening::of(table, options.widening) },
     )?;
     if merged == *table.schema() {
         return Ok(Plan {
@@ -433,7 +442,8 @@ fn replaced(
         new.name.clone_from(&table.metadata().name);
         new.description.clone_from(&table.metadata().description);
     }
-    let (protocol, mut metadata) = create::metadata_of(location, &new, Some(table))?;
+    let (protocol, mut metadata) =
+        create::metadata_of(location, &new, Some(table), options.replaces_table())?;
     if !options.replaces_table() {
         metadata.id = table.id().to_string();
         metadata.created_time = table.metadata().created_time;

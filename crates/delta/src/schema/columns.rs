@@ -6,8 +6,9 @@ use arrow::datatypes::{DataType as ArrowType, Field, FieldRef, Fields, Schema, S
 use boathouse_spec::{DataType, Error, Result, StructField, StructType};
 
 use crate::action::Metadata;
+use crate::iceberg_compat::nested_ids::Inside;
 
-const PHYSICAL_NAME: &str = "delta.columnMapping.physicalName";
+pub(crate) const PHYSICAL_NAME: &str = "delta.columnMapping.physicalName";
 const COLUMN_ID: &str = "delta.columnMapping.id";
 
 /// How columns are found in files.
@@ -150,15 +151,17 @@ fn physical_field(f: &StructField, mode: MappingMode) -> Result<Field> {
             .map(str::to_string)
             .ok_or_else(|| missing_mapping(&f.name))?,
     };
-    let field = tagged(Field::new(name, physical_type(&f.data_type, mode)?, f.nullable), &f.data_type);
-    Ok(match metadata.get(COLUMN_ID).and_then(serde_json::Value::as_i64) {
-        Some(id) => {
-            let mut notes = field.metadata().clone();
-            notes.insert(parquet::arrow::PARQUET_FIELD_ID_META_KEY.to_string(), id.to_string());
-            field.with_metadata(notes)
-        }
-        None => field,
-    })
+    let data_type = physical_type(&f.data_type, mode, &Inside::new(&metadata, &name))?;
+    let field = tagged(Field::new(name, data_type, f.nullable), &f.data_type);
+    Ok(with_id(field, metadata.get(COLUMN_ID).and_then(serde_json::Value::as_i64)))
+}
+
+/// The field with the id that files say of it.
+fn with_id(field: Field, id: Option<i64>) -> Field {
+    let Some(id) = id else { return field };
+    let mut notes = field.metadata().clone();
+    notes.insert(parquet::arrow::PARQUET_FIELD_ID_META_KEY.to_string(), id.to_string());
+    field.with_metadata(notes)
 }
 
 /// The field, which says that it is a VARIANT where it is one: the parts alone do not tell.
@@ -187,23 +190,26 @@ pub(crate) fn holds_variant(field: &Field) -> bool {
         }
 }
 
-fn physical_type(t: &DataType, mode: MappingMode) -> Result<ArrowType> {
+fn physical_type(t: &DataType, mode: MappingMode, ids: &Inside<'_>) -> Result<ArrowType> {
+    // An element, a key or a value.
+    let part = |name: &str, t: &DataType, nullable: bool| {
+        let ids = ids.part(name);
+        let field = tagged(Field::new(name, physical_type(t, mode, &ids)?, nullable), t);
+        Ok::<_, Error>(with_id(field, ids.id()))
+    };
     Ok(match t {
         DataType::Struct(s) => {
             ArrowType::Struct(s.fields.iter().map(|f| physical_field(f, mode)).collect::<Result<Fields>>()?)
         }
         DataType::Array { element, contains_null } => {
-            let field = Field::new("element", physical_type(element, mode)?, *contains_null);
-            ArrowType::List(Arc::new(tagged(field, element)))
+            ArrowType::List(Arc::new(part("element", element, *contains_null)?))
         }
         DataType::Map { key, value, value_contains_null } => {
-            let entries = Fields::from(vec![
-                Field::new("key", physical_type(key, mode)?, false),
-                tagged(Field::new("value", physical_type(value, mode)?, *value_contains_null), value),
-            ]);
+            let entries =
+                Fields::from(vec![part("key", key, false)?, part("value", value, *value_contains_null)?]);
             ArrowType::Map(Arc::new(Field::new("key_value", ArrowType::Struct(entries), false)), false)
         }
-        DataType::Udt { sql_type, .. } => physical_type(sql_type, mode)?,
+        DataType::Udt { sql_type, .. } => physical_type(sql_type, mode, ids)?,
         other => boathouse_bridge::arrow_type(other),
     })
 }

@@ -1,5 +1,6 @@
 //! A table's columns: names in the table and in its files, types, changes of schema, and what rows must satisfy.
 
+pub mod automatic_widening;
 pub(crate) mod columns;
 pub(crate) mod conform;
 pub(crate) mod constraints;

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use boathouse_spec::{DataType, Error, Result, StructField, StructType};
 
-use super::widening::{is_wider, widened};
+use super::automatic_widening::{AutomaticWidening, Widening};
+use super::widening::{widened, widened_inside};
 use crate::snapshot::Snapshot;
 
 /// How far a write may change the schema.
@@ -12,8 +13,8 @@ use crate::snapshot::Snapshot;
 pub(crate) struct Evolution {
     /// New columns and nested fields are added (`mergeSchema`).
     pub merge: bool,
-    /// Types that are wider than the table's become its own, where columns are added too (`delta.enableTypeWidening`).
-    pub widens: bool,
+    /// Which types that are wider than the table's become its own, where columns are added too.
+    pub widening: Widening,
 }
 
 /// How types of one column meet.
@@ -21,15 +22,15 @@ pub(crate) struct Evolution {
 struct Types {
     /// Values that Spark casts by itself are no reason to refuse.
     casts: bool,
-    /// A wider type becomes the column's.
-    widens: bool,
+    /// Which wider types become the column's.
+    widening: Widening,
 }
 
 /// The schema of a table that a MERGE evolves, for these columns of its source: new columns and fields are added, and types
 /// widened where the table lets them (`SchemaMergingUtils.mergeSchemas` with implicit conversions).
-pub fn evolved_schema(table: &StructType, data: &StructType, widens: bool) -> Result<StructType> {
+pub fn evolved_schema(table: &StructType, data: &StructType, widening: Widening) -> Result<StructType> {
     refuse_duplicates(data)?;
-    merge_structs(table, data, &mut Vec::new(), Types { casts: true, widens })
+    merge_structs(table, data, Types { casts: true, widening })
 }
 
 /// The table's schema once the data is written.
@@ -40,27 +41,28 @@ pub(crate) fn merged_schema(
     evolution: Evolution,
 ) -> Result<StructType> {
     refuse_duplicates(data)?;
-    let types = Types { casts: false, widens: evolution.merge && evolution.widens };
-    let merged = merge_structs(table, data, &mut Vec::new(), types)?;
+    let widening = if evolution.merge { evolution.widening } else { Widening::default() };
+    let types = Types { casts: false, widening };
+    let merged = merge_structs(table, data, types)?;
     if merged != *table && !evolution.merge {
         return Err(schema_mismatch(table_id, table, data));
     }
     Ok(merged)
 }
 
-/// Whether a table takes wider types.
-pub(crate) fn widens(table: &Snapshot) -> bool {
-    table.property("delta.enableTypeWidening").is_some_and(|v| v.eq_ignore_ascii_case("true"))
-}
-
 /// Whether a write that may change the schema of a table gives a column of it this type.
-pub fn evolves_type(table: &Snapshot, from: &DataType, to: &DataType) -> bool {
-    widens(table) && evolves_to(from, to)
+pub fn evolves_type(table: &Snapshot, allowed: AutomaticWidening, from: &DataType, to: &DataType) -> bool {
+    Widening::of(table, allowed).takes(from, to)
 }
 
 /// Refuses rows whose columns are not those of a table, unless the write may add some (`mergeSchema`).
-pub fn refuse_mismatch(table: &Snapshot, data: &StructType, merges: bool) -> Result<()> {
-    let evolution = Evolution { merge: merges, widens: widens(table) };
+pub fn refuse_mismatch(
+    table: &Snapshot,
+    data: &StructType,
+    merges: bool,
+    allowed: AutomaticWidening,
+) -> Result<()> {
+    let evolution = Evolution { merge: merges, widening: Widening::of(table, allowed) };
     merged_schema(table.id(), table.schema(), data, evolution).map(|_| ())
 }
 
@@ -79,26 +81,45 @@ pub(crate) fn refuse_duplicates(data: &StructType) -> Result<()> {
         .exception("AnalysisException"))
 }
 
-fn merge_structs(
-    table: &StructType,
-    data: &StructType,
-    path: &mut Vec<String>,
-    types: Types,
-) -> Result<StructType> {
+/// Where in a column a type is, and the elements, keys and values of it that get wider types.
+#[derive(Default)]
+struct Inside {
+    way: Vec<String>,
+    grown: Vec<(Vec<String>, DataType)>,
+}
+
+impl Inside {
+    /// Merges the element, the key or the value.
+    fn part(
+        &mut self,
+        name: &str,
+        table: &DataType,
+        data: &DataType,
+        types: Types,
+    ) -> Option<Result<DataType>> {
+        self.way.push(name.to_string());
+        let merged = merge_types(table, data, self, types);
+        self.way.pop();
+        merged
+    }
+}
+
+fn merge_structs(table: &StructType, data: &StructType, types: Types) -> Result<StructType> {
     let mut fields = Vec::with_capacity(table.fields.len());
     for field in &table.fields {
         match data.field(&field.name) {
             None => fields.push(field.clone()),
             Some(given) => {
-                if types.widens && evolves_to(&field.data_type, &given.data_type) {
+                if types.widening.takes(&field.data_type, &given.data_type) {
                     fields.push(widened(field, &given.data_type));
                     continue;
                 }
-                path.push(field.name.clone());
-                let data_type = merge_types(&field.data_type, &given.data_type, path, types)
+                let mut inside = Inside::default();
+                let data_type = merge_types(&field.data_type, &given.data_type, &mut inside, types)
                     .ok_or_else(|| cannot_merge(&field.name, &given.name, field, given))??;
-                path.pop();
-                fields.push(StructField { data_type, ..field.clone() });
+                let merged = StructField { data_type, ..field.clone() };
+                let grown = inside.grown.iter().try_fold(merged, |f, (way, to)| widened_inside(&f, way, to));
+                fields.push(grown.ok_or_else(|| Error::internal("a type inside a column was lost"))?);
             }
         }
     }
@@ -120,26 +141,30 @@ fn merge_structs(
 fn merge_types(
     table: &DataType,
     data: &DataType,
-    path: &mut Vec<String>,
+    inside: &mut Inside,
     types: Types,
 ) -> Option<Result<DataType>> {
     use DataType::{Array, Byte, Integer, Map, Null, Short, Struct};
     Some(Ok(match (table, data) {
-        (Struct(a), Struct(b)) => match merge_structs(a, b, path, types) {
+        (Struct(a), Struct(b)) => match merge_structs(a, b, types) {
             Ok(merged) => Struct(merged),
             Err(e) => return Some(Err(e)),
         },
         (Array { element: a, contains_null }, Array { element: b, .. }) => {
-            match merge_types(a, b, path, types)? {
+            match inside.part("element", a, b, types)? {
                 Ok(element) => DataType::array(element, *contains_null),
                 Err(e) => return Some(Err(e)),
             }
         }
         (Map { key: ka, value: va, value_contains_null }, Map { key: kb, value: vb, .. }) => {
-            match (merge_types(ka, kb, path, types)?, merge_types(va, vb, path, types)?) {
+            match (inside.part("key", ka, kb, types)?, inside.part("value", va, vb, types)?) {
                 (Ok(key), Ok(value)) => DataType::map(key, value, *value_contains_null),
                 (Err(e), _) | (_, Err(e)) => return Some(Err(e)),
             }
+        }
+        (t, d) if !inside.way.is_empty() && types.widening.takes(t, d) => {
+            inside.grown.push((inside.way.clone(), d.clone()));
+            t.clone()
         }
         (t, d) if types.casts && is_cast(d, t) => t.clone(),
         // Parquet keeps these three as 32 bits.
@@ -163,13 +188,6 @@ fn is_cast(from: &DataType, to: &DataType) -> bool {
         || (from.is_datetime() && to.is_datetime())
         || (from.is_string() && to.is_atomic())
         || (from.is_atomic() && to.is_string())
-}
-
-/// Type widening by what is written: never from whole numbers to others (`TypeWidening.isTypeChangeSupportedForSchemaEvolution`).
-fn evolves_to(from: &DataType, to: &DataType) -> bool {
-    let changes_kind = matches!(to, DataType::Double | DataType::Decimal { .. })
-        && matches!(from, DataType::Byte | DataType::Short | DataType::Integer | DataType::Long);
-    from != to && is_wider(from, to) && !changes_kind
 }
 
 /// The type as files have it: lengths of strings are the table's matter.
@@ -239,8 +257,9 @@ mod tests {
     #[test]
     fn rules_are_sparks() {
         let table = schema(&[("id", DataType::Long), ("n", DataType::Integer)]);
-        let merge =
-            |data: &StructType, merge| merged_schema("x", &table, data, Evolution { merge, widens: false });
+        let merge = |data: &StructType, merge| {
+            merged_schema("x", &table, data, Evolution { merge, ..Evolution::default() })
+        };
         // Missing columns and other case are fine.
         assert_eq!(merge(&schema(&[("ID", DataType::Long)]), false).unwrap(), table);
         assert_eq!(merge(&schema(&[("n", DataType::Short)]), false).unwrap(), table);
@@ -259,7 +278,8 @@ mod tests {
         let inner = |f: &[(&str, DataType)]| DataType::Struct(schema(f));
         let table = schema(&[("s", inner(&[("a", DataType::Long)]))]);
         let data = schema(&[("s", inner(&[("b", DataType::Long)]))]);
-        let merged = merged_schema("x", &table, &data, Evolution { merge: true, widens: false }).unwrap();
+        let merges = Evolution { merge: true, ..Evolution::default() };
+        let merged = merged_schema("x", &table, &data, merges).unwrap();
         assert_eq!(merged, schema(&[("s", inner(&[("a", DataType::Long), ("b", DataType::Long)]))]));
     }
 }

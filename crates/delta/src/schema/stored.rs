@@ -3,13 +3,14 @@
 use boathouse_spec::{DataType, Error, Result, StructField, StructType};
 use serde_json::Value;
 
+use super::columns::PHYSICAL_NAME;
 use crate::action::Metadata;
+use crate::iceberg_compat::{self, Version, nested_ids};
 
 /// Spark's key for the declared type of a CHAR or VARCHAR column.
 pub(crate) const CHAR_VARCHAR_KEY: &str = "__CHAR_VARCHAR_TYPE_STRING";
 /// Spark's key for the collation of a string column.
 const COLLATIONS_KEY: &str = "__COLLATIONS";
-const PHYSICAL_NAME: &str = "delta.columnMapping.physicalName";
 const COLUMN_ID: &str = "delta.columnMapping.id";
 const MAX_COLUMN_ID: &str = "delta.columnMapping.maxColumnId";
 
@@ -132,8 +133,11 @@ pub(crate) fn assign_mapping(schema: &StructType, metadata: &mut Metadata, exist
     }
     let mut last = metadata.configuration.get(MAX_COLUMN_ID).and_then(|v| v.parse::<i64>().ok()).unwrap_or(0);
     last = last.max(highest_id(schema));
-    let schema =
+    let mut schema =
         StructType::new(schema.fields.iter().map(|f| assign_field(f, &mut last, existing)).collect());
+    if iceberg_compat::enabled(metadata) >= Some(Version::V2) {
+        schema = nested_ids::assign(&schema, &mut last);
+    }
     metadata.configuration.insert(MAX_COLUMN_ID.into(), last.to_string());
     schema
 }
@@ -141,7 +145,7 @@ pub(crate) fn assign_mapping(schema: &StructType, metadata: &mut Metadata, exist
 fn highest_id(schema: &StructType) -> i64 {
     let own =
         schema.fields.iter().filter_map(|f| f.metadata_map().get(COLUMN_ID).and_then(Value::as_i64)).max();
-    let nested = schema.fields.iter().map(|f| highest_in(&f.data_type)).max();
+    let nested = schema.fields.iter().map(|f| highest_in(&f.data_type).max(nested_ids::highest(f))).max();
     own.unwrap_or(0).max(nested.unwrap_or(0))
 }
 

@@ -11,10 +11,12 @@ use crate::action::{Action, Add, Cdc, CommitInfo, DomainMetadata, Metadata, Prot
 use crate::data_file::delete_quietly;
 use crate::disk::PutOutcome;
 use crate::error;
+use crate::iceberg_compat;
 use crate::location::TableLocation;
 use crate::log::checksum::{self, Known};
 use crate::log::commit_file::put_if_absent;
 use crate::log::{self, CommitFile, checkpoint, cleanup, commit_name, compaction};
+use crate::operation::UPGRADE_UNIFORM;
 use crate::row_tracking;
 use crate::schema::identity::{self, IdentityColumn};
 use crate::snapshot::Snapshot;
@@ -243,6 +245,20 @@ impl Transaction {
         if let (Some(protocol), Some(metadata)) = (protocol, metadata) {
             let schema = boathouse_spec::StructType::from_json(&metadata.schema_string)?;
             crate::protocol::check_writable(&self.location, protocol, metadata, &schema)?;
+            let change = iceberg_compat::Change {
+                before: self.read.as_ref(),
+                protocol,
+                metadata,
+                schema: &schema,
+                upgrades: self.operation.name == UPGRADE_UNIFORM,
+            };
+            // These take files as they are, also those from before there were rules.
+            let is_new = !matches!(self.operation.name.as_str(), "CLONE" | "CONVERT" | "RESTORE");
+            let added = self.files.iter().filter(|_| is_new).filter_map(|a| match a {
+                Action::Add(add) => Some(add),
+                _ => None,
+            });
+            iceberg_compat::check(&change, added)?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ const DELETION_VECTORS: &str = "enableDeletionVectors";
 
 /// Properties of the statement, then those of the session's defaults (`spark.databricks.delta.properties.defaults.*`) that
 /// it does not name. Tables have deletion vectors where neither says otherwise, or asks for a protocol that does not know
-/// them.
+/// them, or for files that Iceberg can read.
 pub(super) fn properties(session: &Session, given: &Properties) -> Properties {
     let mut all = Properties::new();
     for (key, value) in given.iter().filter(|(k, _)| !k.starts_with("boathouse.constraints.")) {
@@ -19,9 +19,10 @@ pub(super) fn properties(session: &Session, given: &Properties) -> Properties {
     }
     let mut defaults = named(session);
     let vectors = format!("delta.{DELETION_VECTORS}");
+    let for_iceberg = boathouse_delta::asks_for_iceberg(given.iter().chain(&defaults));
     if asks_for_old_protocol(given) {
         defaults.shift_remove(&vectors);
-    } else if let Some(value) = session.conf().get(&format!("{DEFAULTS}{DELETION_VECTORS}")) {
+    } else if !for_iceberg && let Some(value) = session.conf().get(&format!("{DEFAULTS}{DELETION_VECTORS}")) {
         defaults.entry(vectors).or_insert(value);
     }
     for (key, value) in defaults {

@@ -147,6 +147,29 @@ pub(super) async fn reorg(
     boathouse_delta::optimize_report(&storage::shown(&delta.url), &metrics).map(reported)
 }
 
+/// `REORG TABLE .. APPLY (UPGRADE UNIFORM ..)`: the table becomes one that Iceberg can read.
+pub(super) async fn upgrade_uniform(
+    session: &Arc<Session>,
+    name: &[String],
+    version: i32,
+) -> Result<QueryResult> {
+    let (table, delta) = target::delta(session, name, "REORG TABLE", &target::relation_path(session)).await?;
+    let state = execute::query_state(session);
+    let options = dml_options(session, Vec::new());
+    let (metrics, committed) =
+        boathouse_delta::upgrade_uniform(&delta.snapshot, &state, version, &options).await?;
+    if let Some(committed) = committed {
+        session.committed(&delta.table, &committed);
+        write::sync_record(session, &table).await?;
+    }
+    match metrics {
+        Some(metrics) => {
+            boathouse_delta::optimize_report(&storage::shown(&delta.url), &metrics).map(reported)
+        }
+        None => Ok(QueryResult::of(optimize_schema().unwrap_or_default(), Vec::new())),
+    }
+}
+
 /// `GENERATE symlink_format_manifest FOR TABLE t`
 pub(super) async fn generate(session: &Arc<Session>, name: &[String], mode: &str) -> Result<QueryResult> {
     let (_, delta) = target::delta(session, name, "GENERATE", &target::relation_path(session)).await?;

@@ -275,7 +275,8 @@ pub(super) fn fit(
         };
         let evolves = matching.evolves
             && table.delta.as_ref().is_some_and(|delta| {
-                boathouse_delta::evolves_type(&delta.snapshot, &field.data_type, &value.data_type)
+                let allowed = table_expressions::automatic_widening(&analyzer.session);
+                boathouse_delta::evolves_type(&delta.snapshot, allowed, &field.data_type, &value.data_type)
             });
         if evolves {
             list.push(value.expr.alias(&field.name));

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use boathouse_delta::{
-    Assignment, DmlOptions, IdentityColumn, MergeAction as DeltaAction, MergeClause as DeltaClause, Predicate,
+    Assignment, DmlOptions, IdentityColumn, MergeAction as DeltaAction, MergeClause as DeltaClause,
+    Predicate, Widening,
 };
 use boathouse_spec::{
     DataSourceRef, DataType, Error, Expr, Merge, MergeAction, MergeClause, Name, Relation, RelationNode,
@@ -17,7 +18,7 @@ use boathouse_bridge::ResultExt;
 
 use crate::analyzer::{Analyzed, Analyzer, TypedExpr};
 use crate::commands::fields_by_name::{Lacking, assign_by_name, nested};
-use crate::commands::table_expressions::{TableScope, row_options};
+use crate::commands::table_expressions::{TableScope, automatic_widening, row_options};
 use crate::commands::update::column_of;
 use crate::commands::{column_default, computed_columns, target, write};
 use crate::resolver::{self, DeltaSource, ResolvedTable};
@@ -190,11 +191,8 @@ impl Planner<'_> {
             ..a.field()
         });
         let given = StructType::new(fields.collect());
-        let widens = delta
-            .snapshot
-            .property("delta.enableTypeWidening")
-            .is_some_and(|v| v.eq_ignore_ascii_case("true"));
-        boathouse_delta::evolved_schema(&self.table.schema, &given, widens)
+        let widening = Widening::of(&delta.snapshot, automatic_widening(&analyzer.session));
+        boathouse_delta::evolved_schema(&self.table.schema, &given, widening)
     }
 
     /// The target's column as an expression.

@@ -220,6 +220,9 @@ async fn dispatch(session: &Arc<Session>, command: Command) -> Result<QueryResul
             delta_maintenance::optimize(session, &table, condition, zorder_by, full).await
         }
         C::Reorg { table, condition } => delta_maintenance::reorg(session, &table, condition).await,
+        C::UpgradeUniform { table, version } => {
+            delta_maintenance::upgrade_uniform(session, &table, version).await
+        }
         C::ConvertToDelta { table, partition_schema, no_statistics, names_table } => {
             convert_to_delta::run(session, &table, partition_schema, no_statistics, names_table).await
         }
@@ -291,7 +294,9 @@ pub(crate) fn result_schema(command: &Command) -> Option<StructType> {
         C::Insert(_) | C::MultiInsert(_) => StructType::default(),
         C::Update { .. } | C::Delete { .. } => affected_schema(),
         C::Merge(_) => merge::result_schema(),
-        C::Optimize { .. } | C::Reorg { .. } => delta_maintenance::optimize_schema()?,
+        C::Optimize { .. } | C::Reorg { .. } | C::UpgradeUniform { .. } => {
+            delta_maintenance::optimize_schema()?
+        }
         C::Restore { .. } => delta_maintenance::restore_schema(),
         C::Vacuum { .. } => StructType::new(vec![text("path", true)]),
         C::Fsck { mode, .. } => fsck::schema(mode)?,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
 use boathouse_delta::{
-    AutoCompact, CheckConstraint, DmlOptions, FileSettings, Predicate, PropertyChecks, Snapshot,
+    AutoCompact, AutomaticWidening, CheckConstraint, DmlOptions, FileSettings, Predicate, PropertyChecks,
+    Snapshot,
 };
 use boathouse_spec::{DataType, Error, Expr, Result};
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -202,6 +203,17 @@ pub(super) fn file_settings(session: &Session) -> FileSettings {
     }
 }
 
+/// Which wider types writes give to columns by themselves.
+pub(super) fn automatic_widening(session: &Session) -> AutomaticWidening {
+    let set = session.conf().get("spark.databricks.delta.typeWidening.allowAutomaticWidening");
+    set.and_then(|text| AutomaticWidening::parse(&text)).unwrap_or_default()
+}
+
+/// Whether statements that change nothing make versions all the same.
+pub(super) fn records_nothing(session: &Session) -> bool {
+    !session.conf().flag("spark.databricks.delta.skipRecordingEmptyCommits")
+}
+
 /// Whether table properties must be known.
 pub(super) fn property_checks(session: &Session) -> PropertyChecks {
     match session.conf().flag("spark.databricks.delta.allowArbitraryProperties.enabled") {
@@ -257,6 +269,7 @@ pub(super) fn row_options(
     let vectors = format!("spark.databricks.delta.{statement}.deletionVectors.persistent");
     Ok(DmlOptions {
         deletion_vectors: session.conf().flag(&vectors),
+        records_nothing: records_nothing(session),
         txn: application(session)?,
         ..dml_options(session, constraints)
     })

@@ -120,6 +120,7 @@ async fn to_delta(
     let replaces_schema = options.overwrite_schema && overwrites && options.replace_where_text.is_none();
     let (input, existing, merges) = (write.input.clone(), opened.clone(), options.merge_schema);
     let condition = options.replace_where_text.clone().filter(|_| overwrites);
+    let allowed = options.widening;
     let (plan, schema, constraints, replaced, sources, identities) = session
         .analyze(move |analyzer| {
             let analyzed = analyzer.query(&input)?;
@@ -154,7 +155,7 @@ async fn to_delta(
                     let replaced = match &condition {
                         Some(text) => {
                             if let Some(delta) = &table.delta {
-                                boathouse_delta::refuse_mismatch(&delta.snapshot, &schema, merges)?;
+                                boathouse_delta::refuse_mismatch(&delta.snapshot, &schema, merges, allowed)?;
                             }
                             let expr = analyzer.session.conf().parse_expression(text)?;
                             let found = scope.condition(analyzer, &expr, "replaceWhere")?;
@@ -278,6 +279,8 @@ const COMMON_OPTIONS: [&str; 7] = [
 /// What the session, and then the statement, say of files and of the commit.
 pub(super) fn common_options(session: &Session, given: &Options, options: &mut WriteOptions) -> Result<()> {
     options.files = table_expressions::file_settings(session);
+    options.records_nothing = table_expressions::records_nothing(session);
+    options.widening = table_expressions::automatic_widening(session);
     options.auto_compact = table_expressions::auto_compact(session);
     options.optimize_write = optimizes(session, given)?;
     options.user_metadata = table_expressions::user_metadata(session);

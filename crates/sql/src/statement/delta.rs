@@ -1,8 +1,6 @@
 //! Maintenance of Delta tables.
 
-use boathouse_spec::{
-    Command, Error, FsckMode, Name, Plan, RelationNode, Result, TableRef, TimeTravel, VacuumMode,
-};
+use boathouse_spec::{Command, FsckMode, Name, Plan, RelationNode, Result, TableRef, TimeTravel, VacuumMode};
 
 use super::command;
 use crate::lexer::Kind;
@@ -104,7 +102,7 @@ impl Parser<'_> {
         Ok(command(Command::Restore { table, to }))
     }
 
-    /// `REORG TABLE t [WHERE ..] APPLY (PURGE)`
+    /// `REORG TABLE t {[WHERE ..] APPLY (PURGE) | APPLY (UPGRADE UNIFORM (ICEBERG_COMPAT_VERSION = n))}`
     pub fn reorg(&mut self) -> Result<Plan> {
         self.advance();
         self.expect("TABLE")?;
@@ -112,8 +110,15 @@ impl Parser<'_> {
         let condition = if self.eat("WHERE") { Some(self.text_expression()?) } else { None };
         self.expect_word("APPLY")?;
         self.expect_symbol("(")?;
-        if self.at_word(0, "UPGRADE") {
-            return Err(Error::unsupported("REORG .. APPLY (UPGRADE UNIFORM)"));
+        if condition.is_none() && self.eat_words(&["UPGRADE", "UNIFORM"]) {
+            self.expect_symbol("(")?;
+            self.expect_word("ICEBERG_COMPAT_VERSION")?;
+            self.expect_symbol("=")?;
+            let token = self.advance();
+            let version: i32 = self.source(token).parse().map_err(|_| self.unexpected_at(self.pos - 1))?;
+            self.expect_symbol(")")?;
+            self.expect_symbol(")")?;
+            return Ok(command(Command::UpgradeUniform { table, version }));
         }
         self.expect_word("PURGE")?;
         self.expect_symbol(")")?;

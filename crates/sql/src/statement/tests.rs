@@ -264,6 +264,10 @@ fn delta() {
         if c.text == "a = 'b'" && zorder_by.len() == 2)
     );
     assert!(matches!(command("REORG TABLE t APPLY (PURGE)"), Command::Reorg { condition: None, .. }));
+    assert!(matches!(
+        command("REORG TABLE t APPLY (UPGRADE UNIFORM (ICEBERG_COMPAT_VERSION = 2))"),
+        Command::UpgradeUniform { version: 2, .. }
+    ));
     let copy = "COPY INTO t FROM (SELECT a::int FROM '/p') FILEFORMAT = JSON PATTERN = '*.json' COPY_OPTIONS ('force' = 'true')";
     assert!(
         matches!(command(copy), Command::CopyInto(c) if c.format == "json" && c.select.is_some() && c.copy_options.len() == 1)

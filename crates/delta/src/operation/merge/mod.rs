@@ -154,7 +154,7 @@ pub async fn merge(
         pass.run(&found, marks).await?
     };
     let changes_nothing = changes.removes.is_empty() && written.adds.is_empty() && !new.is_changed;
-    if changes_nothing && options.txn.is_none() {
+    if changes_nothing && options.txn.is_none() && !options.records_nothing {
         return Ok(None);
     }
     let mut transaction = options.transaction(table, operation(merge));

@@ -125,18 +125,18 @@ pub(super) async fn where_it_pays(
     optimize(table, session, &options).await.map(|(_, committed)| committed)
 }
 
-/// Writes files again because of how they were written; `None` where there are none.
+/// Writes files again because of how they were written; nothing is committed where there are none.
 pub(crate) async fn rewrite_files(
     table: &Snapshot,
     session: &dyn Session,
     files: Vec<FileWithStats>,
     commit: &DmlOptions,
-) -> Result<Option<Committed>> {
+) -> Result<(OptimizeMetrics, Option<Committed>)> {
     let options = OptimizeOptions { purge: true, commit: commit.clone(), ..OptimizeOptions::default() };
     let scan = DeltaScan::with_hidden(table.clone(), row_tracking::carried(table))?;
     let (size, start_ms, considered) = (DEFAULT_FILE_SIZE, clock::now_ms(), files.len());
     let work = Work { table, session, options: &options, size, zorder: &[], cluster_by: &[], start_ms };
-    Ok(work.run(scan, bins(files, size, true), considered).await?.1)
+    work.run(scan, bins(files, size, true), considered).await
 }
 
 /// What is to be compacted, and how.
