@@ -8,7 +8,7 @@ use boathouse_catalog::{FunctionKind, FunctionRecord, ObjectName};
 use boathouse_functions::cast::Mode;
 use boathouse_spec::{Call, Error, Expr, Name, Plan, Result};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::logical_expr::Expr as DfExpr;
+use datafusion::logical_expr::{Expr as DfExpr, cast as df_cast};
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
@@ -197,7 +197,11 @@ impl Analyzer {
             };
             let value = self.expr(value, over)?;
             let shown = value.name.clone();
-            let value = self.implicit(value, &parameter.data_type)?.named(shown);
+            let mut value = self.implicit(value, &parameter.data_type)?.named(shown);
+            // In the body it is a column: no literal, whose value would give types.
+            if matches!(value.expr, DfExpr::Literal(..)) {
+                value.expr = df_cast(value.expr, boathouse_bridge::arrow_type(&value.data_type));
+            }
             bound.insert(parameter.name.to_lowercase(), value);
         }
         for p in &function.parameters {
@@ -220,6 +224,7 @@ impl Analyzer {
         parameters: HashMap<String, TypedExpr>,
         analyze: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
+        self.functions_used.push(function.name.clone());
         if self.function_parameters.len() >= MAX_DEPTH {
             return Err(Error::new("RECURSIVE_FUNCTION")
                 .message(format!("The function {} calls itself.", function.name.parts().join("."))));
