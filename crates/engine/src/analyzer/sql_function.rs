@@ -8,7 +8,7 @@ use boathouse_catalog::{FunctionKind, FunctionRecord, ObjectName};
 use boathouse_functions::cast::Mode;
 use boathouse_spec::{Call, Error, Expr, Name, Plan, Result};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::logical_expr::{Expr as DfExpr, cast as df_cast};
+use datafusion::logical_expr::Expr as DfExpr;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
@@ -197,11 +197,7 @@ impl Analyzer {
             };
             let value = self.expr(value, over)?;
             let shown = value.name.clone();
-            let mut value = self.implicit(value, &parameter.data_type)?.named(shown);
-            // In the body it is a column: no literal, whose value would give types.
-            if matches!(value.expr, DfExpr::Literal(..)) {
-                value.expr = df_cast(value.expr, boathouse_bridge::arrow_type(&value.data_type));
-            }
+            let value = self.implicit(value, &parameter.data_type)?.named(shown);
             bound.insert(parameter.name.to_lowercase(), value);
         }
         for p in &function.parameters {
@@ -235,7 +231,9 @@ impl Analyzer {
             (function.current_catalog.clone(), function.current_schema.clone())
         };
         let saved = std::mem::replace(&mut self.namespace, namespace);
-        self.function_parameters.push(parameters);
+        // In the body an argument goes by its parameter's name: the text of a literal would give types.
+        let named = parameters.into_iter().map(|(name, value)| (name.clone(), value.named(name))).collect();
+        self.function_parameters.push(named);
         let lambdas = std::mem::take(&mut self.lambda_parameters);
         let result = self.under_configs(&function.configs, analyze);
         self.lambda_parameters = lambdas;

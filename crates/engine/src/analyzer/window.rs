@@ -326,7 +326,7 @@ impl Analyzer {
                 };
                 if units == FrameUnits::Range
                     && written.data_type.is_string()
-                    && order.first().is_some_and(|key| !key.data_type.is_string())
+                    && order.first().is_some_and(|k| !k.data_type.is_string() && !k.data_type.is_numeric())
                 {
                     range_offset(ScalarValue::Null, &order[0], &written)?;
                 }
