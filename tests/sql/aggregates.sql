@@ -50,7 +50,7 @@ SELECT count(*) FROM sales WHERE false GROUP BY GROUPING SETS ((region), ());
 SELECT grouping(region) FROM sales GROUP BY region;
 SELECT region FROM sales GROUP BY region ORDER BY sum(amount) DESC NULLS LAST;
 SELECT sum(id) AS id FROM sales GROUP BY region ORDER BY region;
-SELECT histogram_numeric(id, 3) FROM sales;
+SELECT histogram_numeric(id, 10) FROM sales;
 SELECT hll_sketch_estimate(hll_sketch_agg(id)), hll_sketch_estimate(hll_union_agg(s)) FROM (SELECT id, hll_sketch_agg(id) AS s FROM sales GROUP BY id) GROUP BY ALL LIMIT 1;
 SELECT hll_sketch_estimate(hll_sketch_agg(id)) FROM range(1000);
 SELECT hll_sketch_estimate(hll_sketch_agg(id, 8)) FROM range(5000);

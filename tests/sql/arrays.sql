@@ -143,3 +143,7 @@ SELECT collect_list(x), collect_set(x), array_agg(x) FROM VALUES (1), (NULL), (1
 SELECT array_agg(x) FILTER (WHERE x > 1) FROM VALUES (1), (2) AS t(x);
 SELECT array(1, 2)['a'];
 SELECT array_position(array('a', 'b'), 'b') = 2, array_contains(array(DATE '2024-01-01'), DATE '2024-01-01'), array_contains(array(struct(1, 'a')), struct(1, 'a')), array_remove(array('a', 'b', 'a'), 'a'), array_contains(array(array(1)), array(1));
+SELECT arr[i], array(1, 2)[i], array(i, 2)[0], array(1, i)[1], array(named_struct('f', i))[0].f FROM VALUES (0, array(1, 2)) AS t(i, arr);
+SELECT array(1, i)[0], array(1, i)[1], array(1, 2)[i], element_at(array(1, 2), i) FROM VALUES (CAST(NULL AS INT)), (1) AS t(i) WHERE i IS NOT NULL;
+SELECT explode(array(named_struct('a', 1))).col;
+SELECT explode(array(named_struct('a', 1))).a;

@@ -102,3 +102,7 @@ SELECT typeof(coalesce(1, 'a')), typeof(array(1, 'a')), typeof(1 + '1'), typeof(
 SELECT 1 UNION ALL SELECT 'a';
 SELECT sum(x), avg(x), max(x) FROM VALUES ('1'), ('x'), ('2.5') AS t(x);
 SELECT upper(1), substring(12345, '2', 2.9), repeat('a', '2'), length(true), round('2.5'), date_add('2024-01-01', '1'), year('nope');
+SELECT CAST('2020-01-01' AS TIMESTAMP(5));
+SELECT CAST(1 AS INT(5));
+SELECT cast(1, 2);
+SELECT cast(1);

@@ -22,3 +22,9 @@ SELECT concat(w, p COLLATE UTF8_LCASE), coalesce(w, 'z'), CASE WHEN true THEN w 
 SELECT w FROM words INTERSECT SELECT 'B' COLLATE UTF8_LCASE;
 SELECT lower(w) FROM (SELECT w FROM words EXCEPT SELECT 'B' COLLATE UTF8_LCASE);
 SELECT row_number() OVER (PARTITION BY w ORDER BY p), p FROM words;
+SELECT max(w), min(w), count(DISTINCT w), max_by(p, w), min_by(p, w) FROM words;
+SELECT p, greatest(w, 'A'), least(w, 'B'), array_position(array('b', w), 'B') FROM words ORDER BY p;
+SELECT w LIKE 'B%', w ILIKE 'b', w LIKE ANY ('A', 'Z'), w NOT LIKE ALL ('A'), regexp(w, '^A$') FROM words ORDER BY p;
+SELECT 'a' COLLATE UNICODE LIKE 'a';
+SELECT 'a' COLLATE UNICODE RLIKE 'a';
+SELECT CASE w WHEN 'A' THEN 'x' ELSE w END, CASE WHEN p = 'x' THEN 'lit' WHEN p = 'y' THEN w END FROM words ORDER BY p;

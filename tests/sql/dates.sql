@@ -5,7 +5,7 @@ SELECT to_date('2024-05-17'), to_date('17/05/2024', 'dd/MM/yyyy'), to_timestamp(
 SELECT to_date('2024-13-01');
 SELECT to_timestamp('nonsense');
 SELECT make_date(2024, 13, 1);
-SELECT INTERVAL '1-2' YEAR TO MONTH, INTERVAL '1 02:03:04.5' DAY TO SECOND, INTERVAL 3 DAYS, INTERVAL '10' HOUR, make_interval(1, 2, 3), make_dt_interval(1, 2, 3, 4.5), make_ym_interval(1, 2);
+SELECT CAST(INTERVAL '1-2' YEAR TO MONTH AS STRING), INTERVAL '1 02:03:04.5' DAY TO SECOND, INTERVAL 3 DAYS, INTERVAL '10' HOUR, CAST(make_interval(1, 2, 3) AS STRING), make_dt_interval(1, 2, 3, 4.5), CAST(make_ym_interval(1, 2) AS STRING);
 SELECT INTERVAL '1' DAY > INTERVAL '23' HOUR, INTERVAL '1' YEAR = INTERVAL '12' MONTH, -INTERVAL '1' DAY, INTERVAL '1' DAY * 1.5, abs(INTERVAL '-1' DAY), extract(HOUR FROM INTERVAL '1 02:03:04' DAY TO SECOND);
 SELECT from_utc_timestamp('2024-01-01 00:00:00', 'Asia/Tokyo'), to_utc_timestamp('2024-01-01 00:00:00', 'Asia/Tokyo'), convert_timezone('UTC', 'Asia/Tokyo', TIMESTAMP_NTZ '2024-01-01 00:00:00'), current_timezone();
 SELECT timestampadd(MONTH, 1, TIMESTAMP '2024-01-31 00:00:00'), timestampdiff(DAY, DATE '2024-01-01', DATE '2024-03-01'), dateadd(DAY, 2, DATE '2024-01-01'), datediff(MONTH, DATE '2024-01-01', DATE '2024-03-01');

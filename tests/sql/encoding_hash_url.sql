@@ -73,3 +73,5 @@ SELECT aes_encrypt(NULL, '1234567890abcdef'), aes_decrypt(NULL, 'x'), aes_encryp
 SELECT uuid() <> uuid(), length(uuid()), typeof(uuid()), typeof(hash(1)), typeof(xxhash64(1)), typeof(md5('')), typeof(encode('a', 'utf-8')), typeof(crc32(''));
 SELECT base64(zstd_compress('aaaaaaaaaa')) IS NOT NULL;
 SELECT inet_aton('1.2.3.4');
+SELECT bitmap_count(X'0F'), bitmap_count(CAST(NULL AS BINARY));
+SELECT bitmap_count('a');

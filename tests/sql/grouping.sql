@@ -95,3 +95,7 @@ SELECT r FROM e o GROUP BY r HAVING EXISTS (SELECT 1 FROM e i WHERE i.r = o.r AN
 SELECT struct(r, y) AS s, sum(v) FROM e GROUP BY struct(r, y) ORDER BY s;
 SELECT date_trunc('YEAR', make_date(y, 5, 5)) AS d, sum(v) FROM e GROUP BY date_trunc('YEAR', make_date(y, 5, 5)) ORDER BY d;
 SELECT k, array_sort(collect_list(v)) FROM e GROUP BY k ORDER BY k NULLS LAST;
+SELECT sum(v) + y FROM e GROUP BY ALL;
+SELECT r, y, sum(v) + y FROM e GROUP BY ALL ORDER BY r, y;
+SELECT ifnull(k, '-') AS kk, coalesce(y + 1, 0) AS yy, count(*) FROM e GROUP BY CUBE (k, y + 1) ORDER BY kk, yy, 3;
+SELECT concat(r, '!') AS rr, count(*) FROM e GROUP BY GROUPING SETS ((r), ()) ORDER BY rr, 2;

@@ -114,3 +114,4 @@ SELECT m.st.x, m.mp.a FROM m WHERE m.st.x IS NOT NULL;
 SELECT st.* EXCEPT (x) FROM m WHERE id = 1;
 SELECT * EXCEPT (st.x) FROM m WHERE id = 1;
 SELECT id, v.* FROM (SELECT id, struct(id AS i, id * 2 AS d) AS v FROM range(2));
+SELECT map_contains_key(1, 'a');

@@ -13,3 +13,7 @@ SELECT hash(1, 'a'), xxhash64(1, 'a'), crc32('abc'), hash(NULL), hash(array(1, 2
 SELECT try_mod(7, 0), try_divide(1, 0), nanvl(double('NaN'), 1), isnan(double('NaN')), nullifzero(0), zeroifnull(NULL);
 SELECT conv('z', 36, 10), conv('-1', 10, 16), bin(-1), hex(-1), unhex('F');
 SELECT bround(2.5, 0), bround(3.5), round(-2.5D), round(1234.5678, -2), ceil(1234.5, -2), floor(-0.5), round(2.5Y);
+SELECT sum(CASE WHEN rand(3) BETWEEN 0.25 AND 0.5 THEN 1 END), count(*) FROM range(0, 1000, 1, 1);
+SELECT count(*) FROM range(0, 1000, 1, 1) WHERE rand(7) BETWEEN 0.25 AND 0.5;
+SELECT count(*) FROM range(0, 1000, 1, 1) WHERE rand(7) NOT BETWEEN 0.25 AND id / 1000;
+SELECT uniform(NULL, 1, 2), uniform(5, 5, 3);

@@ -150,3 +150,9 @@ BEGIN
   DECLARE x INT DEFAULT 1 + (SELECT 1);
   SELECT x;
 END;
+SET spark.sql.caseSensitive = false;
+DECLARE OR REPLACE VARIABLE deep = named_struct('a', array(1L, 2L), 'b', map('k', 'it''s'));
+SELECT deep.a[0], size(deep.b), upper(deep.b['k']);
+EXECUTE IMMEDIATE 'SELECT 1' INTO a.b;
+SELECT IDENTIFIER(CAST(NULL AS STRING));
+DESCRIBE TABLE nope.nope.nope;

@@ -77,3 +77,5 @@ SELECT id, sum(v) OVER (DISTRIBUTE BY g SORT BY id) AS s FROM w ORDER BY id;
 SELECT id, sum(v) OVER (CLUSTER BY g) FROM w;
 SELECT a.id, sum(b.v) OVER (PARTITION BY a.g ORDER BY b.id) FROM w a JOIN w b ON a.id = b.id ORDER BY a.id;
 SELECT g, count(*) AS c, sum(count(*)) OVER (ORDER BY g) AS running, lag(count(*)) OVER (ORDER BY g) FROM w GROUP BY g ORDER BY g;
+SELECT sum(v) OVER (ORDER BY d RANGE BETWEEN CURRENT ROW AND 'a' FOLLOWING) FROM w;
+SELECT sum(v) OVER (ORDER BY v RANGE BETWEEN '1' PRECEDING AND CURRENT ROW) FROM w;

@@ -77,7 +77,7 @@ pub(crate) fn relation_name(name: &[String], catalog: &str, schema: &str) -> Res
     }
 }
 
-fn single_part_namespace(name: &[String]) -> Error {
+pub(crate) fn single_part_namespace(name: &[String]) -> Error {
     let namespace = match name {
         [] => String::new(),
         [first, middle @ .., _] if first.eq_ignore_ascii_case(SESSION_CATALOG) => quote_name(middle),

@@ -174,6 +174,9 @@ async fn catalog_relation(
             return open_record(session, Arc::new(record), options, Some(one_of(as_of, version)?)).await;
         }
     }
+    if name.len() == 3 && session.engine.catalog.find_catalog(&name[0]).await?.is_none() {
+        return Err(names::single_part_namespace(name));
+    }
     Err(not_found(name, scope))
 }
 

@@ -588,6 +588,11 @@ impl Session {
             return Some((local.variable, local.full_name));
         }
         let variable = self.variables.lookup(name)?;
+        // Names keep their case where that counts; declared elsewhere, they are in lower case.
+        let is_same = |last: &String| variable.name == *last || variable.name.to_lowercase() == *last;
+        if self.conf.flag("spark.sql.caseSensitive") && !name.last().is_some_and(is_same) {
+            return None;
+        }
         let full_name = format!("system.session.{}", boathouse_spec::quote_if_needed(&variable.name));
         Some((variable, full_name))
     }

@@ -261,7 +261,7 @@ fn bitmap_place(call: &Call, bucket: bool) -> Result<Resolved> {
 
 fn bitmap_count(call: &Call) -> Result<Resolved> {
     call.arity(1..=1)?;
-    if !matches!(call.args[0].data_type, DataType::Binary | DataType::Null) {
+    if call.args[0].data_type != DataType::Binary {
         return Err(call.unexpected_input(0, "\"BINARY\""));
     }
     Ok(Resolved::new(vec![DataType::Binary], DataType::Long, call.args[0].nullable, |inputs| {

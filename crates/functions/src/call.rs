@@ -41,6 +41,8 @@ pub struct Resolved {
     pub coerced: Vec<DataType>,
     pub return_type: DataType,
     pub nullable: bool,
+    /// Spark says that there is no NULL, and gives one all the same.
+    pub said_not_null: bool,
     pub volatility: Volatility,
     /// The name in generated column names, where it is not the name called (`substr` shows as `substring`).
     pub display_name: Option<String>,
@@ -229,6 +231,7 @@ impl Resolved {
             coerced,
             return_type,
             nullable,
+            said_not_null: false,
             volatility: Volatility::Immutable,
             display_name: None,
             display_args: None,
@@ -236,6 +239,12 @@ impl Resolved {
             parameters: String::new(),
             eval: Arc::new(eval),
         }
+    }
+
+    /// Shown as what is never NULL, where Spark says so wrongly.
+    pub fn said_not_null(mut self) -> Self {
+        self.said_not_null = true;
+        self
     }
 
     /// Evaluated for every row anew: `rand()`, `uuid()`.

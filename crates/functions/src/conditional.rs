@@ -11,6 +11,7 @@ use boathouse_bridge::{ResultExt, arrow_type};
 use boathouse_spec::{DataType, Error, Result};
 
 use crate::coercion::{common_type, comparison_type, tightest_common_type};
+use crate::collation::collator_of;
 use crate::comparison::Comparison;
 use crate::{Call, Context, Inputs, Registry, Resolved, ShownArg, Want};
 
@@ -225,11 +226,16 @@ fn extreme(call: &Call, greatest: bool) -> Result<Resolved> {
     let coerced = vec![t.clone(); call.args.len()];
     let nullable = (0..call.args.len()).all(|i| nullable_branch(call, i, &t));
     let computed = t.clone();
+    let collator = collator_of(&t)?;
     Ok(Resolved::new(coerced, t, nullable, move |inputs| {
         let values = alike(inputs, 0, &computed)?;
-        let comparison = Comparison::new(&[values[0].data_type().clone()])?;
+        let compared: Vec<ArrayRef> = match collator.as_deref() {
+            Some(collator) => values.iter().map(|v| crate::collation::keys(v, Some(collator))).collect(),
+            None => values.clone(),
+        };
+        let comparison = Comparison::new(&[compared[0].data_type().clone()])?;
         let keys: Vec<Rows> =
-            values.iter().map(|v| comparison.keys(std::slice::from_ref(v))).collect::<Result<_>>()?;
+            compared.iter().map(|v| comparison.keys(std::slice::from_ref(v))).collect::<Result<_>>()?;
         choose(
             &values,
             (0..inputs.rows()).map(|row| {

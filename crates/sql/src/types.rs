@@ -43,7 +43,7 @@ impl Parser<'_> {
             "CHAR" | "CHARACTER" | "VARCHAR" => return self.character_type(start, word),
             "DECIMAL" | "DEC" | "NUMERIC" => return self.decimal_type(start),
             "INTERVAL" => return self.interval_type(start),
-            "TIMESTAMP" => return Ok(self.timestamp_type()),
+            "TIMESTAMP" if !self.at_length() => return Ok(self.timestamp_type()),
             "TIME" => return self.time_type(start),
             "ARRAY" => return self.array_type(start),
             "MAP" => return self.map_type(start),

@@ -46,7 +46,10 @@ impl Analyzer {
         }
         let entries = registry().get(&name);
         if entries.is_empty() {
-            return self.user_function(call, over);
+            return match name.as_str() {
+                "cast" => self.cast_without_type(call, over),
+                _ => self.user_function(call, over),
+            };
         }
         let placed =
             super::named_arguments::positional(&name, call)?.map(|args| Call { args, ..call.clone() });
@@ -304,11 +307,22 @@ impl Analyzer {
         Ok(TypedExpr::new(scope.id.column(), DataType::Long, false, shown))
     }
 
+    /// `cast(a, b)`: only `CAST(a AS type)` is a call of this function.
+    fn cast_without_type(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
+        let args = self.args(&call.args, over)?;
+        Err(Error::new("WRONG_NUM_ARGS.WITHOUT_SUGGESTION")
+            .param("functionName", "`cast`")
+            .param("expectedNum", 0)
+            .param("actualNum", args.len())
+            .message("A cast is written CAST(value AS type)."))
+    }
+
     /// The functions of the user: SQL functions by name, else an error that names where was looked.
     fn user_function(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
         if let Some(result) = self.sql_function(call, over)? {
             return Ok(result);
         }
+        self.check_catalog_of(&call.name)?;
         let (catalog, schema) = self.namespace.clone();
         let path = vec![
             "`system`.`builtin`".to_string(),

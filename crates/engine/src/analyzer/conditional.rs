@@ -19,6 +19,7 @@ impl Analyzer {
         Ok(Some(match name {
             "when" => {
                 let args = self.args(&call.args, over)?;
+                let args = self.values_in_one_collation(args)?;
                 let shown = case_name(&args);
                 // What comes after WHEN true is never reached.
                 let reached = args.chunks_exact(2).position(|pair| pair[0].expr == lit(true));
@@ -107,6 +108,16 @@ impl Analyzer {
             .collect();
         let case = DfExpr::Case(Case::new(None, branches, Some(Box::new(last.expr))));
         Ok(TypedExpr::new(case, common, nullable, shown).with_collation(strength))
+    }
+
+    /// The arguments of [`Self::case`] with the strings among its values in one collation.
+    fn values_in_one_collation(&mut self, args: Vec<TypedExpr>) -> Result<Vec<TypedExpr>> {
+        let is_value = |i: usize| i % 2 == 1 || i + 1 == args.len();
+        let values = (0..args.len()).filter(|i| is_value(*i)).map(|i| args[i].clone()).collect();
+        let mut values = self.one_collation(values)?.into_iter();
+        let placed = |i: usize| if is_value(i) { values.next() } else { None };
+        let placed: Vec<_> = (0..args.len()).map(placed).collect();
+        Ok(args.into_iter().zip(placed).map(|(arg, value)| value.unwrap_or(arg)).collect())
     }
 
     /// `condition, value, condition, value, ..., [otherwise]`

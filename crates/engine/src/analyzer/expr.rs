@@ -28,7 +28,9 @@ impl Analyzer {
             Expr::Extract { expr, extraction } => {
                 self.check_field_of_generator(expr, extraction, over)?;
                 let value = self.expr(expr, over)?;
-                self.extract(value, extraction, over)
+                let nullable = self.element_nullable(expr, extraction, over)?;
+                let element = self.extract(value, extraction, over)?;
+                Ok(TypedExpr { nullable: nullable.unwrap_or(element.nullable), ..element })
             }
             Expr::UpdateField { expr, field, value } => {
                 let base = self.expr(expr, over)?;

@@ -54,6 +54,25 @@ impl Analyzer {
         }
     }
 
+    /// Whether `array(a, b)[0]` may be NULL: what `a` may be.
+    pub(super) fn element_nullable(
+        &mut self,
+        array: &Expr,
+        index: &Expr,
+        over: &Analyzed,
+    ) -> Result<Option<bool>> {
+        let (Expr::Call(call), Expr::Literal(Literal::Integer(index))) = (array, index) else {
+            return Ok(None);
+        };
+        let has_star = call.args.iter().any(|a| matches!(a, Expr::Star(_)));
+        match usize::try_from(*index).ok().and_then(|i| call.args.get(i)) {
+            Some(element) if super::project::is_call(call, "array") && !has_star => {
+                self.expr(element, over).map(|e| Some(e.nullable))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// `value[extraction]`
     pub(super) fn extract(
         &mut self,

@@ -218,7 +218,8 @@ fn cube(places: &[Vec<usize>]) -> Result<Vec<Vec<usize>>> {
 /// The relation with the columns that keys are computed of as ones that may be NULL.
 pub(super) fn with_nullable(mut input: Analyzed, keys: &[TypedExpr]) -> Analyzed {
     let used: Vec<&str> = keys.iter().flat_map(|k| k.expr.column_refs()).map(|c| c.name.as_str()).collect();
-    for attribute in input.output.iter_mut().chain(&mut input.hidden) {
+    let by_id = input.plan_ids.values_mut().flatten();
+    for attribute in input.output.iter_mut().chain(&mut input.hidden).chain(by_id) {
         attribute.nullable |= used.contains(&attribute.internal_name().as_str());
     }
     input

@@ -99,6 +99,8 @@ pub(crate) struct Analyzer {
     lambda_parameters: Vec<(String, Attribute)>,
     /// Parameters of the SQL function whose body is being analyzed.
     function_parameters: Vec<HashMap<String, TypedExpr>>,
+    /// The SQL functions whose bodies were analyzed.
+    pub(crate) functions_used: Vec<boathouse_catalog::ObjectName>,
     /// Grouping sets of the aggregation being analyzed.
     grouping: Option<call::GroupingScope>,
     /// `WINDOW w AS (..)`
@@ -148,6 +150,7 @@ impl Analyzer {
             known_subqueries: None,
             lambda_parameters: Vec::new(),
             function_parameters: Vec::new(),
+            functions_used: Vec::new(),
             grouping: None,
             windows: Vec::new(),
             environment: None,

@@ -264,9 +264,10 @@ impl Analyzer {
     fn between(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
         let [value, low, high] = self.exactly(call, over)?;
         let shown = format!("between({}, {}, {})", value.name, low.name, high.name);
-        if value.expr.is_volatile() {
-            return Ok(self.between_once(call, over)?.named(shown));
-        }
+        let once = match value.expr.is_volatile() {
+            true => Some(self.between_once(call, over)?),
+            false => None,
+        };
         let narrowed = [is_narrowed(&value, &low), is_narrowed(&value, &high)];
         let given = [value.nullable || low.nullable, value.nullable || high.nullable];
         let above = self.comparison(Operator::GtEq, value.clone(), low)?;
@@ -276,7 +277,11 @@ impl Analyzer {
             .iter()
             .zip(narrowed.iter().zip(given))
             .any(|(own, (narrowed, given))| if *narrowed { given } else { *own });
-        Ok(TypedExpr::new(binary(above.expr, Operator::And, below.expr), DataType::Boolean, nullable, shown))
+        let both = match once {
+            Some(once) => once.expr,
+            None => binary(above.expr, Operator::And, below.expr),
+        };
+        Ok(TypedExpr::new(both, DataType::Boolean, nullable, shown))
     }
 
     /// BETWEEN of a value that is another each time: `transform(array(value), v -> v BETWEEN low AND high)[0]` asks for it

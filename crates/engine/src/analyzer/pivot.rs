@@ -24,6 +24,15 @@ impl Analyzer {
         for aggregate in &pivot.aggregates {
             let resolved = self.expr(aggregate, &input)?;
             all_simple &= is_simple(&resolved.data_type);
+            if super::window::has_window(&resolved.expr) {
+                return Err(Error::new("MISSING_AGGREGATION")
+                    .param("expression", format!("\"{}\"", resolved.name))
+                    .param("expressionAnyValue", format!("\"any_value({})\"", resolved.name))
+                    .message(format!(
+                        "PIVOT needs aggregate functions, not the window of {}.",
+                        resolved.name
+                    )));
+            }
             if !super::aggregate::has_aggregate(&resolved.expr) {
                 return Err(Error::new("_LEGACY_ERROR_TEMP_1006")
                     .param("sql", &resolved.name)

@@ -50,7 +50,8 @@ impl Analyzer {
     ) -> Result<TypedExpr> {
         let names: Vec<String> = args.iter().map(|a| a.name.clone()).collect();
         let shown = resolved.column_name(name, &names);
-        let (data_type, nullable) = (resolved.return_type.clone(), resolved.nullable);
+        let data_type = resolved.return_type.clone();
+        let nullable = resolved.nullable && !resolved.said_not_null;
         let strength = match name {
             "collate" => CollationStrength::Explicit,
             _ => super::collation::strength_of(&args),

@@ -19,7 +19,6 @@ impl Analyzer {
             _ => return Ok(None),
         };
         let shown = match name {
-            "session_user" => "current_user",
             "current_database" => "current_schema",
             other => other,
         };
@@ -48,7 +47,8 @@ impl Analyzer {
         }
         let call = Expr::call(&lower, Vec::new());
         let value = self.expr(&call, &Analyzed::one_row()?)?;
-        Ok(Some(if lower == "user" { value.named("current_user()") } else { value }))
+        let is_user = matches!(lower.as_str(), "user" | "session_user");
+        Ok(Some(if is_user { value.named("current_user()") } else { value }))
     }
 
     /// A variable of the script or the session, or a field inside one. The longest name of a variable wins (Spark's

@@ -75,7 +75,10 @@ impl Analyzer {
                 }
             }
         }
-        keys.iter().try_for_each(|(e, _, name)| check_subqueries(e, name))?;
+        keys.iter().try_for_each(|(e, _, name)| {
+            check_subqueries(e, name)?;
+            super::aggregate::forbid_aggregates(e, name, "ORDER BY")
+        })?;
         for (e, t, name) in &mut keys {
             if super::collation::is_collated(t) {
                 let typed = super::TypedExpr::new(e.clone(), t.clone(), true, name.as_str());

@@ -220,6 +220,7 @@ impl Analyzer {
         parameters: HashMap<String, TypedExpr>,
         analyze: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
+        self.functions_used.push(function.name.clone());
         if self.function_parameters.len() >= MAX_DEPTH {
             return Err(Error::new("RECURSIVE_FUNCTION")
                 .message(format!("The function {} calls itself.", function.name.parts().join("."))));
@@ -230,7 +231,9 @@ impl Analyzer {
             (function.current_catalog.clone(), function.current_schema.clone())
         };
         let saved = std::mem::replace(&mut self.namespace, namespace);
-        self.function_parameters.push(parameters);
+        // In the body an argument goes by its parameter's name: the text of a literal would give types.
+        let named = parameters.into_iter().map(|(name, value)| (name.clone(), value.named(name))).collect();
+        self.function_parameters.push(named);
         let lambdas = std::mem::take(&mut self.lambda_parameters);
         let result = self.under_configs(&function.configs, analyze);
         self.lambda_parameters = lambdas;

@@ -235,6 +235,15 @@ impl Analyzer {
         result
     }
 
+    /// A name of several parts that begins with no catalog has too many of them.
+    pub(super) fn check_catalog_of(&self, name: &[String]) -> Result<()> {
+        let [catalog, _, _, ..] = name else { return Ok(()) };
+        match self.wait(self.session.engine.catalog.find_catalog(catalog))? {
+            Some(_) if name.len() == 3 => Ok(()),
+            _ => Err(crate::names::single_part_namespace(name)),
+        }
+    }
+
     /// A view's columns as recorded at its creation: names and comments, types by cast.
     fn under_schema(&mut self, analyzed: Analyzed, schema: &StructType) -> Result<Analyzed> {
         if schema.fields.is_empty() {

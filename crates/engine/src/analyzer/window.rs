@@ -317,6 +317,19 @@ impl Analyzer {
             FrameBound::Offset(expr) => {
                 let typed = self.expr(expr, &Analyzed::one_row()?)?;
                 let shown = typed.name.clone();
+                // A text is refused before it is read as a number to negate.
+                let written = match expr.as_ref() {
+                    Expr::Call(call) if call.args.len() == 1 => {
+                        self.expr(&call.args[0], &Analyzed::one_row()?)?
+                    }
+                    _ => typed.clone(),
+                };
+                if units == FrameUnits::Range
+                    && written.data_type.is_string()
+                    && order.first().is_some_and(|k| !k.data_type.is_string() && !k.data_type.is_numeric())
+                {
+                    range_offset(ScalarValue::Null, &order[0], &written)?;
+                }
                 let value = self.fold(&typed)?;
                 let preceding = is_negative(&value);
                 // An offset that was cast to the type of the key is no negation any more.
@@ -335,12 +348,6 @@ impl Analyzer {
                     (_, true) if shown.starts_with('-') => format!("{} PRECEDING", &shown[1..]),
                     _ => format!("{shown} FOLLOWING"),
                 };
-                if units == FrameUnits::Range
-                    && typed.data_type.is_string()
-                    && order.first().is_some_and(|key| !key.data_type.is_string())
-                {
-                    range_offset(ScalarValue::Null, &order[0], &typed)?;
-                }
                 let magnitude = if preceding { negated(value)? } else { value };
                 let magnitude = match units {
                     FrameUnits::Rows => {

@@ -89,9 +89,21 @@ async fn checked(session: &Arc<Session>, mut record: FunctionRecord) -> Result<F
     let trial = format!("__trial_{}", uuid::Uuid::new_v4().simple());
     session.functions.put(&trial, SessionFunction::Sql(Arc::new(record.clone())), true);
     let query = trial_query(&record, &trial);
-    let analyzed = session.analyze(move |analyzer| Ok(analyzer.query(&query)?.schema())).await;
+    let analyzed = session.analyze(move |analyzer| {
+        let schema = analyzer.query(&query)?.schema();
+        Ok((schema, std::mem::take(&mut analyzer.functions_used)))
+    });
+    let analyzed = analyzed.await;
     session.functions.remove(&trial);
-    let mut schema = analyzed?;
+    let (mut schema, used) = analyzed.map_err(unknown_routine)?;
+    // The trial itself comes first.
+    if used.iter().skip(1).any(|name| *name == record.name) {
+        let path = used.iter().map(ObjectName::quoted).collect::<Vec<_>>().join(" -> ");
+        return Err(Error::new("CYCLIC_FUNCTION_REFERENCE")
+            .param("path", &path)
+            .message(format!("The function would call itself: {path}."))
+            .exception("AnalysisException"));
+    }
     if record.kind == FunctionKind::Table {
         schema.fields.drain(..record.parameters.len().min(schema.fields.len()));
     }
@@ -103,6 +115,19 @@ async fn checked(session: &Arc<Session>, mut record: FunctionRecord) -> Result<F
         _ => {}
     }
     Ok(record)
+}
+
+/// A function that the body calls and that is not there is told as the statements about functions tell it.
+fn unknown_routine(error: Error) -> Error {
+    if !error.is("UNRESOLVED_ROUTINE") && !error.is("UNRESOLVABLE_TABLE_VALUED_FUNCTION") {
+        return error;
+    }
+    let name = error.parameters().iter().find(|(k, _)| matches!(k.as_ref(), "routineName" | "name"));
+    let name = name.map(|(_, v)| v.to_string()).unwrap_or_default();
+    Error::new("ROUTINE_NOT_FOUND")
+        .param("routineName", &name)
+        .message(format!("The body of the function calls {name}, which is not there."))
+        .exception("AnalysisException")
 }
 
 /// A query that calls the function with columns; those of a table function come after these.

@@ -46,6 +46,7 @@ pub(crate) async fn outcome(
     match session.parse(&text).await? {
         Plan::Query(_) => {
             let query = Relation::new(RelationNode::Sql(text));
+            check_targets(session, &into)?;
             if into.is_empty() {
                 Ok((scope::hidden(session.execute_here(Plan::Query(query))).await?, true))
             } else {
@@ -66,6 +67,17 @@ pub(crate) async fn outcome(
                 .message("EXECUTE IMMEDIATE .. INTO takes a query: this statement has no rows to put into variables.")
                 .exception("AnalysisException")),
         },
+    }
+}
+
+/// What INTO names are columns to Spark, until they are found to be variables.
+fn check_targets(session: &Session, into: &[Name]) -> Result<()> {
+    match into.iter().find(|name| session.variable(name).is_none()) {
+        None => Ok(()),
+        Some(name) => Err(Error::new("UNRESOLVED_COLUMN.WITHOUT_SUGGESTION")
+            .param("objectName", boathouse_spec::quote_name(name))
+            .message(format!("There is no variable {}. DECLARE it first.", boathouse_spec::quote_name(name)))
+            .exception("AnalysisException")),
     }
 }
 

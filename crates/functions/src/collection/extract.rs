@@ -62,10 +62,12 @@ fn get_array_item(call: &Call) -> Result<Resolved> {
     let coerced = vec![call.args[0].data_type.clone(), DataType::Long];
     let outside = if call.context.ansi { Outside::Index } else { Outside::Null };
     let nullable = element_nullable(call, 0, call.context.ansi);
-    Ok(Resolved::new(coerced, element.as_ref().clone(), nullable, move |inputs| {
+    let may_be_null = nullable || call.args[1].nullable;
+    let resolved = Resolved::new(coerced, element.as_ref().clone(), may_be_null, move |inputs| {
         let list = lists(inputs, 0)?;
         items(&list, &inputs.array(1)?, false, outside)
-    }))
+    });
+    Ok(if nullable { resolved } else { resolved.said_not_null() })
 }
 
 fn get(call: &Call) -> Result<Resolved> {
@@ -102,8 +104,10 @@ fn element_nullable(call: &Call, offset: i64, fails_outside: bool) -> bool {
                 _ => true,
             }
         }
-        (Some(_), _) => true,
-        (None, _) => !fails_outside || contains_null || array.nullable || index.nullable,
+        (Some(Some(_)), _) => true,
+        // Spark says so of a NULL as index, too.
+        (Some(None), _) => offset == 1 || !fails_outside || contains_null || array.nullable,
+        (None, _) => !fails_outside || contains_null || array.nullable || (offset == 0 && index.nullable),
     }
 }
 
@@ -190,9 +194,11 @@ fn element_at(call: &Call, is_try: bool) -> Result<Resolved> {
             let fails = call.context.ansi && !is_try;
             let outside = if fails { Outside::ElementAt } else { Outside::Null };
             let nullable = element_nullable(call, 1, fails);
-            Ok(Resolved::new(coerced, element.as_ref().clone(), nullable, move |inputs| {
+            let may_be_null = nullable || given.nullable;
+            let resolved = Resolved::new(coerced, element.as_ref().clone(), may_be_null, move |inputs| {
                 items(&lists(inputs, 0)?, &inputs.array(1)?, true, outside)
-            }))
+            });
+            Ok(if nullable { resolved } else { resolved.said_not_null() })
         }
         DataType::Map { key, value, value_contains_null } => {
             let common = tightest_common_type(key, &given.data_type, call.context)

@@ -5,11 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array};
+use arrow::row::Rows;
 use boathouse_spec::{DataType, Error, Result};
 
 use super::extract::map_mismatch;
 use super::lists::{bounds, lists, map_bounds, maps};
 use crate::coercion::tightest_common_type;
+use crate::collation::{Collator, collator_of};
 use crate::comparison::Comparison;
 use crate::mismatch::check_orderable;
 use crate::{Call, Registry, Resolved};
@@ -62,6 +64,23 @@ fn refuse_null(call: &Call) -> Result<()> {
         .message(format!("Cannot resolve \"{}\": `{}` takes no bare NULL.", call.sql(), call.name)))
 }
 
+/// What elements are compared by: strings as their collation says.
+struct Keys(Option<Arc<Collator>>);
+
+impl Keys {
+    fn of(element: &DataType) -> Result<Self> {
+        collator_of(element).map(Self)
+    }
+
+    fn of_both(&self, a: &ArrayRef, b: &ArrayRef) -> Result<(Rows, Rows)> {
+        let collated = |array| crate::collation::keys(array, self.0.as_deref());
+        match self.0 {
+            Some(_) => Comparison::of_both(&collated(a), &collated(b)),
+            None => Comparison::of_both(a, b),
+        }
+    }
+}
+
 fn array_contains(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
     if matches!(call.args[0].data_type, DataType::Array { .. } | DataType::Null) {
@@ -70,11 +89,12 @@ fn array_contains(call: &Call) -> Result<Resolved> {
     let (element, contains_null) = element_and_value(call, 1)?;
     check_orderable(call, &element)?;
     let nullable = call.any_nullable() || contains_null;
+    let keys = Keys::of(&element)?;
     let coerced = vec![DataType::array(element.clone(), contains_null), element];
-    Ok(Resolved::new(coerced, DataType::Boolean, nullable, |inputs| {
+    Ok(Resolved::new(coerced, DataType::Boolean, nullable, move |inputs| {
         let list = lists(inputs, 0)?;
         let value = inputs.array(1)?;
-        let (elements, wanted) = Comparison::of_both(list.values(), &value)?;
+        let (elements, wanted) = keys.of_both(list.values(), &value)?;
         let element_nulls = list.values().logical_nulls();
         let value_nulls = value.logical_nulls();
         let found: BooleanArray = (0..list.len())
@@ -101,11 +121,12 @@ fn array_position(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
     let (element, contains_null) = element_and_value(call, 1)?;
     check_orderable(call, &element)?;
+    let keys = Keys::of(&element)?;
     let coerced = vec![DataType::array(element.clone(), contains_null), element];
-    Ok(Resolved::new(coerced, DataType::Long, call.any_nullable(), |inputs| {
+    Ok(Resolved::new(coerced, DataType::Long, call.any_nullable(), move |inputs| {
         let list = lists(inputs, 0)?;
         let value = inputs.array(1)?;
-        let (elements, wanted) = Comparison::of_both(list.values(), &value)?;
+        let (elements, wanted) = keys.of_both(list.values(), &value)?;
         let value_nulls = value.logical_nulls();
         let found: Int64Array = (0..list.len())
             .map(|row| {

@@ -190,8 +190,7 @@ fn uniform(call: &Call) -> Result<Resolved> {
         coerced.push(DataType::Long);
     }
     let generators = generators(seed_of(call, 2));
-    // Spark says so, also of a bound that is NULL.
-    let nullable = false;
+    let nullable = call.args[..2].iter().any(|a| a.nullable);
     let computed = t.clone();
     let resolved = Resolved::new(coerced, t, nullable, move |inputs| {
         let (min, max) = (inputs.numbers::<Float64Type>(0)?, inputs.numbers::<Float64Type>(1)?);
@@ -234,6 +233,7 @@ fn uniform(call: &Call) -> Result<Resolved> {
         };
         Ok(out)
     })
+    .said_not_null()
     .volatile();
     Ok(match call.args.len() {
         3 => resolved,

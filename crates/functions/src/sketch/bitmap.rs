@@ -1,23 +1,19 @@
-//! `bitmap_bit_position`, `bitmap_bucket_number`, `bitmap_count`, `bitmap_construct_agg`, `bitmap_or_agg`,
-//! `bitmap_and_agg`: bitmaps of 32768 bits.
+//! `bitmap_construct_agg`, `bitmap_or_agg`, `bitmap_and_agg`: bitmaps of 32768 bits.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray};
 use arrow::datatypes::Int64Type;
 use boathouse_spec::{DataType, Error, Result};
 use datafusion::scalar::ScalarValue;
 
 use crate::aggregate::fold::{Fold, column, primitive};
-use crate::{AggregateCall, Call, Registry, Resolved, ResolvedAggregate, SparkAggregate, Want};
+use crate::{AggregateCall, Registry, ResolvedAggregate, SparkAggregate, Want};
 
 const BYTES: usize = 4096;
 const BITS: i64 = 8 * BYTES as i64;
 
 pub(super) fn register(r: &mut Registry) {
-    r.scalar(&["bitmap_bit_position"], |c| number(c, bit_position));
-    r.scalar(&["bitmap_bucket_number"], |c| number(c, bucket_number));
-    r.scalar(&["bitmap_count"], count);
     r.aggregate(&["bitmap_construct_agg"], |c| {
         c.call.arity(1..=1)?;
         let coerced = c.call.want(&[Want::LONG])?;
@@ -25,43 +21,6 @@ pub(super) fn register(r: &mut Registry) {
     });
     r.aggregate(&["bitmap_or_agg"], |c| of_bitmaps(c, Kind::Or));
     r.aggregate(&["bitmap_and_agg"], |c| of_bitmaps(c, Kind::And));
-}
-
-fn bit_position(value: i64) -> i64 {
-    // Positive numbers count from 1.
-    if value > 0 { (value - 1) % BITS } else { value.wrapping_neg() % BITS }
-}
-
-fn bucket_number(value: i64) -> i64 {
-    if value > 0 { 1 + (value - 1) / BITS } else { value / BITS }
-}
-
-fn number(call: &Call, of: fn(i64) -> i64) -> Result<Resolved> {
-    call.arity(1..=1)?;
-    let coerced = call.want(&[Want::LONG])?;
-    let from = &call.args[0].data_type;
-    let mode = if call.context.ansi { crate::cast::Mode::Ansi } else { crate::cast::Mode::Legacy };
-    let nullable =
-        call.any_nullable() || (*from != coerced[0] && crate::cast::may_give_null(from, &coerced[0], mode));
-    Ok(Resolved::new(coerced, DataType::Long, nullable, move |inputs| {
-        Ok(Arc::new(inputs.primitives::<Int64Type>(0)?.unary::<_, Int64Type>(of)))
-    }))
-}
-
-fn count(call: &Call) -> Result<Resolved> {
-    call.arity(1..=1)?;
-    if call.args[0].data_type != DataType::Binary {
-        return Err(call.unexpected_input(0, "\"BINARY\""));
-    }
-    Ok(Resolved::new(vec![DataType::Binary], DataType::Long, call.any_nullable(), |inputs| {
-        let array = inputs.array(0)?;
-        let counts: Int64Array = array
-            .as_binary::<i32>()
-            .iter()
-            .map(|b| b.map(|b| b.iter().map(|byte| i64::from(byte.count_ones())).sum()))
-            .collect();
-        Ok(Arc::new(counts))
-    }))
 }
 
 fn of_bitmaps(c: &AggregateCall, kind: Kind) -> Result<ResolvedAggregate> {

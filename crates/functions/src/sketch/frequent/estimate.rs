@@ -24,7 +24,7 @@ fn resolve(call: &Call) -> Result<Resolved> {
         1 => ShownArg::Text(DEFAULT_K.to_string()),
         _ => ShownArg::Arg(1),
     };
-    Ok(Resolved::new(call.types(), returned, true, move |inputs| {
+    Ok(Resolved::new(call.types(), returned, call.args[0].nullable, move |inputs| {
         let states = inputs.array(0)?;
         let parts = states.as_struct_opt().filter(|s| s.num_columns() == 4);
         let found = parts.and_then(|s| {

@@ -64,6 +64,7 @@ impl Kind {
             Self::Short => 3,
             Self::Float => 6,
             Self::Integer | Self::Date => 9,
+            Self::Decimal { precision, .. } if *precision <= 9 => 9,
             _ => return None,
         })
     }
@@ -75,6 +76,7 @@ impl Kind {
             Self::Short => 2,
             Self::Integer | Self::Date | Self::Float => 4,
             Self::Long | Self::Timestamp(_) | Self::Double => 8,
+            Self::Decimal { precision, .. } if *precision <= 9 => 4,
             Self::Decimal { precision, .. } if *precision <= 18 => 8,
             Self::Text | Self::Decimal { .. } => return None,
         })
@@ -142,17 +144,16 @@ impl Kind {
                 let units = std::str::from_utf8(bytes).ok()?.encode_utf16();
                 units.fold(0i32, |code, unit| code.wrapping_mul(31).wrapping_add(i32::from(unit)))
             }
-            Self::Decimal { .. } => {
-                let value = self.unscaled(bytes)?;
-                long((value ^ value >> 64) as i64)
-            }
+            Self::Decimal { scale, .. } => decimal_code(self.unscaled(bytes)?, *scale),
         };
         Some(Item { bytes: bytes.into(), code })
     }
 
     fn unscaled(&self, bytes: &[u8]) -> Option<i128> {
-        if self.width().is_some() {
-            return bytes.try_into().ok().map(|b| i128::from(i64::from_le_bytes(b)));
+        match self.width() {
+            Some(4) => return bytes.try_into().ok().map(|b| i128::from(i32::from_le_bytes(b))),
+            Some(_) => return bytes.try_into().ok().map(|b| i128::from(i64::from_le_bytes(b))),
+            None => {}
         }
         // As Java's `BigInteger.toByteArray`: the highest byte first.
         let sign = if *bytes.first()? & 0x80 == 0 { 0 } else { -1 };
@@ -160,8 +161,10 @@ impl Kind {
     }
 
     fn decimal_bytes(&self, value: i128) -> Vec<u8> {
-        if self.width().is_some() {
-            return (value as i64).to_le_bytes().to_vec();
+        match self.width() {
+            Some(4) => return (value as i32).to_le_bytes().to_vec(),
+            Some(_) => return (value as i64).to_le_bytes().to_vec(),
+            None => {}
         }
         let bytes = value.to_be_bytes();
         // Without what only repeats the sign.
@@ -241,5 +244,79 @@ impl Kind {
                 Arc::new(values.with_precision_and_scale(*precision, *scale as i8).spark()?)
             }
         })
+    }
+}
+
+/// The hash code of Scala's `BigDecimal`: that of the number a decimal equals, where that is a whole number or a double.
+fn decimal_code(unscaled: i128, scale: u8) -> i32 {
+    let (mut digits, mut places) = (unscaled, u32::from(scale));
+    while places > 0 && digits % 10 == 0 {
+        digits /= 10;
+        places -= 1;
+    }
+    if places == 0 {
+        return match (i32::try_from(digits), i64::try_from(digits)) {
+            (Ok(code), _) => code,
+            (_, Ok(long)) => (long ^ (long as u64 >> 32) as i64) as i32,
+            _ => big_integer_code(digits),
+        };
+    }
+    // Fifteen digits are those of a double.
+    let double = format!("{digits}e-{places}").parse::<f64>().unwrap_or(f64::NAN);
+    let is_double =
+        digits.unsigned_abs() < 1_000_000_000_000_000 || shortest(double) == Some((digits, places));
+    if is_double {
+        let (float, bits) = (double as f32, double.to_bits());
+        return if f64::from(float) == double { float.to_bits() as i32 } else { (bits ^ bits >> 32) as i32 };
+    }
+    let mixed = (places as i32).wrapping_mul(0xcc9e_2d51_u32 as i32);
+    big_integer_code(digits) ^ mixed.rotate_left(15).wrapping_mul(0x1b87_3593)
+}
+
+/// The digits of a double's shortest text, and how many of them stand behind the point.
+fn shortest(double: f64) -> Option<(i128, u32)> {
+    let text = format!("{double}");
+    let (whole, fraction) = text.split_once('.')?;
+    let digits = format!("{whole}{fraction}").parse().ok()?;
+    Some((digits, fraction.len() as u32))
+}
+
+/// `BigInteger.hashCode`
+fn big_integer_code(value: i128) -> i32 {
+    let magnitude = value.unsigned_abs();
+    let words = (0..4).rev().map(|i| (magnitude >> (32 * i)) as u32 as i32);
+    let code =
+        words.skip_while(|w| *w == 0).fold(0i32, |code, word| code.wrapping_mul(31).wrapping_add(word));
+    code.wrapping_mul(value.signum() as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_back() {
+        let kinds = [
+            (Kind::Boolean, vec![vec![1], vec![0], vec![1]]),
+            (Kind::Text, vec![b"a".to_vec(), vec![], "\u{e9}".into()]),
+            (Kind::Decimal { precision: 30, scale: 2 }, vec![vec![0xfe, 0xbb], vec![0, 0xfa]]),
+            (Kind::Integer, vec![7i32.to_le_bytes().to_vec()]),
+        ];
+        for (kind, values) in kinds {
+            let items: Vec<Item> = values.iter().map(|v| kind.item(v).unwrap()).collect();
+            let mut bytes = Vec::new();
+            kind.write(items.iter(), &mut bytes);
+            assert_eq!(kind.read(&bytes, items.len()), Some(items));
+        }
+    }
+
+    #[test]
+    fn decimals_keep_their_sign() {
+        let kind = Kind::Decimal { precision: 30, scale: 2 };
+        for value in [0, 1, -1, 127, 128, -128, -129, 250, -325, i128::from(i64::MAX), -10i128.pow(30)] {
+            assert_eq!(kind.unscaled(&kind.decimal_bytes(value)), Some(value));
+        }
+        assert_eq!(kind.decimal_bytes(-325), [0xfe, 0xbb]);
+        assert_eq!(kind.decimal_bytes(250), [0, 0xfa]);
     }
 }

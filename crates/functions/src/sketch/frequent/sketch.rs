@@ -48,7 +48,7 @@ impl Sketch {
             return;
         }
         let weight = self.weight + other.weight;
-        for (item, count) in other.table.entries() {
+        for (item, count) in other.table.strided() {
             self.add(item, count);
         }
         self.offset += other.offset;
@@ -57,7 +57,7 @@ impl Sketch {
 
     /// Values that surely came more often than counts may be wrong by, the most frequent first.
     pub fn frequent(&self) -> Vec<(&Item, i64)> {
-        let sure = self.table.entries().filter(|(_, count)| *count > self.offset);
+        let sure = self.table.strided().filter(|(_, count)| *count > self.offset);
         let mut rows: Vec<(&Item, i64)> = sure.map(|(item, count)| (item, count + self.offset)).collect();
         rows.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         rows

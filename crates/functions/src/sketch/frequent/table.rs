@@ -41,6 +41,14 @@ impl Table {
         self.items.iter().zip(&self.counts).filter_map(|(item, count)| Some((item.as_ref()?, *count)))
     }
 
+    /// In the order in which the library goes through its table: by strides of the golden ratio.
+    pub fn strided(&self) -> impl Iterator<Item = (&Item, i64)> {
+        let cells = self.cells();
+        let stride = (cells as f64 * ((5f64.sqrt() - 1.0) / 2.0)) as usize | 1;
+        let places = (0..cells).map(move |i| i * stride & (cells - 1));
+        places.filter_map(|at| Some((self.items[at].as_ref()?, self.counts[at])))
+    }
+
     pub fn add(&mut self, item: &Item, count: i64) {
         let mask = self.cells() - 1;
         let mut at = hash(item.code) as usize & mask;
