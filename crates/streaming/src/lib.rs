@@ -33,6 +33,7 @@
 //! Deliberately absent: a second way to data. Slices are table providers that the engine's resolver hands to the analyzer;
 //! rows are written by the engine's commands.
 
+mod blocking;
 mod checkpoint;
 mod interval;
 mod manager;

@@ -19,7 +19,7 @@ use crate::query::{Batch, QueryDefinition, Sink};
 use crate::reader::{Bound, Opening};
 use crate::slice::StreamSlice;
 use crate::source::{Continuity, Limit, Source};
-use crate::stateful::{self, Batches, Marks, Seen, Shape, State, StateIds};
+use crate::stateful::{self, Batches, Marks, Memory, Seen, Shape, State, StateIds};
 
 /// Settings that a restart takes from the checkpoint, in the order Spark writes them.
 const KEPT_SETTINGS: &[&str] = &[
@@ -105,7 +105,7 @@ impl MicroBatchQuery {
         }
         let is_strict = session.conf().flag("spark.sql.streaming.statefulOperator.checkCorrectness.enabled");
         let shape = stateful::check(&plan, definition.output_mode, is_strict)?;
-        let state = State::new(&checkpoint, None);
+        let state = State::new(&checkpoint, Memory::of(&session), None);
         let mut this = Self {
             shape,
             state,
@@ -164,14 +164,14 @@ impl MicroBatchQuery {
                 self.next = batch + 1;
                 self.watermark_ms = commit.next_watermark_ms;
                 self.ran_with_ms = Some(entry.watermark_ms);
-                self.state = State::new(&self.checkpoint, Some((done + 1, commit.state_ids)));
+                self.state = self.state_of(done, commit.state_ids);
                 self.committed(&entry);
             }
             done => {
                 // The batch was planned and is not known to be done: it is run again, over the same rows.
                 if let Some((done, commit)) = &done {
                     let state_ids = commit.state_ids.clone();
-                    self.state = State::new(&self.checkpoint, Some((done + 1, state_ids)));
+                    self.state = self.state_of(*done, state_ids);
                 }
                 if let Some((done, _)) = done.filter(|(done, _)| done + 1 != batch) {
                     tracing::warn!(
@@ -190,6 +190,11 @@ impl MicroBatchQuery {
             }
         }
         Ok(())
+    }
+
+    /// The state that a batch left.
+    fn state_of(&self, batch: i64, ids: StateIds) -> State {
+        State::new(&self.checkpoint, Memory::of(&self.session), Some((batch + 1, ids)))
     }
 
     fn committed(&mut self, entry: &OffsetEntry) {
@@ -394,7 +399,7 @@ impl MicroBatchQuery {
             Batches::new(&self.session, self.definition.output_mode, self.next, entry.timestamp_ms, marks);
         let rows = batches.run(&mut self.state, plan).await?;
         let state_ids = self.state.commit(self.next).await?;
-        self.state.fit(&self.session)?;
+        self.state.fit()?;
         fault::point("streaming::after-state")?;
         let rows = Kept::rows(&self.session, rows, schema)?;
         self.give(entry, &rows).await?;

@@ -1,6 +1,7 @@
 //! A directory of small files that are created whole and never changed, on this machine's disk or in an object store.
 
 use std::borrow::Cow;
+use std::io::{Seek, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,12 +10,21 @@ use boathouse_engine::Session;
 use boathouse_spec::{Error, Result};
 use bytes::Bytes;
 use futures::StreamExt;
+use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{
     Attribute, Attributes, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
 };
 
 use super::local::{self, Settling};
+use super::new_file::NewFile;
+use crate::stateful::nameless;
+
+/// What goes to an object store by one request.
+const PART_BYTES: usize = 8 << 20;
+
+/// Requests of a file at the same time, each with a part of it in memory.
+const REQUESTS: usize = 4;
 
 #[derive(Debug, Clone)]
 pub struct Directory {
@@ -141,25 +151,41 @@ impl Directory {
         self.put(name, contents).await
     }
 
-    /// Writes a file under a name that nobody else gives and nobody looks for before it is told of. A crash may leave a part.
-    pub async fn write_new(&self, name: &str, contents: impl Into<Bytes>) -> Result<()> {
-        let contents = contents.into();
-        let Some(file) = self.local(name) else { return self.put(name, contents).await };
-        let Some(directory) = file.parent().map(PathBuf::from) else {
-            return Err(self.failed("writing", name, "the path names no file"));
+    /// Begins a file under a name that nobody else gives and nobody looks for before it is told of. A crash may leave a part.
+    pub async fn begin(&self, name: &str) -> Result<NewFile> {
+        let shown = format!("{}/{name}", self.display());
+        match self.local(name) {
+            Some(file) => NewFile::on_disk(file, shown).await,
+            None => {
+                let writer =
+                    BufWriter::with_capacity(Arc::clone(&self.place.store), self.file(name), PART_BYTES);
+                Ok(NewFile::in_store(writer.with_max_concurrency(REQUESTS), shown))
+            }
+        }
+    }
+
+    /// A file of this machine with the contents of one, which need not be in memory for it; `None` where there is none.
+    pub async fn local_copy(&self, name: &str, scratch: &std::path::Path) -> Result<Option<std::fs::File>> {
+        if let Some(file) = self.local(name) {
+            let opened = tokio::task::spawn_blocking(move || std::fs::File::open(file)).await;
+            return match opened.map_err(|e| self.failed("reading", name, e))? {
+                Ok(file) => Ok(Some(file)),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(e) => Err(self.failed("reading", name, e)),
+            };
+        }
+        let mut found = match self.place.store.get(&self.file(name)).await {
+            Ok(found) => found.into_stream(),
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(e) => return Err(self.failed("reading", name, e)),
         };
-        let into = directory.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            boathouse_delta::disk::create_directory(&into)?;
-            local::write(&file, &contents)
-        });
-        let written = written.await.map_err(|e| self.failed("writing", name, e))?;
-        let written = written.map_err(|e| self.failed("writing", name, e))?;
-        // The file and its name go to the disk at the same time.
-        let named = Settling::names_in(directory);
-        let whole = tokio::task::spawn_blocking(move || written.sync_all()).await;
-        whole.map_err(|e| self.failed("writing", name, e))?.map_err(|e| self.failed("writing", name, e))?;
-        named.done().await
+        let mut copy = nameless(scratch).map_err(|e| self.failed("reading", name, e))?;
+        while let Some(part) = found.next().await {
+            let part = part.map_err(|e| self.failed("reading", name, e))?;
+            copy.write_all(&part).map_err(|e| self.failed("reading", name, e))?;
+        }
+        copy.rewind().map_err(|e| self.failed("reading", name, e))?;
+        Ok(Some(copy))
     }
 
     async fn create_local(&self, file: PathBuf, contents: Bytes, replace: bool) -> Result<Option<Settling>> {

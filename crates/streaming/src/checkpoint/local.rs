@@ -1,10 +1,9 @@
 //! Small files of this machine's disk, each there whole or not at all.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use boathouse_delta::disk::{self, PutOutcome};
-use boathouse_spec::{Error, Result, fault};
+use boathouse_spec::{Error, Result};
 use tokio::task::JoinHandle;
 
 /// A file that is there. Once this is done it also outlasts a failure of the machine.
@@ -34,14 +33,4 @@ pub(super) fn create(file: &Path, contents: &[u8], replace: bool) -> std::io::Re
         true => disk::replace_unsynced(file, contents).map(|()| true),
         false => disk::link_unsynced(file, contents).map(|outcome| outcome == PutOutcome::Written),
     }
-}
-
-/// Writes a file that has no place to be taken, as its name is new: it needs no other name before.
-pub(super) fn write(file: &Path, contents: &[u8]) -> std::io::Result<std::fs::File> {
-    let mut out = std::fs::File::create_new(file)?;
-    let (first, rest) = contents.split_at(contents.len() / 2);
-    out.write_all(first)?;
-    fault::io_point("streaming::half-written")?;
-    out.write_all(rest)?;
-    Ok(out)
 }

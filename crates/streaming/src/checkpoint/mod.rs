@@ -11,6 +11,7 @@
 mod compactible_log;
 mod directory;
 mod local;
+mod new_file;
 mod offsets;
 
 use boathouse_engine::Session;

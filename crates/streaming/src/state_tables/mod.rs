@@ -9,18 +9,23 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
-use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use boathouse_bridge::ResultExt;
+use boathouse_bridge::{ResultExt, to_datafusion};
 use boathouse_engine::Session;
 use boathouse_spec::{DataSourceRef, Error, Result, option};
+use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{MemTable, TableProvider};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 
+use crate::blocking::aside;
 use crate::checkpoint::{Checkpoint, Directory, Retention};
-use crate::stateful::{DEFAULT_STORE, StateStore};
+use crate::stateful::{DEFAULT_STORE, Memory, StateStore};
 use metadata::StoreInfo;
 use options::{Asked, Changes, refused, required};
 use shown::Shown;
@@ -38,18 +43,19 @@ pub(crate) async fn open(session: &Arc<Session>, source: &DataSourceRef) -> Resu
     }
     let asked = Asked::of(&source.options)?;
     let Some(last) = checkpoint.done().await?.pop() else { return Err(no_batch(&checkpoint)) };
-    let state = State::find(checkpoint, &asked).await?;
+    let state = State::find(checkpoint, &asked, Memory::of(session)).await?;
     let batches = match &asked.changes {
         Some(changes) => changed_batches(changes, last)?,
         None => asked.batch.unwrap_or(last)..=asked.batch.unwrap_or(last),
     };
     let are_changes = asked.changes.is_some();
     let columns = state.columns(*batches.start()).await?;
+    let none = RecordBatch::new_empty(columns.schema());
     let schema = match are_changes {
-        false => state.shown(&columns)?.schema(),
-        true => state.shown_changes(&columns, *batches.start(), &columns.all()?, "update", false)?.schema(),
+        false => state.shown(&columns, &none)?.schema(),
+        true => state.shown_changes(&columns, *batches.start(), &none, "update", false)?.schema(),
     };
-    Ok(Arc::new(StateTable { state, batches, are_changes, schema }))
+    Ok(Arc::new(StateTable(Rows { state: Arc::new(state), batches, are_changes, schema })))
 }
 
 /// The batches whose changes are asked for.
@@ -67,10 +73,13 @@ fn changed_batches(changes: &Changes, last: i64) -> Result<RangeInclusive<i64>> 
     Ok(changes.start..=end)
 }
 
-/// What a batch left, or what batches changed.
 #[derive(Debug)]
-struct StateTable {
-    state: State,
+struct StateTable(Rows);
+
+/// What a batch left, or what batches changed.
+#[derive(Debug, Clone)]
+struct Rows {
+    state: Arc<State>,
     batches: RangeInclusive<i64>,
     are_changes: bool,
     schema: SchemaRef,
@@ -79,7 +88,7 @@ struct StateTable {
 #[async_trait]
 impl TableProvider for StateTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(&self.0.schema)
     }
 
     fn table_type(&self) -> TableType {
@@ -93,13 +102,23 @@ impl TableProvider for StateTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-        let rows = match self.are_changes {
-            true => self.state.changes(self.batches.clone()).await,
-            false => self.state.at(*self.batches.end()).await,
-        };
-        let rows = rows.map_err(boathouse_bridge::to_datafusion)?;
-        let table = MemTable::try_new(rows.schema(), vec![vec![rows]])?;
+        let table = StreamingTable::try_new(self.schema(), vec![Arc::new(self.0.clone())])?;
         table.scan(session, projection, filters, limit).await
+    }
+}
+
+impl PartitionStream for Rows {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let state = Arc::clone(&self.state);
+        let rows = match self.are_changes {
+            true => state.changes(self.batches.clone()).left_stream(),
+            false => state.at(*self.batches.end()).right_stream(),
+        };
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows.map_err(to_datafusion)))
     }
 }
 
@@ -112,10 +131,11 @@ struct State {
     /// The place of the store among those of the operator.
     store: usize,
     info: StoreInfo,
+    memory: Arc<Memory>,
 }
 
 impl State {
-    async fn find(checkpoint: Checkpoint, asked: &Asked) -> Result<Self> {
+    async fn find(checkpoint: Checkpoint, asked: &Asked, memory: Arc<Memory>) -> Result<Self> {
         let stores = metadata::stores(&checkpoint).await?;
         let of_operator: Vec<&StoreInfo> =
             stores.iter().filter(|s| s.operator_id == asked.operator).collect();
@@ -137,7 +157,7 @@ impl State {
         if info.store_name != DEFAULT_STORE {
             directory = directory.child(&info.store_name);
         }
-        Ok(Self { checkpoint, directory, operator: asked.operator, store, info })
+        Ok(Self { checkpoint, directory, operator: asked.operator, store, info, memory })
     }
 
     /// The version of the store that a batch left, and its id.
@@ -153,52 +173,60 @@ impl State {
 
     async fn open(&self, batch: i64) -> Result<StateStore> {
         let (version, id) = self.version(batch).await?;
-        StateStore::as_written(self.directory.clone(), version, &id).await
+        StateStore::as_written(self.directory.clone(), version, &id, &self.memory).await
     }
 
     /// The store without its entries.
     async fn columns(&self, batch: i64) -> Result<StateStore> {
         let (version, id) = self.version(batch).await?;
-        StateStore::without_rows(self.directory.clone(), version, &id).await
+        StateStore::without_rows(self.directory.clone(), version, &id, &self.memory).await
     }
 
     /// The entries that a batch left.
-    async fn at(&self, batch: i64) -> Result<RecordBatch> {
-        self.shown(&self.open(batch).await?)
+    fn at(self: Arc<Self>, batch: i64) -> impl Stream<Item = Result<RecordBatch>> {
+        let rows = async move {
+            let store = self.open(batch).await?;
+            Ok::<_, Error>(stream::iter(store.parts()).filter_map(move |part| {
+                let shown = aside(|| store.part(part)).and_then(|rows| match rows {
+                    Some(rows) => self.shown(&store, &rows).map(Some),
+                    None => Ok(None),
+                });
+                futures::future::ready(shown.transpose())
+            }))
+        };
+        stream::once(rows).try_flatten()
     }
 
-    fn shown(&self, store: &StateStore) -> Result<RecordBatch> {
+    fn shown(&self, store: &StateStore, rows: &RecordBatch) -> Result<RecordBatch> {
         let shown = Shown::of(&self.info, store)?;
-        let rows = store.all()?;
-        let count = rows.num_rows();
         table(vec![
-            ("key", shown.keys(&rows)?),
-            ("value", shown.values(&rows, false)?),
-            ("partition_id", partition(count)),
+            ("key", shown.keys(rows)?),
+            ("value", shown.values(rows, false)?),
+            ("partition_id", partition(rows.num_rows())),
         ])
     }
 
     /// What each of some batches changed.
-    async fn changes(&self, batches: RangeInclusive<i64>) -> Result<RecordBatch> {
-        let mut parts = Vec::new();
-        for batch in batches {
-            parts.extend(self.changes_of(batch).await?);
-        }
-        let schema = parts.first().map(RecordBatch::schema).ok_or_else(|| no_batch(&self.checkpoint))?;
-        concat_batches(&schema, &parts).map_err(internal)
+    fn changes(self: Arc<Self>, batches: RangeInclusive<i64>) -> impl Stream<Item = Result<RecordBatch>> {
+        stream::iter(batches)
+            .then(move |batch| {
+                let state = Arc::clone(&self);
+                async move { state.changes_of(batch).await }
+            })
+            .map_ok(|parts| stream::iter(parts.into_iter().map(Ok)))
+            .try_flatten()
     }
 
-    async fn changes_of(&self, batch: i64) -> Result<[RecordBatch; 2]> {
+    async fn changes_of(&self, batch: i64) -> Result<Vec<RecordBatch>> {
         let (version, id) = self.version(batch).await?;
         let store = self.columns(batch).await?;
         let (set, gone) = match store.changes(version, &id).await? {
-            Some(changes) => changes,
+            Some(changes) => (changes.set, changes.gone),
             None => self.open(batch).await?.difference(&self.open(batch - 1).await?)?,
         };
-        let of = |rows: &RecordBatch, kind: &str, without_values: bool| {
-            self.shown_changes(&store, batch, rows, kind, without_values)
-        };
-        Ok([of(&set, "update", false)?, of(&gone, "delete", true)?])
+        let set = set.iter().map(|rows| self.shown_changes(&store, batch, rows, "update", false));
+        let gone = gone.iter().map(|rows| self.shown_changes(&store, batch, rows, "delete", true));
+        set.chain(gone).collect()
     }
 
     fn shown_changes(

@@ -63,20 +63,17 @@ pub(super) async fn run(
 
     let old = new.iter().map(|batch| store.get_many(batch)).collect::<Result<Vec<_>>>()?;
     let merged = plan.merged(batches, AggregateMode::PartialReduce, new.iter().chain(&old)).await?;
-    let mut updated = 0;
-    for batch in &merged {
-        store.put(batch)?;
-        updated += batch.num_rows();
-    }
+    store.put_all(&merged)?;
+    let updated = merged.iter().map(RecordBatch::num_rows).sum::<usize>();
     let output = match batches.mode {
-        OutputMode::Complete => vec![store.all()?],
+        OutputMode::Complete => store.all().collect::<Result<Vec<_>>>()?,
         mode => {
             let over = match time {
                 Some(_) => store.expire(batches.marks.now_us)?,
-                None => RecordBatch::new_empty(store.schema()),
+                None => Vec::new(),
             };
-            operator.progress.removed += over.num_rows();
-            if mode == OutputMode::Append { vec![over] } else { merged }
+            operator.progress.removed += over.iter().map(RecordBatch::num_rows).sum::<usize>();
+            if mode == OutputMode::Append { over } else { merged }
         }
     };
     operator.progress.updated += updated;

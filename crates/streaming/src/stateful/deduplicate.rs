@@ -70,7 +70,7 @@ pub(super) async fn run(
         out.push(fresh);
     }
     let removed = match expiry {
-        Some(_) => store.expire(batches.marks.now_us)?.num_rows(),
+        Some(_) => store.forget_over(batches.marks.now_us)?,
         None => 0,
     };
     operator.progress.updated += kept;

@@ -25,8 +25,10 @@ pub(super) async fn run(
     };
     let count: FieldRef = Arc::new(Field::new("count", DataType::Int64, true));
     let store = operator.store(Layout { values: vec![count], ..Layout::default() }).await?;
-    let known = store.all()?;
-    let before = known.column(0).as_primitive::<Int64Type>().iter().flatten().sum::<i64>();
+    let mut before = 0;
+    for known in store.all() {
+        before += known?.column(0).as_primitive::<Int64Type>().iter().flatten().sum::<i64>();
+    }
     let mut left = most.saturating_sub(usize::try_from(before).unwrap_or(usize::MAX));
     let mut out = Vec::new();
     // Also when there are enough: the times of the rows move the watermark.

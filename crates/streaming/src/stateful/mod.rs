@@ -8,6 +8,7 @@ mod check;
 mod deduplicate;
 mod join;
 mod limit;
+mod memory;
 mod needed;
 mod operators;
 mod python;
@@ -21,23 +22,19 @@ mod watermark;
 use std::sync::Arc;
 use std::time::Instant;
 
-use boathouse_bridge::ResultExt;
-use boathouse_engine::Session;
 use boathouse_spec::{Error, Result};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryReservation};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use crate::checkpoint::{Checkpoint, Directory, Retention};
 pub(crate) use check::{Shape, check, streams};
+pub(crate) use memory::Memory;
 pub(crate) use run::{Batches, Marks};
+pub(crate) use spill::nameless;
 use store::Layout;
 pub(crate) use store::StateStore;
 use times::Times;
 pub(crate) use watermark::Seen;
-
-/// The state of a query is at most this part of the memory for queries.
-const STATE_SHARE: usize = 4;
 
 /// The store of an operator that has one.
 pub(crate) const DEFAULT_STORE: &str = "default";
@@ -53,7 +50,7 @@ pub(crate) struct State {
     /// Operators met so far in this batch.
     met: usize,
     /// What the operators take of the engine's memory.
-    memory: Option<MemoryReservation>,
+    memory: Arc<Memory>,
     /// The version to begin with, and its ids: what the last batch that is done left.
     committed: Option<(i64, StateIds)>,
     /// Whether the operators are known to be those of the checkpoint.
@@ -64,6 +61,7 @@ pub(crate) struct Operator {
     id: usize,
     name: &'static str,
     directory: Directory,
+    memory: Arc<Memory>,
     /// A version, and the ids of its stores.
     committed: Option<(i64, Vec<String>)>,
     stores: Vec<StateStore>,
@@ -89,17 +87,9 @@ struct OperatorProgress {
 }
 
 impl State {
-    pub fn new(checkpoint: &Checkpoint, committed: Option<(i64, StateIds)>) -> Self {
+    pub fn new(checkpoint: &Checkpoint, memory: Arc<Memory>, committed: Option<(i64, StateIds)>) -> Self {
         let (directory, retention) = (checkpoint.root().child("state"), checkpoint.retention());
-        Self {
-            directory,
-            retention,
-            operators: Vec::new(),
-            met: 0,
-            memory: None,
-            committed,
-            is_checked: false,
-        }
+        Self { directory, retention, operators: Vec::new(), met: 0, memory, committed, is_checked: false }
     }
 
     /// Begins a batch with operators of these names, which must be those that the checkpoint has state of.
@@ -130,6 +120,7 @@ impl State {
                 id,
                 name,
                 directory: self.directory.child(&format!("{id}/0")),
+                memory: Arc::clone(&self.memory),
                 committed: known,
                 stores: Vec::new(),
                 store_names: Vec::new(),
@@ -146,26 +137,23 @@ impl State {
         self.operators.get_mut(id).ok_or_else(|| Error::internal("an operator that was not met"))
     }
 
+    fn stores(&mut self) -> impl Iterator<Item = &mut StateStore> {
+        self.operators.iter_mut().flat_map(|o| &mut o.stores)
+    }
+
     /// Asks for the memory that the operators take; where there is none left, or they take so much that the next batch would not
     /// have enough to run with, their values go to this machine's disk.
-    pub fn fit(&mut self, session: &Session) -> Result<()> {
-        let pool = Arc::clone(&session.query_state().runtime_env().memory_pool);
-        let memory = self.memory.get_or_insert_with(|| {
-            MemoryConsumer::new("state of a stream").with_can_spill(true).register(&pool)
-        });
-        let bytes = |operators: &[Operator]| operators.iter().map(Operator::bytes).sum::<usize>();
-        let room = match pool.memory_limit() {
-            MemoryLimit::Finite(limit) => limit / STATE_SHARE,
-            _ => usize::MAX,
-        };
-        let wanted = bytes(&self.operators);
-        if wanted <= room && memory.try_resize(wanted).is_ok() {
+    pub fn fit(&mut self) -> Result<()> {
+        if self.stores().all(StateStore::fit) {
             return Ok(());
         }
-        for store in self.operators.iter_mut().flat_map(|o| &mut o.stores) {
-            store.spill(session.engine().scratch())?;
+        for store in self.stores() {
+            store.spill()?;
         }
-        memory.try_resize(bytes(&self.operators)).spark()
+        for store in self.stores() {
+            store.insist()?;
+        }
+        Ok(())
     }
 
     /// Whether something is over at a time of the clock, in milliseconds, that an operator is to be called for.
@@ -238,7 +226,7 @@ impl Operator {
     ) -> Result<&mut StateStore> {
         if n == self.stores.len() {
             let committed = self.committed.as_ref().and_then(|(v, ids)| Some((*v, ids.get(n)?.as_str())));
-            self.stores.push(StateStore::open(directory, layout, committed).await?);
+            self.stores.push(StateStore::open(directory, layout, committed, &self.memory).await?);
             self.store_names.push(name.to_string());
         }
         self.stores.get_mut(n).ok_or_else(|| Error::internal("stores are opened in their order"))

@@ -228,7 +228,7 @@ impl Batches {
                 let two = "a join has two sides";
                 let inputs = <[LogicalPlan; 2]>::try_from(inputs).map_err(|_| Error::internal(two))?;
                 let known = <[Times; 2]>::try_from(known).map_err(|_| Error::internal(two))?;
-                join::run(self, operator, node, inputs, known).await
+                join::run(self, operator, node, inputs, known, needed).await
             }
             LogicalPlan::Limit(node) => limit::run(self, operator, node, only(&mut inputs)?).await,
             LogicalPlan::Extension(node) => {

@@ -45,22 +45,24 @@ pub(super) async fn run(
 
     let store = operator.store(form.layout()).await?;
     let known = store.matching(&form.keys(&new))?;
-    let both = concat_batches(&form.schema, [&new, &form.restored(&known)?]).map_err(internal)?;
+    let restored = known.iter().map(|k| form.restored(k)).collect::<Result<Vec<_>>>()?;
+    let both = concat_batches(&form.schema, std::iter::once(&new).chain(&restored)).map_err(internal)?;
     let merged = plan.merged(batches, AggregateMode::PartialReduce, [&form.merged(&both)?]).await?;
     let merged = concat_batches(&form.schema, &merged).map_err(internal)?;
     let removed = store.replace(&known, &form.stored(&merged, store.schema())?)?;
     let (over, expired) = match batches.mode {
-        OutputMode::Complete => (store.all()?, 0),
+        OutputMode::Complete => (store.all().collect::<Result<Vec<_>>>()?, 0),
         _ => {
             let over = store.expire(batches.marks.now_us)?;
-            let count = over.num_rows();
+            let count = over.iter().map(RecordBatch::num_rows).sum();
             (over, count)
         }
     };
     // Spark sets all sessions of a key that has new rows.
     operator.progress.updated += merged.num_rows();
     operator.progress.removed += removed + expired;
-    plan.merged(batches, AggregateMode::Final, [&form.restored(&over)?]).await
+    let over = over.iter().map(|o| form.restored(o)).collect::<Result<Vec<_>>>()?;
+    plan.merged(batches, AggregateMode::Final, &over).await
 }
 
 /// How partial results are, and how they are remembered: keys, start; end, values.
@@ -99,6 +101,7 @@ impl Form {
             time: Some(keys.len()),
             index: Some((0..keys.len() - 1).collect()),
             finds_null: true,
+            counts_groups: false,
             keys,
             values,
         }

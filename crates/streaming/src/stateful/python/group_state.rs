@@ -58,11 +58,7 @@ struct Values<'a> {
 impl Values<'_> {
     /// The groups whose time was before another, in milliseconds.
     fn timed_out(&self, task: &StatefulTask, before_ms: i64) -> Result<Vec<Job>> {
-        let due = self.store.due(before_ms.saturating_mul(1000).saturating_sub(1))?;
-        if due.num_rows() == 0 {
-            return Ok(Vec::new());
-        }
-        let keys = due.project(&(0..self.key_count).collect::<Vec<_>>()).map_err(internal)?;
+        let keys = self.store.due(before_ms.saturating_mul(1000).saturating_sub(1))?;
         let parts = super::variable::slices(&keys);
         Ok(parts.map(|k| Job::from(GroupPart::of_keys(task, k.columns().to_vec()))).collect())
     }

@@ -204,15 +204,14 @@ impl<'a> Variables<'a> {
     fn forget(&mut self) -> Result<()> {
         for (store, variable) in self.stores.iter_mut().zip(&self.variables) {
             if variable.declared.ttl_ms.is_some() {
-                let gone = store.expire(self.at.batch_ms.saturating_mul(1000))?.num_rows();
+                let gone = store.forget_over(self.at.batch_ms.saturating_mul(1000))?;
                 self.figures.expired_values += gone;
                 self.figures.removed += gone;
             }
         }
         for place in &self.deleted {
-            let all = self.stores[*place].all()?;
-            if all.num_rows() > 0 {
-                self.stores[*place].remove(&all)?;
+            if self.stores[*place].len() > 0 {
+                self.stores[*place].clear()?;
                 self.figures.deleted_variables += 1;
             }
         }

@@ -79,6 +79,7 @@ impl Variable {
             }
             Kind::List => {
                 layout.index = index;
+                layout.counts_groups = true;
                 keys.push(field("number", DataType::Int64));
             }
             Kind::Map => {

@@ -7,13 +7,10 @@ use boathouse_spec::{Error, Result};
 
 use super::internal;
 
-/// A key or a value; empty where there are no columns.
-pub(super) type Bytes = Box<[u8]>;
-
 /// How some columns are as bytes.
 pub(super) struct Encoding(Option<RowConverter>);
 
-/// Rows of columns as bytes.
+/// Rows of columns as bytes; empty where there are no columns.
 pub(super) enum Encoded {
     /// So many without columns: all are one.
     Empty(usize),
@@ -41,10 +38,29 @@ impl Encoding {
         }
     }
 
+    /// No rows, with room for some.
+    pub fn none(&self, rows: usize) -> Encoded {
+        match &self.0 {
+            None => Encoded::Empty(0),
+            Some(converter) => Encoded::Rows(converter.empty_rows(rows, 0)),
+        }
+    }
+
+    /// The columns of bytes that come from elsewhere.
     pub fn columns<'a>(&self, rows: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<ArrayRef>> {
         let Some(converter) = &self.0 else { return Ok(Vec::new()) };
         let parser = converter.parser();
         converter.convert_rows(rows.into_iter().map(|r| parser.parse(r))).map_err(internal)
+    }
+
+    /// The columns of rows that this one made.
+    pub fn decoded(&self, rows: &Encoded, which: impl Iterator<Item = usize>) -> Result<Vec<ArrayRef>> {
+        match (&self.0, rows) {
+            (Some(converter), Encoded::Rows(rows)) => {
+                converter.convert_rows(which.map(|i| rows.row(i))).map_err(internal)
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 }
 
@@ -65,5 +81,29 @@ impl Encoded {
 
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len()).map(|row| self.get(row))
+    }
+
+    /// Adds a row of others that the same encoding made.
+    pub fn push(&mut self, of: &Self, row: usize) {
+        match (self, of) {
+            (Self::Rows(rows), Self::Rows(of)) => rows.push(of.row(row)),
+            (Self::Empty(count), _) => *count += 1,
+            (Self::Rows(_), Self::Empty(_)) => {}
+        }
+    }
+
+    pub fn clear(&mut self) {
+        match self {
+            Self::Empty(count) => *count = 0,
+            Self::Rows(rows) => rows.clear(),
+        }
+    }
+
+    /// The memory that it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Empty(_) => 0,
+            Self::Rows(rows) => rows.size(),
+        }
     }
 }
