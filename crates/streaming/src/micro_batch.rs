@@ -14,6 +14,7 @@ use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{Checkpoint, CommitEntry, Directory, OffsetEntry, Retention, Settling};
+use crate::event_times;
 use crate::progress::{Progress, SinkProgress, SourceProgress, Timer, timestamp};
 use crate::query::{Batch, QueryDefinition, Sink};
 use crate::reader::{Bound, Opening};
@@ -90,13 +91,15 @@ impl MicroBatchQuery {
         sink: Arc<dyn Sink>,
     ) -> Result<Self> {
         let checkpoint =
-            Checkpoint::new(Directory::open(&session, &definition.checkpoint)?, Retention::of(&session));
+            Checkpoint::new(Directory::open(&session, &definition.checkpoint)?, Retention::of(&session))
+                .of_session(&session);
         let id = checkpoint.query_id().await?;
         let opening = Arc::new(Opening::new(checkpoint.clone()));
         let query = KeptQuery::new(&session, definition.input.clone(), opening.clone());
         let (plan, schema) = plan_of(&session, query.clone()).await?;
-        let sources: Vec<Reading> = opening
-            .take()
+        let mut opened = opening.take();
+        event_times::tell(&plan, &mut opened)?;
+        let sources: Vec<Reading> = opened
             .into_iter()
             .map(|source| Reading { schema: source.schema().clone(), source, committed: None })
             .collect();

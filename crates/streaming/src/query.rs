@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use boathouse_engine::Session;
-use boathouse_spec::{Error, Options, Relation, Result};
+use boathouse_spec::{Error, Relation, Result};
 
 /// A streaming query to be run.
 #[derive(Debug, Clone)]
@@ -15,8 +15,6 @@ pub struct QueryDefinition {
     /// A path or URL as users write it.
     pub checkpoint: String,
     pub output_mode: OutputMode,
-    /// Options of the query itself; those of sources are in their leaves.
-    pub options: Options,
 }
 
 /// Which rows of the result a batch gives.

@@ -20,6 +20,9 @@ use crate::start::{self, QueryEvent, QueryEventKind};
 const SOON: Duration = Duration::from_millis(2);
 const LATER: Duration = Duration::from_millis(16);
 
+/// Whether temporary checkpoints are deleted also where their query failed.
+const FORCE_DELETE: &str = "spark.sql.streaming.forceDeleteTempCheckpointLocation";
+
 /// When batches run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trigger {
@@ -132,7 +135,10 @@ impl Run {
         if let Err(e) = &ended {
             tracing::error!("the streaming query {} failed: {e}", self.query.id());
         }
+        // What became of a query that failed may be looked at, unless the session says otherwise.
+        let is_kept = ended.is_err() && !settings::flag(&self.session, FORCE_DELETE, false);
         if checkpoint.is_temporary
+            && !is_kept
             && let Ok(directory) = Directory::open(&self.session, &checkpoint.path)
         {
             directory.delete_all().await;
