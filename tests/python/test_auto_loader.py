@@ -128,13 +128,13 @@ def load(spark, tmp_path, table, **options):
 
 def test_new_columns_are_added(spark, tmp_path):
     put(tmp_path / "in", "1.json", {"id": 1, "v": 1})
-    stream = load(spark, tmp_path, "added")
+    stream = load(spark, tmp_path, "grown")
     assert stream.schema.simpleString() == "struct<id:bigint,v:bigint,_rescued_data:string>"
     put(tmp_path / "in", "2.json", {"id": 2, "v": "text", "new": True})
     with pytest.raises(Exception, match="UNKNOWN_FIELD_EXCEPTION"):
-        load(spark, tmp_path, "added")
-    load(spark, tmp_path, "added")
-    rows = spark.table("added").orderBy("id").collect()
+        load(spark, tmp_path, "grown")
+    load(spark, tmp_path, "grown")
+    rows = spark.table("grown").orderBy("id").collect()
     assert [(r.id, r.v, r.new, rescued(r)) for r in rows] == [(1, 1, None, None), (2, None, True, {"v": "text"})]
 
 
@@ -237,9 +237,9 @@ def test_files_are_moved_once_they_were_read(spark, tmp_path):
 def test_files_stay_for_a_time(spark, tmp_path):
     put(tmp_path / "in", "1.json", {"id": 1})
     options = {"cleanSource": "DELETE", "cleanSource.retentionDuration": "8 days"}
-    load(spark, tmp_path, "stays", **options)
+    load(spark, tmp_path, "kept_for_a_time", **options)
     put(tmp_path / "in", "2.json", {"id": 2})
-    load(spark, tmp_path, "stays", **options)
+    load(spark, tmp_path, "kept_for_a_time", **options)
     assert len(list((tmp_path / "in").glob("*.json"))) == 2
     # As if the first had been read nine days ago.
     log = tmp_path / "checkpoint" / "sources" / "0" / "0"
@@ -249,11 +249,11 @@ def test_files_stay_for_a_time(spark, tmp_path):
     entry["taken"] -= 9 * 24 * 3600 * 1000
     log.write_text(head + "\n" + json.dumps(entry))
     put(tmp_path / "in", "3.json", {"id": 3})
-    load(spark, tmp_path, "stays", **options)
+    load(spark, tmp_path, "kept_for_a_time", **options)
     until(lambda: not (tmp_path / "in" / "1.json").exists())
     until(lambda: (tmp_path / "checkpoint" / "sources" / "0" / "cleaned").exists())
     assert sorted(p.name for p in (tmp_path / "in").glob("*.json")) == ["2.json", "3.json"]
-    assert values(spark.table("stays"), "id") == [(1,), (2,), (3,)]
+    assert values(spark.table("kept_for_a_time"), "id") == [(1,), (2,), (3,)]
 
 
 def test_what_cleaning_refuses(spark, tmp_path):

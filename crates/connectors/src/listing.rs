@@ -6,10 +6,10 @@ use boathouse_formats::datetime_text::parse_timestamp;
 use boathouse_formats::options::Lookup;
 use boathouse_formats::zone::Zone;
 use boathouse_spec::{Error, Result};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use globset::{GlobBuilder, GlobMatcher};
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStoreExt};
+use object_store::{ListResult, ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use crate::paths::ResolvedPath;
 use crate::{errors, sink_log};
@@ -85,9 +85,9 @@ pub fn all() -> Wanted {
 /// A path that names nothing is an error, unless missing files are ignored.
 pub async fn list(path: &ResolvedPath, choice: &Choice, wanted: &Wanted) -> Result<Vec<Found>> {
     let pattern: Vec<&str> = path.path.as_ref().split('/').filter(|part| !part.is_empty()).collect();
-    let takes = |file: &ObjectMeta, root: &Path| {
-        !is_hidden(&file.location, root) && choice.takes(file) && wanted(file)
-    };
+    let (chosen, wanted) = (choice.clone(), Arc::clone(wanted));
+    let takes: Takes =
+        Arc::new(move |file, root| !is_hidden(&file.location, root) && chosen.takes(file) && wanted(file));
     let mut found = if pattern.iter().any(|part| is_glob(part)) {
         list_glob(path, &pattern, &takes).await?
     } else {
@@ -102,14 +102,87 @@ pub async fn list(path: &ResolvedPath, choice: &Choice, wanted: &Wanted) -> Resu
 }
 
 /// Whether a file below a root is among those that are asked for.
-type Takes<'a> = &'a (dyn Fn(&ObjectMeta, &Path) -> bool + Send + Sync);
+type Takes = Arc<dyn Fn(&ObjectMeta, &Path) -> bool + Send + Sync>;
+
+/// Of more files than this, those of each directory are listed for themselves, some at once.
+const MANY: usize = 20_000;
+
+/// In so many directories at most: each needs a request.
+const MAX_PARTS: usize = 256;
+
+/// Directories that are listed at once.
+const AT_ONCE: usize = 8;
+
+/// What was found below a path.
+#[derive(Default)]
+struct Listed {
+    count: usize,
+    files: Vec<ObjectMeta>,
+    /// Files of the log of a streaming query.
+    log: Vec<ObjectMeta>,
+}
+
+impl Listed {
+    fn add(&mut self, meta: ObjectMeta, path: &ResolvedPath, takes: &Takes) {
+        self.count += 1;
+        if sink_log::is_part(path, &meta) {
+            self.log.push(meta);
+        // Tools that show object stores as directories leave an empty object for each.
+        } else if meta.location != path.path && takes(&meta, &path.path) {
+            self.files.push(meta);
+        }
+    }
+
+    fn extend(&mut self, other: Self) {
+        self.count += other.count;
+        self.files.extend(other.files);
+        self.log.extend(other.log);
+    }
+}
+
+/// Everything below a path.
+async fn list_below(path: &ResolvedPath, takes: &Takes) -> Result<Listed> {
+    let doing = |e| Error::io(format!("listing {}", path.display()), e);
+    let mut found = Listed::default();
+    let mut listed = path.store.list(Some(&path.path));
+    while let Some(meta) = listed.try_next().await.map_err(doing)? {
+        found.add(meta, path, takes);
+        if found.count == MANY {
+            let top = path.store.list_with_delimiter(Some(&path.path)).await.map_err(doing)?;
+            if (2..=MAX_PARTS).contains(&top.common_prefixes.len()) {
+                return list_parts(path, takes, top).await;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The same, directory by directory, some at once.
+async fn list_parts(path: &ResolvedPath, takes: &Takes, top: ListResult) -> Result<Listed> {
+    let mut found = Listed::default();
+    top.objects.into_iter().for_each(|meta| found.add(meta, path, takes));
+    let parts = top.common_prefixes.into_iter().map(|part| {
+        let (path, takes) = (path.clone(), Arc::clone(takes));
+        // To look at each file is work for a processor, too.
+        tokio::spawn(async move {
+            let mut found = Listed::default();
+            let mut listed = path.store.list(Some(&part));
+            while let Some(meta) = listed.try_next().await? {
+                found.add(meta, &path, &takes);
+            }
+            Ok::<_, object_store::Error>(found)
+        })
+    });
+    let mut parts = futures::stream::iter(parts).buffer_unordered(AT_ONCE);
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|e| Error::internal(format!("listing files: {e}")))?;
+        found.extend(part.map_err(|e| Error::io(format!("listing {}", path.display()), e))?);
+    }
+    Ok(found)
+}
 
 /// The files at a path without glob characters; `None` where there is nothing.
-async fn list_plain(
-    path: &ResolvedPath,
-    takes: Takes<'_>,
-    ignore_sink_log: bool,
-) -> Result<Option<Vec<Found>>> {
+async fn list_plain(path: &ResolvedPath, takes: &Takes, ignore_sink_log: bool) -> Result<Option<Vec<Found>>> {
     let doing = |e| Error::io(format!("listing {}", path.display()), e);
     if !path.path.is_root() {
         match path.store.head(&path.path).await {
@@ -124,18 +197,8 @@ async fn list_plain(
             Err(e) => return Err(doing(e)),
         }
     }
-    let (mut files, mut log, mut any) = (Vec::new(), Vec::new(), false);
-    let mut listed = path.store.list(Some(&path.path));
-    while let Some(meta) = listed.try_next().await.map_err(doing)? {
-        any = true;
-        if sink_log::is_part(path, &meta) {
-            log.push(meta);
-        // Tools that show object stores as directories leave an empty object for each.
-        } else if meta.location != path.path && takes(&meta, &path.path) {
-            files.push(meta);
-        }
-    }
-    if !any && !path.local_file().is_some_and(|f| f.is_dir()) {
+    let Listed { count, mut files, mut log } = list_below(path, takes).await?;
+    if count == 0 && !path.local_file().is_some_and(|f| f.is_dir()) {
         return Ok(None);
     }
     if ignore_sink_log {
@@ -148,7 +211,7 @@ async fn list_plain(
 }
 
 /// The files below what a glob matches; `None` where it matches nothing.
-async fn list_glob(path: &ResolvedPath, pattern: &[&str], takes: Takes<'_>) -> Result<Option<Vec<Found>>> {
+async fn list_glob(path: &ResolvedPath, pattern: &[&str], takes: &Takes) -> Result<Option<Vec<Found>>> {
     let doing = |e| Error::io(format!("listing {}", path.display()), e);
     let fixed = pattern.iter().take_while(|part| !is_glob(part)).count();
     let prefix = Path::parse(pattern[..fixed].join("/")).map_err(|e| Error::io("reading a path", e))?;

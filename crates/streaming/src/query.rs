@@ -58,6 +58,8 @@ impl OutputMode {
 #[derive(Debug, Clone)]
 pub struct Batch {
     pub id: i64,
+    /// Rows of one batch may come in parts, where [`Sink::takes_parts`].
+    pub part: u64,
     /// The id of the query: it stays over restarts.
     pub query_id: String,
     /// Bounded, for the time of [`Sink::write`].
@@ -75,6 +77,11 @@ pub trait Sink: Send + Sync {
 
     /// As progress reports call it.
     fn description(&self) -> String;
+
+    /// Whether the rows of one batch may come in parts, each of which is more of it.
+    fn takes_parts(&self) -> bool {
+        false
+    }
 
     /// The rows of the last batch, where the sink tells.
     fn num_output_rows(&self) -> Option<i64> {

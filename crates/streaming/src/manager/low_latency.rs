@@ -1,6 +1,5 @@
-//! Continuous and real-time triggers: what Spark lets run under them. Here such queries run in batches, as small as what has come
-//! is, without a pause between them; rows come out as soon, and no row twice where Spark's continuous queries promise only that
-//! none is lost.
+//! Continuous and real-time triggers: what Spark lets run under them. Here rows come out as soon as they have come, and checkpoints
+//! are written once an interval (`micro_batch/epoch.rs`).
 
 use boathouse_engine::{EventTimeWatermark, Session, StreamDeduplicate};
 use boathouse_spec::{Error, Result};

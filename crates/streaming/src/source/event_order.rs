@@ -36,6 +36,8 @@ struct Timed {
     add: Arc<Add>,
     first_us: i64,
     last_us: i64,
+    /// Rows of it may have no time.
+    has_nulls: bool,
 }
 
 /// The rows of a range of times; without its beginning, also those without a time.
@@ -84,11 +86,13 @@ impl EventOrder {
                     let text = stats.as_ref()?.get(of)?.get(&self.physical)?.as_str()?.to_string();
                     parse_timestamp(&text, &Zone::UTC)
                 };
+                let nulls = stats.as_ref().and_then(|s| s.get("nullCount")?.get(&self.physical)?.as_i64());
                 let (first, last) = (time("minValues"), time("maxValues"));
                 Timed {
                     add: Arc::clone(add),
                     first_us: first.unwrap_or(i64::MIN),
                     last_us: last.map_or(i64::MAX, |us| us.saturating_add(CUT_OFF_US)),
+                    has_nulls: nulls != Some(0),
                 }
             })
             .collect();
@@ -131,7 +135,10 @@ impl EventOrder {
         let adds: Vec<Arc<Add>> = self
             .timed(files)
             .into_iter()
-            .filter(|f| f.last_us >= from && f.first_us < until)
+            .filter(|f| {
+                let is_in = f.last_us >= from && f.first_us < until;
+                is_in || (range.from_us.is_none() && f.has_nulls)
+            })
             .map(|f| f.add)
             .collect();
         let size = (adds.len(), adds.iter().map(|a| a.size).sum());

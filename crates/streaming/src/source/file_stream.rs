@@ -233,7 +233,7 @@ impl FileStream {
         log.each_line(|line| {
             let entry = Entry::parse(line)?;
             seen.add(&entry.path, entry.timestamp);
-            if entry.batch >= asked_for {
+            if entry.batch >= asked_for && !entry.is_skipped {
                 entries.entry(entry.batch).or_default().push(entry);
             }
             Ok(())
@@ -348,21 +348,22 @@ impl FileStream {
         let batch = self.log.latest().map_or(0, |b| b + 1);
         let retains = self.rules.cleaner.as_ref().is_some_and(|c| c.retention_ms.is_some());
         let taken_ms = (retains && !is_skipped).then(clock::now_ms);
-        let mut entries = Vec::with_capacity(files.len());
+        let mut lines = Vec::with_capacity(files.len());
+        let mut entries = Vec::new();
         {
             let mut seen = self.seen.write();
             for found in files {
                 let path = root.url_of(&found.meta.location);
                 let entry = Entry { timestamp: modified_ms(&found), batch, is_skipped, taken_ms, path };
                 seen.add(&entry.path, entry.timestamp);
+                lines.push(entry.line());
                 if !is_skipped {
                     self.taken.insert(entry.path.clone(), found);
+                    entries.push(entry);
                 }
-                entries.push(entry);
             }
             seen.purge();
         }
-        let lines: Vec<String> = entries.iter().map(Entry::line).collect();
         // What is too old to be read again need not be known, unless it is to be cleaned away.
         let (seen, committed) = (&self.seen, self.committed.unwrap_or(-1));
         let keep = |line: &str| {
