@@ -511,6 +511,33 @@ def test_continuous_queries(spark, tmp_path):
     assert rows == list(range(0, 2 * len(rows), 2))
 
 
+def test_continuous_queries_have_checkpoints_of_intervals(spark, tmp_path):
+    """Rows come out at once; how far they were read is noted once an interval, and when the query is stopped."""
+    stream = spark.readStream.format("rate").option("rowsPerSecond", 50).load()
+
+    def start(name, interval):
+        writer = stream.writeStream.format("memory").queryName(name).option("checkpointLocation", str(tmp_path / name))
+        return writer.trigger(continuous=interval).start()
+
+    def logged(name, log):
+        directory = tmp_path / name / log
+        return sorted(int(f.name) for f in directory.iterdir() if f.name.isdigit()) if directory.exists() else []
+
+    query = start("long", "1 hour")
+    until(lambda: spark.table("long").count() > 60)
+    assert logged("long", "offsets") == [] and query.lastProgress is None
+    query.stop()
+    assert logged("long", "offsets") == logged("long", "commits") == [0]
+    rows = spark.table("long").count()
+    assert query.lastProgress["numInputRows"] == query.lastProgress["sink"]["numOutputRows"] == rows
+    assert query.lastProgress["sources"][0]["startOffset"] in (None, "null")
+
+    query = start("short", "100 milliseconds")
+    until(lambda: len(logged("short", "commits")) > 2)
+    query.stop()
+    assert sum(p["numInputRows"] for p in query.recentProgress) == spark.table("short").count()
+
+
 def test_state_that_memory_has_no_room_for(tmp_path):
     """Values of state go to disk, and come back with their keys."""
     from pyspark.sql import functions as F

@@ -28,6 +28,10 @@ pub struct Context {
     pub ignore_corrupt_files: bool,
     /// `spark.sql.files.ignoreMissingFiles`
     pub ignore_missing_files: bool,
+    /// `spark.sql.streaming.fileStreamSink.ignoreMetadata`: what a streaming query wrote is read without its log.
+    pub ignore_sink_log: bool,
+    /// `spark.databricks.sql.rescuedDataColumn.filePath.enabled`
+    pub rescued_file_path: bool,
     /// `spark.sql.sources.partitionOverwriteMode` is `DYNAMIC`
     pub dynamic_partition_overwrite: bool,
 }
@@ -46,6 +50,8 @@ impl Context {
             parquet_codec: "snappy".to_string(),
             ignore_corrupt_files: false,
             ignore_missing_files: false,
+            ignore_sink_log: false,
+            rescued_file_path: true,
             dynamic_partition_overwrite: false,
         }
     }

@@ -71,6 +71,11 @@ impl Format {
             .exception("SparkClassNotFoundException"))
     }
 
+    /// Whether readers of the format keep what the schema has no place for (`rescuedDataColumn`).
+    pub fn rescues(self) -> bool {
+        matches!(self, Self::Json | Self::Csv | Self::Parquet)
+    }
+
     /// The short name, as options and catalogs have it.
     pub fn name(self) -> &'static str {
         match self {

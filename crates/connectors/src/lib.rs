@@ -21,7 +21,7 @@ mod parquet;
 pub mod partitions;
 pub mod paths;
 mod rows;
-mod sink_log;
+pub mod sink_log;
 mod stores;
 mod table;
 mod write;
@@ -31,7 +31,9 @@ pub use format::Format;
 pub use paths::{Paths, ResolvedPath};
 pub use rows::scanned_files;
 pub use stores::{StoreSettings, Stores};
-pub use table::{FileTable, METADATA_COLUMN, TableFile, find, infer_schema, metadata_type, open, open_files};
+pub use table::{
+    FileTable, METADATA_COLUMN, TableFile, find_if, infer_schema, metadata_type, open, open_files,
+};
 pub use write::{SaveMode, Written, write};
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
 //! Which files a path means: directories, globs, hidden files, and the options that choose among them.
 
+use std::sync::Arc;
+
 use boathouse_formats::datetime_text::parse_timestamp;
 use boathouse_formats::options::Lookup;
 use boathouse_formats::zone::Zone;
 use boathouse_spec::{Error, Result};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use globset::{GlobBuilder, GlobMatcher};
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStoreExt};
+use object_store::{ListResult, ObjectMeta, ObjectStore, ObjectStoreExt};
 
-use crate::errors;
 use crate::paths::ResolvedPath;
+use crate::{errors, sink_log};
 
 /// The options that choose files.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +27,8 @@ pub struct Choice {
     pub ignore_missing: bool,
     /// Files that cannot be read are left out.
     pub ignore_corrupt: bool,
+    /// The log of a streaming query does not choose.
+    pub ignore_sink_log: bool,
 }
 
 impl Choice {
@@ -47,6 +51,7 @@ impl Choice {
             recursive: given.flag("recursiveFileLookup", false)?,
             ignore_missing: given.flag("ignoreMissingFiles", false)?,
             ignore_corrupt: given.flag("ignoreCorruptFiles", false)?,
+            ignore_sink_log: false,
         })
     }
 
@@ -67,33 +72,124 @@ pub struct Found {
     pub root: Path,
 }
 
-/// The files that a path means, in the order of their names.
+/// Which of the files that are found are held: a directory may have millions.
+pub type Wanted = Arc<dyn Fn(&ObjectMeta) -> bool + Send + Sync>;
+
+/// All of them.
+pub fn all() -> Wanted {
+    Arc::new(|_| true)
+}
+
+/// The files that a path means, those that are wanted, in the order of their names.
 ///
 /// A path that names nothing is an error, unless missing files are ignored.
-pub async fn list(path: &ResolvedPath, choice: &Choice) -> Result<Vec<Found>> {
+pub async fn list(path: &ResolvedPath, choice: &Choice, wanted: &Wanted) -> Result<Vec<Found>> {
     let pattern: Vec<&str> = path.path.as_ref().split('/').filter(|part| !part.is_empty()).collect();
+    let (chosen, wanted) = (choice.clone(), Arc::clone(wanted));
+    let takes: Takes =
+        Arc::new(move |file, root| !is_hidden(&file.location, root) && chosen.takes(file) && wanted(file));
     let mut found = if pattern.iter().any(|part| is_glob(part)) {
-        list_glob(path, &pattern).await?
+        list_glob(path, &pattern, &takes).await?
     } else {
-        list_plain(path).await?
+        list_plain(path, &takes, choice.ignore_sink_log).await?
     };
     if found.is_none() && !choice.ignore_missing {
         return Err(errors::path_not_found(&path.display()));
     }
     let mut files = found.take().unwrap_or_default();
-    files.retain(|f| !is_hidden(&f.meta.location, &f.root) && choice.takes(&f.meta));
     files.sort_by(|a, b| a.meta.location.cmp(&b.meta.location));
     Ok(files)
 }
 
+/// Whether a file below a root is among those that are asked for.
+type Takes = Arc<dyn Fn(&ObjectMeta, &Path) -> bool + Send + Sync>;
+
+/// Of more files than this, those of each directory are listed for themselves, some at once.
+const MANY: usize = 20_000;
+
+/// In so many directories at most: each needs a request.
+const MAX_PARTS: usize = 256;
+
+/// Directories that are listed at once.
+const AT_ONCE: usize = 8;
+
+/// What was found below a path.
+#[derive(Default)]
+struct Listed {
+    count: usize,
+    files: Vec<ObjectMeta>,
+    /// Files of the log of a streaming query.
+    log: Vec<ObjectMeta>,
+}
+
+impl Listed {
+    fn add(&mut self, meta: ObjectMeta, path: &ResolvedPath, takes: &Takes) {
+        self.count += 1;
+        if sink_log::is_part(path, &meta) {
+            self.log.push(meta);
+        // Tools that show object stores as directories leave an empty object for each.
+        } else if meta.location != path.path && takes(&meta, &path.path) {
+            self.files.push(meta);
+        }
+    }
+
+    fn extend(&mut self, other: Self) {
+        self.count += other.count;
+        self.files.extend(other.files);
+        self.log.extend(other.log);
+    }
+}
+
+/// Everything below a path.
+async fn list_below(path: &ResolvedPath, takes: &Takes) -> Result<Listed> {
+    let doing = |e| Error::io(format!("listing {}", path.display()), e);
+    let mut found = Listed::default();
+    let mut listed = path.store.list(Some(&path.path));
+    while let Some(meta) = listed.try_next().await.map_err(doing)? {
+        found.add(meta, path, takes);
+        if found.count == MANY {
+            let top = path.store.list_with_delimiter(Some(&path.path)).await.map_err(doing)?;
+            if (2..=MAX_PARTS).contains(&top.common_prefixes.len()) {
+                return list_parts(path, takes, top).await;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The same, directory by directory, some at once.
+async fn list_parts(path: &ResolvedPath, takes: &Takes, top: ListResult) -> Result<Listed> {
+    let mut found = Listed::default();
+    top.objects.into_iter().for_each(|meta| found.add(meta, path, takes));
+    let parts = top.common_prefixes.into_iter().map(|part| {
+        let (path, takes) = (path.clone(), Arc::clone(takes));
+        // To look at each file is work for a processor, too.
+        tokio::spawn(async move {
+            let mut found = Listed::default();
+            let mut listed = path.store.list(Some(&part));
+            while let Some(meta) = listed.try_next().await? {
+                found.add(meta, &path, &takes);
+            }
+            Ok::<_, object_store::Error>(found)
+        })
+    });
+    let mut parts = futures::stream::iter(parts).buffer_unordered(AT_ONCE);
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|e| Error::internal(format!("listing files: {e}")))?;
+        found.extend(part.map_err(|e| Error::io(format!("listing {}", path.display()), e))?);
+    }
+    Ok(found)
+}
+
 /// The files at a path without glob characters; `None` where there is nothing.
-async fn list_plain(path: &ResolvedPath) -> Result<Option<Vec<Found>>> {
+async fn list_plain(path: &ResolvedPath, takes: &Takes, ignore_sink_log: bool) -> Result<Option<Vec<Found>>> {
     let doing = |e| Error::io(format!("listing {}", path.display()), e);
     if !path.path.is_root() {
         match path.store.head(&path.path).await {
             Ok(meta) => {
                 let root = parent(&meta.location);
-                return Ok(Some(vec![Found { meta, root }]));
+                let found = takes(&meta, &root).then(|| Found { meta, root });
+                return Ok(Some(found.into_iter().collect()));
             }
             Err(object_store::Error::NotFound { .. }) => {}
             // The local store has no `head` of a directory, and says so in its own way.
@@ -101,47 +197,45 @@ async fn list_plain(path: &ResolvedPath) -> Result<Option<Vec<Found>>> {
             Err(e) => return Err(doing(e)),
         }
     }
-    let metas: Vec<ObjectMeta> = path.store.list(Some(&path.path)).try_collect().await.map_err(doing)?;
-    if metas.is_empty() && !path.local_file().is_some_and(|f| f.is_dir()) {
+    let Listed { count, mut files, mut log } = list_below(path, takes).await?;
+    if count == 0 && !path.local_file().is_some_and(|f| f.is_dir()) {
         return Ok(None);
     }
-    if let Some(written) = crate::sink_log::files(path, &metas).await? {
-        let files = metas.into_iter().filter(|meta| written.contains(&meta.location));
-        return Ok(Some(files.map(|meta| Found { meta, root: path.path.clone() }).collect()));
+    if ignore_sink_log {
+        log.clear();
     }
-    // Tools that show object stores as directories leave an empty object for each.
-    let files = metas.into_iter().filter(|meta| meta.location != path.path);
-    Ok(Some(files.map(|meta| Found { meta, root: path.path.clone() }).collect()))
+    if let Some(written) = sink_log::files(path, &log).await? {
+        files.retain(|meta| written.contains(&meta.location));
+    }
+    Ok(Some(files.into_iter().map(|meta| Found { meta, root: path.path.clone() }).collect()))
 }
 
 /// The files below what a glob matches; `None` where it matches nothing.
-async fn list_glob(path: &ResolvedPath, pattern: &[&str]) -> Result<Option<Vec<Found>>> {
+async fn list_glob(path: &ResolvedPath, pattern: &[&str], takes: &Takes) -> Result<Option<Vec<Found>>> {
+    let doing = |e| Error::io(format!("listing {}", path.display()), e);
     let fixed = pattern.iter().take_while(|part| !is_glob(part)).count();
     let prefix = Path::parse(pattern[..fixed].join("/")).map_err(|e| Error::io("reading a path", e))?;
     let matchers = pattern[fixed..].iter().map(|part| glob(part, true)).collect::<Result<Vec<_>>>()?;
-    let prefix_arg = (!prefix.is_root()).then_some(&prefix);
-    let metas: Vec<ObjectMeta> = path
-        .store
-        .list(prefix_arg)
-        .try_collect()
-        .await
-        .map_err(|e| Error::io(format!("listing {}", path.display()), e))?;
-    let mut found = Vec::new();
-    for meta in metas {
+    let (mut found, mut any) = (Vec::new(), false);
+    let mut listed = path.store.list((!prefix.is_root()).then_some(&prefix));
+    while let Some(meta) = listed.try_next().await.map_err(doing)? {
         let parts: Vec<_> = meta.location.parts().collect();
         let matched = parts.len() >= pattern.len()
             && matchers.iter().zip(&parts[fixed..]).all(|(m, part)| m.is_match(part.as_ref()));
         if !matched {
             continue;
         }
+        any = true;
         let root = if parts.len() == pattern.len() {
             parent(&meta.location)
         } else {
             parts[..pattern.len()].iter().cloned().collect()
         };
-        found.push(Found { meta, root });
+        if takes(&meta, &root) {
+            found.push(Found { meta, root });
+        }
     }
-    Ok((!found.is_empty()).then_some(found))
+    Ok(any.then_some(found))
 }
 
 fn parent(path: &Path) -> Path {
@@ -193,7 +287,7 @@ mod tests {
         let paths = Paths::new(directory, directory);
         let resolved = paths.resolve(path, &Stores::new())?;
         let base = paths.resolve(".", &Stores::new())?.path;
-        let found = list(&resolved, &Choice::parse(&options, &Zone::UTC)?).await?;
+        let found = list(&resolved, &Choice::parse(&options, &Zone::UTC)?, &all()).await?;
         Ok(found.iter().map(|f| f.meta.location.as_ref()[base.as_ref().len() + 1..].to_string()).collect())
     }
 

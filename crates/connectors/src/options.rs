@@ -106,15 +106,18 @@ const PARQUET: &[&str] = &["datetimeRebaseMode", "int96RebaseMode", "mergeSchema
 
 const AVRO: &[&str] = &["datetimeRebaseMode", "ignoreExtension", "mode", "recordName", "recordNamespace"];
 
+/// Options of Databricks that keep what the schema has no place for.
+const RESCUE: &[&str] = &["rescuedDataColumn", "readerCaseSensitive"];
+
 /// Options of Databricks that change what is read, and are not built.
-const REFUSED: &[&str] = &["rescuedDataColumn", "readerCaseSensitive", "singleVariantColumn"];
+const REFUSED: &[&str] = &["singleVariantColumn"];
 
 /// Refuses what would be read differently, and notes what no format knows.
 pub(crate) fn check(format: Format, options: &[(String, String)]) -> Result<()> {
     let own: &[&[&str]] = match format {
-        Format::Json => &[COMMON, TEXT, JSON],
-        Format::Csv => &[COMMON, TEXT, CSV],
-        Format::Parquet => &[COMMON, PARQUET],
+        Format::Json => &[COMMON, TEXT, JSON, RESCUE],
+        Format::Csv => &[COMMON, TEXT, CSV, RESCUE],
+        Format::Parquet => &[COMMON, PARQUET, RESCUE],
         Format::Text => &[COMMON, &["encoding", "lineSep", "wholetext"]],
         Format::BinaryFile => &[COMMON],
         Format::Xml => &[COMMON, TEXT, XML],
@@ -122,7 +125,8 @@ pub(crate) fn check(format: Format, options: &[(String, String)]) -> Result<()> 
         Format::Orc => &[COMMON, &["mergeSchema", "compression", "orc.compress"]],
     };
     for (key, _) in options {
-        if let Some(name) = REFUSED.iter().find(|known| known.eq_ignore_ascii_case(key)) {
+        let refused: &[&str] = if format.rescues() { &[] } else { RESCUE };
+        if let Some(name) = REFUSED.iter().chain(refused).find(|known| known.eq_ignore_ascii_case(key)) {
             return Err(Error::unsupported(format!("the option `{name}` of the format {}", format.name())));
         }
         if !own.iter().copied().flatten().any(|known| known.eq_ignore_ascii_case(key)) {
@@ -140,6 +144,8 @@ mod tests {
     fn unknown_options_are_left_alone() {
         let given = |key: &str| vec![(key.to_string(), "x".to_string())];
         assert!(check(Format::Json, &given("anything")).is_ok());
-        assert!(check(Format::Json, &given("RescuedDataColumn")).is_err());
+        assert!(check(Format::Json, &given("RescuedDataColumn")).is_ok());
+        assert!(check(Format::Orc, &given("RescuedDataColumn")).is_err());
+        assert!(check(Format::Json, &given("singleVariantColumn")).is_err());
     }
 }

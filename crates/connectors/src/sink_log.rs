@@ -1,29 +1,58 @@
-//! Directories that a streaming query wrote: `_spark_metadata` names the files of whole batches, and no others count.
+//! Directories that a streaming query wrote: `_spark_metadata` names the files of whole batches, and no others count. Spark's
+//! `FileStreamSinkLog`.
 
 use std::collections::HashSet;
 
 use boathouse_spec::{Error, Result};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::paths::ResolvedPath;
 
-const DIRECTORY: &str = "_spark_metadata";
+/// The directory of the log, in that of the files.
+pub const DIRECTORY: &str = "_spark_metadata";
 
-/// The files that a log below `path` names; `None` where there is no log. `listed` is everything below `path`.
+/// The number of a file of the log, and whether it holds the lines of all files before it, too.
+pub fn number(name: &str) -> Option<(i64, bool)> {
+    match name.strip_suffix(".compact") {
+        Some(number) => Some((number.parse().ok()?, true)),
+        None => Some((name.parse().ok()?, false)),
+    }
+}
+
+/// The line of a file that was written.
+pub fn line(path: &ResolvedPath, file: &ObjectMeta) -> String {
+    json!({
+        "path": path.url_of(&file.location),
+        "size": file.size,
+        "isDir": false,
+        "modificationTime": file.last_modified.timestamp_millis(),
+        "blockReplication": 1,
+        "blockSize": 33_554_432,
+        "action": "add",
+    })
+    .to_string()
+}
+
+/// When the file of a line was written, in milliseconds since the epoch.
+pub fn modified_ms(line: &str) -> Option<i64> {
+    serde_json::from_str::<Value>(line).ok()?.get("modificationTime")?.as_i64()
+}
+
+/// Whether a file below a path is of its log.
+pub(crate) fn is_part(path: &ResolvedPath, file: &ObjectMeta) -> bool {
+    file.location.prefix_matches(&path.path.clone().join(DIRECTORY))
+}
+
+/// The files that a log names; `None` where there is no log. `listed` are the files in the log's directory.
 pub(crate) async fn files(path: &ResolvedPath, listed: &[ObjectMeta]) -> Result<Option<HashSet<Path>>> {
-    let directory = path.path.clone().join(DIRECTORY);
     let mut logs: Vec<(i64, bool, &Path)> = listed
         .iter()
-        .filter(|meta| meta.location.prefix_matches(&directory))
         .filter_map(|meta| {
-            let name = meta.location.filename()?;
-            match name.strip_suffix(".compact") {
-                Some(number) => Some((number.parse().ok()?, true, &meta.location)),
-                None => Some((name.parse().ok()?, false, &meta.location)),
-            }
+            let (number, compact) = number(meta.location.filename()?)?;
+            Some((number, compact, &meta.location))
         })
         .collect();
     if logs.is_empty() {

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use boathouse_bridge::{ResultExt, UTC, arrow_schema, to_datafusion};
 use boathouse_formats::column::nullable;
 use boathouse_formats::options::Lookup;
+use boathouse_formats::rescue::{self, Rescue};
 use boathouse_spec::{DataType, Error, Options, Result, StructField, StructType};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -23,7 +24,7 @@ use object_store::ObjectMeta;
 use crate::context::Context;
 use crate::errors;
 use crate::format::Format;
-use crate::listing::{self, Choice, Found};
+use crate::listing::{self, Choice, Found, Wanted};
 use crate::partitions::{self, Inference, Values};
 use crate::paths::ResolvedPath;
 use crate::{parquet, rows};
@@ -65,6 +66,8 @@ pub struct FileTable {
     pub(crate) options: Options,
     pub(crate) context: Context,
     pub(crate) choice: Choice,
+    /// The column that takes what the schema has no place for.
+    pub(crate) rescue: Option<Rescue>,
     /// A place in the store of all files.
     pub(crate) place: ResolvedPath,
     pub(crate) files: Vec<TableFile>,
@@ -88,18 +91,19 @@ pub async fn open(
     context: &Context,
 ) -> Result<FileTable> {
     let format = Format::find(format)?;
-    let found = FoundFiles::find(format, options, paths, context).await?;
+    let found = FoundFiles::find(format, options, paths, context, &listing::all()).await?;
     FileTable::new(format, schema, options, found, context).await
 }
 
-/// The files that paths mean now, each with the root it was found below. The first is a place in their store.
-pub async fn find(
+/// The files that paths mean now and that are wanted, each with the root it was found below. The first is a place in their store.
+pub async fn find_if(
     format: &str,
     options: &Options,
     paths: &[String],
     context: &Context,
+    wanted: &Wanted,
 ) -> Result<(ResolvedPath, Vec<Found>)> {
-    let found = FoundFiles::find(Format::find(format)?, options, paths, context).await?;
+    let found = FoundFiles::find(Format::find(format)?, options, paths, context, wanted).await?;
     Ok((found.place, found.files))
 }
 
@@ -139,7 +143,13 @@ struct FoundFiles {
 }
 
 impl FoundFiles {
-    async fn find(format: Format, options: &Options, paths: &[String], context: &Context) -> Result<Self> {
+    async fn find(
+        format: Format,
+        options: &Options,
+        paths: &[String],
+        context: &Context,
+        wanted: &Wanted,
+    ) -> Result<Self> {
         let given = Lookup(options);
         let mut all: Vec<String> = given.text("path").map(str::to_string).into_iter().collect();
         all.extend_from_slice(paths);
@@ -159,7 +169,7 @@ impl FoundFiles {
         }
         let mut found = Self::of(format, options, place, Vec::new(), context)?;
         let lists: Vec<Vec<Found>> =
-            futures::stream::iter(resolved.iter().map(|p| listing::list(p, &found.choice).boxed()))
+            futures::stream::iter(resolved.iter().map(|p| listing::list(p, &found.choice, wanted).boxed()))
                 .buffered(8)
                 .try_collect()
                 .await?;
@@ -178,6 +188,7 @@ impl FoundFiles {
         let given = Lookup(options);
         let mut choice = Choice::parse(options, &context.session.zone)?;
         choice.ignore_corrupt = given.flag("ignoreCorruptFiles", context.ignore_corrupt_files)?;
+        choice.ignore_sink_log = context.ignore_sink_log;
         choice.ignore_missing = given.flag("ignoreMissingFiles", context.ignore_missing_files)?;
         let base = given
             .text("basePath")
@@ -240,6 +251,7 @@ impl FileTable {
             options: options.clone(),
             context: context.clone(),
             choice,
+            rescue: Rescue::parse(options)?,
             place,
             files: table_files,
             data_schema: StructType::default(),
@@ -252,7 +264,7 @@ impl FileTable {
         if format == Format::Parquet && table.choice.ignore_corrupt {
             parquet::drop_unreadable(&mut table).await?;
         }
-        let whole = match (format, schema) {
+        let mut whole = match (format, schema) {
             (Format::BinaryFile, _) => rows::binary_file_schema(),
             (Format::Text, Some(given)) => rows::check_text_schema(given, &table.partition_fields)?,
             (Format::Text, None) => rows::text_schema(),
@@ -262,6 +274,11 @@ impl FileTable {
                 rows::infer_schema(&table).await?
             }
         };
+        if let Some(rescue) = &table.rescue
+            && rescue.position(&whole)?.is_none()
+        {
+            whole.fields.push(StructField::new(&rescue.column, DataType::STRING, true));
+        }
         table.arrange(whole, case_sensitive)?;
         rows::check_schema(&table)?;
         Ok(table)
@@ -325,6 +342,19 @@ impl FileTable {
         &self.files
     }
 
+    /// What ends the rescued data of a file.
+    pub(crate) fn rescued_tail(&self, file: &ObjectMeta) -> String {
+        let path = self.context.rescued_file_path.then(|| self.place.display_of(&file.location));
+        rescue::tail(path.as_deref())
+    }
+
+    /// Whether some columns of the table have rescued data among them.
+    pub(crate) fn reads_rescued(&self, projection: &[usize]) -> bool {
+        self.rescue.as_ref().is_some_and(|r| {
+            projection.iter().any(|i| self.data_schema.fields.get(*i).is_some_and(|f| f.name == r.column))
+        })
+    }
+
     /// The files' URLs, as `df.inputFiles()` gives them.
     pub fn input_files(&self) -> Vec<String> {
         self.files.iter().map(|f| self.place.url_of(&f.meta.location)).collect()
@@ -369,6 +399,7 @@ impl FileTable {
             options: self.options.clone(),
             context: self.context.clone(),
             choice: self.choice.clone(),
+            rescue: self.rescue.clone(),
             place: self.place.clone(),
             files,
             data_schema: self.data_schema.clone(),

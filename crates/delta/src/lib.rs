@@ -84,6 +84,7 @@ pub use schema::lengths::Lengths;
 pub use schema::path::ColumnPlace;
 pub use schema::reconcile::{evolved_schema, evolves_type, refuse_mismatch};
 pub use schema::stored::declared_schema;
+pub use schema::widening::is_wider;
 pub use snapshot::Snapshot;
 pub use table::{DeltaTable, SnapshotCache, TimestampRules};
 pub use transaction::{Committed, IsolationLevel, Operation, OwnReads};

@@ -207,8 +207,19 @@ impl Snapshot {
         Ok(found.is_none_or(|found| !is_same_file(&found, known)))
     }
 
+    /// The table as it would be read by other metadata and features, without files: for files that are known.
+    pub fn read_as(&self, metadata: Metadata, protocol: Protocol) -> Result<Self> {
+        crate::protocol::check_readable(&self.inner.location, &protocol)?;
+        let schema = StructType::from_json(&metadata.schema_string)?;
+        self.with(metadata, protocol, schema)
+    }
+
     /// A table of other columns in the same place, without files.
     pub(crate) fn with_columns(&self, metadata: Metadata, schema: StructType) -> Result<Self> {
+        self.with(metadata, self.inner.protocol.clone(), schema)
+    }
+
+    fn with(&self, metadata: Metadata, protocol: Protocol, schema: StructType) -> Result<Self> {
         let inner = &self.inner;
         let columns = TableColumns::new(&schema, &metadata)?;
         Ok(Self {
@@ -216,7 +227,7 @@ impl Snapshot {
                 location: inner.location.clone(),
                 version: inner.version,
                 timestamp_ms: inner.timestamp_ms,
-                protocol: inner.protocol.clone(),
+                protocol,
                 metadata: Arc::new(metadata),
                 schema: Arc::new(schema),
                 columns: Arc::new(columns),

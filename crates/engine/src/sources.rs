@@ -85,6 +85,10 @@ pub(crate) fn context(session: &Session) -> Result<Context> {
     }
     context.ignore_corrupt_files = conf.flag("spark.sql.files.ignoreCorruptFiles");
     context.ignore_missing_files = conf.flag("spark.sql.files.ignoreMissingFiles");
+    context.ignore_sink_log = conf.flag("spark.sql.streaming.fileStreamSink.ignoreMetadata");
+    context.rescued_file_path = conf
+        .get("spark.databricks.sql.rescuedDataColumn.filePath.enabled")
+        .is_none_or(|v| !v.eq_ignore_ascii_case("false"));
     context.dynamic_partition_overwrite = conf
         .get("spark.sql.sources.partitionOverwriteMode")
         .is_some_and(|m| m.eq_ignore_ascii_case("dynamic"));

@@ -307,6 +307,12 @@ impl Struct {
         self.index.get(name).copied()
     }
 
+    /// The column of a name in any case.
+    pub fn find_in_any_case(&self, name: &[u8]) -> Option<usize> {
+        let name = String::from_utf8_lossy(name).to_lowercase();
+        self.fields.iter().position(|f| f.name().to_lowercase() == name)
+    }
+
     /// The number of closed rows.
     #[inline]
     pub fn rows(&self) -> usize {

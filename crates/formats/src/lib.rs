@@ -19,6 +19,7 @@ pub mod interval_text;
 pub mod json;
 pub mod number_text;
 pub mod options;
+pub mod rescue;
 pub mod variant;
 pub mod xml;
 pub mod zone;

@@ -80,7 +80,6 @@ impl FlowRun {
             input: self.flow.relation.clone(),
             checkpoint: self.layout.checkpoint(&self.flow.target, &self.flow.name, &self.table.generation),
             output_mode: mode,
-            options: Options::new(),
         };
         let mode = if mode == OutputMode::Complete { SaveMode::Overwrite } else { SaveMode::Append };
         MicroBatchQuery::open(Arc::clone(session), definition, Arc::new(FlowSink(Arc::clone(self), mode)))

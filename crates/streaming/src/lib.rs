@@ -2,12 +2,12 @@
 //!
 //! # How to run a query
 //!
-//! A [`QueryDefinition`] is a relation with streaming leaves (`STREAM t`, `spark.readStream..`), a checkpoint and options. A
+//! A [`QueryDefinition`] is a relation with streaming leaves (`STREAM t`, `spark.readStream..`) and a checkpoint. A
 //! [`Sink`] takes the batches. [`MicroBatchQuery::open`] resolves the sources and reads the checkpoint;
 //! [`MicroBatchQuery::run_available_now`] gives all that is there now to the sink, in batches.
 //!
 //! ```ignore
-//! let query = QueryDefinition { name: None, input, checkpoint: "/mnt/checkpoints/t".into(), output_mode: OutputMode::Append, options };
+//! let query = QueryDefinition { name: None, input, checkpoint: "/mnt/checkpoints/t".into(), output_mode: OutputMode::Append };
 //! let mut query = MicroBatchQuery::open(session, query, sink).await?;
 //! query.run_available_now(stop, |progress| ..).await?;
 //! ```
@@ -35,6 +35,7 @@
 
 mod blocking;
 mod checkpoint;
+mod event_times;
 mod interval;
 mod manager;
 mod micro_batch;

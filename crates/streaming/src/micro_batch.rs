@@ -1,6 +1,8 @@
 //! A query as micro-batches: what is new is planned, written to the offset log, run, and noted as done, in this order, so that
 //! a crash at any point leaves either nothing of a batch or all that is needed to run the same batch again.
 
+mod epoch;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,12 +16,15 @@ use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{Checkpoint, CommitEntry, Directory, OffsetEntry, Retention, Settling};
+use crate::event_times;
 use crate::progress::{Progress, SinkProgress, SourceProgress, Timer, timestamp};
 use crate::query::{Batch, QueryDefinition, Sink};
 use crate::reader::{Bound, Opening};
 use crate::slice::StreamSlice;
 use crate::source::{Continuity, Limit, Source};
 use crate::stateful::{self, Batches, Marks, Memory, Seen, Shape, State, StateIds};
+
+use epoch::Epoch;
 
 /// Settings that a restart takes from the checkpoint, in the order Spark writes them.
 const KEPT_SETTINGS: &[&str] = &[
@@ -73,6 +78,8 @@ pub struct MicroBatchQuery {
     has_purged: bool,
     /// The plan of the first batch of this run.
     explanation: Option<String>,
+    /// Where checkpoints are written once an interval.
+    epoch: Option<Epoch>,
 }
 
 /// A source, and how far it was read.
@@ -90,13 +97,15 @@ impl MicroBatchQuery {
         sink: Arc<dyn Sink>,
     ) -> Result<Self> {
         let checkpoint =
-            Checkpoint::new(Directory::open(&session, &definition.checkpoint)?, Retention::of(&session));
+            Checkpoint::new(Directory::open(&session, &definition.checkpoint)?, Retention::of(&session))
+                .of_session(&session);
         let id = checkpoint.query_id().await?;
         let opening = Arc::new(Opening::new(checkpoint.clone()));
         let query = KeptQuery::new(&session, definition.input.clone(), opening.clone());
         let (plan, schema) = plan_of(&session, query.clone()).await?;
-        let sources: Vec<Reading> = opening
-            .take()
+        let mut opened = opening.take();
+        event_times::tell(&plan, &mut opened)?;
+        let sources: Vec<Reading> = opened
             .into_iter()
             .map(|source| Reading { schema: source.schema().clone(), source, committed: None })
             .collect();
@@ -129,6 +138,7 @@ impl MicroBatchQuery {
             settling: Settling::default(),
             has_purged: false,
             explanation: None,
+            epoch: None,
         };
         this.resume().await?;
         Ok(this)
@@ -342,16 +352,7 @@ impl MicroBatchQuery {
     /// Runs the batch that was planned.
     async fn run(&mut self, entry: OffsetEntry, mut timer: Timer) -> Result<Progress> {
         let from = Instant::now();
-        let mut slices = Vec::with_capacity(self.sources.len());
-        for (reading, end) in self.sources.iter_mut().zip(&entry.offsets) {
-            let slice = match end {
-                Some(end) if reading.committed.as_ref() != Some(end) => {
-                    StreamSlice::new(reading.source.slice(reading.committed.as_deref(), end).await?)
-                }
-                _ => StreamSlice::empty(&reading.schema),
-            };
-            slices.push((slice, reading.schema.clone()));
-        }
+        let slices = self.slices(&entry).await?;
         timer.add("getBatch", from);
 
         let from = Instant::now();
@@ -369,10 +370,27 @@ impl MicroBatchQuery {
         fault::point("streaming::after-commit")?;
 
         self.ran_with_ms = Some(entry.watermark_ms);
-        let progress = self.progress(&entry, &counted, &seen, timer);
+        let starts: Vec<Option<String>> = self.sources.iter().map(|s| s.committed.clone()).collect();
+        let rows: Vec<i64> = counted.iter().map(StreamSlice::rows_read).collect();
+        let progress = self.progress(&entry, &starts, &rows, &seen, timer);
         self.committed(&entry);
         self.next += 1;
         Ok(progress)
+    }
+
+    /// The rows of each source up to the ends that were planned.
+    async fn slices(&mut self, entry: &OffsetEntry) -> Result<Vec<(StreamSlice, StructType)>> {
+        let mut slices = Vec::with_capacity(self.sources.len());
+        for (reading, end) in self.sources.iter_mut().zip(&entry.offsets) {
+            let slice = match end {
+                Some(end) if reading.committed.as_ref() != Some(end) => {
+                    StreamSlice::new(reading.source.slice(reading.committed.as_deref(), end).await?)
+                }
+                _ => StreamSlice::empty(&reading.schema),
+            };
+            slices.push((slice, reading.schema.clone()));
+        }
+        Ok(slices)
     }
 
     /// Gives the rows to the sink; the state after the batch, and the event times in it.
@@ -409,6 +427,7 @@ impl MicroBatchQuery {
     async fn give(&mut self, entry: &OffsetEntry, rows: &Kept) -> Result<()> {
         let batch = Batch {
             id: self.next,
+            part: self.epoch.as_ref().map_or(0, Epoch::part),
             query_id: self.id.clone(),
             rows: rows.relation.clone(),
             timestamp_ms: entry.timestamp_ms,
@@ -446,19 +465,19 @@ impl MicroBatchQuery {
     fn progress(
         &mut self,
         entry: &OffsetEntry,
-        slices: &[StreamSlice],
+        starts: &[Option<String>],
+        rows: &[i64],
         seen: &[(i64, Seen)],
         timer: Timer,
     ) -> Progress {
-        let sources = self.sources.iter().zip(slices).zip(&entry.offsets).map(|((reading, slice), end)| {
-            SourceProgress {
-                description: reading.source.description(),
-                start_offset: reading.committed.clone(),
-                end_offset: end.clone(),
-                latest_offset: reading.source.latest_offset(),
-                num_input_rows: slice.rows_read(),
-                metrics: reading.source.metrics(),
-            }
+        let ends = starts.iter().zip(&entry.offsets).zip(rows);
+        let sources = self.sources.iter().zip(ends).map(|(reading, ((start, end), rows))| SourceProgress {
+            description: reading.source.description(),
+            start_offset: start.clone(),
+            end_offset: end.clone(),
+            latest_offset: reading.source.latest_offset(),
+            num_input_rows: *rows,
+            metrics: reading.source.metrics(),
         });
         let sources = sources.collect();
         let timestamp_ms = timer.started_ms;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use boathouse_engine::Session;
-use boathouse_spec::{Error, Options, Relation, Result};
+use boathouse_spec::{Error, Relation, Result};
 
 /// A streaming query to be run.
 #[derive(Debug, Clone)]
@@ -15,8 +15,6 @@ pub struct QueryDefinition {
     /// A path or URL as users write it.
     pub checkpoint: String,
     pub output_mode: OutputMode,
-    /// Options of the query itself; those of sources are in their leaves.
-    pub options: Options,
 }
 
 /// Which rows of the result a batch gives.
@@ -60,6 +58,8 @@ impl OutputMode {
 #[derive(Debug, Clone)]
 pub struct Batch {
     pub id: i64,
+    /// Rows of one batch may come in parts, where [`Sink::takes_parts`].
+    pub part: u64,
     /// The id of the query: it stays over restarts.
     pub query_id: String,
     /// Bounded, for the time of [`Sink::write`].
@@ -77,6 +77,11 @@ pub trait Sink: Send + Sync {
 
     /// As progress reports call it.
     fn description(&self) -> String;
+
+    /// Whether the rows of one batch may come in parts, each of which is more of it.
+    fn takes_parts(&self) -> bool {
+        false
+    }
 
     /// The rows of the last batch, where the sink tells.
     fn num_output_rows(&self) -> Option<i64> {

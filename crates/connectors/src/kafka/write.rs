@@ -92,6 +92,11 @@ impl KafkaWriter {
     }
 
     /// Runs a plan and sends its rows; how many there were. `schema` is the plan's, in Spark's types.
+    /// Whether a write is a transaction.
+    pub fn is_transactional(&self) -> bool {
+        self.options.transactional_id.is_some()
+    }
+
     pub async fn write(
         &self,
         plan: Arc<dyn ExecutionPlan>,

@@ -1,9 +1,11 @@
-//! A file's columns as the table's: names in any case, missing columns, narrower types.
+//! A file's columns as the table's: names in any case, missing columns, narrower types, and what is rescued of the others.
 
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef};
 use boathouse_bridge::{spark_type, to_datafusion};
+use boathouse_formats::json::Options;
+use boathouse_formats::rescue::Rescue;
 use boathouse_spec::Error;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result;
@@ -13,26 +15,57 @@ use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
 
+use super::rescue::RescuedExpr;
+
 /// Finds the table's columns in files by Spark's rules.
 #[derive(Debug)]
 pub(super) struct AdapterFactory {
-    pub(super) case_sensitive: bool,
+    case_sensitive: bool,
+    rescue: Option<Rescue>,
+    options: Arc<Options>,
 }
 
 impl PhysicalExprAdapterFactory for AdapterFactory {
     fn create(&self, logical: SchemaRef, physical: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
-        let renamed = self.renamed(&logical, &physical)?;
+        let mut renamed = self.renamed(&logical, &physical)?;
+        let mut rescued = None;
+        if let Some(rescue) = &self.rescue {
+            renamed = without_misfits(&logical, &renamed);
+            let expr = RescuedExpr::new(&logical, &renamed, &physical, &rescue.column, &self.options)?;
+            rescued = Some((rescue.column.clone(), Arc::new(expr)));
+        }
         for field in logical.fields() {
             if let Ok(found) = renamed.field_with_name(field.name()) {
                 check_types(field, found)?;
             }
         }
         let inner = DefaultPhysicalExprAdapterFactory.create(logical, renamed)?;
-        Ok(Arc::new(Adapter { inner, physical }))
+        Ok(Arc::new(Adapter { inner, physical, rescued }))
     }
 }
 
+/// The file's schema without the names of columns that do not fit: they are rescued, and NULL in the table.
+fn without_misfits(logical: &Schema, file: &SchemaRef) -> SchemaRef {
+    let misfit = |f: &Field| {
+        logical.field_with_name(f.name()).is_ok_and(|wanted| !fits(f.data_type(), wanted.data_type()))
+    };
+    let fields = file.fields().iter().enumerate().map(|(i, field)| {
+        if misfit(field) {
+            Arc::new(field.as_ref().clone().with_name(format!("\u{0}{i}")))
+        } else {
+            Arc::clone(field)
+        }
+    });
+    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), file.metadata().clone()))
+}
+
 impl AdapterFactory {
+    /// `case_sensitive` is the session's; where data is rescued, the reader has its own.
+    pub(super) fn new(case_sensitive: bool, rescue: Option<Rescue>, options: Arc<Options>) -> Self {
+        let case_sensitive = rescue.as_ref().map_or(case_sensitive, |r| r.case_sensitive);
+        Self { case_sensitive, rescue, options }
+    }
+
     /// The file's schema with the table's spelling of its columns.
     fn renamed(&self, logical: &Schema, physical: &SchemaRef) -> Result<SchemaRef> {
         if self.case_sensitive {
@@ -143,11 +176,39 @@ fn fits(file: &ArrowType, table: &ArrowType) -> bool {
 struct Adapter {
     inner: Arc<dyn PhysicalExprAdapter>,
     physical: SchemaRef,
+    /// The column of rescued data, and what gives it.
+    rescued: Option<(String, Arc<RescuedExpr>)>,
 }
 
 impl PhysicalExprAdapter for Adapter {
     fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
+        let expr = match &self.rescued {
+            None => expr,
+            Some((name, rescued)) => expr
+                .transform(|e| {
+                    let is_rescued = e.downcast_ref::<Column>().is_some_and(|c| c.name() == name);
+                    Ok(if is_rescued {
+                        Transformed::yes(Arc::clone(rescued) as Arc<dyn PhysicalExpr>)
+                    } else {
+                        Transformed::no(e)
+                    })
+                })
+                .data()?,
+        };
         let rewritten = self.inner.rewrite(expr)?;
+        let rewritten = match &self.rescued {
+            None => rewritten,
+            Some(_) => rewritten
+                .transform(|e| {
+                    Ok(match e.downcast_ref::<RescuedExpr>() {
+                        Some(rescued) => {
+                            Transformed::yes(Arc::new(rescued.over_file()) as Arc<dyn PhysicalExpr>)
+                        }
+                        None => Transformed::no(e),
+                    })
+                })
+                .data()?,
+        };
         // Pruning looks columns up by the names that the file has.
         rewritten
             .transform(|e| {

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod footer;
+mod rescue;
 mod scan;
 mod statistics;
 

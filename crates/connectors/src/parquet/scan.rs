@@ -4,9 +4,12 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, Field};
 use boathouse_bridge::{Footers, UTC, arrow_field, arrow_schema};
+use boathouse_formats::json;
 use bytes::Bytes;
 use datafusion::catalog::Session;
+use datafusion::common::ScalarValue;
 use datafusion::common::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{
@@ -16,8 +19,12 @@ use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, Pa
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result;
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{BinaryExpr, Column};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use datafusion::physical_plan::projection::ProjectionExec;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
@@ -39,8 +46,18 @@ pub(crate) fn scan(
     limit: Option<usize>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let file_schema = Arc::new(arrow_schema(&table.data_schema));
-    let partition_fields: Vec<_> =
+    let mut partition_fields: Vec<_> =
         table.partition_fields().iter().map(|f| Arc::new(arrow_field(f))).collect();
+    let mut files = files;
+    let rescued = rescued_column(table, projection);
+    if rescued.is_some() {
+        partition_fields.push(Arc::new(Field::new(TAIL, DataType::Utf8, false)));
+        for file in &mut files {
+            let tail = table.rescued_tail(&file.meta);
+            file.partition_values.push(ScalarValue::Utf8(Some(tail)));
+        }
+    }
+    let partition_columns = partition_fields.len();
     let data_columns = file_schema.fields().len();
     let mut options = TableParquetOptions {
         global: state.config().options().execution.parquet.clone(),
@@ -62,27 +79,63 @@ pub(crate) fn scan(
             place: table.place.clone(),
         }));
     // DataFusion's table has the columns of files first, then those of directories.
-    let indices = projection
+    let mut indices: Vec<usize> = projection
         .iter()
         .map(|i| match table.sources[*i] {
             Source::Data(d) => d,
             Source::Partition(p) => data_columns + p,
         })
         .collect();
-    let statistics = table.statistics_of(&files);
+    if rescued.is_some() {
+        indices.push(data_columns + partition_columns - 1);
+    }
+    let session = &table.context.session;
+    let json = json::Options { zone: session.zone.clone(), ..json::Options::default() };
+    let adapter = AdapterFactory::new(session.case_sensitive, table.rescue.clone(), Arc::new(json));
     let mut config = FileScanConfigBuilder::new(table.place.store_url.clone(), Arc::new(source));
-    if let Some(statistics) = statistics {
+    // Where data is rescued, a column of a file may be another one's of the table.
+    if let Some(statistics) = table.statistics_of(&files).filter(|_| table.rescue.is_none()) {
         config = config.with_statistics(statistics);
     }
     let config = config
         .with_file_groups(groups(files, state.config().target_partitions()))
         .with_projection_indices(Some(indices))?
         .with_limit(limit)
-        .with_expr_adapter(Some(Arc::new(AdapterFactory {
-            case_sensitive: table.context.session.case_sensitive,
-        })))
+        .with_expr_adapter(Some(Arc::new(adapter)))
         .build();
-    Ok(DataSourceExec::from_data_source(config))
+    let scan = DataSourceExec::from_data_source(config);
+    match rescued {
+        Some(place) => with_tail(scan, place),
+        None => Ok(scan),
+    }
+}
+
+/// The hidden column of what ends rescued data: it tells the file.
+const TAIL: &str = "\u{0}rescued_tail";
+
+/// The place of rescued data among the columns that are read.
+fn rescued_column(table: &FileTable, projection: &[usize]) -> Option<usize> {
+    let rescue = table.rescue.as_ref()?;
+    projection.iter().position(
+        |i| matches!(table.sources[*i], Source::Data(d) if table.data_schema.fields[d].name == rescue.column),
+    )
+}
+
+/// Ends rescued data, whose place is given, with the last column, which is left out.
+fn with_tail(scan: Arc<dyn ExecutionPlan>, place: usize) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema = scan.schema();
+    let last = schema.fields().len() - 1;
+    let column = |i: usize| Arc::new(Column::new(schema.field(i).name(), i)) as Arc<dyn PhysicalExpr>;
+    let expressions = (0..last).map(|i| {
+        let value = column(i);
+        let value = if i == place {
+            Arc::new(BinaryExpr::new(value, Operator::StringConcat, column(last)))
+        } else {
+            value
+        };
+        (value, schema.field(i).name().clone())
+    });
+    Ok(Arc::new(ProjectionExec::try_new(expressions.collect::<Vec<_>>(), scan)?))
 }
 
 /// Files in partitions of about the same size, in the files' order.

@@ -201,12 +201,20 @@ async fn csv_schema(table: &FileTable) -> Result<StructType> {
     let options = csv::Options::parse(&table.options, &table.context.session)?;
     let mut inference = csv::Inference::new(options.clone());
     let mut header: Option<String> = None;
+    // Where data is rescued, each file's columns are found by its header.
+    let each_has_its_own = options.header && options.rescue.is_some();
     for file in &table.files {
-        if inference.is_done() {
+        if inference.is_done() && !each_has_its_own {
             break;
         }
-        let read = infer_csv_file(&table.place.store, file, &options, &mut inference, &mut header).await;
+        let mut own = csv::Inference::new(options.clone());
+        let (found, header) = match each_has_its_own {
+            true => (&mut own, &mut None),
+            false => (&mut inference, &mut header),
+        };
+        let read = infer_csv_file(&table.place.store, file, &options, found, header).await;
         match read {
+            Ok(()) if each_has_its_own => inference.merge(own),
             Ok(()) => {}
             Err(e) if table.choice.ignore_corrupt => {
                 tracing::warn!("left out a file while inferring a schema: {e}");

@@ -15,6 +15,8 @@ mod read;
 mod scan;
 mod slices;
 
+use arrow::array::RecordBatch;
+use boathouse_bridge::ResultExt;
 use boathouse_formats::json::nullable_schema;
 use boathouse_formats::options::Lookup;
 use boathouse_formats::zone::Zone;
@@ -31,10 +33,12 @@ use crate::format::Format;
 use crate::table::{FileTable, Source, is_plain_text};
 
 /// How the rows of a format are read.
+///
+/// Where rescued data is read, all columns are, and those at `keep` are given.
 #[derive(Debug, Clone)]
 pub(crate) enum RowFormat {
-    Json { schema: StructType, options: Box<json::Options> },
-    Csv { schema: StructType, projection: Vec<usize>, options: Box<csv::Options> },
+    Json { schema: StructType, keep: Option<Vec<usize>>, options: Box<json::Options> },
+    Csv { schema: StructType, projection: Vec<usize>, keep: Option<Vec<usize>>, options: Box<csv::Options> },
     Text { wanted: bool, whole: bool, line_separator: Option<String>, encoding: Option<String> },
     BinaryFile { projection: Vec<usize> },
     Xml { schema: StructType, options: Box<xml::Options>, encoding: Option<String> },
@@ -47,16 +51,19 @@ impl RowFormat {
     pub(crate) fn new(table: &FileTable, projection: &[usize]) -> Result<Self> {
         let session = &table.context.session;
         let given = Lookup(&table.options);
+        let keep = table.reads_rescued(projection).then(|| projection.to_vec());
+        let all: Vec<usize> = (0..table.data_schema.fields.len()).collect();
+        let read = if keep.is_some() { &all } else { projection };
         Ok(match table.format {
             Format::Json => Self::Json {
-                schema: StructType::new(
-                    projection.iter().map(|i| table.data_schema.fields[*i].clone()).collect(),
-                ),
+                schema: StructType::new(read.iter().map(|i| table.data_schema.fields[*i].clone()).collect()),
+                keep,
                 options: Box::new(json::Options::parse(&table.options, session)?),
             },
             Format::Csv => Self::Csv {
                 schema: table.data_schema.clone(),
-                projection: projection.to_vec(),
+                projection: read.to_vec(),
+                keep,
                 options: Box::new(csv::Options::parse(&table.options, session)?),
             },
             Format::Text => Self::Text {
@@ -79,10 +86,33 @@ impl RowFormat {
         })
     }
 
+    /// The reader of one file, whose name is told with what is rescued of it.
+    fn of_file(&self, file_path: Option<String>) -> Self {
+        let mut format = self.clone();
+        match &mut format {
+            Self::Json { options, .. } => options.file_path = file_path,
+            Self::Csv { options, .. } => options.file_path = file_path,
+            _ => {}
+        }
+        format
+    }
+
+    /// Those of the columns that were read which are given.
+    fn kept(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        match self {
+            Self::Json { keep: Some(keep), .. } | Self::Csv { keep: Some(keep), .. } => {
+                batch.project(keep).spark()
+            }
+            _ => Ok(batch),
+        }
+    }
+
     /// Whether a file can be read from its middle.
     pub(crate) fn is_splittable(&self) -> bool {
         let (whole, encoding, separator) = match self {
             Self::Json { options, .. } => (options.multi_line, &options.encoding, &options.line_separator),
+            // The header at the beginning tells the columns.
+            Self::Csv { options, .. } if options.header && options.rescue.is_some() => return false,
             Self::Csv { options, .. } => (options.multi_line, &options.encoding, &options.line_separator),
             Self::Text { whole, encoding, line_separator, .. } => (*whole, encoding, line_separator),
             Self::BinaryFile { .. } | Self::Xml { .. } | Self::Avro { .. } | Self::Orc { .. } => {

@@ -40,7 +40,7 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
     let stream = async_stream::try_stream! {
         let format = reader.format.clone();
         match &format {
-            RowFormat::Json { schema, options } => {
+            RowFormat::Json { schema, options, .. } => {
                 let mut parser = json::Parser::new(schema, options.as_ref().clone())?;
                 if options.multi_line || slice_needs_decoding(options.encoding.as_deref()) {
                     let bytes = whole(&reader, &slice).await?;
@@ -62,16 +62,16 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
                         for line in some.iter() {
                             parser.push_bytes(line)?;
                             if parser.rows() >= reader.batch_rows || (parser.rows() & 255 == 255 && parser.size() > BATCH_BYTES) {
-                                yield parser.finish()?;
+                                yield format.kept(parser.finish()?)?;
                             }
                         }
                     }
                 }
                 if parser.rows() > 0 {
-                    yield parser.finish()?;
+                    yield format.kept(parser.finish()?)?;
                 }
             }
-            RowFormat::Csv { schema, projection, options } => {
+            RowFormat::Csv { schema, projection, options, .. } => {
                 let mut parser = csv::Parser::new(schema, Some(projection), options.as_ref().clone())?;
                 let mut header = options.header && slice.range.start == 0;
                 if options.multi_line || slice_needs_decoding(options.encoding.as_deref()) {
@@ -79,23 +79,23 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
                     let text = decode(&bytes, options.encoding.as_deref())?;
                     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
                     if options.multi_line {
-                        let mut at = if header { skip_header(text, schema, options)? } else { 0 };
+                        let mut at = if header { skip_header(text, schema, options, &mut parser)? } else { 0 };
                         while at < text.len() {
                             at = parser.push_at(text, at)?;
                             if parser.rows() >= reader.batch_rows {
-                                yield parser.finish()?;
+                                yield format.kept(parser.finish()?)?;
                             }
                         }
                     } else {
                         for line in split_text(text, options.line_separator.as_deref()) {
                             if header && !csv::is_filler(line, options) {
                                 header = false;
-                                check_header(line, schema, options)?;
+                                read_header(line, schema, options, &mut parser)?;
                                 continue;
                             }
                             parser.push(line)?;
                             if parser.rows() >= reader.batch_rows {
-                                yield parser.finish()?;
+                                yield format.kept(parser.finish()?)?;
                             }
                         }
                     }
@@ -112,18 +112,18 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
                             }
                             if header && !csv::is_filler(line, options) {
                                 header = false;
-                                check_header(line, schema, options)?;
+                                read_header(line, schema, options, &mut parser)?;
                                 continue;
                             }
                             parser.push(line)?;
                             if parser.rows() >= reader.batch_rows || (parser.rows() & 255 == 255 && parser.size() > BATCH_BYTES) {
-                                yield parser.finish()?;
+                                yield format.kept(parser.finish()?)?;
                             }
                         }
                     }
                 }
                 if parser.rows() > 0 {
-                    yield parser.finish()?;
+                    yield format.kept(parser.finish()?)?;
                 }
             }
             RowFormat::Text { wanted, whole: whole_text, line_separator, encoding } => {
@@ -300,7 +300,12 @@ impl SliceLines {
 }
 
 /// The place behind the header record of a text.
-fn skip_header(text: &str, schema: &StructType, options: &csv::Options) -> Result<usize> {
+fn skip_header(
+    text: &str,
+    schema: &StructType,
+    options: &csv::Options,
+    parser: &mut csv::Parser,
+) -> Result<usize> {
     let tokenizer = csv::Tokenizer::new(options, true);
     let mut fields = csv::Fields::default();
     let mut at = 0;
@@ -309,23 +314,44 @@ fn skip_header(text: &str, schema: &StructType, options: &csv::Options) -> Resul
         let record = text[at..end].trim_end_matches(['\n', '\r']);
         at = end;
         if !csv::is_filler(record, options) {
-            compare_header(&fields, schema, options)?;
+            take_header(&fields, schema, options, parser)?;
             break;
         }
     }
     Ok(at)
 }
 
-/// With `enforceSchema` off, the header must name the columns of the schema.
-fn check_header(line: &str, schema: &StructType, options: &csv::Options) -> Result<()> {
-    if options.enforce_schema {
+/// A line that is the header: it tells where columns are, or is checked, or is passed over.
+fn read_header(
+    line: &str,
+    schema: &StructType,
+    options: &csv::Options,
+    parser: &mut csv::Parser,
+) -> Result<()> {
+    if options.enforce_schema && options.rescue.is_none() {
         return Ok(());
     }
     let mut fields = csv::Fields::default();
     csv::Tokenizer::new(options, false).record(line, 0, &mut fields)?;
-    compare_header(&fields, schema, options)
+    take_header(&fields, schema, options, parser)
 }
 
+fn take_header(
+    fields: &csv::Fields,
+    schema: &StructType,
+    options: &csv::Options,
+    parser: &mut csv::Parser,
+) -> Result<()> {
+    if options.rescue.is_some() {
+        let names: Vec<&str> =
+            (0..fields.len()).map(|i| fields.get(i, options).unwrap_or_default()).collect();
+        parser.set_header(&names);
+        return Ok(());
+    }
+    compare_header(fields, schema, options)
+}
+
+/// With `enforceSchema` off, the header must name the columns of the schema.
 fn compare_header(fields: &csv::Fields, schema: &StructType, options: &csv::Options) -> Result<()> {
     if options.enforce_schema {
         return Ok(());

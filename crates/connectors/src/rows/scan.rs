@@ -62,6 +62,7 @@ pub(crate) fn scan(
         limit,
         ignore_corrupt: table.choice.ignore_corrupt,
         ignore_missing: table.choice.ignore_missing,
+        names_files: table.rescue.is_some() && table.context.rescued_file_path,
         metrics: ExecutionPlanMetricsSet::new(),
     };
     Ok(DataSourceExec::from_data_source(scan))
@@ -87,6 +88,8 @@ struct RowScan {
     limit: Option<usize>,
     ignore_corrupt: bool,
     ignore_missing: bool,
+    /// Rescued data tells its file.
+    names_files: bool,
     metrics: ExecutionPlanMetricsSet,
 }
 
@@ -148,7 +151,7 @@ impl DataSource for RowScan {
                 let url = scan.place.url_of(&file.meta.location);
                 let reader = Reader {
                     store: scan.place.store.clone(),
-                    format: scan.format.clone(),
+                    format: scan.format.of_file(scan.names_files.then(|| scan.place.display_of(&file.meta.location))),
                     schema: scan.data_schema.clone(),
                     batch_rows,
                     shown_path: scan.place.display_of(&file.meta.location),

@@ -9,7 +9,7 @@ use super::path::{field_inside, with_type_inside};
 pub(crate) const TYPE_CHANGES: &str = "delta.typeChanges";
 
 /// Whether files with values of one type can be read as the other.
-pub(crate) fn is_wider(from: &DataType, to: &DataType) -> bool {
+pub fn is_wider(from: &DataType, to: &DataType) -> bool {
     use DataType::{Byte, Date, Decimal, Double, Float, Integer, Long, Short, TimestampNtz};
     match (from, to) {
         (Byte, Short | Integer | Long | Double) | (Short, Integer | Long | Double) => true,

@@ -61,6 +61,16 @@ impl Analyzer {
         Ok(TypedExpr::new(expr, to.clone(), nullable, value.name).with_collation(value.collation))
     }
 
+    /// A column of a stream that is cast to the type that it has: what is noted of an event time is noted of the column alone, and
+    /// the cast is no column (Spark's `Alias.metadata`).
+    pub(super) fn unmarked(&self, value: TypedExpr, to: &DataType) -> TypedExpr {
+        let is_time = matches!(to, DataType::Timestamp | DataType::TimestampNtz) && value.data_type == *to;
+        if self.stream_count.is_none() || !is_time || !matches!(value.expr, Expr::Column(_)) {
+            return value;
+        }
+        TypedExpr { expr: df_cast(value.expr, boathouse_bridge::arrow_type(to)), ..value }
+    }
+
     /// An implicit cast, by the session's mode.
     pub(super) fn implicit(&self, value: TypedExpr, to: &DataType) -> Result<TypedExpr> {
         let mode = if self.context.ansi { Mode::Ansi } else { Mode::Legacy };

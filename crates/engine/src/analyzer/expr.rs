@@ -23,6 +23,7 @@ impl Analyzer {
             }
             Expr::Cast { expr, to, mode } => {
                 let value = self.expr(expr, over)?;
+                let value = self.unmarked(value, to);
                 self.explicit_cast(value, to, *mode)
             }
             Expr::Extract { expr, extraction } => {

@@ -129,7 +129,12 @@ impl Analyzer {
             | "includeexistingfiles"
             | "allowoverwrites"
             | "partitioncolumns"
-            | "inferColumnTypes" => {
+            | "backfillinterval"
+            | "cleansource"
+            | "cleansource.movedestination"
+            | "cleansource.retentionduration"
+            | "maxfileage"
+            | "infercolumntypes" => {
                 source.options.push((format!("cloudFiles.{key}"), value));
             }
             _ => source.options.push((key.to_string(), value)),
@@ -185,8 +190,24 @@ impl Analyzer {
     ) -> Result<Analyzed> {
         let analyzed = self.relation(input)?;
         let delay_us = parse_delay(delay)?;
-        let column = Column { name: vec![event_time.to_string()], ..Default::default() };
-        let time = self.column(&column, &analyzed)?;
+        let column = |name: Vec<String>| Column { name, ..Default::default() };
+        // A name with points may be one name, or one of several parts.
+        let time = match self.column(&column(vec![event_time.to_string()]), &analyzed) {
+            Err(e) => match boathouse_sql::parse_name(event_time) {
+                Ok(parts) if parts.len() > 1 => self.column(&column(parts), &analyzed)?,
+                _ => return Err(e),
+            },
+            found => found?,
+        };
+        if !matches!(time.expr, datafusion::logical_expr::Expr::Column(_)) {
+            return Err(Error::new("EVENT_TIME_MUST_BE_TOP_LEVEL_COLUMN")
+                .param("eventExpr", event_time)
+                .message(format!(
+                    "The event time in withWatermark must be a top-level column, but '{event_time}' is a nested field. To use it, alias it to \
+                     a top-level column in a select before withWatermark."
+                ))
+                .exception("AnalysisException"));
+        }
         let is_window_end = matches!(&time.data_type, DataType::Struct(s) if s.field("end").is_some_and(|f| is_time(&f.data_type)));
         if !is_time(&time.data_type) && !is_window_end {
             return Err(super::error::not_a_time(event_time, &time.data_type));

@@ -90,6 +90,20 @@ impl Inference {
             .collect()
     }
 
+    /// Takes in what was found in records with a header of their own: columns are found by their names.
+    pub fn merge(&mut self, other: Self) {
+        let names = self.names.get_or_insert_default();
+        for (name, seen) in other.names.unwrap_or_default().into_iter().zip(other.types) {
+            match names.iter().position(|known| known.to_lowercase() == name.to_lowercase()) {
+                Some(i) => self.types[i] = common(self.types[i], seen, &self.options),
+                None => {
+                    names.push(name);
+                    self.types.push(seen);
+                }
+            }
+        }
+    }
+
     /// The schema; empty where there was no record.
     pub fn finish(self) -> StructType {
         let names = self.names.unwrap_or_default();

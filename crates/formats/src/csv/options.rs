@@ -5,6 +5,7 @@ use boathouse_spec::{Error, Result};
 use crate::binary_style::BinaryStyle;
 use crate::datetime_pattern::Pattern;
 use crate::options::{Lookup, ParseMode, SessionDefaults, invalid};
+use crate::rescue::Rescue;
 use crate::zone::Zone;
 
 /// What to do with a quote inside a quoted value that is neither escaped nor its end.
@@ -55,6 +56,10 @@ pub struct Options {
     pub timestamp_ntz_format: Option<Pattern>,
     /// Texts that do not fit the format may have the default form.
     pub fall_back: bool,
+    /// Records of files only: `from_csv` does not rescue.
+    pub rescue: Option<Rescue>,
+    /// The file of the records, told with what is rescued.
+    pub file_path: Option<String>,
     // ---- inferring
     pub infer_schema: bool,
     pub prefer_date: bool,
@@ -100,6 +105,8 @@ impl Default for Options {
             timestamp_format: None,
             timestamp_ntz_format: None,
             fall_back: true,
+            rescue: None,
+            file_path: None,
             infer_schema: false,
             prefer_date: true,
             infer_ntz: false,
@@ -126,6 +133,7 @@ impl Options {
             date_format: pattern("dateFormat")?,
             timestamp_format,
             timestamp_ntz_format: pattern("timestampNTZFormat")?,
+            rescue: Rescue::parse(options)?,
             ..base
         })
     }

@@ -12,21 +12,30 @@ use super::options::Options;
 use super::tokenizer::{Fields, Tokenizer, is_filler};
 use crate::column::{Column, Struct};
 use crate::datetime_text::{parse_date, parse_time, parse_timestamp, parse_timestamp_ntz};
-use crate::json::{corrupt_column, nullable_schema, shown_row};
+use crate::json::{corrupt_column, insert_columns, nullable_schema, shown_row, write_text};
 use crate::number_text::{parse_decimal, parse_java_double};
 use crate::options::{ParseMode, malformed_record};
+use crate::rescue::{self, Rescued};
 
 /// Reads CSV records into some of the columns of a schema.
 pub struct Parser {
     options: Options,
     tokenizer: Tokenizer,
     fields: Fields,
-    /// For each column that is read, the field of the record it is in.
-    sources: Vec<usize>,
+    /// For each column that is read, the field of the record it is in; `None` where records do not have it.
+    sources: Vec<Option<usize>>,
     rows: Struct,
     schema: SchemaRef,
     corrupt: Option<usize>,
     corrupt_texts: Column,
+    rescued: Option<usize>,
+    rescued_texts: Column,
+    /// What ends each rescued object.
+    rescued_tail: String,
+    /// The columns of records, whether they are read or not.
+    names: Vec<String>,
+    /// The names of fields that are no columns, by their places; `None` for those that are.
+    strangers: Vec<Option<String>>,
     /// How many fields a record has to have; not looked at when only some columns are read, as in Spark.
     expected_fields: Option<usize>,
 }
@@ -36,20 +45,26 @@ impl Parser {
     pub fn new(schema: &StructType, projection: Option<&[usize]>, options: Options) -> Result<Self> {
         check_schema(schema)?;
         let corrupt_in_schema = corrupt_column(schema, &options.corrupt_column)?;
+        let rescued_in_schema = options.rescue.as_ref().map(|r| r.position(schema)).transpose()?.flatten();
         let all: Vec<usize> = (0..schema.fields.len()).collect();
         let projection = projection.unwrap_or(&all);
+        // Our own columns are in no record: fields behind them move up.
+        let is_own = |column: usize| [corrupt_in_schema, rescued_in_schema].contains(&Some(column));
         let mut data = StructType::default();
-        let (mut sources, mut corrupt) = (Vec::new(), None);
+        let (mut sources, mut corrupt, mut rescued) = (Vec::new(), None, None);
         for (out, column) in projection.iter().enumerate() {
             if Some(*column) == corrupt_in_schema {
                 corrupt = Some(out);
-                continue;
+            } else if Some(*column) == rescued_in_schema {
+                rescued = Some(out);
+            } else {
+                sources.push(Some((0..*column).filter(|i| !is_own(*i)).count()));
+                data.fields.push(schema.fields[*column].clone());
             }
-            // The corrupt record's column is in no record: fields behind it move up.
-            sources.push(column - usize::from(corrupt_in_schema.is_some_and(|c| c < *column)));
-            data.fields.push(schema.fields[*column].clone());
         }
-        let data_columns = schema.fields.len() - usize::from(corrupt_in_schema.is_some());
+        let names = schema.fields.iter().enumerate().filter(|(i, _)| !is_own(*i));
+        let names: Vec<String> = names.map(|(_, f)| f.name.clone()).collect();
+        let data_columns = names.len();
         let whole = nullable_schema(schema).project(projection).spark()?;
         Ok(Self {
             tokenizer: Tokenizer::new(&options, options.multi_line),
@@ -60,8 +75,24 @@ impl Parser {
             schema: Arc::new(whole),
             corrupt,
             corrupt_texts: Column::new(&DataType::STRING)?,
+            rescued,
+            rescued_texts: Column::new(&DataType::STRING)?,
+            rescued_tail: rescue::tail(options.file_path.as_deref()),
+            strangers: vec![None; data_columns],
+            names,
             options,
         })
+    }
+
+    /// The header of the records: where data is rescued, columns are found by it, not by their places.
+    pub fn set_header(&mut self, header: &[&str]) {
+        let Some(rescue) = &self.options.rescue else { return };
+        let place = |name: &str| header.iter().position(|h| rescue.same(h, name));
+        let read = self.rows.fields().iter().map(|f| place(f.name()));
+        self.sources = read.collect();
+        let is_column = |h: &str| self.names.iter().any(|name| rescue.same(h, name));
+        self.strangers = header.iter().map(|h| (!is_column(h)).then(|| (*h).to_string())).collect();
+        self.expected_fields = self.expected_fields.map(|_| header.len());
     }
 
     /// The schema of the batches.
@@ -76,7 +107,7 @@ impl Parser {
 
     /// About how many bytes the rows hold.
     pub fn size(&self) -> usize {
-        self.rows.size() + self.corrupt_texts.size()
+        self.rows.size() + self.corrupt_texts.size() + self.rescued_texts.size()
     }
 
     /// Reads one line; blank lines and comments are none.
@@ -106,30 +137,67 @@ impl Parser {
 
     fn convert(&mut self, record: &str) -> Result<()> {
         let row = self.rows.rows();
-        let mut malformed = self.expected_fields.is_some_and(|n| n != self.fields.len());
-        for (column, source) in self.rows.columns.iter_mut().zip(&self.sources) {
-            match self.fields.value(*source, &self.options) {
+        let rescues = self.options.rescue.is_some();
+        let mut malformed = self.expected_fields.is_some_and(|n| {
+            // What is too much is rescued.
+            if rescues { self.fields.len() < n } else { self.fields.len() != n }
+        });
+        let mut misfits = Vec::new();
+        for (i, (column, source)) in self.rows.columns.iter_mut().zip(&self.sources).enumerate() {
+            match source.and_then(|source| self.fields.value(source, &self.options)) {
                 None => column.push_null(),
                 Some(text) => {
                     if push_value(column, text, &self.options).is_none() {
-                        malformed = true;
+                        malformed |= !rescues;
                         column.truncate(row);
                         column.push_null();
+                        misfits.push((i, json_text(text)));
                     }
                 }
             }
         }
         self.rows.close();
+        self.note_rescued(misfits);
         match (malformed, self.options.mode) {
             (false, _) => self.note_corrupt(None),
             (true, ParseMode::Permissive) => self.note_corrupt(Some(record)),
-            (true, ParseMode::DropMalformed) => self.rows.truncate(row),
+            (true, ParseMode::DropMalformed) => {
+                self.rows.truncate(row);
+                if self.rescued.is_some() {
+                    self.rescued_texts.truncate(row);
+                }
+            }
             (true, ParseMode::FailFast) => {
                 let (columns, _) = self.rows.finish_columns()?;
                 return Err(malformed_record(&shown_row(&columns, row), None));
             }
         }
         Ok(())
+    }
+
+    /// Writes the row's rescued object: values that fit no column, and fields that are none.
+    fn note_rescued(&mut self, misfits: Vec<(usize, String)>) {
+        if self.rescued.is_none() {
+            return;
+        }
+        let mut rescued = Rescued::default();
+        for (column, json) in misfits {
+            rescued.set(self.rows.fields()[column].name(), json);
+        }
+        for i in 0..self.fields.len() {
+            let name = match self.strangers.get(i) {
+                Some(None) => continue,
+                Some(Some(name)) => name.clone(),
+                None => format!("_c{i}"),
+            };
+            if let Some(text) = self.fields.value(i, &self.options) {
+                rescued.set(&name, json_text(text));
+            }
+        }
+        match (&mut self.rescued_texts, rescued.open_object()) {
+            (Column::String(texts), Some(text)) => texts.push((text + &self.rescued_tail).as_bytes()),
+            (texts, _) => texts.push_null(),
+        }
     }
 
     fn note_corrupt(&mut self, record: Option<&str>) {
@@ -145,12 +213,23 @@ impl Parser {
     /// The rows read since the last batch.
     pub fn finish(&mut self) -> Result<RecordBatch> {
         let (mut columns, rows) = self.rows.finish_columns()?;
+        let mut own = Vec::new();
         if let Some(i) = self.corrupt {
-            columns.insert(i, self.corrupt_texts.finish()?);
+            own.push((i, self.corrupt_texts.finish()?));
         }
+        if let Some(i) = self.rescued {
+            own.push((i, self.rescued_texts.finish()?));
+        }
+        insert_columns(&mut columns, own);
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).spark()
     }
+}
+
+fn json_text(text: &str) -> String {
+    let mut json = String::new();
+    write_text(text, false, &mut json);
+    json
 }
 
 /// Appends a value; `None` where the text does not fit the type.
@@ -269,7 +348,7 @@ pub fn unsupported_type(format: &str, column: &str, t: &DataType) -> Error {
 
 /// `from_csv`: a struct for each text, NULL for NULL.
 pub fn from_csv(texts: &StringArray, schema: &StructType, options: &Options) -> Result<ArrayRef> {
-    let options = Options { multi_line: false, ..options.clone() };
+    let options = Options { multi_line: false, rescue: None, ..options.clone() };
     let mut parser = Parser::new(schema, None, options)?;
     for i in 0..texts.len() {
         let text = if texts.is_null(i) { "" } else { texts.value(i) };

@@ -7,6 +7,7 @@ use super::scanner::{Scanner, Start, SyntaxError};
 use crate::column::{Column, Struct};
 use crate::datetime_text::{parse_date, parse_time, parse_timestamp, parse_timestamp_ntz};
 use crate::number_text::parse_decimal;
+use crate::rescue::{self, Rescued};
 use crate::variant::{Builder, append_json};
 
 /// Why a value was not appended.
@@ -24,18 +25,39 @@ impl From<SyntaxError> for Misread {
     }
 }
 
+/// What becomes of what has no place in the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rescuing {
+    /// It is left out, and values that do not fit are malformed.
+    No,
+    /// The same, but nothing is malformed: the column that would have it is not read.
+    Unread,
+    /// It is kept as JSON.
+    Yes,
+}
+
 /// Appends values to columns. One for each parser: it keeps its buffers.
 pub(super) struct Converter {
     pub(super) options: Options,
     /// A value of the record did not fit.
     pub(super) misfit: bool,
+    pub(super) rescuing: Rescuing,
+    /// What was rescued of the value that was read last.
+    pub(super) rescued: Option<String>,
     scratch: Vec<u8>,
     variant: Builder,
 }
 
 impl Converter {
     pub(super) fn new(options: Options) -> Self {
-        Self { options, misfit: false, scratch: Vec::new(), variant: Builder::new() }
+        Self {
+            options,
+            misfit: false,
+            rescuing: Rescuing::No,
+            rescued: None,
+            scratch: Vec::new(),
+            variant: Builder::new(),
+        }
     }
 
     /// Appends the object at the scanner's place as a row. Fields that do not fit are NULL and noted in `misfit`.
@@ -43,10 +65,19 @@ impl Converter {
         scanner.open();
         let number = row.rows();
         let (mut first, mut guess) = (true, 0);
+        let any_case = self.options.rescue.as_ref().is_some_and(|r| !r.case_sensitive);
+        let mut rescued = Rescued::default();
         while let Some(name) = scanner.next_field(first, &mut self.scratch)? {
             first = false;
-            let Some(field) = row.find(name, guess) else {
-                scanner.skip_value()?;
+            let found = row.find(name, guess);
+            let found = if any_case { found.or_else(|| row.find_in_any_case(name)) } else { found };
+            let Some(field) = found else {
+                if self.rescuing == Rescuing::Yes {
+                    let name = String::from_utf8_lossy(name).into_owned();
+                    rescue_value(scanner, &name, &mut rescued)?;
+                } else {
+                    scanner.skip_value()?;
+                }
                 continue;
             };
             guess = field + 1;
@@ -56,19 +87,29 @@ impl Converter {
                 column.truncate(number);
             }
             let start = scanner.position();
+            self.rescued = None;
             match self.value(scanner, column) {
-                Ok(()) => {}
+                Ok(()) => match self.rescued.take() {
+                    Some(json) => rescued.set(row.fields()[field].name(), json),
+                    None if self.rescuing == Rescuing::Yes => rescued.remove(row.fields()[field].name()),
+                    None => {}
+                },
                 Err(Misread::Syntax) => return Err(SyntaxError),
                 Err(Misread::Type) => {
-                    self.misfit = true;
+                    self.misfit |= self.rescuing == Rescuing::No;
                     column.truncate(number);
                     column.push_null();
                     scanner.rewind(start);
-                    scanner.skip_value()?;
+                    if self.rescuing == Rescuing::Yes {
+                        rescue_value(scanner, row.fields()[field].name(), &mut rescued)?;
+                    } else {
+                        scanner.skip_value()?;
+                    }
                 }
             }
         }
         row.close();
+        self.rescued = rescued.object();
         Ok(())
     }
 
@@ -204,11 +245,17 @@ impl Converter {
                 }
                 scanner.open();
                 let mut first = true;
+                let mut rescued = Vec::new();
                 while scanner.next_element(first)? {
                     first = false;
+                    self.rescued = None;
                     self.value(scanner, &mut list.element)?;
+                    if self.rescuing == Rescuing::Yes {
+                        rescued.push(self.rescued.take());
+                    }
                 }
                 list.close();
+                self.rescued = rescue::array(&rescued);
             }
             Column::Map(map) => {
                 if start != Start::Object {
@@ -216,12 +263,20 @@ impl Converter {
                 }
                 scanner.open();
                 let mut first = true;
+                let mut rescued = Rescued::default();
                 while let Some(name) = scanner.next_field(first, &mut self.scratch)? {
                     first = false;
                     map.keys.push(name);
+                    let key =
+                        (self.rescuing == Rescuing::Yes).then(|| String::from_utf8_lossy(name).into_owned());
+                    self.rescued = None;
                     self.value(scanner, &mut map.values)?;
+                    if let (Some(key), Some(json)) = (key, self.rescued.take()) {
+                        rescued.set(&key, json);
+                    }
                 }
                 map.close();
+                self.rescued = rescued.object();
             }
             Column::Null(_) => {
                 scanner.skip_value()?;
@@ -300,6 +355,17 @@ impl Converter {
             || options.fall_back.then(|| parse_date(text).or_else(|| text.parse().ok())).flatten();
         by_pattern.or_else(fall_back).ok_or(Misread::Type)
     }
+}
+
+/// Keeps the value at the scanner's place; a null holds nothing that could be lost.
+fn rescue_value(scanner: &mut Scanner, name: &str, rescued: &mut Rescued) -> Result<(), SyntaxError> {
+    if scanner.start()? == Start::Null {
+        return scanner.word("null");
+    }
+    let mut json = String::new();
+    super::generate::copy_value(scanner, &mut json)?;
+    rescued.set(name, json);
+    Ok(())
 }
 
 /// A timestamp's text by the format of the options, or the default forms.

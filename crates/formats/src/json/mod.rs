@@ -15,7 +15,7 @@ pub use generate::{Generator, copy_value, to_json, write_text};
 pub use infer::{Inference, type_of};
 pub use options::{Leniency, Options};
 pub use parser::{Parser, ValueParser, nullable_schema};
-pub(crate) use parser::{corrupt_column, shown_row};
+pub(crate) use parser::{corrupt_column, insert_columns, shown_row};
 pub use scanner::{MAX_DEPTH, Number, Scanner, Start, SyntaxError};
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use boathouse_spec::{Error, Result};
 
 use crate::datetime_pattern::Pattern;
 use crate::options::{Lookup, ParseMode, SessionDefaults};
+use crate::rescue::Rescue;
 use crate::zone::Zone;
 
 /// Which texts beyond standard JSON are read.
@@ -44,6 +45,10 @@ pub struct Options {
     pub line_separator: Option<String>,
     pub encoding: Option<String>,
     // ---- reading
+    /// Records of files only: `from_json` does not rescue.
+    pub rescue: Option<Rescue>,
+    /// The file of the records, told with what is rescued.
+    pub file_path: Option<String>,
     pub date_format: Option<Pattern>,
     pub timestamp_format: Option<Pattern>,
     pub timestamp_ntz_format: Option<Pattern>,
@@ -77,6 +82,8 @@ impl Default for Options {
             multi_line: false,
             line_separator: None,
             encoding: None,
+            rescue: None,
+            file_path: None,
             date_format: None,
             timestamp_format: None,
             timestamp_ntz_format: None,
@@ -134,6 +141,8 @@ impl Options {
             multi_line: given.flag("multiLine", given.flag("wholeFile", false)?)?,
             line_separator,
             encoding: given.text("encoding").or(given.text("charset")).map(str::to_string),
+            rescue: Rescue::parse(options)?,
+            file_path: None,
             fall_back: given.flag("enableDateTimeParsingFallback", timestamp_format.is_none())?,
             date_format: reading("dateFormat")?,
             timestamp_format,

@@ -8,16 +8,18 @@ use arrow::util::display::array_value_to_string;
 use boathouse_bridge::{ResultExt, arrow_field};
 use boathouse_spec::{DataType, Error, Result, StructField, StructType};
 
-use super::convert::{Converter, Misread};
+use super::convert::{Converter, Misread, Rescuing};
 use super::options::Options;
 use super::scanner::{Scanner, Start, SyntaxError};
 use crate::column::{Column, Struct, nullable};
 use crate::options::{ParseMode, malformed_record};
+use crate::rescue;
 
 /// Reads JSON records into the columns of a schema.
 ///
 /// A record is an object, or an array of objects (a row each). Columns of the schema are found by their exact names; the
-/// one named by `columnNameOfCorruptRecord` gets the text of records that do not fit.
+/// one named by `columnNameOfCorruptRecord` gets the text of records that do not fit, the one named by `rescuedDataColumn` what
+/// the schema has no place for.
 pub struct Parser {
     converter: Converter,
     rows: Struct,
@@ -25,6 +27,10 @@ pub struct Parser {
     /// Where the corrupt record goes in the schema.
     corrupt: Option<usize>,
     corrupt_texts: Column,
+    rescued: Option<usize>,
+    rescued_texts: Column,
+    /// What ends each rescued object.
+    rescued_tail: String,
 }
 
 /// What became of a record.
@@ -38,16 +44,26 @@ impl Parser {
     /// A parser for a schema. Everything in the schema counts as nullable.
     pub fn new(schema: &StructType, options: Options) -> Result<Self> {
         let corrupt = corrupt_column(schema, &options.corrupt_column)?;
-        let mut data = schema.clone();
-        if let Some(i) = corrupt {
-            data.fields.remove(i);
-        }
+        let rescued = options.rescue.as_ref().map(|r| r.position(schema)).transpose()?.flatten();
+        let rescuing = match (&options.rescue, rescued) {
+            (None, _) => Rescuing::No,
+            (Some(_), None) => Rescuing::Unread,
+            (Some(_), Some(_)) => Rescuing::Yes,
+        };
+        let data = schema.fields.iter().enumerate().filter(|(i, _)| ![corrupt, rescued].contains(&Some(*i)));
+        let data = StructType::new(data.map(|(_, f)| f.clone()).collect());
+        let rescued_tail = rescue::tail(options.file_path.as_deref());
+        let mut converter = Converter::new(options);
+        converter.rescuing = rescuing;
         Ok(Self {
             schema: Arc::new(nullable_schema(schema)),
             rows: Struct::new(&data)?,
             corrupt,
             corrupt_texts: Column::new(&DataType::STRING)?,
-            converter: Converter::new(options),
+            rescued,
+            rescued_texts: Column::new(&DataType::STRING)?,
+            rescued_tail,
+            converter,
         })
     }
 
@@ -63,7 +79,7 @@ impl Parser {
 
     /// About how many bytes the rows hold.
     pub fn size(&self) -> usize {
-        self.rows.size() + self.corrupt_texts.size()
+        self.rows.size() + self.corrupt_texts.size() + self.rescued_texts.size()
     }
 
     /// Reads one record.
@@ -101,11 +117,47 @@ impl Parser {
             Err(SyntaxError) => return Outcome::Malformed,
         }
         let read = match scanner.start() {
-            Ok(Start::Object) => self.converter.object(&mut scanner, &mut self.rows),
+            Ok(Start::Object) => self.object(&mut scanner),
             Ok(Start::Array) => self.array(&mut scanner),
             _ => Err(SyntaxError),
         };
         if read.is_ok() { Outcome::Rows } else { Outcome::Malformed }
+    }
+
+    fn object(&mut self, scanner: &mut Scanner) -> Result<(), SyntaxError> {
+        self.converter.object(scanner, &mut self.rows)?;
+        if self.rescued.is_some() {
+            let mut text = self.converter.rescued.take();
+            if let Some(text) = &mut text {
+                text.pop();
+                text.push_str(&self.rescued_tail);
+            }
+            self.note_rescued(text.as_deref());
+        }
+        Ok(())
+    }
+
+    fn note_rescued(&mut self, text: Option<&str>) {
+        match (&mut self.rescued_texts, text) {
+            (Column::String(texts), Some(text)) => texts.push(text.as_bytes()),
+            (texts, _) => texts.push_null(),
+        }
+    }
+
+    /// Takes rows back until `rows` are left.
+    fn truncate(&mut self, rows: usize) {
+        self.rows.truncate(rows);
+        if self.rescued.is_some() {
+            self.rescued_texts.truncate(rows);
+        }
+    }
+
+    /// A row without values.
+    fn empty_row(&mut self) {
+        self.rows.close();
+        if self.rescued.is_some() {
+            self.rescued_texts.push_null();
+        }
     }
 
     fn array(&mut self, scanner: &mut Scanner) -> Result<(), SyntaxError> {
@@ -114,7 +166,7 @@ impl Parser {
         while scanner.next_element(first)? {
             first = false;
             match scanner.start()? {
-                Start::Object => self.converter.object(scanner, &mut self.rows)?,
+                Start::Object => self.object(scanner)?,
                 _ => return Err(SyntaxError),
             }
         }
@@ -126,8 +178,8 @@ impl Parser {
         match self.converter.options.mode {
             ParseMode::Permissive => {
                 if !in_part {
-                    self.rows.truncate(before);
-                    self.rows.close();
+                    self.truncate(before);
+                    self.empty_row();
                 }
                 if let (Some(_), Column::String(texts)) = (self.corrupt, &mut self.corrupt_texts) {
                     for _ in before..self.rows.rows() {
@@ -137,13 +189,13 @@ impl Parser {
                 Ok(())
             }
             ParseMode::DropMalformed => {
-                self.rows.truncate(before);
+                self.truncate(before);
                 Ok(())
             }
             ParseMode::FailFast => {
                 if !in_part {
-                    self.rows.truncate(before);
-                    self.rows.close();
+                    self.truncate(before);
+                    self.empty_row();
                 }
                 let (columns, _) = self.rows.finish_columns()?;
                 Err(malformed_record(&shown_row(&columns, before), None))
@@ -154,11 +206,24 @@ impl Parser {
     /// The rows read since the last batch.
     pub fn finish(&mut self) -> Result<RecordBatch> {
         let (mut columns, rows) = self.rows.finish_columns()?;
+        let mut own = Vec::new();
         if let Some(i) = self.corrupt {
-            columns.insert(i, self.corrupt_texts.finish()?);
+            own.push((i, self.corrupt_texts.finish()?));
         }
+        if let Some(i) = self.rescued {
+            own.push((i, self.rescued_texts.finish()?));
+        }
+        insert_columns(&mut columns, own);
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).spark()
+    }
+}
+
+/// Puts columns in their places among those that records have.
+pub(crate) fn insert_columns(columns: &mut Vec<ArrayRef>, mut own: Vec<(usize, ArrayRef)>) {
+    own.sort_by_key(|(place, _)| *place);
+    for (place, column) in own {
+        columns.insert(place, column);
     }
 }
 

@@ -3,33 +3,56 @@
 //!
 //! The lines are in the store and nowhere else: what another process wrote is never missing from the file that holds all.
 
-use boathouse_spec::{Error, Result};
+use boathouse_connectors::sink_log::number;
+use boathouse_engine::Session;
+use boathouse_spec::{Error, Result, clock};
 
-use super::{Directory, versioned};
+use super::{Directory, V1, lines_v1, min_batches_to_retain};
+use crate::settings;
 
-/// Files of the log older than this, in batches, are removed once a newer one holds their lines.
-const KEPT: i64 = 100;
+/// What the session says of a log, below `spark.sql.streaming.fileSource.log.` or `fileSink.log.`.
+#[derive(Debug, Clone, Copy)]
+pub struct LogRules {
+    /// `compactInterval`: files from one that holds all lines to the next.
+    pub interval: i64,
+    /// `deletion`: files whose lines a newer one holds are removed.
+    pub deletes: bool,
+    /// `cleanupDelay`: not before they are so old, in milliseconds.
+    pub cleanup_delay_ms: i64,
+    /// `spark.sql.streaming.minBatchesToRetain`
+    pub batches: i64,
+}
+
+impl LogRules {
+    pub fn of(session: &Session, log: &str) -> Self {
+        let key = |name: &str| format!("spark.sql.streaming.{log}.log.{name}");
+        Self {
+            interval: settings::number(session, &key("compactInterval"), 10).max(1),
+            deletes: settings::flag(session, &key("deletion"), true),
+            cleanup_delay_ms: settings::milliseconds(session, &key("cleanupDelay"), 600_000),
+            batches: min_batches_to_retain(session),
+        }
+    }
+}
 
 #[derive(Debug)]
 pub struct CompactibleLog {
     directory: Directory,
-    /// Files from one that holds all lines to the next.
-    interval: i64,
+    rules: LogRules,
     latest: Option<i64>,
 }
 
 impl CompactibleLog {
-    /// `interval` is what the session says (`spark.sql.streaming.fileSource.log.compactInterval`); a log that has files with all
-    /// lines goes on in its own steps (Spark's `CompactibleFileStreamLog.compactInterval`).
-    pub async fn open(directory: Directory, interval: i64) -> Result<Self> {
-        let mut log = Self { directory, interval: interval.max(1), latest: None };
+    /// A log that has files with all lines goes on in its own steps (Spark's `CompactibleFileStreamLog.compactInterval`).
+    pub async fn open(directory: Directory, rules: LogRules) -> Result<Self> {
+        let mut log = Self { directory, rules, latest: None };
         let files = log.listed().await?;
         log.latest = files.last().map(|(batch, _)| *batch);
         let mut compact = files.iter().rev().filter(|(_, compact)| *compact).map(|(batch, _)| *batch);
-        log.interval = match (compact.next(), compact.next()) {
+        log.rules.interval = match (compact.next(), compact.next()) {
             (Some(last), Some(before)) => last - before,
-            (Some(last), None) => steps_to(last + 1, log.interval),
-            _ => log.interval,
+            (Some(last), None) => steps_to(last + 1, log.rules.interval),
+            _ => log.rules.interval,
         };
         Ok(log)
     }
@@ -49,14 +72,8 @@ impl CompactibleLog {
         Ok(batches.split_off(start))
     }
 
-    async fn read(&self, name: &str) -> Result<Vec<String>> {
-        let text = self.directory.read_text(name).await?.unwrap_or_default();
-        match versioned(&text, &["v1"]) {
-            Ok((_, lines)) => Ok(lines.filter(|l| !l.is_empty()).map(str::to_string).collect()),
-            Err(why) => Err(Error::new("STREAM_CHECKPOINT_CORRUPT")
-                .param("file", format!("{}/{name}", self.directory.display()))
-                .message(format!("The log {}/{name} cannot be used: {why}.", self.directory.display()))),
-        }
+    pub fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// The last batch that has lines.
@@ -64,42 +81,67 @@ impl CompactibleLog {
         self.latest
     }
 
-    /// All lines, the oldest first.
-    pub async fn lines(&self) -> Result<Vec<String>> {
-        let mut lines = Vec::new();
+    /// Shows all lines, the oldest first, file by file: they may be many.
+    pub async fn each_line(&self, mut see: impl FnMut(&str) -> Result<()>) -> Result<()> {
         for (batch, compact) in self.files().await? {
-            lines.extend(self.read(&name(batch, compact)).await?);
+            let name = name(batch, compact);
+            let text = self.directory.read_text(&name).await?.unwrap_or_default();
+            let lines = lines_v1(&text).map_err(|why| {
+                Error::new("STREAM_CHECKPOINT_CORRUPT")
+                    .param("file", format!("{}/{name}", self.directory.display()))
+                    .message(format!("The log {}/{name} cannot be used: {why}.", self.directory.display()))
+            })?;
+            lines.filter(|l| !l.is_empty()).try_for_each(&mut see)?;
         }
-        Ok(lines)
+        Ok(())
     }
 
-    /// Adds the lines of a batch; false where another process did.
-    pub async fn add(&mut self, batch: i64, lines: &[String]) -> Result<bool> {
+    /// Adds the lines of a batch; false where another process did. Where the file holds all lines, those of before that are not
+    /// to be kept are left out.
+    pub async fn add(&mut self, batch: i64, lines: &[String], keep: impl Fn(&str) -> bool) -> Result<bool> {
         let compact = self.is_compact(batch);
-        let before = if compact { self.lines().await? } else { Vec::new() };
-        let mut text = String::from("v1");
-        for line in before.iter().chain(lines) {
+        let mut text = String::from(V1);
+        let mut push = |line: &str| {
             text.push('\n');
             text.push_str(line);
+        };
+        if compact {
+            self.each_line(|line| {
+                if keep(line) {
+                    push(line);
+                }
+                Ok(())
+            })
+            .await?;
         }
+        lines.iter().for_each(|line| push(line));
         if !self.directory.create(&name(batch, compact), text).await? {
             return Ok(false);
         }
         self.latest = Some(batch);
-        if compact {
+        if compact && self.rules.deletes {
             self.purge(batch).await?;
         }
         Ok(true)
     }
 
     fn is_compact(&self, batch: i64) -> bool {
-        (batch + 1) % self.interval == 0
+        (batch + 1) % self.rules.interval == 0
     }
 
+    /// Removes what is older than the file that holds all lines of before the batches that are kept (Spark's
+    /// `CompactibleFileStreamLog.deleteExpiredLog`).
     async fn purge(&self, batch: i64) -> Result<()> {
-        let old = batch - KEPT;
-        for batch in (old - self.interval).max(0)..old.max(0) {
-            self.directory.delete(&name(batch, self.is_compact(batch))).await?;
+        let kept_from = batch + 1 - self.rules.batches;
+        let whole = kept_from - kept_from.rem_euclid(self.rules.interval) - 1;
+        if whole <= 0 {
+            return Ok(());
+        }
+        let before_ms = clock::now_ms() - self.rules.cleanup_delay_ms;
+        for (name, modified_ms) in self.directory.list_with_times().await? {
+            if modified_ms <= before_ms && number(&name).is_some_and(|(number, _)| number < whole) {
+                self.directory.delete(&name).await?;
+            }
         }
         Ok(())
     }
@@ -116,13 +158,6 @@ fn steps_to(count: i64, wanted: i64) -> i64 {
 
 fn name(batch: i64, compact: bool) -> String {
     if compact { format!("{batch}.compact") } else { batch.to_string() }
-}
-
-fn number(name: &str) -> Option<(i64, bool)> {
-    match name.strip_suffix(".compact") {
-        Some(number) => Some((number.parse().ok()?, true)),
-        None => Some((name.parse().ok()?, false)),
-    }
 }
 
 #[cfg(test)]
@@ -144,20 +179,60 @@ mod tests {
     async fn what_another_process_wrote_is_kept() {
         let root = tempfile::tempdir().unwrap();
         let line = |n: i64| vec![format!("line {n}")];
-        let mut one = CompactibleLog::open(Directory::at(root.path()), 10).await.unwrap();
+        let all = |_: &str| true;
+        let mut one = opened(root.path(), RULES).await;
         for batch in 0..5 {
-            assert!(one.add(batch, &line(batch)).await.unwrap());
+            assert!(one.add(batch, &line(batch), all).await.unwrap());
         }
-        let mut two = CompactibleLog::open(Directory::at(root.path()), 10).await.unwrap();
-        assert!(one.add(5, &line(5)).await.unwrap());
-        assert!(!two.add(5, &["another".to_string()]).await.unwrap(), "the batch is the other's");
+        let mut two = opened(root.path(), RULES).await;
+        assert!(one.add(5, &line(5), all).await.unwrap());
+        assert!(!two.add(5, &["another".to_string()], all).await.unwrap(), "the batch is the other's");
         for batch in 6..12 {
-            assert!(two.add(batch, &line(batch)).await.unwrap());
+            assert!(two.add(batch, &line(batch), all).await.unwrap());
         }
-        let all: Vec<String> = (0..12).flat_map(line).collect();
-        assert_eq!(two.lines().await.unwrap(), all);
+        let written: Vec<String> = (0..12).flat_map(line).collect();
+        assert_eq!(lines(&two).await, written);
         assert!(root.path().join("9.compact").exists());
-        let again = CompactibleLog::open(Directory::at(root.path()), 10).await.unwrap();
-        assert_eq!((again.latest(), again.lines().await.unwrap()), (Some(11), all));
+        let again = opened(root.path(), RULES).await;
+        assert_eq!((again.latest(), lines(&again).await), (Some(11), written));
+    }
+
+    const RULES: LogRules = LogRules { interval: 10, deletes: true, cleanup_delay_ms: 0, batches: 2 };
+
+    async fn opened(root: &std::path::Path, rules: LogRules) -> CompactibleLog {
+        CompactibleLog::open(Directory::at(root), rules).await.unwrap()
+    }
+
+    async fn lines(log: &CompactibleLog) -> Vec<String> {
+        let mut lines = Vec::new();
+        let see = |line: &str| {
+            lines.push(line.to_string());
+            Ok(())
+        };
+        log.each_line(see).await.unwrap();
+        lines
+    }
+
+    #[tokio::test]
+    async fn old_files_go_and_lines_that_are_not_kept() {
+        for (rules, first) in [
+            (RULES, 19),
+            (LogRules { deletes: false, ..RULES }, 0),
+            (LogRules { cleanup_delay_ms: 3_600_000, ..RULES }, 0),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            let mut log = opened(root.path(), rules).await;
+            for batch in 0..30 {
+                let keep = |line: &str| !line.ends_with('3');
+                assert!(log.add(batch, &[format!("line {batch}")], keep).await.unwrap());
+            }
+            let files = Directory::at(root.path()).list().await.unwrap();
+            assert_eq!(
+                files.iter().filter_map(|f| number(f)).map(|(n, _)| n).min(),
+                Some(first),
+                "{rules:?}"
+            );
+            assert_eq!(lines(&log).await.len(), 30 - 3);
+        }
     }
 }

@@ -50,6 +50,19 @@ impl Directory {
         Self { place: self.place.with_path(self.file(name)) }
     }
 
+    /// The directory so many levels up.
+    pub fn up(&self, levels: usize) -> Self {
+        let parts: Vec<_> = self.place.path.parts().collect();
+        let kept = parts.len().saturating_sub(levels);
+        Self { place: self.place.with_path(parts[..kept].iter().cloned().collect()) }
+    }
+
+    /// Whether this is another directory, or below it.
+    pub fn is_in(&self, other: &Self) -> bool {
+        self.place.url_of(&Path::default()) == other.place.url_of(&Path::default())
+            && self.place.path.prefix_matches(&other.place.path)
+    }
+
     /// As Spark shows it.
     pub fn display(&self) -> String {
         self.place.display()
@@ -204,15 +217,28 @@ impl Directory {
 
     /// The names of the files directly in the directory.
     pub async fn list(&self) -> Result<Vec<String>> {
+        Ok(self.list_with_times().await?.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// The same, and when each was written last, in milliseconds since the epoch.
+    pub async fn list_with_times(&self) -> Result<Vec<(String, i64)>> {
         let listed = match self.place.store.list_with_delimiter(Some(&self.place.path)).await {
             Ok(listed) => listed,
             Err(object_store::Error::NotFound { .. }) => return Ok(Vec::new()),
             Err(e) => return Err(self.failed("listing", "", e)),
         };
-        let names = listed.objects.iter().filter_map(|o| o.location.filename().map(str::to_string));
-        let mut names: Vec<String> = names.collect();
+        let names = listed
+            .objects
+            .iter()
+            .filter_map(|o| Some((o.location.filename()?.to_string(), o.last_modified.timestamp_millis())));
+        let mut names: Vec<(String, i64)> = names.collect();
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// Whether there are files whose names are numbers.
+    pub async fn has_files(&self) -> Result<bool> {
+        Ok(!self.numbers().await?.is_empty())
     }
 
     /// The numbers that are names of files, ascending.

@@ -20,7 +20,7 @@ use serde_json::json;
 
 use crate::settings;
 
-pub use compactible_log::CompactibleLog;
+pub use compactible_log::{CompactibleLog, LogRules};
 pub use directory::Directory;
 pub use local::Settling;
 pub use offsets::{CommitEntry, OffsetEntry};
@@ -38,11 +38,15 @@ pub struct Retention {
 impl Retention {
     pub fn of(session: &Session) -> Self {
         Self {
-            batches: settings::number(session, "spark.sql.streaming.minBatchesToRetain", 100).max(2),
+            batches: min_batches_to_retain(session),
             deltas: settings::number(session, "spark.sql.streaming.stateStore.minDeltasForSnapshot", 10)
                 .max(1),
         }
     }
+}
+
+fn min_batches_to_retain(session: &Session) -> i64 {
+    settings::number(session, "spark.sql.streaming.minBatchesToRetain", 100).max(2)
 }
 
 /// A query's checkpoint.
@@ -52,11 +56,20 @@ pub struct Checkpoint {
     offsets: Directory,
     commits: Directory,
     retention: Retention,
+    /// Logs without the query's id are no checkpoint: `spark.sql.streaming.checkpoint.verifyMetadataExists.enabled`.
+    verifies_metadata: bool,
 }
 
 impl Checkpoint {
     pub fn new(root: Directory, retention: Retention) -> Self {
-        Self { offsets: root.child("offsets"), commits: root.child("commits"), root, retention }
+        let (offsets, commits) = (root.child("offsets"), root.child("commits"));
+        Self { offsets, commits, root, retention, verifies_metadata: true }
+    }
+
+    /// The same, which may be without the query's id where the session says so.
+    pub fn of_session(self, session: &Session) -> Self {
+        let key = "spark.sql.streaming.checkpoint.verifyMetadataExists.enabled";
+        Self { verifies_metadata: settings::flag(session, key, true), ..self }
     }
 
     pub fn retention(&self) -> Retention {
@@ -80,10 +93,18 @@ impl Checkpoint {
         &self.root
     }
 
+    /// The id of the query whose checkpoint a directory is; `None` where it is none yet.
+    pub async fn known_query_id(root: &Directory) -> Result<Option<String>> {
+        Ok(root.read_text("metadata").await?.as_deref().and_then(query_id_in))
+    }
+
     /// The query's id: read, or made on the first start.
     pub async fn query_id(&self) -> Result<String> {
         if let Some(text) = self.root.read_text("metadata").await? {
             return query_id_in(&text).ok_or_else(|| self.corrupt("metadata", "it has no id"));
+        }
+        if self.verifies_metadata && (self.offsets.has_files().await? || self.commits.has_files().await?) {
+            return Err(self.without_metadata());
         }
         let id = uuid::Uuid::new_v4().to_string();
         if self.root.create("metadata", json!({ "id": id }).to_string()).await? {
@@ -153,6 +174,17 @@ impl Checkpoint {
         Ok(())
     }
 
+    fn without_metadata(&self) -> Error {
+        Error::new("STREAMING_CHECKPOINT_MISSING_METADATA_FILE")
+            .param("checkpointLocation", self.root.display())
+            .message(format!(
+                "Checkpoint location {} is in an inconsistent state: the metadata file is missing but offset and/or commit logs contain \
+                 data. Please restore the metadata file or create a new checkpoint directory.",
+                self.root.display()
+            ))
+            .exception("SparkRuntimeException")
+    }
+
     fn corrupt(&self, file: &str, why: &str) -> Error {
         Error::new("STREAM_CHECKPOINT_CORRUPT")
             .param("file", format!("{}/{file}", self.root.display()))
@@ -175,6 +207,19 @@ pub(crate) fn concurrent(batch: i64) -> Error {
 fn query_id_in(text: &str) -> Option<String> {
     let value: serde_json::Value = serde_json::from_str(text).ok()?;
     value.get("id")?.as_str().map(str::to_string)
+}
+
+/// What the files of logs begin with, before a line break.
+pub(crate) const V1: &str = "v1";
+
+/// The only line of a file of one, after its version.
+pub(crate) fn with_v1(line: impl std::fmt::Display) -> String {
+    format!("{V1}\n{line}")
+}
+
+/// The lines of a file that has no other version.
+pub(crate) fn lines_v1(text: &str) -> Result<std::str::Lines<'_>, String> {
+    versioned(text, &[V1]).map(|(_, lines)| lines)
 }
 
 /// The lines of a log file after its version, which must be among those that are known.

@@ -3,7 +3,10 @@
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use super::versioned;
+use super::{V1, versioned, with_v1};
+
+/// The version of entries that name sources, or the ids of state.
+const V2: &str = "v2";
 
 /// What a batch reads: written before it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,7 +23,7 @@ pub struct OffsetEntry {
 
 impl OffsetEntry {
     pub fn parse(text: &str) -> Result<Self, String> {
-        let (version, mut lines) = versioned(text, &["v1", "v2"])?;
+        let (version, mut lines) = versioned(text, &[V1, V2])?;
         let metadata = lines.next().unwrap_or("{}");
         let metadata: Value = serde_json::from_str(metadata).map_err(|e| e.to_string())?;
         let number = |key: &str| metadata.get(key).and_then(Value::as_i64).unwrap_or(0);
@@ -28,7 +31,7 @@ impl OffsetEntry {
         let conf = conf.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_string()))).collect();
         let mut offsets = Vec::new();
         for (i, line) in lines.enumerate() {
-            if version == "v1" {
+            if version == V1 {
                 offsets.push(given(line));
                 continue;
             }
@@ -52,7 +55,7 @@ impl OffsetEntry {
     pub fn to_text(&self) -> String {
         let conf: Map<String, Value> = self.conf.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
         let metadata = json!({ "batchWatermarkMs": self.watermark_ms, "batchTimestampMs": self.timestamp_ms, "conf": conf });
-        let mut text = format!("v1\n{metadata}");
+        let mut text = with_v1(metadata);
         for offset in &self.offsets {
             text.push('\n');
             text.push_str(offset.as_deref().unwrap_or("-"));
@@ -81,7 +84,7 @@ pub struct CommitEntry {
 
 impl CommitEntry {
     pub fn parse(text: &str) -> Result<Self, String> {
-        let (_, mut lines) = versioned(text, &["v1", "v2"])?;
+        let (_, mut lines) = versioned(text, &[V1, V2])?;
         let body = lines.next().unwrap_or("{}");
         let body: Value = serde_json::from_str(body).map_err(|e| e.to_string())?;
         let state_ids = match body.get("stateUniqueIds") {
@@ -103,10 +106,10 @@ impl CommitEntry {
             body.insert(WATERMARKS.to_string(), json!(self.watermarks_ms));
         }
         if self.state_ids.is_empty() {
-            return format!("v1\n{}", Value::Object(body));
+            return with_v1(Value::Object(body));
         }
         body.insert("stateUniqueIds".to_string(), json!(self.state_ids));
-        format!("v2\n{}", Value::Object(body))
+        format!("{V2}\n{}", Value::Object(body))
     }
 }
 

@@ -1,17 +1,36 @@
-//! Continuous and real-time triggers: what Spark lets run under them. Here such queries run in batches, as small as what has come
-//! is, without a pause between them; rows come out as soon, and no row twice where Spark's continuous queries promise only that
-//! none is lost.
+//! Continuous and real-time triggers: what Spark lets run under them. Here rows come out as soon as they have come, and checkpoints
+//! are written once an interval (`micro_batch/epoch.rs`).
 
 use boathouse_engine::{EventTimeWatermark, Session, StreamDeduplicate};
 use boathouse_spec::{Error, Result};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::run::Trigger;
 use crate::micro_batch::MicroBatchQuery;
 use crate::query::OutputMode;
+use crate::settings;
 use crate::sink::{Target, capitalized};
 use crate::source::Continuity;
 use crate::stateful::streams;
+
+/// The least duration of a batch in real-time mode.
+const MIN_DURATION: &str = "spark.sql.streaming.realTimeMode.minBatchDuration";
+
+/// Refuses batches that are too short for real-time mode.
+pub(super) fn check_interval(session: &Session, trigger: Trigger) -> Result<()> {
+    let least = settings::milliseconds(session, MIN_DURATION, 5000);
+    match trigger {
+        Trigger::RealTime(ms) if ms < least => Err(Error::new("INVALID_STREAMING_REAL_TIME_MODE_TRIGGER_INTERVAL")
+            .param("interval", ms)
+            .param("minBatchDuration", least)
+            .message(format!(
+                "The real-time trigger interval is set to {ms} ms. This is less than the {least} ms minimum specified by {MIN_DURATION}."
+            ))
+            .exception("IllegalArgumentException")),
+        _ => Ok(()),
+    }
+}
 
 /// Refuses sinks before a query is opened.
 pub(super) fn check_sink(
@@ -108,6 +127,9 @@ fn check_continuous(plan: &LogicalPlan) -> Result<()> {
     for input in plan.inputs() {
         check_continuous(input)?;
     }
+    if tells_time(plan) {
+        return Err(not_continuous_time());
+    }
     let name = match plan {
         LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) => return Ok(()),
         LogicalPlan::TableScan(_) | LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => {
@@ -128,6 +150,8 @@ fn check_continuous(plan: &LogicalPlan) -> Result<()> {
         LogicalPlan::Extension(node) if node.node.as_any().is::<EventTimeWatermark>() => "EventTimeWatermark",
         LogicalPlan::Extension(node) if node.node.as_any().is::<StreamDeduplicate>() => "Deduplicate",
         LogicalPlan::Extension(node) => match node.node.name() {
+            // It stands around what is computed once for a row, and is no operation.
+            "Barrier" => return Ok(()),
             "Shuffle" | "Coalesce" => "Repartition",
             other => return Err(not_continuous(other)),
         },
@@ -139,6 +163,29 @@ fn check_continuous(plan: &LogicalPlan) -> Result<()> {
 fn not_continuous(operation: &str) -> Error {
     let why = format!("Continuous processing does not support {operation} operations.");
     Error::new("_LEGACY_ERROR_TEMP_3102").param("msg", &why).message(why).exception("AnalysisException")
+}
+
+/// Functions that tell the time of a batch.
+const TIMES: &[&str] =
+    &["current_date", "curdate", "current_timestamp", "now", "localtimestamp", "current_time"];
+
+/// Whether a node has a value that is the time of its batch: rows without batches have none.
+fn tells_time(plan: &LogicalPlan) -> bool {
+    let is_time = |e: &Expr| {
+        let call = match e {
+            Expr::ScalarFunction(f) => {
+                TIMES.contains(&f.name()) || (f.name() == "unix_timestamp" && f.args.is_empty())
+            }
+            _ => false,
+        };
+        Ok(call)
+    };
+    plan.expressions().iter().any(|e| e.exists(|e| is_time(e)).unwrap_or(false))
+}
+
+fn not_continuous_time() -> Error {
+    let why = "Continuous processing does not support current time operations.";
+    Error::new("_LEGACY_ERROR_TEMP_3102").param("msg", why).message(why).exception("AnalysisException")
 }
 
 fn not_allowed(what: &str, list: &str) -> Error {

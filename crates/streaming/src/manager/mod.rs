@@ -16,16 +16,20 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
-use crate::checkpoint::Directory;
+use crate::checkpoint::{Checkpoint, Directory};
 use crate::micro_batch::MicroBatchQuery;
 use crate::progress::timestamp;
 use crate::query::{OutputMode, QueryDefinition};
+use crate::settings;
 use crate::sink::{self, Target};
 use crate::start::{NamedQuery, QueryEvent, QueryId, StartQuery, StartedQuery};
 pub use running::RunningQuery;
 
 /// Queries that have ended are remembered this long, in milliseconds.
 const REMEMBERED_MS: i64 = 3_600_000;
+
+/// Whether a query that runs is stopped where it is started again.
+const STOP_ACTIVE_RUN: &str = "spark.sql.streaming.stopActiveRunOnRestart";
 
 /// Events that may wait for a listener.
 const WAITING_EVENTS: usize = 1000;
@@ -83,6 +87,7 @@ impl StreamManager {
         let target = Target::of(session, &start).await?;
         target.check_mode(mode)?;
         low_latency::check_sink(session, trigger, &target, mode)?;
+        low_latency::check_interval(session, trigger)?;
         let name = start.query_name.clone();
         let _reserved = name.as_ref().map(|name| self.reserve(session, name)).transpose()?;
         let checkpoint = checkpoint(session, &start, &target)?;
@@ -91,11 +96,11 @@ impl StreamManager {
             input: start.input.clone(),
             checkpoint: checkpoint.path.clone(),
             output_mode: mode,
-            options: start.options.clone(),
         };
         if target.is_memory() && mode != OutputMode::Complete && !checkpoint.is_temporary {
             refuse_recovery(session, &checkpoint.path).await?;
         }
+        self.make_way(session, &checkpoint.path).await?;
         let is_batch_sink = target.is_of_batches();
         let sink = sink::open(session, &start, target, mode, &self.options).await?;
         let query = MicroBatchQuery::open(session.for_stream(), definition, sink).await?;
@@ -129,6 +134,26 @@ impl StreamManager {
         }
         starting.insert(reserved.clone());
         Ok(Reserved { starting: &self.starting, reserved })
+    }
+
+    /// Ends the run of a query that is about to run again, whichever session started it, where the session lets it.
+    async fn make_way(&self, session: &Arc<Session>, checkpoint: &str) -> Result<()> {
+        let id = Checkpoint::known_query_id(&Directory::open(session, checkpoint)?).await?;
+        let running =
+            self.queries.lock().iter().find(|q| Some(&q.id().id) == id.as_ref() && q.is_active()).cloned();
+        let Some(running) = running else { return Ok(()) };
+        let QueryId { id, run_id } = running.id();
+        if settings::flag(session, STOP_ACTIVE_RUN, true) {
+            tracing::warn!("the streaming query {id} is started again: its run {run_id} is stopped");
+            return running.stop().await;
+        }
+        Err(Error::new("")
+            .message(format!(
+                "Cannot start query with id {id} as another query with same id is already active. Perhaps you are attempting to restart a \
+                 query from checkpoint that is already active. You may stop the old query by setting the SQL configuration: \
+                 spark.conf.set(\"{STOP_ACTIVE_RUN}\", true) and retry."
+            ))
+            .exception("IllegalStateException"))
     }
 
     /// Counts a query among those that run. One query runs once.
@@ -220,7 +245,9 @@ impl StreamManager {
     pub async fn shutdown(&self) {
         let all: Vec<_> = self.queries.lock().clone();
         for query in all {
-            query.stop().await;
+            if let Err(e) = query.stop().await {
+                tracing::warn!("{e}");
+            }
         }
         self.listeners.0.lock().clear();
     }

@@ -20,6 +20,9 @@ use crate::start::{self, QueryEvent, QueryEventKind};
 const SOON: Duration = Duration::from_millis(2);
 const LATER: Duration = Duration::from_millis(16);
 
+/// Whether temporary checkpoints are deleted also where their query failed.
+const FORCE_DELETE: &str = "spark.sql.streaming.forceDeleteTempCheckpointLocation";
+
 /// When batches run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trigger {
@@ -126,13 +129,16 @@ impl Run {
             () = closed.cancelled() => Ok(()),
         };
         let ended = match ended {
-            Ok(()) => self.query.settled().await,
+            Ok(()) => self.last_epoch().await,
             failed => failed,
         };
         if let Err(e) = &ended {
             tracing::error!("the streaming query {} failed: {e}", self.query.id());
         }
+        // What became of a query that failed may be looked at, unless the session says otherwise.
+        let is_kept = ended.is_err() && !settings::flag(&self.session, FORCE_DELETE, false);
         if checkpoint.is_temporary
+            && !is_kept
             && let Ok(directory) = Directory::open(&self.session, &checkpoint.path)
         {
             directory.delete_all().await;
@@ -148,6 +154,14 @@ impl Run {
         self.post(QueryEventKind::Terminated, event.to_string());
     }
 
+    /// What was read and not noted yet is noted when a query is stopped.
+    async fn last_epoch(&mut self) -> Result<()> {
+        if let Some(progress) = self.query.end_epoch(true).await? {
+            self.progress(&progress);
+        }
+        self.query.settled().await
+    }
+
     async fn batches(&mut self, trigger: Trigger) -> Result<()> {
         match trigger {
             Trigger::Once => self.trigger(true).await.map(|_| ()),
@@ -156,8 +170,8 @@ impl Run {
                 while self.trigger(false).await? {}
                 Ok(())
             }
-            // What the interval bounds, the time to the next checkpoint, is shorter here: each batch has its own.
-            Trigger::Continuous(_) | Trigger::RealTime(_) => {
+            Trigger::Continuous(ms) | Trigger::RealTime(ms) => {
+                self.query.run_in_epochs(Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
                 let mut pause = SOON;
                 loop {
                     if self.trigger(false).await? {
@@ -195,19 +209,18 @@ impl Run {
         });
         // Work is shown as such only once it lasts: a look for new data is no batch.
         self.running.set_status("Getting offsets", false, true);
-        match self.query.step(all).await? {
-            Some(progress) => {
-                self.progress(&progress);
-                self.running.set_status("Processing new data", true, false);
-                Ok(true)
-            }
-            None => {
-                self.running.triggers.send_modify(|t| t.last_idle = number);
-                self.running.set_status("Waiting for data to arrive", false, false);
-                self.idle();
-                Ok(false)
-            }
+        let (found, progress) = self.query.look(all).await?;
+        if let Some(progress) = progress {
+            self.progress(&progress);
         }
+        if found {
+            self.running.set_status("Processing new data", true, false);
+        } else {
+            self.running.triggers.send_modify(|t| t.last_idle = number);
+            self.running.set_status("Waiting for data to arrive", false, false);
+            self.idle();
+        }
+        Ok(found)
     }
 
     fn progress(&mut self, progress: &Progress) {

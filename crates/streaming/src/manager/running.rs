@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use crate::settings;
 use crate::start::{NamedQuery, QueryFailure, QueryId, QueryStatus};
 
+const STOP_TIMEOUT: &str = "spark.sql.streaming.stopTimeout";
+
 pub struct RunningQuery {
     session_id: String,
     id: QueryId,
@@ -19,6 +21,8 @@ pub struct RunningQuery {
     pub(super) stop: CancellationToken,
     /// Progress events that are kept.
     kept_progress: usize,
+    /// How long the query may take to stop, in milliseconds; without end where it is 0.
+    stop_timeout_ms: i64,
     state: Mutex<State>,
     /// Whether the query has ended.
     ended: watch::Sender<bool>,
@@ -55,6 +59,7 @@ impl RunningQuery {
             name,
             stop: CancellationToken::new(),
             kept_progress: usize::try_from(kept).unwrap_or(0),
+            stop_timeout_ms: settings::milliseconds(session, STOP_TIMEOUT, 0),
             state: Mutex::new(State {
                 status,
                 progress: VecDeque::new(),
@@ -154,10 +159,20 @@ impl RunningQuery {
         self.failure().map_or(Ok(()), Err)
     }
 
-    /// Stops the query and waits for its end.
-    pub async fn stop(&self) {
+    /// Stops the query and waits for its end, as long as the session said when it was started.
+    pub async fn stop(&self) -> Result<()> {
         self.stop.cancel();
-        self.wait().await;
+        let limit = (self.stop_timeout_ms > 0).then_some(self.stop_timeout_ms);
+        if super::within(limit, self.wait()).await {
+            return Ok(());
+        }
+        Err(Error::new("")
+            .message(format!(
+                "Stream Execution thread for stream [id = {}, runId = {}] failed to stop within {} milliseconds (specified by \
+                 {STOP_TIMEOUT}). See the cause on what was being executed in the streaming query thread.",
+                self.id.id, self.id.run_id, self.stop_timeout_ms
+            ))
+            .exception("TimeoutException"))
     }
 
     pub(super) fn set_status(&self, message: &str, is_data_available: bool, is_trigger_active: bool) {

@@ -46,6 +46,10 @@ impl Sink for ConsoleSink {
         Ok(())
     }
 
+    fn takes_parts(&self) -> bool {
+        true
+    }
+
     fn description(&self) -> String {
         format!("ConsoleTable[numRows={}, truncate={}]", self.rows, self.truncates)
     }

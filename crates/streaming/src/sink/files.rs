@@ -4,19 +4,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use boathouse_connectors::{ResolvedPath, SaveMode};
+use boathouse_connectors::{ResolvedPath, SaveMode, sink_log};
 use boathouse_delta::disk;
 use boathouse_engine::Session;
-use boathouse_spec::{Error, Options, Result, fault};
+use boathouse_spec::{Error, Options, Result, clock, fault};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use serde_json::json;
 use tokio::sync::Mutex;
 
 use super::named_rows;
-use crate::checkpoint::{CompactibleLog, Directory, concurrent};
+use crate::checkpoint::{CompactibleLog, Directory, LogRules, concurrent};
+use crate::options::Given;
 use crate::query::{Batch, Sink};
-use crate::settings;
 use crate::start::StartQuery;
 
 pub(super) struct FileSink {
@@ -25,6 +24,8 @@ pub(super) struct FileSink {
     place: ResolvedPath,
     partition_by: Vec<String>,
     options: Options,
+    /// How long files are named by the log, in milliseconds (`retention`); without end where no option says.
+    retention_ms: Option<i64>,
     /// Opened by the first batch: until then another process may write the batches before it.
     log: Mutex<Option<CompactibleLog>>,
 }
@@ -44,6 +45,7 @@ impl FileSink {
             path,
             place,
             partition_by: start.partition_by.clone(),
+            retention_ms: Given(&options).duration_ms("retention")?,
             options,
             log: Mutex::new(None),
         })
@@ -53,16 +55,7 @@ impl FileSink {
     async fn line(&self, file: &Path) -> Result<String> {
         let meta = self.place.store.head(file).await;
         let meta = meta.map_err(|e| Error::io(format!("looking at {}", self.place.display_of(file)), e))?;
-        Ok(json!({
-            "path": self.place.url_of(file),
-            "size": meta.size,
-            "isDir": false,
-            "modificationTime": meta.last_modified.timestamp_millis(),
-            "blockReplication": 1,
-            "blockSize": 33_554_432,
-            "action": "add",
-        })
-        .to_string())
+        Ok(sink_log::line(&self.place, &meta))
     }
 
     /// Makes files outlast a crash of the machine, before the log names them. Object stores are durable when a write returns.
@@ -91,10 +84,8 @@ impl Sink for FileSink {
         let log = match &mut *log {
             Some(log) => log,
             none => {
-                let directory = Directory::open(session, &self.path)?.child("_spark_metadata");
-                let interval =
-                    settings::number(session, "spark.sql.streaming.fileSink.log.compactInterval", 10);
-                none.insert(CompactibleLog::open(directory, interval).await?)
+                let directory = Directory::open(session, &self.path)?.child(sink_log::DIRECTORY);
+                none.insert(CompactibleLog::open(directory, LogRules::of(session, "fileSink")).await?)
             }
         };
         if log.latest().is_some_and(|done| done >= batch.id) {
@@ -120,7 +111,11 @@ impl Sink for FileSink {
         for file in &written.files {
             lines.push(self.line(file).await?);
         }
-        if log.add(batch.id, &lines).await? {
+        let kept_from_ms = self.retention_ms.map(|ms| clock::now_ms() - ms);
+        let keep = |line: &str| {
+            kept_from_ms.is_none_or(|from| sink_log::modified_ms(line).is_none_or(|at| at >= from))
+        };
+        if log.add(batch.id, &lines, keep).await? {
             return Ok(());
         }
         self.remove(&written.files).await;

@@ -33,6 +33,10 @@ impl Sink for KafkaSink {
         Ok(())
     }
 
+    fn takes_parts(&self) -> bool {
+        !self.writer.is_transactional()
+    }
+
     fn description(&self) -> String {
         "KafkaTable".to_string()
     }

@@ -17,8 +17,8 @@ use parking_lot::Mutex;
 
 use crate::query::{Batch, OutputMode, Sink};
 
-/// Batches by number.
-type Rows = Arc<Mutex<Vec<(i64, Vec<RecordBatch>)>>>;
+/// Batches, or parts of them, by their numbers.
+type Rows = Arc<Mutex<Vec<((i64, u64), Vec<RecordBatch>)>>>;
 
 #[derive(Debug)]
 pub(super) struct MemorySink {
@@ -77,10 +77,15 @@ impl Sink for MemorySink {
             rows.clear();
         }
         // The same batch again changes nothing.
-        if rows.last().is_none_or(|(id, _)| *id < batch.id) {
-            rows.push((batch.id, batches));
+        let number = (batch.id, batch.part);
+        if rows.last().is_none_or(|(last, _)| *last < number) {
+            rows.push((number, batches));
         }
         Ok(())
+    }
+
+    fn takes_parts(&self) -> bool {
+        true
     }
 
     fn description(&self) -> String {

@@ -28,6 +28,10 @@ impl Sink for NoopSink {
         Ok(())
     }
 
+    fn takes_parts(&self) -> bool {
+        true
+    }
+
     fn description(&self) -> String {
         "NoopTable".to_string()
     }

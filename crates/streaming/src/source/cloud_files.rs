@@ -8,11 +8,13 @@ use async_trait::async_trait;
 use boathouse_connectors::ResolvedPath;
 use boathouse_connectors::listing::Found;
 use boathouse_engine::Session;
-use boathouse_spec::{DataSourceRef, DataType, Error, Options, Result, StructField, StructType};
+use boathouse_spec::{DataSourceRef, DataType, Error, Options, Result, StructField, StructType, option};
 use datafusion::catalog::TableProvider;
 
+use super::cleaner::{self, Cleaner, Cleaning};
 use super::file_listing::Place;
 use super::file_stream::{self, FileStream, Rules};
+use super::schema_hints::{self, Hint};
 use super::schema_log::SchemaLog;
 use super::{Limit, Source};
 use crate::checkpoint::Directory;
@@ -26,15 +28,22 @@ const SAMPLED_FILES: usize = 1000;
 
 const PREFIX: &str = "cloudFiles.";
 
+/// The option that names the column of rescued data, and the column where a schema is found and no option names one.
+const RESCUED: (&str, &str) = ("rescuedDataColumn", "_rescued_data");
+
 /// Options that have a meaning here, without their prefix.
 const KNOWN: &[&str] = &[
     "allowoverwrites",
     "backfillinterval",
+    "cleansource",
+    "cleansource.movedestination",
+    "cleansource.retentionduration",
     "format",
     "includeexistingfiles",
     "infercolumntypes",
     "inferschema",
     "maxbytespertrigger",
+    "maxfileage",
     "maxfilespertrigger",
     "partitioncolumns",
     "schemaevolutionmode",
@@ -50,7 +59,17 @@ enum Evolution {
     /// They are noted and the query fails; started again, it has them.
     AddNewColumns,
     FailOnNewColumns,
+    /// They are kept in the column of rescued data.
+    Rescue,
+    /// They are left out, unless an option names a column for them.
     None,
+}
+
+impl Evolution {
+    /// Whether new columns end the query.
+    fn watches(self) -> bool {
+        matches!(self, Self::AddNewColumns | Self::FailOnNewColumns)
+    }
 }
 
 struct Settings {
@@ -58,7 +77,7 @@ struct Settings {
     /// Options of the format.
     reader: Options,
     infer_types: bool,
-    hints: Vec<StructField>,
+    hints: Vec<Hint>,
     evolution: Evolution,
     schema_location: Option<String>,
 }
@@ -78,7 +97,7 @@ impl Settings {
         // Each batch lists all files, so that there is never one that a backfill would find.
         given.duration_ms("cloudFiles.backfillInterval")?;
         let format = text("format").unwrap_or("json").to_lowercase();
-        boathouse_connectors::Format::find(&format)?;
+        let rescues = boathouse_connectors::Format::find(&format)?.rescues();
         let reader =
             source.options.iter().filter(|(k, _)| !k.to_lowercase().starts_with("cloudfiles.")).cloned();
         let evolution = match text("schemaEvolutionMode").map(str::to_lowercase).as_deref() {
@@ -86,8 +105,11 @@ impl Settings {
             None | Some("addnewcolumns") => Evolution::AddNewColumns,
             Some("failonnewcolumns") => Evolution::FailOnNewColumns,
             Some("none") => Evolution::None,
+            Some("rescue") if rescues => Evolution::Rescue,
             Some(mode @ ("rescue" | "addnewcolumnswithtypewidening")) => {
-                return Err(Error::unsupported(format!("cloudFiles.schemaEvolutionMode = {mode}")));
+                return Err(Error::unsupported(format!(
+                    "cloudFiles.schemaEvolutionMode = {mode} of files of the format {format}"
+                )));
             }
             Some(other) => {
                 return Err(invalid(
@@ -102,13 +124,19 @@ impl Settings {
                 .message("Schema evolution mode addNewColumns is not supported when the schema is specified.")
                 .exception("AnalysisException"));
         }
+        let mut reader: Options = reader.collect();
+        let adds_column =
+            source.schema.is_none() && evolution != Evolution::None || evolution == Evolution::Rescue;
+        if rescues && adds_column && option(&reader, RESCUED.0).is_none() {
+            reader.push((RESCUED.0.to_string(), RESCUED.1.to_string()));
+        }
         Ok(Self {
             format,
-            reader: reader.collect(),
+            reader,
             // Column types are found unless the query asks for text: comparing text with numbers fails in ANSI mode.
             infer_types: given
                 .flag("cloudFiles.inferColumnTypes", given.flag("cloudFiles.inferSchema", true)?)?,
-            hints: text("schemaHints").map(hints).transpose()?.unwrap_or_default(),
+            hints: text("schemaHints").map(schema_hints::parse).transpose()?.unwrap_or_default(),
             evolution,
             schema_location: text("schemaLocation").map(str::to_string),
         })
@@ -120,6 +148,16 @@ impl Settings {
             &DataSourceRef { options: self.reader.clone(), ..with_paths(source) },
             session.file_context()?,
         )
+    }
+
+    /// A schema with the column of rescued data, where there is one.
+    fn with_rescued(&self, mut schema: StructType) -> StructType {
+        if let Some(name) = option(&self.reader, RESCUED.0)
+            && schema.field(name).is_none()
+        {
+            schema.fields.push(StructField::new(name, DataType::STRING, true));
+        }
+        schema
     }
 
     /// The columns of files, with the hints in force.
@@ -134,7 +172,10 @@ impl Settings {
         }
         let found = found.into_iter().take(SAMPLED_FILES).collect();
         let table = file_stream::open(&place, None, root, found).await?;
-        Ok(hinted(table.spark_schema(), &self.hints))
+        // What is rescued is no column of the files.
+        let mut schema = table.spark_schema().clone();
+        schema.fields.retain(|f| option(&self.reader, RESCUED.0).is_none_or(|name| f.name != name));
+        schema_hints::apply(&schema, &self.hints)
     }
 }
 
@@ -149,43 +190,20 @@ fn with_paths(source: &DataSourceRef) -> DataSourceRef {
     source
 }
 
-/// The columns of `cloudFiles.schemaHints`.
-fn hints(text: &str) -> Result<Vec<StructField>> {
-    let schema = boathouse_sql::parse_schema(text).map_err(|e| {
-        if text.contains('.') {
-            Error::unsupported("cloudFiles.schemaHints of fields inside of columns")
-        } else {
-            e
-        }
-    })?;
-    Ok(schema.fields)
-}
-
-fn hinted(schema: &StructType, hints: &[StructField]) -> StructType {
-    let mut schema = schema.clone();
-    for hint in hints {
-        match schema.fields.iter_mut().find(|f| f.name.eq_ignore_ascii_case(&hint.name)) {
-            Some(field) => field.data_type = hint.data_type.clone(),
-            None => schema.fields.push(StructField { nullable: true, ..hint.clone() }),
-        }
-    }
-    schema
-}
-
 /// The columns of the stream, outside of a query.
 pub(super) async fn schema(session: &Arc<Session>, source: &DataSourceRef) -> Result<StructType> {
     let options = Settings::parse(source)?;
     let place = options.place(session, source)?;
     if let Some(given) = &source.schema {
-        return Ok(given.clone());
+        return Ok(options.with_rescued(given.clone()));
     }
     if let Some(location) = &options.schema_location
         && let Some((_, known)) = SchemaLog::new(&Directory::open(session, location)?).latest().await?
     {
-        return Ok(hinted(&known, &options.hints));
+        return Ok(options.with_rescued(schema_hints::apply(&known, &options.hints)?));
     }
     let (root, found) = place.list().await?;
-    infer_some(&options, &place, &root, found).await
+    Ok(options.with_rescued(infer_some(&options, &place, &root, found).await?))
 }
 
 async fn infer_some(
@@ -197,7 +215,7 @@ async fn infer_some(
     let declared = matches!(options.format.as_str(), "text" | "binaryfile");
     if found.is_empty() && !declared {
         if !options.hints.is_empty() {
-            return Ok(StructType::new(options.hints.clone()));
+            return schema_hints::apply(&StructType::default(), &options.hints);
         }
         return Err(Error::new("CF_EMPTY_DIR_FOR_SCHEMA_INFERENCE")
             .message(format!(
@@ -213,6 +231,9 @@ async fn infer_some(
 pub(super) struct CloudFiles {
     files: FileStream,
     options: Settings,
+    /// The columns of the files, as far as they are known.
+    known: StructType,
+    /// The columns of the stream.
     schema: StructType,
     /// Where the schema is kept, where it was found and not given.
     log: Option<(SchemaLog, i64)>,
@@ -222,7 +243,7 @@ impl CloudFiles {
     pub async fn open(session: &Arc<Session>, source: &DataSourceRef, directory: Directory) -> Result<Self> {
         let options = Settings::parse(source)?;
         let place = options.place(session, source)?;
-        let (schema, log) = match &source.schema {
+        let (known, log) = match &source.schema {
             Some(given) => (given.clone(), None),
             None => {
                 let location = match &options.schema_location {
@@ -233,23 +254,24 @@ impl CloudFiles {
                 (schema, Some((log, number)))
             }
         };
-        let rules = rules(source, &place)?;
+        let rules = rules(session, source, &place)?;
+        let schema = options.with_rescued(known.clone());
         let files = FileStream::with_rules(session, place, schema.clone(), rules, directory).await?;
-        Ok(Self { files, options, schema, log })
+        Ok(Self { files, options, known, schema, log })
     }
 
     /// Looks for columns that the schema does not have, in files that the next batch is to read, before an offset has them.
     async fn check_new_columns(&self, files: &[Found]) -> Result<()> {
         let Some((log, number)) = &self.log else { return Ok(()) };
-        if self.options.evolution == Evolution::None {
+        if !self.options.evolution.watches() {
             return Ok(());
         }
         let now = self.options.infer(self.files.place(), &self.files.root()?, files.to_vec()).await?;
-        let Some(merged) = with_new_columns(&self.schema, &now) else { return Ok(()) };
+        let Some(merged) = with_new_columns(&self.known, &now) else { return Ok(()) };
         let names: Vec<&str> = merged
             .fields
             .iter()
-            .filter(|f| self.schema.field(&f.name).is_none())
+            .filter(|f| self.known.field(&f.name).is_none())
             .map(|f| f.name.as_str())
             .collect();
         let evolves = self.options.evolution == Evolution::AddNewColumns;
@@ -274,13 +296,13 @@ async fn kept_schema(
     place: &Place,
 ) -> Result<(StructType, SchemaLog, i64)> {
     if let Some((number, known)) = log.latest().await? {
-        return Ok((hinted(&known, &options.hints), log, number));
+        return Ok((schema_hints::apply(&known, &options.hints)?, log, number));
     }
     let (root, found) = place.list().await?;
     let schema = infer_some(options, place, &root, found).await?;
     log.add(0, &schema).await?;
     match log.latest().await? {
-        Some((number, kept)) => Ok((hinted(&kept, &options.hints), log, number)),
+        Some((number, kept)) => Ok((schema_hints::apply(&kept, &options.hints)?, log, number)),
         None => Ok((schema, log, 0)),
     }
 }
@@ -308,7 +330,7 @@ fn with_new_columns(known: &StructType, new: &StructType) -> Option<StructType> 
     changed.then_some(merged)
 }
 
-fn rules(source: &DataSourceRef, place: &Place) -> Result<Rules> {
+fn rules(session: &Session, source: &DataSourceRef, place: &Place) -> Result<Rules> {
     let given = Given(&source.options);
     let max_bytes = given.bytes("cloudFiles.maxBytesPerTrigger")?;
     let max_files = given.positive("cloudFiles.maxFilesPerTrigger")?;
@@ -318,16 +340,73 @@ fn rules(source: &DataSourceRef, place: &Place) -> Result<Rules> {
         latest_first: false,
         by_name: false,
         by_time: given.flag("cloudFiles.allowOverwrites", false)?,
-        max_age_ms: None,
+        max_age_ms: given.duration_ms("cloudFiles.maxFileAge")?,
+        max_cached: file_stream::MAX_CACHED_FILES,
+        discard_ratio: file_stream::DISCARD_RATIO,
         ignore_missing: given.flag("ignoreMissingFiles", place.context.ignore_missing_files)?,
         include_existing: given.flag("cloudFiles.includeExistingFiles", true)?,
-        cleaner: None,
+        cleaner: cleaning(given, place, cleaner::at_once(session))?,
         offset_key: "seqNum",
         description: format!(
             "CloudFilesSource[{}]",
             place.resolved()?.first().map(ResolvedPath::display).unwrap_or_default()
         ),
     })
+}
+
+/// `cloudFiles.cleanSource`: what becomes of files, and after how long.
+fn cleaning(given: Given<'_>, place: &Place, at_once: usize) -> Result<Option<Cleaning>> {
+    let mode = given.text("cloudFiles.cleanSource").unwrap_or("OFF");
+    let retention_ms = retention_ms(given)?;
+    let cleaner = match mode.to_uppercase().as_str() {
+        "OFF" => return Ok(None),
+        "DELETE" if retention_ms <= LEAST_RETENTION_MS => {
+            return Err(invalid(
+                RETENTION,
+                &format!("{retention_ms} ms"),
+                "it must be more than 7 days where files are deleted",
+            ));
+        }
+        "DELETE" => Cleaner::Delete,
+        "MOVE" => match given.text("cloudFiles.cleanSource.moveDestination").filter(|d| !d.is_empty()) {
+            Some(destination) => Cleaner::move_to(destination, place)?,
+            None => {
+                return Err(invalid(
+                    "cloudFiles.cleanSource",
+                    mode,
+                    "it needs the option cloudFiles.cleanSource.moveDestination",
+                ));
+            }
+        },
+        _ => return Err(invalid("cloudFiles.cleanSource", mode, "it must be 'OFF', 'DELETE' or 'MOVE'")),
+    };
+    if given.flag("cloudFiles.allowOverwrites", false)? {
+        return Err(Error::new("CF_CLEAN_SOURCE_ALLOW_OVERWRITES_BOTH_ON")
+            .message("cloudFiles.cleanSource and cloudFiles.allowOverwrites cannot both be enabled.")
+            .exception("AnalysisException"));
+    }
+    Ok(Some(Cleaning { cleaner, retention_ms: Some(retention_ms), at_once }))
+}
+
+const RETENTION: &str = "cloudFiles.cleanSource.retentionDuration";
+
+/// A month, where a time is told in months.
+const MONTH_DAYS: i64 = 31;
+
+const DAY_MS: i64 = 24 * 3_600_000;
+
+/// Files that were read are deleted after more than a week.
+const LEAST_RETENTION_MS: i64 = 7 * DAY_MS;
+
+/// How long files stay that were read, in milliseconds: 30 days where no option says.
+fn retention_ms(given: Given<'_>) -> Result<i64> {
+    let Some(text) = given.text(RETENTION) else { return Ok(30 * DAY_MS) };
+    let interval = boathouse_formats::interval_parse::parse_calendar_interval(text);
+    let ms = interval.map(|i| {
+        let days = i64::from(i.months) * MONTH_DAYS + i64::from(i.days);
+        days.saturating_mul(DAY_MS).saturating_add(i.microseconds / 1000)
+    });
+    ms.filter(|ms| *ms >= 0).ok_or_else(|| invalid(RETENTION, text, "it must be a time such as 14 days"))
 }
 
 #[async_trait]
@@ -376,10 +455,6 @@ mod tests {
         assert_eq!(
             with_new_columns(&known, &schema("c STRING, b STRUCT<y: STRING>")),
             Some(schema("a INT, b STRUCT<x: INT, y: STRING>, c STRING"))
-        );
-        assert_eq!(
-            hinted(&known, &hints("A BIGINT, d DATE").unwrap()),
-            schema("a BIGINT, b STRUCT<x: INT>, d DATE")
         );
     }
 }

@@ -4,23 +4,30 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use boathouse_delta::{Add, CommitChanges, DeltaScan, DeltaTable};
-use boathouse_formats::zone::Zone;
+use boathouse_engine::Session;
 use boathouse_spec::{Error, Options, Result, StructType};
 use datafusion::catalog::TableProvider;
 use serde_json::{Map, Value};
 
-use super::followed::{BASE_INDEX, COMMITS_AT_ONCE, Followed, Offset, Start, check};
+use super::event_order::{EventOrder, Range, index_of, time_of};
+use super::followed::{BASE_INDEX, CHANGE_INDEX, COMMITS_AT_ONCE, Followed, Offset, Start, read_view};
 use super::{Limit, Source};
 use crate::checkpoint::Directory;
 use crate::options::Given;
 
-/// A file with its place in the table's history.
+/// A file with its place in the table's history; a change of the table's columns has a place, too.
 #[derive(Debug, Clone)]
 struct IndexedFile {
     version: i64,
     index: i64,
     is_last: bool,
-    add: Arc<Add>,
+    add: Option<Arc<Add>>,
+}
+
+impl IndexedFile {
+    fn size(&self) -> i64 {
+        self.add.as_ref().map_or(0, |a| a.size)
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,21 +44,27 @@ pub(super) struct DeltaSource {
     /// The files of the starting version, ordered.
     initial: Option<(i64, Arc<Vec<IndexedFile>>)>,
     backlog: Option<(usize, i64)>,
+    /// `withEventTimeOrder`
+    is_ordered: bool,
+    /// The order of the whole table, once the event time is known.
+    order: Option<EventOrder>,
 }
 
 /// The columns of the stream of a table.
-pub(super) async fn schema(table: &DeltaTable, options: &Options) -> Result<StructType> {
-    check(options)?;
-    Ok(table.latest().await?.schema().clone())
+pub(super) async fn schema(
+    session: &Arc<Session>,
+    table: &DeltaTable,
+    options: &Options,
+) -> Result<StructType> {
+    Ok(read_view(session, table, options).await?.schema().clone())
 }
 
 impl DeltaSource {
-    /// `zone` is the session's, for `startingTimestamp`.
     pub async fn open(
+        session: &Arc<Session>,
         name: String,
         table: DeltaTable,
         options: &Options,
-        zone: &Zone,
         directory: &Directory,
     ) -> Result<Self> {
         let given = Given(options);
@@ -59,13 +72,15 @@ impl DeltaSource {
         let skip_commits = given.flag("skipChangeCommits", false)?;
         let changes = given.flag("ignoreChanges", false)? || ignores_files || skip_commits;
         let deletes = given.flag("ignoreDeletes", false)? || changes;
-        let followed = Followed::open(name, table, options, zone, directory).await?;
+        let followed = Followed::open(session, name, table, options, directory).await?;
         Ok(Self {
-            schema: followed.snapshot.schema().clone(),
+            schema: followed.read.schema().clone(),
             followed,
             allowed: Allowed { deletes, changes, skip_commits },
             initial: None,
             backlog: None,
+            is_ordered: given.flag("withEventTimeOrder", false)?,
+            order: None,
         })
     }
 
@@ -91,10 +106,19 @@ impl DeltaSource {
         while version <= latest {
             let last = latest.min(version + COMMITS_AT_ONCE - 1);
             for commit in self.followed.commits(version, last).await? {
-                for file in self.commit_files(&commit)? {
-                    let before_start = !start.is_starting_version
-                        && (file.version, file.index) <= (start.reservoir_version, start.index);
-                    if before_start {
+                let files = self.commit_files(&commit)?;
+                let is_before_start = |file: &IndexedFile| {
+                    !start.is_starting_version
+                        && (file.version, file.index) <= (start.reservoir_version, start.index)
+                };
+                if self.followed.is_barrier(&commit) {
+                    let (version, index) = (commit.version, CHANGE_INDEX);
+                    let change = IndexedFile { version, index, is_last: false, add: None };
+                    out.extend((!is_before_start(&change)).then_some(change));
+                    return Ok((out, false));
+                }
+                for file in files {
+                    if is_before_start(&file) {
                         continue;
                     }
                     if enough(&file) {
@@ -116,11 +140,51 @@ impl DeltaSource {
             return Ok(Arc::clone(files));
         }
         let snapshot = self.followed.at_version(version).await?;
+        self.followed.check_whole_table(&snapshot).await?;
         let mut adds = snapshot.add_actions().await?;
         adds.sort_by(|a, b| (a.modification_time, &a.path).cmp(&(b.modification_time, &b.path)));
         let files = Arc::new(indexed(version, adds));
         self.initial = Some((version, Arc::clone(&files)));
         Ok(files)
+    }
+
+    async fn whole_table(&mut self, version: i64) -> Result<Vec<Arc<Add>>> {
+        let files = self.initial_files(version).await?;
+        Ok(files.iter().filter_map(|f| f.add.clone()).collect())
+    }
+
+    /// The end of the next range of the event times of the whole table.
+    async fn end_of_range(
+        &mut self,
+        order: &EventOrder,
+        from: &Offset,
+        limit: Limit,
+    ) -> Result<Option<Offset>> {
+        let version = from.reservoir_version;
+        let files = self.whole_table(version).await?;
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let (max_files, max_bytes) = self.followed.limits(limit);
+        Ok(Some(match order.end(&files, time_of(from.index), max_files, max_bytes) {
+            Some(until_us) => self.followed.before(version).after_file(index_of(until_us), true),
+            None => self.followed.before(version + 1),
+        }))
+    }
+
+    /// The rows of a range of the event times of the whole table.
+    async fn range(
+        &mut self,
+        order: &EventOrder,
+        from: &Offset,
+        end: &Offset,
+    ) -> Result<Arc<dyn TableProvider>> {
+        let files = self.whole_table(from.reservoir_version).await?;
+        let until_us = if end.is_starting_version { time_of(end.index) } else { None };
+        let range = Range { from_us: time_of(from.index), until_us };
+        let (rows, size) = order.rows(&self.followed.read, &files, range)?;
+        self.backlog = Some(size);
+        Ok(rows)
     }
 
     /// The files that a commit added, after a look at what else it did.
@@ -181,17 +245,23 @@ impl Source for DeltaSource {
 
     async fn end_offset(&mut self, start: Option<&str>, limit: Limit) -> Result<Option<String>> {
         let latest = self.followed.latest_version().await?;
-        let from = match start {
-            Some(start) => self.followed.read_offset(start)?,
-            None => self.followed.first_offset(latest),
-        };
+        let start_offset = start.map(|s| self.followed.read_offset(s)).transpose()?;
+        if let Some(end) = self.followed.begin(start_offset.as_ref(), latest).await? {
+            return Ok(Some(end.text()));
+        }
+        let from = start_offset.unwrap_or_else(|| self.followed.first_offset(latest));
+        self.followed.check_start(from.reservoir_version).await?;
+        if let Some(order) = self.order.clone().filter(|_| from.is_starting_version) {
+            let end = self.end_of_range(&order, &from, limit).await?;
+            return Ok(end.map(|end| end.text()));
+        }
         let (max_files, max_bytes) = self.followed.limits(limit);
         let (mut files, mut bytes) = (0_i64, 0_i64);
         // One file is always taken, however large.
         let enough = |file: &IndexedFile| {
-            let full = files >= max_files || (files > 0 && bytes.saturating_add(file.add.size) > max_bytes);
+            let full = files >= max_files || (files > 0 && bytes.saturating_add(file.size()) > max_bytes);
             files += 1;
-            bytes = bytes.saturating_add(file.add.size);
+            bytes = bytes.saturating_add(file.size());
             full
         };
         let (taken, is_all) = self.files_after(&from, latest, enough).await?;
@@ -213,6 +283,9 @@ impl Source for DeltaSource {
 
     async fn slice(&mut self, start: Option<&str>, end: &str) -> Result<Arc<dyn TableProvider>> {
         let end = self.followed.read_offset(end)?;
+        let last_version =
+            if end.index <= BASE_INDEX { end.reservoir_version - 1 } else { end.reservoir_version };
+        self.followed.begin_log(last_version.max(0)).await?;
         let from = match start {
             Some(start) => self.followed.read_offset(start)?,
             // The version that the query began with is the one that its first end speaks of.
@@ -224,14 +297,30 @@ impl Source for DeltaSource {
             }
             None => self.followed.first_offset(end.reservoir_version),
         };
-        let last_version =
-            if end.index <= BASE_INDEX { end.reservoir_version - 1 } else { end.reservoir_version };
+        self.followed.check_start(from.reservoir_version).await?;
+        if let Some(order) = self.order.clone().filter(|_| from.is_starting_version) {
+            return self.range(&order, &from, &end).await;
+        }
         let stop = (end.reservoir_version, end.index);
         let (files, _) = self.files_after(&from, last_version, |f| (f.version, f.index) > stop).await?;
-        let bytes = files.iter().map(|f| f.add.size).sum();
-        self.backlog = Some((files.len(), bytes));
-        let adds = files.into_iter().map(|f| f.add).collect();
-        Ok(Arc::new(DeltaScan::of_files(self.followed.snapshot.clone(), adds)?))
+        let bytes = files.iter().map(IndexedFile::size).sum();
+        let adds: Vec<Arc<Add>> = files.into_iter().filter_map(|f| f.add).collect();
+        self.backlog = Some((adds.len(), bytes));
+        Ok(Arc::new(DeltaScan::of_files(self.followed.read.clone(), adds)?))
+    }
+
+    fn wants_event_time(&self) -> bool {
+        self.is_ordered
+    }
+
+    fn set_event_time(&mut self, column: &str) -> Result<()> {
+        self.order = Some(EventOrder::new(&self.followed.read, column)?);
+        Ok(())
+    }
+
+    async fn commit(&mut self, end: &str) -> Result<()> {
+        let end = self.followed.read_offset(end)?;
+        self.followed.evolve(&end).await
     }
 
     fn metrics(&self) -> Map<String, Value> {
@@ -252,7 +341,7 @@ fn indexed(version: i64, adds: Vec<Arc<Add>>) -> Vec<IndexedFile> {
             version,
             index: i64::try_from(i).unwrap_or(i64::MAX),
             is_last: i + 1 == count,
-            add,
+            add: Some(add),
         })
         .collect()
 }

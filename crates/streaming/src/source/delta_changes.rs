@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use boathouse_delta::{CommitChanges, DeltaTable, change_feed_schema, changes_plan};
-use boathouse_formats::zone::Zone;
+use boathouse_engine::Session;
 use boathouse_spec::{Error, Options, Result, StructType};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::ViewTable;
 
-use super::followed::{COMMITS_AT_ONCE, Followed, Offset, Start, check};
+use super::followed::{BASE_INDEX, CHANGE_INDEX, COMMITS_AT_ONCE, Followed, Offset, Start, read_view};
 use super::{Limit, Source};
 use crate::checkpoint::Directory;
 use crate::options::Given;
@@ -24,9 +24,12 @@ pub(super) fn is_asked_for(options: &Options) -> Result<bool> {
 }
 
 /// The columns of the stream.
-pub(super) async fn schema(table: &DeltaTable, options: &Options) -> Result<StructType> {
-    check(options)?;
-    Ok(change_feed_schema(table.latest().await?.schema()))
+pub(super) async fn schema(
+    session: &Arc<Session>,
+    table: &DeltaTable,
+    options: &Options,
+) -> Result<StructType> {
+    Ok(change_feed_schema(read_view(session, table, options).await?.schema()))
 }
 
 pub(super) struct DeltaChanges {
@@ -36,19 +39,20 @@ pub(super) struct DeltaChanges {
 
 impl DeltaChanges {
     pub async fn open(
+        session: &Arc<Session>,
         name: String,
         table: DeltaTable,
         options: &Options,
-        zone: &Zone,
         directory: &Directory,
     ) -> Result<Self> {
-        let followed = Followed::open(name, table, options, zone, directory).await?;
-        Ok(Self { schema: change_feed_schema(followed.snapshot.schema()), followed })
+        let followed = Followed::open(session, name, table, options, directory).await?;
+        Ok(Self { schema: change_feed_schema(followed.read.schema()), followed })
     }
 
     /// The whole table at a version, as if a commit had inserted it.
-    async fn initial(&self, version: i64) -> Result<CommitChanges> {
+    async fn initial(&mut self, version: i64) -> Result<CommitChanges> {
         let snapshot = self.followed.at_version(version).await?;
+        self.followed.check_whole_table(&snapshot).await?;
         self.refuse_gap(boathouse_delta::keeps_changes(&snapshot), version)?;
         let adds = snapshot.add_actions().await?;
         Ok(CommitChanges {
@@ -62,19 +66,19 @@ impl DeltaChanges {
         })
     }
 
-    /// The commits between two offsets, as many as `enough` lets in.
+    /// The commits between two offsets, as many as `enough` lets in, and the version of a change of columns that comes then.
     async fn between(
         &mut self,
         from: &Offset,
         end: i64,
         mut enough: impl FnMut(&CommitChanges) -> bool + Send,
-    ) -> Result<Vec<CommitChanges>> {
+    ) -> Result<(Vec<CommitChanges>, Option<i64>)> {
         let mut out = Vec::new();
         let mut version = from.reservoir_version;
         if from.is_starting_version {
             let initial = self.initial(version).await?;
             if enough(&initial) {
-                return Ok(out);
+                return Ok((out, None));
             }
             out.push(initial);
             version += 1;
@@ -88,8 +92,13 @@ impl DeltaChanges {
         while version <= end {
             let last = end.min(version + COMMITS_AT_ONCE - 1);
             for commit in self.followed.commits(version, last).await? {
+                if self.followed.is_barrier(&commit)
+                    && (from.index == BASE_INDEX || commit.version > from.reservoir_version)
+                {
+                    return Ok((out, Some(commit.version)));
+                }
                 if enough(&commit) {
-                    return Ok(out);
+                    return Ok((out, None));
                 }
                 if let Some(metadata) = &commit.metadata {
                     keeps = boathouse_delta::is_change_feed_on(&metadata.configuration);
@@ -100,7 +109,7 @@ impl DeltaChanges {
             }
             version = last + 1;
         }
-        Ok(out)
+        Ok((out, None))
     }
 
     fn refuse_gap(&self, keeps: bool, version: i64) -> Result<()> {
@@ -150,10 +159,12 @@ impl Source for DeltaChanges {
 
     async fn end_offset(&mut self, start: Option<&str>, limit: Limit) -> Result<Option<String>> {
         let latest = self.followed.latest_version().await?;
-        let from = match start {
-            Some(start) => self.followed.read_offset(start)?,
-            None => self.followed.first_offset(latest),
-        };
+        let start_offset = start.map(|s| self.followed.read_offset(s)).transpose()?;
+        if let Some(end) = self.followed.begin(start_offset.as_ref(), latest).await? {
+            return Ok(Some(end.text()));
+        }
+        let from = start_offset.unwrap_or_else(|| self.followed.first_offset(latest));
+        self.followed.check_start(from.reservoir_version).await?;
         let (max_files, max_bytes) = self.followed.limits(limit);
         let (mut files, mut bytes) = (0_i64, 0_i64);
         let enough = |commit: &CommitChanges| {
@@ -164,9 +175,11 @@ impl Source for DeltaChanges {
             // One commit is always taken, however large.
             before > 0 && (files > max_files || bytes > max_bytes)
         };
-        Ok(match self.between(&from, latest, enough).await?.last() {
-            Some(commit) => Some(self.followed.before(commit.version + 1).text()),
-            None => start.map(str::to_string),
+        let (commits, change) = self.between(&from, latest, enough).await?;
+        Ok(match (change, commits.last()) {
+            (Some(version), _) => Some(self.followed.before(version).after_file(CHANGE_INDEX, false).text()),
+            (None, Some(commit)) => Some(self.followed.before(commit.version + 1).text()),
+            (None, None) => start.map(str::to_string),
         })
     }
 
@@ -180,8 +193,15 @@ impl Source for DeltaChanges {
                 Start::Version(version) => self.followed.before(version),
             },
         };
-        let commits = self.between(&from, end.reservoir_version - 1, |_| false).await?;
-        let plan = changes_plan(&self.followed.snapshot, &commits).await?;
+        self.followed.begin_log((end.reservoir_version - 1).max(0)).await?;
+        self.followed.check_start(from.reservoir_version).await?;
+        let (commits, _) = self.between(&from, end.reservoir_version - 1, |_| false).await?;
+        let plan = changes_plan(&self.followed.read, &commits).await?;
         Ok(Arc::new(ViewTable::new(plan, None)))
+    }
+
+    async fn commit(&mut self, end: &str) -> Result<()> {
+        let end = self.followed.read_offset(end)?;
+        self.followed.evolve(&end).await
     }
 }

@@ -1,8 +1,10 @@
 //! Files that a stream reads: found, remembered, and found again after a restart.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
-use boathouse_connectors::listing::Found;
+use boathouse_connectors::listing::{Found, Wanted};
 use boathouse_connectors::{Context, ResolvedPath};
 use boathouse_spec::{DataSourceRef, Error, Options, Result, option};
 use object_store::ObjectStoreExt;
@@ -21,6 +23,8 @@ pub(super) struct Entry {
     pub batch: i64,
     /// Known, and not to be read: it was there before the query (`includeExistingFiles`).
     pub is_skipped: bool,
+    /// When it was taken, in milliseconds since the epoch, where it is to be cleaned away some time after that.
+    pub taken_ms: Option<i64>,
 }
 
 impl Entry {
@@ -35,7 +39,17 @@ impl Entry {
             timestamp: number("timestamp")?,
             batch: number("batchId")?,
             is_skipped: value.get("skipped").and_then(Value::as_bool).unwrap_or(false),
+            taken_ms: value.get("taken").and_then(Value::as_i64),
         })
+    }
+
+    /// The time and the batch of a line, which is not looked at otherwise: there may be millions.
+    pub fn time_and_batch(line: &str) -> Option<(i64, i64)> {
+        let number = |key: &str| {
+            let text = &line[line.rfind(key)? + key.len()..];
+            text[..text.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(text.len())].parse().ok()
+        };
+        Some((number("\"timestamp\":")?, number("\"batchId\":")?))
     }
 
     pub fn line(&self) -> String {
@@ -43,14 +57,18 @@ impl Entry {
         if self.is_skipped {
             value["skipped"] = true.into();
         }
+        if let Some(ms) = self.taken_ms {
+            value["taken"] = ms.into();
+        }
         value.to_string()
     }
 }
 
-/// The files that were read, by what makes two files the same.
+/// The files that were read, by what makes two files the same. They may be millions: of each there are 16 bytes.
 #[derive(Debug)]
 pub(super) struct Seen {
-    files: HashMap<String, i64>,
+    /// By a hash of what makes a file: when it was changed, in seconds since the epoch.
+    files: HashMap<[u32; 3], u32>,
     /// The name alone makes a file.
     by_name: bool,
     /// A file that was changed is another file.
@@ -59,39 +77,66 @@ pub(super) struct Seen {
     max_age_ms: Option<i64>,
     newest: i64,
     purged_before: i64,
+    /// What is older is forgotten already.
+    swept_before: i64,
 }
 
 impl Seen {
     pub fn new(by_name: bool, by_time: bool, max_age_ms: Option<i64>) -> Self {
-        Self { files: HashMap::new(), by_name, by_time, max_age_ms, newest: 0, purged_before: 0 }
+        Self {
+            files: HashMap::new(),
+            by_name,
+            by_time,
+            max_age_ms,
+            newest: 0,
+            purged_before: 0,
+            swept_before: 0,
+        }
     }
 
-    fn key<'a>(&self, path: &'a str) -> &'a str {
-        if self.by_name { path.rsplit('/').next().unwrap_or(path) } else { path }
+    /// 96 bits: of a hundred million files no two are likely to have the same.
+    fn key(&self, path: &str, timestamp: i64) -> [u32; 3] {
+        let name = if self.by_name { path.rsplit('/').next().unwrap_or(path) } else { path };
+        let time = if self.by_time { timestamp } else { 0 };
+        let hash = |seed: u8| {
+            let mut hasher = DefaultHasher::new();
+            (seed, name, time).hash(&mut hasher);
+            hasher.finish()
+        };
+        let (a, b) = (hash(1), hash(2));
+        [(a >> 32) as u32, a as u32, b as u32]
     }
 
     pub fn is_new(&self, path: &str, timestamp: i64) -> bool {
-        if timestamp < self.purged_before {
-            return false;
-        }
-        match self.files.get(self.key(path)) {
-            Some(known) => self.by_time && *known != timestamp,
-            None => true,
-        }
+        timestamp >= self.purged_before && !self.files.contains_key(&self.key(path, timestamp))
     }
 
     pub fn add(&mut self, path: &str, timestamp: i64) {
-        self.files.insert(self.key(path).to_string(), timestamp);
+        let key = self.key(path, timestamp);
+        self.files.insert(key, seconds(timestamp));
         self.newest = self.newest.max(timestamp);
     }
 
     /// Forgets files that are too old to be read again.
     pub fn purge(&mut self) {
         let Some(max_age_ms) = self.max_age_ms else { return };
-        self.purged_before = self.newest.saturating_sub(max_age_ms);
-        let before = self.purged_before;
-        self.files.retain(|_, timestamp| *timestamp >= before);
+        let before = self.newest.saturating_sub(max_age_ms);
+        self.purged_before = before;
+        // Times are known to the second: more often there is nothing to find.
+        if before - self.swept_before >= 1000 {
+            self.swept_before = before;
+            self.files.retain(|_, changed| *changed >= seconds(before));
+        }
     }
+
+    /// Whether files of a time may still be asked for.
+    pub fn knows(&self, timestamp: i64) -> bool {
+        timestamp >= self.purged_before
+    }
+}
+
+fn seconds(timestamp_ms: i64) -> u32 {
+    u32::try_from(timestamp_ms.div_euclid(1000)).unwrap_or(if timestamp_ms < 0 { 0 } else { u32::MAX })
 }
 
 /// Where a stream of files looks.
@@ -121,13 +166,19 @@ impl Place {
 
     /// All files that are there.
     pub async fn list(&self) -> Result<(ResolvedPath, Vec<Found>)> {
+        self.list_if(Arc::new(|_| true)).await
+    }
+
+    /// The files that are there and wanted: the others are not held.
+    pub async fn list_if(&self, wanted: Wanted) -> Result<(ResolvedPath, Vec<Found>)> {
         let place = self.clone();
         blocking(move |runtime| {
-            runtime.block_on(boathouse_connectors::find(
+            runtime.block_on(boathouse_connectors::find_if(
                 &place.format,
                 &place.options,
                 &place.paths,
                 &place.context,
+                &wanted,
             ))
         })
         .await
@@ -167,7 +218,7 @@ pub(super) fn location(url: &str) -> Result<Path> {
 }
 
 /// The directory below which names of directories are partition values.
-fn root(places: &[ResolvedPath], file: &Path) -> Path {
+pub(super) fn root(places: &[ResolvedPath], file: &Path) -> Path {
     let parts: Vec<_> = file.parts().collect();
     let fits = |place: &&ResolvedPath| {
         let pattern = place.path.parts().count();
@@ -197,13 +248,19 @@ mod tests {
         assert!(seen.is_new("file:///a/1", 50));
         seen.add("file:///a/1", 50);
         assert!(!seen.is_new("file:///a/1", 60), "a file that changed is the same file");
-        seen.add("file:///a/2", 500);
+        seen.add("file:///a/2", 5000);
         seen.purge();
-        assert!(!seen.is_new("file:///a/3", 399), "too old");
-        assert!(seen.is_new("file:///a/3", 400));
+        assert!(!seen.is_new("file:///a/3", 4899), "too old");
+        assert!(seen.is_new("file:///a/3", 4900));
         let mut by_name = Seen::new(true, false, None);
         by_name.add("file:///a/x", 1);
         assert!(!by_name.is_new("file:///b/x", 1));
+        let mut recent = Seen::new(false, false, Some(100));
+        recent.add("file:///a/1", 50_000);
+        recent.add("file:///a/2", 60_000);
+        recent.purge();
+        assert_eq!(recent.files.len(), 1);
+        assert!(!recent.is_new("file:///a/1", 50_000), "too old");
         let mut by_time = Seen::new(false, true, None);
         by_time.add("file:///a/x", 1);
         assert!(by_time.is_new("file:///a/x", 2) && !by_time.is_new("file:///a/x", 1));
@@ -218,6 +275,7 @@ mod tests {
         assert_eq!(entry.line(), line);
         assert_eq!(location("file:///tmp/a%20b/f.json").unwrap().as_ref(), "tmp/a b/f.json");
         assert_eq!(location("s3a://bucket/k/f.json").unwrap().as_ref(), "k/f.json");
+        assert_eq!(Entry::time_and_batch(line), Some((1_795_370_937_180, 0)));
         assert!(Entry::parse("{}").is_err());
     }
 }

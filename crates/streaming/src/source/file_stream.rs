@@ -9,24 +9,32 @@ use async_trait::async_trait;
 use boathouse_connectors::listing::Found;
 use boathouse_connectors::{FileTable, ResolvedPath};
 use boathouse_engine::Session;
-use boathouse_spec::{DataSourceRef, Error, Result, StructType};
+use boathouse_spec::{DataSourceRef, Error, Result, StructType, clock};
 use datafusion::catalog::TableProvider;
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
+use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::cleaner::{Cleaner, LEFT, refuse_sink};
+use super::cleaner::{Cleanable, Cleaner, Cleaning, LEFT, Mark, at_once, refuse_sink};
 use super::file_listing::{Entry, Place, Seen, blocking, modified_ms};
 use super::{Limit, Source};
-use crate::checkpoint::{CompactibleLog, Directory, concurrent};
-use crate::options::Given;
+use crate::checkpoint::{CompactibleLog, Directory, LogRules, concurrent};
+use crate::options::{Given, invalid};
 use crate::settings;
 
 /// How old a file may be beside the newest (`maxFileAge`): a week.
 const MAX_FILE_AGE_MS: i64 = 7 * 24 * 3_600_000;
 
 /// Below this part of a full batch, files that are left over are listed again (`discardCachedInputRatio`).
-const DISCARD_RATIO: f64 = 0.2;
+pub(super) const DISCARD_RATIO: f64 = 0.2;
+
+/// Files that are kept for later batches; those beyond are found again (`maxCachedFiles`).
+pub(super) const MAX_CACHED_FILES: usize = 10_000;
+
+/// Files are looked for that stayed long enough, not more often than so many milliseconds.
+const CLEANING_PAUSE_MS: i64 = 600_000;
 
 /// Files whose places are asked for at once after a restart.
 const LOOKUPS: usize = 16;
@@ -40,18 +48,20 @@ pub(super) struct Rules {
     pub by_name: bool,
     pub by_time: bool,
     pub max_age_ms: Option<i64>,
+    pub max_cached: usize,
+    pub discard_ratio: f64,
     pub ignore_missing: bool,
     /// Files that are there when the query starts for the first time are read.
     pub include_existing: bool,
     /// What becomes of files that were read.
-    pub cleaner: Option<Cleaner>,
+    pub cleaner: Option<Cleaning>,
     /// The offset's key: `logOffset`, `seqNum`.
     pub offset_key: &'static str,
     pub description: String,
 }
 
 impl Rules {
-    fn of_spark(source: &DataSourceRef, place: &Place) -> Result<Self> {
+    fn of_spark(session: &Session, source: &DataSourceRef, place: &Place) -> Result<Self> {
         let given = Given(&source.options);
         let max_files = given.positive("maxFilesPerTrigger")?;
         let max_bytes = given.bytes("maxBytesPerTrigger")?;
@@ -73,9 +83,11 @@ impl Rules {
             by_name: given.flag("fileNameOnly", false)?,
             by_time: false,
             max_age_ms,
+            max_cached: max_cached(given)?,
+            discard_ratio: discard_ratio(given)?,
             ignore_missing: given.flag("ignoreMissingFiles", place.context.ignore_missing_files)?,
             include_existing: true,
-            cleaner: Cleaner::of(given, place)?,
+            cleaner: Cleaner::of(given, place, at_once(session))?,
             offset_key: "logOffset",
             description: format!(
                 "FileStreamSource[{}]",
@@ -85,13 +97,34 @@ impl Rules {
     }
 }
 
+/// `maxCachedFiles`
+fn max_cached(given: Given<'_>) -> Result<usize> {
+    let key = "maxCachedFiles";
+    match given.text(key) {
+        None => Ok(MAX_CACHED_FILES),
+        Some(text) => text
+            .trim()
+            .parse()
+            .map_err(|_| invalid(key, text, "must be an integer greater than or equal to 0")),
+    }
+}
+
+/// `discardCachedInputRatio`
+fn discard_ratio(given: Given<'_>) -> Result<f64> {
+    let key = "discardCachedInputRatio";
+    let Some(text) = given.text(key) else { return Ok(DISCARD_RATIO) };
+    let ratio = text.trim().parse().ok().filter(|r| (0.0..=1.0).contains(r));
+    ratio.ok_or_else(|| invalid(key, text, "must be a number between 0 and 1"))
+}
+
 pub(super) struct FileStream {
     place: Place,
     schema: StructType,
     rules: Rules,
     log: CompactibleLog,
-    seen: Seen,
-    /// Files of the log by offset.
+    /// Shared with those who list files.
+    seen: Arc<RwLock<Seen>>,
+    /// Files of the log by offset, those of batches that are not done.
     entries: BTreeMap<i64, Vec<Entry>>,
     /// Files found and not yet taken, in the order to take them.
     unread: Vec<Found>,
@@ -102,7 +135,11 @@ pub(super) struct FileStream {
     /// The last offset that was committed in this run.
     committed: Option<i64>,
     /// Takes files that were read, to clean them away.
-    cleaning: Option<mpsc::Sender<Vec<Entry>>>,
+    cleaning: Option<mpsc::Sender<Cleanable>>,
+    /// The last batch whose files were given to be cleaned away, where they stay for a time.
+    cleaned: i64,
+    /// When files are looked for that stayed long enough.
+    next_cleaning_ms: i64,
 }
 
 /// The columns of a stream of files.
@@ -113,9 +150,25 @@ pub(super) async fn schema(session: &Arc<Session>, source: &DataSourceRef) -> Re
     if source.schema.is_none() && !infers && !declared {
         return Err(no_schema());
     }
-    Rules::of_spark(source, &place)?;
+    Rules::of_spark(session, source, &place)?;
     let (root, found) = place.list().await?;
-    Ok(open(&place, source.schema.as_ref(), &root, found).await?.spark_schema().clone())
+    let schema = open(&place, source.schema.as_ref(), &root, found).await?.spark_schema().clone();
+    match &source.schema {
+        Some(given) if !settings::flag(session, FORCE_NULLABLE, true) => Ok(as_given(schema, given)),
+        _ => Ok(schema),
+    }
+}
+
+/// Whether all columns of files may be NULL, whatever the schema that is given says.
+const FORCE_NULLABLE: &str = "spark.sql.streaming.fileSource.schema.forceNullable";
+
+/// A schema whose columns may be NULL where those of the one that was given may.
+fn as_given(schema: StructType, given: &StructType) -> StructType {
+    let fields = schema
+        .fields
+        .into_iter()
+        .map(|field| given.fields.iter().find(|g| g.name == field.name).cloned().unwrap_or(field));
+    StructType::new(fields.collect())
 }
 
 fn no_schema() -> Error {
@@ -153,7 +206,7 @@ pub(super) async fn open(
 impl FileStream {
     pub async fn open(session: &Arc<Session>, source: &DataSourceRef, directory: Directory) -> Result<Self> {
         let place = Place::new(&source.format, source, session.file_context()?)?;
-        let rules = Rules::of_spark(source, &place)?;
+        let rules = Rules::of_spark(session, source, &place)?;
         if rules.cleaner.is_some() {
             for path in &place.paths {
                 refuse_sink(&Directory::open(session, path)?).await?;
@@ -170,28 +223,37 @@ impl FileStream {
         rules: Rules,
         directory: Directory,
     ) -> Result<Self> {
-        let interval = settings::number(session, "spark.sql.streaming.fileSource.log.compactInterval", 10);
-        let log = CompactibleLog::open(directory, interval).await?;
+        let retains = rules.cleaner.as_ref().is_some_and(|c| c.retention_ms.is_some());
+        let cleaned = if retains { Mark::read(&directory).await? } else { -1 };
+        let log = CompactibleLog::open(directory, LogRules::of(session, "fileSource")).await?;
         let mut seen = Seen::new(rules.by_name, rules.by_time, rules.max_age_ms);
         let mut entries: BTreeMap<i64, Vec<Entry>> = BTreeMap::new();
-        for line in log.lines().await? {
-            let entry = Entry::parse(&line)?;
+        // What a restart may ask for: the batch that was not done, and those whose files a crash may have left.
+        let asked_for = log.latest().unwrap_or(0) - LEFT - 1;
+        log.each_line(|line| {
+            let entry = Entry::parse(line)?;
             seen.add(&entry.path, entry.timestamp);
-            entries.entry(entry.batch).or_default().push(entry);
-        }
+            if entry.batch >= asked_for && !entry.is_skipped {
+                entries.entry(entry.batch).or_default().push(entry);
+            }
+            Ok(())
+        })
+        .await?;
         seen.purge();
         let mut this = Self {
             place,
             schema,
             rules,
             log,
-            seen,
+            seen: Arc::new(RwLock::new(seen)),
             entries,
             unread: Vec::new(),
             is_fixed: false,
             taken: HashMap::new(),
             committed: None,
             cleaning: None,
+            cleaned,
+            next_cleaning_ms: 0,
         };
         if !this.rules.include_existing && this.log.latest().is_none() {
             let (root, found) = this.place.list().await?;
@@ -206,8 +268,12 @@ impl FileStream {
 
     /// The files that no offset has yet, in the order to take them.
     async fn new_files(&self) -> Result<(ResolvedPath, Vec<Found>)> {
-        let (root, mut found) = self.place.list().await?;
-        found.retain(|f| self.seen.is_new(&root.url_of(&f.meta.location), modified_ms(f)));
+        let (seen, root) = (Arc::clone(&self.seen), self.root()?);
+        let is_new = move |file: &ObjectMeta| {
+            let url = root.url_of(&file.location);
+            seen.read().is_new(&url, file.last_modified.timestamp_millis())
+        };
+        let (root, mut found) = self.place.list_if(Arc::new(is_new)).await?;
         if self.rules.latest_first {
             found.sort_by_key(|f| Reverse(modified_ms(f)));
         } else {
@@ -233,9 +299,11 @@ impl FileStream {
         let rest = self.unread.split_off(count);
         let batch = std::mem::replace(&mut self.unread, rest);
         // Few left over: more may have come, and a fuller batch is better.
-        let is_little = (self.unread.len() as f64) < count as f64 * DISCARD_RATIO;
-        if !self.is_fixed && (is_little || self.rules.latest_first) {
-            self.unread.clear();
+        let is_little = (self.unread.len() as f64) < count as f64 * self.rules.discard_ratio;
+        if !self.is_fixed {
+            let kept = if is_little || self.rules.latest_first { 0 } else { self.rules.max_cached };
+            self.unread.truncate(kept);
+            self.unread.shrink_to_fit();
         }
         Ok(batch)
     }
@@ -278,19 +346,32 @@ impl FileStream {
     /// Gives files the next offset.
     async fn take(&mut self, root: &ResolvedPath, files: Vec<Found>, is_skipped: bool) -> Result<()> {
         let batch = self.log.latest().map_or(0, |b| b + 1);
-        let mut entries = Vec::with_capacity(files.len());
-        for found in files {
-            let path = root.url_of(&found.meta.location);
-            let entry = Entry { timestamp: modified_ms(&found), batch, is_skipped, path };
-            self.seen.add(&entry.path, entry.timestamp);
-            if !is_skipped {
-                self.taken.insert(entry.path.clone(), found);
+        let retains = self.rules.cleaner.as_ref().is_some_and(|c| c.retention_ms.is_some());
+        let taken_ms = (retains && !is_skipped).then(clock::now_ms);
+        let mut lines = Vec::with_capacity(files.len());
+        let mut entries = Vec::new();
+        {
+            let mut seen = self.seen.write();
+            for found in files {
+                let path = root.url_of(&found.meta.location);
+                let entry = Entry { timestamp: modified_ms(&found), batch, is_skipped, taken_ms, path };
+                seen.add(&entry.path, entry.timestamp);
+                lines.push(entry.line());
+                if !is_skipped {
+                    self.taken.insert(entry.path.clone(), found);
+                    entries.push(entry);
+                }
             }
-            entries.push(entry);
+            seen.purge();
         }
-        self.seen.purge();
-        let lines: Vec<String> = entries.iter().map(Entry::line).collect();
-        if !self.log.add(batch, &lines).await? {
+        // What is too old to be read again need not be known, unless it is to be cleaned away.
+        let (seen, committed) = (&self.seen, self.committed.unwrap_or(-1));
+        let keep = |line: &str| {
+            retains
+                || Entry::time_and_batch(line)
+                    .is_none_or(|(time, batch)| batch > committed - LEFT || seen.read().knows(time))
+        };
+        if !self.log.add(batch, &lines, keep).await? {
             return Err(concurrent(batch));
         }
         self.entries.insert(batch, entries);
@@ -321,6 +402,50 @@ impl FileStream {
         let found: Vec<Option<Found>> =
             futures::stream::iter(lookups).buffered(LOOKUPS).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Gives the files of the last batches to be cleaned away.
+    async fn clean_last(&mut self, last: i64) {
+        // Those of earlier runs were cleaned away by them, all but the last perhaps.
+        let first = self.committed.map_or(last - LEFT, |n| n + 1);
+        let batches: Vec<Vec<Entry>> = self.entries.range(first..=last).map(|(_, e)| e.clone()).collect();
+        for files in batches {
+            self.clean(Cleanable { files, mark: None }).await;
+        }
+    }
+
+    /// Gives files to be cleaned away that were read long enough ago. The log has them: they may be many.
+    async fn clean_due(&mut self, last: i64, retention_ms: i64) -> Result<()> {
+        let now = clock::now_ms();
+        if now < self.next_cleaning_ms {
+            return Ok(());
+        }
+        self.next_cleaning_ms = now + CLEANING_PAUSE_MS.min(retention_ms / 10);
+        let mut due: Vec<Entry> = Vec::new();
+        let cleaned = self.cleaned;
+        self.log
+            .each_line(|line| {
+                let entry = Entry::parse(line)?;
+                let is_due = entry.taken_ms.is_some_and(|taken| taken + retention_ms <= now);
+                if is_due && entry.batch > cleaned && entry.batch <= last {
+                    due.push(entry);
+                }
+                Ok(())
+            })
+            .await?;
+        if let Some(batch) = due.iter().map(|e| e.batch).max() {
+            self.cleaned = batch;
+            let mark = Mark { directory: self.log.directory().clone(), batch };
+            self.clean(Cleanable { files: due, mark: Some(mark) }).await;
+        }
+        Ok(())
+    }
+
+    async fn clean(&mut self, files: Cleanable) {
+        let Some(Cleaning { cleaner, at_once, .. }) = self.rules.cleaner.clone() else { return };
+        let cleaning = self.cleaning.get_or_insert_with(|| cleaner.start(self.place.clone(), at_once));
+        // A task that is gone has said why.
+        let _ = cleaning.send(files).await;
     }
 
     async fn file_of(&self, entry: &Entry) -> Result<Option<Found>> {
@@ -373,14 +498,10 @@ impl Source for FileStream {
 
     async fn commit(&mut self, end: &str) -> Result<()> {
         let last = self.offset(end)?;
-        if let Some(cleaner) = &self.rules.cleaner {
-            let cleaning = self.cleaning.get_or_insert_with(|| cleaner.clone().start(self.place.clone()));
-            // Those of earlier runs were cleaned away by them, all but the last perhaps.
-            let first = self.committed.map_or(last - LEFT, |n| n + 1);
-            for (_, entries) in self.entries.iter().filter(|(n, _)| (first..=last).contains(*n)) {
-                // A task that is gone has said why.
-                let _ = cleaning.send(entries.clone()).await;
-            }
+        match self.rules.cleaner.clone() {
+            Some(Cleaning { retention_ms: None, .. }) => self.clean_last(last).await,
+            Some(Cleaning { retention_ms: Some(ms), .. }) => self.clean_due(last, ms).await?,
+            None => {}
         }
         self.committed = Some(last);
         for (_, entries) in self.entries.range(..=last) {

@@ -1,6 +1,9 @@
 //! A Delta table that a stream follows: where the query begins, how far it goes, and the commits on the way.
 
-use boathouse_delta::{CommitChanges, DeltaTable, Snapshot, TimestampRules, changes};
+use std::sync::Arc;
+
+use boathouse_delta::{CommitChanges, DeltaTable, Metadata, Protocol, Snapshot, TimestampRules, changes};
+use boathouse_engine::Session;
 use boathouse_formats::datetime_text::parse_timestamp;
 use boathouse_formats::zone::Zone;
 use boathouse_spec::{Error, Options, Result, StructType};
@@ -8,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Limit;
-use crate::checkpoint::Directory;
+use super::delta_schema_change::{Changes, is_readable, needs_tracking, schema_changed};
+use super::delta_tracking::{self, Tracking};
+use crate::checkpoint::{Directory, lines_v1, with_v1};
 use crate::options::{Given, invalid};
 
 /// Files a batch takes where no option says (`maxFilesPerTrigger`).
@@ -17,8 +22,22 @@ const DEFAULT_MAX_FILES: i64 = 1000;
 /// Commits that are read at once while looking for what is new.
 pub(super) const COMMITS_AT_ONCE: i64 = 100;
 
-/// The index before the first file of a version.
-pub(super) const BASE_INDEX: i64 = -1;
+/// The index before everything of a version; in the log of offsets it is -1.
+pub(super) const BASE_INDEX: i64 = -100;
+
+/// The index of a version's change of columns, which ends a batch, and the one behind it.
+pub(super) const CHANGE_INDEX: i64 = -20;
+const AFTER_CHANGE_INDEX: i64 = -19;
+
+/// How the log of offsets has [`BASE_INDEX`].
+const LOGGED_BASE_INDEX: i64 = -1;
+
+/// The version of offsets whose indices are as they are here.
+const CHANGES_VERSION: i64 = 3;
+
+/// Reads on over columns that were renamed or dropped, with those of now.
+const UNSAFE_READS: &str =
+    "spark.databricks.delta.streaming.unsafeReadOnIncompatibleColumnMappingSchemaChanges.enabled";
 
 /// Where a source keeps the version that its query began with.
 const START_FILE: &str = "0";
@@ -80,12 +99,15 @@ impl Offset {
     }
 
     fn parse(text: &str) -> Result<Self> {
-        let offset: Self = serde_json::from_str(text).map_err(|e| {
+        let mut offset: Self = serde_json::from_str(text).map_err(|e| {
             Error::new("DELTA_INVALID_SOURCE_OFFSET_FORMAT")
                 .message(format!("{text} is no offset of a Delta table: {e}."))
         })?;
+        if offset.source_version != CHANGES_VERSION && offset.index == LOGGED_BASE_INDEX {
+            offset.index = BASE_INDEX;
+        }
         match offset.source_version {
-            1 | 3 => Ok(offset),
+            1 | CHANGES_VERSION => Ok(Self { source_version: 1, ..offset }),
             version => Err(Error::new("DELTA_INVALID_SOURCE_VERSION")
                 .param("version", version)
                 .message(format!("The offset {text} is of version {version}; 1 and 3 are known."))),
@@ -93,11 +115,16 @@ impl Offset {
     }
 
     pub fn text(&self) -> String {
+        let (source_version, index) = match self.index {
+            CHANGE_INDEX | AFTER_CHANGE_INDEX => (CHANGES_VERSION, self.index),
+            BASE_INDEX => (self.source_version, LOGGED_BASE_INDEX),
+            index => (self.source_version, index),
+        };
         json!({
-            "sourceVersion": self.source_version,
+            "sourceVersion": source_version,
             "reservoirId": self.reservoir_id,
             "reservoirVersion": self.reservoir_version,
-            "index": self.index,
+            "index": index,
             "isStartingVersion": self.is_starting_version,
         })
         .to_string()
@@ -115,9 +142,19 @@ pub(super) enum Start {
 pub(super) struct Followed {
     pub name: String,
     pub table: DeltaTable,
-    /// The table when the query began: it says the columns.
+    /// The table when the query began.
     pub snapshot: Snapshot,
+    /// How it is read: as it was then, or as the log of schemas says.
+    pub read: Snapshot,
     pub start: Start,
+    /// The log of schemas, where an option names one.
+    tracking: Option<Tracking>,
+    /// The version of the log's entry that the query began with.
+    tracked_version: Option<i64>,
+    /// The version that rows are read from was compared with the columns that the query began with.
+    is_start_checked: bool,
+    reads_unsafely: bool,
+    has_starting_option: bool,
     max_files: i64,
     max_bytes: Option<i64>,
     /// The last version to be read, with `availableNow`.
@@ -127,24 +164,33 @@ pub(super) struct Followed {
 }
 
 impl Followed {
-    /// `zone` is the session's, for `startingTimestamp`.
     pub async fn open(
+        session: &Arc<Session>,
         name: String,
         table: DeltaTable,
         options: &Options,
-        zone: &Zone,
         directory: &Directory,
     ) -> Result<Self> {
         check(options)?;
         let given = Given(options);
+        let zone = session.file_context()?.session.zone;
         let snapshot = table.latest().await?;
+        let tracking = open_log(session, &table, options, &snapshot, directory).await?;
+        let entry = tracking.as_ref().and_then(Tracking::current);
+        let read = entry.map(|e| e.view(&snapshot)).transpose()?.unwrap_or_else(|| snapshot.clone());
         let max_bytes = given.bytes("maxBytesPerTrigger")?;
         let max_files = given.positive("maxFilesPerTrigger")?;
         Ok(Self {
-            start: start(directory, &table, &snapshot, &given, zone).await?,
+            start: start(directory, &table, &snapshot, &given, &zone).await?,
             name,
             table,
             snapshot,
+            read,
+            tracked_version: entry.map(|e| e.delta_commit_version),
+            tracking,
+            is_start_checked: false,
+            reads_unsafely: session.conf().get(UNSAFE_READS).is_some_and(|v| v.eq_ignore_ascii_case("true")),
+            has_starting_option: given.text("startingVersion").or(given.text("startingTimestamp")).is_some(),
             // A limit in bytes alone stands for itself.
             max_files: max_files.unwrap_or(if max_bytes.is_some() { i64::MAX } else { DEFAULT_MAX_FILES }),
             max_bytes,
@@ -219,21 +265,217 @@ impl Followed {
         Ok(self.commits.iter().filter(|c| c.version <= to).cloned().collect())
     }
 
-    /// The columns that a commit sets must be those that the query began with.
+    /// Whether columns are those of the log of schemas, and change with it.
+    fn is_tracking(&self) -> bool {
+        !self.reads_unsafely && self.tracking.as_ref().is_some_and(|t| t.current().is_some())
+    }
+
+    /// Whether a commit changes how the table is to be read, so that a batch has to end before it.
+    pub fn is_barrier(&self, commit: &CommitChanges) -> bool {
+        self.is_tracking() && self.changes(commit.metadata.as_ref(), commit.protocol.as_ref(), commit.version)
+    }
+
+    fn changes(&self, metadata: Option<&Metadata>, protocol: Option<&Protocol>, version: i64) -> bool {
+        // Changes without rows that led to the entry in force are behind it.
+        self.tracked_version.is_none_or(|tracked| tracked < version)
+            && delta_tracking::changes(&self.read, metadata, protocol)
+    }
+
+    /// Before anything is read: begins the log of schemas, where there is none yet, and goes no further than a change of columns
+    /// that the log does not have yet. The end of the batch, where that is decided.
+    pub async fn begin(&mut self, start: Option<&Offset>, latest: i64) -> Result<Option<Offset>> {
+        let from = start.cloned().unwrap_or_else(|| self.first_offset(latest));
+        let read = if start.is_some() && from.index == BASE_INDEX { -1 } else { 0 };
+        self.begin_log((from.reservoir_version + read).clamp(0, latest)).await?;
+        if self.is_tracking() {
+            return self.pending(&from).await;
+        }
+        Ok(None)
+    }
+
+    /// Begins the log with the table as it was at a version.
+    pub async fn begin_log(&mut self, version: i64) -> Result<()> {
+        let Some(tracking) = &mut self.tracking else { return Ok(()) };
+        if self.reads_unsafely || tracking.current().is_some() {
+            return Ok(());
+        }
+        let at = match self.snapshot.version() == version {
+            true => self.snapshot.clone(),
+            false => self.table.at_version(version).await?,
+        };
+        let entry = tracking.entry(version, at.metadata(), at.protocol())?;
+        tracking.write(entry.clone(), false, &self.snapshot).await?;
+        match delta_tracking::changes(&self.read, Some(at.metadata()), Some(at.protocol())) {
+            true => Err(entry.evolution()?),
+            false => Ok(()),
+        }
+    }
+
+    /// The next end after a change of columns: first one behind it, so that the batch before is done, then none.
+    async fn pending(&mut self, from: &Offset) -> Result<Option<Offset>> {
+        match from.index {
+            CHANGE_INDEX => Ok(Some(Offset { index: AFTER_CHANGE_INDEX, ..from.clone() })),
+            AFTER_CHANGE_INDEX => {
+                let commit = self.commit(from.reservoir_version).await?;
+                Ok(self.is_barrier(&commit).then(|| from.clone()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn commit(&self, version: i64) -> Result<CommitChanges> {
+        let commits = changes(self.table.location(), version, Some(version)).await?;
+        commits.into_iter().next().ok_or_else(|| Error::internal("a version without a commit"))
+    }
+
+    /// Once everything up to a change of columns was read: notes it, and ends the query, which goes on with it when it is started
+    /// again.
+    pub async fn evolve(&mut self, end: &Offset) -> Result<()> {
+        if !self.is_tracking() || !matches!(end.index, CHANGE_INDEX | AFTER_CHANGE_INDEX) {
+            return Ok(());
+        }
+        let version = end.reservoir_version;
+        let commit = self.commit(version).await?;
+        if !self.is_barrier(&commit) {
+            return Ok(());
+        }
+        self.note(version, commit.metadata.as_ref(), commit.protocol.as_ref(), false).await
+    }
+
+    /// The whole table at the version that the query begins with must have the columns of the log: nothing was read of it yet.
+    pub async fn check_whole_table(&mut self, at: &Snapshot) -> Result<()> {
+        let (metadata, protocol) = (Some(at.metadata()), Some(at.protocol()));
+        let read_version = self.tracked_version.unwrap_or_else(|| self.snapshot.version());
+        if self.is_tracking()
+            && at.version() >= read_version
+            && self.changes(metadata, protocol, at.version())
+        {
+            return self.note(at.version(), metadata, protocol, true).await;
+        }
+        Ok(())
+    }
+
+    /// Notes what the table is from a version on, and tells so.
+    async fn note(
+        &mut self,
+        version: i64,
+        metadata: Option<&Metadata>,
+        protocol: Option<&Protocol>,
+        in_place: bool,
+    ) -> Result<()> {
+        let Some(tracking) = &mut self.tracking else { return Ok(()) };
+        let metadata = metadata.unwrap_or_else(|| self.read.metadata());
+        let protocol = protocol.unwrap_or_else(|| self.read.protocol());
+        let entry = tracking.entry(version, metadata, protocol)?;
+        tracking.write(entry.clone(), in_place, &self.snapshot).await?;
+        Err(entry.evolution()?)
+    }
+
+    /// The version that rows are read from may have had columns that those of the query are not (delta-spark's
+    /// `checkReadIncompatibleSchemaChangeOnStreamStartOnce`).
+    pub async fn check_start(&mut self, version: i64) -> Result<()> {
+        if self.is_tracking() || std::mem::replace(&mut self.is_start_checked, true) {
+            return Ok(());
+        }
+        if version >= self.snapshot.version() {
+            return Ok(());
+        }
+        // What was cleaned up is told of where commits are read.
+        let Ok(at) = self.table.at_version(version).await else { return Ok(()) };
+        self.check_metadata(at.metadata(), version)
+    }
+
+    /// A stream goes on while it can read what comes with the columns it began with.
     pub fn check_columns(&self, commit: &CommitChanges) -> Result<()> {
         match &commit.metadata {
-            Some(metadata) if commit.version > self.snapshot.version() => {
-                let new = StructType::from_json(&metadata.schema_string)?;
-                check_columns(&self.name, self.snapshot.schema(), &new, commit.version)
-            }
+            Some(metadata) if !self.is_tracking() => self.check_metadata(metadata, commit.version),
             _ => Ok(()),
         }
+    }
+
+    /// delta-spark's `checkReadIncompatibleSchemaChanges`
+    fn check_metadata(&self, metadata: &Metadata, version: i64) -> Result<()> {
+        let (now, then) = (self.snapshot.schema(), StructType::from_json(&metadata.schema_string)?);
+        let mapped =
+            |m: &Metadata| m.configuration.get("delta.columnMapping.mode").is_some_and(|mode| mode != "none");
+        let (old, new) = match version < self.snapshot.version() {
+            true => (&then, now),
+            false => (now, &then),
+        };
+        let is_mapped = mapped(metadata) && mapped(self.snapshot.metadata());
+        if is_mapped && !self.reads_unsafely && Changes::between(old, new).moves_columns() {
+            return Err(needs_tracking(old, new));
+        }
+        if is_readable(&then, now) || (self.reads_unsafely && is_mapped) {
+            return Ok(());
+        }
+        Err(schema_changed(version, now, &then, self.has_starting_option))
+    }
+}
+
+/// The log of schemas that the options name: changes without rows that follow its entry are taken with it, and what is in force
+/// must be allowed.
+async fn open_log(
+    session: &Arc<Session>,
+    table: &DeltaTable,
+    options: &Options,
+    snapshot: &Snapshot,
+    directory: &Directory,
+) -> Result<Option<Tracking>> {
+    let Some(mut tracking) = Tracking::open(session, options, snapshot, Some(directory)).await? else {
+        return Ok(None);
+    };
+    if let Some(merged) = merged(&tracking, table, snapshot).await? {
+        tracking.write(merged, true, snapshot).await?;
+    }
+    tracking.check_change(session, options).await?;
+    Ok(Some(tracking))
+}
+
+async fn merged(
+    tracking: &Tracking,
+    table: &DeltaTable,
+    snapshot: &Snapshot,
+) -> Result<Option<delta_tracking::Entry>> {
+    let Some(current) = tracking.current() else { return Ok(None) };
+    let (mut from, latest) = (current.delta_commit_version, snapshot.version());
+    let mut commits = Vec::new();
+    while from <= latest {
+        let some = changes(table.location(), from, Some(latest.min(from + MERGED_AT_ONCE - 1))).await?;
+        let is_last = some.iter().any(|c| !c.adds.is_empty() || !c.removes.is_empty());
+        commits.extend(some);
+        if is_last {
+            break;
+        }
+        from += MERGED_AT_ONCE;
+    }
+    Ok(tracking.merged(&commits))
+}
+
+/// Commits that are looked at at once for changes without rows.
+const MERGED_AT_ONCE: i64 = 4;
+
+/// The table as a stream of it is read, outside of a query.
+pub(super) async fn read_view(
+    session: &Arc<Session>,
+    table: &DeltaTable,
+    options: &Options,
+) -> Result<Snapshot> {
+    check(options)?;
+    let snapshot = table.latest().await?;
+    let Some(tracking) = Tracking::open(session, options, &snapshot, None).await? else {
+        return Ok(snapshot);
+    };
+    let merged = merged(&tracking, table, &snapshot).await?;
+    match merged.as_ref().or(tracking.current()) {
+        Some(entry) => entry.view(&snapshot),
+        None => Ok(snapshot),
     }
 }
 
 pub(super) fn check(options: &Options) -> Result<()> {
     let given = Given(options);
-    for key in ["schemaTrackingLocation", "schemaLocation", "excludeRegex", "failOnDataLoss"] {
+    for key in ["excludeRegex", "failOnDataLoss"] {
         if given.text(key).is_some() {
             return Err(Error::unsupported(format!("the option {key} of a stream from a Delta table")));
         }
@@ -244,35 +486,6 @@ pub(super) fn check(options: &Options) -> Result<()> {
             .exception("AnalysisException"));
     }
     Ok(())
-}
-
-/// A stream goes on while it can read what comes with the columns it began with.
-fn check_columns(name: &str, old: &StructType, new: &StructType, version: i64) -> Result<()> {
-    if same_columns(old, new) {
-        return Ok(());
-    }
-    Err(Error::new("DELTA_SCHEMA_CHANGED_WITH_VERSION")
-        .param("version", version)
-        .param("previousSchema", old.json())
-        .param("newSchema", new.json())
-        .message(format!(
-            "Detected schema change in version {version} of {name}:\nstreaming source schema: {}\n\ndata file schema: {}\n\nPlease \
-             try restarting the query. If this issue repeats across query restarts without making progress, you have made an \
-             incompatible schema change and need to start your query from scratch using a new checkpoint directory.",
-            old.json(),
-            new.json()
-        ))
-        .exception("IllegalStateException"))
-}
-
-/// Whether rows with the new columns can be read with the old ones: only comments and other metadata may differ.
-fn same_columns(old: &StructType, new: &StructType) -> bool {
-    old.fields.len() == new.fields.len()
-        && old
-            .fields
-            .iter()
-            .zip(&new.fields)
-            .all(|(a, b)| a.name == b.name && a.data_type.same_type(&b.data_type))
 }
 
 /// Where the query begins: where it began, for `latest` and instants mean another version later, and the first batch may be run
@@ -292,7 +505,7 @@ async fn start(
     let Start::Version(version) = starting(table, snapshot, given, zone).await? else {
         return Ok(Start::Snapshot);
     };
-    let text = format!("v1\n{}", json!({ "startingVersion": version }));
+    let text = with_v1(json!({ "startingVersion": version }));
     let is_kept = directory.create(START_FILE, text).await?;
     let other = if is_kept { None } else { kept_start(directory).await? };
     Ok(Start::Version(other.unwrap_or(version)))
@@ -300,7 +513,7 @@ async fn start(
 
 async fn kept_start(directory: &Directory) -> Result<Option<i64>> {
     let text = directory.read_text(START_FILE).await?;
-    let kept = text.and_then(|text| serde_json::from_str::<Value>(text.lines().nth(1)?).ok());
+    let kept = text.and_then(|text| serde_json::from_str::<Value>(lines_v1(&text).ok()?.next()?).ok());
     Ok(kept.and_then(|kept| kept.get("startingVersion")?.as_i64()))
 }
 

@@ -14,7 +14,7 @@ use datafusion::catalog::TableProvider;
 use serde_json::{Map, Value};
 
 use super::{Continuity, Limit, Source};
-use crate::checkpoint::Directory;
+use crate::checkpoint::{Directory, lines_v1, with_v1};
 
 /// The file of the offsets that a query started with.
 const INITIAL: &str = "0";
@@ -83,7 +83,7 @@ impl Kafka {
             Some(initial) => initial,
             None => {
                 let initial = self.cluster.starting(&self.options.starting).await?;
-                let contents = format!("\0v1\n{}", print_offsets(&initial));
+                let contents = format!("\0{}", with_v1(print_offsets(&initial)));
                 if self.directory.create(INITIAL, contents).await? {
                     Some(initial)
                 } else {
@@ -99,7 +99,7 @@ impl Kafka {
     async fn noted(&self) -> Result<Option<Offsets>> {
         let Some(bytes) = self.directory.read(INITIAL).await? else { return Ok(None) };
         let text = bytes.get(1..).and_then(|b| std::str::from_utf8(b).ok());
-        let json = text.and_then(|t| t.strip_prefix("v1\n")).ok_or_else(|| corrupt(&self.directory))?;
+        let json = text.and_then(|t| lines_v1(t).ok()?.next()).ok_or_else(|| corrupt(&self.directory))?;
         parse_logged(json).map(Some)
     }
 

@@ -4,6 +4,9 @@ mod cleaner;
 mod cloud_files;
 mod delta;
 mod delta_changes;
+mod delta_schema_change;
+mod delta_tracking;
+mod event_order;
 mod file_listing;
 mod file_stream;
 mod followed;
@@ -12,6 +15,7 @@ mod kafka;
 mod python;
 mod rate;
 mod rate_micro_batch;
+mod schema_hints;
 mod schema_log;
 mod socket;
 
@@ -73,6 +77,16 @@ pub(crate) trait Source: Send + Sync {
         Ok(())
     }
 
+    /// Whether the source is to be told which of its columns is the event time of the query.
+    fn wants_event_time(&self) -> bool {
+        false
+    }
+
+    /// Tells it, by the column's name.
+    fn set_event_time(&mut self, _column: &str) -> Result<()> {
+        Ok(())
+    }
+
     fn continuity(&self) -> Continuity {
         Continuity::Relation
     }
@@ -96,12 +110,11 @@ pub(crate) async fn open(
 ) -> Result<Box<dyn Source>> {
     match origin {
         StreamOrigin::Delta { name, table, options } => {
-            let zone = session.file_context()?.session.zone;
             if delta_changes::is_asked_for(&options)? {
-                let source = delta_changes::DeltaChanges::open(name, table, &options, &zone, &directory);
+                let source = delta_changes::DeltaChanges::open(session, name, table, &options, &directory);
                 return Ok(Box::new(source.await?));
             }
-            Ok(Box::new(delta::DeltaSource::open(name, table, &options, &zone, &directory).await?))
+            Ok(Box::new(delta::DeltaSource::open(session, name, table, &options, &directory).await?))
         }
         StreamOrigin::Source(source) if PythonStream::is_known(session, &source.format) => {
             Ok(Box::new(python::Python::open(session, &source).await?))
@@ -124,9 +137,9 @@ pub(crate) async fn open(
 pub(crate) async fn schema(session: &Arc<Session>, origin: &StreamOrigin) -> Result<StructType> {
     match origin {
         StreamOrigin::Delta { table, options, .. } if delta_changes::is_asked_for(options)? => {
-            delta_changes::schema(table, options).await
+            delta_changes::schema(session, table, options).await
         }
-        StreamOrigin::Delta { table, options, .. } => delta::schema(table, options).await,
+        StreamOrigin::Delta { table, options, .. } => delta::schema(session, table, options).await,
         StreamOrigin::Source(source) if PythonStream::is_known(session, &source.format) => {
             PythonStream::columns(session, source).await
         }

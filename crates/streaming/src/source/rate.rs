@@ -9,7 +9,7 @@ use datafusion::catalog::TableProvider;
 
 use super::generated::{self, Numbers};
 use super::{Continuity, Limit, Source};
-use crate::checkpoint::Directory;
+use crate::checkpoint::{Directory, lines_v1, with_v1};
 use crate::options::Given;
 
 pub(super) struct Rate {
@@ -69,14 +69,14 @@ pub(super) fn check(source: &DataSourceRef) -> Result<()> {
 
 /// When the query began: noted on its first start, as Spark does.
 async fn created_ms(directory: &Directory) -> Result<i64> {
-    let parse = |text: &str| text.strip_prefix("v1\n").and_then(|n| n.trim().parse::<i64>().ok());
+    let parse = |text: &str| -> Option<i64> { lines_v1(text).ok()?.next()?.trim().parse().ok() };
     let corrupt =
         || Error::new("STREAM_CHECKPOINT_CORRUPT").message("The start of a rate source cannot be read.");
     if let Some(text) = directory.read_text("0").await? {
         return parse(&text).ok_or_else(corrupt);
     }
     let now = clock::now_ms();
-    if directory.create("0", format!("v1\n{now}")).await? {
+    if directory.create("0", with_v1(now)).await? {
         return Ok(now);
     }
     directory.read_text("0").await?.as_deref().and_then(parse).ok_or_else(corrupt)

@@ -3,7 +3,7 @@
 use boathouse_spec::{Error, Result, StructType};
 use serde_json::{Value, json};
 
-use crate::checkpoint::Directory;
+use crate::checkpoint::{Directory, lines_v1, with_v1};
 
 #[derive(Debug, Clone)]
 pub(super) struct SchemaLog {
@@ -20,8 +20,8 @@ impl SchemaLog {
     pub async fn latest(&self) -> Result<Option<(i64, StructType)>> {
         let Some(number) = self.directory.numbers().await?.pop() else { return Ok(None) };
         let text = self.directory.read_text(&number.to_string()).await?.unwrap_or_default();
-        let schema = text.strip_prefix("v1\n").and_then(|json| {
-            let value: Value = serde_json::from_str(json).ok()?;
+        let schema = lines_v1(&text).ok().and_then(|mut lines| {
+            let value: Value = serde_json::from_str(lines.next()?).ok()?;
             StructType::from_json(value.get("dataSchemaJson")?.as_str()?).ok()
         });
         match schema {
@@ -34,7 +34,7 @@ impl SchemaLog {
 
     /// Notes a schema as the one after `number`. Another process may have been faster: then its schema is in force.
     pub async fn add(&self, number: i64, schema: &StructType) -> Result<()> {
-        let text = format!("v1\n{}", json!({ "dataSchemaJson": schema.json(), "partitionSchemaJson": "" }));
+        let text = with_v1(json!({ "dataSchemaJson": schema.json(), "partitionSchemaJson": "" }));
         self.directory.create(&number.to_string(), text).await.map(|_| ())
     }
 }

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use boathouse_spec::{Error, Result};
 use serde_json::Value;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, lines_v1};
 
 /// A store of an operator, as the checkpoint tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(super) async fn stores(checkpoint: &Checkpoint) -> Result<Vec<StoreInfo>> {
 }
 
 fn parse(text: &str) -> Option<Vec<StoreInfo>> {
-    let about: Value = serde_json::from_str(text.strip_prefix("v1\n")?).ok()?;
+    let about: Value = serde_json::from_str(lines_v1(text).ok()?.next()?).ok()?;
     let operator = about.get("operatorInfo")?;
     let mut out = Vec::new();
     for store in about.get("stateStoreInfo")?.as_array()? {

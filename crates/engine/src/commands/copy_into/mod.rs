@@ -183,7 +183,7 @@ async fn matching_files(session: &Arc<Session>, copy: &CopyInto) -> Result<Vec<S
     let mut files = Vec::new();
     for path in paths {
         let place = context.paths.resolve(&path, context.stores.as_ref())?;
-        let found = listing::list(&place, &choice).await?;
+        let found = listing::list(&place, &choice, &listing::all()).await?;
         files.extend(found.iter().map(|f| place.display_of(&f.meta.location)));
     }
     Ok(files)
