@@ -2,9 +2,9 @@
 //!
 //! DataFusion joins tables in the order in which a query names them. This rule takes the inner joins that stand next to
 //! each other as one graph (`graph`), estimates how many rows each part of it has (`estimate`), and takes the cheapest
-//! order (`enumerate`). Two more rewrites need the same estimates (`semi`): a semi join is made where the fewest rows pass
-//! it, and an aggregation that is joined to few keys sees the rows of these keys only. Which side of a join is built follows from them, too
-//! (`sizes`).
+//! order (`enumerate`). More rewrites need the same estimates. Outer and anti joins come after the inner ones that leave few
+//! rows (`outer`). A semi join is made where the fewest rows pass it, and an aggregation that is joined to few keys sees the
+//! rows of these keys only (`semi`). Which side of a join is built follows from them, too (`sizes`).
 //!
 //! It runs after DataFusion's own rules, which have pushed filters to the tables by then, and changes nothing where the
 //! order is as good as any: it must come to an end.
@@ -12,6 +12,7 @@
 mod enumerate;
 mod estimate;
 mod graph;
+mod outer;
 mod semi;
 mod sizes;
 
@@ -49,11 +50,13 @@ impl OptimizerRule for JoinOrder {
     }
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let semi = semi::pushed_down(plan)?;
-        let reordered = reorder(semi.data)?;
-        let filtered = semi::filtered_aggregates(reordered.data)?;
-        let changed = semi.transformed || reordered.transformed || filtered.transformed;
-        Ok(Transformed::new_transformed(filtered.data, changed))
+        let mut plan = Transformed::no(plan);
+        for rewrite in
+            [outer::anti_joins, outer::made_late, semi::pushed_down, reorder, semi::filtered_aggregates]
+        {
+            plan = plan.transform_data(rewrite)?;
+        }
+        Ok(plan)
     }
 }
 

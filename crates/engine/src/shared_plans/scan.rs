@@ -84,7 +84,7 @@ pub(super) fn shown(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPla
 
 impl DisplayAs for SharedRowsExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "SharedRows #{}, {} readers", self.number, self.rows.readers())
+        write!(f, "SharedRows: number={}, readers={}", self.number, self.rows.readers())
     }
 }
 
