@@ -9,7 +9,8 @@ import pytest
 import scenarios_iceberg
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 from recorded import check
-from test_interop_jvm import jvm, pytestmark as needs_jvm  # noqa: F401
+from test_interop_jvm import jvm  # noqa: F401
+from test_interop_jvm import pytestmark as needs_jvm
 
 # Where we differ, and why.
 DIFFERS = {
@@ -151,7 +152,7 @@ def test_files_of_both_engines(spark, jvm, tmp_path, maker):  # noqa: F811
             continue
         engines[(i + 1 + i // len(CHANGES)) % 2].sql(change.replace("{t}", t).replace("more", "fewer" if i >= len(CHANGES) else "more")).collect()
         check_files(tmp_path / "t", partitions_of(tmp_path / "t"))
-        rows = [sorted((str(row) for row in s.read.format("delta").load(str(tmp_path / "t")).collect())) for s in engines]
+        rows = [sorted(str(row) for row in s.read.format("delta").load(str(tmp_path / "t")).collect()) for s in engines]
         assert rows[0] == rows[1], change
 
 
