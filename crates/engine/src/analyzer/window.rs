@@ -541,7 +541,8 @@ fn range_offset(value: ScalarValue, key: &TypedExpr, offset: &TypedExpr) -> Resu
                 offset.data_type.sql()
             ))
     };
-    let is_offset = |t: &DataType| t.is_numeric() || t.is_interval();
+    let is_read_as_number = offset.data_type.is_string() && key.data_type.is_numeric();
+    let is_offset = offset.data_type.is_numeric() || offset.data_type.is_interval() || is_read_as_number;
     let not_added = |t: &DataType| {
         Error::new("DATATYPE_MISMATCH.SPECIFIED_WINDOW_FRAME_UNACCEPTED_TYPE")
             .param("sqlExpr", format!("\"{}\"", offset.name))
@@ -556,7 +557,7 @@ fn range_offset(value: ScalarValue, key: &TypedExpr, offset: &TypedExpr) -> Resu
     if key.data_type.is_string() {
         return Err(not_added(&key.data_type));
     }
-    if !is_offset(&offset.data_type) && !(offset.data_type.is_string() && key.data_type.is_numeric()) {
+    if !is_offset {
         return Err(not_added(&offset.data_type));
     }
     Ok(match (&key.data_type, value) {
