@@ -23,6 +23,8 @@ def known():
     """Statements that still differ, by area."""
     found = {}
     for line in (record_sql.SQL / "known.txt").read_text().splitlines():
+        if line.startswith("#"):
+            continue
         area, _, sql = line.partition("\t")
         found.setdefault(area, set()).add(json.loads(sql))
     return found

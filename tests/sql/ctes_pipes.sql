@@ -89,6 +89,6 @@ FROM t |> AGGREGATE sum(n) GROUP BY 1;
 FROM t |> AGGREGATE avg(n) AS a GROUP BY id % 2 AS odd |> ORDER BY odd;
 FROM t |> WINDOW w AS (ORDER BY id) |> SELECT sum(n) OVER w;
 FROM t |> SELECT id, sum(n) OVER w AS s WINDOW w AS (ORDER BY id) |> ORDER BY id;
-FROM t |> |> WHERE id = 1 |>;
+FROM t |> WHERE id = 1 |>;
 FROM t |> SELECT id |> WINDOW w AS (ORDER BY id);
 WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT max(i) FROM n WHERE i < 3) SELECT * FROM n;

@@ -149,10 +149,8 @@ impl Analyzer {
             let attribute = match attribute {
                 Some(a) => a,
                 None => {
-                    // A window function says by itself whether it is NULL.
-                    let is_window = super::window::has_window(&value);
-                    let nullable = item.value.nullable || (!is_window && aggregation.nulled(&value));
-                    let mut a = self.attribute(&item.value.name, item.value.data_type.clone(), nullable);
+                    let TypedExpr { data_type, nullable, name, .. } = &item.value;
+                    let mut a = self.attribute(name, data_type.clone(), *nullable);
                     a.metadata = item.metadata.clone().unwrap_or_default();
                     a
                 }
@@ -380,6 +378,7 @@ impl Analyzer {
             id: id.clone(),
             keys: aggregation.grouping.iter().map(|(e, _)| e.clone()).collect(),
             columns: aggregation.grouping.iter().map(|(_, a)| a.column()).collect(),
+            left_out: aggregation.left_out(),
         });
         self.grouping_scope(scope)
     }
@@ -499,15 +498,14 @@ impl Aggregation {
             ))
     }
 
-    /// Whether the expression uses a key that grouping sets may turn to NULL, and could not know: the columns of the input
-    /// that are keys say so themselves.
-    fn nulled(&self, expr: &DfExpr) -> bool {
-        let Some(sets) = &self.sets else { return false };
-        let is_absent = |name: &str| {
-            let at = self.grouping.iter().position(|(_, a)| a.internal_name() == name);
-            at.is_some_and(|i| is_left_out(sets, i) && !matches!(self.grouping[i].0, DfExpr::Column(_)))
-        };
-        expr.column_refs().iter().any(|c| is_absent(&c.name))
+    /// The computed keys that one of the grouping sets has not.
+    fn left_out(&self) -> Vec<DfExpr> {
+        let Some(sets) = &self.sets else { return Vec::new() };
+        let is_computed = |e: &DfExpr| !matches!(e, DfExpr::Column(_));
+        let keys = self.grouping.iter().enumerate();
+        keys.filter(|(i, (e, _))| is_left_out(sets, *i) && is_computed(e))
+            .map(|(_, (e, _))| e.clone())
+            .collect()
     }
 
     /// Aggregates and what they group by are of the query's own columns.

@@ -14,6 +14,8 @@ use super::{error, scalar_call::call_name};
 pub(crate) struct GroupingScope {
     pub id: Attribute,
     pub keys: Vec<DfExpr>,
+    /// Those that one of the sets has not, and that are computed.
+    pub(super) left_out: Vec<DfExpr>,
     /// What the keys are called in the aggregation's output.
     pub(super) columns: Vec<DfExpr>,
 }

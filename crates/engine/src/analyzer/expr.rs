@@ -10,6 +10,15 @@ use super::analyzed::{Analyzed, TypedExpr};
 impl Analyzer {
     /// Resolves an expression over a relation's columns.
     pub(super) fn expr(&mut self, expr: &Expr, over: &Analyzed) -> Result<TypedExpr> {
+        let mut value = self.expr_of_kind(expr, over)?;
+        // What is computed as a key of grouping sets is NULL where a set leaves it out.
+        if let Some(scope) = &self.grouping {
+            value.nullable |= scope.left_out.contains(&value.expr);
+        }
+        Ok(value)
+    }
+
+    fn expr_of_kind(&mut self, expr: &Expr, over: &Analyzed) -> Result<TypedExpr> {
         match expr {
             Expr::Literal(literal) => self.literal(literal),
             Expr::Column(column) => self.column(column, over),

@@ -264,7 +264,7 @@ impl Analyzer {
         let call = Call { name: name.to_vec(), args: args.to_vec(), ..Default::default() };
         if self.generator(&call).is_some() {
             let input = Analyzed::one_row()?;
-            return self.generate(input, &call, None, &[], false);
+            return self.generate(input, &super::named_arguments::in_from(call)?, None, &[], false);
         }
         if let Some(analyzed) = self.sql_table_function(name, args)? {
             return Ok(analyzed);

@@ -5,6 +5,7 @@ use boathouse_spec::{
     Error, Expr, Join, JoinCondition, JoinKind, PythonFunction, Relation, RelationNode, Result, quote,
 };
 use datafusion::common::Spans;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{
     Case, Expr as DfExpr, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Subquery,
 };
@@ -159,6 +160,7 @@ impl Analyzer {
         if condition.is_none()
             && let Some((call, alias, columns)) = generator_relation(right, self)?
         {
+            let call = super::named_arguments::in_from(call)?;
             return self.generate(left, &call, alias.as_deref(), &columns, kind == JoinKind::LeftOuter);
         }
         if let Some(found) = self.python_relation(right)? {
@@ -170,6 +172,7 @@ impl Analyzer {
             return self.python_lateral(left, &found.name, &found.args, &found.function, alias, outer);
         }
         let (analyzed, outer) = self.subquery(right, &left)?;
+        self.check_lateral(&left, &analyzed, condition)?;
         if outer.is_empty() {
             return self.join_on(left, analyzed, kind, condition);
         }
@@ -180,6 +183,33 @@ impl Analyzer {
         });
         let right = Analyzed { plan, below: None, ..analyzed };
         self.join_on(left, right, kind, condition)
+    }
+}
+
+impl Analyzer {
+    /// A lateral subquery is planned for all rows of the left side at once, so that it must give the same each time.
+    fn check_lateral(&mut self, left: &Analyzed, right: &Analyzed, condition: Option<&Expr>) -> Result<()> {
+        let varies = |plan: &LogicalPlan| {
+            let mut found = false;
+            plan.apply_with_subqueries(|node| {
+                found |= node.expressions().iter().any(DfExpr::is_volatile);
+                Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            })
+            .map(|_| found)
+        };
+        let (part, why) = if !super::subquery::gives_one_row(&left.plan) && varies(&right.plan).spark()? {
+            ("NON_DETERMINISTIC_LATERAL_SUBQUERIES", "a lateral subquery that gives something else each time")
+        } else if let Some(condition) = condition
+            && self.expr(condition, &combined(left, right))?.expr.is_volatile()
+        {
+            ("LATERAL_JOIN_CONDITION_NON_DETERMINISTIC", "a lateral join's condition that varies")
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(format!("UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.{part}"))
+            .param("treeNode", "LateralJoin")
+            .param("condition", "")
+            .message(format!("Not supported: {why}.")))
     }
 }
 

@@ -21,13 +21,37 @@ fn signature(function: &str) -> Option<&'static [Parameter]> {
     })
 }
 
+/// The parameters of generators that have names in FROM only (Spark's `TableFunctionRegistry`).
+fn signature_in_from(function: &str) -> Option<&'static [Parameter]> {
+    Some(match function {
+        "posexplode" | "posexplode_outer" => &[("collection", None)],
+        "inline" | "inline_outer" => &[("input", None)],
+        _ => return signature(function),
+    })
+}
+
 /// The arguments in the order of the parameters; `None` where all are positional.
 pub(super) fn positional(function: &str, call: &Call) -> Result<Option<Vec<Expr>>> {
+    placed(function, call, signature(function))
+}
+
+/// The call of a generator in FROM, with arguments by position.
+pub(super) fn in_from(call: Call) -> Result<Call> {
+    let function = call.name.last().map(|n| n.to_lowercase()).unwrap_or_default();
+    let args = placed(&function, &call, signature_in_from(&function))?;
+    Ok(Call { args: args.unwrap_or_else(|| call.args.clone()), ..call })
+}
+
+fn placed(
+    function: &str,
+    call: &Call,
+    parameters: Option<&'static [Parameter]>,
+) -> Result<Option<Vec<Expr>>> {
     let Some(first_named) = call.args.iter().position(|a| matches!(a, Expr::NamedArgument { .. })) else {
         return Ok(None);
     };
     let routine = || quote(function);
-    let Some(parameters) = signature(function) else {
+    let Some(parameters) = parameters else {
         return Err(Error::new("NAMED_PARAMETERS_NOT_SUPPORTED")
             .param("functionName", routine())
             .message(format!("The function {function} takes its arguments by position only.")));

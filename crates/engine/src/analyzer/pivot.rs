@@ -154,7 +154,17 @@ impl Analyzer {
         }
         let values: Vec<Expr> = match value {
             Expr::Call(call) if super::project::is_call(call, "struct") => call.args.clone(),
-            _ => return Err(Error::unsupported("PIVOT values that are no tuples for several columns")),
+            other => {
+                let typed = self.expr(other, &Analyzed::one_row()?)?;
+                return Err(Error::new("PIVOT_VALUE_DATA_TYPE_MISMATCH")
+                    .param("value", &typed.name)
+                    .param("valueType", typed.data_type.simple_string())
+                    .param("pivotType", "struct")
+                    .message(format!(
+                        "PIVOT over several columns needs tuples as values, not {}.",
+                        typed.name
+                    )));
+            }
         };
         pivot
             .columns

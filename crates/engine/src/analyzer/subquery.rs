@@ -94,7 +94,12 @@ impl Analyzer {
             return Ok(None);
         }
         let Some(columns) = self.outer.last() else { return Ok(None) };
-        if !call.expr.column_refs().is_empty() {
+        // What depends on the order of rows stays with its own query.
+        let is_of_order = |e: &DfExpr| match e {
+            DfExpr::AggregateFunction(f) => matches!(f.func.name(), "first" | "last" | "any_value"),
+            _ => false,
+        };
+        if !call.expr.column_refs().is_empty() || is_of_order(&call.expr) {
             return Ok(None);
         }
         let (mut is_outer, mut is_other) = (false, false);
@@ -388,7 +393,7 @@ pub(super) fn use_others(exprs: &[TypedExpr], relation: &Analyzed) -> Result<boo
 }
 
 /// Whether the plan cannot give more than one row.
-fn gives_one_row(plan: &LogicalPlan) -> bool {
+pub(super) fn gives_one_row(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Aggregate(a) => a.group_expr.is_empty(),
         LogicalPlan::Projection(p) => gives_one_row(&p.input),

@@ -328,7 +328,11 @@ impl Analyzer {
                     && written.data_type.is_string()
                     && order.first().is_some_and(|k| !k.data_type.is_string() && !k.data_type.is_numeric())
                 {
-                    range_offset(ScalarValue::Null, &order[0], &written)?;
+                    // A text before PRECEDING is negated, and a DOUBLE then.
+                    let is_negated = matches!(expr.as_ref(), Expr::Call(_));
+                    let t = if is_negated { DataType::Double } else { written.data_type.clone() };
+                    let offset = TypedExpr { data_type: t, ..written };
+                    range_offset(ScalarValue::Null, &order[0], &offset)?;
                 }
                 let value = self.fold(&typed)?;
                 let preceding = is_negative(&value);
@@ -537,16 +541,24 @@ fn range_offset(value: ScalarValue, key: &TypedExpr, offset: &TypedExpr) -> Resu
                 offset.data_type.sql()
             ))
     };
-    if key.data_type.is_string() {
-        return Err(Error::new("DATATYPE_MISMATCH.SPECIFIED_WINDOW_FRAME_UNACCEPTED_TYPE")
+    let is_read_as_number = offset.data_type.is_string() && key.data_type.is_numeric();
+    let is_offset = offset.data_type.is_numeric() || offset.data_type.is_interval() || is_read_as_number;
+    let not_added = |t: &DataType| {
+        Error::new("DATATYPE_MISMATCH.SPECIFIED_WINDOW_FRAME_UNACCEPTED_TYPE")
             .param("sqlExpr", format!("\"{}\"", offset.name))
             .param("location", "lower")
-            .param("exprType", super::error::quoted(&key.data_type))
+            .param("exprType", super::error::quoted(t))
             .param(
                 "expectedType",
                 "(\"NUMERIC\" or \"INTERVAL DAY TO SECOND\" or \"INTERVAL YEAR TO MONTH\" or \"INTERVAL\")",
             )
-            .message("A RANGE frame with an offset needs a key that offsets are added to, not a text."));
+            .message(format!("A RANGE frame adds numbers and intervals to its key, no {}.", t.sql()))
+    };
+    if key.data_type.is_string() {
+        return Err(not_added(&key.data_type));
+    }
+    if !is_offset {
+        return Err(not_added(&offset.data_type));
     }
     Ok(match (&key.data_type, value) {
         (DataType::Date, v) if offset.data_type.is_integral() => {

@@ -107,7 +107,7 @@ fn element_nullable(call: &Call, offset: i64, fails_outside: bool) -> bool {
         (Some(Some(_)), _) => true,
         // Spark says so of a NULL as index, too.
         (Some(None), _) => offset == 1 || !fails_outside || contains_null || array.nullable,
-        (None, _) => !fails_outside || contains_null || array.nullable || (offset == 0 && index.nullable),
+        (None, _) => !fails_outside || contains_null || array.nullable,
     }
 }
 

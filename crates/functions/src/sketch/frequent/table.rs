@@ -45,7 +45,7 @@ impl Table {
     pub fn strided(&self) -> impl Iterator<Item = (&Item, i64)> {
         let cells = self.cells();
         let stride = (cells as f64 * ((5f64.sqrt() - 1.0) / 2.0)) as usize | 1;
-        let places = (0..cells).map(move |i| i * stride & (cells - 1));
+        let places = (0..cells).map(move |i| (i * stride) & (cells - 1));
         places.filter_map(|at| Some((self.items[at].as_ref()?, self.counts[at])))
     }
 
