@@ -53,7 +53,7 @@ struct Limits {
     bytes: usize,
 }
 
-const LIMITS: Limits = Limits { rows: 64 * 1024, bytes: 64 << 20 };
+const LIMITS: Limits = Limits { rows: 64 * 1024, bytes: 16 << 20 };
 
 struct Columns {
     /// Keys, then values, all of which may be NULL.
@@ -259,8 +259,9 @@ impl StateStore {
     }
 
     /// Adds the entries whose keys are not there yet, and says which those are.
-    pub fn insert_new(&mut self, batch: &RecordBatch) -> Result<Vec<bool>> {
-        aside_if_many(batch.num_rows(), || self.entries.insert_new(batch))
+    pub fn insert_new(&mut self, batches: &[RecordBatch]) -> Result<Vec<bool>> {
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        aside_if_many(rows, || self.entries.insert_new(batches))
     }
 
     /// Removes the entries that are over at a time, and gives them.
