@@ -84,8 +84,8 @@ fn is_added(name: &str) -> bool {
 fn plain(name: &str) -> String {
     if let Some((call, part)) = name.strip_suffix(']').and_then(|n| n.rsplit_once('[')) {
         // Of `min` and `max` the value has the name of the function.
-        return match (part, call.split_once('(')) {
-            ("value", Some((function @ ("min" | "max"), _))) => function.to_string(),
+        return match (part, call.split(['(', '#']).next()) {
+            ("value", Some(function @ ("min" | "max"))) => function.to_string(),
             _ => part.to_string(),
         };
     }

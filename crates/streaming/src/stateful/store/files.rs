@@ -239,7 +239,7 @@ impl StateStore {
     /// Writes what changed as a version; its id is for the commit log, which must wait until the file has settled.
     pub async fn commit(&mut self, version: i64, retention: Retention) -> Result<(String, Settling)> {
         let id = uuid::Uuid::new_v4().to_string();
-        let gone = self.entries.gone();
+        let gone = aside_if_many(self.entries.len(), || self.entries.gone());
         let set: usize = self.entries.segments().filter(|(_, s)| s.is_new).map(|(_, s)| s.live_count()).sum();
         // Once as much was written as there is, writing all of it again at most doubles the work.
         let deltas = self.lineage.len() as i64;
@@ -259,7 +259,7 @@ impl StateStore {
         let written = self.entries.segments().filter(|(_, s)| is_snapshot || s.is_new);
         chunks.extend(written.map(|(id, _)| Chunk::Entries(id)));
         let settling = self.write(&name(version, &id), is_snapshot, &chunks).await?;
-        self.entries.settled()?;
+        aside_if_many(self.entries.len(), || self.entries.settled())?;
         self.first_time = OnceLock::new();
         self.lineage.push(format!("{version}:{id}"));
         if is_snapshot {
