@@ -77,3 +77,30 @@ def test_a_join_remembers_what_is_read(spark, tmp_path):
         state = spark.read.format("statestore").option("joinSide", side).load(str(tmp_path / "c"))
         remembered[side] = state.schema["value"].dataType.fieldNames(), state.count()
     assert remembered == {"left": (["id", "x"], 3), "right": (["id"], 3)}
+
+
+def test_a_join_remembers_what_functions_and_subqueries_read(spark, tmp_path):
+    """Their columns are not in any expression of the query."""
+    for side in "ab":
+        put(tmp_path / side, "1.json", *({"id": i, "x": f"{side}{i}", "y": i * 10} for i in range(3)))
+
+    def joined(name):
+        a, b = (spark.readStream.schema("id INT, x STRING, y INT").json(str(tmp_path / side)).alias(side) for side in "ab")
+        a.createOrReplaceTempView(f"{name}_a")
+        b.createOrReplaceTempView(f"{name}_b")
+        return spark.sql(f"SELECT a.id, a.x, a.y, b.x AS z FROM {name}_a a JOIN {name}_b b ON a.id = b.id")
+
+    def doubled(frames):
+        for frame in frames:
+            yield frame.assign(y=frame.y * 2)
+
+    def answer(frame, name):
+        run(frame.writeStream.format("memory").queryName(name).option("checkpointLocation", str(tmp_path / name)))
+        return sorted(map(tuple, spark.table(name).collect()))
+
+    mapped = joined("mapped").mapInPandas(doubled, "id INT, x STRING, y INT, z STRING").selectExpr("z")
+    assert answer(mapped, "all_of_it") == [("b0",), ("b1",), ("b2",)]
+    spark.createDataFrame([(10,), (20,)], "n INT").createOrReplaceTempView("some")
+    joined("filtered").createOrReplaceTempView("pairs")
+    filtered = spark.sql("SELECT z FROM pairs WHERE EXISTS (SELECT 1 FROM some WHERE n = pairs.y)")
+    assert answer(filtered, "some_of_it") == [("b1",), ("b2",)]
