@@ -416,11 +416,13 @@ impl MicroBatchQuery {
         let batches =
             Batches::new(&self.session, self.definition.output_mode, self.next, entry.timestamp_ms, marks);
         let rows = batches.run(&mut self.state, plan).await?;
-        let state_ids = self.state.commit(self.next).await?;
+        let (state_ids, settling) = self.state.commit(self.next).await?;
         self.state.fit()?;
         fault::point("streaming::after-state")?;
         let rows = Kept::rows(&self.session, rows, schema)?;
+        // A batch that is broken off runs again upon the state before it, so that only the log of those that are done waits.
         self.give(entry, &rows).await?;
+        settling.done().await?;
         Ok((state_ids, batches.tracker.seen()))
     }
 

@@ -9,19 +9,30 @@ use tokio::task::JoinHandle;
 /// A file that is there. Once this is done it also outlasts a failure of the machine.
 #[must_use]
 #[derive(Debug, Default)]
-pub struct Settling(Option<JoinHandle<std::io::Result<()>>>);
+pub struct Settling(Vec<JoinHandle<std::io::Result<()>>>);
 
 impl Settling {
     /// Begins to bring the names in a directory to the disk.
     pub(super) fn names_in(directory: PathBuf) -> Self {
-        Self(Some(tokio::task::spawn_blocking(move || std::fs::File::open(directory)?.sync_all())))
+        Self::all([tokio::task::spawn_blocking(move || std::fs::File::open(directory)?.sync_all())])
+    }
+
+    pub(super) fn all(running: impl IntoIterator<Item = JoinHandle<std::io::Result<()>>>) -> Self {
+        Self(running.into_iter().collect())
+    }
+
+    /// The same for several files.
+    pub fn together(files: impl IntoIterator<Item = Self>) -> Self {
+        Self(files.into_iter().flat_map(|file| file.0).collect())
     }
 
     /// Waits for the disk.
     pub async fn done(self) -> Result<()> {
-        let Some(running) = self.0 else { return Ok(()) };
         let failed = |e: &dyn std::fmt::Display| Error::io("bringing a checkpoint to the disk", e);
-        running.await.map_err(|e| failed(&e))?.map_err(|e| failed(&e))
+        for running in self.0 {
+            running.await.map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
+        }
+        Ok(())
     }
 }
 

@@ -71,19 +71,14 @@ impl NewFile {
         written.map_err(|e| self.failed(e))
     }
 
-    /// Brings the file and its name to the disk.
-    pub async fn finish(self) -> Result<()> {
-        let shown = self.shown;
-        let failed = |e: &dyn std::fmt::Display| Error::io(format!("writing {shown}"), e);
+    /// Ends the file, and begins to bring it and its name to the disk.
+    pub fn finish(self) -> Settling {
         match self.place {
-            Place::Disk { file, directory, .. } => {
-                // The file and its name go to the disk at the same time.
-                let named = Settling::names_in(directory);
-                let whole = tokio::task::spawn_blocking(move || file.sync_all()).await;
-                whole.map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
-                named.done().await
-            }
-            Place::Store(mut writer) => writer.shutdown().await.map_err(|e| failed(&e)),
+            Place::Disk { file, directory, .. } => Settling::all([
+                tokio::task::spawn_blocking(move || file.sync_all()),
+                tokio::task::spawn_blocking(move || File::open(directory)?.sync_all()),
+            ]),
+            Place::Store(mut writer) => Settling::all([tokio::spawn(async move { writer.shutdown().await })]),
         }
     }
 }

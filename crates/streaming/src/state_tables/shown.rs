@@ -82,8 +82,12 @@ fn is_added(name: &str) -> bool {
 
 /// The name as users gave it, or what Spark calls the part of a partial result.
 fn plain(name: &str) -> String {
-    if let Some((_, part)) = name.strip_suffix(']').and_then(|n| n.rsplit_once('[')) {
-        return part.to_string();
+    if let Some((call, part)) = name.strip_suffix(']').and_then(|n| n.rsplit_once('[')) {
+        // Of `min` and `max` the value has the name of the function.
+        return match (part, call.split(['(', '#']).next()) {
+            ("value", Some(function @ ("min" | "max"))) => function.to_string(),
+            _ => part.to_string(),
+        };
     }
     match name.rsplit_once('#') {
         Some((plain, id)) if id.parse::<u64>().is_ok() => plain.to_string(),

@@ -51,8 +51,7 @@ pub(super) async fn run(
     }
     let store =
         operator.store(Layout { keys: key_fields, values, time: expiry, ..Layout::default() }).await?;
-    let mut out = Vec::with_capacity(rows.len());
-    let (mut kept, mut duplicates) = (0, 0);
+    let mut entries = Vec::with_capacity(rows.len());
     for batch in &rows {
         let mut entry: Vec<ArrayRef> = columns.iter().map(|i| Arc::clone(batch.column(*i))).collect();
         if let (true, Some((column, delay_us))) = (within_watermark, event_time) {
@@ -61,9 +60,15 @@ pub(super) async fn run(
             entry.push(Arc::new(over.collect::<TimestampMicrosecondArray>()));
         }
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let entry =
-            RecordBatch::try_new_with_options(loose(&store.schema()), entry, &options).map_err(internal)?;
-        let new = store.insert_new(&entry)?;
+        let entry = RecordBatch::try_new_with_options(store.schema(), entry, &options).map_err(internal)?;
+        entries.push(entry);
+    }
+    let is_new = store.insert_new(&entries)?;
+    let mut out = Vec::with_capacity(rows.len());
+    let (mut kept, mut duplicates, mut from) = (0, 0, 0);
+    for batch in &rows {
+        let new = is_new[from..from + batch.num_rows()].to_vec();
+        from += batch.num_rows();
         let fresh = arrow::compute::filter_record_batch(batch, &new.into()).map_err(internal)?;
         kept += fresh.num_rows();
         duplicates += batch.num_rows() - fresh.num_rows();

@@ -26,7 +26,7 @@ use boathouse_spec::{Error, Result};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
-use crate::checkpoint::{Checkpoint, Directory, Retention};
+use crate::checkpoint::{Checkpoint, Directory, Retention, Settling};
 pub(crate) use check::{Shape, check, streams};
 pub(crate) use memory::Memory;
 pub(crate) use run::{Batches, Marks};
@@ -162,14 +162,21 @@ impl State {
         wakes.filter_map(StateStore::first_time).any(|first_us| first_us.div_euclid(1000) < now_ms)
     }
 
-    /// Writes what the operators remember after a batch.
-    pub async fn commit(&mut self, batch_id: i64) -> Result<StateIds> {
+    /// Writes what the operators remember after a batch. The commit log must wait until it has settled.
+    pub async fn commit(&mut self, batch_id: i64) -> Result<(StateIds, Settling)> {
         let (directory, retention, is_first) = (&self.directory, self.retention, self.committed.is_none());
         // The disk takes several files at once.
         let commits =
             self.operators.iter_mut().map(|o| o.commit(directory, batch_id + 1, retention, is_first));
-        let ids = futures::future::try_join_all(commits).await?;
-        Ok(ids.into_iter().filter(|(_, ids)| !ids.is_empty()).map(|(id, ids)| (id, vec![ids])).collect())
+        let mut ids = StateIds::new();
+        let mut settling = Vec::new();
+        for (operator, stores, files) in futures::future::try_join_all(commits).await? {
+            settling.push(files);
+            if !stores.is_empty() {
+                ids.insert(operator, vec![stores]);
+            }
+        }
+        Ok((ids, Settling::together(settling)))
     }
 
     /// The operators' part of the progress report, what is above before what is below.
@@ -190,7 +197,7 @@ impl Operator {
         version: i64,
         retention: Retention,
         is_first: bool,
-    ) -> Result<(String, Vec<String>)> {
+    ) -> Result<(String, Vec<String>, Settling)> {
         let from = Instant::now();
         if !self.is_described {
             let about = operators::place(directory, self.id);
@@ -202,9 +209,9 @@ impl Operator {
             self.is_described = true;
         }
         let stores = self.stores.iter_mut().map(|store| store.commit(version, retention));
-        let ids = futures::future::try_join_all(stores).await?;
+        let (ids, files): (Vec<_>, Vec<_>) = futures::future::try_join_all(stores).await?.into_iter().unzip();
         self.commit_ms = i64::try_from(from.elapsed().as_millis()).unwrap_or(i64::MAX);
-        Ok((self.id.to_string(), ids))
+        Ok((self.id.to_string(), ids, Settling::together(files)))
     }
 
     /// The store of an operator with one; opened at the first use, when its columns are known.

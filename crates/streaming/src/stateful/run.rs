@@ -101,6 +101,11 @@ impl Batches {
             .build()
     }
 
+    /// Into how many parts large work is split.
+    pub fn partitions(&self) -> usize {
+        self.state.config().target_partitions().max(1)
+    }
+
     pub async fn physical(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
         self.state.create_physical_plan(plan).await.spark()
     }

@@ -4,6 +4,7 @@
 //! Each row comes with a window of its own. What is remembered of a key that has new rows is merged with these: windows that
 //! touch are one session. The state is Spark's: a session by its key and its start.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -14,8 +15,10 @@ use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, SchemaRef, TimestampMicrosecondType};
 use arrow::row::{RowConverter, SortField};
 use boathouse_spec::{Error, Result};
+use datafusion::common::hash_utils::RandomState;
 use datafusion::logical_expr::{Aggregate, LogicalPlan};
 use datafusion::physical_plan::aggregates::AggregateMode;
+use hashbrown::HashTable;
 
 use super::Operator;
 use super::aggregate::{Plan, drop_late, pruned};
@@ -137,20 +140,23 @@ impl Form {
         RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(internal)
     }
 
-    /// The rows in the order of keys and time, each with the session it belongs to in place of its window.
+    /// The rows of a key beside each other and in the order of time, each with the session it belongs to in place of its window.
     fn merged(&self, rows: &RecordBatch) -> Result<RecordBatch> {
         let keys = self.keys(rows);
-        let fields = keys.iter().map(|k| SortField::new(k.data_type().clone())).collect();
-        let keys = RowConverter::new(fields).and_then(|c| c.convert_columns(&keys)).map_err(internal)?;
+        let groups = groups(&keys)?;
         let window = self.window(rows)?;
         let (starts, ends) = (instants(window.column(0))?, instants(window.column(1))?);
-        let mut order: Vec<usize> = (0..rows.num_rows()).collect();
-        order.sort_unstable_by_key(|i| (keys.row(*i), starts.value(*i), ends.value(*i)));
+        let mut order: Vec<(u32, i64, i64, u64)> = groups
+            .into_iter()
+            .enumerate()
+            .map(|(i, group)| (group, starts.value(i), ends.value(i), i as u64))
+            .collect();
+        order.sort_unstable();
         let mut sessions: Vec<(i64, i64)> = Vec::with_capacity(order.len());
-        for part in order.chunk_by(|a, b| keys.row(*a) == keys.row(*b)) {
+        for part in order.chunk_by(|a, b| a.0 == b.0) {
             let first = sessions.len();
-            for i in part {
-                let (start, end) = (starts.value(*i), ends.value(*i));
+            for (_, start, end, _) in part {
+                let (start, end) = (*start, *end);
                 match sessions[first..].last() {
                     // Windows that touch are one.
                     Some((begun, until)) if start <= *until => sessions.push((*begun, end.max(*until))),
@@ -163,7 +169,7 @@ impl Form {
                 *session = *until.insert(until.filter(|u| u.0 == session.0).unwrap_or(*session));
             }
         }
-        let indices = UInt64Array::from_iter_values(order.iter().map(|i| *i as u64));
+        let indices = UInt64Array::from_iter_values(order.iter().map(|(.., i)| *i));
         let rows = take_record_batch(rows, &indices).map_err(internal)?;
         let bound = |i: usize, values: Vec<i64>| -> ArrayRef {
             let field: &Field = &self.bounds[i];
@@ -176,6 +182,29 @@ impl Form {
         columns[self.session] = Arc::new(window.map_err(internal)?);
         RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(internal)
     }
+}
+
+/// A number of each row, the same for equal keys.
+fn groups(keys: &[ArrayRef]) -> Result<Vec<u32>> {
+    let fields = keys.iter().map(|k| SortField::new(k.data_type().clone())).collect();
+    let keys = RowConverter::new(fields).and_then(|c| c.convert_columns(keys)).map_err(internal)?;
+    let hasher = RandomState::default();
+    // The first row of each key, and the number of the key.
+    let mut known: HashTable<(usize, u32)> = HashTable::new();
+    let mut numbers = Vec::with_capacity(keys.num_rows());
+    for (row, key) in keys.iter().enumerate() {
+        let next = known.len() as u32;
+        let number = *known
+            .entry(
+                hasher.hash_one(key.data()),
+                |(first, _)| keys.row(*first) == key,
+                |(first, _)| hasher.hash_one(keys.row(*first).data()),
+            )
+            .or_insert((row, next))
+            .get();
+        numbers.push(number.1);
+    }
+    Ok(numbers)
 }
 
 fn instants(column: &ArrayRef) -> Result<&TimestampMicrosecondArray> {

@@ -3,27 +3,35 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use boathouse_spec::{Error, Result};
+
+/// Bytes from which on a file takes no more.
+const FULL: u64 = 256 << 20;
 
 /// A file without a name, which is gone with the last of those who have something in it.
 #[derive(Debug)]
 pub(crate) struct SpillFile {
     file: File,
-    length: u64,
+    length: AtomicU64,
 }
 
 impl SpillFile {
     pub fn create(directory: &Path) -> Result<Self> {
-        Ok(Self { file: nameless(directory).map_err(failed)?, length: 0 })
+        Ok(Self { file: nameless(directory).map_err(failed)?, length: AtomicU64::new(0) })
     }
 
     /// Writes bytes at the end, and says where they begin.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<u64> {
-        let start = self.length;
+    pub fn write(&self, bytes: &[u8]) -> Result<u64> {
+        let start = self.length.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.file.write_all_at(bytes, start).map_err(failed)?;
-        self.length += bytes.len() as u64;
         Ok(start)
+    }
+
+    /// Whether what comes next should go into another file: its room is free again only when nobody has anything in it.
+    pub fn is_full(&self) -> bool {
+        self.length.load(Ordering::Relaxed) > FULL
     }
 
     pub fn read(&self, start: u64, length: usize) -> Result<Vec<u8>> {
@@ -53,7 +61,7 @@ mod tests {
     #[test]
     fn bytes_come_back() {
         let directory = tempfile::tempdir().unwrap();
-        let mut file = SpillFile::create(directory.path()).unwrap();
+        let file = SpillFile::create(directory.path()).unwrap();
         assert_eq!(file.write(b"first").unwrap(), 0);
         assert_eq!(file.write(b"second").unwrap(), 5);
         assert_eq!(file.read(5, 6).unwrap(), b"second");

@@ -53,7 +53,10 @@ struct Limits {
     bytes: usize,
 }
 
-const LIMITS: Limits = Limits { rows: 64 * 1024, bytes: 64 << 20 };
+/// What a store may have of memory that it has not asked for yet, in bytes.
+const SLACK: usize = 8 << 20;
+
+const LIMITS: Limits = Limits { rows: 64 * 1024, bytes: 16 << 20 };
 
 struct Columns {
     /// Keys, then values, all of which may be NULL.
@@ -217,6 +220,15 @@ impl StateStore {
         Ok(())
     }
 
+    /// Lets memory have room for what came in a batch that is not over, where it is much.
+    fn make_room(&mut self) -> Result<()> {
+        // Whether there is room for the keys is asked when the batch is over, and has given back what it took itself.
+        match self.bytes() > self.taken.saturating_add(SLACK) && !self.fit() {
+            true => self.spill(),
+            false => Ok(()),
+        }
+    }
+
     /// The entries of the keys of a batch, those that there are.
     pub fn get_many(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         aside_if_many(batch.num_rows(), || {
@@ -249,18 +261,23 @@ impl StateStore {
 
     /// Sets entries; a batch has keys first, then values.
     pub fn put(&mut self, batch: &RecordBatch) -> Result<()> {
-        aside_if_many(batch.num_rows(), || self.entries.put(batch, true))
+        aside_if_many(batch.num_rows(), || self.entries.put(batch, true))?;
+        self.make_room()
     }
 
     /// Sets the entries of several batches.
     pub fn put_all(&mut self, batches: &[RecordBatch]) -> Result<()> {
         let rows = batches.iter().map(RecordBatch::num_rows).sum();
-        aside_if_many(rows, || self.entries.put_all(batches))
+        aside_if_many(rows, || self.entries.put_all(batches))?;
+        self.make_room()
     }
 
     /// Adds the entries whose keys are not there yet, and says which those are.
-    pub fn insert_new(&mut self, batch: &RecordBatch) -> Result<Vec<bool>> {
-        aside_if_many(batch.num_rows(), || self.entries.insert_new(batch))
+    pub fn insert_new(&mut self, batches: &[RecordBatch]) -> Result<Vec<bool>> {
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        let is_new = aside_if_many(rows, || self.entries.insert_new(batches))?;
+        self.make_room()?;
+        Ok(is_new)
     }
 
     /// Removes the entries that are over at a time, and gives them.
@@ -295,7 +312,7 @@ impl StateStore {
 
     /// Puts entries in the place of others; how many of the others are gone.
     pub fn replace(&mut self, old: &[RecordBatch], new: &RecordBatch) -> Result<usize> {
-        let (keys, changed) = self.changed(new)?;
+        let (keys, changed) = aside_if_many(new.num_rows(), || self.changed(new))?;
         let kept: std::collections::HashSet<&[u8]> = keys.iter().collect();
         let mut count = 0;
         for old in old {

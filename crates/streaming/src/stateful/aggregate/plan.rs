@@ -12,11 +12,15 @@ use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PhysicalExpr};
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
 use super::flat_keys::FlatKeys;
 use crate::stateful::run::Batches;
+
+/// Partial results from which on it is worth to merge them in several threads.
+const MANY: usize = 32 * 1024;
 
 pub(in crate::stateful) struct Plan {
     /// The keys, by plain columns.
@@ -77,9 +81,9 @@ impl Plan {
         input: Arc<dyn ExecutionPlan>,
     ) -> Result<Vec<RecordBatch>> {
         let mut partial = self.first(input)?;
-        if partial.output_partitioning().partition_count() > 1 {
-            partial =
-                self.over(AggregateMode::PartialReduce, Arc::new(CoalescePartitionsExec::new(partial)))?;
+        let partitions = partial.output_partitioning().partition_count();
+        if partitions > 1 {
+            partial = self.over(AggregateMode::PartialReduce, self.by_key(partial, partitions)?)?;
         }
         self.restored(batches.collect(partial).await?)
     }
@@ -93,8 +97,27 @@ impl Plan {
     ) -> Result<Vec<RecordBatch>> {
         let flat = rows.into_iter().map(|b| self.flat.flat(b, &self.flat_schema));
         let flat = flat.collect::<Result<Vec<_>>>()?;
-        let source = MemorySourceConfig::try_new_exec(&[flat], Arc::clone(&self.flat_schema), None);
-        self.restored(batches.collect(self.over(mode, source.spark()?)?).await?)
+        let count: usize = flat.iter().map(RecordBatch::num_rows).sum();
+        let partitions = if count < MANY || self.keys == 0 { 1 } else { batches.partitions() };
+        let mut parts = vec![Vec::new(); partitions];
+        for (i, batch) in flat.into_iter().enumerate() {
+            parts[i % partitions].push(batch);
+        }
+        let source = MemorySourceConfig::try_new_exec(&parts, Arc::clone(&self.flat_schema), None);
+        let mut source: Arc<dyn ExecutionPlan> = source.spark()?;
+        if partitions > 1 {
+            source = self.by_key(source, partitions)?;
+        }
+        self.restored(batches.collect(self.over(mode, source)?).await?)
+    }
+
+    /// Partial results of which those of a key are in one partition.
+    fn by_key(&self, input: Arc<dyn ExecutionPlan>, partitions: usize) -> Result<Arc<dyn ExecutionPlan>> {
+        let keys: Vec<_> = self.group.as_final().expr().iter().map(|(e, _)| Arc::clone(e)).collect();
+        if keys.is_empty() {
+            return Ok(Arc::new(CoalescePartitionsExec::new(input)));
+        }
+        Ok(Arc::new(RepartitionExec::try_new(input, Partitioning::Hash(keys, partitions)).spark()?))
     }
 
     fn restored(&self, batches: Vec<RecordBatch>) -> Result<Vec<RecordBatch>> {

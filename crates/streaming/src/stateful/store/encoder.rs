@@ -4,10 +4,14 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
-use boathouse_spec::{Error, Result};
+use boathouse_spec::Result;
 use bytes::Bytes;
 
 use super::internal;
+use crate::blocking::each;
+
+/// Batches that are encoded together, at most.
+const MOST_AT_ONCE: usize = 8;
 
 pub(super) struct Encoder {
     schema: Schema,
@@ -34,25 +38,18 @@ impl Encoder {
         self.end.clone()
     }
 
-    /// How many batches are worth to be encoded together.
+    /// How many batches are worth to be encoded together: all of them are in memory then.
     pub fn at_once(&self) -> usize {
-        std::thread::available_parallelism().map_or(1, usize::from)
+        std::thread::available_parallelism().map_or(1, usize::from).min(MOST_AT_ONCE)
     }
 
-    /// The bytes of some batches, in their order, each made and encoded by a thread of its own.
+    /// The bytes of some batches, in their order, each made and encoded where there is a core for it.
     pub fn encoded<T: Sync>(
         &self,
         parts: &[T],
         batch: impl Fn(&T) -> Result<RecordBatch> + Sync,
     ) -> Result<Vec<Bytes>> {
-        let one = |part: &T| self.one(&batch(part)?);
-        let [first, rest @ ..] = parts else { return Ok(Vec::new()) };
-        std::thread::scope(|threads| {
-            let rest: Vec<_> = rest.iter().map(|part| threads.spawn(|| one(part))).collect();
-            let first = one(first);
-            let rest = rest.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(broken())));
-            std::iter::once(first).chain(rest).collect()
-        })
+        each(parts, |part| self.one(&batch(part)?)).into_iter().collect()
     }
 
     fn one(&self, batch: &RecordBatch) -> Result<Bytes> {
@@ -64,10 +61,6 @@ impl Encoder {
         writer.write(batch).map_err(internal)?;
         Ok(Bytes::from(std::mem::take(writer.get_mut())))
     }
-}
-
-fn broken() -> Error {
-    Error::internal("a thread that writes state")
 }
 
 fn writer(schema: &Schema) -> Result<StreamWriter<Vec<u8>>> {

@@ -17,6 +17,8 @@ use hashbrown::hash_table::Entry;
 use super::rows::Encoded;
 use super::segment::Segment;
 use super::{Columns, internal};
+use crate::blocking::each;
+use crate::stateful::spill::SpillFile;
 
 mod gather;
 mod tidy;
@@ -32,6 +34,8 @@ pub(super) struct Entries {
     hasher: RandomState,
     /// How many entries there are of each value of the index, by its hash, where they are counted.
     groups: Option<HashMap<u64, u32>>,
+    /// Where values go to that memory has no room for.
+    spill_file: Option<Arc<SpillFile>>,
 }
 
 /// Where a row is.
@@ -44,6 +48,15 @@ pub(super) struct Place {
 struct Slot {
     hash: u32,
     place: Place,
+}
+
+/// Rows before they are entries.
+struct Prepared {
+    batch: RecordBatch,
+    keys: Encoded,
+    hashes: Vec<u32>,
+    /// The hashes of the values of the index, where they are counted.
+    groups: Option<Vec<u64>>,
 }
 
 /// The table wants more bits than it is worth to keep.
@@ -77,6 +90,7 @@ impl Entries {
             segments: Vec::new(),
             vacant: Vec::new(),
             hasher: RandomState::default(),
+            spill_file: None,
         }
     }
 
@@ -130,32 +144,41 @@ impl Entries {
 
     /// Sets entries. `is_new`: no file has them yet.
     pub fn put(&mut self, batch: &RecordBatch, is_new: bool) -> Result<()> {
-        for part in self.columns.parts(batch)? {
-            self.enter(part, is_new)?;
+        let parts = self.columns.parts(batch)?;
+        for prepared in each(&parts, |part| self.prepared(part)) {
+            self.enter(prepared?, is_new)?;
         }
         self.tidy(!is_new)
     }
 
     /// Sets entries that came in small batches.
     pub fn put_all(&mut self, batches: &[RecordBatch]) -> Result<()> {
-        for batch in self.columns.whole(batches)? {
-            self.put(&batch, true)?;
+        let parts = self.columns.parts_of(batches)?;
+        for prepared in each(&parts, |part| self.prepared(part)) {
+            self.enter(prepared?, true)?;
         }
-        Ok(())
+        self.tidy(false)
     }
 
-    fn enter(&mut self, batch: RecordBatch, is_new: bool) -> Result<()> {
-        let count = batch.num_rows();
-        if count == 0 {
+    fn prepared(&self, batch: &RecordBatch) -> Result<Prepared> {
+        let keys = self.columns.keys_of(batch)?;
+        let hashes = keys.iter().map(|key| self.hash(key)).collect();
+        let groups = match (&self.groups, &self.columns.by) {
+            (Some(_), Some(by)) => Some(by.values_of(batch)?.hashes().to_vec()),
+            _ => None,
+        };
+        Ok(Prepared { batch: batch.clone(), keys, hashes, groups })
+    }
+
+    fn enter(&mut self, prepared: Prepared, is_new: bool) -> Result<()> {
+        let Prepared { batch, keys, hashes, groups } = prepared;
+        if hashes.is_empty() {
             return Ok(());
         }
-        let keys = self.columns.keys_of(&batch)?;
-        let groups = self.groups_of(&batch)?;
         let id = self.reserve()?;
         let mut segment = Segment::new(&self.columns, keys, batch, is_new);
-        for row in 0..count {
+        for (row, hash) in hashes.into_iter().enumerate() {
             let place = Place { segment: id, row: row as u32 };
-            let hash = self.hash(segment.keys.get(row));
             let before = {
                 let Self { table, segments, .. } = self;
                 let (key, keys) = (segment.keys.get(row), &segment.keys);
@@ -184,24 +207,23 @@ impl Entries {
     }
 
     /// Adds the entries whose keys are not there yet, and says which those are.
-    pub fn insert_new(&mut self, batch: &RecordBatch) -> Result<Vec<bool>> {
-        let mut is_new = Vec::with_capacity(batch.num_rows());
-        for part in self.columns.parts(batch)? {
-            is_new.extend(self.insert_part(&part)?);
+    pub fn insert_new(&mut self, batches: &[RecordBatch]) -> Result<Vec<bool>> {
+        let mut is_new = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+        let parts = self.columns.parts_of(batches)?;
+        for prepared in each(&parts, |part| self.prepared(part)) {
+            is_new.extend(self.insert_part(prepared?)?);
         }
         self.tidy(false)?;
         Ok(is_new)
     }
 
-    fn insert_part(&mut self, batch: &RecordBatch) -> Result<Vec<bool>> {
-        let keys = self.columns.keys_of(batch)?;
-        let groups = self.groups_of(batch)?;
+    fn insert_part(&mut self, prepared: Prepared) -> Result<Vec<bool>> {
+        let Prepared { batch, keys, hashes, groups } = prepared;
         let id = self.reserve()?;
         let mut added = self.columns.key_encoding.none(keys.len());
         let mut is_new = Vec::with_capacity(keys.len());
-        for row in 0..keys.len() {
+        for (row, hash) in hashes.into_iter().enumerate() {
             let key = keys.get(row);
-            let hash = self.hash(key);
             let place = Place { segment: id, row: added.len() as u32 };
             let is_added = {
                 let Self { table, segments, .. } = self;
@@ -230,8 +252,8 @@ impl Entries {
             return Ok(is_new);
         }
         let batch = match added.len() == keys.len() {
-            true => batch.clone(),
-            false => filter_record_batch(batch, &BooleanArray::from(is_new.clone())).map_err(internal)?,
+            true => batch,
+            false => filter_record_batch(&batch, &BooleanArray::from(is_new.clone())).map_err(internal)?,
         };
         let segment = Segment::new(&self.columns, added, batch, true);
         self.settle(id, segment);
@@ -253,14 +275,6 @@ impl Entries {
         }
     }
 
-    /// The hashes of the values of the index, where they are counted.
-    fn groups_of(&self, batch: &RecordBatch) -> Result<Option<Vec<u64>>> {
-        match (&self.groups, &self.columns.by) {
-            (Some(_), Some(by)) => Ok(Some(by.values_of(batch)?.hashes().to_vec())),
-            _ => Ok(None),
-        }
-    }
-
     fn count(&mut self, of: Option<&[u64]>, row: usize) {
         if let (Some(groups), Some(of)) = (&mut self.groups, of)
             && let Some(hash) = of.get(row)
@@ -274,7 +288,7 @@ impl Entries {
             return Ok(());
         }
         for batch in self.gathered(places)? {
-            let of = self.groups_of(&batch)?.unwrap_or_default();
+            let of = self.prepared(&batch)?.groups.unwrap_or_default();
             let Some(groups) = &mut self.groups else { continue };
             for hash in of {
                 if let Some(count) = groups.get_mut(&hash) {

@@ -16,7 +16,7 @@ use boathouse_spec::{Error, Result, fault};
 use super::encoder::Encoder;
 use super::{Layout, StateStore, internal, numbers};
 use crate::blocking::aside_if_many;
-use crate::checkpoint::{Directory, Retention};
+use crate::checkpoint::{Directory, Retention, Settling};
 use crate::stateful::memory::Memory;
 
 /// Files of changes that a version stands on, at most.
@@ -236,10 +236,10 @@ impl StateStore {
         Schema::new(fields)
     }
 
-    /// Writes what changed as a version; its id is for the commit log.
-    pub async fn commit(&mut self, version: i64, retention: Retention) -> Result<String> {
+    /// Writes what changed as a version; its id is for the commit log, which must wait until the file has settled.
+    pub async fn commit(&mut self, version: i64, retention: Retention) -> Result<(String, Settling)> {
         let id = uuid::Uuid::new_v4().to_string();
-        let gone = self.entries.gone();
+        let gone = aside_if_many(self.entries.len(), || self.entries.gone());
         let set: usize = self.entries.segments().filter(|(_, s)| s.is_new).map(|(_, s)| s.live_count()).sum();
         // Once as much was written as there is, writing all of it again at most doubles the work.
         let deltas = self.lineage.len() as i64;
@@ -258,18 +258,18 @@ impl StateStore {
         }
         let written = self.entries.segments().filter(|(_, s)| is_snapshot || s.is_new);
         chunks.extend(written.map(|(id, _)| Chunk::Entries(id)));
-        self.write(&name(version, &id), is_snapshot, &chunks).await?;
-        self.entries.settled()?;
+        let settling = self.write(&name(version, &id), is_snapshot, &chunks).await?;
+        aside_if_many(self.entries.len(), || self.entries.settled())?;
         self.first_time = OnceLock::new();
         self.lineage.push(format!("{version}:{id}"));
         if is_snapshot {
             fault::point("streaming::after-snapshot")?;
             self.purge(version - retention.batches, stood_on).await?;
         }
-        Ok(id)
+        Ok((id, settling))
     }
 
-    async fn write(&self, name: &str, is_snapshot: bool, chunks: &[Chunk<'_>]) -> Result<()> {
+    async fn write(&self, name: &str, is_snapshot: bool, chunks: &[Chunk<'_>]) -> Result<Settling> {
         let about = [
             (LINEAGE.to_string(), self.lineage.join(",")),
             (SNAPSHOT.to_string(), is_snapshot.to_string()),
@@ -292,7 +292,7 @@ impl StateStore {
             }
         }
         file.write(encoder.end()).await?;
-        file.finish().await
+        Ok(file.finish())
     }
 
     fn chunk(&self, chunk: Chunk<'_>) -> Result<RecordBatch> {
@@ -304,7 +304,9 @@ impl StateStore {
                 self.file_batch(columns, rows.len(), true)
             }
             Chunk::Entries(id) => {
-                let entries = self.part(id)?.unwrap_or_else(|| RecordBatch::new_empty(self.schema()));
+                let segment = self.entries.segment(id);
+                let entries = segment.map(|s| s.ordered_entries(&self.columns)).transpose()?;
+                let entries = entries.unwrap_or_else(|| RecordBatch::new_empty(self.schema()));
                 self.file_batch(entries.columns().to_vec(), entries.num_rows(), false)
             }
         }

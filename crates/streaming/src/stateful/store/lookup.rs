@@ -5,6 +5,7 @@ use boathouse_spec::Result;
 
 use super::StateStore;
 use super::entries::Place;
+use crate::blocking::aside_if_many;
 
 /// Entries, and for each the row that asked for it.
 pub(crate) struct Found {
@@ -20,13 +21,15 @@ impl StateStore {
         let keys = self.columns.key_encoding.rows(keys, count)?;
         let found = keys.iter().enumerate().filter_map(|(i, k)| Some((i as i32, self.entries.find(k)?)));
         let (rows, places): (Vec<i32>, Vec<Place>) = found.unzip();
-        Ok(Found { rows, entries: self.entries.gather(&places)? })
+        let entries = aside_if_many(places.len(), || self.entries.gather(&places))?;
+        Ok(Found { rows, entries })
     }
 
     /// The entries that the index finds by values, in the order of the values, and there in that of their keys.
     pub fn lookup_all(&self, values: &[ArrayRef]) -> Result<Found> {
         let (rows, places) = self.entries.matching_in_order(values)?;
-        Ok(Found { rows, entries: self.entries.gather(&places)? })
+        let entries = aside_if_many(places.len(), || self.entries.gather(&places))?;
+        Ok(Found { rows, entries })
     }
 
     /// The values by which the index finds entries: how many there are, where they are counted.

@@ -15,6 +15,9 @@ use super::rows::Encoded;
 use super::{Columns, internal, timestamps};
 use crate::stateful::spill::SpillFile;
 
+/// Rows whose order does not matter to a file.
+const FEW: usize = 4096;
+
 pub(super) struct Segment {
     pub keys: Encoded,
     body: Body,
@@ -104,6 +107,14 @@ impl Segment {
         self.keys.bytes() + body + times + self.len() / 8 + index
     }
 
+    /// What its rows take where they are read, in bytes, whether or not they are in memory now.
+    pub fn size(&self) -> usize {
+        match &self.body {
+            Body::Memory { bytes, .. } => *bytes,
+            Body::Disk { ends, .. } => self.keys.bytes() + ends.last().map_or(0, |end| *end as usize),
+        }
+    }
+
     pub fn is_in_memory(&self) -> bool {
         matches!(self.body, Body::Memory { .. })
     }
@@ -142,6 +153,20 @@ impl Segment {
                 self.rows(columns, &rows)
             }
         }
+    }
+
+    /// The rows that are entries, in the order of their keys, where there are enough of them that they take less room so.
+    pub fn ordered_entries(&self, columns: &Columns) -> Result<RecordBatch> {
+        if self.live_count < FEW {
+            return self.entries(columns);
+        }
+        let key = |row: &u32| self.keys.get(*row as usize);
+        let mut rows: Vec<u32> = self.live().set_indices().map(|row| row as u32).collect();
+        if rows.is_sorted_by_key(key) {
+            return self.entries(columns);
+        }
+        rows.sort_unstable_by(|a, b| key(a).cmp(key(b)));
+        self.rows(columns, &rows)
     }
 
     /// The rows by the columns that entries are found by beside their keys.

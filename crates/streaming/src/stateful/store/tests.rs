@@ -33,6 +33,12 @@ fn batch(store: &StateStore, rows: &[(&str, i64)]) -> RecordBatch {
     RecordBatch::try_new(store.schema(), vec![keys, values]).unwrap()
 }
 
+async fn committed(store: &mut StateStore, version: i64, retention: Retention) -> String {
+    let (id, settling) = store.commit(version, retention).await.unwrap();
+    settling.done().await.unwrap();
+    id
+}
+
 fn sum(store: &StateStore) -> i64 {
     let of = |b: Result<RecordBatch>| {
         b.unwrap().column(1).as_primitive::<Int64Type>().iter().flatten().sum::<i64>()
@@ -53,7 +59,7 @@ async fn state_is_read_as_it_was_written() {
             let old = batch(&store, &[(&format!("k{}", version - 1), 0)]);
             store.remove(&old).unwrap();
         }
-        ids.push(store.commit(version, KEEP).await.unwrap());
+        ids.push(committed(&mut store, version, KEEP).await);
     }
     for version in [1_i64, 49, 50, 51, 52, 120] {
         let id = ids[usize::try_from(version).unwrap() - 1].as_str();
@@ -80,7 +86,7 @@ async fn large_state_is_written_and_read_in_parts() {
         let names: Vec<String> = (0..1000).map(|i| format!("key {i}")).collect();
         let rows: Vec<(&str, i64)> = names.iter().map(|n| (n.as_str(), 1)).collect();
         store.put(&batch(&store, &rows)).unwrap();
-        let first = store.commit(1, KEEP).await.unwrap();
+        let first = committed(&mut store, 1, KEEP).await;
         let file = place.path().join(format!("1_{first}.arrow"));
         let parts: Vec<usize> = StreamReader::try_new(std::fs::File::open(file).unwrap(), None)
             .unwrap()
@@ -92,7 +98,7 @@ async fn large_state_is_written_and_read_in_parts() {
         assert!(read.all().all(|b| b.unwrap().num_rows() <= 100));
         // Taking away is written in parts, too.
         read.remove(&batch(&read, &rows[..500])).unwrap();
-        let second = read.commit(2, KEEP).await.unwrap();
+        let second = committed(&mut read, 2, KEEP).await;
         let mut again = open(Some((2, second.clone()))).await;
         assert_eq!((again.len(), sum(&again)), (500, 500));
         let changes = again.changes(2, &second).await.unwrap().unwrap();
@@ -150,7 +156,7 @@ async fn state_without_room_is_on_the_disk() {
     let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(names)), Arc::new(texts)];
     let rows = RecordBatch::try_new(store.schema(), columns).unwrap();
     store.put(&rows).unwrap();
-    let id = store.commit(1, KEEP).await.unwrap();
+    let id = committed(&mut store, 1, KEEP).await;
     let whole = store.bytes();
 
     // A quarter of it for state is far less than its values.
@@ -164,8 +170,8 @@ async fn state_without_room_is_on_the_disk() {
     assert_eq!(read.get_many(&some).unwrap(), some);
     read.put(&some).unwrap();
     read.remove(&rows.slice(0, 10)).unwrap();
-    assert!(!read.replace(&[], &some).is_err());
-    let id = read.commit(2, Retention { batches: 2, deltas: 1 }).await.unwrap();
+    assert!(read.replace(&[], &some).is_ok());
+    let id = committed(&mut read, 2, Retention { batches: 2, deltas: 1 }).await;
     assert_eq!(read.len(), 3990);
     assert!(read.changes(2, &id).await.unwrap().is_none_or(|c| c.gone.iter().any(|b| b.num_rows() == 10)));
     drop(read);
@@ -262,7 +268,7 @@ async fn a_store_is_a_map() {
                     model.retain(|key, _| rows.iter().all(|(k, ..)| k != key));
                 }
                 4 => {
-                    let is_new = store.insert_new(&given).unwrap();
+                    let is_new = store.insert_new(std::slice::from_ref(&given)).unwrap();
                     for ((k, g, t), is_new) in rows.into_iter().zip(is_new) {
                         assert_eq!(is_new, !model.contains_key(&k));
                         model.entry(k).or_insert((g, t));
@@ -289,7 +295,7 @@ async fn a_store_is_a_map() {
                 }
                 _ => {
                     version += 1;
-                    let id = store.commit(version, Retention { batches: 3, deltas: 4 }).await.unwrap();
+                    let id = committed(&mut store, version, Retention { batches: 3, deltas: 4 }).await;
                     if dice.below(2) == 0 {
                         drop(store);
                         let committed = Some((version, id.as_str()));

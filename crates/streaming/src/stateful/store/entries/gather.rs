@@ -8,8 +8,12 @@ use arrow::compute::interleave;
 use boathouse_spec::{Error, Result};
 
 use super::{Entries, Place};
+use crate::blocking::each;
 use crate::stateful::store::internal;
 use crate::stateful::store::segment::Segment;
+
+/// Rows from which on it is worth to look for them with all cores.
+const MANY: usize = 32 * 1024;
 
 impl Entries {
     /// Rows of several segments, in their order.
@@ -64,26 +68,30 @@ impl Entries {
 
     /// Rows of several segments, not too many at once.
     pub fn gathered(&self, places: &[Place]) -> Result<Vec<RecordBatch>> {
-        places.chunks(self.columns.limits.rows).map(|places| self.gather(places)).collect()
+        let chunks: Vec<&[Place]> = places.chunks(self.columns.limits.rows).collect();
+        each(&chunks, |places| self.gather(places)).into_iter().collect()
     }
 
     /// The entries with some values of the index, each once.
     pub fn matching(&self, values: &[ArrayRef]) -> Result<Vec<Place>> {
         let by = self.columns.by.as_ref().ok_or_else(|| Error::internal("state without index"))?;
-        let mut places = Vec::new();
         if self.table.is_empty() {
-            return Ok(places);
+            return Ok(Vec::new());
         }
         let wanted = by.wanted(values)?;
         let distinct = wanted.distinct();
-        for (id, segment) in self.segments() {
+        let found = |(id, segment): &(u32, &Segment)| -> Result<Vec<Place>> {
             let index = segment.index(&self.columns)?;
-            for value in &distinct {
-                let rows = index.rows(*value).filter(|row| segment.is_live(*row));
-                places.extend(rows.map(|row| Place { segment: id, row }));
-            }
-        }
-        Ok(places)
+            let rows = distinct.iter().flat_map(|value| index.rows(*value));
+            let live = rows.filter(|row| segment.is_live(*row));
+            Ok(live.map(|row| Place { segment: *id, row }).collect())
+        };
+        let segments: Vec<(u32, &Segment)> = self.segments().collect();
+        let found = match segments.iter().map(|(_, s)| s.len()).sum::<usize>() + distinct.len() {
+            0..MANY => segments.iter().map(found).collect::<Result<Vec<_>>>()?,
+            _ => each(&segments, found).into_iter().collect::<Result<Vec<_>>>()?,
+        };
+        Ok(found.concat())
     }
 
     /// The entries with some values of the index, in the order of the values, and there in that of their keys; and of each the

@@ -26,7 +26,7 @@ impl Entries {
         let mut wasteful: Vec<u32> = Vec::new();
         for (id, segment) in self.segments().filter(|(_, s)| all || s.is_new) {
             let (live, dead) = (segment.live_count(), segment.len() - segment.live_count());
-            if live < limits.rows / 2 && segment.bytes() < limits.bytes / 2 {
+            if live < limits.rows / 2 && segment.size() < limits.bytes / 2 {
                 small.push((live, id));
             } else if dead > live && dead > FEW_DEAD {
                 wasteful.push(id);
@@ -37,7 +37,7 @@ impl Entries {
             // Each row moves into a segment at least half as large again, so that it moves few times.
             let (mut rows, mut bytes, mut taken) = (0, 0, Vec::new());
             for (live, id) in small {
-                let size = self.segment(id).map_or(0, Segment::bytes);
+                let size = self.segment(id).map_or(0, Segment::size);
                 if rows + live > limits.rows
                     || bytes + size > limits.bytes
                     || (taken.len() > 2 && live > rows)
@@ -91,18 +91,15 @@ impl Entries {
 
     /// Moves the values to this machine's disk; what stays in memory are the keys.
     pub fn spill(&mut self, directory: &Path) -> Result<()> {
-        let mut file = SpillFile::create(directory)?;
-        let mut moved = Vec::new();
-        for (id, segment) in self.segments() {
-            if let Some((bytes, ends)) = segment.values(&self.columns)? {
-                moved.push((id, file.write(&bytes)?, ends));
-            }
-        }
-        let file = Arc::new(file);
-        for (id, start, ends) in moved {
-            if let Some(Some(segment)) = self.segments.get_mut(id as usize) {
-                segment.move_to(Arc::clone(&file), start, ends);
-            }
+        for segment in self.segments.iter_mut().flatten() {
+            let Some((bytes, ends)) = segment.values(&self.columns)? else { continue };
+            let file = match self.spill_file.take().filter(|file| !file.is_full()) {
+                Some(file) => file,
+                None => Arc::new(SpillFile::create(directory)?),
+            };
+            let start = file.write(&bytes)?;
+            self.spill_file = Some(Arc::clone(&file));
+            segment.move_to(file, start, ends);
         }
         Ok(())
     }
@@ -127,8 +124,14 @@ impl Columns {
         Ok((0..count).step_by(rows).map(|at| batch.slice(at, rows.min(count - at))).collect())
     }
 
+    /// The rows of several batches, which may be small, as segments have them.
+    pub fn parts_of(&self, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
+        let parts = self.whole(batches)?.into_iter().map(|batch| self.parts(&batch));
+        Ok(parts.collect::<Result<Vec<_>>>()?.concat())
+    }
+
     /// Small batches as larger ones.
-    pub fn whole(&self, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
+    fn whole(&self, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
         let mut out = Vec::new();
         let mut begun: Vec<RecordBatch> = Vec::new();
         let (mut rows, mut bytes) = (0, 0);
