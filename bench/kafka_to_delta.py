@@ -77,6 +77,15 @@ def percentile(weighted, share):
             return value
 
 
+def steps(progress):
+    """What the time of a batch goes to: the median of each step."""
+    times = {}
+    for batch in progress:
+        for step, ms in batch["durationMs"].items():
+            times.setdefault(step, []).append(ms)
+    return {step: sorted(of)[len(of) // 2] for step, of in sorted(times.items())}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=int, default=180_000, help="messages a second")
@@ -106,8 +115,8 @@ def main():
         expected = given.rate // 100 * 100 * given.seconds
         assert counted == expected, f"{counted} rows in the table, {expected} messages sent"
         weighted = latencies(spark, folder / "t")
-        batches = sorted(p["batchDuration"] for p in progress)
-        print(f"{counted} rows in {len(progress)} of the last batches and those before; median batch {batches[len(batches) // 2]} ms")
+        print(f"{counted} rows in {len(progress)} of the last batches and those before")
+        print("medians of the batches, in ms: " + ", ".join(f"{step} {ms}" for step, ms in steps(progress).items()))
         for label, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)):
             print(f"latency {label}: {percentile(weighted, share):.0f} ms")
         server.stop()

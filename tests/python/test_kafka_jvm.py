@@ -51,7 +51,7 @@ def outcome(session, kafka, topic, options):
     except Exception as e:
         # Java names its classes before its messages, we the classes of errors, and groups have names of their own.
         text = str(e).split("JVM stacktrace")[0].replace(topic, "T").strip()
-        text = re.sub(r"^(\([\w.]+\)|\[[\w.]+\]) ", "", text)
+        text = re.sub(r"^(\([\w.]+\) )?(\[[\w.]+\] )?", "", text)
         return text.split(" SQLSTATE")[0].split("consumer group")[0].strip()
 
 

@@ -30,6 +30,12 @@ type Writer<'a> = Box<dyn Fn(usize, &mut String) + 'a>;
 
 /// The values of an array as strings; a NULL stays NULL.
 pub fn to_strings(array: &ArrayRef, t: &DataType, style: &Style) -> Result<StringArray> {
+    if !style.pretty
+        && let Some(binaries) = array.as_any().downcast_ref::<BinaryArray>()
+        && let Some(texts) = as_texts(binaries)
+    {
+        return Ok(texts);
+    }
     let write = writer(array, t, style)?;
     let mut out = StringBuilder::with_capacity(array.len(), array.len() * 12);
     let mut text = String::new();
@@ -45,6 +51,12 @@ pub fn to_strings(array: &ArrayRef, t: &DataType, style: &Style) -> Result<Strin
         out.append_value(&text);
     }
     Ok(out.finish())
+}
+
+/// Binaries that are texts all: their bytes stay where they are.
+fn as_texts(binaries: &BinaryArray) -> Option<StringArray> {
+    let (offsets, values, nulls) = binaries.clone().into_parts();
+    StringArray::try_new(offsets, values, nulls).ok()
 }
 
 /// A function that writes the value of a row that is not NULL.
