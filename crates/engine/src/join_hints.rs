@@ -30,7 +30,7 @@ type Plan = Arc<dyn ExecutionPlan>;
 /// DataFusion's rule that chooses joins by sizes.
 const JOIN_SELECTION: &str = "join_selection";
 
-/// DataFusion's rules, with ours behind the one that chooses joins.
+/// DataFusion's rules, with ours behind the one that chooses joins by the sizes that it was given.
 pub(crate) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let place = rules.iter().position(|r| r.name() == JOIN_SELECTION).map_or(0, |i| i + 1);
@@ -427,7 +427,8 @@ mod tests {
     fn the_rule_stands_behind_the_choice_by_sizes() {
         let rules = rules();
         let place = rules.iter().position(|r| r.name() == JOIN_SELECTION).unwrap();
-        assert_eq!(rules[place + 1].name(), JoinHints.name());
+        assert_eq!(rules[place + 1].name(), ForgetSizes.name());
+        assert_eq!(rules[place + 2].name(), JoinHints.name());
         assert_eq!(rules.iter().filter(|r| r.name() == JoinHints.name()).count(), 1);
     }
 

@@ -18,6 +18,27 @@ use tokio::sync::Notify;
 /// How long an error waits for its query's tasks at most: one may be in the midst of a long computation.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A part of a consumer's memory, given back when it is dropped. The pool gives each consumer that can spill a fair share, so that
+/// the many batches of one operator have to be one consumer.
+pub(crate) struct Held {
+    of: Arc<MemoryReservation>,
+    bytes: usize,
+}
+
+impl Held {
+    /// `None` where there is no room.
+    pub fn try_new(of: &Arc<MemoryReservation>, bytes: usize) -> Option<Self> {
+        of.try_grow(bytes).ok()?;
+        Some(Self { of: Arc::clone(of), bytes })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.of.shrink(self.bytes);
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct QueryMemory {
     pool: Arc<dyn MemoryPool>,

@@ -76,7 +76,8 @@ fn late(plan: &LogicalPlan, table: usize) -> Result<Option<LogicalPlan>> {
     // Columns that the choice above the join leaves out are there again: their names must be nobody else's.
     let others = graph.tables.iter().enumerate().filter(|(i, _)| *i != table);
     let others: HashSet<Column> = others.flat_map(|(_, t)| t.schema().columns()).collect();
-    if outer.left.schema().columns().iter().chain(&outer.right.schema().columns()).any(|c| others.contains(c)) {
+    if outer.left.schema().columns().iter().chain(&outer.right.schema().columns()).any(|c| others.contains(c))
+    {
         return Ok(None);
     }
     graph.tables[table] = outer.left.as_ref().clone();

@@ -10,6 +10,7 @@ use arrow::datatypes::Int32Type;
 use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
 use boathouse_bridge::one_input;
 use boathouse_functions::XorShift;
+use datafusion::common::internal_err;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -31,6 +32,7 @@ use tokio::task::JoinSet;
 
 use super::coalesce::CoalesceExec;
 use super::{Operator, only, plan};
+use crate::memory::Held;
 
 /// Which partition a row goes to.
 #[derive(Debug, Clone)]
@@ -125,7 +127,7 @@ impl fmt::Debug for Running {
 
 /// Rows that wait for the reader of a partition.
 enum Piece {
-    Memory(RecordBatch, #[allow(dead_code)] MemoryReservation),
+    Memory(RecordBatch, #[allow(dead_code)] Held),
     Disk(Arc<dyn SpillFile>),
 }
 
@@ -161,7 +163,8 @@ impl ShuffleExec {
             SpillMetrics::new(&self.metrics, 0),
             self.input.schema(),
         );
-        let out = Out { senders, context: Arc::clone(context), spills };
+        let memory = MemoryConsumer::new("shuffle").with_can_spill(true).register(context.memory_pool());
+        let out = Out { senders, memory: Arc::new(memory), spills };
         let mut tasks = JoinSet::new();
         let inputs = self.input.output_partitioning().partition_count();
         let (plan, exprs) = (Arc::clone(&self.input), self.exprs.clone());
@@ -198,7 +201,7 @@ impl ShuffleExec {
 #[derive(Clone)]
 struct Out {
     senders: Vec<UnboundedSender<Result<Piece>>>,
-    context: Arc<TaskContext>,
+    memory: Arc<MemoryReservation>,
     spills: SpillManager,
 }
 
@@ -222,14 +225,12 @@ impl Out {
 
     /// In memory where there is room, else on disk.
     fn piece(&self, batch: RecordBatch) -> Result<Piece> {
-        let reservation =
-            MemoryConsumer::new("shuffle").with_can_spill(true).register(self.context.memory_pool());
-        if reservation.try_grow(batch.get_array_memory_size()).is_ok() {
-            return Ok(Piece::Memory(batch, reservation));
+        if let Some(held) = Held::try_new(&self.memory, row_bytes(&batch)?) {
+            return Ok(Piece::Memory(batch, held));
         }
         match self.spills.spill_record_batch_and_finish(std::slice::from_ref(&batch), "shuffle")? {
             Some(file) => Ok(Piece::Disk(file)),
-            None => Ok(Piece::Memory(batch, reservation)),
+            None => internal_err!("a batch with rows made no file"),
         }
     }
 

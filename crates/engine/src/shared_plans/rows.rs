@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use boathouse_bridge::to_datafusion;
+use datafusion::common::internal_err;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -21,6 +22,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::execute::panic_error;
+use crate::memory::Held;
 
 /// A plan that runs once for all of its readers. Rows are kept until the last reader has passed them: in memory where there is
 /// room, else on disk.
@@ -56,7 +58,7 @@ const DONE: usize = usize::MAX;
 
 #[derive(Clone)]
 enum Kept {
-    Memory(RecordBatch, #[allow(dead_code)] Arc<MemoryReservation>),
+    Memory(RecordBatch, #[allow(dead_code)] Arc<Held>),
     Disk(Arc<dyn SpillFile>),
 }
 
@@ -171,13 +173,15 @@ impl Rows {
         context: Arc<TaskContext>,
         spills: &SpillManager,
     ) -> Result<()> {
-        let mut batches = plan.execute(partition, Arc::clone(&context))?;
+        let memory = MemoryConsumer::new("shared rows").with_can_spill(true);
+        let memory = Arc::new(memory.register(context.memory_pool()));
+        let mut batches = plan.execute(partition, context)?;
         while let Some(batch) = batches.next().await {
             let batch = batch?;
             if batch.num_rows() == 0 {
                 continue;
             }
-            let kept = keep(batch, &context, spills)?;
+            let kept = keep(batch, &memory, spills)?;
             self.state.lock().kept.push_back(kept);
             self.changed.send_replace(());
         }
@@ -215,15 +219,14 @@ impl State {
 }
 
 /// A batch in memory where there is room, else on disk.
-fn keep(batch: RecordBatch, context: &TaskContext, spills: &SpillManager) -> Result<Kept> {
-    let memory = MemoryConsumer::new("shared rows").with_can_spill(true).register(context.memory_pool());
-    if memory.try_grow(get_record_batch_memory_size(&batch)).is_ok() {
-        return Ok(Kept::Memory(batch, Arc::new(memory)));
+fn keep(batch: RecordBatch, memory: &Arc<MemoryReservation>, spills: &SpillManager) -> Result<Kept> {
+    if let Some(held) = Held::try_new(memory, get_record_batch_memory_size(&batch)) {
+        return Ok(Kept::Memory(batch, Arc::new(held)));
     }
-    Ok(match spills.spill_record_batch_and_finish(std::slice::from_ref(&batch), "shared rows")? {
-        Some(file) => Kept::Disk(file),
-        None => Kept::Memory(batch, Arc::new(memory)),
-    })
+    match spills.spill_record_batch_and_finish(std::slice::from_ref(&batch), "shared rows")? {
+        Some(file) => Ok(Kept::Disk(file)),
+        None => internal_err!("a batch with rows made no file"),
+    }
 }
 
 /// A reader that reads. Once it is gone nothing waits for it, and once all are, the plan stops.
