@@ -188,7 +188,7 @@ async fn list_plain(path: &ResolvedPath, takes: &Takes, ignore_sink_log: bool) -
         match path.store.head(&path.path).await {
             Ok(meta) => {
                 let root = parent(&meta.location);
-                let found = takes(&meta, &root).then(|| Found { meta, root });
+                let found = takes(&meta, &root).then_some(Found { meta, root });
                 return Ok(Some(found.into_iter().collect()));
             }
             Err(object_store::Error::NotFound { .. }) => {}
