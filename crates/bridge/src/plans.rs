@@ -54,6 +54,41 @@ macro_rules! rows_of_input {
     };
 }
 
+/// Of such an operator that knows of its rows what its input does or, by its method `adjusted`, something else.
+#[macro_export]
+macro_rules! statistics_of_input {
+    () => {
+        $crate::statistics_of_input!(@ |_, statistics| statistics);
+    };
+    ($adjusted:ident) => {
+        $crate::statistics_of_input!(@ |operator: &Self, statistics: std::sync::Arc<_>| {
+            std::sync::Arc::new(operator.$adjusted(std::sync::Arc::unwrap_or_clone(statistics)))
+        });
+    };
+    (@ $given:expr) => {
+        fn child_stats_requests(
+            &self,
+            partition: Option<usize>,
+        ) -> Vec<::datafusion::physical_plan::statistics::ChildStats> {
+            vec![::datafusion::physical_plan::statistics::ChildStats::At(partition)]
+        }
+
+        fn statistics_from_inputs(
+            &self,
+            inputs: &[std::sync::Arc<::datafusion::common::Statistics>],
+            _: &::datafusion::physical_plan::statistics::StatisticsArgs,
+        ) -> ::datafusion::error::Result<std::sync::Arc<::datafusion::common::Statistics>> {
+            let unknown = || {
+                let schema = ::datafusion::physical_plan::ExecutionPlan::schema(self);
+                std::sync::Arc::new(::datafusion::common::Statistics::new_unknown(&schema))
+            };
+            let statistics = inputs.first().map_or_else(unknown, std::sync::Arc::clone);
+            let given = $given;
+            Ok(given(self, statistics))
+        }
+    };
+}
+
 /// Of an operator without expressions of DataFusion's.
 #[macro_export]
 macro_rules! no_expressions {

@@ -12,7 +12,7 @@ use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOpti
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::FilterBuilder;
 use arrow::datatypes::{Int64Type, Schema, SchemaRef};
-use boathouse_bridge::{ResultExt, no_expressions, one_input, to_datafusion};
+use boathouse_bridge::{ResultExt, no_expressions, one_input, statistics_of_input, to_datafusion};
 use boathouse_spec::{Error, Result};
 use datafusion::common::stats::Statistics;
 use datafusion::config::ConfigOptions;
@@ -25,7 +25,6 @@ use datafusion::physical_plan::filter_pushdown::{
 };
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
-use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
@@ -120,6 +119,12 @@ impl LiveRowsExec {
     fn over(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         Arc::new(Self::new(input, Arc::clone(&self.filter.live), self.width))
     }
+
+    /// The statistics of the scan, which count without deleted rows already.
+    fn of_live_rows(&self, mut statistics: Statistics) -> Statistics {
+        statistics.column_statistics.truncate(self.width);
+        statistics
+    }
 }
 
 impl ExecutionPlan for LiveRowsExec {
@@ -160,23 +165,7 @@ impl ExecutionPlan for LiveRowsExec {
         Some(self.metrics.clone_inner())
     }
 
-    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
-        vec![ChildStats::At(partition)]
-    }
-
-    /// The statistics of the scan, which count without deleted rows already.
-    fn statistics_from_inputs(
-        &self,
-        inputs: &[Arc<Statistics>],
-        _: &StatisticsArgs,
-    ) -> DataFusionResult<Arc<Statistics>> {
-        let mut statistics = match inputs.first() {
-            Some(input) => input.as_ref().clone(),
-            None => Statistics::new_unknown(&self.schema()),
-        };
-        statistics.column_statistics.truncate(self.width);
-        Ok(Arc::new(statistics))
-    }
+    statistics_of_input!(of_live_rows);
 
     /// Columns may be left out below. Other expressions are not computed for rows that do not exist: they could fail.
     fn try_swapping_with_projection(

@@ -9,9 +9,9 @@ use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, Recor
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{FieldRef, SchemaRef};
-use boathouse_bridge::{no_expressions, one_input, rows_of_input};
+use boathouse_bridge::{no_expressions, one_input, rows_of_input, statistics_of_input};
 use boathouse_delta::{LiveRowsExec, LiveRowsFilter};
-use datafusion::common::{ScalarValue, Statistics, internal_err};
+use datafusion::common::{ScalarValue, internal_err};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, RowGroupAccessPlanFilter};
 use datafusion::datasource::physical_plan::{
@@ -24,7 +24,6 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr_adapter::PhysicalExprAdapterFactory;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
-use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr};
 use futures::TryStreamExt;
@@ -452,6 +451,7 @@ impl ExecutionPlan for CachedColumnsExec {
     rows_of_input!();
     one_input!();
     no_expressions!();
+    statistics_of_input!();
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let groups = config_of(self.input.as_ref()).map(|config| &config.file_groups);
@@ -475,20 +475,5 @@ impl ExecutionPlan for CachedColumnsExec {
 
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
-    }
-
-    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
-        vec![ChildStats::At(partition)]
-    }
-
-    fn statistics_from_inputs(
-        &self,
-        inputs: &[Arc<Statistics>],
-        _: &StatisticsArgs,
-    ) -> Result<Arc<Statistics>> {
-        Ok(match inputs.first() {
-            Some(input) => Arc::clone(input),
-            None => Arc::new(Statistics::new_unknown(&self.schema())),
-        })
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use boathouse_bridge::{no_expressions, one_input, rows_of_input};
+use boathouse_bridge::{no_expressions, one_input, rows_of_input, statistics_of_input};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Result, Statistics};
@@ -14,7 +14,6 @@ use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Join, LogicalPlan};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr};
 
 use super::estimate::estimate;
@@ -81,6 +80,18 @@ impl SizedExec {
     fn over(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         Arc::new(Self { input, rows: self.rows })
     }
+
+    /// Rows as expected; bytes as wide as the input says that rows are.
+    fn expected(&self, mut statistics: Statistics) -> Statistics {
+        let width = match (statistics.total_byte_size.get_value(), statistics.num_rows.get_value()) {
+            (Some(bytes), Some(rows)) if *rows > 0 => Some(*bytes as f64 / *rows as f64),
+            _ => None,
+        };
+        let bytes = width.map(|width| Precision::Inexact((width * self.rows as f64) as usize));
+        statistics.total_byte_size = bytes.unwrap_or(Precision::Absent);
+        statistics.num_rows = Precision::Inexact(self.rows);
+        statistics
+    }
 }
 
 impl ExecutionPlan for SizedExec {
@@ -96,27 +107,7 @@ impl ExecutionPlan for SizedExec {
         self.input.execute(partition, context)
     }
 
-    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
-        vec![ChildStats::At(partition)]
-    }
-
-    /// Rows as expected; bytes as wide as the input says that rows are.
-    fn statistics_from_inputs(
-        &self,
-        inputs: &[Arc<Statistics>],
-        _: &StatisticsArgs,
-    ) -> Result<Arc<Statistics>> {
-        let mut statistics =
-            inputs.first().map_or_else(|| Statistics::new_unknown(&self.schema()), |s| s.as_ref().clone());
-        let width = match (statistics.total_byte_size.get_value(), statistics.num_rows.get_value()) {
-            (Some(bytes), Some(rows)) if *rows > 0 => Some(*bytes as f64 / *rows as f64),
-            _ => None,
-        };
-        let bytes = width.map(|width| Precision::Inexact((width * self.rows as f64) as usize));
-        statistics.total_byte_size = bytes.unwrap_or(Precision::Absent);
-        statistics.num_rows = Precision::Inexact(self.rows);
-        Ok(Arc::new(statistics))
-    }
+    statistics_of_input!(expected);
 }
 
 /// Takes the operators away again, once sides are chosen.

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use boathouse_bridge::{no_expressions, one_input, rows_of_input};
+use boathouse_bridge::{no_expressions, one_input, rows_of_input, statistics_of_input};
 use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -12,8 +12,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
 };
-use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, Statistics};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr};
 
 use super::{Custom, Operator, only, plan};
 
@@ -130,18 +129,7 @@ impl ExecutionPlan for JoinHintExec {
     rows_of_input!();
     one_input!();
     no_expressions!();
-
-    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
-        vec![ChildStats::At(partition)]
-    }
-
-    fn statistics_from_inputs(
-        &self,
-        input_stats: &[Arc<Statistics>],
-        _: &StatisticsArgs,
-    ) -> Result<Arc<Statistics>> {
-        Ok(input_stats.first().map_or_else(|| Arc::new(Statistics::new_unknown(&self.schema())), Arc::clone))
-    }
+    statistics_of_input!();
 
     fn gather_filters_for_pushdown(
         &self,
