@@ -45,6 +45,18 @@ pub struct Metadata {
     pub created_time: Option<i64>,
 }
 
+impl Metadata {
+    /// Whether a property is there, and `true`.
+    pub(crate) fn is_on(&self, key: &str) -> bool {
+        self.configuration.get(key).is_some_and(|v| is_true(v))
+    }
+}
+
+/// Whether the value of a property is `true`.
+pub(crate) fn is_true(value: &str) -> bool {
+    value.eq_ignore_ascii_case("true")
+}
+
 /// What a reader or writer must be able to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -247,7 +247,6 @@ pub(crate) fn needed_features(metadata: &Metadata, schema: &StructType) -> Vec<&
     if seen.contains(&"variantType") {
         needed.push("variantType");
     }
-    let on = |key: &str| metadata.configuration.get(key).is_some_and(|v| v.eq_ignore_ascii_case("true"));
     if metadata.configuration.keys().any(|k| k.starts_with("delta.constraints.")) {
         needed.push("checkConstraints");
     }
@@ -262,11 +261,11 @@ pub(crate) fn needed_features(metadata: &Metadata, schema: &StructType) -> Vec<&
         ("delta.enableTypeWidening", "typeWidening"),
         ("delta.enableVariantShredding", "variantShredding-preview"),
     ] {
-        if on(property) {
+        if metadata.is_on(property) {
             needed.push(feature);
         }
     }
-    if on("delta.enableRowTracking") {
+    if metadata.is_on("delta.enableRowTracking") {
         needed.extend(["rowTracking", "domainMetadata"]);
     }
     if metadata.configuration.get("delta.columnMapping.mode").is_some_and(|m| m != "none") {

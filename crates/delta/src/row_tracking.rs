@@ -12,7 +12,7 @@ use datafusion::scalar::ScalarValue;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::action::{Action, DomainMetadata, Metadata, Protocol};
+use crate::action::{Action, DomainMetadata, Metadata, Protocol, is_true};
 use crate::scan::{HiddenColumn, HiddenValue};
 use crate::snapshot::Snapshot;
 use crate::stats::json;
@@ -34,18 +34,14 @@ pub(crate) fn is_supported(protocol: &Protocol) -> bool {
     protocol.has(FEATURE)
 }
 
-fn is_on(metadata: &Metadata, key: &str) -> bool {
-    metadata.configuration.get(key).is_some_and(|v| v.eq_ignore_ascii_case("true"))
-}
-
 /// Whether rows keep their ids when they are written again, so that readers may rely on them.
 pub(crate) fn is_enabled(metadata: &Metadata) -> bool {
-    is_on(metadata, ENABLED)
+    metadata.is_on(ENABLED)
 }
 
 /// Whether new files get no ids although the table supports it, because the feature is about to be dropped.
 pub(crate) fn is_suspended(metadata: &Metadata) -> bool {
-    is_on(metadata, SUSPENDED)
+    metadata.is_on(SUSPENDED)
 }
 
 /// Names the columns in which files keep what rows bring along, where the table is to give ids.
@@ -86,8 +82,7 @@ pub(crate) fn stopping() -> IndexMap<String, String> {
 
 /// Whether a change of properties does nothing but turn row tracking on.
 pub(crate) fn only_enables(properties: &IndexMap<String, String>) -> bool {
-    properties.len() == 1
-        && properties.iter().all(|(k, v)| k.eq_ignore_ascii_case(ENABLED) && v.eq_ignore_ascii_case("true"))
+    properties.len() == 1 && properties.iter().all(|(k, v)| k.eq_ignore_ascii_case(ENABLED) && is_true(v))
 }
 
 /// Rows cannot be tracked while new files get no ids.

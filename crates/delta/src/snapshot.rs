@@ -405,10 +405,7 @@ impl Snapshot {
 }
 
 fn in_commit_timestamps_enabled(metadata: &Metadata) -> bool {
-    metadata
-        .configuration
-        .get("delta.enableInCommitTimestamps")
-        .is_some_and(|v| v.eq_ignore_ascii_case("true"))
+    metadata.is_on("delta.enableInCommitTimestamps")
 }
 
 /// Tags go before times: Google's store tells times in milliseconds where it lists objects, and in seconds one by one.

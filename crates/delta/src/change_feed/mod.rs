@@ -19,7 +19,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use indexmap::IndexMap;
 use roaring::RoaringTreemap;
 
-use crate::action::{Add, DeletionVector, Metadata, Remove};
+use crate::action::{Add, DeletionVector, Metadata, Remove, is_true};
 use crate::changes::{CommitChanges, changes};
 use crate::deletion_vector;
 use crate::file_set::FileWithStats;
@@ -76,16 +76,12 @@ pub enum ChangePoint {
 
 /// Whether a table keeps its changes.
 pub fn keeps_changes(table: &Snapshot) -> bool {
-    is_on(table.property("delta.enableChangeDataFeed"))
+    table.metadata().is_on("delta.enableChangeDataFeed")
 }
 
 /// Whether a commit's configuration of a table makes it keep its changes.
 pub fn is_change_feed_on(configuration: &IndexMap<String, String>) -> bool {
-    is_on(configuration.get("delta.enableChangeDataFeed").map(String::as_str))
-}
-
-fn is_on(value: Option<&str>) -> bool {
-    value.is_some_and(|v| v.eq_ignore_ascii_case("true"))
+    configuration.get("delta.enableChangeDataFeed").is_some_and(|v| is_true(v))
 }
 
 /// The columns of a feed: the table's, then what happened to the row, by which commit, and when.

@@ -13,7 +13,7 @@ use super::output::UnderWay;
 use super::row_action::RowActions;
 use super::settings::FileSettings;
 use super::shredding;
-use crate::action::{Metadata, Protocol};
+use crate::action::{Metadata, Protocol, is_true};
 use crate::iceberg_compat;
 use crate::location::TableLocation;
 use crate::row_tracking;
@@ -160,9 +160,8 @@ impl WriteTarget {
         if iceberg_compat::materializes_partitions(protocol, metadata) {
             layout = layout.with_partitions();
         }
-        let shreds = metadata.configuration.get("delta.enableVariantShredding");
         let shreds_variants =
-            shreds.is_some_and(|v| v.eq_ignore_ascii_case("true")) && shredding::concerns(&layout.physical);
+            metadata.is_on("delta.enableVariantShredding") && shredding::concerns(&layout.physical);
         let codec = settings.codec(metadata)?;
         let properties = WriterProperties::builder()
             .set_compression(codec.compression)
@@ -173,7 +172,7 @@ impl WriteTarget {
         let gathers = options.gathers.unwrap_or_else(|| {
             let configured = metadata.configuration.get("delta.autoOptimize.optimizeWrite");
             let configured = configured.or_else(|| metadata.configuration.get("delta.autoOptimize"));
-            configured.is_some_and(|v| v.eq_ignore_ascii_case("true"))
+            configured.is_some_and(|v| is_true(v))
         });
         let configured_size = metadata.configuration.get("delta.targetFileSize").and_then(|v| parse_size(v));
         Ok(Self {

@@ -146,8 +146,8 @@ fn check_deletion_vectors(version: Version, change: &Change<'_>) -> Result<()> {
     let had = change
         .before
         .filter(|_| !change.upgrades)
-        .is_some_and(|t| t.protocol().has(FEATURE) && super::is_on(t.metadata(), ENABLED));
-    match had || super::is_on(change.metadata, ENABLED) {
+        .is_some_and(|t| t.protocol().has(FEATURE) && t.metadata().is_on(ENABLED));
+    match had || change.metadata.is_on(ENABLED) {
         true => Err(violation::deletion_vectors(version)),
         false => Ok(()),
     }

@@ -10,7 +10,7 @@ mod violation;
 
 use indexmap::IndexMap;
 
-use crate::action::{Add, Metadata, Protocol};
+use crate::action::{Add, Metadata, Protocol, is_true};
 
 pub(crate) use checks::{Change, check, check_early};
 pub(crate) use violation::{files_not_compatible, rewrite_failed, version_not_supported};
@@ -53,12 +53,8 @@ impl Version {
     }
 
     fn is_enabled(self, metadata: &Metadata) -> bool {
-        is_on(metadata, self.property())
+        metadata.is_on(self.property())
     }
-}
-
-fn is_on(metadata: &Metadata, key: &str) -> bool {
-    metadata.configuration.get(key).is_some_and(|v| v.eq_ignore_ascii_case("true"))
 }
 
 /// The version that is on.
@@ -69,7 +65,7 @@ pub(crate) fn enabled(metadata: &Metadata) -> Option<Version> {
 /// Whether properties turn a version on: tables have no deletion vectors by themselves then.
 pub fn is_asked_for<'a>(properties: impl IntoIterator<Item = (&'a String, &'a String)>) -> bool {
     let is_property = |key: &str| Version::ALL.iter().any(|v| v.property().eq_ignore_ascii_case(key));
-    properties.into_iter().any(|(key, value)| is_property(key) && value.eq_ignore_ascii_case("true"))
+    properties.into_iter().any(|(key, value)| is_property(key) && is_true(value))
 }
 
 /// Whether UniForm keeps another format beside the table's.
@@ -90,7 +86,7 @@ pub(crate) fn set_required(metadata: &mut Metadata) {
 pub(crate) fn materializes_partitions(protocol: &Protocol, metadata: &Metadata) -> bool {
     enabled(metadata).is_some()
         || protocol.has("materializePartitionColumns")
-        || is_on(metadata, "delta.writePartitionColumnsToParquet")
+        || metadata.is_on("delta.writePartitionColumnsToParquet")
 }
 
 /// The tags of new files.

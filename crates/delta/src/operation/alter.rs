@@ -209,7 +209,7 @@ fn with_type(
     wanted: &DataType,
     column: &[String],
 ) -> Result<StructField> {
-    let widens = table.property("delta.enableTypeWidening").is_some_and(|v| v.eq_ignore_ascii_case("true"));
+    let widens = table.metadata().is_on("delta.enableTypeWidening");
     if widens && widening::is_wider(&field.data_type, wanted) {
         refuse_constrained(table, column)?;
         return Ok(widening::widened(field, wanted));

@@ -38,8 +38,7 @@ pub struct Widening {
 impl Widening {
     /// What the table lets a session do.
     pub fn of(table: &Snapshot, allowed: AutomaticWidening) -> Self {
-        let is_on =
-            table.property("delta.enableTypeWidening").is_some_and(|v| v.eq_ignore_ascii_case("true"));
+        let is_on = table.metadata().is_on("delta.enableTypeWidening");
         Self { allowed: is_on.then_some(allowed) }
     }
 

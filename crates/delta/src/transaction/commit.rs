@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::conflict::{self, Ours, ReadSet};
 use super::operation::{Metrics, Operation};
-use crate::action::{Action, Add, Cdc, CommitInfo, DomainMetadata, Metadata, Protocol, Remove, Txn};
+use crate::action::{Action, Add, Cdc, CommitInfo, DomainMetadata, Metadata, Protocol, Remove, Txn, is_true};
 use crate::data_file::delete_quietly;
 use crate::disk::PutOutcome;
 use crate::error;
@@ -229,7 +229,7 @@ impl Transaction {
 
     /// Refuses what the table forbids whoever writes.
     fn check(&self) -> Result<()> {
-        let append_only = self.property("delta.appendOnly").is_some_and(|v| v.eq_ignore_ascii_case("true"));
+        let append_only = self.property("delta.appendOnly").is_some_and(is_true);
         let removes_data = self.files.iter().any(|a| matches!(a, Action::Remove(r) if r.data_change));
         if append_only && removes_data {
             return Err(Error::new("DELTA_CANNOT_MODIFY_APPEND_ONLY")
@@ -400,7 +400,7 @@ impl Transaction {
     fn commit_info(&self, current: Option<&Snapshot>, txn_id: &str) -> Result<CommitInfo> {
         let now = clock::now_ms();
         let mut info = Map::new();
-        if self.property("delta.enableInCommitTimestamps").is_some_and(|v| v.eq_ignore_ascii_case("true")) {
+        if self.property("delta.enableInCommitTimestamps").is_some_and(is_true) {
             let previous = current.map_or(i64::MIN, |s| s.timestamp_ms().saturating_add(1));
             info.insert("inCommitTimestamp".into(), now.max(previous).into());
         }

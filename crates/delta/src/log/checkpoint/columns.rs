@@ -14,7 +14,7 @@ use boathouse_spec::{DataType, Error, Result, StructField, StructType};
 use datafusion::scalar::ScalarValue;
 use serde_json::Value;
 
-use crate::action::{Action, Add, PartitionValues};
+use crate::action::{Action, Add, PartitionValues, is_true};
 use crate::partition::parse_value;
 use crate::report::{field, strings};
 use crate::schema::TableColumns;
@@ -43,9 +43,7 @@ pub(super) struct CheckpointColumns {
 
 impl CheckpointColumns {
     pub fn new(table: &Snapshot, contents: Contents) -> Self {
-        let on = |key: &str, default: bool| {
-            table.property(key).map_or(default, |v| v.eq_ignore_ascii_case("true"))
-        };
+        let on = |key: &str, default: bool| table.property(key).map_or(default, is_true);
         let parsed = on("delta.checkpoint.writeStatsAsStruct", false);
         let columns = table.columns().clone();
         let stats = parsed.then(|| stats_schema(&columns));

@@ -20,8 +20,7 @@ const PARALLEL_READS: usize = 16;
 
 /// Whether statements mark rows of the table as deleted rather than write files again.
 pub(crate) fn are_written(table: &Snapshot) -> bool {
-    table.protocol().has("deletionVectors")
-        && table.property("delta.enableDeletionVectors").is_some_and(|v| v.eq_ignore_ascii_case("true"))
+    table.protocol().has("deletionVectors") && table.metadata().is_on("delta.enableDeletionVectors")
 }
 
 /// What deleting rows makes of files.
