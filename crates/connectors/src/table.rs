@@ -413,13 +413,12 @@ impl FileTable {
 
     /// Whether another table reads the same files in the same way.
     pub fn is_same(&self, other: &Self) -> bool {
-        let files = |table: &Self| table.files.iter().map(|f| f.meta.clone()).collect::<Vec<_>>();
         self.format == other.format
             && self.place.store_url == other.place.store_url
             && self.options == other.options
             && self.schema == other.schema
             && self.context.session == other.context.session
-            && files(self) == files(other)
+            && self.files.iter().map(|f| &f.meta).eq(other.files.iter().map(|f| &f.meta))
     }
 
     /// Reads footers, after which [`TableProvider::statistics`] tells of the files. What is wrong with a file says the scan.

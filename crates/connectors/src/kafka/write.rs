@@ -91,12 +91,12 @@ impl KafkaWriter {
         Self { options, producer: Mutex::default() }
     }
 
-    /// Runs a plan and sends its rows; how many there were. `schema` is the plan's, in Spark's types.
     /// Whether a write is a transaction.
     pub fn is_transactional(&self) -> bool {
         self.options.transactional_id.is_some()
     }
 
+    /// Runs a plan and sends its rows; how many there were. `schema` is the plan's, in Spark's types.
     pub async fn write(
         &self,
         plan: Arc<dyn ExecutionPlan>,

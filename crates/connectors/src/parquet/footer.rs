@@ -77,14 +77,19 @@ pub(crate) async fn drop_unreadable(table: &mut FileTable) -> Result<()> {
     Ok(())
 }
 
-async fn file_schema(place: &ResolvedPath, file: &TableFile) -> Result<StructType> {
-    let unreadable =
-        |e: &dyn std::fmt::Display| errors::unreadable_footer(&place.display_of(&file.meta.location), e);
-    let reader = DFParquetMetadata::new(place.store.as_ref(), &file.meta)
+/// The reader of a file's footer.
+pub(super) fn reader<'a>(place: &'a ResolvedPath, file: &'a TableFile) -> DFParquetMetadata<'a> {
+    DFParquetMetadata::new(place.store.as_ref(), &file.meta)
         .with_metadata_size_hint(Some(64 << 10))
         // INT96 is an instant, whatever Parquet calls it.
         .with_coerce_int96(Some(TimeUnit::Microsecond))
-        .with_coerce_int96_tz(Some(UTC.into()));
+        .with_coerce_int96_tz(Some(UTC.into()))
+}
+
+async fn file_schema(place: &ResolvedPath, file: &TableFile) -> Result<StructType> {
+    let unreadable =
+        |e: &dyn std::fmt::Display| errors::unreadable_footer(&place.display_of(&file.meta.location), e);
+    let reader = reader(place, file);
     let metadata = reader.fetch_metadata().await.map_err(|e| unreadable(&e))?;
     let written = metadata.file_metadata().key_value_metadata().and_then(|pairs| {
         let value = pairs.iter().find(|p| p.key == SPARK_SCHEMA_KEY)?.value.as_deref()?;

@@ -4,16 +4,16 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{SchemaRef, TimeUnit};
-use boathouse_bridge::{Footers, UTC, arrow_schema};
+use arrow::datatypes::SchemaRef;
+use boathouse_bridge::{Footers, arrow_schema};
 use datafusion::catalog::Session;
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
-use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::error::Result;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
+use super::footer;
 use crate::table::{FileTable, TableFile};
 
 /// So many footers are read at most.
@@ -43,13 +43,8 @@ async fn of_file(
     schema: &SchemaRef,
     footers: Arc<FileMetadataCache>,
 ) -> Result<Statistics> {
-    DFParquetMetadata::new(table.place.store.as_ref(), &file.meta)
-        .with_metadata_size_hint(Some(64 << 10))
-        .with_coerce_int96(Some(TimeUnit::Microsecond))
-        .with_coerce_int96_tz(Some(UTC.into()))
-        .with_file_metadata_cache(Some(footers))
-        .fetch_statistics(schema)
-        .await
+    let reader = footer::reader(&table.place, file).with_file_metadata_cache(Some(footers));
+    reader.fetch_statistics(schema).await
 }
 
 /// Statistics of a part of the table, or of more than was counted.
