@@ -24,10 +24,8 @@ pub(super) fn anti_joins(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> 
         if join.join_type != JoinType::Left || join.null_equality != NullEquality::NullEqualsNothing {
             return Ok(Transformed::no(node));
         }
-        // A key of a partner is equal to another, and so no NULL.
-        let is_unmatched = |e: &&Expr| matches!(e, Expr::IsNull(key) if matches!(key.as_ref(), Expr::Column(_)) && join.on.iter().any(|(_, right)| right == key.as_ref()));
         let (unmatched, rest): (Vec<&Expr>, Vec<&Expr>) =
-            split_conjunction(&filter.predicate).into_iter().partition(is_unmatched);
+            split_conjunction(&filter.predicate).into_iter().partition(|e| is_unmatched(join, e));
         if unmatched.is_empty() {
             return Ok(Transformed::no(node));
         }
@@ -49,12 +47,20 @@ pub(super) fn anti_joins(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> 
     })
 }
 
+/// Whether a condition holds for rows without a partner alone: a key of a partner is equal to another, and so no NULL.
+fn is_unmatched(join: &Join, condition: &Expr) -> bool {
+    let Expr::IsNull(key) = condition else { return false };
+    matches!(key.as_ref(), Expr::Column(_)) && join.on.iter().any(|(_, right)| right == key.as_ref())
+}
+
 /// `(A LEFT JOIN B) JOIN C` becomes `(A JOIN C) LEFT JOIN B` where `C` is joined to `A` alone and leaves few of its rows; an anti
 /// join likewise.
 pub(super) fn made_late(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     plan.transform_down(|node| {
         let Some(graph) = JoinGraph::of(&node) else { return Ok(Transformed::no(node)) };
-        for table in 0..graph.tables.len() {
+        let outer_joins: Vec<usize> =
+            (0..graph.tables.len()).filter(|table| outer(&graph.tables[*table]).is_some()).collect();
+        for table in outer_joins {
             if let Some(late) = late(&node, table)? {
                 return Ok(Transformed::yes(late));
             }
