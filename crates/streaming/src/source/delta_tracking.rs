@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::delta_schema_change as schema_change;
 use crate::checkpoint::{Directory, lines_v1, with_v1};
 use crate::options::Given;
+use crate::settings;
 
 /// Options that name the place of the log.
 const LOCATION: [&str; 2] = ["schemaTrackingLocation", "schemaLocation"];
@@ -284,7 +285,7 @@ impl Tracking {
 
 /// The log goes where the checkpoint goes.
 fn check_place(session: &Session, directory: &Directory, source: &Directory) -> Result<()> {
-    let allowed = session.conf().get(OUTSIDE_ALLOWED).is_some_and(|v| v.eq_ignore_ascii_case("true"));
+    let allowed = settings::flag(session, OUTSIDE_ALLOWED, false);
     // A source is at `sources/i` of its checkpoint.
     let checkpoint = source.up(2);
     if allowed || directory.is_in(&checkpoint) {

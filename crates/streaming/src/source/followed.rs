@@ -15,6 +15,7 @@ use super::delta_schema_change::{Changes, is_readable, needs_tracking, schema_ch
 use super::delta_tracking::{self, Tracking};
 use crate::checkpoint::{Directory, lines_v1, with_v1};
 use crate::options::{Given, invalid};
+use crate::settings;
 
 /// Files a batch takes where no option says (`maxFilesPerTrigger`).
 const DEFAULT_MAX_FILES: i64 = 1000;
@@ -189,7 +190,7 @@ impl Followed {
             tracked_version: entry.map(|e| e.delta_commit_version),
             tracking,
             is_start_checked: false,
-            reads_unsafely: session.conf().get(UNSAFE_READS).is_some_and(|v| v.eq_ignore_ascii_case("true")),
+            reads_unsafely: settings::flag(session, UNSAFE_READS, false),
             has_starting_option: given.text("startingVersion").or(given.text("startingTimestamp")).is_some(),
             // A limit in bytes alone stands for itself.
             max_files: max_files.unwrap_or(if max_bytes.is_some() { i64::MAX } else { DEFAULT_MAX_FILES }),

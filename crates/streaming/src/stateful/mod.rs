@@ -249,7 +249,7 @@ impl Operator {
             "operatorInfo": { "operatorId": self.id, "operatorName": self.name },
             "stateStoreInfo": stores.collect::<Vec<_>>(),
         });
-        format!("v1\n{about}")
+        crate::checkpoint::with_v1(about)
     }
 
     fn progress_json(&self) -> Value {
