@@ -7,6 +7,7 @@ import urllib.parse
 import pyarrow.parquet as pq
 import pytest
 import scenarios_iceberg
+from conftest import known_to_differ
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 from recorded import check
 from test_interop_jvm import jvm  # noqa: F401
@@ -22,8 +23,7 @@ SECOND = "'delta.enableIcebergCompatV2' = 'true'"
 
 @pytest.mark.parametrize("name", scenarios_iceberg.SCENARIOS)
 def test_iceberg(spark, tmp_path, request, name):
-    if name in DIFFERS:
-        request.applymarker(pytest.mark.xfail(reason=DIFFERS[name], strict=True))
+    known_to_differ(request, name, DIFFERS)
     check("iceberg", name, scenarios_iceberg.SCENARIOS[name], spark, tmp_path)
 
 

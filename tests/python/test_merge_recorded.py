@@ -2,6 +2,7 @@
 
 import pytest
 import scenarios_merge
+from conftest import known_to_differ
 from recorded import check
 
 # Where we differ, and why.
@@ -14,6 +15,5 @@ DIFFERS = {
 
 @pytest.mark.parametrize("name", scenarios_merge.SCENARIOS)
 def test_merge(spark, tmp_path, request, name):
-    if name in DIFFERS:
-        request.applymarker(pytest.mark.xfail(reason=DIFFERS[name], strict=True))
+    known_to_differ(request, name, DIFFERS)
     check("merge", name, scenarios_merge.SCENARIOS[name], spark, tmp_path)

@@ -2,6 +2,7 @@
 
 import pytest
 import scenarios_settings
+from conftest import known_to_differ
 from recorded import check
 
 # Where we differ, and why.
@@ -12,6 +13,5 @@ DIFFERS = {
 
 @pytest.mark.parametrize("name", scenarios_settings.SCENARIOS)
 def test_settings(spark, tmp_path, request, name):
-    if name in DIFFERS:
-        request.applymarker(pytest.mark.xfail(reason=DIFFERS[name], strict=True))
+    known_to_differ(request, name, DIFFERS)
     check("settings", name, scenarios_settings.SCENARIOS[name], spark, tmp_path)

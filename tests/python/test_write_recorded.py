@@ -2,6 +2,7 @@
 
 import pytest
 import scenarios_write
+from conftest import known_to_differ
 from recorded import check
 
 # Where we differ, and why.
@@ -12,6 +13,5 @@ DIFFERS = {
 
 @pytest.mark.parametrize("name", scenarios_write.SCENARIOS)
 def test_write(spark, tmp_path, request, name):
-    if name in DIFFERS:
-        request.applymarker(pytest.mark.xfail(reason=DIFFERS[name], strict=True))
+    known_to_differ(request, name, DIFFERS)
     check("write", name, scenarios_write.SCENARIOS[name], spark, tmp_path)
