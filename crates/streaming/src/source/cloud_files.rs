@@ -13,7 +13,8 @@ use datafusion::catalog::TableProvider;
 
 use super::cleaner::{self, Cleaner, Cleaning};
 use super::file_listing::Place;
-use super::file_stream::{self, FileStream, Rules};
+use super::file_rules::{self, Rules};
+use super::file_stream::{self, FileStream};
 use super::schema_hints::{self, Hint};
 use super::schema_log::SchemaLog;
 use super::{Limit, Source};
@@ -341,8 +342,8 @@ fn rules(session: &Session, source: &DataSourceRef, place: &Place) -> Result<Rul
         by_name: false,
         by_time: given.flag("cloudFiles.allowOverwrites", false)?,
         max_age_ms: given.duration_ms("cloudFiles.maxFileAge")?,
-        max_cached: file_stream::MAX_CACHED_FILES,
-        discard_ratio: file_stream::DISCARD_RATIO,
+        max_cached: file_rules::MAX_CACHED_FILES,
+        discard_ratio: file_rules::DISCARD_RATIO,
         ignore_missing: given.flag("ignoreMissingFiles", place.context.ignore_missing_files)?,
         include_existing: given.flag("cloudFiles.includeExistingFiles", true)?,
         cleaner: cleaning(given, place, cleaner::at_once(session))?,

@@ -9,8 +9,10 @@ use boathouse_spec::{Error, Options, Result, StructType};
 use datafusion::catalog::TableProvider;
 use serde_json::{Map, Value};
 
+use super::delta_offset::{BASE_INDEX, CHANGE_INDEX, Offset};
+use super::delta_start::Start;
 use super::event_order::{EventOrder, Range, index_of, time_of};
-use super::followed::{BASE_INDEX, CHANGE_INDEX, COMMITS_AT_ONCE, Followed, Offset, Start, read_view};
+use super::followed::{COMMITS_AT_ONCE, Followed, read_view};
 use super::{Limit, Source};
 use crate::checkpoint::Directory;
 use crate::options::Given;

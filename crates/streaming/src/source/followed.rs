@@ -2,19 +2,17 @@
 
 use std::sync::Arc;
 
-use boathouse_delta::{CommitChanges, DeltaTable, Metadata, Protocol, Snapshot, TimestampRules, changes};
+use boathouse_delta::{CommitChanges, DeltaTable, Metadata, Protocol, Snapshot, changes};
 use boathouse_engine::Session;
-use boathouse_formats::datetime_text::parse_timestamp;
-use boathouse_formats::zone::Zone;
 use boathouse_spec::{Error, Options, Result, StructType};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::Limit;
+use super::delta_offset::{AFTER_CHANGE_INDEX, BASE_INDEX, CHANGE_INDEX, Offset};
 use super::delta_schema_change::{Changes, is_readable, needs_tracking, schema_changed};
+use super::delta_start::{Start, start};
 use super::delta_tracking::{self, Tracking};
-use crate::checkpoint::{Directory, lines_v1, with_v1};
-use crate::options::{Given, invalid};
+use crate::checkpoint::Directory;
+use crate::options::Given;
 use crate::settings;
 
 /// Files a batch takes where no option says (`maxFilesPerTrigger`).
@@ -23,122 +21,9 @@ const DEFAULT_MAX_FILES: i64 = 1000;
 /// Commits that are read at once while looking for what is new.
 pub(super) const COMMITS_AT_ONCE: i64 = 100;
 
-/// The index before everything of a version; in the log of offsets it is -1.
-pub(super) const BASE_INDEX: i64 = -100;
-
-/// The index of a version's change of columns, which ends a batch, and the one behind it.
-pub(super) const CHANGE_INDEX: i64 = -20;
-const AFTER_CHANGE_INDEX: i64 = -19;
-
-/// How the log of offsets has [`BASE_INDEX`].
-const LOGGED_BASE_INDEX: i64 = -1;
-
-/// The version of offsets whose indices are as they are here.
-const CHANGES_VERSION: i64 = 3;
-
 /// Reads on over columns that were renamed or dropped, with those of now.
 const UNSAFE_READS: &str =
     "spark.databricks.delta.streaming.unsafeReadOnIncompatibleColumnMappingSchemaChanges.enabled";
-
-/// Where a source keeps the version that its query began with.
-const START_FILE: &str = "0";
-
-/// A place in a table's history, in the form Delta has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Offset {
-    source_version: i64,
-    /// The table's id: another table in its place is noticed.
-    reservoir_id: String,
-    /// Everything before this version was read.
-    pub reservoir_version: i64,
-    /// Of this version, the files up to this index were read.
-    pub index: i64,
-    /// The version's files are those of the whole table, not those of its commit.
-    pub is_starting_version: bool,
-}
-
-impl Offset {
-    /// Where a version's commit is the next to be read.
-    pub fn before(table_id: &str, version: i64) -> Self {
-        Self {
-            source_version: 1,
-            reservoir_id: table_id.to_string(),
-            reservoir_version: version,
-            index: BASE_INDEX,
-            is_starting_version: false,
-        }
-    }
-
-    /// The same, of the whole table at the version.
-    pub fn of_whole_table(self) -> Self {
-        Self { is_starting_version: true, ..self }
-    }
-
-    /// The same, once the version's files up to an index were read.
-    pub fn after_file(self, index: i64, is_starting_version: bool) -> Self {
-        Self { index, is_starting_version, ..self }
-    }
-
-    /// The offset of a checkpoint, which must be of this table.
-    pub fn of_table(text: &str, table_id: &str) -> Result<Self> {
-        let offset = Self::parse(text)?;
-        if offset.reservoir_id == table_id {
-            return Ok(offset);
-        }
-        Err(Error::new("DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE")
-            .param("oldTableId", &offset.reservoir_id)
-            .param("newTableId", table_id)
-            .message(format!(
-                "The streaming query was reading from an unexpected Delta table (id = '{table_id}'). It used to read from another \
-                 Delta table (id = '{}') according to checkpoint. This may happen when you changed the code to read from a new \
-                 table or you deleted and re-created a table. Please revert your change or delete your streaming query checkpoint \
-                 to restart from scratch.",
-                offset.reservoir_id
-            ))
-            .exception("IllegalStateException"))
-    }
-
-    fn parse(text: &str) -> Result<Self> {
-        let mut offset: Self = serde_json::from_str(text).map_err(|e| {
-            Error::new("DELTA_INVALID_SOURCE_OFFSET_FORMAT")
-                .message(format!("{text} is no offset of a Delta table: {e}."))
-        })?;
-        if offset.source_version != CHANGES_VERSION && offset.index == LOGGED_BASE_INDEX {
-            offset.index = BASE_INDEX;
-        }
-        match offset.source_version {
-            1 | CHANGES_VERSION => Ok(Self { source_version: 1, ..offset }),
-            version => Err(Error::new("DELTA_INVALID_SOURCE_VERSION")
-                .param("version", version)
-                .message(format!("The offset {text} is of version {version}; 1 and 3 are known."))),
-        }
-    }
-
-    pub fn text(&self) -> String {
-        let (source_version, index) = match self.index {
-            CHANGE_INDEX | AFTER_CHANGE_INDEX => (CHANGES_VERSION, self.index),
-            BASE_INDEX => (self.source_version, LOGGED_BASE_INDEX),
-            index => (self.source_version, index),
-        };
-        json!({
-            "sourceVersion": source_version,
-            "reservoirId": self.reservoir_id,
-            "reservoirVersion": self.reservoir_version,
-            "index": index,
-            "isStartingVersion": self.is_starting_version,
-        })
-        .to_string()
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Start {
-    /// The whole table as it is, then its commits.
-    Snapshot,
-    /// The commits from this version on.
-    Version(i64),
-}
 
 pub(super) struct Followed {
     pub name: String,
@@ -315,7 +200,7 @@ impl Followed {
     /// The next end after a change of columns: first one behind it, so that the batch before is done, then none.
     async fn pending(&mut self, from: &Offset) -> Result<Option<Offset>> {
         match from.index {
-            CHANGE_INDEX => Ok(Some(Offset { index: AFTER_CHANGE_INDEX, ..from.clone() })),
+            CHANGE_INDEX => Ok(Some(from.at(AFTER_CHANGE_INDEX))),
             AFTER_CHANGE_INDEX => {
                 let commit = self.commit(from.reservoir_version).await?;
                 Ok(self.is_barrier(&commit).then(|| from.clone()))
@@ -487,81 +372,4 @@ pub(super) fn check(options: &Options) -> Result<()> {
             .exception("AnalysisException"));
     }
     Ok(())
-}
-
-/// Where the query begins: where it began, for `latest` and instants mean another version later, and the first batch may be run
-/// again. What it began with need not be there any more.
-async fn start(
-    directory: &Directory,
-    table: &DeltaTable,
-    snapshot: &Snapshot,
-    given: &Given<'_>,
-    zone: &Zone,
-) -> Result<Start> {
-    if given.text("startingVersion").is_some() != given.text("startingTimestamp").is_some()
-        && let Some(version) = kept_start(directory).await?
-    {
-        return Ok(Start::Version(version));
-    }
-    let Start::Version(version) = starting(table, snapshot, given, zone).await? else {
-        return Ok(Start::Snapshot);
-    };
-    let text = with_v1(json!({ "startingVersion": version }));
-    let is_kept = directory.create(START_FILE, text).await?;
-    let other = if is_kept { None } else { kept_start(directory).await? };
-    Ok(Start::Version(other.unwrap_or(version)))
-}
-
-async fn kept_start(directory: &Directory) -> Result<Option<i64>> {
-    let text = directory.read_text(START_FILE).await?;
-    let kept = text.and_then(|text| serde_json::from_str::<Value>(lines_v1(&text).ok()?.next()?).ok());
-    Ok(kept.and_then(|kept| kept.get("startingVersion")?.as_i64()))
-}
-
-/// `startingVersion` and `startingTimestamp`.
-async fn starting(table: &DeltaTable, snapshot: &Snapshot, given: &Given<'_>, zone: &Zone) -> Result<Start> {
-    match (given.text("startingVersion"), given.text("startingTimestamp")) {
-        (Some(_), Some(_)) => Err(Error::new("DELTA_STARTING_VERSION_AND_TIMESTAMP_BOTH_SET")
-            .param("version", "startingVersion")
-            .param("timestamp", "startingTimestamp")
-            .message("Please either provide 'startingVersion' or 'startingTimestamp'.")
-            .exception("IllegalArgumentException")),
-        (Some("latest"), None) => Ok(Start::Version(snapshot.version() + 1)),
-        (Some(text), None) => match text.trim().parse::<i64>() {
-            Ok(version) if version >= 0 => {
-                let (first, last) = table.versions().await?;
-                if version > last + 1 || version < first {
-                    return Err(Error::new("DELTA_VERSION_NOT_FOUND")
-                        .param("userVersion", version)
-                        .param("earliest", first)
-                        .param("latest", last)
-                        .message(format!("Cannot time travel Delta table to version {version}. Available versions: [{first}, {last}]."))
-                        .exception("AnalysisException"));
-                }
-                Ok(Start::Version(version))
-            }
-            _ => Err(invalid("startingVersion", text, "must be greater than or equal to zero, or 'latest'")),
-        },
-        (None, Some(text)) => starting_timestamp(table, text, zone).await.map(Start::Version),
-        (None, None) => Ok(Start::Snapshot),
-    }
-}
-
-/// The first version committed at or after an instant.
-async fn starting_timestamp(table: &DeltaTable, text: &str, zone: &Zone) -> Result<i64> {
-    let Some(at_ms) = parse_timestamp(text, zone).map(|us| us.div_euclid(1000)) else {
-        return Err(Error::new("DELTA_TIMESTAMP_INVALID")
-            .param("expr", text)
-            .message(format!("The provided timestamp ({text}) cannot be converted to a valid timestamp."))
-            .exception("AnalysisException"));
-    };
-    let times = table.version_times().await?;
-    if let Some((version, _)) = times.iter().find(|(_, time)| *time >= at_ms) {
-        return Ok(*version);
-    }
-    // An instant after the last commit: Delta refuses it, as it does for other travels in time.
-    table
-        .version_at_timestamp(at_ms, TimestampRules { latest_if_after: false, earliest_if_before: true })
-        .await
-        .map(|v| v + 1)
 }
