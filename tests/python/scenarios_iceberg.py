@@ -473,6 +473,21 @@ def upgrades_that_are_refused(world):
     tell_history(world)
 
 
+@scenario
+def upgrades_of_tables_mapped_by_id(world):
+    """They keep their mapping: one that has the version already is only written again."""
+    world.sql("CREATE TABLE {t} (id BIGINT, `a b` STRING) USING delta TBLPROPERTIES ('delta.columnMapping.mode' = 'id')", "INSERT INTO {t} VALUES (1, 'x')")
+    try_all(world, upgrade(1), upgrade(2))
+    tell_history(world)
+    tell_table(world)
+    world.table()
+    world.sql("ALTER TABLE {t} SET TBLPROPERTIES ('delta.enableIcebergCompatV2' = 'true')")
+    try_all(world, upgrade(2), upgrade(1))
+    tell_history(world)
+    tell_files(world)
+    world.table()
+
+
 # -- partitions in files without Iceberg -------------------------------------------------------------------------------
 
 

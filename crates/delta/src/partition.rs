@@ -1,19 +1,66 @@
 //! Values of partition columns: as the log writes them, and as directories are named.
 
+use boathouse_formats::datetime_text::{
+    parse_timestamp, parse_timestamp_ntz, split_timestamp, write_timestamp_text,
+};
 use boathouse_formats::number_text::{write_double, write_float};
+use boathouse_formats::zone::Zone;
 use boathouse_spec::{DataType, Error, Result};
 use chrono::{DateTime, NaiveDate};
+use datafusion::catalog::Session;
 use datafusion::scalar::ScalarValue;
 
-use crate::time::parse_timestamp_us;
+use crate::action::PartitionValues;
+use crate::schema::TableColumn;
 
 /// The directory name for NULL, Hive's.
 pub const DEFAULT_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 
 const EPOCH_DAYS_FROM_CE: i32 = 719_163;
 
+/// An extension of the configuration of a session: the time zone of TIMESTAMPs that the log has without an offset, as old
+/// writers put them there, those with `spark.databricks.delta.write.utcTimestampPartitionValues = false`, and CONVERT.
+#[derive(Debug, Clone)]
+pub struct SessionZone(pub Zone);
+
+impl SessionZone {
+    /// The zone of a session, UTC where it says none.
+    pub(crate) fn of(session: &dyn Session) -> Zone {
+        session.config().get_extension::<Self>().map_or(Zone::UTC, |zone| zone.0.clone())
+    }
+}
+
+/// Whether sessions of different time zones read a text as different values.
+pub(crate) fn depends_on_zone(text: Option<&str>, t: &DataType) -> bool {
+    *t == DataType::Timestamp
+        && text.and_then(split_timestamp).is_some_and(|timestamp| timestamp.zone.is_none())
+}
+
+/// What tells the partition of a file from others: texts that are one for each value, whoever wrote them.
+pub(crate) fn key(
+    columns: &[&TableColumn],
+    values: &PartitionValues,
+    zone: &Zone,
+) -> Result<Vec<Option<String>>> {
+    let of_column = |column: &&TableColumn| {
+        let text = values.get(&column.physical).and_then(Option::as_deref).filter(|text| !text.is_empty());
+        match column.data_type {
+            DataType::Timestamp
+            | DataType::TimestampNtz
+            | DataType::Decimal { .. }
+            | DataType::Float
+            | DataType::Double => {
+                format_value(&parse_value(column.logical(), text, &column.data_type, zone)?, None)
+            }
+            _ => Ok(text.map(str::to_string)),
+        }
+    };
+    columns.iter().map(of_column).collect()
+}
+
 /// The value of a partition column from its text ("Partition Value Serialization" in PROTOCOL.md). The empty text is NULL.
-pub fn parse_value(column: &str, text: Option<&str>, t: &DataType) -> Result<ScalarValue> {
+/// Times are read as Spark casts them, in the time zone of a session where they have no offset.
+pub fn parse_value(column: &str, text: Option<&str>, t: &DataType, zone: &Zone) -> Result<ScalarValue> {
     let null =
         || ScalarValue::try_from(&boathouse_bridge::arrow_type(t)).map_err(boathouse_bridge::from_datafusion);
     let Some(text) = text.filter(|t| !t.is_empty()) else {
@@ -38,10 +85,10 @@ pub fn parse_value(column: &str, text: Option<&str>, t: &DataType) -> Result<Sca
             parse_decimal(text, *scale).map(|v| ScalarValue::Decimal128(Some(v), *precision, *scale as i8))
         }
         DataType::Date => parse_date(text).map(|v| ScalarValue::Date32(Some(v))),
-        DataType::Timestamp => parse_timestamp_us(text)
+        DataType::Timestamp => parse_timestamp(text, zone)
             .map(|v| ScalarValue::TimestampMicrosecond(Some(v), Some(boathouse_bridge::UTC.into()))),
         DataType::TimestampNtz => {
-            parse_timestamp_us(text).map(|v| ScalarValue::TimestampMicrosecond(Some(v), None))
+            parse_timestamp_ntz(text, true).map(|v| ScalarValue::TimestampMicrosecond(Some(v), None))
         }
         DataType::Binary => Some(ScalarValue::Binary(Some(text.as_bytes().to_vec()))),
         _ => None,
@@ -55,8 +102,8 @@ pub fn parse_value(column: &str, text: Option<&str>, t: &DataType) -> Result<Sca
     })
 }
 
-/// The text of a value as the log has it; `None` is NULL.
-pub fn format_value(value: &ScalarValue) -> Result<Option<String>> {
+/// The text of a value as the log has it; `None` is NULL. TIMESTAMPs are in UTC and say so, or on the wall clock of a zone.
+pub fn format_value(value: &ScalarValue, local: Option<&Zone>) -> Result<Option<String>> {
     if value.is_null() {
         return Ok(None);
     }
@@ -74,11 +121,14 @@ pub fn format_value(value: &ScalarValue) -> Result<Option<String>> {
         ScalarValue::Float64(Some(v)) => Some(written(|out| write_double(*v, out))),
         ScalarValue::Decimal128(Some(v), _, scale) => Some(format_decimal(*v, *scale)),
         ScalarValue::Date32(Some(days)) => format_date(*days),
-        ScalarValue::TimestampMicrosecond(Some(us), Some(_)) => {
-            DateTime::from_timestamp_micros(*us).map(|at| at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
-        }
+        ScalarValue::TimestampMicrosecond(Some(us), Some(_)) => match local {
+            Some(zone) => Some(written(|out| write_timestamp_text(zone.to_local(*us), out))),
+            None => {
+                DateTime::from_timestamp_micros(*us).map(|at| at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
+            }
+        },
         ScalarValue::TimestampMicrosecond(Some(us), None) => {
-            DateTime::from_timestamp_micros(*us).map(|at| at.format("%Y-%m-%d %H:%M:%S%.6f").to_string())
+            Some(written(|out| write_timestamp_text(*us, out)))
         }
         ScalarValue::Binary(Some(bytes)) => Some(String::from_utf8_lossy(bytes).into_owned()),
         other => {
@@ -183,6 +233,17 @@ pub fn escape_path_name(text: &str) -> String {
     out
 }
 
+/// The text of a value as directories are named by it: that of the log, but TIMESTAMPs on the wall clock of a zone.
+pub(crate) fn named_value(column: &TableColumn, text: Option<&str>, zone: &Zone) -> Result<Option<String>> {
+    match column.data_type {
+        DataType::Timestamp => {
+            let value = parse_value(column.logical(), text, &column.data_type, zone)?;
+            format_value(&value, Some(zone))
+        }
+        _ => Ok(text.map(str::to_string)),
+    }
+}
+
 /// `a=1/b=x`, the directory of a partition.
 pub fn directory<'a>(values: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> String {
     values
@@ -208,7 +269,8 @@ mod tests {
             (DataType::Date, "1969-12-31"),
             (DataType::Decimal { precision: 10, scale: 2 }, "-0.50"),
             (DataType::Timestamp, "2021-01-01T10:00:00.123456Z"),
-            (DataType::TimestampNtz, "2021-01-01 10:00:00.000000"),
+            (DataType::TimestampNtz, "2021-01-01 10:00:00"),
+            (DataType::TimestampNtz, "2021-01-01 10:00:00.5"),
             (DataType::STRING, "a b/c"),
             (DataType::Double, "1.5"),
             (DataType::Double, "1.0E20"),
@@ -217,15 +279,33 @@ mod tests {
             (DataType::Float, "1.0E-5"),
         ];
         for (t, text) in cases {
-            let value = parse_value("c", Some(text), &t).unwrap();
-            assert_eq!(format_value(&value).unwrap().as_deref(), Some(text), "{t:?}");
+            let value = read(text, &t).unwrap();
+            assert_eq!(format_value(&value, None).unwrap().as_deref(), Some(text), "{t:?}");
         }
-        assert!(parse_value("c", Some(""), &DataType::STRING).unwrap().is_null());
-        assert!(parse_value("c", None, &DataType::Long).unwrap().is_null());
-        assert_eq!(
-            parse_value("c", Some("x"), &DataType::Long).unwrap_err().class(),
-            "DELTA_PARTITION_COLUMN_CAST_FAILED"
-        );
+        assert!(read("", &DataType::STRING).unwrap().is_null());
+        assert!(parse_value("c", None, &DataType::Long, &Zone::UTC).unwrap().is_null());
+        for (t, text) in [(DataType::Long, "x"), (DataType::Timestamp, "2021-02-30 00:00:00")] {
+            assert_eq!(read(text, &t).unwrap_err().class(), "DELTA_PARTITION_COLUMN_CAST_FAILED");
+        }
+    }
+
+    fn read(text: &str, t: &DataType) -> Result<ScalarValue> {
+        parse_value("c", Some(text), t, &Zone::UTC)
+    }
+
+    #[test]
+    fn times_without_offset_are_of_a_zone() {
+        let tokyo = Zone::parse("Asia/Tokyo").unwrap();
+        let at = |text: &str| parse_value("c", Some(text), &DataType::Timestamp, &tokyo).unwrap();
+        let same = at("2021-06-30T00:00:00.500000Z");
+        assert_eq!(at("2021-06-30 09:00:00.5"), same);
+        assert_eq!(format_value(&same, Some(&tokyo)).unwrap().as_deref(), Some("2021-06-30 09:00:00.5"));
+        assert!(depends_on_zone(Some("2021-06-30"), &DataType::Timestamp));
+        assert!(!depends_on_zone(Some("2021-06-30T00:00:00.500000Z"), &DataType::Timestamp));
+        assert!(!depends_on_zone(Some("2021-06-30"), &DataType::TimestampNtz));
+        // No zone has a part in those without zone, not even one in the text.
+        let local = |text: &str| parse_value("c", Some(text), &DataType::TimestampNtz, &tokyo).unwrap();
+        assert_eq!(local("2021-06-30 09:00:00+02:00"), local("2021-06-30T09:00"));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use boathouse_bridge::{ResultExt, arrow_schema, conform_batch, to_datafusion};
-use boathouse_delta::{OwnReads, Snapshot};
+use boathouse_delta::{OwnReads, SessionZone, Snapshot};
+use boathouse_formats::zone::Zone;
 use boathouse_spec::{Error, Literal, Result, StructType};
 use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -129,7 +130,12 @@ pub(crate) fn constant_state(template: &SessionState) -> SessionState {
 
 /// The state of one query.
 pub(crate) fn query_state(session: &Session) -> SessionState {
-    session.engine.storages.by(session.conf.stores()).state.clone()
+    let mut state = session.engine.storages.by(session.conf.stores()).state.clone();
+    let zone = session.conf.zone();
+    if zone != Zone::UTC {
+        state.config_mut().set_extension(Arc::new(SessionZone(zone)));
+    }
+    state
 }
 
 /// The state for a statement that writes to a Delta table: what it reads of that table is noted for its commit.

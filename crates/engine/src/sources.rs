@@ -10,7 +10,6 @@ use boathouse_connectors::{Context, Format};
 use boathouse_delta::Predicate;
 use boathouse_formats::binary_style::BinaryStyle;
 use boathouse_formats::options::SessionDefaults;
-use boathouse_formats::zone::Zone;
 use boathouse_spec::{
     DataSourceRef, DataType, Error, Options, Relation, Result, SaveMode, StructField, StructType, Write,
     option,
@@ -59,7 +58,7 @@ pub(crate) fn check_provider(provider: &str) -> Result<Format> {
 /// What reading and writing files needs to know of a session.
 pub(crate) fn context(session: &Session) -> Result<Context> {
     let conf = session.conf();
-    let zone = conf.get("spark.sql.session.timeZone").and_then(|z| Zone::parse(&z)).unwrap_or(Zone::UTC);
+    let zone = conf.zone();
     let defaults = SessionDefaults {
         zone,
         corrupt_column: conf

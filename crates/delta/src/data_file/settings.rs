@@ -2,6 +2,7 @@
 
 use super::codec::Codec;
 use crate::action::Metadata;
+use boathouse_formats::zone::Zone;
 use boathouse_spec::Result;
 
 /// Characters of a string bound where nothing else is said.
@@ -20,6 +21,11 @@ pub struct FileSettings {
     pub collects_statistics: bool,
     /// Characters of the bounds of strings (`spark.databricks.io.skipping.stringPrefixLength`).
     pub string_bound: usize,
+    /// The session's time zone, by whose wall clock directories of partitions by TIMESTAMP are named.
+    pub zone: Zone,
+    /// Whether the log has such values in UTC, and not on that wall clock
+    /// (`spark.databricks.delta.write.utcTimestampPartitionValues`).
+    pub utc_partition_times: bool,
 }
 
 impl Default for FileSettings {
@@ -30,6 +36,8 @@ impl Default for FileSettings {
             max_records_per_file: None,
             collects_statistics: true,
             string_bound: STRING_BOUND,
+            zone: Zone::UTC,
+            utc_partition_times: true,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use boathouse_formats::zone::Zone;
 use boathouse_spec::{Result, StructType};
 use datafusion::catalog::Session;
 use indexmap::IndexMap;
@@ -105,6 +106,9 @@ pub(crate) struct WriteTarget {
     /// Whether variants are taken apart by what they have in common (`delta.enableVariantShredding`).
     pub shreds_variants: bool,
     pub under_way: UnderWay,
+    /// See [`FileSettings`].
+    pub zone: Zone,
+    pub utc_partition_times: bool,
 }
 
 /// The version of a table that files are written for.
@@ -191,6 +195,8 @@ impl WriteTarget {
             tags: iceberg_compat::tags(metadata),
             shreds_variants,
             under_way: UnderWay::default(),
+            zone: settings.zone.clone(),
+            utc_partition_times: settings.utc_partition_times,
         })
     }
 }

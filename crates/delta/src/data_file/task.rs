@@ -16,7 +16,8 @@ use super::WrittenFiles;
 use super::file_writer::FileWriter;
 use super::target::WriteTarget;
 use crate::action::PartitionValues;
-use crate::partition::{directory, format_value};
+use crate::partition::{directory, format_value, named_value};
+use crate::schema::TableColumn;
 use crate::schema::conform::conform_batch;
 
 /// Rows that a task hands on rather than writes, where files are to be few: bytes in memory.
@@ -91,13 +92,14 @@ impl<'a> TaskWriter<'a> {
         if layout.partitions.is_empty() {
             return self.write_rows(&PartitionValues::new(), batch).await;
         }
+        let local = (!self.target.utc_partition_times).then_some(&self.target.zone);
         let keys: Vec<ArrayRef> =
             layout.partition_positions.iter().map(|i| batch.column(*i).clone()).collect();
         for range in partition(&keys).spark()?.ranges() {
             let mut values = PartitionValues::new();
             for (column, key) in layout.partitions.iter().zip(&keys) {
                 let value = ScalarValue::try_from_array(key, range.start).spark()?;
-                values.insert(column.physical.clone(), format_value(&value)?);
+                values.insert(column.physical.clone(), format_value(&value, local)?);
             }
             self.write_rows(&values, &batch.slice(range.start, range.len())).await?;
         }
@@ -139,8 +141,11 @@ impl<'a> TaskWriter<'a> {
         let relative = if partitions.is_empty() {
             format!("{kind}-{task:05}-{id}-c{file:03}{extension}.parquet")
         } else {
-            let directory =
-                directory(partitions.iter().zip(values.values()).map(|(c, v)| (c.logical(), v.as_deref())));
+            let texts = values.values().map(Option::as_deref);
+            let named = |(column, text)| named_value(column, text, &self.target.zone);
+            let names = partitions.iter().zip(texts).map(named).collect::<Result<Vec<_>>>()?;
+            let names = names.iter().map(Option::as_deref);
+            let directory = directory(partitions.iter().map(TableColumn::logical).zip(names));
             format!("{directory}/{kind}-{task:05}-{id}.c{file:03}{extension}.parquet")
         };
         let relative = match self.target.directory {

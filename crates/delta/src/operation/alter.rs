@@ -318,12 +318,7 @@ pub async fn drop_columns(
     clustering::refuse_drop(&table.clustering_columns().await?.unwrap_or_default(), dropped)?;
     for column in dropped {
         let (name, parent) = column.split_last().ok_or_else(|| Error::internal("a column has a name"))?;
-        if parent.is_empty() && table.partition_columns().iter().any(|p| p.eq_ignore_ascii_case(name)) {
-            return Err(Error::new("DELTA_UNSUPPORTED_DROP_PARTITION_COLUMN")
-                .param("columnList", name)
-                .message(format!("The table is partitioned by {name}: it cannot be dropped."))
-                .exception("AnalysisException"));
-        }
+        refuse_dropped_partition(table, column)?;
         refuse_constrained(table, column)?;
         schema = path::change_struct(&schema, parent, &mut |fields| {
             let index = path::position(fields, name)?;
@@ -342,6 +337,19 @@ pub async fn drop_columns(
     let mut metadata = table.metadata().clone();
     columns::drop(&mut metadata, dropped);
     commit_changed(table, metadata, schema, operation, false, options).await
+}
+
+/// A column that partitions a table stays.
+pub(super) fn refuse_dropped_partition(table: &Snapshot, column: &[String]) -> Result<()> {
+    match column {
+        [name] if table.partition_columns().iter().any(|p| p.eq_ignore_ascii_case(name)) => {
+            Err(Error::new("DELTA_UNSUPPORTED_DROP_PARTITION_COLUMN")
+                .param("columnList", name)
+                .message(format!("The table is partitioned by {name}: it cannot be dropped."))
+                .exception("AnalysisException"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn require_mapping(table: &Snapshot, class: &str, what: &str) -> Result<()> {
@@ -378,7 +386,7 @@ fn refuse_generating(table: &Snapshot, column: &[String], names: &dyn Fn(&str) -
 }
 
 /// A column that a constraint names stays as it is.
-fn refuse_constrained(table: &Snapshot, column: &[String]) -> Result<()> {
+pub(super) fn refuse_constrained(table: &Snapshot, column: &[String]) -> Result<()> {
     let name = column.first().map(|c| c.to_lowercase()).unwrap_or_default();
     let is_word = |text: &str| {
         text.to_lowercase().split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
@@ -459,7 +467,7 @@ async fn put_properties(
     transaction.commit().await
 }
 
-fn check_mapping_change(table: &Snapshot, wanted: &str) -> Result<()> {
+pub(super) fn check_mapping_change(table: &Snapshot, wanted: &str) -> Result<()> {
     let now = table.property("delta.columnMapping.mode").unwrap_or("none");
     if now == wanted || (now == "none" && wanted == "name") {
         return Ok(());
@@ -523,7 +531,7 @@ async fn commit_schema(
     commit_changed(table, table.metadata().clone(), schema, operation, reads_all, options).await
 }
 
-async fn commit_changed(
+pub(super) async fn commit_changed(
     table: &Snapshot,
     mut metadata: Metadata,
     schema: StructType,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, new_null_array};
 use arrow::compute::cast;
+use boathouse_formats::zone::Zone;
 use boathouse_spec::{Error, Result, StructField, StructType, quote};
 use futures::{StreamExt, TryStreamExt, stream};
 use indexmap::IndexMap;
@@ -166,7 +167,7 @@ fn values(location: &TableLocation, relative: &str, partitions: &StructType) -> 
                 .exception("AnalysisException"));
         }
         let value = (value != DEFAULT_PARTITION).then_some(value);
-        parse_value(&field.name, value.as_deref(), &field.data_type).map_err(|_| {
+        parse_value(&field.name, value.as_deref(), &field.data_type, &Zone::UTC).map_err(|_| {
             Error::new("DELTA_FAILED_CAST_PARTITION_VALUE")
                 .param("value", value.as_deref().unwrap_or_default())
                 .param("dataType", field.data_type.sql())

@@ -18,6 +18,7 @@ pub(crate) mod merge;
 mod narrow_files;
 pub(crate) mod optimize;
 mod remove_mapping;
+mod replace_columns;
 pub(crate) mod restore;
 pub(crate) mod sync_identity;
 pub(crate) mod update;
@@ -47,6 +48,7 @@ pub use optimize::{
     optimize_report,
 };
 pub use remove_mapping::remove_mapping;
+pub use replace_columns::replace_columns;
 pub use restore::{RestoreTo, restore, restore_report};
 pub use sync_identity::sync_identity;
 pub use update::{Assignment, update};

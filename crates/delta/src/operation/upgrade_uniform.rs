@@ -5,6 +5,7 @@ use boathouse_spec::{Result, StructType};
 use datafusion::catalog::Session;
 use serde_json::{Map, Value};
 
+use super::alter::check_mapping_change;
 use super::delete::DmlOptions;
 use super::optimize::{OptimizeMetrics, rewrite_files};
 use crate::action::Protocol;
@@ -16,6 +17,8 @@ use crate::transaction::Committed;
 
 /// The operation that changes the properties.
 pub(crate) const UPGRADE_UNIFORM: &str = "REORG TABLE UPGRADE UNIFORM";
+/// How it maps the columns.
+const MAPPED_BY: &str = "name";
 
 /// Turns a version of the compatibility on, and the other one and deletion vectors off; then writes all files again that do
 /// not say they were written for it. The figures are `None` where no file had to be.
@@ -60,6 +63,7 @@ async fn others(table: &Snapshot, version: Version) -> Result<Vec<FileWithStats>
 }
 
 async fn turn_on(table: &Snapshot, version: Version, options: &DmlOptions) -> Result<Committed> {
+    check_mapping_change(table, MAPPED_BY)?;
     let (metadata, protocol, set) = upgraded(table, version)?;
     let operation =
         crate::transaction::Operation::new(UPGRADE_UNIFORM).json("properties", &Value::Object(set));
@@ -78,7 +82,7 @@ fn upgraded(
 ) -> Result<(crate::action::Metadata, Protocol, Map<String, Value>)> {
     let mut set = vec![
         (version.property(), "true"),
-        ("delta.columnMapping.mode", "name"),
+        ("delta.columnMapping.mode", MAPPED_BY),
         ("delta.enableDeletionVectors", "false"),
     ];
     set.extend(iceberg_compat::enabled(table.metadata()).map(|old| (old.property(), "false")));

@@ -12,12 +12,13 @@ use serde_json::{Map, Value, json};
 use super::create::{self, NewTable};
 use super::delete::DmlOptions;
 use super::optimize::{self, AutoCompact};
-use crate::action::{Metadata, PartitionValues, Protocol};
+use crate::action::{Add, Metadata, Protocol};
 use crate::change_feed::{self, ChangedTable};
 use crate::data_file::{FileOptions, FileSettings, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::iceberg_compat;
 use crate::location::TableLocation;
 use crate::log::commit_file::{make_log_directory, remove_empty_directories};
+use crate::partition::{self, SessionZone};
 use crate::schema::automatic_widening::{AutomaticWidening, Widening};
 use crate::schema::constraints::CheckConstraint;
 use crate::schema::identity::{self, IdentityColumn};
@@ -313,21 +314,13 @@ async fn finish(
             transaction.add_written(rewrite.written.adds);
             transaction.add_changes(rewrite.change_files);
         } else {
-            let replaced = match options.partition_overwrite {
-                PartitionOverwrite::Dynamic if !table.partition_columns().is_empty() => {
-                    Some(written.adds.iter().map(|a| key(&a.partition_values)).collect::<HashSet<_>>())
-                }
-                _ => None,
-            };
-            let gone: Vec<_> = table
-                .files()
-                .await?
-                .iter()
-                .filter(|f| {
-                    replaced.as_ref().is_none_or(|r| r.contains(&key(&ordered(&f.partition_values, table))))
-                })
-                .map(|f| f.remove(now, options.data_change))
-                .collect();
+            let mut gone: Vec<_> = table.files().await?.iter().collect();
+            if options.partition_overwrite == PartitionOverwrite::Dynamic
+                && !table.partition_columns().is_empty()
+            {
+                gone = of_same_partitions(gone, &written.adds, table, session)?;
+            }
+            let gone: Vec<_> = gone.iter().map(|f| f.remove(now, options.data_change)).collect();
             transaction.reads = ReadSet { app_ids: transaction.reads.app_ids, ..ReadSet::whole_table() };
             removed = Some((gone.len(), gone.iter().filter_map(|r| r.size).sum()));
             transaction.remove(gone);
@@ -348,21 +341,24 @@ async fn finish(
     }
 }
 
-/// Partition values in the order of the table's partitioning, as new files have them.
-fn ordered(values: &PartitionValues, table: &Snapshot) -> PartitionValues {
-    table
-        .columns()
-        .partitions(table.metadata())
-        .iter()
-        .map(|c| {
-            let value = values.get(&c.physical).cloned().flatten().filter(|v| !v.is_empty());
-            (c.physical.clone(), value)
-        })
-        .collect()
-}
-
-fn key(values: &PartitionValues) -> Vec<Option<String>> {
-    values.values().cloned().collect()
+/// The files of partitions that new files are in.
+fn of_same_partitions(
+    files: Vec<Arc<Add>>,
+    new: &[Add],
+    table: &Snapshot,
+    session: &dyn Session,
+) -> Result<Vec<Arc<Add>>> {
+    let columns = table.columns().partitions(table.metadata());
+    let zone = SessionZone::of(session);
+    let partition = |file: &Add| partition::key(&columns, &file.partition_values, &zone);
+    let replaced = new.iter().map(&partition).collect::<Result<HashSet<_>>>()?;
+    let mut out = Vec::new();
+    for file in files {
+        if replaced.contains(&partition(&file)?) {
+            out.push(file);
+        }
+    }
+    Ok(out)
 }
 
 fn plan(

@@ -6,6 +6,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType as ArrowType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use async_trait::async_trait;
 use boathouse_bridge::{ResultExt, to_datafusion};
+use boathouse_formats::zone::Zone;
 use boathouse_spec::Result;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, DFSchemaRef, Statistics};
@@ -19,7 +20,7 @@ use futures::future::BoxFuture;
 use super::source::ScanSource;
 use crate::action::Add;
 use crate::file_set::FileWithStats;
-use crate::partition::parse_value;
+use crate::partition::{SessionZone, parse_value};
 use crate::snapshot::Snapshot;
 use crate::stats::StatsTable;
 use crate::transaction::OwnReads;
@@ -208,8 +209,9 @@ impl DeltaScan {
             Some(files) => files.as_ref().clone(),
             None => set.pruned(self.snapshot.columns(), &self.schema, &all)?,
         };
+        let zone = SessionZone::of(session);
         for filter in &exact {
-            files = self.matching_partitions(files, filter)?;
+            files = self.matching_partitions(files, filter, &zone)?;
         }
         Ok(files)
     }
@@ -225,8 +227,9 @@ impl DeltaScan {
         &self,
         files: Vec<FileWithStats>,
         filter: &Arc<dyn PhysicalExpr>,
+        zone: &Zone,
     ) -> Result<Vec<FileWithStats>> {
-        let batch = self.partition_batch(&files)?;
+        let batch = self.partition_batch(&files, zone)?;
         let values = filter.evaluate(&batch).and_then(|v| v.into_array(batch.num_rows())).spark()?;
         let Some(passes) = values.as_boolean_opt() else {
             return Ok(files);
@@ -240,7 +243,7 @@ impl DeltaScan {
     }
 
     /// A row for each file, with its partition values; other columns are NULL.
-    fn partition_batch(&self, files: &[FileWithStats]) -> Result<RecordBatch> {
+    fn partition_batch(&self, files: &[FileWithStats], zone: &Zone) -> Result<RecordBatch> {
         let mut arrays = Vec::with_capacity(self.schema.fields().len());
         let mut fields = Vec::with_capacity(arrays.capacity());
         for (i, field) in self.schema.fields().iter().enumerate() {
@@ -253,7 +256,7 @@ impl DeltaScan {
                         .map(|f| {
                             let text =
                                 f.file.partition_values.get(&column.physical).and_then(|v| v.as_deref());
-                            parse_value(column.logical(), text, &column.data_type)
+                            parse_value(column.logical(), text, &column.data_type, zone)
                         })
                         .collect::<Result<Vec<_>>>()?;
                     ScalarValue::iter_to_array(values).spark()?

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, make_array};
 use arrow::datatypes::{Field, FieldRef, Schema};
 use boathouse_bridge::ResultExt;
+use boathouse_formats::zone::Zone;
 use boathouse_spec::{Error, Result};
 use chrono::DateTime;
 use datafusion::catalog::Session;
@@ -29,7 +30,7 @@ use super::reader::ReaderFactory;
 use super::selection::Selection;
 use super::{selection, statistics};
 use crate::file_set::{FileWithStats, StatsGroup};
-use crate::partition::parse_value;
+use crate::partition::{SessionZone, parse_value};
 use crate::row_tracking;
 use crate::schema::relabel::relabel;
 use crate::schema::{MappingMode, TableColumn};
@@ -201,9 +202,10 @@ impl<'a> ScanSource<'a> {
         let per_file = files.len().saturating_mul(table_schema.table_schema().fields().len())
             <= statistics::MAX_PER_FILE_STATISTICS;
         let target = session.config().target_partitions().max(1);
+        let zone = SessionZone::of(session);
         let mut partitioned = Vec::with_capacity(files.len());
         for (file, selection) in files.iter().zip(selections) {
-            let mut part = self.partitioned_file(file)?;
+            let mut part = self.partitioned_file(file, &zone)?;
             if per_file {
                 part.statistics = Some(Arc::new(statistics::of_file(
                     file,
@@ -269,14 +271,14 @@ impl<'a> ScanSource<'a> {
         out
     }
 
-    fn partitioned_file(&self, file: &FileWithStats) -> Result<PartitionedFile> {
+    fn partitioned_file(&self, file: &FileWithStats, zone: &Zone) -> Result<PartitionedFile> {
         let location = self.snapshot.location();
         let add = &file.file;
         let path = location.resolve(&add.path)?;
         let mut values = Vec::with_capacity(self.partitions.len() + self.constants.len());
         for column in &self.partitions {
             let text = add.partition_values.get(&column.physical).and_then(|v| v.as_deref());
-            values.push(parse_value(column.logical(), text, &column.data_type)?);
+            values.push(parse_value(column.logical(), text, &column.data_type, zone)?);
         }
         for hidden in &self.constants {
             values.push(match hidden.value {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, UInt64Array, UInt64Builder, new_empty_array, new_null_array};
 use arrow::datatypes::{DataType as ArrowType, TimeUnit};
+use boathouse_formats::zone::Zone;
 use datafusion::scalar::ScalarValue;
 
 use super::bounds::BoundsBuilder;
 use super::json::{self, Node};
 use crate::action::{Add, PartitionValues};
-use crate::partition::parse_value;
+use crate::partition::{depends_on_zone, parse_value};
 use crate::schema::{TableColumn, TableColumns};
 
 /// The bounds of one column in each file. A NULL bound is unknown.
@@ -64,13 +65,19 @@ struct DataColumn<'a> {
     nulls: UInt64Builder,
 }
 
-/// A partition column: its bounds are its value.
+/// A partition column: its bounds are its value, where that is one for all sessions.
 struct PartitionColumn<'a> {
     column: &'a TableColumn,
     /// Each value once; `None` where one cannot be read, and nothing is known of the column.
-    values: Option<Vec<ScalarValue>>,
+    values: Option<Vec<PartitionBound>>,
     by_text: HashMap<Option<String>, usize>,
     rows: Vec<usize>,
+}
+
+struct PartitionBound {
+    /// NULL where it is or is not known.
+    value: ScalarValue,
+    is_known: bool,
 }
 
 /// What the statistics of one file say of each data column.
@@ -204,11 +211,15 @@ impl<'a> PartitionColumn<'a> {
             self.rows.push(*position);
             return;
         }
-        match parse_value(self.column.logical(), text.as_deref(), &self.column.data_type) {
+        let t = &self.column.data_type;
+        // Statistics are shared by the sessions of all time zones.
+        let is_known = !depends_on_zone(text.as_deref(), t);
+        let known = text.as_deref().filter(|_| is_known);
+        match parse_value(self.column.logical(), known, t, &Zone::UTC) {
             Ok(value) => {
                 self.rows.push(values.len());
                 self.by_text.insert(text, values.len());
-                values.push(value);
+                values.push(PartitionBound { value, is_known });
             }
             Err(_) => self.values = None,
         }
@@ -216,18 +227,20 @@ impl<'a> PartitionColumn<'a> {
 
     fn finish(self, num_records: &UInt64Array) -> Option<ColumnBounds> {
         let values = self.values?;
-        let nulls = self.rows.iter().zip(num_records).map(|(row, records)| match values[*row].is_null() {
+        let is_null = |bound: &PartitionBound| bound.is_known && bound.value.is_null();
+        let nulls = self.rows.iter().zip(num_records).map(|(row, records)| match is_null(&values[*row]) {
             true => records,
             false => Some(0),
         });
         let null_count = nulls.collect();
+        let exact = values.iter().all(|bound| bound.is_known);
         let distinct = match values.is_empty() {
             true => new_empty_array(self.column.field.data_type()),
-            false => ScalarValue::iter_to_array(values).ok()?,
+            false => ScalarValue::iter_to_array(values.into_iter().map(|bound| bound.value)).ok()?,
         };
         let rows: UInt64Array = self.rows.iter().map(|row| Some(*row as u64)).collect();
         let array = arrow::compute::take(&distinct, &rows, None).ok()?;
-        Some(ColumnBounds { min: array.clone(), max: array, null_count, exact: true })
+        Some(ColumnBounds { min: array.clone(), max: array, null_count, exact })
     }
 }
 

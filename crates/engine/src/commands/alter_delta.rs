@@ -7,13 +7,13 @@ use boathouse_delta::{
 };
 use boathouse_functions::cast;
 use boathouse_spec::{
-    ColumnChange, ColumnPosition, DataType, Error, NewColumn, Result, StructType, TableChange,
-    TableConstraint, TextExpr,
+    ColumnChange, ColumnDefinition, ColumnPosition, DataType, Error, NewColumn, Result, StructType,
+    TableChange, TableConstraint, TextExpr,
 };
 use indexmap::IndexMap;
 
 use crate::commands::table_expressions::{TableScope, dml_options};
-use crate::commands::{alter_table, column_default, create_table, write};
+use crate::commands::{alter_table, column_default, create_table, insert, write};
 use crate::resolver::{DeltaSource, ResolvedTable};
 use crate::{Session, execute};
 
@@ -109,6 +109,9 @@ pub(super) async fn change(session: &Arc<Session>, table: &ResolvedTable, change
             }
             boathouse_delta::drop_columns(&snapshot, &columns, &options).await?
         }
+        TableChange::ReplaceColumns(columns) => {
+            boathouse_delta::replace_columns(&snapshot, &replacing(&columns)?, &options).await?
+        }
         TableChange::RenameColumn { from, to } => {
             boathouse_delta::rename_column(&snapshot, &from, &to, &options).await?
         }
@@ -200,6 +203,16 @@ fn new_columns(columns: Vec<NewColumn>) -> Result<Vec<DeltaColumn>> {
             Ok(DeltaColumn { parent, field, place: place(column.position) })
         })
         .collect()
+}
+
+/// The columns of `REPLACE COLUMNS`, each named once.
+fn replacing(columns: &[ColumnDefinition]) -> Result<StructType> {
+    let fields = columns.iter().map(create_table::field_of).collect::<Result<Vec<_>>>()?;
+    let is_twice = |i: &usize| fields[..*i].iter().any(|f| f.name.eq_ignore_ascii_case(&fields[*i].name));
+    match (0..fields.len()).find(is_twice) {
+        Some(i) => Err(insert::duplicate(&fields[i].name)),
+        None => Ok(StructType::new(fields)),
+    }
 }
 
 fn place(position: Option<ColumnPosition>) -> ColumnPlace {

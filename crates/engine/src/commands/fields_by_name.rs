@@ -51,6 +51,54 @@ pub(super) fn assign_by_name(
     assign(analyzer, value, column, table)
 }
 
+/// Whether a value goes into a column as it is, but for the order of fields and for fields that the column has not
+/// (`SchemaUtils.isReadCompatible`).
+pub(super) fn reads_as(
+    given: &DataType,
+    column: &DataType,
+    grows: &dyn Fn(&DataType, &DataType) -> bool,
+) -> bool {
+    match (given, column) {
+        (DataType::Struct(given), DataType::Struct(column)) => column.fields.iter().all(|to| {
+            let from = given.fields.iter().find(|from| from.name == to.name);
+            from.is_some_and(|from| reads_as(&from.data_type, &to.data_type, grows))
+        }),
+        (DataType::Array { element: from, .. }, DataType::Array { element: to, .. }) => {
+            reads_as(from, to, grows)
+        }
+        (DataType::Map { key: k, value: v, .. }, DataType::Map { key: l, value: w, .. }) => {
+            reads_as(k, l, grows) && reads_as(v, w, grows)
+        }
+        (given, column) => given.same_type(column) || grows(column, given),
+    }
+}
+
+/// A value that [`reads_as`] its column, with the column's fields in their order and then those that it has not.
+pub(super) fn in_order(analyzer: &Analyzer, value: TypedExpr, column: &DataType) -> TypedExpr {
+    let layout = and_more(&value.data_type, column);
+    if layout.same_type(&value.data_type) { value } else { rearranged(analyzer, value, None, layout) }
+}
+
+fn and_more(given: &DataType, column: &DataType) -> DataType {
+    match (given, column) {
+        (DataType::Struct(given), DataType::Struct(column)) => {
+            let known = column.fields.iter().filter_map(|to| {
+                let from = given.field(&to.name)?;
+                Some(StructField { data_type: and_more(&from.data_type, &to.data_type), ..from.clone() })
+            });
+            let more = given.fields.iter().filter(|from| column.field(&from.name).is_none());
+            DataType::structure(known.chain(more.cloned()).collect())
+        }
+        (DataType::Array { element: from, contains_null }, DataType::Array { element: to, .. }) => {
+            DataType::array(and_more(from, to), *contains_null)
+        }
+        (DataType::Map { key: k, value: v, value_contains_null }, DataType::Map { key: l, value: w, .. }) => {
+            DataType::map(and_more(k, l), and_more(v, w), *value_contains_null)
+        }
+        (given, _) => given.clone(),
+    }
+}
+
 /// Whether structs have only fields that those of a column have, and all of them where none may be lacking.
 fn fits(from: &DataType, to: &DataType, may_lack: bool) -> bool {
     match (from, to) {
@@ -184,6 +232,13 @@ mod tests {
                 && fits(&structure(std::slice::from_ref(&a)), &column, true)
         );
         assert!(!fits(&structure(&[a.clone(), b.clone(), ("c", DataType::Date)]), &column, true));
-        assert!(laid_out(&structure(&[b, a]), &column).same_type(&column));
+        assert!(laid_out(&structure(&[b.clone(), a.clone()]), &column).same_type(&column));
+        // What is inserted is looked at by name where all names and types are the column's.
+        let (more, never) = (("c", DataType::Date), |_: &DataType, _: &DataType| false);
+        let mixed = structure(&[b.clone(), more.clone(), a.clone()]);
+        assert!(reads_as(&mixed, &column, &never));
+        assert!(and_more(&mixed, &column).same_type(&structure(&[a, b.clone(), more])));
+        assert!(!reads_as(&structure(&[("A", DataType::Integer), b.clone()]), &column, &never));
+        assert!(!reads_as(&structure(&[("a", DataType::Long), b]), &column, &never));
     }
 }

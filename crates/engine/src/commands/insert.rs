@@ -11,7 +11,8 @@ use boathouse_spec::{
 use datafusion::logical_expr::LogicalPlan;
 
 use crate::analyzer::{Analyzed, Analyzer, TypedExpr};
-use crate::commands::store_assignment::{assign, incompatible, overflow_error};
+use crate::commands::fields_by_name::{in_order, reads_as};
+use crate::commands::store_assignment::{assign, incompatible, inserted_type, overflow_error};
 use crate::commands::table_expressions::{self, TableScope};
 use crate::commands::{
     column_default, computed_columns, evaluate, insert_replace, partitions, predicate_text, target, write,
@@ -254,11 +255,20 @@ pub(super) fn fit(
         open.iter().map(|f| column_default::expression(&analyzer.session, f)).collect::<Result<Vec<_>>>()?;
     column_default::fill(&mut query, &defaults)?;
     let analyzed = analyzer.query(&query)?;
-    let given = if matching.by_name && named.is_none() {
+    let mut given = if matching.by_name && named.is_none() {
         by_name(&analyzed, schema, &fixed, matching, &name)?
     } else {
         by_position(&analyzed, &open, named.is_some(), schema, matching, &name)?
     };
+    let allowed = table_expressions::automatic_widening(&analyzer.session);
+    let evolving = table.delta.as_ref().filter(|_| matching.evolves);
+    let grows = |from: &DataType, to: &DataType| {
+        evolving.is_some_and(|delta| boathouse_delta::evolves_type(&delta.snapshot, allowed, from, to))
+    };
+    let names = named.is_none().then(|| analyzed.output.iter().map(|a| a.name.as_str()));
+    if table.delta.is_some() && reads_by_names(&given, names, schema, &grows) {
+        given = with_fields_in_order(analyzer, given, schema);
+    }
     let mut list = Vec::with_capacity(schema.fields.len());
     let mut sources = Vec::with_capacity(schema.fields.len());
     for field in &schema.fields {
@@ -273,18 +283,13 @@ pub(super) fn fit(
             let default = column_default::expression(&analyzer.session, field)?;
             analyzer.expression(&default, &Analyzed::one_row()?)?
         };
-        let evolves = matching.evolves
-            && table.delta.as_ref().is_some_and(|delta| {
-                let allowed = table_expressions::automatic_widening(&analyzer.session);
-                boathouse_delta::evolves_type(&delta.snapshot, allowed, &field.data_type, &value.data_type)
-            });
-        if evolves {
-            list.push(value.expr.alias(&field.name));
-            continue;
+        let mut column = field.clone();
+        if table.delta.is_some() {
+            column.data_type = inserted_type(&value.data_type, &field.data_type, &grows);
         }
-        sources.push((field.clone(), value.data_type.clone()));
-        let value = assign(analyzer, value, field, table)?;
-        list.push(value.expr.alias(&field.name));
+        let from = value.data_type.clone();
+        list.push(assign(analyzer, value, &column, table)?.expr.alias(&field.name));
+        sources.push((column, from));
     }
     for (column, value) in given {
         if schema.index_of(&column).is_none() {
@@ -294,6 +299,31 @@ pub(super) fn fit(
     let identities = computed_columns::identity_columns(table);
     let plan = computed_columns::complete(analyzer, table, project(list, analyzed.plan)?, &identities)?;
     Ok(Fitted { plan, sources, identities })
+}
+
+/// Whether what is given has the names and types of a table's columns at any depth. As in delta-spark, fields are then taken by
+/// their names, and else by their places. `names` are those of the query's columns, where the statement names none.
+fn reads_by_names<'a>(
+    given: &Given,
+    names: Option<impl Iterator<Item = &'a str>>,
+    schema: &StructType,
+    grows: &dyn Fn(&DataType, &DataType) -> bool,
+) -> bool {
+    let mut names = names;
+    given.iter().all(|(column, value)| {
+        let name = names.as_mut().and_then(Iterator::next).unwrap_or(column);
+        schema
+            .field(column)
+            .is_none_or(|field| field.name == name && reads_as(&value.data_type, &field.data_type, grows))
+    })
+}
+
+fn with_fields_in_order(analyzer: &Analyzer, given: Given, schema: &StructType) -> Given {
+    let in_column = |(name, value): (String, TypedExpr)| match schema.field(&name) {
+        Some(field) => (name, in_order(analyzer, value, &field.data_type)),
+        None => (name, value),
+    };
+    given.into_iter().map(in_column).collect()
 }
 
 /// The columns of `INSERT INTO t (a, b)`.

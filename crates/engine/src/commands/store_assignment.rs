@@ -98,6 +98,40 @@ pub(super) fn appended_type(given: &DataType, table: &DataType) -> DataType {
     }
 }
 
+/// The type a value of an INSERT is given before Delta takes it: by place the names and types of the column, at any depth. Fields
+/// that the column has not stay, for Delta to refuse or to add, and so do types that it grows to.
+pub(super) fn inserted_type(
+    given: &DataType,
+    column: &DataType,
+    grows: &dyn Fn(&DataType, &DataType) -> bool,
+) -> DataType {
+    match (given, column) {
+        (DataType::Struct(given), DataType::Struct(column)) => {
+            let known = column.fields.iter().enumerate().map(|(i, to)| match given.fields.get(i) {
+                Some(from) => StructField {
+                    data_type: inserted_type(&from.data_type, &to.data_type, grows),
+                    ..to.clone()
+                },
+                None => to.clone(),
+            });
+            DataType::structure(known.chain(given.fields.iter().skip(column.fields.len()).cloned()).collect())
+        }
+        (DataType::Array { element: from, .. }, DataType::Array { element: to, contains_null }) => {
+            DataType::array(inserted_type(from, to, grows), *contains_null)
+        }
+        (
+            DataType::Map { key: from_key, value: from, .. },
+            DataType::Map { key: to_key, value: to, value_contains_null },
+        ) => DataType::map(
+            inserted_type(from_key, to_key, grows),
+            inserted_type(from, to, grows),
+            *value_contains_null,
+        ),
+        (given, column) if grows(column, given) => given.clone(),
+        (_, column) => column.clone(),
+    }
+}
+
 /// Which types below structs, arrays and maps may be stored as which.
 #[derive(Clone, Copy)]
 enum Leaves {
@@ -110,6 +144,9 @@ fn check(from: &DataType, to: &DataType, leaves: Leaves, table: &str, path: &[St
     let inner = |name: &str| [path, &[name.to_string()]].concat();
     match (from, to) {
         (DataType::Struct(a), DataType::Struct(b)) => {
+            if a.fields.len() < b.fields.len() && matches!(leaves, Leaves::AnyCast) {
+                return Err(too_few_fields(a.fields.len(), b.fields.len(), table, path));
+            }
             if a.fields.len() < b.fields.len() {
                 let missing: Vec<_> = b.fields[a.fields.len()..].iter().map(|f| quote(&f.name)).collect();
                 return Err(incompatible("STRUCT_MISSING_FIELDS", table, path)
@@ -156,6 +193,18 @@ fn check(from: &DataType, to: &DataType, leaves: Leaves, table: &str, path: &[St
                 ))),
         },
     }
+}
+
+/// What delta-spark says of structs that lack fields.
+fn too_few_fields(given: usize, wanted: usize, table: &str, path: &[String]) -> Error {
+    let column = path.join(".");
+    Error::new("DELTA_INSERT_COLUMN_ARITY_MISMATCH")
+        .param("tableName", table)
+        .param("columnName", &column)
+        .param("numColumns", wanted)
+        .param("insertColumns", given)
+        .message(format!("{column} of {table} has {wanted} fields, and the query gives {given}."))
+        .exception("AnalysisException")
 }
 
 fn storable(from: &DataType, to: &DataType, policy: Policy) -> bool {

@@ -199,6 +199,8 @@ pub(super) fn file_settings(session: &Session) -> FileSettings {
         string_bound: positive("spark.databricks.io.skipping.stringPrefixLength")
             .and_then(|n| usize::try_from(n).ok())
             .unwrap_or(default.string_bound),
+        zone: conf.zone(),
+        utc_partition_times: conf.flag("spark.databricks.delta.write.utcTimestampPartitionValues"),
         ..default
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use boathouse_connectors::StoreSettings;
 use boathouse_formats::binary_style::BinaryStyle;
+use boathouse_formats::zone::Zone;
 use boathouse_functions::{Context, MapKeyPolicy};
 use boathouse_spec::{Error, Expr, Result, clock};
 use boathouse_sql::ParserOptions;
@@ -223,6 +224,12 @@ impl SessionConf {
     /// Parses the text of an expression under these settings.
     pub(crate) fn parse_expression(&self, text: &str) -> Result<Expr> {
         boathouse_sql::parse_expression_with(text, &self.parser_options())
+    }
+
+    /// The session's time zone.
+    pub fn zone(&self) -> Zone {
+        let name = self.get("spark.sql.session.timeZone");
+        name.and_then(|name| Zone::parse(&name)).unwrap_or(Zone::UTC)
     }
 
     /// What functions need to know, at this moment.

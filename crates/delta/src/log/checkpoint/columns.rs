@@ -10,6 +10,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType as ArrowType, Field, Fields, Schema, SchemaRef};
 use arrow::json::ReaderBuilder;
 use boathouse_bridge::{ResultExt, arrow_schema};
+use boathouse_formats::zone::Zone;
 use boathouse_spec::{DataType, Error, Result, StructField, StructType};
 use datafusion::scalar::ScalarValue;
 use serde_json::Value;
@@ -168,7 +169,8 @@ impl CheckpointColumns {
         for partition in partitions {
             let value = |file: &Arc<Add>| {
                 let text = file.partition_values.get(&partition.physical).and_then(|v| v.as_deref());
-                parse_value(partition.logical(), text, &partition.data_type)
+                // A checkpoint is of no session; readers take the texts first.
+                parse_value(partition.logical(), text, &partition.data_type, &Zone::UTC)
             };
             let values = files.iter().map(value).collect::<Result<Vec<_>>>()?;
             arrays.push(ScalarValue::iter_to_array(values).spark()?);

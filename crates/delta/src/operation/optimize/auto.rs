@@ -1,13 +1,13 @@
 //! Compaction that nobody asks for: after a write (`delta.autoOptimize.autoCompact`) of the small files of the partitions
 //! that it wrote to, and of all partitions where a table is kept up.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use boathouse_spec::{Result, clock};
 use datafusion::catalog::Session;
 
 use super::super::delete::DmlOptions;
-use super::{OptimizeOptions, Work, bins};
+use super::{OptimizeOptions, Work, bins, by_partition};
 use crate::file_set::FileWithStats;
 use crate::row_tracking;
 use crate::scan::DeltaScan;
@@ -82,22 +82,17 @@ pub(super) async fn compact(
 ) -> Result<Option<Committed>> {
     let small = asked.min_file_size.unwrap_or(asked.max_file_size / 2);
     let scan = DeltaScan::with_hidden(table.clone(), row_tracking::carried(table))?;
-    let mut partitions: BTreeMap<String, Vec<FileWithStats>> = BTreeMap::new();
-    let mut worn = Vec::new();
-    for file in scan.candidate_files(session, &[]).await? {
-        if written.is_none() && is_worn(&file) {
-            worn.push(file);
-        } else if file.file.size < small || file.file.deletion_vector.is_some() {
-            partitions.entry(partition(&file)).or_default().push(file);
-        }
-    }
+    let (worn, others): (Vec<_>, Vec<_>) = (scan.candidate_files(session, &[]).await?.into_iter())
+        .partition(|file| written.is_none() && is_worn(file));
+    let small = others.into_iter().filter(|f| f.file.size < small || f.file.deletion_vector.is_some());
+    let mut partitions = by_partition(table, session, small.collect())?;
     partitions.retain(|_, files| {
         let touched = |written: &HashSet<&str>| files.iter().any(|f| written.contains(f.file.path.as_str()));
         files.len() >= asked.min_files && written.as_ref().is_none_or(touched)
     });
     let files: Vec<FileWithStats> = partitions.into_values().flatten().chain(worn).collect();
     let considered = files.len();
-    let bins = bins(files, asked.max_file_size, false);
+    let bins = bins(table, session, files, asked.max_file_size, false)?;
     let commit = DmlOptions { user_metadata: None, ..commit.clone() };
     let options = OptimizeOptions { auto: true, commit, ..OptimizeOptions::default() };
     let work = Work {
@@ -116,10 +111,4 @@ pub(super) async fn compact(
 fn is_worn(file: &FileWithStats) -> bool {
     let deleted = file.file.deletion_vector.as_ref().map_or(0, |v| v.cardinality.unsigned_abs());
     file.num_records().is_some_and(|rows| deleted >= (rows / WORN_SHARE).max(1))
-}
-
-fn partition(file: &FileWithStats) -> String {
-    let mut values: Vec<String> = file.file.partition_values.iter().map(|p| format!("{p:?}")).collect();
-    values.sort();
-    values.join(",")
 }

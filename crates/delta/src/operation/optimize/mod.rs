@@ -23,6 +23,7 @@ use super::write::Predicate;
 use crate::action::{Add, Remove};
 use crate::data_file::{FileOptions, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::file_set::FileWithStats;
+use crate::partition::{self, SessionZone};
 use crate::row_tracking;
 use crate::scan::DeltaScan;
 use crate::snapshot::Snapshot;
@@ -95,7 +96,7 @@ pub async fn optimize(
     if let Some(below) = below.filter(|_| zorder.is_empty()) {
         candidates.retain(|f| f.file.size < below || f.file.deletion_vector.is_some());
     }
-    let bins = bins(candidates, size, !zorder.is_empty());
+    let bins = bins(table, session, candidates, size, !zorder.is_empty())?;
     let work = Work { table, session, options, size, zorder: &zorder, cluster_by: &cluster_by, start_ms };
     let (metrics, committed) = work.run(scan, bins, considered).await?;
     Ok((OptimizeMetrics { clustering: clustering_stats, ..metrics }, committed))
@@ -136,7 +137,7 @@ pub(crate) async fn rewrite_files(
     let scan = DeltaScan::with_hidden(table.clone(), row_tracking::carried(table))?;
     let (size, start_ms, considered) = (DEFAULT_FILE_SIZE, clock::now_ms(), files.len());
     let work = Work { table, session, options: &options, size, zorder: &[], cluster_by: &[], start_ms };
-    work.run(scan, bins(files, size, true), considered).await
+    work.run(scan, bins(table, session, files, size, true)?, considered).await
 }
 
 /// What is to be compacted, and how.
@@ -243,17 +244,32 @@ fn refuse_data_columns(table: &Snapshot, conjuncts: &[Expr]) -> Result<()> {
     Ok(())
 }
 
-/// The files that are rewritten together, partition by partition.
-fn bins(files: Vec<FileWithStats>, size: i64, all: bool) -> Vec<Vec<FileWithStats>> {
-    let mut partitions: BTreeMap<Vec<(String, Option<String>)>, Vec<FileWithStats>> = BTreeMap::new();
+/// Files by the partition that they are in.
+fn by_partition(
+    table: &Snapshot,
+    session: &dyn Session,
+    files: Vec<FileWithStats>,
+) -> Result<BTreeMap<Vec<Option<String>>, Vec<FileWithStats>>> {
+    let columns = table.columns().partitions(table.metadata());
+    let zone = SessionZone::of(session);
+    let mut partitions: BTreeMap<_, Vec<FileWithStats>> = BTreeMap::new();
     for file in files {
-        let mut key: Vec<_> =
-            file.file.partition_values.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-        key.sort();
+        let key = partition::key(&columns, &file.file.partition_values, &zone)?;
         partitions.entry(key).or_default().push(file);
     }
+    Ok(partitions)
+}
+
+/// The files that are rewritten together, partition by partition.
+fn bins(
+    table: &Snapshot,
+    session: &dyn Session,
+    files: Vec<FileWithStats>,
+    size: i64,
+    all: bool,
+) -> Result<Vec<Vec<FileWithStats>>> {
     let mut out = Vec::new();
-    for (_, files) in partitions {
+    for (_, files) in by_partition(table, session, files)? {
         if all {
             // The order of rows is one for the whole partition.
             out.push(files);
@@ -278,7 +294,7 @@ fn bins(files: Vec<FileWithStats>, size: i64, all: bool) -> Vec<Vec<FileWithStat
     }
     // A file alone gains nothing, unless deleted rows go.
     out.retain(|bin| all || bin.len() > 1 || bin.iter().any(|f| f.file.deletion_vector.is_some()));
-    out
+    Ok(out)
 }
 
 /// One stream: a bin becomes one file, or files in order.
