@@ -24,6 +24,10 @@ use clap::Parser;
 
 use arguments::{Arguments, Command};
 
+/// Planning and hash tables allocate a lot, on many threads at once.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     boathouse_spec::fault::arm_from_environment();
     let arguments = Arguments::parse();
