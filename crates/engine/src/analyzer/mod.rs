@@ -73,6 +73,7 @@ use boathouse_spec::{Expr, Relation, Result};
 
 pub(crate) use analyzed::{Analyzed, Attribute, TypedExpr};
 
+use crate::resolver::ResolvedTable;
 use crate::temp_views::Environment;
 use crate::{Session, StreamReader};
 
@@ -81,6 +82,8 @@ pub(crate) struct Analyzer {
     pub(crate) session: Arc<Session>,
     pub(crate) context: Context,
     next_id: u64,
+    /// Tables that were opened for this plan: one that is named twice is read at one version.
+    opened: HashMap<table::Named, ResolvedTable>,
     /// Common table expressions in sight, innermost last.
     tables: Vec<with::CommonTables>,
     /// How many of them were in sight where each subquery of an expression began.
@@ -141,6 +144,7 @@ impl Analyzer {
             session,
             context,
             next_id: 0,
+            opened: HashMap::new(),
             tables: Vec::new(),
             table_boundaries: Vec::new(),
             outer: Vec::new(),

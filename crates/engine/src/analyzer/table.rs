@@ -7,7 +7,8 @@ use boathouse_catalog::{Properties, TableRecord};
 use boathouse_functions::Context;
 use boathouse_functions::cast::Mode;
 use boathouse_spec::{
-    Command, DataSourceRef, DataType, Error, Plan, Relation, Result, StructField, StructType, TableRef,
+    Command, DataSourceRef, DataType, Error, Options, Plan, Relation, Result, StructField, StructType,
+    TableRef,
 };
 use datafusion::scalar::ScalarValue;
 
@@ -15,6 +16,9 @@ use super::Analyzer;
 use super::analyzed::Analyzed;
 use crate::resolver::{self, AsOf, Resolved, ResolvedTable, Scope};
 use crate::temp_views::{Environment, TempView};
+
+/// A name as a query says it, with the namespace that it is said in and the options of the read.
+pub(super) type Named = (Vec<String>, (String, String), Options);
 
 /// A view's query, and what it was meant under.
 struct ViewBody<'a> {
@@ -52,12 +56,11 @@ impl Analyzer {
         let (catalog, schema) = self.namespace.clone();
         let environment = self.environment.clone().unwrap_or_else(|| self.session.temp_views.environment());
         let scope = Scope { environment, catalog, schema };
-        let session = Arc::clone(&self.session);
         let options = match table.is_streaming {
             true => crate::change_feed::without(&table.options),
             false => table.options.clone(),
         };
-        let resolved = self.wait(resolver::resolve(&session, &table.name, &options, as_of, &scope));
+        let resolved = self.resolve(&table, options, as_of, &scope);
         let resolved = match table.is_delta {
             true => delta_table(resolved, &table.name)?,
             false => resolved?,
@@ -71,6 +74,31 @@ impl Analyzer {
                 self.with_padding(scan)
             }
         }
+    }
+
+    /// What a name stands for: the table that it was opened as before, where the plan named it before.
+    fn resolve(
+        &mut self,
+        table: &TableRef,
+        options: Options,
+        as_of: Option<AsOf>,
+        scope: &Scope,
+    ) -> Result<Resolved> {
+        let session = Arc::clone(&self.session);
+        let is_view =
+            |name: &[String]| matches!(name, [bare] if scope.environment.contains_key(&bare.to_lowercase()));
+        if as_of.is_some() || table.is_streaming || is_view(&table.name) {
+            return self.wait(resolver::resolve(&session, &table.name, &options, as_of, scope));
+        }
+        let named = (table.name.clone(), (scope.catalog.clone(), scope.schema.clone()), options);
+        if let Some(opened) = self.opened.get(&named) {
+            return Ok(Resolved::Table(Box::new(opened.clone())));
+        }
+        let resolved = self.wait(resolver::resolve(&session, &table.name, &named.2, None, scope))?;
+        if let Resolved::Table(opened) = &resolved {
+            self.opened.insert(named, (**opened).clone());
+        }
+        Ok(resolved)
     }
 
     /// The version or time that is wanted, as a value.
