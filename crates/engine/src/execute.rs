@@ -26,11 +26,13 @@ use tokio::sync::mpsc;
 use crate::analyzer::Analyzed;
 use crate::column_cache::ColumnCache;
 use crate::conjunction::CheapConditionsFirst;
+use crate::constant_keys::ConstantKeys;
 use crate::grouping_sets::AllKeysFirst;
 use crate::join_order::{self, JoinOrder};
 use crate::memory::QueryMemory;
 use crate::metadata_only::{self, MetadataOnly};
 use crate::ordered::in_partition_order;
+use crate::rank_limit::RankLimits;
 use crate::session::AbortOnDrop;
 use crate::unnest::UnnestSubqueries;
 use crate::{Session, observe, operators, shared_plans};
@@ -111,8 +113,10 @@ pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -
         .with_optimizer_rule(Arc::new(JoinOrder))
         .with_optimizer_rule(Arc::new(MetadataOnly))
         .with_physical_optimizer_rules(crate::join_hints::rules())
+        .with_physical_optimizer_rule(Arc::new(RankLimits))
         .with_physical_optimizer_rule(Arc::new(CheapConditionsFirst))
         .with_physical_optimizer_rule(Arc::new(AllKeysFirst))
+        .with_physical_optimizer_rule(Arc::new(ConstantKeys))
         .with_query_planner(Arc::new(observe::Planner))
         .build()
 }

@@ -22,7 +22,7 @@ use datafusion::physical_plan::joins::{
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
-use crate::join_order::ForgetSizes;
+use crate::join_order::{FirstStepsApart, ForgetSizes};
 use crate::operators::{JoinHintExec, Strategy};
 
 type Plan = Arc<dyn ExecutionPlan>;
@@ -36,6 +36,7 @@ pub(crate) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let place = rules.iter().position(|r| r.name() == JOIN_SELECTION).map_or(0, |i| i + 1);
     rules.insert(place, Arc::new(ForgetSizes));
     rules.insert(place + 1, Arc::new(JoinHints));
+    rules.insert(0, Arc::new(FirstStepsApart));
     rules
 }
 

@@ -27,6 +27,7 @@ mod percentile_approx;
 mod quantile_summary;
 mod sliding;
 mod sum;
+mod two_steps;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -51,6 +52,7 @@ use self::in_order::Needs;
 pub use self::in_order::in_order;
 pub use self::percentile_approx::approx_quantile;
 use self::sliding::SlidingAccumulator;
+pub use self::two_steps::{TwoSteps, in_two_steps, is_first_step};
 use crate::{Arg, Call, Context, Registry, ShownArg};
 
 pub(crate) fn register(r: &mut Registry) {

@@ -20,8 +20,17 @@ const BETWEEN_COLUMNS: f64 = 0.4;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Column {
+    /// Different values before filters took some away: what a key of another table is one of.
+    domain: f64,
+    /// Different values that filters left.
     distinct: f64,
     bounds: Option<(f64, f64)>,
+}
+
+impl Column {
+    fn of(distinct: f64) -> Self {
+        Self { domain: distinct, distinct, bounds: None }
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -41,13 +50,20 @@ impl Estimate {
 
     /// Different values of an expression, as far as they matter: at most one a row.
     pub fn distinct(&self, expr: &Expr) -> f64 {
-        self.domain(expr).clamp(1.0, self.rows.max(1.0))
+        let of_column = |name: &str| self.columns.get(name).map_or(self.rows, |column| column.distinct);
+        let distinct = match bare(expr) {
+            Some(column) => of_column(column),
+            // At most one for each combination of the columns that it is made of.
+            None if expr.is_volatile() => self.rows,
+            None => expr.column_refs().into_iter().map(|column| of_column(&column.name)).product(),
+        };
+        distinct.clamp(1.0, self.rows.max(1.0))
     }
 
-    /// Different values of an expression before filters of other columns took some away: what a key of another table is one of.
+    /// [`Column::domain`] of an expression.
     fn domain(&self, expr: &Expr) -> f64 {
         let known = bare(expr).and_then(|column| self.columns.get(column));
-        known.map_or(self.rows, |column| column.distinct)
+        known.map_or(self.rows, |column| column.domain)
     }
 
     fn with_rows(mut self, rows: f64) -> Self {
@@ -95,8 +111,7 @@ pub(super) fn estimate(plan: &LogicalPlan) -> Estimate {
             let mut out = Estimate { is_known: input.is_known, ..Estimate::unknown(rows) };
             for (expr, field) in a.group_expr.iter().zip(a.schema.fields()) {
                 let known = bare(expr).and_then(|name| input.columns.get(name)).cloned();
-                out.columns
-                    .insert(field.name().clone(), known.unwrap_or(Column { distinct: rows, bounds: None }));
+                out.columns.insert(field.name().clone(), known.unwrap_or(Column::of(rows)));
             }
             out
         }
@@ -183,11 +198,16 @@ pub(super) fn semi_selectivity(left: &Estimate, right: &Estimate, keys: &[(&Expr
     keys.iter().map(|(l, r)| (right.distinct(r) / left.distinct(l)).min(1.0)).fold(1.0, f64::min)
 }
 
+/// How many keys a row of one side could meet on the other. Of the side that knows more keys (a calendar of two centuries) filters
+/// leave those that the other side has (sales of five years).
+fn keys_to_meet(left: &Estimate, right: &Estimate, l: &Expr, r: &Expr) -> f64 {
+    let (of_left, of_right) = (left.domain(l), right.domain(r));
+    if of_left <= of_right { of_left.max(right.distinct(r)) } else { of_right.max(left.distinct(l)) }
+}
+
 /// Rows of an inner join by equality, and by `others` conditions of another kind.
-pub(super) fn joined(left: &Estimate, right: &Estimate, keys: &[(&Expr, &Expr)], others: usize) -> Estimate {
-    let mut columns = left.columns.clone();
-    columns.extend(right.columns.iter().map(|(k, v)| (k.clone(), v.clone())));
-    let mut divisors: Vec<f64> = keys.iter().map(|(l, r)| left.domain(l).max(right.domain(r))).collect();
+pub(super) fn joined_rows(left: &Estimate, right: &Estimate, keys: &[(&Expr, &Expr)], others: usize) -> f64 {
+    let mut divisors: Vec<f64> = keys.iter().map(|(l, r)| keys_to_meet(left, right, l, r)).collect();
     divisors.sort_by(|a, b| b.total_cmp(a));
     // Keys of several columns depend on each other: each further one counts less.
     let mut divisor = 1.0;
@@ -199,16 +219,25 @@ pub(super) fn joined(left: &Estimate, right: &Estimate, keys: &[(&Expr, &Expr)],
     // Neither side has more keys than rows, all of its tables' rows counted.
     divisor = divisor.min(left.unfiltered.max(right.unfiltered));
     let rows = left.rows * right.rows / divisor * BETWEEN_COLUMNS.powi(i32::try_from(others).unwrap_or(1));
+    rows.max(1.0)
+}
+
+/// What such a join gives.
+pub(super) fn joined(left: &Estimate, right: &Estimate, keys: &[(&Expr, &Expr)], others: usize) -> Estimate {
+    let rows = joined_rows(left, right, keys, others);
+    let mut columns = left.columns.clone();
+    columns.extend(right.columns.iter().map(|(k, v)| (k.clone(), v.clone())));
     for (l, r) in keys {
         let distinct = left.distinct(l).min(right.distinct(r));
         for name in [bare(l), bare(r)].into_iter().flatten() {
             if let Some(column) = columns.get_mut(name) {
+                column.domain = distinct;
                 column.distinct = distinct;
             }
         }
     }
     let unfiltered = left.unfiltered.max(right.unfiltered);
-    Estimate { rows: rows.max(1.0), unfiltered, columns, is_known: left.is_known && right.is_known }
+    Estimate { rows, unfiltered, columns, is_known: left.is_known && right.is_known }
 }
 
 /// The rows of a table as its filters leave them.
@@ -222,19 +251,21 @@ fn unfiltered(scan: &TableScan) -> Estimate {
         return Estimate { is_known: false, ..Estimate::unknown(UNKNOWN_ROWS) };
     };
     let rows = statistics.num_rows.get_value().map_or(UNKNOWN_ROWS, |r| *r as f64).max(1.0);
-    let fields = scan.source.schema();
-    let columns = fields
-        .fields()
-        .iter()
-        .enumerate()
-        .map(|(i, field)| (field.name().clone(), of_column(&statistics, i, rows)))
-        .collect();
+    let schema = scan.source.schema();
+    let filtered =
+        scan.filters.iter().flat_map(Expr::column_refs).filter_map(|c| schema.index_of(&c.name).ok());
+    let wanted: Vec<usize> = match &scan.projection {
+        Some(projected) => projected.iter().copied().chain(filtered).collect(),
+        None => (0..schema.fields().len()).collect(),
+    };
+    let of_column = |i: usize| (schema.field(i).name().clone(), of_column(&statistics, i, rows));
+    let columns = wanted.into_iter().map(of_column).collect();
     Estimate { rows, unfiltered: rows, columns, is_known: true }
 }
 
 fn of_column(statistics: &Statistics, i: usize, rows: f64) -> Column {
     let Some(column) = statistics.column_statistics.get(i) else {
-        return Column { distinct: rows, bounds: None };
+        return Column::of(rows);
     };
     let low = column.min_value.get_value().and_then(number);
     let high = column.max_value.get_value().and_then(number);
@@ -245,7 +276,7 @@ fn of_column(statistics: &Statistics, i: usize, rows: f64) -> Column {
         (None, Some((low, high))) if discrete => (high - low + 1.0).min(rows),
         _ => rows,
     };
-    Column { distinct: distinct.max(1.0), bounds }
+    Column { bounds, ..Column::of(distinct.max(1.0)) }
 }
 
 fn is_discrete(value: &ScalarValue) -> bool {
@@ -267,9 +298,38 @@ fn number(value: &ScalarValue) -> Option<f64> {
 }
 
 fn filtered(input: Estimate, conditions: Vec<&Expr>) -> Estimate {
-    let selectivity: f64 = conditions.into_iter().map(|c| passing(&input, c)).product();
+    let selectivity: f64 = conditions.iter().map(|c| passing(&input, c)).product();
     let rows = input.rows * selectivity;
-    input.with_rows(rows)
+    let mut left = input.with_rows(rows);
+    for condition in conditions {
+        if let Some((column, values)) = chosen(condition)
+            && let Some(column) = left.columns.get_mut(column)
+        {
+            column.distinct = column.distinct.min(values);
+        }
+    }
+    for column in left.columns.values_mut() {
+        column.distinct = column.distinct.min(left.rows);
+    }
+    left
+}
+
+/// The column of which a condition leaves some values, and how many.
+fn chosen(condition: &Expr) -> Option<(&str, f64)> {
+    match condition {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
+            match (left.as_ref(), right.as_ref()) {
+                (column, Expr::Literal(..)) | (Expr::Literal(..), column) => Some((bare(column)?, 1.0)),
+                _ => None,
+            }
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            let (left, right) = (chosen(left)?, chosen(right)?);
+            (left.0 == right.0).then_some((left.0, left.1 + right.1))
+        }
+        Expr::InList(list) if !list.negated => Some((bare(&list.expr)?, list.list.len() as f64)),
+        _ => None,
+    }
 }
 
 /// Part of the rows that pass a condition.
@@ -314,7 +374,7 @@ fn equality(input: &Estimate, left: &Expr, right: &Expr) -> f64 {
     let column = if bare(left).is_some() { left } else { right };
     let known = bare(column).and_then(|name| input.columns.get(name));
     match known {
-        Some(Column { distinct, bounds: Some(_) }) => 1.0 / distinct.max(1.0),
+        Some(Column { domain, bounds: Some(_), .. }) => 1.0 / domain.max(1.0),
         _ => TEXT_EQUALITY.max(1.0 / input.rows.max(1.0)),
     }
 }

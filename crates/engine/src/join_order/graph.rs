@@ -1,5 +1,6 @@
 //! Inner joins that stand next to each other, as tables and the conditions between them.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -47,7 +48,7 @@ pub(super) struct Pair {
 pub(super) struct JoinGraph {
     /// What is joined, each anything but an inner join.
     pub tables: Vec<LogicalPlan>,
-    pub estimates: Vec<Estimate>,
+    estimates: OnceCell<Vec<Estimate>>,
     pub conditions: Vec<Condition>,
     /// The order as the plan has it.
     pub given: Tree,
@@ -75,8 +76,12 @@ impl JoinGraph {
         }
         let conditions =
             conditions.into_iter().map(|c| c.resolved(&owner)).collect::<Option<Vec<Condition>>>()?;
-        let estimates = tables.iter().map(estimate).collect();
-        Some(Self { tables, estimates, conditions, given })
+        Some(Self { tables, estimates: OnceCell::new(), conditions, given })
+    }
+
+    /// What is expected of the tables, as they were when this was asked first.
+    pub fn estimates(&self) -> &[Estimate] {
+        self.estimates.get_or_init(|| self.tables.iter().map(estimate).collect())
     }
 
     /// What the plan costs in the order it has.

@@ -4,11 +4,13 @@
 //! each other as one graph (`graph`), estimates how many rows each part of it has (`estimate`), and takes the cheapest
 //! order (`enumerate`). More rewrites need the same estimates. Outer and anti joins come after the inner ones that leave few
 //! rows (`outer`). A semi join is made where the fewest rows pass it, and an aggregation that is joined to few keys sees the
-//! rows of these keys only (`semi`). Which side of a join is built follows from them, too (`sizes`).
+//! rows of these keys only (`semi`). What is grouped by long keys of another table is grouped by the key of that table before
+//! (`eager`). Which side of a join is built follows from them, too (`sizes`).
 //!
 //! It runs after DataFusion's own rules, which have pushed filters to the tables by then, and changes nothing where the
 //! order is as good as any: it must come to an end.
 
+mod eager;
 mod enumerate;
 mod estimate;
 mod graph;
@@ -29,6 +31,7 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+pub(crate) use eager::FirstStepsApart;
 use graph::JoinGraph;
 pub(crate) use sizes::{ForgetSizes, sized};
 
@@ -51,9 +54,14 @@ impl OptimizerRule for JoinOrder {
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         let mut plan = Transformed::no(plan);
-        for rewrite in
-            [outer::anti_joins, outer::made_late, semi::pushed_down, reorder, semi::filtered_aggregates]
-        {
+        for rewrite in [
+            outer::anti_joins,
+            outer::made_late,
+            semi::pushed_down,
+            eager::eager_aggregates,
+            reorder,
+            semi::filtered_aggregates,
+        ] {
             plan = plan.transform_data(rewrite)?;
         }
         Ok(plan)
@@ -105,7 +113,7 @@ fn reorder(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let given_cost = graph.given_cost();
     if graph.tables.len() <= MAX_TABLES
         && given_cost > SMALL_COST
-        && graph.estimates.iter().all(|e| e.is_known)
+        && graph.estimates().iter().all(|e| e.is_known)
         && let Some(order) = enumerate::cheapest(&graph)
         && order.cost < given_cost * WORTHWHILE
     {

@@ -25,7 +25,7 @@ pub(super) fn pushed_down(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>>
         let about = graph.tables.iter().position(|t| keys.iter().all(|c| t.schema().has_column(c)));
         let Some(about) = about else { return Ok(Transformed::no(node)) };
         let joined = estimate(&join.left);
-        if !joined.is_known || graph.estimates[about].rows > joined.rows {
+        if !joined.is_known || graph.estimates()[about].rows > joined.rows {
             return Ok(Transformed::no(node));
         }
         let table = Arc::new(std::mem::take(&mut graph.tables[about]));
