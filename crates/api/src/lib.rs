@@ -1,19 +1,28 @@
 //! `api`: what the server says over HTTP.
 //!
-//! So far its health and version; the workspace, the REST interfaces and Delta Sharing come to live here. It owns HTTP:
-//! no other crate knows the protocol, and this one opens no tables itself.
+//! So far its health and version, and the history of queries (`queries.rs`); the workspace, the REST interfaces and Delta
+//! Sharing come to live here. It owns HTTP: no other crate knows the protocol, and this one opens no tables itself.
+
+mod queries;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use axum::routing::get;
 use axum::{Json, Router};
+use boathouse_engine::Engine;
 use boathouse_spec::{Error, Result};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 /// Serves HTTP until `shutdown` is done.
-pub async fn serve(listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-    let routes = Router::new().route("/health", get(health)).route("/", get(about));
+pub async fn serve(
+    listener: TcpListener,
+    engine: Arc<Engine>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    let routes =
+        Router::new().route("/health", get(health)).route("/", get(about)).merge(queries::routes(engine));
     axum::serve(listener, routes)
         .with_graceful_shutdown(shutdown)
         .await

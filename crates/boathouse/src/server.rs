@@ -32,7 +32,7 @@ pub fn run(arguments: &Arguments, server: &ServerArguments) -> Result<()> {
         let stop = CancellationToken::new();
         let every = Duration::from_secs(server.maintenance_interval);
         let keeping = tokio::spawn(boathouse_engine::keep_tables(Arc::clone(&engine), every, stop.clone()));
-        let serving = serve(engine, connect, Some(http), stop.clone())?;
+        let serving = serve(Arc::clone(&engine), connect, Some(http), stop.clone())?;
         let connect_url = format!("sc://localhost:{connect_port}");
         let http_url = format!("http://localhost:{http_port}");
         println!("Spark Connect  {connect_url}");
@@ -46,7 +46,10 @@ pub fn run(arguments: &Arguments, server: &ServerArguments) -> Result<()> {
         }
         stop.cancel();
         serving.await?;
-        keeping.await.map_err(|e| Error::internal(format!("a server task ended: {e}")))
+        keeping.await.map_err(|e| Error::internal(format!("a server task ended: {e}")))?;
+        // The last queries are not written yet.
+        engine.shutdown().await;
+        Ok::<(), Error>(())
     })?;
     Ok(())
 }
@@ -67,7 +70,7 @@ pub fn serve(
     let streaming = streams(&connect)?;
     let streams = Arc::clone(&streaming);
     let options = ConnectOptions { pipelines, streaming: Some(streaming), ..ConnectOptions::default() };
-    let service = ConnectService::new(engine, options);
+    let service = ConnectService::new(Arc::clone(&engine), options);
     let connect = listening(connect)?;
     let streams_stop = stop.clone();
     // Clients may wait for the end of a query: it must come before the service ends. What a query has begun and not finished,
@@ -83,7 +86,9 @@ pub fn serve(
         Some(l) => {
             let l = listening(l)?;
             let http_stop = stop.clone();
-            Some(tokio::spawn(async move { boathouse_api::serve(l, http_stop.cancelled_owned()).await }))
+            Some(tokio::spawn(
+                async move { boathouse_api::serve(l, engine, http_stop.cancelled_owned()).await },
+            ))
         }
         None => None,
     };

@@ -17,7 +17,12 @@ pub fn to_arrow(e: Error) -> ArrowError {
 
 /// The error a query failed with.
 pub fn from_datafusion(e: DataFusionError) -> Error {
-    if let Some(ours) = find_ours(&e) {
+    from_datafusion_ref(&e)
+}
+
+/// The same, of an error that goes on to someone else.
+pub fn from_datafusion_ref(e: &DataFusionError) -> Error {
+    if let Some(ours) = find_ours(e) {
         return ours;
     }
     match e.find_root() {

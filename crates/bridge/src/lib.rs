@@ -24,7 +24,7 @@ mod plans;
 mod types;
 
 pub use conform::{conform, conform_batch};
-pub use errors::{ResultExt, from_arrow, from_datafusion, to_arrow, to_datafusion};
+pub use errors::{ResultExt, from_arrow, from_datafusion, from_datafusion_ref, to_arrow, to_datafusion};
 pub use footers::Footers;
 pub use plans::only;
 pub use types::{

@@ -20,6 +20,7 @@ mod information_schema_types;
 mod migrations;
 mod names;
 mod pipelines;
+mod query_history;
 mod records;
 mod schemas;
 mod store;
@@ -31,6 +32,7 @@ pub use information_schema::{
 pub use information_schema_types::TypeFacets;
 pub use names::{DEFAULT_SCHEMA, ObjectName, SESSION_CATALOG, SchemaName};
 pub use pipelines::PipelineRecord;
+pub use query_history::{QueryHistory, QueryRecord};
 pub use records::{
     CatalogRecord, FunctionKind, FunctionRecord, ParameterRecord, Properties, SchemaRecord, TableKind,
     TableRecord, ViewDefinition, ViewSchemaMode,

@@ -76,7 +76,9 @@ pub use operation::{
 pub use partition::SessionZone;
 pub use property::Checks as PropertyChecks;
 pub use report::Report;
-pub use scan::{DeltaScan, DeriveFilters, HiddenColumn, HiddenValue, LiveRowsExec, LiveRowsFilter};
+pub use scan::{
+    DeltaScan, DeriveFilters, FILES_PRUNED, HiddenColumn, HiddenValue, LiveRowsExec, LiveRowsFilter,
+};
 pub use schema::automatic_widening::{AutomaticWidening, Widening};
 pub use schema::conform::conform_over;
 pub use schema::constraints::CheckConstraint;

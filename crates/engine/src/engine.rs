@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use boathouse_bridge::ResultExt;
-use boathouse_catalog::Catalog;
+use boathouse_catalog::{Catalog, QueryRecord};
 use boathouse_spec::{Error, Result};
 use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::cache::CacheManager;
+use crate::query_profile::History;
 use crate::storages::Storages;
 use crate::table_functions::TableFunctions;
 use crate::temp_views::TempViews;
@@ -57,6 +58,7 @@ pub struct Engine {
     pub(crate) sessions: SessionManager,
     pub(crate) global_temp_views: TempViews,
     pub(crate) cache: CacheManager,
+    pub(crate) history: History,
     pub(crate) table_functions: TableFunctions,
     stream_reader: OnceLock<Arc<dyn StreamReader>>,
     /// Processes that run the users' Python functions.
@@ -117,6 +119,7 @@ impl Engine {
         let partitions = options.partitions.unwrap_or(parallelism).max(1);
         let storages = Storages::new(&options.home, &runtime_env, partitions);
         let fixed = fixed_settings(&options.home);
+        let history = History::start(options.home.join("query_history.db"), &handle);
         Ok(Arc::new_cyclic(|engine| Self {
             sessions: SessionManager::new(engine.clone(), fixed),
             options,
@@ -128,6 +131,7 @@ impl Engine {
             storages,
             global_temp_views: TempViews::default(),
             cache: CacheManager::default(),
+            history,
             table_functions: TableFunctions::default(),
             stream_reader: OnceLock::new(),
             workers: boathouse_python::Workers::default(),
@@ -152,6 +156,16 @@ impl Engine {
     /// The metastore. Reading and changing it through here asks no permissions: it is for the services around the engine.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// The newest queries that have ended, newest first.
+    pub async fn newest_queries(&self, limit: i64) -> Result<Vec<QueryRecord>> {
+        self.history.newest(limit).await
+    }
+
+    /// A query that has ended, by its id in the history.
+    pub async fn finished_query(&self, id: &str) -> Result<Option<QueryRecord>> {
+        self.history.find(id).await
     }
 
     pub fn home(&self) -> &Path {
@@ -181,6 +195,9 @@ impl Engine {
     pub async fn shutdown(&self) {
         self.sessions.close_all();
         self.cache.clear();
+        if let Err(e) = self.history.flush().await {
+            tracing::warn!("the history of queries was not written to its end: {e}");
+        }
         self.catalog.close().await;
     }
 }
@@ -245,12 +262,8 @@ fn remove_stale_scratch(tmp: &Path) {
 
 /// A schema as DDL text: columns, or one type.
 fn schema_of_text(text: &str) -> Result<boathouse_spec::DataType> {
-    match boathouse_sql::parse_data_type(text) {
-        Ok(t) => Ok(t),
-        // One word is a type that there is not.
-        Err(error) if error.class() == "UNSUPPORTED_DATATYPE" => {
-            boathouse_sql::parse_schema(text).map(boathouse_spec::DataType::Struct).map_err(|_| error)
-        }
-        Err(_) => boathouse_sql::parse_schema(text).map(boathouse_spec::DataType::Struct),
-    }
+    boathouse_sql::parse_data_type(text).or_else(|error| {
+        // The error is that of the first reading, as in Spark.
+        boathouse_sql::parse_schema(text).map(boathouse_spec::DataType::Struct).map_err(|_| error)
+    })
 }

@@ -35,7 +35,7 @@ use crate::ordered::in_partition_order;
 use crate::rank_limit::RankLimits;
 use crate::session::AbortOnDrop;
 use crate::unnest::UnnestSubqueries;
-use crate::{Session, observe, operators, shared_plans};
+use crate::{Session, observe, operators, query_profile, shared_plans};
 
 /// Metrics of `observe`, by name; complete when the stream has ended.
 pub type ObservedMetrics = Arc<Mutex<Vec<(String, Vec<(String, Literal)>)>>>;
@@ -191,7 +191,7 @@ pub(crate) async fn collect(session: &Arc<Session>, analyzed: &Analyzed) -> Resu
 /// The optimized physical plan. CPU work on the calling thread, and the I/O of opening what is scanned.
 pub(crate) async fn physical_plan(session: &Session, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
     let plan = optimized_plan(session, query_state(session), plan).await.map(in_partition_order)?;
-    operators::scoped(plan).spark()
+    operators::scoped(plan).spark().inspect(query_profile::note)
 }
 
 /// The same with as many partitions as it has, for writers that take them in parallel.
@@ -209,7 +209,9 @@ pub(crate) async fn written_plan(
     plan: &LogicalPlan,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     observe::note(plan);
-    operators::scoped(optimized_plan(session, state.clone(), plan).await?).spark()
+    operators::scoped(optimized_plan(session, state.clone(), plan).await?)
+        .spark()
+        .inspect(query_profile::note)
 }
 
 async fn optimized_plan(
@@ -274,6 +276,7 @@ pub(crate) async fn stream_of(
 ) -> Result<SendableRecordBatchStream> {
     let physical = physical_plan(session, plan).await?;
     let (context, memory) = QueryMemory::within(TaskContext::from(&query_state(session)));
+    query_profile::note_memory(&memory);
     Ok(memory.freed_before_errors(execute_stream(physical, context).spark()?))
 }
 

@@ -7,10 +7,14 @@ use boathouse_bridge::ResultExt;
 use boathouse_spec::{ExplainMode, Plan, Relation, RelationNode, Result};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::TryStreamExt;
 
 use crate::analyzer::Analyzed;
 use crate::explain_tree::tree;
+use crate::memory::QueryMemory;
+use crate::query_profile::{OperatorProfile, first_word};
 use crate::{Session, execute};
 
 /// The text of EXPLAIN, in the sections that Spark shows for the mode.
@@ -62,11 +66,11 @@ pub(crate) async fn explain(session: &Arc<Session>, plan: Plan, mode: ExplainMod
             )
         }
         ExplainMode::Analyze => {
-            let context = execute::task_context(session);
-            collect(Arc::clone(&physical), context).await.spark()?;
-            let shown =
-                datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(physical.as_ref());
-            format!("== Physical Plan ==\n{}\n", shown.indent(false))
+            let (context, memory) = QueryMemory::within(TaskContext::from(&state));
+            let mut rows = execute_stream(Arc::clone(&physical), context).spark()?;
+            while rows.try_next().await.spark()?.is_some() {}
+            let profile = OperatorProfile::of(&physical);
+            format!("== Physical Plan ==\n{}\npeak_memory_bytes={}\n", profile.tree(), memory.peak())
         }
     })
 }
@@ -75,11 +79,7 @@ pub(crate) async fn explain(session: &Arc<Session>, plan: Plan, mode: ExplainMod
 fn node_name(relation: &Relation) -> String {
     match &*relation.node {
         RelationNode::Sql(sql) => format!("Sql [{}]", sql.text),
-        node => {
-            let debug = format!("{node:?}");
-            let end = debug.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(debug.len());
-            debug[..end].to_string()
-        }
+        node => first_word(node),
     }
 }
 

@@ -17,6 +17,9 @@ use crate::column_cache::CachedColumnsExec;
 use crate::join_hints;
 use crate::operators::JoinHintExec;
 
+/// Characters of an operator's details where they are kept.
+const DETAILS_LIMIT: usize = 2_000;
+
 /// The tree, with statistics where they are wanted.
 pub(crate) fn tree(plan: &Arc<dyn ExecutionPlan>, statistics: bool) -> String {
     let mut out = String::new();
@@ -83,6 +86,13 @@ fn line(plan: &Arc<dyn ExecutionPlan>, statistics: bool, out: &mut String) {
         (name, Some(details)) => writeln!(out, "{name} {details}"),
         (name, None) => writeln!(out, "{name}"),
     };
+}
+
+/// What an operator is called, and what it does.
+pub(crate) fn name_and_details(plan: &Arc<dyn ExecutionPlan>) -> (String, String) {
+    let own = DisplayableExecutionPlan::new(plan.as_ref()).one_line().to_string();
+    let details = own.trim_end().split_once(": ").map_or("", |(_, details)| details);
+    (name(plan).trim_end_matches(',').to_string(), details.chars().take(DETAILS_LIMIT).collect())
 }
 
 fn renamed_source(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {

@@ -42,6 +42,7 @@ mod operators;
 mod ordered;
 mod python;
 mod rank_limit;
+mod query_profile;
 mod recursion;
 mod relation_walk;
 mod resolver;

@@ -43,6 +43,7 @@ impl Drop for Held {
 pub(crate) struct QueryMemory {
     pool: Arc<dyn MemoryPool>,
     held: AtomicUsize,
+    peak: AtomicUsize,
     is_free: Notify,
 }
 
@@ -51,7 +52,12 @@ impl QueryMemory {
     pub fn within(context: TaskContext) -> (Arc<TaskContext>, Arc<Self>) {
         let shared = context.runtime_env();
         let pool = Arc::clone(&shared.memory_pool);
-        let memory = Arc::new(Self { pool, held: AtomicUsize::new(0), is_free: Notify::new() });
+        let memory = Arc::new(Self {
+            pool,
+            held: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            is_free: Notify::new(),
+        });
         let mut runtime = shared.as_ref().clone();
         runtime.memory_pool = Arc::clone(&memory) as Arc<dyn MemoryPool>;
         (Arc::new(context.with_runtime(Arc::new(runtime))), memory)
@@ -78,6 +84,16 @@ impl QueryMemory {
             }
         });
         Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+    }
+
+    /// The most bytes that the query held at a time.
+    pub fn peak(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, bytes: usize) {
+        let held = self.held.fetch_add(bytes, Ordering::AcqRel) + bytes;
+        self.peak.fetch_max(held, Ordering::Relaxed);
     }
 
     async fn free(&self) {
@@ -117,7 +133,7 @@ impl MemoryPool for QueryMemory {
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
-        self.held.fetch_add(additional, Ordering::AcqRel);
+        self.add(additional);
         self.pool.grow(reservation, additional);
     }
 
@@ -130,10 +146,9 @@ impl MemoryPool for QueryMemory {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        self.held.fetch_add(additional, Ordering::AcqRel);
-        self.pool.try_grow(reservation, additional).inspect_err(|_| {
-            self.held.fetch_sub(additional, Ordering::AcqRel);
-        })
+        self.pool.try_grow(reservation, additional)?;
+        self.add(additional);
+        Ok(())
     }
 
     fn reserved(&self) -> usize {

@@ -16,7 +16,7 @@ use url::Url;
 use crate::generated_partitions::GeneratedPartitions;
 use crate::names::{self, RelationName};
 use crate::temp_views::{Environment, TempView};
-use crate::{Session, change_feed, information_schema, sources, storage};
+use crate::{Session, change_feed, information_schema, query_profile, sources, storage};
 
 /// The version of a table that is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +152,12 @@ async fn catalog_relation(
     as_of: Option<AsOf>,
     scope: &Scope,
 ) -> Result<Resolved> {
+    if full.catalog == "system" && full.schema == "query" {
+        return query_profile::open(session, &full)
+            .await?
+            .ok_or_else(|| not_found(name, scope))
+            .map(|t| Resolved::Table(Box::new(t)));
+    }
     if full.schema == "information_schema" {
         return information_schema::open(session, &full)
             .await?

@@ -31,7 +31,7 @@ use crate::temp_views::TempViews;
 use crate::variables::{Variable, Variables};
 use crate::{
     Datasets, Engine, ExpectationOutcome, KeptQuery, QueryResult, SessionConf, commands, explain,
-    relation_walk,
+    query_profile, relation_walk,
 };
 
 pub struct Session {
@@ -224,6 +224,11 @@ impl Session {
 
     /// [`Session::execute`] for callers that run on the engine's threads already.
     pub(crate) async fn execute_here(self: &Arc<Self>, plan: Plan) -> Result<QueryResult> {
+        let text = query_profile::text_of(&plan);
+        query_profile::recorded(self, text, self.execute_plan(plan)).await
+    }
+
+    async fn execute_plan(self: &Arc<Self>, plan: Plan) -> Result<QueryResult> {
         match plan {
             Plan::Command(command) => commands::run(self, *command).await,
             Plan::Query(relation) => match *relation.node {
@@ -408,7 +413,11 @@ impl Session {
             Plan::Command(command) => {
                 check_parameters(&command, &text)?;
                 let session = Arc::clone(self);
-                let rows = self.on_engine(async move { commands::run(&session, *command).await }).await?;
+                let run = async move {
+                    let running = commands::run(&session, *command);
+                    query_profile::recorded(&session, text.text, running).await
+                };
+                let rows = self.on_engine(run).await?;
                 Ok(SqlCommandOutcome::Rows(rows))
             }
         }

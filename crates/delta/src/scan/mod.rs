@@ -16,4 +16,5 @@ pub(crate) use provider::unqualified;
 pub use provider::{DeltaScan, DeriveFilters, HiddenColumn, HiddenValue};
 pub(crate) use reader::{footer, open as open_file};
 pub(crate) use selection::row_count;
+pub use source::FILES_PRUNED;
 pub(crate) use statistics::of_table as table_statistics;

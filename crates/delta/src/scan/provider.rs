@@ -293,8 +293,13 @@ impl DeltaScan {
         if let Some(limit) = limit.filter(|_| all_exact) {
             files = enough_for(files, limit);
         }
+        let listed = match &self.files {
+            Some(files) => files.len(),
+            None => self.snapshot.files().await?.len(),
+        };
+        let pruned = listed.saturating_sub(files.len());
         ScanSource::new(&self.snapshot, &self.hidden)?
-            .plan(session, files, projection, limit.filter(|_| all_exact))
+            .plan(session, files, pruned, projection, limit.filter(|_| all_exact))
             .await
     }
 }

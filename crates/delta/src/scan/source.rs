@@ -11,13 +11,14 @@ use chrono::DateTime;
 use datafusion::catalog::Session;
 use datafusion::common::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::metrics::MetricBuilder;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::scalar::ScalarValue;
 use object_store::ObjectMeta;
@@ -35,6 +36,9 @@ use crate::row_tracking;
 use crate::schema::relabel::relabel;
 use crate::schema::{MappingMode, TableColumn};
 use crate::snapshot::Snapshot;
+
+/// The metric of a scan that counts the files of its table that filters left out by the log.
+pub const FILES_PRUNED: &str = "files_pruned_by_log";
 
 /// A column of the scan, in the order of the provider's schema.
 enum Output<'a> {
@@ -160,6 +164,7 @@ impl<'a> ScanSource<'a> {
         mut self,
         session: &dyn Session,
         files: Vec<FileWithStats>,
+        pruned: usize,
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
@@ -191,6 +196,7 @@ impl<'a> ScanSource<'a> {
                 session,
                 self.snapshot.location(),
             )?));
+        MetricBuilder::new(source.metrics()).global_counter(FILES_PRUNED).add(pruned);
 
         let mut file_groups = Vec::new();
         let mut live = LiveRows::new();

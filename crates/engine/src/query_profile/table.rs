@@ -1,0 +1,78 @@
+//! `system.query.history`: the history as a table.
+
+use std::sync::Arc;
+
+use boathouse_bridge::ResultExt;
+use boathouse_catalog::{ObjectName, QueryRecord};
+use boathouse_spec::{DataType, Result, StructType};
+use datafusion::datasource::MemTable;
+
+use crate::Session;
+use crate::resolver::ResolvedTable;
+use crate::rows::{self, Value, column, text};
+
+/// The table with the rows of this moment; `None` where `system.query` has no such table.
+pub(crate) async fn open(session: &Arc<Session>, name: &ObjectName) -> Result<Option<ResolvedTable>> {
+    if !name.name.eq_ignore_ascii_case("history") {
+        return Ok(None);
+    }
+    let records = session.engine.history.newest(i64::MAX).await?;
+    let rows: Vec<Vec<Value>> = records.into_iter().map(row).collect();
+    let schema = columns();
+    let batch = rows::batch(&schema, &rows)?;
+    let provider = MemTable::try_new(batch.schema(), vec![vec![batch]]).spark()?;
+    Ok(Some(ResolvedTable {
+        provider: Arc::new(provider),
+        schema,
+        qualifier: name.parts(),
+        delta: None,
+        record: None,
+        format: "query_history".to_string(),
+        is_streaming: false,
+    }))
+}
+
+fn columns() -> StructType {
+    let number = |name: &str| column(name, DataType::Long, false);
+    StructType::new(vec![
+        text("query_id", false),
+        text("session_id", false),
+        text("executed_by", false),
+        text("statement_text", false),
+        text("execution_status", false),
+        text("error_class", true),
+        text("error_message", true),
+        column("start_time", DataType::Timestamp, false),
+        column("end_time", DataType::Timestamp, false),
+        number("duration_us"),
+        number("produced_rows"),
+        column("peak_memory_bytes", DataType::Long, true),
+        number("spilled_bytes"),
+        number("read_files"),
+        number("pruned_files"),
+        number("read_bytes"),
+        text("operators", false),
+    ])
+}
+
+fn row(r: QueryRecord) -> Vec<Value> {
+    vec![
+        r.id.into(),
+        r.session_id.into(),
+        r.user.into(),
+        r.statement.into(),
+        r.status.into(),
+        r.error_class.into(),
+        r.error_message.into(),
+        Value::Timestamp(r.started_at_us),
+        Value::Timestamp(r.started_at_us + r.duration_us),
+        r.duration_us.into(),
+        r.rows_produced.into(),
+        r.peak_memory_bytes.into(),
+        r.spilled_bytes.into(),
+        r.files_read.into(),
+        r.files_pruned.into(),
+        r.bytes_read.into(),
+        r.operators.into(),
+    ]
+}
