@@ -23,6 +23,7 @@ pub mod conditional;
 mod context;
 pub mod csv;
 pub mod datetime;
+mod documentation;
 mod generator;
 mod geo;
 #[cfg(test)]
@@ -55,6 +56,7 @@ pub use aggregate::{
 };
 pub use call::{Arg, Call, Resolved, ShownArg, Want, ordinal};
 pub use context::{Context, MapKeyPolicy};
+pub use documentation::{documentation, documented};
 pub use generator::{GeneratorCall, ResolvedGenerator};
 pub use grouping_key::needs_grouping_key;
 pub use higher_order::{HigherOrder, HigherOrderInputs, LambdaArg, LambdaBody, LambdaParameter};
@@ -63,6 +65,6 @@ pub use math::random::XorShift;
 pub use never_fails::never_fails;
 pub use options::{SchemaParser, set_schema_parser};
 pub use registry::{Entry, Registry, registry};
-pub use scalar::{SparkScalar, conform, scalar_udf};
+pub use scalar::{SparkScalar, conform, scalar_udf, scalar_udf_at};
 pub use sketch::java_random::JavaRandom;
 pub use window::{ResolvedWindow, WindowCall};

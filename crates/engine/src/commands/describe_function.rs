@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boathouse_catalog::{FunctionKind, FunctionRecord};
-use boathouse_functions::registry;
+use boathouse_functions::{documentation, registry};
 use boathouse_spec::{Error, Result, StructType, quote_name};
 
 use crate::commands::{table_details, target};
@@ -61,6 +61,11 @@ async fn lines(session: &Arc<Session>, name: &[String], extended: bool) -> Resul
 }
 
 fn of_builtin(name: &str, extended: bool) -> Vec<String> {
+    // Without its last line, the extended usage.
+    if let Some(lines) = documentation(name) {
+        let shown = if extended { lines.len() } else { lines.len().min(3) };
+        return lines[..shown].to_vec();
+    }
     let mut out = vec![
         format!("Function: {name}"),
         format!("Class: boathouse.functions.{name}"),

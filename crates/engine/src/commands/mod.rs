@@ -85,7 +85,11 @@ pub(crate) use table_expressions::TableScope;
 /// Runs a command.
 pub(crate) fn run(session: &Arc<Session>, command: Command) -> BoxFuture<'static, Result<QueryResult>> {
     let session = Arc::clone(session);
-    async move { crate::observe::during(dispatch(&session, command)).await }.boxed()
+    async move {
+        crate::query_profile::note_command();
+        crate::observe::during(dispatch(&session, command)).await
+    }
+    .boxed()
 }
 
 async fn dispatch(session: &Arc<Session>, command: Command) -> Result<QueryResult> {
@@ -320,7 +324,5 @@ fn result_plan() -> StructType {
 
 /// A command's name, for plans shown to users.
 pub(crate) fn name_of(command: &Command) -> String {
-    let debug = format!("{command:?}");
-    let end = debug.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(debug.len());
-    format!("{}Command", &debug[..end])
+    format!("{}Command", crate::query_profile::first_word(command))
 }

@@ -3,15 +3,26 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use boathouse_functions::registry;
+use boathouse_functions::documented;
 use boathouse_spec::{FunctionScope, Result, StructType};
 
 use crate::names::matches_pattern;
 use crate::rows::{self, text};
 use crate::{QueryResult, Session};
 
-/// Operators and special forms that are listed beside the functions, and are none here.
-const OPERATORS: &[&str] = &["!", "!=", "<>", "between", "case", "||"];
+/// Functions of Spark that are not here (`docs/functions.md`).
+const MISSING: &[&str] = &[
+    "from_avro",
+    "from_protobuf",
+    "java_method",
+    "measure",
+    "python_worker_logs",
+    "reflect",
+    "schema_of_avro",
+    "to_avro",
+    "to_protobuf",
+    "try_reflect",
+];
 
 pub(super) async fn run(
     session: &Arc<Session>,
@@ -23,9 +34,7 @@ pub(super) async fn run(
     let admitted = |name: &str| pattern.is_none_or(|p| matches_pattern(name, p));
     let mut names = BTreeSet::new();
     if matches!(scope, FunctionScope::All | FunctionScope::System) {
-        names.extend(
-            registry().names().chain(OPERATORS.iter().copied()).filter(|n| admitted(n)).map(str::to_string),
-        );
+        names.extend(documented().filter(|n| !MISSING.contains(n) && admitted(n)).map(str::to_string));
     }
     let functions = session.engine.catalog.list_functions(&schema).await?;
     if matches!(scope, FunctionScope::All | FunctionScope::User) {
