@@ -159,11 +159,7 @@ pub fn error_messages(error: &Error) -> Vec<proto::Error> {
 fn context(c: &QueryContext) -> proto::QueryContext {
     use proto::query_context::ContextType;
     let is_dataframe = !c.call_site.is_empty();
-    let summary = if is_dataframe {
-        format!("== DataFrame ==\n\"{}\" was called from\n{}\n", c.fragment, c.call_site)
-    } else {
-        format!("== SQL ==\n{}\n", c.fragment)
-    };
+    let summary = c.summary();
     proto::QueryContext {
         context_type: if is_dataframe { ContextType::Dataframe } else { ContextType::Sql }.into(),
         object_type: c.object_type.clone(),

@@ -82,7 +82,7 @@ pub(crate) fn operands(expr: &Expr) -> Vec<&Expr> {
             let order = call.order_by.iter().map(|o| &o.expr);
             call.args.iter().chain(&call.filter).chain(order).collect()
         }
-        Expr::Extract { expr, extraction } => vec![expr, extraction],
+        Expr::Extract { expr, extraction, .. } => vec![expr, extraction],
         Expr::UpdateField { expr, value, .. } => {
             std::iter::once(expr.as_ref()).chain(value.as_deref()).collect()
         }

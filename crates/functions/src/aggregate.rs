@@ -28,6 +28,7 @@ mod quantile_summary;
 mod sliding;
 mod sum;
 mod two_steps;
+mod vectors;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -72,6 +73,7 @@ pub(crate) fn register(r: &mut Registry) {
     percentile::register(r);
     percentile_approx::register(r);
     sum::register(r);
+    vectors::register(r);
 }
 
 /// A call of an aggregate function to resolve.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, make_array};
 use arrow::datatypes::{DataType as ArrowType, FieldRef};
 use boathouse_bridge::{to_datafusion, typed_field};
-use boathouse_spec::{Error, Result};
+use boathouse_spec::{Error, Origin, Result};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
@@ -19,6 +19,11 @@ use crate::{Context, Inputs, Resolved};
 
 /// The DataFusion function of a resolved call. Its types are fixed: DataFusion neither coerces nor infers.
 pub fn scalar_udf(name: &str, resolved: Resolved, context: &Context) -> Arc<ScalarUDF> {
+    scalar_udf_at(name, resolved, context, Origin::default())
+}
+
+/// The same, of a call that stands somewhere: errors of its values say where.
+pub fn scalar_udf_at(name: &str, resolved: Resolved, context: &Context, origin: Origin) -> Arc<ScalarUDF> {
     let return_field = Arc::new(typed_field(name, &resolved.return_type, resolved.nullable));
     Arc::new(ScalarUDF::new_from_impl(SparkScalar {
         name: name.to_string(),
@@ -29,6 +34,7 @@ pub fn scalar_udf(name: &str, resolved: Resolved, context: &Context) -> Arc<Scal
         return_field,
         resolved,
         context: context.clone(),
+        origin,
     }))
 }
 
@@ -38,6 +44,23 @@ pub struct SparkScalar {
     return_field: FieldRef,
     resolved: Resolved,
     context: Context,
+    origin: Origin,
+}
+
+/// Errors of values that say which part of the statement they are about (Spark's expressions with a `getContextOrNull`).
+fn tells_where(error: &Error) -> bool {
+    const CLASSES: &[&str] = &[
+        "ARITHMETIC_OVERFLOW",
+        "CAST_INVALID_INPUT",
+        "DIVIDE_BY_ZERO",
+        "INTERVAL_ARITHMETIC_OVERFLOW",
+        "INTERVAL_DIVIDED_BY_ZERO",
+        "INVALID_ARRAY_INDEX",
+        "INVALID_ARRAY_INDEX_IN_ELEMENT_AT",
+        "NUMERIC_VALUE_OUT_OF_RANGE",
+        "REMAINDER_BY_ZERO",
+    ];
+    CLASSES.iter().any(|class| error.is(class))
 }
 
 impl SparkScalar {
@@ -112,7 +135,8 @@ impl ScalarUDFImpl for SparkScalar {
         let constant = self.resolved.volatility == Volatility::Immutable
             && args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
-        let out = self.evaluate(&args.args, rows).map_err(to_datafusion)?;
+        let located = |e: Error| if tells_where(&e) { e.at(&self.origin) } else { e };
+        let out = self.evaluate(&args.args, rows).map_err(|e| to_datafusion(located(e)))?;
         if constant {
             return Ok(ColumnarValue::Scalar(first(&out)?));
         }

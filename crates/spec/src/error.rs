@@ -1,11 +1,12 @@
 //! The one error type of the project.
 
 use std::fmt;
+use std::sync::Arc;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The fragment of SQL text an error is about.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryContext {
     pub object_type: String,
     pub object_name: String,
@@ -14,6 +15,51 @@ pub struct QueryContext {
     pub stop: usize,
     pub fragment: String,
     pub call_site: String,
+    /// The whole text; empty where it is not known.
+    pub text: Arc<str>,
+}
+
+impl QueryContext {
+    /// The fragment in its text, a caret under each of its characters (Spark's `SQLQueryContext.summary`).
+    pub fn summary(&self) -> String {
+        if !self.call_site.is_empty() {
+            return format!("== DataFrame ==\n\"{}\" was called from\n{}", self.fragment, self.call_site);
+        }
+        let Some(offset) = self.text.char_indices().nth(self.start).map(|(i, _)| i) else {
+            return format!("== SQL ==\n{}", self.fragment);
+        };
+        let line = self.text[..offset].matches('\n').count() + 1;
+        let line_start = self.text[..offset].rfind('\n').map_or(0, |i| i + 1);
+        let position = self.text[line_start..offset].chars().count();
+        let mut out = format!("== SQL (line {line}, position {}) ==", position + 1);
+        // Characters before the present line.
+        let mut before = self.text[..line_start].chars().count();
+        for line in self.text[line_start..].split('\n') {
+            if before > self.stop {
+                break;
+            }
+            let length = line.chars().count();
+            let from = self.start.saturating_sub(before).min(length);
+            let to = (self.stop + 1 - before).min(length);
+            out.push_str(&format!("\n{line}\n{}{}", " ".repeat(from), "^".repeat(to.saturating_sub(from))));
+            before += length + 1;
+        }
+        out
+    }
+}
+
+impl Default for QueryContext {
+    fn default() -> Self {
+        Self {
+            object_type: String::new(),
+            object_name: String::new(),
+            start: 0,
+            stop: 0,
+            fragment: String::new(),
+            call_site: String::new(),
+            text: Arc::from(""),
+        }
+    }
 }
 
 /// An error with Spark's error class (`TABLE_OR_VIEW_NOT_FOUND`, `DIVIDE_BY_ZERO`,
@@ -129,6 +175,10 @@ impl Error {
         &self.inner.parameters
     }
 
+    pub(crate) fn has_detail(&self) -> bool {
+        self.inner.detail.is_some()
+    }
+
     pub fn contexts(&self) -> &[QueryContext] {
         &self.inner.contexts
     }
@@ -153,7 +203,7 @@ impl fmt::Display for Error {
             write!(f, " {detail}")?;
         }
         for context in self.inner.contexts.iter().filter(|_| self.inner.detail.is_none()) {
-            write!(f, "\n== SQL ==\n{}", context.fragment)?;
+            write!(f, "\n{}", context.summary())?;
         }
         if let Some(cause) = &self.inner.cause {
             write!(f, "\nCaused by: {cause}")?;

@@ -1,6 +1,6 @@
 //! Unresolved expressions.
 
-use crate::{DataType, Literal, Name, Relation};
+use crate::{DataType, Literal, Name, Origin, Relation};
 
 /// An expression as a user wrote it. Operators are calls of the function with the operator's name, as in
 /// Spark Connect: `a + b` is `Call { name: "+", .. }`, `CASE` is `when(condition, value, ..., [otherwise])`,
@@ -28,11 +28,13 @@ pub enum Expr {
         expr: Box<Expr>,
         to: DataType,
         mode: CastMode,
+        origin: Origin,
     },
     /// `expr[extraction]` and `expr.field` where `expr` is not a name.
     Extract {
         expr: Box<Expr>,
         extraction: Box<Expr>,
+        origin: Origin,
     },
     /// `withField` (a value) and `dropFields` (none).
     UpdateField {
@@ -103,6 +105,7 @@ pub struct Column {
     pub plan_id: Option<i64>,
     /// `df.metadataColumn("_metadata")`.
     pub is_metadata: bool,
+    pub origin: Origin,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -131,6 +134,7 @@ pub struct Call {
     pub is_operator: bool,
     /// A Connect-internal function (`is_internal`), hidden from users.
     pub is_internal: bool,
+    pub origin: Origin,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -256,6 +260,33 @@ impl Expr {
     }
 
     pub fn cast(self, to: DataType) -> Self {
-        Self::Cast { expr: Box::new(self), to, mode: CastMode::Session }
+        Self::Cast { expr: Box::new(self), to, mode: CastMode::Session, origin: Origin::default() }
+    }
+
+    /// `value[extraction]`, `value.field`
+    pub fn extract(self, extraction: Expr) -> Self {
+        Self::Extract { expr: Box::new(self), extraction: Box::new(extraction), origin: Origin::default() }
+    }
+
+    /// Where the expression stands; of some kinds that is not known.
+    pub fn origin(&self) -> &Origin {
+        match self {
+            Self::Call(call) => &call.origin,
+            Self::Column(column) => &column.origin,
+            Self::Cast { origin, .. } | Self::Extract { origin, .. } => origin,
+            Self::Alias { expr, .. } => expr.origin(),
+            _ => &crate::origin::UNKNOWN,
+        }
+    }
+
+    /// Notes where the expression stands, where it does not know already.
+    pub fn placed(mut self, place: &Origin) -> Self {
+        match &mut self {
+            Self::Call(call) => call.origin.or(place),
+            Self::Column(column) => column.origin.or(place),
+            Self::Cast { origin, .. } | Self::Extract { origin, .. } => origin.or(place),
+            _ => {}
+        }
+        self
     }
 }

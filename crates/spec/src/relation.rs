@@ -1,6 +1,8 @@
 //! Unresolved relations: queries of SQL and the DataFrame API.
 
-use crate::{Command, Expr, Literal, Name, PythonFunction, SortOrder, StructType, TextExpr, Violation};
+use crate::{
+    Command, Expr, Literal, Name, Origin, PythonFunction, SortOrder, StructType, TextExpr, Violation,
+};
 
 /// A relation and the client's id for it. DataFrame columns (`df.a`) name the plan they were taken from.
 #[derive(Debug, Clone, PartialEq)]
@@ -355,6 +357,7 @@ pub struct TableRef {
     pub time_travel: Option<TimeTravel>,
     /// The name is of a Delta table, or an error (`DeltaTable.forName`, `forPath`).
     pub is_delta: bool,
+    pub origin: Origin,
 }
 
 #[derive(Debug, Clone, PartialEq)]

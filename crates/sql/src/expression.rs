@@ -20,8 +20,10 @@ const MULTIPLICATIVE: u8 = 7;
 impl Parser<'_> {
     pub fn expression(&mut self) -> Result<Expr> {
         self.nested(|p| {
+            let start = p.pos;
             let first = p.not_expression()?;
-            p.logical_rest(first)
+            let whole = p.logical_rest(first)?;
+            Ok(p.placed(start, whole))
         })
     }
 
@@ -64,6 +66,7 @@ impl Parser<'_> {
     }
 
     fn not_expression(&mut self) -> Result<Expr> {
+        let start = self.pos;
         let mut negations = 0usize;
         while (self.at("NOT") && self.operand_follows()) || self.at_symbol("!") {
             self.advance();
@@ -80,14 +83,30 @@ impl Parser<'_> {
             self.predicates(value)?
         };
         for _ in 0..negations {
-            expr = not(expr);
+            expr = self.placed(start, not(expr));
         }
         Ok(expr)
     }
 
-    /// At most one predicate on a value.
+    /// At most one predicate on a value. It stands where its word does.
     fn predicates(&mut self, value: Expr) -> Result<Expr> {
         let start = self.pos;
+        let expr = self.predicate(start, value)?;
+        if self.pos == start {
+            return Ok(expr);
+        }
+        let origin = self.origin(start);
+        Ok(match expr {
+            // `NOT IN` and its kin are two.
+            Expr::Call(mut call) if call.name.last().is_some_and(|name| name == "not") => {
+                call.args = call.args.into_iter().map(|arg| arg.placed(&origin)).collect();
+                Expr::Call(call).placed(&origin)
+            }
+            other => other.placed(&origin),
+        })
+    }
+
+    fn predicate(&mut self, start: usize, value: Expr) -> Result<Expr> {
         let negated = (self.at("NOT") || self.at_symbol("!"))
             && ["BETWEEN", "IN", "RLIKE", "LIKE", "ILIKE"].iter().any(|k| self.at_offset(1, k));
         let offset = usize::from(negated);
@@ -267,6 +286,7 @@ impl Parser<'_> {
 
     /// Operators of at least this precedence, left to right.
     fn binary(&mut self, least: u8) -> Result<Expr> {
+        let start = self.pos;
         let mut left = self.unary()?;
         while let Some((name, precedence)) = self.binary_operator()
             && precedence >= least
@@ -279,10 +299,12 @@ impl Parser<'_> {
                     },
                 )?;
             self.grow()?;
+            let operands = vec![left, right];
             left = match name {
-                "<>" => not(Expr::operator("==", vec![left, right])),
-                _ => Expr::operator(name, vec![left, right]),
+                "<>" => not(self.placed(start, Expr::operator("==", operands))),
+                _ => Expr::operator(name, operands),
             };
+            left = self.placed(start, left);
         }
         Ok(left)
     }
@@ -321,6 +343,7 @@ impl Parser<'_> {
     }
 
     fn unary(&mut self) -> Result<Expr> {
+        let start = self.pos;
         let mut operators = Vec::new();
         loop {
             let token = self.peek();
@@ -337,7 +360,7 @@ impl Parser<'_> {
         }
         let mut expr = self.primary()?;
         for name in operators.into_iter().rev() {
-            expr = Expr::operator(name, vec![expr]);
+            expr = self.placed(start, Expr::operator(name, vec![expr]));
         }
         Ok(expr)
     }

@@ -58,7 +58,7 @@ impl Parser<'_> {
         if let Some(expr) = self.datetime_function(start, &simple, &call)? {
             return Ok(expr);
         }
-        self.finish_call(call, &simple)
+        self.finish_call(start, call, &simple)
     }
 
     fn quantifier(&mut self, call: &mut Call) {
@@ -83,7 +83,7 @@ impl Parser<'_> {
     }
 
     /// WITHIN GROUP, FILTER, the treatment of nulls, and OVER.
-    fn finish_call(&mut self, mut call: Call, simple: &str) -> Result<Expr> {
+    fn finish_call(&mut self, start: usize, mut call: Call, simple: &str) -> Result<Expr> {
         if self.at_all(&["WITHIN", "GROUP"]) && self.symbol_at(2, "(") {
             self.pos += 3;
             self.expect_all(&["ORDER", "BY"])?;
@@ -104,7 +104,7 @@ impl Parser<'_> {
         if simple == "count" && all_columns && !call.distinct {
             call.args = vec![Expr::literal(Literal::Integer(1))];
         }
-        let expr = Expr::Call(Box::new(call));
+        let expr = self.placed(start, Expr::Call(Box::new(call)));
         if self.at("OVER") && (self.symbol_at(1, "(") || self.is_identifier(self.peek_at(1))) {
             self.advance();
             let window = self.window_spec()?;

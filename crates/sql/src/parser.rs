@@ -4,7 +4,9 @@
 //! parsed or the first error. Decisions are made by looking ahead, mostly one or two tokens, over brackets by their pairs;
 //! nothing is tried twice, so that time stays linear in the text.
 
-use boathouse_spec::{Error, Expr, Result};
+use std::sync::Arc;
+
+use boathouse_spec::{Error, Expr, Origin, Result};
 
 use crate::error;
 use crate::lexer::{self, Kind, Token};
@@ -19,6 +21,8 @@ const STACK_GROWTH: usize = 4 * 1024 * 1024;
 
 pub(crate) struct Parser<'a> {
     pub text: &'a str,
+    /// The same, for those who outlive the parser.
+    shared: Arc<str>,
     pub tokens: Vec<Token>,
     pub pos: usize,
     pub options: &'a ParserOptions,
@@ -57,6 +61,7 @@ impl<'a> Parser<'a> {
     pub fn new(text: &'a str, options: &'a ParserOptions) -> Result<Self> {
         Ok(Self {
             text,
+            shared: Arc::from(text),
             tokens: lexer::tokenize(text)?,
             pos: 0,
             options,
@@ -76,6 +81,22 @@ impl<'a> Parser<'a> {
             statement_ctes: None,
             script: crate::script::Context::default(),
         })
+    }
+
+    /// Where what was read from token `start` on stands.
+    pub fn origin(&self, start: usize) -> Origin {
+        let last = self.pos.saturating_sub(1).max(start).min(self.tokens.len() - 1);
+        Origin::new(&self.shared, self.tokens[start].start, self.tokens[last].end)
+    }
+
+    /// Notes where an expression stands that was read from token `start` on.
+    pub fn placed(&self, start: usize, expr: Expr) -> Expr {
+        match expr {
+            Expr::Call(_) | Expr::Column(_) | Expr::Cast { .. } | Expr::Extract { .. } => {
+                expr.placed(&self.origin(start))
+            }
+            other => other,
+        }
     }
 
     // ---- looking

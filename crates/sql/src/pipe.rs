@@ -1,6 +1,6 @@
 //! SQL pipe syntax: `FROM t |> WHERE .. |> AGGREGATE ..`
 
-use boathouse_spec::{Error, Expr, GroupingKind, PipeOperator, Relation, RelationNode, Result};
+use boathouse_spec::{Aggregate, Error, Expr, GroupingKind, PipeOperator, Relation, RelationNode, Result};
 
 use crate::lexer::Kind;
 use crate::parser::Parser;
@@ -50,10 +50,14 @@ impl Parser<'_> {
                 let hints = self.hints()?;
                 let distinct = self.set_quantifier();
                 let list = self.named_expressions()?;
-                if self.at_all(&["GROUP", "BY"]) {
-                    return Err(self.unsupported_clause(start, "GROUP BY in |> SELECT; use |> AGGREGATE"));
-                }
-                let mut relation = pipe(input, PipeOperator::Select(list));
+                let mut relation = if self.eat_all(&["GROUP", "BY"]) {
+                    let Grouping { kind, exprs: grouping } = self.grouping(false)?;
+                    let aggregate =
+                        Aggregate { input, kind, grouping, aggregates: list, grouping_first: false };
+                    RelationNode::Aggregate(aggregate).into()
+                } else {
+                    pipe(input, PipeOperator::Select(list))
+                };
                 if distinct {
                     relation = RelationNode::Distinct { input: relation }.into();
                 }
@@ -103,7 +107,17 @@ impl Parser<'_> {
                 }
                 Ok(RelationNode::Filter { input, condition }.into())
             }
-            "PIVOT" | "UNPIVOT" => self.pivot_or_unpivot(input),
+            "PIVOT" | "UNPIVOT" => {
+                let relation = self.pivot_or_unpivot(input)?;
+                if self.at_any(&["PIVOT", "UNPIVOT"]) && self.symbol_at(1, "(") {
+                    return Err(self.error_from(
+                        start,
+                        Error::new("NOT_ALLOWED_IN_FROM.UNPIVOT_WITH_PIVOT")
+                            .message("PIVOT and UNPIVOT need a |> of their own each."),
+                    ));
+                }
+                Ok(relation)
+            }
             "TABLESAMPLE" => self.sample(input),
             "UNION" | "EXCEPT" | "MINUS" | "INTERSECT" => {
                 let (operation, all) = self.set_operator()?;
@@ -133,6 +147,10 @@ impl Parser<'_> {
     /// `AGGREGATE [exprs] [GROUP BY exprs]`
     fn pipe_aggregate(&mut self, start: usize, input: Relation) -> Result<Relation> {
         self.expect("AGGREGATE")?;
+        if self.at_end() || matches!(self.peek().text, ")" | ";" | "|>") {
+            let what = "The AGGREGATE clause requires a list of aggregate expressions or a list of grouping expressions, or both";
+            return Err(self.not_allowed(start, what));
+        }
         let aggregates: Vec<Expr> =
             if self.at_all(&["GROUP", "BY"]) { vec![] } else { self.named_expressions()? };
         let mut grouping = Grouping { kind: GroupingKind::GroupBy, exprs: vec![] };
@@ -146,6 +164,8 @@ impl Parser<'_> {
             GroupingKind::Rollup => Some("GROUP BY ROLLUP"),
             GroupingKind::GroupingSets(_) | GroupingKind::Combined(_) => Some("GROUPING SETS"),
         };
+        let in_list = || aggregates.iter().find_map(unsupported_in_aggregate);
+        let case = if grouping.exprs.is_empty() { case } else { case.or_else(in_list) };
         if let Some(case) = case {
             return Err(self.error_from(
                 start,
@@ -176,5 +196,19 @@ impl Parser<'_> {
             )),
             _ => Ok(relation),
         }
+    }
+}
+
+/// What |> AGGREGATE does not take in its list beside GROUP BY.
+fn unsupported_in_aggregate(expr: &Expr) -> Option<&'static str> {
+    match expr {
+        Expr::Window { .. } => Some("window functions"),
+        Expr::Alias { expr, .. } | Expr::Cast { expr, .. } => unsupported_in_aggregate(expr),
+        Expr::Call(call) => match call.name.last().map(|n| n.to_ascii_lowercase()).as_deref() {
+            Some("grouping") => Some("GROUPING"),
+            Some("grouping_id") => Some("GROUPING_ID"),
+            _ => call.args.iter().find_map(unsupported_in_aggregate),
+        },
+        _ => None,
     }
 }

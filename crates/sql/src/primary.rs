@@ -1,6 +1,6 @@
 //! Primary expressions: what operators work on, with their postfix forms.
 
-use boathouse_spec::{CastMode, Column, Expr, Literal, Name, Result, Star};
+use boathouse_spec::{CastMode, Column, Expr, Literal, Name, Origin, Result, Star};
 
 use crate::lexer::{Kind, Token};
 use crate::parser::Parser;
@@ -43,8 +43,10 @@ pub(crate) fn path_name(expr: &Expr) -> Option<String> {
 
 impl Parser<'_> {
     pub fn primary(&mut self) -> Result<Expr> {
+        let start = self.pos;
         let base = self.primary_base()?;
-        self.postfix(base)
+        let base = self.placed(start, base);
+        self.postfix(start, base)
     }
 
     fn primary_base(&mut self) -> Result<Expr> {
@@ -256,7 +258,7 @@ impl Parser<'_> {
         let to = replace_characters(self.data_type()?);
         self.expect_symbol(")")?;
         let mode = if word == "TRY_CAST" { CastMode::Try } else { CastMode::Session };
-        Ok(Expr::Cast { expr: Box::new(expr), to, mode })
+        Ok(Expr::Cast { expr: Box::new(expr), to, mode, origin: Origin::default() })
     }
 
     /// `IDENTIFIER(expr)` as a column or as a function's name.
@@ -379,8 +381,9 @@ impl Parser<'_> {
         Expr::Column(Column { name, ..Column::default() })
     }
 
-    fn postfix(&mut self, mut expr: Expr) -> Result<Expr> {
+    fn postfix(&mut self, start: usize, mut expr: Expr) -> Result<Expr> {
         loop {
+            expr = self.placed(start, expr);
             let token = self.peek();
             if matches!(token.text, "[" | "::" | ":" | "." | "COLLATE") {
                 self.grow()?;
@@ -399,12 +402,12 @@ impl Parser<'_> {
                     self.advance();
                     let extraction = self.value_expression()?;
                     self.expect_symbol("]")?;
-                    expr = Expr::Extract { expr: Box::new(expr), extraction: Box::new(extraction) };
+                    expr = expr.extract(extraction);
                 }
                 (Kind::Symbol, "::") => {
                     self.advance();
                     let to = replace_characters(self.data_type()?);
-                    expr = Expr::Cast { expr: Box::new(expr), to, mode: CastMode::Session };
+                    expr = expr.cast(to);
                 }
                 (Kind::Symbol, ":") => {
                     if !self.at_path() {
@@ -427,6 +430,7 @@ impl Parser<'_> {
     fn dereference(&self, base: Expr, field: String) -> Expr {
         match base {
             Expr::Column(mut column) => {
+                column.origin = Origin::default();
                 column.name.push(field);
                 Expr::Column(column)
             }
@@ -434,7 +438,7 @@ impl Parser<'_> {
                 name.push(field);
                 Expr::LambdaVariable(name)
             }
-            other => Expr::Extract { expr: Box::new(other), extraction: Box::new(Expr::string(field)) },
+            other => other.extract(Expr::string(field)),
         }
     }
 

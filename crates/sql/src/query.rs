@@ -24,6 +24,18 @@ impl Ctes {
 const SET_OPERATORS: &[&str] = &["UNION", "EXCEPT", "MINUS", "INTERSECT"];
 
 impl Parser<'_> {
+    /// A table by its name, or by what gives it.
+    pub fn table(&mut self) -> Result<Relation> {
+        let start = self.pos;
+        let mut table = TableRef::default();
+        match self.reference()? {
+            Reference::Name(name) => table.name = name,
+            Reference::Clause(expr) => table.identifier = Some(Box::new(expr)),
+        }
+        table.origin = self.origin(start);
+        Ok(RelationNode::Table(table).into())
+    }
+
     // ---- looking ahead
 
     /// Whether a query (and not an expression or a table) begins at the token.
@@ -308,7 +320,7 @@ impl Parser<'_> {
             "MAP" | "REDUCE" => Err(Error::unsupported(format!("{word} .. USING a script"))),
             "TABLE" => {
                 self.advance();
-                Ok(table(self.reference()?))
+                self.table()
             }
             _ => Err(self.unexpected()),
         }
@@ -513,16 +525,6 @@ pub(crate) fn aliased(input: Relation, alias: Option<(String, Vec<String>)>) -> 
         }
         None => input,
     }
-}
-
-/// A table by its reference.
-pub(crate) fn table(reference: Reference) -> Relation {
-    let mut table = TableRef::default();
-    match reference {
-        Reference::Name(name) => table.name = name,
-        Reference::Clause(expr) => table.identifier = Some(Box::new(expr)),
-    }
-    RelationNode::Table(table).into()
 }
 
 /// The number a literal stands for.

@@ -8,7 +8,7 @@ use boathouse_spec::{
 use crate::error;
 use crate::lexer::Kind;
 use crate::parser::Parser;
-use crate::query::{aliased, long_value, table};
+use crate::query::{aliased, long_value};
 
 /// What Spark calls a subquery in FROM that has no alias; it hides the names inside.
 const UNNAMED_SUBQUERY: &str = "__auto_generated_subquery_name";
@@ -205,7 +205,7 @@ impl Parser<'_> {
             let alias = self.table_alias()?;
             return Ok(Primary { relation: aliased(relation, alias), may_be_lateral: true });
         }
-        let mut relation = table(self.reference()?);
+        let mut relation = self.table()?;
         if self.at("CHANGES") && self.at_offset(1, "FROM") {
             return Err(Error::unsupported("the CHANGES FROM clause"));
         }
@@ -300,7 +300,7 @@ impl Parser<'_> {
             let call = self.table_function()?;
             RelationNode::Stream { input: call }.into()
         } else {
-            table(self.reference()?)
+            self.table()?
         };
         if parenthesized {
             self.expect_symbol(")")?;

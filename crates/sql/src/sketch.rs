@@ -38,8 +38,8 @@ pub(crate) fn expr(e: &Expr) -> String {
             };
             format!("({}{distinct}{args}{filter}{order}{nulls})", c.name.join("."))
         }
-        Expr::Cast { expr: e, to, mode } => format!("(cast {} {} {mode:?})", expr(e), to.simple_string()),
-        Expr::Extract { expr: e, extraction } => format!("{}[{}]", expr(e), expr(extraction)),
+        Expr::Cast { expr: e, to, mode, .. } => format!("(cast {} {} {mode:?})", expr(e), to.simple_string()),
+        Expr::Extract { expr: e, extraction, .. } => format!("{}[{}]", expr(e), expr(extraction)),
         Expr::Window { function, window } => format!("(over {} {})", expr(function), spec(window)),
         Expr::Lambda { body, parameters } => format!("(\\{} {})", parameters.join(","), expr(body)),
         Expr::NamedArgument { name, value } => format!("{name}=>{}", expr(value)),

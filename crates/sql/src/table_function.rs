@@ -4,7 +4,6 @@ use boathouse_spec::{Expr, Name, Relation, RelationNode, Result, SortOrder};
 
 use crate::error;
 use crate::parser::Parser;
-use crate::query::table;
 
 impl Parser<'_> {
     /// Whether `name(` stands here.
@@ -77,7 +76,7 @@ impl Parser<'_> {
     fn table_argument(&mut self) -> Result<Expr> {
         self.expect("TABLE")?;
         let query = if self.eat_symbol("(") {
-            let relation = if self.is_query_at(self.pos) { self.query()? } else { table(self.reference()?) };
+            let relation = if self.is_query_at(self.pos) { self.query()? } else { self.table()? };
             self.expect_symbol(")")?;
             relation
         } else {

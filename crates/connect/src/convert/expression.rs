@@ -1,8 +1,8 @@
 //! Expressions.
 
 use boathouse_spec::{
-    Call, CastMode, Column, Expr, FrameBound, FrameUnits, Name, PlanSubqueryKind, Result, SortOrder, Star,
-    WindowFrame, WindowSpec,
+    Call, CastMode, Column, Expr, FrameBound, FrameUnits, Name, Origin, PlanSubqueryKind, Result, SortOrder,
+    Star, WindowFrame, WindowSpec,
 };
 
 use super::data_type::{data_type_from_proto, parse_type_text};
@@ -12,11 +12,23 @@ use super::{Converter, Error, invalid_plan, missing, not_set, unknown_enum};
 use crate::proto::spark::expression::{self as proto, ExprType, cast, window};
 use crate::proto::spark::{self, subquery_expression};
 
+/// Where a program called the function that gave the expression.
+fn origin(message: &spark::Expression) -> Origin {
+    let origin = message.common.as_ref().and_then(|c| c.origin.as_ref()).and_then(|o| o.function.as_ref());
+    match origin {
+        Some(spark::origin::Function::PythonOrigin(p)) => {
+            Origin::of_call(p.fragment.clone(), p.call_site.clone())
+        }
+        _ => Origin::default(),
+    }
+}
+
 const MESSAGE: &str = "spark.connect.Expression";
 
 impl Converter<'_> {
     pub(super) fn expression(&mut self, message: spark::Expression) -> Result<Expr> {
-        self.deeper(|this| this.expression_here(message))
+        let origin = origin(&message);
+        self.deeper(|this| Ok(this.expression_here(message)?.placed(&origin)))
     }
 
     fn expression_here(&mut self, message: spark::Expression) -> Result<Expr> {
@@ -27,6 +39,7 @@ impl Converter<'_> {
                 name: parse_attribute_name(&a.unparsed_identifier)?,
                 plan_id: a.plan_id,
                 is_metadata: a.is_metadata_column.unwrap_or(false),
+                ..Column::default()
             }),
             ExprType::UnresolvedFunction(f) => self.function(f)?,
             ExprType::CallFunction(f) => Expr::Call(Box::new(Call {
@@ -43,10 +56,10 @@ impl Converter<'_> {
             ExprType::LambdaFunction(l) => self.lambda(*l)?,
             ExprType::UnresolvedNamedLambdaVariable(v) => Expr::LambdaVariable(lambda_variable(v)?),
             ExprType::Window(w) => self.window(*w)?,
-            ExprType::UnresolvedExtractValue(e) => Expr::Extract {
-                expr: self.boxed(e.child, "child")?,
-                extraction: self.boxed(e.extraction, "extraction")?,
-            },
+            ExprType::UnresolvedExtractValue(e) => {
+                let extracted = self.required(e.child, "child")?;
+                extracted.extract(self.required(e.extraction, "extraction")?)
+            }
             ExprType::UpdateFields(u) => Expr::UpdateField {
                 expr: self.boxed(u.struct_expression, "struct_expression")?,
                 field: u.field_name,
@@ -135,7 +148,7 @@ impl Converter<'_> {
             Ok(EvalMode::Try) => CastMode::Try,
             Err(_) => return Err(unknown_enum("spark.connect.Expression.Cast.EvalMode", c.eval_mode)),
         };
-        Ok(Expr::Cast { expr: self.boxed(c.expr, "expr")?, to, mode })
+        Ok(Expr::Cast { expr: self.boxed(c.expr, "expr")?, to, mode, origin: Default::default() })
     }
 
     pub(super) fn sort_order(&mut self, o: proto::SortOrder) -> Result<SortOrder> {
@@ -289,7 +302,7 @@ fn regex(r: proto::UnresolvedRegex) -> Result<Expr> {
         return Err(Error::unsupported("colRegex with a qualifier before the pattern"));
     }
     let name = parse_attribute_name(&r.col_name)?;
-    Ok(Expr::Column(Column { name, plan_id: r.plan_id, is_metadata: false }))
+    Ok(Expr::Column(Column { name, plan_id: r.plan_id, ..Column::default() }))
 }
 
 fn lambda_variable(v: proto::UnresolvedNamedLambdaVariable) -> Result<Name> {

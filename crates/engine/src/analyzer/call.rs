@@ -63,6 +63,7 @@ impl Analyzer {
         match entry {
             Entry::Scalar(resolve) => {
                 self.forbid_aggregate_syntax(call)?;
+                forbid_star(&name, call)?;
                 if has_lambda {
                     return Err(Error::new("INVALID_LAMBDA_FUNCTION_CALL.NON_HIGHER_ORDER_FUNCTION")
                         .param("class", &name)
@@ -120,7 +121,7 @@ impl Analyzer {
         Ok(out)
     }
 
-    fn forbid_aggregate_syntax(&self, call: &Call) -> Result<()> {
+    pub(super) fn forbid_aggregate_syntax(&self, call: &Call) -> Result<()> {
         let what = if call.distinct {
             "DISTINCT"
         } else if call.filter.is_some() {
@@ -371,4 +372,23 @@ fn shift_symbol(function: &str) -> Option<&'static str> {
         "shiftrightunsigned" => ">>>",
         _ => return None,
     })
+}
+
+/// A star among the operands of an operator; Spark takes it among arguments only.
+fn forbid_star(name: &str, call: &Call) -> Result<()> {
+    if !call.is_operator || !call.args.iter().any(|a| matches!(a, Expr::Star(_))) {
+        return Ok(());
+    }
+    let shown = match name {
+        "+" => "add",
+        "-" => "subtract",
+        "*" => "multiply",
+        "/" => "divide",
+        "%" => "remainder",
+        other => other,
+    };
+    Err(Error::new("INVALID_USAGE_OF_STAR_OR_REGEX")
+        .param("elem", "'*'")
+        .param("prettyName", format!("expression `{shown}`"))
+        .message(format!("A star cannot be an operand of `{shown}`.")))
 }

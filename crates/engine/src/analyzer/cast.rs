@@ -1,7 +1,7 @@
 //! Casts: Arrow's own where it does what Spark does, ours elsewhere.
 
 use boathouse_functions::cast::{self, Mode};
-use boathouse_functions::{Resolved, scalar_udf};
+use boathouse_functions::{Resolved, scalar_udf_at};
 use boathouse_spec::{DataType, Error, Result};
 use datafusion::logical_expr::{Expr, cast as df_cast};
 use datafusion::scalar::ScalarValue;
@@ -57,7 +57,7 @@ impl Analyzer {
             Mode::Legacy => "cast_legacy",
             Mode::Try => "try_cast",
         };
-        let expr = scalar_udf(name, resolved, &self.context).call(vec![value.expr]);
+        let expr = scalar_udf_at(name, resolved, &self.context, self.origin.clone()).call(vec![value.expr]);
         Ok(TypedExpr::new(expr, to.clone(), nullable, value.name).with_collation(value.collation))
     }
 

@@ -190,7 +190,7 @@ fn recollated(value: TypedExpr, collation: Option<&str>) -> TypedExpr {
     let is_literal =
         matches!(value.expr, DfExpr::Literal(..)) && matches!(value.data_type, DataType::String { .. });
     let name = match (is_literal, collation) {
-        (true, Some(c)) if c != INDETERMINATE => format!("'{}' collate {c}", value.name),
+        (true, Some(c)) => format!("'{}' collate {c}", value.name),
         _ => value.name.clone(),
     };
     TypedExpr { data_type: with_collation(&value.data_type, collation), name, ..value }

@@ -29,6 +29,15 @@ impl Analyzer {
         if let Some(found) = self.variable(&column.name)? {
             return Ok(found);
         }
+        // Hive's name of what `grouping_id()` gives.
+        if let [name] = column.name.as_slice()
+            && name.eq_ignore_ascii_case("grouping__id")
+            && self.grouping.is_some()
+        {
+            return Ok(self
+                .expr(&boathouse_spec::Expr::call("grouping_id", Vec::new()), over)?
+                .named("grouping__id"));
+        }
         if let Some(id) = column.plan_id {
             return Err(boathouse_spec::Error::new("CANNOT_RESOLVE_DATAFRAME_COLUMN")
                 .param("name", quote_name(&column.name))
@@ -177,7 +186,12 @@ impl Analyzer {
                     let names: Vec<String> = s.fields.iter().map(|f| f.name.clone()).collect();
                     names.iter().map(|n| Ok(self.field_of(value.clone(), n)?.named(n))).collect()
                 }
-                _ => Err(cannot_expand(target, over)),
+                _ => Err(boathouse_spec::Error::new("_LEGACY_ERROR_TEMP_1050")
+                    .param("attributes", format!("List({})", target.join(", ")))
+                    .message(format!(
+                        "Only structs have fields that a star stands for, which {} is not.",
+                        target.join(".")
+                    ))),
             },
             None => {
                 let around = self.outer.last().into_iter().flatten();

@@ -1,6 +1,6 @@
 //! Expressions, dispatched by kind.
 
-use boathouse_spec::{CastMode, Error, Expr, Result};
+use boathouse_spec::{CastMode, Error, Expr, Origin, Result};
 use datafusion::common::tree_node::TreeNode;
 use datafusion::scalar::ScalarValue;
 
@@ -10,19 +10,38 @@ use super::analyzed::{Analyzed, TypedExpr};
 impl Analyzer {
     /// Resolves an expression over a relation's columns.
     pub(super) fn expr(&mut self, expr: &Expr, over: &Analyzed) -> Result<TypedExpr> {
-        let mut value = self.expr_of_kind(expr, over)?;
-        // What is computed as a key of grouping sets is NULL where a set leaves it out.
+        let value = self.expr_of_kind(expr, over)?;
+        Ok(self.null_where_left_out(value))
+    }
+
+    /// Analyzes what stands somewhere: errors about it say where, those of its values too.
+    pub(super) fn at<T>(
+        &mut self,
+        origin: &Origin,
+        analyze: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        if !origin.is_known() {
+            return analyze(self);
+        }
+        let around = std::mem::replace(&mut self.origin, origin.clone());
+        let result = analyze(self);
+        self.origin = around;
+        result.map_err(|e| if is_about_all(&e) { e } else { e.at(origin) })
+    }
+
+    /// What is computed as a key of grouping sets is NULL where a set leaves it out.
+    pub(super) fn null_where_left_out(&self, mut value: TypedExpr) -> TypedExpr {
         if let Some(scope) = &self.grouping {
             value.nullable |= scope.left_out.contains(&value.expr);
         }
-        Ok(value)
+        value
     }
 
     fn expr_of_kind(&mut self, expr: &Expr, over: &Analyzed) -> Result<TypedExpr> {
         match expr {
             Expr::Literal(literal) => self.literal(literal),
-            Expr::Column(column) => self.column(column, over),
-            Expr::Call(call) => self.call(call, over),
+            Expr::Column(column) => self.at(&column.origin, |a| a.column(column, over)),
+            Expr::Call(call) => self.at(&call.origin, |a| a.call(call, over)),
             Expr::Alias { expr, names, .. } => {
                 let value = self.expr(expr, over)?;
                 Ok(match names.as_slice() {
@@ -30,18 +49,12 @@ impl Analyzer {
                     _ => value,
                 })
             }
-            Expr::Cast { expr, to, mode } => {
+            Expr::Cast { expr, to, mode, origin } => {
                 let value = self.expr(expr, over)?;
                 let value = self.unmarked(value, to);
-                self.explicit_cast(value, to, *mode)
+                self.at(origin, |a| a.explicit_cast(value, to, *mode))
             }
-            Expr::Extract { expr, extraction } => {
-                self.check_field_of_generator(expr, extraction, over)?;
-                let value = self.expr(expr, over)?;
-                let nullable = self.element_nullable(expr, extraction, over)?;
-                let element = self.extract(value, extraction, over)?;
-                Ok(TypedExpr { nullable: nullable.unwrap_or(element.nullable), ..element })
-            }
+            Expr::Extract { .. } => self.extraction(expr, over),
             Expr::UpdateField { expr, field, value } => {
                 let base = self.expr(expr, over)?;
                 let value = value.as_ref().map(|v| self.expr(v, over)).transpose()?;
@@ -194,6 +207,26 @@ impl Analyzer {
             .named(name)
             .with_collation(super::collation::CollationStrength::Implicit))
     }
+}
+
+/// Errors in which Spark names no place.
+fn is_about_all(error: &Error) -> bool {
+    const CLASSES: &[&str] = &[
+        "AVRO_NOT_LOADED_SQL_FUNCTIONS_UNUSABLE",
+        "CAST_OVERFLOW",
+        "COLLATION_INVALID_NAME",
+        "COLLATION_MISMATCH",
+        "INTERNAL_ERROR",
+        "INVALID_INLINE_TABLE",
+        "INVALID_TIMEZONE",
+        "INVALID_USAGE_OF_STAR_WITH_TABLE_IDENTIFIER_IN_COUNT",
+        "NON_LITERAL_PIVOT_VALUES",
+        "TABLE_OR_VIEW_NOT_FOUND",
+        "UNSUPPORTED_FEATURE.NOT_IN_BOATHOUSE",
+        "UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.HIGHER_ORDER_FUNCTION",
+        "UNSUPPORTED_TIME_TYPE",
+    ];
+    CLASSES.iter().any(|class| error.is(class))
 }
 
 /// Whether the expression gives another value each time.

@@ -1,11 +1,13 @@
 //! Fields of structs, elements of arrays, values of maps.
 
-use boathouse_spec::{DataType, Error, Expr, Literal, Result};
+use boathouse_spec::{Call, DataType, Error, Expr, Literal, Result};
 use datafusion::logical_expr::lit;
+use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
 use super::error;
+use super::project::is_call;
 
 impl Analyzer {
     /// `value.field`: a struct's field, every element's field of an array of structs, or a map's value.
@@ -44,7 +46,6 @@ impl Analyzer {
                 let key = TypedExpr::new(lit(field), DataType::STRING, false, field);
                 self.map_value(value, key).map(|v| v.named(shown))
             }
-            DataType::Variant => Err(Error::unsupported("fields of VARIANT by name; use variant_get")),
             // What is inside of NULL is NULL.
             DataType::Null => Ok(value.clone().named(format!("{}[{field}]", value.name))),
             other => Err(Error::new("INVALID_EXTRACT_BASE_FIELD_TYPE")
@@ -54,29 +55,45 @@ impl Analyzer {
         }
     }
 
-    /// Whether `array(a, b)[0]` may be NULL: what `a` may be.
-    pub(super) fn element_nullable(
-        &mut self,
-        array: &Expr,
-        index: &Expr,
-        over: &Analyzed,
-    ) -> Result<Option<bool>> {
-        let (Expr::Call(call), Expr::Literal(Literal::Integer(index))) = (array, index) else {
-            return Ok(None);
-        };
-        let has_star = call.args.iter().any(|a| matches!(a, Expr::Star(_)));
-        match usize::try_from(*index).ok().and_then(|i| call.args.get(i)) {
-            Some(element) if super::project::is_call(call, "array") && !has_star => {
-                self.expr(element, over).map(|e| Some(e.nullable))
+    /// What something is taken out of. Beside it, of a written `array(a, b)` (and of one field of all its structs), whether
+    /// each element may be NULL: the type of an array knows only whether any may.
+    fn extracted_from(&mut self, expr: &Expr, over: &Analyzed) -> Result<(TypedExpr, Vec<bool>)> {
+        match expr {
+            Expr::Call(call) if call.name.len() == 1 && is_call(call, "array") => {
+                let (array, nullable) = self.at(&call.origin, |a| a.array_of(call, over))?;
+                Ok((self.null_where_left_out(array), nullable))
             }
-            _ => Ok(None),
+            Expr::Extract { expr: array, extraction, origin } => {
+                self.check_field_of_generator(array, extraction, over)?;
+                let (array, elements) = self.extracted_from(array, over)?;
+                let field_nullable = field_nullable(&array.data_type, extraction);
+                let field = self.at(origin, |a| a.extract(array, &elements, extraction, over))?;
+                let elements = match field_nullable {
+                    Some(field) => elements.into_iter().map(|element| element || field).collect(),
+                    None => Vec::new(),
+                };
+                Ok((self.null_where_left_out(field), elements))
+            }
+            other => Ok((self.expr(other, over)?, Vec::new())),
         }
     }
 
-    /// `value[extraction]`
-    pub(super) fn extract(
+    fn array_of(&mut self, call: &Call, over: &Analyzed) -> Result<(TypedExpr, Vec<bool>)> {
+        self.forbid_aggregate_syntax(call)?;
+        let args = self.args(&call.args, over)?;
+        let nullable = args.iter().map(|a| a.nullable).collect();
+        Ok((self.builtin("array", args)?, nullable))
+    }
+
+    pub(super) fn extraction(&mut self, expr: &Expr, over: &Analyzed) -> Result<TypedExpr> {
+        self.extracted_from(expr, over).map(|(value, _)| value)
+    }
+
+    /// `value[extraction]`; `elements` says which elements of the value may be NULL, where that is known.
+    fn extract(
         &mut self,
         value: TypedExpr,
+        elements: &[bool],
         extraction: &Expr,
         over: &Analyzed,
     ) -> Result<TypedExpr> {
@@ -101,7 +118,9 @@ impl Analyzer {
                     .param("inputSql", format!("\"{}\"", index.name))
                     .param("inputType", error::quoted(&index.data_type)));
                 }
-                Ok(self.builtin("getarrayitem", vec![value, index])?.named(shown))
+                let nullable = self.position(&index).and_then(|i| elements.get(i).copied());
+                let element = self.builtin("getarrayitem", vec![value, index])?.named(shown);
+                Ok(TypedExpr { nullable: nullable.unwrap_or(element.nullable), ..element })
             }
             DataType::Map { .. } => Ok(self.map_value(value, index)?.named(shown)),
             DataType::Null => Ok(value.named(shown)),
@@ -112,6 +131,17 @@ impl Analyzer {
                 .param("base", format!("\"{}\"", value.name))
                 .param("other", error::quoted(other))
                 .message(format!("`{}` is {}: it is no array, map or struct.", value.name, other.sql()))),
+        }
+    }
+
+    /// The position that a constant index means.
+    fn position(&self, index: &TypedExpr) -> Option<usize> {
+        match self.fold_if_constant(index)? {
+            ScalarValue::Int8(Some(i)) => usize::try_from(i).ok(),
+            ScalarValue::Int16(Some(i)) => usize::try_from(i).ok(),
+            ScalarValue::Int32(Some(i)) => usize::try_from(i).ok(),
+            ScalarValue::Int64(Some(i)) => usize::try_from(i).ok(),
+            _ => None,
         }
     }
 
@@ -220,6 +250,15 @@ impl Analyzer {
     pub(super) fn drop_nested(&mut self, value: TypedExpr, path: &[String]) -> Result<TypedExpr> {
         self.update_nested(value, path, None, false)
     }
+}
+
+/// Whether a field may be NULL that is taken from all structs of an array; nothing where something else is taken.
+fn field_nullable(array: &DataType, extraction: &Expr) -> Option<bool> {
+    let DataType::Array { element, .. } = array else { return None };
+    let (DataType::Struct(s), Expr::Literal(Literal::String(name))) = (element.as_ref(), extraction) else {
+        return None;
+    };
+    s.field(name).map(|f| f.nullable)
 }
 
 /// An array of what has no fields.

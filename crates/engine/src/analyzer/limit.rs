@@ -45,7 +45,7 @@ impl Analyzer {
         if !super::expr::is_foldable(&typed.expr) {
             return Err(refuse("IS_UNFOLDABLE", "must be a constant.".into()));
         }
-        if !typed.data_type.is_integral() {
+        if typed.data_type != DataType::Integer {
             return Err(refuse("DATA_TYPE", format!("must be an integer, not {}.", typed.data_type.sql()))
                 .param("dataType", super::error::quoted(&typed.data_type)));
         }

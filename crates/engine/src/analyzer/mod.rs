@@ -69,7 +69,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use boathouse_functions::Context;
-use boathouse_spec::{Expr, Relation, Result};
+use boathouse_spec::{Expr, Origin, Relation, Result};
 
 pub(crate) use analyzed::{Analyzed, Attribute, TypedExpr};
 
@@ -130,6 +130,8 @@ pub(crate) struct Analyzer {
     reads_metadata: bool,
     /// The columns that are fields of a `_metadata`, by the identity of that.
     metadata_fields: HashMap<u64, Vec<Attribute>>,
+    /// Where what is being analyzed stands.
+    origin: Origin,
     /// The metrics of `observe` in the plan.
     observed: Vec<observe::Observed>,
     /// Observations of plans that had to run during analysis (`show`, pivot values).
@@ -169,6 +171,7 @@ impl Analyzer {
             char_columns: HashMap::new(),
             reads_metadata: false,
             metadata_fields: HashMap::new(),
+            origin: Origin::default(),
             observed: Vec::new(),
             collected: Vec::new(),
         })

@@ -31,10 +31,15 @@ impl Analyzer {
             }
             "isnull" | "isnotnull" => {
                 let [arg] = self.exactly(call, over)?;
-                let (expr, suffix) = if name == "isnull" {
-                    (DfExpr::IsNull(Box::new(arg.expr)), "IS NULL")
+                let is_null = name == "isnull";
+                let suffix = if is_null { "IS NULL" } else { "IS NOT NULL" };
+                // What is never NULL is not computed, as its value may be an error (Spark's `NullPropagation`).
+                let expr = if !arg.nullable && super::expr::is_foldable(&arg.expr) {
+                    datafusion::logical_expr::lit(!is_null)
+                } else if is_null {
+                    DfExpr::IsNull(Box::new(arg.expr))
                 } else {
-                    (DfExpr::IsNotNull(Box::new(arg.expr)), "IS NOT NULL")
+                    DfExpr::IsNotNull(Box::new(arg.expr))
                 };
                 let shown = format!("({} {suffix})", arg.name);
                 return Ok(Some(TypedExpr::new(expr, DataType::Boolean, false, shown)));

@@ -1,6 +1,6 @@
 //! SQL pipe operators whose rules differ from the plain clauses'.
 
-use boathouse_spec::{Aggregate, Error, Expr, Name, PipeOperator, Relation, Result, WithColumn};
+use boathouse_spec::{Aggregate, Error, Expr, PipeOperator, Relation, Result, Star, WithColumn};
 
 use super::Analyzer;
 use super::analyzed::Analyzed;
@@ -14,6 +14,7 @@ impl Analyzer {
             }
             PipeOperator::Extend(exprs) => {
                 let input = self.relation(input)?;
+                forbid_stars(exprs)?;
                 self.forbid_in_pipe(exprs, &input, "EXTEND")?;
                 let list: Vec<Expr> = std::iter::once(Expr::star()).chain(exprs.iter().cloned()).collect();
                 self.project_analyzed(input, &list)
@@ -37,6 +38,8 @@ impl Analyzer {
                         ));
                     }
                 }
+                let values: Vec<Expr> = columns.iter().map(|c| c.expr.clone()).collect();
+                self.forbid_in_pipe(&values, &analyzed, "SET")?;
                 // One after the other: a later assignment sees the earlier ones.
                 let mut relation = input.clone();
                 let Some((last, before)) = columns.split_last() else { return Ok(analyzed) };
@@ -47,21 +50,13 @@ impl Analyzer {
                 self.with_columns(&relation, std::slice::from_ref(last))
             }
             PipeOperator::Drop(names) => {
-                let analyzed = self.relation(input)?;
-                for name in names {
-                    let column = boathouse_spec::Column { name: name.clone(), ..Default::default() };
-                    if self.find_column(&column, &analyzed)?.is_none() {
-                        return Err(super::error::unresolved_column(
-                            name,
-                            &super::column::candidates(&analyzed),
-                        ));
-                    }
-                }
-                let columns: Vec<Expr> = names.iter().map(|n: &Name| Expr::column(n.clone())).collect();
-                self.drop_columns(input, &columns, &[])
+                let input = self.relation(input)?;
+                let star = Star { except: names.clone(), ..Star::default() };
+                self.project_analyzed(input, &[Expr::Star(star)])
             }
             PipeOperator::Aggregate { aggregates, grouping, kind } => {
                 let below = self.relation(input)?;
+                forbid_stars(aggregates)?;
                 for e in aggregates {
                     // What cannot be resolved alone is left to the aggregation.
                     if let Ok(value) = self.expr(e, &below)
@@ -111,4 +106,15 @@ impl Analyzer {
         }
         Ok(())
     }
+}
+
+/// What a pipe operator adds is named one by one.
+fn forbid_stars(exprs: &[Expr]) -> Result<()> {
+    if !exprs.iter().any(|e| matches!(e, Expr::Star(_))) {
+        return Ok(());
+    }
+    Err(Error::new("INVALID_USAGE_OF_STAR_OR_REGEX")
+        .param("elem", "'*'")
+        .param("prettyName", "expression `pipeexpression`")
+        .message("A star cannot stand in |> EXTEND and |> AGGREGATE."))
 }

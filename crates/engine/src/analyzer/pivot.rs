@@ -20,6 +20,17 @@ impl Analyzer {
             Some(grouping) => grouping.clone(),
             None => self.other_columns(pivot, &input)?,
         };
+        for column in &pivot.columns {
+            let column = self.expr(column, &input)?;
+            if !column.data_type.is_orderable() {
+                return Err(Error::new("INCOMPARABLE_PIVOT_COLUMN")
+                    .param("columnName", boathouse_spec::quote(&column.name))
+                    .message(format!(
+                        "PIVOT compares its column, and values of {} cannot be.",
+                        column.name
+                    )));
+            }
+        }
         let mut all_simple = true;
         for aggregate in &pivot.aggregates {
             let resolved = self.expr(aggregate, &input)?;
@@ -89,14 +100,14 @@ impl Analyzer {
         let project = RelationNode::Project { input: pivot.input.clone(), exprs: vec![column.clone()] };
         let distinct = RelationNode::Distinct { input: project.into() };
         let sorted = RelationNode::SortAll { input: distinct.into(), ascending: true, nulls_first: true };
-        let limit: i64 = 10_000;
+        let limit: i32 = 10_000;
         let limited =
-            RelationNode::Limit { input: sorted.into(), limit: Expr::Literal(Literal::Long(limit + 1)) };
+            RelationNode::Limit { input: sorted.into(), limit: Expr::Literal(Literal::Integer(limit + 1)) };
         let analyzed = self.query(&limited.into())?;
         let data_type = analyzed.output[0].data_type.clone();
         let batches = self.collect(&analyzed)?;
         let rows: usize = batches.iter().map(|b| b.num_rows()).sum();
-        if rows as i64 > limit {
+        if rows > limit as usize {
             return Err(Error::new("_LEGACY_ERROR_TEMP_1324").message(format!(
                 "The pivot column has more than {limit} distinct values; name those that are wanted."
             )));
@@ -349,9 +360,12 @@ fn filtered(expr: &Expr, condition: &Expr) -> Expr {
             names: names.clone(),
             metadata: metadata.clone(),
         },
-        Expr::Cast { expr, to, mode } => {
-            Expr::Cast { expr: Box::new(filtered(expr, condition)), to: to.clone(), mode: *mode }
-        }
+        Expr::Cast { expr, to, mode, origin } => Expr::Cast {
+            expr: Box::new(filtered(expr, condition)),
+            to: to.clone(),
+            mode: *mode,
+            origin: origin.clone(),
+        },
         other => other.clone(),
     }
 }

@@ -56,6 +56,17 @@ impl Analyzer {
 
     /// Resolves the items of a SELECT list. An item may use the aliases of earlier ones where no column has the name.
     pub(super) fn items(&mut self, exprs: &[Expr], input: &Analyzed) -> Result<Vec<Item>> {
+        self.items_in_order(exprs, input).map_err(|e| match exprs {
+            [_, .., last] if e.is("UNRESOLVED_COLUMN") && is_from(last) => {
+                Error::new("TRAILING_COMMA_IN_SELECT")
+                    .message("There is a comma before FROM: the last item of the SELECT list is missing.")
+                    .at(last.origin())
+            }
+            _ => e,
+        })
+    }
+
+    fn items_in_order(&mut self, exprs: &[Expr], input: &Analyzed) -> Result<Vec<Item>> {
         let mut items: Vec<Item> = Vec::with_capacity(exprs.len());
         for expr in exprs {
             match self.item(expr, input) {
@@ -514,4 +525,13 @@ pub(super) fn parsed(exprs: &[Expr]) -> Result<Vec<Expr>> {
 /// Whether the call has the given single-part name.
 pub(super) fn is_call(call: &Call, name: &str) -> bool {
     call.name.last().is_some_and(|n| n.eq_ignore_ascii_case(name))
+}
+
+/// Whether an item is the word FROM, which a comma before it made a column.
+fn is_from(item: &Expr) -> bool {
+    match item {
+        Expr::Alias { expr, .. } => is_from(expr),
+        Expr::Column(column) => matches!(column.name.as_slice(), [word] if word.eq_ignore_ascii_case("FROM")),
+        _ => false,
+    }
 }

@@ -1,7 +1,8 @@
 //! Calls of scalar functions from the registry.
 
 use boathouse_bridge::ResultExt;
-use boathouse_functions::{Arg, Call, Resolved, scalar_udf};
+use boathouse_functions::cast::Mode;
+use boathouse_functions::{Arg, Call, Resolved, scalar_udf_at};
 use boathouse_spec::Result;
 use datafusion::logical_expr::Expr;
 use datafusion::scalar::ScalarValue;
@@ -56,14 +57,18 @@ impl Analyzer {
             "collate" => CollationStrength::Explicit,
             _ => super::collation::strength_of(&args),
         };
-        let args = self.coerced(args, &resolved.coerced)?;
+        let args = match tolerates(name) {
+            true => self.tried(args, &resolved.coerced)?,
+            false => self.coerced(args, &resolved.coerced)?,
+        };
         if propagates_null(name) && args.iter().any(is_null_literal) {
             let null = ScalarValue::try_from(&boathouse_bridge::arrow_type(&data_type)).spark()?;
             return Ok(
                 TypedExpr::new(Expr::Literal(null, None), data_type, true, shown).with_collation(strength)
             );
         }
-        let expr = scalar_udf(name, resolved, &self.context).call(args.into_iter().map(|a| a.expr).collect());
+        let udf = scalar_udf_at(name, resolved, &self.context, self.origin.clone());
+        let expr = udf.call(args.into_iter().map(|a| a.expr).collect());
         Ok(TypedExpr::new(expr, data_type, nullable, shown).with_collation(strength))
     }
 
@@ -81,6 +86,16 @@ impl Analyzer {
             .collect()
     }
 
+    /// The same, texts that are no value of the type being NULL.
+    fn tried(&self, args: Vec<TypedExpr>, wanted: &[boathouse_spec::DataType]) -> Result<Vec<TypedExpr>> {
+        let coerced = |(i, arg): (usize, TypedExpr)| match wanted.get(i) {
+            Some(to) if arg.data_type.is_string() => self.cast(arg, to, Mode::Try),
+            Some(to) => self.implicit(arg, to),
+            None => Ok(arg),
+        };
+        args.into_iter().enumerate().map(coerced).collect()
+    }
+
     /// A registered scalar function by name, for the analyzer's own use.
     pub(super) fn builtin(&mut self, name: &str, args: Vec<TypedExpr>) -> Result<TypedExpr> {
         for entry in boathouse_functions::registry().get(name) {
@@ -93,6 +108,11 @@ impl Analyzer {
             &["`system`.`builtin`".into(), "`system`.`session`".into()],
         ))
     }
+}
+
+/// Whether errors of casts of the operands are NULL, too (Spark's `TryEval`).
+fn tolerates(name: &str) -> bool {
+    matches!(name, "try_add" | "try_subtract" | "try_multiply" | "try_divide" | "try_mod")
 }
 
 /// Whether NULL as an operand is the result at once, so that errors in the other are never met (Spark's `NullPropagation`).

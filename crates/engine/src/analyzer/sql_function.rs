@@ -125,8 +125,7 @@ impl Analyzer {
             function
                 .parameters
                 .iter()
-                // Defaults after the last given argument are not shown.
-                .take(last_given(&function, &call.args))
+                .take(shown_parameters(&function, &call.args))
                 .map(|p| parameters.get(&p.name.to_lowercase()).map_or("", |v| &v.name))
                 .collect::<Vec<_>>()
                 .join(", ")
@@ -179,6 +178,7 @@ impl Analyzer {
         if args.len() > function.parameters.len() {
             return Err(wrong_count(function, args.len()));
         }
+        check_named_last(function, args)?;
         check_given_once(function, args)?;
         for (i, arg) in args.iter().enumerate() {
             let (parameter, value) = match arg {
@@ -243,6 +243,27 @@ impl Analyzer {
     }
 }
 
+/// Refuses an argument by position after one by name.
+fn check_named_last(function: &FunctionRecord, args: &[Expr]) -> Result<()> {
+    let mut named: Option<&str> = None;
+    for arg in args {
+        match (arg, named) {
+            (Expr::NamedArgument { name, .. }, _) => named = Some(name.as_str()),
+            (_, Some(name)) => {
+                let routine = function.name.parts().join(".");
+                return Err(Error::new("UNEXPECTED_POSITIONAL_ARGUMENT")
+                    .param("routineName", boathouse_spec::quote(&routine))
+                    .param("parameterName", boathouse_spec::quote(name))
+                    .message(format!(
+                        "{routine} has an argument by position after {name}, which is given by name."
+                    )));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a parameter that has two arguments.
 fn check_given_once(function: &FunctionRecord, args: &[Expr]) -> Result<()> {
     let name = |arg: &Expr| match arg {
@@ -268,18 +289,12 @@ fn check_given_once(function: &FunctionRecord, args: &[Expr]) -> Result<()> {
     Ok(())
 }
 
-/// The number of parameters up to the last that a call gives a value.
-fn last_given(function: &FunctionRecord, args: &[Expr]) -> usize {
-    args.iter()
-        .enumerate()
-        .map(|(i, arg)| match arg {
-            Expr::NamedArgument { name, .. } => {
-                function.parameters.iter().position(|p| p.name.eq_ignore_ascii_case(name)).unwrap_or(i) + 1
-            }
-            _ => i + 1,
-        })
-        .max()
-        .unwrap_or(0)
+/// How many parameters the name of a call shows: those that are given, and all where some are given by name.
+fn shown_parameters(function: &FunctionRecord, args: &[Expr]) -> usize {
+    match args.iter().any(|arg| matches!(arg, Expr::NamedArgument { .. })) {
+        true => function.parameters.len(),
+        false => args.len(),
+    }
 }
 
 fn function_shown_name(function: &FunctionRecord) -> String {

@@ -147,6 +147,7 @@ impl Analyzer {
                 expr: Box::new(column_of(name)),
                 to: DataType::Double,
                 mode: CastMode::Session,
+                origin: Default::default(),
             });
         }
         let value = Expr::call(function, args);
@@ -280,7 +281,12 @@ fn percentiles(statistics: &[String]) -> Result<Vec<f64>> {
 fn summary_map(column: &StructField, statistics: &[String], percentiles: &[f64]) -> Result<Expr> {
     let value = column_of(&column.name);
     let number = match column.data_type.is_string() {
-        true => Expr::Cast { expr: Box::new(value.clone()), to: DataType::Double, mode: CastMode::Try },
+        true => Expr::Cast {
+            expr: Box::new(value.clone()),
+            to: DataType::Double,
+            mode: CastMode::Try,
+            origin: Default::default(),
+        },
         false => value.clone(),
     };
     let wanted = Expr::Literal(Literal::Array {

@@ -278,7 +278,7 @@ impl Analyzer {
         let names = values.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", ");
         let shown = match values.len() {
             1 => format!("({names} IN (listquery({})))", self.outer_names.join(", ")),
-            _ => format!("(named_struct({names}) IN (listquery({})))", self.outer_names.join(", ")),
+            _ => format!("({} IN (listquery({})))", struct_of_values(&values), self.outer_names.join(", ")),
         };
         if values.len() != analyzed.output.len() {
             return Err(Error::new("DATATYPE_MISMATCH.IN_SUBQUERY_LENGTH_MISMATCH")
@@ -457,4 +457,18 @@ impl Accumulator for SingleValue {
         }
         self.check()
     }
+}
+
+/// How Spark shows the values of `(a, b + 1) IN (..)`: those that have a name by it, others by their position.
+fn struct_of_values(values: &[TypedExpr]) -> String {
+    let pair = |(i, value): (usize, &TypedExpr)| {
+        let is_named =
+            matches!(value.expr, DfExpr::Column(_) | DfExpr::OuterReferenceColumn(..) | DfExpr::Literal(..));
+        match is_named {
+            true => format!("'{}', {}", value.name, value.name),
+            false => format!("'_{i}', {}", value.name),
+        }
+    };
+    let pairs: Vec<String> = values.iter().enumerate().map(pair).collect();
+    format!("named_struct({})", pairs.join(", "))
 }

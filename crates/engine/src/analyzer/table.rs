@@ -34,6 +34,13 @@ struct ViewBody<'a> {
 
 impl Analyzer {
     pub(super) fn table(&mut self, table: &TableRef) -> Result<Analyzed> {
+        self.named_table(table).map_err(|e| match e.is("TABLE_OR_VIEW_NOT_FOUND") {
+            true => e.at(&table.origin),
+            false => e,
+        })
+    }
+
+    fn named_table(&mut self, table: &TableRef) -> Result<Analyzed> {
         let mut table = table.clone();
         if let Some(identifier) = &table.identifier {
             table.name = self.identifier(identifier)?;

@@ -350,7 +350,7 @@ fn reference(attribute: &Attribute) -> Expr {
     Expr::Column(Column {
         name: vec![attribute.name.clone()],
         plan_id: Some(reference_id(attribute)),
-        is_metadata: false,
+        ..Column::default()
     })
 }
 
@@ -393,9 +393,11 @@ fn replace(expr: &Expr, wanted: &Call, with: &Expr) -> Expr {
         Expr::Alias { expr, names, metadata } => {
             Expr::Alias { expr: boxed(expr), names: names.clone(), metadata: metadata.clone() }
         }
-        Expr::Cast { expr, to, mode } => Expr::Cast { expr: boxed(expr), to: to.clone(), mode: *mode },
-        Expr::Extract { expr, extraction } => {
-            Expr::Extract { expr: boxed(expr), extraction: extraction.clone() }
+        Expr::Cast { expr, to, mode, origin } => {
+            Expr::Cast { expr: boxed(expr), to: to.clone(), mode: *mode, origin: origin.clone() }
+        }
+        Expr::Extract { expr, extraction, origin } => {
+            Expr::Extract { expr: boxed(expr), extraction: extraction.clone(), origin: origin.clone() }
         }
         other => other.clone(),
     }

@@ -71,9 +71,8 @@ impl Analyzer {
         for (i, column) in columns.into_iter().enumerate() {
             let types: Vec<DataType> = column.iter().map(|v| v.data_type.clone()).collect();
             // Under ANSI texts stand with texts only.
-            let mixed = self.context.ansi
-                && types.iter().any(|t| t.is_string())
-                && types.iter().any(|t| !t.is_string() && *t != DataType::Null);
+            let known: Vec<&DataType> = types.iter().filter(|t| **t != DataType::Null).collect();
+            let mixed = self.context.ansi && known.windows(2).any(|pair| mixes_texts(pair[0], pair[1]));
             let common =
                 coercion::common_type(&types, &self.context).filter(|_| !mixed).ok_or_else(|| {
                     Error::new("INVALID_INLINE_TABLE.INCOMPATIBLE_TYPES_IN_INLINE_TABLE")
@@ -354,5 +353,21 @@ impl PartitionStream for RangeStream {
             }
         });
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream))
+    }
+}
+
+/// Whether a text and something else, or texts of two collations, would have to become one type, here or inside.
+fn mixes_texts(a: &DataType, b: &DataType) -> bool {
+    match (a, b) {
+        (DataType::Null, _) | (_, DataType::Null) => false,
+        (DataType::Array { element: x, .. }, DataType::Array { element: y, .. }) => mixes_texts(x, y),
+        (DataType::Map { key: k, value: v, .. }, DataType::Map { key: l, value: w, .. }) => {
+            mixes_texts(k, l) || mixes_texts(v, w)
+        }
+        (DataType::Struct(s), DataType::Struct(t)) => {
+            s.fields.iter().zip(&t.fields).any(|(x, y)| mixes_texts(&x.data_type, &y.data_type))
+        }
+        (DataType::String { collation: x }, DataType::String { collation: y }) => x != y,
+        (x, y) => x.is_string() != y.is_string(),
     }
 }

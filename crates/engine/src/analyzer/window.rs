@@ -5,7 +5,7 @@ use std::sync::Arc;
 use boathouse_bridge::ResultExt;
 use boathouse_functions::{Call as FunctionCall, Entry, WindowCall, registry};
 use boathouse_spec::{
-    Call, DataType, Error, Expr, FrameBound, FrameUnits, Relation, Result, SortOrder,
+    Call, DataType, Error, Expr, FrameBound, FrameUnits, Relation, RelationNode, Result, SortOrder,
     WindowFrame as SpecFrame, WindowSpec,
 };
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -147,6 +147,7 @@ impl Analyzer {
         for entry in entries {
             match entry {
                 Entry::Window(resolve) => {
+                    forbid_aggregate_syntax(name, call)?;
                     let args = self.args(&call.args, over)?;
                     let infos: Vec<_> = args.iter().map(|a| self.arg(a)).collect();
                     let resolved = resolve(&WindowCall {
@@ -227,7 +228,7 @@ impl Analyzer {
                 Ok((partition_by.clone(), order_by.clone(), frame.clone()))
             }
             WindowSpec::Named(name) => {
-                let found = self.windows.iter().rev().find(|(n, _)| n.eq_ignore_ascii_case(name));
+                let found = self.windows.iter().rev().find(|(n, _)| n == name);
                 match found {
                     Some((_, spec)) => self.window_spec(&spec.clone()),
                     None => Err(Error::new("MISSING_WINDOW_SPECIFICATION")
@@ -332,7 +333,7 @@ impl Analyzer {
                     let is_negated = matches!(expr.as_ref(), Expr::Call(_));
                     let t = if is_negated { DataType::Double } else { written.data_type.clone() };
                     let offset = TypedExpr { data_type: t, ..written };
-                    range_offset(ScalarValue::Null, &order[0], &offset)?;
+                    range_offset(ScalarValue::Null, &order[0], &offset, &self.context)?;
                 }
                 let value = self.fold(&typed)?;
                 let preceding = is_negative(&value);
@@ -369,7 +370,7 @@ impl Analyzer {
                         }
                         magnitude.cast_to(&arrow::datatypes::DataType::UInt64).spark()?
                     }
-                    FrameUnits::Range => range_offset(magnitude, &order[0], &typed)?,
+                    FrameUnits::Range => range_offset(magnitude, &order[0], &typed, &self.context)?,
                 };
                 let bound = if preceding {
                     WindowFrameBound::Preceding(magnitude)
@@ -447,6 +448,7 @@ impl Analyzer {
     }
 
     pub(super) fn qualify(&mut self, input: &Relation, condition: &Expr) -> Result<Analyzed> {
+        check_qualifies(input, condition)?;
         let input = self.relation(input)?;
         let output = input.output.clone();
         let (mut resolved, input) =
@@ -525,7 +527,12 @@ fn is_negative(value: &ScalarValue) -> bool {
 }
 
 /// The offset of a RANGE frame in the type DataFusion adds to the ORDER BY key.
-fn range_offset(value: ScalarValue, key: &TypedExpr, offset: &TypedExpr) -> Result<ScalarValue> {
+fn range_offset(
+    value: ScalarValue,
+    key: &TypedExpr,
+    offset: &TypedExpr,
+    context: &boathouse_functions::Context,
+) -> Result<ScalarValue> {
     use arrow::datatypes::IntervalMonthDayNano;
     let interval = |months, days, nanos| {
         ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(months, days, nanos)))
@@ -585,6 +592,12 @@ fn range_offset(value: ScalarValue, key: &TypedExpr, offset: &TypedExpr) -> Resu
         (DataType::Timestamp | DataType::TimestampNtz, ScalarValue::DurationMicrosecond(Some(us))) => {
             interval(0, 0, us.saturating_mul(1000))
         }
+        (t, v) if is_read_as_number && !v.is_null() => {
+            use boathouse_functions::cast::{Mode, cast};
+            let array = v.to_array().spark()?;
+            let number = cast(&array, &DataType::STRING, t, Mode::Ansi, context)?;
+            ScalarValue::try_from_array(&number, 0).spark()?
+        }
         (t, v) if t.is_numeric() && offset.data_type.is_numeric() => {
             v.cast_to(&boathouse_bridge::arrow_type(t)).spark()?
         }
@@ -613,4 +626,55 @@ pub(super) fn forbid_windows(expr: &DfExpr, name: &str, clause: &str) -> Result<
             .message(format!("{clause} cannot hold the window functions of {name}; use QUALIFY.")));
     }
     Ok(())
+}
+
+/// Functions of windows that number rows take neither FILTER nor the treatment of NULL.
+fn forbid_aggregate_syntax(name: &str, call: &Call) -> Result<()> {
+    let numbers = matches!(
+        name,
+        "row_number"
+            | "rank"
+            | "dense_rank"
+            | "percent_rank"
+            | "cume_dist"
+            | "ntile"
+            | "lag"
+            | "lead"
+            | "nth_value"
+    );
+    let treats_nulls = matches!(name, "lag" | "lead" | "nth_value");
+    let syntax = if numbers && call.filter.is_some() {
+        "FILTER CLAUSE"
+    } else if numbers && !treats_nulls && call.ignore_nulls == Some(true) {
+        "IGNORE NULLS"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new("INVALID_SQL_SYNTAX.FUNCTION_WITH_UNSUPPORTED_SYNTAX")
+        .param("prettyName", boathouse_spec::quote(name))
+        .param("syntax", syntax)
+        .message(format!("The function {name} does not take {syntax}.")))
+}
+
+/// QUALIFY is about windows: of its own, or of the SELECT list.
+fn check_qualifies(input: &Relation, condition: &Expr) -> Result<()> {
+    fn has_window(expr: &Expr) -> bool {
+        matches!(expr, Expr::Window { .. })
+            || crate::relation_walk::operands(expr).into_iter().any(has_window)
+    }
+    fn list(relation: &Relation) -> &[Expr] {
+        match &*relation.node {
+            RelationNode::Project { exprs, .. } => exprs,
+            RelationNode::Aggregate(aggregate) => &aggregate.aggregates,
+            RelationNode::Having { input, .. }
+            | RelationNode::Distinct { input }
+            | RelationNode::WindowDefinitions { input, .. } => list(input),
+            _ => &[],
+        }
+    }
+    if has_window(condition) || list(input).iter().any(has_window) {
+        return Ok(());
+    }
+    Err(Error::new("QUALIFY_REQUIRES_WINDOW_FUNCTION")
+        .message("QUALIFY needs a window function in its condition or in the SELECT list."))
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use boathouse_catalog::{FunctionKind, FunctionRecord, ObjectName, OnConflict, ParameterRecord};
 use boathouse_spec::{
     CreateFunction, CreateMode, Error, Expr, FunctionBody, FunctionReturn, JoinKind, Literal, PythonFunction,
-    Relation, RelationNode, Result, StructType, quote, quote_name,
+    Relation, RelationNode, Result, StructType, clock, quote, quote_name,
 };
 
 use crate::commands::column_default::has_subquery;
+use crate::commands::create_view::temporary_reference;
 use crate::functions::SessionFunction;
 use crate::{QueryResult, Session};
 
@@ -57,6 +58,8 @@ pub(super) async fn create(session: &Arc<Session>, create: CreateFunction) -> Re
     let record = record(session, create, name.clone())?;
     let record = checked(session, record).await?;
     if temporary {
+        refuse_builtin(session, &bare, mode)?;
+        let record = FunctionRecord { created_at_us: clock::now_us(), ..record };
         let function = SessionFunction::Sql(Arc::new(record));
         if !session.functions.put(&bare, function, mode == CreateMode::OrReplace)
             && mode != CreateMode::IfNotExists
@@ -104,6 +107,13 @@ async fn checked(session: &Arc<Session>, mut record: FunctionRecord) -> Result<F
             .message(format!("The function would call itself: {path}."))
             .exception("AnalysisException"));
     }
+    // Temporary functions belong to no catalog. The trial itself comes first.
+    if !record.name.catalog.is_empty()
+        && let Some(temporary) = used.iter().skip(1).find(|name| name.catalog.is_empty())
+    {
+        let shown = quote_name(&[record.name.schema.clone(), record.name.name.clone()]);
+        return Err(temporary_reference("FUNCTION", &shown, "FUNCTION", &quote(&temporary.name)));
+    }
     if record.kind == FunctionKind::Table {
         schema.fields.drain(..record.parameters.len().min(schema.fields.len()));
     }
@@ -115,6 +125,18 @@ async fn checked(session: &Arc<Session>, mut record: FunctionRecord) -> Result<F
         _ => {}
     }
     Ok(record)
+}
+
+/// CREATE OR REPLACE takes the place of a temporary function, not of one that is built in.
+fn refuse_builtin(session: &Session, name: &str, mode: CreateMode) -> Result<()> {
+    let is_builtin = boathouse_functions::registry().contains(&name.to_lowercase());
+    if mode != CreateMode::OrReplace || !is_builtin || session.functions.contains(name) {
+        return Ok(());
+    }
+    Err(Error::new("USER_DEFINED_FUNCTIONS.CANNOT_REPLACE_NON_SQL_UDF_WITH_SQL_UDF")
+        .param("name", name)
+        .message(format!("{name} is built in: a function in SQL does not take its place."))
+        .exception("AnalysisException"))
 }
 
 /// A function that the body calls and that is not there is told as the statements about functions tell it.
@@ -202,6 +224,13 @@ fn record(session: &Session, create: CreateFunction, name: ObjectName) -> Result
 }
 
 fn check_parameters(create: &CreateFunction, name: &str) -> Result<()> {
+    if let Some(parameter) = create.parameters.iter().find(|p| !p.nullable) {
+        let shown = format!("{} {} NOT NULL", parameter.name, parameter.data_type.sql());
+        return Err(Error::new("USER_DEFINED_FUNCTIONS.NOT_NULL_ON_FUNCTION_PARAMETERS")
+            .param("input", &shown)
+            .message(format!("A parameter of a function cannot be NOT NULL: {shown}."))
+            .exception("AnalysisException"));
+    }
     let mut seen = HashSet::new();
     for parameter in &create.parameters {
         if !seen.insert(parameter.name.to_lowercase()) {
@@ -224,6 +253,12 @@ fn check_parameters(create: &CreateFunction, name: &str) -> Result<()> {
                 ))
                 .exception("AnalysisException"));
         }
+    }
+    if let (Some(FunctionReturn::Table(_)), FunctionBody::Expression(_)) = (&create.returns, &create.body) {
+        return Err(Error::new("USER_DEFINED_FUNCTIONS.SQL_TABLE_UDF_BODY_MUST_BE_A_QUERY")
+            .param("name", name)
+            .message(format!("{name} gives a table: its body must be a query."))
+            .exception("AnalysisException"));
     }
     if let Some(FunctionReturn::Table(Some(columns))) = &create.returns {
         let mut seen = HashSet::new();
@@ -270,18 +305,17 @@ pub(super) async fn drop(
     };
     let bare = name.last().cloned().unwrap_or_default();
     if temporary {
+        let is_builtin = boathouse_functions::registry().contains(&bare.to_lowercase());
+        if is_builtin && !session.functions.contains(&bare) {
+            return Err(forbidden_drop(&bare));
+        }
         if !session.functions.remove(&bare) && !if_exists {
             return Err(missing(quote(&bare)));
         }
         return Ok(QueryResult::empty());
     }
-    if name.len() == 1 && boathouse_functions::registry().contains(&bare) {
-        return Err(Error::new("FORBIDDEN_OPERATION")
-            .param("statement", "DROP")
-            .param("objectType", "FUNCTION")
-            .param("objectName", quote(&bare))
-            .message(format!("{} is built in and cannot be dropped.", quote(&bare)))
-            .exception("AnalysisException"));
+    if name.len() == 1 && boathouse_functions::registry().contains(&bare.to_lowercase()) {
+        return Err(forbidden_drop(&bare));
     }
     let full = session.known_object_name(name).await?;
     match session.engine.catalog.drop_function(&full).await {
@@ -294,4 +328,13 @@ pub(super) async fn drop(
         }
         other => other.map(|_| QueryResult::empty()),
     }
+}
+
+fn forbidden_drop(name: &str) -> Error {
+    Error::new("FORBIDDEN_OPERATION")
+        .param("statement", "DROP")
+        .param("objectType", "FUNCTION")
+        .param("objectName", quote(name))
+        .message(format!("{} is built in and cannot be dropped.", quote(name)))
+        .exception("AnalysisException")
 }

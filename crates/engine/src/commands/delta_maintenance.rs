@@ -77,7 +77,7 @@ pub(super) async fn restore(session: &Arc<Session>, name: &[String], to: TimeTra
 /// A constant of a type, and its text.
 pub(super) async fn value(session: &Arc<Session>, expr: Expr, to: DataType) -> Result<(ScalarValue, String)> {
     let text = expr.clone().cast(DataType::STRING);
-    let cast = Expr::Cast { expr: Box::new(expr), to, mode: CastMode::Try };
+    let cast = Expr::Cast { expr: Box::new(expr), to, mode: CastMode::Try, origin: Default::default() };
     let mut values = evaluate::row(session, vec![cast, text]).await?;
     let text = values.pop().map(|(v, _)| v.to_string()).unwrap_or_default();
     let value = values.pop().map_or(ScalarValue::Null, |(v, _)| v);

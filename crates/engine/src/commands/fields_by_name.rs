@@ -192,10 +192,7 @@ pub(super) fn nested(current: Expr, data_type: &DataType, path: &[String], value
     };
     let mut arguments = Vec::with_capacity(2 * fields.fields.len());
     for field in &fields.fields {
-        let inner = Expr::Extract {
-            expr: Box::new(current.clone()),
-            extraction: Box::new(Expr::string(field.name.as_str())),
-        };
+        let inner = current.clone().extract(Expr::string(field.name.as_str()));
         arguments.push(Expr::string(field.name.as_str()));
         arguments.push(if field.name == set.name {
             nested(inner, &field.data_type, rest, value.clone())?

@@ -31,6 +31,7 @@ pub(super) fn set(session: &Arc<Session>, key: &str, value: &str) -> Result<Quer
             one(key, value)
         }
         None => {
+            refuse_variable(session, key)?;
             session.conf().set(key, value)?;
             let shown = if matches!(key, "mapred.reduce.tasks" | "mapreduce.job.reduces") {
                 "spark.sql.shuffle.partitions"
@@ -39,6 +40,20 @@ pub(super) fn set(session: &Arc<Session>, key: &str, value: &str) -> Result<Quer
             };
             one(shown, value)
         }
+    }
+}
+
+/// `SET v = 1` where `v` is a variable of the session: SET VARIABLE is meant.
+fn refuse_variable(session: &Session, key: &str) -> Result<()> {
+    match boathouse_sql::parse_name(key) {
+        Ok(name) if session.variables.lookup(&name).is_some() => {
+            let shown = boathouse_spec::quote_name(&name);
+            Err(Error::new("UNSUPPORTED_FEATURE.SET_VARIABLE_USING_SET")
+                .param("variableName", &shown)
+                .message(format!("{shown} is a variable: say SET VARIABLE {shown} = ..."))
+                .exception("AnalysisException"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -302,7 +302,7 @@ fn lookup_all<'a>(session: &Session, names: impl Iterator<Item = &'a Name>) -> R
 }
 
 fn ansi_cast(expr: Expr, to: DataType) -> Expr {
-    Expr::Cast { expr: Box::new(expr), to, mode: CastMode::Ansi }
+    Expr::Cast { expr: Box::new(expr), to, mode: CastMode::Ansi, origin: Default::default() }
 }
 
 /// The last part of the name of a variable to declare or drop.

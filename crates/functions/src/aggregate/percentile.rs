@@ -162,7 +162,8 @@ impl Percentile {
             total = total.saturating_add(*count);
             *count = total;
         }
-        if total == 0 {
+        // Of no percentages there is no list either.
+        if total == 0 || self.percentages.values.is_empty() {
             return None;
         }
         let at = |rank: i64| {

@@ -11,7 +11,7 @@ use datafusion::scalar::ScalarValue;
 
 pub use self::name::{Collation, Locale, all, locales};
 pub(crate) use self::order::{Collator, collator};
-use crate::{Call, Registry, Resolved, Want};
+use crate::{Call, Registry, Resolved, ShownArg, Want};
 
 /// The collation of strings whose operands had different ones: it has to be said before they are compared.
 pub const INDETERMINATE: &str = "null";
@@ -50,6 +50,9 @@ pub(crate) fn collator_of(t: &DataType) -> Result<Option<Arc<Collator>>> {
 
 fn collate(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
+    if !call.args[0].data_type.is_string() && call.args[0].data_type != DataType::Null {
+        return Err(call.unexpected_input(0, "\"STRING\""));
+    }
     let coerced = call.want(&[Want::Str, Want::Str])?;
     let Some(ScalarValue::Utf8(Some(name))) = &call.args[1].constant else {
         return match call.args[1].constant {
@@ -61,8 +64,11 @@ fn collate(call: &Call) -> Result<Resolved> {
         };
     };
     let t = collated(name)?;
+    // As it is written, but for the schema of all collations.
+    let shown = name.rsplit('.').next().unwrap_or(name).to_string();
     let nullable = call.nullable_as(&coerced[..1]);
-    Ok(Resolved::new(coerced, t, nullable, |inputs| inputs.array(0)))
+    let resolved = Resolved::new(coerced, t, nullable, |inputs| inputs.array(0));
+    Ok(resolved.shown_with(vec![ShownArg::Arg(0), ShownArg::Text(shown)]))
 }
 
 fn collation(call: &Call) -> Result<Resolved> {

@@ -44,7 +44,8 @@ impl Collator {
         self.key(a) == self.key(b)
     }
 
-    fn trimmed<'a>(&self, text: &'a str) -> &'a str {
+    /// Without the blanks at the end that the collation does not count.
+    pub fn trimmed<'a>(&self, text: &'a str) -> &'a str {
         if self.collation.trims { text.trim_end_matches(' ') } else { text }
     }
 
@@ -75,15 +76,6 @@ impl Collator {
                 break;
             }
             out.push((begin, end));
-        }
-        out
-    }
-
-    /// The same from the end of the text.
-    pub fn all_from_end(&self, text: &str, part: &str) -> Vec<(usize, usize)> {
-        let mut out: Vec<(usize, usize)> = Vec::new();
-        while let Some(found) = self.find_last(text, part, out.last().map_or(text.len(), |l| l.0)) {
-            out.push(found);
         }
         out
     }

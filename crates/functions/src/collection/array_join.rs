@@ -17,7 +17,8 @@ pub(super) fn register(r: &mut Registry) {
 fn array_join(call: &Call) -> Result<Resolved> {
     call.arity(2..=3)?;
     let coerced = call.want(&[Want::array_of(Want::Str), Want::Str, Want::Str])?;
-    Ok(Resolved::new(coerced, DataType::STRING, call.any_nullable(), |inputs| {
+    let joined = coerced.get(1).cloned().unwrap_or(DataType::STRING);
+    Ok(Resolved::new(coerced, joined, call.any_nullable(), |inputs| {
         let list = lists(inputs, 0)?;
         let texts = list.values().as_string::<i32>();
         let between = inputs.strings(1)?;

@@ -10,7 +10,7 @@ use boathouse_spec::{DataType, Error, Result};
 
 use super::extract::map_mismatch;
 use super::lists::{bounds, lists, map_bounds, maps};
-use crate::coercion::tightest_common_type;
+use crate::coercion::{decimal_of, tightest_common_type};
 use crate::collation::{Collator, collator_of};
 use crate::comparison::Comparison;
 use crate::mismatch::check_orderable;
@@ -151,7 +151,7 @@ pub(super) fn two_arrays(call: &Call) -> Result<(DataType, bool, bool)> {
         DataType::Array { element: x, contains_null: m },
         DataType::Array { element: y, contains_null: n },
     ) = (a, b)
-        && let Some(element) = tightest_common_type(x, y, call.context)
+        && let Some(element) = common_element(x, y, call)
     {
         return Ok((element, *m, *n));
     }
@@ -167,6 +167,23 @@ pub(super) fn two_arrays(call: &Call) -> Result<(DataType, bool, bool)> {
             a.sql(),
             b.sql()
         )))
+}
+
+/// The type of the elements of two arrays: of decimals only one that has room for the other (Spark's `findTightestCommonType`).
+fn common_element(a: &DataType, b: &DataType, call: &Call) -> Option<DataType> {
+    let wider = |decimal: &DataType, other: &DataType| match (decimal, decimal_of(other)) {
+        (DataType::Decimal { precision: p, scale: s }, DataType::Decimal { precision: q, scale: t }) => {
+            p - s >= q - t && *s >= t
+        }
+        _ => false,
+    };
+    match (a, b) {
+        (x, y) if x == y => Some(x.clone()),
+        (DataType::Decimal { .. }, y) if y.is_integral() => wider(a, y).then(|| a.clone()),
+        (x, DataType::Decimal { .. }) if x.is_integral() => wider(b, x).then(|| b.clone()),
+        (DataType::Decimal { .. }, y) | (y, DataType::Decimal { .. }) if y.is_numeric() => None,
+        (x, y) => tightest_common_type(x, y, call.context),
+    }
 }
 
 fn arrays_overlap(call: &Call) -> Result<Resolved> {

@@ -61,14 +61,15 @@ fn initcap(inputs: &Inputs) -> Result<ArrayRef> {
         if array.is_null(row) {
             return Ok(None);
         }
-        let mut first = true;
-        for c in array.value(row).to_lowercase().chars() {
-            if first {
-                title(c, out);
-            } else {
-                out.push(c);
+        for (i, word) in array.value(row).split(' ').enumerate() {
+            if i > 0 {
+                out.push(' ');
             }
-            first = c == ' ';
+            let Some(first) = word.chars().next() else { continue };
+            title(first, out);
+            // In lower case as part of its word: a sigma at the end is another one.
+            let lowered: usize = first.to_lowercase().map(char::len_utf8).sum();
+            out.push_str(&word.to_lowercase()[lowered..]);
         }
         Ok(Some(()))
     })

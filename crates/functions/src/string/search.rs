@@ -127,6 +127,8 @@ fn matches(
             let (text, part) = (inputs.text(0)?, inputs.text(1)?);
             flag_rows(inputs.rows(), |row| {
                 let pair = text.get(row).zip(part.get(row));
+                // Blanks at the end of what is looked for do not count where the collation trims.
+                let pair = pair.map(|(t, p)| (t, collator.trimmed(p)));
                 Ok(pair.map(|(t, p)| p.is_empty() || collated(&collator, t, p)))
             })
         }));

@@ -188,15 +188,25 @@ fn substring_index(call: &Call) -> Result<Resolved> {
 
 /// The same in a collation.
 fn before_in<'a>(collator: &Collator, text: &'a str, delimiter: &str, n: i32) -> &'a str {
+    let delimiter = collator.trimmed(delimiter);
     if delimiter.is_empty() || n == 0 {
         return "";
     }
-    let found = if n > 0 { collator.all(text, delimiter) } else { collator.all_from_end(text, delimiter) };
-    match found.get(n.unsigned_abs() as usize - 1) {
-        None => text,
-        Some((begin, _)) if n > 0 => &text[..*begin],
-        Some((_, end)) => &text[*end..],
+    // Matches may overlap here, too: each search goes on one character further.
+    let width = |c: Option<char>| c.map_or(1, char::len_utf8);
+    let (mut from, mut until, mut rest) = (0, text.len(), text);
+    for _ in 0..n.unsigned_abs() {
+        let found = if n > 0 {
+            collator.find(text, delimiter, from)
+        } else {
+            collator.find_last(text, delimiter, until)
+        };
+        let Some((begin, end)) = found else { return text };
+        from = begin + width(text[begin..].chars().next());
+        until = end - width(text[..end].chars().next_back());
+        rest = if n > 0 { &text[..begin] } else { &text[end..] };
     }
+    rest
 }
 
 /// What stands before the `n`th delimiter, from the end where `n` is negative.

@@ -5,7 +5,7 @@ use boathouse_spec::{Command, Error, Expr, Merge, MergeAction, MergeClause, Name
 use super::command;
 use super::insert::default_value;
 use crate::parser::Parser;
-use crate::query::{Ctes, aliased, table};
+use crate::query::{Ctes, aliased};
 
 impl Parser<'_> {
     /// The target of UPDATE and DELETE, with its alias.
@@ -110,7 +110,7 @@ impl Parser<'_> {
     }
 
     fn merge_table(&mut self) -> Result<Relation> {
-        let relation = table(self.reference()?);
+        let relation = self.table()?;
         let alias = self.table_alias()?;
         self.refuse_column_aliases(&alias, "MERGE");
         Ok(aliased(relation, alias))

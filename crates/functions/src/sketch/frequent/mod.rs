@@ -20,7 +20,7 @@ use std::sync::Arc;
 use self::item::{Item, Kind};
 use self::sketch::Sketch;
 use crate::collection::ListItem;
-use crate::mismatch::{not_constant, whole_number};
+use crate::mismatch::whole_number;
 use crate::{Call, Registry};
 
 pub(super) fn register(r: &mut Registry) {
@@ -139,7 +139,7 @@ fn number(call: &Call, i: usize, name: &str, default: i64) -> Result<i64> {
                 .param("argName", format!("`{name}`"))
                 .message(format!("`{name}` of `{}` must not be NULL.", call.name)));
         }
-        None => return Err(not_constant(call, i, name, "INT")),
+        None => return Err(no_literal(call, name)),
     };
     if value <= 0 {
         return Err(Error::new("APPROX_TOP_K_NON_POSITIVE_ARG")
@@ -148,6 +148,16 @@ fn number(call: &Call, i: usize, name: &str, default: i64) -> Result<i64> {
             .message(format!("`{name}` of `{}` must be positive, but is {value}.", call.name)));
     }
     Ok(value)
+}
+
+fn no_literal(call: &Call, name: &str) -> Error {
+    let mut shown = name.to_string();
+    shown[..1].make_ascii_uppercase();
+    Error::new("DATATYPE_MISMATCH.TYPE_CHECK_FAILURE_WITH_HINT")
+        .param("sqlExpr", format!("\"{}\"", call.sql()))
+        .param("msg", format!("{shown} must be a constant literal"))
+        .param("hint", "")
+        .message(format!("Cannot resolve \"{}\": `{name}` must be a constant.", call.sql()))
 }
 
 /// How many values are tracked.
