@@ -68,6 +68,11 @@ class Inputs:
     def table(self):
         return self.world.spark.createDataFrame([(1, "one"), (3, "three"), (7, "seven")], "id INT, r STRING")
 
+    def timed_table(self):
+        times = [(1, 0), (1, 5), (2, 1), (3, 31), (3, 31), (9, 9)]
+        rows = ", ".join(f"({id}, TIMESTAMP '{minute(at)}')" for id, at in times)
+        return self.world.spark.sql(f"SELECT * FROM VALUES {rows} AS t (id, at)")
+
     def put(self):
         for name in dict.fromkeys(self.used):
             for rows in FILES[name]:
@@ -196,6 +201,28 @@ OPERATORS = {
     "pivot": lambda i: i.left().groupBy("id").pivot("l", ["a", "b"]).count(),
     "except": lambda i: i.left().select("id").subtract(i.table().select("id")),
     "except of streams": lambda i: i.left().select("id").subtract(i.right().select("id")),
+    "except with time": lambda i: i.left().select("id", "at").subtract(i.timed_table()),
+    "except of a stream": lambda i: i.table().select("id").subtract(i.left().select("id")),
+    "except all": lambda i: i.left().select("id").exceptAll(i.table().select("id")),
+    "except all without watermark": lambda i: i.left(None).select("id", "at").exceptAll(i.timed_table()),
+    "except all with time": lambda i: i.left().select("id", "at").exceptAll(i.timed_table()),
+    "except all of windows": lambda i: i.left().selectExpr(WINDOW, "id").exceptAll(i.timed_table().selectExpr(WINDOW, "id")),
+    "except all of late rows": lambda i: i.left(name="e").select("id", "at").exceptAll(i.timed_table()),
+    "except all of rows of a table without rows": lambda i: i.left().select("id", "at").exceptAll(i.timed_table().filter("id > 100")),
+    "except all of streams": lambda i: i.left().select("id").exceptAll(i.right().select("id")),
+    "except all of a stream": lambda i: i.table().select("id").exceptAll(i.left().select("id")),
+    "except all below an aggregation": lambda i: grouped(i.left().select("id", "at").exceptAll(i.timed_table()), WINDOW),
+    "except all of an aggregation": lambda i: grouped(i.left(), "id").exceptAll(i.table().selectExpr("id", "2L AS n")),
+    "except of an aggregation": lambda i: grouped(i.left(), "id").subtract(i.table().selectExpr("id", "2L AS n")),
+    "except all of wide rows": lambda i: i.left().select("id", "l").exceptAll(i.table()),
+    "projected except all": lambda i: i.left().select("id", "at").exceptAll(i.timed_table()).selectExpr("id * 10 AS id"),
+    "limited except all": lambda i: i.left().select("id", "at").exceptAll(i.timed_table()).select("id").limit(100),
+    "intersect of a stream": lambda i: i.table().select("id").intersect(i.left().select("id")),
+    "intersect all with a table": lambda i: i.left().select("id").intersectAll(i.table().select("id")),
+    "intersect all": lambda i: i.left().select("id").intersectAll(i.right().select("id")),
+    "intersect all with time": lambda i: i.left().select("id", "at").intersectAll(i.timed_table()),
+    "union by name of streams": lambda i: i.left().select("id", "l").unionByName(i.right().select("r", "id"), allowMissingColumns=True),
+    "distinct union of streams": lambda i: i.left().select("id").union(i.right().select("id")).distinct(),
     "intersect with a table": lambda i: i.left().select("id").intersect(i.table().select("id")),
     "intersect": lambda i: i.left().select("id").intersect(i.right().select("id")),
     "explode": lambda i: i.left().selectExpr("id", "explode(xs) AS x"),

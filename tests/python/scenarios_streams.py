@@ -265,3 +265,28 @@ def joins_that_are_refused(world):
                 stream.put("b", {"id": 1, "at2": minute(0), "r": "b"})
                 world.note("join", [how, name])
                 stream.refused(joined(stream, *sides(stream, *marks), on, how), mode)
+
+
+METRICS = ["count(*) AS n", "max(l) AS last", "sum(id) / 2 AS half", "max(at) AS at", "max(CAST(at AS DATE)) AS day", "min(CAST(id AS DECIMAL(5, 2))) AS least", "collect_set(id) AS ids", "max(id > 1) AS large"]
+
+
+@scenario
+def what_is_observed(world):
+    for what, build in {
+        "rows": lambda f: f.observe("seen", *[expression(f, m) for m in METRICS]).filter("id > 1"),
+        "below windows": lambda f: f.observe("seen", expression(f, "count(*) AS n")).groupBy(expression(f, "window(at, '10 minutes') AS w")).count().select("count"),
+        "windows": lambda f: f.groupBy(expression(f, "window(at, '10 minutes') AS w")).count().observe("counts", expression(f, "sum(count) AS n"), expression(f, "max(w) AS w")).select("count"),
+        "twice": lambda f: f.observe("all", expression(f, "count(*) AS n")).filter("id = 1").observe("ones", expression(f, "count(*) AS n")),
+    }.items():
+        inner = type(world)(world.spark, world.directory / what.replace(" ", "_"))
+        inner.directory.mkdir()
+        stream = Stream(inner)
+        stream.start(build(stream.source("a", LEFT, maxFilesPerTrigger=1).withWatermark("at", "10 minutes")))
+        stream.put("a", {"id": 1, "at": minute(0), "l": "a"}, {"id": 2, "at": minute(1, 30), "l": "b"})
+        stream.put("a", {"id": 1, "at": minute(40), "l": None})
+        stream.put("a", {"id": 3, "at": minute(90), "l": "c"})
+        query = stream.run()
+        for progress in query.recentProgress:
+            progress = json.loads(progress.json) if not isinstance(progress, dict) else progress
+            if "addBatch" in progress["durationMs"]:
+                world.note(f"{what}, batch {progress['batchId']}", progress["observedMetrics"])

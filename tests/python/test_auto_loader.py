@@ -268,3 +268,28 @@ def test_what_cleaning_refuses(spark, tmp_path):
     refused("below the directory", cleanSource="MOVE", **{"cleanSource.moveDestination": str(tmp_path / "in" / "done")})
     refused("must be 'OFF'", cleanSource="SOME")
     refused("CF_CLEAN_SOURCE_ALLOW_OVERWRITES_BOTH_ON", cleanSource="DELETE", allowOverwrites=True)
+
+
+def test_files_that_were_there_before(spark, tmp_path):
+    put(tmp_path / "in", "1.json", {"id": 1})
+
+    def load(**options):
+        given = {"cloudFiles.format": "json", "cloudFiles.schemaEvolutionMode": "none"} | options
+        rows = spark.readStream.format("cloudFiles").schema("id INT").options(**given).load(str(tmp_path / "in"))
+        return run(rows.writeStream.format("delta").option("checkpointLocation", str(tmp_path / "c")), str(tmp_path / "out"))
+
+    load(**{"cloudFiles.includeExistingFiles": False})
+    put(tmp_path / "in", "2.json", {"id": 2})
+    put(tmp_path / "in", "3.json", {"id": 3})
+    # The option counts when the query starts for the first time.
+    query = load(**{"cloudFiles.includeExistingFiles": True, "cloudFiles.maxFilesPerTrigger": 1, "cloudFiles.backfillInterval": "1 day"})
+    assert values(spark.read.format("delta").load(str(tmp_path / "out")), "id") == [(2,), (3,)]
+    assert [p["numInputRows"] for p in query.recentProgress] == [1, 1]
+
+
+@pytest.mark.parametrize("option", ["useNotifications", "useManagedFileEvents", "fetchParallelism", "anything"])
+def test_options_of_auto_loader_are_known_or_refused(spark, tmp_path, option):
+    put(tmp_path / "in", "1.json", {"id": 1})
+    rows = spark.readStream.format("cloudFiles").schema("id INT").option("cloudFiles.format", "json").option(f"cloudFiles.{option}", "true")
+    with pytest.raises(Exception, match=f"(?i){option}"):
+        run(rows.load(str(tmp_path / "in")).writeStream.format("noop").option("checkpointLocation", str(tmp_path / "c")))

@@ -71,11 +71,19 @@ class Disk:
         """The durable steps of an operation that nothing disturbs, in the order they come."""
         self.log.write_text("")
         operation.run(self.server.session(), self.path(name))
-        return self.log.read_text().split()
+        return self.seen_points()
+
+    def seen_points(self):
+        """The names of the points that came since."""
+        return [line.split()[0] for line in self.log.read_text().splitlines()]
 
     def run_to_death(self, operation, name, step):
         """Runs the operation by a server that dies at a step; whether it did."""
-        with environment(BOATHOUSE_FAULT=str(step + 1), BOATHOUSE_FAULT_LOG=str(self.log)):
+        return self.run_to_fault(operation, name, str(step + 1))
+
+    def run_to_fault(self, operation, name, fault):
+        """The same by what `BOATHOUSE_FAULT` takes."""
+        with environment(BOATHOUSE_FAULT=fault, BOATHOUSE_FAULT_LOG=str(self.log)):
             server = Server(self.directory / "home of the dying")
         return runs_to_death(server, operation, self.path(name))
 
@@ -163,6 +171,7 @@ class Proxy:
 
     def __init__(self, storage_port):
         self.changes, self.victim, self.step, self.lock = [], None, 0, threading.Lock()
+        self.counts = lambda request: True
         # The number of a change whose answer is not given, where there is one.
         self.lost = None
         # Writes to such paths are done, and each is answered by an error once.
@@ -177,9 +186,9 @@ class Proxy:
 
             def pass_on(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                changes = self.command in ("PUT", "DELETE", "POST")
-                number = outer.counted(f"{self.command} {self.path}") if changes else None
-                if changes and outer.kills(2 * number):
+                number = outer.counted(f"{self.command} {self.path}") if self.command in ("PUT", "DELETE", "POST") else None
+                changes = number is not None
+                if outer.is_over() or (changes and outer.kills(2 * number)):
                     self.close_connection = True
                     return
                 storage = http.client.HTTPConnection("127.0.0.1", storage_port, timeout=60)
@@ -212,14 +221,18 @@ class Proxy:
         self.port = self.http.server_address[1]
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
 
-    def watch(self, victim, step):
+    def watch(self, victim, step, counts=lambda request: True):
+        """Kills the victim at a step of the changes that count: two steps each."""
         with self.lock:
-            self.changes, self.victim, self.step = [], victim, step
+            self.changes, self.victim, self.step, self.counts = [], victim, step, counts
 
     def counted(self, request):
+        """The number of a change; `None` where it does not count."""
         with self.lock:
-            self.changes.append(request.split("?")[0])
-            return len(self.changes) - 1
+            if self.counts(request := request.split("?")[0]):
+                self.changes.append(request)
+                return len(self.changes) - 1
+            return None
 
     def answers_by_an_error(self, path):
         with self.lock:
@@ -235,6 +248,11 @@ class Proxy:
             if self.victim.process.poll() is None:
                 self.victim.kill()
             return True
+
+    def is_over(self):
+        """Whether the victim is dead: nothing that it asked for is done any more."""
+        with self.lock:
+            return self.victim is not None and self.victim.process.poll() is not None
 
     def loses(self, number):
         with self.lock:
@@ -308,7 +326,7 @@ def test_death_at_each_durable_step(place, tmp_path):
             reached.update(steps)
         if isinstance(place, Disk):
             text = "".join(p.read_text() for p in SOURCES.glob("delta/src/**/*.rs"))
-            points = set(re.findall(r'fault::(?:io_)?point\("((?:delta|disk)::[^"]+)"\)', text))
+            points = set(re.findall(r'fault::(?:io_)?point(?:_at)?\("((?:delta|disk)::[^"]+)"\)', text))
             assert points - reached - UNREACHED == set(), "points that no operation comes to"
         died = sum(case(place, states, *c) for c in chosen(cases))
         print(f"{died} deaths")

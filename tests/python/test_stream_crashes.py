@@ -17,11 +17,12 @@ import time
 import pytest
 from conftest import Server
 from test_faults import SEED, Bucket, Disk, environment, runs_to_death
-from test_stream_faults import FILES, LEFT, ROUNDS, Stream, aggregation, offsets, write_files
+from test_stream_faults import FILES, LEFT, ROUNDS, OnDisk, OnS3, Stream, offsets, streams, write_files
 from test_streaming import until
 
 pytestmark = [pytest.mark.skipif("BOATHOUSE_REMOTE" in os.environ, reason="needs servers of its own"), pytest.mark.usefixtures("own_sessions")]
 rounds = pytest.mark.parametrize("round", range(ROUNDS))
+places = pytest.mark.parametrize("place", [OnDisk, OnS3], ids=["disk", "s3"])
 
 
 @pytest.fixture
@@ -60,10 +61,11 @@ class ForEachBatch(Stream):
 
 
 @rounds
+@places
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_death_inside_foreach_batch(randomness, when, tmp_path):
+def test_death_inside_foreach_batch(place, randomness, when, tmp_path):
     write_files(tmp_path / "in", randomness)
-    place = Disk(tmp_path)
+    place = place(tmp_path)
     try:
         calm = ForEachBatch(tmp_path / "in")
         calm.run(place.server.session(), place.path("calm"))
@@ -71,7 +73,7 @@ def test_death_inside_foreach_batch(randomness, when, tmp_path):
         # Twice: also while it runs the batch again.
         batch = randomness.randrange(5)
         for _ in range(2):
-            server = Server(tmp_path / "home of the dying")
+            server = place.dying()
             assert runs_to_death(server, ForEachBatch(tmp_path / "in", server.process.pid, batch, when), place.path("rough"))
         calm.run(place.server.session(), place.path("rough"))
         assert (calm.seen(place.server.session(), place.path("rough")), offsets(place, "rough")) == wanted
@@ -110,8 +112,8 @@ def test_death_while_files_are_cleaned_away(randomness, archive, tmp_path):
         place.count(stream, "calm")
         wanted = stream.seen(place.server.session(), place.path("calm"))
         # The last file stays until there is a batch after its own. Files are cleaned beside the query, and may be when it has ended.
-        until(lambda: place.log.read_text().split().count("streaming::before-clean") == FILES - 1)
-        steps = place.log.read_text().split()
+        until(lambda: place.seen_points().count("streaming::before-clean") == FILES - 1)
+        steps = place.seen_points()
         cleans = [i for i, step in enumerate(steps) if step == "streaming::before-clean"]
         # Before a file is cleaned away, and before what comes after it. The last of them may come too late for the query to notice.
         step = randomness.choice(cleans[:-1]) + randomness.randrange(2)
@@ -127,21 +129,21 @@ def test_death_while_files_are_cleaned_away(randomness, archive, tmp_path):
 
 
 @rounds
-def test_recovery_beside_a_compaction(randomness, tmp_path):
+@places
+@pytest.mark.parametrize("kind", range(3), ids=["aggregation", "deduplication", "join"])
+def test_recovery_beside_a_compaction(place, kind, randomness, tmp_path):
     """A batch that is in the table and not in the log of commits is run again, twice, while the table is compacted."""
     write_files(tmp_path / "in", randomness)
-    stream, place = Stream("aggregation", aggregation, tmp_path / "in"), Disk(tmp_path)
+    stream, place = streams(tmp_path / "in")[kind], place(tmp_path)
     try:
-        steps = place.count(stream, "calm")
+        steps = place.steps(stream, "calm")
         spark = place.server.session()
         wanted = stream.seen(spark, place.path("calm")), offsets(place, "calm")
-        ends = [i for i, step in enumerate(steps) if step == "streaming::after-sink"]
-        assert place.run_to_death(stream, "rough", randomness.choice(ends[1:]))
+        ends = [step for step in steps if step.what.startswith("streaming::after-sink")]
+        assert place.dies_at(stream, "rough", randomness.choice(ends[1:]), steps)[0]
         for _ in range(2):
             spark.sql(f"OPTIMIZE delta.`{place.path('rough')}/out`").collect()
-            with environment(BOATHOUSE_FAULT="streaming::after-sink"):
-                server = Server(tmp_path / "home of the dying")
-            assert runs_to_death(server, stream, place.path("rough"))
+            assert runs_to_death(place.dying("streaming::after-sink"), stream, place.path("rough"))
         spark.sql(f"OPTIMIZE delta.`{place.path('rough')}/out`").collect()
         stream.run(spark, place.path("rough"))
         assert (stream.seen(spark, place.path("rough")), offsets(place, "rough")) == wanted
@@ -158,7 +160,7 @@ def test_full_disk(randomness, tmp_path):
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(small)], capture_output=True)
     if mounted.returncode != 0:
         pytest.skip("a small disk cannot be mounted here")
-    stream, server = Stream("aggregation", aggregation, tmp_path / "in"), Server(tmp_path / "home")
+    stream, server = streams(tmp_path / "in")[0], Server(tmp_path / "home")
     try:
         spark = server.session()
         stream.run(spark, str(tmp_path / "calm"))
@@ -187,7 +189,7 @@ def test_full_disk(randomness, tmp_path):
 def test_a_lost_answer(randomness, tmp_path):
     """The store has done what was asked, and the connection breaks before it says so. The query goes on, or it does when it is started again."""
     write_files(tmp_path / "in", randomness)
-    stream, place = Stream("aggregation", aggregation, tmp_path / "in"), Bucket(tmp_path)
+    stream, place = streams(tmp_path / "in")[0], Bucket(tmp_path)
     try:
         place.count(stream, "calm")
         spark = place.server.session()

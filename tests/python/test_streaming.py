@@ -581,3 +581,67 @@ def test_old_logs_and_state_are_removed(spark, tmp_path):
     run(writer)
     last = spark.read.format("statestore").load(str(tmp_path / "c"))
     assert sorted(r["value"]["count"] for r in last.collect()) == [6, 7]
+
+
+def hourly(spark, folder):
+    from pyspark.sql.functions import col, sum, window
+
+    sales = spark.readStream.schema("customer_id INT, amount DOUBLE, timestamp TIMESTAMP").json(str(folder))
+    timed = sales.withWatermark("timestamp", "1 hour")
+    return timed.groupBy(window(col("timestamp"), "1 hour"), col("customer_id")).agg(sum("amount").alias("hourly_revenue"))
+
+
+def bought(customer, amount, hour):
+    return {"customer_id": customer, "amount": amount, "timestamp": f"2026-01-01T{hour:02}:10:00Z"}
+
+
+@pytest.mark.parametrize("by_name", [False, True], ids=["path", "name"])
+def test_rows_of_a_table_are_updated(spark, tmp_path, by_name):
+    """Update mode into Delta: a window that changes takes the place of what was said of it."""
+
+    def go_on():
+        writer = hourly(spark, tmp_path / "in").writeStream.format("delta").outputMode("update").trigger(availableNow=True)
+        writer = writer.option("checkpointLocation", str(tmp_path / "c"))
+        query = writer.toTable("hourly_revenues") if by_name else writer.start(str(tmp_path / "out"))
+        query.awaitTermination(60)
+        table = spark.table("hourly_revenues") if by_name else spark.read.format("delta").load(str(tmp_path / "out"))
+        return sorted(tuple(r) for r in table.selectExpr("hour(window.start)", "coalesce(customer_id, 0)", "hourly_revenue").collect())
+
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    put(tmp_path / "in", "1.json", bought(1, 10.0, 10), bought(None, 1.0, 10))
+    assert go_on() == [(10, 0, 1.0), (10, 1, 10.0)]
+    put(tmp_path / "in", "2.json", bought(1, 5.0, 10), bought(2, 7.0, 11), bought(None, 2.0, 10))
+    assert go_on() == [(10, 0, 3.0), (10, 1, 15.0), (11, 2, 7.0)]
+    # As after a crash between the commit of the table and the note that the batch is done.
+    last = max(int(f.name) for f in (tmp_path / "c" / "commits").glob("[0-9]*"))
+    (tmp_path / "c" / "commits" / str(last)).unlink()
+    put(tmp_path / "in", "3.json", bought(2, 1.0, 11))
+    assert go_on() == [(10, 0, 3.0), (10, 1, 15.0), (11, 2, 8.0)]
+    # Too late: the watermark has passed the window.
+    put(tmp_path / "in", "4.json", bought(3, 1.0, 20))
+    go_on()
+    put(tmp_path / "in", "5.json", bought(1, 100.0, 10), bought(3, 2.0, 20))
+    assert go_on() == [(10, 0, 3.0), (10, 1, 15.0), (11, 2, 8.0), (20, 3, 3.0)]
+
+
+def test_updates_of_tables_that_have_keys_and_those_without(spark, tmp_path):
+    put(tmp_path / "in", "1.json", bought(1, 10.0, 10), bought(1, 11.0, 11))
+    counts = hourly(spark, tmp_path / "in")
+
+    def write(frame, name, **trigger):
+        writer = frame.writeStream.format("delta").outputMode("update").option("checkpointLocation", str(tmp_path / f"c{name}"))
+        writer.trigger(**(trigger or {"availableNow": True})).start(str(tmp_path / name)).awaitTermination(60)
+        return [tuple(r) for r in spark.read.format("delta").load(str(tmp_path / name)).collect()]
+
+    # One group of all rows, and rows that are only added.
+    total = counts.sparkSession.readStream.schema("amount DOUBLE").json(str(tmp_path / "in")).groupBy().sum("amount").toDF("total")
+    assert write(total, "total") == [(21.0,)]
+    put(tmp_path / "in", "2.json", bought(1, 1.0, 10))
+    assert write(total, "total") == [(22.0,)]
+    assert len(write(spark.readStream.schema("amount DOUBLE").json(str(tmp_path / "in")), "plain")) == 3
+    # Keys under other names.
+    renamed = counts.selectExpr("customer_id AS who", "window AS hours", "hourly_revenue * 2 AS twice").filter("twice > 0")
+    assert len(write(renamed, "renamed")) == 2
+    for frame in (counts.select("customer_id", "hourly_revenue"), counts.selectExpr("window.start", "customer_id", "hourly_revenue")):
+        with pytest.raises(Exception, match="DELTA_UNSUPPORTED_OUTPUT_MODE"):
+            write(frame, "refused")

@@ -62,7 +62,7 @@ pub fn with_server<T>(
     let stop = CancellationToken::new();
     let serving = runtime.block_on(async {
         let engine = embedded::open(&home, arguments.memory_limit).await?;
-        let serving = server::serve(engine, listener, None, stop.clone())?;
+        let serving = server::serve(engine, listener, None, server::Permanent::Wait, stop.clone())?;
         Ok::<_, boathouse_spec::Error>(tokio::spawn(serving))
     })?;
     let result = work(&format!("sc://localhost:{port}"));

@@ -32,7 +32,7 @@ pub fn run(arguments: &Arguments, server: &ServerArguments) -> Result<()> {
         let stop = CancellationToken::new();
         let every = Duration::from_secs(server.maintenance_interval);
         let keeping = tokio::spawn(boathouse_engine::keep_tables(Arc::clone(&engine), every, stop.clone()));
-        let serving = serve(Arc::clone(&engine), connect, Some(http), stop.clone())?;
+        let serving = serve(Arc::clone(&engine), connect, Some(http), Permanent::Go, stop.clone())?;
         let connect_url = format!("sc://localhost:{connect_port}");
         let http_url = format!("http://localhost:{http_port}");
         println!("Spark Connect  {connect_url}");
@@ -54,11 +54,20 @@ pub fn run(arguments: &Arguments, server: &ServerArguments) -> Result<()> {
     Ok(())
 }
 
+/// What becomes of the permanent streams of a home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permanent {
+    Go,
+    /// They are for a server that stays.
+    Wait,
+}
+
 /// Serves an engine on the listeners until `stop`.
 pub fn serve(
     engine: Arc<Engine>,
     connect: TcpListener,
     http: Option<TcpListener>,
+    permanent: Permanent,
     stop: CancellationToken,
 ) -> Result<impl Future<Output = std::result::Result<(), Error>>, Error> {
     let listening = |l: TcpListener| {
@@ -79,6 +88,9 @@ pub fn serve(
         streams_stop.cancelled().await;
         streams.shutdown().await;
     });
+    if permanent == Permanent::Go {
+        tokio::spawn(service.resume_streams());
+    }
     let connect_stop = stop.clone();
     let connect_task =
         tokio::spawn(async move { service.serve(connect, connect_stop.cancelled_owned()).await });

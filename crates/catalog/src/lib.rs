@@ -1,6 +1,6 @@
 //! `catalog`: the metastore. What exists, under which three-level name, and where it is kept.
 //!
-//! Owns: catalogs, schemas, tables and views (one namespace), SQL functions, pipelines, and the rows of
+//! Owns: catalogs, schemas, tables and views (one namespace), SQL functions, pipelines, permanent streams, and the rows of
 //! `information_schema`.
 //! Everything is one SQLite file in write-ahead mode through one [`Catalog`] handle; several handles, in one process or
 //! in several, may work on one file. Each change is one transaction: a crash leaves the state before it or after it.
@@ -24,6 +24,7 @@ mod query_history;
 mod records;
 mod schemas;
 mod store;
+mod streams;
 mod tables;
 
 pub use information_schema::{
@@ -39,6 +40,7 @@ pub use records::{
 };
 pub use schemas::DroppedSchema;
 pub use store::Catalog;
+pub use streams::StreamRecord;
 pub use tables::OnConflict;
 
 #[cfg(test)]

@@ -92,4 +92,14 @@ pub(crate) const STEPS: &[&[&str]] = &[
         created_at_us BIGINT NOT NULL,
         updated_at_us BIGINT NOT NULL
     )"],
+    &["CREATE TABLE streams (
+        name TEXT PRIMARY KEY,
+        checkpoint TEXT NOT NULL UNIQUE,
+        request BLOB NOT NULL,
+        settings TEXT NOT NULL,
+        catalog_name TEXT NOT NULL,
+        schema_name TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        created_at_us BIGINT NOT NULL
+    )"],
 ];

@@ -29,6 +29,7 @@ mod nesting;
 mod operation;
 mod operations;
 mod options;
+mod permanent;
 mod proto;
 mod run_pipeline;
 mod run_streaming;

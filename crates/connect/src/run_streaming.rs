@@ -5,6 +5,7 @@ use std::sync::Arc;
 use boathouse_spec::{Error, Result};
 
 use crate::execute::Execution;
+use crate::permanent;
 use crate::proto::spark::execute_plan_response::ResponseType;
 use crate::proto::spark::{self as proto, streaming_query_command_result as query_result};
 use crate::proto::spark::{
@@ -20,7 +21,11 @@ fn handler(execution: &Execution) -> Result<Arc<dyn StreamingHandler>> {
 }
 
 pub async fn start(execution: &Execution, query: StartQuery) -> Result<()> {
-    let started = handler(execution)?.start(&execution.session, query).await?;
+    let (handler, session) = (handler(execution)?, &execution.session);
+    let started = match query.permanent(session)? {
+        Some(permanent) => permanent::register(session, handler.as_ref(), permanent).await?,
+        None => handler.start(session, query).await?,
+    };
     let result = proto::WriteStreamOperationStartResult {
         query_id: Some(id_message(started.id)),
         name: started.name,

@@ -23,6 +23,7 @@ use crate::failure::{Failures, error_messages, illegal_argument};
 use crate::operation::{Cursor, Identity, Limits, Operation};
 use crate::operations::{Admission, Operations, invalid_handle};
 use crate::options::ConnectOptions;
+use crate::permanent;
 use crate::proto::spark::execute_plan_request::request_option::RequestOption;
 use crate::proto::spark::get_status_response::OperationStatus;
 use crate::proto::spark::interrupt_request::{Interrupt, InterruptType};
@@ -63,6 +64,16 @@ impl ConnectService {
 
     pub(crate) fn options(&self) -> &ConnectOptions {
         &self.shared.options
+    }
+
+    /// Starts the streaming queries that are permanent.
+    pub fn resume_streams(&self) -> impl Future<Output = ()> + Send + 'static {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            if let Some(streaming) = &shared.options.streaming {
+                permanent::resume(&shared.engine, streaming.as_ref()).await;
+            }
+        }
     }
 
     /// Closes idle sessions and gives abandoned operations up, as long as it runs.

@@ -31,7 +31,7 @@ impl StreamingHandler for StreamManager {
             QueryRequest::LastProgress => QueryAnswer::Progress(query.last_progress().into_iter().collect()),
             QueryRequest::RecentProgress => QueryAnswer::Progress(query.recent_progress()),
             QueryRequest::Stop => {
-                query.stop().await?;
+                self.stop(session, &query).await?;
                 QueryAnswer::Done
             }
             QueryRequest::ProcessAllAvailable => {

@@ -8,8 +8,8 @@ use boathouse_spec::{PythonFunction, Result};
 use tokio::sync::mpsc;
 
 pub use boathouse_streaming::{
-    NamedQuery, QueryEvent, QueryEventKind, QueryFailure, QueryId, QueryStatus, StartQuery, StartedQuery,
-    StreamTarget, Trigger,
+    NamedQuery, PERMANENT, Permanent, QueryEvent, QueryEventKind, QueryFailure, QueryId, QueryStatus,
+    StartQuery, StartedQuery, StreamTarget, Trigger,
 };
 
 /// A request about one query.

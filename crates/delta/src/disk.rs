@@ -30,12 +30,12 @@ pub(crate) fn link_new_file(target: &Path, content: &[u8]) -> io::Result<PutOutc
 /// once the directory is.
 pub fn link_unsynced(target: &Path, content: &[u8]) -> io::Result<PutOutcome> {
     let temporary = write_temporary(target, content, File::sync_all)?;
-    fault::io_point("disk::before-link")?;
+    fault::io_point_at("disk::before-link", target)?;
     let linked = std::fs::hard_link(&temporary, target);
     let _ = std::fs::remove_file(&temporary);
     match linked {
         Ok(()) => {
-            fault::io_point("disk::after-link")?;
+            fault::io_point_at("disk::after-link", target)?;
             Ok(PutOutcome::Written)
         }
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(PutOutcome::Exists),
@@ -49,11 +49,11 @@ pub fn link_unsynced(target: &Path, content: &[u8]) -> io::Result<PutOutcome> {
 /// the directory is.
 pub fn replace_unsynced(target: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = write_temporary(target, content, File::sync_all)?;
-    fault::io_point("disk::before-link")?;
+    fault::io_point_at("disk::before-link", target)?;
     std::fs::rename(&temporary, target).inspect_err(|_| {
         let _ = std::fs::remove_file(&temporary);
     })?;
-    fault::io_point("disk::after-link")
+    fault::io_point_at("disk::after-link", target)
 }
 
 fn create_exclusively(target: &Path, content: &[u8]) -> io::Result<PutOutcome> {
@@ -86,7 +86,7 @@ fn write_temporary(
         let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
         let (first, rest) = content.split_at(content.len() / 2);
         file.write_all(first)?;
-        fault::io_point("disk::half-written")?;
+        fault::io_point_at("disk::half-written", target)?;
         file.write_all(rest)?;
         finish(&file)
     })();

@@ -41,8 +41,8 @@ mod observe;
 mod operators;
 mod ordered;
 mod python;
-mod rank_limit;
 mod query_profile;
+mod rank_limit;
 mod recursion;
 mod relation_walk;
 mod resolver;
@@ -70,13 +70,13 @@ pub use engine::{Engine, EngineOptions};
 pub use execute::{ObservedMetrics, QueryResult};
 pub use expectations::{ExpectationOutcome, FAILED_EXPECTATIONS, RuleCount};
 pub use keeper::keep_tables;
-pub use observe::extension_planners;
+pub use observe::{extension_planners, observed};
 pub use python::{
     GroupPart, GroupedRows, PythonSink, PythonStream, Remembered, StateTime, StateTimes, StatefulGroups,
     StatefulTask, parsed_columns,
 };
 pub use rows::to_ipc;
-pub use session::{Session, SqlCommandOutcome};
+pub use session::{Busy, Session, SqlCommandOutcome};
 pub use sessions::SessionManager;
 pub use streams::{KeptQuery, StreamLeaf, StreamOrigin, StreamReader, StreamTable};
 pub use table_functions::TableFunction;

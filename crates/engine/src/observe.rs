@@ -144,6 +144,11 @@ pub(crate) fn values(observations: &[Arc<Observation>]) -> Vec<(String, Vec<(Str
     observations.iter().map(|o| (o.name.clone(), o.values())).collect()
 }
 
+/// What was observed of the rows of a plan, by the names of the observations.
+pub fn observed(plan: &LogicalPlan) -> Vec<(String, Vec<(String, Literal)>)> {
+    values(&observations(plan))
+}
+
 tokio::task_local! {
     /// The observations in the plans that the running command has executed.
     static OF_COMMAND: Arc<Mutex<Vec<Arc<Observation>>>>;

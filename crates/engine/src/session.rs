@@ -180,6 +180,19 @@ impl Session {
         self.namespace.read().clone()
     }
 
+    /// Takes over what was set in another session, and its current catalog and schema.
+    pub fn begin_with<'a>(
+        &self,
+        settings: impl IntoIterator<Item = (&'a String, &'a String)>,
+        catalog: &str,
+        schema: &str,
+    ) {
+        for (key, value) in settings {
+            self.conf.note(key, value);
+        }
+        *self.namespace.write() = (catalog.to_string(), schema.to_string());
+    }
+
     /// Notes that the session is in use.
     pub fn touch(&self) {
         self.last_used_us.store(clock::now_us(), Ordering::Relaxed);
@@ -200,7 +213,7 @@ impl Session {
     }
 
     /// Marks the session busy as long as what is returned lives.
-    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
+    pub fn busy(self: &Arc<Self>) -> Busy {
         self.running.fetch_add(1, Ordering::Relaxed);
         Busy(Arc::clone(self))
     }
@@ -753,8 +766,8 @@ fn kept_table_id(name: &[String]) -> Option<&str> {
     }
 }
 
-/// Counts as a running query while it lives.
-pub(crate) struct Busy(Arc<Session>);
+/// Counts as a running query while it lives: a session with one is in use.
+pub struct Busy(Arc<Session>);
 
 impl Drop for Busy {
     fn drop(&mut self) {

@@ -3,9 +3,12 @@
 //!
 //! A point has a name (`disk::before-link`). A test in the process arms one with [`arm`]; for a server, the variable
 //! `BOATHOUSE_FAULT` says where it dies: `12` at the twelfth point it comes to, `disk::before-link` where it first comes
-//! there. With `BOATHOUSE_FAULT_LOG` each point it comes to is a line in a file.
+//! there, `disk::before-link 3` the third time. With `BOATHOUSE_FAULT_LOG` each point it comes to is a line in a file: its
+//! name, and what it is about.
 
+use std::fmt::Display;
 use std::io::Write;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::{Error, Result};
@@ -52,9 +55,11 @@ pub fn arm_from_environment() {
         return;
     }
     if let Ok(text) = std::env::var("BOATHOUSE_FAULT") {
-        match text.parse() {
-            Ok(hit) => arm(None, hit, Fault::Die),
-            Err(_) => arm(Some(&text), 1, Fault::Die),
+        let (point, hit) = text.rsplit_once(' ').unwrap_or((&text, &text));
+        match (hit.parse(), point == hit) {
+            (Ok(hit), true) => arm(None, hit, Fault::Die),
+            (Ok(hit), false) => arm(Some(point), hit, Fault::Die),
+            (Err(_), _) => arm(Some(&text), 1, Fault::Die),
         }
     }
     STATE.lock().unwrap_or_else(PoisonError::into_inner).log = std::env::var("BOATHOUSE_FAULT_LOG").ok();
@@ -63,7 +68,13 @@ pub fn arm_from_environment() {
 /// A point. An error where a test wants one.
 #[inline]
 pub fn point(name: &str) -> Result<()> {
-    if cfg!(debug_assertions) { come_to(name) } else { Ok(()) }
+    point_at(name, "")
+}
+
+/// The same at a file or the like.
+#[inline]
+pub fn point_at(name: &str, what: impl Display) -> Result<()> {
+    if cfg!(debug_assertions) { come_to(name, &what) } else { Ok(()) }
 }
 
 /// A point among calls of the operating system.
@@ -72,13 +83,19 @@ pub fn io_point(name: &str) -> std::io::Result<()> {
     point(name).map_err(std::io::Error::other)
 }
 
+/// A point at a file, among calls of the operating system.
+#[inline]
+pub fn io_point_at(name: &str, file: &Path) -> std::io::Result<()> {
+    point_at(name, file.display()).map_err(std::io::Error::other)
+}
+
 #[allow(clippy::panic)]
-fn come_to(name: &str) -> Result<()> {
+fn come_to(name: &str, what: &dyn Display) -> Result<()> {
     let fault = {
         let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = &state.log {
             let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-            file.and_then(|mut f| writeln!(f, "{name}"))
+            file.and_then(|mut f| writeln!(f, "{name} {what}"))
                 .map_err(|e| Error::io("writing the log of fault points", e))?;
         }
         let Some(armed) = state.armed.as_mut().filter(|a| a.point.as_deref().is_none_or(|p| p == name))

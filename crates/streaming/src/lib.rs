@@ -34,11 +34,13 @@
 //! rows are written by the engine's commands.
 
 mod blocking;
+mod changed_rows;
 mod checkpoint;
 mod event_times;
 mod interval;
 mod manager;
 mod micro_batch;
+mod observed;
 mod options;
 mod progress;
 mod query;
@@ -59,6 +61,6 @@ pub use progress::{Progress, SinkProgress, SourceProgress};
 pub use query::{Batch, OutputMode, QueryDefinition, Sink};
 pub use reader::Sources;
 pub use start::{
-    NamedQuery, QueryEvent, QueryEventKind, QueryFailure, QueryId, QueryStatus, StartQuery, StartedQuery,
-    StreamTarget, Trigger,
+    NamedQuery, PERMANENT, Permanent, QueryEvent, QueryEventKind, QueryFailure, QueryId, QueryStatus,
+    StartQuery, StartedQuery, StreamTarget, Trigger,
 };

@@ -15,10 +15,12 @@ use datafusion::logical_expr::LogicalPlan;
 use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
 
+use crate::changed_rows;
 use crate::checkpoint::{Checkpoint, CommitEntry, Directory, OffsetEntry, Retention, Settling};
 use crate::event_times;
+use crate::observed;
 use crate::progress::{Progress, SinkProgress, SourceProgress, Timer, timestamp};
-use crate::query::{Batch, QueryDefinition, Sink};
+use crate::query::{Batch, Change, QueryDefinition, Sink};
 use crate::reader::{Bound, Opening};
 use crate::slice::StreamSlice;
 use crate::source::{Continuity, Limit, Source};
@@ -70,6 +72,12 @@ pub struct MicroBatchQuery {
     /// The watermark of each watermark node, in milliseconds.
     watermarks: Vec<i64>,
     shape: Shape,
+    /// What the sink is told of its rows.
+    change: Change,
+    /// Whether the query observes metrics of its rows.
+    observes: bool,
+    /// What it observed of the last batch.
+    observed: serde_json::Map<String, serde_json::Value>,
     state: State,
     last_trigger_ms: Option<i64>,
     /// The last entry of a log that was written.
@@ -117,6 +125,9 @@ impl MicroBatchQuery {
         let state = State::new(&checkpoint, Memory::of(&session), None);
         let mut this = Self {
             shape,
+            change: Change::default(),
+            observes: !boathouse_engine::observed(&plan).is_empty(),
+            observed: serde_json::Map::new(),
             state,
             ran_with_ms: None,
             watermarks: Vec::new(),
@@ -235,6 +246,19 @@ impl MicroBatchQuery {
 
     pub(crate) fn is_stateful(&self) -> bool {
         self.shape.is_stateful()
+    }
+
+    /// Whether the sink runs the query itself: what remembers, and what is observed, is run once, whatever sinks do.
+    fn is_plain(&self) -> bool {
+        self.shape.is_plain() && !self.observes
+    }
+
+    /// Has the sink told by which columns rows take the place of earlier ones; false where that is not known.
+    pub(crate) fn tell_changed_rows(&mut self) -> bool {
+        let change = changed_rows::change(&self.plan, &self.schema);
+        let is_known = change.is_some();
+        self.change = change.unwrap_or_default();
+        is_known
     }
 
     pub(crate) fn continuity(&self) -> impl Iterator<Item = Continuity> {
@@ -399,10 +423,10 @@ impl MicroBatchQuery {
         entry: &OffsetEntry,
         slices: Vec<(StreamSlice, StructType)>,
     ) -> Result<(StateIds, Vec<(i64, Seen)>)> {
-        let reader = Arc::new(Bound { slices, is_streaming: !self.shape.is_plain() });
+        let reader = Arc::new(Bound { slices, is_streaming: !self.is_plain() });
         let now_us = entry.timestamp_ms.saturating_mul(1000);
         let query = Kept::new(&self.session, self.query.with_reader(reader, now_us));
-        if self.shape.is_plain() {
+        if self.is_plain() {
             self.state.begin(&[]).await?;
             self.give(entry, &query).await?;
             return Ok((StateIds::new(), Vec::new()));
@@ -415,7 +439,9 @@ impl MicroBatchQuery {
         };
         let batches =
             Batches::new(&self.session, self.definition.output_mode, self.next, entry.timestamp_ms, marks);
-        let rows = batches.run(&mut self.state, plan).await?;
+        let rows = batches.run(&mut self.state, plan.clone()).await?;
+        self.observed = observed::metrics(&self.session, &plan);
+        fault::point("streaming::before-state")?;
         let (state_ids, settling) = self.state.commit(self.next).await?;
         self.state.fit()?;
         fault::point("streaming::after-state")?;
@@ -432,6 +458,7 @@ impl MicroBatchQuery {
             part: self.epoch.as_ref().map_or(0, Epoch::part),
             query_id: self.id.clone(),
             rows: rows.relation.clone(),
+            change: self.change.clone(),
             timestamp_ms: entry.timestamp_ms,
         };
         if self.explanation.is_none() {
@@ -502,6 +529,7 @@ impl MicroBatchQuery {
                 description: self.sink.description(),
                 num_output_rows: self.sink.num_output_rows(),
             },
+            observed: std::mem::take(&mut self.observed),
             since_last_trigger_ms: since,
         }
     }

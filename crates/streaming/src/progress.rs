@@ -25,6 +25,8 @@ pub struct Progress {
     pub state_operators: Vec<Value>,
     pub sources: Vec<SourceProgress>,
     pub sink: SinkProgress,
+    /// By the names of observations, as JSON.
+    pub observed: Map<String, Value>,
     /// Milliseconds since the trigger before this one began; `None` for the first.
     pub since_last_trigger_ms: Option<i64>,
 }
@@ -101,7 +103,7 @@ impl Progress {
             "sink".into(),
             json!({ "description": self.sink.description, "numOutputRows": self.sink.num_output_rows.unwrap_or(-1) }),
         );
-        out.insert("observedMetrics".into(), Value::Object(Map::new()));
+        out.insert("observedMetrics".into(), Value::Object(self.observed.clone()));
         Value::Object(out)
     }
 }

@@ -54,6 +54,16 @@ impl OutputMode {
     }
 }
 
+/// How the rows of a batch stand to those of earlier ones.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Change {
+    /// They are more rows, or all rows.
+    #[default]
+    Rows,
+    /// Each takes the place of the one with the same values in these columns (update mode).
+    Replace(Arc<[String]>),
+}
+
 /// One batch of a query.
 #[derive(Debug, Clone)]
 pub struct Batch {
@@ -64,6 +74,7 @@ pub struct Batch {
     pub query_id: String,
     /// Bounded, for the time of [`Sink::write`].
     pub rows: Relation,
+    pub change: Change,
     /// When the batch was planned, in milliseconds since the epoch: what `current_timestamp()` is in its rows.
     pub timestamp_ms: i64,
 }

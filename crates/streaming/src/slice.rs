@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use boathouse_bridge::arrow_schema;
-use boathouse_spec::StructType;
+use boathouse_spec::{StructType, fault};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::Result;
@@ -68,6 +68,8 @@ impl TableProvider for StreamSlice {
         let rows = Arc::new(AtomicU64::new(0));
         self.counters.lock().push(Arc::clone(&rows));
         Ok(Arc::new(TapExec::new("StreamSliceExec", "", input, move |batch| {
+            // Nothing is done with an error here: a test lets the program die.
+            let _ = fault::point("streaming::reading");
             rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
         })))
     }

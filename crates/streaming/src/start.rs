@@ -25,6 +25,19 @@ pub struct StartQuery {
     pub target: StreamTarget,
     pub foreach: Option<PythonFunction>,
     pub foreach_batch: Option<PythonFunction>,
+    /// The request itself, as who took it can read it again.
+    pub request: Option<Vec<u8>>,
+}
+
+/// The option of queries that are started with every server.
+pub const PERMANENT: &str = "permanent";
+
+/// What has to be known of a query to start it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permanent {
+    pub name: String,
+    pub checkpoint: String,
+    pub request: Vec<u8>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,15 +1,18 @@
 //! Commands of streaming queries.
 
 use boathouse_spec::{Error, PythonFunction, Result};
+use prost::Message as _;
 
 use super::function::python_function;
 use super::{Converter, missing, not_set};
 use crate::proto::spark as proto;
-use crate::streaming::{ManagerRequest, QueryId, QueryRequest, StartQuery, StreamTarget, Trigger};
+use crate::streaming::{ManagerRequest, PERMANENT, QueryId, QueryRequest, StartQuery, StreamTarget, Trigger};
 
 impl Converter<'_> {
-    pub(super) fn start_query(&mut self, w: proto::WriteStreamOperationStart) -> Result<StartQuery> {
+    pub fn start_query(&mut self, w: proto::WriteStreamOperationStart) -> Result<StartQuery> {
         use proto::write_stream_operation_start::{SinkDestination, Trigger as Message};
+        let is_kept = w.options.keys().any(|key| key.eq_ignore_ascii_case(PERMANENT));
+        let request = is_kept.then(|| w.encode_to_vec());
         let trigger = match w.trigger {
             None => Trigger::Default,
             Some(Message::ProcessingTimeInterval(interval)) => Trigger::ProcessingTime(interval),
@@ -36,6 +39,7 @@ impl Converter<'_> {
             target,
             foreach: w.foreach_writer.map(foreach_function).transpose()?,
             foreach_batch: w.foreach_batch.map(foreach_function).transpose()?,
+            request,
         })
     }
 }

@@ -194,6 +194,21 @@ impl Analyzer {
         Ok(Analyzed { below: None, ..aggregation.build(self)? })
     }
 
+    /// The different rows of all columns but the last, with the sums of that one which are above 0; the column of the sums.
+    pub(super) fn rows_with_sums(&mut self, input: Analyzed) -> Result<(Analyzed, Attribute)> {
+        let mut columns = input.output.clone();
+        let counted = columns.pop().ok_or_else(|| Error::internal("rows without a count"))?;
+        let keys = columns.iter().map(Attribute::typed).collect();
+        let call = self.aggregate_of("sum", &counted)?;
+        let mut aggregation = self.aggregation(input, keys, None)?;
+        let sum = self.attribute("sum", DataType::Long, true);
+        aggregation.aggregates.push((call, sum.clone()));
+        aggregation.having.push(sum.column().gt(lit(0_i64)));
+        let shown = aggregation.grouping.iter().map(|(_, a)| a).chain([&sum]);
+        aggregation.select = shown.map(|a| (a.column(), a.clone())).collect();
+        Ok((aggregation.build(self)?, sum))
+    }
+
     fn aggregation(
         &mut self,
         input: Analyzed,
@@ -269,26 +284,23 @@ impl Analyzer {
         let key = self.builtin("grouping_key", vec![value.clone()])?;
         let first = match key.data_type == value.data_type {
             true => None,
-            false => Some(self.first_value(attribute)?),
+            false => Some(self.aggregate_of("first", attribute)?),
         };
         let column = self.attribute("grouping_key", key.data_type, true);
         Ok(Some(GroupingKey { column, key: key.expr, value: first }))
     }
 
-    /// `first(column)`
-    fn first_value(&mut self, attribute: &Attribute) -> Result<DfExpr> {
-        let call = boathouse_spec::Call {
-            name: vec!["first".into()],
-            args: vec![Expr::star()],
-            ..Default::default()
-        };
+    /// An aggregate of a column: `first(column)`
+    fn aggregate_of(&mut self, name: &str, attribute: &Attribute) -> Result<DfExpr> {
+        let call =
+            boathouse_spec::Call { name: vec![name.into()], args: vec![Expr::star()], ..Default::default() };
         let over = Analyzed { output: vec![attribute.clone()], ..Analyzed::one_row()? };
-        for entry in boathouse_functions::registry().get("first") {
+        for entry in boathouse_functions::registry().get(name) {
             if let boathouse_functions::Entry::Aggregate(resolve) = entry {
-                return Ok(self.aggregate_call("first", *resolve, &call, &over)?.expr);
+                return Ok(self.aggregate_call(name, *resolve, &call, &over)?.expr);
             }
         }
-        Err(Error::internal("there is no aggregate first"))
+        Err(Error::internal(format!("there is no aggregate {name}")))
     }
 
     pub(super) fn having(&mut self, input: &Relation, condition: &Expr) -> Result<Analyzed> {

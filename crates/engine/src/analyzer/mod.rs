@@ -21,6 +21,7 @@ mod column;
 mod conditional;
 mod dataset;
 mod error;
+mod except_all;
 mod expect;
 mod expr;
 mod extract;

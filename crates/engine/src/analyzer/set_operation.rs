@@ -89,7 +89,7 @@ impl Analyzer {
         Ok(())
     }
 
-    fn union_all(&mut self, inputs: Vec<Analyzed>) -> Result<Analyzed> {
+    pub(super) fn union_all(&mut self, inputs: Vec<Analyzed>) -> Result<Analyzed> {
         let names: Vec<String> = inputs[0].output.iter().map(|a| a.name.clone()).collect();
         let types = self.common_columns(&inputs, "UNION")?;
         let output: Vec<Attribute> = types
@@ -162,7 +162,7 @@ impl Analyzer {
             .collect()
     }
 
-    fn cast_columns(&mut self, input: &Analyzed, output: &[Attribute]) -> Result<LogicalPlan> {
+    pub(super) fn cast_columns(&mut self, input: &Analyzed, output: &[Attribute]) -> Result<LogicalPlan> {
         let list = input
             .output
             .iter()
@@ -250,6 +250,9 @@ impl Analyzer {
         let inputs = [left, right];
         let types = self.common_columns(&inputs, &format!("{operator}{}", if all { " ALL" } else { "" }))?;
         let [left, right] = inputs;
+        if all && kind == JoinKind::LeftAnti && left.is_streaming && !right.is_streaming {
+            return self.stream_except_all(&left, &right, &types);
+        }
         let mut sides = Vec::new();
         for side in [&left, &right] {
             let columns: Vec<Attribute> = types
@@ -302,7 +305,7 @@ impl Analyzer {
             ..Analyzed::new(plan, left_columns).with_plan_ids_of([&left, &right])
         };
         let joined = joined.without_hidden()?;
-        match stream_operation(kind, all, [left.is_streaming, right.is_streaming]) {
+        match stream_operation(kind, [left.is_streaming, right.is_streaming]) {
             None => Ok(joined),
             Some(operation) => {
                 let rows = match operation {
@@ -390,12 +393,11 @@ impl Analyzer {
 }
 
 /// What the operation is where one of its sides streams.
-fn stream_operation(kind: JoinKind, all: bool, streams: [bool; 2]) -> Option<StreamOperationKind> {
+fn stream_operation(kind: JoinKind, streams: [bool; 2]) -> Option<StreamOperationKind> {
     match (kind, streams) {
         (_, [false, false]) => None,
         (JoinKind::LeftSemi, _) => Some(StreamOperationKind::Intersect),
         (_, [_, true]) => Some(StreamOperationKind::ExceptStream),
-        _ if all => Some(StreamOperationKind::ExceptAll),
         _ => Some(StreamOperationKind::Except),
     }
 }

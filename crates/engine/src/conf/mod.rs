@@ -77,9 +77,11 @@ impl SessionConf {
         Ok(())
     }
 
-    /// Sets a key that tells something to users, and on which nothing depends.
+    /// Sets a key without a check: it was set in another session, or tells something to users.
     pub(crate) fn note(&self, key: &str, value: &str) {
-        self.inner.write().set.insert(key.to_string(), value.to_string());
+        let mut inner = self.inner.write();
+        inner.set.insert(key.to_string(), value.to_string());
+        inner.context = None;
     }
 
     /// Back to the default.
@@ -105,6 +107,11 @@ impl SessionConf {
         let mut all = inner.fixed.clone();
         all.extend(inner.set.clone());
         all.into_iter().filter(|(k, _)| prefix.is_none_or(|p| k.starts_with(p))).collect()
+    }
+
+    /// What was set in this session.
+    pub fn changed(&self) -> Vec<(String, String)> {
+        self.inner.read().set.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
     /// What was set of how object stores are reached.

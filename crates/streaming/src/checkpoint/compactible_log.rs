@@ -5,7 +5,7 @@
 
 use boathouse_connectors::sink_log::number;
 use boathouse_engine::Session;
-use boathouse_spec::{Error, Result, clock};
+use boathouse_spec::{Error, Result, clock, fault};
 
 use super::{Directory, V1, lines_v1, min_batches_to_retain};
 use crate::settings;
@@ -140,6 +140,7 @@ impl CompactibleLog {
         let before_ms = clock::now_ms() - self.rules.cleanup_delay_ms;
         for (name, modified_ms) in self.directory.list_with_times().await? {
             if modified_ms <= before_ms && number(&name).is_some_and(|(number, _)| number < whole) {
+                fault::point_at("streaming::before-purge", self.directory.display())?;
                 self.directory.delete(&name).await?;
             }
         }

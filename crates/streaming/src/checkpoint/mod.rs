@@ -15,7 +15,7 @@ mod new_file;
 mod offsets;
 
 use boathouse_engine::Session;
-use boathouse_spec::{Error, Result};
+use boathouse_spec::{Error, Result, fault};
 use serde_json::json;
 
 use crate::settings;
@@ -168,6 +168,7 @@ impl Checkpoint {
             // One batch is planned at a time, so that there is one more to remove each time.
             let numbers = if all { log.numbers().await? } else { vec![old] };
             for number in numbers.into_iter().filter(|n| *n <= old) {
+                fault::point_at("streaming::before-purge", log.display())?;
                 log.delete(&number.to_string()).await?;
             }
         }

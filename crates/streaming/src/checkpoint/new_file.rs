@@ -61,7 +61,7 @@ impl NewFile {
                     let (first, rest) = bytes.split_at(bytes.len() / 2);
                     file.write_all(first)?;
                     if *pieces == 2 {
-                        fault::io_point("streaming::half-written")?;
+                        fault::io_point_at("streaming::half-written", std::path::Path::new(&self.shown))?;
                     }
                     file.write_all(rest)
                 })

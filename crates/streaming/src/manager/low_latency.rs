@@ -153,6 +153,7 @@ fn check_continuous(plan: &LogicalPlan) -> Result<()> {
             // It stands around what is computed once for a row, and is no operation.
             "Barrier" => return Ok(()),
             "Shuffle" | "Coalesce" => "Repartition",
+            "Observe" => "CollectMetrics",
             other => return Err(not_continuous(other)),
         },
         other => return Err(not_continuous(&other.display().to_string())),

@@ -1,6 +1,7 @@
 //! The queries that run: started, watched, stopped.
 
 mod low_latency;
+mod permanent;
 mod run;
 mod running;
 
@@ -60,13 +61,14 @@ pub struct StreamManager {
 pub(crate) struct Listeners(Mutex<HashMap<String, mpsc::Sender<QueryEvent>>>);
 
 impl Listeners {
-    /// Sends an event where somebody listens. A listener that does not keep up loses events, and stops nobody.
-    pub fn post(&self, session_id: &str, event: QueryEvent) {
-        let sender = self.0.lock().get(session_id).cloned();
-        if let Some(sender) = sender
-            && let Err(mpsc::error::TrySendError::Full(_)) = sender.try_send(event)
-        {
-            tracing::warn!("a listener of the session {session_id} is too slow; an event was dropped");
+    /// Sends an event of a query where somebody listens who sees it. A listener that does not keep up loses events, and stops
+    /// nobody.
+    pub fn post(&self, query: &RunningQuery, event: &QueryEvent) {
+        let listeners = self.0.lock();
+        for (session_id, sender) in listeners.iter().filter(|(id, _)| query.is_seen_by_session(id)) {
+            if let Err(mpsc::error::TrySendError::Full(_)) = sender.try_send(event.clone()) {
+                tracing::warn!("a listener of the session {session_id} is too slow; an event was dropped");
+            }
         }
     }
 }
@@ -86,11 +88,20 @@ impl StreamManager {
         }
         let target = Target::of(session, &start).await?;
         target.check_mode(mode)?;
+        let updates_table = target.is_delta() && mode == OutputMode::Update;
+        if updates_table && trigger.is_low_latency() {
+            return Err(sink::no_updates());
+        }
         low_latency::check_sink(session, trigger, &target, mode)?;
         low_latency::check_interval(session, trigger)?;
         let name = start.query_name.clone();
-        let _reserved = name.as_ref().map(|name| self.reserve(session, name)).transpose()?;
         let checkpoint = checkpoint(session, &start, &target)?;
+        let is_permanent = permanent::is_permanent(&start)?;
+        if is_permanent {
+            permanent::check(trigger, &target, &checkpoint)?;
+        }
+        let reserve = |name: &String| self.reserve(session, name, &checkpoint.path, is_permanent);
+        let _reserved = name.as_ref().map(reserve).transpose()?;
         let definition = QueryDefinition {
             name: name.clone(),
             input: start.input.clone(),
@@ -100,13 +111,17 @@ impl StreamManager {
         if target.is_memory() && mode != OutputMode::Complete && !checkpoint.is_temporary {
             refuse_recovery(session, &checkpoint.path).await?;
         }
-        self.make_way(session, &checkpoint.path).await?;
+        self.make_way(session, &checkpoint.path, is_permanent).await?;
         let is_batch_sink = target.is_of_batches();
         let sink = sink::open(session, &start, target, mode, &self.options).await?;
-        let query = MicroBatchQuery::open(session.for_stream(), definition, sink).await?;
+        let mut query = MicroBatchQuery::open(session.for_stream(), definition, sink).await?;
         low_latency::check_query(session, trigger, is_batch_sink, &query)?;
+        if updates_table && !query.tell_changed_rows() {
+            return Err(sink::no_updates());
+        }
         let id = QueryId { id: query.id().to_string(), run_id: query.run_id().to_string() };
-        let running = self.enter(RunningQuery::new(session, id.clone(), name.clone()))?;
+        let running = RunningQuery::new(session, id.clone(), name.clone(), &checkpoint.path, is_permanent);
+        let running = self.enter(running)?;
         let is_heard = self.listeners.0.lock().contains_key(session.id());
         let started_event = is_heard.then(|| {
             json!({
@@ -123,11 +138,22 @@ impl StreamManager {
     }
 
     /// Keeps a name for a query that is about to be one of the session's, until what is returned is dropped.
-    fn reserve(&self, session: &Session, name: &str) -> Result<Reserved<'_>> {
+    fn reserve(
+        &self,
+        session: &Session,
+        name: &str,
+        checkpoint: &str,
+        is_permanent: bool,
+    ) -> Result<Reserved<'_>> {
+        // A permanent query may take the place of its last run, whose session is another.
+        let is_other =
+            |q: &Arc<RunningQuery>| !(is_permanent && q.is_permanent() && q.checkpoint() == checkpoint);
+        let session_id = if is_permanent { "" } else { session.id() };
         // First the names that are being taken: a query that has just got its name is among the others before it leaves them.
         let mut starting = self.starting.lock();
-        let reserved = (session.id().to_string(), name.to_string());
-        if starting.contains(&reserved) || self.active(session).iter().any(|q| q.name() == Some(name)) {
+        let reserved = (session_id.to_string(), name.to_string());
+        let active = self.active(session);
+        if starting.contains(&reserved) || active.iter().any(|q| q.name() == Some(name) && is_other(q)) {
             return Err(Error::new("_LEGACY_ERROR_TEMP_3280")
                 .message(format!("Cannot start query with name {name} as a query with that name is already active in this SparkSession"))
                 .exception("IllegalArgumentException"));
@@ -137,7 +163,7 @@ impl StreamManager {
     }
 
     /// Ends the run of a query that is about to run again, whichever session started it, where the session lets it.
-    async fn make_way(&self, session: &Arc<Session>, checkpoint: &str) -> Result<()> {
+    async fn make_way(&self, session: &Arc<Session>, checkpoint: &str, is_permanent: bool) -> Result<()> {
         let id = Checkpoint::known_query_id(&Directory::open(session, checkpoint)?).await?;
         let running =
             self.queries.lock().iter().find(|q| Some(&q.id().id) == id.as_ref() && q.is_active()).cloned();
@@ -145,6 +171,9 @@ impl StreamManager {
         let QueryId { id, run_id } = running.id();
         if settings::flag(session, STOP_ACTIVE_RUN, true) {
             tracing::warn!("the streaming query {id} is started again: its run {run_id} is stopped");
+            if !is_permanent {
+                permanent::forget(session, &running).await?;
+            }
             return running.stop().await;
         }
         Err(Error::new("")
@@ -169,20 +198,15 @@ impl StreamManager {
         Ok(query)
     }
 
-    /// The active queries of a session.
+    /// The active queries of a session, and those that are permanent.
     pub fn active(&self, session: &Session) -> Vec<Arc<RunningQuery>> {
-        self.queries
-            .lock()
-            .iter()
-            .filter(|q| q.session_id() == session.id() && q.is_active())
-            .cloned()
-            .collect()
+        self.queries.lock().iter().filter(|q| q.is_seen_by(session) && q.is_active()).cloned().collect()
     }
 
     /// A run of a query, active or ended.
     pub fn find(&self, session: &Session, id: &QueryId) -> Result<Arc<RunningQuery>> {
         let queries = self.queries.lock();
-        let found = queries.iter().rev().find(|q| q.session_id() == session.id() && q.id() == id);
+        let found = queries.iter().rev().find(|q| q.is_seen_by(session) && q.id() == id);
         found.cloned().ok_or_else(|| {
             Error::new("STREAMING_QUERY_NOT_FOUND")
                 .param("id", &id.id)

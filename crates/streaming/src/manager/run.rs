@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use boathouse_engine::Session;
+use boathouse_engine::{Busy, Session};
 use boathouse_spec::{Error, Result, clock};
 use serde_json::json;
 
@@ -37,6 +37,11 @@ pub(super) enum Trigger {
 }
 
 impl Trigger {
+    /// Whether rows are to come out as they come.
+    pub fn is_low_latency(self) -> bool {
+        matches!(self, Self::Continuous(_) | Self::RealTime(_))
+    }
+
     pub fn parse(trigger: &start::Trigger) -> Result<Self> {
         match trigger {
             start::Trigger::Default => Ok(Self::Every(0)),
@@ -88,6 +93,7 @@ pub(super) fn spawn(
     let polling_ms = settings::milliseconds(session, "spark.sql.streaming.pollingDelay", 10);
     let run = Run {
         listeners,
+        _busy: session.busy(),
         session: Arc::clone(session),
         running,
         query,
@@ -107,6 +113,8 @@ struct Run {
     listeners: Arc<Listeners>,
     /// The one that started the query; the query runs in one of its own.
     session: Arc<Session>,
+    /// A query keeps its session, however rarely it has something to do.
+    _busy: Busy,
     running: Arc<RunningQuery>,
     query: MicroBatchQuery,
     last_event_ms: i64,
@@ -201,7 +209,6 @@ impl Run {
 
     /// Runs one trigger; whether there was something to do.
     async fn trigger(&mut self, all: bool) -> Result<bool> {
-        self.session.touch();
         let mut number = 0;
         self.running.triggers.send_modify(|t| {
             t.begun += 1;
@@ -245,6 +252,6 @@ impl Run {
     }
 
     fn post(&self, kind: QueryEventKind, json: String) {
-        self.listeners.post(self.running.session_id(), QueryEvent { kind, json });
+        self.listeners.post(&self.running, &QueryEvent { kind, json });
     }
 }

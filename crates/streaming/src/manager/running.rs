@@ -18,6 +18,8 @@ pub struct RunningQuery {
     session_id: String,
     id: QueryId,
     name: Option<String>,
+    checkpoint: String,
+    is_permanent: bool,
     pub(super) stop: CancellationToken,
     /// Progress events that are kept.
     kept_progress: usize,
@@ -45,7 +47,13 @@ struct State {
 }
 
 impl RunningQuery {
-    pub(super) fn new(session: &Session, id: QueryId, name: Option<String>) -> Arc<Self> {
+    pub(super) fn new(
+        session: &Session,
+        id: QueryId,
+        name: Option<String>,
+        checkpoint: &str,
+        is_permanent: bool,
+    ) -> Arc<Self> {
         let kept = settings::number(session, "spark.sql.streaming.numRecentProgressUpdates", 100);
         let status = QueryStatus {
             message: "Initializing sources".to_string(),
@@ -57,6 +65,8 @@ impl RunningQuery {
             session_id: session.id().to_string(),
             id,
             name,
+            checkpoint: checkpoint.to_string(),
+            is_permanent,
             stop: CancellationToken::new(),
             kept_progress: usize::try_from(kept).unwrap_or(0),
             stop_timeout_ms: settings::milliseconds(session, STOP_TIMEOUT, 0),
@@ -82,6 +92,24 @@ impl RunningQuery {
 
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// As users write it.
+    pub(super) fn checkpoint(&self) -> &str {
+        &self.checkpoint
+    }
+
+    /// Whether it is nobody's but the server's, and is started with it.
+    pub fn is_permanent(&self) -> bool {
+        self.is_permanent
+    }
+
+    pub(super) fn is_seen_by(&self, session: &Session) -> bool {
+        self.is_seen_by_session(session.id())
+    }
+
+    pub(super) fn is_seen_by_session(&self, id: &str) -> bool {
+        self.is_permanent || self.session_id == id
     }
 
     pub fn named(&self) -> NamedQuery {

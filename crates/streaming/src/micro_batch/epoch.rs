@@ -49,7 +49,7 @@ impl Epoch {
 impl MicroBatchQuery {
     /// From now on checkpoints are written once an interval, where the sink takes rows in parts and nothing is remembered.
     pub(crate) fn run_in_epochs(&mut self, interval: Duration) {
-        if self.shape.is_plain() && self.sink.takes_parts() && !interval.is_zero() {
+        if self.is_plain() && self.sink.takes_parts() && !interval.is_zero() {
             self.epoch = Some(Epoch::new(interval, self.places()));
         }
     }

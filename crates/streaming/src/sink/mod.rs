@@ -23,10 +23,10 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use crate::manager::ManagerOptions;
 use crate::query::{OutputMode, Sink};
-use crate::start::{StartQuery, StreamTarget};
+use crate::start::{PERMANENT, StartQuery, StreamTarget};
 
 /// Options of the query that are none of the sink's.
-const OF_THE_QUERY: &[&str] = &["checkpointLocation", "path", "queryName"];
+const OF_THE_QUERY: &[&str] = &["checkpointLocation", "path", "queryName", PERMANENT];
 
 /// What a query writes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,35 +132,40 @@ impl Target {
         matches!(self, Self::ForeachBatch | Self::Foreach | Self::Memory { .. } | Self::Console | Self::Noop)
     }
 
+    /// Whether rows can take the place of earlier ones.
+    pub fn is_delta(&self) -> bool {
+        matches!(self, Self::DeltaPath(_) | Self::Table { .. })
+    }
+
     pub fn check_mode(&self, mode: OutputMode) -> Result<()> {
         let (source, allowed): (&str, &[OutputMode]) = match self {
-            Self::DeltaPath(_) => ("delta", &[OutputMode::Append, OutputMode::Complete]),
-            Self::Table { .. } => ("delta", &[OutputMode::Append, OutputMode::Complete]),
             Self::Files { format, .. } => (format, &[OutputMode::Append]),
             _ => return Ok(()),
         };
         if allowed.contains(&mode) {
             return Ok(());
         }
-        let name = mode.name().to_string();
-        if source == "delta" {
-            return Err(Error::new("DELTA_UNSUPPORTED_OUTPUT_MODE")
-                .param("dataSource", "org.apache.spark.sql.delta.sources.DeltaDataSource")
-                .param("mode", capitalized(&name))
-                .message(format!(
-                    "Data source org.apache.spark.sql.delta.sources.DeltaDataSource does not support {} output mode",
-                    capitalized(&name)
-                ))
-                .exception("AnalysisException"));
-        }
+        let name = mode.name();
         Err(Error::new("STREAMING_OUTPUT_MODE.UNSUPPORTED_DATASOURCE")
             .param("className", source)
-            .param("outputMode", &name)
+            .param("outputMode", name)
             .message(format!(
                 "Invalid streaming output mode: {name}. This output mode is not supported in Data Source {source}."
             ))
             .exception("AnalysisException"))
     }
+}
+
+/// Rows that change, of which it is not known which earlier ones they take the place of, are none for a Delta table.
+pub(crate) fn no_updates() -> Error {
+    Error::new("DELTA_UNSUPPORTED_OUTPUT_MODE")
+        .param("dataSource", "org.apache.spark.sql.delta.sources.DeltaDataSource")
+        .param("mode", "Update")
+        .message(
+            "Data source org.apache.spark.sql.delta.sources.DeltaDataSource does not support Update output mode; \
+             but for an aggregation whose keys are all among the columns, in batches",
+        )
+        .exception("AnalysisException")
 }
 
 pub(crate) fn capitalized(text: &str) -> String {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::delta_offset::{BASE_INDEX, CHANGE_INDEX, Offset};
 use super::delta_start::Start;
-use super::event_order::{EventOrder, Range, index_of, time_of};
+use super::event_order::{self, EventOrder, Range, Timed, index_of, time_of};
 use super::followed::{COMMITS_AT_ONCE, Followed, read_view};
 use super::{Limit, Source};
 use crate::checkpoint::Directory;
@@ -50,6 +50,8 @@ pub(super) struct DeltaSource {
     is_ordered: bool,
     /// The order of the whole table, once the event time is known.
     order: Option<EventOrder>,
+    /// The files of the starting version with their event times: to read their statistics takes long where there are many.
+    timed: Option<(i64, Arc<Vec<Timed>>)>,
 }
 
 /// The columns of the stream of a table.
@@ -83,6 +85,7 @@ impl DeltaSource {
             backlog: None,
             is_ordered: given.flag("withEventTimeOrder", false)?,
             order: None,
+            timed: None,
         })
     }
 
@@ -150,9 +153,17 @@ impl DeltaSource {
         Ok(files)
     }
 
-    async fn whole_table(&mut self, version: i64) -> Result<Vec<Arc<Add>>> {
+    /// The same in the order of their event times.
+    async fn timed_files(&mut self, order: &EventOrder, version: i64) -> Result<Arc<Vec<Timed>>> {
+        if let Some((known, files)) = &self.timed
+            && *known == version
+        {
+            return Ok(Arc::clone(files));
+        }
         let files = self.initial_files(version).await?;
-        Ok(files.iter().filter_map(|f| f.add.clone()).collect())
+        let timed = Arc::new(order.timed(files.iter().filter_map(|f| f.add.clone())));
+        self.timed = Some((version, Arc::clone(&timed)));
+        Ok(timed)
     }
 
     /// The end of the next range of the event times of the whole table.
@@ -163,12 +174,12 @@ impl DeltaSource {
         limit: Limit,
     ) -> Result<Option<Offset>> {
         let version = from.reservoir_version;
-        let files = self.whole_table(version).await?;
+        let files = self.timed_files(order, version).await?;
         if files.is_empty() {
             return Ok(None);
         }
         let (max_files, max_bytes) = self.followed.limits(limit);
-        Ok(Some(match order.end(&files, time_of(from.index), max_files, max_bytes) {
+        Ok(Some(match event_order::end(&files, time_of(from.index), max_files, max_bytes) {
             Some(until_us) => self.followed.before(version).after_file(index_of(until_us), true),
             None => self.followed.before(version + 1),
         }))
@@ -181,7 +192,7 @@ impl DeltaSource {
         from: &Offset,
         end: &Offset,
     ) -> Result<Arc<dyn TableProvider>> {
-        let files = self.whole_table(from.reservoir_version).await?;
+        let files = self.timed_files(order, from.reservoir_version).await?;
         let until_us = if end.is_starting_version { time_of(end.index) } else { None };
         let range = Range { from_us: time_of(from.index), until_us };
         let (rows, size) = order.rows(&self.followed.read, &files, range)?;

@@ -32,7 +32,8 @@ pub(super) struct EventOrder {
 }
 
 /// A file and the event times in it, in microseconds since the epoch.
-struct Timed {
+#[derive(Debug)]
+pub(super) struct Timed {
     add: Arc<Add>,
     first_us: i64,
     last_us: i64,
@@ -77,9 +78,8 @@ impl EventOrder {
     }
 
     /// The files in the order of their first times. One without statistics may have any times.
-    fn timed(&self, files: &[Arc<Add>]) -> Vec<Timed> {
+    pub fn timed(&self, files: impl Iterator<Item = Arc<Add>>) -> Vec<Timed> {
         let mut timed: Vec<Timed> = files
-            .iter()
             .map(|add| {
                 let stats = add.stats.as_deref().and_then(|s| serde_json::from_str::<Value>(s).ok());
                 let time = |of: &str| {
@@ -89,10 +89,10 @@ impl EventOrder {
                 let nulls = stats.as_ref().and_then(|s| s.get("nullCount")?.get(&self.physical)?.as_i64());
                 let (first, last) = (time("minValues"), time("maxValues"));
                 Timed {
-                    add: Arc::clone(add),
                     first_us: first.unwrap_or(i64::MIN),
                     last_us: last.map_or(i64::MAX, |us| us.saturating_add(CUT_OFF_US)),
                     has_nulls: nulls != Some(0),
+                    add,
                 }
             })
             .collect();
@@ -100,47 +100,20 @@ impl EventOrder {
         timed
     }
 
-    /// Where a range ends that begins at a time and has about as many files as fit; `None` where it has all that is left.
-    pub fn end(
-        &self,
-        files: &[Arc<Add>],
-        from_us: Option<i64>,
-        max_files: i64,
-        max_bytes: i64,
-    ) -> Option<i64> {
-        let from = from_us.unwrap_or(i64::MIN);
-        let (mut count, mut bytes) = (0_i64, 0_i64);
-        for file in self.timed(files).iter().filter(|f| f.last_us >= from) {
-            let is_full =
-                count >= max_files || (count > 0 && bytes.saturating_add(file.add.size) > max_bytes);
-            // What began before the range is in it, however much that is.
-            if is_full && file.first_us > from {
-                return Some(file.first_us);
-            }
-            count += 1;
-            bytes = bytes.saturating_add(file.add.size);
-        }
-        None
-    }
-
     /// The rows of a range, and how many files and bytes they are in.
     pub fn rows(
         &self,
         table: &Snapshot,
-        files: &[Arc<Add>],
+        files: &[Timed],
         range: Range,
     ) -> Result<(Arc<dyn TableProvider>, (usize, i64))> {
         let from = range.from_us.unwrap_or(i64::MIN);
         let until = range.until_us.unwrap_or(i64::MAX);
-        let adds: Vec<Arc<Add>> = self
-            .timed(files)
-            .into_iter()
-            .filter(|f| {
-                let is_in = f.last_us >= from && f.first_us < until;
-                is_in || (range.from_us.is_none() && f.has_nulls)
-            })
-            .map(|f| f.add)
-            .collect();
+        let in_range = files.iter().filter(|f| {
+            let is_in = f.last_us >= from && f.first_us < until;
+            is_in || (range.from_us.is_none() && f.has_nulls)
+        });
+        let adds: Vec<Arc<Add>> = in_range.map(|f| Arc::clone(&f.add)).collect();
         let size = (adds.len(), adds.iter().map(|a| a.size).sum());
         let scan: Arc<dyn TableProvider> = Arc::new(DeltaScan::of_files(table.clone(), adds)?);
         let Some(filter) = self.filter(range) else { return Ok((scan, size)) };
@@ -163,6 +136,22 @@ impl EventOrder {
             }
         }
     }
+}
+
+/// Where a range ends that begins at a time and has about as many files as fit; `None` where it has all that is left.
+pub(super) fn end(files: &[Timed], from_us: Option<i64>, max_files: i64, max_bytes: i64) -> Option<i64> {
+    let from = from_us.unwrap_or(i64::MIN);
+    let (mut count, mut bytes) = (0_i64, 0_i64);
+    for file in files.iter().filter(|f| f.last_us >= from) {
+        let is_full = count >= max_files || (count > 0 && bytes.saturating_add(file.add.size) > max_bytes);
+        // What began before the range is in it, however much that is.
+        if is_full && file.first_us > from {
+            return Some(file.first_us);
+        }
+        count += 1;
+        bytes = bytes.saturating_add(file.add.size);
+    }
+    None
 }
 
 fn not_a_column(column: &str) -> Error {

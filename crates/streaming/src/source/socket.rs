@@ -35,6 +35,7 @@ pub(super) struct Socket {
 
 pub(super) fn schema(source: &DataSourceRef) -> Result<StructType> {
     super::rate::check(source)?;
+    host_and_port(source)?;
     let mut fields = vec![StructField::new("value", DataType::STRING, true)];
     if Given(&source.options).flag("includeTimestamp", false)? {
         fields.push(StructField::new("timestamp", DataType::Timestamp, true));
@@ -42,20 +43,25 @@ pub(super) fn schema(source: &DataSourceRef) -> Result<StructType> {
     Ok(StructType::new(fields))
 }
 
+fn host_and_port(source: &DataSourceRef) -> Result<(&str, u16)> {
+    let given = Given(&source.options);
+    let missing = |what: &str| {
+        Error::new("_LEGACY_ERROR_TEMP_1193")
+            .message(format!("Set a {what} to read from with option(\"{what}\", ...)."))
+            .exception("AnalysisException")
+    };
+    let host = given.text("host").ok_or_else(|| missing("host"))?;
+    let port = given.text("port").ok_or_else(|| missing("port"))?;
+    let number = port.parse().map_err(|_| invalid("port", port, "must be the number of a port"))?;
+    Ok((host, number))
+}
+
 impl Socket {
     pub async fn open(source: &DataSourceRef) -> Result<Self> {
-        let given = Given(&source.options);
-        let missing = |what: &str| {
-            Error::new("_LEGACY_ERROR_TEMP_1193")
-                .message(format!("Set a {what} to read from with option(\"{what}\", ...)."))
-                .exception("AnalysisException")
-        };
-        let host = given.text("host").ok_or_else(|| missing("host"))?;
-        let port = given.text("port").ok_or_else(|| missing("port"))?;
-        let number: u16 = port.parse().map_err(|_| invalid("port", port, "must be the number of a port"))?;
-        let address = format!("{host}:{number}");
-        let connected = TcpStream::connect((host, number)).await;
-        let socket = connected.map_err(|e| Error::io(format!("connecting to {address}"), e))?;
+        let (host, port) = host_and_port(source)?;
+        let address = format!("host: {host}, port: {port}");
+        let connected = TcpStream::connect((host, port)).await;
+        let socket = connected.map_err(|e| Error::io(format!("connecting to {host}:{port}"), e))?;
         let received = Arc::new(Mutex::new(Received::default()));
         let into = Arc::clone(&received);
         let reader = tokio::spawn(async move {
@@ -98,7 +104,7 @@ impl Source for Socket {
     }
 
     fn description(&self) -> String {
-        format!("TextSocketV2[{}]", self.address.replacen(':', ": ", 1))
+        format!("TextSocketV2[{}]", self.address)
     }
 
     async fn prepare_available_now(&mut self) -> Result<()> {

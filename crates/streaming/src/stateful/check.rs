@@ -60,6 +60,7 @@ pub(crate) fn check(plan: &LogicalPlan, mode: OutputMode, is_strict: bool) -> Re
         shape: Shape::default(),
         groupings: Vec::new(),
         refusal: None,
+        refusal_of_plan: None,
         window_column: None,
         is_incorrect: false,
     };
@@ -73,10 +74,20 @@ pub(crate) fn check(plan: &LogicalPlan, mode: OutputMode, is_strict: bool) -> Re
 
 /// Whether there is an aggregation over a stream.
 pub(super) fn aggregates(plan: &LogicalPlan) -> bool {
-    if let Some(StreamOperation { input, kind: StreamOperationKind::Except }) = noted(plan) {
-        return except_input(input).is_some_and(aggregates);
+    if let Some((_, input)) = except(plan) {
+        return input.is_some_and(aggregates);
     }
     (matches!(plan, LogicalPlan::Aggregate(_)) && streams(plan)) || plan.inputs().into_iter().any(aggregates)
+}
+
+/// Whether later rows of the result may take the place of earlier ones in update mode: of an aggregation, of functions over groups.
+pub(crate) fn changes_rows(plan: &LogicalPlan) -> bool {
+    let is_one = match plan {
+        LogicalPlan::Aggregate(_) => true,
+        LogicalPlan::Extension(node) => node.node.as_any().is::<StatefulGroups>(),
+        _ => false,
+    };
+    (is_one && streams(plan)) || plan.inputs().into_iter().any(changes_rows)
 }
 
 fn noted(plan: &LogicalPlan) -> Option<&StreamOperation> {
@@ -84,11 +95,30 @@ fn noted(plan: &LogicalPlan) -> Option<&StreamOperation> {
     node.node.as_any().downcast_ref()
 }
 
-/// What is below the aggregation of an EXCEPT, which is none of the query's.
-fn except_input(plan: &LogicalPlan) -> Option<&LogicalPlan> {
+/// The aggregation of an EXCEPT, which is none of the query's, and what is below it: the stream is the first of its inputs.
+fn except(plan: &LogicalPlan) -> Option<(&Aggregate, Option<&LogicalPlan>)> {
+    let StreamOperation { input, kind: StreamOperationKind::Except | StreamOperationKind::ExceptAll } =
+        noted(plan)?
+    else {
+        return None;
+    };
+    let aggregate = first_aggregate(input)?;
+    Some((aggregate, two_inputs(&aggregate.input)?.inputs().first().copied()))
+}
+
+fn first_aggregate(plan: &LogicalPlan) -> Option<&Aggregate> {
     match plan {
-        LogicalPlan::Aggregate(aggregate) => Some(&aggregate.input),
-        other => other.inputs().into_iter().find_map(except_input),
+        LogicalPlan::Aggregate(aggregate) => Some(aggregate),
+        other => other.inputs().into_iter().find_map(first_aggregate),
+    }
+}
+
+/// The node that takes one input from the other.
+fn two_inputs(plan: &LogicalPlan) -> Option<&LogicalPlan> {
+    match plan.inputs().as_slice() {
+        [_, _] => Some(plan),
+        [below] => two_inputs(below),
+        _ => None,
     }
 }
 
@@ -101,6 +131,8 @@ struct Checker {
     groupings: Vec<Grouping>,
     /// Why the first operator that is refused is.
     refusal: Option<Error>,
+    /// Why the first batch cannot be planned, where nothing else is refused.
+    refusal_of_plan: Option<Error>,
     /// What users call the column of the window function that is met next.
     window_column: Option<String>,
     /// Something that remembers is above an aggregation whose rows are not final.
@@ -126,6 +158,9 @@ struct Grouping {
 
 impl Checker {
     fn visit(&mut self, plan: &LogicalPlan) -> Visited {
+        if let Some((aggregate, Some(stream))) = except(plan) {
+            return self.except(plan, aggregate, stream);
+        }
         let mut inputs = Vec::new();
         let mut streaming = Vec::new();
         let mut aggregates = false;
@@ -163,6 +198,20 @@ impl Checker {
         }
         aggregates |= matches!(plan, LogicalPlan::Aggregate(_));
         Visited { streams: true, times: found, aggregates }
+    }
+
+    /// EXCEPT of a stream and a table: an aggregation, which Spark makes of it once all else is checked.
+    fn except(&mut self, plan: &LogicalPlan, aggregate: &Aggregate, stream: &LogicalPlan) -> Visited {
+        let below = self.visit(stream);
+        let times = times_above(plan, stream, &below.times);
+        let keys = times_above(&aggregate.input, stream, &below.times);
+        self.shape.aggregates += 1;
+        self.shape.expires |= self.mode != OutputMode::Complete;
+        let is_timed = |e: &Expr| matches!(e, Expr::Column(c) if keys.contains_key(&c.name));
+        if self.mode == OutputMode::Append && !aggregate.group_expr.iter().any(is_timed) {
+            self.refusal_of_plan.get_or_insert_with(without_watermark);
+        }
+        Visited { times, ..below }
     }
 
     /// Notes an operator over a stream; `times` are the event times of its output.
@@ -256,15 +305,9 @@ impl Checker {
             StreamOperationKind::ExceptStream => {
                 refused("Except on a streaming DataFrame/Dataset on the right is not supported")
             }
-            StreamOperationKind::Except => {
-                let is_timed = self.groupings.pop().is_some_and(|g| g.is_timed);
-                if is_timed || self.mode != OutputMode::Append {
-                    return Ok(());
-                }
-                without_watermark()
+            StreamOperationKind::Except | StreamOperationKind::ExceptAll => {
+                return Err(Error::internal("EXCEPT without an aggregation"));
             }
-            StreamOperationKind::ExceptAll if self.mode == OutputMode::Append => without_watermark(),
-            StreamOperationKind::ExceptAll => Error::unsupported("EXCEPT ALL over a stream"),
         };
         self.refusal = Some(refusal);
         Ok(())
@@ -471,7 +514,7 @@ impl Checker {
         match self.refusal {
             Some(refusal) => Err(refusal),
             None if self.is_incorrect => Err(correctness()),
-            None => Ok(self.shape),
+            None => self.refusal_of_plan.map_or(Ok(self.shape), Err),
         }
     }
 
@@ -512,6 +555,16 @@ fn redefined() -> Error {
         "Redefining watermark is disallowed. You can set the config 'spark.sql.streaming.statefulOperator.allowMultiple' to 'false' to \
          restore the previous behavior. Note that multiple stateful operators will be disallowed.",
     )
+}
+
+/// The event times of a node's output by those of a node below it.
+fn times_above(plan: &LogicalPlan, below: &LogicalPlan, times: &Times) -> Times {
+    if std::ptr::eq(plan, below) {
+        return times.clone();
+    }
+    let inputs: Vec<Times> =
+        plan.inputs().into_iter().map(|input| times_above(input, below, times)).collect();
+    times::of(plan, &inputs)
 }
 
 /// Whether the node is an operator that remembers rows by their times.

@@ -27,7 +27,7 @@ use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use crate::checkpoint::{Checkpoint, Directory, Retention, Settling};
-pub(crate) use check::{Shape, check, streams};
+pub(crate) use check::{Shape, changes_rows, check, streams};
 pub(crate) use memory::Memory;
 pub(crate) use run::{Batches, Marks};
 pub(crate) use spill::nameless;

@@ -170,6 +170,7 @@ impl StateStore {
         self.changes += self.take_in(last, lineage.is_empty())?;
         self.lineage = lineage;
         self.lineage.push(format!("{version}:{id}"));
+        fault::point_at("streaming::after-state-file", self.directory.display())?;
         Ok(())
     }
 
@@ -262,6 +263,7 @@ impl StateStore {
         aside_if_many(self.entries.len(), || self.entries.settled())?;
         self.first_time = OnceLock::new();
         self.lineage.push(format!("{version}:{id}"));
+        fault::point_at("streaming::after-state-file", self.directory.display())?;
         if is_snapshot {
             fault::point("streaming::after-snapshot")?;
             self.purge(version - retention.batches, stood_on).await?;
@@ -342,7 +344,7 @@ impl StateStore {
             needed = first.and_then(|(v, _)| v.parse().ok()).map_or(needed, |v: i64| v.min(needed));
         }
         for file in files.iter().filter(|f| version_of(f).is_some_and(|v| v < needed)) {
-            fault::point("streaming::before-purge")?;
+            fault::point_at("streaming::before-purge", self.directory.display())?;
             self.directory.delete(file).await?;
         }
         Ok(())

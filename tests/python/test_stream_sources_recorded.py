@@ -1,0 +1,10 @@
+"""Streams of files refuse what Spark 4.2 refuses (`scenarios_stream_sources.py`)."""
+
+import pytest
+import scenarios_stream_sources
+from recorded import check
+
+
+@pytest.mark.parametrize("name", scenarios_stream_sources.SCENARIOS)
+def test_stream_sources(spark, tmp_path, name):
+    check("stream_sources", name, scenarios_stream_sources.SCENARIOS[name], spark, tmp_path)
