@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Records what Apache Spark says of its functions, and writes what is made of it.
+"""Records the facts that Apache Spark tells of its functions (not its words), and writes what is made of them.
 
     pip install 'pyspark==4.2.*'      # and Java 17
     python tools/record_functions.py
@@ -32,9 +32,15 @@ FAMILIES = {
 }  # fmt: skip
 
 
-def described(spark, name):
-    """The lines of DESCRIBE FUNCTION EXTENDED: function, class, usage, extended usage."""
-    return [row[0] for row in spark.sql(f"DESCRIBE FUNCTION EXTENDED `{name}`").collect()]
+def described(lines):
+    """The facts in the lines of DESCRIBE FUNCTION EXTENDED: the class, how the function is written, and since when there is one."""
+    of = {line.split(":", 1)[0]: line.split(":", 1)[1].strip() for line in lines}
+    name = of["Function"]
+    # A form stands before its description; descriptions that are lists do not have the name.
+    form = re.compile(rf"(.*?{re.escape(name)}.*?)\s+-\s", re.I)
+    forms = [found[1].strip() for line in of["Usage"].split("\n") if (found := form.match(line))]
+    since = re.search(r"Since: (\S+)", of["Extended Usage"])
+    return {"name": name, "class": of.get("Class"), "forms": forms, "since": since and since[1]}
 
 
 def families(spark):
@@ -42,29 +48,26 @@ def families(spark):
     return {info.getName(): info.getGroup() for info in infos}
 
 
-def first_sentence(lines):
-    usage = next(line for line in lines if line.startswith("Usage: ")).removeprefix("Usage: ").strip()
-    text = re.sub(r"\s+", " ", usage)
-    what = text.split(" - ", 1)[-1]
-    return re.split(r"(?<=[.])\s", what)[0]
+def cell(text):
+    return text.replace("|", "\\|")
 
 
-def page(names, documented, family_of):
+def page(documented, family_of):
     parts = [
         "# Functions\n",
-        "Spark's built-in functions, and whether they are here. Types, nullability, names of columns and errors are Spark's; `DESCRIBE FUNCTION EXTENDED",
-        "name` shows arguments and examples. Made by `tools/record_functions.py` from what Spark 4.2 says of its functions; a test holds it",
-        "against the server. A function is one file of `crates/functions/src`, found by its family.\n",
+        "Spark's built-in functions, how they are written, and whether they are here. Types, nullability, names of columns and errors are Spark's.",
+        "Made by `tools/record_functions.py` from what Spark 4.2 says of its functions; a test holds it against the server. A function is one file",
+        "of `crates/functions/src`, found by its family.\n",
     ]
     by_family = {}
-    for name in names:
-        by_family.setdefault(FAMILIES.get(family_of.get(name) or "operator", "Various"), []).append(name)
+    for function in documented:
+        by_family.setdefault(FAMILIES.get(family_of.get(function["name"]) or "operator", "Various"), []).append(function)
     for family in sorted(by_family):
-        parts.append(f"## {family}\n\n| function | here | |\n|---|---|---|")
-        for name in by_family[family]:
-            here = "no" if name in MISSING else "yes"
-            text = first_sentence(documented[name]).replace("|", "\\|")
-            parts.append(f"| `{name}` | {here} | {text} |".replace("`|", "`\\|") if "|" in name else f"| `{name}` | {here} | {text} |")
+        parts.append(f"## {family}\n\n| function | here | written |\n|---|---|---|")
+        for function in by_family[family]:
+            here = "no" if function["name"] in MISSING else "yes"
+            forms = ", ".join(f"`{cell(form)}`" for form in function["forms"])
+            parts.append(f"| `{cell(function['name'])}` | {here} | {forms} |")
         parts.append("")
     return "\n".join(parts)
 
@@ -76,12 +79,12 @@ def main():
     spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
     spark.sparkContext.setLogLevel("OFF")
     names = [row[0] for row in spark.sql("SHOW SYSTEM FUNCTIONS").collect()]
-    documented = {name: described(spark, name) for name in names}
+    shown = [[row[0] for row in spark.sql(f"DESCRIBE FUNCTION EXTENDED `{name}`").collect()] for name in names]
+    documented = [described(lines) for lines in shown]
     family_of = families(spark)
     spark.stop()
-    lines = [json.dumps({"name": n, "lines": documented[n]}, ensure_ascii=False) for n in names]
-    DOCUMENTATION.write_text("\n".join(lines) + "\n")
-    PAGE.write_text(page(names, documented, family_of))
+    DOCUMENTATION.write_text("".join(json.dumps(function, ensure_ascii=False) + "\n" for function in documented))
+    PAGE.write_text(page(documented, family_of))
     print(f"{len(names)} functions")
 
 

@@ -61,10 +61,8 @@ async fn lines(session: &Arc<Session>, name: &[String], extended: bool) -> Resul
 }
 
 fn of_builtin(name: &str, extended: bool) -> Vec<String> {
-    // Without its last line, the extended usage.
-    if let Some(lines) = documentation(name) {
-        let shown = if extended { lines.len() } else { lines.len().min(3) };
-        return lines[..shown].to_vec();
+    if let Some(documented) = documentation(name) {
+        return documented.lines(extended);
     }
     let mut out = vec![
         format!("Function: {name}"),
