@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
-use boathouse_bridge::ResultExt;
 use boathouse_catalog::{ObjectName, TypeFacets};
 use boathouse_spec::{DataType, Result, StructType};
-use datafusion::datasource::MemTable;
 
 use crate::Session;
 use crate::resolver::ResolvedTable;
-use crate::rows::{self, Value, column, text};
+use crate::rows::{Value, column, text};
 
 /// The table of that name, with the rows of this moment; `None` where there is none.
 pub(crate) async fn open(session: &Arc<Session>, name: &ObjectName) -> Result<Option<ResolvedTable>> {
@@ -202,18 +199,7 @@ pub(crate) async fn open(session: &Arc<Session>, name: &ObjectName) -> Result<Op
         }
         _ => return Ok(None),
     };
-    let batch = rows::batch(&schema, &all)?;
-    let arrow: SchemaRef = batch.schema();
-    let provider = MemTable::try_new(arrow, vec![vec![batch]]).spark()?;
-    Ok(Some(ResolvedTable {
-        provider: Arc::new(provider),
-        schema,
-        qualifier: name.parts(),
-        delta: None,
-        record: None,
-        format: "information_schema".to_string(),
-        is_streaming: false,
-    }))
+    ResolvedTable::of_rows(name, "information_schema", schema, &all).map(Some)
 }
 
 /// The columns that describe a type, in the order of [`facets`].

@@ -6,15 +6,18 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::datatypes::TimestampMicrosecondType;
+use boathouse_bridge::ResultExt;
 use boathouse_catalog::{ObjectName, TableRecord, ViewSchemaMode};
 use boathouse_delta::{DeltaScan, DeltaTable, Snapshot};
 use boathouse_functions::cast::{self, Mode};
 use boathouse_spec::{DataSourceRef, DataType, Error, Options, Result, StructType, option, quote_name};
 use datafusion::catalog::TableProvider;
+use datafusion::datasource::MemTable;
 use url::Url;
 
 use crate::generated_partitions::GeneratedPartitions;
 use crate::names::{self, RelationName};
+use crate::rows::{self, Value};
 use crate::temp_views::{Environment, TempView};
 use crate::{Session, change_feed, information_schema, query_profile, sources, storage};
 
@@ -77,6 +80,21 @@ pub(crate) struct DeltaSource {
 }
 
 impl ResolvedTable {
+    /// A table of the server's own, of the rows that it has when it is opened.
+    pub fn of_rows(name: &ObjectName, format: &str, schema: StructType, rows: &[Vec<Value>]) -> Result<Self> {
+        let batch = rows::batch(&schema, rows)?;
+        let provider = MemTable::try_new(batch.schema(), vec![vec![batch]]).spark()?;
+        Ok(Self {
+            provider: Arc::new(provider),
+            schema,
+            qualifier: name.parts(),
+            delta: None,
+            record: None,
+            format: format.to_string(),
+            is_streaming: false,
+        })
+    }
+
     /// The name for messages: the catalog's, or the path.
     pub fn display_name(&self) -> String {
         match (&self.record, &self.delta) {

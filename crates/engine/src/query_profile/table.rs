@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use boathouse_bridge::ResultExt;
 use boathouse_catalog::{ObjectName, QueryRecord};
 use boathouse_spec::{DataType, Result, StructType};
-use datafusion::datasource::MemTable;
 
 use crate::Session;
 use crate::resolver::ResolvedTable;
-use crate::rows::{self, Value, column, text};
+use crate::rows::{Value, column, text};
 
 /// The table with the rows of this moment; `None` where `system.query` has no such table.
 pub(crate) async fn open(session: &Arc<Session>, name: &ObjectName) -> Result<Option<ResolvedTable>> {
@@ -18,18 +16,7 @@ pub(crate) async fn open(session: &Arc<Session>, name: &ObjectName) -> Result<Op
     }
     let records = session.engine.history.newest(i64::MAX).await?;
     let rows: Vec<Vec<Value>> = records.into_iter().map(row).collect();
-    let schema = columns();
-    let batch = rows::batch(&schema, &rows)?;
-    let provider = MemTable::try_new(batch.schema(), vec![vec![batch]]).spark()?;
-    Ok(Some(ResolvedTable {
-        provider: Arc::new(provider),
-        schema,
-        qualifier: name.parts(),
-        delta: None,
-        record: None,
-        format: "query_history".to_string(),
-        is_streaming: false,
-    }))
+    ResolvedTable::of_rows(name, "query_history", columns(), &rows).map(Some)
 }
 
 fn columns() -> StructType {
