@@ -315,17 +315,19 @@ pub(crate) struct CheckpointPlace {
     pub is_temporary: bool,
 }
 
-fn checkpoint(session: &Arc<Session>, start: &StartQuery, target: &Target) -> Result<CheckpointPlace> {
+/// Where the query's option or the session's setting puts its checkpoint.
+fn given_checkpoint(session: &Session, start: &StartQuery) -> Option<String> {
     if let Some(path) = option(&start.options, "checkpointLocation").filter(|p| !p.is_empty()) {
-        return Ok(CheckpointPlace { path: path.to_string(), is_temporary: false });
+        return Some(path.to_string());
     }
-    if let Some(root) = session.conf().get("spark.sql.streaming.checkpointLocation").filter(|p| !p.is_empty())
-    {
-        let name = start.query_name.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-        return Ok(CheckpointPlace {
-            path: format!("{}/{name}", root.trim_end_matches('/')),
-            is_temporary: false,
-        });
+    let root = session.conf().get("spark.sql.streaming.checkpointLocation").filter(|p| !p.is_empty())?;
+    let name = start.query_name.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    Some(format!("{}/{name}", root.trim_end_matches('/')))
+}
+
+fn checkpoint(session: &Arc<Session>, start: &StartQuery, target: &Target) -> Result<CheckpointPlace> {
+    if let Some(path) = given_checkpoint(session, start) {
+        return Ok(CheckpointPlace { path, is_temporary: false });
     }
     if !target.takes_temporary_checkpoint() {
         return Err(Error::new("_LEGACY_ERROR_TEMP_3266")

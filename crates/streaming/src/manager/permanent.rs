@@ -1,11 +1,11 @@
 //! Queries that outlive the session that asks for them, and the server: what they have to be, and who may end them.
 
 use boathouse_engine::Session;
-use boathouse_spec::{Error, Result, option};
+use boathouse_spec::{Error, Result};
 
 use super::run::Trigger;
 use super::running::RunningQuery;
-use super::{CheckpointPlace, StreamManager};
+use super::{CheckpointPlace, StreamManager, given_checkpoint};
 use crate::options::Given;
 use crate::sink::Target;
 use crate::start::{PERMANENT, Permanent, StartQuery};
@@ -17,9 +17,7 @@ impl StartQuery {
             return Ok(None);
         }
         let name = self.query_name.clone().ok_or_else(|| refused("it has no name (`queryName`)"))?;
-        let root = session.conf().get("spark.sql.streaming.checkpointLocation").filter(|p| !p.is_empty());
-        let own = option(&self.options, "checkpointLocation").map(str::to_string).filter(|p| !p.is_empty());
-        let checkpoint = own.or_else(|| root.map(|root| format!("{}/{name}", root.trim_end_matches('/'))));
+        let checkpoint = given_checkpoint(session, self);
         let checkpoint = checkpoint.ok_or_else(|| refused("it has no `checkpointLocation`"))?;
         let request = self.request.clone().ok_or_else(|| refused("its request is not known"))?;
         Ok(Some(Permanent { name, checkpoint, request }))
