@@ -23,8 +23,8 @@ pub fn routes(engine: Arc<Engine>) -> Router {
 }
 
 async fn list(State(engine): State<Arc<Engine>>, RawQuery(query): RawQuery) -> Answer {
-    let parts = query.as_deref().unwrap_or_default().split('&').filter_map(|part| part.split_once('='));
-    let limit = match parts.filter(|(name, _)| *name == "limit").last() {
+    let mut parts = query.as_deref().unwrap_or_default().split('&').filter_map(|part| part.split_once('='));
+    let limit = match parts.rfind(|(name, _)| *name == "limit") {
         None => LISTED,
         Some((_, text)) => text.parse().ok().filter(|n| *n >= 0).ok_or_else(|| {
             let message = format!("limit={text} is no whole number of queries.");
