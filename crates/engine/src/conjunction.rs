@@ -18,7 +18,6 @@ use arrow::util::bit_util;
 use boathouse_functions::never_fails;
 use datafusion::common::internal_err;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::logical_expr::{ColumnarValue, Operator};
 use datafusion::physical_expr::expressions::{
@@ -26,35 +25,23 @@ use datafusion::physical_expr::expressions::{
 };
 use datafusion::physical_expr::utils::{collect_columns, conjunction};
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr, split_conjunction};
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::scalar::ScalarValue;
 
+use crate::operator_rule::OperatorRule;
+
 /// Gives filters a [`Conjunction`] for their predicate.
-#[derive(Debug, Default)]
-pub(crate) struct CheapConditionsFirst;
+pub(crate) const CHEAP_CONDITIONS_FIRST: OperatorRule =
+    OperatorRule { name: "boathouse_cheap_conditions_first", replacement: with_conjunction };
 
-impl PhysicalOptimizerRule for CheapConditionsFirst {
-    fn name(&self) -> &str {
-        "boathouse_cheap_conditions_first"
-    }
-
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let changed = plan.transform_up(|node| {
-            let Some(filter) = node.downcast_ref::<FilterExec>() else { return Ok(Transformed::no(node)) };
-            let Some(conjunction) = Conjunction::of(filter.predicate(), &filter.input().schema())? else {
-                return Ok(Transformed::no(node));
-            };
-            let filter = FilterExecBuilder::from(filter).with_predicate(Arc::new(conjunction)).build()?;
-            Ok(Transformed::yes(Arc::new(filter) as _))
-        })?;
-        Ok(changed.data)
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
+fn with_conjunction(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(filter) = node.downcast_ref::<FilterExec>() else { return Ok(None) };
+    let Some(conjunction) = Conjunction::of(filter.predicate(), &filter.input().schema())? else {
+        return Ok(None);
+    };
+    let filter = FilterExecBuilder::from(filter).with_predicate(Arc::new(conjunction)).build()?;
+    Ok(Some(Arc::new(filter)))
 }
 
 /// The predicate of a filter: where all conditions hold. It is FALSE where one is NULL, which is the same to a filter.

@@ -6,37 +6,17 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, InputOrderMode};
 
+use crate::operator_rule::OperatorRule;
 use crate::operators::{MapPartitionsExec, PartitionWork};
 
 /// Forgets that keys are constant below the first step of aggregations; the second follows.
-#[derive(Debug, Default)]
-pub(crate) struct ConstantKeys;
-
-impl PhysicalOptimizerRule for ConstantKeys {
-    fn name(&self) -> &str {
-        "boathouse_constant_keys"
-    }
-
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| match in_no_order(&node)? {
-            Some(aggregation) => Ok(Transformed::yes(aggregation)),
-            None => Ok(Transformed::no(node)),
-        })
-        .data()
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
+pub(crate) const CONSTANT_KEYS: OperatorRule =
+    OperatorRule { name: "boathouse_constant_keys", replacement: in_no_order };
 
 fn in_no_order(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let Some(whole) = node.downcast_ref::<AggregateExec>() else { return Ok(None) };

@@ -25,14 +25,14 @@ use tokio::sync::mpsc;
 
 use crate::analyzer::Analyzed;
 use crate::column_cache::ColumnCache;
-use crate::conjunction::CheapConditionsFirst;
-use crate::constant_keys::ConstantKeys;
-use crate::grouping_sets::AllKeysFirst;
+use crate::conjunction::CHEAP_CONDITIONS_FIRST;
+use crate::constant_keys::CONSTANT_KEYS;
+use crate::grouping_sets::ALL_KEYS_FIRST;
 use crate::join_order::{self, JoinOrder};
 use crate::memory::QueryMemory;
 use crate::metadata_only::{self, MetadataOnly};
 use crate::ordered::in_partition_order;
-use crate::rank_limit::RankLimits;
+use crate::rank_limit::RANK_LIMITS;
 use crate::session::AbortOnDrop;
 use crate::unnest::UnnestSubqueries;
 use crate::{Session, observe, operators, query_profile, shared_plans};
@@ -113,10 +113,10 @@ pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -
         .with_optimizer_rule(Arc::new(JoinOrder))
         .with_optimizer_rule(Arc::new(MetadataOnly))
         .with_physical_optimizer_rules(crate::join_hints::rules())
-        .with_physical_optimizer_rule(Arc::new(RankLimits))
-        .with_physical_optimizer_rule(Arc::new(CheapConditionsFirst))
-        .with_physical_optimizer_rule(Arc::new(AllKeysFirst))
-        .with_physical_optimizer_rule(Arc::new(ConstantKeys))
+        .with_physical_optimizer_rule(Arc::new(RANK_LIMITS))
+        .with_physical_optimizer_rule(Arc::new(CHEAP_CONDITIONS_FIRST))
+        .with_physical_optimizer_rule(Arc::new(ALL_KEYS_FIRST))
+        .with_physical_optimizer_rule(Arc::new(CONSTANT_KEYS))
         .with_query_planner(Arc::new(observe::Planner))
         .build()
 }

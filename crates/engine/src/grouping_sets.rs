@@ -9,13 +9,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{
     AggregateExec, AggregateMode, PhysicalGroupBy, evaluate_group_by,
@@ -23,29 +20,12 @@ use datafusion::physical_plan::aggregates::{
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt};
 
+use crate::operator_rule::OperatorRule;
 use crate::operators::{MapPartitionsExec, PartitionWork};
 
 /// Puts a plain aggregation below the first step of those over several sets of keys.
-#[derive(Debug, Default)]
-pub(crate) struct AllKeysFirst;
-
-impl PhysicalOptimizerRule for AllKeysFirst {
-    fn name(&self) -> &str {
-        "boathouse_all_keys_first"
-    }
-
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let changed = plan.transform_up(|node| match two_steps(&node)? {
-            Some(steps) => Ok(Transformed::yes(steps)),
-            None => Ok(Transformed::no(node)),
-        })?;
-        Ok(changed.data)
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
+pub(crate) const ALL_KEYS_FIRST: OperatorRule =
+    OperatorRule { name: "boathouse_all_keys_first", replacement: two_steps };
 
 fn two_steps(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let Some(whole) = node.downcast_ref::<AggregateExec>() else { return Ok(None) };

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{JoinSide, JoinType, NullEquality, Result};
-use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column};
 use datafusion::physical_expr::utils::conjunction;
@@ -22,7 +21,8 @@ use datafusion::physical_plan::joins::{
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
-use crate::join_order::{FirstStepsApart, ForgetSizes};
+use crate::join_order::{FIRST_STEPS_APART, FORGET_SIZES};
+use crate::operator_rule::OperatorRule;
 use crate::operators::{JoinHintExec, Strategy};
 
 type Plan = Arc<dyn ExecutionPlan>;
@@ -34,37 +34,17 @@ const JOIN_SELECTION: &str = "join_selection";
 pub(crate) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let place = rules.iter().position(|r| r.name() == JOIN_SELECTION).map_or(0, |i| i + 1);
-    rules.insert(place, Arc::new(ForgetSizes));
-    rules.insert(place + 1, Arc::new(JoinHints));
-    rules.insert(0, Arc::new(FirstStepsApart));
+    rules.insert(place, Arc::new(FORGET_SIZES));
+    rules.insert(place + 1, Arc::new(JOIN_HINTS));
+    rules.insert(0, Arc::new(FIRST_STEPS_APART));
     rules
 }
 
-#[derive(Debug)]
-struct JoinHints;
+const JOIN_HINTS: OperatorRule = OperatorRule { name: "boathouse_join_hints", replacement: as_hinted };
 
-impl PhysicalOptimizerRule for JoinHints {
-    fn name(&self) -> &str {
-        "boathouse_join_hints"
-    }
-
-    fn optimize(&self, plan: Plan, _: &ConfigOptions) -> Result<Plan> {
-        let changed = plan.transform_up(|node| {
-            let hints = Hints::of(&node);
-            if hints.is_empty() {
-                return Ok(Transformed::no(node));
-            }
-            Ok(match joined(&node, hints)? {
-                Some(join) => Transformed::yes(join),
-                None => Transformed::no(node),
-            })
-        })?;
-        Ok(changed.data)
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
+fn as_hinted(node: &Plan) -> Result<Option<Plan>> {
+    let hints = Hints::of(node);
+    if hints.is_empty() { Ok(None) } else { joined(node, hints) }
 }
 
 /// Whether a side of a join is marked.
@@ -428,9 +408,9 @@ mod tests {
     fn the_rule_stands_behind_the_choice_by_sizes() {
         let rules = rules();
         let place = rules.iter().position(|r| r.name() == JOIN_SELECTION).unwrap();
-        assert_eq!(rules[place + 1].name(), ForgetSizes.name());
-        assert_eq!(rules[place + 2].name(), JoinHints.name());
-        assert_eq!(rules.iter().filter(|r| r.name() == JoinHints.name()).count(), 1);
+        assert_eq!(rules[place + 1].name(), FORGET_SIZES.name());
+        assert_eq!(rules[place + 2].name(), JOIN_HINTS.name());
+        assert_eq!(rules.iter().filter(|r| r.name() == JOIN_HINTS.name()).count(), 1);
     }
 
     /// What Spark 4.2 chose for the same pairs.

@@ -38,6 +38,7 @@ mod memory;
 mod metadata_only;
 mod names;
 mod observe;
+mod operator_rule;
 mod operators;
 mod ordered;
 mod python;

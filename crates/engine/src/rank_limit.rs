@@ -13,15 +13,12 @@ use arrow::array::{ArrayRef, BooleanArray, BooleanBufferBuilder, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Schema;
 use arrow::row::{RowConverter, SortField};
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
 use datafusion::physical_expr::window::{StandardWindowExpr, WindowExpr};
 use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr, split_conjunction};
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
@@ -34,6 +31,7 @@ use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec, Wi
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 
+use crate::operator_rule::OperatorRule;
 use crate::operators::{MapPartitionsExec, PartitionWork};
 
 /// Spark's `spark.sql.optimizer.windowGroupLimitThreshold`.
@@ -46,34 +44,18 @@ const WORTHWHILE: f64 = 0.7;
 
 type Plan = Arc<dyn ExecutionPlan>;
 
-#[derive(Debug, Default)]
-pub(crate) struct RankLimits;
+/// Drops rows below windows of which a filter wants the first ranks.
+pub(crate) const RANK_LIMITS: OperatorRule =
+    OperatorRule { name: "boathouse_rank_limits", replacement: with_limit };
 
-impl PhysicalOptimizerRule for RankLimits {
-    fn name(&self) -> &str {
-        "boathouse_rank_limits"
+fn with_limit(node: &Plan) -> Result<Option<Plan>> {
+    let Some(filter) = node.downcast_ref::<FilterExec>() else { return Ok(None) };
+    for (column, most) in split_conjunction(filter.predicate()).into_iter().filter_map(limit) {
+        if let Some(input) = limited(filter.input(), column, most)? {
+            return replace_children_if_necessary(Arc::clone(node), vec![input]).map(Some);
+        }
     }
-
-    fn optimize(&self, plan: Plan, _: &ConfigOptions) -> Result<Plan> {
-        plan.transform_down(|node| {
-            let Some(filter) = node.downcast_ref::<FilterExec>() else { return Ok(Transformed::no(node)) };
-            let limits = split_conjunction(filter.predicate()).into_iter().filter_map(limit);
-            for (column, most) in limits {
-                if let Some(input) = limited(filter.input(), column, most)? {
-                    return Ok(Transformed::yes(replace_children_if_necessary(
-                        Arc::clone(&node),
-                        vec![input],
-                    )?));
-                }
-            }
-            Ok(Transformed::no(node))
-        })
-        .data()
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
+    Ok(None)
 }
 
 /// `column <= most`, however it is written.

@@ -14,14 +14,12 @@ use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use boathouse_functions::{TwoSteps, in_two_steps, is_first_step};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, JoinType, NullEquality, Result, internal_err};
-use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{
     Aggregate, Expr, ExprSchemable, Join, JoinConstraint, LogicalPlan, Projection,
 };
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -30,6 +28,7 @@ use futures::StreamExt;
 use super::enumerate;
 use super::estimate::estimate;
 use super::graph::{JoinGraph, Pair, TableSet, Tree};
+use crate::operator_rule::OperatorRule;
 use crate::operators::{MapPartitionsExec, PartitionWork};
 
 /// Fewer rows are grouped at once in any way.
@@ -155,56 +154,16 @@ impl<'a> OverJoins<'a> {
         }
         let early_set = early.tables();
         let inner = self.graph.build(&early)?;
-        // The keys of the first step: what later tables are joined by, and the keys of the tables that are joined by now.
-        let mut first_keys: Vec<Expr> = Vec::new();
         let pairs: Vec<Pair> = between.into_iter().filter_map(|c| c.pair).collect();
-        for pair in &pairs {
-            for (side, tables) in [(&pair.left, pair.left_tables), (&pair.right, pair.right_tables)] {
-                if tables & early_set != 0 && !first_keys.contains(side) {
-                    first_keys.push(side.clone());
-                }
-            }
-        }
-        let mut renamed: HashMap<Expr, Expr> = HashMap::new();
-        for (i, (key, over_base)) in self.keys.iter().enumerate() {
-            let is_early = over_base.column_refs().into_iter().all(|c| inner.schema().has_column(c));
-            let after = match over_base {
-                _ if !is_early => over_base.clone(),
-                Expr::Column(_) => {
-                    if !first_keys.contains(over_base) {
-                        first_keys.push(over_base.clone());
-                    }
-                    over_base.clone()
-                }
-                _ => {
-                    let name = format!("__key{i}");
-                    first_keys.push(over_base.clone().alias(&name));
-                    Expr::Column(Column::new_unqualified(name))
-                }
-            };
-            renamed.insert(key.clone(), after);
-        }
-        let rows = estimate(&inner);
-        let groups: f64 = first_keys.iter().map(|key| rows.distinct(key)).product();
-        if !rows.is_known || rows.rows < MANY || groups > rows.rows * WORTHWHILE {
+        let keys = Keys::of(&self.keys, &inner, early_set, &pairs);
+        if !is_worthwhile(&inner, &keys.first) {
             return Ok(None);
         }
-        let (mut first, mut second) = (Vec::new(), Vec::new());
-        for (i, (function, steps)) in self.functions.into_iter().enumerate() {
-            let name = format!("__states{i}");
-            let states = Expr::Column(Column::new_unqualified(&name));
-            first.push(
-                Expr::AggregateFunction(AggregateFunction { func: steps.first, ..function }).alias(&name),
-            );
-            let merged =
-                AggregateFunction::new_udf(steps.second, vec![states], false, None, Vec::new(), None);
-            second.push(Expr::AggregateFunction(merged).alias(format!("__merged{i}")));
-        }
-        let aggregated = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(inner), first_keys, first)?);
-        let Some(joined) = joined(aggregated, early_set, late_tables, pairs)? else { return Ok(None) };
-        let keys = self.whole.group_expr.iter().map(|key| with_keys(key.clone(), &renamed));
-        let keys = keys.collect::<Result<Vec<_>>>()?;
-        let merged = Aggregate::try_new(Arc::new(joined), keys, second)?;
+        let (first, second) = calls(self.functions);
+        let groups = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(inner), keys.first, first)?);
+        let Some(joined) = joined(groups, early_set, late_tables, pairs)? else { return Ok(None) };
+        let second_keys = self.whole.group_expr.iter().map(|key| with_keys(key.clone(), &keys.second));
+        let merged = Aggregate::try_new(Arc::new(joined), second_keys.collect::<Result<_>>()?, second)?;
         let columns = merged.schema.columns().into_iter().zip(self.whole.schema.iter());
         let columns = columns.map(|(column, (qualifier, field))| {
             Expr::Column(column).alias_qualified(qualifier.cloned(), field.name())
@@ -213,6 +172,71 @@ impl<'a> OverJoins<'a> {
         let merged = Arc::new(LogicalPlan::Aggregate(merged));
         Ok(Some(LogicalPlan::Projection(Projection::try_new(columns, merged)?)))
     }
+}
+
+/// The keys of two steps.
+struct Keys {
+    /// What the tables that come later are joined by, and the keys of those that are joined by now.
+    first: Vec<Expr>,
+    /// What the keys of the aggregation are in the second step.
+    second: HashMap<Expr, Expr>,
+}
+
+impl Keys {
+    /// Of an aggregation's keys, as it has them and over the joins, where `inner` is what the first step groups.
+    fn of(keys: &[(Expr, Expr)], inner: &LogicalPlan, early: TableSet, pairs: &[Pair]) -> Self {
+        let mut first: Vec<Expr> = Vec::new();
+        let mut add = |key: &Expr| {
+            if !first.contains(key) {
+                first.push(key.clone());
+            }
+        };
+        for pair in pairs {
+            for (side, tables) in [(&pair.left, pair.left_tables), (&pair.right, pair.right_tables)] {
+                if tables & early != 0 {
+                    add(side);
+                }
+            }
+        }
+        let mut second = HashMap::new();
+        for (i, (key, over_base)) in keys.iter().enumerate() {
+            let is_early = over_base.column_refs().into_iter().all(|c| inner.schema().has_column(c));
+            let after = if !is_early {
+                over_base.clone()
+            } else if matches!(over_base, Expr::Column(_)) {
+                add(over_base);
+                over_base.clone()
+            } else {
+                let name = format!("__key{i}");
+                add(&over_base.clone().alias(&name));
+                Expr::Column(Column::new_unqualified(name))
+            };
+            second.insert(key.clone(), after);
+        }
+        Self { first, second }
+    }
+}
+
+/// Whether a first step by some keys leaves few of many rows.
+fn is_worthwhile(input: &LogicalPlan, keys: &[Expr]) -> bool {
+    let rows = estimate(input);
+    let groups: f64 = keys.iter().map(|key| rows.distinct(key)).product();
+    rows.is_known && rows.rows >= MANY && groups <= rows.rows * WORTHWHILE
+}
+
+/// The functions of the first step, and those of the second.
+fn calls(functions: Vec<(AggregateFunction, TwoSteps)>) -> (Vec<Expr>, Vec<Expr>) {
+    let of_function = |(i, (function, steps)): (usize, (AggregateFunction, TwoSteps))| {
+        let name = format!("__states{i}");
+        let states = Expr::Column(Column::new_unqualified(&name));
+        let first = AggregateFunction { func: steps.first, ..function };
+        let second = AggregateFunction::new_udf(steps.second, vec![states], false, None, Vec::new(), None);
+        (
+            Expr::AggregateFunction(first).alias(name),
+            Expr::AggregateFunction(second).alias(format!("__merged{i}")),
+        )
+    };
+    functions.into_iter().enumerate().map(of_function).unzip()
 }
 
 fn steps(function: &AggregateFunction, result: &FieldRef) -> Option<TwoSteps> {
@@ -309,38 +333,21 @@ fn without(tree: &Tree, tables: TableSet) -> Option<Tree> {
 
 /// The first of two steps need not be whole: what it gives is merged anyway. Each partition aggregates what it has, hands on as
 /// they are the rows of which hardly two are alike, and shuffles nothing before the joins.
-#[derive(Debug, Default)]
-pub(crate) struct FirstStepsApart;
+///
+/// The rule comes before those that know what partitions an operator needs.
+pub(crate) const FIRST_STEPS_APART: OperatorRule =
+    OperatorRule { name: "boathouse_first_steps_apart", replacement: apart };
 
-impl PhysicalOptimizerRule for FirstStepsApart {
-    fn name(&self) -> &str {
-        "boathouse_first_steps_apart"
-    }
-
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| match apart(&node) {
-            Some(apart) => Ok(Transformed::yes(apart)),
-            None => Ok(Transformed::no(node)),
-        })
-        .data()
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
-
-/// It comes before rules that know what partitions an operator needs.
-fn apart(node: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
-    let whole = node.downcast_ref::<AggregateExec>()?;
-    let partial = whole.input().downcast_ref::<AggregateExec>()?;
+fn apart(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(whole) = node.downcast_ref::<AggregateExec>() else { return Ok(None) };
+    let Some(partial) = whole.input().downcast_ref::<AggregateExec>() else { return Ok(None) };
     let is_first = !whole.aggr_expr().is_empty() && whole.aggr_expr().iter().all(|f| is_first_step(f.fun()));
     if !is_first || *partial.mode() != AggregateMode::Partial {
-        return None;
+        return Ok(None);
     }
     let (states, schema) = (Arc::clone(whole.input()), whole.schema());
     let rows = StatesAsRows { schema: Arc::clone(&schema), keys: whole.group_expr().expr().len() };
-    Some(Arc::new(MapPartitionsExec::new(states, Arc::new(rows), schema)))
+    Ok(Some(Arc::new(MapPartitionsExec::new(states, Arc::new(rows), schema))))
 }
 
 /// Columns of states as one row for each function.

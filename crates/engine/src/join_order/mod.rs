@@ -31,9 +31,9 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
-pub(crate) use eager::FirstStepsApart;
+pub(crate) use eager::FIRST_STEPS_APART;
 use graph::JoinGraph;
-pub(crate) use sizes::{ForgetSizes, sized};
+pub(crate) use sizes::{FORGET_SIZES, sized};
 
 /// More tables than this are left in the order they were given: the search doubles with each.
 const MAX_TABLES: usize = 12;

@@ -10,13 +10,12 @@ use boathouse_bridge::{no_expressions, one_input, rows_of_input, statistics_of_i
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Result, Statistics};
-use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Join, LogicalPlan};
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr};
 
 use super::estimate::estimate;
+use crate::operator_rule::OperatorRule;
 use crate::operators::{self, Operator, only};
 
 /// Joins of tables with fewer rows are built on the side that was chosen without estimates: rows come out in that order.
@@ -111,25 +110,9 @@ impl ExecutionPlan for SizedExec {
 }
 
 /// Takes the operators away again, once sides are chosen.
-#[derive(Debug)]
-pub(crate) struct ForgetSizes;
+pub(crate) const FORGET_SIZES: OperatorRule =
+    OperatorRule { name: "boathouse_forget_sizes", replacement: without_size };
 
-impl PhysicalOptimizerRule for ForgetSizes {
-    fn name(&self) -> &str {
-        "boathouse_forget_sizes"
-    }
-
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| {
-            Ok(match node.downcast_ref::<SizedExec>() {
-                Some(sized) => Transformed::yes(Arc::clone(&sized.input)),
-                None => Transformed::no(node),
-            })
-        })
-        .data()
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
+fn without_size(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    Ok(node.downcast_ref::<SizedExec>().map(|sized| Arc::clone(&sized.input)))
 }
