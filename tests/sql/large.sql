@@ -32,3 +32,6 @@ SELECT count(*), sum(v) FROM (SELECT id, explode(array(id, k, 1)) AS v FROM big)
 SELECT count(*), max(p), sum(p) FROM (SELECT id % 7 AS g, max_by(id, k) AS p FROM big GROUP BY id % 7);
 SELECT count(*) FROM big a CROSS JOIN (SELECT id FROM range(5)) b WHERE a.id % 1000 = b.id;
 SELECT count(*), sum(c) FROM (SELECT a.k, count(*) AS c FROM big a JOIN big b ON a.k = b.k GROUP BY a.k HAVING count(*) > 1);
+SELECT count(DISTINCT s), sum(d), avg(k), min(s), count(*), count(DISTINCT s, k) FROM big;
+SELECT k % 3 AS g, count(DISTINCT s), sum(d), avg(k), min(s), sum(DISTINCT d), avg(DISTINCT k % 7) FROM big GROUP BY k % 3 ORDER BY g;
+SELECT count(*), sum(n) FROM (SELECT k, count(DISTINCT s) AS n, sum(DISTINCT d) FROM big GROUP BY k);

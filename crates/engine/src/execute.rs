@@ -27,6 +27,7 @@ use crate::analyzer::Analyzed;
 use crate::column_cache::ColumnCache;
 use crate::conjunction::CHEAP_CONDITIONS_FIRST;
 use crate::constant_keys::CONSTANT_KEYS;
+use crate::distinct_steps::DistinctSteps;
 use crate::grouping_sets::ALL_KEYS_FIRST;
 use crate::join_order::{self, JoinOrder};
 use crate::memory::QueryMemory;
@@ -110,6 +111,7 @@ pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -
         .with_runtime_env(runtime_env)
         .with_analyzer_rules(vec![Arc::new(UnnestSubqueries)])
         .with_optimizer_rules(crate::guarded_rules::rules())
+        .with_optimizer_rule(Arc::new(DistinctSteps))
         .with_optimizer_rule(Arc::new(JoinOrder))
         .with_optimizer_rule(Arc::new(MetadataOnly))
         .with_physical_optimizer_rules(crate::join_hints::rules())

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
+use boathouse_functions::{FirstStep, first_step};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
@@ -31,10 +32,13 @@ fn two_steps(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPl
     let Some(whole) = node.downcast_ref::<AggregateExec>() else { return Ok(None) };
     let sets = whole.group_expr();
     let in_order = whole.aggr_expr().iter().any(|function| !function.order_bys().is_empty());
+    // Values that are to be distinct are many: all of them together are about as many groups as there are rows.
+    let of_distinct = whole.aggr_expr().iter().all(|f| first_step(f.fun()) == Some(FirstStep::Whole));
     if *whole.mode() != AggregateMode::Partial
         || sets.groups().len() < 2
         || sets.expr().is_empty()
         || in_order
+        || of_distinct
         || whole.limit_options().is_some()
     {
         return Ok(None);

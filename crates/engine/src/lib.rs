@@ -19,6 +19,7 @@ mod conf;
 mod conjunction;
 mod constant_keys;
 mod datasets;
+mod distinct_steps;
 mod engine;
 mod execute;
 mod expectations;

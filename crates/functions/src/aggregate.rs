@@ -53,7 +53,7 @@ use self::in_order::Needs;
 pub use self::in_order::in_order;
 pub use self::percentile_approx::approx_quantile;
 use self::sliding::SlidingAccumulator;
-pub use self::two_steps::{TwoSteps, in_two_steps, is_first_step};
+pub use self::two_steps::{FirstStep, TwoSteps, first_step, in_two_steps};
 use crate::{Arg, Call, Context, Registry, ShownArg};
 
 pub(crate) fn register(r: &mut Registry) {

@@ -51,8 +51,8 @@ mod window;
 pub mod xml;
 
 pub use aggregate::{
-    AccumulatorFactory, AggregateCall, ResolvedAggregate, SparkAggregate, TwoSteps, approx_quantile,
-    frequent_items, in_order, in_two_steps, is_first_step,
+    AccumulatorFactory, AggregateCall, FirstStep, ResolvedAggregate, SparkAggregate, TwoSteps,
+    approx_quantile, first_step, frequent_items, in_order, in_two_steps,
 };
 pub use call::{Arg, Call, Resolved, ShownArg, Want, ordinal};
 pub use context::{Context, MapKeyPolicy};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::compute::SortOptions;
 use boathouse_bridge::ResultExt;
 use boathouse_functions::{AggregateCall, Call as FunctionCall, ResolvedAggregate, in_order};
-use boathouse_spec::{Call, Error, Expr, Result, SortOrder};
+use boathouse_spec::{Call, DataType, Error, Expr, Result, SortOrder};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, NullTreatment, Sort};
 use datafusion::logical_expr::{AggregateUDF, Expr as DfExpr, ExprSchemable, LogicalPlan};
 
@@ -110,8 +110,8 @@ impl Analyzer {
             self.args(&call.args, over)?
         };
         if call.distinct && name == "count" {
-            // Strings are counted as their collations tell them apart.
-            args = args.into_iter().map(|a| self.collation_key(a)).collect::<Result<_>>()?;
+            // Values are counted as groups tell them apart.
+            args = args.into_iter().map(|a| self.counted_key(a)).collect::<Result<_>>()?;
         }
         let keys = call.order_by.iter().map(|o| self.expr(&o.expr, over)).collect::<Result<Vec<_>>>()?;
         let infos: Vec<_> = args.iter().map(|a| self.arg(a)).collect();
@@ -147,12 +147,17 @@ impl Analyzer {
         if resolved.order_as_arguments {
             args.extend(keys);
         }
-        let args = self.coerced(args, &resolved.coerced)?.into_iter().map(|a| a.expr).collect();
+        let distinct = call.distinct && !resolved.distinct_has_no_effect;
+        let mut args = self.coerced(args, &resolved.coerced)?;
+        if distinct {
+            args = args.into_iter().map(|a| self.one_zero(a)).collect::<Result<_>>()?;
+        }
+        let args = args.into_iter().map(|a| a.expr).collect();
         Ok(AggregateParts {
             args,
             filter: filter.map(|f| f.expr),
             order_by,
-            distinct: call.distinct && !resolved.distinct_has_no_effect,
+            distinct,
             null_treatment: match call.ignore_nulls {
                 Some(true) => Some(NullTreatment::IgnoreNulls),
                 _ => None,
@@ -164,6 +169,22 @@ impl Analyzer {
 }
 
 impl Analyzer {
+    /// What distinct values are counted by.
+    fn counted_key(&mut self, value: TypedExpr) -> Result<TypedExpr> {
+        match value.data_type {
+            DataType::String { .. } => self.collation_key(value),
+            _ => self.group_key(value),
+        }
+    }
+
+    /// Floats that are equal as one: `-0.0` is `0.0` among distinct values, and every NaN the same.
+    fn one_zero(&mut self, value: TypedExpr) -> Result<TypedExpr> {
+        match value.data_type {
+            DataType::Float | DataType::Double => self.group_key(value),
+            _ => Ok(value),
+        }
+    }
+
     /// Refuses `count(t.*)`, which counts something else than `count(*)` does. The fields of a struct (`count(s.*)`) may be counted.
     fn check_star(&self, name: &str, call: &Call, over: &Analyzed) -> Result<()> {
         let ("count", [Expr::Star(star)]) = (name, call.args.as_slice()) else { return Ok(()) };

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StructArray};
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
-use boathouse_functions::{TwoSteps, in_two_steps, is_first_step};
+use boathouse_functions::{FirstStep, TwoSteps, first_step, in_two_steps};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, JoinType, NullEquality, Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -243,7 +243,7 @@ fn steps(function: &AggregateFunction, result: &FieldRef) -> Option<TwoSteps> {
     if function.params.distinct || !function.params.order_by.is_empty() {
         return None;
     }
-    in_two_steps(&function.func, result)
+    in_two_steps(&function.func, result, FirstStep::InParts)
 }
 
 /// What is below projections, and what their columns are there.
@@ -341,7 +341,8 @@ pub(crate) const FIRST_STEPS_APART: OperatorRule =
 fn apart(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let Some(whole) = node.downcast_ref::<AggregateExec>() else { return Ok(None) };
     let Some(partial) = whole.input().downcast_ref::<AggregateExec>() else { return Ok(None) };
-    let is_first = !whole.aggr_expr().is_empty() && whole.aggr_expr().iter().all(|f| is_first_step(f.fun()));
+    let is_first = !whole.aggr_expr().is_empty()
+        && whole.aggr_expr().iter().all(|f| first_step(f.fun()) == Some(FirstStep::InParts));
     if !is_first || *partial.mode() != AggregateMode::Partial {
         return Ok(None);
     }

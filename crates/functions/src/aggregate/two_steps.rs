@@ -1,20 +1,36 @@
 //! An aggregate function in two steps: the first gives states as rows, the second makes of such rows what the function gives.
 
 use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Scalar, StructArray, new_empty_array};
+use arrow::compute::kernels::zip::zip;
+use arrow::compute::{self as kernels, prep_null_mask_filter};
 use arrow::datatypes::{DataType as ArrowType, Field, FieldRef, Fields, Schema};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::common::internal_err;
+use datafusion::error::Result;
 use datafusion::logical_expr::function::AccumulatorArgs;
-use datafusion::logical_expr::{AggregateUDF, EmitTo, GroupsAccumulator, Signature, Volatility};
+use datafusion::logical_expr::{Accumulator, AggregateUDF, EmitTo, GroupsAccumulator, Signature, Volatility};
+use datafusion::scalar::ScalarValue;
+use parking_lot::Mutex;
 
-use super::{AccumulatorFactory, GroupsAccumulatorFactory, SparkAggregate};
+use super::{GroupsAccumulatorFactory, SparkAggregate};
 use crate::Context;
 
 /// What the steps are called, after the name of the function.
 const FIRST: &str = "_first_step";
+const FIRST_IN_PARTS: &str = "_first_step_in_parts";
 const SECOND: &str = "_second_step";
+
+/// What the first step gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstStep {
+    /// A row a group.
+    Whole,
+    /// Rows that the second step merges: a group may have several.
+    InParts,
+}
 
 /// The steps of a function: `second(first(x))` over any parts of the rows is `f(x)` over all of them.
 pub struct TwoSteps {
@@ -23,27 +39,31 @@ pub struct TwoSteps {
 }
 
 /// The two steps of an aggregate function that gives `result`, where its states are small and no order of rows matters to it.
-pub fn in_two_steps(function: &AggregateUDF, result: &FieldRef) -> Option<TwoSteps> {
+pub fn in_two_steps(function: &AggregateUDF, result: &FieldRef, first: FirstStep) -> Option<TwoSteps> {
     let whole = match spark(function) {
         Some(whole) => whole.clone(),
         None => of_datafusion(function, result)?,
     };
     let groups = whole.groups.clone()?;
-    let is_step = whole.name.ends_with(FIRST) || whole.name.ends_with(SECOND);
-    let is_large =
-        |state: &FieldRef| !state.data_type().is_primitive() && *state.data_type() != ArrowType::Boolean;
+    let is_step = [FIRST, FIRST_IN_PARTS, SECOND].iter().any(|step| whole.name.ends_with(step));
+    let is_large = |state: &FieldRef| match (state.data_type(), first) {
+        (ArrowType::Boolean, _) | (ArrowType::Utf8, FirstStep::Whole) => false,
+        (t, _) => !t.is_primitive(),
+    };
     if is_step || whole.needs.is_some() || whole.ordered.is_some() || whole.state.iter().any(is_large) {
         return None;
     }
-    let fields: Fields = whole.state.iter().cloned().collect();
-    let states = ArrowType::Struct(fields.clone());
-    let first = of_step(&whole, &groups, Step::First(fields));
-    let second = of_step(&whole, &groups, Step::Second);
-    let first = SparkAggregate {
-        name: format!("{}{FIRST}", whole.name),
-        return_field: Arc::new(Field::new("states", states.clone(), false)),
-        ..first
+    let states = ArrowType::Struct(whole.state.iter().cloned().collect());
+    let name = match first {
+        FirstStep::Whole => FIRST,
+        FirstStep::InParts => FIRST_IN_PARTS,
     };
+    let first = SparkAggregate {
+        name: format!("{}{name}", whole.name),
+        return_field: Arc::new(Field::new("states", states.clone(), false)),
+        ..of_step(&whole, &groups, Step::First)
+    };
+    let second = of_step(&whole, &groups, Step::Second);
     let second = SparkAggregate { name: format!("{}{SECOND}", whole.name), inputs: vec![states], ..second };
     Some(TwoSteps { first: first.build(), second: second.build() })
 }
@@ -75,7 +95,7 @@ fn of_datafusion(function: &AggregateUDF, result: &FieldRef) -> Option<SparkAggr
         return_field: Arc::clone(result),
         state: vec![Arc::new(Field::new("value", result.data_type().clone(), true))],
         inputs: Vec::new(),
-        accumulator: no_accumulator(),
+        accumulator: Arc::new(|| internal_err!("the steps of an aggregation are made of its groups")),
         groups: Some(groups),
         sliding: None,
         ordered: None,
@@ -86,14 +106,11 @@ fn of_datafusion(function: &AggregateUDF, result: &FieldRef) -> Option<SparkAggr
     })
 }
 
-/// Steps are made of aggregations with keys.
-fn no_accumulator() -> AccumulatorFactory {
-    Arc::new(|| Err(DataFusionError::Internal("the steps of an aggregation have keys".into())))
-}
-
-/// Whether a function is the first of two steps.
-pub fn is_first_step(function: &AggregateUDF) -> bool {
-    spark(function).is_some_and(|f| f.name.ends_with(FIRST))
+/// What a function gives as the first of two steps, where it is one.
+pub fn first_step(function: &AggregateUDF) -> Option<FirstStep> {
+    let name = &spark(function)?.name;
+    let is = |step: &str| name.ends_with(step);
+    is(FIRST).then_some(FirstStep::Whole).or_else(|| is(FIRST_IN_PARTS).then_some(FirstStep::InParts))
 }
 
 fn spark(function: &AggregateUDF) -> Option<&SparkAggregate> {
@@ -101,21 +118,30 @@ fn spark(function: &AggregateUDF) -> Option<&SparkAggregate> {
 }
 
 fn of_step(whole: &SparkAggregate, groups: &GroupsAccumulatorFactory, step: Step) -> SparkAggregate {
-    let inner = Arc::clone(groups);
-    let groups: GroupsAccumulatorFactory =
-        Arc::new(move || Ok(Box::new(StepGroups { inner: inner()?, step: step.clone() })));
-    SparkAggregate { accumulator: no_accumulator(), groups: Some(groups), sliding: None, ..whole.clone() }
+    let (factory, fields): (_, Fields) = (Arc::clone(groups), whole.state.iter().cloned().collect());
+    let of_step = move || -> Result<StepGroups> {
+        Ok(StepGroups { inner: factory()?, factory: Arc::clone(&factory), fields: fields.clone(), step })
+    };
+    let of_all_rows = of_step.clone();
+    SparkAggregate {
+        accumulator: Arc::new(move || Ok(Box::new(OneGroup::of(of_all_rows()?)?))),
+        groups: Some(Arc::new(move || Ok(Box::new(of_step()?)))),
+        sliding: None,
+        ..whole.clone()
+    }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
-    /// With the columns of a state.
-    First(Fields),
+    First,
     Second,
 }
 
 struct StepGroups {
     inner: Box<dyn GroupsAccumulator>,
+    factory: GroupsAccumulatorFactory,
+    /// The columns of a state.
+    fields: Fields,
     step: Step,
 }
 
@@ -123,7 +149,20 @@ struct StepGroups {
 fn states(values: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
     match values.first().and_then(|rows| rows.as_struct_opt()) {
         Some(rows) if rows.null_count() == 0 => Ok(rows.columns().to_vec()),
-        _ => Err(DataFusionError::Internal("the second step of an aggregation needs states".into())),
+        _ => internal_err!("the second step of an aggregation needs states"),
+    }
+}
+
+impl StepGroups {
+    /// The state of a group without rows, as one row.
+    fn empty(&self) -> Result<Vec<ArrayRef>> {
+        let mut group = (self.factory)()?;
+        group.merge_batch(&self.no_states(), &[], 1)?;
+        group.state(EmitTo::All)
+    }
+
+    fn no_states(&self) -> Vec<ArrayRef> {
+        self.fields.iter().map(|field| new_empty_array(field.data_type())).collect()
     }
 }
 
@@ -136,19 +175,23 @@ impl GroupsAccumulator for StepGroups {
         total_num_groups: usize,
     ) -> Result<()> {
         match (&self.step, filter) {
-            (Step::First(_), _) => self.inner.update_batch(values, group_indices, filter, total_num_groups),
+            (Step::First, _) => self.inner.update_batch(values, group_indices, filter, total_num_groups),
             (Step::Second, None) => self.inner.merge_batch(&states(values)?, group_indices, total_num_groups),
-            (Step::Second, Some(_)) => {
-                Err(DataFusionError::Internal("a filter belongs to the first step of an aggregation".into()))
+            (Step::Second, Some(filter)) => {
+                let kept: Vec<ArrayRef> =
+                    states(values)?.iter().map(|s| kernels::filter(s, filter)).collect::<Result<_, _>>()?;
+                let groups = group_indices.iter().zip(filter).filter(|(_, keep)| *keep == Some(true));
+                let groups: Vec<usize> = groups.map(|(group, _)| *group).collect();
+                self.inner.merge_batch(&kept, &groups, total_num_groups)
             }
         }
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
         match &self.step {
-            Step::First(fields) => {
+            Step::First => {
                 let columns = self.inner.state(emit_to)?;
-                Ok(Arc::new(StructArray::try_new(fields.clone(), columns, None)?))
+                Ok(Arc::new(StructArray::try_new(self.fields.clone(), columns, None)?))
             }
             Step::Second => self.inner.evaluate(emit_to),
         }
@@ -168,13 +211,62 @@ impl GroupsAccumulator for StepGroups {
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        match self.step {
-            Step::First(_) => self.inner.convert_to_state(values, filter),
-            Step::Second => states(values),
+        match (&self.step, filter) {
+            (Step::First, _) => self.inner.convert_to_state(values, filter),
+            (Step::Second, None) => states(values),
+            (Step::Second, Some(filter)) => {
+                let filter = prep_null_mask_filter(filter);
+                let columns = states(values)?.into_iter().zip(self.empty()?);
+                Ok(columns.map(|(c, none)| zip(&filter, &c, &Scalar::new(none))).collect::<Result<_, _>>()?)
+            }
         }
     }
 
     fn size(&self) -> usize {
         self.inner.size()
+    }
+}
+
+/// An aggregation without keys: all rows are of one group.
+struct OneGroup {
+    group: Mutex<StepGroups>,
+}
+
+impl OneGroup {
+    fn of(mut group: StepGroups) -> Result<Self> {
+        let none = group.no_states();
+        group.merge_batch(&none, &[], 1)?;
+        Ok(Self { group: Mutex::new(group) })
+    }
+}
+
+impl fmt::Debug for OneGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OneGroup")
+    }
+}
+
+impl Accumulator for OneGroup {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let rows = values.first().map_or(0, |column| column.len());
+        self.group.get_mut().update_batch(values, &vec![0; rows], None, 1)
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        let rows = states.first().map_or(0, |column| column.len());
+        self.group.get_mut().merge_batch(states, &vec![0; rows], 1)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let columns = self.group.get_mut().state(EmitTo::All)?;
+        columns.iter().map(|column| ScalarValue::try_from_array(column, 0)).collect()
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        ScalarValue::try_from_array(&self.group.get_mut().evaluate(EmitTo::All)?, 0)
+    }
+
+    fn size(&self) -> usize {
+        self.group.lock().size()
     }
 }
