@@ -55,7 +55,8 @@ def main(areas):
             wanted = [name for name in scenarios if not areas or area in areas or f"{area}:{name}" in areas]
             if not wanted:
                 continue
-            known = {} if len(wanted) == len(scenarios) else recorded.recorded(area)
+            is_new = not (recorded.ANSWERS / f"{area}.json").exists()
+            known = {} if is_new or len(wanted) == len(scenarios) else recorded.recorded(area)
             answers = {name: known.get(name) for name in scenarios if name in known or name in wanted}
             for name in wanted:
                 with tempfile.TemporaryDirectory() as directory:

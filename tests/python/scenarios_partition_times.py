@@ -139,6 +139,39 @@ def values_of_every_form(world):
             world.attempt(f"{name} {form} filtered", lambda f=frame: f.where("ts >= TIMESTAMP'2021-01-15 00:00:00Z'").select("id"))
 
 
+# Clocks that go back and forth, and offsets that are no whole hours.
+ZONED = ["2021-11-07 01:30:00 America/New_York", "2021-03-14 02:30:00 America/New_York", "2021-11-07 01:30:00-05:00", "2021-11-07 01:30:00 -04:00", "2021-01-15 10:00:00+05:30", "2021-01-15 10:00:00 +05:30",
+         "2021-01-15T10:00:00.5-0330", "2021-01-15 10:00:00+5:30", "2021-01-15 10:00:00+05:30:15", "2021-01-15 10:00:00 UTC+05:30", "2021-01-15 10:00:00 EST", "2021-01-15 10:00:00 PST",
+         "2021-11-07 01:30:00", "2021-03-14 02:30:00", "2021-11-07", "2021-01-15 10:00:00+19:00", "2021-01-15 10:00:00 Mars/Base"]
+ZONES = ["America/New_York", "+05:30", "-03:30:15"]
+
+
+@scenario
+def values_of_every_zone(world):
+    zone(world, "UTC")
+    for i, form in enumerate(ZONED):
+        world.sql(f"CREATE TABLE {{t{i}}} (id INT, ts TIMESTAMP) USING delta PARTITIONED BY (ts)", f"INSERT INTO {{t{i}}} VALUES (1, TIMESTAMP'2021-06-30 00:00:00')")
+        rewritten(world, form, f"t{i}")
+    for name in ZONES:
+        zone(world, name)
+        for i, form in enumerate(ZONED):
+            frame = world.spark.read.format("delta").load(world.path(f"t{i}"))
+            world.attempt(f"{name} {form}", lambda f=frame: f.selectExpr("unix_micros(ts) AS micros", "CAST(ts AS STRING) AS text"))
+
+
+@scenario
+def values_that_sessions_of_every_zone_write(world):
+    instants = "(1, timestamp_micros(1636263000000000)), (2, timestamp_micros(1636266600000000)), (3, timestamp_micros(1615705200000000)), (4, timestamp_micros(1615707000000000))"
+    for i, name in enumerate(ZONES):
+        for in_utc in ("true", "false"):
+            zone(world, name)
+            world.spark.conf.set(IN_UTC, in_utc)
+            table = f"z{i}{in_utc}"
+            world.sql(f"CREATE TABLE {{{table}}} (id INT, ts TIMESTAMP) USING delta PARTITIONED BY (ts)", f"INSERT INTO {{{table}}} VALUES {instants}")
+            texts(world, f"{name} {in_utc}", table)
+            told(world, f"{name} {in_utc}", "ts = TIMESTAMP'2021-11-07 01:30:00'", name=table)
+
+
 @scenario
 def values_of_directories(world):
     zone(world, ANGELES)

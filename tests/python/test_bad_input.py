@@ -333,6 +333,22 @@ def test_features_of_the_future(delta):
     assert condition(table.read) == "DELTA_UNSUPPORTED_FEATURES_FOR_READ"
 
 
+def test_tables_whose_commits_a_catalog_manages(spark, tmp_path):
+    from pyspark.errors import PySparkException
+
+    t, log = f"delta.`{tmp_path / 't'}`", tmp_path / "t" / "_delta_log"
+    spark.sql(f"CREATE TABLE {t} (id INT) USING delta TBLPROPERTIES ('delta.enableInCommitTimestamps' = 'true')")
+    actions = [json.loads(line) for line in (log / f"{0:020}.json").read_text().splitlines()]
+    protocol = {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["catalogManaged"], "writerFeatures": ["catalogManaged", "inCommitTimestamp"]}
+    copy = tmp_path / "copy" / "_delta_log"
+    copy.mkdir(parents=True)
+    (copy / f"{0:020}.json").write_text("".join(json.dumps({"protocol": protocol} if "protocol" in a else a) + "\n" for a in actions))
+    for statement in ("SELECT * FROM {}", "INSERT INTO {} VALUES (1)", "DESCRIBE HISTORY {}"):
+        with pytest.raises(PySparkException, match="catalogManaged") as e:
+            spark.sql(statement.format(f"delta.`{tmp_path / 'copy'}`")).collect()
+        assert e.value.getCondition() == "DELTA_UNSUPPORTED_FEATURES_FOR_READ"
+
+
 def test_a_missing_data_file(spark, delta):
     table = delta(3)
     next(table.path.glob("*.parquet")).unlink()

@@ -182,6 +182,55 @@ def test_vacuum_with_an_inventory(spark, source, tmp_path):
     assert condition(spark, f"VACUUM delta.`{source}` USING INVENTORY (SELECT 1 AS path)") == "DELTA_INVALID_INVENTORY_SCHEMA"
 
 
+def test_vacuum_modes(spark, source):
+    t = f"delta.`{source}`"
+    spark.sql(f"ALTER TABLE {t} SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'false')")
+    spark.sql(f"INSERT OVERWRITE {t} SELECT 100L, 1L")
+    kept = spark.table(t).inputFiles()
+    stray = source / "stray.parquet"
+    stray.write_bytes(b"left by a writer that died")
+    before = data_files(source)
+    assert condition(spark, f"VACUUM {t} RETAIN 0 HOURS") == "DELTA_VACUUM_RETENTION_PERIOD_TOO_SHORT"
+    spark.sql(f"VACUUM {t} RETAIN 7 DAYS")
+    spark.sql(f"VACUUM {t}")
+    assert data_files(source) == before
+    spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    # LITE looks at the log only, and never sees what no commit named.
+    listed = {r.path.rpartition("/")[2] for r in spark.sql(f"VACUUM {t} LITE RETAIN 0 HOURS DRY RUN").collect()}
+    assert listed == {p.name for p in before if p != stray and not any(k.endswith(p.name) for k in kept)}
+    assert data_files(source) == before
+    spark.sql(f"VACUUM {t} LITE RETAIN 0 HOURS")
+    assert len(data_files(source)) == len(kept) + 1 and stray.exists()
+    spark.sql(f"VACUUM {t} FULL RETAIN 0 DAYS")
+    assert len(data_files(source)) == len(kept) and not stray.exists()
+    assert rows(spark.table(t)) == [(100, 1)]
+
+
+def test_files_have_the_size_that_the_table_wants(spark):
+    spark.sql("CREATE OR REPLACE TABLE sized (id BIGINT, x STRING) TBLPROPERTIES ('delta.targetFileSize' = '200kb')")
+    for i in range(16):
+        spark.sql(f"SELECT id, uuid() AS x FROM range({i * 1250}, {(i + 1) * 1250}, 1, 1)").write.format("delta").mode("append").saveAsTable("sized")
+    total = spark.sql("DESCRIBE DETAIL sized").first().sizeInBytes
+    spark.sql("OPTIMIZE sized")
+    detail = spark.sql("DESCRIBE DETAIL sized").first()
+    assert 200_000 * 2 < total and total / 200_000 * 0.5 < detail.numFiles < min(16, total / 200_000 * 2), (total, detail.numFiles)
+    assert spark.sql("SELECT count(*), sum(id) FROM sized").first()[:] == (20_000, 20_000 * 19_999 // 2)
+
+
+def test_analyze(spark):
+    spark.sql("CREATE OR REPLACE TABLE analyzed (id INT, v STRING)")
+    spark.sql("INSERT INTO analyzed VALUES (1, 'a'), (5, 'b'), (3, NULL), (3, 'b')")
+    spark.sql("ANALYZE TABLE analyzed COMPUTE STATISTICS FOR ALL COLUMNS")
+    told = {r.info_name: r.info_value for r in spark.sql("DESCRIBE EXTENDED analyzed id").collect()}
+    assert (told["min"], told["max"], told["num_nulls"], told["distinct_count"]) == ("1", "5", "0", "3")
+    told = {r.info_name: r.info_value for r in spark.sql("DESCRIBE EXTENDED analyzed v").collect()}
+    assert (told["num_nulls"], told["distinct_count"]) == ("1", "2")
+    spark.sql("ANALYZE TABLE analyzed COMPUTE STATISTICS")
+    [statistics] = [r.data_type for r in spark.sql("DESCRIBE EXTENDED analyzed").collect() if r.col_name == "Statistics"]
+    assert statistics.endswith(", 4 rows")
+    assert condition(spark, "ANALYZE TABLE analyzed COMPUTE DELTA STATISTICS") == "UNSUPPORTED_FEATURE.NOT_IN_BOATHOUSE"
+
+
 def test_insert_replace(spark):
     spark.sql("CREATE OR REPLACE TABLE replaced (k INT, v STRING)")
     spark.sql("INSERT INTO replaced VALUES (1, 'a'), (1, 'b'), (2, 'c'), (NULL, 'n')")

@@ -10,7 +10,8 @@ import shutil
 import pytest
 
 REMOTE = os.environ.get("BOATHOUSE_SPARK_REMOTE")
-pytestmark = pytest.mark.skipif(not REMOTE, reason="needs delta-spark on the JVM (Java 17, 900 MB): `make test-jvm` starts it and runs this file")
+needs_jvm = pytest.mark.skipif(not REMOTE, reason="needs delta-spark on the JVM (Java 17, 900 MB): `make test-jvm` starts it and runs this file")
+pytestmark = needs_jvm
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import pathlib
 
 import pyarrow.parquet as pq
 import pytest
+from test_interop_jvm import jvm, needs_jvm, plain  # noqa: F401
 
 ROWS = "FROM range(0, 100, 1, 1)"
 # For each expression over `id` the columns of the file below `v`, without `metadata`.
@@ -120,3 +121,16 @@ def test_tables_that_do_not_ask_have_whole_variants(spark, tmp_path):
     spark.sql(f"CREATE TABLE {t} (v VARIANT) USING delta")
     spark.sql(f"INSERT INTO {t} SELECT parse_json('{{\"a\":1}}')")
     assert [typed(f.schema_arrow.field("v").type) for f in files(tmp_path / "t")] == [None]
+
+
+@needs_jvm
+@pytest.mark.parametrize("expression", COLUMNS, ids=range(len(COLUMNS)))
+def test_both_shred_alike_and_read_each_other(spark, jvm, tmp_path, expression):  # noqa: F811
+    values = []
+    for writer, name in ((spark, "ours"), (jvm, "theirs")):
+        t = shredded(writer, tmp_path / name)
+        writer.sql(f"INSERT INTO {t} SELECT id, {expression} {ROWS}")
+        assert {repr(typed(f.schema_arrow.field("v").type)) for f in files(tmp_path / name)} == {repr(COLUMNS[expression])}
+        for reader in (spark, jvm):
+            values.append([tuple(map(plain, row)) for row in reader.sql(f"SELECT id, v FROM {t} ORDER BY id").collect()])
+    assert len(values[0]) == 100 and values[1:] == values[:1] * 3

@@ -64,7 +64,7 @@ impl Target for Local {
     }
 
     fn context(&self) -> Result<Context> {
-        Ok(self.session.conf().function_context()?)
+        Ok(self.session.conf().function_context())
     }
 }
 
@@ -97,7 +97,7 @@ impl Target for Remote {
         if let Some(zone) = self.runtime.block_on(client.setting(TIME_ZONE)).map_err(failed)? {
             conf.set(TIME_ZONE, &zone)?;
         }
-        Ok(conf.function_context()?)
+        Ok(conf.function_context())
     }
 }
 

@@ -450,7 +450,7 @@ fn as_of_options(session: &Session, options: &Options) -> Result<Option<AsOf>> {
 
 /// A timestamp as text, in the session's zone.
 pub(crate) fn parse_timestamp(session: &Session, text: &str) -> Result<i64> {
-    let context = session.conf().function_context()?;
+    let context = session.conf().function_context();
     let input: ArrayRef = Arc::new(StringArray::from(vec![text]));
     let parsed = cast::cast(&input, &DataType::STRING, &DataType::Timestamp, Mode::Try, &context)?;
     let parsed = parsed.as_primitive_opt::<TimestampMicrosecondType>();

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use boathouse_formats::binary_style::BinaryStyle;
-use chrono_tz::Tz;
 
 /// Settings that change what functions return. Part of a function's identity: two calls under different settings
 /// are different expressions.
@@ -11,9 +10,7 @@ use chrono_tz::Tz;
 pub struct Context {
     /// `spark.sql.ansi.enabled`
     pub ansi: bool,
-    /// `spark.sql.session.timeZone`
-    pub timezone: Tz,
-    /// The zone as the user wrote it (for `current_timezone()` and zone offsets such as `+02:00`).
+    /// `spark.sql.session.timeZone`, as the user wrote it.
     pub timezone_name: Arc<str>,
     /// `spark.sql.mapKeyDedupPolicy`
     pub map_key_policy: MapKeyPolicy,
@@ -50,7 +47,6 @@ impl Default for Context {
     fn default() -> Self {
         Self {
             ansi: true,
-            timezone: Tz::UTC,
             timezone_name: "UTC".into(),
             map_key_policy: MapKeyPolicy::Exception,
             allow_precision_loss: true,

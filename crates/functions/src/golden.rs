@@ -9,7 +9,6 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, BinaryArray, new_null_array};
 use boathouse_bridge::{ResultExt, arrow_type};
 use boathouse_spec::{DataType, Error, IntervalField, Result, StructField};
-use chrono_tz::Tz;
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::scalar::ScalarValue;
 
@@ -249,7 +248,6 @@ impl Session<'_> {
 fn context(mode: &str) -> Context {
     Context {
         ansi: mode == "A",
-        timezone: Tz::America__Los_Angeles,
         timezone_name: "America/Los_Angeles".into(),
         now_us: 1_700_000_000_123_456,
         size_of_null: true,

@@ -114,6 +114,9 @@ pub(crate) async fn load(
             let timestamp_ms = kernel.get_timestamp(&engine)?;
             Ok((kernel, timestamp_ms))
         });
+        if let Err(KernelError::MaxCatalogVersion(_)) = &loaded {
+            return Err(error::unsupported_read_features(&location, &["catalogManaged".to_string()]));
+        }
         Ok(loaded.map(|(kernel, timestamp_ms)| Loaded {
             version: kernel.version() as i64,
             protocol: protocol(&kernel),

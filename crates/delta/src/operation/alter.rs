@@ -3,6 +3,7 @@
 use boathouse_spec::{DataType, Error, Result, StructField, StructType, quote_name};
 use datafusion::catalog::Session;
 use datafusion::common::Column;
+use datafusion::functions::core::expr_fn::get_field;
 use datafusion::logical_expr::Expr;
 use indexmap::IndexMap;
 use serde_json::{Value, json};
@@ -119,7 +120,7 @@ pub async fn change_column(
         let index = path::position(fields, name)?;
         let mut field = fields[index].clone();
         if let Some(wanted) = &change.data_type
-            && *wanted != field.data_type
+            && *wanted != stored::declared_type(&field)
         {
             field = with_type(table, &field, wanted, column)?;
         }
@@ -167,6 +168,21 @@ async fn change_type_inside(
     options: &DmlOptions,
 ) -> Result<Committed> {
     let lost = || Error::internal("a column was found but not changed");
+    let inside = path::field_at(table.schema(), column).ok_or_else(lost)?;
+    match change.nullable {
+        Some(false) if inside.nullable => return Err(never_not_null(column)),
+        Some(true) if !inside.nullable => {
+            let name = quote_name(column);
+            return Err(Error::unsupported(format!(
+                "ALTER COLUMN {name} DROP NOT NULL inside of arrays and maps"
+            )));
+        }
+        Some(_) => {
+            let operation = Operation::new("CHANGE COLUMN").json("column", &field_json(&inside));
+            return commit_schema(table, table.schema().clone(), operation, false, options).await;
+        }
+        None => {}
+    }
     let Some(wanted) = &change.data_type else {
         return Err(Error::unsupported(format!("ALTER COLUMN {} but for its type", quote_name(column))));
     };
@@ -214,11 +230,7 @@ fn with_type(
         refuse_constrained(table, column)?;
         return Ok(widening::widened(field, wanted));
     }
-    let mut metadata = field.metadata_map();
-    let declared = metadata
-        .get(stored::CHAR_VARCHAR_KEY)
-        .and_then(|v| DataType::from_json_value(v).ok())
-        .unwrap_or_else(|| field.data_type.clone());
+    let declared = stored::declared_type(field);
     let fits = match (&declared, wanted) {
         (DataType::Varchar(a) | DataType::Char(a), DataType::Varchar(b)) => a <= b,
         (DataType::Varchar(_) | DataType::Char(_), DataType::String { collation: None }) => true,
@@ -237,6 +249,7 @@ fn with_type(
             ))
             .exception("AnalysisException"));
     }
+    let mut metadata = field.metadata_map();
     metadata.remove(stored::CHAR_VARCHAR_KEY);
     if matches!(wanted, DataType::Varchar(_)) {
         metadata.insert(stored::CHAR_VARCHAR_KEY.into(), wanted.simple_string().into());
@@ -244,12 +257,39 @@ fn with_type(
     Ok(field.clone().with_metadata(&metadata))
 }
 
+/// A column, or a field of structs, by its names in the schema, and its value. What is inside of arrays and maps has none.
+fn nested_column(schema: &StructType, column: &[String]) -> Result<(Vec<String>, Expr)> {
+    let (mut schema, mut names, mut value) = (Some(schema), Vec::new(), None);
+    for part in column {
+        let fields = schema.ok_or_else(|| never_not_null(column))?;
+        let field = &fields.fields[path::position(&fields.fields, part)?];
+        names.push(field.name.clone());
+        value = Some(match value {
+            Some(outer) => get_field(outer, field.name.as_str()),
+            None => Expr::Column(Column::from_name(&field.name)),
+        });
+        schema = match &field.data_type {
+            DataType::Struct(s) => Some(s),
+            _ => None,
+        };
+    }
+    let value = value.ok_or_else(|| Error::internal("a column has a name"))?;
+    Ok((names, value))
+}
+
+/// As Spark says it of all that may be NULL.
+fn never_not_null(column: &[String]) -> Error {
+    let name = quote_name(column);
+    Error::new("_LEGACY_ERROR_TEMP_2330")
+        .param("fieldName", &name)
+        .message(format!("Cannot change nullable column to non-nullable: {name}."))
+        .exception("AnalysisException")
+}
+
 async fn refuse_nulls(table: &Snapshot, session: &dyn Session, column: &[String]) -> Result<()> {
-    let [name] = column else {
-        return Err(Error::unsupported("ALTER COLUMN .. SET NOT NULL on a nested field"));
-    };
-    let field = table.schema().field(name).map_or(name.as_str(), |f| f.name.as_str());
-    let is_null = Expr::Column(Column::from_name(field)).is_null();
+    let (names, value) = nested_column(table.schema(), column)?;
+    let field = names.join(".");
+    let is_null = value.is_null();
     let found = dml::find(session, table, &[is_null]).await?;
     let rows: u64 = found.touched.iter().filter_map(|t| t.matching).sum();
     if rows == 0 && found.touched.is_empty() {
@@ -258,7 +298,7 @@ async fn refuse_nulls(table: &Snapshot, session: &dyn Session, column: &[String]
     Err(Error::new("DELTA_NEW_NOT_NULL_VIOLATION")
         .param("numRows", rows)
         .param("tableName", table.location().uri())
-        .param("colName", field)
+        .param("colName", &field)
         .message(format!("{rows} rows of {} have NULL in {field}.", table.location().uri()))
         .exception("AnalysisException"))
 }
@@ -542,6 +582,7 @@ pub(super) async fn commit_changed(
     let schema = stored::stored_schema(&schema)?;
     reconcile::refuse_duplicates(&schema)?;
     stored::check_names(&schema, table.columns().is_mapped())?;
+    stored::check_not_null(&schema)?;
     let schema = stored::assign_mapping(&schema, &mut metadata, false);
     metadata.schema_string = schema.json();
     commit_metadata(table, metadata, operation, reads_all, options).await

@@ -111,6 +111,7 @@ pub(crate) fn metadata_of(
     let schema = stored::stored_schema(&table.schema)?;
     let mapped = metadata.configuration.get("delta.columnMapping.mode").is_some_and(|m| m != "none");
     stored::check_names(&schema, mapped)?;
+    stored::check_not_null(&schema)?;
     metadata.partition_columns = partition_columns(&schema, &table.partition_by)?;
     let was_clustered = replaces.is_some_and(|r| r.protocol().has("clustering"));
     if was_clustered && table.cluster_by.is_none() && !metadata.partition_columns.is_empty() {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{Error, Result, StructType};
+use boathouse_spec::{DataType, Error, Result, StructType};
 use datafusion::catalog::Session;
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::Expr;
@@ -66,9 +66,47 @@ struct Check {
     expr: Arc<dyn PhysicalExpr>,
 }
 
+/// A column, or a field of structs, that is NOT NULL. Where a struct around it is NULL the field is, too.
+#[derive(Default)]
+struct NotNull {
+    /// The positions that lead to it.
+    path: Vec<usize>,
+    name: String,
+}
+
+impl NotNull {
+    fn collect(schema: &StructType, around: &Self, out: &mut Vec<Self>) {
+        for (i, field) in schema.fields.iter().enumerate() {
+            let dot = if around.name.is_empty() { "" } else { "." };
+            let here = Self {
+                path: [around.path.as_slice(), &[i]].concat(),
+                name: format!("{}{dot}{}", around.name, field.name),
+            };
+            if let DataType::Struct(inner) = &field.data_type {
+                Self::collect(inner, &here, out);
+            }
+            if !field.nullable {
+                out.push(here);
+            }
+        }
+    }
+
+    fn is_broken(&self, columns: &[ArrayRef]) -> bool {
+        let mut columns = columns;
+        for index in &self.path {
+            let Some(column) = columns.get(*index) else { return false };
+            if column.null_count() > 0 {
+                return true;
+            }
+            columns = column.as_struct_opt().map_or(&[], |s| s.columns());
+        }
+        false
+    }
+}
+
 /// The constraints of a table, ready to be held against batches of its rows.
 pub(crate) struct Constraints {
-    not_null: Vec<(usize, String)>,
+    not_null: Vec<NotNull>,
     lengths: Vec<(usize, String, Lengths)>,
     checks: Vec<Check>,
 }
@@ -98,13 +136,8 @@ impl Constraints {
                 Ok(Check { name: g.name.clone(), sql: g.sql.clone(), expr })
             })
             .collect::<Result<Vec<_>>>()?;
-        let not_null = schema
-            .fields
-            .iter()
-            .enumerate()
-            .filter(|(_, f)| !f.nullable)
-            .map(|(i, f)| (i, f.name.clone()))
-            .collect();
+        let mut not_null = Vec::new();
+        NotNull::collect(schema, &NotNull::default(), &mut not_null);
         let lengths = schema
             .fields
             .iter()
@@ -121,15 +154,13 @@ impl Constraints {
 
     /// Columns that must be in the data because NULL is no value for them.
     pub fn required(&self) -> impl Iterator<Item = &str> {
-        self.not_null.iter().map(|(_, name)| name.as_str())
+        self.not_null.iter().filter(|n| n.path.len() == 1).map(|n| n.name.as_str())
     }
 
     /// Fails at the first row that breaks a constraint. The batch has the table's columns in order.
     pub fn verify(&self, batch: &RecordBatch) -> Result<()> {
-        for (index, name) in &self.not_null {
-            if batch.column(*index).null_count() > 0 {
-                return Err(not_null_violated(name));
-            }
+        if let Some(broken) = self.not_null.iter().find(|n| n.is_broken(batch.columns())) {
+            return Err(not_null_violated(&broken.name));
         }
         for (index, name, lengths) in &self.lengths {
             if let Some((path, long, limit)) = lengths.exceeded(batch.column(*index)) {

@@ -57,6 +57,35 @@ impl Lengths {
         structure(s.fields.iter().map(Self::of).collect())
     }
 
+    /// The type of a column with these lengths.
+    pub fn declared(&self, t: &DataType) -> DataType {
+        match (self, t) {
+            (Self::Text { is_char: true, length }, DataType::String { .. }) => DataType::Char(*length as u32),
+            (Self::Text { is_char: false, length }, DataType::String { .. }) => {
+                DataType::Varchar(*length as u32)
+            }
+            (Self::Struct(lengths), DataType::Struct(s)) => {
+                let mut fields = s.fields.clone();
+                for (i, inner) in lengths {
+                    if let Some(field) = fields.get_mut(*i) {
+                        field.data_type = inner.declared(&field.data_type);
+                    }
+                }
+                DataType::structure(fields)
+            }
+            (Self::List(inner), DataType::Array { element, contains_null }) => {
+                DataType::array(inner.declared(element), *contains_null)
+            }
+            (Self::Map { key: k, value: v }, DataType::Map { key, value, value_contains_null }) => {
+                let side = |lengths: &Option<Box<Self>>, t: &DataType| {
+                    lengths.as_ref().map_or_else(|| t.clone(), |lengths| lengths.declared(t))
+                };
+                DataType::map(side(k, key), side(v, value), *value_contains_null)
+            }
+            _ => t.clone(),
+        }
+    }
+
     /// Whether some of the strings are CHAR.
     pub fn has_char(&self) -> bool {
         match self {

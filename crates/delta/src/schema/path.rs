@@ -122,6 +122,16 @@ pub(crate) fn field_inside(field: &StructField, way: &[String]) -> Option<Struct
     Some(found)
 }
 
+/// The column, field, element, key or value at a path.
+pub fn field_at(schema: &StructType, path: &[String]) -> Option<StructField> {
+    let (first, rest) = path.split_first()?;
+    let column = schema.field(first)?.clone();
+    rest.iter().try_fold(column, |field, part| match &field.data_type {
+        DataType::Struct(s) => s.field(part).cloned(),
+        _ => field_inside(&field, std::slice::from_ref(part)),
+    })
+}
+
 /// The position of a field among its siblings.
 pub(crate) fn position(fields: &[StructField], name: &str) -> Result<usize> {
     fields

@@ -4,6 +4,7 @@ use boathouse_spec::{DataType, Error, Result, StructField, StructType};
 use serde_json::Value;
 
 use super::columns::PHYSICAL_NAME;
+use super::lengths::Lengths;
 use crate::action::Metadata;
 use crate::iceberg_compat::{self, Version, nested_ids};
 
@@ -32,7 +33,13 @@ pub fn declared_schema(schema: &StructType) -> StructType {
     StructType::new(schema.fields.iter().map(declared).collect())
 }
 
-/// The schema with stored types; refuses types that Delta tables do not have.
+/// The type that a column was declared with: with the lengths of strings that are noted.
+pub fn declared_type(field: &StructField) -> DataType {
+    Lengths::of(field).map_or_else(|| field.data_type.clone(), |lengths| lengths.declared(&field.data_type))
+}
+
+/// The schema with stored types; refuses types that Delta tables do not have. A column with lengths of strings anywhere in it
+/// has its whole type noted, as Spark does it: fields inside of it have no notes.
 pub(crate) fn stored_schema(schema: &StructType) -> Result<StructType> {
     let fields = schema.fields.iter().map(stored_field).collect::<Result<Vec<_>>>()?;
     Ok(StructType::new(fields))
@@ -64,7 +71,7 @@ fn has_length(t: &DataType) -> bool {
         DataType::Char(_) | DataType::Varchar(_) => true,
         DataType::Array { element, .. } => has_length(element),
         DataType::Map { key, value, .. } => has_length(key) || has_length(value),
-        // A struct's fields carry their own.
+        DataType::Struct(s) => s.fields.iter().any(|f| has_length(&f.data_type)),
         _ => false,
     }
 }
@@ -78,7 +85,11 @@ fn without_lengths(t: &DataType) -> Result<DataType> {
         DataType::Map { key, value, value_contains_null } => {
             DataType::map(without_lengths(key)?, without_lengths(value)?, *value_contains_null)
         }
-        DataType::Struct(s) => DataType::Struct(stored_schema(s)?),
+        DataType::Struct(s) => {
+            let field =
+                |f: &StructField| Ok(StructField { data_type: without_lengths(&f.data_type)?, ..f.clone() });
+            DataType::structure(s.fields.iter().map(field).collect::<Result<_>>()?)
+        }
         DataType::Udt { sql_type, .. } => without_lengths(sql_type)?,
         other => other.clone(),
     })
@@ -189,18 +200,14 @@ fn assign_type(t: &DataType, last: &mut i64, existing: bool) -> DataType {
     }
 }
 
-/// Column names that files cannot have, unless the table maps its columns.
+/// Names of columns, and of fields inside of them, that files cannot have, unless the table maps its columns.
 pub(crate) fn check_names(schema: &StructType, mapped: bool) -> Result<()> {
     super::reconcile::refuse_duplicates(schema).map_err(|_| duplicate_columns(schema))?;
     if mapped {
         return Ok(());
     }
-    let invalid: Vec<&str> = schema
-        .fields
-        .iter()
-        .map(|f| f.name.as_str())
-        .filter(|n| n.contains([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '=']))
-        .collect();
+    let mut invalid = Vec::new();
+    add_invalid_names(schema, &mut invalid);
     if invalid.is_empty() {
         return Ok(());
     }
@@ -212,6 +219,61 @@ pub(crate) fn check_names(schema: &StructType, mapped: bool) -> Result<()> {
             invalid.join(", ")
         ))
         .exception("AnalysisException"))
+}
+
+fn add_invalid_names<'a>(schema: &'a StructType, out: &mut Vec<&'a str>) {
+    for field in &schema.fields {
+        if field.name.contains([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '=']) {
+            out.push(&field.name);
+        }
+        structs_in(&field.data_type, &mut |inner| add_invalid_names(inner, out));
+    }
+}
+
+/// The outermost structs in a type: itself, or those in its elements, keys and values.
+fn structs_in<'a>(t: &'a DataType, each: &mut dyn FnMut(&'a StructType)) {
+    match t {
+        DataType::Struct(s) => each(s),
+        DataType::Array { element, .. } => structs_in(element, each),
+        DataType::Map { key, value, .. } => {
+            structs_in(key, each);
+            structs_in(value, each);
+        }
+        _ => {}
+    }
+}
+
+/// Refuses NOT NULL where no constraint can see it: in structs that are elements of arrays, keys or values of maps
+/// (delta-spark's `removeUnenforceableNotNullConstraints`).
+pub(crate) fn check_not_null(schema: &StructType) -> Result<()> {
+    schema.fields.iter().try_for_each(|field| match &field.data_type {
+        DataType::Struct(s) => check_not_null(s),
+        t => {
+            let mut forbids = false;
+            structs_in(t, &mut |s| forbids |= has_not_null(s));
+            if forbids { Err(nested_not_null(field)) } else { Ok(()) }
+        }
+    })
+}
+
+fn has_not_null(schema: &StructType) -> bool {
+    schema.fields.iter().any(|field| {
+        let mut inside = !field.nullable;
+        structs_in(&field.data_type, &mut |s| inside |= has_not_null(s));
+        inside
+    })
+}
+
+fn nested_not_null(field: &StructField) -> Error {
+    let kind = if matches!(field.data_type, DataType::Array { .. }) { "array" } else { "map" };
+    let json = field.data_type.json_value().to_string();
+    Error::new("DELTA_NESTED_NOT_NULL_CONSTRAINT")
+        .param("nestType", kind)
+        .param("parent", &field.name)
+        .param("nestedPrettyJson", &json)
+        .param("configKey", "spark.databricks.delta.constraints.allowUnenforcedNotNull.enabled")
+        .message(format!("Fields inside of the {kind} {} cannot be NOT NULL: {json}", field.name))
+        .exception("AnalysisException")
 }
 
 fn duplicate_columns(schema: &StructType) -> Error {
@@ -235,6 +297,13 @@ mod tests {
         let stored = stored_schema(&schema).unwrap();
         assert_eq!(stored.fields[0].data_type, DataType::STRING);
         assert_eq!(stored.fields[0].metadata, r#"{"__CHAR_VARCHAR_TYPE_STRING":"varchar(5)"}"#);
+        let inside = DataType::structure(vec![StructField::new("a", DataType::Char(2), false)]);
+        let stored =
+            stored_schema(&StructType::new(vec![StructField::new("s", inside.clone(), true)])).unwrap();
+        assert_eq!(stored.fields[0].metadata, r#"{"__CHAR_VARCHAR_TYPE_STRING":"struct<a:char(2)>"}"#);
+        assert_eq!(declared_type(&stored.fields[0]), inside);
+        let DataType::Struct(fields) = &stored.fields[0].data_type else { panic!("a struct stays one") };
+        assert_eq!(fields.fields[0], StructField::new("a", DataType::STRING, false));
         let interval = StructType::new(vec![StructField::new("i", DataType::DAY_TIME, true)]);
         assert_eq!(stored_schema(&interval).unwrap_err().class(), "DELTA_UNSUPPORTED_DATA_TYPES");
     }
@@ -248,5 +317,27 @@ mod tests {
         assert_eq!(mapped.fields[0].metadata_map()[PHYSICAL_NAME], "a b");
         assert_eq!(metadata.configuration[MAX_COLUMN_ID], "1");
         assert!(check_names(&schema, false).is_err() && check_names(&schema, true).is_ok());
+    }
+
+    #[test]
+    fn names_inside_of_columns_are_checked() {
+        let inside = |name: &str| DataType::structure(vec![StructField::new(name, DataType::Long, true)]);
+        let column = |t: DataType| StructType::new(vec![StructField::new("c", t, true)]);
+        for around in [inside as fn(&str) -> DataType, |name| {
+            DataType::array(DataType::structure(vec![StructField::new(name, DataType::Long, true)]), true)
+        }] {
+            assert!(check_names(&column(around("a.b")), false).is_ok());
+            let e = check_names(&column(around("a=b")), false).unwrap_err();
+            assert_eq!(e.class(), "DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES");
+        }
+    }
+
+    #[test]
+    fn no_element_has_fields_that_are_not_null() {
+        let fields = DataType::structure(vec![StructField::new("a", DataType::Long, false)]);
+        let column = |t: DataType| StructType::new(vec![StructField::new("c", t, true)]);
+        assert!(check_not_null(&column(fields.clone())).is_ok());
+        let e = check_not_null(&column(DataType::array(fields, true))).unwrap_err();
+        assert_eq!(e.class(), "DELTA_NESTED_NOT_NULL_CONSTRAINT");
     }
 }

@@ -141,7 +141,7 @@ pub(crate) struct Analyzer {
 
 impl Analyzer {
     pub fn new(session: Arc<Session>) -> Result<Self> {
-        let context = session.conf().function_context()?;
+        let context = session.conf().function_context();
         let namespace = session.namespace.read().clone();
         Ok(Self {
             session,

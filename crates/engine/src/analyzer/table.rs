@@ -228,7 +228,7 @@ impl Analyzer {
             return analyze(self);
         }
         let settings = configs.iter().map(|(k, v)| (k.as_str(), v.as_str()));
-        let recorded = self.session.conf().overlaid(settings).function_context()?;
+        let recorded = self.session.conf().overlaid(settings).function_context();
         let recorded = Context { now_us: self.context.now_us, ..recorded };
         let saved = std::mem::replace(&mut self.context, recorded);
         let result = analyze(self);

@@ -248,18 +248,22 @@ fn refuse_narrowing(
     column: &[String],
     wanted: &DataType,
 ) -> Result<()> {
-    let [name] = column else { return Ok(()) };
-    let Some(field) = schema.field(name) else { return Ok(()) };
-    let (old, new) = (&field.data_type, wanted);
-    let fits = old == new
-        || old.is_string()
-        || (old.is_datetime() && new.is_datetime())
-        || cast::is_up_cast(old, new)
-        || !new.is_atomic();
+    let Some(field) = boathouse_delta::field_at(schema, column) else { return Ok(()) };
+    let (old, new) = (&boathouse_delta::declared_type(&field), wanted);
+    if old == new {
+        return Ok(());
+    }
+    refuse_nested_type(table, column, new)?;
+    let fits = match (old, new) {
+        (DataType::Varchar(a) | DataType::Char(a), DataType::Varchar(b)) => a <= b,
+        (_, DataType::Varchar(_) | DataType::Char(_)) => false,
+        (old, DataType::String { .. }) => old.is_atomic(),
+        (old, new) => (old.is_datetime() && new.is_datetime()) || cast::is_up_cast(old, new),
+    };
     if fits {
         return Ok(());
     }
-    let name = boathouse_spec::quote(&field.name);
+    let name = boathouse_spec::quote_name(column);
     Err(Error::new("NOT_SUPPORTED_CHANGE_COLUMN")
         .param("table", table.display_name())
         .param("originName", &name)
@@ -272,6 +276,22 @@ fn refuse_narrowing(
             old.sql(),
             new.sql()
         ))
+        .exception("AnalysisException"))
+}
+
+/// The fields, elements and sides of a nested type are changed one by one.
+fn refuse_nested_type(table: &ResolvedTable, column: &[String], wanted: &DataType) -> Result<()> {
+    let (kind, parts) = match wanted {
+        DataType::Struct(_) => ("STRUCT_TYPE", "the field"),
+        DataType::Array { .. } => ("ARRAY_TYPE", "the field `element`"),
+        DataType::Map { .. } => ("MAP_TYPE", "the field `key` or `value`"),
+        _ => return Ok(()),
+    };
+    let name = boathouse_spec::quote_name(column);
+    Err(Error::new(format!("CANNOT_UPDATE_FIELD.{kind}"))
+        .param("table", table.display_name())
+        .param("fieldName", &name)
+        .message(format!("The type of {name} cannot be changed as a whole: change {parts} inside of it."))
         .exception("AnalysisException"))
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use boathouse_formats::zone::offset_id;
 use boathouse_spec::{Error, Result, StructType, TimeZoneSetting};
 
-use crate::conf::{KeyKind, known_keys, local_zone, offset_text};
+use crate::conf::{KeyKind, known_keys, local_zone};
 use crate::rows::{self, Value, text};
 use crate::{QueryResult, Session};
 
@@ -100,7 +101,7 @@ pub(super) fn time_zone(session: &Arc<Session>, zone: TimeZoneSetting) -> Result
     let zone = match zone {
         TimeZoneSetting::Local => local_zone(),
         TimeZoneSetting::Zone(zone) => zone,
-        TimeZoneSetting::Offset(seconds) if seconds.abs() <= 18 * 3600 => offset_text(seconds),
+        TimeZoneSetting::Offset(seconds) if seconds.abs() <= 18 * 3600 => offset_id(seconds),
         TimeZoneSetting::Offset(seconds) => {
             return Err(Error::new("INVALID_INTERVAL_FORMAT.TIMEZONE_INTERVAL_OUT_OF_RANGE")
                 .param("input", seconds)

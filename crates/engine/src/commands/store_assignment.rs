@@ -39,26 +39,31 @@ pub(super) fn assign(
 ) -> Result<TypedExpr> {
     let policy = Policy::of(analyzer);
     let (name, path) = (table.display_name(), vec![column.name.clone()]);
+    // NULL where it is forbidden inside of a value is found by Delta's constraints, which name the field.
+    let target = match table.delta.is_some() {
+        true => column.data_type.as_nullable(),
+        false => column.data_type.clone(),
+    };
     // Delta casts whatever can be cast (a string to a number), and the cast fails for values that are none.
     let leaves = match (table.delta.is_some(), policy) {
         (true, Policy::Ansi) => Leaves::AnyCast,
         _ => Leaves::By(policy),
     };
     if policy != Policy::Legacy {
-        check(&value.data_type, &column.data_type, leaves, &name, &path)?;
+        check(&value.data_type, &target, leaves, &name, &path)?;
     }
     let mode = if policy == Policy::Legacy && !analyzer.context.ansi { Mode::Legacy } else { Mode::Ansi };
     let name = value.name.clone();
-    let differs = value.data_type != column.data_type;
-    let castable = cast::can_cast(&value.data_type, &column.data_type, mode);
+    let differs = value.data_type != target;
+    let castable = cast::can_cast(&value.data_type, &target, mode);
     // Types that differ by what may be NULL inside them are made the same where that is a promise less, not one more.
-    let cast = if differs && (castable || !value.data_type.same_type(&column.data_type)) {
-        analyzer.cast(value, &column.data_type, mode)?
+    let cast = if differs && (castable || !value.data_type.same_type(&target)) {
+        analyzer.cast(value, &target, mode)?
     } else {
         value
     };
-    let expr = tagged(cast.expr, &column.data_type);
-    let cast = TypedExpr { expr, data_type: column.data_type.clone(), name, ..cast };
+    let expr = tagged(cast.expr, &target);
+    let cast = TypedExpr { expr, data_type: target, name, ..cast };
     // Delta keeps strings as they are given: it refuses what is too long, at any depth, and CHAR is padded when read.
     if table.delta.is_some() { Ok(cast) } else { limited(analyzer, cast, column) }
 }

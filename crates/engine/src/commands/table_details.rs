@@ -1,8 +1,8 @@
 //! What DESCRIBE EXTENDED and SHOW TABLE EXTENDED say about a table.
 
 use boathouse_catalog::{TableKind, TableRecord, ViewSchemaMode};
+use boathouse_formats::datetime_pattern::Pattern;
 use boathouse_spec::{Result, quote};
-use chrono::{DateTime, Utc};
 
 use crate::resolver::ResolvedTable;
 use crate::temp_views::TempView;
@@ -10,11 +10,9 @@ use crate::{Session, storage};
 
 /// A time as Java prints it: `Mon Nov 23 15:32:01 UTC 2026`.
 pub(super) fn java_time(session: &Session, us: i64) -> String {
-    let zone = session.conf().function_context().map_or(chrono_tz::Tz::UTC, |c| c.timezone);
-    match DateTime::<Utc>::from_timestamp_micros(us) {
-        Some(time) => time.with_timezone(&zone).format("%a %b %d %H:%M:%S %Z %Y").to_string(),
-        None => String::new(),
-    }
+    let text = Pattern::of_simple_date_format("EEE MMM dd HH:mm:ss zzz yyyy")
+        .and_then(|pattern| pattern.format_micros(us, &session.conf().zone()));
+    text.unwrap_or_default()
 }
 
 /// `[a=1, b=2]`, sorted by key.

@@ -80,10 +80,11 @@ async fn create(
         }
     }
     let mut options = write.options;
-    let location = option(&options, "path").map(str::to_string);
+    let (name, path) = create_table::place(session, &write.table).await?;
+    let location = path.or_else(|| option(&options, "path").map(str::to_string));
     options.retain(|(k, _)| !k.eq_ignore_ascii_case("path"));
     let definition = Definition {
-        name: Some(session.known_object_name(&write.table).await?),
+        name,
         mode,
         provider,
         schema: Default::default(),

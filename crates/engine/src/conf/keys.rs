@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use boathouse_spec::{Error, Result};
 
-use super::zone::parse_zone;
+use super::zone::check_zone;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyKind {
@@ -161,7 +161,7 @@ impl Key {
         let trimmed = value.trim();
         let (type_name, from, number) = match &self.value_type {
             ValueType::Text => return Ok(()),
-            ValueType::Zone => return parse_zone(value).map(|_| ()),
+            ValueType::Zone => return check_zone(value),
             ValueType::Boolean => {
                 let ok = trimmed.eq_ignore_ascii_case("true") || trimmed.eq_ignore_ascii_case("false");
                 return if ok { Ok(()) } else { Err(self.mismatch(value, "boolean")) };

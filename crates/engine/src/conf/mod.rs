@@ -14,7 +14,7 @@ use boathouse_sql::ParserOptions;
 use parking_lot::RwLock;
 
 pub(crate) use keys::{KeyKind, known_keys};
-pub(crate) use zone::{local_zone, offset_text, parse_zone};
+pub(crate) use zone::local_zone;
 
 /// The settings of one session.
 #[derive(Debug, Default)]
@@ -240,21 +240,20 @@ impl SessionConf {
     }
 
     /// What functions need to know, at this moment.
-    pub fn function_context(&self) -> Result<Context> {
+    pub fn function_context(&self) -> Context {
         if let Some(context) = &self.inner.read().context {
-            return Ok(Context { now_us: clock::now_us(), ..context.clone() });
+            return Context { now_us: clock::now_us(), ..context.clone() };
         }
-        let context = self.build_context()?;
+        let context = self.build_context();
         self.inner.write().context = Some(context.clone());
-        Ok(context)
+        context
     }
 
-    fn build_context(&self) -> Result<Context> {
+    fn build_context(&self) -> Context {
         let name = self.get("spark.sql.session.timeZone").unwrap_or_else(|| "UTC".into());
         let is = |key: &str, value: &str| self.get(key).is_some_and(|v| v.eq_ignore_ascii_case(value));
-        Ok(Context {
+        Context {
             ansi: self.ansi(),
-            timezone: parse_zone(&name)?,
             timezone_name: name.into(),
             map_key_policy: if is("spark.sql.mapKeyDedupPolicy", "LAST_WIN") {
                 MapKeyPolicy::LastWins
@@ -271,7 +270,7 @@ impl SessionConf {
             geospatial: self.flag("spark.sql.geospatial.enabled"),
             binary_style: BinaryStyle::named(self.get("spark.sql.binaryOutputStyle").as_deref()),
             now_us: clock::now_us(),
-        })
+        }
     }
 }
 

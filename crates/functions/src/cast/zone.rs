@@ -21,11 +21,7 @@ impl Zone {
 
     /// The session's zone.
     pub fn of(context: &Context) -> Self {
-        match Self::parse(&context.timezone_name) {
-            Some(zone) => zone,
-            None if context.timezone == Tz::UTC => Self::UTC,
-            None => Self::Region(context.timezone),
-        }
+        Self::parse(&context.timezone_name).unwrap_or(Self::UTC)
     }
 
     /// Reads a zone as Spark's `getZoneId` does; `None` where there is no such zone.

@@ -23,7 +23,7 @@ pub(super) const DEFAULT_PATTERN: &str = "yyyy-MM-dd HH:mm:ss";
 
 /// The session's zone, for patterns.
 pub(crate) fn session_zone(context: &Context) -> Zone {
-    Zone::parse(&context.timezone_name).unwrap_or(Zone::Region(context.timezone))
+    Zone::parse(&context.timezone_name).unwrap_or(Zone::UTC)
 }
 
 /// A zone, for patterns.
