@@ -52,10 +52,10 @@ ROUNDS = [
 ]
 
 
-def run(world, build):
+def run(world, build, rounds=ROUNDS):
     stream = stream_of(world)
     stream.start(build(stream.source("a", LEFT).withWatermark("at", "10 minutes")))
-    for rows in ROUNDS:
+    for rows in rounds:
         stream.put("a", *rows)
         stream.run()
     return stream
@@ -169,3 +169,43 @@ def state_that_cannot_be_read(world):
     world.attempt("nothing there", lambda: world.spark.read.format("statestore").load(world.path("nowhere")))
     world.attempt("no metadata", lambda: world.spark.read.format("state-metadata").load(world.path("nowhere")))
     world.attempt("no state", lambda: world.spark.read.format("statestore").load(world.path("a")))
+
+
+# What is remembered of each aggregate, by what it is called.
+AGGREGATES = {
+    "sums": ["sum(id)", "sum(CAST(id AS DOUBLE))", "sum(CAST(id AS DECIMAL(10, 2)))", "try_sum(id)", "avg(id)", "avg(CAST(id AS DECIMAL(10, 2)))", "try_avg(id)"],
+    "counts": ["count(*)", "count(l)", "count_if(id > 1)"],
+    "extremes": ["min(id)", "max(l)", "max_by(l, id)", "min_by(l, id)", "bool_and(id > 1)", "bool_or(id > 1)", "every(id > 1)"],
+    "places": ["first(l)", "last(l)", "first(l, true)", "last(l, true)", "any_value(l)", "first_value(id)"],
+    "bits": ["bit_and(id)", "bit_or(id)", "bit_xor(id)"],
+    "moments": ["stddev(id)", "stddev_pop(id)", "variance(id)", "var_pop(id)", "skewness(id)", "kurtosis(id)"],
+    "pairs": ["corr(id, m)", "covar_pop(id, m)", "covar_samp(id, m)", "regr_count(id, m)", "regr_avgx(id, m)", "regr_avgy(id, m)", "regr_r2(id, m)"],
+    "lines": ["regr_sxx(id, m)", "regr_syy(id, m)", "regr_sxy(id, m)", "regr_slope(id, m)", "regr_intercept(id, m)"],
+    "decimals": ["sum(CAST(id AS DECIMAL(5, 2)))", "avg(CAST(id AS DECIMAL(5, 2)))", "avg(CAST(id AS DECIMAL(20, 2)))", "sum(CAST(id AS DECIMAL(38, 2)))"],
+    "NULL": ["sum(n)", "avg(n)", "max(n)", "first(n)", "last(n, true)", "sum(CAST(n AS DECIMAL(10, 2)))", "max_by(n, n)", "bit_and(n)", "stddev(n)", "try_sum(n)"],
+    "lists": ["approx_count_distinct(id)", "collect_list(id)", "collect_set(id)", "mode(id)", "percentile(id, 0.5)", "approx_percentile(id, 0.5)", "listagg(l)"],
+}
+
+
+SAME_TIME = [row(1, 0), row(2, 0, "b"), row(4, 0, None), row(4, 0, "c")]
+# Of these Spark has bytes of its own.
+AS_BYTES = AGGREGATES["lists"]
+
+
+def aliased(frame, aggregates):
+    return [expression(frame, a).alias(f"c{n}") for n, a in enumerate(aggregates)]
+
+
+def state_of_some(aggregates):
+    def run_them(world):
+        run(world, lambda f: f.selectExpr("*", "id * id AS m", "nullif(id, id) AS n").groupBy("at").agg(*aliased(f, aggregates)), [SAME_TIME])
+        state = read(world)
+        world.note("schema", state.schema.simpleString())
+        if aggregates is not AS_BYTES:
+            world.rows(state.selectExpr("CAST(value AS STRING)"))
+
+    return run_them
+
+
+for name, aggregates in AGGREGATES.items():
+    SCENARIOS[f"what is remembered of {name}"] = state_of_some(aggregates)

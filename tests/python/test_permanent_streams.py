@@ -136,6 +136,43 @@ def test_a_new_version_takes_its_place(servers, tmp_path):
     assert the_others(spark) == [] and ids(spark, "arrived") == [1]
 
 
+def refused_name(start):
+    with pytest.raises(Exception, match="query with name arrivals") as refused:
+        start()
+    return refused.value.getCondition()
+
+
+def test_its_name_is_its_own(servers, tmp_path):
+    """As names of active queries are: for every session, whether the query runs or not."""
+    put(tmp_path / "in", 1)
+    spark = servers()
+    mine = writer(spark, tmp_path, permanent=None, checkpointLocation=str(tmp_path / "mine")).toTable("mine")
+    other = servers_session(servers, tmp_path)
+    assert refused_name(lambda: writer(other, tmp_path).toTable("arrived")) == "_LEGACY_ERROR_TEMP_3280"
+    mine.stop()
+
+    first = writer(spark, tmp_path).toTable("arrived")
+    first.processAllAvailable()
+    elsewhere = {"checkpointLocation": str(tmp_path / "elsewhere")}
+    for session in (spark, other):
+        for options in ({"permanent": None}, {"permanent": None, **elsewhere}, elsewhere):
+            assert refused_name(lambda s=session, o=options: writer(s, tmp_path, **o).toTable("second")) == "_LEGACY_ERROR_TEMP_3280"
+    assert [q.runId for q in other.streams.active] == [first.runId]
+
+    # One that ended by an error is there again with the next server.
+    (tmp_path / "in" / "bad.json").write_text("{")
+    (tmp_path / "checkpoint" / "sources" / "0" / "1").mkdir(parents=True)
+    until(lambda: not first.isActive)
+    assert first.exception() is not None
+    for options in ({"permanent": None, **elsewhere}, elsewhere):
+        assert refused_name(lambda o=options: writer(other, tmp_path, **o).toTable("second")) == "PERMANENT_STREAM_ALREADY_EXISTS"
+    # What is started on its checkpoint and is not permanent makes an end of it, as it does of one that runs.
+    (tmp_path / "checkpoint" / "sources" / "0" / "1").rmdir()
+    writer(other, tmp_path, permanent=None).queryName("last").toTable("arrived").processAllAvailable()
+    writer(other, tmp_path, permanent=None, **elsewhere).toTable("second").stop()
+    assert the_others(servers()) == []
+
+
 def test_what_is_of_the_session_alone_is_refused(servers, tmp_path):
     put(tmp_path / "in", 1)
     spark = servers()

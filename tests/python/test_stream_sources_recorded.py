@@ -1,4 +1,4 @@
-"""Streams of files refuse what Spark 4.2 refuses (`scenarios_stream_sources.py`)."""
+"""Streams of files have the batches, and refuse, what Spark 4.2 does (`scenarios_stream_sources.py`)."""
 
 import pytest
 import scenarios_stream_sources

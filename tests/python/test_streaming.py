@@ -7,6 +7,8 @@ import time
 
 import pytest
 from conftest import Server
+from pyspark.errors import AnalysisException
+from pyspark.sql.streaming.stateful_processor import StatefulProcessor
 
 PROGRESS = {
     "id", "runId", "name", "timestamp", "batchId", "batchDuration", "numInputRows", "inputRowsPerSecond",
@@ -500,6 +502,43 @@ def test_explain_of_a_stream_that_was_not_started(spark, tmp_path, capsys):
         shown = capsys.readouterr().out
         for name in ["EventTimeWatermark", "StreamDeduplicate", "SessionWindows"]:
             assert name in shown, shown
+
+
+def counted(key, frames, state):
+    yield from frames
+
+
+class Counting(StatefulProcessor):
+    def init(self, handle):
+        pass
+
+    def handleInputRows(self, key, rows, timers):
+        yield from rows
+
+    def close(self):
+        pass
+
+    def handleInitialState(self, key, state, timers):
+        pass
+
+
+def test_explain_of_functions_over_groups_of_a_stream(spark, capsys):
+    timed = spark.readStream.format("rate").load().withWatermark("timestamp", "1 minute").selectExpr("value AS a", "timestamp")
+    groups, begin = timed.groupBy("a"), spark.range(3).selectExpr("id AS a").groupBy("a")
+    timed.createOrReplaceTempView("timed")
+    frames = {
+        "ApplyInPandasWithState counted, 1 keys": groups.applyInPandasWithState(counted, "a BIGINT", "n BIGINT", "append", "EventTimeTimeout"),
+        "TransformWithState": groups.transformWithStateInPandas(Counting(), "a BIGINT", "append", "none"),
+        "StreamingTableExec": groups.transformWithStateInPandas(Counting(), "a BIGINT", "append", "none", begin),
+    }
+    for name, frame in frames.items():
+        for mode in ["simple", "extended", "formatted", "cost"]:
+            frame.explain(mode=mode)
+            shown = capsys.readouterr().out
+            assert name in shown and "EventTimeWatermark" in shown, shown
+    # It would run.
+    with pytest.raises(AnalysisException, match="must be started with writeStream"):
+        spark.sql("EXPLAIN ANALYZE SELECT * FROM timed").collect()
 
 
 def test_continuous_queries(spark, tmp_path):

@@ -387,7 +387,7 @@ pub(crate) fn panic_error(panic: &(dyn Any + Send)) -> Error {
     Error::internal(format!("The query failed by a defect of the engine: {text}. Please report it."))
 }
 
-fn streaming_source() -> Error {
+pub(crate) fn streaming_source() -> Error {
     Error::new("_LEGACY_ERROR_TEMP_3102")
         .param("msg", "Queries with streaming sources must be executed with writeStream.start()")
         .message("A query over streaming sources must be started with writeStream.start(), or be a flow of a pipeline.")

@@ -35,6 +35,9 @@ pub(crate) async fn explain(session: &Arc<Session>, plan: Plan, mode: ExplainMod
     };
     let parsed = format!("'{}", node_name(&relation));
     let analyzed = session.analyze(move |analyzer| analyzer.query(&relation)).await?;
+    if analyzed.is_streaming && mode == ExplainMode::Analyze {
+        return Err(execute::streaming_source());
+    }
     let state = execute::query_state(session);
     let extracted = crate::python::extract(&analyzed.plan)?;
     let plan = extracted.as_ref().unwrap_or(&analyzed.plan);

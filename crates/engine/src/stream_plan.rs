@@ -3,16 +3,23 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use boathouse_bridge::{no_expressions, one_input};
+use boathouse_bridge::no_expressions;
 use datafusion::catalog::Session;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
+    ReplaceChildrenOptions,
+};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
+use crate::python::StatefulGroups;
 use crate::watermark::{EventTimeWatermark, SessionWindows, StreamDeduplicate, StreamOperation};
 
 /// Plans the nodes of streams that whoever runs streams has not planned.
@@ -33,13 +40,23 @@ impl ExtensionPlanner for StreamNodePlanner {
         let is_one = any.is::<EventTimeWatermark>()
             || any.is::<SessionWindows>()
             || any.is::<StreamDeduplicate>()
-            || any.is::<StreamOperation>();
-        let [input] = inputs else { return Ok(None) };
+            || any.is::<StreamOperation>()
+            || any.is::<StatefulGroups>();
         Ok(is_one.then(|| {
             let (name, line) = (node.name().to_string(), Shown(node).to_string());
-            Arc::new(ShownExec { name, line, input: Arc::clone(input) }) as Arc<_>
+            let properties = properties_of(Arc::new(node.schema().as_arrow().clone()));
+            Arc::new(ShownExec { name, line, inputs: inputs.to_vec(), properties }) as Arc<_>
         }))
     }
+}
+
+fn properties_of(schema: SchemaRef) -> Arc<PlanProperties> {
+    Arc::new(PlanProperties::new(
+        EquivalenceProperties::new(schema),
+        Partitioning::UnknownPartitioning(1),
+        EmissionType::Incremental,
+        Boundedness::Bounded,
+    ))
 }
 
 struct Shown<'a>(&'a dyn UserDefinedLogicalNode);
@@ -50,22 +67,17 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct ShownExec {
     name: String,
     line: String,
-    input: Arc<dyn ExecutionPlan>,
+    inputs: Vec<Arc<dyn ExecutionPlan>>,
+    properties: Arc<PlanProperties>,
 }
 
 impl DisplayAs for ShownExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(&self.line)
-    }
-}
-
-impl ShownExec {
-    fn over(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { input, name: self.name.clone(), line: self.line.clone() })
     }
 }
 
@@ -75,11 +87,29 @@ impl ExecutionPlan for ShownExec {
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
+        &self.properties
     }
 
-    one_input!();
     no_expressions!();
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        self.inputs.iter().collect()
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        inputs: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self { inputs, ..Self::clone(&self) }))
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        inputs: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(inputs, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
 
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         datafusion::common::internal_err!("a stream that nobody runs was read")

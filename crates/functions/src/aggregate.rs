@@ -40,7 +40,7 @@ use boathouse_bridge::typed_field;
 use boathouse_spec::DataType;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::utils::AggregateOrderSensitivity;
+use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, Signature, TypeSignature, Volatility,
 };
@@ -306,11 +306,15 @@ impl AggregateUDFImpl for SparkAggregate {
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> DataFusionResult<Vec<FieldRef>> {
-        if args.is_distinct {
+        let fields = match args.is_distinct {
             // The distinct argument rows, one list an argument.
-            return Ok(list_fields("distinct", &self.inputs));
-        }
-        Ok(self.state.clone())
+            true => list_fields("distinct", &self.inputs),
+            false => self.state.clone(),
+        };
+        // As DataFusion's own functions do it: the fields of several calls stand side by side.
+        let named =
+            |f: &FieldRef| Arc::new(f.as_ref().clone().with_name(format_state_name(args.name, f.name())));
+        Ok(fields.iter().map(named).collect())
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {

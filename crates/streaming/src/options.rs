@@ -52,6 +52,32 @@ impl<'a> Given<'a> {
         }
     }
 
+    /// A time in milliseconds as Spark's own options have it: `7d`, `90m`, `1500` (`JavaUtils.timeStringAs`).
+    pub fn java_time_ms(&self, key: &str) -> Result<Option<i64>> {
+        let Some(text) = self.text(key) else { return Ok(None) };
+        let lower = text.trim().to_lowercase();
+        let digits = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
+        let (number, unit) = lower.split_at(digits);
+        let in_ms = match unit {
+            "us" => Some((1, 1000)),
+            "" | "ms" => Some((1, 1)),
+            "s" => Some((1000, 1)),
+            "m" | "min" => Some((60_000, 1)),
+            "h" => Some((3_600_000, 1)),
+            "d" => Some((86_400_000, 1)),
+            _ => None,
+        };
+        let time = in_ms.and_then(|(times, by)| Some(number.parse::<i64>().ok()?.checked_mul(times)? / by));
+        time.map(Some).ok_or_else(|| {
+            Error::new("")
+                .message(format!(
+                    "Time must be specified as seconds (s), milliseconds (ms), microseconds (us), minutes (m or min), hour (h), or day (d). \
+                     E.g. 50s, 100ms, or 250us.\nFailed to parse time string: {text}"
+                ))
+                .exception("NumberFormatException")
+        })
+    }
+
     /// A time in milliseconds: `7d`, `10 minutes`, `500ms`.
     pub fn duration_ms(&self, key: &str) -> Result<Option<i64>> {
         let Some(text) = self.text(key) else { return Ok(None) };

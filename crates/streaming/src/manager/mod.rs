@@ -47,8 +47,8 @@ pub struct ManagerOptions {
 pub struct StreamManager {
     options: ManagerOptions,
     queries: Mutex<Vec<Arc<RunningQuery>>>,
-    /// Names of queries that are being started, with their sessions.
-    starting: Mutex<HashSet<(String, String)>>,
+    /// Names of queries that are being started.
+    starting: Mutex<HashSet<ReservedName>>,
     /// Queries started so far.
     started: watch::Sender<u64>,
     listeners: Arc<Listeners>,
@@ -102,6 +102,9 @@ impl StreamManager {
         }
         let reserve = |name: &String| self.reserve(session, name, &checkpoint.path, is_permanent);
         let _reserved = name.as_ref().map(reserve).transpose()?;
+        if let Some(name) = &name {
+            permanent::check_name(session, name, &checkpoint.path, is_permanent).await?;
+        }
         let definition = QueryDefinition {
             name: name.clone(),
             input: start.input.clone(),
@@ -146,14 +149,17 @@ impl StreamManager {
         is_permanent: bool,
     ) -> Result<Reserved<'_>> {
         // A permanent query may take the place of its last run, whose session is another.
-        let is_other =
-            |q: &Arc<RunningQuery>| !(is_permanent && q.is_permanent() && q.checkpoint() == checkpoint);
-        let session_id = if is_permanent { "" } else { session.id() };
+        let is_other = |q: &RunningQuery| !(is_permanent && q.checkpoint() == checkpoint);
+        let is_taken = |q: &RunningQuery| q.is_active() && q.name() == Some(name) && is_other(q);
+        let session_id = (!is_permanent).then(|| session.id().to_string());
         // First the names that are being taken: a query that has just got its name is among the others before it leaves them.
         let mut starting = self.starting.lock();
-        let reserved = (session_id.to_string(), name.to_string());
-        let active = self.active(session);
-        if starting.contains(&reserved) || active.iter().any(|q| q.name() == Some(name) && is_other(q)) {
+        let reserved = ReservedName { session_id, name: name.to_string() };
+        // All sessions see what is permanent.
+        let is_seen = |q: &RunningQuery| is_permanent || q.is_seen_by(session);
+        if starting.iter().any(|other| other.meets(&reserved))
+            || self.queries.lock().iter().any(|q| is_seen(q) && is_taken(q))
+        {
             return Err(Error::new("_LEGACY_ERROR_TEMP_3280")
                 .message(format!("Cannot start query with name {name} as a query with that name is already active in this SparkSession"))
                 .exception("IllegalArgumentException"));
@@ -167,7 +173,10 @@ impl StreamManager {
         let id = Checkpoint::known_query_id(&Directory::open(session, checkpoint)?).await?;
         let running =
             self.queries.lock().iter().find(|q| Some(&q.id().id) == id.as_ref() && q.is_active()).cloned();
-        let Some(running) = running else { return Ok(()) };
+        let Some(running) = running else {
+            // One that failed would be started by the next server.
+            return if is_permanent { Ok(()) } else { permanent::forget_at(session, checkpoint).await };
+        };
         let QueryId { id, run_id } = running.id();
         if settings::flag(session, STOP_ACTIVE_RUN, true) {
             tracing::warn!("the streaming query {id} is started again: its run {run_id} is stopped");
@@ -284,8 +293,24 @@ impl StreamManager {
 
 /// The name of a query that is being started.
 struct Reserved<'a> {
-    starting: &'a Mutex<HashSet<(String, String)>>,
-    reserved: (String, String),
+    starting: &'a Mutex<HashSet<ReservedName>>,
+    reserved: ReservedName,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct ReservedName {
+    /// The session that sees it; all do where `None`.
+    session_id: Option<String>,
+    name: String,
+}
+
+impl ReservedName {
+    /// Whether a session sees both.
+    fn meets(&self, other: &Self) -> bool {
+        let apart =
+            self.session_id.is_some() && other.session_id.is_some() && self.session_id != other.session_id;
+        self.name == other.name && !apart
+    }
 }
 
 impl Drop for Reserved<'_> {

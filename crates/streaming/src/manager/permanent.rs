@@ -49,12 +49,44 @@ fn refused(why: &str) -> Error {
         .exception("AnalysisException")
 }
 
+/// The name of a permanent query is its own, also while it does not run: the next server starts it.
+pub(super) async fn check_name(
+    session: &Session,
+    name: &str,
+    checkpoint: &str,
+    is_permanent: bool,
+) -> Result<()> {
+    let registered = session.engine().catalog().list_streams().await?;
+    let Some(other) = registered.into_iter().find(|q| q.name == name) else { return Ok(()) };
+    if is_permanent && other.checkpoint == checkpoint {
+        return Ok(());
+    }
+    Err(Error::new("PERMANENT_STREAM_ALREADY_EXISTS")
+        .param("name", name)
+        .param("checkpointLocation", &other.checkpoint)
+        .message(format!(
+            "Cannot start query with name {name} as a permanent query has that name, with its checkpoint in {}. Stop that query, or start \
+             it again on its checkpoint and then stop it.",
+            other.checkpoint
+        ))
+        .exception("IllegalArgumentException"))
+}
+
 impl StreamManager {
     /// Stops a query because somebody says so: one that is permanent is so no longer.
     pub async fn stop(&self, session: &Session, query: &RunningQuery) -> Result<()> {
         forget(session, query).await?;
         query.stop().await
     }
+}
+
+/// No server starts the query on this checkpoint any more, where there is one.
+pub(super) async fn forget_at(session: &Session, checkpoint: &str) -> Result<()> {
+    let catalog = session.engine().catalog();
+    for query in catalog.list_streams().await?.into_iter().filter(|q| q.checkpoint == checkpoint) {
+        catalog.remove_stream(&query.name).await?;
+    }
+    Ok(())
 }
 
 /// No server starts the query any more.

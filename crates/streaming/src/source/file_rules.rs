@@ -41,8 +41,9 @@ pub(super) struct Rules {
 impl Rules {
     pub fn of_spark(session: &Session, source: &DataSourceRef, place: &Place) -> Result<Self> {
         let given = Given(&source.options);
+        refuse_times(given)?;
         let max_files = given.positive("maxFilesPerTrigger")?;
-        let max_bytes = given.bytes("maxBytesPerTrigger")?;
+        let max_bytes = given.positive("maxBytesPerTrigger")?;
         if max_files.is_some() && max_bytes.is_some() {
             return Err(Error::new("_LEGACY_ERROR_TEMP_3226")
                 .message(
@@ -51,7 +52,7 @@ impl Rules {
                 .exception("IllegalArgumentException"));
         }
         let latest_first = given.flag("latestFirst", false)?;
-        let age = given.duration_ms("maxFileAge")?.unwrap_or(MAX_FILE_AGE_MS);
+        let age = given.java_time_ms("maxFileAge")?.unwrap_or(MAX_FILE_AGE_MS);
         // The newest first and not all of them: old ones would never have their turn.
         let max_age_ms = (!(latest_first && (max_files.is_some() || max_bytes.is_some()))).then_some(age);
         Ok(Self {
@@ -73,6 +74,17 @@ impl Rules {
             ),
         })
     }
+}
+
+/// Which files a stream has read is known by their log, not by when they were changed (`FileStreamSource`).
+fn refuse_times(given: Given<'_>) -> Result<()> {
+    // As Spark writes them.
+    let asked = ["modifiedbefore", "modifiedafter"].into_iter().find(|key| given.text(key).is_some());
+    asked.map_or(Ok(()), |key| {
+        Err(Error::new("")
+            .message(format!("option '{key}' is not allowed in file stream sources"))
+            .exception("IllegalArgumentException"))
+    })
 }
 
 /// `maxCachedFiles`

@@ -59,8 +59,7 @@ pub(super) struct FileStream {
 pub(super) async fn schema(session: &Arc<Session>, source: &DataSourceRef) -> Result<StructType> {
     let place = Place::new(&source.format, source, session.file_context()?)?;
     let infers = session.conf().flag("spark.sql.streaming.schemaInference");
-    let declared = matches!(source.format.as_str(), "text" | "binaryfile");
-    if source.schema.is_none() && !infers && !declared {
+    if source.schema.is_none() && !infers && source.format != "text" {
         return Err(no_schema());
     }
     Rules::of_spark(session, source, &place)?;
@@ -85,7 +84,7 @@ fn as_given(schema: StructType, given: &StructType) -> StructType {
 }
 
 fn no_schema() -> Error {
-    Error::new("UNSPECIFIED_STREAMING_SCHEMA")
+    Error::new("_LEGACY_ERROR_TEMP_2048")
         .message(
             "Schema must be specified when creating a streaming source DataFrame. If some files already exist in the directory, then \
              depending on the file format you may be able to create a static DataFrame on that directory with \

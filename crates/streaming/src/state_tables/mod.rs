@@ -3,6 +3,7 @@
 
 mod metadata;
 mod options;
+mod partial;
 mod shown;
 
 use std::ops::RangeInclusive;

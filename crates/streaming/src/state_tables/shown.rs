@@ -2,29 +2,44 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, NullArray, RecordBatch, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, NullArray, RecordBatch, StructArray};
 use arrow::buffer::NullBuffer;
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Fields};
+use arrow::compute::{cast, nullif};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, Fields, Int64Type};
 use boathouse_spec::{Error, Result};
 
 use super::metadata::StoreInfo;
+use super::partial;
 use crate::stateful::StateStore;
 
 /// A column that is shown.
-struct Part {
-    name: String,
-    what: What,
+pub(super) struct Part {
+    pub name: String,
+    pub what: What,
 }
 
 /// Where it is among the columns of the store.
-enum What {
+pub(super) enum What {
     Column(usize),
+    Sum(Sum),
+    /// Whether a number is 0.
+    IsZero(usize),
     /// As another type.
     As(usize, DataType),
     /// The start and the end of a window.
     Window(usize, usize),
     Nothing,
+}
+
+/// A sum by the columns that are kept for it.
+pub(super) struct Sum {
+    pub sum: usize,
+    /// The number of values: the sum of none is NULL.
+    pub absent: Option<usize>,
+    /// Whether the sum has left its type: it is NULL then.
+    pub overflow: Option<usize>,
+    /// A decimal as a number of this type, without its point.
+    pub unscaled: Option<DataType>,
 }
 
 pub(super) struct Shown {
@@ -62,6 +77,7 @@ impl Shown {
                 let own = values.iter().take_while(|f| !is_added(f.name())).count();
                 Self { keys: keys.collect(), values: all_values.take(own).collect() }
             }
+            "stateStoreSave" => Self { keys: all_keys, values: partial::shown(values, count) },
             _ => Self { keys: all_keys, values: all_values.collect() },
         })
     }
@@ -80,28 +96,53 @@ fn is_added(name: &str) -> bool {
     name == "met" || name.strip_prefix("key ").is_some_and(|n| n.parse::<usize>().is_ok())
 }
 
-/// The name as users gave it, or what Spark calls the part of a partial result.
+/// The name as users gave it.
 fn plain(name: &str) -> String {
-    if let Some((call, part)) = name.strip_suffix(']').and_then(|n| n.rsplit_once('[')) {
-        // Of `min` and `max` the value has the name of the function.
-        return match (part, call.split(['(', '#']).next()) {
-            ("value", Some(function @ ("min" | "max"))) => function.to_string(),
-            _ => part.to_string(),
-        };
-    }
     match name.rsplit_once('#') {
         Some((plain, id)) if id.parse::<u64>().is_ok() => plain.to_string(),
         _ => name.to_string(),
     }
 }
 
+impl Sum {
+    fn shown(&self, rows: &RecordBatch) -> Result<ArrayRef> {
+        let mut shown = Arc::clone(rows.column(self.sum));
+        if let Some(count) = self.absent {
+            shown = nullif(&shown, &is_zero(rows, count)?).map_err(internal)?;
+        }
+        if let Some(mark) = self.overflow {
+            shown = nullif(&shown, flags(rows, mark)?).map_err(internal)?;
+        }
+        let Some(unscaled) = &self.unscaled else { return Ok(shown) };
+        let decimals = shown.as_primitive_opt::<Decimal128Type>();
+        let decimals = decimals.ok_or_else(|| Error::internal("a sum that is no decimal"))?.clone();
+        let numbers = decimals.with_precision_and_scale(DECIMAL128_MAX_PRECISION, 0).map_err(internal)?;
+        cast(&numbers, unscaled).map_err(internal)
+    }
+}
+
+fn is_zero(rows: &RecordBatch, place: usize) -> Result<BooleanArray> {
+    let counts = rows.column(place).as_primitive_opt::<Int64Type>();
+    let counts = counts.ok_or_else(|| Error::internal("a count that is no number"))?;
+    Ok(counts.iter().map(|n| Some(n.unwrap_or(0) == 0)).collect())
+}
+
+fn flags(rows: &RecordBatch, place: usize) -> Result<&BooleanArray> {
+    rows.column(place).as_boolean_opt().ok_or_else(|| Error::internal("a mark that is no boolean"))
+}
+
+fn internal(e: arrow::error::ArrowError) -> Error {
+    Error::internal(format!("state as a table: {e}"))
+}
+
 fn structs(parts: &[Part], rows: &RecordBatch, are_null: bool) -> Result<ArrayRef> {
-    let internal = |e: arrow::error::ArrowError| Error::internal(format!("state as a table: {e}"));
     let mut fields = Vec::with_capacity(parts.len());
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(parts.len());
     for part in parts {
         let column: ArrayRef = match &part.what {
             What::Column(place) => Arc::clone(rows.column(*place)),
+            What::Sum(sum) => sum.shown(rows)?,
+            What::IsZero(place) => Arc::new(is_zero(rows, *place)?),
             What::As(place, shown_as) => cast(rows.column(*place), shown_as).map_err(internal)?,
             What::Window(start, end) => {
                 let bounds = [("start", start), ("end", end)].map(|(name, i)| {

@@ -6,6 +6,7 @@
 mod aggregate;
 mod check;
 mod deduplicate;
+mod distinct;
 mod join;
 mod limit;
 mod memory;

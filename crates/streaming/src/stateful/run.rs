@@ -22,6 +22,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::check::{aggregates, streams};
+use super::distinct::without_redundant_aggregations;
 use super::needed::Needed;
 use super::times::{self, Times};
 use super::watermark::{Tracker, WatermarkPlanner};
@@ -125,6 +126,7 @@ impl Batches {
 
     /// Runs the query, and gives its rows under the names of the plan.
     pub async fn run(&self, state: &mut State, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
+        let plan = without_redundant_aggregations(plan)?;
         state.begin(&self.operators(&plan)).await?;
         let rewritten = self.rewrite(state, plan, Needed::All).await?;
         let physical = self.physical(&rewritten.plan).await?;
