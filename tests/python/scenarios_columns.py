@@ -1,8 +1,4 @@
-"""Columns and fields inside of them: names that files cannot have, NOT NULL, and lengths of strings that change. See `recorded.py`.
-
-Apache Spark refuses SET NOT NULL for all that may be NULL; as on Databricks, we take it where no row has NULL there, so that it is
-tested in `test_delta_columns.py`.
-"""
+"""Columns and fields inside of them: names that files cannot have, NOT NULL, and lengths of strings that change. See `recorded.py`."""
 
 SCENARIOS = {}
 AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"

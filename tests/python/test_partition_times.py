@@ -29,3 +29,16 @@ def test_what_is_no_time_is_refused(spark, tmp_path, value):
         with pytest.raises(SparkConnectGrpcException) as caught:
             spark.sql(query.format(t)).collect()
         assert caught.value.getCondition() == "DELTA_PARTITION_COLUMN_CAST_FAILED" and value in str(caught.value)
+
+
+@pytest.mark.parametrize("in_utc", ["true", "false"])
+def test_the_hour_that_clocks_show_twice(spark, tmp_path, in_utc):
+    """Both moments are kept where the log has them in UTC; on the wall clock they are one, the first."""
+    spark.conf.set("spark.sql.session.timeZone", "America/New_York")
+    spark.conf.set("spark.databricks.delta.write.utcTimestampPartitionValues", in_utc)
+    first, second = 1636263000000000, 1636266600000000
+    t = f"delta.`{tmp_path / 't'}`"
+    spark.sql(f"CREATE TABLE {t} (id INT, ts TIMESTAMP) USING delta PARTITIONED BY (ts)")
+    spark.sql(f"INSERT INTO {t} VALUES (1, timestamp_micros({first})), (2, timestamp_micros({second}))")
+    read = [tuple(r) for r in spark.sql(f"SELECT id, unix_micros(ts) FROM {t} ORDER BY id").collect()]
+    assert read == [(1, first), (2, second if in_utc == "true" else first)]

@@ -3,7 +3,6 @@
 use boathouse_spec::{DataType, Error, Result, StructField, StructType, quote_name};
 use datafusion::catalog::Session;
 use datafusion::common::Column;
-use datafusion::functions::core::expr_fn::get_field;
 use datafusion::logical_expr::Expr;
 use indexmap::IndexMap;
 use serde_json::{Value, json};
@@ -257,27 +256,7 @@ fn with_type(
     Ok(field.clone().with_metadata(&metadata))
 }
 
-/// A column, or a field of structs, by its names in the schema, and its value. What is inside of arrays and maps has none.
-fn nested_column(schema: &StructType, column: &[String]) -> Result<(Vec<String>, Expr)> {
-    let (mut schema, mut names, mut value) = (Some(schema), Vec::new(), None);
-    for part in column {
-        let fields = schema.ok_or_else(|| never_not_null(column))?;
-        let field = &fields.fields[path::position(&fields.fields, part)?];
-        names.push(field.name.clone());
-        value = Some(match value {
-            Some(outer) => get_field(outer, field.name.as_str()),
-            None => Expr::Column(Column::from_name(&field.name)),
-        });
-        schema = match &field.data_type {
-            DataType::Struct(s) => Some(s),
-            _ => None,
-        };
-    }
-    let value = value.ok_or_else(|| Error::internal("a column has a name"))?;
-    Ok((names, value))
-}
-
-/// As Spark says it of all that may be NULL.
+/// As Spark says it of fields, elements, keys and values that may be NULL.
 fn never_not_null(column: &[String]) -> Error {
     let name = quote_name(column);
     Error::new("_LEGACY_ERROR_TEMP_2330")
@@ -287,9 +266,9 @@ fn never_not_null(column: &[String]) -> Error {
 }
 
 async fn refuse_nulls(table: &Snapshot, session: &dyn Session, column: &[String]) -> Result<()> {
-    let (names, value) = nested_column(table.schema(), column)?;
-    let field = names.join(".");
-    let is_null = value.is_null();
+    let [name] = column else { return Err(never_not_null(column)) };
+    let field = table.schema().field(name).map_or(name.as_str(), |f| f.name.as_str());
+    let is_null = Expr::Column(Column::from_name(field)).is_null();
     let found = dml::find(session, table, &[is_null]).await?;
     let rows: u64 = found.touched.iter().filter_map(|t| t.matching).sum();
     if rows == 0 && found.touched.is_empty() {
@@ -298,7 +277,7 @@ async fn refuse_nulls(table: &Snapshot, session: &dyn Session, column: &[String]
     Err(Error::new("DELTA_NEW_NOT_NULL_VIOLATION")
         .param("numRows", rows)
         .param("tableName", table.location().uri())
-        .param("colName", &field)
+        .param("colName", field)
         .message(format!("{rows} rows of {} have NULL in {field}.", table.location().uri()))
         .exception("AnalysisException"))
 }

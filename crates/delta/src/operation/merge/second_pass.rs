@@ -44,6 +44,7 @@ impl Evolved {
         };
         if let Some(wanted) = merge.evolved_schema.as_ref().filter(|s| *s != table.schema()) {
             let wanted = stored::stored_schema(wanted)?;
+            stored::check_names(&wanted, table.columns().is_mapped())?;
             out.schema = stored::assign_mapping(&wanted, &mut out.metadata, false);
             out.metadata.schema_string = out.schema.json();
             out.protocol = crate::protocol::upgraded(table.protocol(), &out.metadata, &out.schema)?;
