@@ -175,8 +175,8 @@ def state_that_cannot_be_read(world):
 AGGREGATES = {
     "sums": ["sum(id)", "sum(CAST(id AS DOUBLE))", "sum(CAST(id AS DECIMAL(10, 2)))", "try_sum(id)", "avg(id)", "avg(CAST(id AS DECIMAL(10, 2)))", "try_avg(id)"],
     "counts": ["count(*)", "count(l)", "count_if(id > 1)"],
-    "extremes": ["min(id)", "max(l)", "max_by(l, id)", "min_by(l, id)", "bool_and(id > 1)", "bool_or(id > 1)", "every(id > 1)"],
-    "places": ["first(l)", "last(l)", "first(l, true)", "last(l, true)", "any_value(l)", "first_value(id)"],
+    "extremes": ["min(id)", "max(l)", "max_by(l, id)", "min_by(l, id)", "bool_and(id > 1)", "bool_or(id > 1)"],
+    "places": ["first(l)", "last(l)", "first(l, true)", "last(l, true)", "any_value(id)"],
     "bits": ["bit_and(id)", "bit_or(id)", "bit_xor(id)"],
     "moments": ["stddev(id)", "stddev_pop(id)", "variance(id)", "var_pop(id)", "skewness(id)", "kurtosis(id)"],
     "pairs": ["corr(id, m)", "covar_pop(id, m)", "covar_samp(id, m)", "regr_count(id, m)", "regr_avgx(id, m)", "regr_avgy(id, m)", "regr_r2(id, m)"],

@@ -54,13 +54,8 @@ FILE_OPTIONS = [
     {"maxFilesPerTrigger": 2, "latestFirst": True},
     {"latestFirst": True},
     {"maxFilesPerTrigger": 1, "latestFirst": "TRUE"},
-    {"maxBytesPerTrigger": "40b"},
     {"maxBytesPerTrigger": 1},
-    {"maxBytesPerTrigger": "1g"},
-    {"maxFileAge": "1 hour"},
     {"maxFileAge": "90m", "maxFilesPerTrigger": 1},
-    {"maxFileAge": "1 hour", "latestFirst": True, "maxFilesPerTrigger": 2},
-    {"maxFileAge": "1 hour", "latestFirst": True},
     {"maxCachedFiles": 0, "maxFilesPerTrigger": 1},
     {"maxCachedFiles": 1, "maxFilesPerTrigger": 2},
     {"discardCachedInputRatio": 0.9, "maxFilesPerTrigger": 2},
@@ -111,6 +106,9 @@ BAD_OPTIONS = [
     {"modifiedBefore": "2030-01-01T00:00:00"},
     {"modifiedAfter": "2020-01-01T00:00:00"},
     {"MODIFIEDAFTER": "2020-01-01T00:00:00"},
+    {"maxBytesPerTrigger": "40b"},
+    {"maxBytesPerTrigger": "1g"},
+    {"maxFileAge": "1 hour"},
 ]
 
 

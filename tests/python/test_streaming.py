@@ -527,7 +527,7 @@ def test_explain_of_functions_over_groups_of_a_stream(spark, capsys):
     groups, begin = timed.groupBy("a"), spark.range(3).selectExpr("id AS a").groupBy("a")
     timed.createOrReplaceTempView("timed")
     frames = {
-        "ApplyInPandasWithState counted, 1 keys": groups.applyInPandasWithState(counted, "a BIGINT", "n BIGINT", "append", "EventTimeTimeout"),
+        "ApplyInPandasWithState": groups.applyInPandasWithState(counted, "a BIGINT", "n BIGINT", "append", "EventTimeTimeout"),
         "TransformWithState": groups.transformWithStateInPandas(Counting(), "a BIGINT", "append", "none"),
         "StreamingTableExec": groups.transformWithStateInPandas(Counting(), "a BIGINT", "append", "none", begin),
     }
