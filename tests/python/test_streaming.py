@@ -169,6 +169,49 @@ def test_delta_tables_as_streams(spark, tmp_path):
     assert spark.sql("SELECT * FROM STREAM source").isStreaming
 
 
+def test_deletions_of_a_delta_table(spark, tmp_path):
+    table = f"delta.`{tmp_path / 't'}`"
+    spark.sql(f"CREATE TABLE {table} (a INT) USING delta TBLPROPERTIES (delta.enableDeletionVectors = false)")
+    for n in (1, 2):
+        spark.sql(f"INSERT INTO {table} VALUES ({n})")
+
+    def run(name, **options):
+        reader = spark.readStream.format("delta").options(**options).load(str(tmp_path / "t"))
+        writer = reader.writeStream.format("delta").option("checkpointLocation", str(tmp_path / f"{name} c"))
+        writer.trigger(availableNow=True).start(str(tmp_path / name)).awaitTermination()
+        return sorted(r.a for r in spark.read.format("delta").load(str(tmp_path / name)).collect())
+
+    options = {"strict": {}, "lenient": {"ignoreDeletes": True}, "old": {"ignoreFileDeletion": True}}
+    for name, given in options.items():
+        assert run(name, **given) == [1, 2]
+    # A file and all of its rows.
+    spark.sql(f"DELETE FROM {table} WHERE a = 1")
+    spark.sql(f"INSERT INTO {table} VALUES (3)")
+    with pytest.raises(Exception, match="DELTA_SOURCE_IGNORE_DELETE"):
+        run("strict")
+    assert run("lenient", ignoreDeletes=True) == run("old", ignoreFileDeletion=True) == [1, 2, 3]
+    # Rows that are written again are more than a deletion.
+    spark.sql(f"UPDATE {table} SET a = 4 WHERE a = 3")
+    with pytest.raises(Exception, match="DELTA_SOURCE_TABLE_IGNORE_CHANGES"):
+        run("lenient", ignoreDeletes=True)
+
+
+@pytest.mark.parametrize("format", ["json", "csv", "parquet", "orc", "avro", "xml", "text"])
+def test_files_of_every_format(spark, tmp_path, format):
+    options = {"rowTag": "row"} if format == "xml" else {}
+    columns = ["s"] if format == "text" else ["CAST(s AS INT) AS a", "s"]
+    rows = spark.sql("SELECT string(id) AS s FROM range(6)").selectExpr(*columns)
+    for n in range(2):
+        rows.filter(f"s % 2 = {n}").coalesce(1).write.format(format).options(**options).mode("append").save(str(tmp_path / "in"))
+    reader = spark.readStream.format(format).options(**options).option("maxFilesPerTrigger", 1)
+    frame = (reader if format == "text" else reader.schema("a INT, s STRING")).load(str(tmp_path / "in"))
+    query = frame.writeStream.format("delta").option("checkpointLocation", str(tmp_path / "c")).trigger(availableNow=True).start(str(tmp_path / "out"))
+    query.awaitTermination()
+    assert [p["numInputRows"] for p in query.recentProgress] == [3, 3]
+    got = sorted(tuple(r) for r in spark.read.format("delta").load(str(tmp_path / "out")).collect())
+    assert got == [(str(n),) if format == "text" else (n, str(n)) for n in range(6)]
+
+
 def test_cloud_files(spark, tmp_path):
     put(tmp_path / "in", "1.json", {"id": 1, "amount": 1.5})
 
