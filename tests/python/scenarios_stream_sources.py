@@ -76,7 +76,7 @@ def files_in_batches(world):
         folder = pathlib.Path(one.path("in"))
         for n, age in enumerate([0, 3, 7200, 1800, 9]):
             put(folder / f"{n}.json", n, age)
-        if "recursiveFileLookup" in options or "fileNameOnly" in options:
+        if "recursiveFileLookup" in options:
             put(folder / "deeper" / "1.json", 5, 5)
         source = lambda one=one, options=options: one.spark.readStream.schema("id INT").options(**options).json(one.path("in"))  # noqa: E731
         batches(one, source, "at once")
