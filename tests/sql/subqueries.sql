@@ -67,3 +67,18 @@ SELECT a, EXISTS (SELECT 1 FROM VALUES (1), (3), (NULL) AS u(x) WHERE x = t.a AN
 SELECT a FROM VALUES (1, 2), (3, 4), (NULL, 5) AS t(a, b) WHERE a = 1 OR a NOT IN (SELECT x FROM VALUES (1, 4), (7, 5) AS u(x, y) WHERE y = t.b AND x > 0);
 SELECT * FROM VALUES (map(1, 2), 3), (map(2, 3), 4) AS t(m, n) JOIN LATERAL (SELECT * FROM VALUES (map(1, 2), 10), (map(2, 3), 20) AS u(k, v) WHERE m[1] = k[1]);
 SELECT * FROM VALUES (1, 2), (NULL, 3) AS t(a, b), LATERAL (SELECT * FROM VALUES (1, 10), (NULL, 20) AS u(x, y) WHERE a = x AND b < y);
+-- Outer columns in the names of subqueries: as the plan has them, from the top.
+CREATE OR REPLACE TEMPORARY VIEW o1 AS SELECT * FROM VALUES (1, 2), (3, 4) AS t(p, q);
+CREATE OR REPLACE TEMPORARY VIEW o2 AS SELECT * FROM VALUES (1, 20), (3, 40) AS t(x, y);
+SELECT p, (SELECT sum(a) FROM (SELECT p AS a, y FROM o2 WHERE x = q UNION ALL SELECT q, y FROM o2 WHERE x = p)) FROM o1;
+SELECT p, (SELECT sum(a) FROM (SELECT p AS a FROM o2 WHERE x = p INTERSECT SELECT q FROM o2 WHERE x = p)) FROM o1;
+SELECT p, (WITH w AS (SELECT * FROM o2 WHERE x = p) SELECT sum(y) FROM w) FROM o1;
+SELECT p, (SELECT max(y + q) FROM o2 WHERE x = p) FROM o1;
+SELECT p, EXISTS (SELECT p FROM o2 WHERE x = q) FROM o1;
+SELECT p, q IN (SELECT y + p FROM o2 WHERE x = p AND y > q) FROM o1;
+SELECT p, (SELECT max(y) FROM o2 WHERE p BETWEEN x AND y) FROM o1;
+SELECT p, (SELECT max(y) FROM o2 WHERE x BETWEEN p AND q) FROM o1;
+SELECT p, (SELECT count(*) FROM o2 WHERE x = p AND x + 1 = p + 1) FROM o1;
+SELECT p, (SELECT max(y) FROM (SELECT * FROM o2 WHERE x = p) s WHERE y > q) FROM o1;
+SELECT p, (SELECT max(y) FROM o2 WHERE x = p AND EXISTS (SELECT 1 FROM o2 i WHERE i.x = o2.x)) FROM o1;
+SELECT p, (SELECT max(a) FROM (SELECT CASE WHEN x = p THEN q ELSE p END AS a FROM o2 WHERE y > q)) FROM o1;

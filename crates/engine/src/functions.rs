@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use boathouse_catalog::FunctionRecord;
-use boathouse_spec::PythonFunction;
+use boathouse_catalog::{FunctionRecord, ObjectName};
+use boathouse_spec::{Error, PythonFunction};
 use parking_lot::RwLock;
 
 #[derive(Debug, Clone)]
@@ -55,4 +55,22 @@ impl SessionFunctions {
     pub fn names(&self) -> Vec<String> {
         self.all.read().keys().cloned().collect()
     }
+}
+
+/// What the language of a function says that is a class of the JVM: its body is the class's name. Such a function may be
+/// declared, described and dropped; whoever calls it learns that the class cannot be loaded.
+pub(crate) const JAVA: &str = "JAVA";
+
+pub(crate) fn is_class(function: &FunctionRecord) -> bool {
+    function.language == JAVA
+}
+
+pub(crate) fn cannot_load(class: &str, name: &ObjectName) -> Error {
+    Error::new("CANNOT_LOAD_FUNCTION_CLASS")
+        .param("className", class)
+        .param("functionName", name.quoted())
+        .message(format!(
+            "The class {class} cannot be loaded: there is no JVM here. Write the function in SQL."
+        ))
+        .exception("AnalysisException")
 }

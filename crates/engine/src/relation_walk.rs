@@ -86,7 +86,7 @@ pub(crate) fn operands(expr: &Expr) -> Vec<&Expr> {
         Expr::UpdateField { expr, value, .. } => {
             std::iter::once(expr.as_ref()).chain(value.as_deref()).collect()
         }
-        Expr::Window { function, window } => {
+        Expr::Window { function, window, .. } => {
             let mut all = vec![function.as_ref()];
             if let WindowSpec::Inline { partition_by, order_by, .. } = window.as_ref() {
                 all.extend(partition_by);

@@ -257,10 +257,10 @@ impl Session {
                     }
                     Plan::Query(_) => {
                         let node = RelationNode::Sql(text);
-                        self.run_query(Relation { plan_id: relation.plan_id, node: Box::new(node) }).await
+                        self.run_query(Relation { node: Box::new(node), ..relation }).await
                     }
                 },
-                node => self.run_query(Relation { plan_id: relation.plan_id, node: Box::new(node) }).await,
+                node => self.run_query(Relation { node: Box::new(node), ..relation }).await,
             },
         }
     }

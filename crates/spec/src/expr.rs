@@ -46,6 +46,7 @@ pub enum Expr {
     Window {
         function: Box<Expr>,
         window: Box<WindowSpec>,
+        origin: Origin,
     },
     Lambda {
         body: Box<Expr>,
@@ -273,7 +274,10 @@ impl Expr {
         match self {
             Self::Call(call) => &call.origin,
             Self::Column(column) => &column.origin,
-            Self::Cast { origin, .. } | Self::Extract { origin, .. } => origin,
+            Self::Cast { origin, .. } | Self::Extract { origin, .. } | Self::Window { origin, .. } => origin,
+            Self::ScalarSubquery(query) | Self::Exists(query) | Self::InSubquery { query, .. } => {
+                &query.origin
+            }
             Self::Alias { expr, .. } => expr.origin(),
             _ => &crate::origin::UNKNOWN,
         }
@@ -284,7 +288,12 @@ impl Expr {
         match &mut self {
             Self::Call(call) => call.origin.or(place),
             Self::Column(column) => column.origin.or(place),
-            Self::Cast { origin, .. } | Self::Extract { origin, .. } => origin.or(place),
+            Self::Cast { origin, .. } | Self::Extract { origin, .. } | Self::Window { origin, .. } => {
+                origin.or(place);
+            }
+            Self::ScalarSubquery(query) | Self::Exists(query) | Self::InSubquery { query, .. } => {
+                query.origin.or(place);
+            }
             _ => {}
         }
         self

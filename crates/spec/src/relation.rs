@@ -9,15 +9,22 @@ use crate::{
 pub struct Relation {
     pub plan_id: Option<i64>,
     pub node: Box<RelationNode>,
+    /// Where a subquery stands, with its parentheses.
+    pub origin: Origin,
 }
 
 impl Relation {
     pub fn new(node: RelationNode) -> Self {
-        Self { plan_id: None, node: Box::new(node) }
+        Self { plan_id: None, node: Box::new(node), origin: Origin::default() }
     }
 
     pub fn with_plan_id(mut self, plan_id: Option<i64>) -> Self {
         self.plan_id = plan_id;
+        self
+    }
+
+    pub fn placed(mut self, origin: Origin) -> Self {
+        self.origin = origin;
         self
     }
 }
@@ -118,10 +125,13 @@ pub enum RelationNode {
     Limit {
         input: Relation,
         limit: Expr,
+        /// Where the number stands.
+        origin: Origin,
     },
     Offset {
         input: Relation,
         offset: Expr,
+        origin: Origin,
     },
     Tail {
         input: Relation,

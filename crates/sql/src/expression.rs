@@ -74,10 +74,11 @@ impl Parser<'_> {
             negations += 1;
         }
         let mut expr = if self.at("EXISTS") && self.symbol_at(1, "(") && self.is_query_at(self.pos + 2) {
+            let word = self.pos;
             self.pos += 2;
             let query = self.subquery()?;
             self.expect_symbol(")")?;
-            Expr::Exists(Box::new(query))
+            self.placed(word, Expr::Exists(Box::new(query)))
         } else {
             let value = self.binary(COMPARISON)?;
             self.predicates(value)?

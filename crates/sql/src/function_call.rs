@@ -108,7 +108,8 @@ impl Parser<'_> {
         if self.at("OVER") && (self.symbol_at(1, "(") || self.is_identifier(self.peek_at(1))) {
             self.advance();
             let window = self.window_spec()?;
-            return Ok(Expr::Window { function: Box::new(expr), window: Box::new(window) });
+            let origin = self.origin(start);
+            return Ok(Expr::Window { function: Box::new(expr), window: Box::new(window), origin });
         }
         Ok(expr)
     }

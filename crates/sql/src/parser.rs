@@ -92,9 +92,13 @@ impl<'a> Parser<'a> {
     /// Notes where an expression stands that was read from token `start` on.
     pub fn placed(&self, start: usize, expr: Expr) -> Expr {
         match expr {
-            Expr::Call(_) | Expr::Column(_) | Expr::Cast { .. } | Expr::Extract { .. } => {
-                expr.placed(&self.origin(start))
-            }
+            Expr::Call(_)
+            | Expr::Column(_)
+            | Expr::Cast { .. }
+            | Expr::Extract { .. }
+            | Expr::Window { .. }
+            | Expr::ScalarSubquery(_)
+            | Expr::Exists(_) => expr.placed(&self.origin(start)),
             other => other,
         }
     }

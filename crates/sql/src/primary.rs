@@ -96,10 +96,11 @@ impl Parser<'_> {
     /// A subquery, a lambda's parameters, a row, or an expression in parentheses.
     fn parenthesis(&mut self, open: Token) -> Result<Expr> {
         if self.is_query_at(self.pos + 1) {
+            let start = self.pos;
             self.advance();
             let query = self.subquery()?;
             self.expect_symbol(")")?;
-            return Ok(Expr::ScalarSubquery(Box::new(query)));
+            return Ok(self.placed(start, Expr::ScalarSubquery(Box::new(query))));
         }
         if open.pair != 0 && self.tokens[open.pair + 1].text == "->" {
             let parameters = self.parenthesized(Self::bare_identifier)?;

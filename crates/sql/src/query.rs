@@ -394,16 +394,19 @@ impl Parser<'_> {
             if all {
                 self.advance();
             } else {
-                limit = Some(self.expression()?);
+                let start = self.pos;
+                let number = self.expression()?;
+                limit = Some((number, self.origin(start)));
             }
         }
         if self.eat("OFFSET") {
             used.push("OFFSET");
+            let start = self.pos;
             let offset = self.expression()?;
-            relation = RelationNode::Offset { input: relation, offset }.into();
+            relation = RelationNode::Offset { input: relation, offset, origin: self.origin(start) }.into();
         }
-        if let Some(limit) = limit {
-            relation = RelationNode::Limit { input: relation, limit }.into();
+        if let Some((limit, origin)) = limit {
+            relation = RelationNode::Limit { input: relation, limit, origin }.into();
         }
         Ok(relation)
     }

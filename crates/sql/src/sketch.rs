@@ -40,7 +40,7 @@ pub(crate) fn expr(e: &Expr) -> String {
         }
         Expr::Cast { expr: e, to, mode, .. } => format!("(cast {} {} {mode:?})", expr(e), to.simple_string()),
         Expr::Extract { expr: e, extraction, .. } => format!("{}[{}]", expr(e), expr(extraction)),
-        Expr::Window { function, window } => format!("(over {} {})", expr(function), spec(window)),
+        Expr::Window { function, window, .. } => format!("(over {} {})", expr(function), spec(window)),
         Expr::Lambda { body, parameters } => format!("(\\{} {})", parameters.join(","), expr(body)),
         Expr::NamedArgument { name, value } => format!("{name}=>{}", expr(value)),
         Expr::NamedParameter(name) => format!(":{name}"),
@@ -105,8 +105,8 @@ pub(crate) fn relation(r: &Relation) -> String {
             format!("{}({}, {})", if *global { "sort" } else { "sortby" }, relation(input), join(o, order))
         }
         N::SortAll { input, .. } => format!("sortall({})", relation(input)),
-        N::Limit { input, limit } => format!("limit({}, {})", relation(input), expr(limit)),
-        N::Offset { input, offset } => format!("offset({}, {})", relation(input), expr(offset)),
+        N::Limit { input, limit, .. } => format!("limit({}, {})", relation(input), expr(limit)),
+        N::Offset { input, offset, .. } => format!("offset({}, {})", relation(input), expr(offset)),
         N::Distinct { input } => format!("distinct({})", relation(input)),
         N::SubqueryAlias { input, alias, columns, .. } => {
             let columns = if columns.is_empty() { String::new() } else { format!("[{}]", columns.join(" ")) };

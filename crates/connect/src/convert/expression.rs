@@ -206,7 +206,8 @@ impl Converter<'_> {
         let partition_by = self.expressions(w.partition_spec)?;
         let order_by = self.sort_orders(w.order_spec)?;
         let frame = w.frame_spec.map(|f| self.frame(*f)).transpose()?;
-        Ok(Expr::Window { function, window: Box::new(WindowSpec::Inline { partition_by, order_by, frame }) })
+        let window = Box::new(WindowSpec::Inline { partition_by, order_by, frame });
+        Ok(Expr::Window { function, window, origin: Default::default() })
     }
 
     fn frame(&mut self, f: window::WindowFrame) -> Result<WindowFrame> {

@@ -98,6 +98,7 @@ impl Converter<'_> {
                 order_by: vec![SortOrder { expr: ranking, ascending, nulls_first: false }],
                 frame: None,
             }),
+            origin: Default::default(),
         };
         let best = Expr::operator("<=", vec![rank, Expr::Literal(Literal::Integer(j.num_results))]);
         let best = RelationNode::Qualify { input: pairs.into(), condition: best };

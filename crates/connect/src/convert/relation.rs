@@ -61,12 +61,16 @@ impl Converter<'_> {
                 order: self.sort_orders(s.order)?,
                 global: s.is_global.unwrap_or(false),
             },
-            RelType::Limit(l) => {
-                RelationNode::Limit { input: self.input(l.input)?, limit: Expr::Literal(integer(l.limit)) }
-            }
-            RelType::Offset(o) => {
-                RelationNode::Offset { input: self.input(o.input)?, offset: Expr::Literal(integer(o.offset)) }
-            }
+            RelType::Limit(l) => RelationNode::Limit {
+                input: self.input(l.input)?,
+                limit: Expr::Literal(integer(l.limit)),
+                origin: Default::default(),
+            },
+            RelType::Offset(o) => RelationNode::Offset {
+                input: self.input(o.input)?,
+                offset: Expr::Literal(integer(o.offset)),
+                origin: Default::default(),
+            },
             RelType::Tail(t) => RelationNode::Tail { input: self.input(t.input)?, limit: i64::from(t.limit) },
             RelType::Deduplicate(d) => self.deduplicate(*d)?,
             RelType::SubqueryAlias(s) => RelationNode::SubqueryAlias {

@@ -25,6 +25,8 @@ pub(crate) struct Aggregation {
     keys: Vec<Option<GroupingKey>>,
     /// Positions in `grouping`, where there are grouping sets.
     sets: Option<Vec<Vec<usize>>>,
+    /// The column of the input that says which of the sets a row counts for, where it is not all of them.
+    set: Option<Attribute>,
     /// `grouping_id()`, where there are sets.
     grouping_id: Option<Attribute>,
     /// Aggregate functions over `input`.
@@ -54,6 +56,14 @@ fn is_left_out(sets: &[Vec<usize>], key: usize) -> bool {
     sets.iter().any(|set| !set.contains(&key))
 }
 
+/// A key in the rows of the sets that have it, and NULL in others; `set` is the number of a row's set.
+pub(super) fn where_set_has(key: DfExpr, at: usize, sets: &[Vec<usize>], set: &Attribute) -> DfExpr {
+    let with = sets.iter().enumerate().filter(|(_, keys)| keys.contains(&at));
+    let with = with.map(|(number, _)| lit(number as i32)).collect();
+    let branch = (Box::new(set.column().in_list(with, false)), Box::new(key));
+    DfExpr::Case(datafusion::logical_expr::Case::new(None, vec![branch], None))
+}
+
 impl Analyzer {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Analyzed> {
         let input = self.relation(&aggregate.input)?;
@@ -66,7 +76,6 @@ impl Analyzer {
 
     fn aggregate_clauses(&mut self, input: Analyzed, aggregate: &Aggregate) -> Result<Analyzed> {
         let select = super::project::parsed(&aggregate.aggregates)?;
-        let count = aggregate.grouping.len();
         let mut grouping = super::project::parsed(&aggregate.grouping)?;
         // A number that was text is no position.
         for (parsed, given) in grouping.iter_mut().zip(&aggregate.grouping) {
@@ -75,14 +84,12 @@ impl Analyzer {
             }
         }
         let in_sets = super::project::parsed(&super::grouping::expressions_of(&aggregate.kind))?;
-        let set_count = in_sets.len();
         let all: Vec<Expr> = grouping.into_iter().chain(in_sets).chain(select).collect();
-        let (input, all) = self.with_time_windows(input, &all, Some(aggregate))?;
-        let input = input.with_sort_columns();
-        let (grouping, rest) = all.split_at(count);
-        let (in_sets, select) = rest.split_at(set_count);
-        let kind = &super::grouping::with_expressions(&aggregate.kind, in_sets);
-        let (keys, sets) = match kind {
+        let windowed = self.with_time_windows(input, &all, Some(aggregate))?;
+        let input = windowed.input.with_sort_columns();
+        let super::grouping::Clauses { grouping, kind, select } =
+            super::grouping::Clauses::split(aggregate, &windowed.exprs);
+        let (keys, sets) = match &kind {
             GroupingKind::All => (self.group_by_all(select, &input)?, None),
             kind => self.grouping_keys(kind, grouping, select, &input)?,
         };
@@ -93,12 +100,15 @@ impl Analyzer {
                 let left_out: Vec<TypedExpr> = left_out.map(|(_, key)| key.clone()).collect();
                 let input = with_nullable(input, &left_out);
                 self.forget_subqueries();
-                let keys = self.grouping_keys(kind, grouping, select, &input)?.0;
+                let keys = self.grouping_keys(&kind, grouping, select, &input)?.0;
                 (input, keys)
             }
             None => (input, keys),
         };
         let mut aggregation = self.aggregation(input.clone(), keys, sets)?;
+        if let Some(set) = windowed.set {
+            aggregation.take_one_set_of_each_row(self, set);
+        }
         let mut items: Vec<Item> = Vec::new();
         if aggregate.grouping_first {
             let named = grouping.len() == aggregation.grouping.len();
@@ -114,14 +124,11 @@ impl Analyzer {
                 });
             }
         }
-        let grouping_functions = self.with_grouping(&aggregation);
-        let resolved = if select.iter().any(|e| self.is_generator_item(e)) {
-            // The generator works on the aggregate's rows: aggregate first, generate over that.
-            self.restore_grouping(grouping_functions);
+        if select.iter().any(|e| self.is_generator_item(e)) {
             return self.generate_over_aggregate(aggregation, select);
-        } else {
-            self.items(select, &input)
-        };
+        }
+        let grouping_functions = self.with_grouping(&aggregation);
+        let resolved = self.items(select, &input);
         self.restore_grouping(grouping_functions);
         items.extend(resolved?);
         for item in items {
@@ -158,6 +165,28 @@ impl Analyzer {
             aggregation.select.push((value, attribute));
         }
         aggregation.build(self)
+    }
+
+    /// `SELECT explode(collect_list(a)) FROM t`: a generator over the one group of all rows, if the list aggregates.
+    pub(super) fn generate_over_global_aggregate(
+        &mut self,
+        input: &Analyzed,
+        select: &[Expr],
+    ) -> Result<Option<Analyzed>> {
+        let mut aggregates = false;
+        for expr in select {
+            let parts = match self.is_generator_item(expr) {
+                true => self.take_generator(expr)?.0.args.clone(),
+                false => vec![expr.clone()],
+            };
+            // What cannot be resolved alone, as stars and aliases of the list, aggregates nothing.
+            aggregates |= parts.iter().any(|e| self.expr(e, input).is_ok_and(|v| has_aggregate(&v.expr)));
+        }
+        if !aggregates {
+            return Ok(None);
+        }
+        let aggregation = self.aggregation(input.clone(), Vec::new(), None)?;
+        self.generate_over_aggregate(aggregation, select).map(Some)
     }
 
     /// `SELECT sum(a) FROM t`: one group of all rows.
@@ -266,6 +295,7 @@ impl Analyzer {
             grouping,
             keys: grouping_keys,
             sets,
+            set: None,
             grouping_id,
             aggregates: Vec::new(),
             having: Vec::new(),
@@ -316,6 +346,11 @@ impl Analyzer {
         let grouped =
             |name: &str| aggregation.grouping.iter().any(|(_, a)| a.name.eq_ignore_ascii_case(name));
         sight.output.retain(|o| !grouped(&o.name) || aggregation.grouping.iter().any(|(_, a)| a.id == o.id));
+        // Window functions are computed above HAVING.
+        let of_window = |o: &Attribute| {
+            aggregation.select.iter().any(|(e, a)| a.id == o.id && super::window::has_window(e))
+        };
+        sight.output.retain(|o| !of_window(o));
         let (resolved, outer) = self
             .with_outer_aggregates(|analyzer| analyzer.over_aggregation(condition, &sight, &aggregation))?;
         aggregation.aggregates.extend(outer);
@@ -357,7 +392,11 @@ impl Analyzer {
         exprs: &[Expr],
         output: &Analyzed,
         mut aggregation: Aggregation,
+        clause: &str,
     ) -> Result<(Vec<TypedExpr>, Analyzed)> {
+        if clause == "ORDER BY" && aggregation.select.iter().any(|(e, _)| super::window::has_window(e)) {
+            return self.exprs_over_windows(exprs, output, aggregation);
+        }
         let mut out = Vec::with_capacity(exprs.len());
         for expr in exprs {
             let resolved = self.over_aggregation(expr, output, &aggregation)?;
@@ -385,6 +424,31 @@ impl Analyzer {
         Ok((out, Analyzed { plan_ids: output.plan_ids.clone(), ..built }))
     }
 
+    /// ORDER BY over an aggregation whose list has window functions, which are computed in between: it sees the list and the
+    /// columns that are grouped by; nothing is aggregated any more.
+    fn exprs_over_windows(
+        &mut self,
+        exprs: &[Expr],
+        output: &Analyzed,
+        mut aggregation: Aggregation,
+    ) -> Result<(Vec<TypedExpr>, Analyzed)> {
+        let columns = aggregation.grouping.iter().filter(|(key, _)| matches!(key, DfExpr::Column(_)));
+        let keys = columns.map(|(_, a)| a).filter(|a| !output.output.iter().any(|o| o.id == a.id));
+        let keys: Vec<Attribute> = keys.cloned().collect();
+        let sight = Analyzed { hidden: keys.clone(), ..output.clone() };
+        let saved = self.with_grouping(&aggregation);
+        let resolved = exprs.iter().map(|expr| self.expr(expr, &sight)).collect::<Result<Vec<_>>>();
+        self.restore_grouping(saved);
+        let resolved = resolved?;
+        for value in &resolved {
+            forbid_aggregates(&value.expr, &value.name, "ORDER BY over window functions")?;
+        }
+        let id = aggregation.grouping_id.clone();
+        aggregation.extra.extend(keys.into_iter().chain(id).map(|a| (a.column(), a)));
+        let built = aggregation.build(self)?;
+        Ok((resolved, Analyzed { plan_ids: output.plan_ids.clone(), ..built }))
+    }
+
     fn with_grouping(&mut self, aggregation: &Aggregation) -> Option<super::call::GroupingScope> {
         let scope = aggregation.grouping_id.as_ref().map(|id| super::call::GroupingScope {
             id: id.clone(),
@@ -399,8 +463,27 @@ impl Analyzer {
         self.grouping_scope(saved);
     }
 
-    fn generate_over_aggregate(&mut self, mut aggregation: Aggregation, select: &[Expr]) -> Result<Analyzed> {
-        // Each item but the generator is aggregated; the generator's arguments too.
+    /// The generator works on the aggregate's rows: aggregate first, generate over that.
+    fn generate_over_aggregate(&mut self, aggregation: Aggregation, select: &[Expr]) -> Result<Analyzed> {
+        let generators: Vec<&Expr> = select.iter().filter(|e| self.is_generator_item(e)).collect();
+        if generators.len() > 1 {
+            return Err(Error::new("UNSUPPORTED_GENERATOR.MULTI_GENERATOR")
+                .param("num", generators.len())
+                .message(format!("A list that aggregates takes one generator, not {}.", generators.len())));
+        }
+        let grouping_functions = self.with_grouping(&aggregation);
+        let built = self.aggregate_for_generator(aggregation, select);
+        self.restore_grouping(grouping_functions);
+        let (built, list) = built?;
+        self.project_with_generator(built, &list)
+    }
+
+    /// The aggregation with what a list has besides its generator and what the generator takes, and the list over that.
+    fn aggregate_for_generator(
+        &mut self,
+        mut aggregation: Aggregation,
+        select: &[Expr],
+    ) -> Result<(Analyzed, Vec<Expr>)> {
         let mut outer_list: Vec<Expr> = Vec::new();
         let mut inner = Vec::new();
         let input = aggregation.input.clone();
@@ -409,7 +492,9 @@ impl Analyzer {
             if self.is_generator_item(expr) {
                 let (call, rewrap) = self.take_generator(expr)?;
                 let mut call = call.clone();
-                for (j, arg) in call.args.iter_mut().enumerate() {
+                // Numbers of columns and the like stay constants.
+                let values = call.args.iter_mut().filter(|arg| !matches!(arg, Expr::Literal(_)));
+                for (j, arg) in values.enumerate() {
                     let name = format!("{hidden}_{j}");
                     inner.push((arg.clone(), name.clone()));
                     *arg = Expr::column([name]);
@@ -434,8 +519,7 @@ impl Analyzer {
             let attribute = self.attribute(name, value.data_type, value.nullable);
             aggregation.select.push((rewritten, attribute));
         }
-        let built = aggregation.build(self)?;
-        self.project_with_generator(built, &outer_list)
+        Ok((aggregation.build(self)?, outer_list))
     }
 }
 
@@ -508,6 +592,37 @@ impl Aggregation {
                 "`{shown}` (in {name}) is neither grouped by ({}) nor inside an aggregate function. Group by it, or use any_value({shown}).",
                 self.names.join(", ")
             ))
+    }
+
+    /// Rows are there once for every set already: each counts for the one that `set` says.
+    fn take_one_set_of_each_row(&mut self, analyzer: &mut Analyzer, set: Attribute) {
+        let Some(sets) = &self.sets else { return };
+        for (at, ((value, attribute), key)) in self.grouping.iter().zip(&mut self.keys).enumerate() {
+            if !is_left_out(sets, at) {
+                continue;
+            }
+            let key = key.get_or_insert_with(|| GroupingKey {
+                column: analyzer.renewed(attribute),
+                key: value.clone(),
+                value: None,
+            });
+            key.key = where_set_has(key.key.clone(), at, sets, &set);
+        }
+        self.set = Some(set);
+    }
+
+    /// `grouping_id()` of rows that are there once for every set: a bit for each key that the set has not, the first highest.
+    fn id_of_set(&self, set: &Attribute, sets: &[Vec<usize>]) -> DfExpr {
+        let count = self.grouping.len();
+        let id = |keys: &Vec<usize>| {
+            (0..count).filter(|key| !keys.contains(key)).fold(0i64, |id, key| id | 1 << (count - 1 - key))
+        };
+        let branches = sets
+            .iter()
+            .enumerate()
+            .map(|(number, keys)| (Box::new(set.column().eq(lit(number as i32))), Box::new(lit(id(keys)))));
+        let otherwise = Some(Box::new(lit(0i64)));
+        DfExpr::Case(datafusion::logical_expr::Case::new(None, branches.collect(), otherwise))
     }
 
     /// The computed keys that one of the grouping sets has not.
@@ -598,8 +713,8 @@ impl Aggregation {
             .zip(&self.keys)
             .map(|((_, a), k)| k.as_ref().map_or_else(|| a.column(), |k| k.column.column()))
             .collect();
-        let group_exprs = match &self.sets {
-            None => keys,
+        let group_exprs = match self.sets.as_ref().filter(|_| self.set.is_none()) {
+            None => keys.into_iter().chain(self.set.as_ref().map(Attribute::column)).collect(),
             Some(sets) => {
                 let sets = sets
                     .iter()
@@ -623,7 +738,7 @@ impl Aggregation {
             }
         }
         // Grouping sets give nothing for no rows, not even the set without columns.
-        let counted = self.sets.is_some() && !self.grouping.is_empty();
+        let counted = self.sets.is_some() && self.set.is_none() && !self.grouping.is_empty();
         if counted {
             aggregates.push(datafusion::functions_aggregate::count::count(lit(1i64)).alias(ROWS_OF_GROUP));
         }
@@ -650,6 +765,12 @@ impl Aggregation {
             exprs.extend(self.aggregates.iter().map(|(_, a)| a.column()));
             return project(exprs, grouped);
         };
+        if let Some(set) = &self.set {
+            let mut exprs = self.group_values();
+            exprs.extend(self.aggregates.iter().map(|(_, a)| a.column()));
+            exprs.push(self.id_of_set(set, sets).alias(id.internal_name()));
+            return project(exprs, grouped);
+        }
         // DataFusion's id has a bit a key, the first key highest, and above them a number for repeated sets.
         let order: Vec<usize> = key_order(sets, self.grouping.len());
         let internal = DfExpr::Column(Column::from_name(DfAggregate::INTERNAL_GROUPING_ID));

@@ -60,7 +60,9 @@ impl Analyzer {
                 let value = value.as_ref().map(|v| self.expr(v, over)).transpose()?;
                 self.update_field(base, field, value)
             }
-            Expr::Window { function, window } => self.window_expr(function, window, over),
+            Expr::Window { function, window, origin } => {
+                self.at(origin, |a| a.window_expr(function, window, over))
+            }
             Expr::LambdaVariable(name) => match self.lambda_parameter(name)? {
                 Some(found) => Ok(found),
                 None => {
@@ -79,7 +81,7 @@ impl Analyzer {
                 self.column(&boathouse_spec::Column { name, ..Default::default() }, over)
             }
             Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery { .. } => {
-                self.subquery_once(expr, over)
+                self.at(expr.origin(), |a| a.subquery_once(expr, over))
             }
             Expr::PlanSubquery { plan_id, kind } => self.plan_subquery(*plan_id, kind, over),
             Expr::TableArgument { .. } => Err(Error::new("UNSUPPORTED_FEATURE.TABLE_ARGUMENT")
@@ -220,11 +222,15 @@ fn is_about_all(error: &Error) -> bool {
         "INVALID_INLINE_TABLE",
         "INVALID_TIMEZONE",
         "INVALID_USAGE_OF_STAR_WITH_TABLE_IDENTIFIER_IN_COUNT",
+        "MISSING_WINDOW_SPECIFICATION",
         "NON_LITERAL_PIVOT_VALUES",
         "TABLE_OR_VIEW_NOT_FOUND",
         "UNSUPPORTED_FEATURE.NOT_IN_BOATHOUSE",
         "UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.HIGHER_ORDER_FUNCTION",
         "UNSUPPORTED_TIME_TYPE",
+        "WINDOW_FUNCTION_FRAME_NOT_ORDERED",
+        "_LEGACY_ERROR_TEMP_1035",
+        "_LEGACY_ERROR_TEMP_1036",
     ];
     CLASSES.iter().any(|class| error.is(class))
 }

@@ -66,7 +66,7 @@ impl Analyzer {
                 Expr::Alias { names, .. } => names.clone(),
                 _ => Vec::new(),
             };
-            let made = self.generate(over, &call, None, &columns, false)?;
+            let made = self.at(&call.origin, |a| a.generate(over, &call, None, &columns, false))?;
             let new: Vec<Attribute> = made.output[input_columns.len()..].to_vec();
             // Stars and names in the other items mean the input's columns.
             over = made;

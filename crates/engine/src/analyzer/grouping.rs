@@ -1,6 +1,6 @@
 //! What a query groups by: expressions, positions and aliases, ROLLUP, CUBE and sets, GROUP BY ALL.
 
-use boathouse_spec::{Error, Expr, GroupingKind, Literal, Result};
+use boathouse_spec::{Aggregate, Error, Expr, GroupingKind, Literal, Result};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr as DfExpr;
 
@@ -11,7 +11,9 @@ use super::analyzed::{Analyzed, TypedExpr};
 impl Analyzer {
     /// The items without aggregates (Spark's `ResolveReferencesInAggregate.expandGroupByAll`).
     pub(super) fn group_by_all(&mut self, select: &[Expr], input: &Analyzed) -> Result<Vec<TypedExpr>> {
-        let items = self.items(select, input)?;
+        // A generator works on the groups.
+        let select: Vec<Expr> = select.iter().filter(|e| !self.is_generator_item(e)).cloned().collect();
+        let items = self.items(&select, input)?;
         let mut keys: Vec<TypedExpr> = Vec::new();
         let mut has_others = false;
         for value in items.into_iter().map(|item| item.value) {
@@ -99,6 +101,12 @@ impl Analyzer {
         Ok((keys, sets))
     }
 
+    /// What no alias stands for, with session variables in sight.
+    fn unaliased_key(&mut self, expr: &Expr, input: &Analyzed) -> Result<Vec<TypedExpr>> {
+        let key = self.expr(expr, input)?;
+        Ok(vec![self.named_as_item(expr, key, input)?])
+    }
+
     /// A grouping expression: an ordinal or an alias of the SELECT list, or an expression over the input.
     fn grouping_key(&mut self, expr: &Expr, select: &[Expr], input: &Analyzed) -> Result<Vec<TypedExpr>> {
         match expr {
@@ -135,22 +143,11 @@ impl Analyzer {
             {
                 Ok(Vec::new())
             }
-            other => match self.expr(other, input) {
+            other => match self.without_variables(|analyzer| analyzer.expr(other, input)) {
                 Ok(key) => Ok(vec![self.named_as_item(other, key, input)?]),
                 Err(e) if e.is("UNRESOLVED_COLUMN") && self.session.conf().group_by_aliases() => {
-                    // An alias of the SELECT list.
-                    let Expr::Column(column) = other else { return Err(e) };
-                    let [name] = column.name.as_slice() else { return Err(e) };
-                    let aliased = select.iter().find_map(|s| match s {
-                        Expr::Alias { expr, names, .. }
-                            if names.len() == 1 && names[0].eq_ignore_ascii_case(name) =>
-                        {
-                            Some(expr.as_ref())
-                        }
-                        _ => None,
-                    });
-                    match aliased {
-                        Some(aliased) => {
+                    match aliased(other, select) {
+                        Some((name, aliased)) => {
                             let key = self.expr(aliased, input)?;
                             if has_aggregate(&key.expr) {
                                 return Err(Error::new("GROUP_BY_AGGREGATE")
@@ -159,12 +156,41 @@ impl Analyzer {
                             }
                             Ok(vec![key.named(name)])
                         }
-                        None => Err(e),
+                        None => self.unaliased_key(other, input),
                     }
                 }
+                Err(e) if e.is("UNRESOLVED_COLUMN") => self.unaliased_key(other, input),
                 Err(e) => Err(e),
             },
         }
+    }
+}
+
+/// The expression of the SELECT list that a name in GROUP BY is the alias of.
+fn aliased<'a>(name: &'a Expr, select: &'a [Expr]) -> Option<(&'a String, &'a Expr)> {
+    let Expr::Column(column) = name else { return None };
+    let [name] = column.name.as_slice() else { return None };
+    select.iter().find_map(|item| match item {
+        Expr::Alias { expr, names, .. } if names.len() == 1 && names[0].eq_ignore_ascii_case(name) => {
+            Some((name, expr.as_ref()))
+        }
+        _ => None,
+    })
+}
+
+/// The clauses of an aggregation whose expressions went through a step together.
+pub(super) struct Clauses<'a> {
+    pub grouping: &'a [Expr],
+    pub kind: GroupingKind,
+    pub select: &'a [Expr],
+}
+
+impl<'a> Clauses<'a> {
+    /// `exprs` has what is grouped by, what stands in grouping sets, and the SELECT list, one after the other.
+    pub fn split(aggregate: &Aggregate, exprs: &'a [Expr]) -> Self {
+        let (grouping, rest) = exprs.split_at(aggregate.grouping.len());
+        let (in_sets, select) = rest.split_at(expressions_of(&aggregate.kind).len());
+        Self { grouping, kind: with_expressions(&aggregate.kind, in_sets), select }
     }
 }
 

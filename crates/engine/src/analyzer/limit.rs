@@ -1,6 +1,6 @@
 //! LIMIT, OFFSET and tail.
 
-use boathouse_spec::{DataType, Error, Expr, Relation, Result};
+use boathouse_spec::{DataType, Error, Expr, Origin, Relation, Result};
 use datafusion::logical_expr::{Limit, LogicalPlan, lit};
 use datafusion::scalar::ScalarValue;
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use super::Analyzer;
 use super::analyzed::Analyzed;
 
 impl Analyzer {
-    pub(super) fn limit(&mut self, input: &Relation, limit: &Expr) -> Result<Analyzed> {
+    pub(super) fn limit(&mut self, input: &Relation, limit: &Expr, origin: &Origin) -> Result<Analyzed> {
         let analyzed = self.relation(input)?;
-        let limit = self.row_count(limit, "limit", &analyzed)?;
+        let limit = self.at(origin, |a| a.row_count(limit, "limit", &analyzed))?;
         Ok(limited(analyzed, None, Some(limit)))
     }
 
-    pub(super) fn offset(&mut self, input: &Relation, offset: &Expr) -> Result<Analyzed> {
+    pub(super) fn offset(&mut self, input: &Relation, offset: &Expr, origin: &Origin) -> Result<Analyzed> {
         let analyzed = self.relation(input)?;
-        let offset = self.row_count(offset, "offset", &analyzed)?;
+        let offset = self.at(origin, |a| a.row_count(offset, "offset", &analyzed))?;
         Ok(limited(analyzed, Some(offset), None))
     }
 

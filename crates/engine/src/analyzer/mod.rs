@@ -103,6 +103,8 @@ pub(crate) struct Analyzer {
     lambda_parameters: Vec<(String, Attribute)>,
     /// Parameters of the SQL function whose body is being analyzed.
     function_parameters: Vec<HashMap<String, TypedExpr>>,
+    /// Whether names are looked up without session variables, because others come before them.
+    variables_are_hidden: bool,
     /// The SQL functions whose bodies were analyzed.
     pub(crate) functions_used: Vec<boathouse_catalog::ObjectName>,
     /// Grouping sets of the aggregation being analyzed.
@@ -157,6 +159,7 @@ impl Analyzer {
             known_subqueries: None,
             lambda_parameters: Vec::new(),
             function_parameters: Vec::new(),
+            variables_are_hidden: false,
             functions_used: Vec::new(),
             grouping: None,
             windows: Vec::new(),

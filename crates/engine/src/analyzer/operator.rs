@@ -1,7 +1,7 @@
 //! Boolean operators and comparisons. They become DataFusion's own expressions, so that filters reach scans and joins.
 
 use boathouse_functions::coercion;
-use boathouse_spec::{Call, DataType, Error, Expr, Result};
+use boathouse_spec::{Call, DataType, Error, Expr, Result, StructField, StructType};
 use datafusion::logical_expr::{BinaryExpr, Expr as DfExpr, Operator, expr::InList, lit};
 
 use super::Analyzer;
@@ -246,6 +246,9 @@ impl Analyzer {
         {
             return Some(t);
         }
+        if let Some(t) = type_by_places(a, b) {
+            return Some(t);
+        }
         if !self.context.ansi {
             // Without ANSI a string is compared as the other side's type.
             let (string, other) = match (a.is_string(), b.is_string()) {
@@ -320,7 +323,8 @@ impl Analyzer {
         );
         let types: Vec<DataType> =
             std::iter::once(&value).chain(&args).map(|a| a.data_type.clone()).collect();
-        let Some(common) = coercion::common_type(&types, &self.context) else {
+        let by_places = || types[1..].iter().try_fold(types[0].clone(), |a, b| type_by_places(&a, b));
+        let Some(common) = coercion::common_type(&types, &self.context).or_else(by_places) else {
             let all = types.iter().map(error::quoted).collect::<Vec<_>>().join(", ");
             return Err(error::mismatch(
                 "DATA_DIFF_TYPES",
@@ -397,4 +401,27 @@ fn needs_spark_order(t: &DataType) -> bool {
 
 pub(super) fn binary(left: DfExpr, operator: Operator, right: DfExpr) -> DfExpr {
     DfExpr::BinaryExpr(BinaryExpr::new(Box::new(left), operator, Box::new(right)))
+}
+
+/// The type of values whose types differ in the names of fields alone (Spark's `DataType.equalsStructurally`): `(a, b)` is
+/// compared with `(1, 2)` by places.
+fn type_by_places(a: &DataType, b: &DataType) -> Option<DataType> {
+    match (a, b) {
+        (DataType::Struct(x), DataType::Struct(y)) if x.fields.len() == y.fields.len() => {
+            let pairs = x.fields.iter().zip(&y.fields);
+            let field = |(x, y): (&StructField, &StructField)| {
+                let data_type = type_by_places(&x.data_type, &y.data_type)?;
+                Some(StructField { data_type, nullable: x.nullable || y.nullable, ..x.clone() })
+            };
+            Some(DataType::Struct(StructType::new(pairs.map(field).collect::<Option<_>>()?)))
+        }
+        (
+            DataType::Array { element, contains_null },
+            DataType::Array { element: other, contains_null: also_null },
+        ) => Some(DataType::Array {
+            element: Box::new(type_by_places(element, other)?),
+            contains_null: *contains_null || *also_null,
+        }),
+        _ => (a == b).then(|| a.clone()),
+    }
 }

@@ -66,7 +66,8 @@ impl Analyzer {
                             "PIPE_OPERATOR_AGGREGATE_EXPRESSION_CONTAINS_NO_AGGREGATE_FUNCTION",
                         )
                         .param("expr", &value.name)
-                        .message(format!("|> AGGREGATE needs aggregate functions, not {}.", value.name)));
+                        .message(format!("|> AGGREGATE needs aggregate functions, not {}.", value.name))
+                        .at(e.origin()));
                     }
                 }
                 // Positions are those of the input's columns.
@@ -101,7 +102,8 @@ impl Analyzer {
                 return Err(Error::new("PIPE_OPERATOR_CONTAINS_AGGREGATE_FUNCTION")
                     .param("expr", &value.name)
                     .param("clause", clause)
-                    .message(format!("|> {clause} cannot aggregate ({}); use |> AGGREGATE.", value.name)));
+                    .message(format!("|> {clause} cannot aggregate ({}); use |> AGGREGATE.", value.name))
+                    .at(e.origin()));
             }
         }
         Ok(())

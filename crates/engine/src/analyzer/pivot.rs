@@ -101,8 +101,11 @@ impl Analyzer {
         let distinct = RelationNode::Distinct { input: project.into() };
         let sorted = RelationNode::SortAll { input: distinct.into(), ascending: true, nulls_first: true };
         let limit: i32 = 10_000;
-        let limited =
-            RelationNode::Limit { input: sorted.into(), limit: Expr::Literal(Literal::Integer(limit + 1)) };
+        let limited = RelationNode::Limit {
+            input: sorted.into(),
+            limit: Expr::Literal(Literal::Integer(limit + 1)),
+            origin: Default::default(),
+        };
         let analyzed = self.query(&limited.into())?;
         let data_type = analyzed.output[0].data_type.clone();
         let batches = self.collect(&analyzed)?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::analyzed::{Analyzed, Attribute, Below, TypedExpr, project};
 use super::session_function::VARIABLE;
+use super::time_window::Windowed;
 use super::{Analyzer, source_metadata};
 
 /// One item of a SELECT list, resolved.
@@ -25,11 +26,14 @@ impl Analyzer {
 
     pub(super) fn project_analyzed(&mut self, input: Analyzed, exprs: &[Expr]) -> Result<Analyzed> {
         let exprs = &parsed(exprs)?;
-        let (input, exprs) = self.with_time_windows(input, exprs, None)?;
+        let Windowed { input, exprs, .. } = self.with_time_windows(input, exprs, None)?;
         let input = self.numbered_input(input, &exprs).with_sort_columns();
         let exprs = &exprs;
         if exprs.iter().any(|e| self.is_generator_item(e)) {
-            return self.project_with_generator(input, exprs);
+            return match self.generate_over_global_aggregate(&input, exprs)? {
+                Some(generated) => Ok(generated),
+                None => self.project_with_generator(input, exprs),
+            };
         }
         let items = self.items(exprs, &input)?;
         if items.iter().any(|i| super::aggregate::has_aggregate(&i.value.expr)) {
@@ -69,7 +73,12 @@ impl Analyzer {
     fn items_in_order(&mut self, exprs: &[Expr], input: &Analyzed) -> Result<Vec<Item>> {
         let mut items: Vec<Item> = Vec::with_capacity(exprs.len());
         for expr in exprs {
-            match self.item(expr, input) {
+            // An alias of the list comes before a session variable of the name.
+            let first = match items.is_empty() {
+                true => self.item(expr, input),
+                false => self.without_variables(|analyzer| analyzer.item(expr, input)),
+            };
+            match first {
                 Ok(resolved) => items.extend(resolved),
                 Err(e) if e.is("UNRESOLVED_COLUMN") && !items.is_empty() => {
                     check_ambiguous_alias(&e, expr, &items)?;
@@ -257,7 +266,7 @@ impl Analyzer {
                 .collect();
             return self.project_with_generator(input, &list);
         }
-        let (input, exprs) = self.with_time_windows(input, &exprs, None)?;
+        let Windowed { input, exprs, .. } = self.with_time_windows(input, &exprs, None)?;
         let input = self.numbered_input(input, &exprs);
         let mut resolved = Vec::with_capacity(exprs.len());
         for e in &exprs {
@@ -356,7 +365,7 @@ impl Analyzer {
             if is_ambiguous {
                 sight.output.retain(|a| !is_shared(a));
             }
-            return match self.exprs_over_aggregation(exprs, &sight, aggregation.clone()) {
+            return match self.exprs_over_aggregation(exprs, &sight, aggregation.clone(), clause) {
                 Err(e) if e.is("UNRESOLVED_COLUMN") => Err(error.unwrap_or(e)),
                 other => other,
             };

@@ -48,8 +48,8 @@ impl Analyzer {
             N::Aggregate(aggregate) => self.aggregate(aggregate),
             N::Sort { input, order, global } => self.sort(input, order, *global),
             N::SortAll { input, ascending, nulls_first } => self.sort_all(input, *ascending, *nulls_first),
-            N::Limit { input, limit } => self.limit(input, limit),
-            N::Offset { input, offset } => self.offset(input, offset),
+            N::Limit { input, limit, origin } => self.limit(input, limit, origin),
+            N::Offset { input, offset, origin } => self.offset(input, offset, origin),
             N::Tail { input, limit } => self.tail(input, *limit),
             N::Distinct { input } => self.distinct(input),
             N::Deduplicate { input, columns, within_watermark } => {

@@ -11,7 +11,7 @@ use crate::watermark::{StreamOperationKind, noted};
 impl Analyzer {
     pub(super) fn sample(&mut self, sample: &Sample) -> Result<Analyzed> {
         if let Some(rows) = &sample.rows {
-            return self.limit(&sample.input, rows);
+            return self.limit(&sample.input, rows, rows.origin());
         }
         let mut input = self.relation(&sample.input)?;
         // Rows in a known order within each partition, so that the parts of a random split do not overlap.

@@ -53,7 +53,18 @@ impl Analyzer {
 
     /// A variable of the script or the session, or a field inside one. The longest name of a variable wins (Spark's
     /// `resolveVariables`).
+    /// Resolves something as if there were no variables.
+    pub(super) fn without_variables<T>(&mut self, resolve: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let around = std::mem::replace(&mut self.variables_are_hidden, true);
+        let result = resolve(self);
+        self.variables_are_hidden = around;
+        result
+    }
+
     pub(super) fn variable(&mut self, name: &[String]) -> Result<Option<TypedExpr>> {
+        if self.variables_are_hidden {
+            return Ok(None);
+        }
         for length in (1..=name.len().min(3)).rev() {
             let (of_variable, fields) = name.split_at(length);
             let Some((variable, full_name)) = self.session.variable(of_variable) else { continue };

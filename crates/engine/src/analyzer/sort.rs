@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr as DfExpr, Filter, LogicalPlan, Sort as Sort
 use std::sync::Arc;
 
 use super::Analyzer;
-use super::analyzed::{Analyzed, Attribute};
+use super::analyzed::{Analyzed, Attribute, Below};
 use crate::watermark::{StreamOperationKind, noted};
 
 impl Analyzer {
@@ -59,8 +59,12 @@ impl Analyzer {
             }
         }
         let output = input.output.clone();
+        let aggregates = matches!(input.below.as_deref(), Some(Below::Aggregate(_)));
         let (resolved, input) =
             self.exprs_reaching_below(&exprs, input, "ORDER BY").map_err(super::relation::outside_select)?;
+        if aggregates {
+            resolved.iter().try_for_each(super::window::forbid_windows_in_order)?;
+        }
         let mut resolved = resolved.into_iter();
         let mut keys: Vec<(DfExpr, DataType, String)> = Vec::new();
         for ordinal in ordinals {

@@ -12,7 +12,7 @@ use datafusion::logical_expr::Expr as DfExpr;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
-use crate::functions::SessionFunction;
+use crate::functions::{self, SessionFunction};
 
 /// Functions may call functions, but not forever.
 const MAX_DEPTH: usize = 64;
@@ -33,6 +33,7 @@ impl Analyzer {
             (None, [_, second, rest @ ..]) => {
                 let second =
                     self.function_parameters.last().and_then(|p| p.get(&second.to_lowercase()).cloned());
+                let second = second.filter(|v| !v.name.starts_with(super::project::LATERAL_ALIAS));
                 match second {
                     Some(value) => {
                         let value = self.seen_from_inside(value)?;
@@ -117,6 +118,9 @@ impl Analyzer {
             return Err(Error::new("NOT_A_SCALAR_FUNCTION")
                 .param("functionName", boathouse_spec::quote_name(&call.name))
                 .message(format!("`{}` gives a table; use it in FROM.", call.name.join("."))));
+        }
+        if functions::is_class(&function) {
+            return Err(functions::cannot_load(&function.body, &function.name));
         }
         let parameters = self.bind_parameters(&function, &call.args, over)?;
         let shown = format!(

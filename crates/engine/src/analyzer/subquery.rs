@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
 use boathouse_functions::{SparkAggregate, coercion};
-use boathouse_spec::{DataType, Error, Expr, PlanSubqueryKind, Relation, Result};
+use boathouse_spec::{DataType, Error, Expr, Origin, PlanSubqueryKind, Relation, Result};
 use datafusion::common::Spans;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, Exists, InSubquery};
 use datafusion::logical_expr::{Accumulator, Aggregate, Expr as DfExpr, LogicalPlan, Subquery};
@@ -181,12 +181,13 @@ impl Analyzer {
             if !over.columns().any(|c| c.id == a.id) && !self.is_outer_aggregate(&a) {
                 continue;
             }
-            names.push(a.name.clone());
             let expr = a.outer_column();
+            names.push((expr.clone(), a.name.clone()));
             if !outer.contains(&expr) {
                 outer.push(expr);
             }
         }
+        let names = in_order_of_plan(&analyzed.plan, names)?;
         Ok((analyzed, outer, names))
     }
 
@@ -216,7 +217,9 @@ impl Analyzer {
         let plan = if gives_one_row(&analyzed.plan) {
             analyzed.plan
         } else {
-            self.single_value(analyzed.plan, &column)?
+            // Of a correlated one Spark does not say where it stands.
+            let origin = if outer.is_empty() { self.origin.clone() } else { Origin::default() };
+            self.single_value(analyzed.plan, &column, origin)?
         };
         let outer_shown = self.outer_names.join(", ");
         let subquery = Subquery { subquery: Arc::new(plan), outer_ref_columns: outer, spans: Spans::new() };
@@ -227,7 +230,7 @@ impl Analyzer {
     }
 
     /// An aggregation that gives the one value of the plan, NULL for no row, and an error for more.
-    fn single_value(&mut self, plan: LogicalPlan, column: &Attribute) -> Result<LogicalPlan> {
+    fn single_value(&mut self, plan: LogicalPlan, column: &Attribute, origin: Origin) -> Result<LogicalPlan> {
         let t = column.data_type.clone();
         let arrow_type = boathouse_bridge::arrow_type(&t);
         let udf = SparkAggregate::new(
@@ -238,8 +241,8 @@ impl Analyzer {
             vec![("value", t.clone()), ("rows", DataType::Long)],
             &self.context,
             move || {
-                Ok(Box::new(SingleValue { value: ScalarValue::try_from(&arrow_type)?, rows: 0 })
-                    as Box<dyn Accumulator>)
+                let value = ScalarValue::try_from(&arrow_type)?;
+                Ok(Box::new(SingleValue { value, rows: 0, origin: origin.clone() }) as Box<dyn Accumulator>)
             },
         )
         .build();
@@ -392,6 +395,33 @@ pub(super) fn use_others(exprs: &[TypedExpr], relation: &Analyzed) -> Result<boo
     Ok(false)
 }
 
+/// The names of the outer columns that a subquery uses, as often as it does, in the order in which its plan has them from
+/// the top (Spark's `SubExprUtils.getOuterReferences`).
+fn in_order_of_plan(plan: &LogicalPlan, mut used: Vec<(DfExpr, String)>) -> Result<Vec<String>> {
+    let mut names = Vec::with_capacity(used.len());
+    let mut take = |column: &DfExpr| {
+        if let Some(at) = used.iter().position(|(outer, _)| outer == column) {
+            names.push(used.remove(at).1);
+        }
+    };
+    plan.apply(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|e| {
+                match e {
+                    DfExpr::OuterReferenceColumn(..) => take(e),
+                    DfExpr::ScalarSubquery(s) => s.outer_ref_columns.iter().for_each(&mut take),
+                    DfExpr::Exists(e) => e.subquery.outer_ref_columns.iter().for_each(&mut take),
+                    DfExpr::InSubquery(e) => e.subquery.outer_ref_columns.iter().for_each(&mut take),
+                    _ => {}
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })
+    .spark()?;
+    Ok(names)
+}
+
 /// Whether the plan cannot give more than one row.
 pub(super) fn gives_one_row(plan: &LogicalPlan) -> bool {
     match plan {
@@ -408,6 +438,8 @@ pub(super) fn gives_one_row(plan: &LogicalPlan) -> bool {
 struct SingleValue {
     value: ScalarValue,
     rows: i64,
+    /// Where the subquery stands.
+    origin: Origin,
 }
 
 impl SingleValue {
@@ -417,7 +449,8 @@ impl SingleValue {
         }
         Err(boathouse_bridge::to_datafusion(
             Error::new("SCALAR_SUBQUERY_TOO_MANY_ROWS")
-                .message("A subquery used as a value gave more than one row."),
+                .message("A subquery used as a value gave more than one row.")
+                .at(&self.origin),
         ))
     }
 }

@@ -20,31 +20,42 @@ use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
 use super::project::named;
 use crate::watermark::SessionWindows;
 
+/// A relation with the column of a time window.
+pub(super) struct Windowed {
+    pub input: Analyzed,
+    /// With the column in place of the calls.
+    pub exprs: Vec<Expr>,
+    /// Where each row is there once for every grouping set: the column with the set's number.
+    pub set: Option<Attribute>,
+}
+
 /// What marks a column as a time window.
 const METADATA: &str = r#"{"spark.timeWindow":true}"#;
 const SESSION_METADATA: &str = r#"{"spark.sessionWindow":true}"#;
 
 impl Analyzer {
     /// The relation with a column for the window that the expressions call, and the expressions with the column in place
-    /// of the call. `over` is the aggregation whose grouping and output they are, where there is one.
+    /// of the call. `over` is the aggregation whose clauses they are, where there is one.
     pub(super) fn with_time_windows(
         &mut self,
         input: Analyzed,
         exprs: &[Expr],
         over: Option<&Aggregate>,
-    ) -> Result<(Analyzed, Vec<Expr>)> {
+    ) -> Result<Windowed> {
         let mut calls: Vec<Call> = Vec::new();
         for expr in exprs {
             collect_calls(expr, &mut calls);
         }
-        let (analyzed, call, column) = match calls.as_slice() {
-            [] => return Ok((input, exprs.to_vec())),
+        let mut set = None;
+        let (input, call, column) = match calls.as_slice() {
+            [] => return Ok(Windowed { input, exprs: exprs.to_vec(), set }),
             [call] if is_named(call, "window") => {
                 let (analyzed, column) = self.with_window(input, call)?;
                 (analyzed, call.clone(), column)
             }
             [call] => {
-                let (analyzed, column) = self.with_session(input, call, over, exprs)?;
+                let (analyzed, column);
+                (analyzed, column, set) = self.with_session(input, call, over, exprs)?;
                 (analyzed, call.clone(), column)
             }
             _ => {
@@ -53,8 +64,8 @@ impl Analyzer {
                 ));
             }
         };
-        let replaced = exprs.iter().map(|e| replace(e, &call, &column)).collect();
-        Ok((analyzed, replaced))
+        let exprs = exprs.iter().map(|e| replace(e, &call, &column)).collect();
+        Ok(Windowed { input, exprs, set })
     }
 
     /// A column that is computed from the relation, out of sight for stars, and how to refer to it.
@@ -170,18 +181,29 @@ impl Analyzer {
         }
         let resolved = windows.sliding(&time.data_type);
         let list = self.resolved_scalar("window", resolved, vec![time])?;
-        let (with_list, list) = self.appended_value(input, "windows", list, "")?;
+        let (input, window) = self.once_for_each(input, "window", list, METADATA)?;
+        Ok((input, reference(&window)))
+    }
+
+    /// Each row once for every entry of the list, which is a column out of sight.
+    fn once_for_each(
+        &mut self,
+        input: Analyzed,
+        name: &str,
+        list: TypedExpr,
+        metadata: &str,
+    ) -> Result<(Analyzed, Attribute)> {
+        let (with_list, list) = self.appended_value(input, &format!("{name}s"), list, "")?;
         let explode = Call { name: vec!["explode".into()], args: vec![list], ..Call::default() };
         let at = with_list.output.len();
-        let mut generated = self.generate(with_list, &explode, None, &["window".to_string()], false)?;
-        let mut window = generated.output.remove(at);
-        window.metadata = METADATA.to_string();
-        window.nullable = false;
-        let reference = reference(&window);
-        generated.plan_ids.insert(reference_id(&window), vec![window.clone()]);
-        generated.hidden.push(window);
+        let mut generated = self.generate(with_list, &explode, None, &[name.to_string()], false)?;
+        let mut entry = generated.output.remove(at);
+        entry.metadata = metadata.to_string();
+        entry.nullable = false;
+        generated.plan_ids.insert(reference_id(&entry), vec![entry.clone()]);
+        generated.hidden.push(entry.clone());
         let plan = project(generated.columns().map(Attribute::column).collect(), generated.plan.clone())?;
-        Ok((Analyzed { plan, ..generated }, reference))
+        Ok((Analyzed { plan, ..generated }, entry))
     }
 
     /// Rows of a key belong to one session as long as each begins before all before it have ended.
@@ -191,7 +213,7 @@ impl Analyzer {
         call: &Call,
         over: Option<&Aggregate>,
         exprs: &[Expr],
-    ) -> Result<(Analyzed, Expr)> {
+    ) -> Result<(Analyzed, Expr, Option<Attribute>)> {
         let [time, gap] = call.args.as_slice() else { return Err(wrong_arity("session_window")) };
         let time = self.event_time(time, &input)?;
         let gap = self.session_gap(gap, &input)?;
@@ -200,21 +222,74 @@ impl Analyzer {
         let input = self.kept(input, lasts.expr)?;
         // Where no rows are grouped, each is a session of its own.
         let Some(aggregate) = over.filter(|_| !input.is_streaming) else {
-            return self.with_single_sessions(input, time, end, over.is_some());
+            let (input, window) = self.with_single_sessions(input, time, end, over.is_some())?;
+            return Ok((input, window, None));
         };
-        if !matches!(aggregate.kind, GroupingKind::GroupBy | GroupingKind::All) {
-            return Err(Error::unsupported("session_window in ROLLUP, CUBE and GROUPING SETS"));
-        }
-        let keys = self.keys_of_sessions(aggregate, exprs, &input);
         let (input, start) = self.appended_value(input, "session_start", time, "")?;
         let (input, end) = self.appended_value(input, "session_end", end, "")?;
+        if matches!(aggregate.kind, GroupingKind::GroupBy | GroupingKind::All) {
+            let keys = self.keys_of_sessions(aggregate, exprs, &input);
+            let (input, window) = self.with_merged_sessions(input, &keys, start, end, false)?;
+            return Ok((input, window, None));
+        }
+        // Before sessions are merged, each row's own stands for the window.
+        let own = self.expr(&session_struct(start.clone(), end.clone()), &input)?;
+        let (sight, own) = self.appended_value(input.clone(), "session_window", own, SESSION_METADATA)?;
+        let exprs: Vec<Expr> = exprs.iter().map(|e| replace(e, call, &own)).collect();
+        let clauses = super::grouping::Clauses::split(aggregate, &exprs);
+        let (keys, sets) = self.grouping_keys(&clauses.kind, clauses.grouping, clauses.select, &sight)?;
+        let window = self.expr(&own, &sight)?;
+        let of_window = keys.iter().position(|key| key.expr == window.expr);
+        let sets = sets.unwrap_or_default();
+        if sets.iter().any(|set| of_window.is_none_or(|at| !set.contains(&at))) {
+            return Err(Error::unsupported("a grouping set without the session_window of the others"));
+        }
+        let others = keys.into_iter().enumerate().filter(|(at, _)| Some(*at) != of_window).collect();
+        let (input, keys, set) = self.once_for_each_set(input, others, &sets)?;
+        let (input, window) = self.with_merged_sessions(input, &keys, start, end, true)?;
+        Ok((input, window, Some(set)))
+    }
+
+    /// Each row once for every grouping set (Spark's `Expand`), because the sessions of a set are its own; what the rows of
+    /// a session agree in; and the column with the number of the set.
+    fn once_for_each_set(
+        &mut self,
+        input: Analyzed,
+        keys: Vec<(usize, TypedExpr)>,
+        sets: &[Vec<usize>],
+    ) -> Result<(Analyzed, Vec<Expr>, Attribute)> {
+        let numbers = (0..sets.len() as i32).map(|n| self.literal(&Literal::Integer(n)));
+        let numbers = numbers.collect::<Result<_>>()?;
+        let numbers = self.builtin("array", numbers)?;
+        let (mut input, set) = self.once_for_each(input, "set", numbers, "")?;
+        let mut agreed = vec![reference(&set)];
+        for (at, key) in keys {
+            let value = super::aggregate::where_set_has(key.expr, at, sets, &set);
+            let key = TypedExpr { expr: value, nullable: true, ..key };
+            let column;
+            (input, column) = self.appended_value(input, "session_key", key, "")?;
+            agreed.push(column);
+        }
+        Ok((input, agreed, set))
+    }
+
+    /// The sessions of rows that agree in the keys.
+    fn with_merged_sessions(
+        &mut self,
+        input: Analyzed,
+        keys: &[Expr],
+        start: Expr,
+        end: Expr,
+        nullable: bool,
+    ) -> Result<(Analyzed, Expr)> {
         let ordered = |function: Expr, from: FrameBound, to: FrameBound| Expr::Window {
             function: Box::new(function),
             window: Box::new(WindowSpec::Inline {
-                partition_by: keys.clone(),
+                partition_by: keys.to_vec(),
                 order_by: vec![SortOrder::ascending(start.clone())],
                 frame: Some(WindowFrame { units: FrameUnits::Rows, start: from, end: to }),
             }),
+            origin: Default::default(),
         };
         let before = FrameBound::Offset(Box::new(Expr::Literal(Literal::Integer(-1))));
         let known = ordered(Expr::call("max", vec![end.clone()]), FrameBound::UnboundedPreceding, before);
@@ -233,18 +308,11 @@ impl Analyzer {
                 order_by: Vec::new(),
                 frame: None,
             }),
+            origin: Default::default(),
         };
-        let window = Expr::call(
-            "named_struct",
-            vec![
-                Expr::string("start"),
-                of_session("min", &start),
-                Expr::string("end"),
-                of_session("max", &end),
-            ],
-        );
+        let window = session_struct(of_session("min", &start), of_session("max", &end));
         let value = self.expr(&window, &input)?;
-        self.appended_value(input, "session_window", TypedExpr { nullable: false, ..value }, SESSION_METADATA)
+        self.appended_value(input, "session_window", TypedExpr { nullable, ..value }, SESSION_METADATA)
     }
 
     /// What rows are grouped by beside the session, over the input: positions and aliases of the output stand for its expressions.
@@ -352,6 +420,10 @@ fn reference(attribute: &Attribute) -> Expr {
         plan_id: Some(reference_id(attribute)),
         ..Column::default()
     })
+}
+
+fn session_struct(start: Expr, end: Expr) -> Expr {
+    Expr::call("named_struct", vec![Expr::string("start"), start, Expr::string("end"), end])
 }
 
 fn is_named(call: &Call, name: &str) -> bool {

@@ -11,7 +11,7 @@ use boathouse_spec::{
 
 use crate::commands::column_default::has_subquery;
 use crate::commands::create_view::temporary_reference;
-use crate::functions::SessionFunction;
+use crate::functions::{JAVA, SessionFunction, cannot_load, is_class};
 use crate::{QueryResult, Session};
 
 pub(super) fn register_python(
@@ -56,7 +56,10 @@ pub(super) async fn create(session: &Arc<Session>, create: CreateFunction) -> Re
         return Ok(QueryResult::empty());
     }
     let record = record(session, create, name.clone())?;
-    let record = checked(session, record).await?;
+    let record = match is_class(&record) {
+        true => record,
+        false => checked(session, record).await?,
+    };
     if temporary {
         refuse_builtin(session, &bare, mode)?;
         let record = FunctionRecord { created_at_us: clock::now_us(), ..record };
@@ -172,21 +175,18 @@ fn trial_query(record: &FunctionRecord, name: &str) -> Relation {
 }
 
 fn record(session: &Session, create: CreateFunction, name: ObjectName) -> Result<FunctionRecord> {
-    let language = create.language.clone().unwrap_or_else(|| "SQL".to_string()).to_uppercase();
+    let mut language = create.language.clone().unwrap_or_else(|| "SQL".to_string()).to_uppercase();
     if language != "SQL" {
         return Err(Error::unsupported(format!("functions in {language}")));
     }
     let (body, body_is_query) = match create.body {
         FunctionBody::Expression(text) => (text.text, false),
         FunctionBody::Query(query) => (query.text, true),
+        // A temporary function is looked at at once.
+        FunctionBody::Class { class, .. } if create.temporary => return Err(cannot_load(&class, &name)),
         FunctionBody::Class { class, .. } => {
-            return Err(Error::new("CANNOT_LOAD_FUNCTION_CLASS")
-                .param("className", &class)
-                .param("functionName", name.quoted())
-                .message(format!(
-                    "The class {class} cannot be loaded: there is no JVM here. Write the function in SQL."
-                ))
-                .exception("AnalysisException"));
+            language = JAVA.to_string();
+            (class, false)
         }
         FunctionBody::Source(_) => return Err(Error::internal("a SQL function with a source body")),
     };
@@ -210,6 +210,7 @@ fn record(session: &Session, create: CreateFunction, name: ObjectName) -> Result
     };
     let mut record = FunctionRecord::new(name, parameters, returns, &body);
     record.kind = kind;
+    record.language = language;
     record.return_columns = return_columns;
     record.body_is_query = body_is_query;
     record.comment = create.comment;

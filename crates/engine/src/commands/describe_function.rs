@@ -7,7 +7,7 @@ use boathouse_functions::{documentation, registry};
 use boathouse_spec::{Error, Result, StructType, quote_name};
 
 use crate::commands::{table_details, target};
-use crate::functions::SessionFunction;
+use crate::functions::{self, SessionFunction};
 use crate::rows::{self, text};
 use crate::{QueryResult, Session};
 
@@ -75,7 +75,20 @@ fn of_builtin(name: &str, extended: bool) -> Vec<String> {
     out
 }
 
+fn of_class(function: &FunctionRecord, shown: &str, extended: bool) -> Vec<String> {
+    let mut out =
+        vec![format!("Function: {shown}"), format!("Class: {}", function.body), "Usage: N/A.".to_string()];
+    if extended {
+        let bare = &function.name.name;
+        out.push(format!("Extended Usage:\n    No example/argument for {bare}.\n"));
+    }
+    out
+}
+
 fn of_record(session: &Session, function: &FunctionRecord, shown: &str, extended: bool) -> Vec<String> {
+    if functions::is_class(function) {
+        return of_class(function, shown, extended);
+    }
     let width = if extended { 15 } else { 10 };
     let label = |name: &str| format!("{:<width$}", format!("{name}:"));
     let indent = " ".repeat(width);

@@ -76,8 +76,11 @@ impl TableSink {
     /// own MERGE. The table is made first where there is none.
     async fn replace(&self, session: &Arc<Session>, batch: Batch, same_keys: Expr) -> Result<()> {
         if !self.is_there.load(Ordering::Relaxed) {
-            let nothing =
-                RelationNode::Limit { input: batch.rows.clone(), limit: Expr::literal(Literal::Integer(0)) };
+            let nothing = RelationNode::Limit {
+                input: batch.rows.clone(),
+                limit: Expr::literal(Literal::Integer(0)),
+                origin: Default::default(),
+            };
             run(session, self.write_of(nothing.into(), SaveMode::Ignore, self.options.clone())).await?;
             self.is_there.store(true, Ordering::Relaxed);
         }
