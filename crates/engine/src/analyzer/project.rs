@@ -72,18 +72,20 @@ impl Analyzer {
 
     fn items_in_order(&mut self, exprs: &[Expr], input: &Analyzed) -> Result<Vec<Item>> {
         let mut items: Vec<Item> = Vec::with_capacity(exprs.len());
+        let mut aliased: Vec<TypedExpr> = Vec::new();
         for expr in exprs {
             // An alias of the list comes before a session variable of the name.
-            let first = match items.is_empty() {
+            let first = match aliased.is_empty() {
                 true => self.item(expr, input),
                 false => self.without_variables(|analyzer| analyzer.item(expr, input)),
             };
+            let before = items.len();
             match first {
                 Ok(resolved) => items.extend(resolved),
-                Err(e) if e.is("UNRESOLVED_COLUMN") && !items.is_empty() => {
-                    check_ambiguous_alias(&e, expr, &items)?;
+                Err(e) if e.is("UNRESOLVED_COLUMN") && !aliased.is_empty() => {
+                    check_ambiguous_alias(&e, expr, &aliased)?;
                     let depth = self.function_parameters.len();
-                    let mut sight = lateral_aliases(&items);
+                    let mut sight = lateral_aliases(&aliased);
                     sight.extend(self.function_parameters.last().cloned().unwrap_or_default());
                     self.function_parameters.push(sight);
                     let again = self.item(expr, input);
@@ -95,6 +97,9 @@ impl Analyzer {
                     }
                 }
                 Err(e) => return Err(e),
+            }
+            if matches!(expr, Expr::Alias { .. }) {
+                aliased.extend(items[before..].iter().map(|item| item.value.clone()));
             }
         }
         Ok(items)
@@ -487,7 +492,7 @@ fn source_metadata(value: &TypedExpr, input: &Analyzed) -> Option<String> {
 pub(super) const LATERAL_ALIAS: &str = "lateralAliasReference(";
 
 /// Refuses an alias that two earlier items of the list have (Spark's AMBIGUOUS_LATERAL_COLUMN_ALIAS).
-fn check_ambiguous_alias(error: &Error, expr: &Expr, items: &[Item]) -> Result<()> {
+fn check_ambiguous_alias(error: &Error, expr: &Expr, aliased: &[TypedExpr]) -> Result<()> {
     fn names(expr: &Expr, name: &str) -> bool {
         match expr {
             Expr::Column(c) => c.name.first().is_some_and(|n| n.eq_ignore_ascii_case(name)),
@@ -496,22 +501,24 @@ fn check_ambiguous_alias(error: &Error, expr: &Expr, items: &[Item]) -> Result<(
             _ => false,
         }
     }
-    let repeated = items.iter().enumerate().find(|(i, item)| {
-        let same = |other: &Item| other.value.name.eq_ignore_ascii_case(&item.value.name);
-        items[..*i].iter().any(same) && names(expr, &item.value.name)
+    let repeated = aliased.iter().enumerate().find(|(i, value)| {
+        let same = |other: &TypedExpr| other.name.eq_ignore_ascii_case(&value.name);
+        aliased[..*i].iter().any(same) && names(expr, &value.name)
     });
     match repeated {
-        Some((_, item)) if error.is("UNRESOLVED_COLUMN") => Err(Error::new("AMBIGUOUS_LATERAL_COLUMN_ALIAS")
-            .param("name", boathouse_spec::quote(&item.value.name))
-            .param("n", 2)
-            .message(format!("Several items of the SELECT list are named {}.", item.value.name))),
+        Some((_, value)) if error.is("UNRESOLVED_COLUMN") => {
+            Err(Error::new("AMBIGUOUS_LATERAL_COLUMN_ALIAS")
+                .param("name", boathouse_spec::quote(&value.name))
+                .param("n", 2)
+                .message(format!("Several items of the SELECT list are named {}.", value.name)))
+        }
         _ => Ok(()),
     }
 }
 
-fn lateral_aliases(items: &[Item]) -> std::collections::HashMap<String, TypedExpr> {
-    let reference = |i: &Item| i.value.clone().named(format!("{LATERAL_ALIAS}{})", i.value.name));
-    items.iter().map(|i| (i.value.name.to_lowercase(), reference(i))).collect()
+fn lateral_aliases(aliased: &[TypedExpr]) -> std::collections::HashMap<String, TypedExpr> {
+    let reference = |value: &TypedExpr| value.clone().named(format!("{LATERAL_ALIAS}{})", value.name));
+    aliased.iter().map(|value| (value.name.to_lowercase(), reference(value))).collect()
 }
 
 /// Expressions sent as SQL text, parsed: they may be stars and generators (`selectExpr("*", "explode(a)")`).
