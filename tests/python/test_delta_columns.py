@@ -204,17 +204,17 @@ def test_partitions_follow_from_what_generates_them(spark, tmp_path):
 
 
 def test_fields_that_are_not_null(spark):
-    new(spark, "strict", "id INT, s STRUCT<a: INT NOT NULL, b: INT, c: STRUCT<d: INT NOT NULL>>")
-    spark.sql("INSERT INTO strict VALUES (1, named_struct('a', 1, 'b', NULL, 'c', named_struct('d', 4)))")
+    new(spark, "of_fields", "id INT, s STRUCT<a: INT NOT NULL, b: INT, c: STRUCT<d: INT NOT NULL>>")
+    spark.sql("INSERT INTO of_fields VALUES (1, named_struct('a', 1, 'b', NULL, 'c', named_struct('d', 4)))")
     # NULL around a field is NULL in the field.
     for value in ("NULL", "named_struct('a', NULL, 'b', 1, 'c', named_struct('d', 1))", "named_struct('a', 1, 'b', 1, 'c', NULL)", "named_struct('a', 1, 'b', 1, 'c', named_struct('d', NULL))"):
-        assert condition(spark, f"INSERT INTO strict VALUES (3, {value})") == "DELTA_NOT_NULL_CONSTRAINT_VIOLATED", value
-    assert condition(spark, "UPDATE strict SET s = NULL WHERE id = 1") == "DELTA_NOT_NULL_CONSTRAINT_VIOLATED"
-    merge = "MERGE INTO strict t USING (SELECT 7 AS id) n ON t.id = n.id WHEN NOT MATCHED THEN INSERT (id) VALUES (n.id)"
+        assert condition(spark, f"INSERT INTO of_fields VALUES (3, {value})") == "DELTA_NOT_NULL_CONSTRAINT_VIOLATED", value
+    assert condition(spark, "UPDATE of_fields SET s = NULL WHERE id = 1") == "DELTA_NOT_NULL_CONSTRAINT_VIOLATED"
+    merge = "MERGE INTO of_fields t USING (SELECT 7 AS id) n ON t.id = n.id WHEN NOT MATCHED THEN INSERT (id) VALUES (n.id)"
     assert condition(spark, merge) == "DELTA_NOT_NULL_CONSTRAINT_VIOLATED"
-    spark.sql("ALTER TABLE strict ALTER COLUMN s.a DROP NOT NULL")
-    spark.sql("INSERT INTO strict VALUES (3, named_struct('a', NULL, 'b', 1, 'c', named_struct('d', 1)))")
-    assert condition(spark, "INSERT INTO strict VALUES (4, NULL)") == "DELTA_NOT_NULL_CONSTRAINT_VIOLATED"
+    spark.sql("ALTER TABLE of_fields ALTER COLUMN s.a DROP NOT NULL")
+    spark.sql("INSERT INTO of_fields VALUES (3, named_struct('a', NULL, 'b', 1, 'c', named_struct('d', 1)))")
+    assert condition(spark, "INSERT INTO of_fields VALUES (4, NULL)") == "DELTA_NOT_NULL_CONSTRAINT_VIOLATED"
     # As Apache Spark, which refuses it of columns too.
-    assert condition(spark, "ALTER TABLE strict ALTER COLUMN s.b SET NOT NULL") == "_LEGACY_ERROR_TEMP_2330"
-    assert rows(spark.sql("SELECT id, s.a, s.b, s.c.d FROM strict")) == [(1, 1, None, 4), (3, None, 1, 1)]
+    assert condition(spark, "ALTER TABLE of_fields ALTER COLUMN s.b SET NOT NULL") == "_LEGACY_ERROR_TEMP_2330"
+    assert rows(spark.sql("SELECT id, s.a, s.b, s.c.d FROM of_fields")) == [(1, 1, None, 4), (3, None, 1, 1)]

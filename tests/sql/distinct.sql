@@ -48,3 +48,4 @@ SELECT count(DISTINCT CAST(s AS BINARY)), count(DISTINCT n > 10), count(DISTINCT
 SELECT sum(DISTINCT n * 1000000000000000000) FROM d;
 SELECT count(DISTINCT t - DATE'2024-01-01'), sum(DISTINCT t - DATE'2024-01-01') FROM d;
 SELECT count(DISTINCT make_interval(0, 0, 0, k)) FROM d;
+SELECT w.a, count(DISTINCT s), sum(n) FROM (SELECT k, s, n, named_struct('a', n) AS w FROM d) GROUP BY k, w ORDER BY w.a, 2;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, FieldRef, IntervalUnit};
 use boathouse_functions::{FirstStep, TwoSteps, in_two_steps};
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Column, Result, ScalarValue};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue, TableReference};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, GroupingSet, LogicalPlan, Projection};
 use datafusion::optimizer::optimizer::ApplyOrder;
@@ -151,13 +151,7 @@ impl Steps {
         let groups = Aggregate::try_new(Arc::clone(&aggregate.input), self.grouped_by(&keys), first)?;
         let whole = self.whole.iter().map(|key| after[*key].clone()).collect();
         let merged = Aggregate::try_new(Arc::new(LogicalPlan::Aggregate(groups)), whole, second)?;
-        let columns = merged.schema.columns().into_iter().zip(aggregate.schema.iter());
-        let columns = columns.map(|(column, (qualifier, field))| {
-            Expr::Column(column).alias_qualified(qualifier.cloned(), field.name())
-        });
-        let columns: Vec<Expr> = columns.collect();
-        let merged = Arc::new(LogicalPlan::Aggregate(merged));
-        Ok(LogicalPlan::Projection(Projection::try_new(columns, merged)?))
+        named_as(LogicalPlan::Aggregate(merged), &aggregate.schema)
     }
 
     /// What the first step groups by. Its keys come in the order in which they are named first, which is that of
@@ -189,6 +183,18 @@ impl Steps {
         let of_row = Expr::Column(Column::new_unqualified(Aggregate::INTERNAL_GROUPING_ID));
         Some(of_row.eq(Expr::Literal(number, None)))
     }
+}
+
+/// The columns of a plan under the names of others.
+pub(crate) fn named_as(plan: LogicalPlan, names: &DFSchema) -> Result<LogicalPlan> {
+    let named = |(column, (qualifier, field)): (Column, (Option<&TableReference>, &FieldRef))| {
+        // DataFusion's rules take a column under its own name for two of one name.
+        let is_named = column.relation.as_ref() == qualifier && column.name == *field.name();
+        let expr = Expr::Column(column);
+        if is_named { expr } else { expr.alias_qualified(qualifier.cloned(), field.name()) }
+    };
+    let columns = plan.schema().columns().into_iter().zip(names.iter()).map(named).collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
 }
 
 /// A key of the first step under a name that the second can say.

@@ -17,9 +17,7 @@ use datafusion::common::{Column, JoinType, NullEquality, Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::utils::grouping_set_to_exprlist;
-use datafusion::logical_expr::{
-    Aggregate, Expr, ExprSchemable, Join, JoinConstraint, LogicalPlan, Projection,
-};
+use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, Join, JoinConstraint, LogicalPlan};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -28,6 +26,7 @@ use futures::StreamExt;
 use super::enumerate;
 use super::estimate::estimate;
 use super::graph::{JoinGraph, Pair, TableSet, Tree};
+use crate::distinct_steps::named_as;
 use crate::operator_rule::OperatorRule;
 use crate::operators::{MapPartitionsExec, PartitionWork};
 
@@ -164,13 +163,7 @@ impl<'a> OverJoins<'a> {
         let Some(joined) = joined(groups, early_set, late_tables, pairs)? else { return Ok(None) };
         let second_keys = self.whole.group_expr.iter().map(|key| with_keys(key.clone(), &keys.second));
         let merged = Aggregate::try_new(Arc::new(joined), second_keys.collect::<Result<_>>()?, second)?;
-        let columns = merged.schema.columns().into_iter().zip(self.whole.schema.iter());
-        let columns = columns.map(|(column, (qualifier, field))| {
-            Expr::Column(column).alias_qualified(qualifier.cloned(), field.name())
-        });
-        let columns: Vec<Expr> = columns.collect();
-        let merged = Arc::new(LogicalPlan::Aggregate(merged));
-        Ok(Some(LogicalPlan::Projection(Projection::try_new(columns, merged)?)))
+        Ok(Some(named_as(LogicalPlan::Aggregate(merged), &self.whole.schema)?))
     }
 }
 
