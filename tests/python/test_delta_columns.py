@@ -218,3 +218,44 @@ def test_fields_that_are_not_null(spark):
     # As Apache Spark, which refuses it of columns too.
     assert condition(spark, "ALTER TABLE of_fields ALTER COLUMN s.b SET NOT NULL") == "_LEGACY_ERROR_TEMP_2330"
     assert rows(spark.sql("SELECT id, s.a, s.b, s.c.d FROM of_fields")) == [(1, 1, None, 4), (3, None, 1, 1)]
+
+
+def test_fields_that_are_not_null_in_files_of_others(spark, tmp_path):
+    """delta-spark writes every field of a file as one that may be NULL, whatever the table says."""
+    import pyarrow
+    from pyarrow import parquet
+
+    inner = pyarrow.struct([("c", pyarrow.string())])
+    types = [pyarrow.int32(), pyarrow.struct([("a", pyarrow.int32()), ("b", inner)]), pyarrow.list_(inner), pyarrow.map_(pyarrow.string(), inner)]
+    values = [[1, 2], [{"a": 1, "b": {"c": "x"}}, None], [[{"c": "y"}], None], [[("k", {"c": "z"})], None]]
+    columns = [pyarrow.array(v, t) for v, t in zip(values, types, strict=True)]
+    path = tmp_path / "t"
+    (path / "_delta_log").mkdir(parents=True)
+    parquet.write_table(pyarrow.table(columns, names=["id", "s", "l", "m"]), path / "1.parquet")
+
+    def struct(**fields):
+        return {"type": "struct", "fields": [{"name": n, "type": t, "nullable": False, "metadata": {}} for n, t in fields.items()]}
+
+    text = struct(c="string")
+    array = {"type": "array", "elementType": text, "containsNull": False}
+    entries = {"type": "map", "keyType": "string", "valueType": text, "valueContainsNull": False}
+    schema = struct(id="integer", s=struct(a="integer", b=text), l=array, m=entries)
+    for field in schema["fields"]:
+        field["nullable"] = True
+    actions = [
+        {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
+        {"metaData": {"id": "t", "format": {"provider": "parquet", "options": {}}, "schemaString": json.dumps(schema), "partitionColumns": [], "configuration": {}}},
+        {"add": {"path": "1.parquet", "partitionValues": {}, "size": (path / "1.parquet").stat().st_size, "modificationTime": 0, "dataChange": True}},
+    ]
+    (path / "_delta_log" / f"{0:020}.json").write_text("\n".join(json.dumps(a) for a in actions))
+    table = f"delta.`{path}`"
+    assert rows(spark.sql(f"SELECT s.a, s.b.c, l[0].c, m['k'].c FROM {table} ORDER BY id")) == [(1, "x", "y", "z"), (None,) * 4]
+    assert rows(spark.sql(f"SELECT id FROM {table} WHERE s.b.c = 'x'")) == [(1,)]
+    assert spark.table(table).schema["s"].dataType["a"].nullable is False
+    # A NULL struct has no field: rows that are written again are looked at anew.
+    assert condition(spark, f"UPDATE {table} SET id = id + 10") == "DELTA_NOT_NULL_CONSTRAINT_VIOLATED"
+    spark.sql(f"DELETE FROM {table} WHERE s IS NULL")
+    assert rows(spark.sql(f"UPDATE {table} SET id = id + 10")) == [(1,)]
+    spark.sql(f"INSERT INTO {table} SELECT 3, s, l, m FROM {table}")
+    spark.sql(f"OPTIMIZE {table}")
+    assert rows(spark.sql(f"SELECT id, s.b.c, m['k'].c FROM {table} ORDER BY id")) == [(3, "x", "z"), (11, "x", "z")]

@@ -65,8 +65,12 @@ fn evolved(values: &ArrayRef, wanted: &Field) -> Result<ArrayRef> {
 }
 
 /// Whether DataFusion's cast would refuse a column or go by the positions of fields: it goes by their names in structs and
-/// arrays, not in maps, and refuses structs that have no field in common.
+/// arrays, not in maps, and refuses structs that have no field in common, or a field that has no NULL in the table and may
+/// have one in the file (delta-spark writes all fields so).
 fn is_beyond_casts(wanted: &DataType, found: &DataType) -> bool {
+    let is_field_beyond = |wanted: &FieldRef, found: &FieldRef| {
+        is_stricter(wanted, found) || is_beyond_casts(wanted.data_type(), found.data_type())
+    };
     match (wanted, found) {
         (DataType::Struct(wanted), DataType::Struct(found)) => {
             let mut common = wanted
@@ -74,47 +78,45 @@ fn is_beyond_casts(wanted: &DataType, found: &DataType) -> bool {
                 .filter_map(|w| found.iter().find(|f| f.name() == w.name()).map(|f| (w, f)))
                 .peekable();
             let apart = common.peek().is_none() && !wanted.is_empty();
-            apart || common.any(|(w, f)| is_beyond_casts(w.data_type(), f.data_type()))
+            apart || common.any(|(w, f)| is_field_beyond(w, f))
         }
-        (DataType::List(wanted), DataType::List(found)) => {
-            is_beyond_casts(wanted.data_type(), found.data_type())
-        }
-        (DataType::Map(wanted, _), DataType::Map(found, _)) => {
-            match (wanted.data_type(), found.data_type()) {
-                // Writers name keys and values as they like.
-                (DataType::Struct(wanted), DataType::Struct(found)) => {
-                    wanted.len() != found.len()
-                        || wanted.iter().zip(found).any(|(w, f)| !is_alike(w.data_type(), f.data_type()))
-                }
-                _ => false,
-            }
-        }
+        (DataType::List(wanted), DataType::List(found)) => is_field_beyond(wanted, found),
+        (DataType::Map(wanted, _), DataType::Map(found, _)) => !are_entries_alike(wanted, found),
         _ => false,
     }
 }
 
-/// Whether types differ in nothing that a cast by position would get wrong: in metadata and nullability at most, and in what
-/// writers call elements, keys and values.
+/// Whether types differ in nothing that a cast by position would get wrong: in metadata, in NULLs that the file does not have,
+/// and in what writers call elements, keys and values.
 fn is_alike(wanted: &DataType, found: &DataType) -> bool {
     match (wanted, found) {
         (DataType::Struct(wanted), DataType::Struct(found)) => {
-            wanted.len() == found.len()
-                && wanted
-                    .iter()
-                    .zip(found)
-                    .all(|(w, f)| w.name() == f.name() && is_alike(w.data_type(), f.data_type()))
+            let mut fields = wanted.iter().zip(found);
+            wanted.len() == found.len() && fields.all(|(w, f)| w.name() == f.name() && is_field_alike(w, f))
         }
-        (DataType::List(wanted), DataType::List(found)) => is_alike(wanted.data_type(), found.data_type()),
-        (DataType::Map(wanted, _), DataType::Map(found, _)) => {
-            match (wanted.data_type(), found.data_type()) {
-                (DataType::Struct(wanted), DataType::Struct(found)) => {
-                    wanted.len() == found.len()
-                        && wanted.iter().zip(found).all(|(w, f)| is_alike(w.data_type(), f.data_type()))
-                }
-                _ => false,
-            }
-        }
+        (DataType::List(wanted), DataType::List(found)) => is_field_alike(wanted, found),
+        (DataType::Map(wanted, _), DataType::Map(found, _)) => are_entries_alike(wanted, found),
         (wanted, found) => wanted == found,
+    }
+}
+
+fn is_field_alike(wanted: &Field, found: &Field) -> bool {
+    !is_stricter(wanted, found) && is_alike(wanted.data_type(), found.data_type())
+}
+
+/// Whether the table has no NULL where the file may have one.
+fn is_stricter(wanted: &Field, found: &Field) -> bool {
+    !wanted.is_nullable() && found.is_nullable()
+}
+
+/// Whether the keys and the values of maps are [alike](is_alike).
+fn are_entries_alike(wanted: &FieldRef, found: &FieldRef) -> bool {
+    match (wanted.data_type(), found.data_type()) {
+        // Writers name keys and values as they like.
+        (DataType::Struct(wanted), DataType::Struct(found)) => {
+            wanted.len() == found.len() && wanted.iter().zip(found).all(|(w, f)| is_field_alike(w, f))
+        }
+        _ => false,
     }
 }
 
@@ -163,10 +165,15 @@ mod tests {
         let (a, ab) = (of(&[("a", DataType::Int32)]), of(&[("a", DataType::Int32), ("b", DataType::Int32)]));
         let ba = of(&[("b", DataType::Int32), ("a", DataType::Int32)]);
         let list = |t: DataType| DataType::List(Arc::new(Field::new("element", t, true)));
+        let never = DataType::Struct(Fields::from(vec![Field::new("a", DataType::Int32, false)]));
         for (wanted, found, beyond) in [
             (ab.clone(), a.clone(), false),
             (list(ab.clone()), list(a.clone()), false),
             (a.clone(), of(&[("z", DataType::Int32)]), true),
+            (never.clone(), a.clone(), true),
+            (a.clone(), never.clone(), false),
+            (list(never.clone()), list(a.clone()), true),
+            (map("entries", list(never)), map("entries", list(a.clone())), true),
             (map("key_value", ab.clone()), map("entries", ab.clone()), false),
             (map("key_value", ab.clone()), map("key_value", a.clone()), true),
             (map("key_value", ab.clone()), map("key_value", ba), true),
