@@ -32,7 +32,8 @@ fn two_steps(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPl
     let Some(whole) = node.downcast_ref::<AggregateExec>() else { return Ok(None) };
     let sets = whole.group_expr();
     let in_order = whole.aggr_expr().iter().any(|function| !function.order_bys().is_empty());
-    // Values that are to be distinct are many: all of them together are about as many groups as there are rows.
+    // Values that are to be distinct, with or without functions beside them, are many: all of them together are about as many
+    // groups as there are rows.
     let of_distinct = whole.aggr_expr().iter().all(|f| first_step(f.fun()) == Some(FirstStep::Whole));
     if *whole.mode() != AggregateMode::Partial
         || sets.groups().len() < 2
