@@ -83,7 +83,7 @@ $(SPARK_VENV)/ready: | tools
 
 .PHONY: test-jvm
 test-jvm: build $(VENV)/ready $(SPARK_VENV)/ready ## Interoperation with Spark, delta-spark and Spark's Kafka connector on the JVM
-	$(SPARK_VENV)/bin/python tools/delta_spark.py $(PYTHON) -m pytest tests/python/test_interop_jvm.py tests/python/test_interop_features.py tests/python/test_random_jvm.py tests/python/test_iceberg_compat.py tests/python/test_variant_shredding.py tests/python/test_kafka_jvm.py tests/python/test_streams_jvm.py -q
+	$(SPARK_VENV)/bin/python tools/delta_spark.py $(PYTHON) -m pytest tests/python -m jvm -q
 
 .PHONY: lint
 lint: | tools $(VENV)/ready ## Formatting, clippy, ruff

@@ -10,6 +10,8 @@ import time
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# A Spark Connect server of Apache Spark with delta-spark and its Kafka connector; tools/delta_spark.py starts one.
+SPARK_REMOTE = os.environ.get("BOATHOUSE_SPARK_REMOTE")
 # Functions of these tests run where the tests do.
 os.environ.setdefault("BOATHOUSE_PYTHON", sys.executable)
 
@@ -66,6 +68,19 @@ class Server:
         self.process.wait(30)
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "jvm: beside Apache Spark on the JVM, as every test with the fixture of that name")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "jvm" in getattr(item, "fixturenames", ()):
+            item.add_marker("jvm")
+            if not SPARK_REMOTE:
+                item.add_marker(pytest.mark.skip(reason="needs Apache Spark on the JVM (Java 17, 900 MB): `make test-jvm` starts it and runs this test"))
+
+
 def known_to_differ(request, name, reasons):
     """A recorded scenario that is known to give something else here has to, and says why."""
     if name in reasons:
@@ -95,6 +110,16 @@ def spark(remote):
     yield session
     if not session.is_stopped:
         session.stop()
+
+
+@pytest.fixture(scope="module")
+def jvm():
+    """A session of Apache Spark itself. What asks for it runs in `make test-jvm`."""
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.builder.remote(SPARK_REMOTE).create()
+    yield session
+    session.stop()
 
 
 @pytest.fixture

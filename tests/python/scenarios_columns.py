@@ -95,6 +95,19 @@ def fields_are_declared_NOT_NULL(world):
 LONG = "'abcdefghijklm'"
 
 
+def altered(world, name, what, clause):
+    """Whether a column may be changed so; how the table is then."""
+    world.attempt(what, lambda: world.spark.sql(f"ALTER TABLE delta.`{world.path(name)}` {clause}"))
+    if "error" in (world.seen[-1][1] or {}):
+        return False
+    world.schema(name)
+    return True
+
+
+def inserted(world, name, what, values):
+    world.attempt(what, lambda: world.spark.sql(f"INSERT INTO delta.`{world.path(name)}` VALUES ({values})"))
+
+
 @scenario
 def lengths_that_change(world):
     for i, (old, new) in enumerate([("VARCHAR(5)", "STRING"), ("VARCHAR(5)", "VARCHAR(10)"), ("VARCHAR(5)", "VARCHAR(5)"), ("VARCHAR(5)", "VARCHAR(3)"), ("VARCHAR(5)", "CHAR(5)"), ("VARCHAR(5)", "CHAR(10)"),
@@ -104,12 +117,10 @@ def lengths_that_change(world):
             world.sql(f"CREATE TABLE {{{name}}} (id INT, v {old}) USING delta")
             if old != "INT":
                 world.sql(f"INSERT INTO {{{name}}} VALUES (1, 'ab')")
-            world.attempt(f"{old}: {statement} {new}", lambda name=name, statement=statement, new=new: world.spark.sql(f"ALTER TABLE delta.`{world.path(name)}` {statement} {new}"))
-            if world.seen[-1][1] is not None and "error" in world.seen[-1][1]:
+            if not altered(world, name, f"{old}: {statement} {new}", f"{statement} {new}"):
                 continue
-            world.schema(name)
-            world.attempt("thirteen characters", lambda name=name: world.spark.sql(f"INSERT INTO delta.`{world.path(name)}` VALUES (2, {LONG})"))
-            world.attempt("seven characters", lambda name=name: world.spark.sql(f"INSERT INTO delta.`{world.path(name)}` VALUES (3, 'abcdefg')"))
+            inserted(world, name, "thirteen characters", f"2, {LONG}")
+            inserted(world, name, "seven characters", "3, 'abcdefg'")
             world.rows(world.spark.sql(f"SELECT id, v, length(v) FROM delta.`{world.path(name)}`"))
 
 
@@ -130,12 +141,10 @@ def lengths_inside_of_columns_change(world):
         for j, (old, new) in enumerate([("VARCHAR(5)", "STRING"), ("VARCHAR(5)", "VARCHAR(10)"), ("VARCHAR(5)", "VARCHAR(3)"), ("CHAR(5)", "STRING"), ("CHAR(5)", "VARCHAR(10)"), ("STRING", "VARCHAR(10)")]):
             name = f"inside{i}_{j}"
             world.sql(f"CREATE TABLE {{{name}}} (id INT, v {shape.format(old)}) USING delta")
-            world.attempt(f"{shape.format(old)}: ALTER COLUMN {path} TYPE {new}", lambda name=name, path=path, new=new: world.spark.sql(f"ALTER TABLE delta.`{world.path(name)}` ALTER COLUMN {path} TYPE {new}"))
-            if world.seen[-1][1] is not None and "error" in world.seen[-1][1]:
-                continue
-            world.schema(name)
-            for text in (LONG, "'abcdefg'"):
-                world.attempt(f"INSERT {text}", lambda name=name, value=value, text=text: world.spark.sql(f"INSERT INTO delta.`{world.path(name)}` VALUES (2, {value.format(text)})"))
+            clause = f"ALTER COLUMN {path} TYPE {new}"
+            if altered(world, name, f"{shape.format(old)}: {clause}", clause):
+                for text in (LONG, "'abcdefg'"):
+                    inserted(world, name, f"INSERT {text}", f"2, {value.format(text)}")
 
 
 @scenario
@@ -144,11 +153,9 @@ def lengths_of_whole_columns_change(world):
         for j, (old, new) in enumerate([("VARCHAR(5)", "STRING"), ("VARCHAR(5)", "VARCHAR(10)"), ("CHAR(5)", "STRING")]):
             name = f"whole{i}_{j}"
             world.sql(f"CREATE TABLE {{{name}}} (id INT, v {shape.format(old)}) USING delta")
-            world.attempt(f"{shape.format(old)}: CHANGE COLUMN v v {shape.format(new)}", lambda name=name, shape=shape, new=new: world.spark.sql(f"ALTER TABLE delta.`{world.path(name)}` CHANGE COLUMN v v {shape.format(new)}"))
-            if world.seen[-1][1] is not None and "error" in world.seen[-1][1]:
-                continue
-            world.schema(name)
-            world.attempt("INSERT", lambda name=name, value=value: world.spark.sql(f"INSERT INTO delta.`{world.path(name)}` VALUES (2, {value.format(LONG)})"))
+            clause = f"CHANGE COLUMN v v {shape.format(new)}"
+            if altered(world, name, f"{shape.format(old)}: {clause}", clause):
+                inserted(world, name, "INSERT", f"2, {value.format(LONG)}")
 
 
 @scenario

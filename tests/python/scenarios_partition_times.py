@@ -125,18 +125,23 @@ FORMS = ["2021-01-15 10:00:00", "2021-01-15", "2021-01-15T10:00:00", "2021-01-15
          "2021", "2021-03-14 02:30:00", "2021-11-07 01:30:00", " 2021-01-15 10:00:00 ", "0001-01-01 00:00:00", "10000-01-01 00:00:00", "-0044-03-15 00:00:00", None]
 
 
-@scenario
-def values_of_every_form(world):
+def in_zones(world, forms, zones):
+    """Each form as the partition of a table, and these tables in sessions of several zones: what to say of one, and its rows."""
     zone(world, "UTC")
-    for i, form in enumerate(FORMS):
+    for i, form in enumerate(forms):
         world.sql(f"CREATE TABLE {{t{i}}} (id INT, ts TIMESTAMP) USING delta PARTITIONED BY (ts)", f"INSERT INTO {{t{i}}} VALUES (1, TIMESTAMP'2021-06-30 00:00:00')")
         rewritten(world, form, f"t{i}")
-    for name in (ANGELES, TOKYO):
+    for name in zones:
         zone(world, name)
-        for i, form in enumerate(FORMS):
-            frame = world.spark.read.format("delta").load(world.path(f"t{i}"))
-            world.attempt(f"{name} {form}", lambda f=frame: f.selectExpr("unix_micros(ts) AS micros"))
-            world.attempt(f"{name} {form} filtered", lambda f=frame: f.where("ts >= TIMESTAMP'2021-01-15 00:00:00Z'").select("id"))
+        for i, form in enumerate(forms):
+            yield f"{name} {form}", world.spark.read.format("delta").load(world.path(f"t{i}"))
+
+
+@scenario
+def values_of_every_form(world):
+    for what, frame in in_zones(world, FORMS, (ANGELES, TOKYO)):
+        world.attempt(what, lambda f=frame: f.selectExpr("unix_micros(ts) AS micros"))
+        world.attempt(f"{what} filtered", lambda f=frame: f.where("ts >= TIMESTAMP'2021-01-15 00:00:00Z'").select("id"))
 
 
 # Clocks that go back and forth, and offsets that are no whole hours.
@@ -148,15 +153,8 @@ ZONES = ["America/New_York", "+05:30", "-03:30:15"]
 
 @scenario
 def values_of_every_zone(world):
-    zone(world, "UTC")
-    for i, form in enumerate(ZONED):
-        world.sql(f"CREATE TABLE {{t{i}}} (id INT, ts TIMESTAMP) USING delta PARTITIONED BY (ts)", f"INSERT INTO {{t{i}}} VALUES (1, TIMESTAMP'2021-06-30 00:00:00')")
-        rewritten(world, form, f"t{i}")
-    for name in ZONES:
-        zone(world, name)
-        for i, form in enumerate(ZONED):
-            frame = world.spark.read.format("delta").load(world.path(f"t{i}"))
-            world.attempt(f"{name} {form}", lambda f=frame: f.selectExpr("unix_micros(ts) AS micros", "CAST(ts AS STRING) AS text"))
+    for what, frame in in_zones(world, ZONED, ZONES):
+        world.attempt(what, lambda f=frame: f.selectExpr("unix_micros(ts) AS micros", "CAST(ts AS STRING) AS text"))
 
 
 @scenario

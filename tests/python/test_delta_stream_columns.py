@@ -2,14 +2,12 @@
 expected is what delta-spark 4.4 on Spark 4.2 did, files and messages included; `test_both_ways` runs it beside (`make test-jvm`)."""
 
 import json
-import os
 import pathlib
 
 import pytest
 from test_streaming import values
 
 MAPPED = "TBLPROPERTIES ('delta.columnMapping.mode' = 'name'{})"
-REMOTE = os.environ.get("BOATHOUSE_SPARK_REMOTE")
 
 
 class Stream:
@@ -236,13 +234,9 @@ def test_in_the_order_of_event_times(spark, tmp_path):
             frame.writeStream.format("noop").start()
 
 
-@pytest.mark.skipif(not REMOTE, reason="needs delta-spark on the JVM: `make test-jvm`")
 @pytest.mark.parametrize("first", ["ours", "theirs"])
-def test_both_ways(spark, tmp_path, first):
+def test_both_ways(spark, jvm, tmp_path, first):
     """One begins the stream, the other meets the change, and the first goes on."""
-    from pyspark.sql import SparkSession
-
-    jvm = SparkSession.builder.remote(REMOTE).create()
     one, other = (spark, jvm) if first == "ours" else (jvm, spark)
     s = Stream(spark, tmp_path, "a INT, b STRING", MAPPED.format(""))
     s.sql("INSERT INTO {t} VALUES (1, 'x')")
@@ -255,4 +249,3 @@ def test_both_ways(spark, tmp_path, first):
     s.sql("INSERT INTO {t} VALUES (4, 'w')")
     s.run(spark=other, allowSourceColumnRename="3")
     assert s.rows("a INT", "a") == [(1,), (2,), (3,), (4,)]
-    jvm.stop()

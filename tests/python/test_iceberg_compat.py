@@ -10,8 +10,6 @@ import scenarios_iceberg
 from conftest import known_to_differ
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 from recorded import check
-from test_interop_jvm import jvm  # noqa: F401
-from test_interop_jvm import pytestmark as needs_jvm
 
 # Where we differ, and why.
 DIFFERS = {
@@ -140,9 +138,8 @@ def test_files_of_restored_and_cloned_tables(spark, tmp_path):
     assert spark.sql(f"SELECT count(*) FROM {c} WHERE v = 'c' AND l[0].m['k'][0] = id").first()[0] == 30
 
 
-@needs_jvm
 @pytest.mark.parametrize("maker", ["ours", "theirs"])
-def test_files_of_both_engines(spark, jvm, tmp_path, maker):  # noqa: F811
+def test_files_of_both_engines(spark, jvm, tmp_path, maker):
     t = f"delta.`{tmp_path / 't'}`"
     engines = [spark, jvm] if maker == "ours" else [jvm, spark]
     for statement in MADE:

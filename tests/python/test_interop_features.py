@@ -6,7 +6,6 @@
 import os
 
 import pytest
-from test_interop_jvm import jvm, pytestmark  # noqa: F401
 
 # A table of (id BIGINT, v STRING) and what the feature adds; `{p}` lists the properties, `{t}` is the table.
 PLAIN = "CREATE TABLE {t} (id BIGINT, v STRING) USING delta TBLPROPERTIES ({p})"
@@ -101,7 +100,7 @@ def seen(session, path):
 
 @pytest.mark.parametrize("maker", ["ours", "theirs"])
 @pytest.mark.parametrize("feature", FEATURES)
-def test_feature(spark, jvm, tmp_path, feature, maker):  # noqa: F811
+def test_feature(spark, jvm, tmp_path, feature, maker):
     engines = {"us": spark, "them": jvm}
     path = tmp_path / "t"
     table = f"delta.`{path}`"

@@ -4,23 +4,9 @@
 """
 
 import json
-import os
 import shutil
 
 import pytest
-
-REMOTE = os.environ.get("BOATHOUSE_SPARK_REMOTE")
-needs_jvm = pytest.mark.skipif(not REMOTE, reason="needs delta-spark on the JVM (Java 17, 900 MB): `make test-jvm` starts it and runs this file")
-pytestmark = needs_jvm
-
-
-@pytest.fixture(scope="module")
-def jvm():
-    from pyspark.sql import SparkSession
-
-    session = SparkSession.builder.remote(REMOTE).create()
-    yield session
-    session.stop()
 
 
 def plain(value):

@@ -5,23 +5,10 @@ refusal, and each reads what the other wrote.
 """
 
 import json
-import os
 import re
 
 import pytest
 from test_kafka import name, read, run, stream, values, write  # noqa: F401  `name` is a fixture
-
-REMOTE = os.environ.get("BOATHOUSE_SPARK_REMOTE")
-pytestmark = pytest.mark.skipif(not REMOTE, reason="needs Spark on the JVM (Java 17, 900 MB): `make test-jvm` starts it and runs this file")
-
-
-@pytest.fixture(scope="module")
-def jvm():
-    from pyspark.sql import SparkSession
-
-    session = SparkSession.builder.remote(REMOTE).create()
-    yield session
-    session.stop()
 
 
 @pytest.mark.parametrize("first", ["boathouse", "spark"])

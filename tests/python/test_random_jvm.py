@@ -6,13 +6,12 @@ import os
 
 import pytest
 from random_runs import Run
-from test_interop_jvm import jvm, pytestmark  # noqa: F401
 from test_random_operations import FIRST, SEED, STEPS
 
 SEQUENCES = int(os.environ.get("BOATHOUSE_JVM_SEQUENCES", "6"))
 
 
 @pytest.mark.parametrize("number", range(FIRST, FIRST + SEQUENCES))
-def test_sequence_of_both(spark, jvm, tmp_path, number):  # noqa: F811
+def test_sequence_of_both(spark, jvm, tmp_path, number):
     print(f"seed {SEED}, sequence {number}")
     Run({"us": spark, "delta-spark": jvm}, tmp_path, SEED, number).go(STEPS)

@@ -3,22 +3,9 @@
 `make test-jvm` runs them: it starts Apache Spark with delta-spark and names its Spark Connect server in BOATHOUSE_SPARK_REMOTE.
 """
 
-import os
 
 import pytest
 from test_streaming import put
-
-REMOTE = os.environ.get("BOATHOUSE_SPARK_REMOTE")
-pytestmark = pytest.mark.skipif(not REMOTE, reason="needs Spark on the JVM (Java 17, 900 MB): `make test-jvm` starts it and runs this file")
-
-
-@pytest.fixture(scope="module")
-def jvm():
-    from pyspark.sql import SparkSession
-
-    session = SparkSession.builder.remote(REMOTE).create()
-    yield session
-    session.stop()
 
 
 def read(spark, kind, place, sink):

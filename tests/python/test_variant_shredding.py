@@ -4,7 +4,7 @@ import pathlib
 
 import pyarrow.parquet as pq
 import pytest
-from test_interop_jvm import jvm, needs_jvm, plain  # noqa: F401
+from test_interop_jvm import plain
 
 ROWS = "FROM range(0, 100, 1, 1)"
 # For each expression over `id` the columns of the file below `v`, without `metadata`.
@@ -123,9 +123,8 @@ def test_tables_that_do_not_ask_have_whole_variants(spark, tmp_path):
     assert [typed(f.schema_arrow.field("v").type) for f in files(tmp_path / "t")] == [None]
 
 
-@needs_jvm
 @pytest.mark.parametrize("expression", COLUMNS, ids=range(len(COLUMNS)))
-def test_both_shred_alike_and_read_each_other(spark, jvm, tmp_path, expression):  # noqa: F811
+def test_both_shred_alike_and_read_each_other(spark, jvm, tmp_path, expression):
     values = []
     for writer, name in ((spark, "ours"), (jvm, "theirs")):
         t = shredded(writer, tmp_path / name)

@@ -26,7 +26,7 @@ mod types;
 pub use conform::{conform, conform_batch};
 pub use errors::{ResultExt, from_arrow, from_datafusion, from_datafusion_ref, to_arrow, to_datafusion};
 pub use footers::Footers;
-pub use plans::only;
+pub use plans::{one_partition, only};
 pub use types::{
     METADATA_KEY, TYPE_KEY, UTC, arrow_field, arrow_schema, arrow_type, spark_field, spark_schema,
     spark_type, typed_field,

@@ -11,11 +11,14 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, FieldRef, IntervalUnit};
 use boathouse_functions::{FirstStep, TwoSteps, in_two_steps};
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Column, DFSchema, Result, ScalarValue, TableReference};
+use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::logical_expr::expr::AggregateFunction;
-use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, GroupingSet, LogicalPlan, Projection};
+use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, GroupingSet, LogicalPlan};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+use crate::aggregate_steps;
+use crate::grouping_sets::set_id;
 
 /// The number of a set of keys has a bit for each key.
 const MAX_KEYS: usize = 64;
@@ -125,33 +128,31 @@ impl Steps {
 
     fn plan(self, aggregate: &Aggregate) -> Result<LogicalPlan> {
         let keys: Vec<Expr> = self.keys.iter().enumerate().map(|(i, key)| named(key, i)).collect();
-        let after: Vec<Expr> = self.keys.iter().enumerate().map(|(i, key)| named_column(key, i)).collect();
+        let column = |(relation, name)| Expr::Column(Column::new(relation, name));
+        let after = keys.iter().map(|key| column(key.qualified_name()));
+        let after: Vec<Expr> = after.collect();
+        let conditions: Vec<Option<Expr>> = (0..self.sets.len()).map(|set| self.is_of_set(set)).collect();
+        let grouped_by = self.grouped_by(&keys);
         let mut first = Vec::new();
         let mut second = Vec::new();
-        for (i, call) in self.calls.iter().enumerate() {
-            let merged = match call {
-                Call::Distinct { function, args, set } => {
-                    let mut function = function.clone();
+        for (i, call) in self.calls.into_iter().enumerate() {
+            match call {
+                Call::Distinct { mut function, args, set } => {
                     function.params.args = args.iter().map(|arg| after[*arg].clone()).collect();
-                    function.params.filter = self.is_of_set(*set).map(Box::new);
-                    function
+                    function.params.filter = conditions[set].clone().map(Box::new);
+                    second.push(aggregate_steps::merged(i, function));
                 }
                 Call::Plain { function, steps } => {
-                    let name = format!("__states{i}");
-                    let states = Expr::Column(Column::new_unqualified(&name));
-                    let states_of = AggregateFunction { func: Arc::clone(&steps.first), ..function.clone() };
-                    first.push(Expr::AggregateFunction(states_of).alias(name));
-                    let filter = self.is_of_set(0).map(Box::new);
-                    let merge = Arc::clone(&steps.second);
-                    AggregateFunction::new_udf(merge, vec![states], false, filter, Vec::new(), None)
+                    let (states, merged) = aggregate_steps::calls(i, function, steps, conditions[0].clone());
+                    first.push(states);
+                    second.push(merged);
                 }
-            };
-            second.push(Expr::AggregateFunction(merged).alias(format!("__merged{i}")));
+            }
         }
-        let groups = Aggregate::try_new(Arc::clone(&aggregate.input), self.grouped_by(&keys), first)?;
+        let groups = Aggregate::try_new(Arc::clone(&aggregate.input), grouped_by, first)?;
         let whole = self.whole.iter().map(|key| after[*key].clone()).collect();
         let merged = Aggregate::try_new(Arc::new(LogicalPlan::Aggregate(groups)), whole, second)?;
-        named_as(LogicalPlan::Aggregate(merged), &aggregate.schema)
+        aggregate_steps::named_as(LogicalPlan::Aggregate(merged), &aggregate.schema)
     }
 
     /// What the first step groups by. Its keys come in the order in which they are named first, which is that of
@@ -171,9 +172,7 @@ impl Steps {
         if self.sets.len() == 1 {
             return None;
         }
-        let keys = 0..self.keys.len();
-        let missing = keys.filter(|key| !self.sets[set].contains(key));
-        let number: u64 = missing.map(|key| 1 << (self.keys.len() - 1 - key)).sum();
+        let number = set_id(self.keys.len(), |key| self.sets[set].contains(&key));
         let number = match Aggregate::grouping_id_type(self.keys.len(), 0) {
             DataType::UInt8 => ScalarValue::UInt8(Some(number as u8)),
             DataType::UInt16 => ScalarValue::UInt16(Some(number as u16)),
@@ -185,30 +184,11 @@ impl Steps {
     }
 }
 
-/// The columns of a plan under the names of others.
-pub(crate) fn named_as(plan: LogicalPlan, names: &DFSchema) -> Result<LogicalPlan> {
-    let named = |(column, (qualifier, field)): (Column, (Option<&TableReference>, &FieldRef))| {
-        // DataFusion's rules take a column under its own name for two of one name.
-        let is_named = column.relation.as_ref() == qualifier && column.name == *field.name();
-        let expr = Expr::Column(column);
-        if is_named { expr } else { expr.alias_qualified(qualifier.cloned(), field.name()) }
-    };
-    let columns = plan.schema().columns().into_iter().zip(names.iter()).map(named).collect();
-    Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
-}
-
 /// A key of the first step under a name that the second can say.
 fn named(key: &Expr, place: usize) -> Expr {
     match key {
         Expr::Column(_) => key.clone(),
         _ => key.clone().alias(format!("__key{place}")),
-    }
-}
-
-fn named_column(key: &Expr, place: usize) -> Expr {
-    match key {
-        Expr::Column(_) => key.clone(),
-        _ => Expr::Column(Column::new_unqualified(format!("__key{place}"))),
     }
 }
 

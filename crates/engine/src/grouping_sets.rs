@@ -75,6 +75,11 @@ fn two_steps(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPl
     Ok(Some(Arc::new(reduced)))
 }
 
+/// The number of a set of keys: a bit for each that it has not, the first highest.
+pub(crate) fn set_id(keys: usize, has: impl Fn(usize) -> bool) -> u64 {
+    (0..keys).fold(0, |id, key| id << 1 | u64::from(!has(key)))
+}
+
 /// The sets of keys over the columns that an aggregation by all of them gives.
 fn over_groups(sets: &PhysicalGroupBy) -> PhysicalGroupBy {
     let keys = sets.expr().iter().enumerate();

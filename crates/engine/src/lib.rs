@@ -9,6 +9,7 @@
 //!
 //! Start reading at [`Session::execute`].
 
+mod aggregate_steps;
 mod analyzer;
 mod artifacts;
 mod cache;

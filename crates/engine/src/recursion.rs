@@ -14,7 +14,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use boathouse_bridge::{conform_batch, no_expressions, to_datafusion};
+use boathouse_bridge::{conform_batch, no_expressions, one_partition, to_datafusion};
 use boathouse_spec::Error;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{Session, TableProvider};
@@ -28,8 +28,7 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{
     Expr, LogicalPlan, TableSource, TableType, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
 };
-use datafusion::physical_expr::{EquivalenceProperties, Partitioning};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, reset_plan_states};
+use datafusion::physical_plan::execution_plan::{EmissionType, reset_plan_states};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::physical_plan::{
@@ -222,22 +221,13 @@ impl ExtensionPlanner for RecursionPlanner {
         Ok(Some(Arc::new(RecursionExec {
             anchor: Arc::clone(anchor),
             step: Arc::clone(step),
-            properties: properties(Arc::clone(&schema)),
+            properties: one_partition(Arc::clone(&schema), EmissionType::Final),
             schema,
             work: Arc::clone(&recursion.work),
             limits: recursion.limits,
             fetch: None,
         })))
     }
-}
-
-fn properties(schema: SchemaRef) -> Arc<PlanProperties> {
-    Arc::new(PlanProperties::new(
-        EquivalenceProperties::new(schema),
-        Partitioning::UnknownPartitioning(1),
-        EmissionType::Final,
-        Boundedness::Bounded,
-    ))
 }
 
 #[derive(Debug, Clone)]

@@ -3,18 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use boathouse_bridge::no_expressions;
+use boathouse_bridge::{no_expressions, one_partition};
 use datafusion::catalog::Session;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
-use datafusion::physical_expr::EquivalenceProperties;
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
     ReplaceChildrenOptions,
 };
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
@@ -44,19 +42,11 @@ impl ExtensionPlanner for StreamNodePlanner {
             || any.is::<StatefulGroups>();
         Ok(is_one.then(|| {
             let (name, line) = (node.name().to_string(), Shown(node).to_string());
-            let properties = properties_of(Arc::new(node.schema().as_arrow().clone()));
+            let schema = Arc::new(node.schema().as_arrow().clone());
+            let properties = one_partition(schema, EmissionType::Incremental);
             Arc::new(ShownExec { name, line, inputs: inputs.to_vec(), properties }) as Arc<_>
         }))
     }
-}
-
-fn properties_of(schema: SchemaRef) -> Arc<PlanProperties> {
-    Arc::new(PlanProperties::new(
-        EquivalenceProperties::new(schema),
-        Partitioning::UnknownPartitioning(1),
-        EmissionType::Incremental,
-        Boundedness::Bounded,
-    ))
 }
 
 struct Shown<'a>(&'a dyn UserDefinedLogicalNode);

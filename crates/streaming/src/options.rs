@@ -34,9 +34,7 @@ impl<'a> Given<'a> {
     /// A size in bytes: `1g`, `10mb`, `512`.
     pub fn bytes(&self, key: &str) -> Result<Option<i64>> {
         let Some(text) = self.text(key) else { return Ok(None) };
-        let lower = text.trim().to_lowercase();
-        let digits = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
-        let (number, unit) = lower.split_at(digits);
+        let (number, unit) = number_and_unit(text);
         let shift = match unit.trim() {
             "" | "b" => 0,
             "k" | "kb" => 10,
@@ -55,10 +53,8 @@ impl<'a> Given<'a> {
     /// A time in milliseconds as Spark's own options have it: `7d`, `90m`, `1500` (`JavaUtils.timeStringAs`).
     pub fn java_time_ms(&self, key: &str) -> Result<Option<i64>> {
         let Some(text) = self.text(key) else { return Ok(None) };
-        let lower = text.trim().to_lowercase();
-        let digits = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
-        let (number, unit) = lower.split_at(digits);
-        let in_ms = match unit {
+        let (number, unit) = number_and_unit(text);
+        let in_ms = match unit.as_str() {
             "us" => Some((1, 1000)),
             "" | "ms" => Some((1, 1)),
             "s" => Some((1000, 1)),
@@ -86,6 +82,13 @@ impl<'a> Given<'a> {
             _ => Err(invalid(key, text, "it must be a time such as 7d or 10 minutes")),
         }
     }
+}
+
+/// The digits that a text begins with, and what follows them in lower case.
+fn number_and_unit(text: &str) -> (String, String) {
+    let mut number = text.trim().to_lowercase();
+    let unit = number.split_off(number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len()));
+    (number, unit)
 }
 
 /// An option with a value that it cannot have.

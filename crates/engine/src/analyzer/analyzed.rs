@@ -128,7 +128,7 @@ pub(crate) enum Below {
         input: Analyzed,
         exprs: Vec<(Expr, Attribute)>,
     },
-    Aggregate(super::aggregate::Aggregation),
+    Aggregate(super::aggregation::Aggregation),
     /// Rows changed, columns did not: look further below, and rebuild on top.
     Filter {
         input: Analyzed,

@@ -101,10 +101,20 @@ impl Analyzer {
         Ok((keys, sets))
     }
 
-    /// What no alias stands for, with session variables in sight.
-    fn unaliased_key(&mut self, expr: &Expr, input: &Analyzed) -> Result<Vec<TypedExpr>> {
-        let key = self.expr(expr, input)?;
-        Ok(vec![self.named_as_item(expr, key, input)?])
+    /// What an alias of the SELECT list stands for, or else an expression with session variables in sight.
+    fn aliased_key(&mut self, expr: &Expr, select: &[Expr], input: &Analyzed) -> Result<Vec<TypedExpr>> {
+        let takes_aliases = self.session.conf().group_by_aliases();
+        let Some((name, aliased)) = aliased(expr, select).filter(|_| takes_aliases) else {
+            let key = self.expr(expr, input)?;
+            return Ok(vec![self.named_as_item(expr, key, input)?]);
+        };
+        let key = self.expr(aliased, input)?;
+        if has_aggregate(&key.expr) {
+            return Err(Error::new("GROUP_BY_AGGREGATE")
+                .param("sqlExpr", &key.name)
+                .message(format!("GROUP BY cannot hold the aggregate {}.", key.name)));
+        }
+        Ok(vec![key.named(name)])
     }
 
     /// A grouping expression: an ordinal or an alias of the SELECT list, or an expression over the input.
@@ -145,21 +155,7 @@ impl Analyzer {
             }
             other => match self.without_variables(|analyzer| analyzer.expr(other, input)) {
                 Ok(key) => Ok(vec![self.named_as_item(other, key, input)?]),
-                Err(e) if e.is("UNRESOLVED_COLUMN") && self.session.conf().group_by_aliases() => {
-                    match aliased(other, select) {
-                        Some((name, aliased)) => {
-                            let key = self.expr(aliased, input)?;
-                            if has_aggregate(&key.expr) {
-                                return Err(Error::new("GROUP_BY_AGGREGATE")
-                                    .param("sqlExpr", &key.name)
-                                    .message(format!("GROUP BY cannot hold the aggregate {}.", key.name)));
-                            }
-                            Ok(vec![key.named(name)])
-                        }
-                        None => self.unaliased_key(other, input),
-                    }
-                }
-                Err(e) if e.is("UNRESOLVED_COLUMN") => self.unaliased_key(other, input),
+                Err(e) if e.is("UNRESOLVED_COLUMN") => self.aliased_key(other, select, input),
                 Err(e) => Err(e),
             },
         }

@@ -11,6 +11,7 @@
 
 mod aggregate;
 mod aggregate_call;
+mod aggregation;
 mod analyzed;
 mod as_of_join;
 mod call;

@@ -51,8 +51,6 @@ impl Analyzer {
         Ok(Some(if is_user { value.named("current_user()") } else { value }))
     }
 
-    /// A variable of the script or the session, or a field inside one. The longest name of a variable wins (Spark's
-    /// `resolveVariables`).
     /// Resolves something as if there were no variables.
     pub(super) fn without_variables<T>(&mut self, resolve: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let around = std::mem::replace(&mut self.variables_are_hidden, true);
@@ -61,6 +59,8 @@ impl Analyzer {
         result
     }
 
+    /// A variable of the script or the session, or a field inside one. The longest name of a variable wins (Spark's
+    /// `resolveVariables`).
     pub(super) fn variable(&mut self, name: &[String]) -> Result<Option<TypedExpr>> {
         if self.variables_are_hidden {
             return Ok(None);

@@ -264,7 +264,7 @@ impl Analyzer {
         let (mut input, set) = self.once_for_each(input, "set", numbers, "")?;
         let mut agreed = vec![reference(&set)];
         for (at, key) in keys {
-            let value = super::aggregate::where_set_has(key.expr, at, sets, &set);
+            let value = super::aggregation::where_set_has(key.expr, at, sets, &set);
             let key = TypedExpr { expr: value, nullable: true, ..key };
             let column;
             (input, column) = self.appended_value(input, "session_key", key, "")?;

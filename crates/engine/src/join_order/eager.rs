@@ -26,7 +26,7 @@ use futures::StreamExt;
 use super::enumerate;
 use super::estimate::estimate;
 use super::graph::{JoinGraph, Pair, TableSet, Tree};
-use crate::distinct_steps::named_as;
+use crate::aggregate_steps::{calls, named_as};
 use crate::operator_rule::OperatorRule;
 use crate::operators::{MapPartitionsExec, PartitionWork};
 
@@ -158,7 +158,8 @@ impl<'a> OverJoins<'a> {
         if !is_worthwhile(&inner, &keys.first) {
             return Ok(None);
         }
-        let (first, second) = calls(self.functions);
+        let functions = self.functions.into_iter().enumerate();
+        let (first, second) = functions.map(|(i, (f, steps))| calls(i, f, steps, None)).unzip();
         let groups = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(inner), keys.first, first)?);
         let Some(joined) = joined(groups, early_set, late_tables, pairs)? else { return Ok(None) };
         let second_keys = self.whole.group_expr.iter().map(|key| with_keys(key.clone(), &keys.second));
@@ -215,21 +216,6 @@ fn is_worthwhile(input: &LogicalPlan, keys: &[Expr]) -> bool {
     let rows = estimate(input);
     let groups: f64 = keys.iter().map(|key| rows.distinct(key)).product();
     rows.is_known && rows.rows >= MANY && groups <= rows.rows * WORTHWHILE
-}
-
-/// The functions of the first step, and those of the second.
-fn calls(functions: Vec<(AggregateFunction, TwoSteps)>) -> (Vec<Expr>, Vec<Expr>) {
-    let of_function = |(i, (function, steps)): (usize, (AggregateFunction, TwoSteps))| {
-        let name = format!("__states{i}");
-        let states = Expr::Column(Column::new_unqualified(&name));
-        let first = AggregateFunction { func: steps.first, ..function };
-        let second = AggregateFunction::new_udf(steps.second, vec![states], false, None, Vec::new(), None);
-        (
-            Expr::AggregateFunction(first).alias(name),
-            Expr::AggregateFunction(second).alias(format!("__merged{i}")),
-        )
-    };
-    functions.into_iter().enumerate().map(of_function).unzip()
 }
 
 fn steps(function: &AggregateFunction, result: &FieldRef) -> Option<TwoSteps> {
