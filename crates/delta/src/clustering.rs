@@ -29,7 +29,13 @@ pub(crate) fn domain(
         })
         .collect::<Result<Vec<_>>>()?;
     let configuration = json!({"clusteringColumns": physical, "domainName": DOMAIN}).to_string();
-    Ok(DomainMetadata { domain: DOMAIN.into(), configuration, removed: false })
+    Ok(DomainMetadata { configuration, ..no_columns() })
+}
+
+/// The domain's content for a table that is clustered by nothing, or no longer.
+pub(crate) fn no_columns() -> DomainMetadata {
+    let configuration = json!({"clusteringColumns": [], "domainName": DOMAIN}).to_string();
+    DomainMetadata { domain: DOMAIN.into(), configuration, removed: false }
 }
 
 /// Refuses columns that a table cannot be clustered by; gives their names as the table has them.
@@ -140,9 +146,7 @@ impl Snapshot {
         if !self.protocol().has("clustering") {
             return Ok(None);
         }
-        let Some(domain) = self.domains().await?.into_iter().find(|d| d.domain == DOMAIN) else {
-            return Ok(None);
-        };
+        let Some(domain) = self.clustering_record().await? else { return Ok(None) };
         let content: Value = serde_json::from_str(&domain.configuration).unwrap_or(Value::Null);
         let columns = content.get("clusteringColumns").and_then(Value::as_array).cloned().unwrap_or_default();
         let names = columns.iter().filter_map(|path| {
@@ -151,5 +155,10 @@ impl Snapshot {
             self.columns().logical_path(self.schema(), &path).map(|p| p.join("."))
         });
         Ok(Some(names.collect()))
+    }
+
+    /// What the log says of clustering, as it says it.
+    pub(crate) async fn clustering_record(&self) -> Result<Option<DomainMetadata>> {
+        Ok(self.domains().await?.into_iter().find(|d| d.domain == DOMAIN))
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::delete::DmlOptions;
 use crate::action::{Action, Add, DeletionVector, DomainMetadata, Metadata, Protocol};
+use crate::clustering;
 use crate::data_file::delete_quietly;
 use crate::location::{LOG_DIRECTORY, TableLocation, encode_path};
 use crate::log::commit_file::make_durable;
@@ -72,7 +73,7 @@ pub async fn clone_table(
     transaction.tags = options.commit.commit_fields.clone();
     transaction.blind_append = Some(false);
     transaction.metadata = Some(metadata);
-    transaction.domains = domains(source).await?;
+    transaction.domains = domains(source, replaces).await?;
     if replaces.is_none_or(|r| *r.protocol() != protocol) {
         transaction.protocol = Some(protocol);
     }
@@ -191,10 +192,16 @@ fn cloned_metadata(
     Ok((protocol, metadata))
 }
 
-/// What features of the table keep in the log, such as its clustering columns.
-async fn domains(source: &Snapshot) -> Result<Vec<DomainMetadata>> {
+/// What features of the table keep in the log, such as its clustering columns; none, where only the replaced table had some.
+async fn domains(source: &Snapshot, replaces: Option<&Snapshot>) -> Result<Vec<DomainMetadata>> {
     let domains = source.domains().await?;
-    Ok(domains.into_iter().filter(|d| d.domain != row_tracking::DOMAIN).collect())
+    let mut out: Vec<_> = domains.into_iter().filter(|d| d.domain != row_tracking::DOMAIN).collect();
+    if replaces.is_some_and(|r| r.protocol().has("clustering"))
+        && !out.iter().any(|d| d.domain == clustering::DOMAIN)
+    {
+        out.push(clustering::no_columns());
+    }
+    Ok(out)
 }
 
 /// The files of the clone: named where they are, or copied. `written` gets what was copied so far.

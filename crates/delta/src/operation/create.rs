@@ -58,14 +58,21 @@ pub async fn create(
     } else {
         transaction.protocol = Some(protocol);
     }
-    transaction.domains = clustering_of(table, &metadata)?;
+    transaction.domains = clustering_of(table, &metadata, replaces)?;
     transaction.metadata = Some(metadata);
     transaction.commit().await
 }
 
-/// The log's record of the columns that a new table is clustered by.
-pub(crate) fn clustering_of(table: &NewTable, metadata: &Metadata) -> Result<Vec<DomainMetadata>> {
-    let Some(columns) = &table.cluster_by else { return Ok(Vec::new()) };
+/// The log's record of the columns that a new table is clustered by; by none, where the table that it replaces had some.
+pub(crate) fn clustering_of(
+    table: &NewTable,
+    metadata: &Metadata,
+    replaces: Option<&Snapshot>,
+) -> Result<Vec<DomainMetadata>> {
+    let Some(columns) = &table.cluster_by else {
+        let was_clustered = replaces.is_some_and(|r| r.protocol().has("clustering"));
+        return Ok(was_clustered.then(clustering::no_columns).into_iter().collect());
+    };
     let schema = StructType::from_json(&metadata.schema_string)?;
     let names = clustering::checked(&schema, metadata, columns)?;
     clustering::domain(&TableColumns::new(&schema, metadata)?, &schema, &names).map(|d| vec![d])
@@ -126,19 +133,24 @@ pub(crate) fn metadata_of(
     let schema = stored::assign_mapping(&schema, &mut metadata, false);
     metadata.schema_string = schema.json();
     columns::check(&metadata, &schema)?;
-    let mut needed = crate::protocol::needed_features(&metadata, &schema);
+    let needed = crate::protocol::needed_features(&metadata, &schema);
     if table.cluster_by.is_some() {
-        if !metadata.partition_columns.is_empty() {
-            return Err(Error::new("DELTA_CLUSTER_BY_WITH_PARTITIONED_BY")
-                .message("CLUSTER BY and PARTITIONED BY do not go together.")
-                .exception("AnalysisException"));
-        }
-        needed.extend(["clustering", "domainMetadata"]);
+        protocol = clustered_protocol(&protocol, &metadata.partition_columns)?;
     }
     let protocol = protocol.with_features(&needed);
     row_tracking::name_columns(&protocol, &mut metadata);
     crate::protocol::check_writable(location, &protocol, &metadata, &schema)?;
     Ok((protocol, metadata))
+}
+
+/// The protocol of a table that is to be clustered.
+pub(crate) fn clustered_protocol(protocol: &Protocol, partition_columns: &[String]) -> Result<Protocol> {
+    if !partition_columns.is_empty() {
+        return Err(Error::new("DELTA_CLUSTER_BY_WITH_PARTITIONED_BY")
+            .message("CLUSTER BY and PARTITIONED BY do not go together.")
+            .exception("AnalysisException"));
+    }
+    Ok(protocol.with_features(&["clustering", "domainMetadata"]))
 }
 
 /// The names of partition columns as the schema has them.

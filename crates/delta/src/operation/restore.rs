@@ -8,6 +8,7 @@ use object_store::ObjectStoreExt;
 use serde_json::{Value, json};
 
 use super::delete::DmlOptions;
+use crate::action::DomainMetadata;
 use crate::report::{Report, field};
 use crate::row_tracking;
 use crate::snapshot::Snapshot;
@@ -96,6 +97,10 @@ pub async fn restore(
     if !missing.is_empty() && !lowers_protocol {
         let names: Vec<&str> = missing.iter().map(String::as_str).collect();
         transaction.protocol = Some(current.protocol().with_features(&names));
+    }
+    let (was, is) = (target.clustering_record().await?, current.clustering_record().await?);
+    if was != is && transaction.protocol.as_ref().unwrap_or(current.protocol()).has("domainMetadata") {
+        transaction.domains.extend(was.or_else(|| is.map(|d| DomainMetadata { removed: true, ..d })));
     }
     let size = |sizes: Vec<i64>| sizes.into_iter().sum::<i64>();
     let table_size = size(target.files().await?.sizes().collect());

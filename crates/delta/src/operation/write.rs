@@ -154,6 +154,22 @@ impl WriteOptions {
         self.operation.as_ref().is_some_and(|o| o.name.contains("REPLACE TABLE"))
     }
 
+    /// Whether the table becomes what the write says of it: its schema, its partitioning, its clustering.
+    fn redefines(&self) -> bool {
+        self.mode == WriteMode::Overwrite && (self.overwrites_schema() || self.replaces_table())
+    }
+
+    /// The columns that rows for a table that exists are to be clustered by. The batches of a stream, which have a `txn`, say
+    /// it of the table that the first of them makes.
+    fn clustering(&self) -> Option<&Vec<String>> {
+        self.new_table.cluster_by.as_ref().filter(|_| self.txn.is_none())
+    }
+
+    /// Whether all rows go and the new ones say by which columns they are to be clustered.
+    fn clusters_anew(&self) -> bool {
+        self.mode == WriteMode::Overwrite && self.replace_where.is_none() && self.clustering().is_some()
+    }
+
     pub(crate) fn file_options(&self) -> FileOptions {
         FileOptions {
             settings: self.files.clone(),
@@ -200,9 +216,12 @@ pub async fn write(
     }
     let plan = plan(location, table, &data, options)?;
     iceberg_compat::check_early(table, &plan.protocol, &plan.metadata, &plan.schema)?;
-    let domains = match table.is_none() || options.replaces_table() {
-        true => create::clustering_of(&options.new_table, &plan.metadata)?,
-        false => Vec::new(),
+    let domains = match table.is_none() || options.redefines() || options.clusters_anew() {
+        true => create::clustering_of(&options.new_table, &plan.metadata, table)?,
+        false => {
+            refuse_other_clustering(table, options).await?;
+            Vec::new()
+        }
     };
     if table.is_some() {
         identity::refuse_missing(&plan.schema, &data, &options.identities)?;
@@ -259,6 +278,17 @@ pub async fn write(
         return Ok(None);
     };
     Ok(Some(optimize::after_commit(committed, session, &options.auto_compact, &options.dml()).await))
+}
+
+/// Rows that are added to others are clustered as the table is.
+async fn refuse_other_clustering(table: Option<&Snapshot>, options: &WriteOptions) -> Result<()> {
+    let (Some(table), Some(given)) = (table, options.clustering()) else { return Ok(()) };
+    let own = table.clustering_columns().await?.unwrap_or_default();
+    let same = given.len() == own.len() && given.iter().zip(&own).all(|(a, b)| a.eq_ignore_ascii_case(b));
+    match same {
+        true => Ok(()),
+        false => Err(reconcile::clustering_mismatch(given, &own)),
+    }
 }
 
 /// A table has a column, and one with values.
@@ -381,7 +411,7 @@ fn plan(
         return Ok(Plan { protocol, metadata, schema, new_protocol: true, new_metadata: true });
     };
     crate::protocol::check_writable(location, table.protocol(), table.metadata(), table.schema())?;
-    if options.mode == WriteMode::Overwrite && (options.overwrites_schema() || options.replaces_table()) {
+    if options.redefines() {
         return replaced(location, table, data, options);
     }
     if let Some(given) = &options.partition_by {
@@ -398,12 +428,16 @@ fn plan(
         data,
         Evolution { merge: options.merge_schema, widening: Widening::of(table, options.widening) },
     )?;
+    let protocol = match options.clusters_anew() {
+        true => create::clustered_protocol(table.protocol(), table.partition_columns())?,
+        false => table.protocol().clone(),
+    };
     if merged == *table.schema() {
         return Ok(Plan {
-            protocol: table.protocol().clone(),
+            new_protocol: protocol != *table.protocol(),
+            protocol,
             metadata: table.metadata().clone(),
             schema: merged,
-            new_protocol: false,
             new_metadata: false,
         });
     }
@@ -412,7 +446,7 @@ fn plan(
     stored::check_names(&stored, table.columns().is_mapped())?;
     let schema = stored::assign_mapping(&stored, &mut metadata, false);
     metadata.schema_string = schema.json();
-    let protocol = crate::protocol::upgraded(table.protocol(), &metadata, &schema)?;
+    let protocol = crate::protocol::upgraded(&protocol, &metadata, &schema)?;
     Ok(Plan { new_protocol: protocol != *table.protocol(), protocol, metadata, schema, new_metadata: true })
 }
 

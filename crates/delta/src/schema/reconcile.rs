@@ -235,11 +235,19 @@ fn schema_mismatch(table_id: &str, table: &StructType, data: &StructType) -> Err
 
 /// The partitioning that a write names must be the table's.
 pub(crate) fn partition_mismatch(given: &[String], table: &[String]) -> Error {
+    columns_mismatch("partition", given, table)
+}
+
+pub(crate) fn clustering_mismatch(given: &[String], table: &[String]) -> Error {
+    columns_mismatch("clustering", given, table)
+}
+
+fn columns_mismatch(what: &str, given: &[String], table: &[String]) -> Error {
     let list =
         |names: &[String]| names.iter().map(|n| boathouse_spec::quote(n)).collect::<Vec<_>>().join(", ");
     Error::new("DELTA_METADATA_MISMATCH")
         .message(format!(
-            "The partition columns are not those of the table: given [{}], the table has [{}].",
+            "The {what} columns are not those of the table: given [{}], the table has [{}].",
             list(given),
             list(table)
         ))

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use boathouse_catalog::{FunctionRecord, TableKind};
 use boathouse_functions::registry;
 use boathouse_spec::{
-    CatalogCall, ColumnDefinition, CreateTable, DataType, Error, Literal, Name, Options, Result, StructType,
-    UseTarget, option,
+    CatalogCall, ColumnDefinition, CreateTable, DataType, Error, Literal, Name, Options, Result, StructField,
+    StructType, UseTarget, option,
 };
 
 use crate::cache::MEMORY_AND_DISK;
@@ -143,7 +143,7 @@ pub(super) async fn run(session: &Arc<Session>, call: CatalogCall) -> Result<Que
             let name = in_database(&table, database.as_deref())?;
             let found = target::find(session, &name, &target::relation_path(session)).await?;
             let columns = table_columns::of_found(session, &found).await?;
-            rows::result(column_schema(), column_rows(&found, &columns))
+            rows::result(column_schema(), column_rows(&found, &columns).await?)
         }
         C::ListFunctions { database, pattern } => list_functions(session, database, pattern.as_deref()).await,
         C::GetFunction { function, database } => {
@@ -321,31 +321,28 @@ fn table_row(found: &Found) -> Row {
     }
 }
 
-fn column_rows(found: &Found, columns: &StructType) -> Vec<Row> {
+async fn column_rows(found: &Found, columns: &StructType) -> Result<Vec<Row>> {
     let (partition, bucket, cluster) = match found {
         Found::Table(table) => (
             partitions::columns(table),
             table.record.as_ref().and_then(|r| r.bucket.clone()).map(|b| b.columns).unwrap_or_default(),
-            partitions::clustering(table),
+            partitions::clustering(table).await?,
         ),
         _ => Default::default(),
     };
     let has = |names: &[String], name: &str| names.iter().any(|n| n.eq_ignore_ascii_case(name));
-    columns
-        .fields
-        .iter()
-        .map(|f| {
-            vec![
-                f.name.as_str().into(),
-                f.comment().into(),
-                table_columns::declared_type(f).into(),
-                f.nullable.into(),
-                has(&partition, &f.name).into(),
-                has(&bucket, &f.name).into(),
-                has(&cluster, &f.name).into(),
-            ]
-        })
-        .collect()
+    let row = |f: &StructField| {
+        vec![
+            f.name.as_str().into(),
+            f.comment().into(),
+            table_columns::declared_type(f).into(),
+            f.nullable.into(),
+            has(&partition, &f.name).into(),
+            has(&bucket, &f.name).into(),
+            has(&cluster, &f.name).into(),
+        ]
+    };
+    Ok(columns.fields.iter().map(row).collect())
 }
 
 fn builtin_row(name: &str) -> Row {

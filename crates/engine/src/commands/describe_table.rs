@@ -51,7 +51,7 @@ pub(super) async fn run(
     let mut out: Rows = columns.fields.iter().map(column_row).collect();
     match &found {
         Found::Table(table) => {
-            partition_rows(table, &columns, &mut out);
+            partition_rows(table, &columns, &mut out).await?;
             match &partition {
                 Some(partition) => {
                     describe_partition(session, name, table, partition, extended, &mut out).await?
@@ -105,10 +105,10 @@ fn details(entries: Vec<(String, String)>, out: &mut Rows) {
     out.extend(entries.into_iter().map(|(k, v)| vec![k.into(), v.into(), "".into()]));
 }
 
-fn partition_rows(table: &ResolvedTable, columns: &StructType, out: &mut Rows) {
+async fn partition_rows(table: &ResolvedTable, columns: &StructType, out: &mut Rows) -> Result<()> {
     for (title, names) in [
         ("# Partition Information", partitions::columns(table)),
-        ("# Clustering Information", partitions::clustering(table)),
+        ("# Clustering Information", partitions::clustering(table).await?),
     ] {
         if names.is_empty() {
             continue;
@@ -121,6 +121,7 @@ fn partition_rows(table: &ResolvedTable, columns: &StructType, out: &mut Rows) {
             }
         }
     }
+    Ok(())
 }
 
 async fn describe_partition(

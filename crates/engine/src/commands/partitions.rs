@@ -27,8 +27,12 @@ pub(super) fn columns(table: &ResolvedTable) -> Vec<String> {
 }
 
 /// The clustering columns of a table, as dotted names.
-pub(super) fn clustering(table: &ResolvedTable) -> Vec<String> {
-    table.record.as_ref().map(|r| r.clustering_columns.clone()).unwrap_or_default()
+pub(super) async fn clustering(table: &ResolvedTable) -> Result<Vec<String>> {
+    match (&table.delta, &table.record) {
+        (Some(delta), _) => Ok(delta.snapshot.clustering_columns().await?.unwrap_or_default()),
+        (None, Some(record)) => Ok(record.clustering_columns.clone()),
+        (None, None) => Ok(Vec::new()),
+    }
 }
 
 /// All partitions, sorted.

@@ -32,12 +32,12 @@ pub(super) async fn run(session: &Arc<Session>, name: &[String], as_serde: bool)
                 .message("AS SERDE shows tables of Hive, and there are none here.")
                 .exception("AnalysisException"));
         }
-        Found::Table(found) => table(session, found),
+        Found::Table(found) => table(session, found).await?,
     };
     rows::result(StructType::new(vec![text("createtab_stmt", false)]), vec![vec![statement.into()]])
 }
 
-fn table(session: &Session, table: &ResolvedTable) -> String {
+async fn table(session: &Session, table: &ResolvedTable) -> Result<String> {
     let name = match (&table.record, &table.delta) {
         (Some(record), _) => dotted(&record.name.parts()),
         (None, Some(delta)) => format!("delta.{}", boathouse_spec::quote(&storage::shown(&delta.url))),
@@ -61,7 +61,7 @@ fn table(session: &Session, table: &ResolvedTable) -> String {
     if !partition_columns.is_empty() {
         out.push_str(&format!("PARTITIONED BY ({})\n", names(&partition_columns)));
     }
-    let clustering = partitions::clustering(table);
+    let clustering = partitions::clustering(table).await?;
     if !clustering.is_empty() {
         out.push_str(&format!("CLUSTER BY ({})\n", clustering.join(", ")));
     }
@@ -95,7 +95,7 @@ fn table(session: &Session, table: &ResolvedTable) -> String {
     if !list.is_empty() {
         out.push_str(&format!("TBLPROPERTIES (\n{})\n", list.join(",\n")));
     }
-    out
+    Ok(out)
 }
 
 fn view(record: &TableRecord) -> String {
