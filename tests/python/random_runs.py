@@ -81,6 +81,8 @@ class Run:
             assert frame.columns == self.columns(), f"{self.story()}\n{name} has the columns {frame.columns}"
             got = read(frame)
             assert got == step.after.counted(), f"{self.story()}\n{name} reads: {difference(got, step.after.counted())}"
+        clustered = {name: session.sql(f"DESCRIBE DETAIL {self.made.table}").first()["clusteringColumns"] for name, session in self.engines.items()}
+        assert len(set(map(tuple, clustered.values()))) == 1, f"{self.story()}\nclustered by {clustered}"
         latest = self.latest()
         fed = before.settings.get("delta.enableChangeDataFeed") == step.after.settings.get("delta.enableChangeDataFeed") == "true"
         if not fed:

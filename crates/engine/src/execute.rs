@@ -36,6 +36,7 @@ use crate::ordered::in_partition_order;
 use crate::rank_limit::RANK_LIMITS;
 use crate::session::AbortOnDrop;
 use crate::unnest::UnnestSubqueries;
+use crate::windows::WINDOWS;
 use crate::{Session, observe, operators, query_profile, shared_plans};
 
 /// Metrics of `observe`, by name; complete when the stream has ended.
@@ -116,6 +117,7 @@ pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -
         .with_optimizer_rule(Arc::new(MetadataOnly))
         .with_physical_optimizer_rules(crate::join_hints::rules())
         .with_physical_optimizer_rule(Arc::new(RANK_LIMITS))
+        .with_physical_optimizer_rule(Arc::new(WINDOWS))
         .with_physical_optimizer_rule(Arc::new(CHEAP_CONDITIONS_FIRST))
         .with_physical_optimizer_rule(Arc::new(ALL_KEYS_FIRST))
         .with_physical_optimizer_rule(Arc::new(CONSTANT_KEYS))

@@ -140,7 +140,7 @@ fn name(plan: &Arc<dyn ExecutionPlan>) -> String {
         "LocalLimitExec" => "LocalLimit",
         "UnionExec" => "Union",
         "UnnestExec" => "Generate",
-        "WindowAggExec" | "BoundedWindowAggExec" => "Window",
+        "WindowsExec" | "WindowAggExec" | "BoundedWindowAggExec" => "Window",
         "DataSourceExec" => "Scan",
         "EmptyExec" | "PlaceholderRowExec" => "LocalTableScan",
         other => other,

@@ -65,6 +65,7 @@ mod temp_views;
 mod unnest;
 mod variables;
 mod watermark;
+mod windows;
 
 pub use artifacts::ArtifactStore;
 pub use conf::SessionConf;

@@ -27,12 +27,13 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec, WindowUDFExpr};
+use datafusion::physical_plan::windows::WindowUDFExpr;
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 
 use crate::operator_rule::OperatorRule;
 use crate::operators::{MapPartitionsExec, PartitionWork};
+use crate::windows::window;
 
 /// Spark's `spark.sql.optimizer.windowGroupLimitThreshold`.
 const MOST: usize = 1000;
@@ -107,14 +108,6 @@ fn limited(plan: &Plan, column: usize, most: usize) -> Result<Option<Plan>> {
     let limited = below_shuffles(sort.input(), &work)?;
     let sorted = replace_children_if_necessary(Arc::clone(input), vec![limited])?;
     replace_children_if_necessary(Arc::clone(plan), vec![sorted]).map(Some)
-}
-
-fn window(plan: &Plan) -> Option<(&[Arc<dyn WindowExpr>], &Plan)> {
-    if let Some(window) = plan.downcast_ref::<BoundedWindowAggExec>() {
-        return Some((window.window_expr(), window.input()));
-    }
-    let window = plan.downcast_ref::<WindowAggExec>()?;
-    Some((window.window_expr(), window.input()))
 }
 
 /// What is dropped is not shuffled.

@@ -25,6 +25,7 @@ mod percentage;
 mod percentile;
 mod percentile_approx;
 mod quantile_summary;
+mod running;
 mod sliding;
 mod sum;
 mod two_steps;
@@ -52,6 +53,8 @@ pub use self::frequent_items::frequent_items;
 use self::in_order::Needs;
 pub use self::in_order::in_order;
 pub use self::percentile_approx::approx_quantile;
+use self::running::{OfFold, RunningFactory};
+pub use self::running::{Running, running};
 use self::sliding::SlidingAccumulator;
 pub use self::two_steps::{FirstStep, TwoSteps, first_step, in_two_steps};
 use crate::{Arg, Call, Context, Registry, ShownArg};
@@ -167,6 +170,7 @@ pub struct SparkAggregate {
     accumulator: AccumulatorFactory,
     groups: Option<GroupsAccumulatorFactory>,
     sliding: Option<AccumulatorFactory>,
+    running: Option<RunningFactory>,
     ordered: Option<OrderedFactory>,
     /// How the result depends on the order of rows, where it does.
     needs: Option<Needs>,
@@ -199,6 +203,7 @@ impl SparkAggregate {
             accumulator: Arc::new(accumulator),
             groups: None,
             sliding: None,
+            running: None,
             ordered: None,
             needs: None,
             empty: None,
@@ -222,6 +227,12 @@ impl SparkAggregate {
         sliding: impl Fn() -> DataFusionResult<Box<dyn Accumulator>> + Send + Sync + 'static,
     ) -> Self {
         self.sliding = Some(Arc::new(sliding));
+        self
+    }
+
+    /// The values of frames that grow row by row.
+    fn with_running(mut self, running: impl Fn() -> Box<dyn Running> + Send + Sync + 'static) -> Self {
+        self.running = Some(Arc::new(running));
         self
     }
 

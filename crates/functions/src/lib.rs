@@ -54,6 +54,7 @@ pub use aggregate::{
     AccumulatorFactory, AggregateCall, FirstStep, ResolvedAggregate, SparkAggregate, TwoSteps,
     approx_quantile, first_step, frequent_items, in_order, in_two_steps,
 };
+pub use aggregate::{Running, running};
 pub use call::{Arg, Call, Resolved, ShownArg, Want, ordinal};
 pub use context::{Context, MapKeyPolicy};
 pub use documentation::{documentation, documented};

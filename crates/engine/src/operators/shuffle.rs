@@ -10,16 +10,12 @@ use arrow::datatypes::Int32Type;
 use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
 use boathouse_bridge::one_input;
 use boathouse_functions::XorShift;
-use datafusion::common::internal_err;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::execution::spill_file::SpillFile;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet, SpillMetrics};
-use datafusion::physical_plan::spill::SpillManager;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PhysicalExpr,
@@ -31,8 +27,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::coalesce::CoalesceExec;
+use super::pieces::{Piece, Pieces, row_bytes};
 use super::{Operator, only, plan};
-use crate::memory::Held;
 
 /// Which partition a row goes to.
 #[derive(Debug, Clone)]
@@ -125,12 +121,6 @@ impl fmt::Debug for Running {
     }
 }
 
-/// Rows that wait for the reader of a partition.
-enum Piece {
-    Memory(RecordBatch, #[allow(dead_code)] Held),
-    Disk(Arc<dyn SpillFile>),
-}
-
 impl ShuffleExec {
     fn new(
         input: Arc<dyn ExecutionPlan>,
@@ -158,13 +148,9 @@ impl ShuffleExec {
     fn start(&self, context: &Arc<TaskContext>) -> Running {
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..self.partitions).map(|_| unbounded_channel()).unzip();
-        let spills = SpillManager::new(
-            context.runtime_env(),
-            SpillMetrics::new(&self.metrics, 0),
-            self.input.schema(),
-        );
-        let memory = MemoryConsumer::new("shuffle").with_can_spill(true).register(context.memory_pool());
-        let out = Out { senders, memory: Arc::new(memory), spills };
+        let pieces =
+            Pieces::new("shuffle", context, SpillMetrics::new(&self.metrics, 0), self.input.schema());
+        let out = Out { senders, pieces };
         let mut tasks = JoinSet::new();
         let inputs = self.input.output_partitioning().partition_count();
         let (plan, exprs) = (Arc::clone(&self.input), self.exprs.clone());
@@ -201,8 +187,7 @@ impl ShuffleExec {
 #[derive(Clone)]
 struct Out {
     senders: Vec<UnboundedSender<Result<Piece>>>,
-    memory: Arc<MemoryReservation>,
-    spills: SpillManager,
+    pieces: Pieces,
 }
 
 impl Out {
@@ -218,20 +203,9 @@ impl Out {
             }
             let piece = take_record_batch(batch, &UInt32Array::from(rows))?;
             // A reader that has enough is gone.
-            let _ = sender.send(Ok(self.piece(piece)?));
+            let _ = sender.send(Ok(self.pieces.hold(piece)?));
         }
         Ok(())
-    }
-
-    /// In memory where there is room, else on disk.
-    fn piece(&self, batch: RecordBatch) -> Result<Piece> {
-        if let Some(held) = Held::try_new(&self.memory, row_bytes(&batch)?) {
-            return Ok(Piece::Memory(batch, held));
-        }
-        match self.spills.spill_record_batch_and_finish(std::slice::from_ref(&batch), "shuffle")? {
-            Some(file) => Ok(Piece::Disk(file)),
-            None => internal_err!("a batch with rows made no file"),
-        }
     }
 
     /// Tells every reader of a failure.
@@ -249,15 +223,6 @@ impl Out {
 struct Balance {
     bytes: usize,
     seen: Arc<AtomicUsize>,
-}
-
-/// The memory of the rows of a batch, which may be a small part of what its buffers hold.
-fn row_bytes(batch: &RecordBatch) -> Result<usize> {
-    let mut bytes = 0;
-    for column in batch.columns() {
-        bytes += column.to_data().get_slice_memory_size()?;
-    }
-    Ok(bytes)
 }
 
 /// Whole batches to the partition that is being filled (what Spark's adaptive execution makes of `REBALANCE`).
@@ -351,12 +316,12 @@ async fn by_range(
                 });
                 step *= 2;
             }
-            all.push(out.piece(batch)?);
+            all.push(out.pieces.hold(batch)?);
         }
     }
     let bounds = bounds(keys, out.senders.len());
     for piece in all {
-        let mut batches = piece.read(&out.spills, &schema)?;
+        let mut batches = out.pieces.read(piece)?;
         while let Some(batch) = batches.next().await {
             let batch = batch?;
             let keys = key_rows(&converter, exprs, &batch)?;
@@ -396,25 +361,6 @@ fn bounds(mut keys: Vec<OwnedRow>, partitions: usize) -> Vec<OwnedRow> {
         }
     }
     bounds
-}
-
-impl Piece {
-    fn read(
-        self,
-        spills: &SpillManager,
-        schema: &arrow::datatypes::SchemaRef,
-    ) -> Result<SendableRecordBatchStream> {
-        match self {
-            Self::Memory(batch, reservation) => {
-                let stream = futures::stream::once(async move {
-                    drop(reservation);
-                    Ok(batch)
-                });
-                Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), stream)))
-            }
-            Self::Disk(file) => spills.read_spill_as_stream(file, None),
-        }
-    }
 }
 
 impl DisplayAs for ShuffleExec {
@@ -474,19 +420,20 @@ impl ExecutionPlan for ShuffleExec {
             )));
         };
         let schema = self.input.schema();
-        let spills = SpillManager::new(
-            context.runtime_env(),
+        let pieces = Pieces::new(
+            "shuffle",
+            &context,
             SpillMetrics::new(&self.metrics, partition),
             Arc::clone(&schema),
         );
         let wanted = Arc::clone(&schema);
         // The tasks live as long as somebody reads.
-        let pieces = futures::stream::unfold((receiver, tasks), |(mut receiver, tasks)| async move {
+        let arriving = futures::stream::unfold((receiver, tasks), |(mut receiver, tasks)| async move {
             let piece = receiver.recv().await?;
             Some((piece, (receiver, tasks)))
         });
-        let rows = pieces.flat_map(move |piece| {
-            let stream: SendableRecordBatchStream = match piece.and_then(|p| p.read(&spills, &wanted)) {
+        let rows = arriving.flat_map(move |piece| {
+            let stream: SendableRecordBatchStream = match piece.and_then(|p| pieces.read(p)) {
                 Ok(stream) => stream,
                 Err(e) => Box::pin(RecordBatchStreamAdapter::new(
                     Arc::clone(&wanted),
@@ -496,20 +443,5 @@ impl ExecutionPlan for ShuffleExec {
             stream
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Slices share the buffers of what they are cut from.
-    #[test]
-    fn slices_count_as_their_rows() {
-        let numbers: ArrayRef = Arc::new(UInt32Array::from_iter_values(0..8000));
-        let texts: ArrayRef = Arc::new(arrow::array::StringArray::from_iter_values(vec!["four"; 8000]));
-        let batch = RecordBatch::try_from_iter([("n", numbers), ("t", texts)]).unwrap();
-        // Numbers, the places of texts (one more than there are texts), texts.
-        assert_eq!(row_bytes(&batch.slice(100, 10)).unwrap(), 10 * 4 + 11 * 4 + 10 * 4);
     }
 }

@@ -13,7 +13,7 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use datafusion::scalar::ScalarValue;
 
-use super::SparkAggregate;
+use super::{OfFold, SparkAggregate};
 use crate::Context;
 use crate::scalar::conform;
 
@@ -76,6 +76,7 @@ impl SparkAggregate {
             saved: saved.iter().map(|(_, t)| arrow_type(t)).collect(),
         };
         let for_one = (Arc::clone(&fold), types.clone());
+        let for_rows = (Arc::clone(&fold), types.result.clone());
         Self::new(name, coerced, return_type, nullable, saved, context, move || {
             Ok(Box::new(FoldOne {
                 state: [for_one.0.start()],
@@ -83,6 +84,7 @@ impl SparkAggregate {
                 types: for_one.1.clone(),
             }))
         })
+        .with_running(move || Box::new(OfFold::new(Arc::clone(&for_rows.0), for_rows.1.clone())))
         .with_groups(move || {
             Ok(Box::new(FoldGroups {
                 states: Vec::new(),

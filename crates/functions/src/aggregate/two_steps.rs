@@ -98,6 +98,7 @@ fn of_datafusion(function: &AggregateUDF, result: &FieldRef) -> Option<SparkAggr
         accumulator: Arc::new(|| internal_err!("the steps of an aggregation are made of its groups")),
         groups: Some(groups),
         sliding: None,
+        running: None,
         ordered: None,
         needs: None,
         empty: None,
@@ -127,6 +128,7 @@ fn of_step(whole: &SparkAggregate, groups: &GroupsAccumulatorFactory, step: Step
         accumulator: Arc::new(move || Ok(Box::new(OneGroup::of(of_all_rows()?)?))),
         groups: Some(Arc::new(move || Ok(Box::new(of_step()?)))),
         sliding: None,
+        running: None,
         ..whole.clone()
     }
 }
