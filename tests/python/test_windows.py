@@ -87,6 +87,16 @@ def test_long_partitions_that_grow(rows):
     assert tuple(steps) == (ROWS, ROWS)
 
 
+@pytest.mark.parametrize("call, source", [("lag(v)", "n - 1"), ("lead(v)", "n + 1"), ("lag(v, 40, -1)", "n - 40"), ("lead(v, 9000, id)", "n + 9000"), ("lead(d, 700, id)", "n + 700")])
+def test_rows_before_and_after(rows, call, source):
+    column, default = call[call.index("(") + 1], call.rpartition(", ")[2].rstrip(")") if call.count(",") == 2 else "NULL"
+    numbered = "(SELECT *, row_number() OVER (PARTITION BY k ORDER BY o, id) AS n FROM rows)"
+    shifted = f"SELECT id, k, sum(v) OVER w AS s, {call} OVER w AS c, count(*) OVER (PARTITION BY k) AS n FROM rows WINDOW w AS (PARTITION BY k ORDER BY o, id)"
+    joined = f"""SELECT a.id, a.k, sum(a.v) OVER (PARTITION BY a.k ORDER BY a.n) AS s, CASE WHEN b.id IS NULL THEN {default.replace("id", "a.id")} ELSE b.{column} END AS c, m
+        FROM {numbered} a LEFT JOIN {numbered} b ON a.k <=> b.k AND b.n = a.{source} JOIN (SELECT k, count(*) AS m FROM rows GROUP BY k) g ON a.k <=> g.k"""
+    assert tuple(difference(rows, shifted, joined)) == (0, 0, ROWS)
+
+
 def test_filters_and_other_frames_beside_them(rows):
     """What the operator for sorted rows does not have: DataFusion's has it, in the same window."""
     found = rows.sql("""SELECT count_if(all <> 6), count_if(some <> least(id + 1, 6)), count_if(before <=> id - 1),

@@ -68,4 +68,4 @@ pub use options::{SchemaParser, set_schema_parser};
 pub use registry::{Entry, Registry, registry};
 pub use scalar::{SparkScalar, conform, scalar_udf, scalar_udf_at};
 pub use sketch::java_random::JavaRandom;
-pub use window::{ResolvedWindow, WindowCall};
+pub use window::{ResolvedWindow, ShiftedRows, WindowCall};

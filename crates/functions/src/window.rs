@@ -3,6 +3,7 @@
 
 mod offset;
 mod ranking;
+mod shifted;
 mod wrapped;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use boathouse_spec::DataType;
 use datafusion::logical_expr::WindowUDF;
 
+pub use self::shifted::ShiftedRows;
 use crate::{Call, Registry, ShownArg};
 
 pub(crate) fn register(r: &mut Registry) {

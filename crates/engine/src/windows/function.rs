@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, UInt64Array, new_empty_array};
 use arrow::compute::{concat, take};
 use arrow::datatypes::DataType;
-use boathouse_functions::{Running, running};
+use boathouse_functions::{Running, ShiftedRows, running};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{
     Accumulator, EmitTo, GroupsAccumulator, WindowFrame, WindowFrameBound, WindowFrameUnits,
@@ -27,6 +27,8 @@ pub(super) struct Starts {
 
 pub(super) enum Function {
     Rank(Rank),
+    /// `lag` and `lead`.
+    Shifted(ShiftedRows),
     /// The rows up to this one.
     Rows(Box<dyn Running>),
     /// The rows up to the last peer of this one.
@@ -46,6 +48,8 @@ pub(super) enum Values {
 /// Rows that have the same value.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Group {
+    /// Each has its own, which others that come later decide.
+    Row,
     Peers,
     Partition,
 }
@@ -55,6 +59,7 @@ enum Kind {
     RowNumber,
     Rank,
     DenseRank,
+    Shifted,
     Rows,
     Peers,
     Partition,
@@ -62,8 +67,11 @@ enum Kind {
 
 impl Kind {
     fn of(expr: &Arc<dyn WindowExpr>) -> Option<Self> {
-        if let Some(function) = expr.as_any().downcast_ref::<StandardWindowExpr>() {
-            let function = function.get_standard_func_expr().as_any().downcast_ref::<WindowUDFExpr>()?;
+        if expr.as_any().is::<StandardWindowExpr>() {
+            let function = standard(expr)?;
+            if ShiftedRows::of(function.fun()).is_some() {
+                return Some(Self::Shifted);
+            }
             if *expr.field().ok()?.data_type() != DataType::Int32 {
                 return None;
             }
@@ -98,6 +106,12 @@ impl Kind {
     }
 }
 
+/// A function that is no aggregate.
+fn standard(expr: &Arc<dyn WindowExpr>) -> Option<&WindowUDFExpr> {
+    let function = expr.as_any().downcast_ref::<StandardWindowExpr>()?;
+    function.get_standard_func_expr().as_any().downcast_ref::<WindowUDFExpr>()
+}
+
 impl Function {
     pub fn is_known(expr: &Arc<dyn WindowExpr>) -> bool {
         Kind::of(expr).is_some()
@@ -113,6 +127,10 @@ impl Function {
         };
         Ok(match kind {
             Kind::RowNumber | Kind::Rank | Kind::DenseRank => Self::Rank(Rank { kind, row: 0, rank: 0 }),
+            Kind::Shifted => {
+                let shifted = standard(expr).and_then(|f| ShiftedRows::of(f.fun()));
+                Self::Shifted(shifted.ok_or_else(unknown)?)
+            }
             Kind::Rows => Self::Rows(running(&aggregate()?)?),
             Kind::Peers => Self::Peers(UpToPeers { rows: running(&aggregate()?)?, last: None }),
             Kind::Partition => Self::Partition(WholePartition::new(aggregate()?)?),
@@ -123,6 +141,10 @@ impl Function {
     pub fn add(&mut self, arguments: &[ArrayRef], starts: &Starts) -> Result<Values> {
         match self {
             Self::Rank(rank) => Ok(Values::Rows(rank.add(starts))),
+            Self::Shifted(shifted) => {
+                let values = shifted.values(arguments, &starts.partitions)?;
+                Ok(if shifted.looks_back() { Values::Rows(values) } else { Values::Ended(values) })
+            }
             Self::Rows(running) => {
                 running.values(arguments, starts.rows, &starts.partitions).map(Values::Rows)
             }
@@ -135,15 +157,17 @@ impl Function {
     pub fn end(&mut self) -> Result<Option<ArrayRef>> {
         match self {
             Self::Rank(_) | Self::Rows(_) => Ok(None),
+            Self::Shifted(shifted) => Ok(shifted.end()),
             Self::Peers(peers) => Ok(peers.last.take()),
             Self::Partition(whole) => whole.ended(whole.open).map(Some),
         }
     }
 
-    /// The group of a row that has to end before the row has a value.
+    /// What has to end before a row has a value.
     pub fn waits_for(&self) -> Option<Group> {
         match self {
             Self::Rank(_) | Self::Rows(_) => None,
+            Self::Shifted(shifted) => (!shifted.looks_back()).then_some(Group::Row),
             Self::Peers(_) => Some(Group::Peers),
             Self::Partition(_) => Some(Group::Partition),
         }

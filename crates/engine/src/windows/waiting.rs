@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array, new_empty_array};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::{concat, take};
 use arrow::datatypes::{Schema, SchemaRef};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::common::internal_datafusion_err;
+use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::window::WindowExpr;
@@ -27,22 +28,37 @@ pub(super) struct Waiting {
     held_schema: SchemaRef,
     partitions: Groups,
     peers: Groups,
-    partition_ends: Ends,
-    peer_ends: Ends,
-    /// What a function that rows wait for has said, for the groups that some rows still wait in.
+    begun: ByGroup<Begun>,
+    /// What each function that rows wait for has said, from the group on that the first of them is in.
     ended: Vec<Option<ArrayRef>>,
     rows: VecDeque<Held>,
     /// A batch whose rows had nothing to wait for.
     complete: Option<RecordBatch>,
     pieces: Pieces,
-    is_over: bool,
+}
+
+/// One of each kind of [`Group`].
+#[derive(Default)]
+struct ByGroup<T> {
+    row: T,
+    peers: T,
+    partition: T,
+}
+
+impl<T> ByGroup<T> {
+    fn of(&self, group: Group) -> &T {
+        match group {
+            Group::Row => &self.row,
+            Group::Peers => &self.peers,
+            Group::Partition => &self.partition,
+        }
+    }
 }
 
 /// A batch whose rows wait.
 struct Held {
     piece: Piece,
-    partitions: InGroups,
-    peers: InGroups,
+    places: ByGroup<InGroups>,
 }
 
 /// Which groups the rows of a batch are in.
@@ -60,20 +76,23 @@ impl InGroups {
     }
 }
 
-/// How many groups have begun, and of how many the values are kept no longer.
+/// How many groups have begun, and the number of the first whose values are kept.
 #[derive(Default)]
-struct Ends {
-    begun: usize,
-    dropped: usize,
+struct Begun {
+    count: usize,
+    kept: usize,
 }
 
-impl Ends {
+impl Begun {
     /// Notes that groups begin at some rows of a batch.
-    fn place(&mut self, rows: usize, starts: &[usize]) -> InGroups {
-        let begins_first = starts.first() == Some(&0);
-        let first = if begins_first { self.begun } else { self.begun - 1 };
-        self.begun += starts.len();
-        InGroups { first, rows, starts: starts[usize::from(begins_first)..].to_vec() }
+    fn place(&mut self, rows: usize, mut starts: Vec<usize>) -> InGroups {
+        let mut first = self.count;
+        self.count += starts.len();
+        match starts.first() {
+            Some(0) => drop(starts.remove(0)),
+            _ => first -= 1,
+        }
+        InGroups { first, rows, starts }
     }
 }
 
@@ -98,11 +117,9 @@ impl Waiting {
             held_schema,
             partitions: Groups::default(),
             peers: Groups::default(),
-            partition_ends: Ends::default(),
-            peer_ends: Ends::default(),
+            begun: ByGroup::default(),
             rows: VecDeque::new(),
             complete: None,
-            is_over: false,
         })
     }
 
@@ -123,11 +140,13 @@ impl Waiting {
             self.complete = Some(batch);
             return Ok(());
         }
-        self.rows.push_back(Held {
-            piece: self.pieces.hold(batch)?,
-            partitions: self.partition_ends.place(starts.rows, &starts.partitions),
-            peers: self.peer_ends.place(starts.rows, &starts.peers),
-        });
+        let Starts { rows, partitions, peers } = starts;
+        let places = ByGroup {
+            row: self.begun.row.place(rows, (0..rows).collect()),
+            peers: self.begun.peers.place(rows, peers),
+            partition: self.begun.partition.place(rows, partitions),
+        };
+        self.rows.push_back(Held { piece: self.pieces.hold(batch)?, places });
         Ok(())
     }
 
@@ -138,7 +157,6 @@ impl Waiting {
                 self.note(i, values)?;
             }
         }
-        self.is_over = true;
         Ok(())
     }
 
@@ -148,32 +166,28 @@ impl Waiting {
             return Ok(self.complete.take());
         }
         let Some(held) = self.rows.pop_front_if(|held| {
-            self.is_over
-                || self.functions.iter().all(|f| match f.waits_for() {
-                    None => true,
-                    Some(Group::Peers) => held.peers.last() + 1 < self.peer_ends.begun,
-                    Some(Group::Partition) => held.partitions.last() + 1 < self.partition_ends.begun,
-                })
+            self.functions.iter().zip(&self.ended).all(|(function, ended)| {
+                let Some(group) = function.waits_for() else { return true };
+                let ended = ended.as_ref().map_or(0, |values| values.len());
+                held.places.of(group).last() < self.begun.of(group).kept + ended
+            })
         }) else {
             return Ok(None);
         };
-        let batch = self.pieces.read(held.piece)?.next().await;
-        let batch = batch.ok_or_else(|| DataFusionError::Internal("rows that waited are gone".into()))??;
+        let lacking = || internal_datafusion_err!("rows that waited are gone");
+        let batch = self.pieces.read(held.piece)?.next().await.ok_or_else(lacking)??;
         let inputs = self.schema.fields().len() - self.functions.len();
         let mut known = batch.columns()[inputs..].iter();
         let mut columns: Vec<ArrayRef> = batch.columns()[..inputs].to_vec();
-        for (function, ended) in self.functions.iter().zip(&mut self.ended) {
+        for (function, ended) in self.functions.iter().zip(&self.ended) {
             columns.push(match (function.waits_for(), ended) {
-                (Some(Group::Peers), Some(values)) => of_rows(values, &held.peers, self.peer_ends.dropped)?,
-                (Some(Group::Partition), Some(values)) => {
-                    of_rows(values, &held.partitions, self.partition_ends.dropped)?
+                (Some(group), Some(values)) => {
+                    of_rows(values, held.places.of(group), self.begun.of(group).kept)?
                 }
-                _ => Arc::clone(
-                    known.next().ok_or_else(|| DataFusionError::Internal("a value is lacking".into()))?,
-                ),
+                _ => Arc::clone(known.next().ok_or_else(lacking)?),
             });
         }
-        self.forget(held.peers.last(), held.partitions.last())?;
+        self.forget(&held.places);
         Ok(Some(rows_of(&self.schema, columns, batch.num_rows())?))
     }
 
@@ -197,23 +211,16 @@ impl Waiting {
     }
 
     /// Drops the values of groups before those of the last row that was given out.
-    fn forget(&mut self, peers: usize, partitions: usize) -> Result<()> {
+    fn forget(&mut self, places: &ByGroup<InGroups>) {
         for (function, ended) in self.functions.iter().zip(&mut self.ended) {
-            let gone = match function.waits_for() {
-                None => continue,
-                Some(Group::Peers) => peers - self.peer_ends.dropped,
-                Some(Group::Partition) => partitions - self.partition_ends.dropped,
-            };
-            if let Some(values) = ended {
-                let gone = gone.min(values.len());
-                *values = match values.len() - gone {
-                    0 => new_empty_array(values.data_type()),
-                    left => values.slice(gone, left),
-                };
+            if let (Some(group), Some(values)) = (function.waits_for(), ended) {
+                let gone = places.of(group).last() - self.begun.of(group).kept;
+                *values = values.slice(gone, values.len() - gone);
             }
         }
-        (self.peer_ends.dropped, self.partition_ends.dropped) = (peers, partitions);
-        Ok(())
+        self.begun.row.kept = places.row.last();
+        self.begun.peers.kept = places.peers.last();
+        self.begun.partition.kept = places.partition.last();
     }
 }
 
@@ -223,9 +230,12 @@ fn rows_of(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<Re
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
 
-/// The values of the groups that rows are in; `dropped`: the number of the first group of `values`.
-fn of_rows(values: &ArrayRef, rows: &InGroups, dropped: usize) -> Result<ArrayRef> {
-    let places = numbers(rows.first - dropped, rows.rows, &rows.starts);
+/// The values of the groups that rows are in; `kept`: the number of the first group of `values`.
+fn of_rows(values: &ArrayRef, rows: &InGroups, kept: usize) -> Result<ArrayRef> {
+    if rows.starts.len() + 1 == rows.rows {
+        return Ok(values.slice(rows.first - kept, rows.rows));
+    }
+    let places = numbers(rows.first - kept, rows.rows, &rows.starts);
     Ok(take(values, &UInt64Array::from_iter_values(places.into_iter().map(|p| p as u64)), None)?)
 }
 

@@ -89,12 +89,12 @@ fn shift(c: &WindowCall, name: &'static str, direction: i64) -> Result<ResolvedW
 }
 
 /// The value so many rows further on (back where negative).
-struct Shift {
+pub(super) struct Shift {
     name: &'static str,
     signature: Signature,
     return_field: FieldRef,
-    rows: i64,
-    ignore_nulls: bool,
+    pub rows: i64,
+    pub ignore_nulls: bool,
 }
 
 impl fmt::Debug for Shift {
