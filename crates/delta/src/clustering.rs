@@ -54,8 +54,7 @@ pub(crate) fn checked(schema: &StructType, metadata: &Metadata, names: &[String]
     for name in names {
         let (spelled, data_type) = find(schema, name).ok_or_else(|| not_found(name, schema))?;
         if out.contains(&spelled) {
-            return Err(Error::new("DELTA_DUPLICATE_COLUMNS_FOUND")
-                .param("coltype", "in CLUSTER BY")
+            return Err(Error::new("DELTA_DUPLICATE_COLUMNS_FOUND.CLUSTER_BY")
                 .param("duplicateCols", spelled.to_lowercase())
                 .message(format!("The table would be clustered by `{spelled}` twice."))
                 .exception("AnalysisException"));
@@ -141,20 +140,26 @@ fn not_found(name: &str, schema: &StructType) -> Error {
 }
 
 impl Snapshot {
-    /// The columns that the table is clustered by, outermost name first, in dots; `None` where it is not a clustered table.
+    /// The columns that the table is clustered by, in dots; `None` where it is not a clustered table.
     pub async fn clustering_columns(&self) -> Result<Option<Vec<String>>> {
+        let paths = self.clustering_paths().await?;
+        Ok(paths.map(|paths| paths.iter().map(|path| path.join(".")).collect()))
+    }
+
+    /// The columns that the table is clustered by, each outermost name first; `None` where it is not a clustered table.
+    pub async fn clustering_paths(&self) -> Result<Option<Vec<Vec<String>>>> {
         if !self.protocol().has("clustering") {
             return Ok(None);
         }
         let Some(domain) = self.clustering_record().await? else { return Ok(None) };
         let content: Value = serde_json::from_str(&domain.configuration).unwrap_or(Value::Null);
         let columns = content.get("clusteringColumns").and_then(Value::as_array).cloned().unwrap_or_default();
-        let names = columns.iter().filter_map(|path| {
+        let paths = columns.iter().filter_map(|path| {
             let path: Vec<String> =
                 path.as_array()?.iter().filter_map(|p| p.as_str().map(str::to_string)).collect();
-            self.columns().logical_path(self.schema(), &path).map(|p| p.join("."))
+            self.columns().logical_path(self.schema(), &path)
         });
-        Ok(Some(names.collect()))
+        Ok(Some(paths.collect()))
     }
 
     /// What the log says of clustering, as it says it.

@@ -37,6 +37,7 @@ mod location;
 mod log;
 mod operation;
 mod partition;
+mod plan_watch;
 mod property;
 mod protocol;
 mod report;
@@ -74,6 +75,7 @@ pub use operation::{
     update, upgrade_uniform, vacuum, vacuum_report, wants_maintenance, write,
 };
 pub use partition::SessionZone;
+pub use plan_watch::PlanWatch;
 pub use property::Checks as PropertyChecks;
 pub use report::Report;
 pub use scan::{

@@ -268,6 +268,15 @@ pub(crate) fn task_context(session: &Session) -> Arc<TaskContext> {
     query_state(session).task_ctx()
 }
 
+/// The state for a statement that changes rows or files of a Delta table by plans of its own, which are noted for the history.
+pub(crate) fn changing_state(session: &Session, table: &Snapshot) -> SessionState {
+    let mut state = writing_state(session, Some(table));
+    if let Some(watch) = query_profile::plan_watch() {
+        state.config_mut().set_extension(watch);
+    }
+    state
+}
+
 /// A projection whose names are nobody's but ours.
 pub(crate) fn project(exprs: Vec<Expr>, input: LogicalPlan) -> Result<LogicalPlan> {
     Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input)).spark()?))

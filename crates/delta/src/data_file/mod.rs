@@ -30,6 +30,7 @@ use parking_lot::Mutex;
 
 use crate::action::Add;
 use crate::location::TableLocation;
+use crate::plan_watch::PlanWatch;
 
 pub(crate) use output::{Output, UnderWay};
 pub(crate) use row_action::RowActions;
@@ -60,7 +61,9 @@ pub(crate) async fn write_plan(
 ) -> Result<WrittenFiles> {
     let plan = sorted_by_partition(plan, &target)?;
     let started: Arc<Mutex<Vec<Path>>> = Arc::default();
-    match run(plan, context, &target, &started).await {
+    let written = run(plan.clone(), context.clone(), &target, &started).await;
+    PlanWatch::ran(&context, &plan);
+    match written {
         Ok(written) => Ok(written),
         Err(e) => {
             target.under_way.ended().await;

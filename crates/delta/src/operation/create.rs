@@ -128,6 +128,7 @@ pub(crate) fn metadata_of(
     }
     if let Some(replaced) = replaces {
         row_tracking::inherit(replaced.metadata(), &mut metadata);
+        stored::inherit_ids(replaced.metadata(), &mut metadata);
     }
     row_tracking::check_properties(&metadata)?;
     let schema = stored::assign_mapping(&schema, &mut metadata, false);

@@ -11,6 +11,7 @@ use super::delete::DmlOptions;
 use crate::action::DomainMetadata;
 use crate::report::{Report, field};
 use crate::row_tracking;
+use crate::schema::identity;
 use crate::snapshot::Snapshot;
 use crate::table::{DeltaTable, TimestampRules};
 use crate::time::format_timestamp;
@@ -88,6 +89,7 @@ pub async fn restore(
         // Ids are not given twice.
         metadata.configuration.insert("delta.columnMapping.maxColumnId".into(), highest.to_string());
     }
+    identity::keep_marks(&mut metadata, current.schema())?;
     transaction.metadata = Some(metadata);
     if lowers_protocol && target.protocol() != current.protocol() {
         transaction.protocol = Some(target.protocol().clone());

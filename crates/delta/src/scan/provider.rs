@@ -106,6 +106,8 @@ pub struct DeltaScan {
     hidden: Vec<HiddenColumn>,
     /// Only these files, in this order; all of the snapshot's where `None`.
     files: Option<Arc<Vec<FileWithStats>>>,
+    /// How many files of the snapshot a statement has ruled out before.
+    ruled_out: usize,
     derives: Option<Arc<dyn DeriveFilters>>,
     schema: SchemaRef,
     df_schema: DFSchemaRef,
@@ -122,7 +124,7 @@ impl DeltaScan {
         fields.extend(hidden.iter().map(HiddenColumn::field));
         let schema = Arc::new(Schema::new(fields));
         let df_schema = Arc::new(DFSchema::try_from(schema.clone()).spark()?);
-        Ok(Self { snapshot, hidden, files: None, derives: None, schema, df_schema })
+        Ok(Self { snapshot, hidden, files: None, ruled_out: 0, derives: None, schema, df_schema })
     }
 
     /// Whether another scan reads the same rows of the same version.
@@ -177,6 +179,12 @@ impl DeltaScan {
     pub(crate) fn with_files_as_numbered(mut self, files: Vec<FileWithStats>) -> Self {
         self.files = Some(Arc::new(files));
         self
+    }
+
+    /// Says, for the profile, that all files of the snapshot but these were ruled out.
+    pub(crate) async fn having_ruled_out_others(mut self, files: &[FileWithStats]) -> Result<Self> {
+        self.ruled_out = self.snapshot.files().await?.len().saturating_sub(files.len());
+        Ok(self)
     }
 
     /// Reads the list of files, after which [`TableProvider::statistics`] tells of them.
@@ -297,7 +305,7 @@ impl DeltaScan {
             Some(files) => files.len(),
             None => self.snapshot.files().await?.len(),
         };
-        let pruned = listed.saturating_sub(files.len());
+        let pruned = self.ruled_out + listed.saturating_sub(files.len());
         ScanSource::new(&self.snapshot, &self.hidden)?
             .plan(session, files, pruned, projection, limit.filter(|_| all_exact))
             .await

@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
 use serde_json::Value;
 
 use crate::action::Metadata;
+use crate::schema::columns::PHYSICAL_NAME;
 
 const START: &str = "delta.identity.start";
 const STEP: &str = "delta.identity.step";
@@ -112,6 +113,31 @@ pub(crate) fn record(metadata: &mut Metadata, columns: &[IdentityColumn]) -> Res
         set_mark(metadata, column, *mark)?;
     }
     Ok(!given.is_empty())
+}
+
+/// Lets the numbers of a table that goes back to an older schema go on after those of now: none is given twice.
+pub(crate) fn keep_marks(metadata: &mut Metadata, now: &StructType) -> Result<()> {
+    let schema = StructType::from_json(&metadata.schema_string)?;
+    for (field, column) in schema.fields.iter().filter_map(|f| Some((f, identity_of(f)?))) {
+        let name = name_in_files(field);
+        let same = now.fields.iter().find(|f| name_in_files(f).eq_ignore_ascii_case(&name));
+        let mark = same.and_then(identity_of).and_then(|c| c.high_water_mark);
+        let is_past = |mark: &i64| match column.high_water_mark {
+            Some(old) if column.ascends() => *mark > old,
+            Some(old) => *mark < old,
+            None => true,
+        };
+        if let Some(mark) = mark.filter(is_past) {
+            set_mark(metadata, &column.column, mark)?;
+        }
+    }
+    Ok(())
+}
+
+/// A name that stays when the column is renamed.
+fn name_in_files(field: &StructField) -> String {
+    let metadata = field.metadata_map();
+    metadata.get(PHYSICAL_NAME).and_then(Value::as_str).unwrap_or(&field.name).to_string()
 }
 
 pub(crate) fn set_mark(metadata: &mut Metadata, column: &str, mark: i64) -> Result<()> {

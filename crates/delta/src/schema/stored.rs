@@ -136,6 +136,15 @@ fn unsupported(column: &str, t: &DataType) -> Error {
         .exception("AnalysisException")
 }
 
+/// Lets the columns of a table that replaces another have ids which none of the other's had: files of both are in its history.
+pub(crate) fn inherit_ids(replaced: &Metadata, metadata: &mut Metadata) {
+    if let Some(highest) = replaced.configuration.get(MAX_COLUMN_ID)
+        && metadata.configuration.get("delta.columnMapping.mode").is_some_and(|m| m != "none")
+    {
+        metadata.configuration.insert(MAX_COLUMN_ID.into(), highest.clone());
+    }
+}
+
 /// Gives every column an id and a name in files where the table maps its columns. Columns of files that exist
 /// (`existing`) keep their names.
 pub(crate) fn assign_mapping(schema: &StructType, metadata: &mut Metadata, existing: bool) -> StructType {

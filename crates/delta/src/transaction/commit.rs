@@ -229,7 +229,9 @@ impl Transaction {
 
     /// Refuses what the table forbids whoever writes.
     fn check(&self) -> Result<()> {
-        let append_only = self.property("delta.appendOnly").is_some_and(is_true);
+        // As the table is, whatever the commit makes of it.
+        let is_append_only = |table: &Snapshot| table.property("delta.appendOnly").is_some_and(is_true);
+        let append_only = self.read.as_ref().is_some_and(is_append_only);
         let removes_data = self.files.iter().any(|a| matches!(a, Action::Remove(r) if r.data_change));
         if append_only && removes_data {
             return Err(Error::new("DELTA_CANNOT_MODIFY_APPEND_ONLY")

@@ -326,7 +326,7 @@ async fn column_rows(found: &Found, columns: &StructType) -> Result<Vec<Row>> {
         Found::Table(table) => (
             partitions::columns(table),
             table.record.as_ref().and_then(|r| r.bucket.clone()).map(|b| b.columns).unwrap_or_default(),
-            partitions::clustering(table).await?,
+            partitions::clustering(table).await?.iter().map(|path| path.join(".")).collect::<Vec<_>>(),
         ),
         _ => Default::default(),
     };

@@ -27,7 +27,7 @@ pub(super) async fn run(
             Ok((condition, scope.constraints(analyzer, &snapshot)?))
         })
         .await?;
-    let state = execute::writing_state(session, Some(&delta.snapshot));
+    let state = execute::changing_state(session, &delta.snapshot);
     let options = row_options(session, "delete", constraints)?;
     if delta.snapshot.was_written(options.txn.as_ref()).await? {
         return rows::result(affected_schema(), Vec::new());

@@ -117,7 +117,7 @@ pub(super) async fn optimize(
         full,
         commit: dml_options(session, Vec::new()),
     };
-    let state = execute::query_state(session);
+    let state = execute::changing_state(session, &delta.snapshot);
     let (metrics, committed) = boathouse_delta::optimize(&delta.snapshot, &state, &options).await?;
     if let Some(committed) = committed {
         session.committed(&delta.table, &committed);
@@ -139,7 +139,7 @@ pub(super) async fn reorg(
         commit: dml_options(session, Vec::new()),
         ..OptimizeOptions::default()
     };
-    let state = execute::query_state(session);
+    let state = execute::changing_state(session, &delta.snapshot);
     let (metrics, committed) = boathouse_delta::optimize(&delta.snapshot, &state, &options).await?;
     if let Some(committed) = committed {
         session.committed(&delta.table, &committed);
@@ -154,7 +154,7 @@ pub(super) async fn upgrade_uniform(
     version: i32,
 ) -> Result<QueryResult> {
     let (table, delta) = target::delta(session, name, "REORG TABLE", &target::relation_path(session)).await?;
-    let state = execute::query_state(session);
+    let state = execute::changing_state(session, &delta.snapshot);
     let options = dml_options(session, Vec::new());
     let (metrics, committed) =
         boathouse_delta::upgrade_uniform(&delta.snapshot, &state, version, &options).await?;

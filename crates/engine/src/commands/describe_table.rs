@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use boathouse_spec::{DataType, Error, PartitionSpec, Relation, Result, StructField, StructType, quote_name};
+use boathouse_spec::{
+    DataType, Error, PartitionSpec, Relation, Result, StructField, StructType, quote_name,
+    quote_path_if_needed,
+};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value as Json, json};
 
@@ -91,6 +94,11 @@ fn column_row(field: &StructField) -> Vec<Value> {
     vec![field.name.as_str().into(), table_columns::declared_type(field).into(), field.comment().into()]
 }
 
+/// The titles of the columns of a section.
+fn heading() -> Vec<Value> {
+    vec!["# col_name".into(), "data_type".into(), "comment".into()]
+}
+
 fn section(title: &str, out: &mut Rows) {
     out.push(vec![title.into(), "".into(), "".into()]);
 }
@@ -106,18 +114,20 @@ fn details(entries: Vec<(String, String)>, out: &mut Rows) {
 }
 
 async fn partition_rows(table: &ResolvedTable, columns: &StructType, out: &mut Rows) -> Result<()> {
-    for (title, names) in [
-        ("# Partition Information", partitions::columns(table)),
-        ("# Clustering Information", partitions::clustering(table).await?),
-    ] {
-        if names.is_empty() {
-            continue;
-        }
-        section(title, out);
-        out.push(vec!["# col_name".into(), "data_type".into(), "comment".into()]);
-        for name in names {
-            if let Some(field) = columns.field(&name) {
-                out.push(column_row(field));
+    let partitioning = partitions::columns(table);
+    if !partitioning.is_empty() {
+        section("# Partition Information", out);
+        out.push(heading());
+        out.extend(partitioning.iter().filter_map(|name| columns.field(name)).map(column_row));
+    }
+    let clustering = partitions::clustering(table).await?;
+    if !clustering.is_empty() {
+        section("# Clustering Information", out);
+        out.push(heading());
+        for path in clustering {
+            // Fields of structs by their paths, as in Spark's `DescribeTableExec`.
+            if let Some(field) = boathouse_delta::field_at(columns, &path) {
+                out.push(column_row(&StructField { name: quote_path_if_needed(&path), ..field }));
             }
         }
     }

@@ -53,7 +53,7 @@ pub(super) async fn run(session: &Arc<Session>, merge: Merge) -> Result<QueryRes
             Ok((planned, constraints, planner.identities))
         })
         .await?;
-    let state = execute::writing_state(session, Some(&delta.snapshot));
+    let state = execute::changing_state(session, &delta.snapshot);
     let options = DmlOptions { identities, ..row_options(session, "merge", constraints)? };
     if delta.snapshot.was_written(options.txn.as_ref()).await? {
         return rows::result(result_schema(), Vec::new());

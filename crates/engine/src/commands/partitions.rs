@@ -27,10 +27,10 @@ pub(super) fn columns(table: &ResolvedTable) -> Vec<String> {
 }
 
 /// The clustering columns of a table, as dotted names.
-pub(super) async fn clustering(table: &ResolvedTable) -> Result<Vec<String>> {
+pub(super) async fn clustering(table: &ResolvedTable) -> Result<Vec<Vec<String>>> {
     match (&table.delta, &table.record) {
-        (Some(delta), _) => Ok(delta.snapshot.clustering_columns().await?.unwrap_or_default()),
-        (None, Some(record)) => Ok(record.clustering_columns.clone()),
+        (Some(delta), _) => Ok(delta.snapshot.clustering_paths().await?.unwrap_or_default()),
+        (None, Some(record)) => Ok(record.clustering_columns.iter().map(|c| vec![c.clone()]).collect()),
         (None, None) => Ok(Vec::new()),
     }
 }

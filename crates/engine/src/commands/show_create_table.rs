@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use boathouse_catalog::{TableKind, TableRecord};
-use boathouse_spec::{DataType, Error, Result, StructField, StructType, quote_if_needed, quote_name};
+use boathouse_spec::{
+    DataType, Error, Result, StructField, StructType, quote_if_needed, quote_name, quote_path_if_needed,
+};
 
 use crate::commands::table_columns::{self, CHAR_VARCHAR};
 use crate::commands::target::{self, Found};
@@ -63,7 +65,8 @@ async fn table(session: &Session, table: &ResolvedTable) -> Result<String> {
     }
     let clustering = partitions::clustering(table).await?;
     if !clustering.is_empty() {
-        out.push_str(&format!("CLUSTER BY ({})\n", clustering.join(", ")));
+        let columns: Vec<String> = clustering.iter().map(|path| quote_path_if_needed(path)).collect();
+        out.push_str(&format!("CLUSTER BY ({})\n", columns.join(", ")));
     }
     if let Some(bucket) = record.and_then(|r| r.bucket.as_ref()) {
         out.push_str(&format!("CLUSTERED BY ({})\n", names(&bucket.columns)));

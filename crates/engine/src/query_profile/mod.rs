@@ -11,5 +11,5 @@ mod table;
 
 pub(crate) use history::History;
 pub(crate) use operators::{OperatorProfile, Totals};
-pub(crate) use recorder::{first_word, note, note_command, note_memory, recorded, text_of};
+pub(crate) use recorder::{first_word, note, note_command, note_memory, plan_watch, recorded, text_of};
 pub(crate) use table::open;

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use boathouse_catalog::QueryRecord;
+use boathouse_delta::PlanWatch;
 use boathouse_spec::{Error, Plan, Relation, RelationNode, Result, clock};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion::physical_plan::ExecutionPlan;
@@ -33,6 +34,8 @@ struct Recorder {
 #[derive(Default)]
 struct Ran {
     plans: Vec<Arc<dyn ExecutionPlan>>,
+    /// Of plans that have run and are gone.
+    ended: Vec<OperatorProfile>,
     memory: Vec<Arc<QueryMemory>>,
     rows: usize,
     /// A command has done its work when it gives its rows, whether somebody takes them or not.
@@ -47,6 +50,16 @@ tokio::task_local! {
 /// Notes that a plan is about to run.
 pub(crate) fn note(plan: &Arc<dyn ExecutionPlan>) {
     let _ = CURRENT.try_with(|recorder| recorder.ran.lock().plans.push(Arc::clone(plan)));
+}
+
+/// What watches the plans that a statement of a table has run by itself. Plans are not kept: they may hold what they joined.
+pub(crate) fn plan_watch() -> Option<Arc<PlanWatch>> {
+    let recorder = CURRENT.try_with(Arc::downgrade).ok()?;
+    Some(PlanWatch::new(move |plan| {
+        if let Some(recorder) = recorder.upgrade() {
+            recorder.ran.lock().ended.push(OperatorProfile::of(plan));
+        }
+    }))
 }
 
 /// Notes that the statement is a command.
@@ -117,7 +130,8 @@ impl Recorder {
         if std::mem::replace(&mut ran.is_over, true) {
             return;
         }
-        let operators: Vec<OperatorProfile> = ran.plans.iter().map(OperatorProfile::of).collect();
+        let mut operators = std::mem::take(&mut ran.ended);
+        operators.extend(ran.plans.iter().map(OperatorProfile::of));
         let mut totals = Totals::default();
         operators.iter().for_each(|o| o.add_to(&mut totals));
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);

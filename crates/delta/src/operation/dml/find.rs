@@ -93,7 +93,8 @@ async fn matching_rows(
     if candidates.is_empty() {
         return Ok(out);
     }
-    let builder = rows_of(scan.clone().with_files_as_numbered(candidates.to_vec()))?;
+    let scan = scan.clone().having_ruled_out_others(candidates).await?;
+    let builder = rows_of(scan.with_files_as_numbered(candidates.to_vec()))?;
     let plan = match conjuncts.iter().cloned().reduce(Expr::and) {
         Some(condition) => builder.filter(condition).spark()?,
         None => builder,

@@ -13,6 +13,8 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 use roaring::RoaringTreemap;
 
+use crate::plan_watch::PlanWatch;
+
 /// Positions of rows in files, by the position of the file.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct RowSets {
@@ -71,6 +73,16 @@ impl RowSets {
 pub(crate) async fn collect_into<T: Default + Send + 'static>(
     plan: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,
+    take: impl Fn(&mut T, &RecordBatch) -> Result<()> + Send + Sync + Clone + 'static,
+) -> Result<Vec<T>> {
+    let found = run(&plan, &context, take).await;
+    PlanWatch::ran(&context, &plan);
+    found
+}
+
+async fn run<T: Default + Send + 'static>(
+    plan: &Arc<dyn ExecutionPlan>,
+    context: &Arc<TaskContext>,
     take: impl Fn(&mut T, &RecordBatch) -> Result<()> + Send + Sync + Clone + 'static,
 ) -> Result<Vec<T>> {
     let mut tasks = JoinSet::new();

@@ -6,11 +6,13 @@ use boathouse_bridge::ResultExt;
 use boathouse_spec::{Error, Result};
 use datafusion::catalog::Session;
 use datafusion::common::Column;
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, JoinType, lit, when};
 
 use super::super::dml::{FILE_COLUMN, ROW_COLUMN, RowSets, collect_into, longs};
+use super::keys::{self, Key};
 use super::plan::{SOURCE_COLUMN, source_rows, target_column, target_rows};
-use super::source::{self, MergeSource};
+use super::source::MergeSource;
 use super::{Merge, MergeAction, MergeClause};
 use crate::file_set::FileWithStats;
 use crate::scan::{DeltaScan, unqualified};
@@ -47,32 +49,38 @@ impl Found {
     }
 }
 
-/// Filters on the target alone that every match passes: those of the condition, and the range of the source's keys.
-pub(super) async fn target_filters(
-    session: &dyn Session,
-    table: &Snapshot,
-    merge: &Merge,
-    source: &MergeSource,
-    conjuncts: &[Expr],
-) -> Result<Vec<Expr>> {
-    let is_target = |c: &Column| c.relation.as_ref() == Some(&merge.target);
-    let mut out = Vec::new();
-    let mut keys = Vec::new();
-    for conjunct in conjuncts {
-        if conjunct.is_volatile() {
-            continue;
+/// What a condition says of the target.
+pub(super) struct OfTarget {
+    /// Filters on the target alone that every match passes: those of the condition, and the range of the source's keys.
+    pub filters: Vec<Expr>,
+    pub keys: Vec<Key>,
+}
+
+impl OfTarget {
+    pub async fn find(
+        session: &dyn Session,
+        table: &Snapshot,
+        merge: &Merge,
+        source: &MergeSource,
+    ) -> Result<Self> {
+        let is_target = |c: &Column| c.relation.as_ref() == Some(&merge.target);
+        let (mut filters, mut keys) = (Vec::new(), Vec::new());
+        for conjunct in split_conjunction(&merge.condition) {
+            if conjunct.is_volatile() {
+                continue;
+            }
+            let columns = conjunct.column_refs();
+            if !columns.is_empty() && columns.iter().all(|c| is_target(c)) {
+                filters.push(unqualified(conjunct.clone())?);
+            } else if let Some(key) = Key::of(conjunct, &is_target)
+                && table.schema().field(key.column()).is_some()
+            {
+                keys.push(key);
+            }
         }
-        let columns = conjunct.column_refs();
-        if !columns.is_empty() && columns.iter().all(|c| is_target(c)) {
-            out.push(unqualified(conjunct.clone())?);
-        } else if let Some((column, key)) = source::equality(conjunct, &is_target)
-            && table.schema().field(&column.name).is_some()
-        {
-            keys.push((column, key));
-        }
+        filters.extend(keys::ranges(session, source, &keys).await?);
+        Ok(Self { filters, keys })
     }
-    out.extend(source::key_ranges(session, source, keys).await?);
-    Ok(out)
 }
 
 /// What became of a row, as the plan of the first pass numbers it.

@@ -10,6 +10,7 @@ mod changes;
 mod evolved;
 mod find;
 mod joins;
+mod keys;
 mod plan;
 mod second_pass;
 mod source;
@@ -21,7 +22,6 @@ use std::time::Instant;
 use boathouse_spec::{Error, Result, StructType};
 use datafusion::catalog::Session;
 use datafusion::common::TableReference;
-use datafusion::logical_expr::utils::split_conjunction_owned;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ use crate::row_tracking;
 use crate::scan::DeltaScan;
 use crate::snapshot::Snapshot;
 use crate::transaction::{Committed, Operation, OwnReads, ReadSet};
-use find::Found;
+use find::{Found, OfTarget};
 use second_pass::{Done, Evolved, Outcome, SecondPass};
 use source::MergeSource;
 
@@ -126,6 +126,7 @@ pub async fn merge(
     let found = if merge.only_inserts() {
         Found::default()
     } else {
+        let scan = scan.clone().having_ruled_out_others(&candidates).await?;
         find::find(session, merge, &source, &scan, &candidates).await?
     };
     let scan_ms = if merge.only_inserts() { 0 } else { scanning.elapsed().as_millis() };
@@ -208,21 +209,21 @@ async fn candidates(
     source: &MergeSource,
     scan: &DeltaScan,
 ) -> Result<(Vec<FileWithStats>, ReadSet)> {
-    let conjuncts = split_conjunction_owned(merge.condition.clone());
     let by_source = !merge.not_matched_by_source.is_empty();
-    let pruning = if by_source {
+    let (filters, mut candidates) = if by_source {
         // Any row may be one that the source does not match.
-        Vec::new()
+        (Vec::new(), scan.candidate_files(session, &[]).await?)
     } else {
-        find::target_filters(session, table, merge, source, &conjuncts).await?
+        let OfTarget { filters, keys } = OfTarget::find(session, table, merge, source).await?;
+        let files = scan.candidate_files(session, &filters).await?;
+        (filters, keys::matching_files(session, source, &keys, files).await?)
     };
-    let mut candidates = scan.candidate_files(session, &pruning).await?;
     candidates.iter_mut().enumerate().for_each(|(i, f)| f.index = i);
     let mut reads = ReadSet::default();
     if by_source {
         reads.whole_table = true;
     } else {
-        reads.predicates.push(dml::read_predicates(session, table, &pruning)?);
+        reads.predicates.push(dml::read_predicates(session, table, &filters)?);
     }
     Ok((candidates, reads))
 }

@@ -124,7 +124,11 @@ impl SecondPass<'_> {
 
     /// Rows of the source without match.
     pub async fn insert(&self) -> Result<Outcome> {
-        let plan = plan::inserts_plan(self.merge, self.source, self.scan, self.candidates, &self.new.schema)?;
+        let scan = match self.merge.only_inserts() {
+            true => self.scan.clone().having_ruled_out_others(self.candidates).await?,
+            false => self.scan.clone(),
+        };
+        let plan = plan::inserts_plan(self.merge, self.source, &scan, self.candidates, &self.new.schema)?;
         let (written, counts) = self.write(&plan, self.source.bytes(), false).await?;
         Ok(Outcome { changes: FileChanges::default(), written, counts })
     }

@@ -11,15 +11,14 @@ use datafusion::catalog::default_table_source::DefaultTableSource;
 use datafusion::catalog::{MemTable, Session, TableProvider};
 use datafusion::common::Column;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::functions_aggregate::expr_fn::{max, min};
-use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::{collect, execute_stream};
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 
 use super::joins::memory_limit;
 use super::spilled::SpillWriter;
-use crate::stats::table::has_bounds;
+use crate::plan_watch::PlanWatch;
 
 /// Sources up to this size are held in memory, if that is no more than a quarter of what operators may use.
 const MAX_HELD_BYTES: usize = 256 * 1024 * 1024;
@@ -42,7 +41,7 @@ pub(crate) async fn prepare(session: &dyn Session, plan: &LogicalPlan) -> Result
     let partitions = session.config().target_partitions().max(1);
     let reservation = MemoryConsumer::new("merge source").register(context.memory_pool());
     let physical = session.create_physical_plan(plan).await.spark()?;
-    let mut stream = execute_stream(physical, Arc::clone(&context)).spark()?;
+    let mut stream = execute_stream(Arc::clone(&physical), Arc::clone(&context)).spark()?;
     let schema = numbered(&stream.schema());
     let mut batches: Vec<RecordBatch> = Vec::new();
     let mut on_disk: Option<SpillWriter> = None;
@@ -66,6 +65,7 @@ pub(crate) async fn prepare(session: &dyn Session, plan: &LogicalPlan) -> Result
             }
         }
     }
+    PlanWatch::ran(&context, &physical);
     let is_on_disk = on_disk.is_some();
     let rows_held: Arc<dyn TableProvider> = match on_disk {
         Some(writer) => writer.finish()?,
@@ -133,7 +133,8 @@ impl MergeSource {
     }
 }
 
-async fn single_row(session: &dyn Session, plan: LogicalPlan) -> Result<Vec<ScalarValue>> {
+/// The only row of a plan, or none.
+pub(super) async fn single_row(session: &dyn Session, plan: LogicalPlan) -> Result<Vec<ScalarValue>> {
     let physical = session.create_physical_plan(&plan).await.spark()?;
     for batch in collect(physical, session.task_ctx()).await.spark()? {
         if batch.num_rows() > 0 {
@@ -141,60 +142,4 @@ async fn single_row(session: &dyn Session, plan: LogicalPlan) -> Result<Vec<Scal
         }
     }
     Ok(Vec::new())
-}
-
-/// `target column = expression of the source`, either way round.
-pub(crate) fn equality(conjunct: &Expr, is_target: &dyn Fn(&Column) -> bool) -> Option<(Column, Expr)> {
-    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = conjunct else { return None };
-    let of_source = |e: &Expr| {
-        let columns = e.column_refs();
-        !columns.is_empty() && columns.iter().all(|c| !is_target(c))
-    };
-    match (left.as_ref(), right.as_ref()) {
-        (Expr::Column(c), other) | (other, Expr::Column(c)) if is_target(c) && of_source(other) => {
-            Some((c.clone(), other.clone()))
-        }
-        _ => None,
-    }
-}
-
-/// For each key of the target the range of its values in the source, as filters on the target.
-pub(crate) async fn key_ranges(
-    session: &dyn Session,
-    source: &MergeSource,
-    keys: Vec<(Column, Expr)>,
-) -> Result<Vec<Expr>> {
-    if keys.is_empty() {
-        return Ok(Vec::new());
-    }
-    let plan = source.plan()?;
-    let mut aggregates = Vec::new();
-    let mut ranged = Vec::new();
-    for (column, key) in keys {
-        use datafusion::logical_expr::ExprSchemable;
-        if key.get_type(plan.schema()).is_ok_and(|t| has_bounds(&t)) {
-            aggregates.push(min(key.clone()).alias(format!("min{}", ranged.len())));
-            aggregates.push(max(key).alias(format!("max{}", ranged.len())));
-            ranged.push(column);
-        }
-    }
-    if ranged.is_empty() {
-        return Ok(Vec::new());
-    }
-    let plan =
-        LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), aggregates).spark()?.build().spark()?;
-    let row = single_row(session, plan).await?;
-    let mut out = Vec::new();
-    for (column, bounds) in ranged.into_iter().zip(row.chunks(2)) {
-        let [low, high] = bounds else { continue };
-        if low.is_null() || high.is_null() {
-            // No key at all: nothing matches.
-            out.push(lit(false));
-            continue;
-        }
-        let column = Expr::Column(Column::from_name(column.name));
-        out.push(column.clone().gt_eq(Expr::Literal(low.clone(), None)));
-        out.push(column.lt_eq(Expr::Literal(high.clone(), None)));
-    }
-    Ok(out)
 }
