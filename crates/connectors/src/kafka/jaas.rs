@@ -15,8 +15,8 @@ pub fn parse(text: &str) -> Result<Login> {
     let module = module.rsplit('.').next().unwrap_or(module);
     match module {
         "PlainLoginModule" | "ScramLoginModule" => {}
-        "Krb5LoginModule" => return Err(Error::unsupported("Kerberos (GSSAPI) for connections to Kafka")),
-        "OAuthBearerLoginModule" => return Err(Error::unsupported("OAUTHBEARER for connections to Kafka")),
+        "Krb5LoginModule" => return Err(no_kerberos()),
+        "OAuthBearerLoginModule" => return Err(no_tokens()),
         other => {
             return Err(Error::unsupported(format!("the login module {other} for connections to Kafka")));
         }
@@ -28,6 +28,19 @@ pub fn parse(text: &str) -> Result<Login> {
         found.ok_or_else(|| illegal_argument(format!("The option kafka.sasl.jaas.config has no {name}.")))
     };
     Ok(Login { username: find("username")?, password: find("password")? })
+}
+
+pub fn no_kerberos() -> Error {
+    Error::unsupported(
+        "Kerberos (GSSAPI, the SASL mechanism where kafka.sasl.mechanism names none) for connections to Kafka: PLAIN, SCRAM-SHA-256 and \
+         SCRAM-SHA-512 are there",
+    )
+}
+
+pub fn no_tokens() -> Error {
+    Error::unsupported(
+        "OAUTHBEARER for connections to Kafka: PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 are there",
+    )
 }
 
 /// `key=value`, values in quotes where they have spaces; words without a value are left out.

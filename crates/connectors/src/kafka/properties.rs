@@ -15,7 +15,6 @@ const RENAMED: &[(&str, &str)] = &[
     ("receive.buffer.bytes", "socket.receive.buffer.bytes"),
     ("send.buffer.bytes", "socket.send.buffer.bytes"),
     ("max.request.size", "message.max.bytes"),
-    ("sasl.kerberos.kinit.cmd", "sasl.kerberos.kinit.cmd"),
     ("ssl.keystore.key", "ssl.key.pem"),
     ("ssl.keystore.certificate.chain", "ssl.certificate.pem"),
     ("ssl.truststore.certificates", "ssl.ca.pem"),
@@ -72,6 +71,7 @@ impl Properties {
             }
         }
         this.add_stores(stores)?;
+        this.check_mechanism()?;
         Ok(this)
     }
 
@@ -119,6 +119,17 @@ impl Properties {
         self.set("sasl.username", &login.username);
         self.set("sasl.password", &login.password);
         Ok(())
+    }
+
+    /// The ways to log in that the library has here. Without a name it is Kerberos, as in Java.
+    fn check_mechanism(&self) -> Result<()> {
+        let logs_in = self.get("security.protocol").is_some_and(|p| p.starts_with("sasl"));
+        let named = self.get("sasl.mechanism").or(self.get("sasl.mechanisms"));
+        match named.or(logs_in.then_some("GSSAPI")).map(str::to_uppercase).as_deref() {
+            Some("GSSAPI") => Err(jaas::no_kerberos()),
+            Some("OAUTHBEARER") => Err(jaas::no_tokens()),
+            _ => Ok(()),
+        }
     }
 
     fn add_stores(&mut self, stores: Stores) -> Result<()> {
@@ -267,6 +278,11 @@ mod tests {
             ("kafka.partitioner.class", "x", "kafka.partitioner.class"),
             ("kafka.transactional.id", "x", "transactionalId"),
             ("kafka.sasl.jaas.config", "com.sun.security.auth.module.Krb5LoginModule required;", "Kerberos"),
+            ("kafka.sasl.jaas.config", "x.OAuthBearerLoginModule required clientId='a';", "OAUTHBEARER"),
+            ("kafka.sasl.mechanism", "GSSAPI", "Kerberos"),
+            ("kafka.sasl.mechanisms", "gssapi", "Kerberos"),
+            ("kafka.sasl.mechanism", "OAUTHBEARER", "OAUTHBEARER"),
+            ("kafka.security.protocol", "SASL_PLAINTEXT", "kafka.sasl.mechanism"),
         ] {
             let error = properties(&[(key, value)]).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
