@@ -151,3 +151,124 @@ def a_stream_of_files_needs_a_schema(world):
     world.spark.conf.set("spark.sql.streaming.schemaInference", True)
     world.attempt("found", lambda: world.note("schema", read().schema.simpleString()))
     world.spark.conf.unset("spark.sql.streaming.schemaInference")
+
+
+def rows_of_file(format, n):
+    """A file's text or bytes, with one row that tells which file it is."""
+    if format == "json":
+        return json.dumps({"id": n}).encode()
+    if format in ("csv", "text"):
+        return str(n).encode()
+    return None
+
+
+def put_in(spark, root, files, format):
+    """Files of one row each, each with its number, at places below a directory."""
+    for n, place in enumerate(files):
+        path = root / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = rows_of_file(format, n)
+        if content is None:
+            written = root.parent / f"written_{n}"
+            spark.sql(f"SELECT {n} AS id").coalesce(1).write.format(format).mode("overwrite").save(str(written))
+            content = next(written.glob("part-*")).read_bytes()
+        path.write_bytes(content)
+        os.utime(path, (1.7e9 + n, 1.7e9 + n))
+
+
+# Places of files below the directory that is read; the first file is 0.
+PLACES = {
+    "plain directories": ["0.x", "a/1.x", "a/b/2.x"],
+    "plain directories alone": ["a/0.x", "a/b/1.x"],
+    "hidden": ["0.x", "_1.x", ".2.x", "_a/3.x", ".a/4.x", "5.x._COPYING_", "_metadata", "_p=1.x"],
+    "partitions": ["p=1/0.x", "p=2/1.x"],
+    "partitions and files": ["p=1/0.x", "p=2/1.x", "2.x"],
+    "partitions and directories": ["p=1/0.x", "a/1.x"],
+    "directories in partitions": ["p=1/0.x", "p=1/a/1.x", "p=2/a/2.x"],
+    "partitions in directories": ["a/p=1/0.x", "a/p=2/1.x"],
+    "partitions in two directories": ["a/p=1/0.x", "b/p=2/1.x"],
+    "hidden partitions": ["_p=1/0.x", "_p=2/1.x", "_p=2/_2.x", "_p=2/_a/3.x"],
+    "partitions of two levels": ["p=1/q=x/0.x", "p=2/q=y/1.x"],
+    "partitions of unequal levels": ["p=1/q=x/0.x", "p=2/1.x"],
+    "partitions with other names": ["p=1/0.x", "q=2/1.x"],
+    "partitions that are empty": ["p=1/_0.x", "1.x", "a/2.x"],
+    "temporary partitions": ["p=1/0.x", "p=1/_temporary/1.x", "_temporary/2.x"],
+    "NULL among partitions": ["p=__HIVE_DEFAULT_PARTITION__/0.x", "p=2/1.x"],
+}
+SCHEMAS = {"json": "id INT", "csv": "id INT", "parquet": "id INT", "text": None}
+
+
+def read_places(world, one, format, what, options=None, path="in", schema=None):
+    """What a table of the directory has, and what a stream of it."""
+
+    def frame(reader):
+        reader = reader.format(format).options(**(options or {}))
+        wanted = schema or SCHEMAS[format]
+        return (reader.schema(wanted) if wanted else reader).load(one.path(path))
+
+    world.attempt(f"{what}, table", lambda: frame(world.spark.read))
+    # Names with characters of globs would be globs.
+    out, checkpoint = (one.path(f"{kind} {len(world.seen)}") for kind in ("out", "checkpoint"))
+
+    def run():
+        query = frame(world.spark.readStream).writeStream.format("parquet").option("checkpointLocation", checkpoint)
+        query.trigger(availableNow=True).start(out).awaitTermination()
+
+    refusal = Stream(one).refusal(run)
+    # Of an error that a query ends with its class is enough.
+    world.note(f"{what}, stream is refused", refusal and refusal.split("]")[0])
+    if not refusal and any(pathlib.Path(out).glob("*.parquet")):
+        world.attempt(f"{what}, stream", lambda: world.spark.read.parquet(out))
+
+
+@scenario
+def places_of_files(world):
+    for what, files in PLACES.items():
+        one = inner(world, what)
+        put_in(world.spark, pathlib.Path(one.path("in")), files, "json")
+        read_places(world, one, "json", what)
+        read_places(world, one, "json", f"{what}, with p", schema="id INT, p INT")
+        read_places(world, one, "json", f"{what}, recursive", {"recursiveFileLookup": True})
+
+
+@scenario
+def places_of_files_in_other_formats(world):
+    for format in ["csv", "parquet", "text"]:
+        for what in ["plain directories", "hidden", "partitions and files"]:
+            one = inner(world, f"{format} {what}")
+            put_in(world.spark, pathlib.Path(one.path("in")), PLACES[what], format)
+            read_places(world, one, format, f"{format}, {what}")
+
+
+GLOBS = ["in/*", "in/a*", "in/*/*", "in/p=*", "in/p=1", "in/{a,p=2}", "in/*/*.x", "in/0.x", "in/a/1.x", "nowhere", "in/[!p]*", "in/_*", "in/**"]
+
+
+@scenario
+def globs_of_files(world):
+    files = ["0.x", "a/1.x", "a/b/2.x", "ab/3.x", "p=1/4.x", "p=2/5.x", "_h/6.x"]
+    root = inner(world, "root")
+    put_in(world.spark, pathlib.Path(root.path("in")), files, "json")
+    for path in GLOBS:
+        read_places(world, root, "json", path.replace("/", ":"), path=path)
+    # Not `in/p=1`, which a stream of Spark fails over: it takes the directory for the base.
+    for path in ["in/p=*", "in/a"]:
+        read_places(world, root, "json", path.replace("/", ":") + ", basePath", {"basePath": root.path("in")}, path)
+    for options in [{"pathGlobFilter": "[12].x"}, {"pathGlobFilter": "4.x"}]:
+        read_places(world, root, "json", json.dumps(options) + " a", options, "in/a")
+
+
+@scenario
+def files_that_come_later(world):
+    """What a directory is, is decided with each batch. Not a batch of nothing but files beside partitions, which Spark fails over."""
+    for what, rounds in {
+        "partitions beside files": [["0.x"], ["p=1/1.x"], ["2.x", "p=2/3.x"]],
+        "directories beside files": [["0.x"], ["a/1.x", "2.x"]],
+        "directories beside partitions": [["p=1/0.x"], ["a/1.x"]],
+        "another partition column": [["p=1/0.x"], ["p=1/q=2/1.x"]],
+    }.items():
+        one = inner(world, what)
+        frame = lambda one=one: one.spark.readStream.schema("id INT, p INT").json(one.path("in"))  # noqa: E731
+        for n, files in enumerate(rounds):
+            put_in(world.spark, pathlib.Path(one.path("in")), files, "json")
+            batches(one, frame, f"round {n}")
+        world.seen.extend([[f"{what}, {k}", {**v, "refused": v["refused"].split("]")[0]} if isinstance(v, dict) else v] for k, v in one.seen])

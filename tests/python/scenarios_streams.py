@@ -69,7 +69,7 @@ class Stream:
         except Exception as e:
             # Some are refused when the first batch is planned there, and some errors have no class there.
             text = re.sub(r".*terminated with exception: ", "", str(e).split("\n")[0])
-            return re.sub(r"^\[_LEGACY_ERROR_TEMP_\d+\] | SQLSTATE.*|;.*", "", text)
+            return re.sub(r"^\[(_LEGACY_ERROR_TEMP_\d+)?\] | SQLSTATE.*|;.*", "", text)
 
     def round(self, **files):
         """Files that come together, and what comes out. Each round is a query of its own upon the state of the last."""

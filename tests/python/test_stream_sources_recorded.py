@@ -8,3 +8,32 @@ from recorded import check
 @pytest.mark.parametrize("name", scenarios_stream_sources.SCENARIOS)
 def test_stream_sources(spark, tmp_path, name):
     check("stream_sources", name, scenarios_stream_sources.SCENARIOS[name], spark, tmp_path)
+
+
+def test_files_beside_partitions_are_no_part(spark, tmp_path):
+    """Whatever comes with them: Spark fails over a batch of nothing else."""
+    for n, place in enumerate(["p=1/0.json", "1.json"]):
+        (tmp_path / "in" / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / place).write_text(f'{{"id": {n}}}')
+        query = spark.readStream.schema("id INT, p INT").json(str(tmp_path / "in")).writeStream.format("parquet")
+        query = query.option("checkpointLocation", str(tmp_path / "c")).trigger(availableNow=True).start(str(tmp_path / "out"))
+        query.awaitTermination()
+    assert [tuple(row) for row in spark.read.parquet(str(tmp_path / "out")).collect()] == [(0, 1)]
+
+
+@pytest.mark.parametrize("format, options", [("avro", {}), ("xml", {"rowTag": "row"})])
+def test_formats_that_spark_has_apart(spark, tmp_path, format, options):
+    """Avro and XML: a batch a file, NULLs included, and over a restart only what is new."""
+    place, out = str(tmp_path / "in"), str(tmp_path / "out")
+
+    def run():
+        frame = spark.readStream.format(format).options(maxFilesPerTrigger=1, **options).schema("id INT, s STRING").load(place)
+        query = frame.writeStream.format("parquet").option("checkpointLocation", str(tmp_path / "c"))
+        query = query.trigger(availableNow=True).start(out)
+        query.awaitTermination()
+        return [p["numInputRows"] for p in query.recentProgress if "addBatch" in p["durationMs"]]
+
+    for rows, batches in [("VALUES (1, 'a'), (2, NULL) AS t(id, s)", [2]), ("VALUES (3, 'c') AS t(id, s)", [1])]:
+        spark.sql(f"SELECT * FROM {rows}").coalesce(1).write.format(format).options(**options).mode("append").save(place)
+        assert run() == batches
+    assert sorted(tuple(r) for r in spark.read.parquet(out).collect()) == [(1, "a"), (2, None), (3, "c")]

@@ -1,6 +1,6 @@
 //! `connectors`: files and the stores they are in, and systems that hold rows: Apache Kafka ([`kafka`]).
 //!
-//! Owns: what a path means ([`Paths`]), object stores ([`Stores`]), which files a path stands for ([`listing`]), partition
+//! Owns: what a path means ([`Paths`]), object stores ([`Stores`]), which files a path stands for ([`listing`], [`layout`]), partition
 //! values in directories' names ([`partitions`]), and the file formats JSON, CSV, Parquet, text and binaryFile: reading them as
 //! DataFusion tables ([`open`]), inferring their schemas ([`infer_schema`]) and writing them ([`write`]).
 //!
@@ -14,6 +14,7 @@ mod context;
 mod errors;
 mod format;
 pub mod kafka;
+pub mod layout;
 pub mod listing;
 mod options;
 mod orc;

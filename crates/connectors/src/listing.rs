@@ -72,12 +72,12 @@ pub struct Found {
     pub root: Path,
 }
 
-/// Which of the files that are found are held: a directory may have millions.
-pub type Wanted = Arc<dyn Fn(&ObjectMeta) -> bool + Send + Sync>;
+/// Which of the files that are found, each with its root, are held: a directory may have millions.
+pub type Wanted = Arc<dyn Fn(&ObjectMeta, &Path) -> bool + Send + Sync>;
 
 /// All of them.
 pub fn all() -> Wanted {
-    Arc::new(|_| true)
+    Arc::new(|_, _| true)
 }
 
 /// The files that a path means, those that are wanted, in the order of their names.
@@ -86,8 +86,9 @@ pub fn all() -> Wanted {
 pub async fn list(path: &ResolvedPath, choice: &Choice, wanted: &Wanted) -> Result<Vec<Found>> {
     let pattern: Vec<&str> = path.path.as_ref().split('/').filter(|part| !part.is_empty()).collect();
     let (chosen, wanted) = (choice.clone(), Arc::clone(wanted));
-    let takes: Takes =
-        Arc::new(move |file, root| !is_hidden(&file.location, root) && chosen.takes(file) && wanted(file));
+    let takes: Wanted = Arc::new(move |file, root| {
+        !is_hidden(&file.location, root) && wanted(file, root) && chosen.takes(file)
+    });
     let mut found = if pattern.iter().any(|part| is_glob(part)) {
         list_glob(path, &pattern, &takes).await?
     } else {
@@ -100,9 +101,6 @@ pub async fn list(path: &ResolvedPath, choice: &Choice, wanted: &Wanted) -> Resu
     files.sort_by(|a, b| a.meta.location.cmp(&b.meta.location));
     Ok(files)
 }
-
-/// Whether a file below a root is among those that are asked for.
-type Takes = Arc<dyn Fn(&ObjectMeta, &Path) -> bool + Send + Sync>;
 
 /// Of more files than this, those of each directory are listed for themselves, some at once.
 const MANY: usize = 20_000;
@@ -123,7 +121,7 @@ struct Listed {
 }
 
 impl Listed {
-    fn add(&mut self, meta: ObjectMeta, path: &ResolvedPath, takes: &Takes) {
+    fn add(&mut self, meta: ObjectMeta, path: &ResolvedPath, takes: &Wanted) {
         self.count += 1;
         if sink_log::is_part(path, &meta) {
             self.log.push(meta);
@@ -141,7 +139,7 @@ impl Listed {
 }
 
 /// Everything below a path.
-async fn list_below(path: &ResolvedPath, takes: &Takes) -> Result<Listed> {
+async fn list_below(path: &ResolvedPath, takes: &Wanted) -> Result<Listed> {
     let doing = |e| Error::io(format!("listing {}", path.display()), e);
     let mut found = Listed::default();
     let mut listed = path.store.list(Some(&path.path));
@@ -158,7 +156,7 @@ async fn list_below(path: &ResolvedPath, takes: &Takes) -> Result<Listed> {
 }
 
 /// The same, directory by directory, some at once.
-async fn list_parts(path: &ResolvedPath, takes: &Takes, top: ListResult) -> Result<Listed> {
+async fn list_parts(path: &ResolvedPath, takes: &Wanted, top: ListResult) -> Result<Listed> {
     let mut found = Listed::default();
     top.objects.into_iter().for_each(|meta| found.add(meta, path, takes));
     let parts = top.common_prefixes.into_iter().map(|part| {
@@ -182,7 +180,11 @@ async fn list_parts(path: &ResolvedPath, takes: &Takes, top: ListResult) -> Resu
 }
 
 /// The files at a path without glob characters; `None` where there is nothing.
-async fn list_plain(path: &ResolvedPath, takes: &Takes, ignore_sink_log: bool) -> Result<Option<Vec<Found>>> {
+async fn list_plain(
+    path: &ResolvedPath,
+    takes: &Wanted,
+    ignore_sink_log: bool,
+) -> Result<Option<Vec<Found>>> {
     let doing = |e| Error::io(format!("listing {}", path.display()), e);
     if !path.path.is_root() {
         match path.store.head(&path.path).await {
@@ -211,7 +213,7 @@ async fn list_plain(path: &ResolvedPath, takes: &Takes, ignore_sink_log: bool) -
 }
 
 /// The files below what a glob matches; `None` where it matches nothing.
-async fn list_glob(path: &ResolvedPath, pattern: &[&str], takes: &Takes) -> Result<Option<Vec<Found>>> {
+async fn list_glob(path: &ResolvedPath, pattern: &[&str], takes: &Wanted) -> Result<Option<Vec<Found>>> {
     let doing = |e| Error::io(format!("listing {}", path.display()), e);
     let fixed = pattern.iter().take_while(|part| !is_glob(part)).count();
     let prefix = Path::parse(pattern[..fixed].join("/")).map_err(|e| Error::io("reading a path", e))?;

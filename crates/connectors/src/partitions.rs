@@ -27,6 +27,16 @@ pub struct Values {
     pub base: Path,
 }
 
+impl Values {
+    /// Whether another file's columns have the same names, below the same directory.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let names = self.columns.iter().zip(&other.columns);
+        self.columns.len() == other.columns.len()
+            && names.into_iter().all(|((a, _), (b, _))| a == b)
+            && self.base == other.base
+    }
+}
+
 /// The `name=value` directories between a root and a file: the innermost run of them.
 pub fn values_in(file: &Path, root: &Path) -> Result<Values> {
     let parts: Vec<_> = file.parts().collect();
@@ -57,6 +67,17 @@ pub fn values_in(file: &Path, root: &Path) -> Result<Values> {
     }
     columns.reverse();
     Ok(Values { columns, base: directories[..outermost].iter().cloned().collect() })
+}
+
+/// Whether a directory between a root and a file is a `name=value`.
+pub fn has_values(file: &Path, root: &Path) -> bool {
+    let mut below = file.parts().skip(root.parts().count()).peekable();
+    while let Some(part) = below.next() {
+        if below.peek().is_some() && part.as_ref().contains('=') {
+            return true;
+        }
+    }
+    false
 }
 
 fn unescape(text: &str) -> String {
@@ -96,35 +117,22 @@ impl Inference {
 
     /// The columns of all files' values. All files must have the same columns, in the same order, below the same
     /// directory. `display` shows a place.
-    pub fn columns<'a>(
+    pub fn columns(
         &self,
-        files: impl Iterator<Item = &'a Values>,
+        files: &[Values],
         case_sensitive: bool,
         display: impl Fn(&Path) -> String,
     ) -> Result<Vec<StructField>> {
-        let mut first: Option<(&Values, Vec<(String, DataType)>)> = None;
-        for values in files {
-            let Some((known, columns)) = &mut first else {
-                let columns = values.columns.iter().map(|(n, v)| (n.clone(), self.type_of(v.as_deref())));
-                first = Some((values, columns.collect()));
-                continue;
-            };
-            let same = columns.len() == values.columns.len()
-                && columns.iter().zip(&values.columns).all(|((a, _), (b, _))| {
-                    a == b || (!case_sensitive && a.to_lowercase() == b.to_lowercase())
-                });
-            if !same {
-                return Err(conflicting_names(known, values, display));
-            }
-            // Directories without partition values may be anywhere.
-            if known.base != values.base && !values.columns.is_empty() {
-                return Err(conflicting_bases(known, values, display));
-            }
+        check_bases(files.iter().filter(|v| !v.columns.is_empty()), &display)?;
+        check_names(files, case_sensitive, &display)?;
+        let Some(first) = files.first() else { return Ok(Vec::new()) };
+        let mut columns: Vec<(String, DataType)> =
+            first.columns.iter().map(|(n, v)| (n.clone(), self.type_of(v.as_deref()))).collect();
+        for values in &files[1..] {
             for ((_, t), (_, value)) in columns.iter_mut().zip(&values.columns) {
                 *t = wider(t, &self.type_of(value.as_deref()));
             }
         }
-        let columns = first.map(|(_, columns)| columns).unwrap_or_default();
         Ok(columns.into_iter().map(|(name, t)| StructField::new(name, t, true)).collect())
     }
 
@@ -162,6 +170,37 @@ impl Inference {
     pub fn scalar(&self, value: Option<&str>, t: &DataType) -> Result<ScalarValue> {
         scalar(value, t, &self.zone)
     }
+}
+
+/// Partition directories must begin in one place, and files without partition values be there, if anywhere.
+pub fn check_bases<'a>(
+    mut files: impl Iterator<Item = &'a Values>,
+    display: &impl Fn(&Path) -> String,
+) -> Result<()> {
+    let Some(first) = files.next() else { return Ok(()) };
+    let is_same = |v: &Values| v.base == first.base || lower(&v.base) == lower(&first.base);
+    match files.find(|v| !is_same(v)) {
+        Some(other) => Err(conflicting_bases(first, other, display)),
+        None => Ok(()),
+    }
+}
+
+/// All files must have the same partition columns.
+pub fn check_names(files: &[Values], case_sensitive: bool, display: &impl Fn(&Path) -> String) -> Result<()> {
+    let Some(first) = files.first() else { return Ok(()) };
+    let is_same = |a: &str, b: &str| a == b || (!case_sensitive && a.to_lowercase() == b.to_lowercase());
+    let fits = |v: &Values| {
+        v.columns.len() == first.columns.len()
+            && v.columns.iter().zip(&first.columns).all(|((a, _), (b, _))| is_same(a, b))
+    };
+    match files.iter().find(|v| !fits(v)) {
+        Some(other) => Err(conflicting_names(first, other, display)),
+        None => Ok(()),
+    }
+}
+
+fn lower(path: &Path) -> String {
+    path.as_ref().to_lowercase()
 }
 
 fn conflicting_names(a: &Values, b: &Values, display: impl Fn(&Path) -> String) -> Error {
@@ -276,7 +315,7 @@ mod tests {
         let values: Vec<_> =
             files.iter().map(|f| values_in(&Path::parse(*f).unwrap(), &base)).collect::<Result<_>>()?;
         let inference = Inference::new(&Zone::UTC, true, false)?;
-        let fields = inference.columns(values.iter(), false, |p| p.to_string())?;
+        let fields = inference.columns(&values, false, |p| p.to_string())?;
         Ok(fields.iter().map(|f| format!("{}:{}", f.name, f.data_type.simple_string())).collect())
     }
 

@@ -24,6 +24,7 @@ use object_store::ObjectMeta;
 use crate::context::Context;
 use crate::errors;
 use crate::format::Format;
+use crate::layout::{Depth, Layout};
 use crate::listing::{self, Choice, Found, Wanted};
 use crate::partitions::{self, Inference, Values};
 use crate::paths::ResolvedPath;
@@ -91,7 +92,7 @@ pub async fn open(
     context: &Context,
 ) -> Result<FileTable> {
     let format = Format::find(format)?;
-    let found = FoundFiles::find(format, options, paths, context, &listing::all()).await?;
+    let found = FoundFiles::find(format, options, paths, context, &listing::all(), Depth::Partitions).await?;
     FileTable::new(format, schema, options, found, context).await
 }
 
@@ -102,8 +103,9 @@ pub async fn find_if(
     paths: &[String],
     context: &Context,
     wanted: &Wanted,
+    depth: Depth,
 ) -> Result<(ResolvedPath, Vec<Found>)> {
-    let found = FoundFiles::find(Format::find(format)?, options, paths, context, wanted).await?;
+    let found = FoundFiles::find(Format::find(format)?, options, paths, context, wanted, depth).await?;
     Ok((found.place, found.files))
 }
 
@@ -149,6 +151,7 @@ impl FoundFiles {
         paths: &[String],
         context: &Context,
         wanted: &Wanted,
+        depth: Depth,
     ) -> Result<Self> {
         let given = Lookup(options);
         let mut all: Vec<String> = given.text("path").map(str::to_string).into_iter().collect();
@@ -168,12 +171,24 @@ impl FoundFiles {
             )));
         }
         let mut found = Self::of(format, options, place, Vec::new(), context)?;
-        let lists: Vec<Vec<Found>> =
-            futures::stream::iter(resolved.iter().map(|p| listing::list(p, &found.choice, wanted).boxed()))
-                .buffered(8)
-                .try_collect()
-                .await?;
+        let layout = Layout::default();
+        let takes_all = depth == Depth::Everything || found.choice.recursive;
+        let looked_at = match takes_all {
+            true => Arc::clone(wanted),
+            false => layout.looking_at(wanted, found.base.as_ref()),
+        };
+        let lists: Vec<Vec<Found>> = futures::stream::iter(
+            resolved.iter().map(|p| listing::list(p, &found.choice, &looked_at).boxed()),
+        )
+        .buffered(8)
+        .try_collect()
+        .await?;
         found.files = lists.into_iter().flatten().collect();
+        if !takes_all {
+            let (base, place) = (found.base.as_ref(), &found.place);
+            let case_sensitive = context.session.case_sensitive;
+            layout.choose(&mut found.files, base, case_sensitive, |path| place.display_of(path))?;
+        }
         Ok(found)
     }
 
@@ -220,7 +235,7 @@ impl FileTable {
             })
             .collect::<Result<Vec<_>>>()?;
         let mut files = files;
-        // Beside partition directories, files without partition values are no part of the table.
+        // Of files that are known already, too: beside partitions those without their values are no part of the table.
         if values.iter().any(|v| !v.columns.is_empty()) {
             let mut keep = values.iter().map(|v| !v.columns.is_empty());
             files.retain(|_| keep.next().unwrap_or(true));
@@ -229,7 +244,7 @@ impl FileTable {
         let inference =
             Inference::new(&context.session.zone, context.infer_partition_types, context.session.infer_ntz)?;
         let mut partition_fields =
-            inference.columns(values.iter(), case_sensitive, |path| place.display_of(path))?;
+            inference.columns(&values, case_sensitive, |path| place.display_of(path))?;
         // A schema that names a partition column says its type, and how it is written.
         for field in &mut partition_fields {
             if let Some(given) = schema.and_then(|s| s.fields.iter().find(|g| same(&g.name, &field.name))) {

@@ -287,6 +287,21 @@ async fn directories_give_columns() {
 }
 
 #[tokio::test]
+async fn directories_without_values_are_not_read() {
+    let home = home();
+    home.put("d/f.json", "{\"v\":1}");
+    home.put("d/x/g.json", "{\"v\":2}");
+    home.put("d/x/y/h.json", "{\"v\":3}");
+    assert_eq!(home.read("json", None, &[], "d").await.unwrap(), ["1"]);
+    assert_eq!(home.read("json", None, &[], "d/*").await.unwrap(), ["1", "2"]);
+    let all = home.read("json", None, &[("recursiveFileLookup", "true")], "d").await.unwrap();
+    assert_eq!(all, ["1", "2", "3"]);
+    home.put("d/a=1/i.json", "{\"v\":4}");
+    let e = home.read("json", None, &[], "d").await.unwrap_err();
+    assert_eq!(e.class(), "CONFLICTING_DIRECTORY_STRUCTURES");
+}
+
+#[tokio::test]
 async fn files_beside_partitions_are_left_out() {
     let home = home();
     home.put("q/a=1/f.json", "{\"v\":1}");

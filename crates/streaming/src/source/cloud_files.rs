@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use boathouse_connectors::ResolvedPath;
+use boathouse_connectors::layout::Depth;
 use boathouse_connectors::listing::Found;
 use boathouse_engine::Session;
 use boathouse_spec::{DataSourceRef, DataType, Error, Options, Result, StructField, StructType, option};
@@ -148,6 +149,8 @@ impl Settings {
             &self.format,
             &DataSourceRef { options: self.reader.clone(), ..with_paths(source) },
             session.file_context()?,
+            // Auto Loader looks into all directories.
+            Depth::Everything,
         )
     }
 

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 
-use boathouse_connectors::listing::{Found, Wanted};
+use boathouse_connectors::layout::Depth;
+use boathouse_connectors::listing::{self, Found, Wanted};
 use boathouse_connectors::{Context, ResolvedPath};
 use boathouse_spec::{DataSourceRef, Error, Options, Result, option};
 use object_store::ObjectStoreExt;
@@ -146,10 +146,11 @@ pub(super) struct Place {
     pub options: Options,
     pub paths: Vec<String>,
     pub context: Context,
+    pub depth: Depth,
 }
 
 impl Place {
-    pub fn new(format: &str, source: &DataSourceRef, context: Context) -> Result<Self> {
+    pub fn new(format: &str, source: &DataSourceRef, context: Context, depth: Depth) -> Result<Self> {
         let mut paths = source.paths.clone();
         if paths.is_empty() {
             paths.extend(option(&source.options, "path").map(str::to_string));
@@ -161,12 +162,12 @@ impl Place {
         }
         let options =
             source.options.iter().filter(|(k, _)| !k.eq_ignore_ascii_case("path")).cloned().collect();
-        Ok(Self { format: format.to_string(), options, paths, context })
+        Ok(Self { format: format.to_string(), options, paths, context, depth })
     }
 
     /// All files that are there.
     pub async fn list(&self) -> Result<(ResolvedPath, Vec<Found>)> {
-        self.list_if(Arc::new(|_| true)).await
+        self.list_if(listing::all()).await
     }
 
     /// The files that are there and wanted: the others are not held.
@@ -179,6 +180,7 @@ impl Place {
                 &place.paths,
                 &place.context,
                 &wanted,
+                place.depth,
             ))
         })
         .await

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use boathouse_connectors::layout::Depth;
 use boathouse_connectors::listing::Found;
 use boathouse_connectors::{FileTable, ResolvedPath};
 use boathouse_engine::Session;
@@ -13,6 +14,7 @@ use boathouse_spec::{DataSourceRef, Error, Result, StructType, clock};
 use datafusion::catalog::TableProvider;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
+use object_store::path::Path;
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -57,7 +59,7 @@ pub(super) struct FileStream {
 
 /// The columns of a stream of files.
 pub(super) async fn schema(session: &Arc<Session>, source: &DataSourceRef) -> Result<StructType> {
-    let place = Place::new(&source.format, source, session.file_context()?)?;
+    let place = Place::new(&source.format, source, session.file_context()?, Depth::Partitions)?;
     let infers = session.conf().flag("spark.sql.streaming.schemaInference");
     if source.schema.is_none() && !infers && source.format != "text" {
         return Err(no_schema());
@@ -117,7 +119,7 @@ pub(super) async fn open(
 
 impl FileStream {
     pub async fn open(session: &Arc<Session>, source: &DataSourceRef, directory: Directory) -> Result<Self> {
-        let place = Place::new(&source.format, source, session.file_context()?)?;
+        let place = Place::new(&source.format, source, session.file_context()?, Depth::Partitions)?;
         let rules = Rules::of_spark(session, source, &place)?;
         if rules.cleaner.is_some() {
             for path in &place.paths {
@@ -181,11 +183,14 @@ impl FileStream {
     /// The files that no offset has yet, in the order to take them.
     async fn new_files(&self) -> Result<(ResolvedPath, Vec<Found>)> {
         let (seen, root) = (Arc::clone(&self.seen), self.root()?);
-        let is_new = move |file: &ObjectMeta| {
+        let is_new = move |file: &ObjectMeta, _: &Path| {
             let url = root.url_of(&file.location);
             seen.read().is_new(&url, file.last_modified.timestamp_millis())
         };
         let (root, mut found) = self.place.list_if(Arc::new(is_new)).await?;
+        if found.iter().any(|f| f.meta.location == root.path) {
+            return Err(no_directory());
+        }
         if self.rules.latest_first {
             found.sort_by_key(|f| Reverse(modified_ms(f)));
         } else {
@@ -369,6 +374,11 @@ impl FileStream {
             found => Ok(found),
         }
     }
+}
+
+/// What is read is the base of partitions, too (Spark's `FileStreamSource.getBatch`).
+fn no_directory() -> Error {
+    Error::new("").message("Option 'basePath' must be a directory").exception("IllegalArgumentException")
 }
 
 fn gone(path: &str) -> Error {
