@@ -15,10 +15,19 @@ pub struct CommitChanges {
     /// Files that came, `data_change` or not.
     pub adds: Vec<Add>,
     pub removes: Vec<Remove>,
+    /// Those of both in the order of the commit.
+    pub files: Vec<FileChange>,
     pub cdc: Vec<Cdc>,
     pub metadata: Option<Metadata>,
     pub protocol: Option<Protocol>,
     pub info: CommitInfo,
+}
+
+/// A file that a commit added or removed, by its place among `adds` or `removes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileChange {
+    Add(usize),
+    Remove(usize),
 }
 
 impl CommitChanges {
@@ -65,12 +74,33 @@ pub async fn changes(location: &TableLocation, from: i64, to: Option<i64>) -> Re
     Ok(out)
 }
 
+/// The commits of the versions `from..=to` that are there; those that were cleaned up are left out.
+pub async fn kept_changes(location: &TableLocation, from: i64, to: i64) -> Result<Vec<CommitChanges>> {
+    let mut commits = log::commits_from(location, from).await?;
+    if commits.last().is_none_or(|last| last.version < to) {
+        commits = log::list_history(location).await?.0;
+    }
+    let mut out = Vec::new();
+    for commit in commits.into_iter().filter(|c| (from..=to).contains(&c.version)) {
+        if let Some(actions) = log::read_commit(location, commit.version).await? {
+            out.push(sorted(commit.version, commit.modified_ms(), actions));
+        }
+    }
+    Ok(out)
+}
+
 fn sorted(version: i64, timestamp_ms: i64, actions: Vec<Action>) -> CommitChanges {
     let mut out = CommitChanges { version, timestamp_ms, ..CommitChanges::default() };
     for action in actions {
         match action {
-            Action::Add(a) => out.adds.push(a),
-            Action::Remove(r) => out.removes.push(r),
+            Action::Add(a) => {
+                out.files.push(FileChange::Add(out.adds.len()));
+                out.adds.push(a);
+            }
+            Action::Remove(r) => {
+                out.files.push(FileChange::Remove(out.removes.len()));
+                out.removes.push(r);
+            }
             Action::Cdc(c) => out.cdc.push(c),
             Action::Metadata(m) => out.metadata = Some(m),
             Action::Protocol(p) => out.protocol = Some(p),

@@ -58,7 +58,7 @@ pub use change_feed::{
     CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION, ChangePoint, change_feed, change_feed_schema,
     changes_plan, is_change_feed_on, keeps_changes,
 };
-pub use changes::{CommitChanges, changes};
+pub use changes::{CommitChanges, FileChange, changes, kept_changes};
 pub use data_file::FileSettings;
 pub use iceberg_compat::is_asked_for as asks_for_iceberg;
 pub use location::{LOG_DIRECTORY, TableLocation};

@@ -221,9 +221,12 @@ async fn changes_are_listed() {
     let all = changes(&location, 1, None).await.unwrap();
     assert_eq!(all.iter().map(|c| c.version).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(all[0].adds_data() && !all[0].removes_data() && all[2].removes_data());
+    assert_eq!(all[0].files, [FileChange::Add(0)]);
     assert_eq!(changes(&location, 1, Some(2)).await.unwrap().len(), 2);
     assert!(changes(&location, 4, None).await.unwrap().is_empty());
     std::fs::remove_file(world.directory.path().join("t/_delta_log/00000000000000000001.json")).unwrap();
+    let kept = kept_changes(&location, 0, 2).await.unwrap();
+    assert_eq!(kept.iter().map(|c| c.version).collect::<Vec<_>>(), [0, 2]);
     let e = changes(&location, 1, None).await.unwrap_err();
     assert_eq!(e.class(), "DELTA_LOG_FILE_NOT_FOUND_FOR_STREAMING_SOURCE");
 }

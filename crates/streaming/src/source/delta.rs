@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use boathouse_delta::{Add, CommitChanges, DeltaScan, DeltaTable};
+use boathouse_delta::{Add, CommitChanges, DeltaScan, DeltaTable, Snapshot};
 use boathouse_engine::Session;
 use boathouse_spec::{Error, Options, Result, StructType};
 use datafusion::catalog::TableProvider;
 use serde_json::{Map, Value};
 
+use super::admission::Admission;
 use super::delta_offset::{BASE_INDEX, CHANGE_INDEX, Offset};
 use super::delta_start::Start;
 use super::event_order::{self, EventOrder, Range, Timed, index_of, time_of};
 use super::followed::{COMMITS_AT_ONCE, Followed, read_view};
 use super::{Limit, Source};
 use crate::checkpoint::Directory;
-use crate::options::Given;
 
 /// A file with its place in the table's history; a change of the table's columns has a place, too.
 #[derive(Debug, Clone)]
@@ -32,22 +32,12 @@ impl IndexedFile {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Allowed {
-    deletes: bool,
-    changes: bool,
-    skip_commits: bool,
-}
-
 pub(super) struct DeltaSource {
     followed: Followed,
     schema: StructType,
-    allowed: Allowed,
     /// The files of the starting version, ordered.
     initial: Option<(i64, Arc<Vec<IndexedFile>>)>,
     backlog: Option<(usize, i64)>,
-    /// `withEventTimeOrder`
-    is_ordered: bool,
     /// The order of the whole table, once the event time is known.
     order: Option<EventOrder>,
     /// The files of the starting version with their event times: to read their statistics takes long where there are many.
@@ -71,19 +61,12 @@ impl DeltaSource {
         options: &Options,
         directory: &Directory,
     ) -> Result<Self> {
-        let given = Given(options);
-        let ignores_files = given.flag("ignoreFileDeletion", false)?;
-        let skip_commits = given.flag("skipChangeCommits", false)?;
-        let changes = given.flag("ignoreChanges", false)? || ignores_files || skip_commits;
-        let deletes = given.flag("ignoreDeletes", false)? || changes;
         let followed = Followed::open(session, name, table, options, directory).await?;
         Ok(Self {
             schema: followed.read.schema().clone(),
             followed,
-            allowed: Allowed { deletes, changes, skip_commits },
             initial: None,
             backlog: None,
-            is_ordered: given.flag("withEventTimeOrder", false)?,
             order: None,
             timed: None,
         })
@@ -146,9 +129,7 @@ impl DeltaSource {
         }
         let snapshot = self.followed.at_version(version).await?;
         self.followed.check_whole_table(&snapshot).await?;
-        let mut adds = snapshot.add_actions().await?;
-        adds.sort_by(|a, b| (a.modification_time, &a.path).cmp(&(b.modification_time, &b.path)));
-        let files = Arc::new(indexed(version, adds));
+        let files = Arc::new(indexed(version, oldest_first(&snapshot).await?));
         self.initial = Some((version, Arc::clone(&files)));
         Ok(files)
     }
@@ -161,7 +142,9 @@ impl DeltaSource {
             return Ok(Arc::clone(files));
         }
         let files = self.initial_files(version).await?;
-        let timed = Arc::new(order.timed(files.iter().filter_map(|f| f.add.clone())));
+        let timed = Arc::new(order.timed(
+            files.iter().filter_map(|f| f.add.clone()).filter(|a| self.followed.options.takes(&a.path)),
+        ));
         self.timed = Some((version, Arc::clone(&timed)));
         Ok(timed)
     }
@@ -204,13 +187,14 @@ impl DeltaSource {
     fn commit_files(&self, commit: &CommitChanges) -> Result<Vec<IndexedFile>> {
         self.followed.check_columns(commit)?;
         if commit.removes_data() {
-            if self.allowed.skip_commits {
+            let allowed = self.followed.options.allowed;
+            if allowed.skip_commits {
                 return Ok(Vec::new());
             }
-            if commit.adds_data() && !self.allowed.changes {
+            if commit.adds_data() && !allowed.changes {
                 return Err(self.changed("DELTA_SOURCE_TABLE_IGNORE_CHANGES", "update", commit));
             }
-            if !commit.adds_data() && !self.allowed.deletes {
+            if !commit.adds_data() && !allowed.deletes {
                 return Err(self.changed("DELTA_SOURCE_IGNORE_DELETE", "delete", commit));
             }
         }
@@ -268,15 +252,8 @@ impl Source for DeltaSource {
             let end = self.end_of_range(&order, &from, limit).await?;
             return Ok(end.map(|end| end.text()));
         }
-        let (max_files, max_bytes) = self.followed.limits(limit);
-        let (mut files, mut bytes) = (0_i64, 0_i64);
-        // One file is always taken, however large.
-        let enough = |file: &IndexedFile| {
-            let full = files >= max_files || (files > 0 && bytes.saturating_add(file.size()) > max_bytes);
-            files += 1;
-            bytes = bytes.saturating_add(file.size());
-            full
-        };
+        let mut admission = Admission::new(self.followed.limits(limit));
+        let enough = |file: &IndexedFile| !admission.admits(file.size());
         let (taken, is_all) = self.files_after(&from, latest, enough).await?;
         let end = match taken.last() {
             // A table without rows is read to its end; nothing is new.
@@ -317,13 +294,14 @@ impl Source for DeltaSource {
         let stop = (end.reservoir_version, end.index);
         let (files, _) = self.files_after(&from, last_version, |f| (f.version, f.index) > stop).await?;
         let bytes = files.iter().map(IndexedFile::size).sum();
-        let adds: Vec<Arc<Add>> = files.into_iter().filter_map(|f| f.add).collect();
+        let adds = files.into_iter().filter_map(|f| f.add);
+        let adds: Vec<Arc<Add>> = adds.filter(|a| self.followed.options.takes(&a.path)).collect();
         self.backlog = Some((adds.len(), bytes));
         Ok(Arc::new(DeltaScan::of_files(self.followed.read.clone(), adds)?))
     }
 
     fn wants_event_time(&self) -> bool {
-        self.is_ordered
+        self.followed.options.is_ordered
     }
 
     fn set_event_time(&mut self, column: &str) -> Result<()> {
@@ -344,6 +322,13 @@ impl Source for DeltaSource {
         }
         metrics
     }
+}
+
+/// The files of a table in the order of the offsets of its streams.
+pub(super) async fn oldest_first(snapshot: &Snapshot) -> Result<Vec<Arc<Add>>> {
+    let mut adds = snapshot.add_actions().await?;
+    adds.sort_by(|a, b| (a.modification_time, &a.path).cmp(&(b.modification_time, &b.path)));
+    Ok(adds)
 }
 
 fn indexed(version: i64, adds: Vec<Arc<Add>>) -> Vec<IndexedFile> {

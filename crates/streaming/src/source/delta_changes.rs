@@ -1,29 +1,23 @@
 //! The change feed of a Delta table as a stream: the rows that are there when the query begins, as inserts, then what each
-//! commit did. A batch takes whole commits.
+//! commit did.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use boathouse_delta::{CommitChanges, DeltaTable, change_feed_schema, changes_plan};
+use boathouse_delta::{CommitChanges, DeltaTable, FileChange, change_feed_schema, changes_plan};
 use boathouse_engine::Session;
 use boathouse_spec::{Error, Options, Result, StructType};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::ViewTable;
 
+use super::admission::Admission;
+use super::delta::oldest_first;
 use super::delta_offset::{BASE_INDEX, CHANGE_INDEX, Offset};
+use super::delta_options::DeltaOptions;
 use super::delta_start::Start;
 use super::followed::{COMMITS_AT_ONCE, Followed, read_view};
 use super::{Limit, Source};
 use crate::checkpoint::Directory;
-use crate::options::Given;
-
-const OPTIONS: [&str; 2] = ["readChangeFeed", "readChangeData"];
-
-/// Whether a stream is of a table's changes.
-pub(super) fn is_asked_for(options: &Options) -> Result<bool> {
-    let given = Given(options);
-    Ok(given.flag(OPTIONS[0], false)? || given.flag(OPTIONS[1], false)?)
-}
 
 /// The columns of the stream.
 pub(super) async fn schema(
@@ -37,6 +31,8 @@ pub(super) async fn schema(
 pub(super) struct DeltaChanges {
     followed: Followed,
     schema: StructType,
+    /// The table that the query began with.
+    initial: Option<Arc<Told>>,
 }
 
 impl DeltaChanges {
@@ -48,70 +44,101 @@ impl DeltaChanges {
         directory: &Directory,
     ) -> Result<Self> {
         let followed = Followed::open(session, name, table, options, directory).await?;
-        Ok(Self { schema: change_feed_schema(followed.read.schema()), followed })
+        Ok(Self { schema: change_feed_schema(followed.read.schema()), followed, initial: None })
     }
 
     /// The whole table at a version, as if a commit had inserted it.
-    async fn initial(&mut self, version: i64) -> Result<CommitChanges> {
+    async fn initial(&mut self, version: i64) -> Result<Arc<Told>> {
+        if let Some(known) = self.initial.as_ref().filter(|told| told.commit.version == version) {
+            return Ok(Arc::clone(known));
+        }
         let snapshot = self.followed.at_version(version).await?;
         self.followed.check_whole_table(&snapshot).await?;
         self.refuse_gap(boathouse_delta::keeps_changes(&snapshot), version)?;
-        let adds = snapshot.add_actions().await?;
-        Ok(CommitChanges {
+        let adds = oldest_first(&snapshot).await?;
+        let inserted = CommitChanges {
             version,
             timestamp_ms: snapshot.timestamp_ms(),
+            files: (0..adds.len()).map(FileChange::Add).collect(),
             adds: adds
                 .iter()
                 .map(|a| boathouse_delta::Add { data_change: true, ..a.as_ref().clone() })
                 .collect(),
             ..CommitChanges::default()
-        })
+        };
+        let told = Arc::new(Told::of(inserted, &self.followed.options));
+        self.initial = Some(Arc::clone(&told));
+        Ok(told)
     }
 
-    /// The commits between two offsets, as many as `enough` lets in, and the version of a change of columns that comes then.
+    /// What was committed between two places, as much as is admitted, and where that ends.
     async fn between(
         &mut self,
         from: &Offset,
-        end: i64,
-        mut enough: impl FnMut(&CommitChanges) -> bool + Send,
-    ) -> Result<(Vec<CommitChanges>, Option<i64>)> {
-        let mut out = Vec::new();
+        until: Until,
+        mut admission: Option<Admission>,
+    ) -> Result<(Vec<CommitChanges>, Option<Offset>)> {
+        let (mut out, mut end) = (Vec::new(), None);
         let mut version = from.reservoir_version;
         if from.is_starting_version {
             let initial = self.initial(version).await?;
-            if enough(&initial) {
-                return Ok((out, None));
+            let taken = initial.part(from.index, until.index_in(version), false, admission.as_mut());
+            end = self.after(&taken, true);
+            out.extend(taken.part);
+            if !taken.is_all {
+                return Ok((out, end));
             }
-            out.push(initial);
             version += 1;
+        } else {
+            self.initial = None;
         }
-        if version <= end && self.followed.start == Start::Version(version) {
+        let last_version = until.last_version();
+        if version <= last_version && self.followed.start == Start::Version(version) {
             // What the commit says of the feed may be in commits before it.
             let there = self.followed.at_version(version).await?;
             self.refuse_gap(boathouse_delta::keeps_changes(&there), version)?;
         }
         let mut keeps = true;
-        while version <= end {
-            let last = end.min(version + COMMITS_AT_ONCE - 1);
+        while version <= last_version {
+            let last = last_version.min(version + COMMITS_AT_ONCE - 1);
             for commit in self.followed.commits(version, last).await? {
-                if self.followed.is_barrier(&commit)
-                    && (from.index == BASE_INDEX || commit.version > from.reservoir_version)
-                {
-                    return Ok((out, Some(commit.version)));
+                let is_first = commit.version == from.reservoir_version && !from.is_starting_version;
+                if self.followed.is_barrier(&commit) && (from.index == BASE_INDEX || !is_first) {
+                    return Ok((
+                        out,
+                        Some(self.followed.before(commit.version).after_file(CHANGE_INDEX, false)),
+                    ));
                 }
-                if enough(&commit) {
-                    return Ok((out, None));
+                if admission.is_some_and(|a| !a.has_room()) {
+                    return Ok((out, end));
                 }
                 if let Some(metadata) = &commit.metadata {
                     keeps = boathouse_delta::is_change_feed_on(&metadata.configuration);
                 }
                 self.followed.check_columns(&commit)?;
                 self.refuse_gap(keeps, commit.version)?;
-                out.push(commit);
+                let read = if is_first { from.index } else { BASE_INDEX };
+                let told = Told::of(commit, &self.followed.options);
+                let whole = told.belongs_together;
+                let taken = told.part(read, until.index_in(told.commit.version), whole, admission.as_mut());
+                end = self.after(&taken, false).or(end);
+                out.extend(taken.part);
+                if !taken.is_all {
+                    return Ok((out, end));
+                }
             }
             version = last + 1;
         }
-        Ok((out, None))
+        Ok((out, end))
+    }
+
+    /// The place behind what was taken of a version.
+    fn after(&self, taken: &Taken, of_whole_table: bool) -> Option<Offset> {
+        match taken.last {
+            _ if taken.is_all => Some(self.followed.before(taken.version + 1)),
+            Some(index) => Some(self.followed.before(taken.version).after_file(index, of_whole_table)),
+            None => None,
+        }
     }
 
     fn refuse_gap(&self, keeps: bool, version: i64) -> Result<()> {
@@ -132,17 +159,132 @@ impl DeltaChanges {
     }
 }
 
-/// How much a commit has to be read.
-fn weight(commit: &CommitChanges) -> (i64, i64) {
-    if !commit.cdc.is_empty() {
-        let bytes = commit.cdc.iter().map(|c| c.size).sum();
-        return (i64::try_from(commit.cdc.len()).unwrap_or(i64::MAX), bytes);
+/// The end of a range: everything of the versions before, and of this one the files up to an index.
+#[derive(Debug, Clone, Copy)]
+struct Until {
+    version: i64,
+    index: i64,
+}
+
+impl Until {
+    fn offset(offset: &Offset) -> Self {
+        Self { version: offset.reservoir_version, index: offset.index }
     }
-    let adds = commit.adds.iter().filter(|a| a.data_change);
-    let removes = commit.removes.iter().filter(|r| r.data_change);
-    let files = adds.clone().count() + removes.clone().count();
-    let bytes = adds.map(|a| a.size).sum::<i64>() + removes.filter_map(|r| r.size).sum::<i64>();
-    (i64::try_from(files).unwrap_or(i64::MAX), bytes)
+
+    fn last_version(self) -> i64 {
+        if self.index < 0 { self.version - 1 } else { self.version }
+    }
+
+    fn index_in(self, version: i64) -> i64 {
+        if version < self.version { i64::MAX } else { self.index }
+    }
+}
+
+/// The files that tell what a commit did, in the order in which offsets count them (delta-spark's `IndexedChangeFileSeq`).
+struct Told {
+    commit: CommitChanges,
+    files: Vec<ToldFile>,
+    /// An update must not be torn apart, nor a deletion vector from the one before.
+    belongs_together: bool,
+}
+
+struct ToldFile {
+    what: What,
+    size: i64,
+    /// `excludeRegex` leaves it.
+    is_read: bool,
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    Changes(usize),
+    File(FileChange),
+}
+
+/// A part of a commit.
+struct Taken {
+    version: i64,
+    part: Option<CommitChanges>,
+    /// The index of the last file that was taken.
+    last: Option<i64>,
+    is_all: bool,
+}
+
+impl Told {
+    fn of(commit: CommitChanges, options: &DeltaOptions) -> Self {
+        let file = |what, size, path: &str| ToldFile { what, size, is_read: options.takes(path) };
+        let mut belongs_together = !commit.cdc.is_empty();
+        let mut files = Vec::new();
+        for (i, cdc) in commit.cdc.iter().enumerate() {
+            files.push(file(What::Changes(i), cdc.size, &cdc.path));
+        }
+        for change in commit.files.iter().filter(|_| commit.cdc.is_empty()) {
+            let (data_change, vector, size, path) = match change {
+                FileChange::Add(i) => {
+                    let add = &commit.adds[*i];
+                    (add.data_change, add.deletion_vector.is_some(), add.size, &add.path)
+                }
+                FileChange::Remove(i) => {
+                    let remove = &commit.removes[*i];
+                    (
+                        remove.data_change,
+                        remove.deletion_vector.is_some(),
+                        remove.size.unwrap_or(0),
+                        &remove.path,
+                    )
+                }
+            };
+            if data_change {
+                belongs_together |= vector;
+                files.push(file(What::File(*change), size, path));
+            }
+        }
+        Self { commit, files, belongs_together }
+    }
+
+    /// The files behind one index up to another, as many as are admitted.
+    fn part(&self, from: i64, until: i64, whole: bool, mut admission: Option<&mut Admission>) -> Taken {
+        let asked = (0_i64..).zip(&self.files).filter(|(i, file)| *i > from && *i <= until && file.is_read);
+        let asked: Vec<(i64, &ToldFile)> = asked.collect();
+        let mut taken = Vec::new();
+        match &mut admission {
+            Some(admission) if whole => {
+                let sizes: Vec<i64> = asked.iter().map(|(_, file)| file.size).collect();
+                if admission.admits_all(&sizes) {
+                    taken.clone_from(&asked);
+                }
+            }
+            Some(admission) => taken.extend(asked.iter().take_while(|(_, file)| admission.admits(file.size))),
+            None => taken.clone_from(&asked),
+        }
+        Taken {
+            version: self.commit.version,
+            last: taken.last().map(|(i, _)| *i),
+            is_all: taken.len() == asked.len(),
+            part: (!taken.is_empty()).then(|| self.with(taken.iter().map(|(_, file)| file.what))),
+        }
+    }
+
+    /// The commit with these files alone.
+    fn with(&self, files: impl Iterator<Item = What>) -> CommitChanges {
+        let CommitChanges { version, timestamp_ms, ref metadata, ref protocol, ref info, .. } = self.commit;
+        let mut part = CommitChanges {
+            version,
+            timestamp_ms,
+            metadata: metadata.clone(),
+            protocol: protocol.clone(),
+            info: info.clone(),
+            ..CommitChanges::default()
+        };
+        for file in files {
+            match file {
+                What::Changes(i) => part.cdc.push(self.commit.cdc[i].clone()),
+                What::File(FileChange::Add(i)) => part.adds.push(self.commit.adds[i].clone()),
+                What::File(FileChange::Remove(i)) => part.removes.push(self.commit.removes[i].clone()),
+            }
+        }
+        part
+    }
 }
 
 #[async_trait]
@@ -167,37 +309,29 @@ impl Source for DeltaChanges {
         }
         let from = start_offset.unwrap_or_else(|| self.followed.first_offset(latest));
         self.followed.check_start(from.reservoir_version).await?;
-        let (max_files, max_bytes) = self.followed.limits(limit);
-        let (mut files, mut bytes) = (0_i64, 0_i64);
-        let enough = |commit: &CommitChanges| {
-            let before = files;
-            let (more_files, more_bytes) = weight(commit);
-            files = files.saturating_add(more_files);
-            bytes = bytes.saturating_add(more_bytes);
-            // One commit is always taken, however large.
-            before > 0 && (files > max_files || bytes > max_bytes)
-        };
-        let (commits, change) = self.between(&from, latest, enough).await?;
-        Ok(match (change, commits.last()) {
-            (Some(version), _) => Some(self.followed.before(version).after_file(CHANGE_INDEX, false).text()),
-            (None, Some(commit)) => Some(self.followed.before(commit.version + 1).text()),
-            (None, None) => start.map(str::to_string),
-        })
+        let admission = (limit != Limit::All).then(|| Admission::new(self.followed.limits(limit)));
+        let until = Until { version: latest + 1, index: BASE_INDEX };
+        let (_, end) = self.between(&from, until, admission).await?;
+        Ok(end.map(|end| end.text()).or(start.map(str::to_string)))
     }
 
     async fn slice(&mut self, start: Option<&str>, end: &str) -> Result<Arc<dyn TableProvider>> {
         let end = self.followed.read_offset(end)?;
+        let until = Until::offset(&end);
         let from = match start {
             Some(start) => self.followed.read_offset(start)?,
-            // The first batch has the version that the query began with, and maybe commits after it.
+            // The version that the query began with is the one that its first end speaks of, or the one before.
             None => match self.followed.start {
+                Start::Snapshot if end.is_starting_version => {
+                    self.followed.first_offset(end.reservoir_version)
+                }
                 Start::Snapshot => self.followed.first_offset(end.reservoir_version - 1),
                 Start::Version(version) => self.followed.before(version),
             },
         };
-        self.followed.begin_log((end.reservoir_version - 1).max(0)).await?;
+        self.followed.begin_log(until.last_version().max(0)).await?;
         self.followed.check_start(from.reservoir_version).await?;
-        let (commits, _) = self.between(&from, end.reservoir_version - 1, |_| false).await?;
+        let (commits, _) = self.between(&from, until, None).await?;
         let plan = changes_plan(&self.followed.read, &commits).await?;
         Ok(Arc::new(ViewTable::new(plan, None)))
     }

@@ -6,8 +6,9 @@ use boathouse_formats::zone::Zone;
 use boathouse_spec::{Error, Result};
 use serde_json::{Value, json};
 
+use super::delta_options::illegal;
 use crate::checkpoint::{Directory, lines_v1, with_v1};
-use crate::options::{Given, invalid};
+use crate::options::Given;
 
 /// Where a source keeps the version that its query began with.
 const START_FILE: &str = "0";
@@ -58,10 +59,10 @@ async fn starting(table: &DeltaTable, snapshot: &Snapshot, given: &Given<'_>, zo
             .message("Please either provide 'startingVersion' or 'startingTimestamp'.")
             .exception("IllegalArgumentException")),
         (Some("latest"), None) => Ok(Start::Version(snapshot.version() + 1)),
-        (Some(text), None) => match text.trim().parse::<i64>() {
+        (Some(text), None) => match text.parse::<i64>() {
             Ok(version) if version >= 0 => {
                 let (first, last) = table.versions().await?;
-                if version > last + 1 || version < first {
+                if version > last || version < first {
                     return Err(Error::new("DELTA_VERSION_NOT_FOUND")
                         .param("userVersion", version)
                         .param("earliest", first)
@@ -71,7 +72,7 @@ async fn starting(table: &DeltaTable, snapshot: &Snapshot, given: &Given<'_>, zo
                 }
                 Ok(Start::Version(version))
             }
-            _ => Err(invalid("startingVersion", text, "must be greater than or equal to zero, or 'latest'")),
+            _ => Err(illegal("startingVersion", text, "must be greater than or equal to zero")),
         },
         (None, Some(text)) => starting_timestamp(table, text, zone).await.map(Start::Version),
         (None, None) => Ok(Start::Snapshot),

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use boathouse_delta::{CommitChanges, DeltaTable, Metadata, Protocol, Snapshot, changes};
+use boathouse_delta::{CommitChanges, DeltaTable, Metadata, Protocol, Snapshot, changes, kept_changes};
 use boathouse_engine::Session;
 use boathouse_spec::{Error, Options, Result, StructType};
 
 use super::Limit;
 use super::delta_offset::{AFTER_CHANGE_INDEX, BASE_INDEX, CHANGE_INDEX, Offset};
+use super::delta_options::DeltaOptions;
 use super::delta_schema_change::{Changes, is_readable, needs_tracking, schema_changed};
 use super::delta_start::{Start, start};
 use super::delta_tracking::{self, Tracking};
@@ -41,8 +42,7 @@ pub(super) struct Followed {
     is_start_checked: bool,
     reads_unsafely: bool,
     has_starting_option: bool,
-    max_files: i64,
-    max_bytes: Option<i64>,
+    pub options: DeltaOptions,
     /// The last version to be read, with `availableNow`.
     last_version: Option<i64>,
     /// Commits that were read, so that slicing them does not read them again.
@@ -57,15 +57,12 @@ impl Followed {
         options: &Options,
         directory: &Directory,
     ) -> Result<Self> {
-        check(options)?;
         let given = Given(options);
         let zone = session.file_context()?.session.zone;
         let snapshot = table.latest().await?;
         let tracking = open_log(session, &table, options, &snapshot, directory).await?;
         let entry = tracking.as_ref().and_then(Tracking::current);
         let read = entry.map(|e| e.view(&snapshot)).transpose()?.unwrap_or_else(|| snapshot.clone());
-        let max_bytes = given.bytes("maxBytesPerTrigger")?;
-        let max_files = given.positive("maxFilesPerTrigger")?;
         Ok(Self {
             start: start(directory, &table, &snapshot, &given, &zone).await?,
             name,
@@ -77,9 +74,7 @@ impl Followed {
             is_start_checked: false,
             reads_unsafely: settings::flag(session, UNSAFE_READS, false),
             has_starting_option: given.text("startingVersion").or(given.text("startingTimestamp")).is_some(),
-            // A limit in bytes alone stands for itself.
-            max_files: max_files.unwrap_or(if max_bytes.is_some() { i64::MAX } else { DEFAULT_MAX_FILES }),
-            max_bytes,
+            options: DeltaOptions::parse(options)?,
             last_version: None,
             commits: Vec::new(),
         })
@@ -91,8 +86,11 @@ impl Followed {
 
     /// Files and bytes that a batch may take.
     pub fn limits(&self, limit: Limit) -> (i64, i64) {
+        let DeltaOptions { max_files, max_bytes, .. } = self.options;
+        // A limit in bytes alone stands for itself.
+        let default = if max_bytes.is_some() { i64::MAX } else { DEFAULT_MAX_FILES };
         match limit {
-            Limit::Options => (self.max_files, self.max_bytes.unwrap_or(i64::MAX)),
+            Limit::Options => (max_files.unwrap_or(default), max_bytes.unwrap_or(i64::MAX)),
             Limit::All => (i64::MAX, i64::MAX),
         }
     }
@@ -146,7 +144,11 @@ impl Followed {
             }
         };
         if missing <= to {
-            self.commits.extend(changes(self.table.location(), missing, Some(to)).await?);
+            let location = self.table.location();
+            self.commits.extend(match self.options.passes_over_losses {
+                true => kept_changes(location, missing, to).await?,
+                false => changes(location, missing, Some(to)).await?,
+            });
         }
         Ok(self.commits.iter().filter(|c| c.version <= to).cloned().collect())
     }
@@ -347,7 +349,7 @@ pub(super) async fn read_view(
     table: &DeltaTable,
     options: &Options,
 ) -> Result<Snapshot> {
-    check(options)?;
+    DeltaOptions::parse(options)?;
     let snapshot = table.latest().await?;
     let Some(tracking) = Tracking::open(session, options, &snapshot, None).await? else {
         return Ok(snapshot);
@@ -357,19 +359,4 @@ pub(super) async fn read_view(
         Some(entry) => entry.view(&snapshot),
         None => Ok(snapshot),
     }
-}
-
-pub(super) fn check(options: &Options) -> Result<()> {
-    let given = Given(options);
-    for key in ["excludeRegex", "failOnDataLoss"] {
-        if given.text(key).is_some() {
-            return Err(Error::unsupported(format!("the option {key} of a stream from a Delta table")));
-        }
-    }
-    if given.text("versionAsOf").or_else(|| given.text("timestampAsOf")).is_some() {
-        return Err(Error::new("DELTA_TIME_TRAVEL_INVALID_STREAMING")
-            .message("A stream does not travel in time: use startingVersion or startingTimestamp.")
-            .exception("AnalysisException"));
-    }
-    Ok(())
 }

@@ -1,10 +1,12 @@
 //! Sources: a file each. A source says how far its data goes, and gives what lies between two offsets.
 
+mod admission;
 mod cleaner;
 mod cloud_files;
 mod delta;
 mod delta_changes;
 mod delta_offset;
+mod delta_options;
 mod delta_schema_change;
 mod delta_start;
 mod delta_tracking;
@@ -30,6 +32,7 @@ use boathouse_spec::{Error, Result, StructType};
 use datafusion::catalog::TableProvider;
 use serde_json::{Map, Value};
 
+use self::delta_options::DeltaOptions;
 use crate::checkpoint::Directory;
 
 /// How much a batch may take.
@@ -113,7 +116,7 @@ pub(crate) async fn open(
 ) -> Result<Box<dyn Source>> {
     match origin {
         StreamOrigin::Delta { name, table, options } => {
-            if delta_changes::is_asked_for(&options)? {
+            if DeltaOptions::parse(&options)?.reads_changes {
                 let source = delta_changes::DeltaChanges::open(session, name, table, &options, &directory);
                 return Ok(Box::new(source.await?));
             }
@@ -139,7 +142,7 @@ pub(crate) async fn open(
 /// The schema of a source, without a query.
 pub(crate) async fn schema(session: &Arc<Session>, origin: &StreamOrigin) -> Result<StructType> {
     match origin {
-        StreamOrigin::Delta { table, options, .. } if delta_changes::is_asked_for(options)? => {
+        StreamOrigin::Delta { table, options, .. } if DeltaOptions::parse(options)?.reads_changes => {
             delta_changes::schema(session, table, options).await
         }
         StreamOrigin::Delta { table, options, .. } => delta::schema(session, table, options).await,

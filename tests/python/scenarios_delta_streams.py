@@ -1,0 +1,300 @@
+"""Streams from Delta tables: their options, and what is done to a table between two batches."""
+
+import json
+import os
+import pathlib
+import shutil
+
+from scenarios_streams import Stream
+
+SCENARIOS = {}
+
+# The commits of the tables: an hour apart.
+FIRST_COMMIT = 1.7e9
+
+
+def scenario(function):
+    SCENARIOS[function.__name__.replace("_", " ")] = function
+    return function
+
+
+def inner(world, what):
+    made = type(world)(world.spark, world.directory / f"{len(list(world.directory.iterdir()))}")
+    made.directory.mkdir()
+    return made
+
+
+def tell(world, one, what):
+    """What was noted of a part: of errors with a class the class alone."""
+    for key, value in one.seen:
+        if isinstance(value, dict) and value.get("refused", "").startswith("["):
+            value = {**value, "refused": value["refused"].split("]")[0] + "]"}
+        world.seen.append([f"{what}, {key}", value])
+
+
+def batches(one, frame, what, checkpoint="checkpoint"):
+    """The rows of each batch of a query that reads what is there, or its error."""
+    counts, out = [], one.path(f"out_{checkpoint}")
+    before = sorted(rows_of(one, out))
+
+    def run():
+        writer = frame().writeStream.format("parquet").option("checkpointLocation", one.path(checkpoint))
+        query = writer.trigger(availableNow=True).start(out)
+        try:
+            query.awaitTermination()
+        finally:
+            for progress in query.recentProgress:
+                progress = json.loads(progress.json) if not isinstance(progress, dict) else progress
+                if "addBatch" in progress["durationMs"]:
+                    counts.append(progress["batchId"])
+
+    refusal = Stream(one).refusal(run)
+    rows = rows_of(one, out)
+    for row in before:
+        rows.remove(row)
+    seen = {"batches": len(counts), "rows": sorted(rows)}
+    one.note(what, seen if refusal is None else {"refused": refusal, **seen})
+
+
+def rows_of(one, path):
+    if not any(pathlib.Path(path).glob("*.parquet")):
+        return []
+    return ["\t".join(str(v) for v in row) for row in one.spark.read.parquet(path).collect()]
+
+
+PROPERTIES = {
+    # What is restored is older than files are kept.
+    "plain": "delta.enableDeletionVectors = false, delta.deletedFileRetentionDuration = 'interval 36500 days', "
+    "delta.logRetentionDuration = 'interval 36500 days'",
+    "vectors": "delta.enableDeletionVectors = true",
+    "mapped": "delta.columnMapping.mode = 'name', delta.enableDeletionVectors = false",
+    "feed": "delta.enableChangeDataFeed = true, delta.enableDeletionVectors = false",
+}
+COMMITS = [
+    "INSERT INTO {t} VALUES (1, 'a', 1)",
+    "INSERT INTO {t} VALUES (2, 'b', 1), (3, 'c', 2)",
+    "INSERT INTO {t} SELECT /*+ COALESCE(1) */ * FROM VALUES (4, 'd', 2), (5, 'e', 2), (6, 'f', 2), (7, 'g', 2)",
+]
+MORE = "INSERT INTO {t} (id, s, p) VALUES (10, 'x', 1)"
+
+
+def table(world, kind, commits=COMMITS):
+    """A table of four versions, committed at known times."""
+    world.sql(f"CREATE TABLE {{t}} (id INT, s STRING, p INT) USING delta PARTITIONED BY (p) TBLPROPERTIES ({PROPERTIES[kind]})")
+    world.sql(*commits)
+    for version in range(len(commits) + 1):
+        at = FIRST_COMMIT + 3600 * version
+        os.utime(pathlib.Path(world.path("t")) / "_delta_log" / f"{version:020}.json", (at, at))
+
+
+def copied(world, kind):
+    """A copy of such a table, in a place of its own: each is made once."""
+    first = world.directory / f"first_{kind}"
+    if not first.exists():
+        made = type(world)(world.spark, first)
+        first.mkdir()
+        table(made, kind)
+    one = inner(world, kind)
+    shutil.copytree(first / "t", one.path("t"))
+    return one
+
+
+def stream(one, options):
+    return lambda: one.spark.readStream.format("delta").options(**options).load(one.path("t"))
+
+
+OPTIONS = [
+    {},
+    {"maxFilesPerTrigger": 0},
+    {"maxFilesPerTrigger": -1},
+    {"maxFilesPerTrigger": "x"},
+    {"maxFilesPerTrigger": "3000000000"},
+    {"maxBytesPerTrigger": "x"},
+    {"maxBytesPerTrigger": 0},
+    {"maxBytesPerTrigger": "1.5k"},
+    {"startingVersion": 0},
+    {"startingVersion": 2},
+    {"startingVersion": 3},
+    {"startingVersion": 4},
+    {"startingVersion": 5},
+    {"startingVersion": " 2 "},
+    {"startingVersion": -1},
+    {"startingVersion": "x"},
+    {"startingVersion": "1.5"},
+    {"startingVersion": "LATEST"},
+    {"startingTimestamp": "2020-01-01"},
+    {"startingTimestamp": "2023-11-14 23:13:20"},
+    {"startingTimestamp": "2023-11-14T23:13:20.001Z"},
+    {"startingTimestamp": "2023-11-15T00:13:20+01:00"},
+    {"startingTimestamp": "2023-11-15"},
+    {"startingTimestamp": "2999-01-01"},
+    {"startingTimestamp": "1700003600"},
+    {"startingTimestamp": "x"},
+    {"startingTimestamp": ""},
+    {"startingVersion": 1, "startingTimestamp": "2020-01-01"},
+    {"endingVersion": 2},
+    {"startingVersion": 1, "endingVersion": 2},
+    {"endingTimestamp": "2023-11-15"},
+    {"versionAsOf": 1},
+    {"timestampAsOf": "2023-11-15"},
+    {"ignoreDeletes": "x"},
+    {"ignoreDeletes": "TRUE"},
+    {"ignoreChanges": "x"},
+    {"ignoreFileDeletion": "x"},
+    {"skipChangeCommits": "x"},
+    {"skipChangeCommits": 1},
+    {"failOnDataLoss": False},
+    {"failOnDataLoss": True},
+    {"failOnDataLoss": "x"},
+    {"excludeRegex": ".*"},
+    {"excludeRegex": "p=1/.*"},
+    {"excludeRegex": "p=2"},
+    {"excludeRegex": "("},
+    {"readChangeFeed": "x"},
+    {"allowSourceColumnRename": "x"},
+    {"allowSourceColumnDrop": "x"},
+    {"allowSourceColumnTypeChange": "x"},
+    {"allowSourceColumnRename": "always"},
+    {"streamingSourceTrackingId": "x"},
+    {"mergeSchema": True},
+    {"nonsense": 1},
+]
+
+
+@scenario
+def options_of_a_table(world):
+    for options in OPTIONS:
+        one = copied(world, "plain")
+        batches(one, stream(one, options), "at once")
+        one.sql(MORE)
+        batches(one, stream(one, options), "then")
+        tell(world, one, json.dumps(options))
+
+
+FEEDS = [
+    {},
+    {"startingVersion": 0},
+    {"startingVersion": 2},
+    {"startingVersion": 9},
+    {"startingVersion": 1, "endingVersion": 2},
+    {"endingVersion": 2},
+    {"startingVersion": 1, "endingTimestamp": "2023-11-15"},
+    {"startingTimestamp": "2023-11-15"},
+    {"startingTimestamp": "2999-01-01"},
+    {"excludeRegex": "p=1/.*"},
+    {"startingVersion": 0, "excludeRegex": "p=1/.*"},
+    {"failOnDataLoss": False},
+    {"ignoreDeletes": True},
+    {"skipChangeCommits": True},
+    {"ignoreChanges": True},
+]
+CHANGED = ["UPDATE {t} SET s = 'z' WHERE id = 2", "DELETE FROM {t} WHERE p = 2", MORE]
+
+
+@scenario
+def options_of_a_change_feed(world):
+    for options in FEEDS:
+        one = copied(world, "feed")
+        read = stream(one, {"readChangeFeed": True, **options})
+        frame = lambda read=read: read().drop("_commit_timestamp")  # noqa: E731
+        batches(one, frame, "at once")
+        one.sql(*CHANGED)
+        batches(one, frame, "then")
+        tell(world, one, json.dumps(options))
+
+
+# Files have 500 to 1,000 bytes, so that 1,000 bytes are two of them: the one that goes beyond is taken, too.
+LIMITS = [
+    {"maxFilesPerTrigger": 1},
+    {"maxFilesPerTrigger": 3},
+    {"maxBytesPerTrigger": "1b"},
+    {"maxBytesPerTrigger": 1000},
+    {"maxFilesPerTrigger": 2, "maxBytesPerTrigger": "1b"},
+    {"maxFilesPerTrigger": 1, "maxBytesPerTrigger": "1g"},
+    {"startingVersion": 2, "maxFilesPerTrigger": 1},
+    {"startingVersion": 2, "maxFilesPerTrigger": 1, "excludeRegex": "p=1"},
+]
+
+
+@scenario
+def limits_of_a_batch(world):
+    for options in LIMITS:
+        one = copied(world, "plain")
+        batches(one, stream(one, options), "at once")
+        tell(world, one, json.dumps(options))
+
+
+@scenario
+def a_change_feed_in_small_batches(world):
+    """Files of a commit come apart, unless they tell of updates or deletion vectors."""
+    for options in [{"maxFilesPerTrigger": 1}, {"maxFilesPerTrigger": 3}]:
+        one = copied(world, "feed")
+        read = stream(one, {"readChangeFeed": True, **options})
+        frame = lambda read=read: read().drop("_commit_timestamp")  # noqa: E731
+        one.sql("UPDATE {t} SET s = 'z' WHERE id IN (2, 3)", MORE)
+        one.sql("ALTER TABLE {t} SET TBLPROPERTIES (delta.enableDeletionVectors = true)", "DELETE FROM {t} WHERE id = 4")
+        one.sql("DELETE FROM {t} WHERE p = 2")
+        batches(one, frame, "at once")
+        one.sql("UPDATE {t} SET s = 'y' WHERE id = 1", "INSERT OVERWRITE {t} VALUES (30, 'o', 3), (31, 'o', 4)")
+        batches(one, frame, "then")
+        tell(world, one, json.dumps(options))
+
+
+# What is done to a table between batches, and to which kind.
+CHANGES = {
+    "delete of a partition": ["plain", "DELETE FROM {t} WHERE p = 2"],
+    "delete of rows": ["plain", "DELETE FROM {t} WHERE id = 4"],
+    "delete of rows by a vector": ["vectors", "DELETE FROM {t} WHERE id = 4"],
+    "update": ["plain", "UPDATE {t} SET s = 'z' WHERE id = 4"],
+    "overwrite": ["plain", "INSERT OVERWRITE {t} VALUES (30, 'o', 3)"],
+    "restore": ["plain", "RESTORE TABLE {t} TO VERSION AS OF 2"],
+}
+
+
+def changed(world, options, names):
+    for name in names:
+        kind, *statements = CHANGES[name]
+        one = copied(world, kind)
+        read = stream(one, options)
+        # Types may change.
+        frame = lambda read=read: read().selectExpr("CAST(id AS STRING) AS id", "s", "p")  # noqa: E731
+        batches(one, frame, "before")
+        for statement in statements:
+            one.sql(statement)
+        one.sql(MORE)
+        batches(one, frame, "after")
+        tell(world, one, f"{name}, {json.dumps(options)}")
+        shutil.rmtree(one.directory)
+
+
+@scenario
+def a_table_changes_and_that_is_ignored(world):
+    changed(world, {"ignoreDeletes": True}, ["delete of a partition", "delete of rows", "update"])
+    changed(world, {"ignoreChanges": True}, ["delete of a partition", "delete of rows by a vector", "update", "overwrite"])
+    changed(world, {"ignoreFileDeletion": True}, ["delete of rows"])
+    changed(world, {"skipChangeCommits": True}, ["delete of a partition", "delete of rows by a vector", "update", "overwrite", "restore"])
+    changed(world, {"skipChangeCommits": "false", "ignoreDeletes": "true"}, ["overwrite"])
+
+
+@scenario
+def a_table_is_made_again(world):
+    """Under its name, with another id."""
+    for what, again in {
+        "the same": "CREATE TABLE again (id INT) USING delta",
+        "other columns": "CREATE TABLE again (id INT, more STRING) USING delta",
+        "replaced": "CREATE OR REPLACE TABLE again (id INT) USING delta",
+    }.items():
+        for options in [{}]:
+            one = inner(world, what)
+            one.sql("DROP TABLE IF EXISTS again", "CREATE TABLE again (id INT) USING delta TBLPROPERTIES (delta.enableChangeDataFeed = true)")
+            one.sql("INSERT INTO again VALUES (1)")
+            frame = lambda one=one, options=options: one.spark.readStream.options(**options).table("again").select("id")  # noqa: E731
+            batches(one, frame, "before")
+            if what != "replaced":
+                one.sql("DROP TABLE again")
+                batches(one, frame, "while it is gone")
+            one.sql(again, "INSERT INTO again (id) VALUES (2)", "INSERT INTO again (id) VALUES (3)")
+            batches(one, frame, "after")
+            batches(one, frame, "anew", "other_checkpoint")
+            tell(world, one, f"{what}, {json.dumps(options)}")
+    world.sql("DROP TABLE IF EXISTS again")
