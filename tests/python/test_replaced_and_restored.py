@@ -74,9 +74,14 @@ def test_an_append_only_table_is_not_replaced(table):
         with pytest.raises(UnsupportedOperationException, match="DELTA_CANNOT_MODIFY_APPEND_ONLY"):
             table.sql("CREATE OR REPLACE TABLE replaced " + statement)
     assert rows(table) == [(1, "a")]
+    table.sql("INSERT INTO replaced VALUES (2, 'b')")
+    table.sql("RESTORE replaced TO VERSION AS OF 1")
+    assert rows(table) == [(1, "a")]
     table.sql("ALTER TABLE replaced SET TBLPROPERTIES ('delta.appendOnly' = 'false')")
     table.sql("CREATE OR REPLACE TABLE replaced (id BIGINT) USING delta TBLPROPERTIES ('delta.appendOnly' = 'true')")
     assert rows(table) == []
+    table.sql("RESTORE replaced TO VERSION AS OF 1")
+    assert rows(table) == [(1, "a")]
 
 
 def test_columns_of_a_replaced_table_have_ids_of_their_own(table):
@@ -118,3 +123,29 @@ def test_clustering_columns_that_are_refused(table, columns, error):
     with pytest.raises(AnalysisException) as caught:
         table.sql(f"CREATE TABLE replaced (id BIGINT, s STRUCT<a: INT>) USING delta CLUSTER BY ({columns})")
     assert caught.value.getCondition() == error
+
+
+def test_columns_that_rules_name_stay(table):
+    """Also those whose names need backticks; what only a text in quotes says is no name, nor is a field beside the one that is named."""
+    table.sql("""CREATE TABLE replaced (`Id No` BIGINT, id BIGINT, s STRUCT<a: INT, b: INT>, v STRING, `G n` BIGINT, g BIGINT GENERATED ALWAYS AS (`G n` * 2)) USING delta
+        TBLPROPERTIES ('delta.columnMapping.mode' = 'name')""")
+    table.sql("ALTER TABLE replaced ADD CONSTRAINT `my c` CHECK (`Id No` > 0)")
+    table.sql("ALTER TABLE replaced ADD CONSTRAINT d CHECK (v <> 'id' AND s.a > 0)")
+    for change in ("RENAME COLUMN `Id No` TO x", "DROP COLUMN `Id No`", "RENAME COLUMN s TO ss", "DROP COLUMN s.a", "RENAME COLUMN v TO w"):
+        with pytest.raises(AnalysisException, match="DELTA_CONSTRAINT_DEPENDENT_COLUMN_CHANGE"):
+            table.sql("ALTER TABLE replaced " + change)
+    for change in ("RENAME COLUMN `G n` TO x", "DROP COLUMN `G n`"):
+        with pytest.raises(AnalysisException, match="DELTA_GENERATED_COLUMNS_DEPENDENT_COLUMN_CHANGE"):
+            table.sql("ALTER TABLE replaced " + change)
+    for change in ("RENAME COLUMN id TO id2", "RENAME COLUMN s.b TO c", "DROP COLUMN id2"):
+        table.sql("ALTER TABLE replaced " + change)
+    table.sql("INSERT INTO replaced (`Id No`, s, v, `G n`) VALUES (1, named_struct('a', 1, 'c', 2), 'x', 4)")
+    assert rows(table) == [(1, (1, 2), "x", 4, 8)]
+
+
+def test_fields_of_one_name_are_refused(table):
+    for column in ("s STRUCT<a: INT, A: INT>", "s ARRAY<STRUCT<b: STRUCT<a: INT, A: INT>>>"):
+        with pytest.raises(AnalysisException) as caught:
+            table.sql(f"CREATE TABLE replaced (id BIGINT, {column}) USING delta")
+        assert caught.value.getCondition() == "COLUMN_ALREADY_EXISTS"
+    assert not table.catalog.tableExists("replaced")

@@ -15,6 +15,7 @@ use crate::clustering;
 use crate::property;
 use crate::row_tracking;
 use crate::schema::constraints;
+use crate::schema::mentions::mentions;
 use crate::schema::path::{self, ColumnPlace};
 use crate::schema::{reconcile, stored, widening};
 use crate::snapshot::Snapshot;
@@ -406,14 +407,11 @@ fn refuse_generating(table: &Snapshot, column: &[String], names: &dyn Fn(&str) -
 
 /// A column that a constraint names stays as it is.
 pub(super) fn refuse_constrained(table: &Snapshot, column: &[String]) -> Result<()> {
-    let name = column.first().map(|c| c.to_lowercase()).unwrap_or_default();
-    let is_word = |text: &str| {
-        text.to_lowercase().split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
-    };
-    refuse_generating(table, column, &is_word)?;
+    let names_it = |text: &str| mentions(text, column);
+    refuse_generating(table, column, &names_it)?;
     let named: Vec<String> = constraints::checks(table.metadata(), table.schema())
         .into_iter()
-        .filter(|(_, sql)| is_word(sql))
+        .filter(|(_, sql)| names_it(sql))
         .map(|(name, sql)| format!("{name} -> {sql}"))
         .collect();
     if named.is_empty() {

@@ -6,6 +6,7 @@ pub(crate) mod conform;
 pub(crate) mod constraints;
 pub mod identity;
 pub mod lengths;
+pub(crate) mod mentions;
 pub(crate) mod path;
 pub(crate) mod reconcile;
 pub(crate) mod relabel;

@@ -212,6 +212,7 @@ fn assign_type(t: &DataType, last: &mut i64, existing: bool) -> DataType {
 /// Names of columns, and of fields inside of them, that files cannot have, unless the table maps its columns.
 pub(crate) fn check_names(schema: &StructType, mapped: bool) -> Result<()> {
     super::reconcile::refuse_duplicates(schema).map_err(|_| duplicate_columns(schema))?;
+    refuse_duplicate_fields(schema)?;
     if mapped {
         return Ok(());
     }
@@ -228,6 +229,26 @@ pub(crate) fn check_names(schema: &StructType, mapped: bool) -> Result<()> {
             invalid.join(", ")
         ))
         .exception("AnalysisException"))
+}
+
+/// Fields of a struct have names of their own, whatever their case.
+fn refuse_duplicate_fields(schema: &StructType) -> Result<()> {
+    let mut result = Ok(());
+    for field in &schema.fields {
+        structs_in(&field.data_type, &mut |inner| {
+            let mut seen = std::collections::HashSet::new();
+            let twice = inner.fields.iter().map(|f| f.name.to_lowercase()).find(|n| !seen.insert(n.clone()));
+            if let Some(name) = twice {
+                result = Err(Error::new("COLUMN_ALREADY_EXISTS")
+                    .param("columnName", boathouse_spec::quote(&name))
+                    .message(format!("{} would have two fields of the name `{name}`.", field.name))
+                    .exception("AnalysisException"));
+            } else if let Err(e) = refuse_duplicate_fields(inner) {
+                result = Err(e);
+            }
+        });
+    }
+    result
 }
 
 fn add_invalid_names<'a>(schema: &'a StructType, out: &mut Vec<&'a str>) {

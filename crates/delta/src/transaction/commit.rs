@@ -229,11 +229,11 @@ impl Transaction {
 
     /// Refuses what the table forbids whoever writes.
     fn check(&self) -> Result<()> {
-        // As the table is, whatever the commit makes of it.
+        // As the table is, whatever the commit makes of it; RESTORE is none of the changes that are meant.
         let is_append_only = |table: &Snapshot| table.property("delta.appendOnly").is_some_and(is_true);
         let append_only = self.read.as_ref().is_some_and(is_append_only);
         let removes_data = self.files.iter().any(|a| matches!(a, Action::Remove(r) if r.data_change));
-        if append_only && removes_data {
+        if append_only && removes_data && self.operation.name != "RESTORE" {
             return Err(Error::new("DELTA_CANNOT_MODIFY_APPEND_ONLY")
                 .param("table_name", self.location.uri())
                 .param("config", "delta.appendOnly")
