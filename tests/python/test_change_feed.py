@@ -126,14 +126,14 @@ def test_merges_are_told(spark, vectors, clauses, wanted):
 
 
 def test_a_merge_that_adds_columns_is_told(spark):
-    spark.sql("CREATE OR REPLACE TABLE grown (id BIGINT) TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')")
-    spark.sql("INSERT INTO grown VALUES (1)")
+    spark.sql("CREATE OR REPLACE TABLE grown_feed (id BIGINT) TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')")
+    spark.sql("INSERT INTO grown_feed VALUES (1)")
     spark.sql(
-        """MERGE WITH SCHEMA EVOLUTION INTO grown t USING (SELECT 1L AS id, 'x' AS v UNION ALL SELECT 2L, 'y') s ON t.id = s.id
+        """MERGE WITH SCHEMA EVOLUTION INTO grown_feed t USING (SELECT 1L AS id, 'x' AS v UNION ALL SELECT 2L, 'y') s ON t.id = s.id
            WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"""
     )
-    version = last(spark, "grown").version
-    assert [row[:3] for row in feed(spark, "grown", version)] == [
+    version = last(spark, "grown_feed").version
+    assert [row[:3] for row in feed(spark, "grown_feed", version)] == [
         (1, "x", "update_postimage"),
         (1, None, "update_preimage"),
         (2, "y", "insert"),

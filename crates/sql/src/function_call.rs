@@ -359,11 +359,11 @@ pub(crate) fn is_constant(expr: &Expr) -> bool {
     }
 }
 
-/// The value with its sign changed.
+/// The value with its sign changed. Zero keeps the operator, by which the frame is shown.
 fn negated(value: Expr) -> Expr {
     match value {
-        Expr::Literal(Literal::Integer(v)) if v != i32::MIN => Expr::literal(Literal::Integer(-v)),
-        Expr::Literal(Literal::Long(v)) if v != i64::MIN => Expr::literal(Literal::Long(-v)),
+        Expr::Literal(Literal::Integer(v)) if v != 0 && v != i32::MIN => Expr::literal(Literal::Integer(-v)),
+        Expr::Literal(Literal::Long(v)) if v != 0 && v != i64::MIN => Expr::literal(Literal::Long(-v)),
         other => Expr::operator("negative", vec![other]),
     }
 }

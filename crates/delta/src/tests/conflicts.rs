@@ -112,7 +112,7 @@ async fn matrix(vectors: bool, isolation: &str) -> String {
 async fn of_write_serializable_tables() {
     let expected = "\
 ........M append
-.AAARAARM insert-only merge
+.AAA.AARM insert-only merge
 ..AA.AARM update of a
 ..AA.ARRM delete in a
 ....R.RRM delete of b
@@ -130,7 +130,7 @@ async fn of_write_serializable_tables() {
 async fn of_serializable_tables() {
     let expected = "\
 ........M append
-AAAARAARM insert-only merge
+AAAA.AARM insert-only merge
 A.AA.AARM update of a
 ..AA.ARRM delete in a
 ....R.RRM delete of b

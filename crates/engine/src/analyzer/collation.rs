@@ -140,6 +140,15 @@ pub(super) fn is_collated(t: &DataType) -> bool {
     matches!(t, DataType::String { collation: Some(c) } if c != INDETERMINATE)
 }
 
+/// Also inside of arrays and structs.
+pub(super) fn holds_collated(t: &DataType) -> bool {
+    match t {
+        DataType::Array { element, .. } => holds_collated(element),
+        DataType::Struct(s) => s.fields.iter().any(|f| holds_collated(&f.data_type)),
+        other => is_collated(other),
+    }
+}
+
 fn with_collation(t: &DataType, collation: Option<&str>) -> DataType {
     match t {
         DataType::String { .. } => DataType::String { collation: collation.map(str::to_string) },
@@ -236,6 +245,14 @@ impl Analyzer {
         }
         let name = value.name.clone();
         Ok(self.builtin("grouping_key", vec![value])?.named(name))
+    }
+
+    /// What rows are sorted by where equal values have to be neighbours: two zeros are one, strings are as their collation says.
+    pub(super) fn sort_key(&mut self, value: TypedExpr) -> Result<TypedExpr> {
+        match value.data_type {
+            DataType::String { .. } => self.collation_key(value),
+            _ => self.group_key(value),
+        }
     }
 
     /// What values of the type are grouped, joined and sorted by: strings in a collation by their keys.

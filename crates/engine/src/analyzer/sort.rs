@@ -121,6 +121,14 @@ impl Analyzer {
         } else {
             input
         };
+        // Equal values that are told apart (two zeros) would keep the keys after them from their work.
+        let last = keys.len().saturating_sub(1);
+        for (i, (e, t, name)) in keys.iter_mut().enumerate() {
+            if !t.is_string() && (i < last || super::collation::holds_collated(t)) {
+                let typed = super::TypedExpr::new(e.clone(), t.clone(), true, name.as_str());
+                *e = self.sort_key(typed)?.expr;
+            }
+        }
         let sorts = keys
             .into_iter()
             .zip(order)

@@ -47,11 +47,10 @@ impl Analyzer {
             partition.push(self.group_key(value)?);
         }
         let order = order_by.iter().map(|o| self.expr(&o.expr, over)).collect::<Result<Vec<_>>>()?;
-        let sorts: Vec<Sort> = order
-            .iter()
-            .zip(&order_by)
-            .map(|(k, o)| Sort::new(k.expr.clone(), o.ascending, o.nulls_first))
-            .collect();
+        let mut sorts = Vec::with_capacity(order.len());
+        for (key, o) in order.iter().zip(&order_by) {
+            sorts.push(Sort::new(self.sort_key(key.clone())?.expr, o.ascending, o.nulls_first));
+        }
         let name = call.name.last().map(|n| n.to_lowercase()).unwrap_or_default();
         let parts = self.window_function_parts(&name, call, over)?;
         if parts.fixed_frame && sorts.is_empty() {
@@ -337,6 +336,7 @@ impl Analyzer {
                 }
                 let value = self.fold(&typed)?;
                 let preceding = is_negative(&value);
+                let is_zero = ScalarValue::new_zero(&value.data_type()).is_ok_and(|zero| zero == value);
                 // An offset that was cast to the type of the key is no negation any more.
                 let is_cast = units == FrameUnits::Range
                     && order
@@ -344,7 +344,7 @@ impl Analyzer {
                         .is_some_and(|key| key.data_type.is_numeric() && key.data_type != typed.data_type);
                 // `-1 FOLLOWING` shows as `1 PRECEDING`, where the offset is a literal's negation.
                 let text = match (expr.as_ref(), preceding) {
-                    (Expr::Call(call), true) if call.args.len() == 1 && !is_cast => {
+                    (Expr::Call(call), _) if call.args.len() == 1 && (preceding || is_zero) && !is_cast => {
                         format!("{} PRECEDING", self.expr(&call.args[0], &Analyzed::one_row()?)?.name)
                     }
                     (_, true) if shown.starts_with('-') && is_cast => {
@@ -372,7 +372,9 @@ impl Analyzer {
                     }
                     FrameUnits::Range => range_offset(magnitude, &order[0], &typed, &self.context)?,
                 };
-                let bound = if preceding {
+                let bound = if is_zero {
+                    WindowFrameBound::CurrentRow
+                } else if preceding {
                     WindowFrameBound::Preceding(magnitude)
                 } else {
                     WindowFrameBound::Following(magnitude)
