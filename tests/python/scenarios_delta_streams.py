@@ -5,7 +5,7 @@ import os
 import pathlib
 import shutil
 
-from scenarios_streams import Stream
+from scenarios_streams import Stream, batches_of
 
 SCENARIOS = {}
 
@@ -43,10 +43,7 @@ def batches(one, frame, what, checkpoint="checkpoint"):
         try:
             query.awaitTermination()
         finally:
-            for progress in query.recentProgress:
-                progress = json.loads(progress.json) if not isinstance(progress, dict) else progress
-                if "addBatch" in progress["durationMs"]:
-                    counts.append(progress["batchId"])
+            counts.extend(progress["batchId"] for progress in batches_of(query))
 
     refusal = Stream(one).refusal(run)
     rows = rows_of(one, out)

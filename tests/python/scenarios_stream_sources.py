@@ -4,7 +4,7 @@ import json
 import os
 import pathlib
 
-from scenarios_streams import Stream
+from scenarios_streams import Stream, batches_of
 
 SCENARIOS = {}
 
@@ -38,10 +38,7 @@ def batches(world, frame, what, checkpoint="checkpoint"):
         try:
             query.awaitTermination()
         finally:
-            for progress in query.recentProgress:
-                progress = json.loads(progress.json) if not isinstance(progress, dict) else progress
-                if "addBatch" in progress["durationMs"]:
-                    counts.append([progress["batchId"], progress["numInputRows"]])
+            counts.extend([progress["batchId"], progress["numInputRows"]] for progress in batches_of(query))
 
     refusal = Stream(world).refusal(run)
     world.note(what, counts if refusal is None else {"refused": refusal, "batches": counts})

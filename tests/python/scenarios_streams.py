@@ -18,6 +18,14 @@ def minute(n, second=0):
     return f"2026-01-01T{n // 60:02}:{n % 60:02}:{second:02}Z"
 
 
+def batches_of(query):
+    """The progress of each batch that was written, of either client."""
+    for progress in query.recentProgress:
+        progress = json.loads(progress.json) if not isinstance(progress, dict) else progress
+        if "addBatch" in progress["durationMs"]:
+            yield progress
+
+
 class Stream:
     """A query over folders of JSON files into memory."""
 
@@ -88,10 +96,8 @@ class Stream:
     def counters(self, query):
         """What each batch of a query counted."""
         seen = {}
-        for progress in query.recentProgress:
-            progress = json.loads(progress.json) if not isinstance(progress, dict) else progress
-            if "addBatch" in progress["durationMs"]:
-                seen[progress["batchId"]] = progress
+        for progress in batches_of(query):
+            seen[progress["batchId"]] = progress
         for batch, progress in sorted(seen.items()):
             state = [
                 [s["operatorName"], s["numRowsTotal"], s["numRowsUpdated"], s["numRowsRemoved"], s["numRowsDroppedByWatermark"]]
@@ -286,7 +292,5 @@ def what_is_observed(world):
         stream.put("a", {"id": 1, "at": minute(40), "l": None})
         stream.put("a", {"id": 3, "at": minute(90), "l": "c"})
         query = stream.run()
-        for progress in query.recentProgress:
-            progress = json.loads(progress.json) if not isinstance(progress, dict) else progress
-            if "addBatch" in progress["durationMs"]:
-                world.note(f"{what}, batch {progress['batchId']}", progress["observedMetrics"])
+        for progress in batches_of(query):
+            world.note(f"{what}, batch {progress['batchId']}", progress["observedMetrics"])

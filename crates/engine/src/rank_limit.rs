@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, BooleanBufferBuilder, RecordBatch};
+use arrow::array::{BooleanArray, BooleanBufferBuilder, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Schema;
 use arrow::row::{RowConverter, SortField};
@@ -19,6 +19,7 @@ use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
 use datafusion::physical_expr::window::{StandardWindowExpr, WindowExpr};
 use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr, split_conjunction};
+use datafusion::physical_expr_common::utils::evaluate_expressions_to_arrays;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
@@ -222,10 +223,12 @@ impl LeastOfGroups {
 
     /// The rows of a batch that may have one of the first ranks.
     fn of_batch(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let order = arrays(self.work.order.iter().map(|o| &o.expr), batch)?;
+        let order = evaluate_expressions_to_arrays(self.work.order.iter().map(|o| &o.expr), batch)?;
         let order = self.order_rows.convert_columns(&order)?;
         let groups = match &mut self.group_rows {
-            Some(converter) => Some(converter.convert_columns(&arrays(&self.work.groups, batch)?)?),
+            Some(converter) => {
+                Some(converter.convert_columns(&evaluate_expressions_to_arrays(&self.work.groups, batch)?)?)
+            }
             None => None,
         };
         let mut passes = BooleanBufferBuilder::new(batch.num_rows());
@@ -261,13 +264,6 @@ impl LeastOfGroups {
             (self.seen, self.passed) = (0, 0);
         }
     }
-}
-
-fn arrays<'a>(
-    exprs: impl IntoIterator<Item = &'a Arc<dyn PhysicalExpr>>,
-    batch: &RecordBatch,
-) -> Result<Vec<ArrayRef>> {
-    exprs.into_iter().map(|expr| expr.evaluate(batch)?.into_array(batch.num_rows())).collect()
 }
 
 /// The least values of a group, and how many rows have each.

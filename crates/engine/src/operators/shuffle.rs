@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{SortOptions, take_record_batch};
 use arrow::datatypes::Int32Type;
 use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
@@ -15,6 +15,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_expr_common::utils::evaluate_expressions_to_arrays;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet, SpillMetrics};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -337,8 +338,7 @@ async fn by_range(
 const MAX_SAMPLE: usize = 1 << 20;
 
 fn key_rows(converter: &RowConverter, exprs: &[Arc<dyn PhysicalExpr>], batch: &RecordBatch) -> Result<Rows> {
-    let columns: Vec<ArrayRef> =
-        exprs.iter().map(|e| e.evaluate(batch)?.into_array(batch.num_rows())).collect::<Result<_>>()?;
+    let columns = evaluate_expressions_to_arrays(exprs, batch)?;
     let mut rows = converter.empty_rows(columns.first().map_or(0, |c| c.len()), 0);
     converter.append(&mut rows, &columns)?;
     Ok(rows)

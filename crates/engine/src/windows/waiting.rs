@@ -9,8 +9,8 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::internal_datafusion_err;
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::window::WindowExpr;
+use datafusion::physical_expr_common::utils::evaluate_expressions_to_arrays;
 use datafusion::physical_plan::metrics::SpillMetrics;
 use futures::StreamExt;
 
@@ -194,9 +194,9 @@ impl Waiting {
     fn starts(&mut self, batch: &RecordBatch) -> Result<Starts> {
         let rows = batch.num_rows();
         let window = &self.exprs[0];
-        let mut keys = arrays(window.partition_by(), batch)?;
+        let mut keys = evaluate_expressions_to_arrays(window.partition_by(), batch)?;
         let partitions = self.partitions.starts(&keys, rows)?;
-        keys.extend(arrays(window.order_by().iter().map(|o| &o.expr), batch)?);
+        keys.extend(evaluate_expressions_to_arrays(window.order_by().iter().map(|o| &o.expr), batch)?);
         let peers = self.peers.starts(&keys, rows)?;
         Ok(Starts { rows, partitions, peers })
     }
@@ -237,11 +237,4 @@ fn of_rows(values: &ArrayRef, rows: &InGroups, kept: usize) -> Result<ArrayRef> 
     }
     let places = numbers(rows.first - kept, rows.rows, &rows.starts);
     Ok(take(values, &UInt64Array::from_iter_values(places.into_iter().map(|p| p as u64)), None)?)
-}
-
-fn arrays<'a>(
-    exprs: impl IntoIterator<Item = &'a Arc<dyn PhysicalExpr>>,
-    batch: &RecordBatch,
-) -> Result<Vec<ArrayRef>> {
-    exprs.into_iter().map(|e| e.evaluate(batch)?.into_array(batch.num_rows())).collect()
 }
