@@ -22,7 +22,7 @@ use boathouse_bridge::{ResultExt, arrow_schema, conform_batch, one_input, to_dat
 use boathouse_spec::{Error, Expectation, Result, StructType, Violation};
 use datafusion::catalog::Session;
 use datafusion::common::DFSchemaRef;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNodeIterator, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -320,12 +320,7 @@ impl ExecutionPlan for ExpectExec {
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DataFusionResult<TreeNodeRecursion>,
     ) -> DataFusionResult<TreeNodeRecursion> {
-        for (_, condition) in &self.rules {
-            if f(condition)? == TreeNodeRecursion::Stop {
-                return Ok(TreeNodeRecursion::Stop);
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
+        self.rules.iter().map(|(_, condition)| condition).apply_until_stop(f)
     }
 
     fn execute(

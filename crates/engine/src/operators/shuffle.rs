@@ -10,7 +10,7 @@ use arrow::datatypes::Int32Type;
 use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
 use boathouse_bridge::one_input;
 use boathouse_functions::XorShift;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNodeIterator, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan};
@@ -395,12 +395,7 @@ impl ExecutionPlan for ShuffleExec {
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        for expr in &self.exprs {
-            if f(expr)? == TreeNodeRecursion::Stop {
-                return Ok(TreeNodeRecursion::Stop);
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
+        self.exprs.iter().apply_until_stop(f)
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

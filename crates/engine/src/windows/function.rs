@@ -21,7 +21,7 @@ use super::groups::numbers;
 pub(super) struct Starts {
     pub rows: usize,
     pub partitions: Vec<usize>,
-    /// Groups of peers: rows of a partition that the order does not tell apart.
+    /// Groups of peers: rows of a partition that the order does not tell apart. Those of the partitions where nobody asks.
     pub peers: Vec<usize>,
 }
 
@@ -160,6 +160,14 @@ impl Function {
             Self::Shifted(shifted) => Ok(shifted.end()),
             Self::Peers(peers) => Ok(peers.last.take()),
             Self::Partition(whole) => whole.ended(whole.open).map(Some),
+        }
+    }
+
+    pub fn looks_at_peers(&self) -> bool {
+        match self {
+            Self::Rank(rank) => rank.kind != Kind::RowNumber,
+            Self::Peers(_) => true,
+            Self::Shifted(_) | Self::Rows(_) | Self::Partition(_) => false,
         }
     }
 

@@ -16,7 +16,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use async_stream::try_stream;
 use boathouse_bridge::one_input;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNodeIterator, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
@@ -44,7 +44,12 @@ pub(crate) const WINDOWS: OperatorRule = OperatorRule { name: "boathouse_windows
 
 fn ours(node: &Plan) -> Result<Option<Plan>> {
     let Some((exprs, input)) = window(node) else { return Ok(None) };
-    let (known, unknown): (Vec<_>, Vec<_>) = exprs.iter().cloned().partition(Function::is_known);
+    let is_known: Vec<bool> = exprs.iter().map(Function::is_known).collect();
+    let those = |wanted: bool| {
+        let pairs = exprs.iter().zip(&is_known).filter(move |(_, known)| **known == wanted);
+        pairs.map(|(expr, _)| Arc::clone(expr)).collect::<Vec<_>>()
+    };
+    let (known, unknown) = (those(true), those(false));
     if known.is_empty() {
         return Ok(None);
     }
@@ -53,11 +58,11 @@ fn ours(node: &Plan) -> Result<Option<Plan>> {
     }
     let (schema, inputs) = (node.schema(), input.schema().fields().len());
     let below = theirs(node, unknown, input)?;
-    let of_functions = schema.fields()[inputs..].iter().zip(exprs);
-    let of_known = of_functions.filter(|(_, e)| Function::is_known(e)).map(|(field, _)| Arc::clone(field));
+    let of_functions = schema.fields()[inputs..].iter().zip(&is_known);
+    let of_known = of_functions.filter(|(_, known)| **known).map(|(field, _)| Arc::clone(field));
     let fields: Vec<_> = below.schema().fields().iter().cloned().chain(of_known).collect();
     let both = Arc::new(WindowsExec::new(below, known, Arc::new(Schema::new(fields)))?);
-    in_order_of(&schema, both, exprs, inputs).map(Some)
+    in_order_of(&schema, both, &is_known, inputs).map(Some)
 }
 
 /// The operator with these functions only.
@@ -74,10 +79,10 @@ fn theirs(node: &Plan, exprs: Vec<Arc<dyn WindowExpr>>, input: &Plan) -> Result<
 }
 
 /// The columns of the functions in the order of a schema, where those of the unknown ones come first.
-fn in_order_of(schema: &SchemaRef, plan: Plan, exprs: &[Arc<dyn WindowExpr>], inputs: usize) -> Result<Plan> {
-    let unknown = exprs.iter().filter(|e| !Function::is_known(e)).count();
+fn in_order_of(schema: &SchemaRef, plan: Plan, is_known: &[bool], inputs: usize) -> Result<Plan> {
+    let unknown = is_known.iter().filter(|known| !**known).count();
     let (mut of_unknown, mut of_known) = (inputs.., inputs + unknown..);
-    let of_functions = exprs.iter().filter_map(|e| match Function::is_known(e) {
+    let of_functions = is_known.iter().filter_map(|known| match known {
         true => of_known.next(),
         false => of_unknown.next(),
     });
@@ -159,12 +164,8 @@ impl ExecutionPlan for WindowsExec {
     ) -> Result<TreeNodeRecursion> {
         let window = &self.exprs[0];
         let keys = window.partition_by().iter().chain(window.order_by().iter().map(|o| &o.expr));
-        for expr in self.exprs.iter().flat_map(|e| e.expressions()).chain(keys.cloned()) {
-            if f(&expr)? == TreeNodeRecursion::Stop {
-                return Ok(TreeNodeRecursion::Stop);
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
+        let arguments = self.exprs.iter().flat_map(|e| e.expressions());
+        arguments.chain(keys.cloned()).apply_until_stop(|expr| f(&expr))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -66,13 +66,22 @@ struct InGroups {
     /// The number of the first row's group.
     first: usize,
     rows: usize,
-    /// The rows with which further groups begin.
-    starts: Vec<usize>,
+    begins: Begins,
+}
+
+/// The rows with which further groups begin.
+enum Begins {
+    At(Vec<usize>),
+    /// Each row is a group.
+    Everywhere,
 }
 
 impl InGroups {
     fn last(&self) -> usize {
-        self.first + self.starts.len()
+        match &self.begins {
+            Begins::At(starts) => self.first + starts.len(),
+            Begins::Everywhere => self.first + self.rows - 1,
+        }
     }
 }
 
@@ -92,7 +101,14 @@ impl Begun {
             Some(0) => drop(starts.remove(0)),
             _ => first -= 1,
         }
-        InGroups { first, rows, starts }
+        InGroups { first, rows, begins: Begins::At(starts) }
+    }
+
+    /// The same where each row is a group.
+    fn place_each(&mut self, rows: usize) -> InGroups {
+        let first = self.count;
+        self.count += rows;
+        InGroups { first, rows, begins: Begins::Everywhere }
     }
 }
 
@@ -142,7 +158,7 @@ impl Waiting {
         }
         let Starts { rows, partitions, peers } = starts;
         let places = ByGroup {
-            row: self.begun.row.place(rows, (0..rows).collect()),
+            row: self.begun.row.place_each(rows),
             peers: self.begun.peers.place(rows, peers),
             partition: self.begun.partition.place(rows, partitions),
         };
@@ -196,6 +212,9 @@ impl Waiting {
         let window = &self.exprs[0];
         let mut keys = evaluate_expressions_to_arrays(window.partition_by(), batch)?;
         let partitions = self.partitions.starts(&keys, rows)?;
+        if !self.functions.iter().any(Function::looks_at_peers) {
+            return Ok(Starts { rows, peers: partitions.clone(), partitions });
+        }
         keys.extend(evaluate_expressions_to_arrays(window.order_by().iter().map(|o| &o.expr), batch)?);
         let peers = self.peers.starts(&keys, rows)?;
         Ok(Starts { rows, partitions, peers })
@@ -232,9 +251,10 @@ fn rows_of(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<Re
 
 /// The values of the groups that rows are in; `kept`: the number of the first group of `values`.
 fn of_rows(values: &ArrayRef, rows: &InGroups, kept: usize) -> Result<ArrayRef> {
-    if rows.starts.len() + 1 == rows.rows {
-        return Ok(values.slice(rows.first - kept, rows.rows));
-    }
-    let places = numbers(rows.first - kept, rows.rows, &rows.starts);
+    let starts = match &rows.begins {
+        Begins::At(starts) => starts,
+        Begins::Everywhere => return Ok(values.slice(rows.first - kept, rows.rows)),
+    };
+    let places = numbers(rows.first - kept, rows.rows, starts);
     Ok(take(values, &UInt64Array::from_iter_values(places.into_iter().map(|p| p as u64)), None)?)
 }
