@@ -71,13 +71,8 @@ pub fn values_in(file: &Path, root: &Path) -> Result<Values> {
 
 /// Whether a directory between a root and a file is a `name=value`.
 pub fn has_values(file: &Path, root: &Path) -> bool {
-    let mut below = file.parts().skip(root.parts().count()).peekable();
-    while let Some(part) = below.next() {
-        if below.peek().is_some() && part.as_ref().contains('=') {
-            return true;
-        }
-    }
-    false
+    let below: Vec<_> = file.parts().skip(root.parts().count()).collect();
+    below.split_last().is_some_and(|(_, directories)| directories.iter().any(|d| d.as_ref().contains('=')))
 }
 
 fn unescape(text: &str) -> String {

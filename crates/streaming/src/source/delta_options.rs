@@ -74,7 +74,11 @@ fn max_files(given: Given<'_>) -> Result<Option<i64>> {
 fn max_bytes(given: Given<'_>) -> Result<Option<i64>> {
     let key = "maxBytesPerTrigger";
     given.bytes(key).map_err(|_| {
-        illegal(key, given.text(key).unwrap_or_default(), "must be a size configuration such as '10g'")
+        illegal(
+            key,
+            given.text(key).unwrap_or_default(),
+            "which takes a number of bytes, or one with a unit as in 10g",
+        )
     })
 }
 
@@ -83,7 +87,7 @@ fn exclude(given: Given<'_>) -> Result<Option<Regex>> {
     Regex::new(text).map(Some).map_err(|_| {
         Error::new("DELTA_REGEX_OPT_SYNTAX_ERROR")
             .param("regExpOption", text)
-            .message(format!("Please recheck your syntax for '{text}'."))
+            .message(format!("'{text}' is no regular expression, as excludeRegex wants one."))
             .exception("IllegalArgumentException")
     })
 }
@@ -91,7 +95,7 @@ fn exclude(given: Given<'_>) -> Result<Option<Regex>> {
 fn no_time_travel() -> Error {
     Error::new("DELTA_UNSUPPORTED_TIME_TRAVEL_VIEWS")
         .message(
-            "Cannot time travel views, subqueries, streams or change data feed queries. A stream begins where startingVersion or \
+            "A stream does not travel in time by versionAsOf and timestampAsOf: it begins where startingVersion or \
              startingTimestamp says.",
         )
         .exception("AnalysisException")
