@@ -9,6 +9,13 @@ pub(crate) fn store(doing: &'static str) -> impl Fn(sqlx::Error) -> Error {
     move |e| Error::io(format!("{doing} in the metastore"), e)
 }
 
+/// Whether another handle has the file for itself: `SQLITE_BUSY`, also with the reason in the upper bytes of the code.
+pub(crate) fn is_busy(e: &sqlx::Error) -> bool {
+    const SQLITE_BUSY: i32 = 5;
+    let code = e.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<i32>().ok());
+    code.is_some_and(|code| code & 0xff == SQLITE_BUSY)
+}
+
 pub(crate) fn corrupt(what: &str, cause: impl std::fmt::Display) -> Error {
     Error::internal(format!("The metastore holds {what} that cannot be read: {cause}"))
 }

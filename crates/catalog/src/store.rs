@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use boathouse_spec::{Error, Result, clock};
 use sqlx::sqlite::{
@@ -73,10 +73,8 @@ impl Catalog {
             .min_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
-            .acquire_timeout(BUSY_TIMEOUT)
-            .connect_with(options)
-            .await
-            .map_err(errors::store("opening the database"))?;
+            .acquire_timeout(BUSY_TIMEOUT);
+        let pool = open_patiently(pool, options).await.map_err(errors::store("opening the database"))?;
         let catalog = Self { pool, writer: Arc::new(Mutex::new(())) };
         catalog.migrate().await?;
         Ok(catalog)
@@ -136,6 +134,24 @@ impl Catalog {
     /// Closes the file. Handles cloned from this one stop working too.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// Opens the file again while another handle has it for itself.
+///
+/// A new file is switched to write-ahead mode, for which SQLite takes the whole file, and it says `SQLITE_BUSY` at once
+/// instead of waiting as it does for the lock of a writer: the first openings of two processes would meet there.
+async fn open_patiently(
+    pool: SqlitePoolOptions,
+    options: SqliteConnectOptions,
+) -> Result<SqlitePool, sqlx::Error> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let deadline = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            Err(e) if errors::is_busy(&e) && Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+            done => return done,
+        }
     }
 }
 

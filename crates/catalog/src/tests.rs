@@ -201,6 +201,27 @@ async fn information_schema_describes_columns() {
     assert_eq!(tables[0].data_source_format.as_deref(), Some("DELTA"));
 }
 
+/// The first to open a file switches it to write-ahead mode; the others find it locked without a wait by SQLite.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_new_file_is_opened_by_many_at_once() {
+    let directory = std::env::temp_dir().join(format!("boathouse-catalog-{}", uuid::Uuid::new_v4()));
+    for i in 0..20 {
+        let file = directory.join(format!("{i}.db"));
+        let opening: Vec<_> = (0..8)
+            .map(|_| {
+                let file = file.clone();
+                tokio::spawn(async move { Catalog::open(file).await })
+            })
+            .collect();
+        for handle in opening {
+            let handle = handle.await.unwrap().unwrap();
+            assert_eq!(handle.list_schemas(SESSION_CATALOG).await.unwrap().len(), 1);
+            handle.close().await;
+        }
+    }
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
 /// Two handles are what two processes are: separate connections to one file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_handles_share_a_file() {
