@@ -11,6 +11,25 @@ def feed(spark, table, *bounds):
     )
 
 
+def test_a_feed_from_a_commit_that_is_gone(spark, tmp_path):
+    """delta-spark's classes: of a feed, and of the table's state."""
+    path = tmp_path / "t"
+    settings = "delta.enableChangeDataFeed = true, delta.checkpointInterval = 1"
+    spark.sql(f"CREATE TABLE delta.`{path}` (id INT) USING delta TBLPROPERTIES ({settings})")
+    for n in range(4):
+        spark.sql(f"INSERT INTO delta.`{path}` VALUES ({n})")
+    for gone in (0, 1):
+        for file in [*(path / "_delta_log").glob(f"{gone:020}.*"), *(path / "_delta_log").glob(f".{gone:020}.*")]:
+            file.unlink()
+    feed = spark.read.format("delta").option("readChangeFeed", True)
+    for end in (1, 4):
+        with pytest.raises(Exception, match=r"\[DELTA_LOG_FILE_NOT_FOUND\]"):
+            feed.option("startingVersion", 1).option("endingVersion", end).load(str(path)).collect()
+    assert sorted(row.id for row in feed.option("startingVersion", 2).load(str(path)).collect()) == [1, 2, 3]
+    with pytest.raises(Exception, match=r"\[DELTA_VERSION_NOT_FOUND\]"):
+        spark.read.format("delta").option("versionAsOf", 0).load(str(path)).collect()
+
+
 @pytest.mark.parametrize("vectors", ["true", "false"])
 def test_every_change_is_told(spark, vectors):
     spark.sql("DROP TABLE IF EXISTS fed")

@@ -106,6 +106,37 @@ def test_vacuum_that_the_history_does_not_tell(spark, tmp_path):
     assert versions(tmp_path) == 3
 
 
+@pytest.mark.parametrize(
+    "properties",
+    [
+        "'delta.logRetentionDuration' = 'interval 1 days'",
+        "'delta.deletedFileRetentionDuration' = 'interval 60 days'",
+        "'delta.logRetentionDuration' = 'interval 1 days', 'delta.deletedFileRetentionDuration' = 'interval 2 days'",
+    ],
+)
+def test_the_log_outlives_the_files_it_removes(spark, tmp_path, properties):
+    """What delta-spark refuses; where nothing is said, the log is kept for 30 days and files for 7."""
+    made, altered = f"delta.`{tmp_path / 'made'}`", f"delta.`{tmp_path / 'altered'}`"
+    with pytest.raises(Exception, match=r"logRetentionDuration \(.* hours\).*deletedFileRetentionDuration"):
+        spark.sql(f"CREATE TABLE {made} (id INT) USING delta TBLPROPERTIES ({properties})")
+    spark.sql(f"CREATE TABLE {altered} (id INT) USING delta")
+    with pytest.raises(Exception, match="logRetentionDuration"):
+        spark.sql(f"ALTER TABLE {altered} SET TBLPROPERTIES ({properties})")
+    longer = (
+        "'delta.logRetentionDuration' = 'interval 60 days', 'delta.deletedFileRetentionDuration' = 'interval 60 days'"
+    )
+    spark.sql(f"ALTER TABLE {altered} SET TBLPROPERTIES ({longer})")
+    with pytest.raises(Exception, match="logRetentionDuration"):
+        spark.sql(f"ALTER TABLE {altered} UNSET TBLPROPERTIES ('delta.logRetentionDuration')")
+
+
+def test_a_table_has_more_than_its_partition_columns(spark, tmp_path):
+    with pytest.raises(Exception, match="ALL_PARTITION_COLUMNS_NOT_ALLOWED"):
+        spark.sql(f"CREATE TABLE delta.`{tmp_path / 'a'}` (id INT, c INT) USING delta PARTITIONED BY (id, c)")
+    with pytest.raises(Exception, match="DELTA_CANNOT_USE_ALL_COLUMNS_FOR_PARTITION"):
+        spark.range(3).write.format("delta").partitionBy("id").save(str(tmp_path / "b"))
+
+
 def test_files_that_optimize_leaves(spark, tmp_path):
     t = table(spark, tmp_path, columns="id BIGINT, s STRING")
     for i in range(3):

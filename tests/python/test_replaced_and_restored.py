@@ -27,6 +27,15 @@ def metadata(session):
     return next(a["metaData"] for a in actions if "metaData" in a)
 
 
+def test_a_table_restored_to_before_it_tracked_rows_keeps_the_columns_for_it(table):
+    table.sql("CREATE TABLE replaced (id INT) USING delta")
+    table.sql("ALTER TABLE replaced SET TBLPROPERTIES (delta.enableRowTracking = true)")
+    named = {k: v for k, v in metadata(table)["configuration"].items() if k.startswith("delta.rowTracking.")}
+    table.sql("RESTORE replaced TO VERSION AS OF 0")
+    kept = metadata(table)["configuration"]
+    assert len(named) == 2 and {k: v for k, v in kept.items() if "owTracking" in k} == named
+
+
 @pytest.mark.parametrize("start, step", [(10, 5), (-1, -2)])
 @pytest.mark.parametrize("mapped", ["", " TBLPROPERTIES ('delta.columnMapping.mode' = 'name')"], ids=["plain names", "mapped names"])
 def test_a_restored_table_gives_no_number_twice(table, start, step, mapped):

@@ -115,7 +115,7 @@ fn sorted(version: i64, timestamp_ms: i64, actions: Vec<Action>) -> CommitChange
 }
 
 fn lost(location: &TableLocation, version: i64) -> Error {
-    Error::new("DELTA_LOG_FILE_NOT_FOUND_FOR_STREAMING_SOURCE").message(format!(
+    Error::new("DELTA_MISSING_FILES_UNEXPECTED_VERSION").message(format!(
         "The commit of version {version} of {} is no longer in its log: the reader is behind the log's retention \
          (delta.logRetentionDuration).",
         location.uri()

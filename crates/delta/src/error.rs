@@ -88,6 +88,18 @@ pub fn version_not_found(version: i64, earliest: i64, latest: i64) -> Error {
         .exception("AnalysisException")
 }
 
+/// A feed that begins at a commit that the log does not have any more.
+pub fn log_file_not_found(location: &TableLocation, version: i64, earliest: i64, latest: i64) -> Error {
+    Error::new("DELTA_LOG_FILE_NOT_FOUND")
+        .param("version", version)
+        .param("logPath", location.uri())
+        .message(format!(
+            "The commit of version {version} of {} is no longer in its log (delta.logRetentionDuration): it has the versions \
+             {earliest} to {latest}.",
+            location.uri()
+        ))
+}
+
 /// A log that contradicts itself or cannot be read.
 pub fn corrupt(location: &TableLocation, version: Option<i64>, cause: impl std::fmt::Display) -> Error {
     let version = version.map_or_else(|| "?".to_string(), |v| v.to_string());

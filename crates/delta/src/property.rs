@@ -3,7 +3,7 @@
 use boathouse_spec::{Error, Result};
 use indexmap::IndexMap;
 
-use crate::action::Protocol;
+use crate::action::{Metadata, Protocol};
 use crate::deletion_vector::INLINE_BYTES;
 use crate::stats::columns;
 
@@ -72,6 +72,10 @@ const KNOWN: &[(&str, Kind)] = &[
     ("delta.universalFormat.iceberg.atomicConversion.supported", Kind::Boolean),
     ("delta.writePartitionColumnsToParquet", Kind::Boolean),
 ];
+
+/// Milliseconds that removed files are kept, and that the log is, where the table says nothing.
+pub(crate) const DEFAULT_FILE_RETENTION_MS: i64 = 7 * 24 * 3_600_000;
+pub(crate) const DEFAULT_LOG_RETENTION_MS: i64 = 30 * 24 * 3_600_000;
 
 /// Delta's properties that ask for what is not done yet.
 const UNSUPPORTED: &[&str] = &[
@@ -147,6 +151,27 @@ pub(crate) fn split(
         *protocol = protocol.with_features(&names);
     }
     Ok(out)
+}
+
+/// The log keeps the removal of a file at least as long as VACUUM leaves the file alone
+/// (`DeltaConfigs.validateTombstoneAndLogRetentionDurationCompatibility`).
+pub(crate) fn check_retention(metadata: &Metadata) -> Result<()> {
+    let of = |key: &str, default| {
+        metadata.configuration.get(key).and_then(|v| parse_interval_ms(v)).unwrap_or(default)
+    };
+    let log = of("delta.logRetentionDuration", DEFAULT_LOG_RETENTION_MS);
+    let files = of("delta.deletedFileRetentionDuration", DEFAULT_FILE_RETENTION_MS);
+    if files <= log {
+        return Ok(());
+    }
+    let hours = |ms: i64| ms as f64 / 3_600_000.0;
+    Err(Error::new(INVALID_VALUE)
+        .message(format!(
+            "delta.logRetentionDuration ({} hours) cannot be shorter than delta.deletedFileRetentionDuration ({} hours).",
+            hours(log),
+            hours(files)
+        ))
+        .exception("IllegalArgumentException"))
 }
 
 /// A version of the protocol that a statement names.

@@ -57,14 +57,20 @@ pub(crate) fn name_columns(protocol: &Protocol, metadata: &mut Metadata) {
     }
 }
 
+/// A table that is restored to a version from before it tracked rows keeps the names of the columns for it.
+pub(crate) fn keep_names(current: &Metadata, metadata: &mut Metadata) {
+    for key in [ROW_ID_COLUMN, COMMIT_VERSION_COLUMN] {
+        if let Some(name) = current.configuration.get(key) {
+            metadata.configuration.entry(key.into()).or_insert_with(|| name.clone());
+        }
+    }
+}
+
 /// A table that is replaced goes on tracking its rows, in columns of the same names.
 pub(crate) fn inherit(replaced: &Metadata, metadata: &mut Metadata) {
-    for key in [ROW_ID_COLUMN, COMMIT_VERSION_COLUMN, ENABLED] {
-        if let Some(value) = replaced.configuration.get(key)
-            && (key != ENABLED || is_enabled(replaced))
-        {
-            metadata.configuration.entry(key.into()).or_insert_with(|| value.clone());
-        }
+    keep_names(replaced, metadata);
+    if is_enabled(replaced) {
+        metadata.configuration.entry(ENABLED.into()).or_insert_with(|| "true".into());
     }
 }
 

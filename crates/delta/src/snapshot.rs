@@ -14,16 +14,13 @@ use crate::file_set::FileSet;
 use crate::location::TableLocation;
 use crate::log::checksum::{self, Found, Known};
 use crate::log::{self, CommitFile, checkpoint};
-use crate::property::parse_interval_ms;
+use crate::property::{DEFAULT_FILE_RETENTION_MS, parse_interval_ms};
 use crate::schema::TableColumns;
 
 /// Further behind than this a snapshot may be cheaper to load anew, from a checkpoint.
 const MAX_CATCH_UP: usize = 100;
 /// About what a file takes in a checkpoint.
 const CHECKPOINT_BYTES_PER_FILE: u64 = 100;
-
-/// Spark's default of `delta.deletedFileRetentionDuration`.
-const DEFAULT_FILE_RETENTION_MS: i64 = 7 * 24 * 3_600_000;
 
 /// A state of a table that never changes. Cheap to clone; the list of files is read when first needed.
 #[derive(Clone)]

@@ -22,6 +22,7 @@ use roaring::RoaringTreemap;
 use crate::action::{Add, DeletionVector, Metadata, Remove, is_true};
 use crate::changes::{CommitChanges, changes};
 use crate::deletion_vector;
+use crate::error;
 use crate::file_set::FileWithStats;
 use crate::scan::{DeltaScan, HiddenColumn, HiddenValue};
 use crate::snapshot::Snapshot;
@@ -126,6 +127,10 @@ pub async fn change_feed(
             .param("columnList", format!("[{}]", taken.name))
             .message(format!("The change feed has columns of its own named as the table's `{}`.", taken.name))
             .exception("AnalysisException"));
+    }
+    let (first, last) = table.versions().await?;
+    if from < first {
+        return Err(error::log_file_not_found(table.location(), from, first, last));
     }
     let commits = changes(table.location(), from, Some(to)).await?;
     refuse_gaps(table, &commits, from, to).await?;

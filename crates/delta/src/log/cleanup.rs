@@ -8,10 +8,9 @@ use object_store::path::Path;
 use super::{LogFile, classify, complete_checkpoints, in_log_directory, list};
 use crate::data_file::delete_quietly;
 use crate::location::TableLocation;
+use crate::property::DEFAULT_LOG_RETENTION_MS;
 use crate::snapshot::Snapshot;
 
-/// Spark's default.
-const DEFAULT_RETENTION_MS: i64 = 30 * DAY_MS;
 const DAY_MS: i64 = 86_400_000;
 
 /// Deletes expired files of the log, after a checkpoint was written. A failure fails nothing.
@@ -27,7 +26,7 @@ pub(crate) async fn expire(table: &Snapshot) {
 }
 
 async fn try_expire(table: &Snapshot) -> Result<()> {
-    let retention = table.interval_ms("delta.logRetentionDuration").unwrap_or(DEFAULT_RETENTION_MS);
+    let retention = table.interval_ms("delta.logRetentionDuration").unwrap_or(DEFAULT_LOG_RETENTION_MS);
     let cutoff = clock::now_ms().saturating_sub(retention).div_euclid(DAY_MS) * DAY_MS;
     let files = LogFiles::list(table.location()).await?;
     let Some(first_kept) = files.first_since(cutoff) else { return Ok(()) };

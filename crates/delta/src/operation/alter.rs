@@ -465,6 +465,7 @@ async fn put_properties(
         }
         metadata.configuration.insert(key, value);
     }
+    property::check_retention(&metadata)?;
     let schema = stored::assign_mapping(table.schema(), &mut metadata, true);
     metadata.schema_string = schema.json();
     columns::check(&metadata, &schema)?;
@@ -508,6 +509,7 @@ pub async fn unset_properties(table: &Snapshot, keys: &[String], options: &DmlOp
         }
         metadata.configuration.retain(|k, _| !k.eq_ignore_ascii_case(key));
     }
+    property::check_retention(&metadata)?;
     let operation =
         Operation::new("UNSET TBLPROPERTIES").json("properties", &json!(keys)).raw("ifExists", true);
     commit_metadata(table, metadata, operation, false, options).await

@@ -131,6 +131,7 @@ pub(crate) fn metadata_of(
         stored::inherit_ids(replaced.metadata(), &mut metadata);
     }
     row_tracking::check_properties(&metadata)?;
+    crate::property::check_retention(&metadata)?;
     let schema = stored::assign_mapping(&schema, &mut metadata, false);
     metadata.schema_string = schema.json();
     columns::check(&metadata, &schema)?;

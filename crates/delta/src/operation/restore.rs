@@ -90,6 +90,7 @@ pub async fn restore(
         metadata.configuration.insert("delta.columnMapping.maxColumnId".into(), highest.to_string());
     }
     identity::keep_marks(&mut metadata, current.schema())?;
+    row_tracking::keep_names(current.metadata(), &mut metadata);
     transaction.metadata = Some(metadata);
     if lowers_protocol && target.protocol() != current.protocol() {
         transaction.protocol = Some(target.protocol().clone());

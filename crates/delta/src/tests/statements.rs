@@ -228,7 +228,7 @@ async fn changes_are_listed() {
     let kept = kept_changes(&location, 0, 2).await.unwrap();
     assert_eq!(kept.iter().map(|c| c.version).collect::<Vec<_>>(), [0, 2]);
     let e = changes(&location, 1, None).await.unwrap_err();
-    assert_eq!(e.class(), "DELTA_LOG_FILE_NOT_FOUND_FOR_STREAMING_SOURCE");
+    assert_eq!(e.class(), "DELTA_MISSING_FILES_UNEXPECTED_VERSION");
 }
 
 /// The engine boxes what it awaits: every future of the crate is `Send`, for any lifetime.

@@ -46,6 +46,7 @@ pub(super) async fn make(
             ))
             .exception("AnalysisException"));
     }
+    definition.refuse_partitions_of_all()?;
     let new_table = NewTable {
         schema: definition.schema.clone(),
         partition_by: definition.partition_by.clone(),

@@ -48,14 +48,7 @@ pub(super) async fn make(
                 .exception("AnalysisException"));
         }
     }
-    if !definition.partition_by.is_empty()
-        && definition.query.is_none()
-        && definition.partition_by.len() == schema.fields.len()
-    {
-        return Err(Error::new("ALL_PARTITION_COLUMNS_NOT_ALLOWED")
-            .message("A table cannot be partitioned by all of its columns.")
-            .exception("AnalysisException"));
-    }
+    definition.refuse_partitions_of_all()?;
     let has_place = sources::has_files(&definition.provider);
     let (url, managed) = location_of(session, &definition, None).await?;
     if has_place && managed && !session.storage().is_empty(&url).await? {

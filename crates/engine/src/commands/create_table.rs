@@ -36,6 +36,19 @@ pub(crate) struct Definition {
     pub operation: &'static str,
 }
 
+impl Definition {
+    /// The rows of a table are more than where they lie; what a query brings its writer checks.
+    pub(super) fn refuse_partitions_of_all(&self) -> Result<()> {
+        let all = !self.partition_by.is_empty() && self.partition_by.len() == self.schema.fields.len();
+        if !all || self.query.is_some() {
+            return Ok(());
+        }
+        Err(Error::new("ALL_PARTITION_COLUMNS_NOT_ALLOWED")
+            .message("A table cannot be partitioned by all of its columns.")
+            .exception("AnalysisException"))
+    }
+}
+
 pub(super) async fn run(session: &Arc<Session>, create: CreateTable) -> Result<QueryResult> {
     if create.temporary {
         return Err(Error::unsupported("CREATE TEMPORARY TABLE (use CREATE TEMPORARY VIEW)"));
