@@ -1,6 +1,7 @@
 """Columns of Parquet files that are read again and again are kept in memory: the rows stay those of the files."""
 
 import pathlib
+import re
 
 import pytest
 
@@ -98,3 +99,51 @@ def test_types_are_those_of_the_reader(spark, tmp_path):
             assert read.selectExpr("typeof(max(id))", "string(sum(id))").first()[1] == "45"
         assert spark.read.schema("ID bigint").parquet(f"{tmp_path}/x").selectExpr("sum(ID)").first()[0] == 45
         assert spark.read.schema("other bigint").parquet(f"{tmp_path}/x").selectExpr("sum(other)").first()[0] is None
+
+
+# Each column of another kind, with NULLs; `few` has a hundred of them.
+MANY = """
+    SELECT id, IF(id % 10 = 0, NULL, CAST(id AS INT)) i, CAST(id / 7 AS DECIMAL(20, 3)) d, concat('key ', id) s,
+           IF(id % 10 = 0, NULL, date_add(DATE'1900-01-01', CAST(id % 40000 AS INT))) t, timestamp_micros(id * 1000) ts,
+           CASE WHEN id % 3 = 0 THEN -0.0D WHEN id % 3 = 1 THEN 0.0D ELSE id END f
+    FROM range(300000)
+"""
+LEARNT = [
+    ("SELECT m.* FROM learnt_many m JOIN learnt_few k ON m.id = k.id", True),
+    ("SELECT m.id, k.id FROM learnt_many m JOIN learnt_few k ON m.i = k.i", True),
+    ("SELECT m.id, k.id FROM learnt_many m JOIN learnt_few k ON m.d = k.d AND m.s = k.s", True),
+    ("SELECT m.id, k.id FROM learnt_many m JOIN learnt_few k ON m.t = k.t AND m.id = k.id", True),
+    ("SELECT m.id, k.ts FROM learnt_many m JOIN learnt_few k ON m.ts = k.ts", True),
+    # NULL meets NULL, and zeros are equal.
+    ("SELECT m.id, k.id FROM learnt_many m JOIN learnt_few k ON m.i <=> k.i WHERE m.id < 200000", False),
+    ("SELECT count(*), sum(m.id) FROM learnt_many m JOIN (SELECT DISTINCT f FROM learnt_few WHERE f = 0) k ON m.f = k.f", False),
+    # Rows without a match stay.
+    ("SELECT count(*), count(k.id) FROM learnt_many m LEFT JOIN learnt_few k ON m.id = k.id", False),
+    ("SELECT count(*) FROM learnt_many m FULL JOIN learnt_few k ON m.i = k.i", False),
+    ("SELECT count(*), sum(id) FROM learnt_many WHERE id NOT IN (SELECT id FROM learnt_few)", False),
+    ("SELECT count(*), sum(id) FROM learnt_many m WHERE NOT EXISTS (SELECT 1 FROM learnt_few k WHERE k.i = m.i)", False),
+    ("SELECT count(*) FROM learnt_many WHERE i NOT IN (SELECT i FROM learnt_few)", False),
+    # Through a semi join of the table with itself, to both sides; and by two joins at once.
+    (
+        """SELECT count(*), sum(k.id) FROM learnt_few k WHERE k.id IN
+           (SELECT a.id FROM learnt_many a, learnt_many b WHERE a.id = b.id AND a.i <= b.i)""",
+        True,
+    ),
+    ("SELECT m.id FROM learnt_many m JOIN learnt_few k ON m.id = k.id JOIN learnt_few l ON m.d = l.d AND l.id < 105000", True),
+    ("SELECT s FROM learnt_many ORDER BY id DESC LIMIT 5", False),
+    ("SELECT id, i FROM learnt_many ORDER BY i NULLS FIRST, id LIMIT 5", False),
+]
+
+
+def test_what_joins_learn_leaves_rows_out(spark):
+    spark.sql(f"CREATE OR REPLACE TABLE learnt_many USING delta AS {MANY}")
+    spark.sql("CREATE OR REPLACE TABLE learnt_few USING delta AS SELECT * FROM learnt_many WHERE id % 200 IN (0, 1) AND id DIV 10000 = 10")
+    for change in ["SELECT 1", "DELETE FROM learnt_many WHERE id % 5 = 4 OR id = 100201"]:
+        spark.sql(change)
+        for query, leaves_out in LEARNT:
+            assert same_each_time(spark, query)
+            profile = spark.sql("EXPLAIN ANALYZE " + query).first()[0]
+            left_out = sum(map(int, re.findall(r"rows_left_out=(\d+)", profile)))
+            assert left_out > 0 or not leaves_out, profile
+    spark.sql("DROP TABLE learnt_many")
+    spark.sql("DROP TABLE learnt_few")

@@ -7,7 +7,8 @@ use boathouse_bridge::ResultExt;
 use boathouse_spec::{ExplainMode, Plan, Relation, RelationNode, Result};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::execution::TaskContext;
+use datafusion::execution::{SessionState, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::TryStreamExt;
 
@@ -39,10 +40,6 @@ pub(crate) async fn explain(session: &Arc<Session>, plan: Plan, mode: ExplainMod
         return Err(execute::streaming_source());
     }
     let state = execute::query_state(session);
-    let extracted = crate::python::extract(&analyzed.plan)?;
-    let plan = extracted.as_ref().unwrap_or(&analyzed.plan);
-    crate::join_order::load_statistics(plan, &state).await?;
-    let optimized = state.optimize(plan).spark()?;
     let physical = execute::physical_plan(session, &analyzed.plan).await?;
     let physical_text = tree(&physical, false);
     Ok(match mode {
@@ -51,7 +48,7 @@ pub(crate) async fn explain(session: &Arc<Session>, plan: Plan, mode: ExplainMod
         }
         ExplainMode::Cost => format!(
             "== Optimized Logical Plan ==\n{}\nStatistics: see the physical plan\n\n== Physical Plan ==\n{}\n",
-            optimized.display_indent(),
+            optimized(&analyzed.plan, &state).await?.display_indent(),
             tree(&physical, true)
         ),
         ExplainMode::Extended => {
@@ -65,7 +62,7 @@ pub(crate) async fn explain(session: &Arc<Session>, plan: Plan, mode: ExplainMod
                  == Optimized Logical Plan ==\n{}\n\n== Physical Plan ==\n{physical_text}",
                 columns.join(", "),
                 analyzed.plan.display_indent(),
-                optimized.display_indent()
+                optimized(&analyzed.plan, &state).await?.display_indent()
             )
         }
         ExplainMode::Analyze => {
@@ -76,6 +73,13 @@ pub(crate) async fn explain(session: &Arc<Session>, plan: Plan, mode: ExplainMod
             format!("== Physical Plan ==\n{}\npeak_memory_bytes={}\n", profile.tree(), memory.peak())
         }
     })
+}
+
+async fn optimized(plan: &LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
+    let extracted = crate::python::extract(plan)?;
+    let plan = extracted.as_ref().unwrap_or(plan);
+    crate::join_order::load_statistics(plan, state).await?;
+    state.optimize(plan).spark()
 }
 
 /// The name of the top of a relation.

@@ -8,6 +8,7 @@
 //!
 //! `spark.databricks.io.cache.enabled = false` turns it off for a session.
 
+mod learnt;
 mod pruning;
 mod scan;
 mod store;

@@ -26,11 +26,12 @@ use datafusion::physical_expr_adapter::PhysicalExprAdapterFactory;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr};
-use futures::TryStreamExt;
+use futures::{Stream, TryStreamExt};
 use parquet::arrow::RowNumber;
 use parquet::file::metadata::ParquetMetaData;
 
 use super::ColumnCache;
+use super::learnt::{LearntFilters, LearntRows};
 use super::pruning::may_match;
 use super::store::{ALL_ROWS, Key, Pieces};
 
@@ -70,6 +71,7 @@ struct Scan {
     batch_size: Option<usize>,
     outputs: Vec<Output>,
     live: Option<Live>,
+    learnt: LearntFilters,
 }
 
 /// The live rows of a scan, and which of a file's values is the number that they are found by.
@@ -110,6 +112,15 @@ impl Scan {
             }
         };
         let has_data = outputs.iter().any(|o| matches!(o, Output::Data(..)));
+        let columns = source.table_schema().file_schema().fields().len();
+        let place = |column: usize| {
+            outputs.iter().position(|output| match output {
+                Output::Data(index, _) => *index == column,
+                Output::OfFile(index) => index + columns == column,
+                Output::RowNumber | Output::Constant(_) => false,
+            })
+        };
+        let learnt = source.filter().map(|filter| LearntFilters::of(&filter, &plan.schema(), place));
         let factory = Arc::clone(source.parquet_file_reader_factory()?);
         has_data.then(|| Self {
             store: config.object_store_url.clone(),
@@ -117,6 +128,7 @@ impl Scan {
             factory,
             adapter: config.expr_adapter_factory.clone(),
             batch_size: config.batch_size,
+            learnt: learnt.unwrap_or_default(),
             outputs,
             live,
         })
@@ -349,9 +361,25 @@ impl Reader {
         Ok(batches)
     }
 
-    fn run(self, files: Vec<PartitionedFile>) -> SendableRecordBatchStream {
+    /// The rows that pass what joins and sorts have learnt.
+    fn run(self, files: Vec<PartitionedFile>, mut learnt: LearntRows) -> SendableRecordBatchStream {
         let schema = Arc::clone(&self.schema);
         let batches = async_stream::try_stream! {
+            for await batch in self.rows(files) {
+                for passing in learnt.push(batch?)? {
+                    yield passing;
+                }
+            }
+            for passing in learnt.finish()? {
+                yield passing;
+            }
+        };
+        Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+    }
+
+    /// All rows that the scan reads.
+    fn rows(self, files: Vec<PartitionedFile>) -> impl Stream<Item = Result<RecordBatch>> + Send {
+        async_stream::try_stream! {
             let mut plain = Vec::new();
             for file in files {
                 let Some(mut groups) = self.row_groups(&file).await? else {
@@ -385,8 +413,7 @@ impl Reader {
                     yield batch?;
                 }
             }
-        };
-        Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+        }
     }
 }
 
@@ -462,6 +489,8 @@ impl ExecutionPlan for CachedColumnsExec {
         self.cache.tick();
         let files = files.files().to_vec();
         let batch_size = scan.batch_size.unwrap_or_else(|| context.session_config().batch_size());
+        let left_out = MetricBuilder::new(&self.metrics).counter("rows_left_out", partition);
+        let learnt = scan.learnt.rows(self.schema(), batch_size, left_out);
         let reader = Reader {
             reading: scan.reading(batch_size),
             scan,
@@ -470,7 +499,7 @@ impl ExecutionPlan for CachedColumnsExec {
             schema: self.schema(),
             served: MetricBuilder::new(&self.metrics).counter("row_groups_from_memory", partition),
         };
-        Ok(reader.run(files))
+        Ok(reader.run(files, learnt))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
