@@ -22,8 +22,6 @@ KNOWN = {
     "more of columns": {"fields"},
     # `show` of a row a column ends with a line feed here.
     "numbers of a frame": {"tree"},
-    # No keyword is reserved while `spark.sql.ansi.enforceReservedKeywords` is off.
-    "table valued functions": {"sql_keywords"},
 }
 
 
