@@ -16,6 +16,8 @@ pub struct TempView {
     pub text: Option<String>,
     /// Output columns as they were at creation, with comments.
     pub schema: StructType,
+    /// The names of these columns in the query; none of a DataFrame.
+    pub query_columns: Vec<String>,
     pub comment: Option<String>,
     pub properties: Vec<(String, String)>,
     /// `DEFAULT COLLATION`

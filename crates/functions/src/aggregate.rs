@@ -174,6 +174,8 @@ pub struct SparkAggregate {
     ordered: Option<OrderedFactory>,
     /// How the result depends on the order of rows, where it does.
     needs: Option<Needs>,
+    /// The arguments' types where distinct rows have to be found by collations: then it aggregates distinct rows itself.
+    distinct: Option<Vec<DataType>>,
     /// The result over no rows.
     empty: Option<ScalarValue>,
     /// Distinguishes two calls whose constant parameters differ.
@@ -206,6 +208,7 @@ impl SparkAggregate {
             running: None,
             ordered: None,
             needs: None,
+            distinct: None,
             empty: None,
             parameters: String::new(),
             context: context.clone(),
@@ -263,9 +266,24 @@ impl SparkAggregate {
         self
     }
 
+    /// The same over distinct rows, with strings told apart as their collations say.
+    fn over_distinct(mut self, types: &[DataType]) -> Self {
+        self.distinct = Some(types.to_vec());
+        (self.groups, self.sliding, self.running) = (None, None, None);
+        self.parameters = format!("{} distinct by {types:?}", self.parameters);
+        self
+    }
+
     pub fn build(self) -> Arc<AggregateUDF> {
         Arc::new(AggregateUDF::new_from_impl(self))
     }
+}
+
+/// The aggregate over the rows that are distinct in the collations of its arguments; `None` where their bytes tell them apart.
+pub fn distinct_by_collation(udf: &AggregateUDF, types: &[DataType]) -> Option<Arc<AggregateUDF>> {
+    let own = udf.inner().downcast_ref::<SparkAggregate>()?;
+    let collated = types.iter().any(crate::comparison::has_collation);
+    collated.then(|| own.clone().over_distinct(types).build())
 }
 
 /// The state of an accumulator that keeps rows: one list an argument.
@@ -305,8 +323,9 @@ impl AggregateUDFImpl for SparkAggregate {
             }
             _ => Arc::clone(&self.accumulator),
         };
-        if args.is_distinct {
-            return Ok(Box::new(DistinctAccumulator::new(factory, &self.inputs)?));
+        if args.is_distinct || self.distinct.is_some() {
+            let collated = self.distinct.as_deref();
+            return Ok(Box::new(DistinctAccumulator::new(factory, &self.inputs, collated)?));
         }
         factory()
     }
@@ -317,7 +336,7 @@ impl AggregateUDFImpl for SparkAggregate {
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> DataFusionResult<Vec<FieldRef>> {
-        let fields = match args.is_distinct {
+        let fields = match args.is_distinct || self.distinct.is_some() {
             // The distinct argument rows, one list an argument.
             true => list_fields("distinct", &self.inputs),
             false => self.state.clone(),

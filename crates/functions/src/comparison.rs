@@ -12,6 +12,8 @@ use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
 use boathouse_bridge::ResultExt;
 use boathouse_spec::{DataType, Result};
 
+use crate::grouping_key::comparable;
+
 /// Makes keys for values of one row of types.
 pub(crate) struct Comparison {
     converter: RowConverter,
@@ -26,6 +28,16 @@ impl Comparison {
     /// Keys of the rows of one column.
     pub fn of(array: &ArrayRef) -> Result<Rows> {
         Self::new(&[array.data_type().clone()])?.keys(std::slice::from_ref(array))
+    }
+
+    /// Keys of the values of a type, strings as their collation says.
+    pub fn of_values(array: &ArrayRef, t: &DataType) -> Result<Rows> {
+        Self::of(&comparable(array, t)?)
+    }
+
+    /// Keys of two columns of values of one type, comparable with each other.
+    pub fn of_both_values(a: &ArrayRef, b: &ArrayRef, t: &DataType) -> Result<(Rows, Rows)> {
+        Self::of_both(&comparable(a, t)?, &comparable(b, t)?)
     }
 
     /// Keys of two columns of one type, comparable with each other.

@@ -28,6 +28,12 @@ pub struct Context {
     pub java_charsets: bool,
     /// `spark.sql.legacy.codingErrorAction`: what a character set lacks is replaced instead of refused.
     pub replaces_coding_errors: bool,
+    /// `spark.sql.legacy.negativeIndexInArrayInsert`: -1 is the place before the last element.
+    pub inserts_before_last: bool,
+    /// `spark.sql.function.concatBinaryAsString`
+    pub concat_binary_as_string: bool,
+    /// `spark.sql.function.eltOutputAsString`
+    pub elt_output_as_string: bool,
     /// `spark.sql.binaryOutputStyle`
     pub binary_style: BinaryStyle,
     /// `spark.sql.geospatial.enabled`
@@ -56,6 +62,9 @@ impl Default for Context {
             case_sensitive: false,
             java_charsets: false,
             replaces_coding_errors: false,
+            inserts_before_last: false,
+            concat_binary_as_string: false,
+            elt_output_as_string: false,
             binary_style: BinaryStyle::default(),
             geospatial: true,
             now_us: 0,

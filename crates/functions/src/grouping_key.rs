@@ -69,18 +69,18 @@ fn resolve(call: &Call) -> Result<Resolved> {
 }
 
 fn encoded(array: &ArrayRef, t: &DataType) -> Result<ArrayRef> {
-    let canonical = canonical(array, t)?;
-    if canonical.data_type() == &ArrowType::Binary {
-        return Ok(canonical);
+    let comparable = comparable(array, t)?;
+    if comparable.data_type() == &ArrowType::Binary {
+        return Ok(comparable);
     }
-    let keys = Comparison::of(&canonical)?;
+    let keys = Comparison::of(&comparable)?;
     let bytes =
-        (0..canonical.len()).map(|row| canonical.is_valid(row).then(|| keys.row(row).as_ref().to_vec()));
+        (0..comparable.len()).map(|row| comparable.is_valid(row).then(|| keys.row(row).as_ref().to_vec()));
     Ok(Arc::new(bytes.collect::<BinaryArray>()))
 }
 
-/// The same values in a form that is equal where they are.
-fn canonical(array: &ArrayRef, t: &DataType) -> Result<ArrayRef> {
+/// The same values in a form that is equal where they are, and that has their order.
+pub(crate) fn comparable(array: &ArrayRef, t: &DataType) -> Result<ArrayRef> {
     Ok(match t {
         DataType::String { collation: Some(_) } => match collator_of(t)? {
             Some(collator) => crate::collation::keys(array, Some(&collator)),
@@ -89,7 +89,7 @@ fn canonical(array: &ArrayRef, t: &DataType) -> Result<ArrayRef> {
         DataType::Float | DataType::Double => normalize_floats(array),
         DataType::Array { element, .. } if needs_grouping_key(element) => {
             let list = array.as_list::<i32>();
-            let values = canonical(list.values(), element)?;
+            let values = comparable(list.values(), element)?;
             let field = Arc::new(Field::new("element", values.data_type().clone(), true));
             Arc::new(
                 ListArray::try_new(field, list.offsets().clone(), values, list.nulls().cloned()).spark()?,
@@ -101,7 +101,7 @@ fn canonical(array: &ArrayRef, t: &DataType) -> Result<ArrayRef> {
                 .columns()
                 .iter()
                 .zip(&s.fields)
-                .map(|(c, f)| canonical(c, &f.data_type))
+                .map(|(c, f)| comparable(c, &f.data_type))
                 .collect::<Result<Vec<_>>>()?;
             Arc::new(structs(columns, array.nulls().cloned(), array.len())?)
         }
@@ -122,8 +122,8 @@ fn structs(
 
 /// A map as the list of its entries, by the order of their keys.
 fn sorted_entries(map: &MapArray, key: &DataType, value: &DataType) -> Result<ArrayRef> {
-    let keys = canonical(map.keys(), key)?;
-    let values = canonical(map.values(), value)?;
+    let keys = comparable(map.keys(), key)?;
+    let values = comparable(map.values(), value)?;
     let order = Comparison::of(&keys)?;
     let mut picked: Vec<u32> = Vec::with_capacity(keys.len());
     let mut lengths = Vec::with_capacity(map.len());

@@ -38,6 +38,7 @@ mod math;
 mod mismatch;
 mod never_fails;
 mod options;
+mod packages;
 pub mod partition;
 mod predicate;
 mod registry;
@@ -54,7 +55,7 @@ pub use aggregate::{
     AccumulatorFactory, AggregateCall, FirstStep, ResolvedAggregate, SparkAggregate, TwoSteps,
     approx_quantile, first_step, frequent_items, in_order, in_two_steps,
 };
-pub use aggregate::{Running, running};
+pub use aggregate::{Running, distinct_by_collation, running};
 pub use call::{Arg, Call, Resolved, ShownArg, Want, ordinal};
 pub use context::{Context, MapKeyPolicy};
 pub use documentation::{documentation, documented};
@@ -65,6 +66,7 @@ pub use inputs::Inputs;
 pub use math::random::XorShift;
 pub use never_fails::never_fails;
 pub use options::{SchemaParser, set_schema_parser};
+pub use packages::package_refusal;
 pub use registry::{Entry, Registry, registry};
 pub use scalar::{SparkScalar, conform, scalar_udf, scalar_udf_at};
 pub use sketch::java_random::JavaRandom;

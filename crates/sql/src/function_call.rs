@@ -244,7 +244,9 @@ impl Parser<'_> {
             "timestampdiff" | "datediff" | "date_diff" | "timediff" => "timestampdiff",
             _ => return Ok(None),
         };
-        if call.args.len() != 3 {
+        // The unit is written as it is: IDENTIFIER('DAY') names a column.
+        let is_clause = self.tokens[start + 2].text == "IDENTIFIER" && self.tokens[start + 3].text == "(";
+        if call.args.len() != 3 || is_clause {
             return Ok(None);
         }
         match &call.args[0] {

@@ -39,7 +39,7 @@ impl Parser<'_> {
     }
 
     /// Whether `IDENTIFIER('text')` stands here in place of an identifier.
-    fn at_identifier_literal(&self, offset: usize) -> bool {
+    pub fn at_identifier_literal(&self, offset: usize) -> bool {
         if self.options.legacy_identifier_clause || !self.at_offset(offset, "IDENTIFIER") {
             return false;
         }

@@ -78,7 +78,7 @@ impl Parser<'_> {
         if self.options.escaped_string_literals {
             return inner.to_string();
         }
-        unescape(inner, &source[..1])
+        unescape(inner, &source[..1], self.options.consecutive_string_literals)
     }
 
     // ---- parameters
@@ -273,7 +273,7 @@ impl Parser<'_> {
 }
 
 /// Resolves the escapes of a string's inside.
-fn unescape(inner: &str, quote: &str) -> String {
+fn unescape(inner: &str, quote: &str, two_strings: bool) -> String {
     if !inner.contains('\\') && !inner.contains(quote) {
         return inner.to_string();
     }
@@ -292,7 +292,9 @@ fn unescape(inner: &str, quote: &str) -> String {
     while i < chars.len() {
         let c = chars[i];
         if c == quote && chars.get(i + 1) == Some(&quote) {
-            out.push(quote);
+            if !two_strings {
+                out.push(quote);
+            }
             i += 2;
             continue;
         }

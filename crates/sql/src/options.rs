@@ -27,6 +27,8 @@ pub struct ParserOptions {
     pub legacy_identifier_clause: bool,
     /// `spark.sql.legacy.bangEqualsNot`: `!` means NOT also in `IS ! NULL`, `! IN` and the like.
     pub bang_equals_not: bool,
+    /// `spark.sql.legacy.consecutiveStringLiterals.enabled`: `'a''b'` is two strings side by side, not one with a quote.
+    pub consecutive_string_literals: bool,
     /// `spark.sql.legacy.charVarcharAsString`
     pub char_varchar_as_string: bool,
     /// `spark.sql.timestampType` is `TIMESTAMP_NTZ`: what a bare `TIMESTAMP` means.
@@ -57,6 +59,7 @@ impl Default for ParserOptions {
             legacy_interval: false,
             legacy_identifier_clause: false,
             bang_equals_not: false,
+            consecutive_string_literals: false,
             char_varchar_as_string: false,
             timestamp_ntz: false,
             cursors: false,

@@ -270,13 +270,19 @@ impl Parser<'_> {
             return self.name_or_call();
         }
         // A function called `identifier` has none or several arguments.
-        let no_clause = open.pair == start + 2 || self.has_comma_inside(start + 1) || after.text == ".";
+        let no_clause = open.pair == start + 2 || self.has_comma_inside(start + 1);
         if no_clause {
             return self.name_or_call();
         }
         self.pos += 2;
         let expr = self.expression()?;
         self.expect_symbol(")")?;
+        // The clause is a column, and what follows a point is one of its fields: no table is named here.
+        if after.text == "." && self.symbol_at(1, "*") {
+            let target = self.text_from(start).to_string();
+            self.pos += 2;
+            return self.star(Some(vec![target]));
+        }
         let folded = crate::identifier::fold_string(&expr);
         if after.text == "(" {
             let name = match folded {
@@ -334,7 +340,7 @@ impl Parser<'_> {
             }
             self.advance();
             quoted = self.kind() == Kind::BackQuoted;
-            name.extend(self.name_element()?);
+            name.push(self.simple_identifier()?);
             if self.at_call() {
                 return self.function_call(start, name);
             }

@@ -20,6 +20,10 @@ impl Parser<'_> {
         while self.symbol_at(offset, ".") && self.is_identifier(self.peek_at(offset + 1)) {
             offset += 2;
         }
+        // `schema.IDENTIFIER('table')`
+        if offset > 1 && self.at_identifier_literal(offset - 1) {
+            return self.tokens[self.peek_at(offset).pair + 1].text == "(";
+        }
         self.symbol_at(offset, "(")
     }
 

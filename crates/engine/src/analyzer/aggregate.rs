@@ -200,6 +200,7 @@ impl Analyzer {
                     .param("sqlExpr", &key.name)
                     .message(format!("GROUP BY cannot hold the aggregate {}.", key.name)));
             }
+            super::window::forbid_uncomputed_windows(&key, "GROUP BY")?;
             if !super::relation::can_group_by(&key.data_type) {
                 return Err(Error::new("GROUP_EXPRESSION_TYPE_IS_NOT_ORDERABLE")
                     .param("sqlExpr", format!("\"{}\"", key.name))

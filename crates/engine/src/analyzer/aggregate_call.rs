@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use arrow::compute::SortOptions;
 use boathouse_bridge::ResultExt;
-use boathouse_functions::{AggregateCall, Call as FunctionCall, ResolvedAggregate, in_order};
+use boathouse_functions::{
+    AggregateCall, Call as FunctionCall, ResolvedAggregate, distinct_by_collation, in_order,
+};
 use boathouse_spec::{Call, DataType, Error, Expr, Result, SortOrder};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, NullTreatment, Sort};
 use datafusion::logical_expr::{AggregateUDF, Expr as DfExpr, ExprSchemable, LogicalPlan};
@@ -116,7 +118,7 @@ impl Analyzer {
         let keys = call.order_by.iter().map(|o| self.expr(&o.expr, over)).collect::<Result<Vec<_>>>()?;
         let infos: Vec<_> = args.iter().map(|a| self.arg(a)).collect();
         let order_infos = keys.iter().zip(&call.order_by).map(|(k, o)| (self.arg(k), o.ascending)).collect();
-        let resolved = resolve(&AggregateCall {
+        let mut resolved = resolve(&AggregateCall {
             call: FunctionCall { name, args: &infos, context: &self.context },
             distinct: call.distinct,
             ignore_nulls: call.ignore_nulls,
@@ -147,10 +149,13 @@ impl Analyzer {
         if resolved.order_as_arguments {
             args.extend(keys);
         }
-        let distinct = call.distinct && !resolved.distinct_has_no_effect;
+        let mut distinct = call.distinct && !resolved.distinct_has_no_effect;
         let mut args = self.coerced(args, &resolved.coerced)?;
         if distinct {
             args = args.into_iter().map(|a| self.one_zero(a)).collect::<Result<_>>()?;
+            if let Some(udf) = distinct_by_collation(&resolved.udf, &resolved.coerced) {
+                (resolved.udf, distinct) = (udf, false);
+            }
         }
         let args = args.into_iter().map(|a| a.expr).collect();
         Ok(AggregateParts {

@@ -1,6 +1,6 @@
 //! Function calls: operators and special forms first, then built-in functions, then the user's.
 
-use boathouse_functions::{Entry, registry};
+use boathouse_functions::{Call as FunctionCall, Entry, registry};
 use boathouse_spec::{Call, Error, Expr, Result, Star};
 use datafusion::logical_expr::Expr as DfExpr;
 use datafusion::logical_expr::{cast, lit};
@@ -113,6 +113,9 @@ impl Analyzer {
                         Some(shown) => c.named(shown),
                         None => c,
                     }));
+                }
+                Expr::ColumnRegex { pattern, plan_id } => {
+                    out.extend(self.matching_columns(pattern, *plan_id, over)?);
                 }
                 Expr::NamedArgument { value, .. } => out.push(self.expr(value, over)?),
                 other => out.push(self.expr(other, over)?),
@@ -325,6 +328,7 @@ impl Analyzer {
         if let Some(result) = self.sql_function(call, over)? {
             return Ok(result);
         }
+        self.refuse_package(call, over)?;
         self.check_catalog_of(&call.name)?;
         let (catalog, schema) = self.namespace.clone();
         let path = vec![
@@ -333,6 +337,21 @@ impl Analyzer {
             boathouse_spec::quote_name(&[catalog, schema]),
         ];
         Err(error::unresolved_routine(&call.name, &path))
+    }
+
+    /// Functions of Spark's packages, which are not here.
+    fn refuse_package(&mut self, call: &Call, over: &Analyzed) -> Result<()> {
+        let [name] = call.name.as_slice() else { return Ok(()) };
+        let name = name.to_lowercase();
+        let refused = |infos: &[_], context: &_| {
+            boathouse_functions::package_refusal(&FunctionCall { name: &name, args: infos, context })
+        };
+        if refused(&[], &self.context).is_none() {
+            return Ok(());
+        }
+        let args = self.args(&call.args, over)?;
+        let infos: Vec<_> = args.iter().map(|a| self.arg(a)).collect();
+        refused(&infos, &self.context).map_or(Ok(()), Err)
     }
 }
 

@@ -125,7 +125,15 @@ impl Analyzer {
         }
         let mut typed = attribute.typed();
         typed.expr = attribute.outer_column();
-        self.nested(typed, &rest).map(Some)
+        let path: Vec<&str> =
+            attribute.qualifier.iter().map(String::as_str).chain([typed.name.as_str()]).collect();
+        typed.name = format!("outer({})", boathouse_spec::quote_path_if_needed(&path));
+        let mut value = self.nested(typed, &rest)?;
+        if let Some(field) = rest.last() {
+            // Spark names a field before it is looked for outside.
+            value.name = format!("{} AS {}", value.name, boathouse_spec::quote_if_needed(field));
+        }
+        Ok(Some(value))
     }
 
     /// The columns a star stands for.

@@ -305,9 +305,11 @@ impl Analyzer {
             text("keyword", false),
             column("reserved", DataType::Boolean, false),
         ]);
+        let options = self.session.conf().parser_options();
+        let enforced = options.ansi && options.enforce_reserved_keywords;
         let rows: Vec<Vec<Value>> = boathouse_sql::keywords()
             .into_iter()
-            .map(|k| vec![Value::from(k.word), Value::from(k.reserved)])
+            .map(|k| vec![Value::from(k.word), Value::from(k.reserved && enforced)])
             .collect();
         let batch = batch(&schema, &rows)?;
         self.batches(&schema, vec![batch])

@@ -205,7 +205,8 @@ impl Analyzer {
             })
             .map(|_| found)
         };
-        let (part, why) = if !super::subquery::gives_one_row(&left.plan) && varies(&right.plan).spark()? {
+        let is_one_row = super::subquery::gives_one_row(&left.plan) || left.plan.max_rows() == Some(1);
+        let (part, why) = if !is_one_row && varies(&right.plan).spark()? {
             ("NON_DETERMINISTIC_LATERAL_SUBQUERIES", "a lateral subquery that gives something else each time")
         } else if let Some(condition) = condition
             && self.expr(condition, &combined(left, right))?.expr.is_volatile()

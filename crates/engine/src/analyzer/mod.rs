@@ -63,6 +63,7 @@ mod table_changes;
 mod time_window;
 mod transpose;
 mod values;
+mod view_columns;
 mod window;
 mod with;
 

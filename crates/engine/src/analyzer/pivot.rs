@@ -52,7 +52,7 @@ impl Analyzer {
         }
         let mut aggregates = Vec::new();
         for value in &values {
-            let (value, value_name) = self.pivot_value(value)?;
+            let (value, value_name) = self.pivot_value(value, &input)?;
             let condition = self.pivot_condition(pivot, &value)?;
             for aggregate in &pivot.aggregates {
                 let name = if pivot.aggregates.len() == 1 {
@@ -128,7 +128,7 @@ impl Analyzer {
     }
 
     /// A pivot value and the name of its column.
-    fn pivot_value(&mut self, value: &Expr) -> Result<(Expr, String)> {
+    fn pivot_value(&mut self, value: &Expr, input: &Analyzed) -> Result<(Expr, String)> {
         if let Expr::Alias { expr, names, .. } = value
             && let [name] = names.as_slice()
         {
@@ -139,10 +139,7 @@ impl Analyzer {
                 .param("expression", format!("\"{name}\""))
                 .message(format!("PIVOT needs constant values, not {name}."))
         };
-        let typed = self.expr(value, &Analyzed::one_row()?).map_err(|e| match value {
-            Expr::Column(column) if e.is("UNRESOLVED_COLUMN") => no_constant(&column.name.join(".")),
-            _ => e,
-        })?;
+        let typed = self.expr(value, input)?;
         if !super::expr::is_foldable(&typed.expr) {
             return Err(no_constant(&typed.name));
         }

@@ -159,6 +159,9 @@ impl Analyzer {
             Expr::Column(column) if value.name.starts_with(VARIABLE) => {
                 Ok(value.named(column.name.last().cloned().unwrap_or_default()))
             }
+            Expr::Column(column) if matches!(value.expr, DfExpr::OuterReferenceColumn(..)) => {
+                Ok(value.named(column.name.last().cloned().unwrap_or_default()))
+            }
             Expr::Column(column) if column.name.len() > 1 && !is_column(&value.expr) => {
                 match column.name.last() {
                     Some(field) => Ok(value.named(field)),
@@ -285,7 +288,7 @@ impl Analyzer {
         self.project_items(input, items)
     }
 
-    fn matching_columns(
+    pub(super) fn matching_columns(
         &mut self,
         pattern: &str,
         plan_id: Option<i64>,

@@ -63,7 +63,8 @@ impl Analyzer {
         let (resolved, input) =
             self.exprs_reaching_below(&exprs, input, "ORDER BY").map_err(super::relation::outside_select)?;
         if aggregates {
-            resolved.iter().try_for_each(super::window::forbid_windows_in_order)?;
+            let clause = "ORDER BY over an aggregation";
+            resolved.iter().try_for_each(|key| super::window::forbid_uncomputed_windows(key, clause))?;
         }
         let mut resolved = resolved.into_iter();
         let mut keys: Vec<(DfExpr, DataType, String)> = Vec::new();

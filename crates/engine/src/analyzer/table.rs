@@ -7,13 +7,13 @@ use boathouse_catalog::{Properties, TableRecord};
 use boathouse_functions::Context;
 use boathouse_functions::cast::Mode;
 use boathouse_spec::{
-    Command, DataSourceRef, DataType, Error, Options, Plan, Relation, Result, StructField, StructType,
-    TableRef,
+    Command, DataSourceRef, DataType, Error, Options, Plan, Relation, Result, StructField, TableRef,
 };
 use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
 use super::analyzed::Analyzed;
+use super::view_columns::RecordedColumns;
 use crate::resolver::{self, AsOf, Resolved, ResolvedTable, Scope};
 use crate::temp_views::{Environment, TempView};
 
@@ -28,8 +28,7 @@ struct ViewBody<'a> {
     namespace: (String, String),
     configs: &'a Properties,
     collation: Option<&'a str>,
-    /// The columns as recorded.
-    schema: &'a StructType,
+    columns: RecordedColumns<'a>,
 }
 
 impl Analyzer {
@@ -178,7 +177,11 @@ impl Analyzer {
                 namespace: view.namespace.clone(),
                 configs: &view.configs,
                 collation: view.collation.as_deref(),
-                schema: &view.schema,
+                columns: RecordedColumns {
+                    schema: &view.schema,
+                    query_columns: &view.query_columns,
+                    mode: None,
+                },
             },
         )
     }
@@ -201,7 +204,11 @@ impl Analyzer {
                 namespace: (view.current_catalog.clone(), view.current_schema.clone()),
                 configs: &view.configs,
                 collation: record.collation.as_deref(),
-                schema: &record.schema,
+                columns: RecordedColumns {
+                    schema: &record.schema,
+                    query_columns: &view.query_columns,
+                    mode: Some(view.schema_mode),
+                },
             },
         )
     }
@@ -213,7 +220,7 @@ impl Analyzer {
                 a.under_collation(view.collation, |a| a.query(view.relation))
             })
         })?;
-        let analyzed = self.under_schema(analyzed, view.schema)?;
+        let analyzed = self.under_recorded(&name, analyzed, &view.columns)?;
         self.aliased(analyzed, name)
     }
 
@@ -277,36 +284,6 @@ impl Analyzer {
             Some(_) if name.len() == 3 => Ok(()),
             _ => Err(crate::names::single_part_namespace(name)),
         }
-    }
-
-    /// A view's columns as recorded at its creation: names and comments, types by cast.
-    fn under_schema(&mut self, analyzed: Analyzed, schema: &StructType) -> Result<Analyzed> {
-        if schema.fields.is_empty() {
-            return Ok(analyzed);
-        }
-        if schema.fields.len() != analyzed.output.len() {
-            return Err(Error::new("INCOMPATIBLE_VIEW_SCHEMA_CHANGE")
-                .param("viewName", "")
-                .param("colName", "")
-                .param("expectedNum", schema.fields.len())
-                .param("actualCols", analyzed.schema().names().join(","))
-                .param("suggestion", "CREATE OR REPLACE VIEW")
-                .message(
-                    "The view's query no longer gives the columns it was created with; create it anew.",
-                ));
-        }
-        let mut pairs = Vec::new();
-        for (a, f) in analyzed.output.clone().iter().zip(&schema.fields) {
-            let value = if a.data_type.same_type(&f.data_type) {
-                a.typed()
-            } else {
-                self.implicit(a.typed(), &f.data_type)?
-            };
-            let mut attribute = self.attribute(&f.name, value.data_type.clone(), value.nullable);
-            attribute.metadata.clone_from(&f.metadata);
-            pairs.push((value.expr, attribute));
-        }
-        self.project_pairs(analyzed, pairs)
     }
 
     pub(super) fn data_source(&mut self, source: &DataSourceRef) -> Result<Analyzed> {

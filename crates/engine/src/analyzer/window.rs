@@ -658,14 +658,14 @@ fn forbid_aggregate_syntax(name: &str, call: &Call) -> Result<()> {
         .message(format!("The function {name} does not take {syntax}.")))
 }
 
-/// Over an aggregation, nothing computes the windows of ORDER BY.
-pub(super) fn forbid_windows_in_order(key: &TypedExpr) -> Result<()> {
+/// Nothing computes the windows of GROUP BY, nor, over an aggregation, those of ORDER BY.
+pub(super) fn forbid_uncomputed_windows(key: &TypedExpr, clause: &str) -> Result<()> {
     if !has_window(&key.expr) {
         return Ok(());
     }
     Err(Error::new("UNSUPPORTED_EXPR_FOR_OPERATOR")
         .param("invalidExprSqls", format!("\"{}\"", key.name))
-        .message(format!("ORDER BY over an aggregation cannot hold the window function {}.", key.name)))
+        .message(format!("{clause} cannot hold the window function {}.", key.name)))
 }
 
 /// QUALIFY is about windows: of its own, or of the SELECT list.

@@ -12,6 +12,9 @@ pub(super) async fn run(
     change: SchemaChange,
 ) -> Result<QueryResult> {
     let name = session.schema_name(name)?;
+    if let SchemaChange::SetCollation(collation) = &change {
+        super::create_schema::check_collation(session, Some(collation))?;
+    }
     let location = match &change {
         SchemaChange::SetLocation(location) => Some(session.storage().url(location)?.to_string()),
         _ => None,

@@ -18,6 +18,7 @@ pub(super) async fn query(session: &Arc<Session>, name: &[String], query: ViewQu
             let changed = TempView {
                 relation: query.query,
                 text: Some(query.text),
+                query_columns: create_view::owned_names(&schema),
                 schema,
                 environment: None,
                 namespace: session.current_namespace(),
@@ -48,7 +49,7 @@ pub(super) async fn query(session: &Arc<Session>, name: &[String], query: ViewQu
                         view.current_catalog = catalog;
                         view.current_schema = current;
                         view.configs = configs.into_iter().collect();
-                        view.query_columns = schema.fields.iter().map(|f| f.name.clone()).collect();
+                        view.query_columns = create_view::owned_names(&schema);
                     }
                     Ok(())
                 })

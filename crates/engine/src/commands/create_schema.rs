@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boathouse_catalog::{DEFAULT_SCHEMA, DroppedSchema, SchemaRecord};
-use boathouse_spec::{Options, Result};
+use boathouse_spec::{Error, Options, Result};
 
 use crate::commands::drop_relation;
 use crate::{QueryResult, Session};
@@ -23,6 +23,7 @@ pub(super) async fn create(
     definition: NewSchema,
 ) -> Result<QueryResult> {
     let name = session.schema_name(name)?;
+    check_collation(session, definition.collation.as_deref())?;
     let mut record = SchemaRecord::new(name.clone(), &session.user);
     record.comment = definition.comment;
     record.collation = definition.collation;
@@ -36,6 +37,19 @@ pub(super) async fn create(
         Err(e) if if_not_exists && e.is("SCHEMA_ALREADY_EXISTS") => Ok(QueryResult::empty()),
         other => other.map(|_| QueryResult::empty()),
     }
+}
+
+/// Spark has default collations of schemas behind a setting.
+pub(super) fn check_collation(session: &Session, collation: Option<&str>) -> Result<()> {
+    if collation.is_none() {
+        return Ok(());
+    }
+    if !session.conf().flag("spark.sql.collation.schemaLevel.enabled") {
+        return Err(Error::new("UNSUPPORTED_FEATURE.SCHEMA_LEVEL_COLLATIONS").message(
+            "A schema has a default collation only where spark.sql.collation.schemaLevel.enabled is true.",
+        ));
+    }
+    Err(Error::unsupported("a default collation of a schema"))
 }
 
 pub(super) async fn drop(

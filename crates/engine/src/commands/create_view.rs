@@ -66,7 +66,7 @@ async fn persistent(session: &Arc<Session>, create: CreateView) -> Result<QueryR
         current_catalog: catalog,
         current_schema: current,
         configs: session.conf().recorded().into_iter().collect(),
-        query_columns: schema.fields.iter().map(|f| f.name.clone()).collect(),
+        query_columns: owned_names(&schema),
         schema_mode: mode.transpose()?.unwrap_or_default(),
     };
     let mut record = TableRecord::view(name.clone(), columns, definition);
@@ -123,6 +123,7 @@ async fn temporary(session: &Arc<Session>, create: CreateView) -> Result<QueryRe
     let view = TempView {
         relation,
         text,
+        query_columns: if is_dataframe { Vec::new() } else { owned_names(&schema) },
         schema: columns,
         comment: create.comment,
         properties: create.properties,
@@ -282,4 +283,8 @@ pub(super) async fn refuse_cycle(session: &Arc<Session>, name: &[String], query:
         waiting.extend(inputs.into_iter().map(|r| (r.clone(), path.clone())));
     }
     Ok(())
+}
+
+pub(super) fn owned_names(schema: &StructType) -> Vec<String> {
+    schema.fields.iter().map(|f| f.name.clone()).collect()
 }

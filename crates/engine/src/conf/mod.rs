@@ -220,6 +220,8 @@ impl SessionConf {
             no_geospatial: !self.flag("spark.sql.geospatial.enabled"),
             cursors: self.flag("spark.sql.scripting.cursorEnabled"),
             legacy_identifier_clause: self.flag("spark.sql.legacy.identifierClause"),
+            bang_equals_not: self.flag("spark.sql.legacy.bangEqualsNot"),
+            consecutive_string_literals: self.flag("spark.sql.legacy.consecutiveStringLiterals.enabled"),
             char_varchar_as_string: self.flag("spark.sql.legacy.charVarcharAsString"),
             timestamp_ntz: self
                 .get("spark.sql.timestampType")
@@ -267,6 +269,9 @@ impl SessionConf {
             case_sensitive: self.flag("spark.sql.caseSensitive"),
             java_charsets: self.flag("spark.sql.legacy.javaCharsets"),
             replaces_coding_errors: self.flag("spark.sql.legacy.codingErrorAction"),
+            inserts_before_last: self.flag("spark.sql.legacy.negativeIndexInArrayInsert"),
+            concat_binary_as_string: self.flag("spark.sql.function.concatBinaryAsString"),
+            elt_output_as_string: self.flag("spark.sql.function.eltOutputAsString"),
             geospatial: self.flag("spark.sql.geospatial.enabled"),
             binary_style: BinaryStyle::named(self.get("spark.sql.binaryOutputStyle").as_deref()),
             now_us: clock::now_us(),

@@ -1,11 +1,14 @@
 //! DISTINCT for any accumulator: keeps the distinct argument rows and feeds them at the end.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::mem::size_of_val;
 
 use arrow::array::{Array, ArrayRef, AsArray, new_empty_array};
 use arrow::datatypes::DataType as ArrowType;
-use boathouse_bridge::to_datafusion;
+use arrow::row::Rows;
+use boathouse_bridge::{arrow_type, to_datafusion};
+use boathouse_spec::{DataType, Result};
 use datafusion::common::utils::SingleRowListArrayBuilder;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::Accumulator;
@@ -14,6 +17,7 @@ use indexmap::IndexSet;
 
 use super::AccumulatorFactory;
 use crate::comparison::Comparison;
+use crate::grouping_key::comparable;
 use crate::scalar::conform;
 
 pub(super) struct DistinctAccumulator {
@@ -22,16 +26,43 @@ pub(super) struct DistinctAccumulator {
     comparison: Comparison,
     /// Keys of the argument rows, in the order they came.
     rows: IndexSet<Box<[u8]>>,
+    equal: Option<EqualRows>,
     bytes: usize,
 }
 
+/// Rows that are equal in the collations of their strings: the first of them stands for all.
+struct EqualRows {
+    types: Vec<DataType>,
+    comparison: Comparison,
+    seen: HashSet<Box<[u8]>>,
+}
+
+impl EqualRows {
+    fn new(types: &[DataType]) -> Result<Self> {
+        let empty = types.iter().map(|t| comparable(&new_empty_array(&arrow_type(t)), t));
+        let keys: Vec<ArrowType> = empty.map(|k| Ok(k?.data_type().clone())).collect::<Result<_>>()?;
+        Ok(Self { types: types.to_vec(), comparison: Comparison::new(&keys)?, seen: HashSet::new() })
+    }
+
+    fn keys(&self, values: &[ArrayRef]) -> Result<Rows> {
+        let keys = values.iter().zip(&self.types).map(|(v, t)| comparable(v, t));
+        self.comparison.keys(&keys.collect::<Result<Vec<_>>>()?)
+    }
+}
+
 impl DistinctAccumulator {
-    pub fn new(factory: AccumulatorFactory, inputs: &[ArrowType]) -> DataFusionResult<Self> {
+    /// Of rows of these types; with Spark's types where their bytes do not tell whether they are equal.
+    pub fn new(
+        factory: AccumulatorFactory,
+        inputs: &[ArrowType],
+        collated: Option<&[DataType]>,
+    ) -> DataFusionResult<Self> {
         Ok(Self {
             factory,
             inputs: inputs.to_vec(),
             comparison: Comparison::new(inputs).map_err(to_datafusion)?,
             rows: IndexSet::new(),
+            equal: collated.map(EqualRows::new).transpose().map_err(to_datafusion)?,
             bytes: 0,
         })
     }
@@ -41,9 +72,8 @@ impl DistinctAccumulator {
             return Ok(self.inputs.iter().map(new_empty_array).collect());
         }
         let columns = self.comparison.values_of_bytes(self.rows.iter().map(AsRef::as_ref));
-        let columns = columns.and_then(|c| {
-            c.into_iter().zip(&self.inputs).map(|(c, t)| conform(c, t)).collect::<boathouse_spec::Result<_>>()
-        });
+        let columns = columns
+            .and_then(|c| c.into_iter().zip(&self.inputs).map(|(c, t)| conform(c, t)).collect::<Result<_>>());
         columns.map_err(to_datafusion)
     }
 }
@@ -56,7 +86,16 @@ impl fmt::Debug for DistinctAccumulator {
 
 impl Accumulator for DistinctAccumulator {
     fn update_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
-        for key in &self.comparison.keys(values).map_err(to_datafusion)? {
+        let equal = self.equal.as_ref().map(|e| e.keys(values)).transpose().map_err(to_datafusion)?;
+        for (row, key) in self.comparison.keys(values).map_err(to_datafusion)?.iter().enumerate() {
+            if let (Some(equal), Some(keys)) = (&mut self.equal, &equal) {
+                let key = keys.row(row);
+                if equal.seen.contains(key.as_ref()) {
+                    continue;
+                }
+                self.bytes += key.as_ref().len();
+                equal.seen.insert(key.as_ref().into());
+            }
             if !self.rows.contains(key.as_ref()) {
                 self.bytes += key.as_ref().len();
                 self.rows.insert(key.as_ref().into());

@@ -15,6 +15,7 @@ use datafusion::scalar::ScalarValue;
 use super::in_order::{KeptRows, Needs, Rows, sorted, without_nulls};
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
 use crate::coercion::{Want, implicit_cast};
+use crate::collation::by_collation;
 use crate::{Registry, ShownArg};
 
 pub(super) fn register(r: &mut Registry) {
@@ -27,7 +28,10 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
     let shown_delimiter = call.args.get(1).map_or("NULL", |d| d.sql.as_str());
     let sql = format!("{}({}, {shown_delimiter})", call.name, call.args[0].sql);
     let binary = call.args[0].data_type == DataType::Binary;
-    let t = if binary { DataType::Binary } else { DataType::STRING };
+    let t = match &call.args[0].data_type {
+        kept if binary || kept.is_string() => kept.clone(),
+        _ => DataType::STRING,
+    };
     if !binary && implicit_cast(&call.args[0].data_type, &Want::Str, call.context).is_none() {
         let e = call.unexpected_input(0, "(\"STRING\" or \"BINARY\")");
         return Err(crate::mismatch::with_sql(e, &sql));
@@ -38,6 +42,7 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
         Some(arg) => {
             let other_kind = arg.data_type != DataType::Null
                 && (binary != (arg.data_type == DataType::Binary)
+                    || (arg.data_type.is_string() && arg.data_type != t)
                     || implicit_cast(&arg.data_type, &Want::Exact(t.clone()), call.context).is_none());
             if other_kind {
                 return Err(call.different_types());
@@ -69,7 +74,7 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
     }
     let keys: Vec<DataType> = c.order_by.iter().map(|(k, _)| k.data_type.clone()).collect();
     let first_key = coerced.len();
-    coerced.extend(keys);
+    coerced.extend(keys.iter().cloned());
     let types: Vec<ArrowType> = coerced.iter().map(arrow_type).collect();
     let state: Vec<(String, DataType)> = coerced
         .iter()
@@ -77,10 +82,11 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
         .map(|(i, t)| (format!("list_{i}"), DataType::array(t.clone(), true)))
         .collect();
     let state = state.iter().map(|(n, t)| (n.as_str(), t.clone())).collect();
-    let parameters = format!("{delimiter:?}");
+    let parameters = format!("{delimiter:?} by {keys:?}");
     let make = move |order: &[SortOptions]| {
         Ok(Box::new(Joined {
             first_key,
+            keys: keys.clone(),
             order: order.to_vec(),
             delimiter: delimiter.clone(),
             binary,
@@ -114,6 +120,7 @@ fn delimiter_of(constant: &ScalarValue) -> Vec<u8> {
 struct Joined {
     /// The first column that is a key.
     first_key: usize,
+    keys: Vec<DataType>,
     order: Vec<SortOptions>,
     delimiter: Vec<u8>,
     binary: bool,
@@ -140,7 +147,9 @@ impl Accumulator for Joined {
         let columns = self.rows.columns()?;
         let mut texts = std::sync::Arc::clone(&columns[0]);
         if self.first_key < columns.len() {
-            texts = take(&texts, &sorted(&columns[self.first_key..], &self.order)?, None)?;
+            let keys = columns[self.first_key..].iter().zip(&self.keys).map(|(c, t)| by_collation(c, t));
+            let keys = keys.collect::<Result<Vec<_>>>().map_err(to_datafusion)?;
+            texts = take(&texts, &sorted(&keys, &self.order)?, None)?;
         }
         let bytes = cast(&texts, &ArrowType::Binary)?;
         let parts: Vec<&[u8]> = bytes.as_binary::<i32>().iter().flatten().collect();

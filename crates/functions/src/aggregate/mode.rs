@@ -16,7 +16,7 @@ use super::collect_set::java_hashes;
 use super::fold::{Fold, column};
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
 use crate::collection::ListItem;
-use crate::comparison::Comparison;
+use crate::comparison::{Comparison, has_collation};
 use crate::mismatch::check_orderable;
 use crate::scalar::conform;
 use crate::{Call, Registry, ShownArg};
@@ -102,7 +102,8 @@ fn resolve(
     if among != Among::Any {
         check_orderable(call, &t)?;
     }
-    let fold = Mode { comparison: Comparison::new(&[arrow_type(&t)])?, t: t.clone(), among };
+    let comparison = Comparison::new(&[arrow_type(&t)])?;
+    let fold = Mode { comparison, collated: has_collation(&t), t: t.clone(), among };
     let udf =
         SparkAggregate::of_fold("mode", &coerced, &t, true, c.call.context, fold).with_parameters(among);
     Ok(ResolvedAggregate::new(coerced, t, true, udf.build()))
@@ -110,6 +111,8 @@ fn resolve(
 
 struct Mode {
     t: DataType,
+    /// Different values may be equal.
+    collated: bool,
     comparison: Comparison,
     among: Among,
 }
@@ -126,23 +129,51 @@ impl Mode {
     }
 
     fn most_frequent<'a>(&self, counts: &'a Counts) -> Result<Option<&'a [u8]>> {
-        let most = counts.values().max().copied();
+        let counted: Vec<(&[u8], i64)> = match self.collated {
+            true => self.united(counts)?,
+            false => counts.iter().map(|(k, n)| (k.as_ref(), *n)).collect(),
+        };
+        let most = counted.iter().map(|(_, n)| *n).max();
         let mut candidates: Vec<&[u8]> =
-            counts.iter().filter(|(_, n)| Some(**n) == most).map(|(k, _)| k.as_ref()).collect();
-        Ok(match self.among {
-            Among::Smallest => candidates.into_iter().min(),
-            Among::Greatest => candidates.into_iter().max(),
-            Among::Any if candidates.len() < 2 => candidates.pop(),
-            Among::Any => {
-                let all: Vec<&[u8]> = counts.keys().map(AsRef::as_ref).collect();
-                let places = match java_hashes(&self.values(&all)?) {
-                    Some(hashes) => open_hash_places(&hashes),
-                    None => (0..all.len()).collect(),
-                };
-                let place: HashMap<&[u8], usize> = all.into_iter().zip(places).collect();
-                candidates.into_iter().min_by_key(|k| place.get(k).copied())
+            counted.iter().filter(|(_, n)| Some(*n) == most).map(|(k, _)| *k).collect();
+        if self.among == Among::Any {
+            if candidates.len() > 1 && !self.collated {
+                let place = self.places(counts)?;
+                candidates.sort_by_key(|k| place.get(k).copied());
             }
-        })
+            return Ok(candidates.first().copied());
+        }
+        let order = Comparison::of_values(&self.values(&candidates)?, &self.t)?;
+        let places = 0..candidates.len();
+        let chosen = match self.among {
+            Among::Greatest => places.max_by_key(|i| order.row(*i)),
+            _ => places.min_by_key(|i| order.row(*i)),
+        };
+        Ok(chosen.map(|i| candidates[i]))
+    }
+
+    /// Where Spark's hash map puts the values.
+    fn places<'a>(&self, counts: &'a Counts) -> Result<HashMap<&'a [u8], usize>> {
+        let all: Vec<&[u8]> = counts.keys().map(AsRef::as_ref).collect();
+        let places = match java_hashes(&self.values(&all)?) {
+            Some(hashes) => open_hash_places(&hashes),
+            None => (0..all.len()).collect(),
+        };
+        Ok(all.into_iter().zip(places).collect())
+    }
+
+    /// The values that are equal counted together, the first in the order of Spark's hash map for all of them.
+    fn united<'a>(&self, counts: &'a Counts) -> Result<Vec<(&'a [u8], i64)>> {
+        let place = self.places(counts)?;
+        let mut values: Vec<(&[u8], i64)> = counts.iter().map(|(k, n)| (k.as_ref(), *n)).collect();
+        values.sort_by_key(|(k, _)| place.get(k).copied());
+        let keys: Vec<&[u8]> = values.iter().map(|(k, _)| *k).collect();
+        let equal = Comparison::of_values(&self.values(&keys)?, &self.t)?;
+        let mut united: IndexMap<&[u8], (&[u8], i64)> = IndexMap::new();
+        for (i, (value, count)) in values.into_iter().enumerate() {
+            united.entry(equal.row(i).data()).or_insert((value, 0)).1 += count;
+        }
+        Ok(united.into_values().collect())
     }
 }
 

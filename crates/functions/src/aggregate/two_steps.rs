@@ -101,6 +101,7 @@ fn of_datafusion(function: &AggregateUDF, result: &FieldRef) -> Option<SparkAggr
         running: None,
         ordered: None,
         needs: None,
+        distinct: None,
         empty: None,
         parameters: String::new(),
         context: Context::default(),

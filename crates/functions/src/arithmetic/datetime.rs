@@ -41,7 +41,9 @@ pub(super) fn resolve(
             (a, b) if (day_time(a) && day_time(b)) || (*a == CalendarInterval && a == b) => return Ok(None),
             (Null, YearMonthInterval { .. } | DayTimeInterval { .. })
             | (YearMonthInterval { .. } | DayTimeInterval { .. }, Null) => return Ok(None),
-            (Null, Date) | (Date, Null) => shift_timestamp(call, left == &Null, 1, true)?,
+            (Null, Date | Timestamp | TimestampNtz) | (Date | Timestamp | TimestampNtz, Null) => {
+                shift_timestamp(call, left == &Null, 1, true)?
+            }
             (Null, CalendarInterval) | (CalendarInterval, Null) => return Err(no_cast_to_void(call, "+")),
             (Date, t) if days_only(t) => date_plus_days(call, false, 1)?,
             (t, Date) if days_only(t) => date_plus_days(call, true, 1)?,
@@ -295,12 +297,13 @@ fn shift_timestamp(call: &Call, swapped: bool, sign: i64, null_other: bool) -> R
     };
     let interval = if null_other { DataType::DAY_TIME } else { form.other_type().clone() };
     let coerced = match null_other {
-        true => vec![Timestamp, Timestamp],
+        true => vec![computed.clone(), computed.clone()],
         false => form.coerced(computed.clone(), interval.clone()),
     };
     if null_other {
-        return Ok(form.finish(coerced, Timestamp, true, shown, |inputs| {
-            Ok(arrow::array::new_null_array(&boathouse_bridge::arrow_type(&Timestamp), inputs.rows()))
+        let arrow_type = boathouse_bridge::arrow_type(&result);
+        return Ok(form.finish(coerced, result, true, shown, move |inputs| {
+            Ok(arrow::array::new_null_array(&arrow_type, inputs.rows()))
         }));
     }
     let zone = zone_of(&computed, call);

@@ -73,6 +73,9 @@ fn collate(call: &Call) -> Result<Resolved> {
 
 fn collation(call: &Call) -> Result<Resolved> {
     call.arity(1..=1)?;
+    if !call.args[0].data_type.is_string() && call.args[0].data_type != DataType::Null {
+        return Err(call.unexpected_input(0, "\"STRING\""));
+    }
     let coerced = call.want(&[Want::Str])?;
     let name = match &coerced[0] {
         DataType::String { collation: Some(c) } if c == INDETERMINATE => c.clone(),
@@ -110,6 +113,14 @@ fn collation_key(call: &Call) -> Result<Resolved> {
         Ok(keys(&text, collator.as_deref()))
     })
     .with_parameters(name))
+}
+
+/// Strings of a collated type as their keys, other values as they are.
+pub(crate) fn by_collation(values: &ArrayRef, t: &DataType) -> Result<ArrayRef> {
+    Ok(match collator_of(t)? {
+        Some(collator) => keys(values, Some(&collator)),
+        None => Arc::clone(values),
+    })
 }
 
 /// The keys of a column of strings.

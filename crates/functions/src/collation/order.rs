@@ -156,6 +156,10 @@ fn unicode_key(text: &str, collation: &Collation) -> Vec<u8> {
             }
         }
     }
+    // Nothing that counts is the empty string, which is less than all others.
+    if bases.is_empty() && accents.is_empty() {
+        return Vec::new();
+    }
     let mut key = bases;
     let mut level = |wanted: bool, bytes: Vec<u8>| {
         if wanted {

@@ -64,6 +64,8 @@ fn array_insert(call: &Call) -> Result<Resolved> {
     let item = ListItem::of(&returned)?;
     let nullable = call.args[0].nullable || call.args[1].nullable;
     let coerced = vec![DataType::array(common.clone(), *contains_null), DataType::Integer, common];
+    // Counted from behind, -1 is the end: the new element is counted, too.
+    let end = i64::from(!call.context.inserts_before_last);
     Ok(Resolved::new(coerced, returned, nullable, move |inputs| {
         let list = lists(inputs, 0)?;
         let positions = inputs.primitives::<Int32Type>(1)?;
@@ -80,9 +82,8 @@ fn array_insert(call: &Call) -> Result<Resolved> {
             let (place, gap, gap_first) = match position {
                 0 => return Err(zero_index()),
                 p if p > 0 => ((p - 1).min(size), (p - 1 - size).max(0), true),
-                // -1 is the end: counted from behind, the new element included.
-                p if size + p + 1 >= 0 => (size + p + 1, 0, false),
-                p => (0, -(size + p + 1), false),
+                p if size + p + end >= 0 => (size + p + end, 0, false),
+                p => (0, -(size + p + end), false),
             };
             check_length(size + gap + 1, "array_insert", None)?;
             picker.reserve((size + gap + 1) as usize)?;
@@ -104,14 +105,18 @@ fn array_insert(call: &Call) -> Result<Resolved> {
 
 fn array_remove(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
+    if !matches!(call.args[0].data_type, DataType::Array { .. }) {
+        return Err(array_mismatch(call, 1));
+    }
     let (element, contains_null) = element_and_value(call, 1)?;
     check_orderable(call, &element)?;
     let returned = DataType::array(element.clone(), contains_null);
     let item = ListItem::of(&returned)?;
-    Ok(Resolved::new(vec![returned.clone(), element], returned, call.any_nullable(), move |inputs| {
+    let coerced = vec![returned.clone(), element.clone()];
+    Ok(Resolved::new(coerced, returned, call.any_nullable(), move |inputs| {
         let list = lists(inputs, 0)?;
         let value = inputs.array(1)?;
-        let (keys, unwanted) = Comparison::of_both(list.values(), &value)?;
+        let (keys, unwanted) = Comparison::of_both_values(list.values(), &value, &element)?;
         let mut picker = Picker::with_capacity(list.len());
         for row in 0..list.len() {
             let (Some(range), false) = (bounds(&list, row), is_null(&value, row)) else {

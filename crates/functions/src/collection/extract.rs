@@ -11,6 +11,7 @@ use boathouse_spec::{DataType, Error, Result, StructType};
 use datafusion::scalar::ScalarValue;
 
 use super::lists::{ListItem, bounds, lists, map_bounds, maps};
+use super::membership::same_collation;
 use crate::coercion::{Want, implicit_cast, tightest_common_type};
 use crate::comparison::Comparison;
 use crate::mismatch::{check_orderable, whole_number, with_sql};
@@ -159,15 +160,16 @@ fn get_map_value(call: &Call) -> Result<Resolved> {
             let sql = format!("{}[{}]", call.args[0].sql, call.args[1].sql);
             with_sql(call.unexpected_input(1, &format!("\"{}\"", key.sql())), &sql)
         })?;
+    let key = key.as_ref().clone();
     let coerced = vec![call.args[0].data_type.clone(), coerced];
     Ok(Resolved::new(coerced, value.as_ref().clone(), true, move |inputs| {
-        map_values(&maps(inputs, 0)?, &inputs.array(1)?)
+        map_values(&maps(inputs, 0)?, &inputs.array(1)?, &key)
     }))
 }
 
 /// The value of a key in each map, NULL where there is none.
-fn map_values(map: &arrow::array::MapArray, wanted: &ArrayRef) -> Result<ArrayRef> {
-    let (keys, wanted_keys) = Comparison::of_both(map.keys(), wanted)?;
+fn map_values(map: &arrow::array::MapArray, wanted: &ArrayRef, key: &DataType) -> Result<ArrayRef> {
+    let (keys, wanted_keys) = Comparison::of_both_values(map.keys(), wanted, key)?;
     let nulls = wanted.logical_nulls();
     let places: Int32Array = (0..map.len())
         .map(|row| {
@@ -202,7 +204,7 @@ fn element_at(call: &Call, is_try: bool) -> Result<Resolved> {
         }
         DataType::Map { key, value, value_contains_null } => {
             let common = tightest_common_type(key, &given.data_type, call.context)
-                .filter(|_| given.data_type != DataType::Null)
+                .filter(|_| given.data_type != DataType::Null && same_collation(key, &given.data_type))
                 // One of both, and no third that holds the values of both, as of decimals.
                 .filter(|t| t.same_type(key) || t.same_type(&given.data_type))
                 .ok_or_else(|| map_mismatch(call))?;
@@ -215,9 +217,9 @@ fn element_at(call: &Call, is_try: bool) -> Result<Resolved> {
                     value_contains_null: *value_contains_null,
                 },
             };
-            let coerced = vec![map, common];
+            let coerced = vec![map, common.clone()];
             Ok(Resolved::new(coerced, value.as_ref().clone(), true, move |inputs| {
-                map_values(&maps(inputs, 0)?, &inputs.array(1)?)
+                map_values(&maps(inputs, 0)?, &inputs.array(1)?, &common)
             }))
         }
         _ => Err(call.unexpected_input(0, "(\"ARRAY\" or \"MAP\")")),

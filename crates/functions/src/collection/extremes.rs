@@ -26,9 +26,10 @@ fn extreme(call: &Call, wanted: Ordering) -> Result<Resolved> {
     };
     check_orderable(call, element)?;
     let returned = element.as_ref().clone();
+    let element = returned.clone();
     Ok(Resolved::new(coerced, returned, true, move |inputs| {
         let list = lists(inputs, 0)?;
-        let keys = Comparison::of(list.values())?;
+        let keys = Comparison::of_values(list.values(), &element)?;
         let nulls = list.values().logical_nulls();
         let places: UInt64Array = (0..list.len())
             .map(|row| {

@@ -22,6 +22,14 @@ pub(crate) fn lists(inputs: &Inputs, i: usize) -> Result<ListArray> {
     }
 }
 
+/// The type of an array's elements.
+pub(crate) fn element_of(array: &DataType) -> Result<DataType> {
+    match array {
+        DataType::Array { element, .. } => Ok(element.as_ref().clone()),
+        other => Err(Error::internal(format!("{} is no array", other.sql()))),
+    }
+}
+
 /// An argument as a map array.
 pub(crate) fn maps(inputs: &Inputs, i: usize) -> Result<MapArray> {
     let array = inputs.array(i)?;

@@ -65,7 +65,7 @@ impl MapMaker {
                 }
             }
         }
-        let ranks = Comparison::of(&keys)?;
+        let ranks = Comparison::of_values(&keys, &self.key)?;
         // For each entry kept: where its key and its value are.
         let mut kept: Vec<(u64, u64)> = Vec::with_capacity(keys.len());
         let mut ends = vec![0i32];
@@ -256,7 +256,8 @@ fn str_to_map(call: &Call) -> Result<Resolved> {
         }
     }
     let coerced = call.want(&[Want::Str])?;
-    let returned = DataType::map(DataType::STRING, DataType::STRING, true);
+    let text = coerced.first().cloned().unwrap_or(DataType::STRING);
+    let returned = DataType::map(text.clone(), text, true);
     let maker = MapMaker::new(&returned, call.context)?;
     let shown = |i: usize, default: &str| {
         if i < call.args.len() { ShownArg::Arg(i) } else { ShownArg::Text(default.into()) }

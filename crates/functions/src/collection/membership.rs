@@ -5,13 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array};
-use arrow::row::Rows;
 use boathouse_spec::{DataType, Error, Result};
 
 use super::extract::map_mismatch;
 use super::lists::{bounds, lists, map_bounds, maps};
 use crate::coercion::{decimal_of, tightest_common_type};
-use crate::collation::{Collator, collator_of};
 use crate::comparison::Comparison;
 use crate::mismatch::check_orderable;
 use crate::{Call, Registry, Resolved};
@@ -64,37 +62,17 @@ fn refuse_null(call: &Call) -> Result<()> {
         .message(format!("Cannot resolve \"{}\": `{}` takes no bare NULL.", call.sql(), call.name)))
 }
 
-/// What elements are compared by: strings as their collation says.
-struct Keys(Option<Arc<Collator>>);
-
-impl Keys {
-    fn of(element: &DataType) -> Result<Self> {
-        collator_of(element).map(Self)
-    }
-
-    fn of_both(&self, a: &ArrayRef, b: &ArrayRef) -> Result<(Rows, Rows)> {
-        let collated = |array| crate::collation::keys(array, self.0.as_deref());
-        match self.0 {
-            Some(_) => Comparison::of_both(&collated(a), &collated(b)),
-            None => Comparison::of_both(a, b),
-        }
-    }
-}
-
 fn array_contains(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
-    if matches!(call.args[0].data_type, DataType::Array { .. } | DataType::Null) {
-        refuse_null(call)?;
-    }
+    refuse_null(call)?;
     let (element, contains_null) = element_and_value(call, 1)?;
     check_orderable(call, &element)?;
     let nullable = call.any_nullable() || contains_null;
-    let keys = Keys::of(&element)?;
-    let coerced = vec![DataType::array(element.clone(), contains_null), element];
+    let coerced = vec![DataType::array(element.clone(), contains_null), element.clone()];
     Ok(Resolved::new(coerced, DataType::Boolean, nullable, move |inputs| {
         let list = lists(inputs, 0)?;
         let value = inputs.array(1)?;
-        let (elements, wanted) = keys.of_both(list.values(), &value)?;
+        let (elements, wanted) = Comparison::of_both_values(list.values(), &value, &element)?;
         let element_nulls = list.values().logical_nulls();
         let value_nulls = value.logical_nulls();
         let found: BooleanArray = (0..list.len())
@@ -119,14 +97,16 @@ fn array_contains(call: &Call) -> Result<Resolved> {
 
 fn array_position(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
+    if !matches!(call.args[0].data_type, DataType::Array { .. }) {
+        refuse_null(call)?;
+    }
     let (element, contains_null) = element_and_value(call, 1)?;
     check_orderable(call, &element)?;
-    let keys = Keys::of(&element)?;
-    let coerced = vec![DataType::array(element.clone(), contains_null), element];
+    let coerced = vec![DataType::array(element.clone(), contains_null), element.clone()];
     Ok(Resolved::new(coerced, DataType::Long, call.any_nullable(), move |inputs| {
         let list = lists(inputs, 0)?;
         let value = inputs.array(1)?;
-        let (elements, wanted) = keys.of_both(list.values(), &value)?;
+        let (elements, wanted) = Comparison::of_both_values(list.values(), &value, &element)?;
         let value_nulls = value.logical_nulls();
         let found: Int64Array = (0..list.len())
             .map(|row| {
@@ -190,10 +170,11 @@ fn arrays_overlap(call: &Call) -> Result<Resolved> {
     let (element, left_null, right_null) = two_arrays(call)?;
     check_orderable(call, &element)?;
     let nullable = call.any_nullable() || left_null || right_null;
-    let coerced = vec![DataType::array(element.clone(), left_null), DataType::array(element, right_null)];
-    Ok(Resolved::new(coerced, DataType::Boolean, nullable, |inputs| {
+    let coerced =
+        vec![DataType::array(element.clone(), left_null), DataType::array(element.clone(), right_null)];
+    Ok(Resolved::new(coerced, DataType::Boolean, nullable, move |inputs| {
         let (left, right) = (lists(inputs, 0)?, lists(inputs, 1)?);
-        let (left_keys, right_keys) = Comparison::of_both(left.values(), right.values())?;
+        let (left_keys, right_keys) = Comparison::of_both_values(left.values(), right.values(), &element)?;
         let (left_nulls, right_nulls) = (left.values().logical_nulls(), right.values().logical_nulls());
         let valid = |nulls: &Option<arrow::buffer::NullBuffer>, i: usize| {
             nulls.as_ref().is_none_or(|n| n.is_valid(i))
@@ -219,6 +200,11 @@ fn arrays_overlap(call: &Call) -> Result<Resolved> {
     }))
 }
 
+/// Keys of maps are looked up in their own collation only.
+pub(super) fn same_collation(key: &DataType, given: &DataType) -> bool {
+    key == given || !key.is_string() || !given.is_string()
+}
+
 fn map_contains_key(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
     if call.args[1].data_type == DataType::Null {
@@ -227,15 +213,17 @@ fn map_contains_key(call: &Call) -> Result<Resolved> {
     let DataType::Map { key, value, value_contains_null } = &call.args[0].data_type else {
         return Err(map_mismatch(call));
     };
-    let common =
-        tightest_common_type(key, &call.args[1].data_type, call.context).ok_or_else(|| map_mismatch(call))?;
+    let given = &call.args[1].data_type;
+    let common = tightest_common_type(key, given, call.context)
+        .filter(|_| same_collation(key, given))
+        .ok_or_else(|| map_mismatch(call))?;
     check_orderable(call, &common)?;
     let map = DataType::map(common.clone(), value.as_ref().clone(), *value_contains_null);
     // Spark makes it `array_contains(map_keys(m), k)`, whose keys it takes for nullable.
-    Ok(Resolved::new(vec![map, common], DataType::Boolean, true, |inputs| {
+    Ok(Resolved::new(vec![map, common.clone()], DataType::Boolean, true, move |inputs| {
         let map = maps(inputs, 0)?;
         let wanted = inputs.array(1)?;
-        let (keys, wanted_keys) = Comparison::of_both(map.keys(), &wanted)?;
+        let (keys, wanted_keys) = Comparison::of_both_values(map.keys(), &wanted, &common)?;
         let nulls = wanted.logical_nulls();
         let out: BooleanArray = (0..map.len())
             .map(|row| {

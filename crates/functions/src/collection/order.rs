@@ -4,7 +4,7 @@ use arrow::array::Array;
 use boathouse_spec::{DataType, Result};
 use datafusion::scalar::ScalarValue;
 
-use super::lists::{ListItem, Picker, bounds, lists};
+use super::lists::{ListItem, Picker, bounds, element_of, lists};
 use crate::coercion::Want;
 use crate::comparison::Comparison;
 use crate::mismatch::{check_orderable, not_constant, whole_number, with_sql};
@@ -80,9 +80,10 @@ fn array_sort(call: &Call) -> Result<Resolved> {
 fn sorted(call: &Call, coerced: Vec<DataType>, order: Option<Order>) -> Result<Resolved> {
     let returned = coerced[0].clone();
     let item = ListItem::of(&returned)?;
+    let element = element_of(&returned)?;
     Ok(Resolved::new(coerced, returned, call.any_nullable(), move |inputs| {
         let list = lists(inputs, 0)?;
-        let keys = Comparison::of(list.values())?;
+        let keys = Comparison::of_values(list.values(), &element)?;
         let nulls = list.values().logical_nulls();
         let is_null = |i: usize| nulls.as_ref().is_some_and(|n| n.is_null(i));
         let mut picker = Picker::with_capacity(list.len());

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use arrow::array::Array;
 use boathouse_spec::{DataType, Result};
 
-use super::lists::{ListItem, Picker, bounds, lists};
+use super::lists::{ListItem, Picker, bounds, element_of, lists};
 use super::membership::two_arrays;
 use crate::coercion::Want;
 use crate::comparison::Comparison;
@@ -23,13 +23,12 @@ fn array_distinct(call: &Call) -> Result<Resolved> {
     call.arity(1..=1)?;
     let coerced = call.want(&[Want::AnyArray])?;
     let returned = coerced[0].clone();
-    if let DataType::Array { element, .. } = &returned {
-        check_orderable(call, element)?;
-    }
+    let element = element_of(&returned)?;
+    check_orderable(call, &element)?;
     let item = ListItem::of(&returned)?;
     Ok(Resolved::new(coerced, returned, call.any_nullable(), move |inputs| {
         let list = lists(inputs, 0)?;
-        let keys = Comparison::of(list.values())?;
+        let keys = Comparison::of_values(list.values(), &element)?;
         let mut picker = Picker::with_capacity(list.len());
         let mut seen = HashSet::new();
         for row in 0..list.len() {
@@ -62,10 +61,11 @@ fn operation(call: &Call, operation: Operation) -> Result<Resolved> {
     };
     let returned = DataType::array(element.clone(), contains_null);
     let item = ListItem::of(&returned)?;
-    let coerced = vec![DataType::array(element.clone(), left_null), DataType::array(element, right_null)];
+    let coerced =
+        vec![DataType::array(element.clone(), left_null), DataType::array(element.clone(), right_null)];
     Ok(Resolved::new(coerced, returned, call.any_nullable(), move |inputs| {
         let (left, right) = (lists(inputs, 0)?, lists(inputs, 1)?);
-        let (left_keys, right_keys) = Comparison::of_both(left.values(), right.values())?;
+        let (left_keys, right_keys) = Comparison::of_both_values(left.values(), right.values(), &element)?;
         let mut picker = Picker::with_capacity(left.len());
         let (mut seen, mut other) = (HashSet::new(), HashSet::new());
         for row in 0..left.len() {

@@ -134,11 +134,11 @@ fn map_zip_with(call: &Call, args: &[LambdaArg], bodies: Vec<LambdaBody>) -> Res
             map_parts(call, i).map(|(_, value, nullable)| DataType::map(key.clone(), value.clone(), nullable))
         })
         .collect::<Result<Vec<_>>>()?;
-    let returned = DataType::map(key, body.data_type.clone(), body.nullable);
+    let returned = DataType::map(key.clone(), body.data_type.clone(), body.nullable);
     let t = returned.clone();
     Ok(Resolved::new(coerced, returned, call.any_nullable(), move |inputs| {
         let (left, right) = (maps(inputs, 0)?, maps(inputs, 1)?);
-        let (left_keys, right_keys) = Comparison::of_both(left.keys(), right.keys())?;
+        let (left_keys, right_keys) = Comparison::of_both_values(left.keys(), right.keys(), &key)?;
         // Sources: the first map (0), the second (1), NULL (2).
         let mut keys = Picker::with_capacity(left.len());
         let mut values = [Picker::with_capacity(0), Picker::with_capacity(0)];

@@ -9,6 +9,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::hash::xxhash64;
 use crate::aggregate::fold::{Fold, column};
+use crate::collation::by_collation;
 use crate::{AggregateCall, Registry, ResolvedAggregate, ShownArg, SparkAggregate};
 
 pub(super) fn register(r: &mut Registry) {
@@ -38,7 +39,7 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
             .message(format!("approx_count_distinct cannot keep a relative deviation of {deviation}.")));
     }
     let coerced = call.types();
-    let fold = DistinctCount { bits: bits as u32 };
+    let fold = DistinctCount { bits: bits as u32, t: coerced[0].clone() };
     let udf = SparkAggregate::of_fold(
         "approx_count_distinct",
         &coerced,
@@ -55,6 +56,7 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
 struct DistinctCount {
     /// Bits of the hash that choose a register.
     bits: u32,
+    t: DataType,
 }
 
 /// Registers, one byte each; none at first.
@@ -80,9 +82,9 @@ impl Fold for DistinctCount {
         rows: impl Iterator<Item = (usize, usize)>,
         states: &mut [Registers],
     ) -> Result<()> {
-        let values = column(columns, 0)?;
+        let values = by_collation(column(columns, 0)?, &self.t)?;
         let mut hashes = vec![42; values.len()];
-        xxhash64(values, &mut hashes)?;
+        xxhash64(&values, &mut hashes)?;
         let nulls = values.logical_nulls();
         for (row, group) in rows {
             if nulls.as_ref().is_some_and(|n| n.is_null(row)) {

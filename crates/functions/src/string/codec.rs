@@ -7,6 +7,7 @@ use boathouse_spec::{DataType, Error, Result};
 
 use crate::apply::{byte_rows, text_rows};
 use crate::cast::failure::quoted;
+use crate::coercion::implicit_cast;
 use crate::{Call, Context, Registry, Resolved, Want, conditional};
 
 pub(super) fn register(r: &mut Registry) {
@@ -362,18 +363,22 @@ fn to_binary(call: &Call, tolerant: bool) -> Result<Resolved> {
     call.arity(1..=2)?;
     let format = match call.args.get(1) {
         None => Some("hex".to_string()),
-        Some(arg) if !arg.data_type.is_string() && arg.data_type != DataType::Null => {
+        Some(arg) if implicit_cast(&arg.data_type, &Want::Str, call.context).is_none() => {
             return Err(call.unexpected_input(1, "\"STRING\""));
         }
         Some(arg) => match &arg.constant {
             None => return Err(crate::mismatch::not_constant(call, 1, "fmt", "STRING")),
             Some(datafusion::scalar::ScalarValue::Utf8(text)) => text.clone(),
-            Some(_) => None,
+            Some(_) if arg.data_type == DataType::Null => None,
+            // A number as text is no format either.
+            Some(_) => Some(arg.sql.clone()),
         },
     };
     let format = format.map(|f| f.to_ascii_lowercase());
+    let is_known = |f: &String| matches!(f.as_str(), "hex" | "utf-8" | "utf8" | "base64");
+    let format = if tolerant { format.filter(is_known) } else { format };
     if let Some(f) = &format
-        && !matches!(f.as_str(), "hex" | "utf-8" | "utf8" | "base64")
+        && !is_known(f)
     {
         return Err(Error::new("DATATYPE_MISMATCH.INVALID_ARG_VALUE")
             .param("sqlExpr", format!("\"{}\"", call.sql()))

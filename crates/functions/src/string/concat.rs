@@ -26,7 +26,7 @@ fn concat(call: &Call) -> Result<Resolved> {
     if types.iter().any(|t| matches!(t, DataType::Array { .. })) {
         return crate::collection::concat_arrays(call);
     }
-    if types.iter().all(|t| *t == DataType::Binary) {
+    if types.iter().all(|t| *t == DataType::Binary) && !call.context.concat_binary_as_string {
         return Ok(Resolved::new(types, DataType::Binary, call.any_nullable(), concat_binaries));
     }
     let mut coerced = call.want(&[Want::Str])?;
@@ -131,7 +131,8 @@ fn concat_ws(call: &Call) -> Result<Resolved> {
 /// `elt(n, first, second, ...)`
 fn elt(call: &Call) -> Result<Resolved> {
     call.arity(2..=usize::MAX)?;
-    let binary = call.args[1..].iter().all(|a| a.data_type == DataType::Binary);
+    let binary =
+        call.args[1..].iter().all(|a| a.data_type == DataType::Binary) && !call.context.elt_output_as_string;
     let mut wants = vec![Want::INT];
     wants.push(if binary { Want::BINARY } else { Want::Str });
     let coerced = call.want(&wants)?;
