@@ -221,10 +221,21 @@ def limits_of_a_batch(world):
         tell(world, one, json.dumps(options))
 
 
+SMALL_BATCHES = [
+    {"maxFilesPerTrigger": 1},
+    {"maxFilesPerTrigger": 3},
+    {"maxFilesPerTrigger": 1, "startingVersion": 0},
+    {"maxFilesPerTrigger": 2, "startingVersion": 3},
+    {"maxFilesPerTrigger": 3, "startingVersion": 2},
+    {"maxFilesPerTrigger": 4, "startingVersion": 2},
+    {"maxFilesPerTrigger": 8, "startingVersion": 6},
+]
+
+
 @scenario
 def a_change_feed_in_small_batches(world):
-    """Files of a commit come apart, unless they tell of updates or deletion vectors."""
-    for options in [{"maxFilesPerTrigger": 1}, {"maxFilesPerTrigger": 3}]:
+    """Files of a commit come apart, unless they tell of updates or deletion vectors: the marks of a version count as files with them."""
+    for options in SMALL_BATCHES:
         one = copied(world, "feed")
         read = stream(one, {"readChangeFeed": True, **options})
         frame = lambda read=read: read().drop("_commit_timestamp")  # noqa: E731
@@ -235,6 +246,20 @@ def a_change_feed_in_small_batches(world):
         one.sql("UPDATE {t} SET s = 'y' WHERE id = 1", "INSERT OVERWRITE {t} VALUES (30, 'o', 3), (31, 'o', 4)")
         batches(one, frame, "then")
         tell(world, one, json.dumps(options))
+
+
+@scenario
+def feeds_of_tables_without_one(world):
+    """Once the table has one, another checkpoint is needed there, but not here (`test_a_feed_that_comes_later`)."""
+    for kind in ("plain", "feed"):
+        for options in [{"readChangeData": True}, {"readChangeFeed": True, "startingVersion": 1}]:
+            one = copied(world, kind)
+            read = stream(one, options)
+            frame = lambda read=read: read().drop("_commit_timestamp")  # noqa: E731
+            batches(one, frame, "at once")
+            one.sql(f"ALTER TABLE {{t}} SET TBLPROPERTIES (delta.enableChangeDataFeed = {str(kind == 'plain').lower()})", MORE)
+            batches(one, frame, "then", "checkpoint" if kind == "feed" else "other")
+            tell(world, one, f"{kind}, {json.dumps(options)}")
 
 
 # What is done to a table between batches, and to which kind.
@@ -295,3 +320,48 @@ def a_table_is_made_again(world):
             batches(one, frame, "anew", "other_checkpoint")
             tell(world, one, f"{what}, {json.dumps(options)}")
     world.sql("DROP TABLE IF EXISTS again")
+
+
+@scenario
+def files_are_gone(world):
+    """A file that the stream has not read yet was vacuumed."""
+    world.spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    for options in [{}, {"failOnDataLoss": False}]:
+        one = copied(world, "plain")
+        batches(one, stream(one, options), "before")
+        one.sql(MORE, MORE, "OPTIMIZE {t}", "VACUUM {t} RETAIN 0 HOURS")
+        batches(one, stream(one, options), "after")
+        tell(world, one, json.dumps(options))
+
+
+PLACES_OF_LOGS = ["{c}/_schemas", "{c}", "{c}/../elsewhere"]
+
+
+@scenario
+def places_of_the_log_of_schemas(world):
+    for place in PLACES_OF_LOGS:
+        one = copied(world, "mapped")
+        tracked = {"schemaTrackingLocation": place.replace("{c}", one.path("checkpoint"))}
+        batches(one, stream(one, tracked), "at once")
+        tell(world, one, place)
+
+
+EVOLUTIONS = {
+    "RENAME COLUMN s TO said": [{}, {"allowSourceColumnRename": "always"}, {"allowSourceColumnRename": "4"}, {"allowSourceColumnRename": "x"}],
+    "DROP COLUMN s": [{"allowSourceColumnRename": "always"}, {"allowSourceColumnDrop": "always"}],
+}
+
+
+@scenario
+def renames_and_drops_have_to_be_allowed(world):
+    for change, tried in EVOLUTIONS.items():
+        for options in tried:
+            one = copied(world, "mapped")
+            tracked = {"schemaTrackingLocation": one.path("checkpoint/_schemas")}
+            frame = lambda allowed, one=one, tracked=tracked: stream(one, {**tracked, **allowed})().drop("s", "said")  # noqa: E731
+            batches(one, lambda frame=frame: frame({}), "first")
+            batches(one, lambda frame=frame: frame({}), "before")
+            one.sql(f"ALTER TABLE {{t}} {change}", "INSERT INTO {t} (id, p) VALUES (11, 1)")
+            for what in ("changed", "again", "later"):
+                batches(one, lambda frame=frame, options=options: frame(options), what)
+            tell(world, one, f"{change}, {json.dumps(options)}")
