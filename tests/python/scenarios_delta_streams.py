@@ -269,7 +269,18 @@ CHANGES = {
     "delete of rows by a vector": ["vectors", "DELETE FROM {t} WHERE id = 4"],
     "update": ["plain", "UPDATE {t} SET s = 'z' WHERE id = 4"],
     "overwrite": ["plain", "INSERT OVERWRITE {t} VALUES (30, 'o', 3)"],
+    "vacuum": ["plain", "OPTIMIZE {t}", "VACUUM {t} RETAIN 0 HOURS"],
     "restore": ["plain", "RESTORE TABLE {t} TO VERSION AS OF 2"],
+    "property": ["plain", "ALTER TABLE {t} SET TBLPROPERTIES (a = 'b')"],
+    "added column": ["plain", "ALTER TABLE {t} ADD COLUMN n INT"],
+    "widened column": [
+        "plain",
+        "ALTER TABLE {t} SET TBLPROPERTIES (delta.enableTypeWidening = true)",
+        "ALTER TABLE {t} ALTER COLUMN id TYPE BIGINT",
+    ],
+    "renamed column": ["mapped", "ALTER TABLE {t} RENAME COLUMN s TO said", "ALTER TABLE {t} RENAME COLUMN said TO s"],
+    "replaced with rows": ["plain", "CREATE OR REPLACE TABLE {t} USING delta AS SELECT 40 AS id, 'r' AS s, 4 AS p"],
+    "replaced with another type": ["plain", "CREATE OR REPLACE TABLE {t} USING delta AS SELECT '40' AS id, 'r' AS s, 4 AS p"],
 }
 
 
@@ -296,6 +307,44 @@ def a_table_changes_and_that_is_ignored(world):
     changed(world, {"ignoreFileDeletion": True}, ["delete of rows"])
     changed(world, {"skipChangeCommits": True}, ["delete of a partition", "delete of rows by a vector", "update", "overwrite", "restore"])
     changed(world, {"skipChangeCommits": "false", "ignoreDeletes": "true"}, ["overwrite"])
+
+
+LASTING = [
+    "vacuum",
+    "property",
+    "added column",
+    "widened column",
+    "renamed column",
+    "replaced with rows",
+    "replaced with another type",
+]
+
+
+@scenario
+def a_table_changes_while_a_query_runs(world):
+    """One query goes on over the change, where the others of this file are started again."""
+    world.spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    for name in LASTING:
+        kind, *statements = CHANGES[name]
+        one = copied(world, kind)
+        out = one.path("out")
+
+        def run(one=one, out=out, statements=statements):
+            frame = stream(one, {"ignoreChanges": True})().selectExpr("CAST(id AS STRING) AS id", "s", "p")
+            query = frame.writeStream.format("parquet").option("checkpointLocation", one.path("checkpoint")).start(out)
+            try:
+                query.processAllAvailable()
+                for statement in statements:
+                    one.sql(statement)
+                one.sql(MORE)
+                query.processAllAvailable()
+            finally:
+                query.stop()
+
+        refusal = Stream(one).refusal(run)
+        one.note("rows", {**({"refused": refusal} if refusal else {}), "rows": sorted(rows_of(one, out))})
+        tell(world, one, name)
+        shutil.rmtree(one.directory)
 
 
 @scenario
