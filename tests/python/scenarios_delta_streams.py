@@ -221,10 +221,21 @@ def limits_of_a_batch(world):
         tell(world, one, json.dumps(options))
 
 
+SMALL_BATCHES = [
+    {"maxFilesPerTrigger": 1},
+    {"maxFilesPerTrigger": 3},
+    {"maxFilesPerTrigger": 1, "startingVersion": 0},
+    {"maxFilesPerTrigger": 2, "startingVersion": 3},
+    {"maxFilesPerTrigger": 3, "startingVersion": 2},
+    {"maxFilesPerTrigger": 4, "startingVersion": 2},
+    {"maxFilesPerTrigger": 8, "startingVersion": 6},
+]
+
+
 @scenario
 def a_change_feed_in_small_batches(world):
-    """Files of a commit come apart, unless they tell of updates or deletion vectors."""
-    for options in [{"maxFilesPerTrigger": 1}, {"maxFilesPerTrigger": 3}]:
+    """Files of a commit come apart, unless they tell of updates or deletion vectors: the marks of a version count as files with them."""
+    for options in SMALL_BATCHES:
         one = copied(world, "feed")
         read = stream(one, {"readChangeFeed": True, **options})
         frame = lambda read=read: read().drop("_commit_timestamp")  # noqa: E731
@@ -237,6 +248,20 @@ def a_change_feed_in_small_batches(world):
         tell(world, one, json.dumps(options))
 
 
+@scenario
+def feeds_of_tables_without_one(world):
+    """Once the table has one, another checkpoint is needed there, but not here (`test_a_feed_that_comes_later`)."""
+    for kind in ("plain", "feed"):
+        for options in [{"readChangeData": True}, {"readChangeFeed": True, "startingVersion": 1}]:
+            one = copied(world, kind)
+            read = stream(one, options)
+            frame = lambda read=read: read().drop("_commit_timestamp")  # noqa: E731
+            batches(one, frame, "at once")
+            one.sql(f"ALTER TABLE {{t}} SET TBLPROPERTIES (delta.enableChangeDataFeed = {str(kind == 'plain').lower()})", MORE)
+            batches(one, frame, "then", "checkpoint" if kind == "feed" else "other")
+            tell(world, one, f"{kind}, {json.dumps(options)}")
+
+
 # What is done to a table between batches, and to which kind.
 CHANGES = {
     "delete of a partition": ["plain", "DELETE FROM {t} WHERE p = 2"],
@@ -244,7 +269,18 @@ CHANGES = {
     "delete of rows by a vector": ["vectors", "DELETE FROM {t} WHERE id = 4"],
     "update": ["plain", "UPDATE {t} SET s = 'z' WHERE id = 4"],
     "overwrite": ["plain", "INSERT OVERWRITE {t} VALUES (30, 'o', 3)"],
+    "vacuum": ["plain", "OPTIMIZE {t}", "VACUUM {t} RETAIN 0 HOURS"],
     "restore": ["plain", "RESTORE TABLE {t} TO VERSION AS OF 2"],
+    "property": ["plain", "ALTER TABLE {t} SET TBLPROPERTIES (a = 'b')"],
+    "added column": ["plain", "ALTER TABLE {t} ADD COLUMN n INT"],
+    "widened column": [
+        "plain",
+        "ALTER TABLE {t} SET TBLPROPERTIES (delta.enableTypeWidening = true)",
+        "ALTER TABLE {t} ALTER COLUMN id TYPE BIGINT",
+    ],
+    "renamed column": ["mapped", "ALTER TABLE {t} RENAME COLUMN s TO said", "ALTER TABLE {t} RENAME COLUMN said TO s"],
+    "replaced with rows": ["plain", "CREATE OR REPLACE TABLE {t} USING delta AS SELECT 40 AS id, 'r' AS s, 4 AS p"],
+    "replaced with another type": ["plain", "CREATE OR REPLACE TABLE {t} USING delta AS SELECT '40' AS id, 'r' AS s, 4 AS p"],
 }
 
 
@@ -273,6 +309,44 @@ def a_table_changes_and_that_is_ignored(world):
     changed(world, {"skipChangeCommits": "false", "ignoreDeletes": "true"}, ["overwrite"])
 
 
+LASTING = [
+    "vacuum",
+    "property",
+    "added column",
+    "widened column",
+    "renamed column",
+    "replaced with rows",
+    "replaced with another type",
+]
+
+
+@scenario
+def a_table_changes_while_a_query_runs(world):
+    """One query goes on over the change, where the others of this file are started again."""
+    world.spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    for name in LASTING:
+        kind, *statements = CHANGES[name]
+        one = copied(world, kind)
+        out = one.path("out")
+
+        def run(one=one, out=out, statements=statements):
+            frame = stream(one, {"ignoreChanges": True})().selectExpr("CAST(id AS STRING) AS id", "s", "p")
+            query = frame.writeStream.format("parquet").option("checkpointLocation", one.path("checkpoint")).start(out)
+            try:
+                query.processAllAvailable()
+                for statement in statements:
+                    one.sql(statement)
+                one.sql(MORE)
+                query.processAllAvailable()
+            finally:
+                query.stop()
+
+        refusal = Stream(one).refusal(run)
+        one.note("rows", {**({"refused": refusal} if refusal else {}), "rows": sorted(rows_of(one, out))})
+        tell(world, one, name)
+        shutil.rmtree(one.directory)
+
+
 @scenario
 def a_table_is_made_again(world):
     """Under its name, with another id."""
@@ -295,3 +369,48 @@ def a_table_is_made_again(world):
             batches(one, frame, "anew", "other_checkpoint")
             tell(world, one, f"{what}, {json.dumps(options)}")
     world.sql("DROP TABLE IF EXISTS again")
+
+
+@scenario
+def files_are_gone(world):
+    """A file that the stream has not read yet was vacuumed."""
+    world.spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    for options in [{}, {"failOnDataLoss": False}]:
+        one = copied(world, "plain")
+        batches(one, stream(one, options), "before")
+        one.sql(MORE, MORE, "OPTIMIZE {t}", "VACUUM {t} RETAIN 0 HOURS")
+        batches(one, stream(one, options), "after")
+        tell(world, one, json.dumps(options))
+
+
+PLACES_OF_LOGS = ["{c}/_schemas", "{c}", "{c}/../elsewhere"]
+
+
+@scenario
+def places_of_the_log_of_schemas(world):
+    for place in PLACES_OF_LOGS:
+        one = copied(world, "mapped")
+        tracked = {"schemaTrackingLocation": place.replace("{c}", one.path("checkpoint"))}
+        batches(one, stream(one, tracked), "at once")
+        tell(world, one, place)
+
+
+EVOLUTIONS = {
+    "RENAME COLUMN s TO said": [{}, {"allowSourceColumnRename": "always"}, {"allowSourceColumnRename": "4"}, {"allowSourceColumnRename": "x"}],
+    "DROP COLUMN s": [{"allowSourceColumnRename": "always"}, {"allowSourceColumnDrop": "always"}],
+}
+
+
+@scenario
+def renames_and_drops_have_to_be_allowed(world):
+    for change, tried in EVOLUTIONS.items():
+        for options in tried:
+            one = copied(world, "mapped")
+            tracked = {"schemaTrackingLocation": one.path("checkpoint/_schemas")}
+            frame = lambda allowed, one=one, tracked=tracked: stream(one, {**tracked, **allowed})().drop("s", "said")  # noqa: E731
+            batches(one, lambda frame=frame: frame({}), "first")
+            batches(one, lambda frame=frame: frame({}), "before")
+            one.sql(f"ALTER TABLE {{t}} {change}", "INSERT INTO {t} (id, p) VALUES (11, 1)")
+            for what in ("changed", "again", "later"):
+                batches(one, lambda frame=frame, options=options: frame(options), what)
+            tell(world, one, f"{change}, {json.dumps(options)}")

@@ -195,7 +195,7 @@ PLACES = {
 SCHEMAS = {"json": "id INT", "csv": "id INT", "parquet": "id INT", "text": None}
 
 
-def read_places(world, one, format, what, options=None, path="in", schema=None):
+def read_places(world, one, format, what, options=None, path="in", schema=None, streams=True):
     """What a table of the directory has, and what a stream of it."""
 
     def frame(reader):
@@ -204,6 +204,8 @@ def read_places(world, one, format, what, options=None, path="in", schema=None):
         return (reader.schema(wanted) if wanted else reader).load(one.path(path))
 
     world.attempt(f"{what}, table", lambda: frame(world.spark.read))
+    if not streams:
+        return
     # Names with characters of globs would be globs.
     out, checkpoint = (one.path(f"{kind} {len(world.seen)}") for kind in ("out", "checkpoint"))
 
@@ -269,3 +271,77 @@ def files_that_come_later(world):
             put_in(world.spark, pathlib.Path(one.path("in")), files, "json")
             batches(one, frame, f"round {n}")
         world.seen.extend([[f"{what}, {k}", {**v, "refused": v["refused"].split("]")[0]} if isinstance(v, dict) else v] for k, v in one.seen])
+
+
+@scenario
+def globs_that_match_later(world):
+    """A stream waits for what its glob may match; a place that is named has to be there."""
+    for what, (path, options, rounds) in {
+        "files": ("in/*.x", {}, [["0.x"], ["1.y", "a/2.x"], ["3.x"]]),
+        "directories": ("in/a*", {}, [["0.x"], ["a/1.x"], ["ab/2.x", "a/3.x", "b/4.x"]]),
+        "partitions": ("in/p=*", {"basePath": "in"}, [["p=1/0.x"], ["p=2/1.x", "2.x"]]),
+        "directories of directories": ("in/*/*/*.x", {}, [["a/0.x"], ["a/b/1.x"]]),
+        "no glob": ("in", {}, []),
+    }.items():
+        one = inner(world, what)
+        if "basePath" in options:
+            pathlib.Path(one.path("in")).mkdir()
+            options = {"basePath": one.path("in")}
+        frame = lambda one=one, options=options, path=path: one.spark.readStream.schema("id INT, p INT").options(**options).json(one.path(path))  # noqa: E731
+        batches(one, frame, "nothing")
+        for n, files in enumerate(rounds):
+            put_in(world.spark, pathlib.Path(one.path("in")), files, "json")
+            batches(one, frame, f"round {n}")
+        world.seen.extend([[f"{what}, {k}", {**v, "refused": v["refused"].split("]")[0]} if isinstance(v, dict) else v] for k, v in one.seen])
+
+
+# Streams of one directory of several: Spark takes that for the base in each batch, whatever the option says, and fails.
+TABLES_ALONE = [["in/p=1", "in"], ["in/p=1", "in/"], ["in/p=1/q=x", "in/p=1"], ["in/p=1/q=x", "in"]]
+BASES = [
+    ["in/p=1", "in/p=1"],
+    ["in/p=1", "in/p=2"],
+    ["in/p=1", "nowhere"],
+    ["in/p=1", "in/p=1/q=x/0.x"],
+    ["in/p=*", "in/p=1"],
+    ["in/p=*/q=*", "in"],
+    ["in/p=1/q=x/0.x", "in"],
+    ["in", "in/p=1"],
+]
+
+
+@scenario
+def base_paths(world):
+    root = inner(world, "root")
+    put_in(world.spark, pathlib.Path(root.path("in")), ["p=1/q=x/0.x", "p=2/q=y/1.x"], "json")
+    for path, base in TABLES_ALONE + BASES:
+        options = {"basePath": root.path("") + "/" + base}
+        streams = [path, base] not in TABLES_ALONE
+        read_places(world, root, "json", f"{path} from {base}".replace("/", ":"), options, path, streams=streams)
+
+
+UNLIKE = [
+    "plain directories",
+    "partitions and files",
+    "partitions and directories",
+    "directories in partitions",
+    "partitions in directories",
+    "partitions in two directories",
+    "partitions of unequal levels",
+    "partitions with other names",
+]
+
+
+@scenario
+def partitions_that_begin_anywhere(world):
+    for what in UNLIKE:
+        one = inner(world, what)
+        put_in(world.spark, pathlib.Path(one.path("in")), PLACES[what], "json")
+        for value in ["true", "false"]:
+            read_places(world, one, "json", f"{what}, {value}", {"ignoreInvalidPartitionPaths": value})
+    world.spark.conf.set("spark.sql.files.ignoreInvalidPartitionPaths", True)
+    read_places(world, one, "json", f"{what}, by the setting")
+    other = inner(world, "two")
+    put_in(world.spark, pathlib.Path(other.path("in")), PLACES["partitions in two directories"], "json")
+    read_places(world, other, "json", "by the setting")
+    read_places(world, other, "json", "by the setting, and the option says otherwise", {"ignoreInvalidPartitionPaths": "false"})
+    world.spark.conf.unset("spark.sql.files.ignoreInvalidPartitionPaths")

@@ -287,9 +287,18 @@ def test_files_that_were_there_before(spark, tmp_path):
     assert [p["numInputRows"] for p in query.recentProgress] == [1, 1]
 
 
-@pytest.mark.parametrize("option", ["useNotifications", "useManagedFileEvents", "fetchParallelism", "anything"])
+@pytest.mark.parametrize("option", ["useNotifications", "useManagedFileEvents", "queueUrl", "fetchParallelism", "anything"])
 def test_options_of_auto_loader_are_known_or_refused(spark, tmp_path, option):
     put(tmp_path / "in", "1.json", {"id": 1})
     rows = spark.readStream.format("cloudFiles").schema("id INT").option("cloudFiles.format", "json").option(f"cloudFiles.{option}", "true")
     with pytest.raises(Exception, match=f"(?i){option}"):
         run(rows.load(str(tmp_path / "in")).writeStream.format("noop").option("checkpointLocation", str(tmp_path / "c")))
+
+
+def test_notifications_may_be_switched_off(spark, tmp_path):
+    put(tmp_path / "in", "1.json", {"id": 1})
+    off = {"useNotifications": "false", "useManagedFileEvents": False, "useIncrementalListing": "auto"}
+    options = {"cloudFiles.format": "json", "cloudFiles.schemaEvolutionMode": "none", **{f"cloudFiles.{k}": v for k, v in off.items()}}
+    rows = spark.readStream.format("cloudFiles").schema("id INT").options(**options).load(str(tmp_path / "in"))
+    run(rows.writeStream.format("delta").option("checkpointLocation", str(tmp_path / "c")), str(tmp_path / "out"))
+    assert values(spark.read.format("delta").load(str(tmp_path / "out")), "id") == [(1,)]

@@ -53,3 +53,17 @@ def test_commits_that_are_gone(spark, tmp_path, feed):
         run(read.load(str(tmp_path / "t")), tmp_path)
     run(read.option("failOnDataLoss", False).load(str(tmp_path / "t")), tmp_path)
     assert sorted(row.id for row in spark.read.format("delta").load(str(tmp_path / "out")).collect()) == [0, 1, 2, 5]
+
+
+def test_a_feed_that_comes_later(spark, tmp_path):
+    """The checkpoint of a query that was refused goes on; delta-spark's has a batch that stays refused."""
+    table = f"delta.`{tmp_path / 't'}`"
+    spark.sql(f"CREATE TABLE {table} AS SELECT 1 AS id")
+    read = lambda: spark.readStream.format("delta").option("readChangeFeed", True).load(str(tmp_path / "t"))  # noqa: E731
+    with pytest.raises(Exception, match="DELTA_MISSING_CHANGE_DATA"):
+        run(read(), tmp_path)
+    spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES (delta.enableChangeDataFeed = true)")
+    spark.sql(f"INSERT INTO {table} VALUES (2)")
+    run(read(), tmp_path)
+    rows = spark.read.format("delta").load(str(tmp_path / "out")).selectExpr("id", "_change_type", "_commit_version").collect()
+    assert sorted(map(tuple, rows)) == [(1, "insert", 2), (2, "insert", 2)]

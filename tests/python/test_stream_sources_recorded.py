@@ -37,3 +37,16 @@ def test_formats_that_spark_has_apart(spark, tmp_path, format, options):
         spark.sql(f"SELECT * FROM {rows}").coalesce(1).write.format(format).options(**options).mode("append").save(place)
         assert run() == batches
     assert sorted(tuple(r) for r in spark.read.parquet(out).collect()) == [(1, "a"), (2, None), (3, "c")]
+
+
+def test_one_directory_of_a_partition_below_its_base(spark, tmp_path):
+    """The values of the directories above it are columns; Spark fails over such a stream."""
+    for n, place in enumerate(["p=1/q=x/0.json", "p=2/q=y/1.json"]):
+        (tmp_path / "in" / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / place).write_text(f'{{"id": {n}}}')
+    for base, path, wanted in [("in", "in/p=1", (0, 1, "x")), ("in/p=2", "in/p=2/q=y", (1, "y")), ("in", "in/p=2/q=y", (1, 2, "y"))]:
+        kept = tmp_path / f"{base}_{path}".replace("/", "_")
+        frame = spark.readStream.schema("id INT").option("basePath", str(tmp_path / base)).json(str(tmp_path / path))
+        query = frame.writeStream.format("parquet").option("checkpointLocation", str(kept / "c"))
+        query.trigger(availableNow=True).start(str(kept / "out")).awaitTermination()
+        assert [tuple(row) for row in spark.read.parquet(str(kept / "out")).collect()] == [wanted]

@@ -28,6 +28,8 @@ pub struct Context {
     pub ignore_corrupt_files: bool,
     /// `spark.sql.files.ignoreMissingFiles`
     pub ignore_missing_files: bool,
+    /// `spark.sql.files.ignoreInvalidPartitionPaths`
+    pub ignore_invalid_partitions: bool,
     /// `spark.sql.streaming.fileStreamSink.ignoreMetadata`: what a streaming query wrote is read without its log.
     pub ignore_sink_log: bool,
     /// `spark.databricks.sql.rescuedDataColumn.filePath.enabled`
@@ -50,6 +52,7 @@ impl Context {
             parquet_codec: "snappy".to_string(),
             ignore_corrupt_files: false,
             ignore_missing_files: false,
+            ignore_invalid_partitions: false,
             ignore_sink_log: false,
             rescued_file_path: true,
             dynamic_partition_overwrite: false,

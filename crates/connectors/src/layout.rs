@@ -10,7 +10,7 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 
 use crate::listing::{Found, Wanted};
-use crate::partitions::{self, Values};
+use crate::partitions::{self, Agreement, Values};
 use crate::paths::ResolvedPath;
 
 /// Which of the directories below those that are named have files of a table.
@@ -80,7 +80,7 @@ impl Layout {
         &self,
         files: &mut Vec<Found>,
         base: Option<&ResolvedPath>,
-        case_sensitive: bool,
+        agreement: Agreement,
         display: impl Fn(&Path) -> String,
     ) -> Result<()> {
         let mut directories = self.0.lock();
@@ -92,8 +92,8 @@ impl Layout {
             return Ok(());
         }
         let all = directories.partitioned.iter().chain(&directories.plain);
-        partitions::check_bases(all, &display)?;
-        partitions::check_names(&directories.partitioned, case_sensitive, &display)?;
+        agreement.check_bases(all, &display)?;
+        agreement.check_names(&directories.partitioned, &display)?;
         files.retain(|f| partitions::has_values(&f.meta.location, base.map_or(&f.root, |b| &b.path)));
         Ok(())
     }

@@ -10,6 +10,7 @@
 //!
 //! Start with `table.rs` for reading and `write/mod.rs` for writing.
 
+mod base_path;
 mod context;
 mod errors;
 mod format;

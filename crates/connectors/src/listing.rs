@@ -11,6 +11,8 @@ use globset::{GlobBuilder, GlobMatcher};
 use object_store::path::Path;
 use object_store::{ListResult, ObjectMeta, ObjectStore, ObjectStoreExt};
 
+use crate::context::Context;
+use crate::partitions::Agreement;
 use crate::paths::ResolvedPath;
 use crate::{errors, sink_log};
 
@@ -25,8 +27,12 @@ pub struct Choice {
     pub recursive: bool,
     /// Paths that do not exist are left out.
     pub ignore_missing: bool,
+    /// Partition directories may begin in several places, and files be beside them, which are left out.
+    pub ignore_invalid_partitions: bool,
     /// Files that cannot be read are left out.
     pub ignore_corrupt: bool,
+    /// A glob may match nothing: who asks waits for files.
+    pub waits: bool,
     /// The log of a streaming query does not choose.
     pub ignore_sink_log: bool,
 }
@@ -50,9 +56,15 @@ impl Choice {
             modified_after_us: instant("modifiedAfter").transpose()?,
             recursive: given.flag("recursiveFileLookup", false)?,
             ignore_missing: given.flag("ignoreMissingFiles", false)?,
+            ignore_invalid_partitions: given.flag("ignoreInvalidPartitionPaths", false)?,
             ignore_corrupt: given.flag("ignoreCorruptFiles", false)?,
+            waits: false,
             ignore_sink_log: false,
         })
+    }
+
+    pub(crate) fn agreement(&self, context: &Context) -> Agreement {
+        Agreement { case_sensitive: context.session.case_sensitive, any_base: self.ignore_invalid_partitions }
     }
 
     fn takes(&self, file: &ObjectMeta) -> bool {
@@ -82,19 +94,20 @@ pub fn all() -> Wanted {
 
 /// The files that a path means, those that are wanted, in the order of their names.
 ///
-/// A path that names nothing is an error, unless missing files are ignored.
+/// A path that names nothing is an error, unless missing files are ignored, or a glob is waited for.
 pub async fn list(path: &ResolvedPath, choice: &Choice, wanted: &Wanted) -> Result<Vec<Found>> {
     let pattern: Vec<&str> = path.path.as_ref().split('/').filter(|part| !part.is_empty()).collect();
     let (chosen, wanted) = (choice.clone(), Arc::clone(wanted));
     let takes: Wanted = Arc::new(move |file, root| {
         !is_hidden(&file.location, root) && wanted(file, root) && chosen.takes(file)
     });
-    let mut found = if pattern.iter().any(|part| is_glob(part)) {
+    let is_pattern = pattern.iter().any(|part| is_glob(part));
+    let mut found = if is_pattern {
         list_glob(path, &pattern, &takes).await?
     } else {
         list_plain(path, &takes, choice.ignore_sink_log).await?
     };
-    if found.is_none() && !choice.ignore_missing {
+    if found.is_none() && !choice.ignore_missing && !(choice.waits && is_pattern) {
         return Err(errors::path_not_found(&path.display()));
     }
     let mut files = found.take().unwrap_or_default();

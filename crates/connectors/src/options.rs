@@ -13,6 +13,7 @@ const COMMON: &[&str] = &[
     "compression",
     "codec",
     "ignoreCorruptFiles",
+    "ignoreInvalidPartitionPaths",
     "ignoreMissingFiles",
     "maxRecordsPerFile",
     "modifiedAfter",

@@ -111,15 +111,15 @@ impl Inference {
     }
 
     /// The columns of all files' values. All files must have the same columns, in the same order, below the same
-    /// directory. `display` shows a place.
+    /// directory, unless that may be any. `display` shows a place.
     pub fn columns(
         &self,
         files: &[Values],
-        case_sensitive: bool,
+        agreement: Agreement,
         display: impl Fn(&Path) -> String,
     ) -> Result<Vec<StructField>> {
-        check_bases(files.iter().filter(|v| !v.columns.is_empty()), &display)?;
-        check_names(files, case_sensitive, &display)?;
+        agreement.check_bases(files.iter().filter(|v| !v.columns.is_empty()), &display)?;
+        agreement.check_names(files, &display)?;
         let Some(first) = files.first() else { return Ok(Vec::new()) };
         let mut columns: Vec<(String, DataType)> =
             first.columns.iter().map(|(n, v)| (n.clone(), self.type_of(v.as_deref()))).collect();
@@ -167,30 +167,42 @@ impl Inference {
     }
 }
 
-/// Partition directories must begin in one place, and files without partition values be there, if anywhere.
-pub fn check_bases<'a>(
-    mut files: impl Iterator<Item = &'a Values>,
-    display: &impl Fn(&Path) -> String,
-) -> Result<()> {
-    let Some(first) = files.next() else { return Ok(()) };
-    let is_same = |v: &Values| v.base == first.base || lower(&v.base) == lower(&first.base);
-    match files.find(|v| !is_same(v)) {
-        Some(other) => Err(conflicting_bases(first, other, display)),
-        None => Ok(()),
-    }
+/// What the directories of a table have to agree in.
+#[derive(Debug, Clone, Copy)]
+pub struct Agreement {
+    pub case_sensitive: bool,
+    /// Partitions may begin anywhere (`ignoreInvalidPartitionPaths`).
+    pub any_base: bool,
 }
 
-/// All files must have the same partition columns.
-pub fn check_names(files: &[Values], case_sensitive: bool, display: &impl Fn(&Path) -> String) -> Result<()> {
-    let Some(first) = files.first() else { return Ok(()) };
-    let is_same = |a: &str, b: &str| a == b || (!case_sensitive && a.to_lowercase() == b.to_lowercase());
-    let fits = |v: &Values| {
-        v.columns.len() == first.columns.len()
-            && v.columns.iter().zip(&first.columns).all(|((a, _), (b, _))| is_same(a, b))
-    };
-    match files.iter().find(|v| !fits(v)) {
-        Some(other) => Err(conflicting_names(first, other, display)),
-        None => Ok(()),
+impl Agreement {
+    /// Partition directories must begin in one place, and files without partition values be there, if anywhere.
+    pub fn check_bases<'a>(
+        self,
+        mut files: impl Iterator<Item = &'a Values>,
+        display: &impl Fn(&Path) -> String,
+    ) -> Result<()> {
+        let Some(first) = files.next().filter(|_| !self.any_base) else { return Ok(()) };
+        let is_same = |v: &Values| v.base == first.base || lower(&v.base) == lower(&first.base);
+        match files.find(|v| !is_same(v)) {
+            Some(other) => Err(conflicting_bases(first, other, display)),
+            None => Ok(()),
+        }
+    }
+
+    /// All files must have the same partition columns.
+    pub fn check_names(self, files: &[Values], display: &impl Fn(&Path) -> String) -> Result<()> {
+        let Some(first) = files.first() else { return Ok(()) };
+        let is_same =
+            |a: &str, b: &str| a == b || (!self.case_sensitive && a.to_lowercase() == b.to_lowercase());
+        let fits = |v: &Values| {
+            v.columns.len() == first.columns.len()
+                && v.columns.iter().zip(&first.columns).all(|((a, _), (b, _))| is_same(a, b))
+        };
+        match files.iter().find(|v| !fits(v)) {
+            Some(other) => Err(conflicting_names(first, other, display)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -310,7 +322,8 @@ mod tests {
         let values: Vec<_> =
             files.iter().map(|f| values_in(&Path::parse(*f).unwrap(), &base)).collect::<Result<_>>()?;
         let inference = Inference::new(&Zone::UTC, true, false)?;
-        let fields = inference.columns(&values, false, |p| p.to_string())?;
+        let agreement = Agreement { case_sensitive: false, any_base: false };
+        let fields = inference.columns(&values, agreement, |p| p.to_string())?;
         Ok(fields.iter().map(|f| format!("{}:{}", f.name, f.data_type.simple_string())).collect())
     }
 

@@ -28,7 +28,7 @@ use crate::layout::{Depth, Layout};
 use crate::listing::{self, Choice, Found, Wanted};
 use crate::partitions::{self, Inference, Values};
 use crate::paths::ResolvedPath;
-use crate::{parquet, rows};
+use crate::{base_path, parquet, rows};
 
 /// A file of a table, with the values of the partition columns.
 #[derive(Debug, Clone)]
@@ -92,11 +92,13 @@ pub async fn open(
     context: &Context,
 ) -> Result<FileTable> {
     let format = Format::find(format)?;
-    let found = FoundFiles::find(format, options, paths, context, &listing::all(), Depth::Partitions).await?;
+    let search = Search { wanted: &listing::all(), depth: Depth::Partitions, waits: false };
+    let found = FoundFiles::find(format, options, paths, context, search).await?;
     FileTable::new(format, schema, options, found, context).await
 }
 
-/// The files that paths mean now and that are wanted, each with the root it was found below. The first is a place in their store.
+/// The files that paths mean now and that are wanted, each with the root it was found below: those of a stream, for which a glob
+/// may match nothing yet. The first is a place in their store.
 pub async fn find_if(
     format: &str,
     options: &Options,
@@ -105,7 +107,8 @@ pub async fn find_if(
     wanted: &Wanted,
     depth: Depth,
 ) -> Result<(ResolvedPath, Vec<Found>)> {
-    let found = FoundFiles::find(Format::find(format)?, options, paths, context, wanted, depth).await?;
+    let search = Search { wanted, depth, waits: true };
+    let found = FoundFiles::find(Format::find(format)?, options, paths, context, search).await?;
     Ok((found.place, found.files))
 }
 
@@ -135,6 +138,14 @@ pub async fn infer_schema(
     Ok((table.schema, partitions))
 }
 
+/// Which files are looked for.
+struct Search<'a> {
+    wanted: &'a Wanted,
+    depth: Depth,
+    /// A glob may match nothing.
+    waits: bool,
+}
+
 /// The files of all paths, before anything is known of their contents.
 struct FoundFiles {
     place: ResolvedPath,
@@ -150,9 +161,9 @@ impl FoundFiles {
         options: &Options,
         paths: &[String],
         context: &Context,
-        wanted: &Wanted,
-        depth: Depth,
+        search: Search<'_>,
     ) -> Result<Self> {
+        let Search { wanted, depth, waits } = search;
         let given = Lookup(options);
         let mut all: Vec<String> = given.text("path").map(str::to_string).into_iter().collect();
         all.extend_from_slice(paths);
@@ -171,6 +182,7 @@ impl FoundFiles {
             )));
         }
         let mut found = Self::of(format, options, place, Vec::new(), context)?;
+        found.choice.waits = waits;
         let layout = Layout::default();
         let takes_all = depth == Depth::Everything || found.choice.recursive;
         let looked_at = match takes_all {
@@ -184,10 +196,13 @@ impl FoundFiles {
         .try_collect()
         .await?;
         found.files = lists.into_iter().flatten().collect();
+        if let Some(base) = &found.base {
+            base_path::check(base, &resolved, &found.files).await?;
+        }
         if !takes_all {
             let (base, place) = (found.base.as_ref(), &found.place);
-            let case_sensitive = context.session.case_sensitive;
-            layout.choose(&mut found.files, base, case_sensitive, |path| place.display_of(path))?;
+            let agreement = found.choice.agreement(context);
+            layout.choose(&mut found.files, base, agreement, |path| place.display_of(path))?;
         }
         Ok(found)
     }
@@ -205,6 +220,8 @@ impl FoundFiles {
         choice.ignore_corrupt = given.flag("ignoreCorruptFiles", context.ignore_corrupt_files)?;
         choice.ignore_sink_log = context.ignore_sink_log;
         choice.ignore_missing = given.flag("ignoreMissingFiles", context.ignore_missing_files)?;
+        choice.ignore_invalid_partitions =
+            given.flag("ignoreInvalidPartitionPaths", context.ignore_invalid_partitions)?;
         let base = given
             .text("basePath")
             .map(|base| context.paths.resolve(base, context.stores.as_ref()))
@@ -244,7 +261,7 @@ impl FileTable {
         let inference =
             Inference::new(&context.session.zone, context.infer_partition_types, context.session.infer_ntz)?;
         let mut partition_fields =
-            inference.columns(&values, case_sensitive, |path| place.display_of(path))?;
+            inference.columns(&values, choice.agreement(context), |path| place.display_of(path))?;
         // A schema that names a partition column says its type, and how it is written.
         for field in &mut partition_fields {
             if let Some(given) = schema.and_then(|s| s.fields.iter().find(|g| same(&g.name, &field.name))) {

@@ -299,6 +299,10 @@ async fn directories_without_values_are_not_read() {
     home.put("d/a=1/i.json", "{\"v\":4}");
     let e = home.read("json", None, &[], "d").await.unwrap_err();
     assert_eq!(e.class(), "CONFLICTING_DIRECTORY_STRUCTURES");
+    let any = &[("ignoreInvalidPartitionPaths", "true")];
+    assert_eq!(home.read("json", None, any, "d").await.unwrap(), ["4|1"]);
+    home.put("d/x/a=2/i.json", "{\"v\":5}");
+    assert_eq!(home.read("json", None, any, "d").await.unwrap(), ["4|1", "5|2"]);
 }
 
 #[tokio::test]

@@ -84,6 +84,7 @@ pub(crate) fn context(session: &Session) -> Result<Context> {
     }
     context.ignore_corrupt_files = conf.flag("spark.sql.files.ignoreCorruptFiles");
     context.ignore_missing_files = conf.flag("spark.sql.files.ignoreMissingFiles");
+    context.ignore_invalid_partitions = conf.flag("spark.sql.files.ignoreInvalidPartitionPaths");
     context.ignore_sink_log = conf.flag("spark.sql.streaming.fileStreamSink.ignoreMetadata");
     context.rescued_file_path = conf
         .get("spark.databricks.sql.rescuedDataColumn.filePath.enabled")

@@ -24,16 +24,22 @@ impl Admission {
         is_taken
     }
 
-    /// Whether files are taken that belong together: the first ones always, however many.
-    pub fn admits_all(&mut self, sizes: &[i64]) -> bool {
-        if sizes.is_empty() {
+    /// Whether files are taken that belong together: the first ones always, however many. The marks of their version count as
+    /// files here, and here alone.
+    pub fn admits_all(&mut self, sizes: &[i64], marks: i64) -> bool {
+        let count = i64::try_from(sizes.len()).unwrap_or(i64::MAX).saturating_add(marks);
+        if count == 0 {
             return true;
         }
-        let count = i64::try_from(sizes.len()).unwrap_or(i64::MAX);
         let bytes = sizes.iter().fold(0_i64, |sum, size| sum.saturating_add(*size));
         let is_taken = !self.has_taken || (self.files >= count && self.bytes >= bytes);
         self.take(count, bytes);
         is_taken
+    }
+
+    /// A mark of where a version begins or ends, which takes no room: but what comes then is not the first.
+    pub fn passes_mark(&mut self) {
+        self.has_taken = true;
     }
 
     fn take(&mut self, files: i64, bytes: i64) {
@@ -58,10 +64,22 @@ mod tests {
     #[test]
     fn files_that_belong_together() {
         let mut one = Admission::new((1, 1));
-        assert_eq!([one.admits_all(&[5, 5]), one.admits_all(&[]), one.admits_all(&[1])], [true, true, false]);
+        assert_eq!(
+            [one.admits_all(&[5, 5], 0), one.admits_all(&[], 0), one.admits_all(&[1], 0)],
+            [true, true, false]
+        );
         let mut three = Admission::new((3, i64::MAX));
-        assert_eq!([three.admits(1), three.admits_all(&[1, 1]), three.has_room()], [true, true, false]);
+        assert_eq!([three.admits(1), three.admits_all(&[1, 1], 0), three.has_room()], [true, true, false]);
         let mut after_one = Admission::new((2, i64::MAX));
-        assert_eq!([after_one.admits(1), after_one.admits_all(&[1, 1])], [true, false]);
+        assert_eq!([after_one.admits(1), after_one.admits_all(&[1, 1], 0)], [true, false]);
+    }
+
+    #[test]
+    fn marks_of_versions() {
+        let mut three = Admission::new((3, i64::MAX));
+        three.passes_mark();
+        assert_eq!([three.admits_all(&[1, 1], 2), three.has_room()], [false, false]);
+        let mut first = Admission::new((1, i64::MAX));
+        assert_eq!([first.admits_all(&[1, 1], 1), first.has_room()], [true, false]);
     }
 }

@@ -51,9 +51,31 @@ const KNOWN: &[&str] = &[
     "schemaevolutionmode",
     "schemahints",
     "schemalocation",
+    "useincrementallisting",
+    "usemanagedfileevents",
+    "usenotifications",
     "usestrictglobber",
     "validateoptions",
 ];
+
+/// Ways to be told of files by a queue of the cloud: only to switch them off has a meaning here.
+const NOTIFICATIONS: [&str; 2] = ["cloudFiles.useNotifications", "cloudFiles.useManagedFileEvents"];
+
+/// Each batch lists all files, so that no way of listing finds others.
+fn refuse_notifications(given: Given<'_>) -> Result<()> {
+    for key in NOTIFICATIONS {
+        if given.flag(key, false)? {
+            return Err(Error::unsupported(format!(
+                "{key} = true: files are found by listing, which is what its absence means"
+            )));
+        }
+    }
+    let key = "cloudFiles.useIncrementalListing";
+    match given.text(key).map(str::to_lowercase).as_deref() {
+        None | Some("auto" | "true" | "false") => Ok(()),
+        Some(other) => Err(invalid(key, other, "it must be 'auto', 'true' or 'false'")),
+    }
+}
 
 /// What becomes of columns that the schema does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +118,8 @@ impl Settings {
             }
         }
         let text = |name: &str| given.text(&format!("{PREFIX}{name}"));
-        // Each batch lists all files, so that there is never one that a backfill would find.
+        refuse_notifications(given)?;
+        // There is never a file that a backfill would find, either.
         given.duration_ms("cloudFiles.backfillInterval")?;
         let format = text("format").unwrap_or("json").to_lowercase();
         let rescues = boathouse_connectors::Format::find(&format)?.rescues();

@@ -82,7 +82,8 @@ impl DeltaChanges {
         let mut version = from.reservoir_version;
         if from.is_starting_version {
             let initial = self.initial(version).await?;
-            let taken = initial.part(from.index, until.index_in(version), false, admission.as_mut());
+            let taken =
+                initial.part(from.index, until.index_in(version), Marks::WholeTable, admission.as_mut());
             end = self.after(&taken, true);
             out.extend(taken.part);
             if !taken.is_all {
@@ -119,8 +120,8 @@ impl DeltaChanges {
                 self.refuse_gap(keeps, commit.version)?;
                 let read = if is_first { from.index } else { BASE_INDEX };
                 let told = Told::of(commit, &self.followed.options);
-                let whole = told.belongs_together;
-                let taken = told.part(read, until.index_in(told.commit.version), whole, admission.as_mut());
+                let marks = if is_first { Marks::End } else { Marks::Both };
+                let taken = told.part(read, until.index_in(told.commit.version), marks, admission.as_mut());
                 end = self.after(&taken, false).or(end);
                 out.extend(taken.part);
                 if !taken.is_all {
@@ -135,7 +136,7 @@ impl DeltaChanges {
     /// The place behind what was taken of a version.
     fn after(&self, taken: &Taken, of_whole_table: bool) -> Option<Offset> {
         match taken.last {
-            _ if taken.is_all => Some(self.followed.before(taken.version + 1)),
+            _ if taken.is_all && taken.has_end => Some(self.followed.before(taken.version + 1)),
             Some(index) => Some(self.followed.before(taken.version).after_file(index, of_whole_table)),
             None => None,
         }
@@ -184,13 +185,12 @@ impl Until {
 struct Told {
     commit: CommitChanges,
     files: Vec<ToldFile>,
-    /// An update must not be torn apart, nor a deletion vector from the one before.
-    belongs_together: bool,
 }
 
 struct ToldFile {
     what: What,
     size: i64,
+    has_vector: bool,
     /// `excludeRegex` leaves it.
     is_read: bool,
 }
@@ -201,6 +201,16 @@ enum What {
     File(FileChange),
 }
 
+/// The marks that delta-spark sets before the files of a version and behind them, as far as they are ahead of where a batch
+/// begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Marks {
+    Both,
+    End,
+    /// Those of a version that is read whole, whose files always come apart.
+    WholeTable,
+}
+
 /// A part of a commit.
 struct Taken {
     version: i64,
@@ -208,15 +218,21 @@ struct Taken {
     /// The index of the last file that was taken.
     last: Option<i64>,
     is_all: bool,
+    /// The version's end is marked. Behind files of changes it is not: they are asked for again, and none are left.
+    has_end: bool,
 }
 
 impl Told {
     fn of(commit: CommitChanges, options: &DeltaOptions) -> Self {
-        let file = |what, size, path: &str| ToldFile { what, size, is_read: options.takes(path) };
-        let mut belongs_together = !commit.cdc.is_empty();
+        let file = |what, size, has_vector, path: &str| ToldFile {
+            what,
+            size,
+            has_vector,
+            is_read: options.takes(path),
+        };
         let mut files = Vec::new();
         for (i, cdc) in commit.cdc.iter().enumerate() {
-            files.push(file(What::Changes(i), cdc.size, &cdc.path));
+            files.push(file(What::Changes(i), cdc.size, false, &cdc.path));
         }
         for change in commit.files.iter().filter(|_| commit.cdc.is_empty()) {
             let (data_change, vector, size, path) = match change {
@@ -235,32 +251,48 @@ impl Told {
                 }
             };
             if data_change {
-                belongs_together |= vector;
-                files.push(file(What::File(*change), size, path));
+                files.push(file(What::File(*change), size, vector, path));
             }
         }
-        Self { commit, files, belongs_together }
+        Self { commit, files }
     }
 
     /// The files behind one index up to another, as many as are admitted.
-    fn part(&self, from: i64, until: i64, whole: bool, mut admission: Option<&mut Admission>) -> Taken {
+    fn part(&self, from: i64, until: i64, marks: Marks, mut admission: Option<&mut Admission>) -> Taken {
         let asked = (0_i64..).zip(&self.files).filter(|(i, file)| *i > from && *i <= until && file.is_read);
         let asked: Vec<(i64, &ToldFile)> = asked.collect();
+        let has_changes = !self.commit.cdc.is_empty();
+        // An update must not be torn apart, nor a deletion vector from the one before.
+        let together = marks != Marks::WholeTable && asked.iter().any(|(_, file)| file.has_vector);
         let mut taken = Vec::new();
         match &mut admission {
-            Some(admission) if whole => {
+            Some(admission) if has_changes || together => {
                 let sizes: Vec<i64> = asked.iter().map(|(_, file)| file.size).collect();
-                if admission.admits_all(&sizes) {
+                let marks = match marks {
+                    _ if has_changes => 0,
+                    Marks::Both => 2,
+                    Marks::End | Marks::WholeTable => 1,
+                };
+                if admission.admits_all(&sizes, marks) {
                     taken.clone_from(&asked);
                 }
             }
-            Some(admission) => taken.extend(asked.iter().take_while(|(_, file)| admission.admits(file.size))),
+            Some(admission) => {
+                if marks == Marks::Both {
+                    admission.passes_mark();
+                }
+                taken.extend(asked.iter().take_while(|(_, file)| admission.admits(file.size)));
+                if taken.len() == asked.len() {
+                    admission.passes_mark();
+                }
+            }
             None => taken.clone_from(&asked),
         }
         Taken {
             version: self.commit.version,
             last: taken.last().map(|(i, _)| *i),
             is_all: taken.len() == asked.len(),
+            has_end: !has_changes,
             part: (!taken.is_empty()).then(|| self.with(taken.iter().map(|(_, file)| file.what))),
         }
     }

@@ -65,17 +65,7 @@ impl Offset {
         if offset.reservoir_id == table_id {
             return Ok(offset);
         }
-        Err(Error::new("DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE")
-            .param("oldTableId", &offset.reservoir_id)
-            .param("newTableId", table_id)
-            .message(format!(
-                "The streaming query was reading from an unexpected Delta table (id = '{table_id}'). It used to read from another \
-                 Delta table (id = '{}') according to checkpoint. This may happen when you changed the code to read from a new \
-                 table or you deleted and re-created a table. Please revert your change or delete your streaming query checkpoint \
-                 to restart from scratch.",
-                offset.reservoir_id
-            ))
-            .exception("IllegalStateException"))
+        Err(other_table(&offset.reservoir_id, table_id))
     }
 
     fn parse(text: &str) -> Result<Self> {
@@ -109,4 +99,18 @@ impl Offset {
         })
         .to_string()
     }
+}
+
+/// Another table is where the one was that the stream reads.
+pub(super) fn other_table(old_id: &str, new_id: &str) -> Error {
+    Error::new("DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE")
+        .param("oldTableId", old_id)
+        .param("newTableId", new_id)
+        .message(format!(
+            "The streaming query was reading from an unexpected Delta table (id = '{new_id}'). It used to read from another \
+             Delta table (id = '{old_id}') according to checkpoint. This may happen when you changed the code to read from a new \
+             table or you deleted and re-created a table. Please revert your change or delete your streaming query checkpoint \
+             to restart from scratch."
+        ))
+        .exception("IllegalStateException")
 }

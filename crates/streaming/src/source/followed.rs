@@ -7,7 +7,7 @@ use boathouse_engine::Session;
 use boathouse_spec::{Error, Options, Result, StructType};
 
 use super::Limit;
-use super::delta_offset::{AFTER_CHANGE_INDEX, BASE_INDEX, CHANGE_INDEX, Offset};
+use super::delta_offset::{AFTER_CHANGE_INDEX, BASE_INDEX, CHANGE_INDEX, Offset, other_table};
 use super::delta_options::DeltaOptions;
 use super::delta_schema_change::{Changes, is_readable, needs_tracking, schema_changed};
 use super::delta_start::{Start, start};
@@ -125,9 +125,14 @@ impl Followed {
         Ok(())
     }
 
-    /// The last version to be looked at now.
+    /// The last version to be looked at now. What took the place of the table that the query began with is not gone on with: its
+    /// columns and partitions are others.
     pub async fn latest_version(&self) -> Result<i64> {
-        let latest = self.table.latest().await?.version();
+        let latest = self.table.latest().await?;
+        if latest.id() != self.snapshot.id() {
+            return Err(other_table(self.snapshot.id(), latest.id()));
+        }
+        let latest = latest.version();
         Ok(self.last_version.map_or(latest, |last| last.min(latest)))
     }
 
