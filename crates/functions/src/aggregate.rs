@@ -286,6 +286,16 @@ pub fn distinct_by_collation(udf: &AggregateUDF, types: &[DataType]) -> Option<A
     collated.then(|| own.clone().over_distinct(types).build())
 }
 
+/// The type without what is noted beside the type of a list's items, which the arrays that states are made of do not know.
+fn plain_items(t: &ArrowType) -> ArrowType {
+    match t {
+        ArrowType::List(item) if !item.metadata().is_empty() => {
+            ArrowType::List(Arc::new(item.as_ref().clone().with_metadata(Default::default())))
+        }
+        _ => t.clone(),
+    }
+}
+
 /// The state of an accumulator that keeps rows: one list an argument.
 fn list_fields(name: &str, inputs: &[ArrowType]) -> Vec<FieldRef> {
     let list = |t: &ArrowType| ArrowType::List(Arc::new(Field::new("item", t.clone(), true)));
@@ -342,8 +352,10 @@ impl AggregateUDFImpl for SparkAggregate {
             false => self.state.clone(),
         };
         // As DataFusion's own functions do it: the fields of several calls stand side by side.
-        let named =
-            |f: &FieldRef| Arc::new(f.as_ref().clone().with_name(format_state_name(args.name, f.name())));
+        let named = |f: &FieldRef| {
+            let name = format_state_name(args.name, f.name());
+            Arc::new(f.as_ref().clone().with_name(name).with_data_type(plain_items(f.data_type())))
+        };
         Ok(fields.iter().map(named).collect())
     }
 
