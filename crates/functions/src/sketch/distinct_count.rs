@@ -211,7 +211,8 @@ mod tests {
 
     fn count(values: ArrayRef, deviation: f64) -> i64 {
         let bits = (2.0 * (1.106 / deviation).ln() / 2f64.ln()).ceil() as u32;
-        let fold = DistinctCount { bits };
+        // None of the types below has a collation.
+        let fold = DistinctCount { bits, t: DataType::Long };
         let mut states = [fold.start()];
         let rows = (0..values.len()).map(|i| (i, 0));
         fold.update(&[Arc::clone(&values)], rows, &mut states).expect("updates");
