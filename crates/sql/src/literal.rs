@@ -455,10 +455,11 @@ mod tests {
 
     #[test]
     fn escapes() {
-        assert_eq!(unescape(r"a\nb\'c\\d\%\q", "'"), "a\nb'c\\d\\%q");
-        assert_eq!(unescape(r"\u0041\101\U0001F600\uD83D\uDE00", "'"), "AA😀😀");
-        assert_eq!(unescape("it''s", "'"), "it's");
-        assert_eq!(unescape("it''s", "\""), "it''s");
+        assert_eq!(unescape(r"a\nb\'c\\d\%\q", "'", false), "a\nb'c\\d\\%q");
+        assert_eq!(unescape(r"\u0041\101\U0001F600\uD83D\uDE00", "'", false), "AA😀😀");
+        assert_eq!(unescape("it''s", "'", false), "it's");
+        assert_eq!(unescape("it''s", "'", true), "its");
+        assert_eq!(unescape("it''s", "\"", false), "it''s");
     }
 
     #[test]
