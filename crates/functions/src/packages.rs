@@ -1,5 +1,5 @@
 //! Functions that Spark has in packages beside it (`spark-avro`, `spark-protobuf`): it knows their names, checks what they are
-//! given, and refuses them where the package is not loaded. They are refused here in the same words.
+//! given, and refuses them where the package is not loaded. They are refused here with the same classes.
 
 use boathouse_spec::{DataType, Error, Result};
 use datafusion::scalar::ScalarValue;
@@ -31,28 +31,13 @@ fn not_loaded(call: &Call) -> Error {
 
 fn from_avro(call: &Call) -> Result<()> {
     call.arity(2..=3)?;
-    constant(
-        call,
-        1,
-        is_text,
-        "The second argument of the FROM_AVRO SQL function must be a constant string containing the JSON representation of the schema to use for converting the value from AVRO format",
-    )?;
-    constant(
-        call,
-        2,
-        is_options,
-        "The third argument of the FROM_AVRO SQL function must be a constant map of strings to strings containing the options to use for converting the value from AVRO format",
-    )
+    constant(call, 1, is_text, "an Avro schema as JSON")?;
+    constant(call, 2, is_options, OPTIONS)
 }
 
 fn to_avro(call: &Call) -> Result<()> {
     call.arity(1..=2)?;
-    constant(
-        call,
-        1,
-        is_text,
-        "The second argument of the TO_AVRO SQL function must be a constant string containing the JSON representation of the schema to use for converting the value to AVRO format",
-    )
+    constant(call, 1, is_text, "an Avro schema as JSON")
 }
 
 fn schema_of_avro(call: &Call) -> Result<()> {
@@ -61,32 +46,10 @@ fn schema_of_avro(call: &Call) -> Result<()> {
 
 fn protobuf(call: &Call) -> Result<()> {
     call.arity(2..=4)?;
-    let function = call.name.to_uppercase();
-    let direction = if call.name == "from_protobuf" { "from" } else { "to" };
-    constant(
-        call,
-        1,
-        is_text,
-        &format!(
-            "The second argument of the {function} SQL function must be a constant string representing the Protobuf message name"
-        ),
-    )?;
-    constant(
-        call,
-        2,
-        |t| t.is_atomic() || *t == DataType::Null,
-        &format!(
-            "The third argument of the {function} SQL function must be a constant string or binary data representing the Protobuf descriptor file path"
-        ),
-    )?;
-    constant(
-        call,
-        3,
-        is_options,
-        &format!(
-            "The fourth argument of the {function} SQL function must be a constant map of strings to strings containing the options to use for converting the value {direction} Protobuf format"
-        ),
-    )?;
+    constant(call, 1, is_text, "the name of a Protobuf message")?;
+    let is_descriptor = |t: &DataType| t.is_atomic() || *t == DataType::Null;
+    constant(call, 2, is_descriptor, "the path of a file of Protobuf descriptors, or its bytes")?;
+    constant(call, 3, is_options, OPTIONS)?;
     match call.args.get(2).and_then(|a| a.constant.as_ref()) {
         Some(ScalarValue::Utf8(Some(path))) if !std::path::Path::new(path).exists() => {
             Err(Error::new("PROTOBUF_DESCRIPTOR_FILE_NOT_FOUND")
@@ -96,6 +59,9 @@ fn protobuf(call: &Call) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+/// What the last argument of most of them is.
+const OPTIONS: &str = "a map of options, strings to strings";
 
 fn is_text(t: &DataType) -> bool {
     t.is_string() || *t == DataType::Null
@@ -108,15 +74,16 @@ fn is_options(t: &DataType) -> bool {
     }
 }
 
-/// An argument, where it is given, that has to be a constant of certain types.
-fn constant(call: &Call, i: usize, fits: impl Fn(&DataType) -> bool, why: &str) -> Result<()> {
+/// An argument, where it is given, that has to be a constant of certain types; `what` it is.
+fn constant(call: &Call, i: usize, fits: impl Fn(&DataType) -> bool, what: &str) -> Result<()> {
     let is_right = |arg: &Arg| arg.constant.is_some() && fits(&arg.data_type);
     if call.args.get(i).is_none_or(is_right) {
         return Ok(());
     }
+    let why = format!("argument {} has to be a constant, {what}", i + 1);
     Err(Error::new("DATATYPE_MISMATCH.TYPE_CHECK_FAILURE_WITH_HINT")
         .param("sqlExpr", format!("\"{}\"", shown(call)))
-        .param("msg", why)
+        .param("msg", &why)
         .param("hint", "")
         .message(format!("Cannot resolve \"{}\": {why}.", shown(call))))
 }
