@@ -46,20 +46,16 @@ impl LearntFilters {
         Self(learnt.filter_map(|e| over_output(e, schema, &place)).collect())
     }
 
-    /// The filters for the rows of one partition.
-    pub fn rows(&self, schema: SchemaRef, batch_size: usize, left_out: Count) -> LearntRows {
-        LearntRows {
-            filters: self
-                .0
-                .iter()
-                .map(|filter| Learnt { filter: Arc::clone(filter), generation: 0 })
-                .collect(),
+    /// The filters for the rows of one partition; `None` where nothing is learnt.
+    pub fn rows(&self, schema: SchemaRef, batch_size: usize, left_out: Count) -> Option<LearntRows> {
+        let learnt = |filter| Learnt { filter: Arc::clone(filter), generation: 0 };
+        (!self.0.is_empty()).then(|| LearntRows {
+            filters: self.0.iter().map(learnt).collect(),
             conditions: Vec::new(),
-            seen: 0,
-            passed: 0,
+            trial: Trial::default(),
             kept: BatchCoalescer::new(schema, batch_size),
             left_out,
-        }
+        })
     }
 }
 
@@ -91,9 +87,7 @@ pub(super) struct LearntRows {
     filters: Vec<Learnt>,
     /// Of all filters; first what leaves out most for what it takes.
     conditions: Vec<Condition>,
-    /// How many rows passed so far.
-    seen: usize,
-    passed: usize,
+    trial: Trial,
     kept: BatchCoalescer,
     left_out: Count,
 }
@@ -105,7 +99,7 @@ struct Learnt {
     generation: u64,
 }
 
-/// A part of a filter, and how many rows passed so far.
+/// A part of a filter.
 #[derive(Debug)]
 struct Condition {
     expr: Arc<dyn PhysicalExpr>,
@@ -113,8 +107,26 @@ struct Condition {
     of: usize,
     /// What a row takes, in comparisons.
     cost: usize,
+    trial: Trial,
+}
+
+/// How many rows passed so far.
+#[derive(Debug, Default)]
+struct Trial {
     seen: usize,
     passed: usize,
+}
+
+impl Trial {
+    fn add(&mut self, seen: usize, passed: usize) {
+        self.seen += seen;
+        self.passed += passed;
+    }
+
+    /// Whether more than so many percent of enough rows passed.
+    fn is_above(&self, percent: usize) -> bool {
+        self.seen >= ROWS_OF_A_TRIAL && self.passed * 100 > self.seen * percent
+    }
 }
 
 impl LearntRows {
@@ -125,8 +137,7 @@ impl LearntRows {
         let (batch, mask) = self.passing(batch)?;
         let passed = mask.as_ref().map_or(batch.num_rows(), BooleanArray::true_count);
         self.left_out.add(rows - passed);
-        self.seen += rows;
-        self.passed += passed;
+        self.trial.add(rows, passed);
         match mask {
             Some(mask) => self.kept.push_batch_with_filter(batch, &mask)?,
             None if passed < rows => self.kept.push_batch(batch)?,
@@ -153,7 +164,7 @@ impl LearntRows {
                 continue;
             }
             learnt.generation = generation;
-            (self.seen, self.passed) = (0, 0);
+            self.trial = Trial::default();
             self.conditions.retain(|c| c.of != of);
             if let Some(filter) = learnt.filter.downcast_ref::<DynamicFilterPhysicalExpr>() {
                 let current = filter.current()?;
@@ -166,10 +177,10 @@ impl LearntRows {
 
     /// The rows that may pass, and which of them do; `None` for all.
     fn passing(&mut self, mut batch: RecordBatch) -> Result<(RecordBatch, Option<BooleanArray>)> {
-        if is_known(self.seen, self.passed, FEW) {
+        if self.trial.is_above(FEW) {
             self.conditions.clear();
         }
-        self.conditions.retain(|c| !is_known(c.seen, c.passed, OF_USE));
+        self.conditions.retain(|c| !c.trial.is_above(OF_USE));
         self.conditions.sort_by_key(Condition::rank);
         let mut mask: Option<BooleanArray> = None;
         for condition in &mut self.conditions {
@@ -188,24 +199,19 @@ impl LearntRows {
     }
 }
 
-/// Whether more than so many percent of enough rows passed.
-fn is_known(seen: usize, passed: usize, percent: usize) -> bool {
-    seen >= ROWS_OF_A_TRIAL && passed * 100 > seen * percent
-}
-
 impl Condition {
     /// `None` for what says nothing yet, and for what takes more than comparing.
     fn new(expr: &Arc<dyn PhysicalExpr>, of: usize) -> Option<Self> {
         let is_of_use = !expr.is::<Literal>() && is_cheap(expr);
         let cost = if expr.is::<InListExpr>() { COST_OF_A_SET } else { 1 };
-        is_of_use.then(|| Self { expr: Arc::clone(expr), of, cost, seen: 0, passed: 0 })
+        is_of_use.then(|| Self { expr: Arc::clone(expr), of, cost, trial: Trial::default() })
     }
 
     /// What it takes for a row that it leaves out, in hundredths of a comparison.
     fn rank(&self) -> usize {
-        match self.seen {
-            0 => self.cost * 200,
-            seen => self.cost * 100 * seen / (seen - self.passed).max(1),
+        match self.trial {
+            Trial { seen: 0, .. } => self.cost * 200,
+            Trial { seen, passed } => self.cost * 100 * seen / (seen - passed).max(1),
         }
     }
 
@@ -214,8 +220,7 @@ impl Condition {
         let passing = passing.as_boolean();
         let has_nulls = passing.null_count() > 0;
         let passing = if has_nulls { prep_null_mask_filter(passing) } else { passing.clone() };
-        self.seen += batch.num_rows();
-        self.passed += passing.true_count();
+        self.trial.add(batch.num_rows(), passing.true_count());
         Ok(passing)
     }
 }
@@ -223,16 +228,15 @@ impl Condition {
 /// Comparisons of columns, and lookups in small sets. Lookups in the hash table of a join are left to the join, which does
 /// them in any case.
 fn is_cheap(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    use Operator::{And, Eq, Gt, GtEq, Lt, LtEq, NotEq, Or};
     let mut cheap = true;
     let _ = expr.apply(|e| {
         cheap &= e.is::<Column>()
             || e.is::<Literal>()
             || e.is::<InListExpr>()
             || e.is::<IsNullExpr>()
-            || e.downcast_ref::<BinaryExpr>().is_some_and(|b| {
-                matches!(b.op(), Operator::And | Operator::Or | Operator::Lt | Operator::LtEq | Operator::Gt)
-                    || matches!(b.op(), Operator::GtEq | Operator::Eq | Operator::NotEq)
-            });
+            || e.downcast_ref::<BinaryExpr>()
+                .is_some_and(|b| matches!(b.op(), And | Or | Lt | LtEq | Gt | GtEq | Eq | NotEq));
         Ok(if cheap { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     });
     cheap

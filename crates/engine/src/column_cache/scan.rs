@@ -362,8 +362,11 @@ impl Reader {
     }
 
     /// The rows that pass what joins and sorts have learnt.
-    fn run(self, files: Vec<PartitionedFile>, mut learnt: LearntRows) -> SendableRecordBatchStream {
+    fn run(self, files: Vec<PartitionedFile>, learnt: Option<LearntRows>) -> SendableRecordBatchStream {
         let schema = Arc::clone(&self.schema);
+        let Some(mut learnt) = learnt else {
+            return Box::pin(RecordBatchStreamAdapter::new(schema, self.rows(files)));
+        };
         let batches = async_stream::try_stream! {
             for await batch in self.rows(files) {
                 for passing in learnt.push(batch?)? {
