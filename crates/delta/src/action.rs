@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 
 use boathouse_spec::{Error, Result};
 
+use crate::property::parse_interval_ms;
+
 /// Values of partition columns by column name, as text; `None` is NULL.
 pub type PartitionValues = IndexMap<String, Option<String>>;
 
@@ -46,6 +48,11 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// A property that is an interval, in milliseconds.
+    pub(crate) fn interval_ms(&self, key: &str) -> Option<i64> {
+        self.configuration.get(key).and_then(|value| parse_interval_ms(value))
+    }
+
     /// Whether a property is there, and `true`.
     pub(crate) fn is_on(&self, key: &str) -> bool {
         self.configuration.get(key).is_some_and(|v| is_true(v))

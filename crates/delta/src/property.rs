@@ -156,11 +156,9 @@ pub(crate) fn split(
 /// The log keeps the removal of a file at least as long as VACUUM leaves the file alone
 /// (`DeltaConfigs.validateTombstoneAndLogRetentionDurationCompatibility`).
 pub(crate) fn check_retention(metadata: &Metadata) -> Result<()> {
-    let of = |key: &str, default| {
-        metadata.configuration.get(key).and_then(|v| parse_interval_ms(v)).unwrap_or(default)
-    };
-    let log = of("delta.logRetentionDuration", DEFAULT_LOG_RETENTION_MS);
-    let files = of("delta.deletedFileRetentionDuration", DEFAULT_FILE_RETENTION_MS);
+    let log = metadata.interval_ms("delta.logRetentionDuration").unwrap_or(DEFAULT_LOG_RETENTION_MS);
+    let files =
+        metadata.interval_ms("delta.deletedFileRetentionDuration").unwrap_or(DEFAULT_FILE_RETENTION_MS);
     if files <= log {
         return Ok(());
     }

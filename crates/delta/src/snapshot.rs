@@ -14,7 +14,7 @@ use crate::file_set::FileSet;
 use crate::location::TableLocation;
 use crate::log::checksum::{self, Found, Known};
 use crate::log::{self, CommitFile, checkpoint};
-use crate::property::{DEFAULT_FILE_RETENTION_MS, parse_interval_ms};
+use crate::property::DEFAULT_FILE_RETENTION_MS;
 use crate::schema::TableColumns;
 
 /// Further behind than this a snapshot may be cheaper to load anew, from a checkpoint.
@@ -285,7 +285,7 @@ impl Snapshot {
 
     /// A table property that is an interval, in milliseconds.
     pub(crate) fn interval_ms(&self, key: &str) -> Option<i64> {
-        self.property(key).and_then(parse_interval_ms)
+        self.metadata().interval_ms(key)
     }
 
     /// How long removed files are kept for readers of earlier versions, in milliseconds.

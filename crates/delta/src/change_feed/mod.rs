@@ -132,8 +132,9 @@ pub async fn change_feed(
     if from < first {
         return Err(error::log_file_not_found(table.location(), from, first, last));
     }
+    let begin = table.cache().at(table.location(), from).await?;
     let commits = changes(table.location(), from, Some(to)).await?;
-    refuse_gaps(table, &commits, from, to).await?;
+    refuse_gaps(&begin, &commits, to)?;
     let times: HashMap<i64, i64> = table.version_times().await?.into_iter().collect();
     let plan = plan(&columns, &commits, &times).await?;
     Ok((columns, Arc::new(ViewTable::new(plan, None))))
@@ -194,8 +195,8 @@ fn invalid_range(from: i64, to: i64) -> Error {
 }
 
 /// Every commit was made while the table kept its changes.
-async fn refuse_gaps(table: &DeltaTable, commits: &[CommitChanges], from: i64, to: i64) -> Result<()> {
-    let mut keeps = keeps_changes(&table.at_version(from).await?);
+fn refuse_gaps(begin: &Snapshot, commits: &[CommitChanges], to: i64) -> Result<()> {
+    let (from, mut keeps) = (begin.version(), keeps_changes(begin));
     for commit in commits {
         if let Some(metadata) = &commit.metadata {
             keeps = is_change_feed_on(&metadata.configuration);
