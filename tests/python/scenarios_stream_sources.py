@@ -311,7 +311,7 @@ BASES = [
 
 @scenario
 def base_paths(world):
-    root = inner(world, "root")
+    root = inner(world, "bases")
     put_in(world.spark, pathlib.Path(root.path("in")), ["p=1/q=x/0.x", "p=2/q=y/1.x"], "json")
     for path, base in TABLES_ALONE + BASES:
         options = {"basePath": root.path("") + "/" + base}

@@ -46,10 +46,12 @@ def _source_distribution(name, release):
 
 
 def _pip_index():
+    if named := os.environ.get("PIP_INDEX_URL"):
+        return named
     configured = subprocess.run(
         [sys.executable, "-m", "pip", "config", "get", "global.index-url"], capture_output=True, text=True, check=False
     )
-    return os.environ.get("PIP_INDEX_URL") or configured.stdout.strip() or "https://pypi.org/simple"
+    return configured.stdout.strip() or "https://pypi.org/simple"
 
 
 def _get(url):
