@@ -52,9 +52,12 @@ class Server:
 
     def session(self):
         """A new session whose calls fail at once when the server is gone, where the client would try for minutes."""
-        from pyspark.sql import SparkSession
+        from pyspark.sql.connect.client import DefaultChannelBuilder
+        from pyspark.sql.connect.session import SparkSession
 
-        session = SparkSession.builder.remote(self.remote).create()
+        # A dead server may have had the same port: its connection, which waits to be tried again, must not be this one's.
+        channel = DefaultChannelBuilder(self.remote, [("grpc.use_local_subchannel_pool", 1)])
+        session = SparkSession.builder.channelBuilder(channel).create()
         session.client.set_retry_policies([])
         return session
 

@@ -180,6 +180,8 @@ class Proxy:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Else the body of each answer waits 40 ms for the client's kernel to confirm the head.
+            disable_nagle_algorithm = True
 
             def log_message(self, *_):
                 pass

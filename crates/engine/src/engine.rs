@@ -10,12 +10,13 @@ use boathouse_catalog::{Catalog, QueryRecord};
 use boathouse_spec::{Error, Result};
 use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::cache::CacheManager;
+use crate::memory::FairPool;
 use crate::query_profile::History;
 use crate::storages::Storages;
 use crate::table_functions::TableFunctions;
@@ -103,7 +104,7 @@ impl Engine {
         let limit = options.memory_limit.unwrap_or_else(default_memory_limit);
         let top = NonZeroUsize::new(5).unwrap_or(NonZeroUsize::MIN);
         let runtime_env = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(limit), top)))
+            .with_memory_pool(Arc::new(TrackConsumersPool::new(FairPool::new(limit), top)))
             .with_disk_manager_builder(
                 DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![scratch.clone()])),
             )
