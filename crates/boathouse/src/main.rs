@@ -3,6 +3,7 @@
 //! `arguments.rs` says what can be typed; each command has a file. `target.rs` is where SQL runs: an engine in this
 //! process or a server. Python gets a server of its own on a free port, unless the command names one.
 
+mod allocator;
 mod arguments;
 mod demo;
 mod embedded;
@@ -24,11 +25,8 @@ use clap::Parser;
 
 use arguments::{Arguments, Command};
 
-/// Planning and hash tables allocate a lot, on many threads at once.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::begin_with_settings();
     boathouse_spec::fault::arm_from_environment();
     let arguments = Arguments::parse();
     let result = match &arguments.command {

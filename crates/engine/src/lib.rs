@@ -54,6 +54,7 @@ mod script;
 mod session;
 mod sessions;
 mod shared_plans;
+mod sinks;
 mod small;
 mod sources;
 mod storage;
@@ -82,6 +83,7 @@ pub use python::{
 pub use rows::to_ipc;
 pub use session::{Busy, Session, SqlCommandOutcome};
 pub use sessions::SessionManager;
+pub use sinks::{Console, drop_rows};
 pub use streams::{KeptQuery, StreamLeaf, StreamOrigin, StreamReader, StreamTable};
 pub use table_functions::TableFunction;
 pub use watermark::{

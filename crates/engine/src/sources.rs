@@ -49,6 +49,12 @@ pub(crate) fn is_format(name: &str) -> bool {
 
 /// Refuses a format that is none.
 pub(crate) fn check_provider(provider: &str) -> Result<Format> {
+    if matches!(provider.to_lowercase().as_str(), "noop" | "console") {
+        return Err(Error::new("_LEGACY_ERROR_TEMP_1135")
+            .param("className", provider)
+            .message(format!("{provider} takes rows and has none: it can be written with save() only."))
+            .exception("AnalysisException"));
+    }
     if ELSEWHERE.contains(&provider.to_lowercase().as_str()) {
         return Err(Error::unsupported(format!("the data source {provider}")));
     }

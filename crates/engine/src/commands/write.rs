@@ -18,7 +18,7 @@ use crate::commands::target::{self, Found};
 use crate::commands::{computed_columns, create_table, delta_defaults, table_expressions};
 use crate::execute::{self, project};
 use crate::resolver::{self, ResolvedTable};
-use crate::{QueryResult, Session, sources};
+use crate::{QueryResult, Session, sinks, sources};
 
 pub(super) async fn run(session: &Arc<Session>, write: Write) -> Result<QueryResult> {
     let format = match &write.format {
@@ -56,8 +56,11 @@ async fn save(
     format: &str,
     path: Option<String>,
 ) -> Result<QueryResult> {
-    if format == "kafka" {
-        return sources::save_to_kafka(session, write).await;
+    match format {
+        "kafka" => return sources::save_to_kafka(session, write).await,
+        "noop" => return sinks::save_nowhere(session, write).await,
+        "console" => return sinks::save_to_console(session, write).await,
+        _ => {}
     }
     let python = session.python_sources.get(format).map(|s| s.value().clone());
     if let Some(source) = python {

@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 
 use super::source::PythonSource;
 use super::{Setup, map};
+use crate::sinks::unsupported_mode;
 use crate::{QueryResult, Session, execute};
 
 /// A write that is planned: the function over partitions, and the pickled writer.
@@ -42,18 +43,7 @@ pub(crate) async fn save(
     let overwrite = match mode {
         SaveMode::Append => false,
         SaveMode::Overwrite => true,
-        other => {
-            let name = if other == SaveMode::Ignore { "Ignore" } else { "ErrorIfExists" };
-            return Err(Error::new("UNSUPPORTED_DATA_SOURCE_SAVE_MODE")
-                .param("source", &source.name)
-                .param("createMode", format!("\"{name}\""))
-                .message(format!(
-                    "The data source \"{}\" cannot be written in the \"{name}\" mode. Please use either the \"Append\" or \
-                     \"Overwrite\" mode instead.",
-                    source.name
-                ))
-                .exception("AnalysisException"));
-        }
+        other => return Err(unsupported_mode(&source.name, other)),
     };
     let setup = Setup::of(session);
     let (rows, schema) = session.logical_plan(&input).await?;

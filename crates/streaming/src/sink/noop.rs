@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
-use boathouse_bridge::ResultExt;
-use boathouse_engine::Session;
-use boathouse_spec::{Plan, Result};
-use futures::TryStreamExt;
+use boathouse_engine::{Session, drop_rows};
+use boathouse_spec::Result;
 
 use crate::query::{Batch, Sink};
 
@@ -19,11 +17,7 @@ pub(super) struct NoopSink {
 #[async_trait]
 impl Sink for NoopSink {
     async fn write(&self, session: &Arc<Session>, batch: Batch) -> Result<()> {
-        let mut result = session.execute(Plan::Query(batch.rows)).await?;
-        let mut rows = 0;
-        while let Some(batch) = result.stream.try_next().await.spark()? {
-            rows += i64::try_from(batch.num_rows()).unwrap_or(0);
-        }
+        let rows = drop_rows(session, batch.rows).await?;
         self.rows.store(rows, Ordering::Relaxed);
         Ok(())
     }
