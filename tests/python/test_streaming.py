@@ -261,8 +261,16 @@ def test_each_row(spark, tmp_path):
         with open(out, "a") as f:
             f.write(f"{row.a}\n")
 
-    run(spark.readStream.schema("a INT").json(str(tmp_path / "in")).writeStream.foreach(note))
+    def refuse(row):
+        raise ValueError("no row is good enough")
+
+    rows = spark.readStream.schema("a INT").json(str(tmp_path / "in"))
+    run(rows.writeStream.foreach(note))
     assert sorted(out.read_text().split()) == ["1", "2"]
+    with pytest.raises(Exception, match=r"(?s)PYTHON_EXCEPTION.*no row is good enough"):
+        run(rows.writeStream.foreach(refuse))
+    with pytest.raises(Exception, match="exit status: 4"):
+        run(rows.writeStream.foreach(lambda row: os._exit(4)))
 
 
 def test_listeners(spark, tmp_path):
