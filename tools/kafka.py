@@ -30,7 +30,8 @@ POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   </dependencies>
 </project>
 """
-# The user of the SASL listener, and the password of the broker's keystore.
+# The user of the SASL listener, and the password of all stores; that of the client's key is another. OAUTHBEARER takes tokens that
+# nobody signs.
 USER, PASSWORD = "alice", "alice-secret"
 
 
@@ -77,29 +78,34 @@ def free_ports(count):
 
 
 class Broker:
-    """A broker with a listener without security (`bootstrap`), one with SASL (`sasl`) and one with TLS (`ssl`, `ca`). One more
-    without security says that it is at `far`, where somebody has to pass on what comes to `near`."""
+    """A broker with a listener without security (`bootstrap`), one with SASL (`sasl`), one with TLS (`ssl`, `ca`) and one that asks
+    clients for a certificate, too (`mutual`, `client`). One more without security says that it is at `far`, where somebody has to
+    pass on what comes to `near`."""
 
     def __init__(self, folder=None):
         install()
         self.made = None if folder else tempfile.TemporaryDirectory(prefix="boathouse-kafka-")
         self.folder = pathlib.Path(folder or self.made.name)
-        *ports, self.controller = free_ports(6)
-        self.bootstrap, self.sasl, self.ssl, self.near, self.far = [f"127.0.0.1:{port}" for port in ports]
-        self.ca = self.folder / "ca.pem"
+        *ports, self.controller = free_ports(7)
+        self.bootstrap, self.sasl, self.ssl, self.mutual, self.near, self.far = [f"127.0.0.1:{port}" for port in ports]
+        self.ca, self.client = self.folder / "ca.pem", self.folder / "client.jks"
         self.process = None
         self.configure()
         self.start()
 
     def configure(self):
         keystore = self.folder / "keystore.p12"
-        store = ["-keystore", str(keystore), "-storetype", "PKCS12", "-storepass", PASSWORD, "-alias", "broker"]
-        self.run(["keytool", "-genkeypair", *store, "-keyalg", "RSA", "-validity", "30", "-dname", "CN=localhost",
-                  "-ext", "san=ip:127.0.0.1,dns:localhost"])
-        self.run(["keytool", "-exportcert", "-rfc", *store, "-file", str(self.ca)])
+        made = ["-genkeypair", "-keyalg", "RSA", "-validity", "30", "-storepass", PASSWORD]
+        self.keytool(*made, "-keystore", keystore, "-storetype", "PKCS12", "-alias", "broker", "-dname", "CN=localhost",
+                     "-ext", "san=ip:127.0.0.1,dns:localhost")
+        self.keytool("-exportcert", "-rfc", "-keystore", keystore, "-storepass", PASSWORD, "-alias", "broker", "-file", self.ca)
+        self.keytool(*made, "-keystore", self.client, "-storetype", "JKS", "-alias", "client", "-dname", "CN=client",
+                     "-keypass", PASSWORD + "-key")
+        clients = self.folder / "clients.pem"
+        self.keytool("-exportcert", "-rfc", "-keystore", self.client, "-storepass", PASSWORD, "-alias", "client", "-file", clients)
         jaas = "org.apache.kafka.common.security.{} required {};"
         plain = jaas.format("plain.PlainLoginModule", f'user_{USER}="{PASSWORD}"')
-        listeners = f"PLAINTEXT://{self.bootstrap},SASL_PLAINTEXT://{self.sasl},SSL://{self.ssl}"
+        listeners = f"PLAINTEXT://{self.bootstrap},SASL_PLAINTEXT://{self.sasl},SSL://{self.ssl},MUTUAL://{self.mutual}"
         self.settings = self.folder / "server.properties"
         self.settings.write_text(f"""
 process.roles=broker,controller
@@ -108,12 +114,16 @@ controller.quorum.voters=1@127.0.0.1:{self.controller}
 controller.listener.names=CONTROLLER
 listeners={listeners},FAR://{self.near},CONTROLLER://127.0.0.1:{self.controller}
 advertised.listeners={listeners},FAR://{self.far}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,FAR:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,FAR:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,MUTUAL:SSL,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
-sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
 listener.name.sasl_plaintext.plain.sasl.jaas.config={plain}
 listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config={jaas.format("scram.ScramLoginModule", "").replace(" ;", ";")}
 listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config={jaas.format("scram.ScramLoginModule", "").replace(" ;", ";")}
+listener.name.sasl_plaintext.oauthbearer.sasl.jaas.config={jaas.format("oauthbearer.OAuthBearerLoginModule", 'unsecuredLoginStringClaim_sub="broker"')}
+listener.name.mutual.ssl.client.auth=required
+listener.name.mutual.ssl.truststore.location={clients}
+listener.name.mutual.ssl.truststore.type=PEM
 ssl.keystore.location={keystore}
 ssl.keystore.password={PASSWORD}
 ssl.keystore.type=PKCS12
@@ -136,8 +146,11 @@ log.retention.ms=-1
         log = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.logFile=System.out"]
         return ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *log, "-cp", str(jars() / "*"), main]
 
+    def keytool(self, *arguments):
+        self.run(["keytool", "-noprompt", *map(str, arguments)])
+
     def run(self, command):
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=300)
         if done.returncode != 0:
             raise RuntimeError(f"{command[0]} failed: {done.stdout[-2000:]}{done.stderr[-2000:]}")
 
@@ -147,7 +160,7 @@ log.retention.ms=-1
         with open(log, "ab") as out:
             command = [*self.java("kafka.Kafka"), str(self.settings)]
             self.process = subprocess.Popen(command, cwd=self.folder, stdout=out, stderr=out, start_new_session=True)
-        deadline = time.time() + 120
+        deadline = time.time() + 300
         while not self.answers():
             if self.process.poll() is not None or time.time() > deadline:
                 self.stop()
@@ -157,7 +170,7 @@ log.retention.ms=-1
     def answers(self):
         """Whether it takes connections on all listeners."""
         try:
-            for address in (self.bootstrap, self.sasl, self.ssl):
+            for address in (self.bootstrap, self.sasl, self.ssl, self.mutual):
                 host, port = address.split(":")
                 socket.create_connection((host, int(port)), 1).close()
             return True

@@ -36,10 +36,10 @@ class Server:
         command = [binary(), "server", "--home", str(self.home), "--connect-port", "0", "--http-port", "0", *arguments]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        deadline = time.time() + 60
+        deadline = time.time() + 300
         while not self._is_mine(ready):
             assert self.process.poll() is None, "the server ended at start:\n" + self.log_path.read_text()[-2000:]
-            assert time.time() < deadline, "the server was not ready in 60 s"
+            assert time.time() < deadline, "the server was not ready in 300 s"
             time.sleep(0.02)
         self.remote = json.loads(ready.read_text())["connect"]
 

@@ -30,7 +30,7 @@ def free_port():
 
 
 def await_port(port, process):
-    deadline = time.time() + 60
+    deadline = time.time() + 300
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return

@@ -32,7 +32,7 @@ class Cluster:
 
     def delete(self, name):
         self._wait(self.admin.delete_topics([name]))
-        self._until(lambda: name not in self.admin.list_topics(timeout=10).topics)
+        self._until(lambda: name not in self.admin.list_topics(timeout=60).topics)
 
     def add_partitions(self, name, count):
         from confluent_kafka.admin import NewPartitions
@@ -47,18 +47,18 @@ class Cluster:
         self._wait(self.admin.delete_records([TopicPartition(name, partition, before)]))
 
     def _metadata(self, name):
-        return self.admin.list_topics(name, timeout=10).topics[name]
+        return self.admin.list_topics(name, timeout=60).topics[name]
 
     @staticmethod
     def _wait(futures):
         for future in futures.values():
-            future.result(30)
+            future.result(300)
 
     @staticmethod
     def _until(condition):
-        deadline = time.time() + 30
+        deadline = time.time() + 300
         while not condition():
-            assert time.time() < deadline, "the broker did not do it in 30 s"
+            assert time.time() < deadline, "the broker did not do it in 300 s"
             time.sleep(0.05)
 
     def producer(self, **settings):
@@ -71,7 +71,7 @@ class Cluster:
         for value in values:
             value = json.dumps(value) if isinstance(value, dict) else value
             self._produce(producer, topic, value, partition=partition, **more)
-        assert producer.flush(60) == 0
+        assert producer.flush(300) == 0
 
     @staticmethod
     def _produce(producer, topic, value, **more):
@@ -90,9 +90,9 @@ class Cluster:
                              "auto.offset.reset": "earliest", "enable.partition.eof": True, **QUIET})
         places = [TopicPartition(topic, p, 0) for p in self._metadata(topic).partitions]
         consumer.assign(places)
-        out, ends, deadline = [], set(), time.time() + 60
+        out, ends, deadline = [], set(), time.time() + 300
         while len(ends) < len(places):
-            assert time.time() < deadline, "the messages could not be read in 60 s"
+            assert time.time() < deadline, "the messages could not be read in 300 s"
             message = consumer.poll(1)
             if message is None:
                 continue

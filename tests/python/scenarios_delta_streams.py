@@ -268,9 +268,15 @@ CHANGES = {
     "delete of rows": ["plain", "DELETE FROM {t} WHERE id = 4"],
     "delete of rows by a vector": ["vectors", "DELETE FROM {t} WHERE id = 4"],
     "update": ["plain", "UPDATE {t} SET s = 'z' WHERE id = 4"],
+    "merge that inserts": [
+        "plain",
+        "MERGE INTO {t} AS t USING (SELECT 20 AS id, 'n' AS s, 1 AS p) AS n ON t.id = n.id WHEN NOT MATCHED THEN INSERT *",
+    ],
     "overwrite": ["plain", "INSERT OVERWRITE {t} VALUES (30, 'o', 3)"],
+    "optimize": ["plain", "OPTIMIZE {t}"],
     "vacuum": ["plain", "OPTIMIZE {t}", "VACUUM {t} RETAIN 0 HOURS"],
     "restore": ["plain", "RESTORE TABLE {t} TO VERSION AS OF 2"],
+    "restore of what was deleted": ["plain", "DELETE FROM {t} WHERE id = 1", "RESTORE TABLE {t} TO VERSION AS OF 3"],
     "property": ["plain", "ALTER TABLE {t} SET TBLPROPERTIES (a = 'b')"],
     "added column": ["plain", "ALTER TABLE {t} ADD COLUMN n INT"],
     "widened column": [
@@ -278,7 +284,9 @@ CHANGES = {
         "ALTER TABLE {t} SET TBLPROPERTIES (delta.enableTypeWidening = true)",
         "ALTER TABLE {t} ALTER COLUMN id TYPE BIGINT",
     ],
+    "mapping switched on": ["plain", "ALTER TABLE {t} SET TBLPROPERTIES (delta.columnMapping.mode = 'name')"],
     "renamed column": ["mapped", "ALTER TABLE {t} RENAME COLUMN s TO said", "ALTER TABLE {t} RENAME COLUMN said TO s"],
+    "dropped column": ["mapped", "ALTER TABLE {t} DROP COLUMN s", "ALTER TABLE {t} ADD COLUMN s STRING"],
     "replaced with rows": ["plain", "CREATE OR REPLACE TABLE {t} USING delta AS SELECT 40 AS id, 'r' AS s, 4 AS p"],
     "replaced with another type": ["plain", "CREATE OR REPLACE TABLE {t} USING delta AS SELECT '40' AS id, 'r' AS s, 4 AS p"],
 }
@@ -299,6 +307,62 @@ def changed(world, options, names):
         tell(world, one, f"{name}, {json.dumps(options)}")
         shutil.rmtree(one.directory)
 
+
+@scenario
+def a_table_changes_between_queries(world):
+    """What no option allows: an error, or rows as they are after the change."""
+    world.spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    changed(world, {}, CHANGES)
+
+
+@scenario
+def another_table_in_its_place(world):
+    """A checkpoint knows its table by the id: a copy of it is the same one."""
+    for what, kind, commits in [("a copy", "plain", None), ("a shorter one", "plain", COMMITS[:1]), ("a longer one", "plain", [*COMMITS, MORE])]:
+        one, other = copied(world, kind), inner(world, kind)
+        if commits is None:
+            shutil.copytree(one.path("t"), other.path("t"))
+        else:
+            table(other, kind, commits)
+        batches(one, stream(one, {}), "before")
+        other.sql(MORE)
+        batches(one, stream(other, {}), "after")
+        batches(one, stream(one, {}), "again")
+        tell(world, one, what)
+
+
+OTHER_OPTIONS = {
+    "a later start": [{}, {"startingVersion": 4}],
+    "a start that was not given": [{"startingVersion": 3}, {}],
+    "an earlier start": [{"startingVersion": 3}, {"startingVersion": 1}],
+    "a start in time": [{"startingVersion": 3}, {"startingTimestamp": "2023-11-14"}],
+    "the latest": [{}, {"startingVersion": "latest"}],
+    "smaller batches": [{}, {"maxFilesPerTrigger": 1}],
+    "a feed": [{}, {"readChangeFeed": True}],
+    "a feed with a start": [{"startingVersion": 2}, {"readChangeFeed": True, "startingVersion": 2}],
+    "a feed no more": [{"readChangeFeed": True}, {}],
+    "a log of schemas": [{}, {"schemaTrackingLocation": "{c}/_schemas"}],
+    "a log of schemas no more": [{"schemaTrackingLocation": "{c}/_schemas"}, {}],
+    "files left out": [{}, {"excludeRegex": "p=1"}],
+}
+
+
+@scenario
+def other_options_for_a_checkpoint(world):
+    """Where a stream starts is asked of a new checkpoint alone."""
+    for what, (first, then) in OTHER_OPTIONS.items():
+        one = copied(world, "feed")
+        frame = lambda options, one=one: stream(one, filled(one, options))().select("id", "s", "p")  # noqa: E731
+        batches(one, lambda frame=frame, first=first: frame(first), "before")
+        one.sql(MORE, "INSERT INTO {t} VALUES (11, 'y', 2)")
+        batches(one, lambda frame=frame, then=then: frame(then), "after")
+        one.sql("INSERT INTO {t} VALUES (12, 'z', 3)")
+        batches(one, lambda frame=frame, first=first: frame(first), "back")
+        tell(world, one, what)
+
+
+def filled(one, options):
+    return {key: value.replace("{c}", one.path("checkpoint")) if isinstance(value, str) else value for key, value in options.items()}
 
 @scenario
 def a_table_changes_and_that_is_ignored(world):

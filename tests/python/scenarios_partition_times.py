@@ -200,7 +200,7 @@ def changes_and_streams_over_values_without_offset(world):
     world.rows(feed.selectExpr("id", "unix_micros(ts) AS micros", "_change_type", "_commit_version"), "feed")
     world.rows(feed.where("ts = TIMESTAMP'2021-06-30 05:00:00'").select("id", "_change_type"), "feed filtered")
     query = world.spark.readStream.format("delta").option("ignoreChanges", "true").load(world.path("t")).selectExpr("id", "unix_micros(ts) AS micros")
-    query.writeStream.format("delta").option("checkpointLocation", world.path("c")).trigger(availableNow=True).start(world.path("out")).awaitTermination(120)
+    query.writeStream.format("delta").option("checkpointLocation", world.path("c")).trigger(availableNow=True).start(world.path("out")).awaitTermination(300)
     world.table("out")
 
 

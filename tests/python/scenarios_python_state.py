@@ -188,7 +188,7 @@ def until(stream, frame, rows, before=None):
     stream.put("a", row("a", 1, 0), row("b", 2, 1))
     writer = frame.writeStream.format("parquet").option("checkpointLocation", world.path("checkpoint"))
     query = writer.start(world.path("out"))
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     found = []
     while len(found) < rows and time.monotonic() < deadline and query.isActive:
         time.sleep(0.1)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 
 from scenarios_streams import Stream, batches_of
 
@@ -345,3 +346,56 @@ def partitions_that_begin_anywhere(world):
     read_places(world, other, "json", "by the setting")
     read_places(world, other, "json", "by the setting, and the option says otherwise", {"ignoreInvalidPartitionPaths": "false"})
     world.spark.conf.unset("spark.sql.files.ignoreInvalidPartitionPaths")
+
+
+@scenario
+def a_directory_that_goes_and_comes(world):
+    """While a query runs it is empty meanwhile; a query that begins needs it."""
+    folder = pathlib.Path(world.path("in"))
+
+    def arrives(n):
+        put(folder / f".{n}.json", n, age=-n)
+        (folder / f".{n}.json").rename(folder / f"{n}.json")
+
+    def start(**trigger):
+        frame = world.spark.readStream.schema("id INT").json(world.path("in"))
+        writer = frame.writeStream.format("parquet").option("checkpointLocation", world.path("checkpoint"))
+        return (writer.trigger(**trigger) if trigger else writer).start(world.path("out"))
+
+    def rows():
+        return world.spark.read.parquet(world.path("out")).groupBy("id").count().orderBy("id")
+
+    def run():
+        query = start()
+        try:
+            for step in (lambda: arrives(1), lambda: shutil.rmtree(folder), lambda: arrives(2)):
+                step()
+                query.processAllAvailable()
+        finally:
+            query.stop()
+
+    arrives(0)
+    world.note("while it runs", Stream(world).refusal(run))
+    world.rows(rows(), "what was read")
+    shutil.rmtree(folder)
+    world.note("when it begins", Stream(world).refusal(lambda: start(availableNow=True).awaitTermination()).split("]")[0])
+    arrives(3)
+    world.note("when it begins anew", Stream(world).refusal(lambda: start(availableNow=True).awaitTermination()))
+    world.rows(rows(), "what was read then")
+
+
+@scenario
+def rates_that_run_out(world):
+    """The numbers of rows have 64 bits. The query began in 1970."""
+    for what, options in {
+        "all of it": {"rowsPerSecond": 2**63 - 1, "rampUpTime": "10s"},
+        "half of it": {"rowsPerSecond": 2**62, "rampUpTime": "2s"},
+        "at the end": {"rowsPerSecond": 10**10},
+    }.items():
+        one = inner(world, what)
+        begun = pathlib.Path(one.path("checkpoint")) / "sources" / "0"
+        begun.mkdir(parents=True)
+        (begun / "0").write_text("v1\n0")
+        frame = lambda options=options: world.spark.readStream.format("rate").options(**options).load()  # noqa: E731
+        batches(one, frame, what)
+        world.note(what, one.seen[0][1]["refused"].split("]")[0])

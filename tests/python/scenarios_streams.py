@@ -294,3 +294,24 @@ def what_is_observed(world):
         query = stream.run()
         for progress in batches_of(query):
             world.note(f"{what}, batch {progress['batchId']}", progress["observedMetrics"])
+
+
+@scenario
+def delays_of_watermarks(world):
+    """A month has 31 days."""
+    stream = Stream(world)
+    stream.source("a", LEFT)
+    stream.put("a", {"id": 1, "at": "2026-03-31T12:00:00Z"})
+    for n, delay in enumerate(["0 seconds", "1 month", "1 month 2 days 3 hours", "2 years", "-1 second", "-1 month", "1 month -40 days", "x", "1000000000 days"]):
+
+        def run(n=n, delay=delay):
+            counts = stream.source("a", LEFT).withWatermark("at", delay).groupBy("at").count()
+            writer = counts.writeStream.format("noop").option("checkpointLocation", world.path(f"checkpoint{n}"))
+            query = writer.trigger(availableNow=True).start()
+            query.awaitTermination()
+            world.note(delay, [progress["eventTime"]["watermark"] for progress in batches_of(query)])
+
+        refusal = stream.refusal(run)
+        if refusal is not None:
+            # Messages differ in words, and some errors have no class.
+            world.note(delay, refusal.split("]")[0] if refusal.startswith("[") else "refused")

@@ -1,5 +1,7 @@
 """Continuous and real-time triggers: what they allow, and what they refuse."""
 
+import time
+
 from scenarios_streams import Stream, expression
 
 SCENARIOS = {}
@@ -67,7 +69,10 @@ def attempt(world, what, frame, sink, mode, **trigger):
             query = writer.format(sink).start(world.path(f"out {name}"))
         else:
             query = writer.format(sink).queryName(name).start()
-        query.awaitTermination(3)
+        # Some are refused with the first rows only: one that has told of rows is not.
+        deadline = time.monotonic() + 120
+        while query.isActive and query.lastProgress is None and time.monotonic() < deadline:
+            time.sleep(0.05)
         failure = query.exception()
         query.stop()
         if failure is not None:

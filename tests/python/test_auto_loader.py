@@ -86,28 +86,29 @@ def test_rescued_csv(spark, tmp_path):
     assert {r.id: rescued(r) for r in lines}[3] == {"extra": "y", "_c3": "z"}
 
 
-def test_rescued_parquet(spark, tmp_path):
+@pytest.mark.parametrize("format", ["parquet", "avro"])
+def test_rescued_columns(spark, tmp_path, format):
     path = str(tmp_path / "t")
     spark.sql("""SELECT 1 AS id, 'x' AS Name, named_struct('a', 1, 'b', DATE '2024-01-02') AS s, 1.50BD AS price
-                 UNION ALL SELECT 2, NULL, NULL, NULL""").write.parquet(path)
-    rows = read(spark, "parquet", "id INT, name STRING, s STRUCT<a: INT>, price STRING", path)
+                 UNION ALL SELECT 2, NULL, NULL, NULL""").write.format(format).save(path)
+    rows = read(spark, format, "id INT, name STRING, s STRUCT<a: INT>, price STRING", path)
     assert [(r.id, r.name, r.price) for r in rows] == [(1, None, None), (2, None, None)]
     assert rows[0].s.a == 1 and rows[1].s is None
     assert [rescued(r) for r in rows] == [{"Name": "x", "s": {"b": "2024-01-02"}, "price": 1.50}, None]
-    any_case = read(spark, "parquet", "id INT, name STRING", path, readerCaseSensitive=False)
+    any_case = read(spark, format, "id INT, name STRING", path, readerCaseSensitive=False)
     assert [(r.name, rescued(r)) for r in any_case] == [
         ("x", {"s": {"a": 1, "b": "2024-01-02"}, "price": 1.5}), (None, None)]
-    frame = spark.read.option("rescuedDataColumn", "r").schema("id INT").parquet(path)
+    frame = spark.read.format(format).option("rescuedDataColumn", "r").schema("id INT").load(path)
     assert frame.filter("r IS NOT NULL AND id > 0").select("id").collect() == [(1,)]
     assert frame.select("id").agg({"id": "sum"}).first()[0] == 3
     spark.conf.set("spark.databricks.sql.rescuedDataColumn.filePath.enabled", "false")
     try:
-        kept = spark.read.option("rescuedDataColumn", "r").schema("id INT, Name STRING, s STRUCT<a: INT, b: DATE>").parquet(path)
+        kept = spark.read.format(format).option("rescuedDataColumn", "r").schema("id INT, Name STRING, s STRUCT<a: INT, b: DATE>").load(path)
         assert [r.r for r in kept.orderBy("id").collect()] == ['{"price":1.50}', None]
     finally:
         spark.conf.unset("spark.databricks.sql.rescuedDataColumn.filePath.enabled")
     with pytest.raises(Exception, match="rescuedDataColumn"):
-        spark.read.option("rescuedDataColumn", "r").orc(path).collect()
+        spark.read.option("rescuedDataColumn", "r").schema("id INT").orc(path).collect()
 
 
 def cloud(spark, tmp_path, **options):
@@ -122,7 +123,7 @@ def load(spark, tmp_path, table, **options):
     stream = cloud(spark, tmp_path, **options)
     writer = stream.writeStream.option("checkpointLocation", str(tmp_path / "checkpoint")).option("mergeSchema", "true")
     query = writer.trigger(availableNow=True).toTable(table)
-    query.awaitTermination(60)
+    query.awaitTermination(300)
     return stream
 
 
@@ -145,6 +146,26 @@ def test_new_columns_are_rescued(spark, tmp_path):
     load(spark, tmp_path, "rescues", schemaEvolutionMode="rescue")
     rows = spark.table("rescues").orderBy("id").collect()
     assert [(r.id, rescued(r)) for r in rows] == [(1, None), (2, {"new": {"a": 1}, "ID": 3})]
+
+
+def test_files_of_avro_grow(spark, tmp_path):
+    """By a column, and by one whose type does not fit."""
+
+    def arrives(query):
+        spark.sql(query).coalesce(1).write.format("avro").mode("overwrite").save(str(tmp_path / "made"))
+        (tmp_path / "in").mkdir(exist_ok=True)
+        for file in (tmp_path / "made").glob("*.avro"):
+            file.rename(tmp_path / "in" / file.name)
+
+    arrives("SELECT 1L AS id, 1L AS v")
+    stream = load(spark, tmp_path, "of_avro", format="avro")
+    assert stream.schema.simpleString() == "struct<id:bigint,v:bigint,_rescued_data:string>"
+    arrives("SELECT 2L AS id, 'text' AS v, true AS new")
+    with pytest.raises(Exception, match="UNKNOWN_FIELD_EXCEPTION"):
+        load(spark, tmp_path, "of_avro", format="avro")
+    load(spark, tmp_path, "of_avro", format="avro")
+    rows = spark.table("of_avro").orderBy("id").collect()
+    assert [(r.id, r.v, r.new, rescued(r)) for r in rows] == [(1, 1, None, None), (2, None, True, {"v": "text"})]
 
 
 def test_new_columns_fail_the_query(spark, tmp_path):
@@ -184,7 +205,7 @@ def test_new_columns_of_csv(spark, tmp_path):
 
     def go(table):
         writer = stream().writeStream.option("checkpointLocation", str(tmp_path / "checkpoint")).option("mergeSchema", "true")
-        writer.trigger(availableNow=True).toTable(table).awaitTermination(60)
+        writer.trigger(availableNow=True).toTable(table).awaitTermination(300)
 
     go("of_csv")
     (tmp_path / "in" / "2.csv").write_text("v,id\nb,2\n")

@@ -26,7 +26,7 @@ class Stream:
             reader = reader.option("schemaTrackingLocation", self.checkpoint)
         writer = reader.load(self.table).writeStream.option("checkpointLocation", self.checkpoint)
         query = writer.option("mergeSchema", "true").format("parquet").trigger(availableNow=True).start(self.out)
-        assert query.awaitTermination(60)
+        assert query.awaitTermination(300)
 
     def evolves(self, *there, **options):
         self.fails("DELTA_STREAMING_METADATA_EVOLUTION", *there, **options)
@@ -191,7 +191,7 @@ def test_the_log_has_its_place(spark, tmp_path):
             spark.readStream.format("delta").option("schemaTrackingLocation", elsewhere).options(streamingSourceTrackingId=i).load(s.table)
             for i in ids]
         writer = streams[0].unionAll(streams[1]).writeStream.option("checkpointLocation", elsewhere)
-        assert writer.format("noop").trigger(availableNow=True).start().awaitTermination(60)
+        assert writer.format("noop").trigger(availableNow=True).start().awaitTermination(300)
 
     with pytest.raises(Exception, match="DELTA_STREAMING_SCHEMA_LOCATION_CONFLICT|is different from the one persisted"):
         both("one", "one")
@@ -211,7 +211,7 @@ def test_in_the_order_of_event_times(spark, tmp_path):
         marked = stream.selectExpr("at AS time", "id").withWatermark("time", "1 minute").dropDuplicates(["id", "time"])
         writer = marked.writeStream.format("json").option("checkpointLocation", str(tmp_path / name))
         query = writer.trigger(availableNow=True).start(str(tmp_path / f"{name}_out"))
-        assert query.awaitTermination(60)
+        assert query.awaitTermination(300)
         progress = [p for p in query.recentProgress if p["numInputRows"]]
         dropped = sum(p["stateOperators"][0]["numRowsDroppedByWatermark"] for p in progress)
         return dropped, [p["numInputRows"] for p in progress]

@@ -213,7 +213,7 @@ def test_groups_larger_than_a_frame(spark, tmp_path):
     query = grouped(function)(keyed).writeStream.format("memory").queryName("sizes").start()
     from test_streaming import until
 
-    until(lambda: query.lastProgress is not None, 120)
+    until(lambda: query.lastProgress is not None)
     query.stop()
     got = spark.table("sizes").where("n > 1").collect()
     assert {(r.k, r.n, r.i) for r in got[:1]} == {("large", 22_000, "10000")}
@@ -317,5 +317,5 @@ def test_the_example_of_the_documentation(spark, tmp_path):
     conf = "spark.sql.streaming.stateStore.providerClass"
     spark.conf.set(conf, "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider")
     writer = sessions.writeStream.format("memory").queryName("documented").option("checkpointLocation", str(tmp_path / "c"))
-    writer.trigger(availableNow=True).start().awaitTermination(120)
+    writer.trigger(availableNow=True).start().awaitTermination(300)
     assert sorted(tuple(r) for r in spark.table("documented").collect()) == [("a", 2), ("b", 1)]

@@ -64,7 +64,7 @@ def test_times_of_lines(spark, lines):
     query = frame.writeStream.format("memory").queryName("times").start()
     lines("a\nb\n")
     until(lambda: spark.table("times").count() == 2)
-    assert spark.sql("SELECT abs(unix_micros(now()) - unix_micros(timestamp)) < 60000000 AS near FROM times").distinct().first().near
+    assert spark.sql("SELECT abs(unix_micros(now()) - unix_micros(timestamp)) < 600000000 AS near FROM times").distinct().first().near
     query.stop()
 
 
@@ -81,4 +81,4 @@ def test_nobody_listens(spark):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(Exception, match="(?i)refused"):
-        source(spark, port).writeStream.format("noop").start().awaitTermination(30)
+        source(spark, port).writeStream.format("noop").start().awaitTermination(300)

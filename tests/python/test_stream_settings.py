@@ -79,13 +79,14 @@ def sees_what_comes(spark, folder):
     spark.conf.unset("spark.sql.streaming.pollingDelay")
     other = stream.writeStream.format("noop").start()
     other.processAllAvailable()
-    for n in range(FILES, FILES + 3):
-        put(folder / "in", f"{n}.json", {"a": n})
+    # A query that looks may be slow: it has as long as the other one takes for a number of batches.
+    count = FILES
+    while (waits := query.lastProgress["batchId"] == FILES - 1) and count < FILES + 20:
+        put(folder / "in", f"{count}.json", {"a": count})
         other.processAllAvailable()
-    if waits := query.lastProgress["batchId"] == FILES - 1:
-        other.stop()
-    else:
-        until(lambda: query.lastProgress["batchId"] == FILES + 2)
+        count += 1
+    if not waits:
+        until(lambda: query.lastProgress["batchId"] == count - 1)
     query.stop()
     other.stop()
     return "waits" if waits else "looks"
@@ -118,7 +119,7 @@ def idle_events(spark, folder):
     other = stream.writeStream.format("noop").start()
     for each in (query, other):
         each.processAllAvailable()
-    until(lambda: max(events.count(q.id) for q in (query, other)) >= 10, 60)
+    until(lambda: max(events.count(q.id) for q in (query, other)) >= 10)
     told = events.count(query.id), events.count(other.id)
     query.stop()
     other.stop()
@@ -238,11 +239,11 @@ def test_temporary_checkpoints_of_failures(tmp_path, own_sessions, force):
         spark.conf.set("spark.sql.streaming.forceDeleteTempCheckpointLocation", force)
         query = files(spark, tmp_path).selectExpr("assert_true(a < 0)").writeStream.format("noop").start()
         with pytest.raises(Exception, match="USER_RAISED_EXCEPTION"):
-            query.awaitTermination(60)
+            query.awaitTermination(300)
         left = list((tmp_path / "home" / "tmp").rglob("temporary-*/metadata"))
         assert [query.id in p.read_text() for p in left] == ([True] if force == "false" else [])
         fine = files(spark, tmp_path).writeStream.format("noop").trigger(availableNow=True).start()
-        assert fine.awaitTermination(60)
+        assert fine.awaitTermination(300)
         assert list((tmp_path / "home" / "tmp").rglob("temporary-*/metadata")) == left
     finally:
         server.stop()

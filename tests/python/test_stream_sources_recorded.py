@@ -50,3 +50,19 @@ def test_one_directory_of_a_partition_below_its_base(spark, tmp_path):
         query = frame.writeStream.format("parquet").option("checkpointLocation", str(kept / "c"))
         query.trigger(availableNow=True).start(str(kept / "out")).awaitTermination()
         assert [tuple(row) for row in spark.read.parquet(str(kept / "out")).collect()] == [wanted]
+
+
+def test_a_log_of_files_that_lost_its_end(spark, tmp_path):
+    """New files would be taken for those that were read."""
+
+    def run(file):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / file).write_text('{"id": 1}')
+        query = spark.readStream.schema("id INT").json(str(tmp_path / "in")).writeStream.format("noop")
+        query.option("checkpointLocation", str(tmp_path / "c")).trigger(availableNow=True).start().awaitTermination()
+
+    run("0.json")
+    run("1.json")
+    (tmp_path / "c" / "sources" / "0" / "1").unlink()
+    with pytest.raises(Exception, match="STREAM_CHECKPOINT_CORRUPT"):
+        run("2.json")

@@ -32,7 +32,7 @@ def test_a_restart_with_state_several_times_larger_than_memory(spark, tmp_path):
         return latest.writeStream.format("noop").outputMode("update").option("checkpointLocation", str(tmp_path / "checkpoint")).start()
 
     def reaches(query, batch):
-        until(lambda: not query.isActive or (query.lastProgress is not None and query.lastProgress["batchId"] >= batch), 240)
+        until(lambda: not query.isActive or (query.lastProgress is not None and query.lastProgress["batchId"] >= batch))
         assert query.exception() is None
 
     server = Server(tmp_path / "home", "--memory-limit", "64MB")

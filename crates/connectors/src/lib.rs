@@ -13,6 +13,7 @@
 mod base_path;
 mod context;
 mod errors;
+mod fitting;
 mod format;
 pub mod kafka;
 pub mod layout;
@@ -22,6 +23,7 @@ mod orc;
 mod parquet;
 pub mod partitions;
 pub mod paths;
+mod rescue;
 mod rows;
 pub mod sink_log;
 mod stores;

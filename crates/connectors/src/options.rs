@@ -122,7 +122,7 @@ pub(crate) fn check(format: Format, options: &[(String, String)]) -> Result<()> 
         Format::Text => &[COMMON, &["encoding", "lineSep", "wholetext"]],
         Format::BinaryFile => &[COMMON],
         Format::Xml => &[COMMON, TEXT, XML],
-        Format::Avro => &[COMMON, AVRO],
+        Format::Avro => &[COMMON, AVRO, RESCUE],
         Format::Orc => &[COMMON, &["mergeSchema", "compression", "orc.compress"]],
     };
     for (key, _) in options {

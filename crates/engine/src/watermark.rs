@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use boathouse_functions::datetime::window::window_interval;
+use boathouse_formats::interval_parse::parse_calendar_interval;
 use boathouse_spec::{Error, Result};
 use datafusion::common::{Column, DFSchemaRef, Result as DataFusionResult};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
@@ -199,11 +199,22 @@ fn delay_text(delay_us: i64) -> String {
     }
 }
 
-/// The delay of `withWatermark`, in microseconds.
+/// The delay of `withWatermark`, in microseconds. A month of it has 31 days (Spark's `IntervalUtils.getDuration`).
 pub(crate) fn parse_delay(text: &str) -> Result<i64> {
-    let delay = window_interval(text).map_err(|e| {
-        Error::new("CANNOT_PARSE_INTERVAL").param("intervalString", format!("'{text}'")).message(e.text())
-    })?;
+    const MICROS_PER_DAY: i64 = 86_400_000_000;
+    let wrong = |why: &str| {
+        Error::new("CANNOT_PARSE_INTERVAL").param("intervalString", format!("'{text}'")).message(why)
+    };
+    let interval =
+        parse_calendar_interval(text).ok_or_else(|| wrong(&format!("'{text}' is no interval.")))?;
+    let days = i64::from(interval.days) + i64::from(interval.months) * 31;
+    let delay = days
+        .checked_mul(MICROS_PER_DAY)
+        .and_then(|days| days.checked_add(interval.microseconds))
+        .ok_or_else(|| {
+            Error::new("INTERVAL_ARITHMETIC_OVERFLOW.WITHOUT_SUGGESTION")
+                .message(format!("The delay {text} does not fit 64 bits of microseconds."))
+        })?;
     if delay < 0 {
         return Err(Error::new("_LEGACY_ERROR_TEMP_3263")
             .param("delayThreshold", text)

@@ -9,14 +9,16 @@ use std::time::{Duration, Instant};
 
 use boathouse_spec::Result;
 use parking_lot::Mutex;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::client::{ClientContext, OAuthToken};
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::runtime::Handle;
 
 use super::errors::{failed, unknown_topic};
+use super::oauth::Tokens;
 use super::offsets::{Offsets, TopicPartition};
 use super::properties::Properties;
 
@@ -26,15 +28,30 @@ const API_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the first try of a question waits; each next one waits twice as long.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 
-/// What the client said of its troubles lately.
+/// What the client said of its troubles lately, and the tokens that it asks for.
 #[derive(Debug, Default)]
 pub struct Reasons {
     said: Mutex<VecDeque<String>>,
     is_refused: AtomicBool,
+    tokens: Option<Arc<Tokens>>,
+    /// Whether it has been given a token, or told why there is none.
+    is_answered: AtomicBool,
+    /// The client asks from threads of its own.
+    runtime: Option<Handle>,
 }
 
 impl Reasons {
     const KEPT: usize = 3;
+
+    /// For a client with these settings.
+    pub fn of(properties: &Properties) -> Self {
+        Self { tokens: properties.tokens.clone(), runtime: Handle::try_current().ok(), ..Self::default() }
+    }
+
+    /// Whether the client has to be let in by a token that it does not have yet.
+    fn lacks_token(&self) -> bool {
+        self.tokens.is_some() && !self.is_answered.load(Ordering::Relaxed)
+    }
 
     fn add(&self, text: &str) {
         let mut kept = self.said.lock();
@@ -58,6 +75,18 @@ impl Reasons {
 }
 
 impl ClientContext for Reasons {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(
+        &self,
+        _: Option<&str>,
+    ) -> std::result::Result<OAuthToken, Box<dyn std::error::Error>> {
+        let tokens = self.tokens.as_ref().ok_or("no place of tokens is known")?;
+        let token = tokens.token(self.runtime.as_ref());
+        self.is_answered.store(true, Ordering::Relaxed);
+        token.map_err(|error| error.to_string().replace('\0', " ").into())
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!("kafka client: {facility}: {message}");
         if matches!(
@@ -115,9 +144,20 @@ pub fn consumer(properties: &Properties, group: &str, ready_kib: usize) -> Resul
         config.set("queued.max.messages.kbytes", ready_kib.to_string());
     }
     config.set("group.id", properties.group.as_deref().unwrap_or(group));
-    let made: KafkaResult<Reader> = config.create_with_context(Reasons::default());
-    made.map(Arc::new)
-        .map_err(|e| failed("making a Kafka client", &properties.servers, &e, &Reasons::default()))
+    open(&config, properties).map(Arc::new)
+}
+
+/// Makes a consumer that may log in.
+pub fn open(config: &ClientConfig, properties: &Properties) -> Result<Reader> {
+    let made: KafkaResult<Reader> = config.create_with_context(Reasons::of(properties));
+    let made =
+        made.map_err(|e| failed("making a Kafka client", &properties.servers, &e, &Reasons::default()))?;
+    // It asks for its token when it is polled, and no question has an answer before.
+    let deadline = Instant::now() + API_TIMEOUT;
+    while made.client().context().lacks_token() && Instant::now() < deadline {
+        made.poll(Duration::from_millis(10));
+    }
+    Ok(made)
 }
 
 /// Where in a partition.
@@ -147,12 +187,18 @@ impl Client {
 
     /// Asks until there is an answer or the time is over; a cluster that does not let us in is not asked again.
     fn ask<T>(&self, doing: &str, question: impl Fn(&Reader, Duration) -> KafkaResult<T>) -> Result<T> {
+        // A token that runs out is asked for anew.
+        self.consumer.poll(Duration::ZERO);
         let deadline = Instant::now() + self.timeout;
         let mut wait = FIRST_WAIT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let error = match question(&self.consumer, wait.min(left)) {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    // Whoever was refused meanwhile, with a token that had run out, is let in again.
+                    self.consumer.client().context().is_refused.store(false, Ordering::Relaxed);
+                    return Ok(answer);
+                }
                 Err(error) => error,
             };
             self.listen();

@@ -4,42 +4,44 @@ use boathouse_spec::{Error, Result};
 
 use super::errors::illegal_argument;
 
-pub struct Login {
-    pub username: String,
-    pub password: String,
+/// With what somebody logs in.
+pub enum Login {
+    Password {
+        username: String,
+        password: String,
+    },
+    /// The options of the module for the mechanism OAUTHBEARER.
+    Token(Vec<(String, String)>),
 }
 
 pub fn parse(text: &str) -> Result<Login> {
     let text = text.trim().trim_end_matches(';').trim();
     let (module, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let module = module.rsplit('.').next().unwrap_or(module);
-    match module {
-        "PlainLoginModule" | "ScramLoginModule" => {}
-        "Krb5LoginModule" => return Err(no_kerberos()),
-        "OAuthBearerLoginModule" => return Err(no_tokens()),
-        other => {
-            return Err(Error::unsupported(format!("the login module {other} for connections to Kafka")));
-        }
+    if module == "Krb5LoginModule" {
+        return Err(no_kerberos());
     }
     let options =
         options(rest).ok_or_else(|| illegal_argument("The option kafka.sasl.jaas.config cannot be read."))?;
-    let find = |name: &str| {
-        let found = options.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        found.ok_or_else(|| illegal_argument(format!("The option kafka.sasl.jaas.config has no {name}.")))
-    };
-    Ok(Login { username: find("username")?, password: find("password")? })
+    match module {
+        "OAuthBearerLoginModule" => Ok(Login::Token(options)),
+        "PlainLoginModule" | "ScramLoginModule" => {
+            let find = |name: &str| {
+                let found = options.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+                found.ok_or_else(|| {
+                    illegal_argument(format!("The option kafka.sasl.jaas.config has no {name}."))
+                })
+            };
+            Ok(Login::Password { username: find("username")?, password: find("password")? })
+        }
+        other => Err(Error::unsupported(format!("the login module {other} for connections to Kafka"))),
+    }
 }
 
 pub fn no_kerberos() -> Error {
     Error::unsupported(
-        "Kerberos (GSSAPI, the SASL mechanism where kafka.sasl.mechanism names none) for connections to Kafka: PLAIN, SCRAM-SHA-256 and \
-         SCRAM-SHA-512 are there",
-    )
-}
-
-pub fn no_tokens() -> Error {
-    Error::unsupported(
-        "OAUTHBEARER for connections to Kafka: PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 are there",
+        "Kerberos (GSSAPI, the SASL mechanism where kafka.sasl.mechanism names none) for connections to Kafka: PLAIN, SCRAM-SHA-256, \
+         SCRAM-SHA-512 and OAUTHBEARER are there",
     )
 }
 
@@ -81,14 +83,27 @@ fn value(text: &str) -> Option<(String, &str)> {
 mod tests {
     use super::*;
 
+    fn password(text: &str) -> (String, String) {
+        match parse(text).unwrap() {
+            Login::Password { username, password } => (username, password),
+            Login::Token(_) => panic!("a token"),
+        }
+    }
+
     #[test]
     fn logins() {
         let module = "org.apache.kafka.common.security.plain.PlainLoginModule";
-        let login = parse(&format!(r#"{module} required username="al\"ice" password='a b' x=1;"#)).unwrap();
-        assert_eq!((login.username.as_str(), login.password.as_str()), ("al\"ice", "a b"));
-        let login = parse(&format!("{module} required\n  username=alice\n  password=secret;")).unwrap();
-        assert_eq!((login.username.as_str(), login.password.as_str()), ("alice", "secret"));
+        let login = password(&format!(r#"{module} required username="al\"ice" password='a b' x=1;"#));
+        assert_eq!(login, ("al\"ice".to_string(), "a b".to_string()));
+        let login = password(&format!("{module} required\n  username=alice\n  password=secret;"));
+        assert_eq!(login, ("alice".to_string(), "secret".to_string()));
         assert!(parse(&format!("{module} required username=\"a;")).is_err());
         assert!(parse(&format!("{module} required username=a;")).is_err());
+        let Login::Token(options) =
+            parse("kafkashaded.x.OAuthBearerLoginModule required clientId='a';").unwrap()
+        else {
+            panic!("no token")
+        };
+        assert_eq!(options, [("clientId".to_string(), "a".to_string())]);
     }
 }

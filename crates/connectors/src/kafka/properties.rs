@@ -3,11 +3,15 @@
 //! Names that both have mean the same and go through as they are, and so do those that only librdkafka knows. Settings of the
 //! Java client without a counterpart are refused by name, except those that change nothing about what is read or written.
 
+use std::sync::Arc;
+
 use boathouse_spec::{Error, Options, Result};
 use rdkafka::ClientConfig;
 
 use super::errors::illegal_argument;
-use super::jaas;
+use super::jaas::{self, Login};
+use super::key_stores::KeyStore;
+use super::oauth::{self, Tokens};
 
 /// Settings by other names in librdkafka, with the same values.
 const RENAMED: &[(&str, &str)] = &[
@@ -35,14 +39,14 @@ const WITHOUT_MEANING: &[&str] = &[
     "partitioner.availability.timeout.ms",
 ];
 
-/// What is read with TLS, by the settings of Java's key stores.
+/// What is put together of several settings.
 #[derive(Default)]
-struct Stores {
-    truststore: Option<String>,
-    truststore_type: Option<String>,
-    keystore: Option<String>,
-    keystore_type: Option<String>,
-    keystore_password: Option<String>,
+struct Parts {
+    truststore: KeyStore,
+    keystore: KeyStore,
+    key_password: Option<String>,
+    login: Option<Vec<(String, String)>>,
+    tokens: oauth::Settings,
 }
 
 /// The settings of a client, in librdkafka's names, and what we wait for ourselves.
@@ -57,25 +61,27 @@ pub struct Properties {
     pub max_block_ms: Option<u64>,
     /// `group.id`, where the user gives one.
     pub group: Option<String>,
+    /// Where tokens come from, for the mechanism OAUTHBEARER.
+    pub tokens: Option<Arc<Tokens>>,
 }
 
 impl Properties {
     /// The settings among the options of a source or a sink, which begin with `kafka.`.
     pub fn of(options: &Options) -> Result<Self> {
         let mut this = Self::default();
-        let mut stores = Stores::default();
+        let mut parts = Parts::default();
         for (key, value) in options {
             let lower = key.to_lowercase();
             if let Some(name) = lower.strip_prefix("kafka.") {
-                this.add(name, value, &mut stores)?;
+                this.add(name, value, &mut parts)?;
             }
         }
-        this.add_stores(stores)?;
-        this.check_mechanism()?;
+        this.add_stores(&parts)?;
+        this.add_mechanism(parts)?;
         Ok(this)
     }
 
-    fn add(&mut self, name: &str, value: &str, stores: &mut Stores) -> Result<()> {
+    fn add(&mut self, name: &str, value: &str, parts: &mut Parts) -> Result<()> {
         let own = || Some(value.trim().to_string());
         match name {
             "bootstrap.servers" => {
@@ -86,18 +92,40 @@ impl Properties {
             "default.api.timeout.ms" => self.api_timeout_ms = Some(milliseconds(name, value)?),
             "max.block.ms" => self.max_block_ms = Some(milliseconds(name, value)?),
             "security.protocol" => self.set(name, &value.trim().to_lowercase()),
-            "sasl.jaas.config" => self.add_login(value)?,
+            "sasl.jaas.config" => match jaas::parse(value)? {
+                Login::Password { username, password } => {
+                    self.set("sasl.username", &username);
+                    self.set("sasl.password", &password);
+                }
+                Login::Token(login) => parts.login = Some(login),
+            },
+            "sasl.login.callback.handler.class" => check_handler(value)?,
+            "sasl.oauthbearer.token.endpoint.url" => parts.tokens.endpoint = own(),
+            "sasl.oauthbearer.sub.claim.name" => parts.tokens.subject_claim = own(),
+            // How the broker's side reads a scope.
+            "sasl.oauthbearer.scope.claim.name" => {}
+            "sasl.oauthbearer.header.urlencode" => {
+                parts.tokens.encodes_header = value.trim().eq_ignore_ascii_case("true");
+            }
+            "sasl.login.connect.timeout.ms" => {
+                parts.tokens.connect_timeout_ms = Some(milliseconds(name, value)?)
+            }
+            "sasl.login.read.timeout.ms" => parts.tokens.read_timeout_ms = Some(milliseconds(name, value)?),
+            "sasl.login.retry.backoff.ms" => parts.tokens.retry_backoff_ms = Some(milliseconds(name, value)?),
+            "sasl.login.retry.backoff.max.ms" => {
+                parts.tokens.retry_backoff_max_ms = Some(milliseconds(name, value)?);
+            }
             "buffer.memory" => {
                 self.set("queue.buffering.max.kbytes", &(bytes(name, value)? / 1024).max(1).to_string())
             }
             "ssl.endpoint.identification.algorithm" if value.trim().is_empty() => self.set(name, "none"),
-            "ssl.truststore.location" => stores.truststore = own(),
-            "ssl.truststore.type" => stores.truststore_type = own(),
-            // A PEM file has none, and other files are refused.
-            "ssl.truststore.password" => {}
-            "ssl.keystore.location" => stores.keystore = own(),
-            "ssl.keystore.type" => stores.keystore_type = own(),
-            "ssl.keystore.password" => stores.keystore_password = own(),
+            "ssl.truststore.location" => parts.truststore.location = own(),
+            "ssl.truststore.type" => parts.truststore.form = own(),
+            "ssl.truststore.password" => parts.truststore.password = Some(value.to_string()),
+            "ssl.keystore.location" => parts.keystore.location = own(),
+            "ssl.keystore.type" => parts.keystore.form = own(),
+            "ssl.keystore.password" => parts.keystore.password = Some(value.to_string()),
+            "ssl.key.password" => parts.key_password = Some(value.to_string()),
             "transactional.id" => {
                 return Err(illegal_argument(
                     "Kafka option 'transactional.id' is not supported: the option 'transactionalId' of the sink writes each batch \
@@ -114,46 +142,48 @@ impl Properties {
         Ok(())
     }
 
-    fn add_login(&mut self, value: &str) -> Result<()> {
-        let login = jaas::parse(value)?;
-        self.set("sasl.username", &login.username);
-        self.set("sasl.password", &login.password);
-        Ok(())
-    }
-
     /// The ways to log in that the library has here. Without a name it is Kerberos, as in Java.
-    fn check_mechanism(&self) -> Result<()> {
+    fn add_mechanism(&mut self, parts: Parts) -> Result<()> {
         let logs_in = self.get("security.protocol").is_some_and(|p| p.starts_with("sasl"));
         let named = self.get("sasl.mechanism").or(self.get("sasl.mechanisms"));
         match named.or(logs_in.then_some("GSSAPI")).map(str::to_uppercase).as_deref() {
-            Some("GSSAPI") => Err(jaas::no_kerberos()),
-            Some("OAUTHBEARER") => Err(jaas::no_tokens()),
-            _ => Ok(()),
+            Some("GSSAPI") => return Err(jaas::no_kerberos()),
+            Some("OAUTHBEARER") => {
+                let login = parts.login.ok_or_else(|| {
+                    illegal_argument(
+                        "OAUTHBEARER needs the option kafka.sasl.jaas.config with OAuthBearerLoginModule.",
+                    )
+                })?;
+                self.tokens = Some(Arc::new(Tokens::new(&login, parts.tokens)?));
+            }
+            _ => {}
         }
+        Ok(())
     }
 
-    fn add_stores(&mut self, stores: Stores) -> Result<()> {
-        if let Some(location) = &stores.truststore {
-            match stores.truststore_type.as_deref().map(str::to_uppercase).as_deref() {
-                Some("PEM") => self.set("ssl.ca.location", location),
-                given => return Err(java_store("truststore", given)),
-            }
+    fn add_stores(&mut self, parts: &Parts) -> Result<()> {
+        let (trusted, own) = (&parts.truststore, &parts.keystore);
+        match &trusted.location {
+            Some(location) if trusted.is_pem() => self.set("ssl.ca.location", location),
+            Some(location) => self.set("ssl.ca.pem", &trusted.trusted(location)?),
+            None => {}
         }
-        if let Some(location) = &stores.keystore {
-            match stores.keystore_type.as_deref().map(str::to_uppercase).as_deref() {
-                // One file with the key and the chain, as Java wants it.
-                Some("PEM") => {
-                    self.set("ssl.key.location", location);
-                    self.set("ssl.certificate.location", location);
-                }
-                Some("PKCS12") => {
-                    self.set("ssl.keystore.location", location);
-                    if let Some(password) = &stores.keystore_password {
-                        self.set("ssl.keystore.password", password);
-                    }
-                }
-                given => return Err(java_store("keystore", given)),
+        match &own.location {
+            // One file with the key and the chain, as Java wants it.
+            Some(location) if own.is_pem() => {
+                self.set("ssl.key.location", location);
+                self.set("ssl.certificate.location", location);
             }
+            Some(location) => {
+                let identity = own.identity(location, parts.key_password.as_deref())?;
+                self.set("ssl.key.pem", &identity.key);
+                self.set("ssl.certificate.pem", &identity.chain);
+                return Ok(());
+            }
+            None => {}
+        }
+        if let Some(password) = &parts.key_password {
+            self.set("ssl.key.password", password);
         }
         Ok(())
     }
@@ -201,7 +231,6 @@ fn is_javas(name: &str) -> bool {
         "partitioner.class",
         "interceptor.classes",
         "sasl.client.callback.handler.class",
-        "sasl.login.callback.handler.class",
         "sasl.login.class",
     ];
     NAMES.contains(&name)
@@ -213,11 +242,15 @@ fn refused(name: &str) -> Error {
     Error::unsupported(format!("the option kafka.{name}, which is the Java client's own"))
 }
 
-fn java_store(kind: &str, given: Option<&str>) -> Error {
-    let form = given.unwrap_or("JKS");
-    Error::unsupported(format!(
-        "a {kind} in the form {form}: give a file in the form PEM, with the option kafka.ssl.{kind}.type = PEM"
-    ))
+/// Those of the Java client, which are what [`Tokens`] does. Others are somebody's code.
+fn check_handler(class: &str) -> Result<()> {
+    match class.trim().rsplit('.').next() {
+        Some("OAuthBearerLoginCallbackHandler" | "OAuthBearerUnsecuredLoginCallbackHandler") => Ok(()),
+        _ => Err(Error::unsupported(format!(
+            "the class {} of the option kafka.sasl.login.callback.handler.class, which is code of the JVM",
+            class.trim()
+        ))),
+    }
 }
 
 fn milliseconds(name: &str, value: &str) -> Result<u64> {
@@ -273,15 +306,19 @@ mod tests {
     #[test]
     fn what_java_alone_has_is_refused() {
         for (key, value, says) in [
-            ("kafka.ssl.truststore.location", "/x.jks", "PEM"),
-            ("kafka.ssl.keystore.location", "/x.jks", "PEM"),
+            ("kafka.ssl.truststore.location", "/x.jks", "/x.jks"),
+            ("kafka.ssl.keystore.location", "/x.jks", "/x.jks"),
+            (
+                "kafka.sasl.login.callback.handler.class",
+                "software.amazon.msk.auth.iam.IAMClientCallbackHandler",
+                "IAM",
+            ),
             ("kafka.partitioner.class", "x", "kafka.partitioner.class"),
             ("kafka.transactional.id", "x", "transactionalId"),
             ("kafka.sasl.jaas.config", "com.sun.security.auth.module.Krb5LoginModule required;", "Kerberos"),
-            ("kafka.sasl.jaas.config", "x.OAuthBearerLoginModule required clientId='a';", "OAUTHBEARER"),
             ("kafka.sasl.mechanism", "GSSAPI", "Kerberos"),
             ("kafka.sasl.mechanisms", "gssapi", "Kerberos"),
-            ("kafka.sasl.mechanism", "OAUTHBEARER", "OAUTHBEARER"),
+            ("kafka.sasl.mechanism", "OAUTHBEARER", "OAuthBearerLoginModule"),
             ("kafka.security.protocol", "SASL_PLAINTEXT", "kafka.sasl.mechanism"),
         ] {
             let error = properties(&[(key, value)]).unwrap_err().to_string();

@@ -14,15 +14,15 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 use parking_lot::Mutex;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::JoinSet;
 
-use super::client::Reasons;
+use super::client::{Reader, Reasons, open};
 use super::errors::{failed, illegal_argument};
 use super::message_columns::{Messages, check};
 use super::properties::Properties;
@@ -178,13 +178,21 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 }
 
 /// What became of messages, and what the client says.
-#[derive(Default)]
 struct Deliveries {
     reasons: Reasons,
     failure: Mutex<Option<KafkaError>>,
 }
 
 impl ClientContext for Deliveries {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(
+        &self,
+        config: Option<&str>,
+    ) -> std::result::Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.reasons.generate_oauth_token(config)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.reasons.log(level, facility, message);
     }
@@ -208,7 +216,7 @@ struct Sender {
     producer: ThreadedProducer<Deliveries>,
     options: SinkOptions,
     /// Has the group of the notes of what was written.
-    notes: Mutex<Option<Arc<BaseConsumer>>>,
+    notes: Mutex<Option<Arc<Reader>>>,
     /// Whether the notes were looked at: what comes after is our own.
     is_checked: AtomicBool,
 }
@@ -235,7 +243,8 @@ impl Sender {
                 config.set("delivery.timeout.ms", timeout);
             }
         }
-        let made = config.create_with_context(Deliveries::default());
+        let context = Deliveries { reasons: Reasons::of(properties), failure: Mutex::default() };
+        let made = config.create_with_context(context);
         let producer: ThreadedProducer<Deliveries> = made
             .map_err(|e| failed("making a Kafka producer", &properties.servers, &e, &Reasons::default()))?;
         let this = Self { producer, options, notes: Mutex::default(), is_checked: AtomicBool::new(false) };
@@ -312,7 +321,7 @@ impl Sender {
     }
 
     /// A consumer of the group that has the note.
-    fn notes(&self) -> Result<Arc<BaseConsumer>> {
+    fn notes(&self) -> Result<Arc<Reader>> {
         let mut notes = self.notes.lock();
         if let Some(notes) = notes.as_ref() {
             return Ok(Arc::clone(notes));
@@ -324,7 +333,7 @@ impl Sender {
             .set("group.id", id)
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false");
-        let made: BaseConsumer = config.create().map_err(|e| self.failed("making a Kafka client", &e))?;
+        let made = open(&config, &self.options.properties)?;
         Ok(Arc::clone(notes.insert(Arc::new(made))))
     }
 

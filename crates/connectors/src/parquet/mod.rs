@@ -2,7 +2,6 @@
 
 mod adapter;
 mod footer;
-mod rescue;
 mod scan;
 mod statistics;
 

@@ -4,16 +4,23 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray, new_null_array,
+    Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
+    new_null_array,
 };
 use arrow::datatypes::{
     DataType as ArrowType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
 use arrow_avro::reader::{Reader, ReaderBuilder};
 use boathouse_bridge::{ResultExt, UTC, conform};
+use boathouse_formats::json::{Options, nullable_schema};
+use boathouse_formats::rescue::{Rescue, tail};
 use boathouse_formats::zone::Zone;
 use boathouse_spec::{Result, StructField, StructType};
 use bytes::Bytes;
+use datafusion::physical_expr::PhysicalExpr;
+
+use crate::rescue;
+use crate::table::FileTable;
 
 /// The schema of a file, as Spark reads it.
 pub(super) fn schema(bytes: Bytes) -> Result<StructType> {
@@ -79,4 +86,69 @@ fn convert(array: &ArrayRef, wanted: &ArrowType, zone: &Zone) -> Result<ArrayRef
         return Ok(Arc::new(instants.with_timezone(UTC)));
     }
     conform(array, wanted)
+}
+
+/// Reads data that the table has no place for, too.
+#[derive(Debug, Clone)]
+pub(crate) struct Rescuing {
+    rescue: Rescue,
+    /// All columns of the table's files, whether they are asked for or not: what is in them is not rescued.
+    table: SchemaRef,
+    /// The columns that are given, where rescued data is among them.
+    keep: Option<Vec<usize>>,
+    options: Arc<Options>,
+    /// The file, where it is told with what is rescued of it.
+    pub file_path: Option<String>,
+}
+
+impl Rescuing {
+    pub(super) fn new(table: &FileTable, rescue: &Rescue, keep: Option<Vec<usize>>) -> Self {
+        let zone = table.context.session.zone.clone();
+        Self {
+            rescue: rescue.clone(),
+            table: Arc::new(nullable_schema(&table.data_schema)),
+            keep,
+            options: Arc::new(Options { zone, ..Options::default() }),
+            file_path: None,
+        }
+    }
+
+    /// The columns that are wanted, NULL where a file's do not fit.
+    pub(super) fn arrange(
+        &self,
+        batch: &RecordBatch,
+        wanted: &SchemaRef,
+        zone: &Zone,
+    ) -> Result<RecordBatch> {
+        let batch = plain_batch(batch)?;
+        let (named, rescued) =
+            rescue::of_file(&self.table, &batch.schema(), &self.rescue, &self.options).spark()?;
+        let by_name = RecordBatch::try_new(named, batch.columns().to_vec()).spark()?;
+        let Some(keep) = &self.keep else { return arrange(&by_name, wanted, zone, true) };
+        let texts = rescued.over_file().evaluate(&batch).spark()?;
+        let texts = texts.into_array(batch.num_rows()).spark()?;
+        let tail = tail(self.file_path.as_deref());
+        let texts: StringArray =
+            texts.as_string::<i32>().iter().map(|text| text.map(|text| format!("{text}{tail}"))).collect();
+        let all = arrange(&by_name, &self.table, zone, true)?;
+        let mut columns = all.columns().to_vec();
+        if let Some((i, _)) = self.table.column_with_name(&self.rescue.column) {
+            columns[i] = Arc::new(texts);
+        }
+        RecordBatch::try_new(self.table.clone(), columns).spark()?.project(keep).spark()
+    }
+}
+
+/// A batch in the Arrow types that Spark's types are kept in.
+fn plain_batch(batch: &RecordBatch) -> Result<RecordBatch> {
+    let schema = batch.schema();
+    let fields = schema.fields().iter().map(|f| plain_field(f)).collect::<Fields>();
+    let columns = batch.columns().iter().zip(&fields).map(|(column, f)| conform(column, f.data_type()));
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(
+        Arc::new(Schema::new(fields.clone())),
+        columns.collect::<Result<_>>()?,
+        &options,
+    )
+    .spark()
 }

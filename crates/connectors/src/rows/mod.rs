@@ -42,7 +42,7 @@ pub(crate) enum RowFormat {
     Text { wanted: bool, whole: bool, line_separator: Option<String>, encoding: Option<String> },
     BinaryFile { projection: Vec<usize> },
     Xml { schema: StructType, options: Box<xml::Options>, encoding: Option<String> },
-    Avro { zone: Zone, case_sensitive: bool },
+    Avro { zone: Zone, case_sensitive: bool, rescuing: Option<avro::Rescuing> },
     Orc { zone: Zone, case_sensitive: bool },
 }
 
@@ -80,7 +80,11 @@ impl RowFormat {
                 options: Box::new(xml_options(table)?),
                 encoding: given.text("encoding").or(given.text("charset")).map(str::to_string),
             },
-            Format::Avro => Self::Avro { zone: session.zone.clone(), case_sensitive: session.case_sensitive },
+            Format::Avro => Self::Avro {
+                zone: session.zone.clone(),
+                case_sensitive: session.case_sensitive,
+                rescuing: table.rescue.as_ref().map(|rescue| avro::Rescuing::new(table, rescue, keep)),
+            },
             Format::Orc => Self::Orc { zone: session.zone.clone(), case_sensitive: session.case_sensitive },
             Format::Parquet => return Err(Error::internal("Parquet files are not read row by row.")),
         })
@@ -92,6 +96,7 @@ impl RowFormat {
         match &mut format {
             Self::Json { options, .. } => options.file_path = file_path,
             Self::Csv { options, .. } => options.file_path = file_path,
+            Self::Avro { rescuing: Some(rescuing), .. } => rescuing.file_path = file_path,
             _ => {}
         }
         format

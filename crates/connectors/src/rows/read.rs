@@ -153,11 +153,15 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
                     yield texts.finish()?;
                 }
             }
-            RowFormat::Avro { zone, case_sensitive } => {
+            RowFormat::Avro { zone, case_sensitive, rescuing } => {
                 let bytes = whole(&reader, &slice).await?;
                 avro_check::check(&bytes)?;
                 for batch in avro::reader(bytes.into(), reader.batch_rows)? {
-                    yield avro::arrange(&batch.spark()?, &reader.schema, zone, *case_sensitive)?;
+                    let batch = batch.spark()?;
+                    yield match rescuing {
+                        Some(rescuing) => rescuing.arrange(&batch, &reader.schema, zone)?,
+                        None => avro::arrange(&batch, &reader.schema, zone, *case_sensitive)?,
+                    };
                 }
             }
             RowFormat::Orc { zone, case_sensitive } => {

@@ -52,8 +52,6 @@ pub struct StreamManager {
     /// Queries started so far.
     started: watch::Sender<u64>,
     listeners: Arc<Listeners>,
-    /// Ends of queries that `awaitAnyTermination` has to tell of, by session.
-    reset_at: Mutex<HashMap<String, i64>>,
 }
 
 /// Who listens to the events of queries, by session.
@@ -239,14 +237,12 @@ impl StreamManager {
 
     /// The queries of the session that have ended since the last reset, once there are any; also one that is started later.
     async fn any_ended(&self, session: &Session) -> Vec<Arc<RunningQuery>> {
-        let reset_at = self.reset_at.lock().get(session.id()).copied().unwrap_or(0);
         let mut started = self.started.subscribe();
         loop {
             started.mark_unchanged();
             let mine: Vec<_> =
                 self.queries.lock().iter().filter(|q| q.session_id() == session.id()).cloned().collect();
-            let ended = |q: &&Arc<RunningQuery>| q.ended_ms().is_some_and(|at| at >= reset_at);
-            let ended: Vec<_> = mine.iter().filter(ended).cloned().collect();
+            let ended: Vec<_> = mine.iter().filter(|q| q.is_end_remembered()).cloned().collect();
             if !ended.is_empty() {
                 return ended;
             }
@@ -260,7 +256,9 @@ impl StreamManager {
     }
 
     pub fn reset_terminated(&self, session: &Session) {
-        self.reset_at.lock().insert(session.id().to_string(), clock::now_ms());
+        for query in self.queries.lock().iter().filter(|q| q.session_id() == session.id()) {
+            query.forget_end();
+        }
     }
 
     /// Sends the events of a session's queries.

@@ -196,10 +196,12 @@ impl Run {
                 let pause = match ms {
                     0 if found => continue,
                     0 => self.polling,
-                    // Triggers are at multiples of the interval, as Spark has them.
+                    // Triggers are at multiples of the interval, as Spark has them. A clock that was set back meanwhile makes
+                    // none of them longer.
                     ms => {
                         let next = begun_ms.div_euclid(ms).saturating_add(1).saturating_mul(ms);
-                        Duration::from_millis(u64::try_from(next - clock::now_ms()).unwrap_or(0))
+                        let pause = next.saturating_sub(clock::now_ms()).min(ms);
+                        Duration::from_millis(u64::try_from(pause).unwrap_or(0))
                     }
                 };
                 tokio::time::sleep(pause).await;
@@ -242,7 +244,8 @@ impl Run {
 
     fn idle(&mut self) {
         let now = clock::now_ms();
-        if now - self.last_event_ms < self.idle_event_ms {
+        // The clock may have been set back.
+        if (0..self.idle_event_ms).contains(&(now - self.last_event_ms)) {
             return;
         }
         self.last_event_ms = now;

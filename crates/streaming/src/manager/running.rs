@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use boathouse_engine::Session;
 use boathouse_spec::{Error, Result, clock};
@@ -28,6 +29,8 @@ pub struct RunningQuery {
     state: Mutex<State>,
     /// Whether the query has ended.
     ended: watch::Sender<bool>,
+    /// Whether the end was one of those that `resetTerminated` forgot.
+    is_end_forgotten: AtomicBool,
     /// Triggers begun, and the last of those that found nothing new.
     pub(super) triggers: watch::Sender<Triggers>,
 }
@@ -78,6 +81,7 @@ impl RunningQuery {
                 explanation: "No physical plan. Waiting for data.".to_string(),
             }),
             ended: watch::Sender::new(false),
+            is_end_forgotten: AtomicBool::new(false),
             triggers: watch::Sender::new(Triggers::default()),
         })
     }
@@ -118,6 +122,18 @@ impl RunningQuery {
 
     pub fn is_active(&self) -> bool {
         !*self.ended.borrow()
+    }
+
+    /// Whether the query has ended, and nobody said that this is to be forgotten.
+    pub(super) fn is_end_remembered(&self) -> bool {
+        !self.is_active() && !self.is_end_forgotten.load(Ordering::Relaxed)
+    }
+
+    /// Forgets that the query has ended, where it has.
+    pub(super) fn forget_end(&self) {
+        if !self.is_active() {
+            self.is_end_forgotten.store(true, Ordering::Relaxed);
+        }
     }
 
     /// When the query ended, in milliseconds since the epoch.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use boathouse_engine::Session;
-use boathouse_spec::{Plan, PythonFunction, Result};
+use boathouse_spec::{Error, Plan, PythonFunction, Result};
 use tokio::sync::Mutex;
 
 use super::worker::Worker;
@@ -24,7 +24,7 @@ impl ForeachSink {
     }
 
     async fn start(&self) -> Result<Worker> {
-        let mut worker = Worker::start(MODULE, None, "the foreach sink").await?;
+        let mut worker = Worker::start(MODULE, None, "the foreach sink", raised).await?;
         worker.write_bytes(self.function.python_version.as_bytes()).await?;
         worker.write_bytes(&self.function.command).await?;
         worker.done().await?;
@@ -54,4 +54,10 @@ impl Sink for ForeachSink {
     fn description(&self) -> String {
         "ForeachWriterTable".to_string()
     }
+}
+
+fn raised(traceback: &str) -> Error {
+    Error::new("PYTHON_EXCEPTION")
+        .message(format!("An exception was thrown from the Python worker:\n{}", traceback.trim_end()))
+        .exception("PythonException")
 }

@@ -42,7 +42,7 @@ impl ForeachBatchSink {
         let session = &self.session;
         let url = self.options.connect_url.as_deref().unwrap_or_default();
         let server = ("SPARK_CONNECT_LOCAL_URL", format!("{url}/;user_id={}", session.user()));
-        let mut worker = Worker::start(MODULE, Some(server), "the foreachBatch sink").await?;
+        let mut worker = Worker::start(MODULE, Some(server), "the foreachBatch sink", raised).await?;
         worker.write_bytes(self.function.python_version.as_bytes()).await?;
         worker.write_bytes(session.id().as_bytes()).await?;
         worker.write_bytes(&self.function.command).await?;
@@ -97,4 +97,10 @@ impl Sink for ForeachBatchSink {
     fn description(&self) -> String {
         "ForeachBatchSink".to_string()
     }
+}
+
+fn raised(traceback: &str) -> Error {
+    Error::new("FOREACH_BATCH_USER_FUNCTION_ERROR").param("reason", traceback).message(format!(
+        "An error occurred in the user provided function in the foreachBatch sink. Reason: {traceback}"
+    ))
 }

@@ -10,6 +10,9 @@ use tokio::process::{Child, Command};
 /// What a worker writes before the text of an exception (`SpecialLengths.PYTHON_EXCEPTION_THROWN`).
 const EXCEPTION: i32 = -2;
 
+/// How long a process may take to end after its connection did.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// The interpreter, with the runtime modules in sight.
 async fn command() -> Result<Command> {
     let found = tokio::task::spawn_blocking(boathouse_python::interpreter).await;
@@ -34,11 +37,18 @@ pub(super) struct Worker {
     process: Child,
     /// As messages call the function.
     name: &'static str,
+    /// The error of an exception of the function's, by its traceback.
+    raised: fn(&str) -> Error,
 }
 
 impl Worker {
     /// Starts a module with a variable in its environment, and waits until it has called back.
-    pub async fn start(module: &str, variable: Option<(&str, String)>, name: &'static str) -> Result<Self> {
+    pub async fn start(
+        module: &str,
+        variable: Option<(&str, String)>,
+        name: &'static str,
+        raised: fn(&str) -> Error,
+    ) -> Result<Self> {
         let failed = |e: &dyn std::fmt::Display| Error::io(format!("starting Python for {name}"), e);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|e| failed(&e))?;
         let port = listener.local_addr().map_err(|e| failed(&e))?.port();
@@ -62,7 +72,7 @@ impl Worker {
                 return Err(failed(&format!("the process ended at once, with {status}")));
             }
         };
-        let mut worker = Self { socket, process, name };
+        let mut worker = Self { socket, process, name, raised };
         if worker.read_text().await? != secret {
             return Err(failed(&"another process called"));
         }
@@ -71,9 +81,10 @@ impl Worker {
         Ok(worker)
     }
 
-    fn lost(&mut self, e: &std::io::Error) -> Error {
-        match self.process.try_wait() {
-            Ok(Some(status)) => Error::io(
+    async fn lost(&mut self, e: &std::io::Error) -> Error {
+        // Its end is known a moment after that of the connection.
+        match tokio::time::timeout(LAST_WORDS, self.process.wait()).await {
+            Ok(Ok(status)) => Error::io(
                 format!("running {} in Python", self.name),
                 format!("the process ended with {status}"),
             ),
@@ -91,21 +102,21 @@ impl Worker {
         };
         match written.await {
             Ok(()) => Ok(()),
-            Err(e) => Err(self.lost(&e)),
+            Err(e) => Err(self.lost(&e).await),
         }
     }
 
     pub async fn write_long(&mut self, n: i64) -> Result<()> {
         match self.socket.write_i64(n).await {
             Ok(()) => Ok(()),
-            Err(e) => Err(self.lost(&e)),
+            Err(e) => Err(self.lost(&e).await),
         }
     }
 
     async fn read_int(&mut self) -> Result<i32> {
         match self.socket.read_i32().await {
             Ok(n) => Ok(n),
-            Err(e) => Err(self.lost(&e)),
+            Err(e) => Err(self.lost(&e).await),
         }
     }
 
@@ -114,7 +125,7 @@ impl Worker {
         let mut bytes = vec![0; length];
         match self.socket.read_exact(&mut bytes).await {
             Ok(_) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(e) => Err(self.lost(&e)),
+            Err(e) => Err(self.lost(&e).await),
         }
     }
 
@@ -124,12 +135,7 @@ impl Worker {
             0 => Ok(()),
             EXCEPTION => {
                 let traceback = self.read_text().await?;
-                Err(Error::new("FOREACH_BATCH_USER_FUNCTION_ERROR").param("reason", &traceback).message(
-                    format!(
-                        "An error occurred in the user provided function in {}. Reason: {traceback}",
-                        self.name
-                    ),
-                ))
+                Err((self.raised)(&traceback))
             }
             other => Err(Error::internal(format!("the Python worker of {} answered {other}", self.name))),
         }

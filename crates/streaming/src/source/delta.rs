@@ -243,11 +243,14 @@ impl Source for DeltaSource {
     async fn end_offset(&mut self, start: Option<&str>, limit: Limit) -> Result<Option<String>> {
         let latest = self.followed.latest_version().await?;
         let start_offset = start.map(|s| self.followed.read_offset(s)).transpose()?;
+        if let Some(read) = &start_offset {
+            self.followed.check_still_there(read, latest)?;
+        }
         if let Some(end) = self.followed.begin(start_offset.as_ref(), latest).await? {
             return Ok(Some(end.text()));
         }
         let from = start_offset.unwrap_or_else(|| self.followed.first_offset(latest));
-        self.followed.check_start(from.reservoir_version).await?;
+        self.followed.check_start(&from, start.is_some()).await?;
         if let Some(order) = self.order.clone().filter(|_| from.is_starting_version) {
             let end = self.end_of_range(&order, &from, limit).await?;
             return Ok(end.map(|end| end.text()));
@@ -287,7 +290,7 @@ impl Source for DeltaSource {
             }
             None => self.followed.first_offset(end.reservoir_version),
         };
-        self.followed.check_start(from.reservoir_version).await?;
+        self.followed.check_start(&from, start.is_some()).await?;
         if let Some(order) = self.order.clone().filter(|_| from.is_starting_version) {
             return self.range(&order, &from, &end).await;
         }

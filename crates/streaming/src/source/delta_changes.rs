@@ -336,11 +336,14 @@ impl Source for DeltaChanges {
     async fn end_offset(&mut self, start: Option<&str>, limit: Limit) -> Result<Option<String>> {
         let latest = self.followed.latest_version().await?;
         let start_offset = start.map(|s| self.followed.read_offset(s)).transpose()?;
+        if let Some(read) = &start_offset {
+            self.followed.check_still_there(read, latest)?;
+        }
         if let Some(end) = self.followed.begin(start_offset.as_ref(), latest).await? {
             return Ok(Some(end.text()));
         }
         let from = start_offset.unwrap_or_else(|| self.followed.first_offset(latest));
-        self.followed.check_start(from.reservoir_version).await?;
+        self.followed.check_start(&from, start.is_some()).await?;
         let admission = (limit != Limit::All).then(|| Admission::new(self.followed.limits(limit)));
         let until = Until { version: latest + 1, index: BASE_INDEX };
         let (_, end) = self.between(&from, until, admission).await?;
@@ -362,7 +365,7 @@ impl Source for DeltaChanges {
             },
         };
         self.followed.begin_log(until.last_version().max(0)).await?;
-        self.followed.check_start(from.reservoir_version).await?;
+        self.followed.check_start(&from, start.is_some()).await?;
         let (commits, _) = self.between(&from, until, None).await?;
         let plan = changes_plan(&self.followed.read, &commits).await?;
         Ok(Arc::new(ViewTable::new(plan, None)))

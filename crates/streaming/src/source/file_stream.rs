@@ -187,7 +187,11 @@ impl FileStream {
             let url = root.url_of(&file.location);
             seen.read().is_new(&url, file.last_modified.timestamp_millis())
         };
-        let (root, mut found) = self.place.list_if(Arc::new(is_new)).await?;
+        let (root, mut found) = match self.place.list_if(Arc::new(is_new)).await {
+            // A directory that was there when the query began may come again: meanwhile it is empty, as in Spark.
+            Err(e) if e.is("PATH_NOT_FOUND") => return Ok((self.root()?, Vec::new())),
+            found => found?,
+        };
         if found.iter().any(|f| f.meta.location == root.path) {
             return Err(no_directory());
         }
@@ -202,6 +206,9 @@ impl FileStream {
     /// The files that the next batch is to take; none where a batch waits, or where there are none.
     pub async fn next_files(&mut self, start: Option<&str>, limit: Limit) -> Result<Vec<Found>> {
         let read = start.map(|s| self.offset(s)).transpose()?;
+        if let Some(number) = read.filter(|_| read > self.log.latest()) {
+            return Err(lost_entry(number));
+        }
         if limit == Limit::Options && self.log.latest() > read {
             // A batch was chosen before a restart, and not planned: it is the next one, as it would have been.
             return Ok(Vec::new());
@@ -379,6 +386,14 @@ impl FileStream {
 /// What is read is the base of partitions, too (Spark's `FileStreamSource.getBatch`).
 fn no_directory() -> Error {
     Error::new("").message("Option 'basePath' must be a directory").exception("IllegalArgumentException")
+}
+
+/// New files would take its place, and be taken for those that were read.
+fn lost_entry(number: i64) -> Error {
+    Error::new("STREAM_CHECKPOINT_CORRUPT").message(format!(
+        "The checkpoint says that the files of the entry {number} of its log of files were read, and the log ends before. Start the query \
+         with a new checkpoint, or restore this one."
+    ))
 }
 
 fn gone(path: &str) -> Error {

@@ -264,12 +264,30 @@ impl Followed {
         Err(entry.evolution()?)
     }
 
-    /// The version that rows are read from may have had columns that those of the query are not (delta-spark's
+    /// What was read must still be there: a table that lost its last commits would give their numbers to others, which the stream
+    /// would pass over.
+    pub fn check_still_there(&self, read: &Offset, latest: i64) -> Result<()> {
+        let expected = read.reservoir_version - i64::from(read.index == BASE_INDEX);
+        if expected <= latest {
+            return Ok(());
+        }
+        Err(Error::new("DELTA_STREAMING_TRAILING_COMMIT_MISSING")
+            .param("expectedVersion", expected)
+            .param("seenVersion", latest)
+            .message(format!(
+                "The stream has read the table up to version {expected}, and its log ends with version {latest}: the commits after that \
+                 are gone."
+            ))
+            .exception("IllegalStateException"))
+    }
+
+    /// The version that was read last, or that is read first, may have had columns that those of the query are not (delta-spark's
     /// `checkReadIncompatibleSchemaChangeOnStreamStartOnce`).
-    pub async fn check_start(&mut self, version: i64) -> Result<()> {
+    pub async fn check_start(&mut self, from: &Offset, was_read: bool) -> Result<()> {
         if self.is_tracking() || std::mem::replace(&mut self.is_start_checked, true) {
             return Ok(());
         }
+        let version = from.reservoir_version - i64::from(was_read && from.index == BASE_INDEX);
         if version >= self.snapshot.version() {
             return Ok(());
         }

@@ -29,10 +29,17 @@ impl Rate {
         check(source)?;
         let given = Given(&source.options);
         let partitions = given.positive("numPartitions")?.and_then(|n| usize::try_from(n).ok());
+        let rows_per_second = given.positive("rowsPerSecond")?.unwrap_or(1);
+        let ramp_up_s = given.duration_ms("rampUpTime")?.unwrap_or(0) / 1000;
+        let most = i64::MAX / rows_per_second;
+        if ramp_up_s > most {
+            return Err(too_many("INCORRECT_RAMP_UP_RATE", rows_per_second, most)
+                .param("rampUpTimeSeconds", ramp_up_s));
+        }
         Ok(Self {
             schema: generated::schema(),
-            rows_per_second: given.positive("rowsPerSecond")?.unwrap_or(1),
-            ramp_up_s: given.duration_ms("rampUpTime")?.unwrap_or(0) / 1000,
+            rows_per_second,
+            ramp_up_s,
             partitions,
             parallelism: session.engine().parallelism(),
             created_ms: created_ms(directory).await?,
@@ -55,6 +62,15 @@ impl Rate {
         };
         ramp + (second - ramped) * self.rows_per_second
     }
+}
+
+/// The numbers of the rows are 64 bits wide.
+fn too_many(class: &str, rows_per_second: i64, most: i64) -> Error {
+    Error::new(class)
+        .param("rowsPerSecond", rows_per_second)
+        .param("maxSeconds", most)
+        .message(format!("With {rows_per_second} rows a second the numbers of rows last for {most} seconds, which is not enough."))
+        .exception("SparkRuntimeException")
 }
 
 pub(super) fn check(source: &DataSourceRef) -> Result<()> {
@@ -127,6 +143,10 @@ impl Source for Rate {
 
     async fn slice(&mut self, start: Option<&str>, end: &str) -> Result<Arc<dyn TableProvider>> {
         let (first, last) = (start.map_or(Ok(0), second)?, second(end)?);
+        let most = i64::MAX / self.rows_per_second;
+        if last > most {
+            return Err(too_many("INTERNAL_ERROR", self.rows_per_second, most).param("endSeconds", last));
+        }
         let (from, to) = (self.value_at(first), self.value_at(last));
         let numbers = Numbers {
             from,

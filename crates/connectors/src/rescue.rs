@@ -1,4 +1,4 @@
-//! What a Parquet file has and the table has no place for, as JSON: columns that the table does not have, columns of types that
+//! What a file of columns (Parquet, Avro) has and the table has no place for, as JSON: columns that the table does not have, columns of types that
 //! do not fit, and fields inside of structs.
 
 use std::fmt;
@@ -6,16 +6,30 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
-use arrow::datatypes::{DataType as ArrowType, Field, FieldRef, Schema};
+use arrow::datatypes::{DataType as ArrowType, Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use boathouse_bridge::{arrow_type, conform, spark_type, to_datafusion};
 use boathouse_formats::json::{Generator, Options};
-use boathouse_formats::rescue::{Rescued, array};
+use boathouse_formats::rescue::{Rescue, Rescued, array};
 use boathouse_spec::DataType;
 use datafusion::error::Result;
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
+
+use crate::fitting::{renamed, without_misfits};
+
+/// The file's columns by the names of the table's, those that do not fit by none, and what gives the rescued data of its rows.
+pub(crate) fn of_file(
+    table: &Schema,
+    file: &SchemaRef,
+    rescue: &Rescue,
+    options: &Arc<Options>,
+) -> Result<(SchemaRef, RescuedExpr)> {
+    let renamed = without_misfits(table, &renamed(table, file, rescue.case_sensitive)?);
+    let expr = RescuedExpr::new(table, &renamed, file, &rescue.column, options)?;
+    Ok((renamed, expr))
+}
 
 /// A column of the file of which something is rescued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +44,7 @@ struct Part {
 
 /// The rescued fields of rows, as JSON without the closing brace; NULL where there are none.
 #[derive(Debug, Clone)]
-pub(super) struct RescuedExpr {
+pub(crate) struct RescuedExpr {
     parts: Vec<Part>,
     /// The parts as expressions, once they are to be seen by those who look for columns of the file.
     children: Vec<Arc<dyn PhysicalExpr>>,
@@ -39,7 +53,7 @@ pub(super) struct RescuedExpr {
 
 impl RescuedExpr {
     /// `file` is the file's schema with the table's names for the columns that the table has, `physical` with its own.
-    pub(super) fn new(
+    fn new(
         table: &Schema,
         file: &Schema,
         physical: &Schema,
@@ -63,7 +77,7 @@ impl RescuedExpr {
     }
 
     /// The same, with the columns that it reads.
-    pub(super) fn over_file(&self) -> Self {
+    pub(crate) fn over_file(&self) -> Self {
         let children = self.parts.iter().map(|p| Arc::clone(&p.column) as Arc<dyn PhysicalExpr>);
         Self { children: children.collect(), ..self.clone() }
     }
