@@ -299,6 +299,16 @@ def test_views_private_tables_and_flows(project):
     assert project.rows("SHOW PARTITIONS counted") == [("origin=new",), ("origin=old",)]
 
 
+def test_a_clustered_dataset_stays_clustered(project):
+    file = project.write("clustered.sql", """
+        CREATE OR REFRESH MATERIALIZED VIEW clustered CLUSTER BY (s.x, `d.t`) TBLPROPERTIES ('delta.columnMapping.mode' = 'name')
+        AS SELECT named_struct('x', id) AS s, id AS `d.t` FROM range(5)
+    """)
+    for _ in range(2):
+        project.run(file)
+        assert "CLUSTER BY (s.x, `d.t`)" in project.value("SHOW CREATE TABLE clustered")
+
+
 SQL = """
     SET limit = 2;
     CREATE OR REFRESH STREAMING TABLE raw COMMENT 'as it came'

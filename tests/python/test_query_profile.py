@@ -129,3 +129,13 @@ def test_the_history_outlives_the_server(tmp_path):
     assert of(session, "before the end").execution_status == "FINISHED"
     session.stop()
     server.stop()
+
+
+def test_a_file_that_tasks_share_is_one_file(session):
+    session.sql("CREATE TABLE shared USING DELTA AS SELECT /*+ COALESCE(1) */ id, sha2(CAST(id AS STRING), 512) AS s FROM range(150000)")
+    detail = session.sql("DESCRIBE DETAIL shared").first()
+    # Large enough that the cores read parts of it.
+    assert detail.numFiles == 1 and detail.sizeInBytes > 12 << 20
+    text = "SELECT max(s) FROM shared"
+    session.sql(text).collect()
+    assert of(session, text).read_files == 1

@@ -1,7 +1,7 @@
 //! Records to and from the JSON columns of the metastore. Unknown members are left alone by older versions, and
 //! missing ones read as empty, so that a newer version can add to them without a migration.
 
-use boathouse_spec::{Bucket, DataType, Error, Result, StructType};
+use boathouse_spec::{Bucket, DataType, Error, Name, Result, StructType};
 use serde_json::{Map, Value, json};
 
 use crate::errors::corrupt;
@@ -30,6 +30,20 @@ pub(crate) fn names_to_json(names: &[String]) -> String {
 
 pub(crate) fn names_from_json(text: &str) -> Result<Vec<String>> {
     Ok(names_from_value(&parse("a list of names", text)?))
+}
+
+pub(crate) fn paths_to_json(paths: &[Name]) -> String {
+    json!(paths).to_string()
+}
+
+/// Paths of columns; a text alone is the name of an outermost column.
+pub(crate) fn paths_from_json(text: &str) -> Result<Vec<Name>> {
+    let paths = parse("a list of columns", text)?;
+    Ok(paths.as_array().into_iter().flatten().map(path_from_value).collect())
+}
+
+fn path_from_value(value: &Value) -> Name {
+    value.as_str().map_or_else(|| names_from_value(value), |name| vec![name.to_string()])
 }
 
 fn names_from_value(value: &Value) -> Vec<String> {

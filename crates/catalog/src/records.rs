@@ -1,6 +1,6 @@
 //! What is recorded of each securable.
 
-use boathouse_spec::{Bucket, DataType, StructType};
+use boathouse_spec::{Bucket, DataType, Name, StructType};
 use indexmap::IndexMap;
 use uuid::Uuid;
 
@@ -87,7 +87,7 @@ pub struct TableRecord {
     pub provider: Option<String>,
     pub schema: StructType,
     pub partition_columns: Vec<String>,
-    pub clustering_columns: Vec<String>,
+    pub clustering_columns: Vec<Name>,
     pub bucket: Option<Bucket>,
     /// The URL of the table's directory.
     pub location: Option<String>,

@@ -5,8 +5,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::encoding::{
-    bucket_from_json, bucket_to_json, names_from_json, names_to_json, properties_from_json,
-    properties_to_json, schema_from_json, view_from_json, view_to_json,
+    bucket_from_json, bucket_to_json, names_from_json, names_to_json, paths_from_json, paths_to_json,
+    properties_from_json, properties_to_json, schema_from_json, view_from_json, view_to_json,
 };
 use crate::names::{ObjectName, SchemaName, check_new};
 use crate::records::{TableKind, TableRecord};
@@ -225,7 +225,7 @@ async fn insert(connection: &mut SqliteConnection, schema_id: &str, record: &Tab
     .bind(&record.provider)
     .bind(record.schema.json())
     .bind(names_to_json(&record.partition_columns))
-    .bind(names_to_json(&record.clustering_columns))
+    .bind(paths_to_json(&record.clustering_columns))
     .bind(record.bucket.as_ref().map(bucket_to_json))
     .bind(&record.location)
     .bind(properties_to_json(&record.properties))
@@ -264,7 +264,7 @@ fn from_row(row: &SqliteRow) -> Result<TableRecord> {
         provider: get(row, "provider")?,
         schema: schema_from_json(get(row, "schema_json")?)?,
         partition_columns: names_from_json(get(row, "partition_columns")?)?,
-        clustering_columns: names_from_json(get(row, "clustering_columns")?)?,
+        clustering_columns: paths_from_json(get(row, "clustering_columns")?)?,
         bucket: get::<Option<&str>>(row, "bucket")?.map(bucket_from_json).transpose()?,
         location: get(row, "location")?,
         properties: properties_from_json(get(row, "properties")?)?,

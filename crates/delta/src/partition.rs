@@ -1,12 +1,12 @@
 //! Values of partition columns: as the log writes them, and as directories are named.
 
 use boathouse_formats::datetime_text::{
-    parse_timestamp, parse_timestamp_ntz, split_timestamp, write_timestamp_text,
+    parse_date, parse_timestamp, parse_timestamp_ntz, split_timestamp, write_date, write_time,
+    write_timestamp_text,
 };
 use boathouse_formats::number_text::{write_double, write_float};
 use boathouse_formats::zone::Zone;
 use boathouse_spec::{DataType, Error, Result};
-use chrono::{DateTime, NaiveDate};
 use datafusion::catalog::Session;
 use datafusion::scalar::ScalarValue;
 
@@ -16,7 +16,7 @@ use crate::schema::TableColumn;
 /// The directory name for NULL, Hive's.
 pub const DEFAULT_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 
-const EPOCH_DAYS_FROM_CE: i32 = 719_163;
+const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// An extension of the configuration of a session: the time zone of TIMESTAMPs that the log has without an offset, as old
 /// writers put them there, those with `spark.databricks.delta.write.utcTimestampPartitionValues = false`, and CONVERT.
@@ -120,17 +120,19 @@ pub fn format_value(value: &ScalarValue, local: Option<&Zone>) -> Result<Option<
         ScalarValue::Float32(Some(v)) => Some(written(|out| write_float(*v, out))),
         ScalarValue::Float64(Some(v)) => Some(written(|out| write_double(*v, out))),
         ScalarValue::Decimal128(Some(v), _, scale) => Some(format_decimal(*v, *scale)),
-        ScalarValue::Date32(Some(days)) => format_date(*days),
+        ScalarValue::Date32(Some(days)) => Some(written(|out| write_date(i64::from(*days), out))),
         ScalarValue::TimestampMicrosecond(Some(us), Some(_)) => match local {
             Some(zone) => Some(written(|out| write_timestamp_text(zone.to_local(*us), out))),
-            None => {
-                DateTime::from_timestamp_micros(*us).map(|at| at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
-            }
+            None => Some(written(|out| write_utc(*us, out))),
         },
         ScalarValue::TimestampMicrosecond(Some(us), None) => {
             Some(written(|out| write_timestamp_text(*us, out)))
         }
-        ScalarValue::Binary(Some(bytes)) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        ScalarValue::Binary(Some(bytes)) => match std::str::from_utf8(bytes) {
+            Ok(text) => (!text.is_empty()).then(|| text.to_string()),
+            // The log has texts: others would be read back as other bytes.
+            Err(_) => return Err(Error::unsupported("a partition column of bytes that are no UTF-8")),
+        },
         other => {
             return Err(Error::unsupported(format!("a partition column of type {}", other.data_type())));
         }
@@ -143,17 +145,13 @@ fn written(write: impl FnOnce(&mut String)) -> String {
     out
 }
 
-pub(crate) fn parse_date(text: &str) -> Option<i32> {
-    use chrono::Datelike;
-    let date =
-        NaiveDate::parse_from_str(text.get(..10).filter(|_| text.len() > 10).unwrap_or(text), "%Y-%m-%d")
-            .ok()?;
-    Some(date.num_days_from_ce() - EPOCH_DAYS_FROM_CE)
-}
-
-pub(crate) fn format_date(days: i32) -> Option<String> {
-    NaiveDate::from_num_days_from_ce_opt(days.checked_add(EPOCH_DAYS_FROM_CE)?)
-        .map(|d| d.format("%Y-%m-%d").to_string())
+/// `2021-01-01T10:00:00.123456Z`
+fn write_utc(us: i64, out: &mut String) {
+    write_date(us.div_euclid(MICROS_PER_DAY), out);
+    let time = us.rem_euclid(MICROS_PER_DAY);
+    out.push('T');
+    write_time(time, out);
+    out.push_str(&format!(".{:06}Z", time % 1_000_000));
 }
 
 /// The unscaled value of a decimal text at a scale; `None` where digits would be lost.
@@ -267,8 +265,14 @@ mod tests {
             (DataType::Long, "-5"),
             (DataType::Boolean, "true"),
             (DataType::Date, "1969-12-31"),
+            (DataType::Date, "+10000-01-01"),
+            (DataType::Date, "0000-12-31"),
+            (DataType::Date, "-0001-12-31"),
             (DataType::Decimal { precision: 10, scale: 2 }, "-0.50"),
             (DataType::Timestamp, "2021-01-01T10:00:00.123456Z"),
+            (DataType::Timestamp, "+290000-01-01T10:00:00.000000Z"),
+            (DataType::Timestamp, "-0001-12-31T23:59:59.999999Z"),
+            (DataType::TimestampNtz, "+290000-01-01 10:00:00"),
             (DataType::TimestampNtz, "2021-01-01 10:00:00"),
             (DataType::TimestampNtz, "2021-01-01 10:00:00.5"),
             (DataType::STRING, "a b/c"),
@@ -277,6 +281,7 @@ mod tests {
             (DataType::Double, "-Infinity"),
             (DataType::Double, "NaN"),
             (DataType::Float, "1.0E-5"),
+            (DataType::Binary, "é"),
         ];
         for (t, text) in cases {
             let value = read(text, &t).unwrap();
@@ -287,6 +292,13 @@ mod tests {
         for (t, text) in [(DataType::Long, "x"), (DataType::Timestamp, "2021-02-30 00:00:00")] {
             assert_eq!(read(text, &t).unwrap_err().class(), "DELTA_PARTITION_COLUMN_CAST_FAILED");
         }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused() {
+        let bytes = |bytes: &[u8]| format_value(&ScalarValue::Binary(Some(bytes.to_vec())), None);
+        assert_eq!(bytes(b"").unwrap(), None);
+        assert_eq!(bytes(b"\xff/").unwrap_err().class(), "UNSUPPORTED_FEATURE.NOT_IN_BOATHOUSE");
     }
 
     fn read(text: &str, t: &DataType) -> Result<ScalarValue> {

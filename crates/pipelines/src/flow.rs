@@ -147,14 +147,18 @@ impl FlowRun {
             options.push(("txnAppId".to_string(), app.clone()));
             options.push(("txnVersion".to_string(), version.to_string()));
         }
-        let partition_by = if mode == SaveMode::Overwrite { output.partition_by.clone() } else { Vec::new() };
+        // An overwrite says anew where rows go; an append adds them as the table has them.
+        let (partition_by, cluster_by) = match mode {
+            SaveMode::Overwrite => (output.partition_by.clone(), output.cluster_by.clone()),
+            _ => (Vec::new(), Vec::new()),
+        };
         Write {
             input,
             format: Some("delta".to_string()),
             mode: Some(mode),
             target: self.table.place.target(),
             partition_by,
-            cluster_by: Vec::new(),
+            cluster_by,
             bucket: None,
             options,
         }

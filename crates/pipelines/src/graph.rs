@@ -1,7 +1,7 @@
 //! A pipeline as it is defined: its outputs and the flows that write them. Nothing here is resolved.
 
 use boathouse_catalog::ObjectName;
-use boathouse_spec::{Error, Expectation, Options, Relation, Result, StructType};
+use boathouse_spec::{Error, Expectation, Name, Options, Relation, Result, StructType};
 use indexmap::IndexMap;
 
 use crate::name::shown;
@@ -50,7 +50,7 @@ pub(crate) struct Output {
     /// The columns it is declared with; `None`: those of its flows.
     pub schema: Option<StructType>,
     pub partition_by: Vec<String>,
-    pub cluster_by: Vec<String>,
+    pub cluster_by: Vec<Name>,
     pub properties: Options,
     /// Where its files are to be; `None`: where the catalog puts them.
     pub path: Option<String>,

@@ -1,7 +1,7 @@
 //! What clients ask: they create a graph, define its outputs and flows (or send SQL files to be read), and start a run,
 //! whose events come back as a stream. The messages of `spark.connect.PipelineCommand`, without their encoding.
 
-use boathouse_spec::{Expr, Options, Relation, StructType};
+use boathouse_spec::{Expr, Name, Options, Relation, StructType};
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CreateGraph {
@@ -35,7 +35,7 @@ pub struct DefineOutput {
 pub struct TableDetails {
     pub properties: Options,
     pub partition_by: Vec<String>,
-    pub cluster_by: Vec<String>,
+    pub cluster_by: Vec<Name>,
     pub format: Option<String>,
     pub schema: Option<StructType>,
 }

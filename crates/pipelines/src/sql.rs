@@ -144,7 +144,7 @@ impl Reader<'_> {
         }
         output.expectations = dataset.constraints.into_iter().map(expectation).collect::<Result<_>>()?;
         output.partition_by = dataset.partition_by.iter().map(partition_column).collect::<Result<_>>()?;
-        output.cluster_by = dataset.cluster_by.unwrap_or_default().iter().map(|c| c.join(".")).collect();
+        output.cluster_by = dataset.cluster_by.unwrap_or_default();
         output.properties = dataset.properties;
         output.path = dataset.location;
         output.comment = dataset.comment;

@@ -198,8 +198,7 @@ async fn create(
         columns: wanted.schema.fields.iter().map(column).collect(),
         provider: Some("delta".to_string()),
         partition_by: output.partition_by.iter().map(|c| PartitionField::Column(vec![c.clone()])).collect(),
-        cluster_by: (!output.cluster_by.is_empty())
-            .then(|| output.cluster_by.iter().map(|c| vec![c.clone()]).collect()),
+        cluster_by: (!output.cluster_by.is_empty()).then(|| output.cluster_by.clone()),
         location: match place {
             Place::Catalog(_) => output.path.clone(),
             Place::Path(_) => None,

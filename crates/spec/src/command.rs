@@ -595,7 +595,7 @@ pub struct Write {
     pub mode: Option<SaveMode>,
     pub target: WriteTarget,
     pub partition_by: Vec<String>,
-    pub cluster_by: Vec<String>,
+    pub cluster_by: Vec<Name>,
     pub bucket: Option<Bucket>,
     pub options: Options,
 }
@@ -615,7 +615,7 @@ pub struct WriteTo {
     pub table: Name,
     pub provider: Option<String>,
     pub partition_by: Vec<Expr>,
-    pub cluster_by: Vec<String>,
+    pub cluster_by: Vec<Name>,
     pub options: Options,
     pub properties: Options,
     pub mode: WriteToMode,

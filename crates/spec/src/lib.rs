@@ -61,6 +61,11 @@ pub fn quote_path_if_needed<S: AsRef<str>>(path: &[S]) -> String {
     path.iter().map(|part| quote_if_needed(part.as_ref())).collect::<Vec<_>>().join(".")
 }
 
+/// Writes each of several names with backticks only where they are needed.
+pub fn quote_paths_if_needed(paths: &[Name]) -> Vec<String> {
+    paths.iter().map(|path| quote_path_if_needed(path)).collect()
+}
+
 /// Writes one identifier in backticks only where it would not parse bare (Spark's `quoteIfNeeded`).
 pub fn quote_if_needed(part: &str) -> String {
     let bare = part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')

@@ -1,6 +1,6 @@
 //! How a query is started, and what can be asked of it.
 
-use boathouse_spec::{Options, PythonFunction, Relation};
+use boathouse_spec::{Name, Options, PythonFunction, Relation};
 
 /// A query, and one run of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,7 +17,7 @@ pub struct StartQuery {
     pub format: String,
     pub options: Options,
     pub partition_by: Vec<String>,
-    pub cluster_by: Vec<String>,
+    pub cluster_by: Vec<Name>,
     pub trigger: Trigger,
     /// `append`, `complete` or `update`; empty means the default.
     pub output_mode: String,

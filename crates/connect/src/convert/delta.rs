@@ -12,7 +12,7 @@ use prost_types::Any;
 
 use super::data_type::{data_type_from_proto, parse_schema_text, schema_from_proto};
 use super::expression::no_handler;
-use super::names::parse_attribute_name;
+use super::names::{parse_attribute_name, parse_attribute_names};
 use super::plan::decode;
 use super::{Converter, missing, not_set, unknown_enum};
 use crate::proto::delta::{self as proto, delta_command::CommandType, delta_relation::RelationType};
@@ -79,7 +79,7 @@ impl Converter<'_> {
             RelationType::OptimizeTable(o) => Command::Optimize {
                 table: table(o.table)?,
                 condition: filters(o.partition_filters),
-                zorder_by: o.zorder_columns.iter().map(|c| parse_attribute_name(c)).collect::<Result<_>>()?,
+                zorder_by: parse_attribute_names(&o.zorder_columns)?,
                 full: false,
             },
         };
@@ -256,8 +256,7 @@ fn create_table(c: proto::CreateDeltaTable) -> Result<Command> {
     let partition_by =
         c.partitioning_columns.iter().map(|p| parse_attribute_name(p).map(PartitionField::Column));
     let partition_by = partition_by.collect::<Result<Vec<_>>>()?;
-    let cluster_by =
-        c.clustering_columns.iter().map(|p| parse_attribute_name(p)).collect::<Result<Vec<_>>>()?;
+    let cluster_by = parse_attribute_names(&c.clustering_columns)?;
     Ok(Command::CreateTable(Box::new(CreateTable {
         name,
         mode,

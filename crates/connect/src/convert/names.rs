@@ -45,6 +45,11 @@ pub fn parse_attribute_name(text: &str) -> Result<Name> {
     Ok(parts)
 }
 
+/// Splits the name of each column of a list.
+pub fn parse_attribute_names(texts: &[String]) -> Result<Vec<Name>> {
+    texts.iter().map(|text| parse_attribute_name(text)).collect()
+}
+
 fn malformed(text: &str) -> Error {
     Error::new("INVALID_ATTRIBUTE_NAME_SYNTAX").param("name", text).exception("AnalysisException").message(
         format!(

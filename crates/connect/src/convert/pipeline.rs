@@ -5,6 +5,7 @@ use prost::{Message, Name};
 use prost_types::Any;
 
 use super::data_type::{parse_schema_text, schema_from_proto};
+use super::names::parse_attribute_names;
 use super::{Converter, missing, not_set, unknown_enum};
 use crate::proto::spark::pipeline_command::{self as proto, CommandType, define_flow, define_output};
 use crate::proto::spark::{OutputType, PipelineAnalysisContext, PipelineCommand, SourceCodeLocation};
@@ -115,7 +116,7 @@ fn output(o: proto::DefineOutput) -> Result<DefineOutput> {
             table = Some(TableDetails {
                 properties: t.table_properties.into_iter().collect(),
                 partition_by: t.partition_cols,
-                cluster_by: t.clustering_columns,
+                cluster_by: parse_attribute_names(&t.clustering_columns)?,
                 format: t.format.filter(|f| !f.is_empty()),
                 schema,
             });

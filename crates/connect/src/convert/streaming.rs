@@ -4,6 +4,7 @@ use boathouse_spec::{Error, PythonFunction, Result};
 use prost::Message as _;
 
 use super::function::python_function;
+use super::names::parse_attribute_names;
 use super::{Converter, missing, not_set};
 use crate::proto::spark as proto;
 use crate::streaming::{ManagerRequest, PERMANENT, QueryId, QueryRequest, StartQuery, StreamTarget, Trigger};
@@ -32,7 +33,7 @@ impl Converter<'_> {
             format: w.format,
             options: w.options.into_iter().collect(),
             partition_by: w.partitioning_column_names,
-            cluster_by: w.clustering_column_names,
+            cluster_by: parse_attribute_names(&w.clustering_column_names)?,
             trigger,
             output_mode: w.output_mode,
             query_name: Some(w.query_name).filter(|n| !n.is_empty()),

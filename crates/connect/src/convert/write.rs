@@ -5,6 +5,7 @@ use boathouse_spec::{
     WriteTo, WriteToMode,
 };
 
+use super::names::parse_attribute_names;
 use super::{Converter, missing, unknown_enum};
 use crate::proto::spark::{self as proto, write_operation, write_operation_v2};
 
@@ -52,7 +53,7 @@ impl Converter<'_> {
             mode,
             target,
             partition_by: w.partitioning_columns,
-            cluster_by: w.clustering_columns,
+            cluster_by: parse_attribute_names(&w.clustering_columns)?,
             bucket,
             options: evolving(w.options.into_iter().collect(), w.with_schema_evolution),
         })))
@@ -80,7 +81,7 @@ impl Converter<'_> {
             table: boathouse_sql::parse_name(&w.table_name)?,
             provider: w.provider.filter(|p| !p.is_empty()),
             partition_by: self.expressions(w.partitioning_columns)?,
-            cluster_by: w.clustering_columns,
+            cluster_by: parse_attribute_names(&w.clustering_columns)?,
             options: evolving(w.options.into_iter().collect(), w.with_schema_evolution),
             properties: w.table_properties.into_iter().collect(),
             mode,

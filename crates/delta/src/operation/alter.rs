@@ -1,6 +1,8 @@
 //! ALTER TABLE: columns and properties.
 
-use boathouse_spec::{DataType, Error, Result, StructField, StructType, quote_name};
+use boathouse_spec::{
+    DataType, Error, Name, Result, StructField, StructType, quote_name, quote_paths_if_needed,
+};
 use datafusion::catalog::Session;
 use datafusion::common::Column;
 use datafusion::logical_expr::Expr;
@@ -516,7 +518,7 @@ pub async fn unset_properties(table: &Snapshot, keys: &[String], options: &DmlOp
 }
 
 /// ALTER TABLE CLUSTER BY: files to come are kept together by these columns; none for CLUSTER BY NONE.
-pub async fn cluster_by(table: &Snapshot, columns: &[String], options: &DmlOptions) -> Result<Committed> {
+pub async fn cluster_by(table: &Snapshot, columns: &[Name], options: &DmlOptions) -> Result<Committed> {
     if !table.partition_columns().is_empty() {
         return Err(Error::new("DELTA_ALTER_TABLE_CLUSTER_BY_ON_PARTITIONED_TABLE_NOT_ALLOWED")
             .message("A partitioned table cannot be clustered.")
@@ -525,8 +527,8 @@ pub async fn cluster_by(table: &Snapshot, columns: &[String], options: &DmlOptio
     let old = table.clustering_columns().await?.unwrap_or_default();
     let new = clustering::checked(table.schema(), table.metadata(), columns)?;
     let operation = Operation::new("CLUSTER BY")
-        .text("oldClusteringColumns", old.join(","))
-        .text("newClusteringColumns", new.join(","));
+        .text("oldClusteringColumns", quote_paths_if_needed(&old).join(","))
+        .text("newClusteringColumns", quote_paths_if_needed(&new).join(","));
     let mut transaction = transaction(table, operation, options);
     let protocol = table.protocol().with_features(&["clustering", "domainMetadata"]);
     if protocol != *table.protocol() {

@@ -1,6 +1,6 @@
 //! CREATE TABLE and REPLACE TABLE without rows.
 
-use boathouse_spec::{Error, Result, StructType, clock};
+use boathouse_spec::{Error, Name, Result, StructType, clock, quote_paths_if_needed};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
@@ -20,8 +20,8 @@ use crate::transaction::{Committed, Operation, ReadSet, Transaction};
 pub struct NewTable {
     pub schema: StructType,
     pub partition_by: Vec<String>,
-    /// The columns of liquid clustering; nested ones in dots.
-    pub cluster_by: Option<Vec<String>>,
+    /// The columns of liquid clustering.
+    pub cluster_by: Option<Vec<Name>>,
     pub name: Option<String>,
     pub description: Option<String>,
     /// Table properties; those of Delta (`delta.*`) are checked.
@@ -74,8 +74,8 @@ pub(crate) fn clustering_of(
         return Ok(was_clustered.then(clustering::no_columns).into_iter().collect());
     };
     let schema = StructType::from_json(&metadata.schema_string)?;
-    let names = clustering::checked(&schema, metadata, columns)?;
-    clustering::domain(&TableColumns::new(&schema, metadata)?, &schema, &names).map(|d| vec![d])
+    let paths = clustering::checked(&schema, metadata, columns)?;
+    clustering::domain(&TableColumns::new(&schema, metadata)?, &schema, &paths).map(|d| vec![d])
 }
 
 /// The operation of a statement that makes a table, such as `CREATE TABLE AS SELECT`.
@@ -83,7 +83,8 @@ pub fn create_operation(name: &str, table: &NewTable) -> Operation {
     let properties: Map<String, Value> =
         table.properties.iter().map(|(k, v)| (k.clone(), Value::String(v.clone()))).collect();
     let mut out = Operation::new(name).json("partitionBy", &json!(table.partition_by));
-    out = out.json("clusterBy", &json!(table.cluster_by.clone().unwrap_or_default()));
+    out =
+        out.json("clusterBy", &json!(quote_paths_if_needed(table.cluster_by.as_deref().unwrap_or_default())));
     out = match &table.description {
         Some(text) => out.text("description", text.clone()),
         None => out.raw("description", Value::Null),

@@ -1,6 +1,6 @@
 //! DESCRIBE DETAIL.
 
-use boathouse_spec::{DataType, Result, StructType, quote_path_if_needed};
+use boathouse_spec::{DataType, Result, StructType, quote_paths_if_needed};
 use serde_json::json;
 
 use crate::report::{Report, field, strings};
@@ -23,7 +23,7 @@ pub async fn detail(table: &Snapshot, name: Option<&str>) -> Result<Report> {
     features.sort();
     let properties: serde_json::Map<String, serde_json::Value> =
         metadata.configuration.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
-    let clustering = table.clustering_paths().await?.unwrap_or_default();
+    let clustering = table.clustering_columns().await?.unwrap_or_default();
     let row = json!({
         "format": "delta",
         "id": metadata.id,
@@ -33,7 +33,7 @@ pub async fn detail(table: &Snapshot, name: Option<&str>) -> Result<Report> {
         "createdAt": metadata.created_time.map(|t| t.saturating_mul(1000)),
         "lastModified": table.timestamp_ms().saturating_mul(1000),
         "partitionColumns": metadata.partition_columns,
-        "clusteringColumns": clustering.iter().map(|path| quote_path_if_needed(path)).collect::<Vec<_>>(),
+        "clusteringColumns": quote_paths_if_needed(&clustering),
         "numFiles": count,
         "sizeInBytes": bytes,
         "properties": properties,

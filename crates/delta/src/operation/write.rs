@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use boathouse_spec::{DataType, Error, Result, StructField, StructType, clock};
+use boathouse_spec::{DataType, Error, Name, Result, StructField, StructType, clock, quote_paths_if_needed};
 use datafusion::catalog::Session;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
@@ -161,7 +161,7 @@ impl WriteOptions {
 
     /// The columns that rows for a table that exists are to be clustered by. The batches of a stream, which have a `txn`, say
     /// it of the table that the first of them makes.
-    fn clustering(&self) -> Option<&Vec<String>> {
+    fn clustering(&self) -> Option<&Vec<Name>> {
         self.new_table.cluster_by.as_ref().filter(|_| self.txn.is_none())
     }
 
@@ -284,10 +284,11 @@ pub async fn write(
 async fn refuse_other_clustering(table: Option<&Snapshot>, options: &WriteOptions) -> Result<()> {
     let (Some(table), Some(given)) = (table, options.clustering()) else { return Ok(()) };
     let own = table.clustering_columns().await?.unwrap_or_default();
+    let (given, own) = (quote_paths_if_needed(given), quote_paths_if_needed(&own));
     let same = given.len() == own.len() && given.iter().zip(&own).all(|(a, b)| a.eq_ignore_ascii_case(b));
     match same {
         true => Ok(()),
-        false => Err(reconcile::clustering_mismatch(given, &own)),
+        false => Err(reconcile::clustering_mismatch(&given, &own)),
     }
 }
 
@@ -464,8 +465,6 @@ fn replaced(
     }
     if let Some(partition_by) = &options.partition_by {
         new.partition_by.clone_from(partition_by);
-    } else if !options.replaces_table() {
-        new.partition_by = table.partition_columns().to_vec();
     }
     if !options.replaces_table() {
         new.properties.clone_from(&table.metadata().configuration);

@@ -1,6 +1,6 @@
 //! Columns inside columns: finding and changing a field by its path.
 
-use boathouse_spec::{DataType, Error, Result, StructField, StructType};
+use boathouse_spec::{DataType, Error, Name, Result, StructField, StructType};
 
 /// Where a column goes among its siblings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +120,21 @@ pub(crate) fn field_inside(field: &StructField, way: &[String]) -> Option<Struct
         found = StructField { name: part.to_lowercase(), data_type, nullable, ..found };
     }
     Some(found)
+}
+
+/// A column, or a field of structs, as the schema spells it, and its type.
+pub(crate) fn spelled<'a>(schema: &'a StructType, path: &[String]) -> Option<(Name, &'a DataType)> {
+    let (name, parents) = path.split_last()?;
+    let (mut inside, mut spelled) = (schema, Vec::with_capacity(path.len()));
+    for parent in parents {
+        let field = inside.field(parent)?;
+        let DataType::Struct(fields) = &field.data_type else { return None };
+        spelled.push(field.name.clone());
+        inside = fields;
+    }
+    let field = inside.field(name)?;
+    spelled.push(field.name.clone());
+    Some((spelled, &field.data_type))
 }
 
 /// The column, field, element, key or value at a path.

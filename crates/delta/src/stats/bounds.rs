@@ -7,9 +7,10 @@ use arrow::array::{
     Int16Builder, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType as ArrowType, TimeUnit};
+use boathouse_formats::datetime_text::parse_date;
 
 use super::json::Node;
-use crate::partition::{parse_date, parse_decimal};
+use crate::partition::parse_decimal;
 use crate::time::parse_timestamp_us;
 
 /// The bounds of one side. What is no bound of the column's type is unknown.

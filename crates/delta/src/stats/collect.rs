@@ -7,6 +7,7 @@ use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
     Int64Type, TimeUnit, TimestampMicrosecondType,
 };
+use boathouse_formats::datetime_text::write_date;
 use boathouse_spec::{Error, Result};
 use chrono::DateTime;
 use datafusion::scalar::ScalarValue;
@@ -14,7 +15,7 @@ use datafusion::scalar::ScalarValue;
 use super::columns::{self, LeafColumn};
 use crate::action::Metadata;
 use crate::data_file::{FileLayout, FileSettings};
-use crate::partition::{format_date, format_decimal};
+use crate::partition::format_decimal;
 use crate::stats::table::has_bounds;
 
 /// Which leaf columns get statistics, and how.
@@ -301,7 +302,8 @@ fn bound_text(value: &ScalarValue, upper: bool, string_bound: usize) -> Option<S
         ScalarValue::Float64(Some(v)) => no_number(*v),
         ScalarValue::Decimal128(Some(v), _, scale) => format_decimal(*v, *scale),
         ScalarValue::Date32(Some(days)) => {
-            let text = format_date(*days)?;
+            let mut text = String::new();
+            write_date(i64::from(*days), &mut text);
             if text.len() != 10 {
                 return None;
             }

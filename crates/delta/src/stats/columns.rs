@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType as ArrowType, Field};
-use boathouse_spec::{DataType, Error, Result, StructType, quote_if_needed};
+use boathouse_spec::{DataType, Error, Result, StructType, quote_paths_if_needed};
 
 use super::table::has_bounds;
 use crate::action::Metadata;
@@ -132,11 +132,6 @@ fn part(text: &str) -> Option<(String, &str)> {
     }
 }
 
-fn written(names: &[Vec<String>]) -> String {
-    let one = |name: &Vec<String>| name.iter().map(|p| quote_if_needed(p)).collect::<Vec<_>>().join(".");
-    names.iter().map(one).collect::<Vec<_>>().join(",")
-}
-
 /// Refuses names that are no columns of the table, partition its files, are named twice or have no bounds
 /// (`validateDeltaStatsColumns`).
 pub(crate) fn check(metadata: &Metadata, schema: &StructType) -> Result<()> {
@@ -246,7 +241,7 @@ fn change(metadata: &mut Metadata, edit: impl FnOnce(&mut Vec<Vec<String>>)) {
     let mut changed = names.clone();
     edit(&mut changed);
     if changed != names {
-        metadata.configuration.insert(NAMED.to_string(), written(&changed));
+        metadata.configuration.insert(NAMED.to_string(), quote_paths_if_needed(&changed).join(","));
     }
 }
 

@@ -123,10 +123,10 @@ async fn clustered_tables_are_clustered_once() {
     let world = World::new();
     let location = world.location("t");
     let mut made = append();
-    made.new_table.cluster_by = Some(vec!["ID".into()]);
+    made.new_table.cluster_by = Some(vec![vec!["ID".into()]]);
     world.append(&location, ids(&[5, 1]), &made).await;
     let table = world.append(&location, ids(&[3]), &append()).await.snapshot;
-    assert_eq!(table.clustering_columns().await.unwrap(), Some(vec!["id".to_string()]));
+    assert_eq!(table.clustering_columns().await.unwrap(), Some(vec![vec!["id".to_string()]]));
     let (session, options) = (world.session(), OptimizeOptions::default());
     let (metrics, done) = optimize(&table, &session, &options).await.unwrap();
     assert_eq!((metrics.files_removed.total_files, metrics.files_added.total_files), (2, 1));

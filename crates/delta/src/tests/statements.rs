@@ -154,8 +154,10 @@ async fn optimize_restore_vacuum() {
     assert_eq!(e.class(), "DELTA_NON_PARTITION_COLUMN_REFERENCE");
     // An append in between is no conflict for OPTIMIZE; a delete of the same files is.
     world.append(&location, people(&[(20, None, Some("even"))]), &append()).await;
-    let zorder =
-        OptimizeOptions { zorder_by: vec!["ID".into(), "name".into()], ..OptimizeOptions::default() };
+    let zorder = OptimizeOptions {
+        zorder_by: vec![vec!["ID".into()], vec!["name".into()]],
+        ..OptimizeOptions::default()
+    };
     let (metrics, done) = optimize(&committed.snapshot, &session, &zorder).await.unwrap();
     assert_eq!((metrics.files_added.total_files, metrics.files_removed.total_files), (2, 4));
     let report = optimize_report("file:/t", &metrics).unwrap();

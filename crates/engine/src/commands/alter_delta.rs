@@ -124,8 +124,7 @@ pub(super) async fn change(session: &Arc<Session>, table: &ResolvedTable, change
             }
         }
         TableChange::ClusterBy(columns) => {
-            let columns: Vec<String> = columns.unwrap_or_default().iter().map(|c| c.join(".")).collect();
-            boathouse_delta::cluster_by(&snapshot, &columns, &options).await?
+            boathouse_delta::cluster_by(&snapshot, &columns.unwrap_or_default(), &options).await?
         }
         TableChange::AlterColumn { column, change } => {
             match &change {

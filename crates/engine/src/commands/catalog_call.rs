@@ -326,11 +326,13 @@ async fn column_rows(found: &Found, columns: &StructType) -> Result<Vec<Row>> {
         Found::Table(table) => (
             partitions::columns(table),
             table.record.as_ref().and_then(|r| r.bucket.clone()).map(|b| b.columns).unwrap_or_default(),
-            partitions::clustering(table).await?.iter().map(|path| path.join(".")).collect::<Vec<_>>(),
+            partitions::clustering(table).await?,
         ),
         _ => Default::default(),
     };
     let has = |names: &[String], name: &str| names.iter().any(|n| n.eq_ignore_ascii_case(name));
+    let clusters =
+        |name: &str| cluster.iter().any(|path| path.len() == 1 && path[0].eq_ignore_ascii_case(name));
     let row = |f: &StructField| {
         vec![
             f.name.as_str().into(),
@@ -339,7 +341,7 @@ async fn column_rows(found: &Found, columns: &StructType) -> Result<Vec<Row>> {
             f.nullable.into(),
             has(&partition, &f.name).into(),
             has(&bucket, &f.name).into(),
-            has(&cluster, &f.name).into(),
+            clusters(&f.name).into(),
         ]
     };
     Ok(columns.fields.iter().map(row).collect())

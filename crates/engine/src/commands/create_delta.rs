@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use boathouse_catalog::{ObjectName, TableRecord};
 use boathouse_delta::{DeltaTable, NewTable, Operation, Snapshot, WriteMode, WriteOptions};
-use boathouse_spec::{CreateMode, DataType, Error, Relation, Result, StructField, StructType, quote_name};
+use boathouse_spec::{
+    CreateMode, DataType, Error, Relation, Result, StructField, StructType, quote_name, quote_paths_if_needed,
+};
 use serde_json::{Value as Json, json};
 
 use crate::commands::create_table::{
@@ -194,7 +196,7 @@ async fn as_select(
     let mut operation = Operation::new(definition.operation)
         .text("isManaged", new_table.managed.to_string())
         .json("partitionBy", &json!(definition.partition_by))
-        .json("clusterBy", &json!(definition.cluster_by))
+        .json("clusterBy", &json!(quote_paths_if_needed(&definition.cluster_by)))
         .json("properties", &Json::Object(properties));
     operation = match &new_table.description {
         Some(text) => operation.text("description", text.clone()),

@@ -109,7 +109,7 @@ pub(super) async fn optimize(
     };
     let options = OptimizeOptions {
         condition,
-        zorder_by: zorder_by.iter().map(|c| c.join(".")).collect(),
+        zorder_by,
         target_file_size: size("maxFileSize"),
         min_file_size: size("minFileSize"),
         auto: false,

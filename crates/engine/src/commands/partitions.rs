@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boathouse_spec::{
-    Error, Expr, PartitionSpec, Relation, RelationNode, Result, SortOrder, TableRef, quote, quote_name,
+    Error, Expr, Name, PartitionSpec, Relation, RelationNode, Result, SortOrder, TableRef, quote, quote_name,
 };
 
 use crate::commands::evaluate;
@@ -26,11 +26,11 @@ pub(super) fn columns(table: &ResolvedTable) -> Vec<String> {
     }
 }
 
-/// The clustering columns of a table, as dotted names.
-pub(super) async fn clustering(table: &ResolvedTable) -> Result<Vec<Vec<String>>> {
+/// The clustering columns of a table, each outermost name first.
+pub(super) async fn clustering(table: &ResolvedTable) -> Result<Vec<Name>> {
     match (&table.delta, &table.record) {
-        (Some(delta), _) => Ok(delta.snapshot.clustering_paths().await?.unwrap_or_default()),
-        (None, Some(record)) => Ok(record.clustering_columns.iter().map(|c| vec![c.clone()]).collect()),
+        (Some(delta), _) => Ok(delta.snapshot.clustering_columns().await?.unwrap_or_default()),
+        (None, Some(record)) => Ok(record.clustering_columns.clone()),
         (None, None) => Ok(Vec::new()),
     }
 }

@@ -1,9 +1,10 @@
 //! The metrics of a physical plan, operator by operator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
+use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
@@ -153,12 +154,19 @@ impl OperatorProfile {
     }
 }
 
+/// How many files these are: tasks may share one, each with a range of it.
+fn distinct<'a>(files: impl Iterator<Item = &'a PartitionedFile>) -> usize {
+    let (whole, parts): (Vec<_>, Vec<_>) = files.partition(|file| file.range.is_none());
+    let shared: HashSet<_> = parts.into_iter().map(|file| &file.object_meta.location).collect();
+    whole.len() + shared.len()
+}
+
 /// How many files a scan reads; nothing where it scans no files.
 fn files_of(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
     let own = plan
         .downcast_ref::<DataSourceExec>()
         .and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>())
-        .map(|config| config.file_groups.iter().map(|group| group.len()).sum::<usize>());
+        .map(|config| distinct(config.file_groups.iter().flat_map(|group| group.iter())));
     let others = boathouse_connectors::scanned_files(plan.as_ref());
     own.or((!others.is_empty()).then_some(others.len()))
 }

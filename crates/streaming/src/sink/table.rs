@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use boathouse_engine::Session;
 use boathouse_spec::{
-    Command, DataSourceRef, Expr, Literal, Merge, MergeAction, MergeClause, Options, Plan, Relation,
+    Command, DataSourceRef, Expr, Literal, Merge, MergeAction, MergeClause, Name, Options, Plan, Relation,
     RelationNode, Result, SaveMode, TableRef, Write, WriteTarget, option,
 };
 
@@ -20,7 +20,7 @@ const BATCH: &str = "after";
 pub(super) struct TableSink {
     target: WriteTarget,
     partition_by: Vec<String>,
-    cluster_by: Vec<String>,
+    cluster_by: Vec<Name>,
     options: Options,
     mode: OutputMode,
     description: String,

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use boathouse_spec::{Error, Result};
+use boathouse_spec::{Error, Name, Result, quote_paths_if_needed};
 use indexmap::IndexMap;
 
 use super::{ClusteringStats, OptimizeOptions};
@@ -18,7 +18,7 @@ const CUBE_COLUMNS: &str = "ZCUBE_ZORDER_BY";
 const FULL_CUBE_BYTES: i64 = 100 * 1024 * 1024 * 1024;
 
 /// The columns to cluster by; empty where the table is not clustered.
-pub(super) async fn columns(table: &Snapshot, options: &OptimizeOptions) -> Result<Vec<String>> {
+pub(super) async fn columns(table: &Snapshot, options: &OptimizeOptions) -> Result<Vec<Name>> {
     let columns = table.clustering_columns().await?.unwrap_or_default();
     if options.purge {
         return Ok(Vec::new());
@@ -58,7 +58,7 @@ enum Standing {
 /// The files that are to be clustered now. Those that were clustered by other columns are left until all are asked for.
 pub(super) fn candidates(
     files: Vec<FileWithStats>,
-    columns: &[String],
+    columns: &[Name],
     full: bool,
 ) -> (Vec<FileWithStats>, ClusteringStats) {
     let mut stats = ClusteringStats::default();
@@ -93,7 +93,7 @@ pub(super) fn candidates(
     (chosen, stats)
 }
 
-fn standing(file: &Add, columns: &[String]) -> Standing {
+fn standing(file: &Add, columns: &[Name]) -> Standing {
     if file.clustering_provider.as_deref() != Some(PROVIDER) {
         return Standing::Loose;
     }
@@ -105,12 +105,12 @@ fn standing(file: &Add, columns: &[String]) -> Standing {
     }
 }
 
-fn columns_text(columns: &[String]) -> String {
-    serde_json::json!(columns).to_string()
+fn columns_text(columns: &[Name]) -> String {
+    serde_json::json!(quote_paths_if_needed(columns)).to_string()
 }
 
 /// Says of files that they were clustered together.
-pub(super) fn mark(files: &mut [Add], columns: &[String]) {
+pub(super) fn mark(files: &mut [Add], columns: &[Name]) {
     let id = uuid::Uuid::new_v4().to_string();
     for file in files {
         let tags = file.tags.get_or_insert_with(IndexMap::new);

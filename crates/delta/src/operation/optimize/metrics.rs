@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use boathouse_spec::{DataType, Result, StructType};
+use boathouse_spec::{DataType, Name, Result, StructType};
 use serde_json::{Value, json};
 
 use crate::action::{Add, Remove};
@@ -108,7 +108,7 @@ impl OptimizeMetrics {
         bins: &[Vec<FileWithStats>],
         considered: usize,
         adds: &[Add],
-        zorder_by: &[String],
+        zorder_by: &[Name],
         start_time_ms: i64,
     ) -> Self {
         let files: Vec<&FileWithStats> = bins.iter().flatten().collect();

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{Error, Result, clock};
+use boathouse_spec::{Error, Name, Result, clock, quote_paths_if_needed};
 use datafusion::catalog::Session;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
@@ -43,7 +43,7 @@ const PARALLEL_BINS: usize = 4;
 pub struct OptimizeOptions {
     /// A condition on partition columns.
     pub condition: Option<Predicate>,
-    pub zorder_by: Vec<String>,
+    pub zorder_by: Vec<Name>,
     /// Bytes; 1 GiB where `None`.
     pub target_file_size: Option<u64>,
     /// Files below so many bytes are compacted; those below the target's size where `None`.
@@ -147,9 +147,9 @@ struct Work<'a> {
     options: &'a OptimizeOptions,
     /// Bytes of the files that are written.
     size: i64,
-    zorder: &'a [String],
+    zorder: &'a [Name],
     /// The clustering columns, which are then those of the order.
-    cluster_by: &'a [String],
+    cluster_by: &'a [Name],
     start_ms: i64,
 }
 
@@ -198,8 +198,8 @@ impl Work<'_> {
         }
         let operation = Operation::new("OPTIMIZE")
             .predicates("predicate", &predicates)
-            .json("zOrderBy", &json!(options.zorder_by))
-            .json("clusterBy", &json!(self.cluster_by))
+            .json("zOrderBy", &json!(zorder::attribute_names(&options.zorder_by)))
+            .json("clusterBy", &json!(quote_paths_if_needed(self.cluster_by)))
             .raw("auto", options.auto);
         match self.cluster_by.is_empty() {
             true => operation,

@@ -13,7 +13,7 @@ use arrow::datatypes::{
 };
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use boathouse_bridge::{ResultExt, from_arrow, to_datafusion};
-use boathouse_spec::{Error, Result};
+use boathouse_spec::{Error, Name, Result, quote, quote_path_if_needed};
 use datafusion::catalog::Session;
 use datafusion::common::Column;
 use datafusion::error::Result as DataFusionResult;
@@ -27,7 +27,9 @@ use futures::StreamExt;
 
 use super::super::dml;
 use crate::scan::DeltaScan;
+use crate::schema::path;
 use crate::snapshot::Snapshot;
+use crate::stats::columns;
 
 /// Ranks are below 2 to this.
 const RANK_BITS: usize = 10;
@@ -38,47 +40,58 @@ const PLACE_COLUMN: &str = "__delta_place";
 const SAMPLE_ROWS: usize = 50_000;
 
 /// The columns as the table spells them.
-pub(super) fn columns(table: &Snapshot, given: &[String]) -> Result<Vec<String>> {
+pub(super) fn columns(table: &Snapshot, given: &[Name]) -> Result<Vec<Name>> {
     let mut out = Vec::new();
     for name in given {
-        let Some(field) = table.schema().field(name) else {
+        let shown = quote_path_if_needed(name);
+        let Some((path, data_type)) = path::spelled(table.schema(), name) else {
             return Err(Error::new("DELTA_ZORDERING_COLUMN_DOES_NOT_EXIST")
-                .param("columnName", name)
-                .message(format!("There is no column {name} to order by."))
+                .param("columnName", &shown)
+                .message(format!("There is no column {shown} to order by."))
                 .exception("IllegalArgumentException"));
         };
-        if table.partition_columns().contains(&field.name) {
+        if let [column] = path.as_slice()
+            && table.partition_columns().contains(column)
+        {
             return Err(Error::new("DELTA_ZORDERING_ON_PARTITION_COLUMN")
-                .param("colName", &field.name)
+                .param("colName", column)
                 .message(format!(
-                    "{} is a partition column: files have one value of it, and nothing is to be ordered.",
-                    field.name
+                    "{column} is a partition column: files have one value of it, and nothing is to be ordered."
                 ))
                 .exception("IllegalArgumentException"));
         }
-        let t = boathouse_bridge::arrow_type(&field.data_type);
-        if !crate::stats::table::has_bounds(&t) {
+        let has_order = data_type.is_orderable();
+        if !has_order || !columns::are_gathered(table.metadata(), table.schema(), &path)? {
             return Err(Error::new("DELTA_ZORDERING_ON_COLUMN_WITHOUT_STATS")
-                .param("cols", format!("[{}]", field.name))
+                .param("cols", format!("[{shown}]"))
                 .param(
                     "zorderColStatKey",
                     "spark.databricks.delta.optimize.zorder.checkStatsCollection.enabled",
                 )
-                .message(format!("Ordering by {} has no effect: files have no statistics of it.", field.name))
+                .message(format!("Ordering by {shown} has no effect: files have no statistics of it."))
                 .exception("AnalysisException"));
         }
-        out.push(field.name.clone());
+        // Named twice, a column orders no better.
+        if !out.contains(&path) {
+            out.push(path);
+        }
     }
     Ok(out)
+}
+
+/// The columns as Spark records them (`UnresolvedAttribute.name`): quoted where they have a dot.
+pub(super) fn attribute_names(paths: &[Name]) -> Vec<String> {
+    let part = |part: &String| if part.contains('.') { quote(part) } else { part.clone() };
+    paths.iter().map(|path| path.iter().map(part).collect::<Vec<_>>().join(".")).collect()
 }
 
 /// The rows of a scan along the curve.
 pub(super) async fn plan(
     session: &dyn Session,
     scan: DeltaScan,
-    columns: &[String],
+    columns: &[Name],
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let keys: Vec<Expr> = columns.iter().map(|c| key(&scan, c)).collect();
+    let keys: Vec<Expr> = columns.iter().map(key).collect();
     let sample = sample(session, scan.clone(), &keys).await?;
     let curve = ScalarUDF::new_from_impl(Curve::new(&sample)?);
     // The place is a column while rows are sorted, so that it is computed once.
@@ -95,14 +108,11 @@ pub(super) async fn plan(
     session.create_physical_plan(&plan).await.spark()
 }
 
-/// A column, or a field of one, in dots.
-fn key(scan: &DeltaScan, name: &str) -> Expr {
-    if scan.snapshot().schema().index_of(name).is_some() {
-        return Expr::Column(Column::from_name(name));
-    }
-    let mut parts = name.split('.');
-    let first = Expr::Column(Column::from_name(parts.next().unwrap_or_default()));
-    parts.fold(first, |outer, field| outer.field(field))
+/// A column, or a field of one.
+fn key(path: &Name) -> Expr {
+    let mut parts = path.iter();
+    let first = Expr::Column(Column::from_name(parts.next().cloned().unwrap_or_default()));
+    parts.fold(first, |outer, field| outer.field(field.as_str()))
 }
 
 /// Evenly chosen rows of the key columns.
