@@ -633,3 +633,115 @@ def settings_of_a_session(world):
     world.attempt("a wrong value", lambda: conf.set("spark.sql.ansi.enabled", "maybe"))
     conf.set("spark.sql.my.own", "1")
     world.attempt("own", lambda: [conf.get("spark.sql.my.own"), conf.getAll.get("spark.sql.my.own")])
+
+
+STRUCTS = {
+    "order": ("named_struct('a', 1, 'b', 'x')", "named_struct('b', 'y', 'a', 2)"),
+    "order of equal types": ("named_struct('a', 1, 'b', 2)", "named_struct('b', 3, 'a', 4)"),
+    "case": ("named_struct('a', 1, 'b', 2)", "named_struct('B', 3, 'A', 4)"),
+    "wider": ("named_struct('a', 1, 'b', 2)", "named_struct('b', 3L, 'a', 4.5D)"),
+    "decimals": ("named_struct('a', 1.5, 'b', 'x')", "named_struct('b', 'y', 'a', 2)"),
+    "more on the right": ("named_struct('a', 1)", "named_struct('b', 3, 'a', 2)"),
+    "more on the left": ("named_struct('a', 1, 'b', 2)", "named_struct('b', 3)"),
+    "more on both": ("named_struct('a', 1, 'b', 2)", "named_struct('c', 3, 'b', 5)"),
+    "nested": (
+        "named_struct('x', named_struct('a', 1, 'b', 2), 'y', 1)",
+        "named_struct('y', 5, 'x', named_struct('b', 3, 'c', 4))",
+    ),
+    "arrays": ("array(named_struct('a', 1, 'b', 2))", "array(named_struct('b', 3, 'a', 4))"),
+    "arrays with more": ("array(named_struct('a', 1, 'b', 2))", "array(named_struct('b', 3, 'c', 4))"),
+    "arrays of arrays": (
+        "array(array(named_struct('a', 1, 'b', 2)))",
+        "array(array(named_struct('b', 3, 'a', 4), NULL))",
+    ),
+    "arrays in structs": (
+        "named_struct('l', array(named_struct('a', 1, 'b', 2)), 'k', 1)",
+        "named_struct('k', 2, 'l', array(named_struct('b', 3, 'c', 4)))",
+    ),
+    "maps": ("map('k', named_struct('a', 1, 'b', 2))", "map('k', named_struct('b', 3, 'a', 4))"),
+    "maps with more": ("map('k', named_struct('a', 1))", "map('k', named_struct('a', 3, 'b', 4))"),
+    "a NULL": ("named_struct('a', 1, 'b', 2)", "IF(true, NULL, named_struct('b', 3, 'a', 4))"),
+    "NULL and more": ("IF(true, NULL, named_struct('a', 1, 'b', 2))", "named_struct('b', 3, 'c', 4)"),
+    "a field of two": ("named_struct('a', 1, 'a', 2)", "named_struct('a', 3, 'b', 2)"),
+    "no struct": ("named_struct('a', 1)", "1"),
+    "other types": ("named_struct('a', 1, 'b', array(1))", "named_struct('b', 3, 'a', 4)"),
+}
+
+
+@scenario
+def unions_of_structs(world):
+    select = lambda value: world.spark.sql(f"SELECT {value} AS s")  # noqa: E731
+    for what, (left, right) in STRUCTS.items():
+        told(world, what, lambda left=left, right=right: select(left).unionByName(select(right)))
+        told(
+            world,
+            f"{what}, some missing",
+            lambda left=left, right=right: select(left).unionByName(select(right), allowMissingColumns=True),
+        )
+    rows = world.spark.sql(
+        "SELECT * FROM VALUES (1, named_struct('a', 1, 'b', array(named_struct('p', 1, 'q', 2)))), (2, NULL) t(i, s)"
+    )
+    more = world.spark.sql(
+        "SELECT * FROM VALUES (named_struct('b', array(named_struct('q', 3, 'p', 4), NULL), 'a', 5), 3),"
+        " (named_struct('b', NULL, 'a', 6), 4), (NULL, 5) t(s, i)"
+    )
+    a, b, c = (select(f"named_struct('{f}', 1, '{g}', 2)") for f, g in ["ab", "bc", "da"])
+    each(
+        world,
+        rows=lambda: rows.unionByName(more),
+        rows_with_more=lambda: rows.unionByName(more.withColumn("z", F.lit(1)), allowMissingColumns=True),
+        three=lambda: a.unionByName(b, True).unionByName(c, True),
+        distinct=lambda: a.unionByName(select("named_struct('b', 2, 'a', 1)")).distinct(),
+        equal_columns=lambda: world.spark.sql("SELECT 1 id, 2 ID").unionByName(world.spark.sql("SELECT 1 id, 2 k")),
+        equal_columns_there=lambda: world.spark.sql("SELECT 1 id").unionByName(world.spark.sql("SELECT 1 id, 2 id")),
+        by_position=lambda: a.union(select("named_struct('b', 3, 'a', 4)")),
+        maps_by_position=lambda: select("map('k', named_struct('a', 1))").union(
+            select("map('k', named_struct('b', 1))")
+        ),
+    )
+    world.spark.conf.set("spark.sql.caseSensitive", "true")
+    each(
+        world,
+        exact_names=lambda: a.unionByName(select("named_struct('B', 3, 'a', 4)"), allowMissingColumns=True),
+        exact_names_wrong=lambda: a.unionByName(select("named_struct('B', 3, 'a', 4)")),
+    )
+    world.spark.conf.unset("spark.sql.caseSensitive")
+
+
+@scenario
+def frames_of_windows(world):
+    df = people(world).distinct()
+    by_name = Window.partitionBy("name").orderBy("id")
+    by_age = Window.orderBy("age")
+    for lower, upper in [(1, 0), (0, -1), (2, 1), (-1, -2), (1, -1), (-2, -1), (-1, 1), (0, 0)]:
+        told(
+            world,
+            f"rows {lower} to {upper}",
+            lambda low=lower, up=upper: df.select("id", F.collect_list("id").over(by_name.rowsBetween(low, up))),
+        )
+        told(
+            world,
+            f"range {lower} to {upper}",
+            lambda low=lower, up=upper: df.select("id", F.count("*").over(by_age.rangeBetween(low, up))),
+        )
+    each(
+        world,
+        empty=lambda: df.select(
+            F.sum("id").over(by_name.rowsBetween(1, 0)),
+            F.first("id").over(by_name.rowsBetween(0, -1)),
+            F.nth_value("id", 1).over(by_name.rowsBetween(0, -2)),
+            F.count_if(F.col("id") > 1).over(by_name.rowsBetween(3, 0)),
+        ),
+        empty_but_for_null=lambda: df.select(
+            "id", F.nth_value("id", 1).over(by_age.rangeBetween(1, 0)), F.sum("id").over(by_age.rangeBetween(0, -1))
+        ),
+        doubles=lambda: df.select(
+            "id", F.count("*").over(Window.orderBy(F.expr("age * 1e300D")).rangeBetween(1, 0)).alias("n")
+        ),
+        no_order=lambda: df.select(F.sum("id").over(Window.partitionBy("id").rowsBetween(-1, 0))),
+        no_order_range=lambda: df.select(F.sum("id").over(Window.partitionBy("id").rangeBetween(-1, 0))),
+        two_keys=lambda: df.select(F.sum("id").over(Window.orderBy("id", "age").rangeBetween(-1, 0))),
+        too_far=lambda: df.select(F.sum("id").over(Window.orderBy("id").rangeBetween(-(1 << 40), 0))),
+        of_dates=lambda: df.select(F.sum("id").over(Window.orderBy(F.current_date()).rangeBetween(-1, 0))),
+        of_text=lambda: df.select(F.sum("id").over(Window.orderBy("name").rangeBetween(-1, 0))),
+    )

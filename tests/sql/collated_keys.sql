@@ -41,3 +41,5 @@ SELECT listagg(DISTINCT c COLLATE unicode_rtrim) WITHIN GROUP (ORDER BY c COLLAT
 SELECT string_agg(c, '|') OVER () FROM VALUES ('a' COLLATE UTF8_LCASE) AS t(c);
 CREATE SCHEMA collated_schema DEFAULT COLLATION UTF8_LCASE;
 SELECT json_array_length(collation(d * d)) FROM VALUES (1.5D) AS t(d);
+SELECT str_to_map('a:1,b:2' COLLATE UTF8_LCASE, ',');
+SELECT str_to_map('a:1,b:2', ',', ':' COLLATE UTF8_LCASE);

@@ -106,3 +106,13 @@ SELECT ename FROM e WHERE EXISTS (SELECT 1 FROM (SELECT e.did AS x) LEFT JOIN d 
 SELECT ename FROM e WHERE EXISTS (SELECT 1 FROM (SELECT e.did AS x) FULL JOIN d ON d.did = x);
 SELECT ename FROM e WHERE EXISTS (SELECT 1 FROM d LEFT SEMI JOIN (SELECT e.did AS x) ON d.did = x);
 SELECT eid AS a, a + 1 AS b, (SELECT max(did) FROM d WHERE did > a) AS c FROM e;
+-- The rows around a subquery are the same for it and for what they are joined to, whatever chose them.
+SELECT count(*) FROM (SELECT id, rand(1) AS r FROM range(100)) t, LATERAL (SELECT count(*) AS c FROM range(5) u WHERE u.id < t.r * 5);
+SELECT count(*) FROM (SELECT id, rand() AS r FROM range(100)) t, LATERAL (SELECT u.id AS c FROM range(5) u WHERE u.id < t.r * 5 ORDER BY u.id LIMIT 1);
+SELECT count(*) FROM (SELECT id AS x FROM range(50) LIMIT 7) t JOIN LATERAL (SELECT count(*) AS c FROM range(3) u WHERE u.id < t.x);
+SELECT count((SELECT count(*) FROM range(5) u WHERE u.id < t.r * 5)) FROM (SELECT id, rand() AS r FROM range(100)) t;
+SELECT count(*) FROM (SELECT id, rand() AS r FROM range(100)) t WHERE EXISTS (SELECT 1 FROM range(5) u WHERE u.id < t.r * 5) OR r < 0;
+SELECT count(*) FROM (SELECT uuid() AS r FROM range(100)) t, LATERAL (SELECT count(*) AS c FROM range(5) u WHERE CAST(u.id AS STRING) < t.r);
+SELECT count(DISTINCT r), count(DISTINCT c >= 0) FROM (SELECT id, uuid() AS r, (SELECT count(*) FROM range(5) u WHERE u.id < t.id) AS c FROM range(20) t);
+SELECT count(*) FROM (SELECT id AS x FROM range(1000) TABLESAMPLE (10 ROWS)) t WHERE (SELECT count(*) FROM range(3) u WHERE u.id <= t.x) > 0;
+SELECT count(*) FROM (SELECT id, rand() AS r FROM range(10)) t, LATERAL (SELECT s.id FROM (SELECT id, rand() AS q FROM range(4)) s, LATERAL (SELECT max(v.id) AS m FROM range(9) v WHERE v.id > s.q - 1) WHERE s.id > t.r);

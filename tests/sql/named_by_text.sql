@@ -37,3 +37,8 @@ SELECT to_protobuf(st, 'm', 'd') FROM ti;
 SELECT to_protobuf(st, 1, 'd') FROM ti;
 SELECT to_protobuf(st) FROM ti;
 SELECT to_protobuf(st, 'm', 'd', map('a', 1)) FROM ti;
+SELECT IDENTIFIER('st').IDENTIFIER('c2') FROM ti;
+SELECT IDENTIFIER('st').IDENTIFIER('c2.x') FROM ti;
+SELECT IDENTIFIER('s' || 't').c2 FROM ti;
+SELECT c1 FROM ti WHERE IDENTIFIER('ti').c1 = 1;
+SELECT IDENTIFIER('st').c2 AS x, max(IDENTIFIER('st').c2) FROM ti GROUP BY ALL;

@@ -46,8 +46,10 @@ fn client_type(t: &DataType, zone: &str) -> ArrowType {
             ArrowType::Map(Arc::new(Field::new("entries", ArrowType::Struct(entries), false)), false)
         }
         DataType::Struct(s) => {
-            let field = |f: &StructField| client_field(&f.name, &f.data_type, f.nullable, zone);
-            ArrowType::Struct(s.fields.iter().map(field).collect())
+            let fields = s.fields.iter().zip(different_names(s));
+            let field =
+                |(f, name): (&StructField, String)| client_field(&name, &f.data_type, f.nullable, zone);
+            ArrowType::Struct(fields.map(field).collect())
         }
         DataType::Variant => {
             // The Python client knows a variant by this mark.
@@ -62,6 +64,17 @@ fn client_type(t: &DataType, zone: &str) -> ArrowType {
         DataType::Udt { sql_type, .. } => client_type(sql_type, zone),
         plain => arrow_type(plain),
     }
+}
+
+/// The names of a struct's fields. Clients read structs by name: equal names are numbered (Spark's
+/// `ArrowUtils.deduplicateFieldNames`), which the client takes back.
+fn different_names(s: &StructType) -> Vec<String> {
+    let names: Vec<&str> = s.fields.iter().map(|f| f.name.as_str()).collect();
+    let numbered = |(i, name): (usize, &&str)| match names.iter().filter(|other| *other == name).count() {
+        1 => (*name).to_string(),
+        _ => format!("{name}_{}", names[..i].iter().filter(|other| *other == name).count()),
+    };
+    names.iter().enumerate().map(numbered).collect()
 }
 
 /// The Python client knows spatial values by a mark, too, and any system by -1.
@@ -213,6 +226,18 @@ mod tests {
         assert_eq!(read[0].column(0).data_type(), &zoned);
         let ArrowType::List(element) = read[0].column(1).data_type().clone() else { panic!() };
         assert_eq!(element.name(), "element");
+    }
+
+    #[test]
+    fn equal_names_of_fields_are_numbered() {
+        let field = |name: &str| StructField::new(name, DataType::Long, false);
+        let ArrowType::Struct(fields) =
+            client_type(&DataType::structure(vec![field("a"), field("b"), field("a")]), "UTC")
+        else {
+            panic!()
+        };
+        let names: Vec<&str> = fields.iter().map(|f| f.name().as_str()).collect();
+        assert_eq!(names, ["a_0", "b", "a_1"]);
     }
 
     #[test]

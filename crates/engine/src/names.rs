@@ -78,14 +78,9 @@ pub(crate) fn relation_name(name: &[String], catalog: &str, schema: &str) -> Res
 }
 
 pub(crate) fn single_part_namespace(name: &[String]) -> Error {
-    let namespace = match name {
-        [] => String::new(),
-        [first, middle @ .., _] if first.eq_ignore_ascii_case(SESSION_CATALOG) => quote_name(middle),
-        [init @ .., _] => quote_name(init),
-    };
     Error::new("REQUIRES_SINGLE_PART_NAMESPACE")
         .param("sessionCatalog", SESSION_CATALOG)
-        .param("namespace", &namespace)
+        .param("identifier", quote_name(name))
         .message(format!(
             "{} has too many or too few parts: a name is catalog.schema.name, schema.name or name.",
             quote_name(name)

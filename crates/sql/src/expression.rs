@@ -546,6 +546,7 @@ mod tests {
         assert_eq!(of("a.b.c[0].`d e`"), "a.b.c[0]['d e']");
         assert_eq!(of("(a).b"), "a.b");
         assert_eq!(of("f(x).y"), "(f x)['y']");
+        assert_eq!(of("IDENTIFIER('a').b.c"), "a['b']['c']");
         assert_eq!(of("current_date"), "current_date");
         assert_eq!(of("a:b.c[0]::int"), "(cast (semi_structured_extract a '$.b.c[0]') int Session):c");
         assert_eq!(of("'a' \"b\" 'c'"), "'abc'");
@@ -579,8 +580,8 @@ mod tests {
         assert_eq!(of("DATEDIFF('DAY', a, b)"), "INVALID_PARAMETER_VALUE.DATETIME_UNIT");
         assert_eq!(of("f(a => 1, x -> x + y)"), "(f a=>1 (\\x (+ $x y)))");
         assert_eq!(of("aggregate(a, 0, (s, x) -> s.f + x)"), "(aggregate a 0 (\\s,x (+ $s.f $x)))");
-        assert_eq!(of("sum(a) OVER (PARTITION BY b ORDER BY c ROWS 1 PRECEDING)"), {
-            "(over (sum a) by b order c Rows Offset(Literal(Integer(-1)))..CurrentRow)"
+        assert_eq!(of("sum(a) OVER (PARTITION BY b ORDER BY c ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING)"), {
+            "(over (sum a) by b order c Rows CurrentRow..Offset(Literal(Integer(1))))"
         });
         assert_eq!(of("left(a, 1)"), "(left a 1)");
         assert_eq!(of("exists(a, x -> x)"), "(exists a (\\x $x))");

@@ -347,7 +347,11 @@ impl Parser<'_> {
             let error = self.error_from(start, error);
             self.note(error);
         }
-        Ok(FrameBound::Offset(Box::new(if preceding { negated(value) } else { value })))
+        Ok(FrameBound::Offset(Box::new(if preceding {
+            Expr::operator("negative", vec![value])
+        } else {
+            value
+        })))
     }
 }
 
@@ -358,14 +362,5 @@ pub(crate) fn is_constant(expr: &Expr) -> bool {
         Expr::Cast { expr, .. } => is_constant(expr),
         Expr::Call(call) => call.is_operator && call.args.iter().all(is_constant),
         _ => false,
-    }
-}
-
-/// The value with its sign changed. Zero keeps the operator, by which the frame is shown.
-fn negated(value: Expr) -> Expr {
-    match value {
-        Expr::Literal(Literal::Integer(v)) if v != 0 && v != i32::MIN => Expr::literal(Literal::Integer(-v)),
-        Expr::Literal(Literal::Long(v)) if v != 0 && v != i64::MIN => Expr::literal(Literal::Long(-v)),
-        other => Expr::operator("negative", vec![other]),
     }
 }

@@ -110,7 +110,7 @@ impl Parser<'_> {
         self.identifier()
     }
 
-    fn too_many_parts(&self, start: usize, parts: &[String], limit: usize) -> Error {
+    pub(crate) fn too_many_parts(&self, start: usize, parts: &[String], limit: usize) -> Error {
         self.error_from(
             start,
             Error::new("IDENTIFIER_TOO_MANY_NAME_PARTS")

@@ -401,9 +401,15 @@ impl Parser<'_> {
                         return Err(self.unexpected_at(self.pos + 1));
                     }
                     self.advance();
-                    for field in self.name_element()? {
-                        expr = self.dereference(expr, field);
-                    }
+                    let field_start = self.pos;
+                    let fields = self.name_element()?;
+                    let [field] = <[String; 1]>::try_from(fields)
+                        .map_err(|fields| self.too_many_parts(field_start, &fields, 1))?;
+                    // What an IDENTIFIER clause names is a column, and no part of a longer name.
+                    expr = match self.is_identifier_clause(start) {
+                        true => expr.extract(Expr::string(field)),
+                        false => self.dereference(expr, field),
+                    };
                 }
                 (Kind::Symbol, "[") => {
                     self.advance();
@@ -432,6 +438,14 @@ impl Parser<'_> {
                 _ => return Ok(expr),
             }
         }
+    }
+
+    fn is_identifier_clause(&self, start: usize) -> bool {
+        let (word, open) = (self.tokens[start], self.tokens[start + 1]);
+        word.text == "IDENTIFIER"
+            && word.kind == Kind::Word
+            && open.text == "("
+            && !self.options.legacy_identifier_clause
     }
 
     fn dereference(&self, base: Expr, field: String) -> Expr {

@@ -91,7 +91,7 @@ impl Converter<'_> {
     pub(super) fn create_view(&mut self, v: proto::CreateDataFrameViewCommand) -> Result<Command> {
         let input = v.input.ok_or_else(|| missing("spark.connect.CreateDataFrameViewCommand", "input"))?;
         Ok(Command::CreateView(Box::new(CreateView {
-            name: boathouse_sql::parse_name(&v.name)?,
+            name: temporary_view_name(&v.name)?,
             mode: if v.replace { CreateMode::OrReplace } else { CreateMode::Create },
             kind: if v.is_global { ViewKind::GlobalTemporary } else { ViewKind::Temporary },
             columns: Vec::new(),
@@ -102,6 +102,17 @@ impl Converter<'_> {
             query: None,
             source: Some(self.relation(input)?),
         })))
+    }
+}
+
+/// A temporary view belongs to no schema: of `a.b` it has the name `b`.
+fn temporary_view_name(name: &str) -> Result<Vec<String>> {
+    match boathouse_sql::parse_name(name).as_deref() {
+        Ok([bare] | [_, bare]) => Ok(vec![bare.clone()]),
+        _ => Err(Error::new("_LEGACY_ERROR_TEMP_1321")
+            .param("viewName", name)
+            .message(format!("{name} cannot name a temporary view: give it a name of one part."))
+            .exception("AnalysisException")),
     }
 }
 

@@ -194,13 +194,14 @@ impl Analyzer {
         let mut grouping = Vec::with_capacity(keys.len());
         let mut grouping_keys = Vec::with_capacity(keys.len());
         let mut names = Vec::new();
+        let mut refused = None;
         for key in keys {
             if has_aggregate(&key.expr) {
                 return Err(Error::new("GROUP_BY_AGGREGATE")
                     .param("sqlExpr", &key.name)
                     .message(format!("GROUP BY cannot hold the aggregate {}.", key.name)));
             }
-            super::window::forbid_uncomputed_windows(&key, "GROUP BY")?;
+            refused = refused.or(super::window::forbid_uncomputed_windows(&key, "GROUP BY").err());
             if !super::relation::can_group_by(&key.data_type) {
                 return Err(Error::new("GROUP_EXPRESSION_TYPE_IS_NOT_ORDERABLE")
                     .param("sqlExpr", format!("\"{}\"", key.name))
@@ -250,6 +251,7 @@ impl Analyzer {
             select: Vec::new(),
             extra: Vec::new(),
             names,
+            refused,
         })
     }
 

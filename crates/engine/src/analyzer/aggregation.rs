@@ -40,6 +40,8 @@ pub(crate) struct Aggregation {
     pub(super) extra: Vec<(DfExpr, Attribute)>,
     /// Names of the grouping expressions, for messages.
     pub(super) names: Vec<String>,
+    /// What is wrong with the keys, told after what is wrong with the rest.
+    pub(super) refused: Option<Error>,
 }
 
 /// A key that tells the values of a group from others where the values themselves do not.
@@ -199,6 +201,9 @@ impl Aggregation {
     }
 
     pub(super) fn build(self, analyzer: &mut Analyzer) -> Result<Analyzed> {
+        if let Some(refused) = &self.refused {
+            return Err(refused.clone());
+        }
         self.check_outer_columns()?;
         let mut plan = self.grouped_plan()?;
         if self.sets.is_some() && analyzer.outer.is_empty() && !self.input.is_streaming {

@@ -2,6 +2,8 @@
 
 use boathouse_spec::{DataType, Error, quote_name};
 
+use super::analyzed::Attribute;
+
 /// UNRESOLVED_COLUMN: no such column; the nearest names are proposed.
 pub(super) fn unresolved_column(name: &[String], candidates: &[String]) -> Error {
     let wanted = quote_name(name);
@@ -46,6 +48,22 @@ pub(super) fn ambiguous(name: &[String], candidates: &[String]) -> Error {
         .param("name", quote_name(name))
         .param("referenceNames", format!("[{}]", candidates.join(", ")))
         .message(format!("{} may mean any of {}.", quote_name(name), candidates.join(", ")))
+}
+
+/// A column that a method of DataFrames names and the frame lacks; the planner of Spark Connect has a class of its own for that.
+pub(super) fn no_such_column_of_frame(class: &str, name: &str, columns: &[Attribute]) -> Error {
+    let known = columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
+    Error::new(class)
+        .param("colName", name)
+        .param("fieldNames", &known)
+        .message(format!("There is no column {name} among {known}."))
+        .exception("AnalysisException")
+}
+
+pub(super) fn column_twice(name: &str) -> Error {
+    Error::new("COLUMN_ALREADY_EXISTS")
+        .param("columnName", boathouse_spec::quote(name))
+        .message(format!("The column `{name}` is given twice."))
 }
 
 /// DATATYPE_MISMATCH.*, with the expression's text.

@@ -55,11 +55,7 @@ impl Analyzer {
                 self.at(origin, |a| a.explicit_cast(value, to, *mode))
             }
             Expr::Extract { .. } => self.extraction(expr, over),
-            Expr::UpdateField { expr, field, value } => {
-                let base = self.expr(expr, over)?;
-                let value = value.as_ref().map(|v| self.expr(v, over)).transpose()?;
-                self.update_field(base, field, value)
-            }
+            Expr::UpdateField { .. } => self.update_fields(expr, over),
             Expr::Window { function, window, origin } => {
                 self.at(origin, |a| a.window_expr(function, window, over))
             }

@@ -27,10 +27,7 @@ impl Analyzer {
                         Ok(TypedExpr::new(expr, data_type, nullable, shown))
                     }
                     [] => Err(no_such_field(field, &s)),
-                    _ => Err(Error::new("AMBIGUOUS_REFERENCE_TO_FIELDS")
-                        .param("field", boathouse_spec::quote(field))
-                        .param("count", found.len())
-                        .message(format!("The struct has {} fields named {field}.", found.len()))),
+                    _ => Err(ambiguous_field(field, found.len())),
                 }
             }
             DataType::Array { element, .. } if matches!(*element, DataType::Struct(_)) => {
@@ -168,18 +165,27 @@ impl Analyzer {
         self.builtin("getmapvalue", vec![map, key])
     }
 
-    /// `withField`, `dropFields`; the field may be nested: `a.b`.
-    pub(super) fn update_field(
-        &mut self,
-        base: TypedExpr,
-        field: &str,
-        value: Option<TypedExpr>,
-    ) -> Result<TypedExpr> {
-        let path = boathouse_sql::parse_name(field)?;
-        let adds = value.is_some();
-        let shown =
-            format!("update_fields({}, {})", base.name, if adds { "WithField" } else { "dropfield()" });
-        Ok(self.update_nested(base, &path, value, true)?.named(shown))
+    /// `withField`, `dropFields`, one after the other; the field may be nested: `a.b`.
+    pub(super) fn update_fields(&mut self, expr: &Expr, over: &Analyzed) -> Result<TypedExpr> {
+        let mut updates = Vec::new();
+        let mut base = expr;
+        while let Expr::UpdateField { expr, field, value } = base {
+            updates.push((field, value));
+            base = expr;
+        }
+        let base = self.expr(base, over)?;
+        let mut updated = base.clone();
+        let mut shown = Vec::with_capacity(updates.len());
+        for (field, value) in updates.into_iter().rev() {
+            let path = boathouse_sql::parse_name(field)?;
+            let value = value.as_ref().map(|v| self.expr(v, over)).transpose()?;
+            let update = shown_update(&updated.name, &path, value.as_ref().map(|v| v.name.as_str()));
+            let adds = value.is_some() || path.len() > 1;
+            shown.push((adds.then(|| path[0].to_lowercase()), update));
+            let name = shown_updates(&base.name, &mut shown);
+            updated = self.update_nested(updated, &path, value, true)?.named(name);
+        }
+        Ok(updated)
     }
 
     fn update_nested(
@@ -272,4 +278,36 @@ pub(super) fn no_such_field(field: &str, s: &boathouse_spec::StructType) -> Erro
         .param("fieldName", boathouse_spec::quote(field))
         .param("fields", &fields)
         .message(format!("There is no field `{field}` among {fields}."))
+}
+
+pub(super) fn ambiguous_field(field: &str, count: usize) -> Error {
+    Error::new("AMBIGUOUS_REFERENCE_TO_FIELDS")
+        .param("field", boathouse_spec::quote(field))
+        .param("count", count)
+        .message(format!("The struct has {count} fields named {field}."))
+}
+
+/// A change of a field as names show it; that of a nested one gives the struct around it another value.
+fn shown_update(base: &str, path: &[String], value: Option<&str>) -> String {
+    match path {
+        [first, rest @ ..] if !rest.is_empty() => {
+            let inner = format!("{base}.{first}");
+            format!("WithField(update_fields({inner}, {}))", shown_update(&inner, rest, value))
+        }
+        _ => value.map_or("dropfield()".to_string(), |value| format!("WithField({value})")),
+    }
+}
+
+/// All changes of a struct as its name shows them. Where nothing is dropped, the last value that a field gets hides those
+/// before it (Spark's `OptimizeUpdateFields`); `updates` has the name of the field that gets a value.
+fn shown_updates(base: &str, updates: &mut Vec<(Option<String>, String)>) -> String {
+    if updates.iter().all(|(field, _)| field.is_some()) {
+        let mut seen = std::collections::HashSet::new();
+        let mut kept: Vec<_> =
+            updates.drain(..).rev().filter(|(field, _)| seen.insert(field.clone())).collect();
+        kept.reverse();
+        *updates = kept;
+    }
+    let shown: Vec<&str> = updates.iter().map(|(_, update)| update.as_str()).collect();
+    format!("update_fields({base}, {})", shown.join(", "))
 }

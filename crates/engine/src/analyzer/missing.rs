@@ -1,7 +1,7 @@
 //! `df.na`: NULLs filled, dropped, replaced.
 
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{DataType, Error, Literal, Relation, Result};
+use boathouse_spec::{CastMode, DataType, Error, Literal, Relation, Result};
 use datafusion::logical_expr::{Case, Expr as DfExpr, LogicalPlanBuilder, Operator, lit};
 
 use super::Analyzer;
@@ -33,16 +33,19 @@ impl Analyzer {
                 continue;
             };
             let value = self.literal(value)?;
-            let value = self.implicit(value, &a.data_type)?;
+            let value = self.explicit_cast(value, &a.data_type, CastMode::Session)?;
             let mut present = DfExpr::IsNotNull(Box::new(a.column()));
             if matches!(a.data_type, DataType::Float | DataType::Double) {
                 // NaN counts as missing too.
                 let nan = DfExpr::IsTrue(Box::new(self.builtin("isnan", vec![a.typed()])?.expr));
                 present = Self::both(present, DfExpr::Not(Box::new(nan)));
             }
-            let case =
-                Case::new(None, vec![(Box::new(present), Box::new(a.column()))], Some(Box::new(value.expr)));
-            let attribute = self.attribute(&a.name, a.data_type.clone(), false);
+            let case = Case::new(
+                None,
+                vec![(Box::new(present), Box::new(a.column()))],
+                Some(Box::new(value.expr.clone())),
+            );
+            let attribute = self.attribute(&a.name, a.data_type.clone(), a.nullable && value.nullable);
             pairs.push((DfExpr::Case(case), attribute));
         }
         self.project_pairs(input, pairs)
@@ -110,11 +113,10 @@ impl Analyzer {
             let mut branches = Vec::new();
             let mut nullable = a.nullable;
             for (from, to) in replacements {
-                nullable |= to.is_null();
-                let from = self.literal(from)?;
-                let from = self.comparable(from, &a)?;
-                let to = self.literal(to)?;
-                let to = self.implicit(to, &a.data_type)?;
+                let from = self.replaced_literal(from)?;
+                let to = self.replaced_literal(to)?;
+                let to = self.explicit_cast(to, &a.data_type, CastMode::Session)?;
+                nullable |= to.nullable;
                 let equal = self.comparison(Operator::Eq, a.typed(), from)?;
                 branches.push((Box::new(equal.expr), Box::new(to.expr)));
             }
@@ -125,8 +127,10 @@ impl Analyzer {
         self.project_pairs(input, pairs)
     }
 
-    fn comparable(&self, value: TypedExpr, column: &Attribute) -> Result<TypedExpr> {
-        self.implicit(value, &column.data_type)
+    /// Numbers are found and replaced as DOUBLE, whatever the column is.
+    fn replaced_literal(&mut self, value: &Literal) -> Result<TypedExpr> {
+        let typed = self.literal(value)?;
+        if typed.data_type.is_numeric() { self.implicit(typed, &DataType::Double) } else { Ok(typed) }
     }
 
     fn named_columns(&self, input: &Analyzed, names: &[String]) -> Result<Vec<Attribute>> {

@@ -62,9 +62,11 @@ mod table;
 mod table_changes;
 mod time_window;
 mod transpose;
+mod union_by_name;
 mod values;
 mod view_columns;
 mod window;
+mod window_frame;
 mod with;
 
 use std::collections::HashMap;

@@ -14,6 +14,12 @@ use crate::watermark::{StreamOperationKind, noted};
 
 impl Analyzer {
     pub(super) fn pivot(&mut self, pivot: &Pivot) -> Result<Analyzed> {
+        if pivot.grouping.is_some() && pivot.aggregates.iter().any(holds_star) {
+            return Err(Error::new("INVALID_USAGE_OF_STAR_OR_REGEX")
+                .param("elem", "'*'")
+                .param("prettyName", "Pivot")
+                .message("A pivot of a DataFrame takes no star: count(lit(1)) counts rows."));
+        }
         let input = self.relation(&pivot.input)?;
         let values = if pivot.values.is_empty() { self.pivot_values(pivot)? } else { pivot.values.clone() };
         let grouping = match &pivot.grouping {
@@ -330,6 +336,10 @@ impl Analyzer {
             .spark()?;
         Ok(projected.with_plan(plan))
     }
+}
+
+fn holds_star(expr: &Expr) -> bool {
+    matches!(expr, Expr::Star(_)) || crate::relation_walk::operands(expr).into_iter().any(holds_star)
 }
 
 /// The types of which Spark's `PivotFirst` picks values.

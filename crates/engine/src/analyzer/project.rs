@@ -235,9 +235,7 @@ impl Analyzer {
         let mut seen: Vec<String> = Vec::new();
         for c in columns {
             if seen.iter().any(|s| s.eq_ignore_ascii_case(&c.name)) {
-                return Err(Error::new("COLUMN_ALREADY_EXISTS")
-                    .param("columnName", boathouse_spec::quote(&c.name))
-                    .message(format!("The column `{}` is given twice.", c.name)));
+                return Err(super::error::column_twice(&c.name));
             }
             seen.push(c.name.clone());
         }

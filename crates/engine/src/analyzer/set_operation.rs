@@ -2,7 +2,7 @@
 
 use boathouse_bridge::ResultExt;
 use boathouse_functions::coercion;
-use boathouse_spec::{DataType, Error, JoinKind, Relation, Result, SetOperation, quote};
+use boathouse_spec::{DataType, Error, JoinKind, Relation, Result, SetOperation};
 use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::{
     Expr as DfExpr, LogicalPlan, Operator, Union, Window, WindowFrame, WindowFunctionDefinition,
@@ -10,7 +10,7 @@ use datafusion::logical_expr::{
 use std::sync::Arc;
 
 use super::Analyzer;
-use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
+use super::analyzed::{Analyzed, Attribute, project};
 use super::join_hint::without_hints;
 use super::operator::binary;
 use super::project::named;
@@ -33,6 +33,14 @@ fn same_but_for_names(a: &DataType, b: &DataType) -> Option<DataType> {
             DataType::Array { element, contains_null },
             DataType::Array { element: other, contains_null: nulls },
         ) => Some(DataType::array(same_but_for_names(element, other)?, *contains_null || *nulls)),
+        (
+            DataType::Map { key, value, value_contains_null },
+            DataType::Map { key: k, value: v, value_contains_null: nulls },
+        ) => Some(DataType::map(
+            same_but_for_names(key, k)?,
+            same_but_for_names(value, v)?,
+            *value_contains_null || *nulls,
+        )),
         _ => (a == b).then(|| a.clone()),
     }
 }
@@ -172,69 +180,6 @@ impl Analyzer {
         project(list, input.plan.clone())
     }
 
-    fn by_name(
-        &mut self,
-        left: Analyzed,
-        right: Analyzed,
-        allow_missing: bool,
-    ) -> Result<(Analyzed, Analyzed)> {
-        let mut order: Vec<Option<usize>> = Vec::new();
-        for a in &left.output {
-            let found = right.output.iter().position(|b| b.name.eq_ignore_ascii_case(&a.name));
-            if found.is_none() && !allow_missing {
-                let names: Vec<String> = right.output.iter().map(|b| quote(&b.name)).collect();
-                return Err(super::error::unresolved_column(std::slice::from_ref(&a.name), &names));
-            }
-            order.push(found);
-        }
-        let extra: Vec<Attribute> = right
-            .output
-            .iter()
-            .filter(|b| !left.output.iter().any(|a| a.name.eq_ignore_ascii_case(&b.name)))
-            .cloned()
-            .collect();
-        if !extra.is_empty() && !allow_missing {
-            let names: Vec<String> = left.output.iter().map(|b| quote(&b.name)).collect();
-            if left.output.len() != right.output.len() {
-                return Err(Error::new("NUM_COLUMNS_MISMATCH")
-                    .param("operator", "UNION")
-                    .param("firstNumColumns", left.output.len())
-                    .param("invalidOrdinalNum", "second")
-                    .param("invalidNumColumns", right.output.len())
-                    .message("UNION BY NAME needs inputs with the same columns."));
-            }
-            return Err(super::error::unresolved_column(std::slice::from_ref(&extra[0].name), &names));
-        }
-        let null = |a: &Attribute| {
-            TypedExpr::new(
-                DfExpr::Literal(datafusion::scalar::ScalarValue::Null, None),
-                DataType::Null,
-                true,
-                &a.name,
-            )
-        };
-        let mut right_pairs = Vec::new();
-        for (a, position) in left.output.iter().zip(&order) {
-            match position {
-                Some(i) => right_pairs.push((right.output[*i].column(), right.output[*i].clone())),
-                None => {
-                    let value = self.implicit(null(a), &a.data_type)?;
-                    let attribute = self.attribute(&a.name, a.data_type.clone(), true);
-                    right_pairs.push((value.expr, attribute));
-                }
-            }
-        }
-        let mut left_pairs: Vec<(DfExpr, Attribute)> =
-            left.output.iter().map(|a| (a.column(), a.clone())).collect();
-        for b in &extra {
-            right_pairs.push((b.column(), b.clone()));
-            let value = self.implicit(null(b), &b.data_type)?;
-            let attribute = self.attribute(&b.name, b.data_type.clone(), true);
-            left_pairs.push((value.expr, attribute));
-        }
-        Ok((self.project_pairs(left, left_pairs)?, self.project_pairs(right, right_pairs)?))
-    }
-
     /// Rows of the left that have (INTERSECT) or lack (EXCEPT) an equal on the right, NULLs being equal. With ALL the
     /// n-th of equal rows on the left needs an n-th on the right.
     fn matching(
@@ -358,6 +303,7 @@ impl Analyzer {
     ) -> Result<Analyzed> {
         let input = self.relation(input)?.without_hidden()?;
         let Some(columns) = columns else {
+            super::relation::check_groupable(&input.output)?;
             if input.is_streaming {
                 let keys = input.output.clone();
                 return Ok(deduplicated_stream(input, &keys, within_watermark));
@@ -369,13 +315,13 @@ impl Analyzer {
             let found: Vec<&Attribute> =
                 input.output.iter().filter(|a| a.name.eq_ignore_ascii_case(name)).collect();
             if found.is_empty() {
-                return Err(super::error::unresolved_column(
-                    std::slice::from_ref(name),
-                    &super::column::candidates(&input),
-                ));
+                let class = "CONNECT_INVALID_PLAN.UNRESOLVED_COLUMN_AMONG_FIELD_NAMES";
+                return Err(super::error::no_such_column_of_frame(class, name, &input.output)
+                    .exception("InvalidPlanInput"));
             }
             keys.extend(found.into_iter().cloned());
         }
+        super::relation::check_groupable(&keys)?;
         if input.is_streaming {
             return Ok(deduplicated_stream(input, &keys, within_watermark));
         }

@@ -46,7 +46,7 @@ impl Analyzer {
         }
         html.push_str("</table>\n");
         if more {
-            html.push_str(&format!("only showing top {rows} {}\n", if rows == 1 { "row" } else { "rows" }));
+            html.push_str(&format!("{}\n", top_rows(rows)));
         }
         self.single_string("html_string", html)
     }
@@ -158,9 +158,14 @@ fn table_text(names: &[String], cells: &[Vec<String>], more: bool, rows: usize, 
         out.push_str(&rule);
     }
     if more {
-        out.push_str(&format!("only showing top {rows} {}\n", if rows == 1 { "row" } else { "rows" }));
+        out.push_str(&top_rows(rows));
     }
     out
+}
+
+/// The last line of what shows some of the rows.
+fn top_rows(rows: usize) -> String {
+    format!("only showing top {rows} {}", if rows == 1 { "row" } else { "rows" })
 }
 
 fn vertical_text(names: &[String], cells: &[Vec<String>], more: bool, rows: usize) -> String {
@@ -177,10 +182,10 @@ fn vertical_text(names: &[String], cells: &[Vec<String>], more: bool, rows: usiz
             out.push_str(&format!(" {name}{pad_name} | {cell}{pad_value} \n"));
         }
     }
-    if more {
-        out.push_str(&format!("only showing top {rows} {}\n", if rows == 1 { "row" } else { "rows" }));
-    } else if cells.is_empty() {
-        out.push_str("(0 rows)\n");
+    if cells.is_empty() {
+        out.push_str("(0 rows)");
+    } else if more {
+        out.push_str(&top_rows(rows));
     }
     out
 }
@@ -203,7 +208,7 @@ mod tests {
         let cells = vec![vec!["1".to_string(), "a".to_string()]];
         assert_eq!(
             table_text(&names, &cells, true, 1, 20),
-            "+---+----+\n| id|name|\n+---+----+\n|  1|   a|\n+---+----+\nonly showing top 1 row\n"
+            "+---+----+\n| id|name|\n+---+----+\n|  1|   a|\n+---+----+\nonly showing top 1 row"
         );
         assert_eq!(vertical_text(&names, &cells, false, 20), "-RECORD 0---\n id   | 1   \n name | a   \n");
     }

@@ -118,7 +118,7 @@ impl Analyzer {
             grouping: Some(vec![Expr::column([&table])]),
             columns: vec![Expr::column([other])],
             values: Vec::new(),
-            aggregates: vec![Expr::call("count", vec![Expr::star()])],
+            aggregates: vec![Expr::call("count", vec![Expr::literal(Literal::Integer(1))])],
         })
         .into();
         self.fill_na(&pivot, &[], &[Literal::Long(0)])

@@ -18,6 +18,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, TypedExpr};
+use super::window_frame::Frame;
 
 /// The name of columns that hold the values of window functions, before their id.
 pub(super) const WINDOW_COLUMN: &str = "_window";
@@ -69,7 +70,7 @@ impl Analyzer {
                 .param("aggFunc", format!("\"{}\"", parts.shown))
                 .message(format!("{} takes neither an order nor a frame in its window.", parts.shown)));
         }
-        self.finish_window(parts, partition, sorts, order, &order_by, frame, over)
+        self.finish_window(parts, partition, sorts, order, &order_by, frame)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -81,55 +82,25 @@ impl Analyzer {
         order: Vec<TypedExpr>,
         order_by: &[SortOrder],
         frame: Option<SpecFrame>,
-        over: &Analyzed,
     ) -> Result<TypedExpr> {
-        let (df_frame, frame_text) = if parts.fixed_frame {
-            if let Some(f) = &frame
-                && !(f.units == FrameUnits::Rows
-                    && f.start == FrameBound::UnboundedPreceding
-                    && f.end == FrameBound::CurrentRow)
-            {
-                let class = if parts.offset_frame { "1035" } else { "1036" };
-                return Err(Error::new(format!("_LEGACY_ERROR_TEMP_{class}"))
-                    .param("prettyName", &parts.shown)
-                    .message(format!("{} does not take a window frame.", parts.shown)));
-            }
-            let frame = match parts.offset_frame {
-                true => WindowFrame::new_bounds(
-                    WindowFrameUnits::Rows,
-                    WindowFrameBound::Preceding(ScalarValue::UInt64(None)),
-                    WindowFrameBound::Following(ScalarValue::UInt64(None)),
-                ),
-                false => WindowFrame::new_bounds(
-                    WindowFrameUnits::Rows,
-                    WindowFrameBound::Preceding(ScalarValue::UInt64(None)),
-                    WindowFrameBound::CurrentRow,
-                ),
-            };
-            let shown = parts.shown_frame.clone();
-            (frame, shown.unwrap_or_else(|| "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW".to_string()))
-        } else {
-            self.frame(frame.as_ref(), &order, over)?
+        let spec = spec_text(&partition, &order, order_by);
+        let frame = match parts.fixed_frame {
+            true => fixed_frame(&parts, frame.as_ref())?,
+            false => self.frame(frame.as_ref(), &order, &spec)?,
         };
-        let mut spec = Vec::new();
-        if !partition.is_empty() {
-            spec.push(format!("PARTITION BY {}", join_names(&partition)));
-        }
-        if !order.is_empty() {
-            let keys: Vec<String> =
-                order.iter().zip(order_by).map(|(k, o)| super::sort::order_name(&k.name, o)).collect();
-            spec.push(format!("ORDER BY {}", keys.join(", ")));
-        }
-        spec.push(frame_text);
-        let shown = format!("{} OVER ({})", parts.shown, spec.join(" "));
+        let shown = format!("{} OVER ({spec}{})", parts.shown, frame.text);
+        // An aggregate over an empty frame has a value (`count` is 0), another function has none.
+        let (is_aggregate, rows_left) =
+            (matches!(parts.function, WindowFunctionDefinition::AggregateUDF(_)), frame.rows_left);
+        let filter = if is_aggregate { rows_left.clone().or(parts.filter) } else { parts.filter };
         let window = DfExpr::WindowFunction(Box::new(WindowFunction {
             fun: parts.function,
             params: WindowFunctionParams {
                 args: parts.args,
                 partition_by: partition.into_iter().map(|p| p.expr).collect(),
                 order_by: sorts,
-                window_frame: df_frame,
-                filter: parts.filter.map(Box::new),
+                window_frame: frame.frame,
+                filter: filter.map(Box::new),
                 null_treatment: parts.null_treatment,
                 distinct: parts.distinct,
             },
@@ -138,7 +109,11 @@ impl Analyzer {
             Some(t) => datafusion::logical_expr::cast(window, boathouse_bridge::arrow_type(&t)),
             None => window,
         };
-        Ok(TypedExpr::new(expr, parts.data_type, parts.nullable, shown))
+        let value = TypedExpr::new(expr, parts.data_type, parts.nullable, shown);
+        Ok(match rows_left {
+            Some(rows_left) if !is_aggregate => self.only_if(rows_left, value),
+            _ => value,
+        })
     }
 
     fn window_function_parts(&mut self, name: &str, call: &Call, over: &Analyzed) -> Result<WindowParts> {
@@ -237,151 +212,6 @@ impl Analyzer {
                 }
             }
         }
-    }
-
-    fn frame(
-        &mut self,
-        frame: Option<&SpecFrame>,
-        order: &[TypedExpr],
-        over: &Analyzed,
-    ) -> Result<(WindowFrame, String)> {
-        let Some(frame) = frame else {
-            let unbounded = WindowFrameBound::Preceding(ScalarValue::UInt64(None));
-            return Ok(if order.is_empty() {
-                let end = WindowFrameBound::Following(ScalarValue::UInt64(None));
-                (
-                    WindowFrame::new_bounds(WindowFrameUnits::Rows, unbounded, end),
-                    "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING".into(),
-                )
-            } else {
-                let start = WindowFrameBound::Preceding(ScalarValue::Null);
-                (
-                    WindowFrame::new_bounds(WindowFrameUnits::Range, start, WindowFrameBound::CurrentRow),
-                    "RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW".into(),
-                )
-            });
-        };
-        let offset_range = frame.units == FrameUnits::Range
-            && (matches!(frame.start, FrameBound::Offset(_)) || matches!(frame.end, FrameBound::Offset(_)));
-        if offset_range && order.len() != 1 {
-            let subclass =
-                if order.is_empty() { "RANGE_FRAME_WITHOUT_ORDER" } else { "RANGE_FRAME_MULTI_ORDER" };
-            return Err(Error::new(format!("DATATYPE_MISMATCH.{subclass}"))
-                .param("sqlExpr", "\"RANGE\"")
-                .message("A RANGE frame with an offset needs exactly one ORDER BY key."));
-        }
-        let (start, start_text) = self.bound(&frame.start, frame.units, order, over)?;
-        let (end, end_text) = self.bound(&frame.end, frame.units, order, over)?;
-        if matches!(frame.start, FrameBound::UnboundedFollowing)
-            || matches!(frame.end, FrameBound::UnboundedPreceding)
-        {
-            return Err(Error::new("DATATYPE_MISMATCH.SPECIFIED_WINDOW_FRAME_INVALID_BOUND")
-                .param("sqlExpr", format!("\"{start_text} AND {end_text}\""))
-                .message("The frame's start must not follow its end."));
-        }
-        if starts_after_end(&start, &end) {
-            return Err(Error::new("DATATYPE_MISMATCH.SPECIFIED_WINDOW_FRAME_WRONG_COMPARISON")
-                .param("sqlExpr", format!("\"{start_text} AND {end_text}\""))
-                .param("comparison", "less than or equal")
-                .message(format!("The frame's start, {start_text}, comes after its end, {end_text}.")));
-        }
-        let (units, word) = match frame.units {
-            FrameUnits::Rows => (WindowFrameUnits::Rows, "ROWS"),
-            FrameUnits::Range => (WindowFrameUnits::Range, "RANGE"),
-        };
-        Ok((
-            WindowFrame::new_bounds(units, start, end),
-            format!("{word} BETWEEN {start_text} AND {end_text}"),
-        ))
-    }
-
-    fn bound(
-        &mut self,
-        bound: &FrameBound,
-        units: FrameUnits,
-        order: &[TypedExpr],
-        _over: &Analyzed,
-    ) -> Result<(WindowFrameBound, String)> {
-        let unbounded = match units {
-            FrameUnits::Rows => ScalarValue::UInt64(None),
-            FrameUnits::Range => ScalarValue::Null,
-        };
-        Ok(match bound {
-            FrameBound::UnboundedPreceding => {
-                (WindowFrameBound::Preceding(unbounded), "UNBOUNDED PRECEDING".into())
-            }
-            FrameBound::UnboundedFollowing => {
-                (WindowFrameBound::Following(unbounded), "UNBOUNDED FOLLOWING".into())
-            }
-            FrameBound::CurrentRow => (WindowFrameBound::CurrentRow, "CURRENT ROW".into()),
-            FrameBound::Offset(expr) => {
-                let typed = self.expr(expr, &Analyzed::one_row()?)?;
-                let shown = typed.name.clone();
-                // A text is refused before it is read as a number to negate.
-                let written = match expr.as_ref() {
-                    Expr::Call(call) if call.args.len() == 1 => {
-                        self.expr(&call.args[0], &Analyzed::one_row()?)?
-                    }
-                    _ => typed.clone(),
-                };
-                if units == FrameUnits::Range
-                    && written.data_type.is_string()
-                    && order.first().is_some_and(|k| !k.data_type.is_string() && !k.data_type.is_numeric())
-                {
-                    // A text before PRECEDING is negated, and a DOUBLE then.
-                    let is_negated = matches!(expr.as_ref(), Expr::Call(_));
-                    let t = if is_negated { DataType::Double } else { written.data_type.clone() };
-                    let offset = TypedExpr { data_type: t, ..written };
-                    range_offset(ScalarValue::Null, &order[0], &offset, &self.context)?;
-                }
-                let value = self.fold(&typed)?;
-                let preceding = is_negative(&value);
-                let is_zero = ScalarValue::new_zero(&value.data_type()).is_ok_and(|zero| zero == value);
-                // An offset that was cast to the type of the key is no negation any more.
-                let is_cast = units == FrameUnits::Range
-                    && order
-                        .first()
-                        .is_some_and(|key| key.data_type.is_numeric() && key.data_type != typed.data_type);
-                // `-1 FOLLOWING` shows as `1 PRECEDING`, where the offset is a literal's negation.
-                let text = match (expr.as_ref(), preceding) {
-                    (Expr::Call(call), _) if call.args.len() == 1 && (preceding || is_zero) && !is_cast => {
-                        format!("{} PRECEDING", self.expr(&call.args[0], &Analyzed::one_row()?)?.name)
-                    }
-                    (_, true) if shown.starts_with('-') && is_cast => {
-                        format!("(- {}) FOLLOWING", &shown[1..])
-                    }
-                    (_, true) if shown.starts_with('-') => format!("{} PRECEDING", &shown[1..]),
-                    _ => format!("{shown} FOLLOWING"),
-                };
-                let magnitude = if preceding { negated(value)? } else { value };
-                let magnitude = match units {
-                    FrameUnits::Rows => {
-                        let too_long =
-                            matches!(magnitude, ScalarValue::Int64(Some(v)) if i32::try_from(v).is_err());
-                        if !typed.data_type.is_integral() || too_long {
-                            return Err(super::error::mismatch(
-                                "SPECIFIED_WINDOW_FRAME_UNACCEPTED_TYPE",
-                                &shown,
-                                format!("a ROWS offset must be an integer, not {}.", typed.data_type.sql()),
-                            )
-                            .param("location", "lower")
-                            .param("exprType", super::error::quoted(&typed.data_type))
-                            .param("expectedType", "\"INT\""));
-                        }
-                        magnitude.cast_to(&arrow::datatypes::DataType::UInt64).spark()?
-                    }
-                    FrameUnits::Range => range_offset(magnitude, &order[0], &typed, &self.context)?,
-                };
-                let bound = if is_zero {
-                    WindowFrameBound::CurrentRow
-                } else if preceding {
-                    WindowFrameBound::Preceding(magnitude)
-                } else {
-                    WindowFrameBound::Following(magnitude)
-                };
-                (bound, text)
-            }
-        })
     }
 
     /// Plans the window functions in the expressions; they come back as columns of the plan.
@@ -487,124 +317,48 @@ struct WindowParts {
     null_treatment: Option<NullTreatment>,
 }
 
-/// Whether a frame between two offsets begins after it ends.
-fn starts_after_end(start: &WindowFrameBound, end: &WindowFrameBound) -> bool {
-    use WindowFrameBound::{Following, Preceding};
-    match (start, end) {
-        (Following(a), Preceding(b)) => !a.is_null() && !b.is_null(),
-        (Following(a), Following(b)) if !a.is_null() && !b.is_null() => a > b,
-        (Preceding(a), Preceding(b)) if !a.is_null() && !b.is_null() => a < b,
-        _ => false,
+/// The partitions and the order of a window as names show them, each with a space after it.
+fn spec_text(partition: &[TypedExpr], order: &[TypedExpr], order_by: &[SortOrder]) -> String {
+    let mut text = String::new();
+    if !partition.is_empty() {
+        text += &format!("PARTITION BY {} ", join_names(partition));
     }
+    if !order.is_empty() {
+        let keys: Vec<String> =
+            order.iter().zip(order_by).map(|(k, o)| super::sort::order_name(&k.name, o)).collect();
+        text += &format!("ORDER BY {} ", keys.join(", "));
+    }
+    text
+}
+
+/// The frame of a function that has one of its own, and takes no other.
+fn fixed_frame(parts: &WindowParts, asked: Option<&SpecFrame>) -> Result<Frame> {
+    if let Some(f) = asked
+        && !(f.units == FrameUnits::Rows
+            && f.start == FrameBound::UnboundedPreceding
+            && f.end == FrameBound::CurrentRow)
+    {
+        let class = if parts.offset_frame { "1035" } else { "1036" };
+        return Err(Error::new(format!("_LEGACY_ERROR_TEMP_{class}"))
+            .param("prettyName", &parts.shown)
+            .message(format!("{} does not take a window frame.", parts.shown)));
+    }
+    let unbounded = ScalarValue::UInt64(None);
+    let end = match parts.offset_frame {
+        true => WindowFrameBound::Following(unbounded.clone()),
+        false => WindowFrameBound::CurrentRow,
+    };
+    let start = WindowFrameBound::Preceding(unbounded);
+    let shown = parts.shown_frame.clone();
+    Ok(Frame {
+        frame: WindowFrame::new_bounds(WindowFrameUnits::Rows, start, end),
+        text: shown.unwrap_or_else(|| "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW".to_string()),
+        rows_left: None,
+    })
 }
 
 fn join_names(values: &[TypedExpr]) -> String {
     values.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-fn negated(value: ScalarValue) -> Result<ScalarValue> {
-    Ok(match value {
-        ScalarValue::DurationMicrosecond(Some(v)) => {
-            ScalarValue::DurationMicrosecond(Some(v.saturating_neg()))
-        }
-        ScalarValue::IntervalYearMonth(Some(v)) => ScalarValue::IntervalYearMonth(Some(v.saturating_neg())),
-        other => other.arithmetic_negate().spark()?,
-    })
-}
-
-fn is_negative(value: &ScalarValue) -> bool {
-    match value {
-        ScalarValue::Int8(Some(v)) => *v < 0,
-        ScalarValue::Int16(Some(v)) => *v < 0,
-        ScalarValue::Int32(Some(v)) => *v < 0,
-        ScalarValue::Int64(Some(v)) => *v < 0,
-        ScalarValue::Float32(Some(v)) => *v < 0.0,
-        ScalarValue::Float64(Some(v)) => *v < 0.0,
-        ScalarValue::Decimal128(Some(v), _, _) => *v < 0,
-        ScalarValue::DurationMicrosecond(Some(v)) => *v < 0,
-        ScalarValue::IntervalYearMonth(Some(v)) => *v < 0,
-        ScalarValue::IntervalMonthDayNano(Some(v)) => v.months < 0 || v.days < 0 || v.nanoseconds < 0,
-        _ => false,
-    }
-}
-
-/// The offset of a RANGE frame in the type DataFusion adds to the ORDER BY key.
-fn range_offset(
-    value: ScalarValue,
-    key: &TypedExpr,
-    offset: &TypedExpr,
-    context: &boathouse_functions::Context,
-) -> Result<ScalarValue> {
-    use arrow::datatypes::IntervalMonthDayNano;
-    let interval = |months, days, nanos| {
-        ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(months, days, nanos)))
-    };
-    let unaccepted = || {
-        Error::new("DATATYPE_MISMATCH.RANGE_FRAME_INVALID_TYPE")
-            .param("sqlExpr", format!("\"{}\"", offset.name))
-            .param("orderSpecType", super::error::quoted(&key.data_type))
-            .param("valueBoundaryType", super::error::quoted(&offset.data_type))
-            .message(format!(
-                "A RANGE frame over {} does not take an offset of {}.",
-                key.data_type.sql(),
-                offset.data_type.sql()
-            ))
-    };
-    let is_read_as_number = offset.data_type.is_string() && key.data_type.is_numeric();
-    let is_offset = offset.data_type.is_numeric() || offset.data_type.is_interval() || is_read_as_number;
-    let not_added = |t: &DataType| {
-        Error::new("DATATYPE_MISMATCH.SPECIFIED_WINDOW_FRAME_UNACCEPTED_TYPE")
-            .param("sqlExpr", format!("\"{}\"", offset.name))
-            .param("location", "lower")
-            .param("exprType", super::error::quoted(t))
-            .param(
-                "expectedType",
-                "(\"NUMERIC\" or \"INTERVAL DAY TO SECOND\" or \"INTERVAL YEAR TO MONTH\" or \"INTERVAL\")",
-            )
-            .message(format!("A RANGE frame adds numbers and intervals to its key, no {}.", t.sql()))
-    };
-    if key.data_type.is_string() {
-        return Err(not_added(&key.data_type));
-    }
-    if !is_offset {
-        return Err(not_added(&offset.data_type));
-    }
-    Ok(match (&key.data_type, value) {
-        (DataType::Date, v) if offset.data_type.is_integral() => {
-            let ScalarValue::Int32(Some(days)) = v.cast_to(&arrow::datatypes::DataType::Int32).spark()?
-            else {
-                return Err(unaccepted());
-            };
-            interval(0, days, 0)
-        }
-        (
-            DataType::Date | DataType::Timestamp | DataType::TimestampNtz,
-            v @ ScalarValue::IntervalMonthDayNano(_),
-        ) => v,
-        (
-            DataType::Date | DataType::Timestamp | DataType::TimestampNtz,
-            ScalarValue::IntervalYearMonth(Some(m)),
-        ) => interval(m, 0, 0),
-        (DataType::Date, ScalarValue::DurationMicrosecond(Some(us)))
-            if offset.data_type.sql() == "INTERVAL DAY" =>
-        {
-            let days = i32::try_from(us / 86_400_000_000).map_err(|_| unaccepted())?;
-            interval(0, days, 0)
-        }
-        (DataType::Timestamp | DataType::TimestampNtz, ScalarValue::DurationMicrosecond(Some(us))) => {
-            interval(0, 0, us.saturating_mul(1000))
-        }
-        (t, v) if is_read_as_number && !v.is_null() => {
-            use boathouse_functions::cast::{Mode, cast};
-            let array = v.to_array().spark()?;
-            let number = cast(&array, &DataType::STRING, t, Mode::Ansi, context)?;
-            ScalarValue::try_from_array(&number, 0).spark()?
-        }
-        (t, v) if t.is_numeric() && offset.data_type.is_numeric() => {
-            v.cast_to(&boathouse_bridge::arrow_type(t)).spark()?
-        }
-        _ => return Err(unaccepted()),
-    })
 }
 
 /// Whether a window function is in the expression.

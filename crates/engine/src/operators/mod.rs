@@ -8,6 +8,7 @@ mod coalesce;
 mod join_hint;
 mod keep;
 mod map_partitions;
+mod once;
 mod pieces;
 mod sample;
 mod scope;
@@ -36,6 +37,7 @@ pub(crate) use barrier::{BARRIER, barrier};
 pub(crate) use coalesce::unordered;
 pub(crate) use join_hint::{JOIN_HINT, JoinHint, JoinHintExec, Strategy, join_hint, join_hint_of};
 pub(crate) use map_partitions::{MapPartitionsExec, PartitionOperator, PartitionWork};
+pub(crate) use once::{once, once_key};
 pub(crate) use pieces::{Piece, Pieces};
 pub(crate) use sample::{Sampling, sample};
 pub(crate) use scope::scoped;
@@ -81,6 +83,12 @@ pub(crate) fn plan(
 ) -> LogicalPlan {
     let node = Custom { inputs, exprs, schema, operator: Arc::new(operator) };
     LogicalPlan::Extension(Extension { node: Arc::new(node) })
+}
+
+/// What the node on top of a plan does, where it is one of ours.
+fn operator_of(plan: &LogicalPlan) -> Option<&dyn Operator> {
+    let LogicalPlan::Extension(extension) = plan else { return None };
+    extension.node.as_any().downcast_ref::<Custom>().map(|custom| custom.operator.as_ref())
 }
 
 impl PartialEq for Custom {

@@ -5,7 +5,8 @@
 //! they come (`rows`): Spark's reuse of exchanges and subqueries. Copies that have become different stay apart, because each
 //! reads less than all of them together.
 //!
-//! Only parts that take work are shared: aggregations, windows, DISTINCT, and joins that give few rows.
+//! Only parts that take work are shared: aggregations, windows, DISTINCT, and joins that give few rows; and those that must be
+//! made once, because they would give other rows each time (`operators::once`).
 
 mod rows;
 mod same;
@@ -25,6 +26,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::ExecutionPlan;
 
 use crate::column_cache::ColumnCache;
+use crate::operators::once_key;
 use crate::recursion::is_recursive;
 use crate::{column_cache, join_order};
 use rows::SharedRows;
@@ -173,6 +175,10 @@ fn shape(plan: &LogicalPlan, shapes: &mut HashMap<Place, Shape>) -> (u64, usize,
         plan,
         LogicalPlan::Aggregate(_) | LogicalPlan::Window(_) | LogicalPlan::Distinct(_) | LogicalPlan::Join(_)
     );
+    if let Some(key) = once_key(plan) {
+        key.hash(&mut hasher);
+        works = true;
+    }
     for field in plan.schema().fields() {
         field.data_type().hash(&mut hasher);
     }
@@ -217,6 +223,7 @@ fn collect<'a>(
 /// Whether the rows are likely to be few beside what it takes to make them.
 fn is_worth_keeping(plan: &LogicalPlan) -> bool {
     match plan {
+        LogicalPlan::Extension(_) => once_key(plan).is_some(),
         LogicalPlan::Aggregate(_) | LogicalPlan::Window(_) | LogicalPlan::Distinct(_) => true,
         LogicalPlan::Projection(p) => is_worth_keeping(&p.input),
         LogicalPlan::Filter(f) => is_worth_keeping(&f.input),

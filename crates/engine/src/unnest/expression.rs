@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 use super::domain::Domain;
+use super::repeatable::repeatable;
 use super::{columns_of, fresh, outer_columns_of, plain, project};
 
 /// The function that stands for several values before IN.
@@ -133,7 +134,7 @@ impl Replaced {
     }
 
     /// The rows that EXISTS or IN look for, and how they match the plan's.
-    fn candidates(&self, subquery: &LogicalPlan) -> Result<(LogicalPlan, Option<Expr>)> {
+    fn candidates(&mut self, subquery: &LogicalPlan) -> Result<(LogicalPlan, Option<Expr>)> {
         match plain::picked(subquery, &self.plan)? {
             Some((plan, conditions)) => Ok((plan, conjunction(conditions))),
             None => self.unnested(subquery),
@@ -141,11 +142,12 @@ impl Replaced {
     }
 
     /// The subquery for all values of the outer columns, and how its rows match the plan's.
-    fn unnested(&self, plan: &LogicalPlan) -> Result<(LogicalPlan, Option<Expr>)> {
+    fn unnested(&mut self, plan: &LogicalPlan) -> Result<(LogicalPlan, Option<Expr>)> {
         let outer = outer_columns_of(plan, &self.plan)?;
         if outer.is_empty() {
             return Ok((plan.clone(), None));
         }
+        self.plan = repeatable(self.plan.clone(), &outer)?;
         let domain = Domain::of(&self.plan, outer, plan)?;
         let matches = domain.matches();
         Ok((domain.push(plan.clone())?, matches))

@@ -6,6 +6,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder};
 
 use super::domain::Domain;
+use super::repeatable::repeatable;
 use super::{outer_columns_of, project};
 
 pub(super) fn rewrite(join: Join) -> Result<LogicalPlan> {
@@ -18,6 +19,7 @@ pub(super) fn rewrite(join: Join) -> Result<LogicalPlan> {
     let mut conditions: Vec<Expr> = join.on.into_iter().map(|(l, r)| l.eq(r)).collect();
     conditions.extend(join.filter);
     let outer = outer_columns_of(&right, &left)?;
+    let left = if outer.is_empty() { left } else { repeatable(left, &outer)? };
     let right = match outer.is_empty() {
         true => right,
         false => {

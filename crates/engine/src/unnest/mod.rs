@@ -9,6 +9,7 @@ mod domain;
 mod expression;
 mod lateral;
 mod plain;
+mod repeatable;
 
 use std::collections::HashSet;
 use std::sync::Arc;

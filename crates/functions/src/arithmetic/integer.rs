@@ -176,7 +176,6 @@ fn out_of_range(x: i64, y: i64, operator: Operator, t: &DataType) -> Error {
         _ if operator == Operator::IntegralDivide => {
             overflow("Overflow in integral divide", Some("try_divide"))
         }
-        DataType::Integer => overflow("integer overflow", Some(operator.tolerant())),
-        _ => overflow("long overflow", Some(operator.tolerant())),
+        _ => overflow("overflow", Some(operator.tolerant())),
     }
 }

@@ -259,8 +259,15 @@ fn str_to_map(call: &Call) -> Result<Resolved> {
     let text = coerced.first().cloned().unwrap_or(DataType::STRING);
     let returned = DataType::map(text.clone(), text, true);
     let maker = MapMaker::new(&returned, call.context)?;
-    let shown = |i: usize, default: &str| {
-        if i < call.args.len() { ShownArg::Arg(i) } else { ShownArg::Text(default.into()) }
+    // The delimiters that are filled in take the collation of the text.
+    let collation = match &coerced.first() {
+        Some(DataType::String { collation: Some(collation) }) => Some(collation.clone()),
+        _ => None,
+    };
+    let shown = |i: usize, default: &str| match &collation {
+        _ if i < call.args.len() => ShownArg::Arg(i),
+        Some(collation) => ShownArg::Text(format!("'{default}' collate {collation}")),
+        None => ShownArg::Text(default.into()),
     };
     let shown = vec![ShownArg::Arg(0), shown(1, ","), shown(2, ":")];
     Ok(Resolved::new(coerced, returned, call.any_nullable(), move |inputs| {
