@@ -259,3 +259,16 @@ def test_orc_that_is_refused(spark, tmp_path):
     (tmp_path / "bad.orc").write_bytes(b"no ORC at all")
     with pytest.raises(Exception, match="FAILED_READ_FILE"):
         spark.read.orc(f"file:{tmp_path}/bad.orc").collect()
+
+@pytest.mark.parametrize("format", ["parquet", "avro", "orc", "json", "csv", "text"])
+def test_files_of_no_bytes_have_no_rows(spark, tmp_path, format):
+    """As writers leave them that died."""
+    table, dead = tmp_path / "t", f"part-00000-dead.{format}"
+    spark.range(3).selectExpr("string(id) AS s").coalesce(1).write.format(format).save(str(table))
+    (table / dead).write_bytes(b"")
+    (tmp_path / "only").mkdir()
+    (tmp_path / "only" / dead).write_bytes(b"")
+    reader = spark.read.format(format).schema("s STRING")
+    assert sorted(reader.load(str(table)).collect()) == [Row(s="0"), Row(s="1"), Row(s="2")]
+    assert reader.load(str(table)).count() == 3
+    assert reader.load(str(tmp_path / "only")).collect() == []

@@ -581,6 +581,10 @@ impl TableProvider for FileTable {
         rows::check_projection(self, &projection).map_err(to_datafusion)?;
         let schema = Arc::new(self.arrow_schema.project(&projection)?);
         let mut files = self.matching_files(state, filters)?;
+        // Files of these formats have a head, but Spark divides a file into parts before it looks inside: there are none of nothing.
+        if matches!(self.format, Format::Parquet | Format::Avro) {
+            files.retain(|f| f.meta.size > 0);
+        }
         // Large files first, as Spark deals them out.
         files.sort_by_key(|f| std::cmp::Reverse(f.meta.size));
         if files.is_empty() {
