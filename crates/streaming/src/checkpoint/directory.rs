@@ -16,6 +16,7 @@ use object_store::{
     Attribute, Attributes, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
 };
 
+use super::in_flight;
 use super::local::{self, Settling};
 use super::new_file::NewFile;
 use crate::stateful::nameless;
@@ -134,7 +135,9 @@ impl Directory {
         let writer = uuid::Uuid::new_v4().to_string();
         let attributes = Attributes::from_iter([(WRITER, writer.clone())]);
         let options = PutOptions { mode: PutMode::Create, attributes, ..PutOptions::default() };
-        match self.place.store.put_opts(&self.file(name), PutPayload::from(contents), options).await {
+        let (store, file) = (Arc::clone(&self.place.store), self.file(name));
+        let put = async move { store.put_opts(&file, PutPayload::from(contents), options).await };
+        match in_flight::to_its_end(put).await.map_err(|e| self.failed("writing", name, e))? {
             Ok(_) => Ok(Some(Settling::default())),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
                 Ok(self.is_written_by(name, &writer).await?.then(Settling::default))
@@ -204,14 +207,21 @@ impl Directory {
     async fn create_local(&self, file: PathBuf, contents: Bytes, replace: bool) -> Result<Option<Settling>> {
         let name = file.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_string();
         let directory = file.parent().map(PathBuf::from).unwrap_or_default();
-        let created = tokio::task::spawn_blocking(move || local::create(&file, &contents, replace)).await;
+        let writing = in_flight::writing();
+        let create = move || {
+            let _writing = writing;
+            local::create(&file, &contents, replace)
+        };
+        let created = tokio::task::spawn_blocking(create).await;
         let created = created.map_err(|e| self.failed("writing", &name, e))?;
         let created = created.map_err(|e| self.failed("writing", &name, e))?;
         Ok(created.then(|| Settling::names_in(directory)))
     }
 
     async fn put(&self, name: &str, contents: Bytes) -> Result<()> {
-        let put = self.place.store.put(&self.file(name), PutPayload::from(contents)).await;
+        let (store, file) = (Arc::clone(&self.place.store), self.file(name));
+        let put = async move { store.put(&file, PutPayload::from(contents)).await };
+        let put = in_flight::to_its_end(put).await.map_err(|e| self.failed("writing", name, e))?;
         put.map(|_| ()).map_err(|e| self.failed("writing", name, e))
     }
 

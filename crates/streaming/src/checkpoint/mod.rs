@@ -10,6 +10,7 @@
 
 mod compactible_log;
 mod directory;
+mod in_flight;
 mod local;
 mod new_file;
 mod offsets;
@@ -22,6 +23,7 @@ use crate::settings;
 
 pub use compactible_log::{CompactibleLog, LogRules};
 pub use directory::Directory;
+pub use in_flight::InFlight;
 pub use local::Settling;
 pub use offsets::{CommitEntry, OffsetEntry};
 

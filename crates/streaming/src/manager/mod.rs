@@ -4,6 +4,7 @@ mod low_latency;
 mod permanent;
 mod run;
 mod running;
+mod turns;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::settings;
 use crate::sink::{self, Target};
 use crate::start::{NamedQuery, QueryEvent, QueryId, StartQuery, StartedQuery};
 pub use running::RunningQuery;
+use turns::Turns;
 
 /// Queries that have ended are remembered this long, in milliseconds.
 const REMEMBERED_MS: i64 = 3_600_000;
@@ -49,6 +51,7 @@ pub struct StreamManager {
     queries: Mutex<Vec<Arc<RunningQuery>>>,
     /// Names of queries that are being started.
     starting: Mutex<HashSet<ReservedName>>,
+    turns: Turns,
     /// Queries started so far.
     started: watch::Sender<u64>,
     listeners: Arc<Listeners>,
@@ -112,6 +115,7 @@ impl StreamManager {
         if target.is_memory() && mode != OutputMode::Complete && !checkpoint.is_temporary {
             refuse_recovery(session, &checkpoint.path).await?;
         }
+        let _turn = self.turns.take(&checkpoint.path).await;
         self.make_way(session, &checkpoint.path, is_permanent).await?;
         let is_batch_sink = target.is_of_batches();
         let sink = sink::open(session, &start, target, mode, &self.options).await?;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::running::RunningQuery;
 use super::{CheckpointPlace, Listeners};
-use crate::checkpoint::Directory;
+use crate::checkpoint::{Directory, InFlight};
 use crate::interval;
 use crate::micro_batch::MicroBatchQuery;
 use crate::progress::{Progress, timestamp};
@@ -128,14 +128,17 @@ impl Run {
     async fn until_the_end(mut self, trigger: Trigger, checkpoint: CheckpointPlace) {
         let (stop, closed) = (self.running.stop.clone(), self.session.closed());
         // A panic in a batch is this query's error, and must not leave it looking alive.
+        let writes = InFlight::default();
+        let batches = writes.of(self.batches(trigger));
         let ended = tokio::select! {
-            ended = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(self.batches(trigger))) => {
+            ended = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(batches)) => {
                 ended.unwrap_or_else(|_| Err(Error::internal("The query failed by a defect of the engine. Please report it.")))
             }
             () = stop.cancelled() => Ok(()),
             // A session's end stops its queries.
             () = closed.cancelled() => Ok(()),
         };
+        writes.done().await;
         let ended = match ended {
             Ok(()) => self.last_epoch().await,
             failed => failed,
