@@ -2,7 +2,7 @@
 //!
 //! Queries take and free the same hundreds of megabytes again and again. By default mimalloc gives them back to the system after
 //! a second, in pages of 4 KiB that the system has to clear before it gives them anew: a tenth of the CPU time of TPC-DS. With
-//! huge pages, and ten seconds until memory is given back, heavy queries take 6 % less of it, and memory at rest stays the same
+//! huge pages, and ten seconds until memory is given back, heavy queries take 4 to 6 % less of it, and memory at rest stays the same
 //! (`docs/performance.md`).
 
 use std::ffi::OsStr;
