@@ -22,11 +22,11 @@ pub fn begin_with_settings() {
     use std::os::unix::process::CommandExt;
 
     let missing: Vec<_> = SETTINGS.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()).collect();
-    let mut arguments = std::env::args_os();
-    let name = arguments.next();
     if missing.is_empty() {
         return;
     }
+    let mut arguments = std::env::args_os();
+    let name = arguments.next();
     if let Ok(program) = std::env::current_exe() {
         // It comes back only where it could not: then the program runs as it is.
         let _ = Command::new(program)

@@ -26,9 +26,9 @@ use clap::Parser;
 use arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
+    let arguments = Arguments::parse();
     allocator::begin_with_settings();
     boathouse_spec::fault::arm_from_environment();
-    let arguments = Arguments::parse();
     let result = match &arguments.command {
         Command::Server(a) => server::run(&arguments, a),
         Command::Sql(a) => sql::run(&arguments, a),

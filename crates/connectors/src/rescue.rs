@@ -1,5 +1,5 @@
-//! What a file of columns (Parquet, Avro) has and the table has no place for, as JSON: columns that the table does not have, columns of types that
-//! do not fit, and fields inside of structs.
+//! What a file of columns (Parquet, Avro) has and the table has no place for, as JSON: columns that the table does not have,
+//! columns of types that do not fit, and fields inside of structs.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

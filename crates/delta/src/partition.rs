@@ -1,5 +1,6 @@
 //! Values of partition columns: as the log writes them, and as directories are named.
 
+use boathouse_formats::calendar::MICROS_PER_DAY;
 use boathouse_formats::datetime_text::{
     parse_date, parse_timestamp, parse_timestamp_ntz, split_timestamp, write_date, write_time,
     write_timestamp_text,
@@ -15,8 +16,6 @@ use crate::schema::TableColumn;
 
 /// The directory name for NULL, Hive's.
 pub const DEFAULT_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
-
-const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// An extension of the configuration of a session: the time zone of TIMESTAMPs that the log has without an offset, as old
 /// writers put them there, those with `spark.databricks.delta.write.utcTimestampPartitionValues = false`, and CONVERT.

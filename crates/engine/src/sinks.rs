@@ -62,19 +62,24 @@ pub struct Console {
     pub truncates: bool,
 }
 
+impl Default for Console {
+    fn default() -> Self {
+        Self { rows: SHOWN, truncates: true }
+    }
+}
+
 impl Console {
     fn new(options: &Options) -> Result<Self> {
+        let mut this = Self::default();
         let wrong =
             |name: &str, value: &str| illegal(format!("{value:?} cannot be the option {name} of console"));
-        let rows = match option(options, "numRows") {
-            Some(text) => text.trim().parse().map_err(|_| wrong("numRows", text))?,
-            None => SHOWN,
-        };
-        let truncates = match option(options, "truncate") {
-            Some(text) => text.trim().to_lowercase().parse().map_err(|_| wrong("truncate", text))?,
-            None => true,
-        };
-        Ok(Self { rows, truncates })
+        if let Some(text) = option(options, "numRows") {
+            this.rows = text.trim().parse().map_err(|_| wrong("numRows", text))?;
+        }
+        if let Some(text) = option(options, "truncate") {
+            this.truncates = text.trim().to_lowercase().parse().map_err(|_| wrong("truncate", text))?;
+        }
+        Ok(this)
     }
 
     /// The rows as `show` prints them.

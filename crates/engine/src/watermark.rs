@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use boathouse_formats::calendar::MICROS_PER_DAY;
 use boathouse_formats::interval_parse::parse_calendar_interval;
 use boathouse_spec::{Error, Result};
 use datafusion::common::{Column, DFSchemaRef, Result as DataFusionResult};
@@ -201,7 +202,6 @@ fn delay_text(delay_us: i64) -> String {
 
 /// The delay of `withWatermark`, in microseconds. A month of it has 31 days (Spark's `IntervalUtils.getDuration`).
 pub(crate) fn parse_delay(text: &str) -> Result<i64> {
-    const MICROS_PER_DAY: i64 = 86_400_000_000;
     let wrong = |why: &str| {
         Error::new("CANNOT_PARSE_INTERVAL").param("intervalString", format!("'{text}'")).message(why)
     };

@@ -20,6 +20,7 @@ mod task;
 pub use ask::{Answer, Question};
 pub use dialogue::Dialogue;
 pub use interpreter::{interpreter, modules};
+pub use messages::python_error;
 pub use pickle::{Plain, pickle};
 pub use pool::{Options, Workers};
 pub use run::{Input, Run};

@@ -91,7 +91,7 @@ pub(crate) async fn read_message(from: &mut (impl AsyncRead + Unpin)) -> Result<
 }
 
 /// An exception of the user's code, with its traceback.
-pub(crate) fn python_error(traceback: &str) -> Error {
+pub fn python_error(traceback: &str) -> Error {
     Error::new("PYTHON_EXCEPTION")
         .message(format!("An exception was thrown from the Python worker:\n{}", traceback.trim_end()))
         .exception("PythonException")

@@ -26,16 +26,22 @@ pub fn parse(text: &str) -> Result<Login> {
     match module {
         "OAuthBearerLoginModule" => Ok(Login::Token(options)),
         "PlainLoginModule" | "ScramLoginModule" => {
-            let find = |name: &str| {
-                let found = options.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-                found.ok_or_else(|| {
-                    illegal_argument(format!("The option kafka.sasl.jaas.config has no {name}."))
-                })
-            };
-            Ok(Login::Password { username: find("username")?, password: find("password")? })
+            let (username, password) = (needed(&options, "username")?, needed(&options, "password")?);
+            Ok(Login::Password { username, password })
         }
         other => Err(Error::unsupported(format!("the login module {other} for connections to Kafka"))),
     }
+}
+
+/// An option of a login module.
+pub fn find<'a>(options: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    options.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}
+
+/// An option that has to be there.
+pub fn needed(options: &[(String, String)], name: &str) -> Result<String> {
+    let missing = || illegal_argument(format!("The option kafka.sasl.jaas.config has no {name}."));
+    find(options, name).map(str::to_string).ok_or_else(missing)
 }
 
 pub fn no_kerberos() -> Error {

@@ -4,7 +4,7 @@
 //! The client asks for a token when it first connects, and again before the one it has runs out.
 
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -12,9 +12,11 @@ use boathouse_spec::{Error, Result, clock};
 use rdkafka::client::OAuthToken;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use url::Url;
 
 use super::errors::illegal_argument;
+use super::jaas::{find, needed};
 
 /// The settings of the client that are about tokens (`SaslConfigs` of the Java client).
 #[derive(Debug, Clone, Default)]
@@ -102,38 +104,50 @@ impl Tokens {
         })
     }
 
-    /// Asks the server, again and again for a while where it does not answer or is in trouble (the client's `Retry`).
+    /// Waits for the server's answer, on a thread that is not the runtime's.
     fn asked(&self, runtime: Option<&Handle>) -> Result<String> {
         let runtime = runtime.ok_or_else(|| Error::internal("a token is asked for outside of the server"))?;
-        let until =
-            Instant::now() + Duration::from_millis(self.settings.retry_backoff_max_ms.unwrap_or(10_000));
-        let mut wait = Duration::from_millis(self.settings.retry_backoff_ms.unwrap_or(100));
+        let (answer, answered) = mpsc::sync_channel(1);
+        let this = self.clone();
+        runtime.spawn(async move {
+            let _ = answer.send(this.answer().await);
+        });
+        let answer = answered.recv().unwrap_or_else(|_| Err(Refusal::lasting("the server is ending")));
+        answer.map_err(|refusal| no_token(&refusal.why))
+    }
+
+    /// Asks the server, again and again for a while where it does not answer or is in trouble (the client's `Retry`).
+    async fn answer(&self) -> std::result::Result<String, Refusal> {
+        let client = self.client().map_err(|e| Refusal::lasting(&said(&e)))?;
+        let milliseconds = |given: Option<u64>, default| Duration::from_millis(given.unwrap_or(default));
+        let deadline = Instant::now() + milliseconds(self.settings.retry_backoff_max_ms, 10_000);
+        let mut wait = milliseconds(self.settings.retry_backoff_ms, 100);
         loop {
-            let (answer, answered) = mpsc::sync_channel(1);
-            let this = self.clone();
-            runtime.spawn(async move {
-                let _ = answer.send(this.request().await);
-            });
-            let gone = || Refusal::lasting("the server is ending");
-            match answered.recv().unwrap_or_else(|_| Err(gone())) {
+            let refusal = match self.request(&client).await {
                 Ok(token) => return Ok(token),
-                Err(refusal) if refusal.may_pass && Instant::now() + wait < until => std::thread::sleep(wait),
-                Err(refusal) => return Err(no_token(&refusal.why)),
+                Err(refusal) => refusal,
+            };
+            let next = Instant::now() + wait;
+            if !refusal.may_pass || next >= deadline {
+                return Err(refusal);
             }
+            tokio::time::sleep_until(next).await;
             wait *= 2;
         }
     }
 
-    async fn request(&self) -> std::result::Result<String, Refusal> {
-        let Origin::Endpoint { url, client_id, client_secret, scope } = &self.origin else {
-            return Err(Refusal::lasting("no server"));
-        };
+    fn client(&self) -> reqwest::Result<reqwest::Client> {
         let timeout = |given: Option<u64>| Duration::from_millis(given.unwrap_or(10_000));
-        let client = reqwest::Client::builder()
+        reqwest::Client::builder()
             .connect_timeout(timeout(self.settings.connect_timeout_ms))
             .read_timeout(timeout(self.settings.read_timeout_ms))
             .build()
-            .map_err(|e| Refusal::lasting(&said(&e)))?;
+    }
+
+    async fn request(&self, client: &reqwest::Client) -> std::result::Result<String, Refusal> {
+        let Origin::Endpoint { url, client_id, client_secret, scope } = &self.origin else {
+            return Err(Refusal::lasting("no server"));
+        };
         let (id, secret) = if self.settings.encodes_header {
             (encoded(client_id), encoded(client_secret))
         } else {
@@ -213,11 +227,7 @@ fn placed(url: Url, login: &[(String, String)]) -> Result<Origin> {
         }
         "http" | "https" => {
             known(login, |key| matches!(key, "clientId" | "clientSecret" | "scope"))?;
-            let needed = |key: &str| {
-                let missing = || illegal_argument(format!("The option kafka.sasl.jaas.config has no {key}."));
-                find(login, key).map(str::to_string).ok_or_else(missing)
-            };
-            let (client_id, client_secret) = (needed("clientId")?, needed("clientSecret")?);
+            let (client_id, client_secret) = (needed(login, "clientId")?, needed(login, "clientSecret")?);
             Ok(Origin::Endpoint {
                 url,
                 client_id,
@@ -293,10 +303,6 @@ fn claims(token: &str) -> Option<Map<String, Value>> {
     let payload = token.split('.').nth(1)?;
     let bytes = URL_SAFE_NO_PAD.decode(payload).or_else(|_| URL_SAFE.decode(payload)).ok()?;
     serde_json::from_slice(&bytes).ok()
-}
-
-fn find<'a>(login: &'a [(String, String)], key: &str) -> Option<&'a str> {
-    login.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
 }
 
 fn known(login: &[(String, String)], is_known: impl Fn(&str) -> bool) -> Result<()> {

@@ -19,7 +19,7 @@ use boathouse_spec::{Result, StructField, StructType};
 use bytes::Bytes;
 use datafusion::physical_expr::PhysicalExpr;
 
-use crate::rescue;
+use crate::rescue::{self, RescuedExpr};
 use crate::table::FileTable;
 
 /// The schema of a file, as Spark reads it.
@@ -113,42 +113,48 @@ impl Rescuing {
         }
     }
 
-    /// The columns that are wanted, NULL where a file's do not fit.
-    pub(super) fn arrange(
-        &self,
-        batch: &RecordBatch,
-        wanted: &SchemaRef,
-        zone: &Zone,
-    ) -> Result<RecordBatch> {
-        let batch = plain_batch(batch)?;
-        let (named, rescued) =
-            rescue::of_file(&self.table, &batch.schema(), &self.rescue, &self.options).spark()?;
-        let by_name = RecordBatch::try_new(named, batch.columns().to_vec()).spark()?;
-        let Some(keep) = &self.keep else { return arrange(&by_name, wanted, zone, true) };
-        let texts = rescued.over_file().evaluate(&batch).spark()?;
-        let texts = texts.into_array(batch.num_rows()).spark()?;
-        let tail = tail(self.file_path.as_deref());
-        let texts: StringArray =
-            texts.as_string::<i32>().iter().map(|text| text.map(|text| format!("{text}{tail}"))).collect();
-        let all = arrange(&by_name, &self.table, zone, true)?;
-        let mut columns = all.columns().to_vec();
-        if let Some((i, _)) = self.table.column_with_name(&self.rescue.column) {
-            columns[i] = Arc::new(texts);
-        }
-        RecordBatch::try_new(self.table.clone(), columns).spark()?.project(keep).spark()
+    /// The same for a file with these columns.
+    pub(super) fn of_file(&self, schema: &Schema) -> Result<RescuingFile<'_>> {
+        let plain = Arc::new(Schema::new(schema.fields().iter().map(|f| plain_field(f)).collect::<Fields>()));
+        let (named, rescued) = rescue::of_file(&self.table, &plain, &self.rescue, &self.options).spark()?;
+        Ok(RescuingFile { of: self, plain, named, rescued: rescued.over_file() })
     }
 }
 
-/// A batch in the Arrow types that Spark's types are kept in.
-fn plain_batch(batch: &RecordBatch) -> Result<RecordBatch> {
-    let schema = batch.schema();
-    let fields = schema.fields().iter().map(|f| plain_field(f)).collect::<Fields>();
-    let columns = batch.columns().iter().zip(&fields).map(|(column, f)| conform(column, f.data_type()));
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(
-        Arc::new(Schema::new(fields.clone())),
-        columns.collect::<Result<_>>()?,
-        &options,
-    )
-    .spark()
+/// How a file is read of which data may be rescued.
+pub(super) struct RescuingFile<'a> {
+    of: &'a Rescuing,
+    /// The file's columns in the Arrow types that Spark's types are kept in.
+    plain: SchemaRef,
+    /// The same by the names of the table's.
+    named: SchemaRef,
+    rescued: RescuedExpr,
+}
+
+impl RescuingFile<'_> {
+    /// The columns that are wanted, NULL where a file's do not fit.
+    pub fn arrange(&self, batch: &RecordBatch, wanted: &SchemaRef, zone: &Zone) -> Result<RecordBatch> {
+        let Rescuing { rescue, table, keep, file_path, .. } = self.of;
+        let batch = self.plain_batch(batch)?;
+        let by_name = RecordBatch::try_new(self.named.clone(), batch.columns().to_vec()).spark()?;
+        let Some(keep) = keep else { return arrange(&by_name, wanted, zone, true) };
+        let texts = self.rescued.evaluate(&batch).spark()?;
+        let texts = texts.into_array(batch.num_rows()).spark()?;
+        let tail = tail(file_path.as_deref());
+        let texts: StringArray =
+            texts.as_string::<i32>().iter().map(|text| text.map(|text| format!("{text}{tail}"))).collect();
+        let all = arrange(&by_name, table, zone, true)?;
+        let mut columns = all.columns().to_vec();
+        if let Some((i, _)) = table.column_with_name(&rescue.column) {
+            columns[i] = Arc::new(texts);
+        }
+        RecordBatch::try_new(table.clone(), columns).spark()?.project(keep).spark()
+    }
+
+    fn plain_batch(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let columns = batch.columns().iter().zip(self.plain.fields());
+        let columns = columns.map(|(column, f)| conform(column, f.data_type())).collect::<Result<_>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(self.plain.clone(), columns, &options).spark()
+    }
 }

@@ -156,9 +156,11 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
             RowFormat::Avro { zone, case_sensitive, rescuing } => {
                 let bytes = whole(&reader, &slice).await?;
                 avro_check::check(&bytes)?;
-                for batch in avro::reader(bytes.into(), reader.batch_rows)? {
+                let batches = avro::reader(bytes.into(), reader.batch_rows)?;
+                let rescuing = rescuing.as_ref().map(|r| r.of_file(&batches.schema())).transpose()?;
+                for batch in batches {
                     let batch = batch.spark()?;
-                    yield match rescuing {
+                    yield match &rescuing {
                         Some(rescuing) => rescuing.arrange(&batch, &reader.schema, zone)?,
                         None => avro::arrange(&batch, &reader.schema, zone, *case_sensitive)?,
                     };

@@ -307,6 +307,14 @@ pub(super) fn qualifier_matches(qualifier: &[String], target: &[String]) -> bool
             .all(|(a, b)| a.eq_ignore_ascii_case(b))
 }
 
+/// Whether two names are one, as `spark.sql.caseSensitive` says.
+pub(super) fn same_name(a: &str, b: &str, case_sensitive: bool) -> bool {
+    match case_sensitive {
+        true => a == b,
+        false => a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase(),
+    }
+}
+
 /// The column a name means, and the parts of the name that are fields inside it. The longest qualifier wins:
 /// `a.b.c` is column `c` of `a.b` before it is field `c` of column `b` of `a`.
 pub(super) fn match_name(
@@ -314,13 +322,7 @@ pub(super) fn match_name(
     attributes: &[Attribute],
     case_sensitive: bool,
 ) -> Result<Option<(Attribute, Vec<String>)>> {
-    let same = |a: &str, b: &str| {
-        if case_sensitive {
-            a == b
-        } else {
-            a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase()
-        }
-    };
+    let same = |a: &str, b: &str| same_name(a, b, case_sensitive);
     for qualifier_length in (0..name.len().min(4)).rev() {
         let (qualifier, rest) = name.split_at(qualifier_length);
         let mut found: Vec<&Attribute> = attributes

@@ -14,6 +14,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, TypedExpr};
+use super::column::same_name;
 use super::error;
 use super::extract::{ambiguous_field, no_such_field};
 
@@ -53,7 +54,7 @@ impl Analyzer {
     }
 
     fn same_name(&self, a: &str, b: &str) -> bool {
-        if self.context.case_sensitive { a == b } else { a.eq_ignore_ascii_case(b) }
+        same_name(a, b, self.context.case_sensitive)
     }
 
     /// The columns that are wanted, in their order, and then those that only `side` has.

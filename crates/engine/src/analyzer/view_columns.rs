@@ -7,6 +7,7 @@ use boathouse_spec::{Error, Result, StructField, StructType, quote_name};
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, TypedExpr};
+use super::column::same_name;
 
 /// What is recorded with a view of its columns.
 pub(super) struct RecordedColumns<'a> {
@@ -55,10 +56,7 @@ impl Analyzer {
             }
             return Ok(analyzed.output.clone());
         }
-        let same = |a: &str, b: &str| match self.context.case_sensitive {
-            true => a == b,
-            false => a.to_lowercase() == b.to_lowercase(),
-        };
+        let same = |a: &str, b: &str| same_name(a, b, self.context.case_sensitive);
         let column_of = |(i, name): (usize, &String)| {
             let found: Vec<&Attribute> = analyzed.output.iter().filter(|a| same(&a.name, name)).collect();
             let wanted = names.iter().filter(|n| same(n, name)).count();

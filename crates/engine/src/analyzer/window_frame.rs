@@ -73,19 +73,23 @@ impl Analyzer {
                 FrameBound::UnboundedPreceding => "UNBOUNDED PRECEDING".to_string(),
                 FrameBound::UnboundedFollowing => "UNBOUNDED FOLLOWING".to_string(),
                 FrameBound::CurrentRow => "CURRENT ROW".to_string(),
-                FrameBound::Offset(expr) => self.offset_text(expr, false)?,
+                FrameBound::Offset(expr) => {
+                    let operand = self.negated_operand(expr)?;
+                    offset_text(&self.expr(expr, &Analyzed::one_row()?)?, operand.as_ref())
+                }
             });
         }
         Ok(format!("{word} BETWEEN {} AND {}", texts[0], texts[1]))
     }
 
-    /// What is negated precedes; an offset that was cast to the type of the key is no negation any more.
-    fn offset_text(&mut self, expr: &Expr, is_cast: bool) -> Result<String> {
-        let nothing = Analyzed::one_row()?;
-        Ok(match negated_operand(expr) {
-            Some(operand) if !is_cast => format!("{} PRECEDING", self.expr(operand, &nothing)?.name),
-            _ => format!("{} FOLLOWING", self.expr(expr, &nothing)?.name),
-        })
+    /// What is negated, as `1` is in `1 PRECEDING`.
+    fn negated_operand(&mut self, expr: &Expr) -> Result<Option<TypedExpr>> {
+        match expr {
+            Expr::Call(call) if call.is_operator && call.name.last().is_some_and(|n| n == "negative") => {
+                call.args.first().map(|operand| self.expr(operand, &Analyzed::one_row()?)).transpose()
+            }
+            _ => Ok(None),
+        }
     }
 
     fn bound(&mut self, bound: &FrameBound, units: FrameUnits, order: &[TypedExpr]) -> Result<Bound> {
@@ -108,9 +112,9 @@ impl Analyzer {
 
     fn offset_bound(&mut self, expr: &Expr, units: FrameUnits, order: &[TypedExpr]) -> Result<Bound> {
         let typed = self.expr(expr, &Analyzed::one_row()?)?;
-        let operand = negated_operand(expr);
+        let operand = self.negated_operand(expr)?;
         if units == FrameUnits::Range {
-            self.refuse_text(&typed, operand, &order[0])?;
+            self.refuse_text(&typed, operand.as_ref(), &order[0])?;
         }
         let offset = self.fold(&typed)?;
         let preceding = is_negative(&offset);
@@ -119,7 +123,8 @@ impl Analyzer {
             && order
                 .first()
                 .is_some_and(|key| key.data_type.is_numeric() && key.data_type != typed.data_type);
-        let text = self.offset_text(expr, is_cast)?;
+        // What was cast to the type of the key is no negation any more.
+        let text = offset_text(&typed, operand.as_ref().filter(|_| !is_cast));
         let magnitude = if preceding { negated(offset.clone())? } else { offset.clone() };
         let magnitude = match units {
             FrameUnits::Rows => row_offset(magnitude, &typed)?,
@@ -138,28 +143,23 @@ impl Analyzer {
     }
 
     /// A text is refused before it is read as a number to negate, where the key is no number.
-    fn refuse_text(&mut self, offset: &TypedExpr, operand: Option<&Expr>, key: &TypedExpr) -> Result<()> {
-        let written = match operand {
-            Some(operand) => self.expr(operand, &Analyzed::one_row()?)?,
-            None => offset.clone(),
-        };
+    fn refuse_text(&self, offset: &TypedExpr, operand: Option<&TypedExpr>, key: &TypedExpr) -> Result<()> {
+        let written = operand.unwrap_or(offset);
         if !written.data_type.is_string() || key.data_type.is_string() || key.data_type.is_numeric() {
             return Ok(());
         }
         // A text before PRECEDING is negated, and a DOUBLE then.
         let t = if operand.is_some() { DataType::Double } else { written.data_type.clone() };
-        let offset = TypedExpr { data_type: t, ..written };
+        let offset = TypedExpr { data_type: t, ..written.clone() };
         range_offset(ScalarValue::Null, key, &offset, &self.context).map(|_| ())
     }
 }
 
-/// What is negated, as `1` is in `1 PRECEDING`.
-fn negated_operand(expr: &Expr) -> Option<&Expr> {
-    match expr {
-        Expr::Call(call) if call.is_operator && call.name.last().is_some_and(|n| n == "negative") => {
-            call.args.first()
-        }
-        _ => None,
+/// What is negated precedes.
+fn offset_text(offset: &TypedExpr, negated: Option<&TypedExpr>) -> String {
+    match negated {
+        Some(operand) => format!("{} PRECEDING", operand.name),
+        None => format!("{} FOLLOWING", offset.name),
     }
 }
 

@@ -19,13 +19,13 @@ pub(super) fn rewrite(join: Join) -> Result<LogicalPlan> {
     let mut conditions: Vec<Expr> = join.on.into_iter().map(|(l, r)| l.eq(r)).collect();
     conditions.extend(join.filter);
     let outer = outer_columns_of(&right, &left)?;
-    let left = if outer.is_empty() { left } else { repeatable(left, &outer)? };
-    let right = match outer.is_empty() {
-        true => right,
+    let (left, right) = match outer.is_empty() {
+        true => (left, right),
         false => {
+            let left = repeatable(left, &outer)?;
             let domain = Domain::of(&left, outer, &right)?;
             conditions.extend(domain.matches());
-            domain.push(right)?
+            (left, domain.push(right)?)
         }
     };
     let builder = LogicalPlanBuilder::from(left);

@@ -14,9 +14,9 @@ pub(super) struct ConsoleSink(Console);
 
 impl ConsoleSink {
     pub fn new(options: &Options) -> Result<Self> {
-        let given = Given(options);
-        let rows = given.positive("numRows")?.and_then(|n| i32::try_from(n).ok()).unwrap_or(20);
-        Ok(Self(Console { rows, truncates: given.flag("truncate", true)? }))
+        let (given, default) = (Given(options), Console::default());
+        let rows = given.positive("numRows")?.and_then(|n| i32::try_from(n).ok()).unwrap_or(default.rows);
+        Ok(Self(Console { rows, truncates: given.flag("truncate", default.truncates)? }))
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use boathouse_engine::Session;
-use boathouse_spec::{Error, Plan, PythonFunction, Result};
+use boathouse_python::python_error;
+use boathouse_spec::{Plan, PythonFunction, Result};
 use tokio::sync::Mutex;
 
 use super::worker::Worker;
@@ -24,7 +25,7 @@ impl ForeachSink {
     }
 
     async fn start(&self) -> Result<Worker> {
-        let mut worker = Worker::start(MODULE, None, "the foreach sink", raised).await?;
+        let mut worker = Worker::start(MODULE, None, "the foreach sink", python_error).await?;
         worker.write_bytes(self.function.python_version.as_bytes()).await?;
         worker.write_bytes(&self.function.command).await?;
         worker.done().await?;
@@ -54,10 +55,4 @@ impl Sink for ForeachSink {
     fn description(&self) -> String {
         "ForeachWriterTable".to_string()
     }
-}
-
-fn raised(traceback: &str) -> Error {
-    Error::new("PYTHON_EXCEPTION")
-        .message(format!("An exception was thrown from the Python worker:\n{}", traceback.trim_end()))
-        .exception("PythonException")
 }

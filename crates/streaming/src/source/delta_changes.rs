@@ -336,9 +336,6 @@ impl Source for DeltaChanges {
     async fn end_offset(&mut self, start: Option<&str>, limit: Limit) -> Result<Option<String>> {
         let latest = self.followed.latest_version().await?;
         let start_offset = start.map(|s| self.followed.read_offset(s)).transpose()?;
-        if let Some(read) = &start_offset {
-            self.followed.check_still_there(read, latest)?;
-        }
         if let Some(end) = self.followed.begin(start_offset.as_ref(), latest).await? {
             return Ok(Some(end.text()));
         }

@@ -174,9 +174,12 @@ impl Followed {
             && delta_tracking::changes(&self.read, metadata, protocol)
     }
 
-    /// Before anything is read: begins the log of schemas, where there is none yet, and goes no further than a change of columns
+    /// Before anything is read: looks whether what was read is there, begins the log of schemas, where there is none yet, and goes no further than a change of columns
     /// that the log does not have yet. The end of the batch, where that is decided.
     pub async fn begin(&mut self, start: Option<&Offset>, latest: i64) -> Result<Option<Offset>> {
+        if let Some(read) = start {
+            check_still_there(read, latest)?;
+        }
         let from = start.cloned().unwrap_or_else(|| self.first_offset(latest));
         let read = if start.is_some() && from.index == BASE_INDEX { -1 } else { 0 };
         self.begin_log((from.reservoir_version + read).clamp(0, latest)).await?;
@@ -262,23 +265,6 @@ impl Followed {
         let entry = tracking.entry(version, metadata, protocol)?;
         tracking.write(entry.clone(), in_place, &self.snapshot).await?;
         Err(entry.evolution()?)
-    }
-
-    /// What was read must still be there: a table that lost its last commits would give their numbers to others, which the stream
-    /// would pass over.
-    pub fn check_still_there(&self, read: &Offset, latest: i64) -> Result<()> {
-        let expected = read.reservoir_version - i64::from(read.index == BASE_INDEX);
-        if expected <= latest {
-            return Ok(());
-        }
-        Err(Error::new("DELTA_STREAMING_TRAILING_COMMIT_MISSING")
-            .param("expectedVersion", expected)
-            .param("seenVersion", latest)
-            .message(format!(
-                "The stream has read the table up to version {expected}, and its log ends with version {latest}: the commits after that \
-                 are gone."
-            ))
-            .exception("IllegalStateException"))
     }
 
     /// The version that was read last, or that is read first, may have had columns that those of the query are not (delta-spark's
@@ -382,4 +368,21 @@ pub(super) async fn read_view(
         Some(entry) => entry.view(&snapshot),
         None => Ok(snapshot),
     }
+}
+
+/// What was read must still be there: a table that lost its last commits would give their numbers to others, which the stream
+/// would pass over.
+fn check_still_there(read: &Offset, latest: i64) -> Result<()> {
+    let expected = read.reservoir_version - i64::from(read.index == BASE_INDEX);
+    if expected <= latest {
+        return Ok(());
+    }
+    Err(Error::new("DELTA_STREAMING_TRAILING_COMMIT_MISSING")
+        .param("expectedVersion", expected)
+        .param("seenVersion", latest)
+        .message(format!(
+            "The stream has read the table up to version {expected}, and its log ends with version {latest}: the commits after that \
+             are gone."
+        ))
+        .exception("IllegalStateException"))
 }

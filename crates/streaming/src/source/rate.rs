@@ -31,10 +31,10 @@ impl Rate {
         let partitions = given.positive("numPartitions")?.and_then(|n| usize::try_from(n).ok());
         let rows_per_second = given.positive("rowsPerSecond")?.unwrap_or(1);
         let ramp_up_s = given.duration_ms("rampUpTime")?.unwrap_or(0) / 1000;
-        let most = i64::MAX / rows_per_second;
-        if ramp_up_s > most {
-            return Err(too_many("INCORRECT_RAMP_UP_RATE", rows_per_second, most)
-                .param("rampUpTimeSeconds", ramp_up_s));
+        if ramp_up_s > most_seconds(rows_per_second) {
+            return Err(
+                too_many("INCORRECT_RAMP_UP_RATE", rows_per_second).param("rampUpTimeSeconds", ramp_up_s)
+            );
         }
         Ok(Self {
             schema: generated::schema(),
@@ -65,7 +65,12 @@ impl Rate {
 }
 
 /// The numbers of the rows are 64 bits wide.
-fn too_many(class: &str, rows_per_second: i64, most: i64) -> Error {
+fn most_seconds(rows_per_second: i64) -> i64 {
+    i64::MAX / rows_per_second
+}
+
+fn too_many(class: &str, rows_per_second: i64) -> Error {
+    let most = most_seconds(rows_per_second);
     Error::new(class)
         .param("rowsPerSecond", rows_per_second)
         .param("maxSeconds", most)
@@ -143,9 +148,8 @@ impl Source for Rate {
 
     async fn slice(&mut self, start: Option<&str>, end: &str) -> Result<Arc<dyn TableProvider>> {
         let (first, last) = (start.map_or(Ok(0), second)?, second(end)?);
-        let most = i64::MAX / self.rows_per_second;
-        if last > most {
-            return Err(too_many("INTERNAL_ERROR", self.rows_per_second, most).param("endSeconds", last));
+        if last > most_seconds(self.rows_per_second) {
+            return Err(too_many("INTERNAL_ERROR", self.rows_per_second).param("endSeconds", last));
         }
         let (from, to) = (self.value_at(first), self.value_at(last));
         let numbers = Numbers {
