@@ -1,7 +1,7 @@
 //! How many rows a part of a plan has, and how many different values its columns: from the statistics of tables and the usual
 //! guesses for what these do not tell.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use datafusion::common::{JoinType, ScalarValue, Statistics};
 use datafusion::datasource::source_as_provider;
@@ -298,8 +298,7 @@ fn number(value: &ScalarValue) -> Option<f64> {
 }
 
 fn filtered(input: Estimate, conditions: Vec<&Expr>) -> Estimate {
-    let selectivity: f64 = conditions.iter().map(|c| passing(&input, c)).product();
-    let rows = input.rows * selectivity;
+    let rows = input.rows * passing_all(&input, conditions.iter().copied());
     let mut left = input.with_rows(rows);
     for condition in conditions {
         if let Some((column, values)) = chosen(condition)
@@ -332,11 +331,27 @@ fn chosen(condition: &Expr) -> Option<(&str, f64)> {
     }
 }
 
+/// Part of the rows that pass all conditions. Those that compare one column with numbers leave one part of its range.
+fn passing_all<'a>(input: &Estimate, conditions: impl IntoIterator<Item = &'a Expr>) -> f64 {
+    let mut ranges: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+    let mut others = 1.0;
+    for condition in conditions {
+        match range_of(input, condition) {
+            Some((column, (low, high))) => {
+                let range = ranges.entry(column).or_insert((0.0, 1.0));
+                *range = (range.0.max(low), range.1.min(high));
+            }
+            None => others *= passing(input, condition),
+        }
+    }
+    ranges.into_values().map(size_of_range).product::<f64>() * others
+}
+
 /// Part of the rows that pass a condition.
 fn passing(input: &Estimate, condition: &Expr) -> f64 {
     match condition {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
-            Operator::And => passing(input, left) * passing(input, right),
+            Operator::And => passing_all(input, split_conjunction(condition)),
             Operator::Or => (passing(input, left) + passing(input, right)).min(1.0),
             Operator::Eq => equality(input, left, right),
             Operator::NotEq => 0.9,
@@ -379,24 +394,74 @@ fn equality(input: &Estimate, left: &Expr, right: &Expr) -> f64 {
     }
 }
 
+/// The column that a condition compares with a number, and the range of it that is left.
+fn range_of<'a>(input: &Estimate, condition: &'a Expr) -> Option<(&'a str, (f64, f64))> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = condition else { return None };
+    match op {
+        Operator::Lt | Operator::LtEq => range_below(input, left, right),
+        Operator::Gt | Operator::GtEq => range_below(input, right, left),
+        _ => None,
+    }
+}
+
+/// The range in which a column is less than a number, or more: 0 is the column's least value and 1 its greatest.
+fn range_below<'a>(input: &Estimate, less: &'a Expr, more: &'a Expr) -> Option<(&'a str, (f64, f64))> {
+    let place = |column: &str, at: &Expr| {
+        let Expr::Literal(value, _) = at else { return None };
+        let ((low, high), at) = (input.columns.get(column)?.bounds?, number(value)?);
+        Some(if high <= low { 0.5 } else { ((at - low) / (high - low)).clamp(0.0, 1.0) })
+    };
+    match (bare(less), bare(more)) {
+        (Some(column), None) => Some((column, (0.0, place(column, more)?))),
+        (None, Some(column)) => Some((column, (place(column, less)?, 1.0))),
+        _ => None,
+    }
+}
+
+fn size_of_range((low, high): (f64, f64)) -> f64 {
+    (high - low).clamp(0.001, 1.0)
+}
+
 /// Part of the rows where one side is less than the other.
 fn below(input: &Estimate, less: &Expr, more: &Expr) -> f64 {
-    let column = |e: &Expr| bare(e).and_then(|name| input.columns.get(name)).and_then(|c| c.bounds);
-    let literal = |e: &Expr| match e {
-        Expr::Literal(value, _) => number(value),
-        _ => None,
-    };
-    let part = |(low, high): (f64, f64), at: f64| {
-        if high <= low { 0.5 } else { ((at - low) / (high - low)).clamp(0.0, 1.0) }
-    };
-    let found = match (column(less), literal(more), literal(less), column(more)) {
-        (Some(bounds), Some(at), ..) => Some(part(bounds, at)),
-        (_, _, Some(at), Some(bounds)) => Some(1.0 - part(bounds, at)),
-        _ => None,
-    };
-    match found {
-        Some(part) => part.clamp(0.001, 1.0),
+    match range_below(input, less, more) {
+        Some((_, range)) => size_of_range(range),
         None if bare(less).is_some() && bare(more).is_some() => BETWEEN_COLUMNS,
         None => UNKNOWN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::logical_expr::{col, lit};
+
+    use super::*;
+
+    /// A calendar of 1,000 days.
+    fn days() -> Estimate {
+        let day = Column { bounds: Some((0.0, 1000.0)), ..Column::of(1000.0) };
+        let columns = HashMap::from([("day".to_string(), day)]);
+        Estimate { columns, ..Estimate::unknown(1000.0) }
+    }
+
+    fn left_of(conditions: &[Expr]) -> f64 {
+        filtered(days(), conditions.iter().collect()).rows.round()
+    }
+
+    #[test]
+    fn two_ends_are_one_range() {
+        let (from, until) = (col("day").gt_eq(lit(400)), col("day").lt(lit(450)));
+        assert_eq!(left_of(&[from.clone()]), 600.0);
+        assert_eq!(left_of(&[from.clone(), until.clone()]), 50.0);
+        assert_eq!(left_of(&[from.clone().and(until.clone())]), 50.0);
+        assert_eq!(left_of(&[lit(450).gt(col("day")), from.clone()]), 50.0);
+        assert_eq!(left_of(&[col("day").between(lit(400), lit(450))]), 50.0);
+        // Nothing is between them, and one row is the least that is expected.
+        assert_eq!(left_of(&[col("day").lt(lit(400)), col("day").gt(lit(450))]), 1.0);
+        // Of a column that nothing is known of each end takes a guess.
+        assert_eq!(
+            left_of(&[col("other").gt(lit(1)), col("other").lt(lit(2))]),
+            (1000.0 * UNKNOWN * UNKNOWN).round()
+        );
     }
 }

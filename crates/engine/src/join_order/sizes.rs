@@ -14,12 +14,15 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Join, LogicalPlan};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr};
 
-use super::estimate::estimate;
+use super::estimate::{Estimate, estimate};
 use crate::operator_rule::OperatorRule;
 use crate::operators::{self, Operator, only};
 
 /// Joins of tables with fewer rows are built on the side that was chosen without estimates: rows come out in that order.
 const LARGE: f64 = 100_000.0;
+/// So few rows are built in no time.
+const FEW_ROWS: f64 = 10_000.0;
+const MUCH: f64 = 8.0;
 
 /// The plan with what is expected of the sides of its joins.
 pub(crate) fn sized(plan: &LogicalPlan) -> Result<LogicalPlan> {
@@ -33,11 +36,22 @@ pub(crate) fn sized(plan: &LogicalPlan) -> Result<LogicalPlan> {
             let side = |rows, input: &Arc<LogicalPlan>| {
                 operators::plan(Sized { rows: rows as usize }, vec![input.as_ref().clone()], Vec::new(), None)
             };
-            let sides = (side(left.rows, &join.left), side(right.rows, &join.right));
+            let sides =
+                (side(rows_beside(&left, &right), &join.left), side(rows_beside(&right, &left), &join.right));
             let join = Join { left: Arc::new(sides.0), right: Arc::new(sides.1), ..join.clone() };
             Ok(Transformed::yes(LogicalPlan::Join(join)))
         })
         .data()
+}
+
+/// The rows that a side is said to have. Of two sides that leave few rows the one that reads much less is built: what it finds
+/// spares the other most of its rows while they are read.
+fn rows_beside(side: &Estimate, other: &Estimate) -> f64 {
+    let is_filter = other.rows * MUCH < other.unfiltered && other.unfiltered * MUCH < side.unfiltered;
+    match is_filter && side.rows.max(other.rows) < FEW_ROWS {
+        true => side.unfiltered,
+        false => side.rows,
+    }
 }
 
 #[derive(Debug)]
