@@ -315,3 +315,23 @@ def delays_of_watermarks(world):
         if refusal is not None:
             # Messages differ in words, and some errors have no class.
             world.note(delay, refusal.split("]")[0] if refusal.startswith("[") else "refused")
+
+
+@scenario
+def names_of_memory_sinks(world):
+    """The rows are in a view of the query's name, which is read as SQL reads names."""
+    stream = Stream(world)
+    stream.source("a", LEFT)
+    stream.put("a", {"id": 1, "at": minute(0), "l": "a"})
+    names = ["seen", "1a", "_x", "SELECT", "table", "`quoted`", "`a.b`", "a--b", "a.b", "a.b.c", "global_temp.x", "a-b", "a b", "a;b", "a`b", "1", "1e5", "a$b", "ä"]
+    for name in [*names, None]:
+
+        def run(name=name):
+            before = {t.name for t in world.spark.catalog.listTables()}
+            writer = stream.source("a", LEFT).writeStream.format("memory").trigger(availableNow=True)
+            query = (writer if name is None else writer.queryName(name)).start()
+            query.awaitTermination()
+            views = sorted({t.name for t in world.spark.catalog.listTables()} - before)
+            return [query.name, views, [world.spark.table(f"`{view}`").count() for view in views]]
+
+        world.attempt(f"named {name}", run)

@@ -86,6 +86,52 @@ def test_rescued_csv(spark, tmp_path):
     assert {r.id: rescued(r) for r in lines}[3] == {"extra": "y", "_c3": "z"}
 
 
+def test_rescued_xml(spark, tmp_path):
+    (tmp_path / "1.xml").write_text("""<rows>
+      <row id="1"><name>a</name><at><day>2024-02-29</day></at></row>
+      <row id="2"><Name>case</Name><more x="1"><y>z</y></more><more>2</more></row>
+      <row id="3"><name>c</name><at><day>2024-02-30</day><zone>UTC</zone></at><n>1</n><n>no</n></row>
+      <row id="four"><name>d</name><n>1</n><n>2</n></row>
+    </rows>""")
+    schema = "_id INT, name STRING, at STRUCT<day: DATE>, n ARRAY<INT>"
+    rows = {r.name: r for r in read(spark, "xml", schema, tmp_path, rowTag="row")}
+    assert {name: rescued(r) for name, r in rows.items()} == {
+        "a": None,
+        None: {"Name": "case", "more": [{"_x": "1", "y": "z"}, "2"]},
+        "c": {"at": {"day": "2024-02-30", "zone": "UTC"}, "n": ["1", "no"]},
+        "d": {"_id": "four"},
+    }
+    assert [(rows[n]._id, rows[n].n) for n in ("a", "c", "d")] == [(1, None), (3, None), (None, [1, 2])]
+    assert str(rows["a"].at.day) == "2024-02-29" and rows["c"].at.day is None
+    # Other columns alone need nothing of it, and what is rescued is not malformed.
+    frame = spark.read.options(rescuedDataColumn="r", rowTag="row", mode="FAILFAST").schema(schema).xml(str(tmp_path))
+    assert values(frame.select("_id").na.fill(-1), "_id") == [(-1,), (1,), (2,), (3,)]
+    same = spark.read.options(rescuedDataColumn="r", rowTag="row", readerCaseSensitive=False).schema(schema).xml(str(tmp_path))
+    assert set(json.loads(same.filter("name = 'case'").first().r)) == {"more", "_file_path"}
+    (tmp_path / "1.xml").write_text("<row><a></row>")
+    broken = spark.read.options(rescuedDataColumn="r", rowTag="row").schema("a INT, _corrupt_record STRING").xml(str(tmp_path)).first()
+    assert (broken.a, broken.r) == (None, None) and broken._corrupt_record is not None
+
+
+def test_new_columns_of_xml(spark, tmp_path):
+    def put_xml(name, *rows):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_text("<rows>" + "".join(f"<row>{r}</row>" for r in rows) + "</rows>")
+
+    put_xml("1.xml", "<id>1</id><v>1</v>")
+    stream = cloud(spark, tmp_path, format="xml", rowTag="row")
+    text = f"SELECT * FROM STREAM read_files('{tmp_path}/in', format => 'xml', rowTag => 'row')"
+    assert spark.sql(text).schema == stream.schema
+    assert stream.schema.simpleString() == "struct<id:bigint,v:bigint,_rescued_data:string>"
+    load(spark, tmp_path, "of_xml", format="xml", rowTag="row")
+    put_xml("2.xml", "<id>2</id><v>text</v><new>true</new>")
+    with pytest.raises(Exception, match="UNKNOWN_FIELD_EXCEPTION"):
+        load(spark, tmp_path, "of_xml", format="xml", rowTag="row")
+    load(spark, tmp_path, "of_xml", format="xml", rowTag="row")
+    rows = spark.table("of_xml").orderBy("id").collect()
+    assert [(r.id, r.v, r.new, rescued(r)) for r in rows] == [(1, 1, None, None), (2, None, True, {"v": "text"})]
+
+
 @pytest.mark.parametrize("format", ["parquet", "avro"])
 def test_rescued_columns(spark, tmp_path, format):
     path = str(tmp_path / "t")
@@ -115,7 +161,7 @@ def cloud(spark, tmp_path, **options):
     reader = spark.readStream.format("cloudFiles").option("cloudFiles.format", options.pop("format", "json"))
     schema = options.pop("schema", None)
     for key, value in options.items():
-        reader = reader.option(key if key == "rescuedDataColumn" else "cloudFiles." + key.replace("_", "."), value)
+        reader = reader.option(key if key in ("rescuedDataColumn", "rowTag") else "cloudFiles." + key.replace("_", "."), value)
     return (reader.schema(schema) if schema else reader).load(str(tmp_path / "in"))
 
 

@@ -2,6 +2,7 @@
 
 import os
 
+import pyarrow as pa
 import pytest
 from conftest import Server
 
@@ -39,3 +40,17 @@ def test_texts_of_groups_are_joined_in_little_memory(little_memory):
     """).collect()
     # 1,200 texts of one character in each group, and a comma between.
     assert [tuple(row) for row in rows] == [(50, 2399, 2399)]
+
+
+def test_rows_of_a_batch(spark):
+    """What a column of a batch may hold is bounded: batches of fewer rows take larger values."""
+
+    def sizes(batches):
+        for batch in batches:
+            yield pa.RecordBatch.from_pydict({"n": [batch.num_rows]})
+
+    frame = spark.range(0, 20, 1, 1).mapInArrow(sizes, "n BIGINT")
+    assert [row.n for row in frame.collect()] == [20]
+    spark.conf.set("spark.sql.parquet.columnarReaderBatchSize", "8")
+    counted = [row.n for row in frame.collect()]
+    assert sum(counted) == 20 and max(counted) <= 8

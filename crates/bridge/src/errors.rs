@@ -49,6 +49,7 @@ fn arrow_error(e: &ArrowError) -> Error {
         ArrowError::DivideByZero => Error::new("DIVIDE_BY_ZERO")
             .param("config", "\"spark.sql.ansi.enabled\"")
             .message("Division by zero. Use `try_divide` to get NULL instead."),
+        ArrowError::OffsetOverflowError(_) => Error::batch_too_large(),
         ArrowError::ArithmeticOverflow(text) => Error::new("ARITHMETIC_OVERFLOW").message(text.clone()),
         ArrowError::ParquetError(text) => Error::new("FAILED_READ_FILE.NO_HINT")
             .param("path", "")
@@ -115,5 +116,11 @@ mod tests {
         let wrapped =
             DataFusionError::ArrowError(Box::new(to_arrow(ours.clone())), None).context("while planning");
         assert_eq!(from_datafusion(wrapped), ours);
+    }
+
+    #[test]
+    fn a_column_beyond_its_places_has_an_error_that_says_what_to_do() {
+        let e = from_arrow(ArrowError::OffsetOverflowError(1 << 31));
+        assert_eq!(e, Error::batch_too_large());
     }
 }

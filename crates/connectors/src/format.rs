@@ -73,7 +73,7 @@ impl Format {
 
     /// Whether readers of the format keep what the schema has no place for (`rescuedDataColumn`).
     pub fn rescues(self) -> bool {
-        matches!(self, Self::Json | Self::Csv | Self::Parquet | Self::Avro)
+        matches!(self, Self::Json | Self::Csv | Self::Xml | Self::Parquet | Self::Avro)
     }
 
     /// The short name, as options and catalogs have it.

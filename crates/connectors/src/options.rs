@@ -121,7 +121,7 @@ pub(crate) fn check(format: Format, options: &[(String, String)]) -> Result<()> 
         Format::Parquet => &[COMMON, PARQUET, RESCUE],
         Format::Text => &[COMMON, &["encoding", "lineSep", "wholetext"]],
         Format::BinaryFile => &[COMMON],
-        Format::Xml => &[COMMON, TEXT, XML],
+        Format::Xml => &[COMMON, TEXT, XML, RESCUE],
         Format::Avro => &[COMMON, AVRO, RESCUE],
         Format::Orc => &[COMMON, &["mergeSchema", "compression", "orc.compress"]],
     };

@@ -12,6 +12,7 @@ use boathouse_bridge::{ResultExt, arrow_schema, conform_batch, to_datafusion};
 use boathouse_delta::{OwnReads, SessionZone, Snapshot};
 use boathouse_formats::zone::Zone;
 use boathouse_spec::{Error, Literal, Result, StructType};
+use datafusion::config::ConfigNonZeroUsize;
 use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
@@ -80,6 +81,9 @@ impl QueryResult {
     }
 }
 
+/// Rows of a batch. Spark has it for readers of Parquet; here it goes for all operators.
+const BATCH_ROWS: &str = "spark.sql.parquet.columnarReaderBatchSize";
+
 /// The state that each query's state is a copy of. Its one analyzer rule unnests subqueries: types and names are decided by our analyzer,
 /// and DataFusion must not coerce again.
 pub(crate) fn template_state(runtime_env: Arc<RuntimeEnv>, parallelism: usize) -> SessionState {
@@ -139,6 +143,10 @@ pub(crate) fn constant_state(template: &SessionState) -> SessionState {
 /// The state of one query.
 pub(crate) fn query_state(session: &Session) -> SessionState {
     let mut state = session.engine.storages.by(session.conf.stores()).state.clone();
+    let rows = session.conf.set_integer(BATCH_ROWS).and_then(|rows| usize::try_from(rows).ok());
+    if let Some(Ok(rows)) = rows.map(ConfigNonZeroUsize::try_new) {
+        state.config_mut().options_mut().execution.batch_size = rows;
+    }
     let zone = session.conf.zone();
     if zone != Zone::UTC {
         state.config_mut().set_extension(Arc::new(SessionZone(zone)));
@@ -387,6 +395,10 @@ impl RecordBatchStream for Driven {
     }
 }
 
+/// What Arrow says where a column of a batch would have more than 2 GiB, and there is no error that it could give.
+const OFFSET_OVERFLOWS: [&str; 3] =
+    ["offset overflow", "byte array offset overflow", "index overflow decoding byte array"];
+
 /// The error a panic becomes.
 pub(crate) fn panic_error(panic: &(dyn Any + Send)) -> Error {
     let text = panic
@@ -395,6 +407,9 @@ pub(crate) fn panic_error(panic: &(dyn Any + Send)) -> Error {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "of an unknown kind".to_string());
     tracing::error!("a query panicked: {text}");
+    if OFFSET_OVERFLOWS.contains(&text.as_str()) {
+        return Error::batch_too_large();
+    }
     Error::internal(format!("The query failed by a defect of the engine: {text}. Please report it."))
 }
 

@@ -177,9 +177,7 @@ impl Bytes {
 
     fn parts(&mut self) -> Result<(OffsetBuffer<i32>, Buffer, Option<arrow::buffer::NullBuffer>)> {
         if self.overflow {
-            return Err(Error::new("UNSUPPORTED_FEATURE.NOT_IN_BOATHOUSE")
-                .param("feature", "more than 2 GiB of text in one batch")
-                .message("One batch of rows has more than 2 GiB of text."));
+            return Err(Error::batch_too_large());
         }
         let offsets = std::mem::replace(&mut self.offsets, vec![0]);
         let values = Buffer::from_vec(std::mem::take(&mut self.values));

@@ -157,7 +157,10 @@ pub fn check_size(bytes: usize) -> Result<()> {
         .param("maxRoundedArrayLength", i32::MAX)
         .param("functionName", "`string`")
         .param("parameter", "`bytes`")
-        .message("The strings of one batch of rows would exceed 2 GB."))
+        .message(
+            "The strings of one batch of rows would exceed 2 GB. Make batches of fewer rows: set \
+             spark.sql.parquet.columnarReaderBatchSize to 1000 or less (it is 8192 where it is not set).",
+        ))
 }
 
 /// A number for every row.

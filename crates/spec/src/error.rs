@@ -109,6 +109,16 @@ impl Error {
             .message(format!("Boathouse does not support {what} yet. See docs/limitations.md."))
     }
 
+    /// A column of a batch of rows beyond the 2 GiB that its places are counted to.
+    pub fn batch_too_large() -> Self {
+        Self::new("UNSUPPORTED_FEATURE.NOT_IN_BOATHOUSE")
+            .param("feature", "more than 2 GiB in one column of a batch of rows")
+            .message(
+                "One batch of rows has more than 2 GiB in one column. Make batches of fewer rows: set \
+                 spark.sql.parquet.columnarReaderBatchSize to 1000 or less (it is 8192 where it is not set).",
+            )
+    }
+
     /// A failure of the system below (disk, network, object store), with what was being done.
     pub fn io(doing: impl fmt::Display, cause: impl fmt::Display) -> Self {
         Self::new("FAILED_IO").message(format!("Failed while {doing}: {cause}"))

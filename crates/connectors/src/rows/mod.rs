@@ -41,7 +41,7 @@ pub(crate) enum RowFormat {
     Csv { schema: StructType, projection: Vec<usize>, keep: Option<Vec<usize>>, options: Box<csv::Options> },
     Text { wanted: bool, whole: bool, line_separator: Option<String>, encoding: Option<String> },
     BinaryFile { projection: Vec<usize> },
-    Xml { schema: StructType, options: Box<xml::Options>, encoding: Option<String> },
+    Xml { schema: StructType, keep: Option<Vec<usize>>, options: Box<xml::Options>, encoding: Option<String> },
     Avro { zone: Zone, case_sensitive: bool, rescuing: Option<avro::Rescuing> },
     Orc { zone: Zone, case_sensitive: bool },
 }
@@ -74,9 +74,8 @@ impl RowFormat {
             },
             Format::BinaryFile => Self::BinaryFile { projection: projection.to_vec() },
             Format::Xml => Self::Xml {
-                schema: StructType::new(
-                    projection.iter().map(|i| table.data_schema.fields[*i].clone()).collect(),
-                ),
+                schema: StructType::new(read.iter().map(|i| table.data_schema.fields[*i].clone()).collect()),
+                keep,
                 options: Box::new(xml_options(table)?),
                 encoding: given.text("encoding").or(given.text("charset")).map(str::to_string),
             },
@@ -96,6 +95,7 @@ impl RowFormat {
         match &mut format {
             Self::Json { options, .. } => options.file_path = file_path,
             Self::Csv { options, .. } => options.file_path = file_path,
+            Self::Xml { options, .. } => options.file_path = file_path,
             Self::Avro { rescuing: Some(rescuing), .. } => rescuing.file_path = file_path,
             _ => {}
         }
@@ -105,9 +105,9 @@ impl RowFormat {
     /// Those of the columns that were read which are given.
     fn kept(&self, batch: RecordBatch) -> Result<RecordBatch> {
         match self {
-            Self::Json { keep: Some(keep), .. } | Self::Csv { keep: Some(keep), .. } => {
-                batch.project(keep).spark()
-            }
+            Self::Json { keep: Some(keep), .. }
+            | Self::Csv { keep: Some(keep), .. }
+            | Self::Xml { keep: Some(keep), .. } => batch.project(keep).spark(),
             _ => Ok(batch),
         }
     }
@@ -143,7 +143,9 @@ pub(crate) fn xml_options(table: &FileTable) -> Result<xml::Options> {
             )
             .exception("AnalysisException"));
     }
-    xml::Options::parse(&table.options, &table.context.session, false)
+    let mut options = xml::Options::parse(&table.options, &table.context.session, false)?;
+    options.rescue = table.rescue.clone();
+    Ok(options)
 }
 
 /// The one column of text files.

@@ -177,12 +177,14 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
                     yield shape.batch(&batch?, &reader.schema)?;
                 }
             }
-            RowFormat::Xml { schema, options, encoding } => {
+            RowFormat::Xml { schema, options, encoding, .. } => {
                 let bytes = whole(&reader, &slice).await?;
                 let text = decode(&bytes, encoding.as_deref())?;
                 let records = xml::records(&text, &options.row_tag);
-                for some in records.chunks(reader.batch_rows) {
-                    yield xml_batch(some, &text, schema, options, &reader.schema)?;
+                let keeps_documents = schema.field(&options.corrupt_column).is_some();
+                let size = |record: &&str| record.len() + if keeps_documents { text.len() } else { 0 };
+                for some in chunks(&records, size, reader.batch_rows, BATCH_BYTES) {
+                    yield format.kept(xml_batch(some, &text, schema, options)?)?;
                 }
             }
             RowFormat::BinaryFile { projection } => {
@@ -201,14 +203,34 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
     stream
 }
 
+/// The records in pieces of at most so many rows and bytes, or of one row.
+fn chunks<'a, T>(
+    records: &'a [T],
+    size: impl Fn(&T) -> usize + 'a,
+    max_rows: usize,
+    max_bytes: usize,
+) -> impl Iterator<Item = &'a [T]> {
+    let mut left = records;
+    std::iter::from_fn(move || {
+        let mut bytes = 0usize;
+        let fit = left.iter().take(max_rows).take_while(|record| {
+            bytes = bytes.saturating_add(size(record));
+            bytes <= max_bytes
+        });
+        let (some, rest) = left.split_at(fit.count().max(1).min(left.len()));
+        left = rest;
+        (!some.is_empty()).then_some(some)
+    })
+}
+
 /// Records as columns. Where malformed ones are to be left out, a column tells which they are.
 fn xml_batch(
     records: &[&str],
     document: &str,
     schema: &StructType,
     options: &xml::Options,
-    wanted: &SchemaRef,
 ) -> Result<RecordBatch> {
+    let read = Arc::new(json::nullable_schema(schema));
     let drops = options.mode == ParseMode::DropMalformed;
     let mut whole = schema.clone();
     if drops && whole.field(&options.corrupt_column).is_none() {
@@ -230,10 +252,10 @@ fn xml_batch(
     let count = RecordBatchOptions::new().with_row_count(Some(records.len()));
     let columns = columns
         .iter()
-        .zip(wanted.fields())
+        .zip(read.fields())
         .map(|(c, f)| boathouse_bridge::conform(c, f.data_type()))
         .collect::<Result<Vec<_>>>()?;
-    let batch = RecordBatch::try_new_with_options(wanted.clone(), columns, &count).spark()?;
+    let batch = RecordBatch::try_new_with_options(read, columns, &count).spark()?;
     match whole.fields.iter().position(|f| drops && f.name == options.corrupt_column) {
         Some(corrupt) => {
             let fine = arrow::compute::is_null(rows.column(corrupt)).spark()?;
@@ -411,5 +433,18 @@ impl Texts {
         let columns = self.builder.iter_mut().map(|b| Arc::new(b.finish()) as _).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(std::mem::take(&mut self.rows)));
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).spark()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_cut_by_rows_and_bytes() {
+        let records = ["aa", "bb", "cccccc", "d", "e", "f"];
+        let cut: Vec<Vec<&str>> = chunks(&records, |r| r.len(), 3, 4).map(<[&str]>::to_vec).collect();
+        assert_eq!(cut, [vec!["aa", "bb"], vec!["cccccc"], vec!["d", "e", "f"]]);
+        assert_eq!(chunks::<&str>(&[], |r| r.len(), 3, 4).count(), 0);
     }
 }

@@ -181,6 +181,11 @@ impl SessionConf {
         self.get(key)?.trim().parse().ok()
     }
 
+    /// The same of a key without a default of its own here: only where it was set.
+    pub(crate) fn set_integer(&self, key: &str) -> Option<i64> {
+        self.is_set(key).then(|| self.integer(key)).flatten()
+    }
+
     /// A size in bytes: `128m`, `134217728b`, `1g`.
     pub(crate) fn bytes(&self, key: &str) -> Option<i64> {
         keys::parse_bytes(&self.get(key)?)

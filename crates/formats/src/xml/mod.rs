@@ -9,6 +9,7 @@ mod infer;
 mod options;
 mod parser;
 mod records;
+mod rescued;
 
 pub use document::{Document, Kind, Node};
 pub use generate::to_xml;

@@ -5,6 +5,7 @@ use boathouse_spec::{Error, Result};
 use crate::binary_style::BinaryStyle;
 use crate::datetime_pattern::Pattern;
 use crate::options::{Lookup, ParseMode, SessionDefaults};
+use crate::rescue::Rescue;
 use crate::zone::Zone;
 
 /// How XML is read, inferred and written.
@@ -29,6 +30,10 @@ pub struct Options {
     pub date_format: Option<Pattern>,
     pub timestamp_format: Option<Pattern>,
     pub timestamp_ntz_format: Option<Pattern>,
+    /// Records of files only: `from_xml` does not rescue, and these are not among the options that are parsed.
+    pub rescue: Option<Rescue>,
+    /// The file of the records, told with what is rescued.
+    pub file_path: Option<String>,
     // ---- inferring
     pub infer_schema: bool,
     pub prefers_date: bool,
@@ -81,6 +86,8 @@ impl Options {
             date_format: reading("dateFormat")?,
             timestamp_format: reading("timestampFormat")?,
             timestamp_ntz_format: reading("timestampNTZFormat")?,
+            rescue: None,
+            file_path: None,
             infer_schema: given.flag("inferSchema", true)?,
             prefers_date: given.flag("prefersDate", true)?,
             prefers_decimal: given.flag("prefersDecimal", false)?,

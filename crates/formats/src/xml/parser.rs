@@ -1,5 +1,6 @@
 //! `from_xml`: elements into columns.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use arrow::array::{ArrayRef, StringArray};
@@ -7,15 +8,19 @@ use boathouse_spec::{DataType, Error, Result, StructType};
 
 use super::document::{Document, Kind};
 use super::options::Options;
+use super::rescued::Leftover;
 use crate::column::Column;
 use crate::datetime_text::{parse_date, parse_time, parse_timestamp, parse_timestamp_ntz};
 use crate::json::corrupt_column;
 use crate::number_text::{parse_decimal, parse_java_double};
 use crate::options::{ParseMode, malformed_record};
+use crate::rescue::{self, Rescued};
 
 /// A struct for each text; NULL of NULL.
 pub fn from_xml(texts: &StringArray, schema: &StructType, options: &Options) -> Result<ArrayRef> {
     let corrupt = corrupt_column(schema, &options.corrupt_column)?;
+    let rescue_column = options.rescue.as_ref().map(|r| r.position(schema)).transpose()?.flatten();
+    let tail = rescue::tail(options.file_path.as_deref());
     let reader = Reader { options };
     let target = DataType::Struct(schema.clone());
     let mut column = Column::new(&target)?;
@@ -24,15 +29,19 @@ pub fn from_xml(texts: &StringArray, schema: &StructType, options: &Options) -> 
             column.push_null();
             continue;
         };
-        let (mut value, fine) = match Document::parse(text, false).and_then(|d| d.element().map(|e| (d, e))) {
+        let parsed = Document::parse(text, false).and_then(|d| d.element().map(|e| (d, e)));
+        let (mut value, rescued, fine) = match parsed {
             Some((document, element)) => reader.record(&document, element, schema),
-            None => (vec![Value::Null; schema.fields.len()], false),
+            None => (vec![Value::Null; schema.fields.len()], Rescued::default(), false),
         };
         if !fine && options.mode == ParseMode::FailFast {
             return Err(malformed_record(text, None));
         }
         if let Some(value) = corrupt.and_then(|i| value.get_mut(i)) {
             *value = if fine { Value::Null } else { Value::Text(text.to_string()) };
+        }
+        if let Some(value) = rescue_column.and_then(|i| value.get_mut(i)) {
+            *value = rescued.open_object().map_or(Value::Null, |json| Value::Text(json + &tail));
         }
         reader.push(&mut column, &Value::Struct(value), &target)?;
     }
@@ -41,7 +50,7 @@ pub fn from_xml(texts: &StringArray, schema: &StructType, options: &Options) -> 
 
 /// A value on its way into a column, known to fit its type.
 #[derive(Debug, Clone, PartialEq)]
-enum Value {
+pub(super) enum Value {
     Null,
     Text(String),
     List(Vec<Value>),
@@ -52,23 +61,66 @@ enum Value {
 /// Something does not fit its type.
 struct Misfit;
 
-struct Reader<'o> {
-    options: &'o Options,
+/// A value, and what was rescued of what is inside of it.
+type Read = std::result::Result<(Value, Option<String>), Misfit>;
+
+/// A part of an element.
+pub(super) enum Part<'d> {
+    Attribute(&'d str),
+    Text(&'d str),
+    Element(usize),
+}
+
+pub(super) struct Reader<'o> {
+    pub(super) options: &'o Options,
 }
 
 impl Reader<'_> {
-    /// The fields of a record, up to the first that does not fit.
-    fn record(&self, document: &Document, element: usize, schema: &StructType) -> (Vec<Value>, bool) {
+    /// The fields of a record, up to the first that does not fit; and what is rescued of it.
+    fn record(
+        &self,
+        document: &Document,
+        element: usize,
+        schema: &StructType,
+    ) -> (Vec<Value>, Rescued, bool) {
         let mut fields = vec![Value::Null; schema.fields.len()];
-        let fine = self.fields(document, element, schema, &mut fields).is_ok();
-        (fields, fine)
+        let read = self.fields(document, element, schema, &mut fields);
+        let fine = read.is_ok();
+        (fields, read.unwrap_or_default(), fine)
     }
 
-    fn find(&self, schema: &StructType, name: &str) -> Option<usize> {
-        schema.fields.iter().position(|f| match self.options.case_sensitive {
+    pub(super) fn find(&self, schema: &StructType, name: &str) -> Option<usize> {
+        let case_sensitive = match &self.options.rescue {
+            Some(rescue) => rescue.case_sensitive,
+            None => self.options.case_sensitive,
+        };
+        schema.fields.iter().position(|f| match case_sensitive {
             true => f.name == name,
             false => f.name.to_lowercase() == name.to_lowercase(),
         })
+    }
+
+    /// What an element is made of, with the names that its fields have.
+    pub(super) fn parts<'d>(
+        &'d self,
+        document: &'d Document,
+        element: usize,
+    ) -> Vec<(Cow<'d, str>, Part<'d>)> {
+        let attributes = self.attributes(document, element);
+        let attributes = attributes.map(|(name, value)| (Cow::Owned(name), Part::Attribute(value)));
+        let children = document.nodes[element].children.iter().filter_map(|child| {
+            let node = &document.nodes[*child];
+            match node.kind {
+                Kind::Text if !node.value.trim().is_empty() => {
+                    Some((Cow::Borrowed(self.options.value_tag.as_str()), Part::Text(&node.value)))
+                }
+                Kind::Element => {
+                    Some((Cow::Borrowed(self.options.shown_name(&node.name)), Part::Element(*child)))
+                }
+                _ => None,
+            }
+        });
+        attributes.chain(children).collect()
     }
 
     /// Attributes by their prefixed names.
@@ -91,92 +143,95 @@ impl Reader<'_> {
         element: usize,
         schema: &StructType,
         fields: &mut [Value],
-    ) -> std::result::Result<(), Misfit> {
-        for (name, value) in self.attributes(document, element) {
-            if let Some(i) = self.find(schema, &name) {
-                fields[i] = self.text(value, &schema.fields[i].data_type)?;
+    ) -> std::result::Result<Rescued, Misfit> {
+        let parts = self.parts(document, element);
+        let mut leftover = Leftover::new(schema);
+        for (name, part) in &parts {
+            let Some(i) = self.find(schema, name) else {
+                if let (Part::Element(child), Some(i)) = (part, self.find(schema, &self.options.wildcard)) {
+                    let t = &schema.fields[i].data_type;
+                    put(&mut fields[i], Value::Text(self.inner(document, *child)), t);
+                }
+                continue;
+            };
+            let t = &schema.fields[i].data_type;
+            let read = match part {
+                Part::Attribute(text) => self.text(text, t).map(|value| (value, None)),
+                Part::Text(text) => self.text(text, element_type(t)).map(|value| (value, None)),
+                Part::Element(child) => self.value(document, *child, element_type(t)),
+            };
+            match read {
+                Ok((value, rescued)) => {
+                    put(&mut fields[i], value, t);
+                    leftover.inside[i].push(rescued);
+                }
+                Err(_) if self.options.rescue.is_some() => leftover.misfits[i] = true,
+                // An array keeps what came before an element that does not fit.
+                Err(misfit) => return Err(misfit),
             }
         }
-        for child in &document.nodes[element].children {
-            let node = &document.nodes[*child];
-            match node.kind {
-                Kind::Text => {
-                    if !node.value.trim().is_empty()
-                        && let Some(i) = self.find(schema, &self.options.value_tag)
-                    {
-                        let t = &schema.fields[i].data_type;
-                        let value = self.text(&node.value, element_type(t))?;
-                        put(&mut fields[i], value, t);
-                    }
-                }
-                Kind::Element => {
-                    let name = self.options.shown_name(&node.name);
-                    if let Some(i) = self.find(schema, name) {
-                        let t = &schema.fields[i].data_type;
-                        // An array keeps what came before an element that does not fit.
-                        let value = self.value(document, *child, element_type(t))?;
-                        put(&mut fields[i], value, t);
-                    } else if let Some(i) = self.find(schema, &self.options.wildcard) {
-                        let t = &schema.fields[i].data_type;
-                        put(&mut fields[i], Value::Text(self.inner(document, *child)), t);
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        Ok(match self.options.rescue {
+            Some(_) => self.rescue(document, &parts, schema, fields, leftover),
+            None => Rescued::default(),
+        })
     }
 
-    /// The value of an element.
-    fn value(&self, document: &Document, element: usize, t: &DataType) -> std::result::Result<Value, Misfit> {
+    /// The value of an element, and what is rescued of what is inside of it.
+    fn value(&self, document: &Document, element: usize, t: &DataType) -> Read {
         match t {
             DataType::Struct(s) => {
                 let mut fields = vec![Value::Null; s.fields.len()];
-                self.fields(document, element, s, &mut fields)?;
-                Ok(Value::Struct(fields))
+                let rescued = self.fields(document, element, s, &mut fields)?;
+                Ok((Value::Struct(fields), rescued.object()))
             }
-            DataType::Map { value, .. } => {
-                let mut entries: Vec<(String, Value)> = Vec::new();
-                for (name, text) in self.attributes(document, element) {
-                    entries.push((name, self.text(text, value)?));
-                }
-                for child in &document.nodes[element].children {
-                    let node = &document.nodes[*child];
-                    if node.kind == Kind::Element {
-                        let name = self.options.shown_name(&node.name).to_string();
-                        entries.push((name, self.value(document, *child, value)?));
-                    }
-                }
-                // Of a name that comes twice the last counts.
-                let mut last: HashMap<String, usize> = HashMap::new();
-                for (i, (name, _)) in entries.iter().enumerate() {
-                    last.insert(name.clone(), i);
-                }
-                let mut i = 0;
-                entries.retain(|(name, _)| {
-                    i += 1;
-                    last.get(name) == Some(&(i - 1))
-                });
-                Ok(Value::Map(entries))
-            }
+            DataType::Map { value, .. } => self.map(document, element, value),
             DataType::Array { element: inner, .. } => {
                 // An array within an array: its elements are the element's elements.
                 let children = document.nodes[element].children.iter();
                 let elements = children.filter(|c| document.nodes[**c].kind == Kind::Element);
-                elements
-                    .map(|c| self.value(document, *c, inner))
-                    .collect::<std::result::Result<_, _>>()
-                    .map(Value::List)
+                let read = elements.map(|c| self.value(document, *c, inner));
+                let (values, rescued): (Vec<_>, Vec<_>) =
+                    read.collect::<std::result::Result<Vec<_>, _>>()?.into_iter().unzip();
+                Ok((Value::List(values), rescue::array(&rescued)))
             }
-            t if t.is_string() => self.text(&self.inner(document, element), t),
+            t if t.is_string() => Ok((self.text(&self.inner(document, element), t)?, None)),
             t => {
                 let node = &document.nodes[element];
                 if node.children.iter().any(|c| document.nodes[*c].kind == Kind::Element) {
                     return Err(Misfit);
                 }
-                self.text(&document.text(element), t)
+                Ok((self.text(&document.text(element), t)?, None))
             }
         }
+    }
+
+    /// An element as a map from the names of its attributes and elements.
+    fn map(&self, document: &Document, element: usize, t: &DataType) -> Read {
+        let mut entries: Vec<(String, Value)> = Vec::new();
+        let mut rescued = Rescued::default();
+        for (name, part) in self.parts(document, element) {
+            let (value, json) = match part {
+                Part::Attribute(text) => (self.text(text, t)?, None),
+                Part::Text(_) => continue,
+                Part::Element(child) => self.value(document, child, t)?,
+            };
+            match json {
+                Some(json) => rescued.set(&name, json),
+                None => rescued.remove(&name),
+            }
+            entries.push((name.into_owned(), value));
+        }
+        // Of a name that comes twice the last counts.
+        let mut last: HashMap<String, usize> = HashMap::new();
+        for (i, (name, _)) in entries.iter().enumerate() {
+            last.insert(name.clone(), i);
+        }
+        let mut i = 0;
+        entries.retain(|(name, _)| {
+            i += 1;
+            last.get(name) == Some(&(i - 1))
+        });
+        Ok((Value::Map(entries), rescued.object()))
     }
 
     /// What is within an element, as text: of elements their tags, too.

@@ -8,6 +8,7 @@ use boathouse_spec::{DataType, StructField, StructType};
 
 use super::*;
 use crate::options::SessionDefaults;
+use crate::rescue::Rescue;
 
 fn options(given: &[(&str, &str)], writing: bool) -> Options {
     let given: Vec<_> = given.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
@@ -44,6 +45,44 @@ fn elements_and_attributes_are_fields() {
     let row = out.as_struct();
     assert_eq!(row.column(0).as_primitive::<Int32Type>().value(0), 1);
     assert_eq!(row.column(1).as_list::<i32>().value(0).as_primitive::<Int32Type>().values(), &[2, 3]);
+}
+
+/// What is rescued of a record, read as `id INT, s STRUCT<a: INT>, list ARRAY<INT>, map MAP<STRING, STRUCT<a: INT>>`.
+fn rescued(text: &str, case_sensitive: bool) -> Option<String> {
+    let a = DataType::structure(vec![StructField::new("a", DataType::Integer, true)]);
+    let schema = StructType::new(vec![
+        StructField::new("id", DataType::Integer, true),
+        StructField::new("s", a.clone(), true),
+        StructField::new("list", DataType::array(DataType::Integer, true), true),
+        StructField::new("map", DataType::map(DataType::STRING, a, true), true),
+        StructField::new("r", DataType::STRING, true),
+    ]);
+    let options = Options {
+        rescue: Some(Rescue { column: "r".to_string(), case_sensitive }),
+        null_value: Some("-".to_string()),
+        ..options(&[("mode", "FAILFAST")], false)
+    };
+    let out = from_xml(&StringArray::from(vec![text]), &schema, &options).unwrap();
+    let texts = out.as_struct().column(4).as_string::<i32>().clone();
+    texts.is_valid(0).then(|| texts.value(0).to_string())
+}
+
+#[test]
+fn what_has_no_place_is_rescued() {
+    for (text, wanted) in [
+        ("<p><id>1</id><s><a>2</a></s><list>1</list><list>2</list></p>", None),
+        ("<p x='1'><id>no</id><ID>2</ID></p>", Some(r#"{"_x":"1","id":"no","ID":"2"}"#)),
+        ("<p>text<y>-</y><z/></p>", Some(r#"{"_VALUE":"text","z":""}"#)),
+        ("<p><y>1</y><y u='\"'>2<v>3</v></y></p>", Some(r#"{"y":["1",{"_u":"\"","_VALUE":"2","v":"3"}]}"#)),
+        ("<p><s>t<a>x</a><b>1</b></s></p>", Some(r#"{"s":{"_VALUE":"t","a":"x","b":"1"}}"#)),
+        ("<p><list>1</list><list>x</list></p>", Some(r#"{"list":["1","x"]}"#)),
+        ("<p><map><k><a>1</a></k><l><b>2</b></l></map></p>", Some(r#"{"map":{"l":{"b":"2"}}}"#)),
+        ("<p><id>1<x/></id></p>", Some(r#"{"id":{"_VALUE":"1","x":""}}"#)),
+    ] {
+        assert_eq!(rescued(text, true).as_deref(), wanted, "{text}");
+    }
+    assert_eq!(rescued("<p><ID>2</ID></p>", false), None);
+    assert_eq!(rescued("<p><ID>x</ID></p>", false).as_deref(), Some(r#"{"id":"x"}"#));
 }
 
 #[test]

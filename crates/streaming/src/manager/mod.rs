@@ -13,6 +13,7 @@ use std::time::Duration;
 use boathouse_engine::Session;
 use boathouse_spec::{Error, Result, clock, option};
 use futures::StreamExt;
+use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use serde_json::json;
@@ -276,11 +277,11 @@ impl StreamManager {
         self.listeners.0.lock().remove(session.id());
     }
 
-    /// Stops all queries.
+    /// Stops all queries, all of them at once.
     pub async fn shutdown(&self) {
         let all: Vec<_> = self.queries.lock().clone();
-        for query in all {
-            if let Err(e) = query.stop().await {
+        for stopped in join_all(all.iter().map(|query| query.stop())).await {
+            if let Err(e) = stopped {
                 tracing::warn!("{e}");
             }
         }

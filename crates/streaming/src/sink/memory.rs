@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use boathouse_bridge::arrow_schema;
 use boathouse_engine::Session as EngineSession;
-use boathouse_spec::{Command, CreateMode, CreateView, Plan, Relation, Result, StructType, ViewKind};
+use boathouse_spec::{Command, CreateMode, CreateView, Error, Plan, Relation, Result, StructType, ViewKind};
 use datafusion::catalog::{MemTable, Session, TableProvider};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Expr, TableType};
@@ -19,6 +19,32 @@ use crate::query::{Batch, OutputMode, Sink};
 
 /// Batches, or parts of them, by their numbers.
 type Rows = Arc<Mutex<Vec<((i64, u64), Vec<RecordBatch>)>>>;
+
+/// The view of a query's name, which is read as SQL reads names: one word, or anything between backticks.
+pub(super) fn view_name(session: &EngineSession, query: Option<&str>) -> Result<String> {
+    let query = query.ok_or_else(|| {
+        Error::new("_LEGACY_ERROR_TEMP_1194")
+            .message("queryName must be specified for memory sink.")
+            .exception("AnalysisException")
+    })?;
+    let parts = session.parse_name(query).map_err(|_| {
+        Error::new("_LEGACY_ERROR_TEMP_1321")
+            .param("viewName", query)
+            .message(format!(
+                "The memory sink keeps its rows in a view of the query's name, and {query} is no name of a view."
+            ))
+            .exception("AnalysisException")
+    })?;
+    match parts.as_slice() {
+        [view] => Ok(view.clone()),
+        _ => Err(Error::new("TEMP_VIEW_NAME_TOO_MANY_NAME_PARTS")
+            .param("actualName", query)
+            .message(format!(
+                "The memory sink keeps its rows in a temporary view of the query's name, which has one part, and {query} has more."
+            ))
+            .exception("AnalysisException")),
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct MemorySink {

@@ -34,7 +34,7 @@ pub(crate) enum Target {
     ForeachBatch,
     Foreach,
     Memory {
-        name: String,
+        view: String,
     },
     Console,
     Noop,
@@ -86,12 +86,9 @@ impl Target {
             return Ok(Self::Python(format));
         }
         match format.as_str() {
-            "memory" => match &start.query_name {
-                Some(name) => Ok(Self::Memory { name: name.clone() }),
-                None => Err(Error::new("_LEGACY_ERROR_TEMP_1186")
-                    .message("queryName must be specified for memory sink.")
-                    .exception("AnalysisException")),
-            },
+            "memory" => {
+                memory::view_name(session, start.query_name.as_deref()).map(|view| Self::Memory { view })
+            }
             "console" => Ok(Self::Console),
             "noop" => Ok(Self::Noop),
             "delta" => Ok(Self::DeltaPath(path.ok_or_else(no_path)?)),
@@ -194,8 +191,8 @@ pub(crate) async fn open(
         .cloned()
         .collect();
     Ok(match target {
-        Target::Memory { name } => {
-            Arc::new(memory::MemorySink::open(session, &name, &start.input, mode).await?)
+        Target::Memory { view } => {
+            Arc::new(memory::MemorySink::open(session, &view, &start.input, mode).await?)
         }
         Target::Console => Arc::new(console::ConsoleSink::new(&own)?),
         Target::Noop => Arc::new(noop::NoopSink::default()),
