@@ -346,7 +346,19 @@ def test_tables_whose_commits_a_catalog_manages(spark, tmp_path):
     for statement in ("SELECT * FROM {}", "INSERT INTO {} VALUES (1)", "DESCRIBE HISTORY {}"):
         with pytest.raises(PySparkException, match="catalogManaged") as e:
             spark.sql(statement.format(f"delta.`{tmp_path / 'copy'}`")).collect()
-        assert e.value.getCondition() == "DELTA_UNSUPPORTED_FEATURES_FOR_READ"
+        assert e.value.getCondition() == "DELTA_PATH_BASED_ACCESS_TO_CATALOG_MANAGED_TABLE_BLOCKED"
+
+
+@better_than_spark
+def test_a_directory_in_place_of_a_commit(delta):
+    table = delta(2)
+    table.commit(2).mkdir()
+    with pytest.raises(Exception, match=f"{2:020}.json: a directory has its name"):
+        table.append()
+    assert table.read() == 20
+    table.commit(2).rmdir()
+    table.append()
+    assert table.read() == 30
 
 
 def test_a_missing_data_file(spark, delta):

@@ -1,7 +1,7 @@
 //! `catalog`: the metastore. What exists, under which three-level name, and where it is kept.
 //!
-//! Owns: catalogs, schemas, tables and views (one namespace), SQL functions, pipelines, permanent streams, and the rows of
-//! `information_schema`.
+//! Owns: catalogs, schemas, tables and views (one namespace), SQL functions, pipelines, permanent streams, the commits of
+//! catalog-managed Delta tables, and the rows of `information_schema`.
 //! Everything is one SQLite file in write-ahead mode through one [`Catalog`] handle; several handles, in one process or
 //! in several, may work on one file. Each change is one transaction: a crash leaves the state before it or after it.
 //!
@@ -12,6 +12,7 @@
 //! Start with [`Catalog`] in `store.rs`, then `tables.rs`. Names are lower case, as Spark's session catalog keeps them.
 
 mod catalogs;
+mod delta_commits;
 mod encoding;
 mod errors;
 mod functions;
@@ -27,6 +28,7 @@ mod store;
 mod streams;
 mod tables;
 
+pub use delta_commits::RatifiedCommits;
 pub use information_schema::{
     CatalogRow, ColumnRow, ParameterRow, RoutineRow, SchemataRow, TableRow, ViewRow,
 };

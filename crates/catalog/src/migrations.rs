@@ -102,4 +102,17 @@ pub(crate) const STEPS: &[&[&str]] = &[
         owner TEXT NOT NULL,
         created_at_us BIGINT NOT NULL
     )"],
+    &[
+        "CREATE TABLE managed_tables (
+        table_id TEXT PRIMARY KEY,
+        latest_version BIGINT NOT NULL,
+        created_at_us BIGINT NOT NULL
+    )",
+        "CREATE TABLE managed_commits (
+        table_id TEXT NOT NULL REFERENCES managed_tables (table_id) ON DELETE CASCADE,
+        version BIGINT NOT NULL,
+        file TEXT NOT NULL,
+        PRIMARY KEY (table_id, version)
+    )",
+    ],
 ];

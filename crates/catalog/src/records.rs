@@ -91,6 +91,8 @@ pub struct TableRecord {
     pub bucket: Option<Bucket>,
     /// The URL of the table's directory.
     pub location: Option<String>,
+    /// Whether the catalog says which commits are the table's versions; decided before it gets its name, and only read here.
+    pub manages_commits: bool,
     pub properties: Properties,
     pub options: Properties,
     pub comment: Option<String>,
@@ -119,6 +121,7 @@ impl TableRecord {
             clustering_columns: Vec::new(),
             bucket: None,
             location: None,
+            manages_commits: false,
             properties: Properties::new(),
             options: Properties::new(),
             comment: None,

@@ -192,6 +192,7 @@ pub(crate) async fn drop_in(
         return Err(errors::schema_not_empty(&schema.name));
     }
     for statement in [
+        "DELETE FROM managed_tables WHERE table_id IN (SELECT id FROM relations WHERE schema_id = $1)",
         "DELETE FROM relations WHERE schema_id = $1",
         "DELETE FROM functions WHERE schema_id = $1",
         "DELETE FROM schemas WHERE id = $1",

@@ -11,7 +11,7 @@ use crate::encoding::{
 use crate::names::{ObjectName, SchemaName, check_new};
 use crate::records::{TableKind, TableRecord};
 use crate::store::{Catalog, get, get_id};
-use crate::{errors, schemas};
+use crate::{delta_commits, errors, schemas};
 
 const SELECT: &str = "SELECT t.id AS id, c.name AS catalog_name, s.name AS schema_name, t.name AS name, t.kind AS kind, \
     t.provider AS provider, t.schema_json AS schema_json, t.partition_columns AS partition_columns, \
@@ -19,7 +19,8 @@ const SELECT: &str = "SELECT t.id AS id, c.name AS catalog_name, s.name AS schem
     t.properties AS properties, t.options AS options, t.comment AS comment, t.collation_name AS collation_name, \
     t.owner AS owner, t.view_definition AS view_definition, t.created_at_us AS created_at_us, \
     t.created_by AS created_by, t.created_version AS created_version, t.updated_at_us AS updated_at_us, \
-    t.updated_by AS updated_by \
+    t.updated_by AS updated_by, \
+    EXISTS (SELECT 1 FROM managed_tables m WHERE m.table_id = t.id) AS manages_commits \
     FROM relations t JOIN schemas s ON s.id = t.schema_id JOIN catalogs c ON c.id = s.catalog_id";
 
 /// What becomes of a table or view that has the name already.
@@ -60,6 +61,9 @@ impl Catalog {
             if existing.kind == record.kind && existing.location == record.location {
                 record.id = existing.id;
                 record.created_at_us = existing.created_at_us;
+            }
+            if record.id != existing.id {
+                delta_commits::forget(&mut write.tx, existing.id).await?;
             }
             delete(&mut write.tx, existing).await?;
         }
@@ -172,6 +176,7 @@ impl Catalog {
         let found = find(&mut write.tx, name).await?;
         let record = found.ok_or_else(|| errors::relation_not_found(name))?;
         accept(&record)?;
+        delta_commits::forget(&mut write.tx, record.id).await?;
         delete(&mut write.tx, &record).await?;
         write.commit().await?;
         Ok(record)
@@ -267,6 +272,7 @@ fn from_row(row: &SqliteRow) -> Result<TableRecord> {
         clustering_columns: paths_from_json(get(row, "clustering_columns")?)?,
         bucket: get::<Option<&str>>(row, "bucket")?.map(bucket_from_json).transpose()?,
         location: get(row, "location")?,
+        manages_commits: get(row, "manages_commits")?,
         properties: properties_from_json(get(row, "properties")?)?,
         options: properties_from_json(get(row, "options")?)?,
         comment: get(row, "comment")?,

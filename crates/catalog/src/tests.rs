@@ -274,3 +274,47 @@ async fn two_handles_share_a_file() {
     handles[1].close().await;
     std::fs::remove_dir_all(directory).unwrap();
 }
+
+#[tokio::test]
+async fn a_version_has_one_commit() {
+    let catalog = Catalog::in_memory().await.unwrap();
+    catalog.create_schema(SchemaRecord::new(SchemaName::new(SESSION_CATALOG, "s"), "ann")).await.unwrap();
+    let id = uuid::Uuid::new_v4();
+    assert_eq!(catalog.ratified_commits(id).await.unwrap(), None);
+    assert!(!catalog.ratify_commit(id, 0, "0").await.unwrap(), "of a table that it does not manage");
+
+    catalog.manage_commits(id).await.unwrap();
+    for (version, file, is_next) in
+        [(1, "1", false), (0, "0", true), (0, "a", false), (2, "2", false), (1, "1", true)]
+    {
+        assert_eq!(catalog.ratify_commit(id, version, file).await.unwrap(), is_next, "{version} {file}");
+    }
+    let commits = |latest, unpublished: &[(i64, &str)]| {
+        let unpublished = unpublished.iter().map(|(version, file)| (*version, file.to_string())).collect();
+        Some(RatifiedCommits { latest, unpublished })
+    };
+    assert_eq!(catalog.ratified_commits(id).await.unwrap(), commits(1, &[(0, "0"), (1, "1")]));
+    catalog.commits_are_published(id, 0).await.unwrap();
+    assert_eq!(catalog.ratified_commits(id).await.unwrap(), commits(1, &[(1, "1")]));
+
+    // The table gets its name when it is made, is changed, replaced and renamed, and stays the same.
+    let mut record = TableRecord { id, ..table("s", "t") };
+    for conflict in [OnConflict::Fail, OnConflict::Replace] {
+        record = catalog.create_table(record, conflict).await.unwrap().0;
+    }
+    let name = record.name.clone();
+    catalog
+        .alter_table(&name, "ann", |r| {
+            r.comment = Some("c".into());
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let other = ObjectName::new(SESSION_CATALOG, "s", "other");
+    catalog.rename_table(&name, &other, "ann").await.unwrap();
+    let found = catalog.get_table(&other).await.unwrap();
+    assert_eq!((found.id, found.manages_commits), (id, true));
+    assert_eq!(catalog.ratified_commits(id).await.unwrap(), commits(1, &[(1, "1")]));
+    catalog.drop_table(&other).await.unwrap();
+    assert_eq!(catalog.ratified_commits(id).await.unwrap(), None);
+}

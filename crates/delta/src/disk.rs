@@ -17,9 +17,15 @@ pub enum PutOutcome {
     Exists,
 }
 
-/// Makes a file, with its name on the disk, unless there is one.
-pub(crate) fn link_new_file(target: &Path, content: &[u8]) -> io::Result<PutOutcome> {
-    let outcome = link_unsynced(target, content)?;
+/// Makes a file, with its name on the disk, unless there is one; with the directories it needs below one that is there.
+pub(crate) fn link_new_file(root: &Path, target: &Path, content: &[u8]) -> io::Result<PutOutcome> {
+    let outcome = match link_unsynced(target, content) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            make_directories(root, target)?;
+            link_unsynced(target, content)?
+        }
+        other => other?,
+    };
     if outcome == PutOutcome::Written {
         sync_parent(target)?;
     }
@@ -38,7 +44,7 @@ pub fn link_unsynced(target: &Path, content: &[u8]) -> io::Result<PutOutcome> {
             fault::io_point_at("disk::after-link", target)?;
             Ok(PutOutcome::Written)
         }
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(PutOutcome::Exists),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => taken(target),
         // A file system without hard links: an exclusive create is the next best; a crash may leave part of the file.
         Err(e) if e.kind() == io::ErrorKind::Unsupported => create_exclusively(target, content),
         Err(e) => Err(e),
@@ -56,10 +62,18 @@ pub fn replace_unsynced(target: &Path, content: &[u8]) -> io::Result<()> {
     fault::io_point_at("disk::after-link", target)
 }
 
+/// The name is another file's. Where it is a directory's there is no such file to be read, however often one looks.
+fn taken(target: &Path) -> io::Result<PutOutcome> {
+    match target.is_dir() {
+        true => Err(io::Error::new(io::ErrorKind::IsADirectory, "a directory has its name")),
+        false => Ok(PutOutcome::Exists),
+    }
+}
+
 fn create_exclusively(target: &Path, content: &[u8]) -> io::Result<PutOutcome> {
     let mut file = match OpenOptions::new().write(true).create_new(true).open(target) {
         Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(PutOutcome::Exists),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return taken(target),
         Err(e) => return Err(e),
     };
     file.write_all(content)?;

@@ -123,6 +123,18 @@ pub fn unsupported_read_features(location: &TableLocation, features: &[String]) 
         ))
 }
 
+/// A table that was not opened by its name in the catalog that manages its commits.
+pub fn managed_by_a_catalog(location: &TableLocation) -> Error {
+    Error::new("DELTA_PATH_BASED_ACCESS_TO_CATALOG_MANAGED_TABLE_BLOCKED")
+        .param("path", location.uri())
+        .message(format!(
+            "A catalog manages the commits of the table {} (its feature catalogManaged): it is opened by its name in that catalog, \
+             and not by its path or by a name in another catalog.",
+            location.uri()
+        ))
+        .exception("IllegalStateException")
+}
+
 pub fn unsupported_write_features(location: &TableLocation, features: &[String]) -> Error {
     let list = features.join(", ");
     Error::new("DELTA_UNSUPPORTED_FEATURES_FOR_WRITE")

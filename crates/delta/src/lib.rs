@@ -18,14 +18,17 @@
 //!
 //! Deliberately absent: other modes of the `deltalake` crate, a second reader of the log beside the kernel's (commits
 //! since a known snapshot are applied here, everything older comes from the kernel), and any lock: writers meet only
-//! in the store's put-if-absent. Not to be sent to other machines as it is: the scan of a table with deletion vectors
+//! in the store's put-if-absent, or in the catalog that manages a table's commits ([`CommitCoordinator`]), which is whose to say
+//! is not known here. Not to be sent to other machines as it is: the scan of a table with deletion vectors
 //! (row selections are a file extension that does not serialize) or with column mapping inside structs
 //! (`scan/converted.rs`).
 
 mod action;
+mod catalog_managed;
 mod change_feed;
 mod changes;
 mod clustering;
+mod coordinator;
 mod data_file;
 mod deletion_vector;
 pub mod disk;
@@ -54,11 +57,13 @@ pub use action::{
     Action, Add, Cdc, CommitInfo, DeletionVector, DomainMetadata, Format, Metadata, PartitionValues,
     Protocol, Remove, Txn,
 };
+pub use catalog_managed::asks_for_catalog;
 pub use change_feed::{
     CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION, ChangePoint, change_feed, change_feed_schema,
     changes_plan, is_change_feed_on, keeps_changes,
 };
 pub use changes::{CommitChanges, FileChange, changes, kept_changes};
+pub use coordinator::{CommitCoordinator, Ratified};
 pub use data_file::FileSettings;
 pub use iceberg_compat::is_asked_for as asks_for_iceberg;
 pub use location::{LOG_DIRECTORY, TableLocation};

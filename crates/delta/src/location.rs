@@ -12,6 +12,7 @@ use object_store::path::Path;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
+use crate::coordinator::CommitCoordinator;
 use crate::external::{self, WithExternalFiles};
 use crate::log::hiding_store::HidingStore;
 
@@ -45,6 +46,8 @@ pub struct TableLocation {
     prefix: Path,
     /// The stores in which files outside of the table's directory are looked for; `None` where there are none.
     external: Option<Arc<dyn ObjectStoreRegistry>>,
+    /// Who manages the table's commits; `None` where it is nobody but the store.
+    coordinator: Option<Arc<dyn CommitCoordinator>>,
 }
 
 impl TableLocation {
@@ -56,7 +59,7 @@ impl TableLocation {
         base.set_path("/");
         base.set_query(None);
         base.set_fragment(None);
-        Ok(Self { store, base, prefix, external: None })
+        Ok(Self { store, base, prefix, external: None, coordinator: None })
     }
 
     /// A table in a directory of this machine.
@@ -75,6 +78,15 @@ impl TableLocation {
         self.store = Arc::new(WithExternalFiles::new(self.store, Arc::clone(&stores)));
         self.external = Some(stores);
         self
+    }
+
+    /// The same place of a table whose commits a catalog manages.
+    pub fn managed_by(self, coordinator: Arc<dyn CommitCoordinator>) -> Self {
+        Self { coordinator: Some(coordinator), ..self }
+    }
+
+    pub(crate) fn coordinator(&self) -> Option<&dyn CommitCoordinator> {
+        self.coordinator.as_deref()
     }
 
     pub fn store(&self) -> &Arc<dyn ObjectStore> {

@@ -4,6 +4,7 @@ use boathouse_spec::{Error, Result};
 use indexmap::IndexMap;
 
 use crate::action::{Metadata, Protocol};
+use crate::catalog_managed::asks_for_catalog;
 use crate::deletion_vector::INLINE_BYTES;
 use crate::stats::columns;
 
@@ -109,7 +110,8 @@ pub(crate) fn split(
     let mut features: Vec<String> = Vec::new();
     for (key, value) in properties {
         if let Some(feature) = strip_ignore_case(key, "delta.feature.") {
-            if !matches!(value.as_str(), "supported" | "enabled") {
+            let is_status = value == "supported" || (value == "enabled" && !asks_for_catalog(key));
+            if !is_status {
                 return Err(Error::new("DELTA_UNSUPPORTED_FEATURE_STATUS")
                     .param("feature", feature)
                     .param("status", value)

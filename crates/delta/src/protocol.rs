@@ -3,12 +3,14 @@
 use boathouse_spec::{DataType, Error, Result, StructType};
 
 use crate::action::{Metadata, Protocol};
+use crate::catalog_managed;
 use crate::error;
 use crate::iceberg_compat;
 use crate::location::TableLocation;
 
 /// Features that readers must know, and we do.
 const READER_FEATURES: &[&str] = &[
+    catalog_managed::FEATURE,
     "columnMapping",
     "deletionVectors",
     "timestampNtz",
@@ -26,6 +28,7 @@ const READER_FEATURES: &[&str] = &[
 const WRITER_FEATURES: &[&str] = &[
     "allowColumnDefaults",
     "appendOnly",
+    catalog_managed::FEATURE,
     "changeDataFeed",
     "checkConstraints",
     "checkpointProtection",
@@ -164,6 +167,7 @@ pub(crate) fn is_known_feature(feature: &str) -> bool {
 /// The features that another one does not go without.
 fn needed_by(feature: &str) -> &'static [&'static str] {
     match feature {
+        catalog_managed::FEATURE => &["inCommitTimestamp", "vacuumProtocolCheck"],
         "clustering" | "rowTracking" => &["domainMetadata"],
         "icebergCompatV1" | "icebergCompatV2" => &["columnMapping"],
         _ => &[],
@@ -182,7 +186,7 @@ pub(crate) fn known_features() -> impl Iterator<Item = &'static str> {
 
 /// Whether a feature changes what readers must do.
 pub(crate) fn is_reader_feature(feature: &str) -> bool {
-    READER_FEATURES.contains(&feature) || feature == "catalogManaged"
+    READER_FEATURES.contains(&feature)
 }
 
 /// Refuses a table that needs a reader we are not.
@@ -201,7 +205,13 @@ pub(crate) fn check_readable(location: &TableLocation, protocol: &Protocol) -> R
         .filter(|f| !READER_FEATURES.contains(&f.as_str()))
         .cloned()
         .collect();
-    if unknown.is_empty() { Ok(()) } else { Err(error::unsupported_read_features(location, &unknown)) }
+    if !unknown.is_empty() {
+        return Err(error::unsupported_read_features(location, &unknown));
+    }
+    if protocol.has(catalog_managed::FEATURE) && location.coordinator().is_none() {
+        return Err(error::managed_by_a_catalog(location));
+    }
+    Ok(())
 }
 
 /// Refuses a write that would break what the table promises others.

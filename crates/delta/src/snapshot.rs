@@ -13,7 +13,7 @@ use crate::error;
 use crate::file_set::FileSet;
 use crate::location::TableLocation;
 use crate::log::checksum::{self, Found, Known};
-use crate::log::{self, CommitFile, checkpoint};
+use crate::log::{self, CommitFile, checkpoint, managed};
 use crate::property::DEFAULT_FILE_RETENTION_MS;
 use crate::schema::TableColumns;
 
@@ -64,6 +64,11 @@ impl std::fmt::Debug for Snapshot {
 impl Snapshot {
     /// Loads a version, the latest where none is named.
     pub(crate) async fn load(location: &TableLocation, version: Option<i64>) -> Result<Self> {
+        let latest = managed::publish(location).await?;
+        if latest.is_some_and(|latest| latest < 0) {
+            return Err(error::not_a_table(location));
+        }
+        let version = version.or(latest);
         let mut loaded = checkpoint::load(location, version).await?;
         let mut known = Known::default();
         match checksum::find(location, &loaded.kernel).await {
@@ -165,6 +170,7 @@ impl Snapshot {
         let Some(known) = &self.inner.commit else {
             return Self::load(&self.inner.location, None).await;
         };
+        managed::publish(&self.inner.location).await?;
         let found = log::commits_from(&self.inner.location, known.version).await?;
         // Another file under this version's name, or none: the table is not the one we knew.
         match found.first() {

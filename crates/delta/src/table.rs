@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::error;
 use crate::location::TableLocation;
-use crate::log::{self, LogFile, classify, timeline};
+use crate::log::{self, LogFile, classify, managed, timeline};
 use crate::snapshot::Snapshot;
 
 pub use crate::log::timeline::TimestampRules;
@@ -18,13 +18,18 @@ pub use crate::log::timeline::TimestampRules;
 /// The snapshots last seen: a query on a known table costs one look at its log.
 #[derive(Default)]
 pub struct SnapshotCache {
-    /// By location, and by version where one was asked for; the last used at the end.
+    /// By location, apart for those who come through the catalog that manages the table's commits, and by version where one was
+    /// asked for; the last used at the end.
     entries: Mutex<Vec<(Key, Snapshot)>>,
     /// Tables that are being opened, so that many who ask at once share what one reads.
     opening: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-type Key = (String, Option<i64>);
+type Key = (String, bool, Option<i64>);
+
+fn key_of(location: &TableLocation, version: Option<i64>) -> Key {
+    (location.uri(), location.coordinator().is_some(), version)
+}
 
 /// Snapshots remembered by a cache.
 const CACHED_SNAPSHOTS: usize = 256;
@@ -36,7 +41,7 @@ impl SnapshotCache {
 
     /// The latest snapshot of a table.
     pub async fn latest(&self, location: &TableLocation) -> Result<Snapshot> {
-        let key = (location.uri(), None);
+        let key = key_of(location, None);
         let snapshot = match self.get(&key) {
             Some(known) => self.updated(known, location).await?,
             None => {
@@ -63,8 +68,8 @@ impl SnapshotCache {
 
     /// A version of a table.
     pub async fn at(&self, location: &TableLocation, version: i64) -> Result<Snapshot> {
-        let latest = self.get(&(location.uri(), None)).filter(|s| s.version() == version);
-        let key = (location.uri(), Some(version));
+        let latest = self.get(&key_of(location, None)).filter(|s| s.version() == version);
+        let key = key_of(location, Some(version));
         if let Some(known) = latest.or_else(|| self.get(&key))
             && known.is_current_table().await
         {
@@ -77,13 +82,13 @@ impl SnapshotCache {
 
     /// Remembers a snapshot as the latest, such as the one a commit made.
     pub fn put(&self, snapshot: Snapshot) {
-        self.insert((snapshot.location().uri(), None), snapshot);
+        self.insert(key_of(snapshot.location(), None), snapshot);
     }
 
     /// Forgets a table, such as one that was dropped.
     pub fn forget(&self, location: &TableLocation) {
         let uri = location.uri();
-        self.entries.lock().retain(|((u, _), _)| *u != uri);
+        self.entries.lock().retain(|((u, ..), _)| *u != uri);
     }
 
     fn get(&self, key: &Key) -> Option<Snapshot> {
@@ -171,6 +176,7 @@ impl DeltaTable {
 
     /// The first and the last version that can be had.
     pub async fn versions(&self) -> Result<(i64, i64)> {
+        managed::publish(&self.location).await?;
         let (commits, checkpoints) = log::list_history(&self.location).await?;
         if commits.is_empty() && checkpoints.is_empty() {
             return Err(error::not_a_table(&self.location));

@@ -36,6 +36,7 @@ mod join_order;
 mod keeper;
 mod lazy;
 mod literals;
+mod managed_tables;
 mod memory;
 mod metadata_only;
 mod names;

@@ -19,7 +19,7 @@ use crate::generated_partitions::GeneratedPartitions;
 use crate::names::{self, RelationName};
 use crate::rows::{self, Value};
 use crate::temp_views::{Environment, TempView};
-use crate::{Session, change_feed, information_schema, query_profile, sources, storage};
+use crate::{Session, change_feed, information_schema, managed_tables, query_profile, sources, storage};
 
 /// The version of a table that is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -256,7 +256,8 @@ pub(crate) async fn open_table(
             .as_deref()
             .ok_or_else(|| Error::internal(format!("the table {} has no location", record.name)))?;
         let url = session.storage().url(location)?;
-        let opened = open_delta(session, url, options, as_of).await;
+        let delta = managed_tables::table_of(session, record, &url)?;
+        let opened = open_delta(session, delta, url, options, as_of).await;
         opened.map_err(|e| if e.is("PATH_NOT_FOUND") { lost_files(record) } else { e })?
     } else {
         if as_of.is_some() {
@@ -359,14 +360,16 @@ async fn delta_path(
     {
         let url = session.storage().url(bare)?;
         let version = parse_suffix(session, version)?;
-        return open_delta(session, url, options, Some(one_of(as_of, version)?)).await;
+        let table = session.storage().delta(&url)?;
+        return open_delta(session, table, url, options, Some(one_of(as_of, version)?)).await;
     }
-    open_delta(session, url, options, as_of).await
+    open_delta(session, session.storage().delta(&url)?, url, options, as_of).await
 }
 
 /// Opens a Delta table at the version that is asked for.
 pub(crate) async fn open_delta(
     session: &Arc<Session>,
+    table: DeltaTable,
     url: Url,
     options: &Options,
     as_of: Option<AsOf>,
@@ -375,7 +378,6 @@ pub(crate) async fn open_delta(
         Some(option) => Some(one_of(as_of, option)?),
         None => as_of,
     };
-    let table = session.storage().delta(&url)?;
     if change_feed::is_asked_for(options) {
         return match as_of {
             Some(_) => Err(change_feed::no_time_travel()),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use boathouse_spec::{Error, Result, clock};
 use object_store::path::Path;
 
-use super::{LogFile, classify, complete_checkpoints, in_log_directory, list};
+use super::{LogFile, classify, complete_checkpoints, in_log_directory, list, managed};
 use crate::data_file::delete_quietly;
 use crate::location::TableLocation;
 use crate::property::DEFAULT_LOG_RETENTION_MS;
@@ -112,8 +112,20 @@ impl LogFiles {
             }
         }
         delete_quietly(location, old).await;
+        delete_staged(location, base).await?;
         delete_sidecars(location, cutoff).await
     }
+}
+
+/// Deletes the files that were staged for versions up to a checkpoint's: those of them that are versions are published.
+async fn delete_staged(location: &TableLocation, until: i64) -> Result<()> {
+    if location.coordinator().is_none() {
+        return Ok(());
+    }
+    let files = list(location).await?.into_iter().map(|meta| meta.location);
+    let old = files.filter(|path| managed::staged_version(location, path).is_some_and(|v| v <= until));
+    delete_quietly(location, old.collect()).await;
+    Ok(())
 }
 
 /// Deletes the sidecars that no checkpoint names any more. A young one may be of a checkpoint that is being written.

@@ -5,10 +5,22 @@ use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{ObjectStore, PutMode, PutOptions};
 
-use super::commit_name;
+use super::{commit_name, managed};
 use crate::disk::{PutOutcome, create_directory, link_new_file, sync_with_name};
 use crate::error;
 use crate::location::TableLocation;
+
+/// Makes `content` the commit of a version, unless it has one: in the store, or by the catalog that manages the table's.
+pub(crate) async fn commit(location: &TableLocation, version: i64, content: Bytes) -> Result<PutOutcome> {
+    fault::point("delta::before-commit")?;
+    if version == 0 {
+        make_log_directory(location).await?;
+    }
+    match location.coordinator() {
+        Some(coordinator) => managed::commit(location, coordinator, version, content).await,
+        None => put_if_absent(location, &location.log_path(&commit_name(version)), content).await,
+    }
+}
 
 /// Writes an object unless there is one of that name. When this returns `Written`, the object survives a crash of the
 /// machine; when it fails or the process dies, there is the whole object or none.
@@ -17,13 +29,9 @@ pub(crate) async fn put_if_absent(
     path: &Path,
     content: Bytes,
 ) -> Result<PutOutcome> {
-    fault::point("delta::before-commit")?;
-    if let Some(file) = location.local_path(path) {
-        if path.filename() == Some(commit_name(0).as_str()) {
-            make_log_directory(location).await?;
-        }
+    if let Some((root, file)) = location.local_root(path).zip(location.local_path(path)) {
         let name = path.to_string();
-        return tokio::task::spawn_blocking(move || link_new_file(&file, &content))
+        return tokio::task::spawn_blocking(move || link_new_file(&root, &file, &content))
             .await
             .map_err(|e| Error::internal(format!("writing {name} did not end: {e}")))?
             .map_err(|e| error::write_failed(location, format!("{path}: {e}")));
@@ -75,12 +83,14 @@ mod tests {
     async fn the_first_writer_wins() {
         let directory = tempfile::tempdir().unwrap();
         let location = TableLocation::local(directory.path().join("t")).unwrap();
-        let path = location.log_path("00000000000000000000.json");
-        let first = put_if_absent(&location, &path, Bytes::from_static(b"one")).await.unwrap();
-        let second = put_if_absent(&location, &path, Bytes::from_static(b"two")).await.unwrap();
+        let first = commit(&location, 0, Bytes::from_static(b"one")).await.unwrap();
+        let second = commit(&location, 0, Bytes::from_static(b"two")).await.unwrap();
         assert_eq!((first, second), (PutOutcome::Written, PutOutcome::Exists));
         let log = directory.path().join("t/_delta_log");
         assert_eq!(std::fs::read(log.join("00000000000000000000.json")).unwrap(), b"one");
-        assert_eq!(std::fs::read_dir(log).unwrap().count(), 1, "no temporary file stays");
+        assert_eq!(std::fs::read_dir(&log).unwrap().count(), 1, "no temporary file stays");
+        std::fs::create_dir(log.join("00000000000000000001.json")).unwrap();
+        let e = commit(&location, 1, Bytes::from_static(b"three")).await.unwrap_err();
+        assert!(e.text().contains("00000000000000000001.json: a directory has its name"), "{e}");
     }
 }

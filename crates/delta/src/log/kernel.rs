@@ -16,6 +16,7 @@ use delta_kernel::actions::deletion_vector::{DeletionVectorDescriptor, DeletionV
 use delta_kernel::actions::get_commit_schema;
 use delta_kernel::engine::arrow_data::ArrowEngineData;
 use delta_kernel::scan::StatsOptions;
+use delta_kernel::snapshot::SnapshotBuilder;
 use delta_kernel::{KernelError, Snapshot as KernelSnapshot, SnapshotRef};
 use delta_kernel_default_engine::executor::tokio::TokioMultiThreadExecutor;
 use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder};
@@ -97,6 +98,15 @@ pub(crate) struct Loaded {
     pub timestamp_ms: i64,
 }
 
+/// A version of a table. The kernel takes none of a catalog-managed one that it was not told the catalog has.
+fn at_version(builder: SnapshotBuilder, location: &TableLocation, version: u64) -> SnapshotBuilder {
+    let builder = builder.at_version(version);
+    match location.coordinator() {
+        Some(_) => builder.with_max_catalog_version(version),
+        None => builder,
+    }
+}
+
 /// Builds the state at a version, the latest where none is named.
 pub(crate) async fn load(
     location: &TableLocation,
@@ -108,14 +118,14 @@ pub(crate) async fn load(
         let mut builder = KernelSnapshot::builder_for(ROOT);
         if let Some(version) = version {
             let version = u64::try_from(version).map_err(|_| error::version_not_found(version, 0, 0))?;
-            builder = builder.at_version(version);
+            builder = at_version(builder, &location, version);
         }
         let loaded = builder.build(&engine).and_then(|kernel| {
             let timestamp_ms = kernel.get_timestamp(&engine)?;
             Ok((kernel, timestamp_ms))
         });
         if let Err(KernelError::MaxCatalogVersion(_)) = &loaded {
-            return Err(error::unsupported_read_features(&location, &["catalogManaged".to_string()]));
+            return Err(error::managed_by_a_catalog(&location));
         }
         Ok(loaded.map(|(kernel, timestamp_ms)| Loaded {
             version: kernel.version() as i64,
@@ -337,8 +347,8 @@ pub(crate) async fn actions(
     run(move || {
         let engine = engine(&location)?;
         let broken = |e: KernelError| error::corrupt(&location, Some(version), e);
-        let snapshot =
-            KernelSnapshot::builder_for(ROOT).at_version(version as u64).build(&engine).map_err(broken)?;
+        let builder = at_version(KernelSnapshot::builder_for(ROOT), &location, version as u64);
+        let snapshot = builder.build(&engine).map_err(broken)?;
         let schema = get_commit_schema().project(kinds).map_err(broken)?;
         let mut out = Vec::new();
         for batch in snapshot.log_segment().read_actions(&engine, schema).map_err(broken)? {

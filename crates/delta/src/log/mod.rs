@@ -7,6 +7,7 @@ pub(crate) mod commit_file;
 pub(crate) mod compaction;
 pub(crate) mod hiding_store;
 pub(crate) mod kernel;
+pub(crate) mod managed;
 pub(crate) mod timeline;
 
 use std::collections::{BTreeSet, HashMap};

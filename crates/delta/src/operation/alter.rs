@@ -13,6 +13,7 @@ use super::backfill;
 use super::delete::DmlOptions;
 use super::dml;
 use crate::action::Metadata;
+use crate::catalog_managed;
 use crate::clustering;
 use crate::property;
 use crate::row_tracking;
@@ -437,6 +438,8 @@ pub async fn set_properties(
             .message("CHECK constraints are added by ALTER TABLE ADD CONSTRAINT.")
             .exception("AnalysisException"));
     }
+    catalog_managed::refuse_upgrade(table, properties.keys())?;
+    catalog_managed::check_change(table, properties.keys())?;
     let given = property::split(properties, &mut table.protocol().clone(), false, options.property_checks)?;
     let mut wanted = table.metadata().clone();
     wanted.configuration.extend(given);
@@ -501,6 +504,7 @@ pub(super) fn check_mapping_change(table: &Snapshot, wanted: &str) -> Result<()>
 
 /// ALTER TABLE UNSET TBLPROPERTIES. Properties that are not set are passed over, as delta-spark does.
 pub async fn unset_properties(table: &Snapshot, keys: &[String], options: &DmlOptions) -> Result<Committed> {
+    catalog_managed::check_change(table, keys.iter())?;
     let mut metadata = table.metadata().clone();
     for key in keys {
         if key.eq_ignore_ascii_case("comment") {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::delete::DmlOptions;
 use crate::action::{Action, Add, DeletionVector, DomainMetadata, Metadata, Protocol};
+use crate::catalog_managed;
 use crate::clustering;
 use crate::data_file::delete_quietly;
 use crate::location::{LOG_DIRECTORY, TableLocation, encode_path};
@@ -154,7 +155,8 @@ fn cloned_metadata(
     source: &Snapshot,
     options: &CloneOptions,
 ) -> Result<(Protocol, Metadata)> {
-    let mut protocol = source.protocol().clone();
+    // The clone's own catalog manages its commits, or none does.
+    let mut protocol = source.protocol().without_feature(catalog_managed::FEATURE);
     if let Some(old) = replaces {
         let features = old.protocol().features();
         protocol = protocol.with_features(&features.iter().map(String::as_str).collect::<Vec<_>>());
@@ -170,6 +172,7 @@ fn cloned_metadata(
     metadata.configuration.retain(|key, _| {
         !key.starts_with("delta.inCommitTimestampEnablement") && !key.starts_with("delta.rowTracking.")
     });
+    catalog_managed::complete(&protocol, &mut metadata, replaces.is_none());
     let mode = |m: &Metadata| {
         m.configuration.get("delta.columnMapping.mode").cloned().unwrap_or_else(|| "none".into())
     };

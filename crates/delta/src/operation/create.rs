@@ -5,6 +5,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
 use crate::action::{DomainMetadata, Format, Metadata, Protocol};
+use crate::catalog_managed;
 use crate::clustering;
 use crate::iceberg_compat;
 use crate::location::TableLocation;
@@ -115,6 +116,7 @@ pub(crate) fn metadata_of(
     };
     if completes {
         iceberg_compat::set_required(&mut metadata);
+        catalog_managed::complete(&protocol, &mut metadata, replaces.is_none());
     }
     let schema = stored::stored_schema(&table.schema)?;
     let mapped = metadata.configuration.get("delta.columnMapping.mode").is_some_and(|m| m != "none");

@@ -10,6 +10,7 @@ use super::delete::DmlOptions;
 use super::optimize::{OptimizeOptions, optimize, rewrite_files};
 use super::{history_traces, narrow_files, remove_mapping};
 use crate::action::{DomainMetadata, Metadata};
+use crate::catalog_managed;
 use crate::log::checkpoint;
 use crate::row_tracking;
 use crate::snapshot::Snapshot;
@@ -93,7 +94,8 @@ pub async fn drop_feature(
 }
 
 fn check_removable(table: &Snapshot, name: &str, truncate_history: bool) -> Result<String> {
-    let Some(feature) = crate::protocol::known_features().find(|f| f.eq_ignore_ascii_case(name)) else {
+    let mut droppable = crate::protocol::known_features().filter(|f| *f != catalog_managed::FEATURE);
+    let Some(feature) = droppable.find(|f| f.eq_ignore_ascii_case(name)) else {
         return Err(Error::new("DELTA_FEATURE_DROP_UNSUPPORTED_CLIENT_FEATURE")
             .param("feature", name)
             .message(format!("This version does not have the table feature {name}, and cannot drop it."))

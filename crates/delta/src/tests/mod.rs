@@ -22,6 +22,7 @@ mod deletion_vectors;
 mod dml;
 mod features;
 mod log_files;
+mod managed;
 mod of_spark;
 mod row_tracking;
 mod statements;

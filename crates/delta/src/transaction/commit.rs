@@ -14,8 +14,8 @@ use crate::error;
 use crate::iceberg_compat;
 use crate::location::TableLocation;
 use crate::log::checksum::{self, Known};
-use crate::log::commit_file::put_if_absent;
-use crate::log::{self, CommitFile, checkpoint, cleanup, commit_name, compaction};
+use crate::log::commit_file;
+use crate::log::{self, CommitFile, checkpoint, cleanup, commit_name, compaction, managed};
 use crate::operation::UPGRADE_UNIFORM;
 use crate::row_tracking;
 use crate::schema::identity::{self, IdentityColumn};
@@ -292,8 +292,7 @@ impl Transaction {
                 row_tracking::assign(&mut actions, mark, version)?;
             }
             let content = to_lines(&actions)?;
-            let path = self.location.log_path(&commit_name(version));
-            let outcome = match put_if_absent(&self.location, &path, content).await {
+            let outcome = match commit_file::commit(&self.location, version, content).await {
                 Ok(outcome) => outcome,
                 // The store may have done it and the answer got lost. Where that cannot be told, nothing is deleted.
                 Err(e) if self.is_ours(version, &txn_id).await.unwrap_or(false) => {
@@ -360,6 +359,7 @@ impl Transaction {
     }
 
     async fn is_ours(&self, version: i64, txn_id: &str) -> Result<bool> {
+        managed::publish(&self.location).await?;
         let actions = log::read_commit(&self.location, version).await?.unwrap_or_default();
         Ok(actions
             .iter()

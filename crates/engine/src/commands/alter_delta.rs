@@ -374,6 +374,9 @@ async fn set_location(session: &Arc<Session>, table: &ResolvedTable, location: &
     let Some(record) = &table.record else {
         return Err(Error::unsupported("SET LOCATION of a table that is only a path"));
     };
+    if record.manages_commits {
+        return Err(Error::unsupported("SET LOCATION of a table whose commits the catalog manages"));
+    }
     let url = session.storage().url(location)?;
     let there = session.storage().delta(&url)?.latest().await?;
     session

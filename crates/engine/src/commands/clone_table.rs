@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use boathouse_catalog::{Properties, TableRecord};
+use boathouse_catalog::{ObjectName, Properties, TableRecord};
 use boathouse_delta::{CloneOptions, Committed, DeltaTable};
 use boathouse_spec::{
     CreateMode, Error, Name, Options, Result, StructType, TableRef, TimeTravel, quote_name,
@@ -12,6 +12,7 @@ use crate::commands::create_table::{self, Definition, location_of, place, record
 use crate::commands::delta_maintenance::reported;
 use crate::commands::table_expressions::dml_options;
 use crate::commands::target;
+use crate::managed_tables::Target;
 use crate::resolver::{self, DeltaSource, Resolved, ResolvedTable, Scope};
 use crate::{QueryResult, Session, names, storage};
 
@@ -119,7 +120,8 @@ async fn make(
     if managed && existing.as_ref().and_then(|r| r.location.as_ref()).is_none() {
         url = session.storage().claim(&url).await?;
     }
-    let table = session.storage().delta(&url)?;
+    let target = Target::of(session, existing.as_ref(), &url)?;
+    let table = &target.table;
     let is_there = DeltaTable::is_delta_table(table.location()).await?;
     if is_there && !clone.or_replace {
         if clone.if_not_exists && definition.name.is_none() {
@@ -142,6 +144,10 @@ async fn make(
             .exception("IllegalArgumentException"));
     }
     let replaced = if is_there { Some(table.latest().await?) } else { None };
+    let name = definition.name.as_ref().map(ObjectName::quoted).unwrap_or_default();
+    let keys = clone.properties.iter().map(|(key, _)| key);
+    let target = target.managed_if_asked(session, keys, &name, (&url, managed, is_there)).await?;
+    let table = &target.table;
     let options = CloneOptions {
         source_name: match &source_table.record {
             Some(record) => record.name.parts().join("."),
@@ -159,17 +165,23 @@ async fn make(
             if managed && !is_there {
                 session.storage().delete(&url).await?;
             }
+            target.give_up(session).await?;
             return Err(e);
         }
     };
-    session.committed(&table, &committed);
+    session.committed(table, &committed);
     session.engine.cache.changed(&table.location().uri()).await;
     if let Some(name) = definition.name.clone() {
         let mut record = record(session, &definition, name, managed, &url);
+        record.id = target.id.unwrap_or(record.id);
         record.schema = committed.snapshot.schema().clone();
         record.properties =
             committed.snapshot.metadata().configuration.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-        store(session, record, &definition, managed && !is_there, &url).await?;
+        let stored = store(session, record, &definition, managed && !is_there, &url).await;
+        if stored.is_err() {
+            target.give_up(session).await?;
+        }
+        stored?;
     }
     Ok(Some(committed))
 }

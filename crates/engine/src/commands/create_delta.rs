@@ -14,6 +14,7 @@ use crate::commands::create_table::{
 };
 use crate::commands::{delta_defaults, table_expressions, write};
 use crate::execute::{self, project};
+use crate::managed_tables::Target;
 use crate::{Session, names, storage};
 
 pub(super) async fn make(
@@ -31,7 +32,8 @@ pub(super) async fn make(
     if managed && existing.as_ref().and_then(|r| r.location.as_ref()).is_none() {
         url = session.storage().claim(&url).await?;
     }
-    let table = session.storage().delta(&url)?;
+    let target = Target::of(session, existing.as_ref(), &url)?;
+    let table = &target.table;
     let is_there = DeltaTable::is_delta_table(table.location()).await?;
     let snapshot = if is_there { Some(table.latest().await?) } else { None };
     let replaces = matches!(definition.mode, CreateMode::OrReplace | CreateMode::Replace);
@@ -49,13 +51,18 @@ pub(super) async fn make(
             .exception("AnalysisException"));
     }
     definition.refuse_partitions_of_all()?;
+    let properties = delta_defaults::properties(session, &definition.properties);
+    let name = definition.name.as_ref().map(ObjectName::quoted).unwrap_or_default();
+    let target =
+        target.managed_if_asked(session, properties.keys(), &name, (&url, managed, is_there)).await?;
+    let table = &target.table;
     let new_table = NewTable {
         schema: definition.schema.clone(),
         partition_by: definition.partition_by.clone(),
         cluster_by: (!definition.cluster_by.is_empty()).then(|| definition.cluster_by.clone()),
         name: None,
         description: definition.comment.clone(),
-        properties: delta_defaults::properties(session, &definition.properties),
+        properties,
         property_checks: table_expressions::property_checks(session),
         managed,
         operation: match definition.mode {
@@ -78,9 +85,9 @@ pub(super) async fn make(
                 }
                 (Some(_), false) => WriteMode::ErrorIfExists,
             };
-            as_select(session, &definition, &table, snapshot.as_ref(), query.clone(), mode, new_table).await
+            as_select(session, &definition, table, snapshot.as_ref(), query.clone(), mode, new_table).await
         }
-        None => without_rows(session, &definition, &table, snapshot.as_ref(), replaces, new_table).await,
+        None => without_rows(session, &definition, table, snapshot.as_ref(), replaces, new_table).await,
     };
     let made = match outcome {
         Ok(made) => made,
@@ -88,12 +95,14 @@ pub(super) async fn make(
             if managed && !is_there {
                 session.storage().delete(&url).await?;
             }
+            target.give_up(session).await?;
             return Err(e);
         }
     };
     session.engine.cache.changed(&table.location().uri()).await;
     let Some(name) = definition.name.clone() else { return Ok(()) };
     let mut record = record(session, &definition, name, managed, &url);
+    record.id = target.id.unwrap_or(record.id);
     record.schema = made.schema().clone();
     record.partition_columns = made.partition_columns().to_vec();
     // The table's own log has them; the catalog's copy is for listings.
@@ -103,7 +112,11 @@ pub(super) async fn make(
             record.properties.insert(key.clone(), value.clone());
         }
     }
-    store(session, record, &definition, managed && !is_there, &url).await
+    let stored = store(session, record, &definition, managed && !is_there, &url).await;
+    if stored.is_err() {
+        target.give_up(session).await?;
+    }
+    stored
 }
 
 async fn without_rows(

@@ -100,7 +100,10 @@ async fn to_delta(
     table: Option<&ResolvedTable>,
     casts: bool,
 ) -> Result<()> {
-    let delta = session.storage().delta(url)?;
+    let delta = match table.and_then(|t| t.delta.as_ref()) {
+        Some(delta) => delta.table.clone(),
+        None => session.storage().delta(url)?,
+    };
     let snapshot =
         if DeltaTable::is_delta_table(delta.location()).await? { Some(delta.latest().await?) } else { None };
     if snapshot.is_none() && mode == SaveMode::ErrorIfExists && !session.storage().is_empty(url).await? {
@@ -114,7 +117,9 @@ async fn to_delta(
     }
     let opened = match (table, &snapshot) {
         (Some(table), _) => Some(table.clone()),
-        (None, Some(_)) => Some(resolver::open_delta(session, url.clone(), &Vec::new(), None).await?),
+        (None, Some(_)) => {
+            Some(resolver::open_delta(session, delta.clone(), url.clone(), &Vec::new(), None).await?)
+        }
         (None, None) => None,
     };
     let mut options = write_options(session, &write, mode)?;
