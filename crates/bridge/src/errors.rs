@@ -6,6 +6,7 @@
 use arrow::error::ArrowError;
 use boathouse_spec::Error;
 use datafusion::error::DataFusionError;
+use datafusion::parquet::errors::ParquetError;
 
 pub fn to_datafusion(e: Error) -> DataFusionError {
     DataFusionError::External(Box::new(e))
@@ -33,6 +34,7 @@ pub fn from_datafusion_ref(e: &DataFusionError) -> Error {
         DataFusionError::ArrowError(inner, _) => arrow_error(inner),
         DataFusionError::ObjectStore(inner) => Error::io("reading or writing an object", inner),
         DataFusionError::IoError(inner) => Error::io("reading or writing a file", inner),
+        DataFusionError::ParquetError(inner) if is_overflow(inner) => Error::batch_too_large(),
         DataFusionError::ParquetError(inner) => Error::new("FAILED_READ_FILE.NO_HINT")
             .param("path", "")
             .message(format!("A Parquet file could not be read: {inner}")),
@@ -57,6 +59,18 @@ fn arrow_error(e: &ArrowError) -> Error {
         ArrowError::IoError(text, _) => Error::io("reading or writing a file", text),
         other => Error::internal(other.to_string()),
     }
+}
+
+/// Whether a column of a batch became larger than its places can tell. Parquet has no kind of error for that.
+fn is_overflow(e: &ParquetError) -> bool {
+    matches!(e, ParquetError::General(text) if is_overflow_text(text))
+}
+
+/// The same, of what a panic says: Arrow's builders have no errors.
+pub fn is_overflow_text(text: &str) -> bool {
+    const TEXTS: [&str; 3] =
+        ["offset overflow", "byte array offset overflow", "index overflow decoding byte array"];
+    TEXTS.contains(&text)
 }
 
 /// Walks the chain of causes to an error of ours.
@@ -121,6 +135,9 @@ mod tests {
     #[test]
     fn a_column_beyond_its_places_has_an_error_that_says_what_to_do() {
         let e = from_arrow(ArrowError::OffsetOverflowError(1 << 31));
+        assert_eq!(e, Error::batch_too_large());
+        let text = "index overflow decoding byte array".to_string();
+        let e = from_datafusion(DataFusionError::ParquetError(Box::new(ParquetError::General(text))));
         assert_eq!(e, Error::batch_too_large());
     }
 }

@@ -24,7 +24,9 @@ mod plans;
 mod types;
 
 pub use conform::{conform, conform_batch};
-pub use errors::{ResultExt, from_arrow, from_datafusion, from_datafusion_ref, to_arrow, to_datafusion};
+pub use errors::{
+    ResultExt, from_arrow, from_datafusion, from_datafusion_ref, is_overflow_text, to_arrow, to_datafusion,
+};
 pub use footers::Footers;
 pub use plans::{one_partition, only};
 pub use types::{

@@ -395,10 +395,6 @@ impl RecordBatchStream for Driven {
     }
 }
 
-/// What Arrow says where a column of a batch would have more than 2 GiB, and there is no error that it could give.
-const OFFSET_OVERFLOWS: [&str; 3] =
-    ["offset overflow", "byte array offset overflow", "index overflow decoding byte array"];
-
 /// The error a panic becomes.
 pub(crate) fn panic_error(panic: &(dyn Any + Send)) -> Error {
     let text = panic
@@ -407,7 +403,7 @@ pub(crate) fn panic_error(panic: &(dyn Any + Send)) -> Error {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "of an unknown kind".to_string());
     tracing::error!("a query panicked: {text}");
-    if OFFSET_OVERFLOWS.contains(&text.as_str()) {
+    if boathouse_bridge::is_overflow_text(&text) {
         return Error::batch_too_large();
     }
     Error::internal(format!("The query failed by a defect of the engine: {text}. Please report it."))

@@ -1,7 +1,7 @@
 //! `df.mergeInto(..)`.
 
 use boathouse_spec::{
-    Command, Expr, Merge, MergeAction, MergeClause, Relation, RelationNode, Result, TableRef,
+    Command, Error, Expr, Merge, MergeAction, MergeClause, Relation, RelationNode, Result, TableRef,
 };
 
 use super::{Converter, invalid_plan, missing, unknown_enum};
@@ -11,6 +11,13 @@ const MESSAGE: &str = "spark.connect.MergeIntoTableCommand";
 
 impl Converter<'_> {
     pub(super) fn merge_into(&mut self, m: proto::MergeIntoTableCommand) -> Result<Command> {
+        if [&m.match_actions, &m.not_matched_actions, &m.not_matched_by_source_actions]
+            .iter()
+            .all(|a| a.is_empty())
+        {
+            return Err(Error::new("NO_MERGE_ACTION_SPECIFIED")
+                .message("mergeInto does nothing without one of whenMatched, whenNotMatched and whenNotMatchedBySource."));
+        }
         let table =
             TableRef { name: boathouse_sql::parse_name(&m.target_table_name)?, ..TableRef::default() };
         let source = m.source_table_plan.ok_or_else(|| missing(MESSAGE, "source_table_plan"))?;

@@ -130,6 +130,9 @@ impl Analyzer {
             FrameUnits::Rows => row_offset(magnitude, &typed)?,
             FrameUnits::Range => range_offset(magnitude, &order[0], &typed, &self.context)?,
         };
+        if offset.is_null() {
+            return Err(Error::unsupported("NULL as the offset of a window's frame"));
+        }
         let bound = if is_zero {
             WindowFrameBound::CurrentRow
         } else if preceding {

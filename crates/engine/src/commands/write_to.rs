@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use boathouse_spec::{
-    CreateMode, Error, Expr, Insert, InsertMode, Options, Result, TableTarget, WriteTo, WriteToMode, option,
-    quote_name,
+    CreateMode, Error, Expr, Insert, InsertMode, Options, Result, StructType, TableTarget, WriteTo,
+    WriteToMode, option, quote_name,
 };
 
 use crate::commands::create_table::Definition;
@@ -26,11 +26,36 @@ pub(super) async fn run(session: &Arc<Session>, write: WriteTo) -> Result<QueryR
             insert_rows(session, write, mode).await
         }
         WriteToMode::OverwritePartitions => {
+            let table =
+                target::table(session, &write.table, "writeTo", &target::relation_path(session)).await?;
+            if let Some(delta) = &table.delta {
+                check_columns(&session.schema(&write.input).await?, delta.snapshot.partition_columns())?;
+            }
             let mut write = write;
             write.options.push(("partitionOverwriteMode".to_string(), "dynamic".to_string()));
             insert_rows(session, write, InsertMode::Overwrite).await
         }
     }
+}
+
+/// Rows that overwrite partitions say which, and have something to put there.
+fn check_columns(rows: &StructType, partitions: &[String]) -> Result<()> {
+    let has = |name: &String| rows.fields.iter().any(|f| f.name.to_lowercase() == name.to_lowercase());
+    if let Some(missing) = partitions.iter().find(|name| !has(name)) {
+        let columns = rows.names().join(", ");
+        return Err(Error::new("DELTA_PARTITION_COLUMN_NOT_FOUND")
+            .param("columnName", quote_name(std::slice::from_ref(missing)))
+            .param("schemaMap", &columns)
+            .message(format!("The rows have no partition column `{missing}`, only {columns}."))
+            .exception("AnalysisException"));
+    }
+    if !partitions.is_empty() && rows.fields.len() == partitions.len() {
+        return Err(Error::new("DELTA_NON_PARTITION_COLUMN_ABSENT")
+            .param("details", "")
+            .message("Rows of a Delta table need at least one column beside the partition columns.")
+            .exception("AnalysisException"));
+    }
+    Ok(())
 }
 
 async fn insert_rows(session: &Arc<Session>, write: WriteTo, mode: InsertMode) -> Result<QueryResult> {

@@ -172,7 +172,11 @@ fn linear<T: ArrowPrimitiveType>(
 
 fn out_of_range(x: i64, y: i64, operator: Operator, t: &DataType) -> Error {
     match t {
-        DataType::Byte | DataType::Short => small_overflow(&integer_sql(x, t), operator, &integer_sql(y, t)),
+        // Spark adds TINYINT as SMALLINT, and shows the operands as such.
+        DataType::Byte | DataType::Short => {
+            let shown = |v| integer_sql(v, &DataType::Short);
+            small_overflow(&shown(x), operator, &shown(y))
+        }
         _ if operator == Operator::IntegralDivide => {
             overflow("Overflow in integral divide", Some("try_divide"))
         }
