@@ -15,6 +15,7 @@ import subprocess
 
 import pytest
 from conftest import Server
+from pyspark.errors import ArithmeticException
 from pyspark.sql import functions as F
 
 FAILED_READ = "FAILED_READ_FILE.NO_HINT"
@@ -638,3 +639,12 @@ def test_large_values_and_wide_tables(spark, tmp_path):
     wide.write.format("delta").save(str(tmp_path / "wide"))
     assert spark.read.format("delta").load(str(tmp_path / "wide")).where("c499 = 1").count() == 1
     assert rows(spark.sql("SELECT " + " + ".join(["1"] * 500))) == [(500,)]
+
+
+@pytest.mark.parametrize("values, operands", [("(127Y, 1Y)", ("127S", "1S")), ("(32767S, 1S)", ("32767S", "1S"))])
+def test_operands_of_an_overflow(spark, values, operands):
+    """TINYINT is shown as SMALLINT, as Spark 4.2 does."""
+    with pytest.raises(ArithmeticException) as caught:
+        spark.sql(f"SELECT a + b FROM VALUES {values} AS t(a, b)").collect()
+    told = caught.value.getMessageParameters()
+    assert (told["value1"], told["symbol"], told["value2"]) == (operands[0], "+", operands[1])

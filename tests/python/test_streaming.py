@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import time
 
 import pytest
@@ -337,6 +338,22 @@ def test_totals(spark, tmp_path, mode):
     operator = query.lastProgress["stateOperators"][0]
     assert (operator["operatorName"], operator["numRowsTotal"], operator["numRowsUpdated"]) == ("stateStoreSave", 2, 1)
     query.stop()
+
+
+def test_a_checkpoint_that_is_deleted(spark, tmp_path):
+    """The query is another one then, and begins at the beginning: what came before comes again."""
+    put(tmp_path / "in", "1.json", {"n": 1})
+
+    def batch():
+        stream = spark.readStream.schema("n INT").json(str(tmp_path / "in"))
+        writer = stream.writeStream.format("delta").option("checkpointLocation", str(tmp_path / "c"))
+        return run(writer.option("path", str(tmp_path / "t"))).id
+
+    first = batch()
+    assert batch() == first and spark.read.format("delta").load(str(tmp_path / "t")).count() == 1
+    shutil.rmtree(tmp_path / "c")
+    assert batch() != first
+    assert values(spark.read.format("delta").load(str(tmp_path / "t")), "n") == [(1,), (1,)]
 
 
 def test_late_rows_and_final_results(spark, tmp_path):

@@ -127,3 +127,9 @@ def test_windows_wait_on_disk(tmp_path):
     finally:
         session.stop()
         server.stop()
+
+
+@pytest.mark.parametrize("frame", ["RANGE BETWEEN CAST(NULL AS BIGINT) PRECEDING AND CURRENT ROW", "ROWS BETWEEN CURRENT ROW AND CAST(NULL AS INT) FOLLOWING"])
+def test_null_is_no_offset_of_a_frame(spark, frame):
+    with pytest.raises(Exception, match="NOT_IN_BOATHOUSE"):
+        spark.sql(f"SELECT sum(id) OVER (ORDER BY id {frame}) FROM range(3)").collect()

@@ -53,6 +53,10 @@ fn arrow_error(e: &ArrowError) -> Error {
             .message("Division by zero. Use `try_divide` to get NULL instead."),
         ArrowError::OffsetOverflowError(_) => Error::batch_too_large(),
         ArrowError::ArithmeticOverflow(text) => Error::new("ARITHMETIC_OVERFLOW").message(text.clone()),
+        // It is told as Parquet's error shows itself.
+        ArrowError::ParquetError(text) if is_overflow_text(text.trim_start_matches("Parquet error: ")) => {
+            Error::batch_too_large()
+        }
         ArrowError::ParquetError(text) => Error::new("FAILED_READ_FILE.NO_HINT")
             .param("path", "")
             .message(format!("A Parquet file could not be read: {text}")),
@@ -137,7 +141,8 @@ mod tests {
         let e = from_arrow(ArrowError::OffsetOverflowError(1 << 31));
         assert_eq!(e, Error::batch_too_large());
         let text = "index overflow decoding byte array".to_string();
-        let e = from_datafusion(DataFusionError::ParquetError(Box::new(ParquetError::General(text))));
-        assert_eq!(e, Error::batch_too_large());
+        let e = ParquetError::General(text.clone());
+        assert_eq!(from_arrow(ParquetError::General(text).into()), Error::batch_too_large());
+        assert_eq!(from_datafusion(DataFusionError::ParquetError(Box::new(e))), Error::batch_too_large());
     }
 }
