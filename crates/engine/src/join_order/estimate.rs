@@ -451,7 +451,7 @@ mod tests {
     #[test]
     fn two_ends_are_one_range() {
         let (from, until) = (col("day").gt_eq(lit(400)), col("day").lt(lit(450)));
-        assert_eq!(left_of(&[from.clone()]), 600.0);
+        assert_eq!(left_of(std::slice::from_ref(&from)), 600.0);
         assert_eq!(left_of(&[from.clone(), until.clone()]), 50.0);
         assert_eq!(left_of(&[from.clone().and(until.clone())]), 50.0);
         assert_eq!(left_of(&[lit(450).gt(col("day")), from.clone()]), 50.0);
