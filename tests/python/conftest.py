@@ -116,6 +116,16 @@ def spark(remote):
 
 
 @pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    """Two servers of one home."""
+    home = tmp_path_factory.mktemp("two") / "home"
+    first, second = Server(home), Server(home)
+    yield first, second
+    first.stop()
+    second.stop()
+
+
+@pytest.fixture(scope="module")
 def jvm():
     """A session of Apache Spark itself. What asks for it runs in `make test-jvm`."""
     from pyspark.sql import SparkSession

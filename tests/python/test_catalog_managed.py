@@ -18,16 +18,6 @@ MANAGED = "USING delta TBLPROPERTIES ('delta.feature.catalogManaged' = 'supporte
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory):
-    """Two servers of one home."""
-    home = tmp_path_factory.mktemp("managed") / "home"
-    first, second = Server(home), Server(home)
-    yield first, second
-    first.stop()
-    second.stop()
-
-
-@pytest.fixture(scope="module")
 def managed(servers):
     session = servers[0].session()
     yield session

@@ -5,7 +5,6 @@ import collections
 import threading
 
 import pytest
-from conftest import Server
 
 SESSIONS = 16
 CONFLICTS = {
@@ -17,15 +16,6 @@ CONFLICTS = {
     "DELTA_PROTOCOL_CHANGED",
     "DELTA_CONCURRENT_WRITE",
 }
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory):
-    home = tmp_path_factory.mktemp("two") / "home"
-    first, second = Server(home), Server(home)
-    yield first, second
-    first.stop()
-    second.stop()
 
 
 @pytest.fixture(scope="module")

@@ -19,13 +19,7 @@ pub enum PutOutcome {
 
 /// Makes a file, with its name on the disk, unless there is one; with the directories it needs below one that is there.
 pub(crate) fn link_new_file(root: &Path, target: &Path, content: &[u8]) -> io::Result<PutOutcome> {
-    let outcome = match link_unsynced(target, content) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            make_directories(root, target)?;
-            link_unsynced(target, content)?
-        }
-        other => other?,
-    };
+    let outcome = with_directories(root, target, || link_unsynced(target, content))?;
     if outcome == PutOutcome::Written {
         sync_parent(target)?;
     }
@@ -119,11 +113,15 @@ pub(crate) fn temporary_name(target: &Path) -> PathBuf {
 
 /// Creates a file that is not there, with the directories it needs below one that is.
 pub(crate) fn create_file(root: &Path, path: &Path) -> io::Result<File> {
-    let open = || OpenOptions::new().write(true).create_new(true).open(path);
-    match open() {
+    with_directories(root, path, || OpenOptions::new().write(true).create_new(true).open(path))
+}
+
+/// Makes a file, and where a directory is missing again, once it is there.
+fn with_directories<T>(root: &Path, file: &Path, make: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match make() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            make_directories(root, path)?;
-            open()
+            make_directories(root, file)?;
+            make()
         }
         other => other,
     }

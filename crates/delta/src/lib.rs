@@ -75,9 +75,9 @@ pub use operation::{
     WriteMode, WriteOptions, add_columns, add_constraint, change_column, clone_report, clone_table,
     cluster_by, convert, create, create_operation, delete, detail, drop_columns, drop_constraint,
     drop_feature, fsck, fsck_log_report, fsck_report, generate, history, history_report,
-    is_interrupted_clone, keep_up, merge, optimize, optimize_report, remove_mapping, rename_column,
-    replace_columns, restore, restore_report, set_properties, sync_identity, truncate, unset_properties,
-    update, upgrade_uniform, vacuum, vacuum_report, wants_maintenance, write,
+    is_interrupted_clone, keep_up, merge, optimize, optimize_report, partition_column_not_found,
+    remove_mapping, rename_column, replace_columns, restore, restore_report, set_properties, sync_identity,
+    truncate, unset_properties, update, upgrade_uniform, vacuum, vacuum_report, wants_maintenance, write,
 };
 pub use partition::SessionZone;
 pub use plan_watch::PlanWatch;

@@ -92,8 +92,15 @@ impl Target {
         Ok(Self { id: Some(id), begun: true, ..self })
     }
 
-    /// The table was not made in the end.
-    pub async fn give_up(&self, session: &Session) -> Result<()> {
+    /// What became of the table: where it was not made in the end, the catalog forgets it.
+    pub async fn made<T>(&self, session: &Session, made: Result<T>) -> Result<T> {
+        if made.is_err() {
+            self.give_up(session).await?;
+        }
+        made
+    }
+
+    async fn give_up(&self, session: &Session) -> Result<()> {
         match self.id.filter(|_| self.begun) {
             Some(id) => session.engine.catalog.forget_commits(id).await,
             None => Ok(()),

@@ -53,9 +53,12 @@ pub(crate) async fn truncate(table: &Snapshot, retention_ms: i64) -> Result<()> 
 }
 
 /// The files of the log, with the times they were written, and the versions of whole checkpoints.
+#[derive(Default)]
 struct LogFiles {
     files: Vec<(LogFile, i64, Path)>,
     checkpoints: Vec<i64>,
+    /// The files that were staged for the catalog that manages the table's commits, with their versions.
+    staged: Vec<(i64, Path)>,
 }
 
 impl LogFiles {
@@ -69,7 +72,10 @@ impl LogFiles {
         let files = named.iter().map(|(name, meta)| {
             (classify(name), meta.last_modified.timestamp_millis(), meta.location.clone())
         });
-        Ok(Self { files: files.collect(), checkpoints })
+        let staged = found.iter().filter(|_| location.coordinator().is_some()).filter_map(|meta| {
+            Some((managed::staged_version(location, &meta.location)?, meta.location.clone()))
+        });
+        Ok(Self { files: files.collect(), checkpoints, staged: staged.collect() })
     }
 
     /// The first version that was committed since an instant.
@@ -101,10 +107,12 @@ impl LogFiles {
     }
 
     async fn delete_before(&self, location: &TableLocation, base: i64, cutoff: i64) -> Result<()> {
-        let old = self.before(base);
+        let mut old = self.before(base);
         if old.is_empty() {
             return Ok(());
         }
+        // Those of them that are versions are published.
+        old.extend(self.staged.iter().filter(|(version, _)| *version <= base).map(|(_, path)| path.clone()));
         // All that is left of the deleted versions is this checkpoint.
         for (_, _, path) in self.files.iter().filter(|(file, _, _)| *file == LogFile::Checkpoint(base)) {
             if !super::checkpoint::is_whole(location, path).await? {
@@ -112,20 +120,8 @@ impl LogFiles {
             }
         }
         delete_quietly(location, old).await;
-        delete_staged(location, base).await?;
         delete_sidecars(location, cutoff).await
     }
-}
-
-/// Deletes the files that were staged for versions up to a checkpoint's: those of them that are versions are published.
-async fn delete_staged(location: &TableLocation, until: i64) -> Result<()> {
-    if location.coordinator().is_none() {
-        return Ok(());
-    }
-    let files = list(location).await?.into_iter().map(|meta| meta.location);
-    let old = files.filter(|path| managed::staged_version(location, path).is_some_and(|v| v <= until));
-    delete_quietly(location, old.collect()).await;
-    Ok(())
 }
 
 /// Deletes the sidecars that no checkpoint names any more. A young one may be of a checkpoint that is being written.
@@ -176,7 +172,7 @@ mod tests {
         files.push((LogFile::Checksum(10), 100, Path::from("10.crc")));
         files.push((LogFile::Compacted(11, 19), 190, Path::from("11.19.compacted.json")));
         files.push((LogFile::Checksum(20), 200, Path::from("20.crc")));
-        let log = LogFiles { files, checkpoints: vec![10, 20] };
+        let log = LogFiles { files, checkpoints: vec![10, 20], ..LogFiles::default() };
         let names = |cutoff| {
             let first = log.first_since(cutoff);
             let Some(base) = first.and_then(|v| log.checkpoint_until(v - 1)) else { return Vec::new() };

@@ -158,19 +158,22 @@ pub(crate) fn clustered_protocol(protocol: &Protocol, partition_columns: &[Strin
     Ok(protocol.with_features(&["clustering", "domainMetadata"]))
 }
 
+/// A partition column that is not among the columns.
+pub fn partition_column_not_found(name: &str, schema: &StructType) -> Error {
+    let columns = schema.names().join(", ");
+    Error::new("DELTA_PARTITION_COLUMN_NOT_FOUND")
+        .param("columnName", boathouse_spec::quote(name))
+        .param("schemaMap", &columns)
+        .message(format!("The partition column `{name}` is not in the schema: {columns}."))
+        .exception("AnalysisException")
+}
+
 /// The names of partition columns as the schema has them.
 pub(crate) fn partition_columns(schema: &StructType, given: &[String]) -> Result<Vec<String>> {
     let mut out: Vec<String> = Vec::new();
     for name in given {
         let Some(field) = schema.field(name) else {
-            return Err(Error::new("DELTA_PARTITION_COLUMN_NOT_FOUND")
-                .param("columnName", boathouse_spec::quote(name))
-                .param("schemaMap", schema.names().join(", "))
-                .message(format!(
-                    "The partition column `{name}` is not in the schema: {}.",
-                    schema.names().join(", ")
-                ))
-                .exception("AnalysisException"));
+            return Err(partition_column_not_found(name, schema));
         };
         if !field.data_type.is_atomic() || field.data_type == boathouse_spec::DataType::Variant {
             return Err(Error::new("DELTA_INVALID_PARTITION_COLUMN_TYPE")

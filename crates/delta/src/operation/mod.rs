@@ -34,7 +34,7 @@ pub use alter::{
 pub use clone::{CloneOptions, clone_report, clone_table, is_interrupted_clone};
 pub use constraint::{add_constraint, drop_constraint};
 pub use convert::{ConvertOptions, convert};
-pub use create::{NewTable, create, create_operation};
+pub use create::{NewTable, create, create_operation, partition_column_not_found};
 pub use delete::{DmlOptions, delete, truncate};
 pub use detail::detail;
 pub(crate) use dml::rows_of;

@@ -1,6 +1,5 @@
 //! Tables whose commits a catalog manages, with one that lives in memory.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
@@ -34,8 +33,7 @@ impl CommitCoordinator for InMemory {
 
     async fn ratified(&self) -> Result<Option<Ratified>> {
         let (ratified, published) = (self.ratified.lock(), *self.published.lock());
-        let all: BTreeMap<i64, String> = (0..).zip(ratified.iter().cloned()).collect();
-        let unpublished = all.into_iter().filter(|(v, _)| *v >= published).collect();
+        let unpublished = (0..).zip(ratified.iter().cloned()).filter(|(v, _)| *v >= published).collect();
         Ok(Some(Ratified { latest: ratified.len() as i64 - 1, unpublished }))
     }
 

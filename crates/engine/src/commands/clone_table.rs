@@ -165,8 +165,7 @@ async fn make(
             if managed && !is_there {
                 session.storage().delete(&url).await?;
             }
-            target.give_up(session).await?;
-            return Err(e);
+            return target.made(session, Err(e)).await;
         }
     };
     session.committed(table, &committed);
@@ -178,10 +177,7 @@ async fn make(
         record.properties =
             committed.snapshot.metadata().configuration.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         let stored = store(session, record, &definition, managed && !is_there, &url).await;
-        if stored.is_err() {
-            target.give_up(session).await?;
-        }
-        stored?;
+        target.made(session, stored).await?;
     }
     Ok(Some(committed))
 }

@@ -95,8 +95,7 @@ pub(super) async fn make(
             if managed && !is_there {
                 session.storage().delete(&url).await?;
             }
-            target.give_up(session).await?;
-            return Err(e);
+            return target.made(session, Err(e)).await;
         }
     };
     session.engine.cache.changed(&table.location().uri()).await;
@@ -113,10 +112,7 @@ pub(super) async fn make(
         }
     }
     let stored = store(session, record, &definition, managed && !is_there, &url).await;
-    if stored.is_err() {
-        target.give_up(session).await?;
-    }
-    stored
+    target.made(session, stored).await
 }
 
 async fn without_rows(

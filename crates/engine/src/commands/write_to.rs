@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use boathouse_delta::partition_column_not_found;
 use boathouse_spec::{
     CreateMode, Error, Expr, Insert, InsertMode, Options, Result, StructType, TableTarget, WriteTo,
     WriteToMode, option, quote_name,
@@ -11,7 +12,7 @@ use crate::commands::create_table::Definition;
 use crate::commands::{create_table, insert, target};
 use crate::{QueryResult, Session};
 
-pub(super) async fn run(session: &Arc<Session>, write: WriteTo) -> Result<QueryResult> {
+pub(super) async fn run(session: &Arc<Session>, mut write: WriteTo) -> Result<QueryResult> {
     match &write.mode {
         WriteToMode::Create => create(session, write, CreateMode::Create, "CREATE TABLE AS SELECT").await,
         WriteToMode::Replace => create(session, write, CreateMode::Replace, "REPLACE TABLE AS SELECT").await,
@@ -26,12 +27,6 @@ pub(super) async fn run(session: &Arc<Session>, write: WriteTo) -> Result<QueryR
             insert_rows(session, write, mode).await
         }
         WriteToMode::OverwritePartitions => {
-            let table =
-                target::table(session, &write.table, "writeTo", &target::relation_path(session)).await?;
-            if let Some(delta) = &table.delta {
-                check_columns(&session.schema(&write.input).await?, delta.snapshot.partition_columns())?;
-            }
-            let mut write = write;
             write.options.push(("partitionOverwriteMode".to_string(), "dynamic".to_string()));
             insert_rows(session, write, InsertMode::Overwrite).await
         }
@@ -42,12 +37,7 @@ pub(super) async fn run(session: &Arc<Session>, write: WriteTo) -> Result<QueryR
 fn check_columns(rows: &StructType, partitions: &[String]) -> Result<()> {
     let has = |name: &String| rows.fields.iter().any(|f| f.name.to_lowercase() == name.to_lowercase());
     if let Some(missing) = partitions.iter().find(|name| !has(name)) {
-        let columns = rows.names().join(", ");
-        return Err(Error::new("DELTA_PARTITION_COLUMN_NOT_FOUND")
-            .param("columnName", quote_name(std::slice::from_ref(missing)))
-            .param("schemaMap", &columns)
-            .message(format!("The rows have no partition column `{missing}`, only {columns}."))
-            .exception("AnalysisException"));
+        return Err(partition_column_not_found(missing, rows));
     }
     if !partitions.is_empty() && rows.fields.len() == partitions.len() {
         return Err(Error::new("DELTA_NON_PARTITION_COLUMN_ABSENT")
@@ -59,7 +49,12 @@ fn check_columns(rows: &StructType, partitions: &[String]) -> Result<()> {
 }
 
 async fn insert_rows(session: &Arc<Session>, write: WriteTo, mode: InsertMode) -> Result<QueryResult> {
-    target::table(session, &write.table, "writeTo", &target::relation_path(session)).await?;
+    let table = target::table(session, &write.table, "writeTo", &target::relation_path(session)).await?;
+    if matches!(write.mode, WriteToMode::OverwritePartitions)
+        && let Some(delta) = &table.delta
+    {
+        check_columns(&session.schema(&write.input).await?, delta.snapshot.partition_columns())?;
+    }
     let mut options: Options = write.options;
     if mode == InsertMode::Overwrite && option(&options, "partitionOverwriteMode").is_none() {
         options.push(("partitionOverwriteMode".to_string(), "static".to_string()));

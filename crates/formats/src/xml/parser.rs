@@ -105,10 +105,10 @@ impl Reader<'_> {
         &'d self,
         document: &'d Document,
         element: usize,
-    ) -> Vec<(Cow<'d, str>, Part<'d>)> {
+    ) -> impl Iterator<Item = (Cow<'d, str>, Part<'d>)> {
         let attributes = self.attributes(document, element);
         let attributes = attributes.map(|(name, value)| (Cow::Owned(name), Part::Attribute(value)));
-        let children = document.nodes[element].children.iter().filter_map(|child| {
+        let children = document.nodes[element].children.iter().filter_map(move |child| {
             let node = &document.nodes[*child];
             match node.kind {
                 Kind::Text if !node.value.trim().is_empty() => {
@@ -120,7 +120,7 @@ impl Reader<'_> {
                 _ => None,
             }
         });
-        attributes.chain(children).collect()
+        attributes.chain(children)
     }
 
     /// Attributes by their prefixed names.
@@ -144,13 +144,12 @@ impl Reader<'_> {
         schema: &StructType,
         fields: &mut [Value],
     ) -> std::result::Result<Rescued, Misfit> {
-        let parts = self.parts(document, element);
-        let mut leftover = Leftover::new(schema);
-        for (name, part) in &parts {
-            let Some(i) = self.find(schema, name) else {
+        let mut leftover = self.options.rescue.is_some().then(|| Leftover::new(schema));
+        for (name, part) in self.parts(document, element) {
+            let Some(i) = self.find(schema, &name) else {
                 if let (Part::Element(child), Some(i)) = (part, self.find(schema, &self.options.wildcard)) {
                     let t = &schema.fields[i].data_type;
-                    put(&mut fields[i], Value::Text(self.inner(document, *child)), t);
+                    put(&mut fields[i], Value::Text(self.inner(document, child)), t);
                 }
                 continue;
             };
@@ -158,22 +157,23 @@ impl Reader<'_> {
             let read = match part {
                 Part::Attribute(text) => self.text(text, t).map(|value| (value, None)),
                 Part::Text(text) => self.text(text, element_type(t)).map(|value| (value, None)),
-                Part::Element(child) => self.value(document, *child, element_type(t)),
+                Part::Element(child) => self.value(document, child, element_type(t)),
             };
-            match read {
-                Ok((value, rescued)) => {
+            match (read, &mut leftover) {
+                (Ok((value, rescued)), leftover) => {
                     put(&mut fields[i], value, t);
-                    leftover.inside[i].push(rescued);
+                    if let Some(leftover) = leftover {
+                        leftover.inside[i].push(rescued);
+                    }
                 }
-                Err(_) if self.options.rescue.is_some() => leftover.misfits[i] = true,
+                (Err(_), Some(leftover)) => leftover.misfits[i] = true,
                 // An array keeps what came before an element that does not fit.
-                Err(misfit) => return Err(misfit),
+                (Err(misfit), None) => return Err(misfit),
             }
         }
-        Ok(match self.options.rescue {
-            Some(_) => self.rescue(document, &parts, schema, fields, leftover),
-            None => Rescued::default(),
-        })
+        Ok(leftover.map_or_else(Rescued::default, |leftover| {
+            self.rescue(document, element, schema, fields, leftover)
+        }))
     }
 
     /// The value of an element, and what is rescued of what is inside of it.

@@ -1,8 +1,6 @@
 //! What an element has and its schema has no place for, as JSON: attributes and text are strings, elements with more than text
 //! are objects, elements of one name an array.
 
-use std::borrow::Cow;
-
 use boathouse_spec::{DataType, StructType};
 
 use super::document::Document;
@@ -52,21 +50,21 @@ impl Reader<'_> {
     pub(super) fn rescue(
         &self,
         document: &Document,
-        parts: &[(Cow<'_, str>, Part<'_>)],
+        element: usize,
         schema: &StructType,
         fields: &mut [Value],
         leftover: Leftover,
     ) -> Rescued {
         let has_wildcard = self.find(schema, &self.options.wildcard).is_some();
         let mut named = Named::default();
-        for (name, part) in parts {
-            let name = match self.find(schema, name) {
+        for (name, part) in self.parts(document, element) {
+            let name = match self.find(schema, &name) {
                 Some(i) if leftover.misfits[i] => schema.fields[i].name.as_str(),
                 Some(_) => continue,
                 None if has_wildcard && matches!(part, Part::Element(_)) => continue,
-                None => name,
+                None => &name,
             };
-            if let Some(json) = self.json(document, part) {
+            if let Some(json) = self.json(document, &part) {
                 named.add(name, json);
             }
         }
@@ -94,14 +92,13 @@ impl Reader<'_> {
             Part::Attribute(text) | Part::Text(text) => return self.json_of_text(text),
             Part::Element(element) => *element,
         };
-        let parts = self.parts(document, element);
-        if parts.iter().all(|(_, part)| matches!(part, Part::Text(_))) {
+        if self.parts(document, element).all(|(_, part)| matches!(part, Part::Text(_))) {
             return self.json_of_text(&document.text(element));
         }
         let mut named = Named::default();
-        for (name, part) in &parts {
-            if let Some(json) = self.json(document, part) {
-                named.add(name, json);
+        for (name, part) in self.parts(document, element) {
+            if let Some(json) = self.json(document, &part) {
+                named.add(&name, json);
             }
         }
         named.rescued().object()
