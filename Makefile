@@ -53,6 +53,10 @@ build: | tools ## Build the program (debug profile)
 release: | tools ## Build the program, optimized
 	cargo build --release --package boathouse
 
+.PHONY: release-profiled
+release-profiled: $(VENV)/ready $(VENV)/tpcds/ready | tools ## The same, optimized by what the benchmarks execute (two builds)
+	tools/profiled_release.sh $(abspath $(TARGET)) $(PYTHON)
+
 # ---- running ------------------------------------------------------------------------------------------------------
 
 .PHONY: demo

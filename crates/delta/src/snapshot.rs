@@ -249,6 +249,11 @@ impl Snapshot {
         &self.inner.location
     }
 
+    /// Whether it is the same state of the same table, as far as was known without comparing their logs.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     pub fn version(&self) -> i64 {
         self.inner.version
     }

@@ -156,6 +156,10 @@ impl CacheManager {
         self.entries.write().clear();
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.entries.read().is_empty()
+    }
+
     pub fn level(&self, session: &Session, relation: &Relation) -> Option<StorageLevel> {
         let key = key_of(session, relation);
         self.entries.read().iter().find(|e| e.key == key).map(|e| e.level)

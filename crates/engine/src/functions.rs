@@ -33,6 +33,10 @@ impl SessionFunctions {
         if all.is_empty() { None } else { all.get(&name.to_lowercase()).cloned() }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.all.read().is_empty()
+    }
+
     pub fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()
     }

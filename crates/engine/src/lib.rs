@@ -34,6 +34,7 @@ mod information_schema;
 mod join_hints;
 mod join_order;
 mod keeper;
+mod kept_analysis;
 mod lazy;
 mod literals;
 mod managed_tables;

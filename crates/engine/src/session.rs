@@ -16,7 +16,7 @@ use dashmap::DashMap;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,7 @@ use crate::analyzer::Analyzer;
 use crate::artifacts::ArtifactStore;
 use crate::execute::{self, panic_error};
 use crate::functions::SessionFunctions;
+use crate::kept_analysis::{self, KeptAnalysis};
 use crate::resolver::{self, Resolved, Scope};
 use crate::storage::Storage;
 use crate::temp_views::TempViews;
@@ -58,6 +59,8 @@ pub struct Session {
     outcomes: DashMap<String, Weak<ExpectationOutcome>>,
     /// Queries over streams with their slices in place, by id.
     kept_queries: DashMap<String, KeptQuery>,
+    /// What `spark.sql` found last.
+    pub(crate) kept_analysis: Mutex<Option<KeptAnalysis>>,
     artifacts: Arc<ArtifactStore>,
     closed: CancellationToken,
     last_used_us: AtomicI64,
@@ -93,6 +96,7 @@ impl Session {
             datasets: RwLock::new(None),
             outcomes: DashMap::new(),
             kept_queries: DashMap::new(),
+            kept_analysis: Mutex::default(),
             artifacts,
             closed: CancellationToken::new(),
             last_used_us: AtomicI64::new(clock::now_us()),
@@ -224,6 +228,7 @@ impl Session {
         self.remotes.clear();
         self.kept_tables.clear();
         self.kept_queries.clear();
+        *self.kept_analysis.lock() = None;
         self.temp_views.restore(Default::default());
         self.artifacts.clear();
     }
@@ -242,6 +247,12 @@ impl Session {
     }
 
     async fn execute_plan(self: &Arc<Self>, plan: Plan) -> Result<QueryResult> {
+        if let Plan::Query(relation) = &plan
+            && let RelationNode::Sql(text) = &*relation.node
+            && let Some(analyzed) = kept_analysis::take(self, text).await
+        {
+            return execute::run(self, analyzed, Vec::new()).await;
+        }
         match plan {
             Plan::Command(command) => commands::run(self, *command).await,
             Plan::Query(relation) => match *relation.node {
@@ -418,10 +429,9 @@ impl Session {
         match self.parse(&text).await? {
             Plan::Query(_) => {
                 let text = SqlText { text: self.substituted(&text.text).into_owned(), ..text };
-                let relation = Relation::new(RelationNode::Sql(text));
                 // Errors of names and types belong to this call, not to the first use of the DataFrame.
-                self.schema(&relation).await?;
-                Ok(SqlCommandOutcome::Query(relation))
+                kept_analysis::analyze(self, text.clone()).await?;
+                Ok(SqlCommandOutcome::Query(Relation::new(RelationNode::Sql(text))))
             }
             Plan::Command(command) => {
                 check_parameters(&command, &text)?;
@@ -505,6 +515,10 @@ impl Session {
         *session.datasets.write() = Some(datasets);
         *session.namespace.write() = (catalog.to_string(), schema.to_string());
         Arc::new(session)
+    }
+
+    pub(crate) fn has_datasets(&self) -> bool {
+        self.datasets.read().is_some()
     }
 
     pub(crate) fn datasets(&self) -> Option<Arc<dyn Datasets>> {

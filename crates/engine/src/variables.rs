@@ -51,6 +51,10 @@ impl Variables {
         self.all.read().contains_key(&name.to_lowercase())
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.all.read().is_empty()
+    }
+
     pub fn put(&self, variable: Variable) {
         self.all.write().insert(variable.name.to_lowercase(), Arc::new(variable));
     }

@@ -44,6 +44,8 @@ pub struct Resolved {
     /// Spark says that there is no NULL, and gives one all the same.
     pub said_not_null: bool,
     pub volatility: Volatility,
+    /// The value depends on when the query began.
+    pub tells_time: bool,
     /// The name in generated column names, where it is not the name called (`substr` shows as `substring`).
     pub display_name: Option<String>,
     /// The arguments in generated column names, where they are not shown as written (defaults filled in, flags left out).
@@ -233,6 +235,7 @@ impl Resolved {
             nullable,
             said_not_null: false,
             volatility: Volatility::Immutable,
+            tells_time: false,
             display_name: None,
             display_args: None,
             display_bare: false,
@@ -250,6 +253,12 @@ impl Resolved {
     /// Evaluated for every row anew: `rand()`, `uuid()`.
     pub fn volatile(mut self) -> Self {
         self.volatility = Volatility::Volatile;
+        self
+    }
+
+    /// Of the time when the query began: `now()`.
+    pub fn telling_time(mut self) -> Self {
+        self.tells_time = true;
         self
     }
 

@@ -114,3 +114,35 @@ fn register_all(registry: &mut Registry) {
     crate::sketch::register(registry);
     crate::window::register(registry);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Context, Inputs};
+
+    /// What `now()` and its kin say is known by [`Resolved::telling_time`], and nothing else without arguments is taken for
+    /// them: an analysis that is kept for a later execution must not keep the time.
+    #[test]
+    fn functions_of_the_time_say_so() {
+        let at = |now_us| Context { now_us, ..Context::default() };
+        let (early, late) = (at(0), at(100_000_000_000_001));
+        let value = |resolved: &Resolved, context| (resolved.eval)(&Inputs::new(&[], 1, context)).ok();
+        let mut telling = Vec::new();
+        for (name, entries) in &registry().entries {
+            for entry in entries {
+                let Entry::Scalar(resolve) = entry else { continue };
+                let Ok(resolved) = resolve(&Call { name, args: &[], context: &early }) else { continue };
+                let is_volatile = resolved.volatility == datafusion::logical_expr::Volatility::Volatile;
+                if !is_volatile && value(&resolved, &early) != value(&resolved, &late) {
+                    assert!(resolved.tells_time, "{name} depends on the time of the query");
+                }
+                if resolved.tells_time {
+                    telling.push(*name);
+                }
+            }
+        }
+        let wanted =
+            ["curdate", "current_date", "current_time", "current_timestamp", "localtimestamp", "now"];
+        assert_eq!(telling, [&wanted[..], &["unix_timestamp"]].concat());
+    }
+}

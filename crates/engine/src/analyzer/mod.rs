@@ -69,6 +69,7 @@ mod window;
 mod window_frame;
 mod with;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -78,6 +79,7 @@ use boathouse_spec::{Expr, Origin, Relation, Result};
 
 pub(crate) use analyzed::{Analyzed, Attribute, TypedExpr};
 
+use crate::kept_analysis::LookUp;
 use crate::resolver::ResolvedTable;
 use crate::temp_views::Environment;
 use crate::{Session, StreamReader};
@@ -143,6 +145,10 @@ pub(crate) struct Analyzer {
     observed: Vec<observe::Observed>,
     /// Observations of plans that had to run during analysis (`show`, pivot values).
     pub(crate) collected: Vec<Arc<crate::observe::Observation>>,
+    /// Whether the plan depends on nothing but the session and on the names that were looked up.
+    is_repeatable: Cell<bool>,
+    /// The names that were looked up.
+    look_ups: Vec<LookUp>,
 }
 
 impl Analyzer {
@@ -182,6 +188,8 @@ impl Analyzer {
             origin: Origin::default(),
             observed: Vec::new(),
             collected: Vec::new(),
+            is_repeatable: Cell::new(true),
+            look_ups: Vec::new(),
         })
     }
 
@@ -208,7 +216,14 @@ impl Analyzer {
 
     /// Waits for I/O.
     pub fn wait<F: Future>(&self, future: F) -> F::Output {
+        self.is_repeatable.set(false);
         self.session.engine.runtime.block_on(future)
+    }
+
+    /// The names that were looked up, where they and the session are all that the analysis depended on.
+    pub fn look_ups(&mut self) -> Option<Vec<LookUp>> {
+        let is_repeatable = self.is_repeatable.get() && self.observed.is_empty();
+        is_repeatable.then(|| std::mem::take(&mut self.look_ups))
     }
 
     /// A new attribute.

@@ -49,6 +49,9 @@ impl Analyzer {
         resolved: Resolved,
         args: Vec<TypedExpr>,
     ) -> Result<TypedExpr> {
+        if resolved.tells_time {
+            self.is_repeatable.set(false);
+        }
         let names: Vec<String> = args.iter().map(|a| a.name.clone()).collect();
         let shown = resolved.column_name(name, &names);
         let data_type = resolved.return_type.clone();

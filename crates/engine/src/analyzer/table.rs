@@ -14,6 +14,7 @@ use datafusion::scalar::ScalarValue;
 use super::Analyzer;
 use super::analyzed::Analyzed;
 use super::view_columns::RecordedColumns;
+use crate::kept_analysis::LookUp;
 use crate::resolver::{self, AsOf, Resolved, ResolvedTable, Scope};
 use crate::temp_views::{Environment, TempView};
 
@@ -51,6 +52,7 @@ impl Analyzer {
             return Ok(found);
         }
         if let Some(query) = self.session.kept_query(&table.name) {
+            self.is_repeatable.set(false);
             return self.kept_query(&query);
         }
         if table.time_travel.is_none()
@@ -90,19 +92,31 @@ impl Analyzer {
         as_of: Option<AsOf>,
         scope: &Scope,
     ) -> Result<Resolved> {
-        let session = Arc::clone(&self.session);
-        let is_view =
-            |name: &[String]| matches!(name, [bare] if scope.environment.contains_key(&bare.to_lowercase()));
-        if as_of.is_some() || table.is_streaming || is_view(&table.name) {
+        if as_of.is_some() || table.is_streaming {
+            let session = Arc::clone(&self.session);
             return self.wait(resolver::resolve(&session, &table.name, &options, as_of, scope));
+        }
+        if matches!(table.name.as_slice(), [bare] if scope.environment.contains_key(&bare.to_lowercase())) {
+            return self.look_up(&table.name, &options, scope);
         }
         let named = (table.name.clone(), (scope.catalog.clone(), scope.schema.clone()), options);
         if let Some(opened) = self.opened.get(&named) {
             return Ok(Resolved::Table(Box::new(opened.clone())));
         }
-        let resolved = self.wait(resolver::resolve(&session, &table.name, &named.2, None, scope))?;
+        let resolved = self.look_up(&table.name, &named.2, scope)?;
         if let Resolved::Table(opened) = &resolved {
             self.opened.insert(named, (**opened).clone());
+        }
+        Ok(resolved)
+    }
+
+    /// Looks a name up, and notes what it stood for.
+    fn look_up(&mut self, name: &[String], options: &Options, scope: &Scope) -> Result<Resolved> {
+        let look_up = resolver::resolve(&self.session, name, options, None, scope);
+        let resolved = self.session.engine.runtime.block_on(look_up)?;
+        match LookUp::of(name, options, scope, &resolved) {
+            Some(look_up) => self.look_ups.push(look_up),
+            None => self.is_repeatable.set(false),
         }
         Ok(resolved)
     }

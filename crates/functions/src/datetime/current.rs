@@ -20,14 +20,16 @@ pub(super) fn register(r: &mut Registry) {
         Ok(Resolved::new(vec![], DataType::Timestamp, false, |inputs| {
             let now = inputs.context().now_us;
             Ok(instants(TimestampMicrosecondArray::from(vec![now; inputs.rows()])))
-        }))
+        })
+        .telling_time())
     });
     r.scalar(&["localtimestamp"], |c| {
         c.arity_of(&[0])?;
         Ok(Resolved::new(vec![], DataType::TimestampNtz, false, |inputs| {
             let local = Clock::of(inputs.context()).local(inputs.context().now_us);
             Ok(Arc::new(TimestampMicrosecondArray::from(vec![local; inputs.rows()])))
-        }))
+        })
+        .telling_time())
     });
     r.scalar(&["current_timezone"], |c| {
         c.arity_of(&[0])?;
@@ -44,7 +46,8 @@ fn current_date(call: &Call) -> Result<Resolved> {
     Ok(Resolved::new(vec![], DataType::Date, false, |inputs| {
         let today = Clock::of(inputs.context()).day(inputs.context().now_us) as i32;
         Ok(Arc::new(Date32Array::from(vec![today; inputs.rows()])))
-    }))
+    })
+    .telling_time())
 }
 
 fn current_time(call: &Call) -> Result<Resolved> {
@@ -78,6 +81,7 @@ fn current_time(call: &Call) -> Result<Resolved> {
         let time = (local - local % unit) * 1000;
         Ok(Arc::new(Time64NanosecondArray::from(vec![time; inputs.rows()])))
     })
+    .telling_time()
     .shown_with(match call.args.is_empty() {
         true => vec![crate::ShownArg::Text("6".into())],
         false => vec![crate::ShownArg::Arg(0)],
