@@ -137,7 +137,10 @@ impl StructField {
 
     /// The metadata object, empty where none (or no valid object) is recorded.
     pub fn metadata_map(&self) -> serde_json::Map<String, Value> {
-        serde_json::from_str(&self.metadata).unwrap_or_default()
+        match self.metadata.is_empty() {
+            true => serde_json::Map::new(),
+            false => serde_json::from_str(&self.metadata).unwrap_or_default(),
+        }
     }
 
     pub fn with_metadata(mut self, metadata: &serde_json::Map<String, Value>) -> Self {
