@@ -27,5 +27,10 @@ def test_streams():
         assert line in told, told
 
 
+def test_commits_of_the_catalog():
+    told = bench("catalog_managed", "--appends=3")
+    assert "append " in told and "opening " in told and told.count("ratio") == 2, told
+
+
 def test_statements():
     assert bench("statements", "--statements", "5", "--seconds", "0.5").count("16 sessions") == 2

@@ -199,6 +199,21 @@ def test_what_is_dropped_is_forgotten(managed, servers):
     assert ids(managed, "dropped") == [7]
 
 
+def test_a_table_that_another_server_makes_anew(servers):
+    here, there = (server.session() for server in servers)
+    kinds = [MANAGED, "USING delta"]
+    for first, second in [(a, b) for a in kinds for b in kinds]:
+        for n, kind in enumerate([first, second]):
+            here.sql(f"CREATE TABLE anew (id BIGINT) {kind}")
+            here.sql(f"INSERT INTO anew VALUES ({n})")
+            assert ids(there, "anew") == [n], (first, second)
+            there.sql("INSERT INTO anew VALUES (9)")
+            assert ids(here, "anew") == [n, 9]
+            here.sql("DROP TABLE anew")
+    here.stop()
+    there.stop()
+
+
 def test_the_log_is_cleaned_up_with_what_was_staged(managed):
     kept = "'delta.logRetentionDuration' = 'interval 1 days', 'delta.deletedFileRetentionDuration' = 'interval 1 days'"
     managed.sql(f"CREATE TABLE cleaned (id BIGINT) {MANAGED[:-1]}, 'delta.checkpointInterval' = '5', {kept})")

@@ -6,6 +6,9 @@ use boathouse_spec::Result;
 /// The catalog that manages a table's commits: it alone says which commit is a version of the table.
 #[async_trait]
 pub trait CommitCoordinator: std::fmt::Debug + Send + Sync {
+    /// What the catalog knows the table by. Another table that comes into its place has another.
+    fn table_id(&self) -> String;
+
     /// Makes a staged file the commit of the version after the last one. `false` where the version has one already, or the
     /// catalog does not manage the table any more.
     async fn ratify(&self, version: i64, staged: &str) -> Result<bool>;

@@ -18,17 +18,17 @@ pub use crate::log::timeline::TimestampRules;
 /// The snapshots last seen: a query on a known table costs one look at its log.
 #[derive(Default)]
 pub struct SnapshotCache {
-    /// By location, apart for those who come through the catalog that manages the table's commits, and by version where one was
-    /// asked for; the last used at the end.
+    /// By location, by what the catalog that manages the table's commits knows it by, and by version where one was asked for; the
+    /// last used at the end.
     entries: Mutex<Vec<(Key, Snapshot)>>,
     /// Tables that are being opened, so that many who ask at once share what one reads.
     opening: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-type Key = (String, bool, Option<i64>);
+type Key = (String, Option<String>, Option<i64>);
 
 fn key_of(location: &TableLocation, version: Option<i64>) -> Key {
-    (location.uri(), location.coordinator().is_some(), version)
+    (location.uri(), location.coordinator().map(|c| c.table_id()), version)
 }
 
 /// Snapshots remembered by a cache.

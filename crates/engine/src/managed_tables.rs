@@ -20,6 +20,10 @@ struct CatalogCommits {
 
 #[async_trait]
 impl CommitCoordinator for CatalogCommits {
+    fn table_id(&self) -> String {
+        self.table.to_string()
+    }
+
     async fn ratify(&self, version: i64, staged: &str) -> Result<bool> {
         self.catalog.ratify_commit(self.table, version, staged).await
     }

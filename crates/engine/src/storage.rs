@@ -120,20 +120,19 @@ impl Storage {
     /// Takes a directory for a new managed table: the one that was asked for, or, where something of another table is (one
     /// that is being dropped or made, or was left by a crash), one of a similar name. No two callers get the same.
     pub async fn claim(&self, wanted: &Url) -> Result<Url> {
-        let mut url = wanted.clone();
-        loop {
-            if self.is_claimed(&url).await? {
-                return Ok(url);
-            }
-            let id = uuid::Uuid::new_v4().simple().to_string();
-            url.set_path(&format!("{}-{}", wanted.path(), &id[..8]));
+        // Object stores have no directories that one caller could make: only a name of its own is sure to be nobody else's.
+        if wanted.scheme() != "file" {
+            return Ok(with_suffix(wanted, &uuid::Uuid::new_v4().simple().to_string()));
         }
+        let mut url = wanted.clone();
+        while !Self::makes_directory(&url).await? {
+            url = with_suffix(wanted, &uuid::Uuid::new_v4().simple().to_string()[..8]);
+        }
+        Ok(url)
     }
 
-    async fn is_claimed(&self, url: &Url) -> Result<bool> {
-        if url.scheme() != "file" {
-            return self.is_empty(url).await;
-        }
+    /// Makes a directory on the local disk; `false` where there is one.
+    async fn makes_directory(url: &Url) -> Result<bool> {
         let failed = |e| Error::io(format!("creating {}", shown(url)), e);
         let directory = url.to_file_path().map_err(|()| Error::internal(format!("{url} is no path")))?;
         if let Some(parent) = directory.parent() {
@@ -171,6 +170,12 @@ impl Storage {
         }
         Ok(())
     }
+}
+
+fn with_suffix(url: &Url, suffix: &str) -> Url {
+    let mut out = url.clone();
+    out.set_path(&format!("{}-{suffix}", url.path()));
+    out
 }
 
 /// Takes a directory away at once, by another name, and then what is in it: nobody sees it half deleted, and who still

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
-use super::commit_file::put_if_absent;
+use super::commit_file::{make_durable, put_if_absent};
 use super::{commit_name, head_commit};
 use crate::coordinator::CommitCoordinator;
 use crate::data_file::delete_quietly;
@@ -37,7 +37,7 @@ pub(crate) async fn commit(
     }
     fault::point("delta::after-ratification")?;
     // From here it is a version, whoever publishes it. Those before it are published: the table was read from them.
-    put_if_absent(location, &location.log_path(&commit_name(version)), content).await?;
+    put_in_log(location, version, content).await?;
     fault::point("delta::after-publication")?;
     coordinator.published(version).await?;
     Ok(PutOutcome::Written)
@@ -48,7 +48,8 @@ pub(crate) async fn publish(location: &TableLocation) -> Result<Option<i64>> {
     let Some(coordinator) = location.coordinator() else { return Ok(None) };
     let Some(ratified) = coordinator.ratified().await? else { return Err(error::gone(location)) };
     for (version, staged) in &ratified.unpublished {
-        publish_staged(location, *version, staged).await?;
+        // Boxed: it is seldom needed, and whoever opens a table carries this future.
+        Box::pin(publish_staged(location, *version, staged)).await?;
     }
     if let Some((last, _)) = ratified.unpublished.last() {
         coordinator.published(*last).await?;
@@ -71,7 +72,24 @@ async fn publish_staged(location: &TableLocation, version: i64, staged: &str) ->
         }
         Err(e) => return Err(failed(e)),
     };
-    put_if_absent(location, &location.log_path(&commit_name(version)), content).await.map(|_| ())
+    put_in_log(location, version, content).await
+}
+
+/// Puts a ratified commit into the log, unless somebody else has done so.
+async fn put_in_log(location: &TableLocation, version: i64, content: Bytes) -> Result<()> {
+    let path = location.log_path(&commit_name(version));
+    if put_if_absent(location, &path, content.clone()).await? == PutOutcome::Written {
+        return Ok(());
+    }
+    let failed = |e: object_store::Error| Error::io(format!("reading {path}"), e);
+    let there = location.store().get(&path).await.map_err(failed)?.bytes().await.map_err(failed)?;
+    if there != content {
+        let differs =
+            "the log has another commit than the one that the catalog ratified. Was the metastore set back?";
+        return Err(error::corrupt(location, Some(version), differs));
+    }
+    // The catalog is going to forget the staged file, and who wrote this one may die before it is on the disk.
+    make_durable(location, &path).await
 }
 
 fn staged_path(location: &TableLocation, name: &str) -> Path {

@@ -19,6 +19,10 @@ struct InMemory {
 
 #[async_trait]
 impl CommitCoordinator for InMemory {
+    fn table_id(&self) -> String {
+        format!("{self:p}")
+    }
+
     async fn ratify(&self, version: i64, staged: &str) -> Result<bool> {
         let mut ratified = self.ratified.lock();
         if ratified.len() as i64 != version {
@@ -118,5 +122,38 @@ async fn who_opens_a_table_publishes_what_was_left() {
         assert_eq!(world.longs(&table, None).await, [0, 1, 2], "{opened_by}");
         assert_eq!(std::fs::read(&last).unwrap(), content, "{opened_by}");
         assert_eq!(*catalog.published.lock(), 3, "{opened_by}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_has_other_commits_than_the_catalog_is_not_written_over() {
+    let world = World::new();
+    let (location, catalog) = new_table(&world).await;
+    let table = world.append(&location, ids(&[1]), &append()).await.snapshot;
+    let log = world.directory.path().join("t/_delta_log");
+    let next = log.join(format!("{:020}.json", 2));
+    std::fs::copy(log.join(format!("{:020}.json", 1)), &next).unwrap();
+    let there = std::fs::read(&next).unwrap();
+    let written = write(&location, Some(&table), &world.session(), rows(ids(&[2])), &append()).await;
+    assert!(written.unwrap_err().text().contains("another commit than the one that the catalog ratified"));
+    let read = DeltaTable::load(&location, None).await;
+    assert!(read.unwrap_err().text().contains("Was the metastore set back?"));
+    assert_eq!(std::fs::read(&next).unwrap(), there);
+    // The rows and the staged commit are there for whoever mends it.
+    let staged = catalog.ratified.lock().last().unwrap().clone();
+    assert!(log.join("_staged_commits").join(staged).exists());
+    assert_eq!(*catalog.published.lock(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_in_the_place_of_another_is_not_taken_for_it() {
+    let world = World::new();
+    let cache = Arc::new(SnapshotCache::new());
+    for value in [1, 2] {
+        let (location, _catalog) = new_table(&world).await;
+        world.append(&location, ids(&[value]), &append()).await;
+        let table = DeltaTable::new(location, cache.clone()).latest().await.unwrap();
+        assert_eq!(world.longs(&table, None).await, [0, value]);
+        std::fs::remove_dir_all(world.directory.path().join("t")).unwrap();
     }
 }

@@ -28,10 +28,7 @@ pub(super) async fn make(
             .message("Delta tables are not bucketed. Use CLUSTER BY.")
             .exception("AnalysisException"));
     }
-    let (mut url, managed) = location_of(session, &definition, existing.as_ref()).await?;
-    if managed && existing.as_ref().and_then(|r| r.location.as_ref()).is_none() {
-        url = session.storage().claim(&url).await?;
-    }
+    let (url, managed) = location_of(session, &definition, existing.as_ref()).await?;
     let target = Target::of(session, existing.as_ref(), &url)?;
     let table = &target.table;
     let is_there = DeltaTable::is_delta_table(table.location()).await?;

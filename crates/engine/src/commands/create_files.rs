@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use boathouse_catalog::{ObjectName, TableKind, TableRecord};
 use boathouse_spec::{CreateMode, Error, Result, StructField, StructType, quote};
+use url::Url;
 
-use crate::commands::create_table::{Definition, location_of, record, store};
+use crate::commands::create_table::{Definition, managed_location, record, store};
 use crate::commands::target;
 use crate::{Session, sources, storage};
 
@@ -33,7 +34,7 @@ pub(super) async fn make(
     let Some(name) = definition.name.clone() else {
         return Err(Error::internal("a table of files without a name"));
     };
-    let schema = definition.schema.clone();
+    let schema = &definition.schema;
     for column in &definition.partition_by {
         if definition.query.is_none() && schema.field(column).is_none() && !schema.fields.is_empty() {
             return Err(Error::new("COLUMN_NOT_DEFINED_IN_TABLE")
@@ -50,45 +51,20 @@ pub(super) async fn make(
     }
     definition.refuse_partitions_of_all()?;
     let has_place = sources::has_files(&definition.provider);
-    let (url, managed) = location_of(session, &definition, None).await?;
-    if has_place && managed && !session.storage().is_empty(&url).await? {
-        return Err(Error::new("LOCATION_ALREADY_EXISTS")
-            .param("location", format!("'{}'", storage::shown(&url)))
-            .param("identifier", name.quoted())
-            .message(format!(
-                "The place of the managed table {} is not empty: {}.",
-                name.quoted(),
-                storage::shown(&url)
-            ))
-            .exception("SparkRuntimeException"));
-    }
-    if let Some(query) = definition.query.take() {
-        let written = sources::create_as(session, &definition, &url, query).await;
-        match written {
-            Ok(schema) => definition.schema = schema,
-            Err(e) => {
-                if managed {
-                    session.storage().delete(&url).await?;
-                }
-                return Err(e);
-            }
+    let managed = definition.location.is_none();
+    let url = match &definition.location {
+        Some(location) => session.storage().url(location)?,
+        None if has_place => free_location(session, &definition, &name).await?,
+        None => managed_location(session, &definition).await?,
+    };
+    let owns_files = managed && has_place;
+    if let Err(e) = write_or_infer(session, &mut definition, &url).await {
+        if owns_files {
+            session.storage().delete(&url).await?;
         }
-    } else if definition.schema.fields.is_empty() {
-        let (schema, partition_by) = sources::infer(session, &definition, &url).await?;
-        definition.schema = schema;
-        if definition.partition_by.is_empty() {
-            definition.partition_by = partition_by;
-        }
-    } else {
-        // Partition columns come last, as Spark lays tables of files out.
-        let is_partition =
-            |f: &StructField| definition.partition_by.iter().any(|p| p.eq_ignore_ascii_case(&f.name));
-        let (last, first): (Vec<_>, Vec<_>) = schema.fields.into_iter().partition(is_partition);
-        // Files cannot promise that a column has no NULLs.
-        let nullable = |f: StructField| StructField { nullable: true, ..f };
-        definition.schema = StructType::new(first.into_iter().chain(last).map(nullable).collect());
+        return Err(e);
     }
-    if has_place && managed {
+    if owns_files {
         session.storage().create_directory(&url).await?;
     }
     let mut record = record(session, &definition, name, managed, &url);
@@ -96,5 +72,45 @@ pub(super) async fn make(
         record.location = definition.location.clone();
         record.kind = TableKind::External;
     }
-    store(session, record, &definition, managed && has_place, &url).await
+    store(session, record, &definition, owns_files, &url).await
+}
+
+/// Writes the rows of the statement, and makes its columns those that the table will have.
+async fn write_or_infer(session: &Arc<Session>, definition: &mut Definition, url: &Url) -> Result<()> {
+    if let Some(query) = definition.query.take() {
+        definition.schema = sources::create_as(session, definition, url, query).await?;
+    } else if definition.schema.fields.is_empty() {
+        let (schema, partition_by) = sources::infer(session, definition, url).await?;
+        definition.schema = schema;
+        if definition.partition_by.is_empty() {
+            definition.partition_by = partition_by;
+        }
+    } else {
+        // Partition columns come last, as Spark lays tables of files out.
+        let partition_by = &definition.partition_by;
+        let is_partition = |f: &StructField| partition_by.iter().any(|p| p.eq_ignore_ascii_case(&f.name));
+        let fields = std::mem::take(&mut definition.schema.fields);
+        let (last, first): (Vec<_>, Vec<_>) = fields.into_iter().partition(is_partition);
+        // Files cannot promise that a column has no NULLs.
+        let nullable = |f: StructField| StructField { nullable: true, ..f };
+        definition.schema = StructType::new(first.into_iter().chain(last).map(nullable).collect());
+    }
+    Ok(())
+}
+
+/// Takes a place for a managed table, whose own by its name has to be empty.
+async fn free_location(session: &Session, definition: &Definition, name: &ObjectName) -> Result<Url> {
+    let wanted = managed_location(session, definition).await?;
+    if session.storage().is_empty(&wanted).await? {
+        return session.storage().claim(&wanted).await;
+    }
+    Err(Error::new("LOCATION_ALREADY_EXISTS")
+        .param("location", format!("'{}'", storage::shown(&wanted)))
+        .param("identifier", name.quoted())
+        .message(format!(
+            "The place of the managed table {} is not empty: {}.",
+            name.quoted(),
+            storage::shown(&wanted)
+        ))
+        .exception("SparkRuntimeException"))
 }

@@ -374,7 +374,7 @@ pub(super) fn already_exists(name: &str) -> Error {
         .exception("AnalysisException")
 }
 
-/// Where the table will be, and whether the catalog owns it.
+/// Where the table will be, and whether the catalog owns it: a new place of its own is taken for it.
 pub(super) async fn location_of(
     session: &Arc<Session>,
     definition: &Definition,
@@ -388,6 +388,12 @@ pub(super) async fn location_of(
     {
         return Ok((session.storage().url(location)?, record.kind == TableKind::Managed));
     }
+    // What has the name may have files there: they stay until the new table is made.
+    Ok((session.storage().claim(&managed_location(session, definition).await?).await?, true))
+}
+
+/// The place of a managed table by its name.
+pub(super) async fn managed_location(session: &Session, definition: &Definition) -> Result<Url> {
     let Some(name) = &definition.name else {
         return Err(Error::internal("a table without name and location"));
     };
@@ -398,7 +404,7 @@ pub(super) async fn location_of(
     {
         place = Some(storage::below(&session.storage().url(&root)?, &name.schema)?.to_string());
     }
-    Ok((session.storage().managed_table(place.as_deref(), name)?, true))
+    session.storage().managed_table(place.as_deref(), name)
 }
 
 pub(super) fn record(
