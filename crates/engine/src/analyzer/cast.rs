@@ -42,6 +42,7 @@ impl Analyzer {
                 .fold_if_constant(&value)
                 .and_then(|constant| cast::special_time(&constant, to, &self.context))
         {
+            self.is_repeatable.set(false);
             return Ok(TypedExpr::new(Expr::Literal(moment, None), to.clone(), nullable, value.name));
         }
         let arrow_from = boathouse_bridge::arrow_type(&from);

@@ -55,7 +55,8 @@ fn cast_of(call: &Call, to: DataType, tried: bool) -> Result<Resolved> {
     if let Some(moment) = special {
         return Ok(Resolved::new(coerced, to, nullable, move |inputs| {
             moment.to_array_of_size(inputs.rows()).map_err(boathouse_bridge::from_datafusion)
-        }));
+        })
+        .telling_time());
     }
     let target = to.clone();
     Ok(Resolved::new(coerced, to, nullable, move |inputs| {
