@@ -135,5 +135,6 @@ def test_a_table_that_many_make_at_once(bucket, sessions, kind):
         assert len(made) == 1
         for spark in (sessions[0], sessions[-1]):
             assert ids(spark, table) == made
+        for spark in (sessions[0], sessions[-1]):
             spark.sql(f"INSERT INTO {table} VALUES (100)")
         assert ids(sessions[0], table) == [*made, 100, 100]
