@@ -6,7 +6,7 @@ import re
 import pytest
 from conftest import Server
 from test_catalog_managed import MANAGED, Statement, ids, in_metastore
-from test_concurrency import at_once, condition, is_conflict, retried
+from test_concurrency import at_once, condition, is_conflict, only_maker, retried
 from test_faults import Bucket, environment, runs_to_death
 
 
@@ -120,21 +120,15 @@ def test_writers_of_two_servers(bucket, sessions):
 @pytest.mark.parametrize("kind", ["USING delta", MANAGED], ids=["plain", "managed"])
 def test_a_table_that_many_make_at_once(bucket, sessions, kind):
     """One makes it, and those who come too late take nothing of it away."""
+
+    def is_too_late(error):
+        return condition(error) == "TABLE_OR_VIEW_ALREADY_EXISTS" or is_conflict(error)
+
     for round in range(4):
         table = f"far.wanted_{round}_{len(kind)}"
-
-        def make(spark, i):
-            try:
-                spark.sql(f"CREATE TABLE {table} {kind} AS SELECT {i}L AS id")
-                return i
-            except Exception as e:
-                assert condition(e) == "TABLE_OR_VIEW_ALREADY_EXISTS" or is_conflict(e), e
-                return None
-
-        made = [i for i in at_once(sessions, make) if i is not None]
-        assert len(made) == 1
+        maker = only_maker(sessions, lambda i, table=table: f"CREATE TABLE {table} {kind} AS SELECT {i}L AS id", is_too_late)
         for spark in (sessions[0], sessions[-1]):
-            assert ids(spark, table) == made
+            assert ids(spark, table) == [maker]
         for spark in (sessions[0], sessions[-1]):
             spark.sql(f"INSERT INTO {table} VALUES (100)")
-        assert ids(sessions[0], table) == [*made, 100, 100]
+        assert ids(sessions[0], table) == [maker, 100, 100]

@@ -58,6 +58,21 @@ def at_once(sessions, work):
     return results
 
 
+def only_maker(sessions, create, is_too_late):
+    """Lets all sessions run `create(number)` at once; the number of the only one that could, where the others' errors say why not."""
+
+    def make(spark, i):
+        try:
+            spark.sql(create(i))
+            return True
+        except Exception as e:
+            assert is_too_late(e), e
+            return False
+
+    (maker,) = [i for i, made in enumerate(at_once(sessions, make)) if made]
+    return maker
+
+
 def retried(action):
     """Runs a statement until no other writer is in its way; how often one was."""
     conflicts = 0

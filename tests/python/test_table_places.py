@@ -3,7 +3,7 @@ files of another away."""
 
 import pytest
 from pyspark.errors import AnalysisException, PySparkException
-from test_concurrency import at_once, condition
+from test_concurrency import condition, only_maker
 
 
 def rows(spark, table):
@@ -40,20 +40,14 @@ def test_a_table_of_files_that_is_not_made_leaves_its_place_free(spark):
 @pytest.mark.parametrize("kind", ["USING parquet", "USING delta"])
 def test_a_table_that_many_make_at_once(servers, kind):
     sessions = [servers[i % 2].session() for i in range(8)]
+
+    def is_too_late(error):
+        return condition(error) in ("TABLE_OR_VIEW_ALREADY_EXISTS", "LOCATION_ALREADY_EXISTS")
+
     for round in range(4):
         table = f"wanted_{round}_{kind[6:]}"
-
-        def make(spark, i):
-            try:
-                spark.sql(f"CREATE TABLE {table} {kind} AS SELECT {i}L AS id")
-                return i
-            except Exception as e:
-                assert condition(e) in ("TABLE_OR_VIEW_ALREADY_EXISTS", "LOCATION_ALREADY_EXISTS"), e
-                return None
-
-        made = [i for i in at_once(sessions, make) if i is not None]
-        assert len(made) == 1
+        maker = only_maker(sessions, lambda i, table=table: f"CREATE TABLE {table} {kind} AS SELECT {i}L AS id", is_too_late)
         for spark in sessions[:2]:
-            assert rows(spark, table) == made
+            assert rows(spark, table) == [maker]
     for session in sessions:
         session.stop()
