@@ -267,3 +267,47 @@ def test_a_stream_from_before_the_feed(spark, tmp_path):
         run(version)
     found = spark.read.format("delta").load(sink).selectExpr("id", "_change_type", "_commit_version").collect()
     assert [tuple(row) for row in found] == [(2, "insert", 3)] * 2
+
+
+VARYING = {
+    "update": "WHEN MATCHED THEN UPDATE SET u = uuid()",
+    "update of some": "WHEN MATCHED AND t.id % 2 = 0 THEN UPDATE SET u = uuid()",
+    "insert": "WHEN MATCHED THEN UPDATE SET v = 'm' WHEN NOT MATCHED THEN INSERT (id, p, u) VALUES (s.id, 0, uuid())",
+    "both": "WHEN MATCHED THEN UPDATE SET u = uuid() WHEN NOT MATCHED THEN INSERT (id, p, u) VALUES (s.id, 1, uuid())",
+    "by source": "WHEN NOT MATCHED BY SOURCE AND t.id < 3 THEN UPDATE SET u = uuid() WHEN NOT MATCHED BY SOURCE AND t.id < 5 THEN DELETE",
+    "all": """WHEN MATCHED AND t.id = 6 THEN DELETE WHEN MATCHED AND t.id = 7 THEN UPDATE SET v = 'm' WHEN MATCHED THEN UPDATE SET u = uuid()
+              WHEN NOT MATCHED THEN INSERT (id, p, u) VALUES (s.id, 2, uuid()) WHEN NOT MATCHED BY SOURCE AND t.id < 3 THEN UPDATE SET u = uuid(), p = 9""",
+    "a query": "WHEN MATCHED THEN UPDATE SET u = (SELECT max(w) FROM (SELECT uuid() AS w FROM range(3))) WHEN NOT MATCHED THEN INSERT (id, p) VALUES (s.id, 1)",
+}
+
+
+@pytest.mark.parametrize("partitioned", ["", "PARTITIONED BY (p)"])
+@pytest.mark.parametrize("vectors", ["true", "false"])
+@pytest.mark.parametrize("clauses", VARYING.values(), ids=VARYING.keys())
+def test_values_that_vary_are_told_as_they_were_written(spark, tmp_path, clauses, vectors, partitioned):
+    path = str(tmp_path / "t")
+    settings = f"'delta.enableChangeDataFeed' = 'true', 'delta.enableDeletionVectors' = '{vectors}', 'delta.enableRowTracking' = 'true'"
+    spark.sql(f"CREATE TABLE delta.`{path}` (id BIGINT, p INT, u STRING, v STRING) USING delta {partitioned} TBLPROPERTIES ({settings})")
+    spark.sql(f"INSERT INTO delta.`{path}` SELECT id, CAST(id % 2 AS INT), 'old', 'old' FROM range(10)")
+    numbers = f"SELECT id, _metadata.row_id FROM delta.`{path}` WHERE id < 10"
+    before, ids = spark.read.format("delta").load(path).collect(), dict(spark.sql(numbers).collect())
+    spark.sql(f"MERGE INTO delta.`{path}` t USING (SELECT id FROM range(5, 12)) s ON t.id = s.id {clauses}")
+    told = spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", 2).load(path).collect()
+
+    kinds = [row._change_type for row in told]
+    assert kinds.count("update_preimage") == kinds.count("update_postimage")
+    state = {row.id: tuple(row) for row in before}
+    for row in sorted(told, key=lambda row: ["update_preimage", "delete", "update_postimage", "insert"].index(row._change_type)):
+        if row._change_type in ("update_preimage", "delete"):
+            assert state.pop(row.id) == tuple(row)[:4]
+        else:
+            assert row.id not in state
+            state[row.id] = tuple(row)[:4]
+    after = spark.read.format("delta").load(path).collect()
+    assert state == {row.id: tuple(row) for row in after} and len(state) == len(after)
+    new = [row.u for row in after if row.u and row.u != "old"]
+    assert new and ("SELECT" in clauses or len(set(new)) == len(new))
+    assert all(ids[i] == n for i, n in spark.sql(numbers).collect())
+    made = last(spark, f"delta.`{path}`")["operationMetrics"]
+    for kind, key in {"insert": "numTargetRowsInserted", "delete": "numTargetRowsDeleted", "update_postimage": "numTargetRowsUpdated"}.items():
+        assert int(made[key]) == kinds.count(kind), key

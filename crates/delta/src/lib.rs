@@ -77,7 +77,8 @@ pub use operation::{
     drop_feature, fsck, fsck_log_report, fsck_report, generate, history, history_report,
     is_interrupted_clone, keep_up, merge, optimize, optimize_report, partition_column_not_found,
     remove_mapping, rename_column, replace_columns, restore, restore_report, set_properties, sync_identity,
-    truncate, unset_properties, update, upgrade_uniform, vacuum, vacuum_report, wants_maintenance, write,
+    truncate, unset_properties, update, upgrade_uniform, vacuum, vacuum_report, varies, wants_maintenance,
+    write,
 };
 pub use partition::SessionZone;
 pub use plan_watch::PlanWatch;

@@ -113,6 +113,11 @@ pub(crate) fn subquery(expr: &Expr) -> Option<&Relation> {
     }
 }
 
+/// Whether a relation is read somewhere in the expression.
+pub(crate) fn has_subquery(expr: &Expr) -> bool {
+    subquery(expr).is_some() || operands(expr).into_iter().any(has_subquery)
+}
+
 /// The subqueries in the expressions of a relation itself.
 pub(crate) fn subqueries(node: &RelationNode) -> Vec<&Relation> {
     let mut found = Vec::new();

@@ -30,7 +30,7 @@ use crate::stats::StatsTable;
 use crate::table::{DeltaTable, TimestampRules};
 use lookup::FileConstant;
 
-pub(crate) use write::{ChangeType, ChangedTable, of_delete, of_insert, of_update, write_rows};
+pub(crate) use write::{ChangeType, ChangedTable, of_added, of_delete, of_update, write_rows};
 
 /// What a row of the feed says of itself: the columns after the table's.
 pub const CHANGE_TYPE: &str = "_change_type";

@@ -111,17 +111,18 @@ pub(crate) async fn of_delete(
     write_rows(&ChangedTable::of(table), session, &plan, settings).await
 }
 
-/// The files of changes of rows that a commit adds beside others that it deletes: once a commit tells of some of its
-/// changes in files of their own, it tells of all in them.
-pub(crate) async fn of_insert(
+/// The files of changes of rows that a commit adds beside others that it deletes, read from the files that have them: once a
+/// commit tells of some of its changes in files of their own, it tells of all in them.
+pub(crate) async fn of_added(
     table: &ChangedTable<'_>,
     session: &dyn Session,
     adds: &[Add],
+    kind: ChangeType,
     settings: &FileSettings,
 ) -> Result<Vec<Cdc>> {
     let written = table.snapshot.with_columns(table.metadata.clone(), table.schema.clone())?;
     let files = super::numbered(adds.iter().cloned().map(Arc::new).collect(), &written);
-    let plan = changed_rows(&written, files, &[], ChangeType::Insert)?;
+    let plan = changed_rows(&written, files, &[], kind)?;
     write_rows(table, session, &plan, settings).await
 }
 

@@ -273,7 +273,7 @@ async fn refuse_nulls(table: &Snapshot, session: &dyn Session, column: &[String]
     let [name] = column else { return Err(never_not_null(column)) };
     let field = table.schema().field(name).map_or(name.as_str(), |f| f.name.as_str());
     let is_null = Expr::Column(Column::from_name(field)).is_null();
-    let found = dml::find(session, table, &[is_null]).await?;
+    let found = dml::find(session, table, &dml::Search::plain(vec![is_null])).await?;
     let rows: u64 = found.touched.iter().filter_map(|t| t.matching).sum();
     if rows == 0 && found.touched.is_empty() {
         return Ok(());

@@ -31,8 +31,8 @@ pub async fn add_constraint(
             .exception("AnalysisException"));
     }
     let breaks = Expr::IsNotTrue(Box::new(condition.expr.clone()));
-    let conjuncts = dml::conjuncts(Some(&breaks))?;
-    let found = dml::find(session, table, &conjuncts).await?;
+    let search = dml::Search::plain(dml::conjuncts(Some(&breaks))?);
+    let found = dml::find(session, table, &search).await?;
     if !found.touched.is_empty() {
         let rows: u64 = found.touched.iter().filter_map(|t| t.matching).sum();
         return Err(Error::new("DELTA_NEW_CHECK_CONSTRAINT_VIOLATION")

@@ -6,11 +6,10 @@ use std::time::Instant;
 use boathouse_bridge::ResultExt;
 use boathouse_spec::{Result, clock};
 use datafusion::catalog::Session;
-use datafusion::logical_expr::Expr;
 use roaring::RoaringTreemap;
 use serde_json::{Map, Value};
 
-use super::dml::{self, FileChanges, Matches, Touched};
+use super::dml::{self, FileChanges, Matches, Search, Touched};
 use super::optimize::{self, AutoCompact};
 use super::write::Predicate;
 use crate::action::Cdc;
@@ -105,7 +104,7 @@ pub async fn delete(
     if table.was_written(options.txn.as_ref()).await? {
         return Ok(None);
     }
-    let rewrite = rewrite_rows(table, session, condition.map(|c| &c.expr), options).await?;
+    let rewrite = rewrite_rows(table, session, &Search::of(condition)?, options).await?;
     // Unlike UPDATE and MERGE, delta-spark's DELETE does not note its `txn` where no row goes.
     if rewrite.changes.removes.is_empty() && !options.records_nothing {
         return Ok(None);
@@ -164,19 +163,19 @@ pub(crate) async fn rewrite(
     condition: &Predicate,
     options: &DmlOptions,
 ) -> Result<Rewrite> {
-    rewrite_rows(table, session, Some(&condition.expr), options).await
+    let search = Search::plain(dml::conjuncts(Some(&condition.expr))?);
+    rewrite_rows(table, session, &search, options).await
 }
 
 async fn rewrite_rows(
     table: &Snapshot,
     session: &dyn Session,
-    condition: Option<&Expr>,
+    search: &Search,
     options: &DmlOptions,
 ) -> Result<Rewrite> {
     let started = Instant::now();
     crate::protocol::check_writable(table.location(), table.protocol(), table.metadata(), table.schema())?;
-    let conjuncts = dml::conjuncts(condition)?;
-    let Matches { touched, reads } = dml::find(session, table, &conjuncts).await?;
+    let Matches { touched, reads } = dml::find(session, table, search).await?;
     let scan_ms = started.elapsed().as_millis();
 
     let rewriting = Instant::now();
@@ -220,7 +219,7 @@ async fn rewrite_rows(
 }
 
 /// Writes the rows of files that are not listed.
-async fn copy_others(
+pub(super) async fn copy_others(
     table: &Snapshot,
     session: &dyn Session,
     files: Vec<(FileWithStats, RoaringTreemap)>,

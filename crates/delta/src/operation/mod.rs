@@ -38,6 +38,7 @@ pub use create::{NewTable, create, create_operation, partition_column_not_found}
 pub use delete::{DmlOptions, delete, truncate};
 pub use detail::detail;
 pub(crate) use dml::rows_of;
+pub use dml::varies;
 pub use feature::drop_feature;
 pub use fsck::{BrokenFile, BrokenLogFile, FsckMode, FsckResult, fsck, fsck_log_report, fsck_report};
 pub use generate::{SYMLINK_MANIFEST, generate};

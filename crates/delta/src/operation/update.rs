@@ -9,8 +9,8 @@ use datafusion::catalog::Session;
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, lit, when};
 
-use super::delete::DmlOptions;
-use super::dml::{self, FileChanges, Matches, Touched};
+use super::delete::{DmlOptions, copy_others};
+use super::dml::{self, FileChanges, Matches, Search, Touched};
 use super::optimize;
 use super::write::Predicate;
 use crate::action::Cdc;
@@ -42,8 +42,8 @@ pub async fn update(
     if table.was_written(options.txn.as_ref()).await? {
         return Ok(None);
     }
-    let conjuncts = dml::conjuncts(condition.map(|c| &c.expr))?;
-    let Matches { touched, reads } = dml::find(session, table, &conjuncts).await?;
+    let search = Search::of(condition)?;
+    let Matches { touched, reads } = dml::find(session, table, &search).await?;
     let scan_ms = started.elapsed().as_millis();
     if touched.is_empty() && options.txn.is_none() && !options.records_nothing {
         return Ok(None);
@@ -55,11 +55,13 @@ pub async fn update(
     let change_files = changed_rows(table, session, &touched, assignments, options).await?;
     let (written, changes) = if marks {
         change_rows(table, session, touched, assignments, options).await?
+    } else if search.has_subqueries() {
+        change_rows_apart(table, session, touched, assignments, options).await?
     } else {
         let files: Vec<_> = touched.into_iter().map(|t| t.file).collect();
         let mut changes = FileChanges::default();
         changes.remove_files(&files);
-        let condition = conjuncts.iter().cloned().reduce(Expr::and).unwrap_or_else(|| lit(true));
+        let condition = search.plain.into_iter().reduce(Expr::and).unwrap_or_else(|| lit(true));
         (rewrite(table, session, Some(condition), assignments, files, options).await?, changes)
     };
     // Where the log does not tell the rows of whole files, what was written does.
@@ -136,6 +138,33 @@ async fn change_rows(
     let written = rewrite(table, session, None, assignments, files, options).await?;
     let mut changes = dml::mark_deleted(table, partial).await?;
     changes.remove_files(&whole);
+    Ok((written, changes))
+}
+
+/// Writes the files anew, the rows that change apart from the others: what decided which they are is not computed again.
+async fn change_rows_apart(
+    table: &Snapshot,
+    session: &dyn Session,
+    touched: Vec<Touched>,
+    assignments: &[Assignment],
+    options: &DmlOptions,
+) -> Result<(WrittenFiles, FileChanges)> {
+    let mut changes = FileChanges::default();
+    changes.remove_files(touched.iter().map(|t| &t.file));
+    let (mut changing, mut partial) = (Vec::new(), Vec::new());
+    for Touched { file, rows, .. } in touched {
+        match rows {
+            None => changing.push(file),
+            Some(rows) => {
+                changing.push(file.clone().choosing(Arc::new(rows.clone())));
+                partial.push((file, rows));
+            }
+        }
+    }
+    let mut written = rewrite(table, session, None, assignments, changing, options).await?;
+    if !partial.is_empty() {
+        written.extend(copy_others(table, session, partial, options).await?);
+    }
     Ok((written, changes))
 }
 

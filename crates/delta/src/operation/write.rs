@@ -13,7 +13,7 @@ use super::create::{self, NewTable};
 use super::delete::DmlOptions;
 use super::optimize::{self, AutoCompact};
 use crate::action::{Add, Metadata, Protocol};
-use crate::change_feed::{self, ChangedTable};
+use crate::change_feed::{self, ChangeType, ChangedTable};
 use crate::data_file::{FileOptions, FileSettings, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::iceberg_compat;
 use crate::location::TableLocation;
@@ -64,6 +64,15 @@ pub enum PartitionOverwrite {
 pub struct Predicate {
     pub expr: Expr,
     pub sql: String,
+    /// The columns that subqueries of the condition speak of, by the table's names and by theirs.
+    pub outer_names: Vec<(String, String)>,
+}
+
+impl Predicate {
+    /// A condition whose subqueries, if any, do not speak of the table's columns.
+    pub fn new(expr: Expr, sql: impl Into<String>) -> Self {
+        Self { expr, sql: sql.into(), outer_names: Vec::new() }
+    }
 }
 
 /// How to write.
@@ -334,7 +343,9 @@ async fn finish(
                 let metadata = transaction.metadata.as_ref().unwrap_or(table.metadata());
                 let schema = StructType::from_json(&metadata.schema_string)?;
                 let new = ChangedTable { snapshot: table, metadata, schema: &schema };
-                let inserted = change_feed::of_insert(&new, session, &written.adds, &options.files).await?;
+                let inserted =
+                    change_feed::of_added(&new, session, &written.adds, ChangeType::Insert, &options.files)
+                        .await?;
                 rewrite.change_files.extend(inserted);
             }
             transaction.metrics.set("numAddedChangeFiles", rewrite.change_files.len());

@@ -124,5 +124,5 @@ fn overwrite() -> WriteOptions {
 }
 
 fn predicate(expr: Expr, sql: &str) -> Predicate {
-    Predicate { expr, sql: sql.into() }
+    Predicate::new(expr, sql)
 }

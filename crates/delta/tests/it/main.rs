@@ -72,7 +72,7 @@ async fn run(statement: Statement, table: &Snapshot, session: &SessionState) -> 
                 .map(|_| ())
         }
         Statement::Delete => {
-            let condition = Predicate { expr: col("id").lt(lit(3i64)), sql: "(id < 3)".into() };
+            let condition = Predicate::new(col("id").lt(lit(3i64)), "(id < 3)");
             delete(table, session, Some(&condition), &DmlOptions::default()).await.map(|_| ())
         }
         Statement::Optimize => optimize(table, session, &OptimizeOptions::default()).await.map(|_| ()),

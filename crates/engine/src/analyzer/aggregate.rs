@@ -524,7 +524,7 @@ pub(super) fn has_aggregate(expr: &DfExpr) -> bool {
     expr.exists(|e| Ok(matches!(e, DfExpr::AggregateFunction(_)))).unwrap_or(false)
 }
 
-pub(super) fn forbid_aggregates(expr: &DfExpr, name: &str, clause: &str) -> Result<()> {
+pub(crate) fn forbid_aggregates(expr: &DfExpr, name: &str, clause: &str) -> Result<()> {
     if !has_aggregate(expr) {
         return Ok(());
     }

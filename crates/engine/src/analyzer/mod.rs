@@ -77,6 +77,7 @@ use std::sync::Arc;
 use boathouse_functions::Context;
 use boathouse_spec::{Expr, Origin, Relation, Result};
 
+pub(crate) use aggregate::forbid_aggregates;
 pub(crate) use analyzed::{Analyzed, Attribute, TypedExpr};
 
 use crate::kept_analysis::LookUp;
@@ -202,6 +203,13 @@ impl Analyzer {
     /// A scalar expression over a relation's columns.
     pub fn expression(&mut self, expr: &Expr, over: &Analyzed) -> Result<TypedExpr> {
         self.expr(expr, over)
+    }
+
+    /// What a clause of a statement that changes a table computes of one row: no window function, no generator.
+    pub fn row_expression(&mut self, expr: &Expr, over: &Analyzed, clause: &str) -> Result<TypedExpr> {
+        let typed = self.expr(expr, over).map_err(relation::outside_select)?;
+        window::forbid_uncomputed_windows(&typed, clause)?;
+        Ok(typed)
     }
 
     /// The value of an expression without columns.

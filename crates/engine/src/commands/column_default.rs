@@ -5,7 +5,7 @@ use boathouse_spec::{DataType, Error, Expr, Relation, RelationNode, Result, Stru
 use crate::Session;
 use crate::analyzer::{Analyzed, Analyzer};
 use crate::commands::table_columns;
-use crate::relation_walk::{operands, subquery};
+use crate::relation_walk::has_subquery;
 use boathouse_functions::cast::Mode;
 
 /// Field metadata: the default of rows to come.
@@ -77,10 +77,6 @@ fn implicitly(from: &DataType, to: &DataType, _analyzer: &Analyzer) -> bool {
     boathouse_functions::cast::is_up_cast(from, to)
         || (from.is_numeric() && to.is_numeric())
         || (from.is_datetime() && to.is_datetime())
-}
-
-pub(super) fn has_subquery(expr: &Expr) -> bool {
-    subquery(expr).is_some() || operands(expr).into_iter().any(has_subquery)
 }
 
 /// Puts the defaults of the columns in the place of `DEFAULT` in the rows of an INSERT.

@@ -9,9 +9,9 @@ use boathouse_spec::{
     Relation, RelationNode, Result, StructType, clock, quote, quote_name,
 };
 
-use crate::commands::column_default::has_subquery;
 use crate::commands::create_view::temporary_reference;
 use crate::functions::{JAVA, SessionFunction, cannot_load, is_class};
+use crate::relation_walk::has_subquery;
 use crate::{QueryResult, Session};
 
 pub(super) fn register_python(

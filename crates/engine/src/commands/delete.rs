@@ -21,7 +21,7 @@ pub(super) async fn run(
         .analyze(move |analyzer| {
             let scope = TableScope::open(analyzer, &table, alias.as_deref())?;
             let condition = match &condition {
-                Some(condition) => Some(scope.condition(analyzer, condition, "DELETE")?),
+                Some(condition) => Some(scope.search_condition(analyzer, condition, "DELETE")?),
                 None => None,
             };
             Ok((condition, scope.constraints(analyzer, &snapshot)?))

@@ -16,14 +16,15 @@ use datafusion::logical_expr::{Expr as DataFusionExpr, LogicalPlanBuilder};
 
 use boathouse_bridge::ResultExt;
 
-use crate::analyzer::{Analyzed, Analyzer, TypedExpr};
+use crate::analyzer::{Analyzed, Analyzer, TypedExpr, forbid_aggregates};
 use crate::commands::fields_by_name::{Lacking, assign_by_name, nested};
-use crate::commands::table_expressions::{TableScope, automatic_widening, row_options};
+use crate::commands::table_expressions::{TableScope, automatic_widening, refuse_correlated, row_options};
 use crate::commands::update::column_of;
 use crate::commands::{column_default, computed_columns, target, write};
+use crate::relation_walk::has_subquery;
 use crate::resolver::{self, DeltaSource, ResolvedTable};
 use crate::rows::{self, Value, column};
-use crate::{QueryResult, Session, execute, relation_walk};
+use crate::{QueryResult, Session, execute};
 
 /// What stands before the target's columns in the plan of the merge.
 const TARGET: &str = "__target";
@@ -149,17 +150,7 @@ impl Planner<'_> {
         }
         let found = self.scope.condition_over(analyzer, condition, both, "MERGE");
         let found = found.map_err(|e| unresolved(e, "search condition", both))?;
-        refuse_aggregates(&found, "search condition of MERGE")?;
-        if found.expr.is_volatile() {
-            return Err(Error::new("DELTA_NON_DETERMINISTIC_FUNCTION_NOT_SUPPORTED")
-                .param("operation", "MERGE")
-                .param("expression", &found.sql)
-                .message(format!(
-                    "The condition of MERGE must be the same each time it is computed: {}.",
-                    found.sql
-                ))
-                .exception("AnalysisException"));
-        }
+        check_condition(&found, "search condition of MERGE")?;
         Ok(found)
     }
 
@@ -218,7 +209,7 @@ impl Planner<'_> {
                     MergeAction::Update(_) | MergeAction::UpdateAll => "UPDATE",
                     MergeAction::Insert(_) | MergeAction::InsertAll => "INSERT",
                 };
-                refuse_aggregates(&found, &format!("{kind} condition of MERGE"))?;
+                check_condition(&found, &format!("{kind} condition of MERGE"))?;
                 Some(found)
             }
             None => None,
@@ -336,8 +327,7 @@ impl Planner<'_> {
         columns
             .into_iter()
             .map(|(field, value)| {
-                let value = analyzer.expression(&value, over);
-                let value = value.map_err(|e| unresolved(e, "UPDATE clause", over))?;
+                let value = value_of(analyzer, &value, over, "UPDATE clause")?;
                 self.assigned(analyzer, &field, value, None)
             })
             .collect()
@@ -385,8 +375,7 @@ impl Planner<'_> {
                 Expr::Default => column_default::expression(&analyzer.session, field)?,
                 value => value.clone(),
             };
-            let value =
-                analyzer.expression(&value, over).map_err(|e| unresolved(e, "INSERT clause", over))?;
+            let value = value_of(analyzer, &value, over, "INSERT clause")?;
             out.push(self.assigned(analyzer, field, value, None)?);
         }
         for field in &schema.fields {
@@ -446,6 +435,14 @@ impl Planner<'_> {
     }
 }
 
+/// What a clause gives a column.
+fn value_of(analyzer: &mut Analyzer, value: &Expr, over: &Analyzed, clause: &str) -> Result<TypedExpr> {
+    let value = analyzer.row_expression(value, over, clause).map_err(|e| unresolved(e, clause, over))?;
+    forbid_aggregates(&value.expr, &value.name, clause)?;
+    refuse_correlated(&value.expr, &value.name)?;
+    Ok(value)
+}
+
 /// What Delta says of names that a clause cannot see.
 fn unresolved(error: Error, clause: &str, over: &Analyzed) -> Error {
     if !error.class().starts_with("UNRESOLVED_COLUMN") && error.class() != "FIELD_NOT_FOUND" {
@@ -462,29 +459,26 @@ fn unresolved(error: Error, clause: &str, over: &Analyzed) -> Error {
         .exception("AnalysisException")
 }
 
-/// A condition of MERGE is about one row of each side.
-fn refuse_aggregates(condition: &Predicate, clause: &str) -> Result<()> {
+/// A condition of MERGE is about one row of each side, and the same each time that it is computed.
+fn check_condition(condition: &Predicate, clause: &str) -> Result<()> {
+    refuse_correlated(&condition.expr, &condition.sql)?;
     let has_aggregate =
         condition.expr.exists(|e| Ok(matches!(e, DataFusionExpr::AggregateFunction(_)))).spark()?;
-    if !has_aggregate {
-        return Ok(());
+    if has_aggregate {
+        return Err(Error::new("DELTA_AGGREGATION_NOT_SUPPORTED")
+            .param("operation", clause)
+            .param("predicate", format!("(condition = {})", condition.sql))
+            .message(format!("The {clause} has aggregate functions: {}.", condition.sql))
+            .exception("AnalysisException"));
     }
-    Err(Error::new("DELTA_AGGREGATION_NOT_SUPPORTED")
-        .param("operation", clause)
-        .param("predicate", format!("(condition = {})", condition.sql))
-        .message(format!("The {clause} has aggregate functions: {}.", condition.sql))
-        .exception("AnalysisException"))
-}
-
-fn has_subquery(condition: &Expr) -> bool {
-    let mut waiting = vec![condition];
-    while let Some(expr) = waiting.pop() {
-        if relation_walk::subquery(expr).is_some() {
-            return true;
-        }
-        waiting.extend(relation_walk::operands(expr));
+    if boathouse_delta::varies(&condition.expr) {
+        return Err(Error::new("DELTA_NON_DETERMINISTIC_FUNCTION_NOT_SUPPORTED")
+            .param("operation", clause)
+            .param("expression", format!("(condition = {})", condition.sql))
+            .message(format!("The {clause} must be the same each time it is computed: {}.", condition.sql))
+            .exception("AnalysisException"));
     }
-    false
+    Ok(())
 }
 
 /// The columns of both sides, for expressions that see both.

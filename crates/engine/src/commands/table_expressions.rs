@@ -15,7 +15,8 @@ use datafusion::logical_expr::Expr as DataFusionExpr;
 use serde_json::Map;
 
 use crate::Session;
-use crate::analyzer::{Analyzed, Analyzer, TypedExpr};
+use crate::analyzer::{Analyzed, Analyzer, TypedExpr, forbid_aggregates};
+use crate::relation_walk::has_subquery;
 use crate::resolver::ResolvedTable;
 
 /// A table's columns in sight of the analyzer.
@@ -51,6 +52,13 @@ impl TableScope {
         self.over_table(typed)
     }
 
+    /// What a clause computes of one row of the table.
+    pub fn row_expression(&self, analyzer: &mut Analyzer, expr: &Expr, clause: &str) -> Result<TypedExpr> {
+        let typed = analyzer.row_expression(expr, &self.analyzed, clause)?;
+        forbid_aggregates(&typed.expr, &typed.name, clause)?;
+        self.over_table(typed)
+    }
+
     /// The same expression over the table's own columns.
     pub fn over_table(&self, typed: TypedExpr) -> Result<TypedExpr> {
         Ok(TypedExpr { expr: self.renamed(typed.expr)?, ..typed })
@@ -72,13 +80,26 @@ impl TableScope {
         .spark()
     }
 
+    /// Which rows a statement changes: boolean, and the same each time that it is computed.
+    pub fn search_condition(&self, analyzer: &mut Analyzer, expr: &Expr, clause: &str) -> Result<Predicate> {
+        let mut found = self.condition(analyzer, expr, clause)?;
+        if found.expr.is_volatile() {
+            refuse_varying(&found.expr, &found.sql)?;
+        }
+        if has_subquery(expr) {
+            found.outer_names =
+                self.names.iter().map(|(theirs, own)| (own.clone(), theirs.clone())).collect();
+        }
+        Ok(found)
+    }
+
     /// A condition, which must be boolean.
     pub fn condition(&self, analyzer: &mut Analyzer, expr: &Expr, clause: &str) -> Result<Predicate> {
-        let typed = self.expression(analyzer, expr)?;
+        let typed = self.row_expression(analyzer, expr, clause)?;
         boolean(typed, clause)
     }
 
-    /// A condition over more than the table.
+    /// A condition over a row of more than the table.
     pub fn condition_over(
         &self,
         analyzer: &mut Analyzer,
@@ -86,7 +107,7 @@ impl TableScope {
         over: &Analyzed,
         clause: &str,
     ) -> Result<Predicate> {
-        let typed = analyzer.expression(expr, over)?;
+        let typed = analyzer.row_expression(expr, over, clause)?;
         boolean(self.over_table(typed)?, clause)
     }
 
@@ -126,9 +147,42 @@ pub(super) fn check_replaced(session: &Session, table: &ResolvedTable, replaced:
     }
 }
 
+/// What UPDATE sets is computed for the table, and again for the change feed; some conditions are computed twice, too. The rows
+/// that a subquery of a condition gives are not.
+pub(super) fn refuse_varying(expr: &DataFusionExpr, name: &str) -> Result<()> {
+    if !boathouse_delta::varies(expr) {
+        return Ok(());
+    }
+    Err(Error::new("INVALID_NON_DETERMINISTIC_EXPRESSIONS")
+        .param("sqlExprs", format!("\"{name}\""))
+        .message(format!(
+            "UPDATE and DELETE need expressions that are the same each time they are computed: {name}."
+        ))
+        .exception("AnalysisException"))
+}
+
+/// A query may give a new value, or decide in a clause of MERGE, but not another query for each row.
+pub(super) fn refuse_correlated(expr: &DataFusionExpr, name: &str) -> Result<()> {
+    let is_correlated = |e: &DataFusionExpr| match e {
+        DataFusionExpr::ScalarSubquery(query) => !query.outer_ref_columns.is_empty(),
+        DataFusionExpr::InSubquery(within) => !within.subquery.outer_ref_columns.is_empty(),
+        DataFusionExpr::Exists(exists) => !exists.subquery.outer_ref_columns.is_empty(),
+        _ => false,
+    };
+    if !expr.exists(|e| Ok(is_correlated(e))).spark()? {
+        return Ok(());
+    }
+    Err(Error::new("UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.UNSUPPORTED_CORRELATED_SCALAR_SUBQUERY")
+        .param("treeNode", name)
+        .message(format!(
+            "A subquery cannot speak of the row that is changed here: {name}. Join it in the source of a MERGE."
+        ))
+        .exception("AnalysisException"))
+}
+
 /// A condition must be boolean.
 fn boolean(typed: TypedExpr, clause: &str) -> Result<Predicate> {
-    if !matches!(typed.data_type, DataType::Boolean | DataType::Null) {
+    if typed.data_type != DataType::Boolean {
         return Err(Error::new("DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN")
             .param("sqlExpr", format!("\"{}\"", typed.name))
             .param("filter", format!("\"{}\"", typed.name))
@@ -140,7 +194,7 @@ fn boolean(typed: TypedExpr, clause: &str) -> Result<Predicate> {
             ))
             .exception("AnalysisException"));
     }
-    Ok(Predicate { expr: typed.expr, sql: typed.name })
+    Ok(Predicate::new(typed.expr, typed.name))
 }
 
 /// The constraints of a table that rows are written to.

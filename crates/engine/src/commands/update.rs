@@ -9,7 +9,7 @@ use datafusion::logical_expr::Expr as DataFusionExpr;
 
 use crate::analyzer::Analyzer;
 use crate::commands::fields_by_name::{Lacking, assign_by_name, nested};
-use crate::commands::table_expressions::{TableScope, row_options};
+use crate::commands::table_expressions::{TableScope, refuse_correlated, refuse_varying, row_options};
 use crate::commands::{affected_schema, column_default, computed_columns, target};
 use crate::resolver::ResolvedTable;
 use crate::rows::{self, Value};
@@ -31,7 +31,7 @@ pub(super) async fn run(
             let scope = TableScope::open(analyzer, &opened, alias.as_deref())?;
             let assignments = assigned(analyzer, &scope, &opened, alias.as_deref(), assignments)?;
             let condition = match &condition {
-                Some(condition) => Some(scope.condition(analyzer, condition, "UPDATE")?),
+                Some(condition) => Some(scope.search_condition(analyzer, condition, "UPDATE")?),
                 None => None,
             };
             let constraints = scope.constraints(analyzer, &snapshot)?;
@@ -91,7 +91,9 @@ fn assigned(
     let mut assigned = Vec::with_capacity(columns.len());
     for (field, value) in columns {
         computed_columns::refuse_update(table, &field.name)?;
-        let value = scope.expression(analyzer, &value)?;
+        let value = scope.row_expression(analyzer, &value, "UPDATE")?;
+        refuse_varying(&value.expr, &value.name)?;
+        refuse_correlated(&value.expr, &value.name)?;
         let value = assign_by_name(analyzer, value, field, table, Lacking::Refused)?;
         assigned.push(Assignment { column: field.name.clone(), value: value.expr });
     }

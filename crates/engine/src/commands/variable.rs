@@ -11,8 +11,8 @@ use boathouse_spec::{
 use datafusion::scalar::ScalarValue;
 
 use crate::analyzer::Analyzed;
-use crate::commands::column_default::has_subquery;
 use crate::commands::evaluate;
+use crate::relation_walk::has_subquery;
 use crate::resolver::query_path;
 use crate::script::scope;
 use crate::variables::Variable;

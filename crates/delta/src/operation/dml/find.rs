@@ -4,12 +4,14 @@ use boathouse_bridge::ResultExt;
 use boathouse_spec::Result;
 use datafusion::catalog::Session;
 use datafusion::common::Column;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::utils::split_conjunction_owned;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 use roaring::RoaringTreemap;
 
-use super::{FILE_COLUMN, ROW_COLUMN, RowSets, collect_into, longs, read_predicates, rows_of};
+use super::{FILE_COLUMN, ROW_COLUMN, RowSets, collect_into, has_subquery, longs, read_predicates, rows_of};
 use crate::file_set::FileWithStats;
-use crate::scan::{DeltaScan, HiddenColumn, HiddenValue, row_count};
+use crate::operation::write::Predicate;
+use crate::scan::{DeltaScan, HiddenColumn, HiddenValue, row_count, unqualified};
 use crate::snapshot::Snapshot;
 use crate::transaction::ReadSet;
 
@@ -30,18 +32,66 @@ pub(crate) struct Matches {
     pub reads: ReadSet,
 }
 
-/// Finds the rows that match all conjuncts.
-pub(crate) async fn find(session: &dyn Session, table: &Snapshot, conjuncts: &[Expr]) -> Result<Matches> {
+/// Which rows are looked for: those that match all conjuncts.
+#[derive(Debug, Default)]
+pub(crate) struct Search {
+    /// Without subqueries: they rule out files, and tell other commits' rows from those that were looked for.
+    pub plain: Vec<Expr>,
+    /// Those with subqueries.
+    with_subqueries: Vec<Expr>,
+    outer_names: Vec<(String, String)>,
+}
+
+impl Search {
+    /// By conjuncts that have no subqueries.
+    pub fn plain(conjuncts: Vec<Expr>) -> Self {
+        Self { plain: conjuncts, ..Self::default() }
+    }
+
+    /// By a condition, which may have subqueries; all rows where there is none.
+    pub fn of(condition: Option<&Predicate>) -> Result<Self> {
+        let Some(condition) = condition else { return Ok(Self::default()) };
+        let mut out = Self { outer_names: condition.outer_names.clone(), ..Self::default() };
+        for conjunct in split_conjunction_owned(unqualified(condition.expr.clone())?) {
+            let list = if has_subquery(&conjunct)? { &mut out.with_subqueries } else { &mut out.plain };
+            list.push(conjunct);
+        }
+        Ok(out)
+    }
+
+    /// Whether rows of other tables, or other rows of this one, decide.
+    pub fn has_subqueries(&self) -> bool {
+        !self.with_subqueries.is_empty()
+    }
+
+    /// The rows of a scan that match.
+    fn over(&self, scan: LogicalPlanBuilder) -> Result<LogicalPlanBuilder> {
+        let mut scan = scan;
+        if !self.outer_names.is_empty() {
+            let own = |name: &str| Expr::Column(Column::from_name(name));
+            let all = scan.schema().columns().into_iter().map(Expr::Column);
+            let outer = self.outer_names.iter().map(|(name, outer)| own(name).alias(outer));
+            scan = scan.clone().project(all.chain(outer).collect::<Vec<_>>()).spark()?;
+        }
+        match self.plain.iter().chain(&self.with_subqueries).cloned().reduce(Expr::and) {
+            Some(condition) => scan.filter(condition).spark(),
+            None => Ok(scan),
+        }
+    }
+}
+
+/// Finds the rows that are looked for.
+pub(crate) async fn find(session: &dyn Session, table: &Snapshot, search: &Search) -> Result<Matches> {
     let scan = DeltaScan::with_hidden(table.clone(), hidden_columns())?;
-    let mut candidates = scan.candidate_files(session, conjuncts).await?;
+    let mut candidates = scan.candidate_files(session, &search.plain).await?;
     candidates.iter_mut().enumerate().for_each(|(i, f)| f.index = i);
     let mut reads = ReadSet::default();
-    if conjuncts.is_empty() {
+    if search.plain.is_empty() {
         reads.whole_table = true;
     } else {
-        reads.predicates.push(read_predicates(session, table, conjuncts)?);
+        reads.predicates.push(read_predicates(session, table, &search.plain)?);
     }
-    let touched = if conjuncts.iter().all(|c| scan.is_partition_filter(c)) {
+    let touched = if !search.has_subqueries() && search.plain.iter().all(|c| scan.is_partition_filter(c)) {
         let whole = |file: FileWithStats| Touched {
             is_read: false,
             matching: file.live_rows().map(|r| r as u64),
@@ -50,7 +100,7 @@ pub(crate) async fn find(session: &dyn Session, table: &Snapshot, conjuncts: &[E
         };
         candidates.into_iter().map(whole).collect()
     } else {
-        let mut rows = matching_rows(session, &scan, &candidates, conjuncts).await?;
+        let mut rows = matching_rows(session, &scan, &candidates, search).await?;
         let mut touched = Vec::with_capacity(rows.files.len());
         for file in candidates {
             if let Some(rows) = rows.files.remove(&(file.index as i64)) {
@@ -87,18 +137,14 @@ async fn matching_rows(
     session: &dyn Session,
     scan: &DeltaScan,
     candidates: &[FileWithStats],
-    conjuncts: &[Expr],
+    search: &Search,
 ) -> Result<RowSets> {
     let mut out = RowSets::default();
     if candidates.is_empty() {
         return Ok(out);
     }
     let scan = scan.clone().having_ruled_out_others(candidates).await?;
-    let builder = rows_of(scan.with_files_as_numbered(candidates.to_vec()))?;
-    let plan = match conjuncts.iter().cloned().reduce(Expr::and) {
-        Some(condition) => builder.filter(condition).spark()?,
-        None => builder,
-    };
+    let plan = search.over(rows_of(scan.with_files_as_numbered(candidates.to_vec()))?)?;
     let place = [FILE_COLUMN, ROW_COLUMN].map(|c| Expr::Column(Column::from_name(c)));
     let plan = plan.project(place).spark()?.build().spark()?;
     let physical = session.create_physical_plan(&plan).await.spark()?;

@@ -4,7 +4,7 @@ mod find;
 mod row_sets;
 mod vectors;
 
-pub(crate) use find::{Matches, Touched, find, hidden_columns, touched_by};
+pub(crate) use find::{Matches, Search, Touched, find, hidden_columns, touched_by};
 pub(crate) use row_sets::{RowSets, collect_into, longs};
 pub(crate) use vectors::{FileChanges, are_written, mark_deleted, other_rows};
 
@@ -17,7 +17,7 @@ use datafusion::catalog::default_table_source::DefaultTableSource;
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::utils::split_conjunction_owned;
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -33,29 +33,46 @@ pub(crate) const ROW_COLUMN: &str = "__delta_row";
 /// Rewritten rows of less than this go to one file.
 const SINGLE_FILE_BYTES: i64 = 64 * 1024 * 1024;
 
-/// The conjuncts of a condition, without qualifiers.
+/// The conjuncts of a condition without subqueries, without qualifiers.
 pub(crate) fn conjuncts(condition: Option<&Expr>) -> Result<Vec<Expr>> {
     let Some(condition) = condition else { return Ok(Vec::new()) };
-    refuse_subqueries(condition)?;
+    if has_subquery(condition)? {
+        return Err(Error::new("DELTA_UNSUPPORTED_SUBQUERY")
+            .param("operation", "condition")
+            .param("cond", condition.to_string())
+            .message("This condition has no subqueries; those of DELETE and UPDATE have.")
+            .exception("AnalysisException"));
+    }
     Ok(split_conjunction_owned(unqualified(condition.clone())?))
 }
 
-fn refuse_subqueries(condition: &Expr) -> Result<()> {
-    let mut found = false;
+pub(crate) fn has_subquery(condition: &Expr) -> Result<bool> {
     condition
-        .apply(|e| {
-            found |= matches!(e, Expr::InSubquery(_) | Expr::Exists(_) | Expr::ScalarSubquery(_));
+        .exists(|e| Ok(matches!(e, Expr::InSubquery(_) | Expr::Exists(_) | Expr::ScalarSubquery(_))))
+        .spark()
+}
+
+/// Whether a value differs each time it is computed, by a function or by the rows of a subquery.
+pub fn varies(value: &Expr) -> bool {
+    let within = |e: &Expr| match e {
+        Expr::ScalarSubquery(query) => plan_varies(&query.subquery),
+        Expr::InSubquery(within) => plan_varies(&within.subquery.subquery),
+        Expr::Exists(exists) => plan_varies(&exists.subquery.subquery),
+        _ => false,
+    };
+    value.is_volatile() || value.exists(|e| Ok(within(e))).unwrap_or(true)
+}
+
+fn plan_varies(plan: &LogicalPlan) -> bool {
+    let own = |plan: &LogicalPlan| {
+        let mut found = false;
+        plan.apply_expressions(|e| {
+            found |= varies(e);
             Ok(TreeNodeRecursion::Continue)
-        })
-        .spark()?;
-    if found {
-        return Err(Error::new("DELTA_UNSUPPORTED_SUBQUERY")
-            .param("operation", "UPDATE or DELETE")
-            .param("cond", condition.to_string())
-            .message("Subqueries are not supported in the condition of UPDATE and DELETE. Use MERGE.")
-            .exception("AnalysisException"));
-    }
-    Ok(())
+        })?;
+        Ok(found)
+    };
+    plan.exists(own).unwrap_or(true)
 }
 
 /// The conditions as a transaction remembers them, for the check against others' commits.

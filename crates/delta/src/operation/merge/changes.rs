@@ -16,6 +16,7 @@ use super::{
 };
 use crate::action::Cdc;
 use crate::change_feed::{self, CHANGE_TYPE, ChangeType, ChangedTable};
+use crate::data_file::WrittenFiles;
 use crate::operation::rows_of;
 
 impl SecondPass<'_> {
@@ -41,9 +42,27 @@ impl SecondPass<'_> {
         let all = parts.try_fold(first, |all, part| {
             LogicalPlanBuilder::from(all).union(part).spark()?.build().spark()
         })?;
-        let table =
-            ChangedTable { snapshot: self.table, metadata: &self.new.metadata, schema: &self.new.schema };
-        change_feed::write_rows(&table, self.session, &all, &self.options.files).await
+        change_feed::write_rows(&self.changed_table(), self.session, &all, &self.options.files).await
+    }
+
+    /// The files of changes of what was there before.
+    pub async fn old_change_files(&self, found: &Found) -> Result<Vec<Cdc>> {
+        let mut out = Vec::new();
+        for rows in self.old_rows(found)? {
+            let table = self.changed_table();
+            out.extend(change_feed::write_rows(&table, self.session, &rows, &self.options.files).await?);
+        }
+        Ok(out)
+    }
+
+    /// The files of changes of rows that were written.
+    pub async fn added_change_files(&self, written: &WrittenFiles, kind: ChangeType) -> Result<Vec<Cdc>> {
+        let table = self.changed_table();
+        change_feed::of_added(&table, self.session, &written.adds, kind, &self.options.files).await
+    }
+
+    fn changed_table(&self) -> ChangedTable<'_> {
+        ChangedTable { snapshot: self.table, metadata: &self.new.metadata, schema: &self.new.schema }
     }
 
     /// The rows that changed or went, as they were.

@@ -67,6 +67,18 @@ pub struct MergeClause {
     pub action: MergeAction,
 }
 
+impl MergeClause {
+    /// Whether it sets values that differ each time they are computed.
+    fn varies(&self) -> bool {
+        match &self.action {
+            MergeAction::Update(list) | MergeAction::Insert(list) => {
+                list.iter().any(|a| dml::varies(&a.value))
+            }
+            MergeAction::Delete => false,
+        }
+    }
+}
+
 /// A merge as the engine understood it. Expressions name the target's columns with `target` as their qualifier, and the
 /// source's as the source plan's schema has them.
 #[derive(Debug, Clone)]
@@ -149,11 +161,8 @@ pub async fn merge(
         new: &new,
     };
     let marks = options.deletion_vectors && dml::are_written(table);
-    let Done { outcome: Outcome { changes, written, counts }, change_files } = if pass.numbers_inserts() {
-        pass.apart(&found, marks).await?
-    } else {
-        pass.run(&found, marks).await?
-    };
+    let Done { outcome: Outcome { changes, written, counts }, change_files } =
+        if pass.inserts_apart() { pass.apart(&found, marks).await? } else { pass.run(&found, marks).await? };
     let changes_nothing = changes.removes.is_empty() && written.adds.is_empty() && !new.is_changed;
     if changes_nothing && options.txn.is_none() && !options.records_nothing {
         return Ok(None);

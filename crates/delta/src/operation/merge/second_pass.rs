@@ -8,7 +8,7 @@ use boathouse_spec::{Result, StructType};
 use datafusion::catalog::Session;
 use datafusion::logical_expr::LogicalPlan;
 
-use super::super::delete::DmlOptions;
+use super::super::delete::{DmlOptions, copy_others};
 use super::super::dml::{self, FileChanges, RowSets, Touched};
 use super::find::Found;
 use super::plan::Read;
@@ -18,7 +18,7 @@ use super::{
     plan,
 };
 use crate::action::{Cdc, Metadata, Protocol};
-use crate::change_feed::{self, ChangedTable};
+use crate::change_feed::{self, ChangeType};
 use crate::data_file::{RowActions, TableVersion, WriteTarget, WrittenFiles, write_plan};
 use crate::file_set::FileWithStats;
 use crate::row_tracking;
@@ -84,23 +84,45 @@ pub(super) struct SecondPass<'a> {
 impl SecondPass<'_> {
     /// Does what the merge says. `marks`: old rows are marked as deleted.
     pub async fn run(&self, found: &Found, marks: bool) -> Result<Done> {
+        if self.updates_vary() {
+            return self.run_once(found, marks).await;
+        }
         let change_files = self.change_files(found, marks).await?;
         let outcome = if self.merge.only_inserts() {
             self.insert().await?
         } else if marks {
-            self.mark(found).await?
+            self.change_apart(found, true).await?.0
         } else {
             self.rewrite(found).await?
         };
         Ok(Done { outcome, change_files })
     }
 
-    /// Whether new rows get numbers that the change feed must tell, so that they cannot be made twice.
-    pub fn numbers_inserts(&self) -> bool {
-        !self.options.identities.is_empty()
-            && !self.merge.not_matched.is_empty()
+    /// The same, but what rows become is computed once: the change feed reads it from the files.
+    async fn run_once(&self, found: &Found, marks: bool) -> Result<Done> {
+        let (mut outcome, copies) = self.change_apart(found, marks).await?;
+        let mut change_files = self.old_change_files(found).await?;
+        change_files.extend(self.added_change_files(&outcome.written, ChangeType::UpdatePostimage).await?);
+        outcome.counts.copied = copies.rows as i64;
+        outcome.written.extend(copies);
+        Ok(Done { outcome, change_files })
+    }
+
+    /// Whether the change feed is to tell new values that differ each time they are computed.
+    fn updates_vary(&self) -> bool {
+        let mut clauses = self.merge.matched.iter().chain(&self.merge.not_matched_by_source);
+        change_feed::keeps_changes(self.table) && clauses.any(MergeClause::varies)
+    }
+
+    /// Whether rows are inserted beside changes of others, and cannot be made twice, for the table and for the change feed:
+    /// they get numbers, or values that differ each time they are computed.
+    pub fn inserts_apart(&self) -> bool {
+        let varies =
+            !self.options.identities.is_empty() || self.merge.not_matched.iter().any(MergeClause::varies);
+        !self.merge.not_matched.is_empty()
             && !self.merge.only_inserts()
             && change_feed::keeps_changes(self.table)
+            && (varies || self.updates_vary())
     }
 
     /// The same in two steps: what rows become, and then what is inserted, which the change feed reads from its files.
@@ -110,11 +132,7 @@ impl SecondPass<'_> {
         let inserts = Merge { matched: Vec::new(), not_matched_by_source: Vec::new(), ..self.merge.clone() };
         let inserted = SecondPass { merge: &inserts, ..*self }.insert().await?;
         if !done.change_files.is_empty() {
-            let table =
-                ChangedTable { snapshot: self.table, metadata: &self.new.metadata, schema: &self.new.schema };
-            let files =
-                change_feed::of_insert(&table, self.session, &inserted.written.adds, &self.options.files)
-                    .await?;
+            let files = self.added_change_files(&inserted.written, ChangeType::Insert).await?;
             done.change_files.extend(files);
         }
         done.outcome.written.extend(inserted.written);
@@ -133,8 +151,9 @@ impl SecondPass<'_> {
         Ok(Outcome { changes: FileChanges::default(), written, counts })
     }
 
-    /// Marks the rows that change as deleted, and writes what becomes of them.
-    pub async fn mark(&self, found: &Found) -> Result<Outcome> {
+    /// Writes what becomes of the rows that change, and takes out what they were: they are marked as deleted, or their files
+    /// go and the other rows of these are copied.
+    pub async fn change_apart(&self, found: &Found, marks: bool) -> Result<(Outcome, WrittenFiles)> {
         let mut out = Outcome::default();
         if self.merge.only_deletes() {
             out.counts.matched_deleted = found.acting.len() as i64;
@@ -164,9 +183,15 @@ impl SecondPass<'_> {
                 Some(rows) => partial.push((file, rows)),
             }
         }
-        out.changes = dml::mark_deleted(self.table, partial).await?;
+        let mut copies = WrittenFiles::default();
+        if marks {
+            out.changes = dml::mark_deleted(self.table, partial).await?;
+        } else if !partial.is_empty() {
+            whole.extend(partial.iter().map(|(file, _)| file.clone()));
+            copies = copy_others(self.table, self.session, partial, self.options).await?;
+        }
         out.changes.remove_files(&whole);
-        Ok(out)
+        Ok((out, copies))
     }
 
     /// Writes the files anew that have rows that change.
