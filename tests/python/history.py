@@ -125,6 +125,29 @@ def forget(table, chance, me):
     return Operation("forget", sql, lambda s: {k: r for k, r in s.items() if not (r[0] == "merged" and (k == i or r[1] > 5))})
 
 
+def drop_last(table, chance, me):
+    """Which row goes depends on the others."""
+    sql = f"DELETE FROM {table} WHERE kind = 'item' AND id = (SELECT max(id) FROM {table} WHERE kind = 'item')"
+
+    def does(s):
+        last = max((i for i, r in s.items() if r[0] == "item"), default=None)
+        return {i: r for i, r in s.items() if i != last}
+
+    return Operation("drop last", sql, does)
+
+
+def raise_lowest(table, chance, me):
+    """Which rows change depends on all of their kind."""
+    sql = f"""UPDATE {table} SET n = n + 1 WHERE kind = 'merged'
+        AND n IN (SELECT min(n) FROM {table} WHERE kind = 'merged')"""
+
+    def does(s):
+        lowest = min((r[1] for r in s.values() if r[0] == "merged"), default=None)
+        return updated(s, {i for i, r in s.items() if r[0] == "merged" and r[1] == lowest}, lambda _, n: n + 1)
+
+    return Operation("raise lowest", sql, does)
+
+
 def layout(statement):
     def make(table, chance, me):
         return Operation("layout", statement.format(table), lambda s: s)
@@ -133,7 +156,7 @@ def layout(statement):
 
 
 OPERATIONS = [append] * 5 + [transfer] * 3 + [transfer_if_rich] * 2 + [increment] * 4 + [ticket] * 2 + [upsert] * 3
-OPERATIONS += [level, delete, insert_if_absent, forget]
+OPERATIONS += [level, delete, insert_if_absent, forget, drop_last, raise_lowest]
 LAYOUTS = ["OPTIMIZE {}", "OPTIMIZE {} ZORDER BY (id)", "REORG TABLE {} APPLY (PURGE)"]
 OPERATIONS += [layout(s) for s in LAYOUTS]
 
