@@ -33,9 +33,11 @@ def main():
     count = options.parse_args().appends
     with tempfile.TemporaryDirectory() as home:
         server = Server(pathlib.Path(home) / "home")
+        spark = server.session()
         try:
-            compare(server.session(), count)
+            compare(spark, count)
         finally:
+            spark.stop()
             server.stop()
 
 

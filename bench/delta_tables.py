@@ -61,6 +61,10 @@ class Spark:
         self.spark.conf.set("spark.databricks.delta.properties.defaults.enableDeletionVectors", "true")
         self.spark.sql("SELECT 1").collect()
 
+    def stop(self):
+        """Before the server: a session that cannot say goodbye tries to for minutes."""
+        self.spark.stop()
+
     def sql(self, text):
         return self.spark.sql(text).collect()
 
@@ -101,6 +105,9 @@ class Wheel:
     """The `deltalake` wheel."""
 
     name = "deltalake"
+
+    def stop(self):
+        pass
 
     def append(self, path, parquet):
         from deltalake import write_deltalake
@@ -312,8 +319,9 @@ def main():
 
     with tempfile.TemporaryDirectory(dir=options.directory) as directory:
         server = None if options.remote else Server(pathlib.Path(directory) / "home")
+        engines = []
         try:
-            engines = [Spark("boathouse", options.remote or server.remote)]
+            engines += [Spark("boathouse", options.remote or server.remote)]
             engines += [] if options.no_wheel else [Wheel()]
             engines += [Spark("delta-spark", options.spark)] if options.spark else []
             bench = Bench(engines, directory, options)
@@ -329,6 +337,8 @@ def main():
                     part()
             bench.report()
         finally:
+            for engine in engines:
+                engine.stop()
             if server:
                 server.stop()
 

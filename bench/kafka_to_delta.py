@@ -119,6 +119,7 @@ def main():
         print("medians of the batches, in ms: " + ", ".join(f"{step} {ms}" for step, ms in steps(progress).items()))
         for label, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)):
             print(f"latency {label}: {percentile(weighted, share):.0f} ms")
+        spark.stop()
         server.stop()
 
 

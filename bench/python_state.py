@@ -106,7 +106,9 @@ def main():
 
     with tempfile.TemporaryDirectory() as directory:
         server = Server(pathlib.Path(directory) / "home")
-        ours = measured(server.session(), arguments.groups)
+        spark = server.session()
+        ours = measured(spark, arguments.groups)
+        spark.stop()
         server.stop()
     theirs = {}
     if arguments.spark:

@@ -73,13 +73,14 @@ def ours(part, work, given):
     from pyspark.sql.connect.session import SparkSession
 
     server = Server(work / "home")
+    spark = server.session()
     try:
-        spark = server.session()
         # Not the one of the part before, whose server is gone.
         SparkSession._active_session.session = spark
         spark.conf.set("spark.sql.session.timeZone", "UTC")
         return PARTS[part](spark, work, given)
     finally:
+        spark.stop()
         server.stop()
 
 
