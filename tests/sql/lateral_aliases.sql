@@ -30,3 +30,16 @@ FROM g |> EXTEND 5 AS v1, v1 + 1 AS q;
 FROM g |> SELECT 5 AS v1, v1 + 1 AS q;
 SELECT * FROM VALUES (1), (2) AS t(v1) WHERE v1 = 1;
 SELECT v1 FROM VALUES (1), (2) AS t(v1);
+-- What is another value each time is computed once.
+SELECT i = i, length(i) FROM (SELECT uuid() AS i, 1);
+SELECT length(a), same, NOT same FROM (SELECT uuid() AS a, a = a AS same, same AS again FROM range(2));
+SELECT same, more FROM (SELECT rand() AS r, r AS q, r = q AS same, q + 1 > r AS more FROM range(3));
+SELECT x = y, id FROM (SELECT id, rand() + id AS x, x AS y, sum(1) OVER (ORDER BY id) AS n FROM range(2)) ORDER BY id;
+SELECT monotonically_increasing_id() AS m, m + 1, m = m FROM range(0, 2, 1, 1);
+SELECT rand(3) AS r, r = r, sum(r) OVER () > 0 FROM range(2);
+SELECT k, same FROM (SELECT id AS k, uuid() AS u, u = u AS same FROM range(3) ORDER BY id DESC) ORDER BY k;
+SELECT max(id) AS m, rand() * 0 + m AS z, z = m FROM range(3);
+SELECT named_struct('x', 1) AS a, a.x + 1, a.x;
+SELECT named_struct('x', named_struct('y', 1)) AS a, a.x.y + 1, a.x AS b, b.y;
+SELECT map('k', 1) AS m, m.k + 1, m['k'] + 1;
+SELECT z = z, w - z FROM (SELECT rand() * 0 + max(id) AS z, z + 1 AS w FROM range(3));

@@ -157,8 +157,11 @@ impl Analyzer {
             list.extend(side.output.iter().map(|a| named(get_field(packed.column(), a.internal_name()), a)));
         }
         let plan = project(list, LogicalPlan::Aggregate(grouped))?;
-        let output =
-            left.output.iter().cloned().chain(right.output.iter().map(|a| a.clone().nullable())).collect();
+        let of_right = right.output.iter().cloned().map(|a| match kind {
+            JoinKind::LeftOuter => a.nullable(),
+            _ => a,
+        });
+        let output = left.output.iter().cloned().chain(of_right).collect();
         Ok(Analyzed::new(plan, output).with_plan_ids_of([&left, &right]))
     }
 

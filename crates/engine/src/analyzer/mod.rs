@@ -50,6 +50,7 @@ mod sample;
 mod scalar_call;
 mod session_function;
 mod set_operation;
+mod shared_aliases;
 mod show;
 mod sort;
 mod source_metadata;
@@ -78,6 +79,7 @@ use boathouse_functions::Context;
 use boathouse_spec::{Expr, Origin, Relation, Result};
 
 pub(crate) use analyzed::{Analyzed, Attribute, TypedExpr};
+pub(crate) use parameters::mixed_parameters;
 
 use crate::kept_analysis::LookUp;
 use crate::resolver::ResolvedTable;

@@ -1,0 +1,26 @@
+//! Words that stand for a day or a moment where a date or a timestamp is wanted of a constant text (Spark's
+//! `SpecialDatetimeValues`).
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpecialTime {
+    /// The beginning of 1970 in Greenwich.
+    Epoch,
+    /// The start of the query.
+    Now,
+    /// So many days after today.
+    Day(i32),
+}
+
+impl SpecialTime {
+    /// The word's meaning: blanks around it and its case do not matter.
+    pub fn of(text: &str) -> Option<Self> {
+        Some(match text.trim().to_ascii_lowercase().as_str() {
+            "epoch" => Self::Epoch,
+            "now" => Self::Now,
+            "today" => Self::Day(0),
+            "tomorrow" => Self::Day(1),
+            "yesterday" => Self::Day(-1),
+            _ => return None,
+        })
+    }
+}
