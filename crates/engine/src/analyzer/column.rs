@@ -138,6 +138,10 @@ impl Analyzer {
 
     /// The columns a star stands for.
     pub(super) fn expand_star(&mut self, star: &Star, over: &Analyzed) -> Result<Vec<TypedExpr>> {
+        self.at(&star.origin, |a| a.columns_of_star(star, over))
+    }
+
+    fn columns_of_star(&mut self, star: &Star, over: &Analyzed) -> Result<Vec<TypedExpr>> {
         let mut out: Vec<TypedExpr> = match (&star.target, star.plan_id) {
             (None, None) => over.output.iter().map(Attribute::typed).collect(),
             (None, Some(id)) => match over.plan_ids.get(&id) {

@@ -128,7 +128,10 @@ impl Analyzer {
                 attributes.iter().map(|a| a.id).collect::<Vec<_>>(),
                 resolved.expr
             ));
-            bodies.push(compile(&resolved, &attributes, over, &mut captured, &self.lambda_parameters)?);
+            let around =
+                over.columns().chain(self.lambda_parameters.iter().map(|(_, a)| a)).chain(&self.shared);
+            let around: Vec<&Attribute> = around.collect();
+            bodies.push(compile(&resolved, &attributes, &around, &mut captured)?);
         }
 
         let finishes = finishes_unwritten(name, bodies.len());
@@ -177,13 +180,12 @@ fn with_lambdas(name: &str, call: &Call) -> Call {
     call
 }
 
-/// Compiles a lambda's body. The columns it captures are appended to `captured`, the arguments after the function's own.
+/// Compiles a lambda's body. The columns `around` that it captures are appended to `captured`, the arguments after the function's own.
 fn compile(
     body: &TypedExpr,
     parameters: &[Attribute],
-    over: &Analyzed,
+    around: &[&Attribute],
     captured: &mut Vec<DfExpr>,
-    outer_parameters: &[(String, Attribute)],
 ) -> Result<LambdaBody> {
     let mut fields: Vec<_> =
         parameters.iter().map(|p| typed_field(p.internal_name(), &p.data_type, p.nullable)).collect();
@@ -195,13 +197,9 @@ fn compile(
         {
             continue;
         }
-        let attribute = over
-            .columns()
-            .chain(outer_parameters.iter().map(|(_, a)| a))
-            .find(|a| a.internal_name() == column.name)
-            .ok_or_else(|| {
-                Error::internal(format!("a lambda captures the unknown column {}", column.name))
-            })?;
+        let attribute = around.iter().find(|a| a.internal_name() == column.name).ok_or_else(|| {
+            Error::internal(format!("a lambda captures the unknown column {}", column.name))
+        })?;
         fields.push(typed_field(attribute.internal_name(), &attribute.data_type, attribute.nullable));
         let expr = attribute.column();
         let position = match captured.iter().position(|c| *c == expr) {

@@ -109,6 +109,8 @@ pub(crate) struct Analyzer {
     known_subqueries: Option<subquery::KnownSubqueries>,
     /// Lambda parameters in sight, innermost last.
     lambda_parameters: Vec<(String, Attribute)>,
+    /// Aliases of SELECT lists that are computed below them.
+    shared: Vec<Attribute>,
     /// Parameters of the SQL function whose body is being analyzed.
     function_parameters: Vec<HashMap<String, TypedExpr>>,
     /// Whether names are looked up without session variables, because others come before them.
@@ -170,6 +172,7 @@ impl Analyzer {
             outer_aggregates: None,
             known_subqueries: None,
             lambda_parameters: Vec::new(),
+            shared: Vec::new(),
             function_parameters: Vec::new(),
             variables_are_hidden: false,
             functions_used: Vec::new(),

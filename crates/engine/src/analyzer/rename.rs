@@ -181,7 +181,10 @@ impl Analyzer {
                     let known = super::column::candidates(&input);
                     return Err(Error::new("UNRESOLVED_COLUMN.WITH_SUGGESTION")
                         .param("objectName", quote(&field.name))
-                        .param("proposal", super::error::proposals(&[field.name.clone()], &known).join(", "))
+                        .param(
+                            "proposal",
+                            super::error::proposals(std::slice::from_ref(&field.name), &known).join(", "),
+                        )
                         .message(format!("There is no column {}, and it may not be NULL.", field.name)));
                 }
             };

@@ -26,6 +26,7 @@ impl Analyzer {
         for (alias, item) in aliased.iter_mut().zip(places).filter(|(alias, _)| alias.expr.is_volatile()) {
             let attribute = self.attribute(&alias.name, alias.data_type.clone(), alias.nullable);
             let value = std::mem::replace(&mut alias.expr, attribute.column());
+            self.shared.push(attribute.clone());
             shared.push(SharedAlias { item: *item, attribute, value });
         }
         shared
