@@ -24,3 +24,10 @@ SELECT CAST(c AS DATE) FROM VALUES ('epoch') t(c);
 SELECT unix_timestamp('epoch');
 SELECT CAST('todayx' AS DATE);
 SELECT id FROM range(2) WHERE CAST('today' AS DATE) = current_date() ORDER BY id;
+SELECT date('tomorrow') = date_add(current_date(), 1), timestamp('yesterday') < now(), date('epoch'), int(date('epoch') = DATE'1970-01-01');
+-- A time zone behind the word changes nothing.
+SELECT CAST('epoch UTC' AS TIMESTAMP), CAST('epoch  Europe/Berlin' AS TIMESTAMP_NTZ), CAST('epoch+02:00' AS DATE), CAST('Epoch EST' AS DATE), to_timestamp('epoch Asia/Tokyo'), CAST('today UTC' AS DATE) = current_date(), CAST('tomorrow Asia/Tokyo' AS TIMESTAMP) = CAST('tomorrow' AS TIMESTAMP);
+SELECT try_cast('epoch nowhere' AS DATE), try_cast('now UTC' AS DATE), try_cast('epochs' AS DATE), try_cast('epochUTC' AS DATE), try_cast('epoch utc' AS TIMESTAMP);
+SELECT CAST('now UTC' AS TIMESTAMP);
+SELECT DATE'epoch Z', TIMESTAMP'epoch UTC';
+SELECT DATE'epoch utc';

@@ -35,7 +35,7 @@ impl TimestampText {
 
 /// `DATE 'today'` and the like: values that depend on the clock become calls.
 pub(crate) fn special_value(type_name: &str, text: &str, timestamp_ntz: bool) -> Option<Expr> {
-    let word = SpecialTime::of(text)?;
+    let word = SpecialTime::of(text, |_| false)?;
     let today = |days: i32| match days {
         0 => Expr::call("current_date", vec![]),
         n => Expr::call(

@@ -4,6 +4,7 @@ use boathouse_spec::{DataType, SpecialTime};
 use datafusion::common::ScalarValue;
 
 use super::calendar::MICROS_PER_DAY;
+use super::zone::Zone;
 use crate::Context;
 use crate::datetime::clock::Clock;
 
@@ -13,7 +14,7 @@ pub fn special_time(constant: &ScalarValue, to: &DataType, context: &Context) ->
     if !matches!(to, DataType::Date | DataType::Timestamp | DataType::TimestampNtz) {
         return None;
     }
-    let word = SpecialTime::of(text)?;
+    let word = SpecialTime::of(text, |zone| Zone::parse(zone).is_some())?;
     let clock = Clock::of(context);
     let day = |after: i32| clock.day(context.now_us) + i64::from(after);
     match to {

@@ -6,6 +6,8 @@
 
 use fancy_regex::{Captures, Regex, RegexBuilder};
 
+use super::java_blocks::block;
+
 /// A compiled pattern.
 #[derive(Debug)]
 pub struct JavaRegex {
@@ -434,21 +436,17 @@ impl Rewriter<'_> {
             c => c.to_string(),
         };
         let flags = self.flags();
-        let set = match name.as_str() {
+        let fixed = match name.as_str() {
             // Letters of one case are those of all cases then.
-            "Lower" | "Upper" if flags.folds() == Fold::Ascii => "A-Za-z",
-            name if flags.ignores_case && CASES.contains(&name) => r"\p{Lu}\p{Ll}\p{Lt}",
-            name => match if flags.unicode { unicode_class(name) } else { ascii_class(name) } {
-                Some(set) => set,
-                None => match java_class(name) {
-                    Some(set) => set,
-                    None => return category(name, negated),
-                },
-            },
+            "Lower" | "Upper" if flags.folds() == Fold::Ascii => Some("A-Za-z"),
+            name if flags.ignores_case && CASES.contains(&name) => Some(r"\p{Lu}\p{Ll}\p{Lt}"),
+            name if flags.unicode => unicode_class(name).or_else(|| java_class(name)),
+            name => ascii_class(name).or_else(|| java_class(name)),
         };
+        let set = fixed.map(str::to_string).or_else(|| keyed(&name))?;
         Some(match (negated, in_class) {
             (true, _) => format!("[^{set}]"),
-            (false, true) => set.to_string(),
+            (false, true) => set,
             (false, false) => format!("[{set}]"),
         })
     }
@@ -554,18 +552,32 @@ fn java_class(name: &str) -> Option<&'static str> {
         "IsPunctuation" => r"\p{P}",
         "IsControl" => r"\p{Cc}",
         "IsDigit" => r"\p{Nd}",
+        "LD" => r"\p{L}\p{Nd}",
+        "L1" => r"\x00-\xFF",
+        "all" => r"\x00-\u{10FFFF}",
         _ => return None,
     })
 }
 
-/// General categories and scripts, which are named as in the regex engine.
-fn category(name: &str, negated: bool) -> Option<String> {
-    let name = name.strip_prefix("Is").unwrap_or(name);
-    let name = name.rsplit('=').next()?;
-    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        return None;
+/// Categories, scripts and blocks, by the forms of their names (`CharPredicates` and `Pattern.charPropertyNodeFor` of Java).
+fn keyed(name: &str) -> Option<String> {
+    let is_word = |value: &str| value.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if let Some((key, value)) = name.split_once('=') {
+        return match key.to_ascii_lowercase().as_str() {
+            "block" | "blk" => block(value),
+            "sc" | "script" | "gc" | "general_category" if is_word(value) => Some(format!(r"\p{{{value}}}")),
+            _ => None,
+        };
     }
-    Some(format!("\\{}{{{name}}}", if negated { 'P' } else { 'p' }))
+    if let Some(name) = name.strip_prefix("In") {
+        return block(name);
+    }
+    let (category, value) = match name.strip_prefix("Is") {
+        Some(value) => (false, value),
+        None => (true, name),
+    };
+    let is_category = value.len() <= 2 && value.starts_with(|c: char| c.is_ascii_uppercase());
+    (!value.is_empty() && is_word(value) && (is_category || !category)).then(|| format!(r"\p{{{value}}}"))
 }
 
 /// POSIX's classes under `(?U)` (the table in the documentation of `java.util.regex.Pattern`).
@@ -660,8 +672,26 @@ mod tests {
     }
 
     #[test]
+    fn blocks_and_scripts() {
+        assert!(is(r"^\p{InGreek}\P{InGreek}[^\p{InBasicLatin}]$", "αaα"));
+        assert!(is(r"^\p{InLatin-1 Supplement}\p{blk=LATIN_1_SUPPLEMENT}\p{block=greekandcoptic}$", "ééα"));
+        assert!(is(r"^\p{sc=Greek}\p{Script=grek}\p{IsGreek}\p{gc=Ll}\p{L1}\p{LD}$", "αααaé1"));
+    }
+
+    #[test]
     fn bad_patterns() {
-        for bad in ["(", "[a", r"\y", "a{x", "*a"] {
+        for bad in [
+            r"\p{Greek}",
+            r"\p{InNothing}",
+            r"\p{inGreek}",
+            r"\p{InGreek_and_Coptic}",
+            r"\p{x=L}",
+            "(",
+            "[a",
+            r"\y",
+            "a{x",
+            "*a",
+        ] {
             assert!(JavaRegex::new(bad).is_none(), "{bad}");
         }
     }
