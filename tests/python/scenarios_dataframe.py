@@ -1,5 +1,7 @@
 """The DataFrame API: names, types, nullability, rows and error classes of what its methods give."""
 
+from decimal import Decimal
+
 from pyspark.sql import Row, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -420,6 +422,11 @@ def errors_say_where(world):
         "an overflow": lambda: world.spark.sql("SELECT 2147483647 + id FROM VALUES (1) t(id)").collect(),
         "a group": lambda: world.spark.sql("SELECT id, count(*) FROM range(3)").collect(),
     }
+    note_errors(world, failing)
+    world.attempt("of a DataFrame", lambda: df.select(F.lit(1) / F.lit(0)))
+
+
+def note_errors(world, failing):
     for what, run in failing.items():
         try:
             run()
@@ -430,7 +437,57 @@ def errors_say_where(world):
                 for c in e.getQueryContext()
             ]
             world.note(what, [e.getCondition(), e.getSqlState(), dict(e.getMessageParameters()), context])
-    world.attempt("of a DataFrame", lambda: df.select(F.lit(1) / F.lit(0)))
+
+
+@scenario
+def errors_name_what_is_near(world):
+    """The columns that are proposed for one that is not there, and lambdas as messages show them."""
+    world.sql(
+        "CREATE OR REPLACE TEMPORARY VIEW near_s AS SELECT * FROM VALUES (1, 'a', 10.5, 2) AS t(id, g, v, d)",
+        "CREATE OR REPLACE TEMPORARY VIEW near_u AS SELECT * FROM VALUES (1, 'a') AS t(uid, Name)",
+    )
+    statements = [
+        "SELECT nope FROM near_s",
+        "SELECT near_s.nope FROM near_s",
+        "SELECT x.id FROM near_s",
+        "SELECT nope FROM near_s JOIN near_u ON id = uid",
+        "SELECT a.b.nope FROM near_s JOIN near_u ON id = uid",
+        "SELECT name1 FROM near_s JOIN near_u ON id = uid",
+        "SELECT * FROM near_s JOIN near_u ON near_s.id = near_u.ix",
+        "SELECT * FROM near_s JOIN near_u USING (ix)",
+        "SELECT NAM FROM near_u",
+        "SELECT 1 FROM near_s WHERE ix > 1",
+        "SELECT 1 FROM near_s GROUP BY ix",
+        "SELECT id, g FROM near_s ORDER BY ix",
+        "SELECT zz FROM VALUES (1, 2, 3, 4, 5, 6, 7) t(za, zb, zcc, zd, zee, zf, zg)",
+        "SELECT yz FROM (SELECT id AS x1, g AS `y.z` FROM near_s)",
+        "SELECT ee.z FROM near_s LATERAL VIEW explode(array(1)) e AS z",
+        "SELECT * EXCEPT (nope) FROM near_s",
+        "SELECT nope.* FROM near_s JOIN near_u ON id = uid",
+        "SELECT filter(array(1, 2), x -> x)",
+        "SELECT aggregate(array(1, 2), 0, (a, x) -> a + x * 1.5)",
+        "SELECT array_sort(array(1, 2), (l, r) -> NULL)",
+    ]
+    note_errors(world, {s: lambda s=s: world.spark.sql(s).collect() for s in statements})
+
+
+@scenario
+def arguments(world):
+    df = people(world)
+    each(
+        world,
+        decimals=lambda: world.spark.sql("SELECT :a, :b", {"a": Decimal("1.5"), "b": Decimal("0.050")}),
+        decimals_by_place=lambda: world.spark.sql("SELECT ?, ? + 1", [Decimal("12"), Decimal("-1.25")]),
+        by_name_and_place=lambda: world.spark.sql("SELECT :a, ?", {"a": 1}),
+        word_that_is_no_type=lambda: df.select(F.col("id").cast("nope")),
+        among_nothing=lambda: df.select(F.col("id").isin([]), F.lit(1).isin([])),
+        inner_as_of=lambda: world.spark.range(3)._joinAsOf(
+            world.spark.range(1, 4).withColumnRenamed("id", "k"), "id", "k", how="inner"
+        ),
+        left_as_of=lambda: world.spark.range(3)._joinAsOf(
+            world.spark.range(1, 4).withColumnRenamed("id", "k"), "id", "k", how="left"
+        ),
+    )
 
 
 @scenario

@@ -14,3 +14,20 @@ SELECT typeof(DATE '2024-01-01' - DATE '2023-01-01'), typeof(DATE '2024-01-01' +
 SELECT sequence(DATE '2024-01-01', DATE '2024-01-03'), sequence(DATE '2024-01-31', DATE '2024-03-31', INTERVAL '1' MONTH), sequence(1, 5, 2), sequence(3, 1);
 SELECT date_format(DATE '2024-05-17', 'E, d MMM yyyy'), date_format(DATE '2024-05-17', 'EEEE Q D'), dayname(DATE '2024-05-17'), monthname(DATE '2024-05-17');
 SELECT date_format(DATE '2024-05-17', 'YYYY');
+-- Words that stand for days and moments, in casts of constant texts.
+SELECT CAST('epoch' AS DATE), CAST(' EPOCH ' AS TIMESTAMP), to_date('epoch'), to_timestamp('epoch'), date('epoch'), timestamp('epoch'), try_cast('epoch' AS DATE), CAST('epoch' AS TIMESTAMP_NTZ), try_to_date('Epoch'), to_timestamp_ntz('epoch');
+SELECT date_add('epoch', 1), datediff('tomorrow', 'yesterday'), CAST('to' || 'day' AS DATE) = current_date(), DATE'2024-01-01' > 'epoch', year('epoch'), DATE'1970-01-01' = 'epoch';
+SELECT CAST('now' AS DATE) = current_date(), CAST('today' AS TIMESTAMP) = current_date(), CAST('tomorrow' AS DATE) - CAST('yesterday' AS DATE), CAST('now' AS TIMESTAMP) >= now() - INTERVAL 1 HOUR, CAST('today' AS TIMESTAMP_NTZ) = current_date();
+SELECT 'epoch' IN (DATE'1970-01-01'), coalesce(DATE'2024-01-01', 'epoch'), CASE WHEN false THEN DATE'2024-01-01' ELSE 'epoch' END, array(DATE'2024-01-01', 'epoch');
+SELECT date_trunc('month', 'epoch'), last_day('epoch'), trunc('epoch', 'YEAR'), from_utc_timestamp('epoch', 'UTC'), date_format('epoch', 'yyyy'), hour('epoch');
+SELECT CAST(c AS DATE) FROM VALUES ('epoch') t(c);
+SELECT unix_timestamp('epoch');
+SELECT CAST('todayx' AS DATE);
+SELECT id FROM range(2) WHERE CAST('today' AS DATE) = current_date() ORDER BY id;
+SELECT date('tomorrow') = date_add(current_date(), 1), timestamp('yesterday') < now(), date('epoch'), int(date('epoch') = DATE'1970-01-01');
+-- A time zone behind the word changes nothing.
+SELECT CAST('epoch UTC' AS TIMESTAMP), CAST('epoch  Europe/Berlin' AS TIMESTAMP_NTZ), CAST('epoch+02:00' AS DATE), CAST('Epoch EST' AS DATE), to_timestamp('epoch Asia/Tokyo'), CAST('today UTC' AS DATE) = current_date(), CAST('tomorrow Asia/Tokyo' AS TIMESTAMP) = CAST('tomorrow' AS TIMESTAMP);
+SELECT try_cast('epoch nowhere' AS DATE), try_cast('now UTC' AS DATE), try_cast('epochs' AS DATE), try_cast('epochUTC' AS DATE), try_cast('epoch utc' AS TIMESTAMP);
+SELECT CAST('now UTC' AS TIMESTAMP);
+SELECT DATE'epoch Z', TIMESTAMP'epoch UTC';
+SELECT DATE'epoch utc';

@@ -51,5 +51,7 @@ SELECT 1.5 + array(1);
 SET spark.sql.decimalOperations.allowPrecisionLoss = false;
 SELECT typeof(CAST(1 AS DECIMAL(38, 10)) * CAST(1 AS DECIMAL(38, 10))), typeof(CAST(1 AS DECIMAL(38, 18)) / CAST(1 AS DECIMAL(38, 18))), typeof(CAST(1 AS DECIMAL(38, 10)) + CAST(1 AS DECIMAL(20, 15))), CAST(1 AS DECIMAL(38, 18)) / 3, 1.0 / 3.0, typeof(1.0 / 3.0), typeof(CAST(1 AS DECIMAL(10, 2)) / CAST(1 AS DECIMAL(10, 2)));
 RESET spark.sql.decimalOperations.allowPrecisionLoss;
+SELECT CAST(true AS DECIMAL(1,1));
+SELECT CAST(false AS DECIMAL(1,1)), try_cast(true AS DECIMAL(1,1)), CAST(true AS DECIMAL(2,1));
 SET spark.sql.ansi.enabled = false;
 SELECT CAST(99999999999999999999999999999999999999 AS DECIMAL(38, 0)) + 1, CAST(1e20 AS DECIMAL(38, 10)) * CAST(1e20 AS DECIMAL(38, 10)), CAST(1 AS DECIMAL(10, 2)) / 0, CAST(1000 AS DECIMAL(3, 0)), typeof(1.5 + '1'), 1.5 + 'x';

@@ -88,3 +88,7 @@ SELECT a.x, b.x FROM VALUES (1) AS a(x) FULL JOIN VALUES (1) AS b(x) ON a.x = b.
 SELECT x FROM VALUES (1) AS a(x) UNION ALL SELECT NULL;
 SELECT x FROM VALUES (1) AS a(x) INTERSECT SELECT k FROM t;
 SELECT x FROM VALUES (1) AS a(x) EXCEPT SELECT k FROM t WHERE k = 7;
+-- Values that are cast to the type of the others may be NULL where the cast may give NULL.
+SELECT coalesce(CAST(NULL AS DATE), '2024-01-01'), nvl(CAST(NULL AS DATE), '2024-01-01'), if(true, DATE'2024-01-01', '2024-01-02'), nvl2(1, '2024-01-01', DATE'2024-01-01'), CASE WHEN true THEN '2024-01-01' ELSE DATE'2024-01-02' END, CASE WHEN true THEN DATE'2024-01-01' ELSE '2024-01-02' END;
+SELECT coalesce(CAST(NULL AS INT), '5'), if(false, 1, '2'), CASE WHEN false THEN 1 ELSE '2' END, nullif(1, '2'), coalesce(1, 2.5), if(false, 1, 2.5), CASE WHEN false THEN true ELSE 'true' END;
+SELECT array(DATE'2024-01-01', '2024-01-02'), coalesce('epoch', DATE'2024-01-01'), map('a', DATE'2024-01-01', 'b', 'epoch'), ifnull('2024-01-01', DATE'2024-01-02'), CASE 1 WHEN 1 THEN '2024-01-01' WHEN 2 THEN DATE'2024-01-02' END, decode(1, 1, DATE'2024-01-02', '2024-01-01');

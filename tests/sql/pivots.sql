@@ -54,3 +54,9 @@ SELECT * FROM q PIVOT (sum(q1) FOR area IN ('east')) UNPIVOT (v FOR k IN (q2, q3
 SELECT * FROM (SELECT * FROM q UNPIVOT (v FOR k IN (q1, q2))) PIVOT (sum(v) FOR k IN ('q1', 'q2')) ORDER BY id;
 SELECT id, stack(2, 'q1', q1, 'q2', q2) AS (k, v) FROM q ORDER BY id, k;
 SELECT explode(map('q1', q1, 'q2', q2)) FROM q WHERE id = 1;
+-- The values are cast to the type of the column.
+SELECT * FROM (SELECT * FROM VALUES (1, 'a', 10.5), (2, 'b', 20.0) AS t(id, g, v)) PIVOT (sum(v) FOR id IN (1L, 2.5));
+SELECT * FROM (SELECT * FROM VALUES (1, 'a', 10.5), (2, '1', 20.0) AS t(id, g, v)) PIVOT (sum(v) FOR g IN (1));
+SELECT * FROM (SELECT * FROM VALUES (1, 'a', 10.5), (2, 'b', 20.0) AS t(id, g, v)) PIVOT (sum(v) FOR id IN ('1', '2'));
+SELECT * FROM (SELECT * FROM VALUES (1, 'a', 10.5), (2, 'b', 20.0) AS t(id, g, v)) PIVOT (sum(v) FOR id IN ('x'));
+SELECT * FROM (SELECT * FROM VALUES (1, DATE'2024-01-01', 10.5) AS t(id, d, v)) PIVOT (sum(v) FOR d IN ('2024-01-01' AS x));

@@ -38,3 +38,28 @@ SELECT split('a.b', '.'), split('a|b', '|'), split('a|b', r'\|'), split(123, '2'
 SELECT regexp_like('a', 1), regexp_replace(121, '2', 'x'), regexp_extract(2024, r'\d{2}', 0);
 SELECT regexp_like(array('a'), 'a');
 SELECT regexp_extract('a');
+-- Case: of ASCII letters, of all with (?u) and (?U).
+SELECT rlike('a', '(?i)\\p{Lu}'), rlike('A', '(?i)\\p{Ll}'), rlike('A', '(?i)\\p{Lower}'), rlike('a', '(?i)\\p{Upper}'), rlike('a', '(?i)\\p{IsUppercase}'), rlike('a', '(?i)\\p{javaUpperCase}'), rlike('1', '(?i)\\P{Lu}'), rlike('a', '(?i)\\P{Lu}');
+SELECT rlike('É', '(?i)é'), rlike('É', '(?iu)é'), rlike('A', '(?i)a'), rlike('ſ', '(?i)s'), rlike('ſ', '(?iu)s');
+SELECT rlike('É', '(?i)[é]'), rlike('É', '(?iu)[é]'), rlike('É', '(?i)[à-ÿ]'), rlike('É', '(?iu)[à-ÿ]'), rlike('B', '(?i)[a-c]'), rlike('b', '(?i)[A-C]'), rlike('_', '(?i)[A-z]'), rlike('K', '(?i)[^k]'), rlike('ſ', '(?i)[r-t]');
+SELECT rlike('aA', '(?i)(a)\\1'), rlike('éaéA', '(?i)^(éa)\\1$'), rlike('éÉ', '(?iu)(é)\\1'), rlike('aA', '(a)(?i)\\1'), rlike('xA', 'x(?i:a)'), rlike('XA', 'x(?i:a)'), rlike('xA', '(?i)x(?-i)a'), rlike('Xa', '(?i)x(?-i)a'), rlike('Xb', '((?i)x)b'), rlike('XB', '((?i)x)b');
+SELECT rlike('A', '(?i)\\x61'), rlike('A', '(?i)\\u0061'), rlike('A.', '(?i)\\Qa.\\E'), rlike('ab', '(?i)A{1}B'), rlike('STRASSE', '(?i)straße'), rlike('Σ', '(?iu)ς'), rlike('ǅ', '(?iu)ǆ');
+SELECT regexp_replace('Élan ÉTÉ', '(?i)é', 'e'), regexp_replace('Élan ÉTÉ', '(?iu)é', 'e'), regexp_count('aAbB', '(?i)[ab]'), regexp_extract('KEY=v', '(?i)key=(\\w)', 1), split('aXbxc', '(?i)x');
+SELECT rlike('éÉ', '(?i)(é)\\1');
+-- Classes of all of Unicode.
+SELECT rlike('é', '(?U)\\w'), rlike('é', '(?U)\\W'), rlike('É', '(?U)\\p{Lower}'), rlike('é', '(?U)\\p{Alpha}'), rlike('٣', '(?U)\\d'), rlike('٣', '\\d'), rlike('٣', '(?U)\\p{Digit}'), rlike('٣', '(?U)\\p{Alnum}'), rlike('«', '(?U)\\p{Punct}'), rlike('$', '(?U)\\p{Punct}');
+SELECT rlike(' ', '(?U)\\p{Space}'), rlike(' ', '(?U)\\p{Blank}'), rlike('é', '(?U)\\p{Graph}'), rlike(' ', '(?U)\\p{Print}'), rlike(' ', '(?U)\\p{Graph}'), rlike('é', '(?U)\\p{ASCII}'), rlike('aé', '(?U)^[\\w]+$'), rlike('é', '(?U)[^\\w]'), rlike('5', '(?U)[\\D]'), rlike('É', '(?U)(?i)é');
+-- Characters after a backslash, alone and as the ends of ranges.
+SELECT rlike('a<b>', '\\<b\\>'), rlike('a-b', 'a\\-b'), rlike('a b', 'a\\ b'), rlike('a"b', 'a\\"b'), rlike('A-', '[A\\-Z]'), rlike('M', '[\\x41-\\x5A]'), rlike('!', '[ -~]'), rlike('é', '[^ -~]'), rlike('a-b', '[a-]b'), rlike('a.b', 'a[+--/]b');
+SELECT rlike('😀', '\\x{1F600}'), rlike('😀', '\\uD83D\\uDE00'), rlike('😀', '^.$'), rlike('a&b', '[&]'), rlike('a#b', '[#]'), rlike('a~b', 'a~b');
+SELECT rlike('a', '[z-a]');
+-- Blocks, scripts and categories.
+SELECT rlike('α', '^\\p{InGreek}$'), rlike('a', '\\p{InGreek}'), rlike('ж', '\\p{InCyrillic}'), rlike('é', '\\p{InLatin-1Supplement}'), rlike('a', '\\p{InBasicLatin}'), rlike('あ', '\\p{InHiragana}'), rlike('中', '\\p{InCJKUnifiedIdeographs}'), rlike('ア', '\\p{InKATAKANA}');
+SELECT rlike('α', '\\p{InGreek and Coptic}'), rlike('α', '\\p{block=Greek}'), rlike('α', '\\p{blk=GREEK}'), rlike('α', '\\p{IsGreek}'), rlike('α', '\\P{InGreek}'), rlike('b', '[^\\p{InGreek}]'), rlike('€', '\\p{InCurrency_Symbols}'), rlike('😀', '\\p{InEmoticons}'), rlike('ő', '\\p{InLatin_Extended_A}'), rlike('→', '\\p{InArrows}');
+SELECT rlike('α', '\\p{InGreekandCoptic}'), rlike('α', '\\p{sc=Greek}'), rlike('α', '\\p{script=grek}'), rlike('α', '\\p{IsGrek}'), rlike('a', '\\p{gc=Ll}'), rlike('a', '\\p{general_category=Ll}'), rlike('a', '\\p{IsLatin}'), rlike('x', '\\p{BLK=Greek}'), rlike('A', '(?i)\\p{InBasicLatin}'), rlike('é', '\\p{L1}'), rlike('1', '\\p{LD}'), rlike('1', '\\p{all}'), rlike('a', '\\p{IsLl}');
+SELECT regexp_replace('e\u0301a', '\\p{InCombiningDiacriticalMarks}+', ''), regexp_extract_all('aαbβ', '(\\p{InGreek}+)', 1);
+SELECT rlike('a', '\\p{InNothing}');
+SELECT rlike('α', '\\p{Greek}');
+SELECT rlike('α', '\\p{Isnope}');
+SELECT rlike('x', '\\p{inGreek}');
+SELECT rlike('x', '\\p{InGreek_and_Coptic}');

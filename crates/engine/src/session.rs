@@ -638,6 +638,9 @@ impl Session {
         let mut options = self.conf.parser_options();
         let sql = self.substituted(&text.text);
         if !text.named.is_empty() || !text.positional.is_empty() {
+            if boathouse_sql::parameter_markers(&sql)? == (true, true) {
+                return Err(crate::analyzer::mixed_parameters());
+            }
             let named = text.named.iter().map(|(k, v)| (Some(k.clone()), v.clone()));
             let all: Vec<_> = named.chain(text.positional.iter().map(|v| (None, v.clone()))).collect();
             let folded = self.literals(all).await?;

@@ -220,7 +220,6 @@ fn bit_get(call: &Call) -> Result<Resolved> {
                             return Err(Error::new("INVALID_PARAMETER_VALUE.BIT_POSITION_RANGE")
                                 .param("functionName", "`bit_get`")
                                 .param("parameter", "`pos`")
-                                .param("lower", 0)
                                 .param("upper", bits)
                                 .param("invalidValue", place)
                                 .message(format!(

@@ -32,10 +32,33 @@ pub struct LambdaParameter {
     pub nullable: bool,
 }
 
-/// An argument of a higher-order function: a value, or a lambda with so many parameters.
+/// An argument of a higher-order function.
 pub enum LambdaArg {
     Value(Arg),
-    Lambda { arity: usize },
+    Lambda(Lambda),
+}
+
+/// A lambda as messages show it.
+pub struct Lambda {
+    /// How many parameters it has.
+    pub arity: usize,
+    /// Its SQL text.
+    pub sql: String,
+}
+
+impl Lambda {
+    /// The text of the lambda that gives its only argument back.
+    pub const IDENTITY: &str = "lambdafunction(namedlambdavariable(), namedlambdavariable())";
+
+    /// A lambda whose body is not known yet.
+    pub fn unresolved(arity: usize) -> Self {
+        Self::with_body(arity, "...")
+    }
+
+    pub fn with_body(arity: usize, body: &str) -> Self {
+        let parameters = vec!["namedlambdavariable()"; arity].join(", ");
+        Self { arity, sql: format!("lambdafunction({body}, {parameters})") }
+    }
 }
 
 /// A resolved lambda: its result type, and the code once the plan runs.
@@ -89,7 +112,7 @@ impl LambdaBody {
 /// INVALID_LAMBDA_FUNCTION_CALL.NUM_ARGS_MISMATCH unless each lambda takes what the function gives.
 fn check_arity(args: &[LambdaArg], given: &[usize]) -> Result<()> {
     let arities = args.iter().filter_map(|a| match a {
-        LambdaArg::Lambda { arity } => Some(*arity),
+        LambdaArg::Lambda(lambda) => Some(lambda.arity),
         LambdaArg::Value(_) => None,
     });
     for (arity, given) in arities.zip(given) {
@@ -106,7 +129,7 @@ fn check_arity(args: &[LambdaArg], given: &[usize]) -> Result<()> {
 /// The lambdas' numbers of parameters.
 fn arity_of(args: &[LambdaArg], lambda: usize) -> usize {
     let mut lambdas = args.iter().filter_map(|a| match a {
-        LambdaArg::Lambda { arity } => Some(*arity),
+        LambdaArg::Lambda(lambda) => Some(lambda.arity),
         LambdaArg::Value(_) => None,
     });
     lambdas.nth(lambda).unwrap_or(0)
@@ -119,7 +142,7 @@ fn check_shape(
     values: usize,
     lambdas: std::ops::RangeInclusive<usize>,
 ) -> Result<()> {
-    let given = args.iter().filter(|a| matches!(a, LambdaArg::Lambda { .. })).count();
+    let given = args.iter().filter(|a| matches!(a, LambdaArg::Lambda(_))).count();
     if call.args.len() == values && lambdas.contains(&given) {
         return Ok(());
     }
@@ -132,33 +155,34 @@ fn check_shape(
         .message(format!("`{}` takes {expected} arguments, {} of them values.", call.name, values)))
 }
 
-/// The SQL text of a call with its lambdas, as far as it is known here.
+/// The SQL text of a call with its lambdas.
 fn sql_with_lambdas(call: &Call, args: &[LambdaArg]) -> String {
     let mut values = call.args.iter();
-    let parts: Vec<String> = args
-        .iter()
-        .map(|a| match a {
-            LambdaArg::Value(_) => values.next().map(|v| v.sql.clone()).unwrap_or_default(),
-            LambdaArg::Lambda { arity } => lambda_sql(*arity),
-        })
-        .collect();
+    let parts = args.iter().map(|a| match a {
+        LambdaArg::Value(_) => values.next().map(|v| v.sql.clone()).unwrap_or_default(),
+        LambdaArg::Lambda(lambda) => lambda.sql.clone(),
+    });
+    let lambdas = args.iter().filter(|a| matches!(a, LambdaArg::Lambda(_))).count();
+    let parts: Vec<String> =
+        parts.chain(finishes_unwritten(call.name, lambdas).then(|| Lambda::IDENTITY.into())).collect();
     format!("{}({})", call.name, parts.join(", "))
 }
 
-fn lambda_sql(arity: usize) -> String {
-    format!("lambdafunction(..., {})", vec!["namedlambdavariable()"; arity].join(", "))
+/// Whether the function has a last lambda that is not written: the one that finishes what was aggregated.
+pub fn finishes_unwritten(function: &str, lambdas: usize) -> bool {
+    matches!(function, "aggregate" | "reduce") && lambdas == 1
 }
 
 /// DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE for the lambda at argument `i`.
 fn unexpected_body(call: &Call, args: &[LambdaArg], i: usize, body: &LambdaBody, wanted: &str) -> Error {
-    let arity = match args.get(i) {
-        Some(LambdaArg::Lambda { arity }) => *arity,
-        _ => 0,
+    let lambda_sql = match args.get(i) {
+        Some(LambdaArg::Lambda(lambda)) => lambda.sql.as_str(),
+        _ => "",
     };
     Error::new("DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE")
         .param("sqlExpr", format!("\"{}\"", sql_with_lambdas(call, args)))
         .param("paramIndex", crate::call::ordinal(i))
-        .param("inputSql", format!("\"{}\"", lambda_sql(arity)))
+        .param("inputSql", format!("\"{}\"", lambda_sql))
         .param("inputType", format!("\"{}\"", body.data_type.sql()))
         .param("requiredType", wanted)
         .message(format!(

@@ -61,7 +61,9 @@ pub use context::{Context, MapKeyPolicy};
 pub use documentation::{documentation, documented};
 pub use generator::{GeneratorCall, ResolvedGenerator};
 pub use grouping_key::needs_grouping_key;
-pub use higher_order::{HigherOrder, HigherOrderInputs, LambdaArg, LambdaBody, LambdaParameter};
+pub use higher_order::{
+    HigherOrder, HigherOrderInputs, Lambda, LambdaArg, LambdaBody, LambdaParameter, finishes_unwritten,
+};
 pub use inputs::Inputs;
 pub use math::random::XorShift;
 pub use never_fails::never_fails;

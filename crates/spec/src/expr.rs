@@ -117,6 +117,7 @@ pub struct Star {
     pub except: Vec<Name>,
     /// `* REPLACE (expr AS a)`
     pub replace: Vec<(Expr, String)>,
+    pub origin: Origin,
 }
 
 /// A function call, or an operator.
@@ -274,6 +275,7 @@ impl Expr {
         match self {
             Self::Call(call) => &call.origin,
             Self::Column(column) => &column.origin,
+            Self::Star(star) => &star.origin,
             Self::Cast { origin, .. } | Self::Extract { origin, .. } | Self::Window { origin, .. } => origin,
             Self::ScalarSubquery(query) | Self::Exists(query) | Self::InSubquery { query, .. } => {
                 &query.origin
@@ -288,6 +290,7 @@ impl Expr {
         match &mut self {
             Self::Call(call) => call.origin.or(place),
             Self::Column(column) => column.origin.or(place),
+            Self::Star(star) => star.origin.or(place),
             Self::Cast { origin, .. } | Self::Extract { origin, .. } | Self::Window { origin, .. } => {
                 origin.or(place);
             }

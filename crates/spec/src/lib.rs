@@ -21,6 +21,7 @@ mod origin;
 mod relation;
 mod script;
 mod spatial;
+mod special_time;
 mod types;
 mod walk;
 
@@ -34,6 +35,7 @@ pub use origin::Origin;
 pub use relation::*;
 pub use script::*;
 pub use spatial::{check_srid, geospatial_disabled};
+pub use special_time::SpecialTime;
 pub use types::*;
 
 /// A multipart name as the user wrote it, outermost part first: `catalog.schema.table`, `alias.column.field`.

@@ -1,6 +1,6 @@
 //! Text of dates, times and timestamps, as Spark's casts and typed literals read it.
 
-use boathouse_spec::{DataType, Expr, Literal};
+use boathouse_spec::{DataType, Expr, Literal, SpecialTime};
 
 /// The precision of a TIME literal.
 pub(crate) const TIME_PRECISION: u8 = 6;
@@ -35,7 +35,7 @@ impl TimestampText {
 
 /// `DATE 'today'` and the like: values that depend on the clock become calls.
 pub(crate) fn special_value(type_name: &str, text: &str, timestamp_ntz: bool) -> Option<Expr> {
-    let word = text.trim().to_ascii_lowercase();
+    let word = SpecialTime::of(text, |_| false)?;
     let today = |days: i32| match days {
         0 => Expr::call("current_date", vec![]),
         n => Expr::call(
@@ -43,26 +43,20 @@ pub(crate) fn special_value(type_name: &str, text: &str, timestamp_ntz: bool) ->
             vec![Expr::call("current_date", vec![]), Expr::literal(Literal::Integer(n))],
         ),
     };
-    let day = match word.as_str() {
-        "today" => Some(today(0)),
-        "tomorrow" => Some(today(1)),
-        "yesterday" => Some(today(-1)),
-        _ => None,
-    };
     let ntz = type_name == "TIMESTAMP_NTZ" || (type_name == "TIMESTAMP" && timestamp_ntz);
-    match (type_name, word.as_str()) {
-        ("DATE", "epoch") => Some(Expr::literal(Literal::Date(0))),
-        ("DATE", "now") => Some(today(0)),
-        ("DATE", _) => day,
-        ("TIMESTAMP" | "TIMESTAMP_NTZ" | "TIMESTAMP_LTZ", "epoch") => {
-            Some(Expr::literal(if ntz { Literal::TimestampNtz(0) } else { Literal::Timestamp(0) }))
-        }
-        ("TIMESTAMP" | "TIMESTAMP_NTZ" | "TIMESTAMP_LTZ", "now") => {
-            Some(Expr::call(if ntz { "localtimestamp" } else { "current_timestamp" }, vec![]))
-        }
-        ("TIMESTAMP" | "TIMESTAMP_NTZ" | "TIMESTAMP_LTZ", _) => {
-            day.map(|d| d.cast(if ntz { DataType::TimestampNtz } else { DataType::Timestamp }))
-        }
+    match (type_name, word) {
+        ("DATE", SpecialTime::Epoch) => Some(Expr::literal(Literal::Date(0))),
+        ("DATE", SpecialTime::Now) => Some(today(0)),
+        ("DATE", SpecialTime::Day(after)) => Some(today(after)),
+        ("TIMESTAMP" | "TIMESTAMP_NTZ" | "TIMESTAMP_LTZ", word) => Some(match word {
+            SpecialTime::Epoch => {
+                Expr::literal(if ntz { Literal::TimestampNtz(0) } else { Literal::Timestamp(0) })
+            }
+            SpecialTime::Now => Expr::call(if ntz { "localtimestamp" } else { "current_timestamp" }, vec![]),
+            SpecialTime::Day(after) => {
+                today(after).cast(if ntz { DataType::TimestampNtz } else { DataType::Timestamp })
+            }
+        }),
         _ => None,
     }
 }

@@ -94,6 +94,7 @@ impl<'a> Parser<'a> {
         match expr {
             Expr::Call(_)
             | Expr::Column(_)
+            | Expr::Star(_)
             | Expr::Cast { .. }
             | Expr::Extract { .. }
             | Expr::Window { .. }

@@ -176,7 +176,8 @@ pub fn parse_type_text(text: &str) -> Result<DataType> {
     }
     match boathouse_sql::parse_data_type(trimmed) {
         Ok(t) => Ok(t),
-        // Whichever reading fails, the error of the more general one is the one to show.
+        // One word can only be a type; elsewhere the error of the more general reading is the one to show.
+        Err(e) if trimmed.chars().all(|c| c.is_alphanumeric() || c == '_') => Err(e),
         Err(_) => boathouse_sql::parse_schema(trimmed).map(DataType::Struct),
     }
 }

@@ -270,7 +270,7 @@ impl Converter<'_> {
 /// Functions that columns are combined by with an operator or a method that stands for SQL syntax.
 fn is_operator(name: &str) -> bool {
     let symbol = name.starts_with(|c: char| c.is_ascii_punctuation() && c != '_' && c != '`');
-    symbol || matches!(name, "and" | "or" | "not" | "in" | "when")
+    symbol || matches!(name, "and" | "or" | "not" | "in" | "when" | "timestampadd" | "timestampdiff")
 }
 
 fn star(s: proto::UnresolvedStar) -> Result<Expr> {

@@ -1,6 +1,6 @@
 //! Leaves: tables, files, and rows that the client sent or uploaded.
 
-use boathouse_spec::{DataSourceRef, Expr, RelationNode, Result, SqlText, TableRef};
+use boathouse_spec::{DataSourceRef, Expr, Literal, RelationNode, Result, SqlText, TableRef};
 use prost::Message;
 
 use super::data_type::parse_schema_text;
@@ -11,6 +11,14 @@ use crate::proto::spark::{self as proto, read::ReadType};
 
 /// Where uploaded blobs lie, by the hash of their content.
 const CACHE: &str = "cache/";
+
+/// A parameter as if its value stood in the text: a decimal has the digits that it is written with.
+fn as_written(value: Expr) -> Expr {
+    let Expr::Literal(Literal::Decimal { unscaled, scale, .. }) = value else { return value };
+    let digits = unscaled.unsigned_abs().checked_ilog10().map_or(1, |log| log + 1);
+    let precision = u8::try_from(digits).unwrap_or(u8::MAX).max(scale);
+    Expr::literal(Literal::Decimal { unscaled, precision, scale })
+}
 
 impl Converter<'_> {
     pub(super) fn read(&mut self, r: proto::Read) -> Result<RelationNode> {
@@ -113,16 +121,16 @@ impl Converter<'_> {
     pub(super) fn sql_text(&mut self, s: proto::Sql) -> Result<SqlText> {
         let mut named = Vec::new();
         for (name, literal) in s.args {
-            named.push((name, Expr::Literal(literal_from_proto(literal)?)));
+            named.push((name, as_written(Expr::Literal(literal_from_proto(literal)?))));
         }
         for (name, expr) in s.named_arguments {
-            named.push((name, self.expression(expr)?));
+            named.push((name, as_written(self.expression(expr)?)));
         }
         let mut positional = Vec::new();
         for literal in s.pos_args {
-            positional.push(Expr::Literal(literal_from_proto(literal)?));
+            positional.push(as_written(Expr::Literal(literal_from_proto(literal)?)));
         }
-        positional.extend(self.expressions(s.pos_arguments)?);
+        positional.extend(self.expressions(s.pos_arguments)?.into_iter().map(as_written));
         Ok(SqlText { text: s.query, named, positional })
     }
 }

@@ -494,7 +494,7 @@ fn unresolved_in_clause(error: Error, output: &Analyzed) -> Error {
     }
     let name = error.parameters().iter().find(|(k, _)| *k == "column").map(|(_, v)| v.to_string());
     match name {
-        Some(name) => super::error::unresolved_column(&[name], &super::column::candidates(output)),
+        Some(name) => super::error::unresolved_column(&[name], &super::column::candidates_by_name(output)),
         None => error,
     }
 }

@@ -142,9 +142,13 @@ impl Analyzer {
         list.push(named(numbered.expr, &id));
         let numbered = project(list, left.plan.clone())?;
         let joined = plan_join(&numbered, right.plan.clone(), kind, Some(condition))?;
+        let mut joined_right = right.clone();
+        if kind == JoinKind::LeftOuter {
+            joined_right.output = right.output.iter().map(|a| a.clone().nullable()).collect();
+        }
         let of_left = self.packed(&left)?;
         let of_left = self.builtin_aggregate("first", vec![of_left])?;
-        let of_right = self.packed(&right)?;
+        let of_right = self.packed(&joined_right)?;
         let of_right = self.builtin_aggregate("min_by", vec![of_right, distance])?;
         let (l, r) = (
             self.attribute("left", of_left.data_type.clone(), true),
@@ -157,8 +161,7 @@ impl Analyzer {
             list.extend(side.output.iter().map(|a| named(get_field(packed.column(), a.internal_name()), a)));
         }
         let plan = project(list, LogicalPlan::Aggregate(grouped))?;
-        let output =
-            left.output.iter().cloned().chain(right.output.iter().map(|a| a.clone().nullable())).collect();
+        let output = left.output.iter().cloned().chain(joined_right.output).collect();
         Ok(Analyzed::new(plan, output).with_plan_ids_of([&left, &right]))
     }
 

@@ -46,6 +46,10 @@ impl Analyzer {
         if let Some(result) = self.special_form(&name, call, over)? {
             return Ok(result);
         }
+        // Syntax of their own with a unit: there are no functions of these names.
+        if !call.is_operator && matches!(name.as_str(), "timestampadd" | "timestampdiff") {
+            return self.user_function(call, over);
+        }
         let entries = registry().get(&name);
         if entries.is_empty() {
             return match name.as_str() {
@@ -214,6 +218,9 @@ impl Analyzer {
         for arg in &call.args {
             let (values, is_named): (Vec<TypedExpr>, bool) = match arg {
                 Expr::Star(star) => (self.expand_star(star, over)?, true),
+                Expr::ColumnRegex { pattern, plan_id } => {
+                    (self.matching_columns(pattern, *plan_id, over)?, true)
+                }
                 Expr::Alias { .. } | Expr::Column(_) | Expr::LambdaVariable(_) => {
                     (vec![self.expr(arg, over)?], true)
                 }
@@ -327,6 +334,11 @@ impl Analyzer {
     fn user_function(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
         if let Some(result) = self.sql_function(call, over)? {
             return Ok(result);
+        }
+        if let [name] = call.name.as_slice()
+            && matches!(name.to_lowercase().as_str(), "range" | "sql_keywords" | "collations")
+        {
+            return Err(error::not_a_scalar_function(&call.name));
         }
         self.refuse_package(call, over)?;
         self.check_catalog_of(&call.name)?;

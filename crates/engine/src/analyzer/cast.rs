@@ -36,6 +36,15 @@ impl Analyzer {
             return Err(self.cannot_cast(&value, to, mode));
         }
         let nullable = value.nullable || cast::may_give_null(&from, to, mode);
+        if from.is_string()
+            && to.is_datetime()
+            && let Some(moment) = self
+                .fold_if_constant(&value)
+                .and_then(|constant| cast::special_time(&constant, to, &self.context))
+        {
+            self.is_repeatable.set(false);
+            return Ok(TypedExpr::new(Expr::Literal(moment, None), to.clone(), nullable, value.name));
+        }
         let arrow_from = boathouse_bridge::arrow_type(&from);
         let arrow_to = boathouse_bridge::arrow_type(to);
         if arrow_from == arrow_to

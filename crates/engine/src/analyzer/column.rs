@@ -1,7 +1,7 @@
 //! Names to columns (Spark's `AttributeSeq.resolve` and `ColumnResolutionHelper`).
 
 use boathouse_connectors::METADATA_COLUMN;
-use boathouse_spec::{Column, DataType, Result, Star, quote_name};
+use boathouse_spec::{Column, DataType, Name, Result, Star, quote_name};
 
 use super::analyzed::{Analyzed, Attribute, TypedExpr};
 use super::{Analyzer, error};
@@ -46,9 +46,9 @@ impl Analyzer {
                     quote_name(&column.name)
                 )));
         }
-        let mut known = candidates(over);
+        let mut known = candidates_by_name(over);
         if let Some(parameters) = self.function_parameters.last() {
-            known.extend(parameters.keys().map(|p| boathouse_spec::quote(p)));
+            known.extend(parameters.keys().map(|p| vec![p.clone()]));
         }
         Err(error::unresolved_column(&column.name, &known))
     }
@@ -138,6 +138,10 @@ impl Analyzer {
 
     /// The columns a star stands for.
     pub(super) fn expand_star(&mut self, star: &Star, over: &Analyzed) -> Result<Vec<TypedExpr>> {
+        self.at(&star.origin, |a| a.columns_of_star(star, over))
+    }
+
+    fn columns_of_star(&mut self, star: &Star, over: &Analyzed) -> Result<Vec<TypedExpr>> {
         let mut out: Vec<TypedExpr> = match (&star.target, star.plan_id) {
             (None, None) => over.output.iter().map(Attribute::typed).collect(),
             (None, Some(id)) => match over.plan_ids.get(&id) {
@@ -260,7 +264,7 @@ fn fields_except(mut fields: Vec<TypedExpr>, except: &[Vec<String>]) -> Result<V
             _ => None,
         };
         let Some(at) = found else {
-            let names: Vec<String> = fields.iter().map(|f| boathouse_spec::quote(&f.name)).collect();
+            let names: Vec<Name> = fields.iter().map(|f| vec![f.name.clone()]).collect();
             return Err(error::unresolved_column(name, &names));
         };
         fields.remove(at);
@@ -269,7 +273,7 @@ fn fields_except(mut fields: Vec<TypedExpr>, except: &[Vec<String>]) -> Result<V
 }
 
 fn cannot_expand(target: &[String], over: &Analyzed) -> boathouse_spec::Error {
-    let columns = over.output.iter().map(|a| boathouse_spec::quote(&a.name)).collect::<Vec<_>>().join(", ");
+    let columns = quoted_names(over);
     boathouse_spec::Error::new("CANNOT_RESOLVE_STAR_EXPAND")
         .param("targetString", quote_name(target))
         .param("columns", &columns)
@@ -280,21 +284,22 @@ fn cannot_expand(target: &[String], over: &Analyzed) -> boathouse_spec::Error {
 }
 
 /// The names a message may propose.
-pub(super) fn candidates(over: &Analyzed) -> Vec<String> {
-    let names: Vec<_> = over.output.iter().map(|a| &a.name).collect();
-    let unique = |n: &String| names.iter().filter(|m| m.eq_ignore_ascii_case(n)).count() == 1;
-    over.output
-        .iter()
-        .map(|a| {
-            if unique(&a.name) && a.qualifier.is_empty() {
-                boathouse_spec::quote(&a.name)
-            } else {
-                let mut full: Vec<&String> = a.qualifier.iter().collect();
-                full.push(&a.name);
-                quote_name(&full)
-            }
-        })
-        .collect()
+pub(super) fn candidates(over: &Analyzed) -> Vec<Name> {
+    over.output.iter().map(|a| a.qualifier.iter().chain([&a.name]).cloned().collect()).collect()
+}
+
+/// [`candidates`] in the order of their names, as most of Spark's messages know them.
+pub(super) fn candidates_by_name(over: &Analyzed) -> Vec<Name> {
+    let mut known = candidates(over);
+    known.sort_by(|a, b| a.last().cmp(&b.last()));
+    known
+}
+
+/// The relation's columns for a message, in the order of their names.
+pub(super) fn quoted_names(over: &Analyzed) -> String {
+    let mut names: Vec<&String> = over.output.iter().map(|a| &a.name).collect();
+    names.sort();
+    names.into_iter().map(|n| boathouse_spec::quote(n)).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether `target` is the qualifier or its last parts: `t`, `s.t` and `c.s.t` all mean `[c, s, t]`.

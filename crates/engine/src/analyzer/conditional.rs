@@ -22,11 +22,8 @@ impl Analyzer {
                 let args = self.values_in_one_collation(args)?;
                 let shown = case_name(&args);
                 // What comes after WHEN true is never reached.
-                let reached = args.chunks_exact(2).position(|pair| pair[0].expr == lit(true));
-                let nullable =
-                    reached.map(|last| args.chunks_exact(2).take(last + 1).any(|pair| pair[1].nullable));
-                let case = self.case(args, &shown)?;
-                TypedExpr { nullable: nullable.unwrap_or(case.nullable), ..case }
+                let last = args.chunks_exact(2).position(|pair| pair[0].expr == lit(true));
+                self.case(args, last, &shown)?
             }
             "if" | "iff" => {
                 let [condition, yes, no] = self.exactly(call, over)?;
@@ -43,7 +40,7 @@ impl Analyzer {
                     .param("inputType", error::quoted(&condition.data_type)));
                 }
                 let condition = self.implicit(condition, &DataType::Boolean)?;
-                self.case(vec![condition, yes, no], &shown)?
+                self.case(vec![condition, yes, no], None, &shown)?
             }
             "coalesce" => {
                 let args = self.args(&call.args, over)?;
@@ -67,7 +64,7 @@ impl Analyzer {
                 let shown = call_name(name, &[value.clone(), some.clone(), none.clone()]);
                 let present =
                     TypedExpr::new(DfExpr::IsNotNull(Box::new(value.expr)), DataType::Boolean, false, "");
-                self.case(vec![present, some, none], &shown)?
+                self.case(vec![present, some, none], None, &shown)?
             }
             "nullif" => {
                 let [a, b] = self.exactly(call, over)?;
@@ -79,7 +76,7 @@ impl Analyzer {
                     true,
                     "NULL",
                 );
-                self.case(vec![equal, null, a], &shown)?
+                self.case(vec![equal, null, a], None, &shown)?
             }
             _ => return Ok(None),
         }))
@@ -94,8 +91,8 @@ impl Analyzer {
         let Some(common) = coercion::common_type(&types, &self.context) else {
             return Err(different_types(&types, name, &shown));
         };
-        let nullable = args.iter().all(|a| a.nullable);
         let mut args = args.into_iter().map(|a| self.implicit(a, &common)).collect::<Result<Vec<_>>>()?;
+        let nullable = args.iter().all(|a| a.nullable);
         let Some(last) = args.pop() else {
             return Err(Error::internal("coalesce without arguments"));
         };
@@ -120,8 +117,8 @@ impl Analyzer {
         Ok(args.into_iter().zip(placed).map(|(arg, value)| value.unwrap_or(arg)).collect())
     }
 
-    /// `condition, value, condition, value, ..., [otherwise]`
-    fn case(&mut self, args: Vec<TypedExpr>, shown: &str) -> Result<TypedExpr> {
+    /// `condition, value, condition, value, ..., [otherwise]`; no row comes further than to the branch `last`.
+    fn case(&mut self, args: Vec<TypedExpr>, last: Option<usize>, shown: &str) -> Result<TypedExpr> {
         let mut branches = Vec::new();
         let mut otherwise = None;
         let mut args = args.into_iter();
@@ -147,9 +144,8 @@ impl Analyzer {
         let Some(common) = coercion::common_type(&types, &self.context) else {
             return Err(different_types(&types, "casewhen", shown));
         };
-        let nullable =
-            otherwise.as_ref().is_none_or(|o| o.nullable) || branches.iter().any(|(_, v)| v.nullable);
         let mut pairs = Vec::new();
+        let mut nullables = Vec::new();
         for (condition, value) in branches {
             let condition = match condition.data_type {
                 DataType::Boolean => condition,
@@ -166,9 +162,14 @@ impl Analyzer {
                     .param("inputType", error::quoted(&t)));
                 }
             };
-            pairs.push((Box::new(condition.expr), Box::new(self.implicit(value, &common)?.expr)));
+            let value = self.implicit(value, &common)?;
+            nullables.push(value.nullable);
+            pairs.push((Box::new(condition.expr), Box::new(value.expr)));
         }
-        let otherwise = otherwise.map(|o| self.implicit(o, &common)).transpose()?.map(|o| Box::new(o.expr));
+        let otherwise = otherwise.map(|o| self.implicit(o, &common)).transpose()?;
+        nullables.push(otherwise.as_ref().is_none_or(|o| o.nullable));
+        let nullable = nullables.into_iter().take(last.map_or(usize::MAX, |last| last + 1)).any(|n| n);
+        let otherwise = otherwise.map(|o| Box::new(o.expr));
         let case = DfExpr::Case(Case::new(None, pairs, otherwise));
         Ok(TypedExpr::new(case, common, nullable, shown).with_collation(strength))
     }

@@ -1,31 +1,45 @@
 //! Errors of analysis, by Spark's classes.
 
-use boathouse_spec::{DataType, Error, quote_name};
+use boathouse_spec::{DataType, Error, Name, quote_name};
 
 use super::analyzed::Attribute;
 
 /// UNRESOLVED_COLUMN: no such column; the nearest names are proposed.
-pub(super) fn unresolved_column(name: &[String], candidates: &[String]) -> Error {
+pub(super) fn unresolved_column(name: &[String], candidates: &[Name]) -> Error {
     let wanted = quote_name(name);
     if candidates.is_empty() {
         return Error::new("UNRESOLVED_COLUMN.WITHOUT_SUGGESTION")
             .param("objectName", &wanted)
             .message(format!("There is no column, variable or parameter named {wanted}."));
     }
-    let last = name.last().map(|n| n.to_lowercase()).unwrap_or_default();
-    let mut ranked: Vec<&String> = candidates.iter().collect();
-    ranked.sort_by_key(|c| {
-        let bare = c.trim_end_matches('`').rsplit('`').next().unwrap_or(c).to_lowercase();
-        distance(&bare, &last)
-    });
-    ranked.dedup();
-    let proposal = ranked.iter().take(5).map(|s| s.as_str()).collect::<Vec<_>>().join(", ");
+    let proposal = proposals(name, candidates).join(", ");
     Error::new("UNRESOLVED_COLUMN.WITH_SUGGESTION")
         .param("objectName", &wanted)
         .param("proposal", &proposal)
         .message(format!(
             "There is no column, variable or parameter named {wanted}. Did you mean one of: {proposal}?"
         ))
+}
+
+/// The names that are nearest to the one that was not found (Spark's `orderSuggestedIdentifiersBySimilarity`): what all of
+/// them begin with is left out where the name did not say it either.
+pub(super) fn proposals(name: &[String], candidates: &[Name]) -> Vec<String> {
+    let begin_alike = |kept: usize| {
+        let mut beginnings = candidates.iter().map(|c| &c[..c.len().saturating_sub(kept)]);
+        let first = beginnings.next();
+        beginnings.all(|b| Some(b) == first)
+    };
+    let kept = match name.len() {
+        1 if begin_alike(1) => 1,
+        1 | 2 if begin_alike(2) => 2,
+        _ => usize::MAX,
+    };
+    let mut ranked: Vec<String> =
+        candidates.iter().map(|c| quote_name(&c[c.len().saturating_sub(kept)..])).collect();
+    let wanted = name.join(".");
+    ranked.sort_by_key(|candidate| distance(candidate, &wanted));
+    ranked.truncate(5);
+    ranked
 }
 
 fn distance(a: &str, b: &str) -> usize {
@@ -83,6 +97,13 @@ pub(super) fn not_a_time(name: &str, data_type: &DataType) -> Error {
         .param("eventName", boathouse_spec::quote(name))
         .param("eventType", quoted(data_type))
         .message(format!("The event time {name} must be a timestamp, not {}.", data_type.sql()))
+}
+
+/// A function that gives a table, called as if it gave a value.
+pub(super) fn not_a_scalar_function(name: &[String]) -> Error {
+    Error::new("NOT_A_SCALAR_FUNCTION")
+        .param("functionName", quote_name(name))
+        .message(format!("`{}` gives a table; use it in FROM.", name.join(".")))
 }
 
 pub(super) fn unresolved_routine(name: &[String], path: &[String]) -> Error {

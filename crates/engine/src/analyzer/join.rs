@@ -304,10 +304,7 @@ fn using_column(side: &Analyzed, name: &str, which: &str) -> Result<Attribute> {
         [] => Err(Error::new("UNRESOLVED_USING_COLUMN_FOR_JOIN")
             .param("colName", quote(name))
             .param("side", which)
-            .param(
-                "suggestion",
-                format!("[{}]", side.output.iter().map(|a| quote(&a.name)).collect::<Vec<_>>().join(", ")),
-            )
+            .param("suggestion", super::column::quoted_names(side))
             .message(format!("The {which} side of the join has no column {name}."))),
         several => {
             let names: Vec<String> = several

@@ -9,7 +9,8 @@ use arrow::datatypes::Schema;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use boathouse_bridge::{ResultExt, typed_field};
 use boathouse_functions::{
-    Arg, Call as FunctionCall, HigherOrder, LambdaArg, LambdaBody, LambdaParameter, scalar_udf,
+    Arg, Call as FunctionCall, HigherOrder, Lambda, LambdaArg, LambdaBody, LambdaParameter,
+    finishes_unwritten, scalar_udf,
 };
 use boathouse_spec::{Call, Error, Expr, Result};
 use datafusion::common::DFSchema;
@@ -51,7 +52,7 @@ impl Analyzer {
         for arg in &call.args {
             match arg {
                 Expr::Lambda { parameters, .. } => {
-                    lambda_args.push(LambdaArg::Lambda { arity: parameters.len() })
+                    lambda_args.push(LambdaArg::Lambda(Lambda::unresolved(parameters.len())))
                 }
                 other => {
                     let value = self.expr(other, over)?;
@@ -67,7 +68,6 @@ impl Analyzer {
         let mut captured: Vec<DfExpr> = Vec::new();
         let mut bodies = Vec::new();
         let mut identity = String::new();
-        let mut shown_lambdas = Vec::new();
         let lambdas = call.args.iter().filter_map(|a| match a {
             Expr::Lambda { body, parameters } => Some((body, parameters)),
             _ => None,
@@ -116,31 +116,32 @@ impl Analyzer {
                 return Err(Error::new("UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.HIGHER_ORDER_FUNCTION")
                     .message(format!("The lambda of {name} cannot hold a subquery.")));
             }
-            let marks = vec!["namedlambdavariable()"; parameters.len()].join(", ");
-            shown_lambdas.push(format!("lambdafunction({}, {marks})", resolved.name));
+            let mut shown = lambda_args.iter_mut().filter_map(|a| match a {
+                LambdaArg::Lambda(lambda) => Some(lambda),
+                LambdaArg::Value(_) => None,
+            });
+            if let Some(lambda) = shown.nth(position) {
+                *lambda = Lambda::with_body(parameters.len(), &resolved.name);
+            }
             identity.push_str(&format!(
                 " λ{:?}→{}",
                 attributes.iter().map(|a| a.id).collect::<Vec<_>>(),
                 resolved.expr
             ));
-            bodies.push(compile(&resolved, &attributes, over, &mut captured, &self.lambda_parameters)?);
+            let around =
+                over.columns().chain(self.lambda_parameters.iter().map(|(_, a)| a)).chain(&self.shared);
+            let around: Vec<&Attribute> = around.collect();
+            bodies.push(compile(&resolved, &attributes, &around, &mut captured)?);
         }
 
-        let bodies_given = bodies.len();
+        let finishes = finishes_unwritten(name, bodies.len());
         let resolved = (function.resolve)(&function_call, &lambda_args, bodies)?;
         let mut shown_values = values.iter().map(|v| v.name.clone());
-        let mut shown_lambdas = shown_lambdas.into_iter();
-        let shown: Vec<String> = lambda_args
-            .iter()
-            .filter_map(|a| match a {
-                LambdaArg::Value(_) => shown_values.next(),
-                LambdaArg::Lambda { .. } => shown_lambdas.next(),
-            })
-            .collect();
-        // What finishes the value is a lambda too, where it is not written.
-        let finishes = matches!(name, "aggregate" | "reduce") && bodies_given == 1;
-        let identity_lambda = "lambdafunction(namedlambdavariable(), namedlambdavariable())".to_string();
-        let shown: Vec<String> = shown.into_iter().chain(finishes.then_some(identity_lambda)).collect();
+        let shown = lambda_args.into_iter().filter_map(|a| match a {
+            LambdaArg::Value(_) => shown_values.next(),
+            LambdaArg::Lambda(lambda) => Some(lambda.sql),
+        });
+        let shown: Vec<String> = shown.chain(finishes.then(|| Lambda::IDENTITY.into())).collect();
         let function_name = resolved.display_name.clone().unwrap_or_else(|| name.to_string());
         let shown = format!("{function_name}({})", shown.join(", "));
         let (data_type, nullable) = (resolved.return_type.clone(), resolved.nullable);
@@ -179,13 +180,12 @@ fn with_lambdas(name: &str, call: &Call) -> Call {
     call
 }
 
-/// Compiles a lambda's body. The columns it captures are appended to `captured`, the arguments after the function's own.
+/// Compiles a lambda's body. The columns `around` that it captures are appended to `captured`, the arguments after the function's own.
 fn compile(
     body: &TypedExpr,
     parameters: &[Attribute],
-    over: &Analyzed,
+    around: &[&Attribute],
     captured: &mut Vec<DfExpr>,
-    outer_parameters: &[(String, Attribute)],
 ) -> Result<LambdaBody> {
     let mut fields: Vec<_> =
         parameters.iter().map(|p| typed_field(p.internal_name(), &p.data_type, p.nullable)).collect();
@@ -197,13 +197,9 @@ fn compile(
         {
             continue;
         }
-        let attribute = over
-            .columns()
-            .chain(outer_parameters.iter().map(|(_, a)| a))
-            .find(|a| a.internal_name() == column.name)
-            .ok_or_else(|| {
-                Error::internal(format!("a lambda captures the unknown column {}", column.name))
-            })?;
+        let attribute = around.iter().find(|a| a.internal_name() == column.name).ok_or_else(|| {
+            Error::internal(format!("a lambda captures the unknown column {}", column.name))
+        })?;
         fields.push(typed_field(attribute.internal_name(), &attribute.data_type, attribute.nullable));
         let expr = attribute.column();
         let position = match captured.iter().position(|c| *c == expr) {

@@ -50,6 +50,7 @@ mod sample;
 mod scalar_call;
 mod session_function;
 mod set_operation;
+mod shared_aliases;
 mod show;
 mod sort;
 mod source_metadata;
@@ -79,6 +80,7 @@ use boathouse_spec::{Expr, Origin, Relation, Result};
 
 pub(crate) use aggregate::forbid_aggregates;
 pub(crate) use analyzed::{Analyzed, Attribute, TypedExpr};
+pub(crate) use parameters::mixed_parameters;
 
 use crate::kept_analysis::LookUp;
 use crate::resolver::ResolvedTable;
@@ -108,6 +110,8 @@ pub(crate) struct Analyzer {
     known_subqueries: Option<subquery::KnownSubqueries>,
     /// Lambda parameters in sight, innermost last.
     lambda_parameters: Vec<(String, Attribute)>,
+    /// Aliases of SELECT lists that are computed below them.
+    shared: Vec<Attribute>,
     /// Parameters of the SQL function whose body is being analyzed.
     function_parameters: Vec<HashMap<String, TypedExpr>>,
     /// Whether names are looked up without session variables, because others come before them.
@@ -169,6 +173,7 @@ impl Analyzer {
             outer_aggregates: None,
             known_subqueries: None,
             lambda_parameters: Vec::new(),
+            shared: Vec::new(),
             function_parameters: Vec::new(),
             variables_are_hidden: false,
             functions_used: Vec::new(),

@@ -349,7 +349,7 @@ impl Analyzer {
         let value = self.collation_key(value)?;
         let list = list.into_iter().map(|a| self.collation_key(a)).collect::<Result<Vec<_>>>()?;
         if list.is_empty() {
-            return Ok(TypedExpr::new(lit(false), DataType::Boolean, false, shown));
+            return Ok(TypedExpr::new(lit(false), DataType::Boolean, nullable, shown));
         }
         if needs_spark_order(&common) && boathouse_functions::registry().contains("==") {
             // NaN equals NaN, and nested values compare as Spark's do: a disjunction of equalities.

@@ -91,3 +91,9 @@ impl Analyzer {
         }
     }
 }
+
+pub(crate) fn mixed_parameters() -> Error {
+    Error::new("INVALID_QUERY_MIXED_QUERY_PARAMETERS")
+        .message("A statement has parameters by name (:name) or by position (?), not both.")
+        .exception("AnalysisException")
+}

@@ -59,7 +59,7 @@ impl Analyzer {
         let mut aggregates = Vec::new();
         for value in &values {
             let (value, value_name) = self.pivot_value(value, &input)?;
-            let condition = self.pivot_condition(pivot, &value)?;
+            let condition = self.pivot_condition(pivot, &value, &input)?;
             for aggregate in &pivot.aggregates {
                 let name = if pivot.aggregates.len() == 1 {
                     value_name.clone()
@@ -165,9 +165,16 @@ impl Analyzer {
         Ok((value.clone(), name))
     }
 
-    fn pivot_condition(&mut self, pivot: &Pivot, value: &Expr) -> Result<Expr> {
+    /// Which rows have the value. It is cast to the type of the column, not the column to its type.
+    fn pivot_condition(&mut self, pivot: &Pivot, value: &Expr, input: &Analyzed) -> Result<Expr> {
         if let [column] = pivot.columns.as_slice() {
-            return Ok(Expr::operator("<=>", vec![column.clone(), value.clone()]));
+            let (wanted, given) =
+                (self.expr(column, input)?.data_type, self.expr(value, &Analyzed::one_row()?)?.data_type);
+            let value = match given == wanted || (given.is_string() && wanted.is_string()) {
+                true => value.clone(),
+                false => value.clone().cast(wanted),
+            };
+            return Ok(Expr::operator("<=>", vec![column.clone(), value]));
         }
         let values: Vec<Expr> = match value {
             Expr::Call(call) if super::project::is_call(call, "struct") => call.args.clone(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::analyzed::{Analyzed, Attribute, Below, TypedExpr, project};
 use super::session_function::VARIABLE;
+use super::shared_aliases::{self, SharedAlias};
 use super::time_window::Windowed;
 use super::{Analyzer, source_metadata};
 
@@ -35,10 +36,13 @@ impl Analyzer {
                 None => self.project_with_generator(input, exprs),
             };
         }
-        let items = self.items(exprs, &input)?;
-        if items.iter().any(|i| super::aggregate::has_aggregate(&i.value.expr)) {
+        let (mut items, shared) = self.items_and_shared(exprs, &input)?;
+        let mut values = items.iter().map(|i| &i.value.expr).chain(shared.iter().map(|s| &s.value));
+        if values.any(super::aggregate::has_aggregate) {
+            shared_aliases::unshare(&mut items, shared)?;
             return self.global_aggregate(input, items);
         }
+        let input = self.with_shared(input, shared)?;
         self.project_items(input, items)
     }
 
@@ -60,6 +64,17 @@ impl Analyzer {
 
     /// Resolves the items of a SELECT list. An item may use the aliases of earlier ones where no column has the name.
     pub(super) fn items(&mut self, exprs: &[Expr], input: &Analyzed) -> Result<Vec<Item>> {
+        let (mut items, shared) = self.items_and_shared(exprs, input)?;
+        shared_aliases::unshare(&mut items, shared)?;
+        Ok(items)
+    }
+
+    /// The items, and the values of theirs that are to be computed once, below the list.
+    fn items_and_shared(
+        &mut self,
+        exprs: &[Expr],
+        input: &Analyzed,
+    ) -> Result<(Vec<Item>, Vec<SharedAlias>)> {
         self.items_in_order(exprs, input).map_err(|e| match exprs {
             [_, .., last] if e.is("UNRESOLVED_COLUMN") && is_from(last) => {
                 Error::new("TRAILING_COMMA_IN_SELECT")
@@ -70,9 +85,12 @@ impl Analyzer {
         })
     }
 
-    fn items_in_order(&mut self, exprs: &[Expr], input: &Analyzed) -> Result<Vec<Item>> {
+    fn items_in_order(&mut self, exprs: &[Expr], input: &Analyzed) -> Result<(Vec<Item>, Vec<SharedAlias>)> {
         let mut items: Vec<Item> = Vec::with_capacity(exprs.len());
+        // What later items see of the aliases, and where these stand among the items.
         let mut aliased: Vec<TypedExpr> = Vec::new();
+        let mut places: Vec<usize> = Vec::new();
+        let mut shared: Vec<SharedAlias> = Vec::new();
         for expr in exprs {
             // An alias of the list comes before a session variable of the name.
             let first = match aliased.is_empty() {
@@ -84,6 +102,7 @@ impl Analyzer {
                 Ok(resolved) => items.extend(resolved),
                 Err(e) if e.is("UNRESOLVED_COLUMN") && !aliased.is_empty() => {
                     check_ambiguous_alias(&e, expr, &aliased)?;
+                    shared.extend(self.share_volatile(&mut aliased, &places));
                     let depth = self.function_parameters.len();
                     let mut sight = lateral_aliases(&aliased);
                     sight.extend(self.function_parameters.last().cloned().unwrap_or_default());
@@ -100,9 +119,11 @@ impl Analyzer {
             }
             if matches!(expr, Expr::Alias { .. }) {
                 aliased.extend(items[before..].iter().map(|item| item.value.clone()));
+                places.extend(before..items.len());
             }
         }
-        Ok(items)
+        let shared = shared_aliases::in_use(&mut items, shared);
+        Ok((items, shared))
     }
 
     fn item(&mut self, expr: &Expr, input: &Analyzed) -> Result<Vec<Item>> {
@@ -492,6 +513,10 @@ fn source_metadata(value: &TypedExpr, input: &Analyzed) -> Option<String> {
 /// How names show an alias of the same SELECT list.
 pub(super) const LATERAL_ALIAS: &str = "lateralAliasReference(";
 
+pub(super) fn lateral_name(alias: &str) -> String {
+    format!("{LATERAL_ALIAS}{alias})")
+}
+
 /// Refuses an alias that two earlier items of the list have (Spark's AMBIGUOUS_LATERAL_COLUMN_ALIAS).
 fn check_ambiguous_alias(error: &Error, expr: &Expr, aliased: &[TypedExpr]) -> Result<()> {
     fn names(expr: &Expr, name: &str) -> bool {
@@ -518,7 +543,7 @@ fn check_ambiguous_alias(error: &Error, expr: &Expr, aliased: &[TypedExpr]) -> R
 }
 
 fn lateral_aliases(aliased: &[TypedExpr]) -> std::collections::HashMap<String, TypedExpr> {
-    let reference = |value: &TypedExpr| value.clone().named(format!("{LATERAL_ALIAS}{})", value.name));
+    let reference = |value: &TypedExpr| value.clone().named(lateral_name(&value.name));
     aliased.iter().map(|value| (value.name.to_lowercase(), reference(value))).collect()
 }
 

@@ -178,9 +178,13 @@ impl Analyzer {
                     self.cast(null, &field.data_type, Mode::Ansi)?
                 }
                 (None, _) => {
+                    let known = super::column::candidates(&input);
                     return Err(Error::new("UNRESOLVED_COLUMN.WITH_SUGGESTION")
                         .param("objectName", quote(&field.name))
-                        .param("proposal", super::column::candidates(&input).join(", "))
+                        .param(
+                            "proposal",
+                            super::error::proposals(std::slice::from_ref(&field.name), &known).join(", "),
+                        )
                         .message(format!("There is no column {}, and it may not be NULL.", field.name)));
                 }
             };

@@ -28,7 +28,15 @@ impl Analyzer {
         };
         let found = found.map(|value| self.seen_from_inside(value)).transpose()?;
         match (found, name) {
-            (Some(value), [_, rest @ ..]) => self.nested(value, rest).map(Some),
+            (Some(value), [_, rest @ ..]) => {
+                let is_alias = value.name.starts_with(super::project::LATERAL_ALIAS);
+                let value = self.nested(value, rest)?;
+                Ok(Some(match rest.last() {
+                    // A field of an alias shows its own name only.
+                    Some(field) if is_alias => value.named(super::project::lateral_name(field)),
+                    _ => value,
+                }))
+            }
             // `function.parameter`
             (None, [_, second, rest @ ..]) => {
                 let second =
@@ -108,16 +116,12 @@ impl Analyzer {
                 return self.python_call(&name, &function, &call.args, deterministic, over).map(Some);
             }
             Some(SessionFunction::Python { .. }) => {
-                return Err(Error::new("NOT_A_SCALAR_FUNCTION")
-                    .param("functionName", boathouse_spec::quote_name(&call.name))
-                    .message(format!("`{}` gives a table; use it in FROM.", call.name.join("."))));
+                return Err(super::error::not_a_scalar_function(&call.name));
             }
             None => return Ok(None),
         };
         if function.kind == FunctionKind::Table {
-            return Err(Error::new("NOT_A_SCALAR_FUNCTION")
-                .param("functionName", boathouse_spec::quote_name(&call.name))
-                .message(format!("`{}` gives a table; use it in FROM.", call.name.join("."))));
+            return Err(super::error::not_a_scalar_function(&call.name));
         }
         if functions::is_class(&function) {
             return Err(functions::cannot_load(&function.body, &function.name));

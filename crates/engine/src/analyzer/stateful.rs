@@ -141,7 +141,7 @@ fn same_keys(keys: &[Attribute], initial: &[Attribute]) -> Result<()> {
 
 fn event_time_of(output: &[Attribute], name: &str) -> Result<usize> {
     let found = output.iter().position(|a| a.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
-        let names: Vec<String> = output.iter().map(|a| a.name.clone()).collect();
+        let names: Vec<_> = output.iter().map(|a| vec![a.name.clone()]).collect();
         super::error::unresolved_column(&[name.to_string()], &names)
     })?;
     let data_type = &output[found].data_type;

@@ -89,9 +89,7 @@ pub(super) async fn arguments(session: &Arc<Session>, text: String, using: Vec<E
     }
     let (named, positional) = boathouse_sql::parameter_markers(&out.text)?;
     if named && positional {
-        return Err(Error::new("INVALID_QUERY_MIXED_QUERY_PARAMETERS")
-            .message("A statement has parameters by name (:name) or by position (?), not both.")
-            .exception("AnalysisException"));
+        return Err(crate::analyzer::mixed_parameters());
     }
     let mut unnamed = Vec::new();
     for argument in using {

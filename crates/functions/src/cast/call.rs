@@ -2,7 +2,7 @@
 
 use boathouse_spec::{DataType, Result};
 
-use super::{Mode, can_cast, cast, may_give_null, type_error};
+use super::{Mode, can_cast, cast, may_give_null, special_time, type_error};
 use crate::{Call, Registry, Resolved};
 
 pub(crate) fn register(r: &mut Registry) {
@@ -56,9 +56,20 @@ fn resolve(call: &Call) -> Result<Resolved> {
         return Err(type_error(&from, &to, mode, &format!("CAST({} AS {})", arg.sql, to.sql())));
     }
     let nullable = arg.nullable || (from != to && may_give_null(&from, &to, mode));
-    let wanted = to.clone();
-    Ok(Resolved::new(vec![from.clone()], to, nullable, move |inputs| {
-        cast(&inputs.array(0)?, &from, &wanted, mode, inputs.context())
+    Ok(resolved(call, from, to, nullable, mode).shown_bare(arg.sql.clone()))
+}
+
+/// The cast of a call's only argument, as the function that the call is resolved to.
+pub(crate) fn resolved(call: &Call, from: DataType, to: DataType, nullable: bool, mode: Mode) -> Resolved {
+    let special = call.args[0].constant.as_ref().and_then(|c| special_time(c, &to, call.context));
+    if let Some(moment) = special {
+        return Resolved::new(vec![from], to, nullable, move |inputs| {
+            moment.to_array_of_size(inputs.rows()).map_err(boathouse_bridge::from_datafusion)
+        })
+        .telling_time();
+    }
+    let target = to.clone();
+    Resolved::new(vec![from.clone()], to, nullable, move |inputs| {
+        cast(&inputs.array(0)?, &from, &target, mode, inputs.context())
     })
-    .shown_bare(arg.sql.clone()))
 }

@@ -17,6 +17,7 @@ mod number;
 pub mod parse_datetime;
 pub mod parse_number;
 mod rules;
+mod special_time;
 pub mod text;
 pub mod zone;
 
@@ -30,9 +31,10 @@ use crate::Context;
 use crate::scalar::conform;
 
 pub use call::cast_function;
-pub(crate) use call::register;
+pub(crate) use call::{register, resolved};
 use rules::stored;
 pub use rules::{can_cast, can_store_assign, can_up_cast, is_up_cast, may_give_null, type_error};
+pub use special_time::special_time;
 use text::Style;
 use zone::Zone;
 

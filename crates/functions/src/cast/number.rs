@@ -54,7 +54,7 @@ pub fn cast_number(array: &ArrayRef, from: &DataType, to: &DataType, mode: Mode)
         DataType::Decimal { scale, .. } => {
             from_decimal(primitive::<Decimal128Type>(array)?, *scale, from, to, mode)
         }
-        DataType::Boolean => from_boolean(boolean(array)?, to),
+        DataType::Boolean => from_boolean(boolean(array)?, to, mode),
         other => Err(Error::internal(format!("{} is no number", other.sql()))),
     }
 }
@@ -231,7 +231,7 @@ fn from_decimal(
     })
 }
 
-fn from_boolean(array: &BooleanArray, to: &DataType) -> Result<ArrayRef> {
+fn from_boolean(array: &BooleanArray, to: &DataType, mode: Mode) -> Result<ArrayRef> {
     fn numbers<T: ArrowPrimitiveType>(array: &BooleanArray, one: T::Native) -> PrimitiveArray<T>
     where
         T::Native: Default,
@@ -251,6 +251,9 @@ fn from_boolean(array: &BooleanArray, to: &DataType) -> Result<ArrayRef> {
         DataType::Decimal { precision, scale } => {
             let one = decimal::POWERS[usize::from(*scale)];
             if !decimal::fits(one, *precision) {
+                if mode == Mode::Ansi && array.true_count() > 0 {
+                    return Err(out_of_decimal("1", *precision, *scale));
+                }
                 let ones: BooleanArray = array.iter().map(|v| v.filter(|v| !v)).collect();
                 return with_decimal_type(numbers::<Decimal128Type>(&ones, 0), *precision, *scale);
             }

@@ -49,12 +49,8 @@ fn cast_of(call: &Call, to: DataType, tried: bool) -> Result<Resolved> {
     };
     // The `try_` forms cast as without ANSI.
     let mode = if call.context.ansi && !tried { Mode::Ansi } else { Mode::Legacy };
-    let coerced = vec![from.clone()];
-    let nullable = call.nullable_as(&coerced) || cast::may_give_null(&from, &to, mode);
-    let target = to.clone();
-    Ok(Resolved::new(coerced, to, nullable, move |inputs| {
-        cast::cast(&inputs.array(0)?, &from, &target, mode, inputs.context())
-    }))
+    let nullable = call.nullable_as(std::slice::from_ref(&from)) || cast::may_give_null(&from, &to, mode);
+    Ok(cast::resolved(call, from, to, nullable, mode))
 }
 
 /// Numbers are taken where the result is an instant.

@@ -17,7 +17,7 @@ use datafusion::scalar::ScalarValue;
 use super::{Node, Session, Value};
 use crate::cast::{self, Mode};
 use crate::{
-    AggregateCall, Arg, Call, Entry, HigherOrder, HigherOrderInputs, Inputs, LambdaArg, LambdaBody,
+    AggregateCall, Arg, Call, Entry, HigherOrder, HigherOrderInputs, Inputs, Lambda, LambdaArg, LambdaBody,
     LambdaParameter, registry,
 };
 
@@ -214,7 +214,7 @@ pub(super) fn higher_order(session: &Session, name: &str, nodes: &[Node]) -> Res
     for node in nodes {
         match node {
             Node::Lambda { parameters, .. } => {
-                lambda_args.push(LambdaArg::Lambda { arity: parameters.len() })
+                lambda_args.push(LambdaArg::Lambda(Lambda::unresolved(parameters.len())))
             }
             other => {
                 let value = session.eval(other)?;

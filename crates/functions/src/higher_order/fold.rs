@@ -6,7 +6,7 @@ use boathouse_bridge::{ResultExt, arrow_type};
 use boathouse_spec::{Error, Result};
 
 use super::{
-    HigherOrder, LambdaArg, LambdaBody, LambdaParameter, array_element, check_arity, check_shape,
+    HigherOrder, Lambda, LambdaArg, LambdaBody, LambdaParameter, array_element, check_arity, check_shape,
     unexpected_body,
 };
 use crate::scalar::conform;
@@ -37,7 +37,7 @@ fn resolve(call: &Call, args: &[LambdaArg], bodies: Vec<LambdaBody>) -> Result<R
     let nullable = call.args[0].nullable || finish.as_ref().is_none_or(|f| f.nullable);
     let mut shown: Vec<ShownArg> = (0..args.len()).map(ShownArg::Arg).collect();
     if finish.is_none() {
-        shown.push(ShownArg::Text("lambdafunction(namedlambdavariable(), namedlambdavariable())".into()));
+        shown.push(ShownArg::Text(Lambda::IDENTITY.into()));
     }
     let state = arrow_type(&zero);
     let resolved = Resolved::new(call.types(), returned, nullable, move |inputs| {

@@ -382,7 +382,7 @@ fn to_binary(call: &Call, tolerant: bool) -> Result<Resolved> {
     {
         return Err(Error::new("DATATYPE_MISMATCH.INVALID_ARG_VALUE")
             .param("sqlExpr", format!("\"{}\"", call.sql()))
-            .param("inputName", "`fmt`")
+            .param("inputName", "fmt")
             .param("requireType", "case-insensitive \"STRING\"")
             .param("validValues", "'hex', 'utf-8', 'utf8', or 'base64'")
             .param("inputValue", format!("'{}'", f))

@@ -10,6 +10,7 @@ mod conversion;
 mod decimal_format;
 mod edit;
 mod encryption;
+mod java_blocks;
 mod java_regex;
 mod length;
 mod like;
