@@ -188,8 +188,6 @@ async fn rewrite_rows(
             Some(rows) => partial.push((file, rows)),
         }
     }
-    let mut written = WrittenFiles::default();
-    let mut changes = FileChanges::default();
     let marks = options.deletion_vectors && dml::are_written(table);
     // What vectors delete, they tell; and so do files that go as a whole.
     let mut change_files = Vec::new();
@@ -198,13 +196,7 @@ async fn rewrite_rows(
         deleted.extend(partial.iter().map(|(file, rows)| file.clone().choosing(Arc::new(rows.clone()))));
         change_files = change_feed::of_delete(table, session, deleted, &options.files).await?;
     }
-    if marks {
-        changes = dml::mark_deleted(table, partial).await?;
-    } else if !partial.is_empty() {
-        whole.extend(partial.iter().map(|(file, _)| file.clone()));
-        written = copy_others(table, session, partial, options).await?;
-    }
-    changes.remove_files(&whole);
+    let (changes, written) = take_out(table, session, whole, partial, marks, options).await?;
     Ok(Rewrite {
         removed_bytes: if marks && has_looked { 0 } else { changes.removed_bytes() },
         deleted_rows,
@@ -218,8 +210,29 @@ async fn rewrite_rows(
     })
 }
 
+/// Takes files out, and of others some rows: they are marked as deleted, or the file goes and the other rows of it are written
+/// anew.
+pub(super) async fn take_out(
+    table: &Snapshot,
+    session: &dyn Session,
+    mut whole: Vec<FileWithStats>,
+    partial: Vec<(FileWithStats, RoaringTreemap)>,
+    marks: bool,
+    options: &DmlOptions,
+) -> Result<(FileChanges, WrittenFiles)> {
+    let (mut changes, mut copies) = (FileChanges::default(), WrittenFiles::default());
+    if marks {
+        changes = dml::mark_deleted(table, partial).await?;
+    } else if !partial.is_empty() {
+        whole.extend(partial.iter().map(|(file, _)| file.clone()));
+        copies = copy_others(table, session, partial, options).await?;
+    }
+    changes.remove_files(&whole);
+    Ok((changes, copies))
+}
+
 /// Writes the rows of files that are not listed.
-pub(super) async fn copy_others(
+async fn copy_others(
     table: &Snapshot,
     session: &dyn Session,
     files: Vec<(FileWithStats, RoaringTreemap)>,

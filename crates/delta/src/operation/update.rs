@@ -9,7 +9,7 @@ use datafusion::catalog::Session;
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, lit, when};
 
-use super::delete::{DmlOptions, copy_others};
+use super::delete::{DmlOptions, take_out};
 use super::dml::{self, FileChanges, Matches, Search, Touched};
 use super::optimize;
 use super::write::Predicate;
@@ -53,10 +53,9 @@ pub async fn update(
     let matching: Option<u64> = touched.iter().map(|t| t.matching).sum();
     let marks = options.deletion_vectors && dml::are_written(table);
     let change_files = changed_rows(table, session, &touched, assignments, options).await?;
-    let (written, changes) = if marks {
-        change_rows(table, session, touched, assignments, options).await?
-    } else if search.has_subqueries() {
-        change_rows_apart(table, session, touched, assignments, options).await?
+    // What decided by the rows of a subquery is not computed again.
+    let (written, changes) = if marks || search.has_subqueries() {
+        change_rows(table, session, touched, assignments, marks, options).await?
     } else {
         let files: Vec<_> = touched.into_iter().map(|t| t.file).collect();
         let mut changes = FileChanges::default();
@@ -114,12 +113,13 @@ async fn changed_rows(
     change_feed::of_update(table, session, files, assignments, &options.files).await
 }
 
-/// Writes the rows that change anew, and marks the old ones as deleted.
+/// Writes the rows that change anew, apart from the others, and takes out the old ones.
 async fn change_rows(
     table: &Snapshot,
     session: &dyn Session,
     touched: Vec<Touched>,
     assignments: &[Assignment],
+    marks: bool,
     options: &DmlOptions,
 ) -> Result<(WrittenFiles, FileChanges)> {
     let (mut files, mut partial, mut whole) = (Vec::new(), Vec::new(), Vec::new());
@@ -135,36 +135,9 @@ async fn change_rows(
             }
         }
     }
-    let written = rewrite(table, session, None, assignments, files, options).await?;
-    let mut changes = dml::mark_deleted(table, partial).await?;
-    changes.remove_files(&whole);
-    Ok((written, changes))
-}
-
-/// Writes the files anew, the rows that change apart from the others: what decided which they are is not computed again.
-async fn change_rows_apart(
-    table: &Snapshot,
-    session: &dyn Session,
-    touched: Vec<Touched>,
-    assignments: &[Assignment],
-    options: &DmlOptions,
-) -> Result<(WrittenFiles, FileChanges)> {
-    let mut changes = FileChanges::default();
-    changes.remove_files(touched.iter().map(|t| &t.file));
-    let (mut changing, mut partial) = (Vec::new(), Vec::new());
-    for Touched { file, rows, .. } in touched {
-        match rows {
-            None => changing.push(file),
-            Some(rows) => {
-                changing.push(file.clone().choosing(Arc::new(rows.clone())));
-                partial.push((file, rows));
-            }
-        }
-    }
-    let mut written = rewrite(table, session, None, assignments, changing, options).await?;
-    if !partial.is_empty() {
-        written.extend(copy_others(table, session, partial, options).await?);
-    }
+    let mut written = rewrite(table, session, None, assignments, files, options).await?;
+    let (changes, copies) = take_out(table, session, whole, partial, marks, options).await?;
+    written.extend(copies);
     Ok((written, changes))
 }
 

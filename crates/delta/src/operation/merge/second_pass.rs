@@ -8,7 +8,7 @@ use boathouse_spec::{Result, StructType};
 use datafusion::catalog::Session;
 use datafusion::logical_expr::LogicalPlan;
 
-use super::super::delete::{DmlOptions, copy_others};
+use super::super::delete::{DmlOptions, take_out};
 use super::super::dml::{self, FileChanges, RowSets, Touched};
 use super::find::Found;
 use super::plan::Read;
@@ -183,14 +183,9 @@ impl SecondPass<'_> {
                 Some(rows) => partial.push((file, rows)),
             }
         }
-        let mut copies = WrittenFiles::default();
-        if marks {
-            out.changes = dml::mark_deleted(self.table, partial).await?;
-        } else if !partial.is_empty() {
-            whole.extend(partial.iter().map(|(file, _)| file.clone()));
-            copies = copy_others(self.table, self.session, partial, self.options).await?;
-        }
-        out.changes.remove_files(&whole);
+        let (changes, copies) =
+            take_out(self.table, self.session, whole, partial, marks, self.options).await?;
+        out.changes = changes;
         Ok((out, copies))
     }
 
