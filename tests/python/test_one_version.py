@@ -85,3 +85,24 @@ def test_data_frame_joined_with_itself(spark, writer, table):
             assert frame.alias("a").join(frame.alias("b"), "n", "left_anti").count() == 0
             rounds += 1
     assert rounds >= ROUNDS and len(appended) >= COMMITS
+
+
+# Each changes the row with the greatest number, of which there is one at any version; where what it reads of the table is newer
+# than what it changes, there is none.
+CHANGES = {
+    "UPDATE": "UPDATE {t} SET n = n WHERE n = (SELECT max(n) FROM {t})",
+    "UPDATE by IN": "UPDATE {t} SET n = n WHERE n IN (SELECT max(n) FROM {t})",
+    "MERGE": "MERGE INTO {t} USING (SELECT max(n) AS top FROM {t}) s ON n = top WHEN MATCHED THEN UPDATE SET n = top",
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_statement_that_changes_the_table(spark, writer, table, name):
+    statement = CHANGES[name].format(t=table)
+    deadline = time.monotonic() + DEADLINE_S
+    with commits(writer, table) as appended:
+        rounds = 0
+        while (rounds < 3 * ROUNDS or len(appended) < COMMITS) and time.monotonic() < deadline:
+            assert spark.sql(statement).first()[0] == 1, f"after {len(appended)} commits"
+            rounds += 1
+    assert rounds >= 3 * ROUNDS and len(appended) >= COMMITS

@@ -94,6 +94,8 @@ pub(crate) struct Analyzer {
     next_id: u64,
     /// Tables that were opened for this plan: one that is named twice is read at one version.
     opened: HashMap<table::Named, ResolvedTable>,
+    /// The table that the statement changes.
+    changed: Option<ResolvedTable>,
     /// Common table expressions in sight, innermost last.
     tables: Vec<with::CommonTables>,
     /// How many of them were in sight where each subquery of an expression began.
@@ -165,6 +167,7 @@ impl Analyzer {
             context,
             next_id: 0,
             opened: HashMap::new(),
+            changed: None,
             tables: Vec::new(),
             table_boundaries: Vec::new(),
             outer: Vec::new(),
@@ -203,6 +206,11 @@ impl Analyzer {
     pub fn query(&mut self, relation: &Relation) -> Result<Analyzed> {
         self.reads_metadata = self.reads_metadata || source_metadata::is_named(relation);
         self.relation(relation)?.without_hidden()
+    }
+
+    /// What follows is of a statement that changes this table: what it reads of it is of the version that it changes.
+    pub fn changes(&mut self, table: &ResolvedTable) {
+        self.changed = Some(table.clone());
     }
 
     /// A scalar expression over a relation's columns.

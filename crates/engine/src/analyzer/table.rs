@@ -103,11 +103,25 @@ impl Analyzer {
         if let Some(opened) = self.opened.get(&named) {
             return Ok(Resolved::Table(Box::new(opened.clone())));
         }
-        let resolved = self.look_up(&table.name, &named.2, scope)?;
-        if let Resolved::Table(opened) = &resolved {
+        let mut resolved = self.look_up(&table.name, &named.2, scope)?;
+        if let Resolved::Table(opened) = &mut resolved {
+            self.as_changed(opened, &named.2);
             self.opened.insert(named, (**opened).clone());
         }
         Ok(resolved)
+    }
+
+    /// Puts the version that the statement changes in the place of one that was opened later: the statement could find nothing to
+    /// do, and commit nothing, by rows that no version has together.
+    fn as_changed(&self, opened: &mut ResolvedTable, options: &Options) {
+        let Some(changed) = self.changed.as_ref().filter(|_| options.is_empty()) else { return };
+        let (Some(was), Some(is)) = (&changed.delta, &opened.delta) else { return };
+        if was.snapshot.location().uri() == is.snapshot.location().uri()
+            && was.snapshot.version() != is.snapshot.version()
+        {
+            let qualifier = std::mem::take(&mut opened.qualifier);
+            *opened = ResolvedTable { qualifier, ..changed.clone() };
+        }
     }
 
     /// Looks a name up, and notes what it stood for.
@@ -309,7 +323,8 @@ impl Analyzer {
         if let Some(python) = python {
             return self.python_data_source(&python, source);
         }
-        let resolved = self.wait(resolver::data_source(&session, source))?;
+        let mut resolved = self.wait(resolver::data_source(&session, source))?;
+        self.as_changed(&mut resolved, &source.options);
         let scan = self.scan(&resolved, None)?;
         self.with_padding(scan)
     }

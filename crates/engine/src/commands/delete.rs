@@ -19,6 +19,7 @@ pub(super) async fn run(
     let (alias, snapshot) = (alias.map(str::to_string), delta.snapshot.clone());
     let (condition, constraints) = session
         .analyze(move |analyzer| {
+            analyzer.changes(&table);
             let scope = TableScope::open(analyzer, &table, alias.as_deref())?;
             let condition = match &condition {
                 Some(condition) => Some(scope.search_condition(analyzer, condition, "DELETE")?),

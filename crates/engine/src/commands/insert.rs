@@ -119,6 +119,7 @@ async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: In
     let (query, opened) = (insert.query.clone(), table.clone());
     let (fitted, constraints, replaced) = session
         .analyze(move |analyzer| {
+            analyzer.changes(&opened);
             let fitted = fit(analyzer, &opened, query, &matching)?;
             let (constraints, scope) = match &opened.delta {
                 Some(delta) => (

@@ -45,6 +45,7 @@ pub(super) async fn run(session: &Arc<Session>, merge: Merge) -> Result<QueryRes
     let (opened, snapshot) = (table.clone(), delta.snapshot.clone());
     let (planned, constraints, identities) = session
         .analyze(move |analyzer| {
+            analyzer.changes(&opened);
             let scope = TableScope::open(analyzer, &opened, alias.as_deref())?
                 .qualified(TableReference::bare(TARGET));
             let constraints = TableScope::open(analyzer, &opened, None)?.constraints(analyzer, &snapshot)?;

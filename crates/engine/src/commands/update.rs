@@ -28,6 +28,7 @@ pub(super) async fn run(
     let snapshot = delta.snapshot.clone();
     let (assignments, condition, constraints) = session
         .analyze(move |analyzer| {
+            analyzer.changes(&opened);
             let scope = TableScope::open(analyzer, &opened, alias.as_deref())?;
             let assignments = assigned(analyzer, &scope, &opened, alias.as_deref(), assignments)?;
             let condition = match &condition {
