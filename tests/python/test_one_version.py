@@ -63,28 +63,26 @@ def writer(remote):
     session.stop()
 
 
+def always(writer, table, wanted, answer, least=ROUNDS):
+    """The answer is the wanted one again and again, while rows come in."""
+    deadline = time.monotonic() + DEADLINE_S
+    with commits(writer, table) as appended:
+        rounds = 0
+        while (rounds < least or len(appended) < COMMITS) and time.monotonic() < deadline:
+            assert answer() == wanted, f"after {len(appended)} commits"
+            rounds += 1
+    assert rounds >= least and len(appended) >= COMMITS
+
+
 @pytest.mark.parametrize("name", QUERIES)
 def test_statement(spark, writer, table, name):
     query = QUERIES[name].format(t=table)
-    deadline = time.monotonic() + DEADLINE_S
-    with commits(writer, table) as appended:
-        rounds = 0
-        while (rounds < ROUNDS or len(appended) < COMMITS) and time.monotonic() < deadline:
-            assert spark.sql(query).first()[0] == 0, f"after {len(appended)} commits"
-            rounds += 1
-    # The rows came in while the statement ran again and again.
-    assert rounds >= ROUNDS and len(appended) >= COMMITS
+    always(writer, table, 0, lambda: spark.sql(query).first()[0])
 
 
 def test_data_frame_joined_with_itself(spark, writer, table):
-    deadline = time.monotonic() + DEADLINE_S
     frame = spark.sql(f"SELECT n FROM {table}")
-    with commits(writer, table) as appended:
-        rounds = 0
-        while (rounds < ROUNDS or len(appended) < COMMITS) and time.monotonic() < deadline:
-            assert frame.alias("a").join(frame.alias("b"), "n", "left_anti").count() == 0
-            rounds += 1
-    assert rounds >= ROUNDS and len(appended) >= COMMITS
+    always(writer, table, 0, lambda: frame.alias("a").join(frame.alias("b"), "n", "left_anti").count())
 
 
 # Each changes the row with the greatest number, of which there is one at any version; where what it reads of the table is newer
@@ -99,10 +97,4 @@ CHANGES = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_statement_that_changes_the_table(spark, writer, table, name):
     statement = CHANGES[name].format(t=table)
-    deadline = time.monotonic() + DEADLINE_S
-    with commits(writer, table) as appended:
-        rounds = 0
-        while (rounds < 3 * ROUNDS or len(appended) < COMMITS) and time.monotonic() < deadline:
-            assert spark.sql(statement).first()[0] == 1, f"after {len(appended)} commits"
-            rounds += 1
-    assert rounds >= 3 * ROUNDS and len(appended) >= COMMITS
+    always(writer, table, 1, lambda: spark.sql(statement).first()[0], least=3 * ROUNDS)

@@ -65,13 +65,12 @@ impl Search {
     }
 
     /// The rows of a scan that match.
-    fn over(&self, scan: LogicalPlanBuilder) -> Result<LogicalPlanBuilder> {
-        let mut scan = scan;
+    fn over(&self, mut scan: LogicalPlanBuilder) -> Result<LogicalPlanBuilder> {
         if !self.outer_names.is_empty() {
             let own = |name: &str| Expr::Column(Column::from_name(name));
             let all = scan.schema().columns().into_iter().map(Expr::Column);
             let outer = self.outer_names.iter().map(|(name, outer)| own(name).alias(outer));
-            scan = scan.clone().project(all.chain(outer).collect::<Vec<_>>()).spark()?;
+            scan = scan.project(all.chain(outer).collect::<Vec<_>>()).spark()?;
         }
         match self.plain.iter().chain(&self.with_subqueries).cloned().reduce(Expr::and) {
             Some(condition) => scan.filter(condition).spark(),
