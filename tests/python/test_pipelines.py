@@ -247,6 +247,16 @@ def test_dry_run_finds_every_error_and_changes_nothing(project):
             return dlt.read("good")
 
         @dlt.table
+        @dlt.expect("of_many_rows", "max(id) > 0")
+        def aggregate_rule():
+            return dlt.read("good")
+
+        @dlt.table
+        @dlt.expect("of_a_window", "row_number() OVER (ORDER BY id) > 0")
+        def window_rule():
+            return dlt.read("good")
+
+        @dlt.table
         def around():
             return dlt.read("and_around")
 
@@ -258,6 +268,8 @@ def test_dry_run_finds_every_error_and_changes_nothing(project):
         output = project.run(file, mode=mode, fails=True)
         for words in ("missing_column", "nope", "missing_table", "no_such_table", "bad_rule", "nothing", "and_around", "circle"):
             assert words in output, (mode, words, output)
+        for told in ("EXPECT cannot hold the aggregate functions of (max(id) > 0)", "EXPECT cannot hold the window function (row_number() OVER"):
+            assert told in output, (mode, told, output)
     assert project.rows("SHOW TABLES") == []
 
 

@@ -50,3 +50,36 @@ SELECT named_struct('x', 1) AS a, a.x + 1, a.x;
 SELECT named_struct('x', named_struct('y', 1)) AS a, a.x.y + 1, a.x AS b, b.y;
 SELECT map('k', 1) AS m, m.k + 1, m['k'] + 1;
 SELECT z = z, w - z FROM (SELECT rand() * 0 + max(id) AS z, z + 1 AS w FROM range(3));
+
+-- An item that is nothing but an alias is the item with that alias: by its name they are one.
+SELECT id AS u, u + 1 AS l, l FROM range(3) ORDER BY l DESC;
+SELECT id AS u, u FROM range(3) ORDER BY u DESC;
+SELECT id AS u, U FROM range(3) ORDER BY u DESC;
+SELECT u FROM (SELECT id AS u, u FROM range(3));
+SELECT s AS k, sum(i) AS n, n FROM g GROUP BY s ORDER BY n, k;
+SELECT n FROM (SELECT s AS k, sum(i) AS n, n FROM g GROUP BY s);
+SELECT sum(i) AS n, n FROM g ORDER BY n;
+SELECT n FROM (SELECT sum(i) AS n, n FROM g);
+SELECT s, s FROM g GROUP BY s ORDER BY s DESC;
+SELECT s FROM (SELECT s, s FROM g GROUP BY s) WHERE s > 'a';
+SELECT s FROM (SELECT s, upper(s) AS s FROM g GROUP BY s) WHERE s > 'a';
+SELECT id AS l, id + 1 AS u, u AS l FROM range(3) ORDER BY l;
+SELECT l FROM (SELECT id AS u, u + 1 AS l, l AS l FROM range(3));
+SELECT same FROM (SELECT i = j AS same FROM (SELECT uuid() AS i, i AS j FROM range(2)));
+SELECT length(i) FROM (SELECT uuid() AS i, i FROM range(2));
+SELECT l FROM (SELECT explode(array(1, 2)) AS l, l FROM range(1));
+
+-- Windows take no aliases of their list.
+SELECT id AS a, sum(id) OVER (ORDER BY a) AS n FROM range(3);
+SELECT id AS a, sum(id) OVER (PARTITION BY a % 2) AS n FROM range(3);
+SELECT id AS a, sum(a) OVER (PARTITION BY a) AS n FROM range(3);
+SELECT id AS a, a + sum(id) OVER () AS n FROM range(3);
+SELECT s, sum(i) AS a, rank() OVER (ORDER BY a) AS r FROM g GROUP BY s;
+SELECT s, sum(i) AS a, a + rank() OVER (ORDER BY s) AS r FROM g GROUP BY s;
+SELECT id AS a, sum(id) OVER (ORDER BY id) AS n, n + a AS m FROM range(3);
+SELECT id AS a, lag(id, 1, a) OVER (ORDER BY id) AS n FROM range(3);
+SELECT id AS a, count(id) FILTER (WHERE a > 1) OVER () AS n FROM range(3);
+
+-- Conditions of joins are about the rows of both sides.
+SELECT * FROM g x JOIN g y ON x.i = y.i AND sum(x.i) OVER () > 1;
+SELECT * FROM g x JOIN g y ON x.i = y.i AND max(x.i) > 1;

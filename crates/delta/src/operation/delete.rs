@@ -181,22 +181,14 @@ async fn rewrite_rows(
     let rewriting = Instant::now();
     let has_looked = touched.iter().any(|t| t.is_read);
     let deleted_rows = touched.iter().map(|t| t.matching).sum();
-    let (mut whole, mut partial) = (Vec::new(), Vec::new());
-    for Touched { file, rows, .. } in touched {
-        match rows {
-            None => whole.push(file),
-            Some(rows) => partial.push((file, rows)),
-        }
-    }
     let marks = options.deletion_vectors && dml::are_written(table);
     // What vectors delete, they tell; and so do files that go as a whole.
     let mut change_files = Vec::new();
-    if !marks && !partial.is_empty() {
-        let mut deleted: Vec<FileWithStats> = whole.clone();
-        deleted.extend(partial.iter().map(|(file, rows)| file.clone().choosing(Arc::new(rows.clone()))));
+    if !marks && touched.iter().any(|t| t.rows.is_some()) {
+        let deleted = touched.iter().map(Touched::matching_only).collect();
         change_files = change_feed::of_delete(table, session, deleted, &options.files).await?;
     }
-    let (changes, written) = take_out(table, session, whole, partial, marks, options).await?;
+    let (changes, written) = take_out(table, session, touched, marks, options).await?;
     Ok(Rewrite {
         removed_bytes: if marks && has_looked { 0 } else { changes.removed_bytes() },
         deleted_rows,
@@ -210,16 +202,22 @@ async fn rewrite_rows(
     })
 }
 
-/// Takes files out, and of others some rows: they are marked as deleted, or the file goes and the other rows of it are written
-/// anew.
+/// Takes the rows out that match, whole files where all do: the others are marked as deleted, or their file goes and the other
+/// rows of it are written anew.
 pub(super) async fn take_out(
     table: &Snapshot,
     session: &dyn Session,
-    mut whole: Vec<FileWithStats>,
-    partial: Vec<(FileWithStats, RoaringTreemap)>,
+    touched: Vec<Touched>,
     marks: bool,
     options: &DmlOptions,
 ) -> Result<(FileChanges, WrittenFiles)> {
+    let (mut whole, mut partial) = (Vec::new(), Vec::new());
+    for Touched { file, rows, .. } in touched {
+        match rows {
+            None => whole.push(file),
+            Some(rows) => partial.push((file, rows)),
+        }
+    }
     let (mut changes, mut copies) = (FileChanges::default(), WrittenFiles::default());
     if marks {
         changes = dml::mark_deleted(table, partial).await?;

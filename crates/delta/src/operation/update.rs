@@ -103,13 +103,7 @@ async fn changed_rows(
     assignments: &[Assignment],
     options: &DmlOptions,
 ) -> Result<Vec<Cdc>> {
-    let files = touched
-        .iter()
-        .map(|t| match &t.rows {
-            None => t.file.clone(),
-            Some(rows) => t.file.clone().choosing(Arc::new(rows.clone())),
-        })
-        .collect();
+    let files = touched.iter().map(Touched::matching_only).collect();
     change_feed::of_update(table, session, files, assignments, &options.files).await
 }
 
@@ -122,21 +116,9 @@ async fn change_rows(
     marks: bool,
     options: &DmlOptions,
 ) -> Result<(WrittenFiles, FileChanges)> {
-    let (mut files, mut partial, mut whole) = (Vec::new(), Vec::new(), Vec::new());
-    for Touched { file, rows, .. } in touched {
-        match rows {
-            None => {
-                files.push(file.clone());
-                whole.push(file);
-            }
-            Some(rows) => {
-                files.push(file.clone().choosing(Arc::new(rows.clone())));
-                partial.push((file, rows));
-            }
-        }
-    }
+    let files = touched.iter().map(Touched::matching_only).collect();
     let mut written = rewrite(table, session, None, assignments, files, options).await?;
-    let (changes, copies) = take_out(table, session, whole, partial, marks, options).await?;
+    let (changes, copies) = take_out(table, session, touched, marks, options).await?;
     written.extend(copies);
     Ok((written, changes))
 }

@@ -63,11 +63,10 @@ impl Analyzer {
                 items.push(match grouping.get(i).filter(|_| named) {
                     // A column that is grouped by under another name.
                     Some(Expr::Alias { names, .. }) if names.len() == 1 && names[0] != a.name => Item {
-                        value: a.typed().named(names[0].clone()),
                         metadata: Some(a.metadata.clone()),
-                        passthrough: None,
+                        ..Item::new(a.typed().named(names[0].clone()))
                     },
-                    _ => Item { value: a.typed(), metadata: None, passthrough: Some(a.clone()) },
+                    _ => Item::passing(a.clone()),
                 });
             }
         }
@@ -77,7 +76,8 @@ impl Analyzer {
         let grouping_functions = self.with_grouping(&aggregation);
         let resolved = self.items(select, &input);
         self.restore_grouping(grouping_functions);
-        items.extend(resolved?);
+        let before = items.len();
+        items.extend(resolved?.into_iter().map(|i| Item { repeats: i.repeats.map(|r| r + before), ..i }));
         for item in items {
             let value = if item
                 .passthrough
@@ -90,25 +90,17 @@ impl Analyzer {
                 check_scalar_subqueries(&value, &item.value.name)?;
                 value
             };
-            let attribute = match &value {
+            let key = match &value {
                 DfExpr::Column(c) => aggregation
                     .grouping
                     .iter()
                     .map(|(_, a)| a)
                     .find(|a| a.internal_name() == c.name && a.name == item.value.name)
-                    .filter(|a| !aggregation.select.iter().any(|(_, s)| s.id == a.id))
                     .cloned(),
                 _ => None,
             };
-            let attribute = match attribute {
-                Some(a) => a,
-                None => {
-                    let TypedExpr { data_type, nullable, name, .. } = &item.value;
-                    let mut a = self.attribute(name, data_type.clone(), *nullable);
-                    a.metadata = item.metadata.clone().unwrap_or_default();
-                    a
-                }
-            };
+            let item = Item { passthrough: key, ..item };
+            let attribute = self.item_attribute(&item, &aggregation.select);
             aggregation.select.push((value, attribute));
         }
         aggregation.build(self)
@@ -142,8 +134,7 @@ impl Analyzer {
         for item in items {
             let value = aggregation.rewrite(self, item.value.expr.clone(), &item.value.name)?;
             check_scalar_subqueries(&value, &item.value.name)?;
-            let attribute =
-                self.attribute(&item.value.name, item.value.data_type.clone(), item.value.nullable);
+            let attribute = self.item_attribute(&Item { passthrough: None, ..item }, &aggregation.select);
             aggregation.select.push((value, attribute));
         }
         aggregation.build(self)
@@ -520,7 +511,7 @@ fn inline(expr: DfExpr, select: &[(DfExpr, Attribute)]) -> Result<DfExpr> {
 }
 
 /// Whether an aggregate function (not over a window) is in the expression.
-pub(super) fn has_aggregate(expr: &DfExpr) -> bool {
+pub(crate) fn has_aggregate(expr: &DfExpr) -> bool {
     expr.exists(|e| Ok(matches!(e, DfExpr::AggregateFunction(_)))).unwrap_or(false)
 }
 

@@ -36,11 +36,11 @@ impl Analyzer {
     ) -> Result<TypedExpr> {
         let used = self.outer_used.last().map_or(0, Vec::len);
         let mut parts = self.aggregate_parts(name, resolve, call, over)?;
-        if parts.name.contains(super::project::LATERAL_ALIAS) {
+        if let Some(alias) = super::project::lateral_alias_in(&parts.name) {
             return Err(Error::new("UNSUPPORTED_FEATURE.LATERAL_COLUMN_ALIAS_IN_AGGREGATE_FUNC")
-                .param("lca", &parts.name)
+                .param("lca", boathouse_spec::quote(alias))
                 .param("aggFunc", format!("\"{}\"", parts.name))
-                .message(format!("{} uses an alias of the same SELECT list.", parts.name)));
+                .message(format!("{} uses {alias}, an alias of the same SELECT list.", parts.name)));
         }
         if parts.args.iter().any(super::window::has_window) {
             return Err(Error::new("_LEGACY_ERROR_TEMP_1031").message(format!(

@@ -22,7 +22,7 @@ impl Analyzer {
             let condition = self.expr(&rule.condition.expr, &analyzed)?;
             let condition = self.condition(condition, "expectation")?;
             super::aggregate::forbid_aggregates(&condition.expr, &condition.name, "EXPECT")?;
-            super::window::forbid_windows(&condition.expr, &condition.name, "EXPECT")?;
+            super::window::forbid_uncomputed_windows(&condition, "EXPECT")?;
             resolved.push(Rule { action: rule.action, condition: condition.expr });
         }
         let schema = analyzed.schema();

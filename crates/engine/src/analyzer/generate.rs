@@ -79,11 +79,7 @@ impl Analyzer {
         for expr in exprs {
             if self.is_generator_item(expr) {
                 let new = generated.next().unwrap_or_default();
-                items.extend(new.iter().map(|a| super::project::Item {
-                    value: a.typed(),
-                    metadata: None,
-                    passthrough: Some(a.clone()),
-                }));
+                items.extend(new.into_iter().map(super::project::Item::passing));
             } else {
                 items.extend(self.items(std::slice::from_ref(expr), &over)?);
             }

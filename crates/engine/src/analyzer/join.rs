@@ -76,14 +76,7 @@ impl Analyzer {
                 let resolved = self.expr(expr, &both)?;
                 let resolved = self.condition(resolved, "join")?;
                 super::aggregate::forbid_aggregates(&resolved.expr, &resolved.name, "JOIN")?;
-                if super::window::has_window(&resolved.expr) {
-                    return Err(Error::new("UNSUPPORTED_EXPR_FOR_OPERATOR")
-                        .param("invalidExprSqls", format!("\"{}\"", resolved.name))
-                        .message(format!(
-                            "A join's condition cannot hold the window of {}.",
-                            resolved.name
-                        )));
-                }
+                super::window::forbid_uncomputed_windows(&resolved, "JOIN")?;
                 Some(resolved.expr)
             }
             None => None,

@@ -78,7 +78,7 @@ use std::sync::Arc;
 use boathouse_functions::Context;
 use boathouse_spec::{Expr, Origin, Relation, Result};
 
-pub(crate) use aggregate::forbid_aggregates;
+pub(crate) use aggregate::{forbid_aggregates, has_aggregate};
 pub(crate) use analyzed::{Analyzed, Attribute, TypedExpr};
 pub(crate) use parameters::mixed_parameters;
 

@@ -17,6 +17,18 @@ pub(super) struct Item {
     pub metadata: Option<String>,
     /// The item is a bare column and keeps its identity.
     pub passthrough: Option<Attribute>,
+    /// The place of the item whose alias this one names, and is.
+    pub repeats: Option<usize>,
+}
+
+impl Item {
+    pub(super) fn new(value: TypedExpr) -> Self {
+        Self { value, metadata: None, passthrough: None, repeats: None }
+    }
+
+    pub(super) fn passing(column: Attribute) -> Self {
+        Self { passthrough: Some(column.clone()), ..Self::new(column.typed()) }
+    }
 }
 
 impl Analyzer {
@@ -110,7 +122,11 @@ impl Analyzer {
                     let again = self.item(expr, input);
                     self.function_parameters.truncate(depth);
                     match again {
-                        Ok(resolved) => items.extend(resolved),
+                        Ok(mut resolved) => {
+                            let repeated = alias_named(expr, &aliased).map(|i| places[i]);
+                            resolved.iter_mut().for_each(|item| item.repeats = repeated);
+                            items.extend(resolved);
+                        }
                         Err(again) if again.is("UNRESOLVED_COLUMN") => return Err(e),
                         Err(again) => return Err(again),
                     }
@@ -129,8 +145,7 @@ impl Analyzer {
     fn item(&mut self, expr: &Expr, input: &Analyzed) -> Result<Vec<Item>> {
         let plain = |value: TypedExpr, input: &Analyzed| Item {
             passthrough: passthrough(&value, input),
-            value,
-            metadata: None,
+            ..Item::new(value)
         };
         Ok(match expr {
             Expr::Star(star) => self.expand_star(star, input)?.into_iter().map(|v| plain(v, input)).collect(),
@@ -153,7 +168,7 @@ impl Analyzer {
                     }
                 }
                 let metadata = metadata.clone().or_else(|| source_metadata(&value, input));
-                vec![Item { value, metadata, passthrough: None }]
+                vec![Item { metadata, ..Item::new(value) }]
             }
             other => {
                 let value = self.expr(other, input)?;
@@ -215,7 +230,11 @@ impl Analyzer {
         }
         let mut a = self.attribute(&item.value.name, item.value.data_type.clone(), item.value.nullable);
         a.metadata = item.metadata.clone().unwrap_or_default();
-        a.repeats = item.passthrough.as_ref().filter(|p| p.name == a.name).map(|p| p.repeats.unwrap_or(p.id));
+        let repeated = match item.repeats {
+            Some(place) => taken.get(place).map(|(_, a)| a),
+            None => item.passthrough.as_ref().filter(|p| p.name == a.name),
+        };
+        a.repeats = repeated.map(|r| r.repeats.unwrap_or(r.id));
         self.note_char(&a);
         a
     }
@@ -274,7 +293,7 @@ impl Analyzer {
                     exprs.push(wanted(&columns[i]));
                     items.push(None);
                 }
-                None => items.push(Some(Item { value: a.typed(), metadata: None, passthrough: Some(a) })),
+                None => items.push(Some(Item::passing(a))),
             }
         }
         for (c, _) in columns.iter().zip(&replaced).filter(|(_, done)| !**done) {
@@ -517,6 +536,12 @@ pub(super) fn lateral_name(alias: &str) -> String {
     format!("{LATERAL_ALIAS}{alias})")
 }
 
+/// The first alias of the same SELECT list in the text of an expression.
+pub(super) fn lateral_alias_in(shown: &str) -> Option<&str> {
+    let (_, rest) = shown.split_once(LATERAL_ALIAS)?;
+    Some(rest.split(')').next().unwrap_or(rest))
+}
+
 /// Refuses an alias that two earlier items of the list have (Spark's AMBIGUOUS_LATERAL_COLUMN_ALIAS).
 fn check_ambiguous_alias(error: &Error, expr: &Expr, aliased: &[TypedExpr]) -> Result<()> {
     fn names(expr: &Expr, name: &str) -> bool {
@@ -540,6 +565,13 @@ fn check_ambiguous_alias(error: &Error, expr: &Expr, aliased: &[TypedExpr]) -> R
         }
         _ => Ok(()),
     }
+}
+
+/// Which alias the item is, where it is nothing but its name.
+fn alias_named(item: &Expr, aliased: &[TypedExpr]) -> Option<usize> {
+    let Expr::Column(column) = item else { return None };
+    let [name] = column.name.as_slice() else { return None };
+    aliased.iter().position(|value| value.name.eq_ignore_ascii_case(name))
 }
 
 fn lateral_aliases(aliased: &[TypedExpr]) -> std::collections::HashMap<String, TypedExpr> {

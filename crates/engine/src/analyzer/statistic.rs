@@ -192,7 +192,7 @@ impl Analyzer {
             values.push(of_resolved(resolved, vec![value.expr], Some(filter)));
         }
         let array = self.builtin("array", values)?.named("approx_quantile");
-        self.global_aggregate(input, vec![Item { value: array, metadata: None, passthrough: None }])
+        self.global_aggregate(input, vec![Item::new(array)])
     }
 
     fn frequent_items(
@@ -215,7 +215,7 @@ impl Analyzer {
             let resolved = boathouse_functions::frequent_items(&value.data_type, size, &self.context)?;
             let shown = format!("{}_freqItems", value.name);
             let value = of_resolved(resolved, vec![value.expr], None).named(shown);
-            items.push(Item { value, metadata: None, passthrough: None });
+            items.push(Item::new(value));
         }
         self.global_aggregate(input, items)
     }

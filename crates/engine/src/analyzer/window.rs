@@ -59,12 +59,6 @@ impl Analyzer {
                 .param("funcName", format!("\"{}\"", parts.shown))
                 .message(format!("The window function {} needs an ORDER BY in its window.", parts.shown)));
         }
-        if parts.shown.contains(super::project::LATERAL_ALIAS) {
-            return Err(Error::new("UNSUPPORTED_FEATURE.LATERAL_COLUMN_ALIAS_IN_WINDOW")
-                .param("lca", &parts.shown)
-                .param("windowExpr", format!("\"{}\"", parts.shown))
-                .message(format!("{} uses an alias of the same SELECT list.", parts.shown)));
-        }
         if parts.whole_partition && (!sorts.is_empty() || frame.is_some()) {
             return Err(Error::new("INVALID_WINDOW_SPEC_FOR_AGGREGATION_FUNC")
                 .param("aggFunc", format!("\"{}\"", parts.shown))
@@ -89,6 +83,12 @@ impl Analyzer {
             false => self.frame(frame.as_ref(), &order, &spec)?,
         };
         let shown = format!("{} OVER ({spec}{})", parts.shown, frame.text);
+        if let Some(alias) = super::project::lateral_alias_in(&shown) {
+            return Err(Error::new("UNSUPPORTED_FEATURE.LATERAL_COLUMN_ALIAS_IN_WINDOW")
+                .param("lca", boathouse_spec::quote(alias))
+                .param("windowExpr", format!("\"{shown}\""))
+                .message(format!("The window uses {alias}, an alias of the same SELECT list: {shown}")));
+        }
         // An aggregate over an empty frame has a value (`count` is 0), another function has none.
         let (is_aggregate, rows_left) =
             (matches!(parts.function, WindowFunctionDefinition::AggregateUDF(_)), frame.rows_left);
@@ -372,16 +372,14 @@ fn has_window_inside(w: &WindowFunction) -> bool {
         || p.filter.as_ref().is_some_and(|f| has_window(f))
 }
 
+/// WHERE and HAVING come before windows.
 pub(super) fn forbid_windows(expr: &DfExpr, name: &str, clause: &str) -> Result<()> {
     if !has_window(expr) {
         return Ok(());
     }
-    if clause == "WHERE" || clause == "HAVING" {
-        return Err(Error::new("WINDOW_FUNCTION_NOT_ALLOWED_IN_CLAUSE")
-            .param("clauseName", clause)
-            .message(format!("{clause} cannot hold the window functions of {name}; use QUALIFY.")));
-    }
-    Ok(())
+    Err(Error::new("WINDOW_FUNCTION_NOT_ALLOWED_IN_CLAUSE")
+        .param("clauseName", clause)
+        .message(format!("{clause} cannot hold the window functions of {name}; use QUALIFY.")))
 }
 
 /// Functions of windows that number rows take neither FILTER nor the treatment of NULL.
@@ -412,7 +410,7 @@ fn forbid_aggregate_syntax(name: &str, call: &Call) -> Result<()> {
         .message(format!("The function {name} does not take {syntax}.")))
 }
 
-/// Nothing computes the windows of GROUP BY, nor, over an aggregation, those of ORDER BY.
+/// Nothing computes the windows of GROUP BY, of conditions of joins, of expectations, nor, over an aggregation, of ORDER BY.
 pub(super) fn forbid_uncomputed_windows(key: &TypedExpr, clause: &str) -> Result<()> {
     if !has_window(&key.expr) {
         return Ok(());

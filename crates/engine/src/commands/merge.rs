@@ -10,13 +10,12 @@ use boathouse_spec::{
     DataSourceRef, DataType, Error, Expr, Merge, MergeAction, MergeClause, Name, Relation, RelationNode,
     Result, StructField, StructType, quote, quote_name,
 };
-use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, TableReference};
 use datafusion::logical_expr::{Expr as DataFusionExpr, LogicalPlanBuilder};
 
 use boathouse_bridge::ResultExt;
 
-use crate::analyzer::{Analyzed, Analyzer, TypedExpr, forbid_aggregates};
+use crate::analyzer::{Analyzed, Analyzer, TypedExpr, forbid_aggregates, has_aggregate};
 use crate::commands::fields_by_name::{Lacking, assign_by_name, nested};
 use crate::commands::table_expressions::{TableScope, automatic_widening, refuse_correlated, row_options};
 use crate::commands::update::column_of;
@@ -463,9 +462,7 @@ fn unresolved(error: Error, clause: &str, over: &Analyzed) -> Error {
 /// A condition of MERGE is about one row of each side, and the same each time that it is computed.
 fn check_condition(condition: &Predicate, clause: &str) -> Result<()> {
     refuse_correlated(&condition.expr, &condition.sql)?;
-    let has_aggregate =
-        condition.expr.exists(|e| Ok(matches!(e, DataFusionExpr::AggregateFunction(_)))).spark()?;
-    if has_aggregate {
+    if has_aggregate(&condition.expr) {
         return Err(Error::new("DELTA_AGGREGATION_NOT_SUPPORTED")
             .param("operation", clause)
             .param("predicate", format!("(condition = {})", condition.sql))

@@ -1,5 +1,7 @@
 //! The rows that a condition chooses, by a scan of the files that may have some.
 
+use std::sync::Arc;
+
 use boathouse_bridge::ResultExt;
 use boathouse_spec::Result;
 use datafusion::catalog::Session;
@@ -24,6 +26,16 @@ pub(crate) struct Touched {
     pub rows: Option<RoaringTreemap>,
     /// How many rows match; `None` where all do and the log does not tell their number.
     pub matching: Option<u64>,
+}
+
+impl Touched {
+    /// The file, of which the rows that match are read.
+    pub fn matching_only(&self) -> FileWithStats {
+        match &self.rows {
+            None => self.file.clone(),
+            Some(rows) => self.file.clone().choosing(Arc::new(rows.clone())),
+        }
+    }
 }
 
 /// The files with rows that match a condition, and what was read to find them.
@@ -99,14 +111,8 @@ pub(crate) async fn find(session: &dyn Session, table: &Snapshot, search: &Searc
         };
         candidates.into_iter().map(whole).collect()
     } else {
-        let mut rows = matching_rows(session, &scan, &candidates, search).await?;
-        let mut touched = Vec::with_capacity(rows.files.len());
-        for file in candidates {
-            if let Some(rows) = rows.files.remove(&(file.index as i64)) {
-                touched.push(touched_by(table, file, rows).await?);
-            }
-        }
-        touched
+        let rows = matching_rows(session, &scan, &candidates, search).await?;
+        touched_by(table, &candidates, rows).await?
     };
     reads.files = touched.iter().map(|t| t.file.file.key()).collect();
     Ok(Matches { touched, reads })
@@ -120,16 +126,22 @@ pub(crate) fn hidden_columns() -> Vec<HiddenColumn> {
     ]
 }
 
-/// The file with the rows of it that match.
+/// The files that have some of the rows, by their numbers.
 pub(crate) async fn touched_by(
     table: &Snapshot,
-    file: FileWithStats,
-    rows: RoaringTreemap,
-) -> Result<Touched> {
-    let deleted = file.file.deletion_vector.as_ref().map_or(0, |v| v.cardinality.unsigned_abs());
-    let all = row_count(table.location(), &file).await?.saturating_sub(deleted);
-    let matching = rows.len();
-    Ok(Touched { file, is_read: true, matching: Some(matching), rows: (matching < all).then_some(rows) })
+    candidates: &[FileWithStats],
+    mut matching: RowSets,
+) -> Result<Vec<Touched>> {
+    let mut touched = Vec::with_capacity(matching.files.len());
+    for file in candidates {
+        let Some(rows) = matching.files.remove(&(file.index as i64)) else { continue };
+        let deleted = file.file.deletion_vector.as_ref().map_or(0, |v| v.cardinality.unsigned_abs());
+        let all = row_count(table.location(), file).await?.saturating_sub(deleted);
+        let matching = rows.len();
+        let rows = (matching < all).then_some(rows);
+        touched.push(Touched { file: file.clone(), is_read: true, rows, matching: Some(matching) });
+    }
+    Ok(touched)
 }
 
 async fn matching_rows(

@@ -9,7 +9,7 @@ use datafusion::catalog::Session;
 use datafusion::logical_expr::LogicalPlan;
 
 use super::super::delete::{DmlOptions, take_out};
-use super::super::dml::{self, FileChanges, RowSets, Touched};
+use super::super::dml::{self, FileChanges, RowSets};
 use super::find::Found;
 use super::plan::Read;
 use super::source::MergeSource;
@@ -173,18 +173,8 @@ impl SecondPass<'_> {
             (out.written, out.counts) = self.write(&plan, bytes, false).await?;
             out.counts.matched_deleted -= found.matched.repeated() as i64;
         }
-        let mut changing = found.changing();
-        let (mut whole, mut partial) = (Vec::new(), Vec::new());
-        for file in self.candidates {
-            let Some(rows) = changing.files.remove(&(file.index as i64)) else { continue };
-            let Touched { file, rows, .. } = dml::touched_by(self.table, file.clone(), rows).await?;
-            match rows {
-                None => whole.push(file),
-                Some(rows) => partial.push((file, rows)),
-            }
-        }
-        let (changes, copies) =
-            take_out(self.table, self.session, whole, partial, marks, self.options).await?;
+        let touched = dml::touched_by(self.table, self.candidates, found.changing()).await?;
+        let (changes, copies) = take_out(self.table, self.session, touched, marks, self.options).await?;
         out.changes = changes;
         Ok((out, copies))
     }
