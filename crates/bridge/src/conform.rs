@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType as ArrowType, SchemaRef, TimeUnit, TimestampMicr
 use boathouse_spec::{Error, Result};
 
 use crate::from_arrow;
+use crate::types::is_marked_variant;
 
 /// Gives an array the exact type that was promised. Names, nullability and metadata of nested fields may differ from what a
 /// kernel, a file or a client made: then no value is touched. Other encodings of the same values are converted.
@@ -70,12 +71,14 @@ fn relabel(array: &ArrayRef, wanted: &ArrowType) -> Option<ArrayRef> {
         }
         (ArrowType::Struct(from), ArrowType::Struct(to)) if from.len() == to.len() => {
             let rows = array.as_struct_opt()?;
-            let columns = rows
-                .columns()
-                .iter()
-                .zip(to)
-                .map(|(column, field)| relabel(column, field.data_type()))
-                .collect::<Option<Vec<_>>>()?;
+            // Python has the two parts of a variant in the other order.
+            let is_variant = is_marked_variant(from);
+            let column = |i: usize| match is_variant {
+                true => rows.column_by_name(to[i].name()),
+                false => Some(rows.column(i)),
+            };
+            let columns =
+                (0..to.len()).map(|i| relabel(column(i)?, to[i].data_type())).collect::<Option<Vec<_>>>()?;
             let nulls = rows.nulls().cloned();
             Arc::new(StructArray::try_new_with_length(to.clone(), columns, nulls, rows.len()).ok()?)
         }
@@ -93,10 +96,25 @@ fn relabel(array: &ArrayRef, wanted: &ArrowType) -> Option<ArrayRef> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Int32Array, ListArray, StringViewArray};
+    use arrow::array::{BinaryArray, Int32Array, ListArray, StringViewArray};
     use arrow::datatypes::{Field, Int32Type};
 
     use super::*;
+
+    #[test]
+    fn variants_of_python_are_put_in_order() {
+        let part = |name: &str, value: &[u8]| {
+            let mark = (name == "metadata").then(|| ("variant".to_string(), "true".to_string()));
+            let field = Field::new(name, ArrowType::Binary, false).with_metadata(mark.into_iter().collect());
+            (Arc::new(field), Arc::new(BinaryArray::from_vec(vec![value])) as ArrayRef)
+        };
+        let sent: ArrayRef = Arc::new(StructArray::from(vec![part("value", b"v"), part("metadata", b"m")]));
+        let t = crate::spark_type(&Field::new("v", sent.data_type().clone(), true)).unwrap();
+        assert_eq!(t, boathouse_spec::DataType::Variant);
+        let variant = conform(&sent, &crate::arrow_type(&t)).unwrap();
+        assert_eq!(variant.as_struct().column(0).as_binary::<i32>().value(0), b"m");
+        assert_eq!(variant.as_struct().column(1).as_binary::<i32>().value(0), b"v");
+    }
 
     #[test]
     fn labels_change_and_encodings_are_converted() {

@@ -157,12 +157,20 @@ pub fn spark_type(f: &Field) -> Result<DataType> {
             }
             other => return Err(no_spark_type(f.name(), other)),
         },
+        ArrowType::Struct(fields) if is_marked_variant(fields) => DataType::Variant,
         ArrowType::Struct(fields) => {
             DataType::structure(fields.iter().map(|f| spark_field(f)).collect::<Result<Vec<_>>>()?)
         }
         ArrowType::Dictionary(_, values) => spark_type(&Field::new("", values.as_ref().clone(), true))?,
         other => return Err(no_spark_type(f.name(), other)),
     })
+}
+
+/// Whether a struct is a variant in the form of Python's client, which marks it (pyspark's `is_variant`).
+pub(crate) fn is_marked_variant(fields: &Fields) -> bool {
+    let is_marked =
+        |f: &Field| f.name() == "metadata" && f.metadata().get("variant").is_some_and(|v| v == "true");
+    fields.len() == 2 && fields.iter().any(|f| is_marked(f)) && fields.iter().any(|f| f.name() == "value")
 }
 
 fn no_spark_type(column: &str, t: &ArrowType) -> Error {

@@ -10,11 +10,12 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{JoinType, Result};
 use datafusion::datasource::{MemTable, source_as_provider};
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PartitionMode};
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
 use crate::join_hints;
+use crate::ordered::in_partition_order;
 
 /// What is few.
 const ROWS: usize = 1000;
@@ -69,25 +70,39 @@ pub(crate) fn streamed_as_spark(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn 
         if join_hints::is_hinted(&node) {
             return Ok(Transformed::no(node));
         }
-        if let Some(join) = node.downcast_ref::<HashJoinExec>() {
-            // A join that cannot be turned round stays as it is.
-            if builds_right(*join.join_type(), join.left(), join.right())
-                && let Ok(swapped) = join.swap_inputs(PartitionMode::CollectLeft)
-            {
-                return Ok(Transformed::yes(swapped));
-            }
-        } else if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
-            if *join.join_type() == JoinType::Inner && is_smaller(join.left(), join.right()) {
-                return Ok(Transformed::yes(join.swap_inputs()?));
-            }
-        } else if let Some(join) = node.downcast_ref::<CrossJoinExec>()
-            && is_smaller(join.left(), join.right())
-        {
-            return Ok(Transformed::yes(join.swap_inputs()?));
-        }
-        Ok(Transformed::no(node))
+        Ok(match turned_round(&node)? {
+            Some(turned) => Transformed::yes(turned),
+            None => Transformed::no(node),
+        })
     })?;
     Ok(changed.data)
+}
+
+/// A join that builds its right side, where Spark streams the left one.
+fn turned_round(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let is_wanted = if let Some(join) = node.downcast_ref::<HashJoinExec>() {
+        builds_right(*join.join_type(), join.left(), join.right())
+    } else if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
+        *join.join_type() == JoinType::Inner && is_smaller(join.left(), join.right())
+    } else if let Some(join) = node.downcast_ref::<CrossJoinExec>() {
+        is_smaller(join.left(), join.right())
+    } else {
+        false
+    };
+    let children: Vec<_> = node.children().into_iter().cloned().collect();
+    let (true, [left, right]) = (is_wanted, children.as_slice()) else { return Ok(None) };
+    // What is built is one partition, which the right side (a union) may not be yet.
+    let sides = vec![Arc::clone(left), in_partition_order(Arc::clone(right))];
+    let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+    let node = Arc::clone(node).replace_children(sides, options)?;
+    if let Some(join) = node.downcast_ref::<HashJoinExec>() {
+        // A join that cannot be turned round stays as it is.
+        return Ok(join.swap_inputs(PartitionMode::CollectLeft).ok());
+    }
+    if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
+        return join.swap_inputs().map(Some);
+    }
+    node.downcast_ref::<CrossJoinExec>().map(|join| join.swap_inputs()).transpose()
 }
 
 fn builds_right(kind: JoinType, left: &Arc<dyn ExecutionPlan>, right: &Arc<dyn ExecutionPlan>) -> bool {

@@ -1,4 +1,4 @@
-//! `if`, `coalesce`, `nvl`, `nullif`, `greatest`, `least`, `decode`, and the functions that raise.
+//! `if`, `coalesce`, `nvl`, `nullif`, `greatest`, `least`, and the functions that raise.
 //!
 //! The analyzer compiles `if` and `coalesce` to CASE so that only the branch taken is evaluated; it asks here for the
 //! types ([`result_type`]). The entries are for calls with arguments at hand.
@@ -248,52 +248,6 @@ fn extreme(call: &Call, greatest: bool) -> Result<Resolved> {
                     if better { i } else { best }
                 })
             }),
-        )
-    }))
-}
-
-/// `decode(value, search, result, ..., default)`: NULL equals NULL.
-pub(crate) fn decode(call: &Call) -> Result<Resolved> {
-    let pairs = (call.args.len() - 1) / 2;
-    let default = call.args.len().is_multiple_of(2);
-    let value = &call.args[0].data_type;
-    let searches: Vec<DataType> = (0..pairs).map(|n| call.args[1 + 2 * n].data_type.clone()).collect();
-    let results: Vec<usize> =
-        (0..pairs).map(|n| 2 + 2 * n).chain(default.then_some(call.args.len() - 1)).collect();
-    let types: Vec<DataType> = results.iter().map(|i| call.args[*i].data_type.clone()).collect();
-    let t = common_type(&types, call.context).ok_or_else(|| call.different_types())?;
-    let compared = searches
-        .iter()
-        .try_fold(value.clone(), |t, s| comparison_type(&t, s, call.context))
-        .ok_or_else(|| call.different_types())?;
-    let mut coerced = vec![compared.clone()];
-    for n in 0..pairs {
-        let _ = n;
-        coerced.push(compared.clone());
-        coerced.push(t.clone());
-    }
-    if default {
-        coerced.push(t.clone());
-    }
-    let nullable = !default || results.iter().any(|i| nullable_branch(call, *i, &t));
-    let computed = t.clone();
-    Ok(Resolved::new(coerced, t, nullable, move |inputs| {
-        let wanted = arrow_type(&computed.as_nullable());
-        let branches = results
-            .iter()
-            .map(|i| crate::scalar::conform(inputs.array(*i)?, &wanted))
-            .collect::<Result<Vec<_>>>()?;
-        let value = inputs.array(0)?;
-        let equal = (0..pairs)
-            .map(|n| {
-                let search = inputs.array(1 + 2 * n)?;
-                let (a, b) = Comparison::of_both(&value, &search)?;
-                Ok((0..inputs.rows()).map(|row| a.row(row) == b.row(row)).collect::<Vec<bool>>())
-            })
-            .collect::<Result<Vec<_>>>()?;
-        choose(
-            &branches,
-            (0..inputs.rows()).map(|row| (0..pairs).find(|n| equal[*n][row]).or(default.then_some(pairs))),
         )
     }))
 }

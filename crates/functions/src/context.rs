@@ -28,6 +28,8 @@ pub struct Context {
     pub java_charsets: bool,
     /// `spark.sql.legacy.codingErrorAction`: what a character set lacks is replaced instead of refused.
     pub replaces_coding_errors: bool,
+    /// `spark.sql.chunkBase64String.enabled`: `base64` gives lines of 76 characters.
+    pub base64_in_lines: bool,
     /// `spark.sql.legacy.negativeIndexInArrayInsert`: -1 is the place before the last element.
     pub inserts_before_last: bool,
     /// `spark.sql.function.concatBinaryAsString`
@@ -62,6 +64,7 @@ impl Default for Context {
             case_sensitive: false,
             java_charsets: false,
             replaces_coding_errors: false,
+            base64_in_lines: true,
             inserts_before_last: false,
             concat_binary_as_string: false,
             elt_output_as_string: false,

@@ -265,6 +265,10 @@ impl Expr {
         Self::Cast { expr: Box::new(self), to, mode: CastMode::Session, origin: Origin::default() }
     }
 
+    pub fn ansi_cast(self, to: DataType) -> Self {
+        Self::Cast { expr: Box::new(self), to, mode: CastMode::Ansi, origin: Origin::default() }
+    }
+
     /// `value[extraction]`, `value.field`
     pub fn extract(self, extraction: Expr) -> Self {
         Self::Extract { expr: Box::new(self), extraction: Box::new(extraction), origin: Origin::default() }

@@ -52,14 +52,28 @@ impl Analyzer {
             }
             None => (input, keys),
         };
+        let mut shown: Vec<DfExpr> = keys.iter().map(|key| key.expr.clone()).collect();
+        if aggregate.grouping_first && sets.is_none() && shown.len() < grouping.len() {
+            // A key that stands twice is shown twice.
+            shown.clear();
+            for e in grouping {
+                shown.extend(self.grouping_key(e, select, &input)?.into_iter().map(|key| key.expr));
+            }
+        }
         let mut aggregation = self.aggregation(input.clone(), keys, sets)?;
         if let Some(set) = windowed.set {
             aggregation.take_one_set_of_each_row(self, set);
         }
+        if select.iter().any(|e| self.is_generator_item(e)) {
+            let keys = if aggregate.grouping_first { grouping } else { &[] };
+            let list: Vec<Expr> = keys.iter().chain(select).cloned().collect();
+            return self.generate_over_aggregate(aggregation, &list);
+        }
         let mut items: Vec<Item> = Vec::new();
         if aggregate.grouping_first {
-            let named = grouping.len() == aggregation.grouping.len();
-            for (i, (_, a)) in aggregation.grouping.iter().enumerate() {
+            let named = grouping.len() == shown.len();
+            for (i, key) in shown.iter().enumerate() {
+                let Some((_, a)) = aggregation.grouping.iter().find(|(e, _)| e == key) else { continue };
                 items.push(match grouping.get(i).filter(|_| named) {
                     // A column that is grouped by under another name.
                     Some(Expr::Alias { names, .. }) if names.len() == 1 && names[0] != a.name => Item {
@@ -69,9 +83,6 @@ impl Analyzer {
                     _ => Item::passing(a.clone()),
                 });
             }
-        }
-        if select.iter().any(|e| self.is_generator_item(e)) {
-            return self.generate_over_aggregate(aggregation, select);
         }
         let grouping_functions = self.with_grouping(&aggregation);
         let resolved = self.items(select, &input);
@@ -207,7 +218,9 @@ impl Analyzer {
             let may_be_absent = sets.as_ref().is_some_and(|sets| is_left_out(sets, grouping.len()));
             // A grouping column keeps its identity, so that names and DataFrame columns still reach it.
             let kept = match &key.expr {
-                DfExpr::Column(c) => input.columns().find(|a| a.internal_name() == c.name).cloned(),
+                DfExpr::Column(c) => {
+                    input.columns().find(|a| a.internal_name() == c.name).map(Attribute::by_any_name)
+                }
                 _ => None,
             };
             let attribute = match (kept, &sets) {

@@ -27,6 +27,8 @@ pub(crate) struct Attribute {
     pub plan_id: Option<i64>,
     /// The column that this one repeats, in a list that names it twice: together they are not ambiguous.
     pub repeats: Option<u64>,
+    /// Only `table.column` means it, the bare name does not: a side's key of a USING join (Spark's `qualifiedAccessOnly`).
+    pub qualified_only: bool,
 }
 
 impl Attribute {
@@ -70,6 +72,11 @@ impl Attribute {
         }
     }
 
+    /// The column where its bare name means it, as in a list that selects it.
+    pub fn by_any_name(&self) -> Self {
+        Self { qualified_only: false, ..self.clone() }
+    }
+
     pub fn nullable(mut self) -> Self {
         self.nullable = true;
         self
@@ -104,6 +111,14 @@ impl TypedExpr {
     }
 }
 
+/// A column of a DataFrame inside of a relation.
+#[derive(Debug, Clone)]
+pub(crate) struct FrameColumn {
+    pub attribute: Attribute,
+    /// How many relations there are from the DataFrame up to this one.
+    pub depth: usize,
+}
+
 /// An analyzed relation.
 #[derive(Debug, Clone)]
 pub(crate) struct Analyzed {
@@ -113,7 +128,7 @@ pub(crate) struct Analyzed {
     /// Columns that names can reach but `*` does not show: the other side's keys of a USING join, metadata columns.
     pub hidden: Vec<Attribute>,
     /// Columns of the DataFrames inside, by the client's plan id.
-    pub plan_ids: HashMap<i64, Vec<Attribute>>,
+    pub plan_ids: HashMap<i64, Vec<FrameColumn>>,
     /// What the relation was made from, where ORDER BY, HAVING and filters may still reach it.
     pub below: Option<Arc<Below>>,
     /// Kept for the DataFrame API: the relation reads a stream.
@@ -176,6 +191,12 @@ impl Analyzed {
             Some(plan) => Self { plan, ..self },
             None => self,
         }
+    }
+
+    /// Says that the relation is the DataFrame with this plan id.
+    pub fn is_frame(&mut self, plan_id: i64) {
+        let columns = self.columns().map(|a| FrameColumn { attribute: a.clone(), depth: 0 }).collect();
+        self.plan_ids.insert(plan_id, columns);
     }
 
     /// Takes over what the inputs know of DataFrames inside.

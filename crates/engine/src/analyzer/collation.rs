@@ -255,6 +255,15 @@ impl Analyzer {
         }
     }
 
+    /// What values are compared by: strings in a collation, and what holds them, by keys, which have their order.
+    pub(super) fn comparison_key(&mut self, value: TypedExpr) -> Result<TypedExpr> {
+        match &value.data_type {
+            DataType::String { .. } => self.collation_key(value),
+            t if holds_collated(t) => self.group_key(value),
+            _ => Ok(value),
+        }
+    }
+
     /// What values of the type are grouped, joined and sorted by: strings in a collation by their keys.
     pub(super) fn collation_key(&mut self, value: TypedExpr) -> Result<TypedExpr> {
         match &value.data_type {

@@ -3,7 +3,7 @@
 use boathouse_connectors::METADATA_COLUMN;
 use boathouse_spec::{Column, DataType, Name, Result, Star, quote_name};
 
-use super::analyzed::{Analyzed, Attribute, TypedExpr};
+use super::analyzed::{Analyzed, Attribute, FrameColumn, TypedExpr};
 use super::{Analyzer, error};
 
 impl Analyzer {
@@ -84,28 +84,29 @@ impl Analyzer {
         let Some(columns) = over.plan_ids.get(&id) else {
             return Ok(None);
         };
-        // Both sides of a self-join carry the same DataFrame: which of them is meant nobody can tell.
-        let matched = match_name(&column.name, columns, self.context.case_sensitive);
-        let (attribute, rest) = match matched {
-            Ok(Some(found)) => found,
-            Ok(None) => return Ok(None),
-            Err(_) => {
-                return Err(boathouse_spec::Error::new("AMBIGUOUS_COLUMN_REFERENCE")
-                    .param("name", quote_name(&column.name))
-                    .message(format!(
-                        "The column {} is ambiguous: its DataFrame is joined with itself. Give each side an alias \
-                         and use the names `alias.column`.",
-                        quote_name(&column.name)
-                    )));
-            }
+        let is_named = |a: &Attribute| {
+            column.name.iter().any(|part| same_name(part, &a.name, self.context.case_sensitive))
         };
-        if let Some(field) = self.metadata_field(&attribute, &rest, over) {
-            return Ok(Some(field));
+        // What a projection above left out or made anew is not the DataFrame's any more.
+        let is_there =
+            |a: &Attribute| over.columns().any(|c| c.id == a.id) || self.metadata_fields.contains_key(&a.id);
+        let mut found: Vec<&FrameColumn> =
+            columns.iter().filter(|c| is_named(&c.attribute) && is_there(&c.attribute)).collect();
+        found.sort_by_key(|c| c.depth);
+        // Both sides of a self-join carry the same DataFrame: the nearer one is meant (`df.join(df.filter(..))`).
+        for level in found.chunk_by(|a, b| a.depth == b.depth) {
+            let level: Vec<Attribute> = level.iter().map(|c| c.attribute.clone()).collect();
+            let matched = match_name(&column.name, &level, self.context.case_sensitive);
+            let (attribute, rest) = match matched {
+                Ok(Some(found)) => found,
+                Ok(None) => continue,
+                Err(_) => return Err(ambiguous_frame(&column.name)),
+            };
+            return match self.metadata_field(&attribute, &rest, over) {
+                Some(field) => Ok(Some(field)),
+                None => self.nested(attribute.typed(), &rest).map(Some),
+            };
         }
-        if over.columns().any(|a| a.id == attribute.id) {
-            return self.nested(attribute.typed(), &rest).map(Some);
-        }
-        // A projection above may have renewed it: then its name is what is left.
         Ok(None)
     }
 
@@ -146,8 +147,10 @@ impl Analyzer {
             (None, None) => over.output.iter().map(Attribute::typed).collect(),
             (None, Some(id)) => match over.plan_ids.get(&id) {
                 Some(columns) => {
-                    let mine = columns.iter().filter(|c| over.output.iter().any(|o| o.id == c.id));
-                    mine.map(Attribute::typed).collect()
+                    let is_there = |c: &&FrameColumn| over.output.iter().any(|o| o.id == c.attribute.id);
+                    let nearest = columns.iter().filter(is_there).map(|c| c.depth).min();
+                    let mine = columns.iter().filter(is_there).filter(|c| Some(c.depth) == nearest);
+                    mine.map(|c| c.attribute.typed()).collect()
                 }
                 None => over.output.iter().map(Attribute::typed).collect(),
             },
@@ -174,14 +177,12 @@ impl Analyzer {
     }
 
     fn expand_target(&mut self, target: &[String], over: &Analyzed) -> Result<Vec<TypedExpr>> {
-        let mut of_target: Vec<&Attribute> =
-            over.columns().filter(|a| qualifier_matches(&a.qualifier, target)).collect();
+        // The keys of USING joins come first, also where they are another side's (Spark's `UnresolvedStar.expand`).
+        let keys = over.hidden.iter().filter(|a| a.qualified_only);
+        let of_target = keys.chain(&over.output).filter(|a| qualifier_matches(&a.qualifier, target));
+        let of_target: Vec<TypedExpr> = of_target.map(Attribute::typed).collect();
         if !of_target.is_empty() {
-            // A table's own order, also where a join put a shared column elsewhere.
-            if of_target.iter().any(|a| over.hidden.iter().any(|h| h.id == a.id)) || !over.hidden.is_empty() {
-                of_target.sort_by_key(|a| a.id);
-            }
-            return Ok(of_target.into_iter().map(Attribute::typed).collect());
+            return Ok(of_target);
         }
         let column = Column { name: target.to_vec(), ..Column::default() };
         // `_metadata.*` is no star: what `*` does not show is not expanded either.
@@ -195,8 +196,7 @@ impl Analyzer {
         match found {
             Some(value) => match value.data_type.clone() {
                 DataType::Struct(s) => {
-                    let names: Vec<String> = s.fields.iter().map(|f| f.name.clone()).collect();
-                    names.iter().map(|n| Ok(self.field_of(value.clone(), n)?.named(n))).collect()
+                    (0..s.fields.len()).map(|place| self.field_at(value.clone(), &s, place)).collect()
                 }
                 _ => Err(boathouse_spec::Error::new("_LEGACY_ERROR_TEMP_1050")
                     .param("attributes", format!("List({})", target.join(", ")))
@@ -214,11 +214,13 @@ impl Analyzer {
                 if names.is_empty() {
                     return Err(cannot_expand(target, over));
                 }
-                let column = |name| Column { name, ..Column::default() };
-                names
-                    .into_iter()
-                    .map(|n| self.outer_column(&column(n))?.ok_or_else(|| cannot_expand(target, over)))
-                    .collect()
+                let mut columns = Vec::with_capacity(names.len());
+                for name in names {
+                    let own = name.last().cloned().unwrap_or_default();
+                    let found = self.outer_column(&Column { name, ..Column::default() })?;
+                    columns.push(found.ok_or_else(|| cannot_expand(target, over))?.named(own));
+                }
+                Ok(columns)
             }
         }
     }
@@ -254,6 +256,14 @@ impl Analyzer {
         }
         Ok(keep.into_iter().flatten().collect())
     }
+}
+
+fn ambiguous_frame(name: &[String]) -> boathouse_spec::Error {
+    boathouse_spec::Error::new("AMBIGUOUS_COLUMN_REFERENCE").param("name", quote_name(name)).message(format!(
+        "The column {} is ambiguous: its DataFrame is joined with itself. Give each side an alias and use the \
+         names `alias.column`.",
+        quote_name(name)
+    ))
 }
 
 /// The fields of a struct without some: `s.* EXCEPT (a)`.
@@ -333,8 +343,11 @@ pub(super) fn match_name(
         let mut found: Vec<&Attribute> = attributes
             .iter()
             .filter(|a| {
-                (qualifier.is_empty() || qualifier_matches(&a.qualifier, qualifier))
-                    && same(&a.name, &rest[0])
+                let is_meant = match qualifier.is_empty() {
+                    true => !a.qualified_only,
+                    false => qualifier_matches(&a.qualifier, qualifier),
+                };
+                is_meant && same(&a.name, &rest[0])
             })
             .collect();
         found.dedup_by_key(|a| a.id);

@@ -42,6 +42,30 @@ impl Analyzer {
                 let condition = self.implicit(condition, &DataType::Boolean)?;
                 self.case(vec![condition, yes, no], None, &shown)?
             }
+            // Each result is cast where its branch is taken (Spark's `Decode` becomes a CASE).
+            "decode" if call.args.len() > 2 => {
+                let args = self.args(&call.args, over)?;
+                let shown = call_name(name, &args);
+                let mut args = args.into_iter();
+                let Some(value) = args.next() else {
+                    return Err(Error::internal("decode without arguments"));
+                };
+                let mut branches = Vec::with_capacity(args.len());
+                while let Some(search) = args.next() {
+                    match args.next() {
+                        Some(result) => {
+                            branches.push(self.comparison(
+                                Operator::IsNotDistinctFrom,
+                                value.clone(),
+                                search,
+                            )?);
+                            branches.push(result);
+                        }
+                        None => branches.push(search),
+                    }
+                }
+                self.case(branches, None, &shown)?
+            }
             "coalesce" => {
                 let args = self.args(&call.args, over)?;
                 if args.is_empty() {

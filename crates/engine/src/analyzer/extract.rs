@@ -1,6 +1,6 @@
 //! Fields of structs, elements of arrays, values of maps.
 
-use boathouse_spec::{Call, DataType, Error, Expr, Literal, Result};
+use boathouse_spec::{Call, DataType, Error, Expr, Literal, Result, StructType};
 use datafusion::logical_expr::lit;
 use datafusion::scalar::ScalarValue;
 
@@ -10,6 +10,18 @@ use super::error;
 use super::project::is_call;
 
 impl Analyzer {
+    /// The field of a struct by its place: others may have its name.
+    pub(super) fn field_at(&mut self, value: TypedExpr, s: &StructType, place: usize) -> Result<TypedExpr> {
+        let field = &s.fields[place];
+        if s.fields.iter().filter(|f| f.name == field.name).count() > 1 {
+            let place = TypedExpr::new(lit(place as i32), DataType::Integer, false, place.to_string());
+            return Ok(self.builtin("getstructfield", vec![value, place])?.named(&field.name));
+        }
+        let nullable = value.nullable || field.nullable;
+        let expr = datafusion::functions::core::expr_fn::get_field(value.expr, field.name.clone());
+        Ok(TypedExpr::new(expr, field.data_type.clone(), nullable, &field.name))
+    }
+
     /// `value.field`: a struct's field, every element's field of an array of structs, or a map's value.
     pub(super) fn field_of(&mut self, value: TypedExpr, field: &str) -> Result<TypedExpr> {
         let shown = format!("{}.{field}", value.name);
@@ -18,14 +30,7 @@ impl Analyzer {
                 let found: Vec<usize> =
                     (0..s.fields.len()).filter(|i| s.fields[*i].name.eq_ignore_ascii_case(field)).collect();
                 match found.as_slice() {
-                    [i] => {
-                        let f = &s.fields[*i];
-                        let nullable = value.nullable || f.nullable;
-                        let data_type = f.data_type.clone();
-                        let expr =
-                            datafusion::functions::core::expr_fn::get_field(value.expr, f.name.clone());
-                        Ok(TypedExpr::new(expr, data_type, nullable, shown))
-                    }
+                    [place] => Ok(self.field_at(value, &s, *place)?.named(shown)),
                     [] => Err(no_such_field(field, &s)),
                     _ => Err(ambiguous_field(field, found.len())),
                 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
 use boathouse_functions::{Call as FunctionCall, Entry, GeneratorCall, ResolvedGenerator, registry};
-use boathouse_spec::{Call, DataType, Error, Expr, Literal, Relation, Result, StructField};
+use boathouse_spec::{Call, DataType, Error, Expr, Literal, Relation, Result, StructField, StructType};
 use datafusion::common::{NullHandling, UnnestOptions};
 use datafusion::logical_expr::{Expr as DfExpr, LogicalPlanBuilder};
 
@@ -168,7 +168,10 @@ impl Analyzer {
             let mut a = self.attribute(shown, data_type.clone(), *nullable || outer);
             a.qualifier = table_alias.map(|t| vec![t.to_string()]).unwrap_or_default();
             let value = if struct_elements {
-                datafusion::functions::core::expr_fn::get_field(list_column.column(), own.clone())
+                let of_element = StructType::new(fields.clone());
+                let element = DataType::Struct(of_element.clone());
+                let element = TypedExpr::new(list_column.column(), element, true, own.clone());
+                self.field_at(element, &of_element, i)?.expr
             } else {
                 list_column.column()
             };

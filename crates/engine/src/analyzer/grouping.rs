@@ -118,7 +118,12 @@ impl Analyzer {
     }
 
     /// A grouping expression: an ordinal or an alias of the SELECT list, or an expression over the input.
-    fn grouping_key(&mut self, expr: &Expr, select: &[Expr], input: &Analyzed) -> Result<Vec<TypedExpr>> {
+    pub(super) fn grouping_key(
+        &mut self,
+        expr: &Expr,
+        select: &[Expr],
+        input: &Analyzed,
+    ) -> Result<Vec<TypedExpr>> {
         match expr {
             Expr::Literal(Literal::Integer(n))
                 if self.session.conf().group_by_ordinal() && !select.is_empty() =>
@@ -240,7 +245,7 @@ fn cube(places: &[Vec<usize>]) -> Result<Vec<Vec<usize>>> {
 /// The relation with the columns that keys are computed of as ones that may be NULL.
 pub(super) fn with_nullable(mut input: Analyzed, keys: &[TypedExpr]) -> Analyzed {
     let used: Vec<&str> = keys.iter().flat_map(|k| k.expr.column_refs()).map(|c| c.name.as_str()).collect();
-    let by_id = input.plan_ids.values_mut().flatten();
+    let by_id = input.plan_ids.values_mut().flatten().map(|column| &mut column.attribute);
     for attribute in input.output.iter_mut().chain(&mut input.hidden).chain(by_id) {
         attribute.nullable |= used.contains(&attribute.internal_name().as_str());
     }

@@ -142,6 +142,7 @@ impl Analyzer {
         }
         let rest = joined.output.iter().filter(|a| !left_keys.contains(&a.id) && !right_keys.contains(&a.id));
         pairs.extend(rest.map(|a| (a.column(), a.clone())));
+        hidden.iter_mut().for_each(|key| key.qualified_only = true);
         hidden.extend(joined.hidden.iter().cloned());
         let output = pairs.iter().map(|(_, a)| a.clone()).collect();
         let mut list: Vec<DfExpr> = pairs.iter().map(|(e, a)| super::project::named(e.clone(), a)).collect();
@@ -376,11 +377,9 @@ fn joined(plan: LogicalPlan, left: Analyzed, right: Analyzed, kind: JoinKind) ->
     }
     out.output = output;
     out.hidden = hidden;
-    for columns in out.plan_ids.values_mut() {
-        for c in columns.iter_mut() {
-            if let Some(a) = out.output.iter().chain(&out.hidden).find(|a| a.id == c.id) {
-                c.nullable = a.nullable;
-            }
+    for column in out.plan_ids.values_mut().flatten().map(|c| &mut c.attribute) {
+        if let Some(a) = out.output.iter().chain(&out.hidden).find(|a| a.id == column.id) {
+            column.nullable = a.nullable;
         }
     }
     out

@@ -72,6 +72,10 @@ impl Analyzer {
             Expr::Lambda { body, parameters } => Some((body, parameters)),
             _ => None,
         });
+        // Where a lambda is missing, its parameters say so.
+        if lambdas.clone().next().is_none() {
+            (function.parameters)(&function_call, &lambda_args, &[])?;
+        }
         for (position, (body, parameters)) in lambdas.enumerate() {
             let typed = (function.parameters)(&function_call, &lambda_args, &bodies)?;
             let types: &[LambdaParameter] = typed.get(position).map_or(&[], Vec::as_slice);

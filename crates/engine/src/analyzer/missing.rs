@@ -22,13 +22,15 @@ impl Analyzer {
             let value = match (columns.is_empty(), wanted.iter().position(|w| w.id == a.id)) {
                 (true, _) => values.first(),
                 (false, Some(i)) if values.len() > 1 => {
-                    let named = columns.iter().position(|c| c.eq_ignore_ascii_case(&a.name)).unwrap_or(i);
+                    let named = columns.iter().rposition(|c| c.eq_ignore_ascii_case(&a.name)).unwrap_or(i);
                     values.get(named)
                 }
                 (false, Some(_)) => values.first(),
                 (false, None) => None,
             };
-            let Some(value) = value.filter(|v| fits(&v.data_type(), &a.data_type)) else {
+            // Of several values each is for its column, whatever its type is; one is for the columns of its kind.
+            let is_for = |v: &&Literal| values.len() > 1 || fits(&v.data_type(), &a.data_type);
+            let Some(value) = value.filter(is_for) else {
                 pairs.push((a.column(), a));
                 continue;
             };

@@ -264,6 +264,7 @@ impl Analyzer {
             qualifier: Vec::new(),
             plan_id: None,
             repeats: None,
+            qualified_only: false,
         }
     }
 

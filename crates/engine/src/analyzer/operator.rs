@@ -225,8 +225,8 @@ impl Analyzer {
             let null = datafusion::scalar::ScalarValue::Boolean(None);
             return Ok(TypedExpr::new(DfExpr::Literal(null, None), DataType::Boolean, true, shown));
         }
-        let (left, right) = (self.collation_key(left)?, self.collation_key(right)?);
-        if needs_spark_order(&common) {
+        let (left, right) = (self.comparison_key(left)?, self.comparison_key(right)?);
+        if needs_spark_order(&left.data_type) {
             let name = match operator {
                 Operator::Eq => "==",
                 Operator::NotEq => "!=",
@@ -346,12 +346,12 @@ impl Analyzer {
         let value = self.implicit(value, &common)?;
         let list = args.into_iter().map(|a| self.implicit(a, &common)).collect::<Result<Vec<_>>>()?;
         let nullable = value.nullable || list.iter().any(|a| a.nullable);
-        let value = self.collation_key(value)?;
-        let list = list.into_iter().map(|a| self.collation_key(a)).collect::<Result<Vec<_>>>()?;
+        let value = self.comparison_key(value)?;
+        let list = list.into_iter().map(|a| self.comparison_key(a)).collect::<Result<Vec<_>>>()?;
         if list.is_empty() {
             return Ok(TypedExpr::new(lit(false), DataType::Boolean, nullable, shown));
         }
-        if needs_spark_order(&common) && boathouse_functions::registry().contains("==") {
+        if needs_spark_order(&value.data_type) && boathouse_functions::registry().contains("==") {
             // NaN equals NaN, and nested values compare as Spark's do: a disjunction of equalities.
             let mut any: Option<DfExpr> = None;
             for item in list {

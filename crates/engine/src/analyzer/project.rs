@@ -314,15 +314,18 @@ impl Analyzer {
         }
         let Windowed { input, exprs, .. } = self.with_time_windows(input, &exprs, None)?;
         let input = self.numbered_input(input, &exprs);
-        let mut resolved = Vec::with_capacity(exprs.len());
-        for e in &exprs {
-            resolved.extend(self.item(e, &input)?);
+        // New columns see those before them, where the relation has none of the name.
+        let (mut resolved, mut shared) = self.items_and_shared(&exprs, &input)?;
+        let aggregates = resolved.iter().any(|i| super::aggregate::has_aggregate(&i.value.expr));
+        if aggregates {
+            shared_aliases::unshare(&mut resolved, std::mem::take(&mut shared))?;
         }
         let mut resolved = resolved.into_iter();
         let items: Vec<Item> = items.into_iter().filter_map(|i| i.or_else(|| resolved.next())).collect();
-        if items.iter().any(|i| super::aggregate::has_aggregate(&i.value.expr)) {
+        if aggregates {
             return self.global_aggregate(input, items);
         }
+        let input = self.with_shared(input, shared)?;
         self.project_items(input, items)
     }
 
@@ -347,9 +350,9 @@ impl Analyzer {
         let regex = fancy_regex::Regex::new(&format!("{flags}^(?:{inner})$")).map_err(|e| bad(&e))?;
         let mut out = Vec::new();
         for a in &input.output {
-            if plan_id
-                .is_some_and(|id| input.plan_ids.get(&id).is_some_and(|c| !c.iter().any(|x| x.id == a.id)))
-            {
+            if plan_id.is_some_and(|id| {
+                input.plan_ids.get(&id).is_some_and(|c| !c.iter().any(|x| x.attribute.id == a.id))
+            }) {
                 continue;
             }
             if !table.is_empty() && !super::column::qualifier_matches(&a.qualifier, &table) {
@@ -516,7 +519,8 @@ pub(super) fn named(expr: DfExpr, attribute: &Attribute) -> DfExpr {
 
 fn passthrough(value: &TypedExpr, input: &Analyzed) -> Option<Attribute> {
     let DfExpr::Column(c) = &value.expr else { return None };
-    input.columns().find(|a| a.internal_name() == c.name && a.name == value.name).cloned()
+    let column = input.columns().find(|a| a.internal_name() == c.name && a.name == value.name);
+    column.map(Attribute::by_any_name)
 }
 
 /// `SELECT a AS b` keeps the metadata of `a`.

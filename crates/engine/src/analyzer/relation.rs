@@ -16,8 +16,9 @@ impl Analyzer {
             Some(cached) => self.scan(&cached, None)?,
             None => self.relation_node(relation)?,
         };
+        analyzed.plan_ids.values_mut().flatten().for_each(|column| column.depth += 1);
         if let Some(id) = relation.plan_id {
-            analyzed.plan_ids.insert(id, analyzed.columns().cloned().collect());
+            analyzed.is_frame(id);
         }
         Ok(analyzed)
     }

@@ -53,10 +53,8 @@ impl Analyzer {
         for a in input.output.iter_mut().chain(&mut input.hidden) {
             a.qualifier.clone_from(&name);
         }
-        for columns in input.plan_ids.values_mut() {
-            for a in columns {
-                a.qualifier.clone_from(&name);
-            }
+        for column in input.plan_ids.values_mut().flatten() {
+            column.attribute.qualifier.clone_from(&name);
         }
         // What lies below is no longer in sight, unless it is what a scan tells of its rows.
         let is_scan = input.below.is_none() && input.hidden.iter().all(source_metadata::is_part);

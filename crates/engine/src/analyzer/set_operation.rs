@@ -110,6 +110,7 @@ impl Analyzer {
                 }
                 let mut a = self.attribute(&names[i], t.clone(), nullable);
                 a.metadata.clone_from(&inputs[0].output[i].metadata);
+                a.qualifier.clone_from(&inputs[0].output[i].qualifier);
                 Ok(a)
             })
             .collect::<Result<_>>()?;
@@ -204,7 +205,10 @@ impl Analyzer {
                 .iter()
                 .zip(&left.output)
                 .zip(&side.output)
-                .map(|((t, l), s)| self.attribute(&l.name, t.clone(), s.nullable))
+                .map(|((t, l), s)| Attribute {
+                    qualifier: l.qualifier.clone(),
+                    ..self.attribute(&l.name, t.clone(), s.nullable)
+                })
                 .collect();
             let plan = self.cast_columns(side, &columns)?;
             if all {

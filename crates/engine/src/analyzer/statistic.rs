@@ -143,12 +143,14 @@ impl Analyzer {
                     value.data_type.simple_string()
                 )));
             }
-            args.push(Expr::Cast {
+            let number = Expr::Cast {
                 expr: Box::new(column_of(name)),
                 to: DataType::Double,
                 mode: CastMode::Session,
                 origin: Default::default(),
-            });
+            };
+            // NULL counts as 0 (Spark's `StatFunctions.collectStatisticalData`).
+            args.push(Expr::call("coalesce", vec![number, Expr::Literal(Literal::Double(0.0))]));
         }
         let value = Expr::call(function, args);
         let nan = Expr::Literal(Literal::Double(f64::NAN));

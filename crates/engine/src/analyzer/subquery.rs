@@ -300,8 +300,12 @@ impl Analyzer {
         let mut right = Vec::new();
         let mut nullable = false;
         for (value, column) in values.into_iter().zip(&analyzed.output) {
-            let Some(common) = coercion::wider_type(&value.data_type, &column.data_type, &self.context)
-            else {
+            let mut both = self.one_collation(vec![value, column.typed()])?;
+            let (Some(inner), Some(value)) = (both.pop(), both.pop()) else {
+                return Err(Error::internal("IN without both sides"));
+            };
+            self.determinate(&[&value, &inner], &shown)?;
+            let Some(common) = coercion::wider_type(&value.data_type, &inner.data_type, &self.context) else {
                 return Err(Error::new("DATATYPE_MISMATCH.IN_SUBQUERY_DATA_TYPE_MISMATCH")
                     .param("sqlExpr", format!("\"{shown}\""))
                     .param("mismatchedColumns", format!("({}, {})", value.name, column.name))
@@ -314,10 +318,12 @@ impl Analyzer {
                     )));
             };
             nullable |= value.nullable || column.nullable;
-            left.push(self.implicit(value, &common)?);
-            let cast = self.implicit(column.typed(), &common)?;
-            let attribute = self.attribute(&column.name, common, column.nullable);
-            right.push((cast.expr, attribute));
+            let value = self.implicit(value, &common)?;
+            left.push(self.comparison_key(value)?);
+            let inner = self.implicit(inner, &common)?;
+            let inner = self.comparison_key(inner)?;
+            let attribute = self.attribute(&column.name, inner.data_type, column.nullable);
+            right.push((inner.expr, attribute));
         }
         let unchanged = right.iter().zip(&analyzed.output).all(|((e, _), a)| *e == a.column());
         let plan = if unchanged {

@@ -16,7 +16,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
 use super::aggregate::has_aggregate;
-use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
+use super::analyzed::{Analyzed, Attribute, FrameColumn, TypedExpr, project};
 use super::project::named;
 use crate::watermark::SessionWindows;
 
@@ -90,7 +90,8 @@ impl Analyzer {
         let mut analyzed = Analyzed { plan, below: None, ..input };
         let reference = reference(&attribute);
         analyzed.hidden.push(attribute.clone());
-        analyzed.plan_ids.insert(reference_id(&attribute), vec![attribute]);
+        let id = reference_id(&attribute);
+        analyzed.plan_ids.insert(id, vec![FrameColumn { attribute, depth: 0 }]);
         Ok((analyzed, reference))
     }
 
@@ -200,7 +201,8 @@ impl Analyzer {
         let mut entry = generated.output.remove(at);
         entry.metadata = metadata.to_string();
         entry.nullable = false;
-        generated.plan_ids.insert(reference_id(&entry), vec![entry.clone()]);
+        let column = FrameColumn { attribute: entry.clone(), depth: 0 };
+        generated.plan_ids.insert(reference_id(&entry), vec![column]);
         generated.hidden.push(entry.clone());
         let plan = project(generated.columns().map(Attribute::column).collect(), generated.plan.clone())?;
         Ok((Analyzed { plan, ..generated }, entry))

@@ -193,13 +193,7 @@ impl Analyzer {
     /// A client's column in our Arrow type: other string and timestamp layouts first, then Spark's cast.
     fn local_column(&self, column: &ArrayRef, from: &DataType, to: &DataType) -> Result<ArrayRef> {
         let plain = boathouse_bridge::arrow_type(from);
-        let column = match column.data_type() == &plain {
-            true => Arc::clone(column),
-            false => match boathouse_functions::conform(Arc::clone(column), &plain) {
-                Ok(same) => same,
-                Err(_) => arrow::compute::cast(column, &plain).spark()?,
-            },
-        };
+        let column = boathouse_bridge::conform(column, &plain)?;
         if from == to || from.same_type(to) {
             return boathouse_functions::conform(column, &boathouse_bridge::arrow_type(to));
         }

@@ -119,6 +119,11 @@ async fn add_columns(
                 .message("A column that is added cannot be NOT NULL: the rows that are there have no value for it.")
                 .exception("AnalysisException"));
         }
+        if column.definition.default.is_some() {
+            return Err(Error::unsupported(
+                "ADD COLUMN .. DEFAULT on a table of files: the rows that are there would not have the default",
+            ));
+        }
         new.push(create_table::field_of(&column.definition)?);
     }
     update(session, record, move |r| {

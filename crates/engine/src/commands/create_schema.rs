@@ -66,11 +66,7 @@ pub(super) async fn drop(
         other => other?,
     };
     remove_files(session, dropped).await?;
-    let mut namespace = session.namespace.write();
-    if namespace.0 == name.catalog && namespace.1 == name.schema {
-        namespace.1 = DEFAULT_SCHEMA.to_string();
-    }
-    std::mem::drop(namespace);
+    // A session that is in the schema stays there, where nothing is (as in Spark): no other schema takes what it writes.
     Ok(QueryResult::empty())
 }
 

@@ -9,6 +9,7 @@ use boathouse_spec::{
 
 use crate::commands::insert::duplicate;
 use crate::names;
+use crate::relation_walk::subqueries;
 use crate::temp_views::TempView;
 use crate::{QueryResult, Session};
 
@@ -228,7 +229,8 @@ pub(super) fn refuse_temporary(session: &Session, query: &Relation, view: &str) 
                 return Err(temporary_reference("VIEW", view, "VIEW", &quote_name(&table.name)));
             }
         }
-        waiting.extend(relation.node.inputs().into_iter().map(|r| (r, defined.clone())));
+        let read = relation.node.inputs().into_iter().chain(subqueries(&relation.node));
+        waiting.extend(read.map(|r| (r, defined.clone())));
     }
     Ok(())
 }
@@ -279,8 +281,8 @@ pub(super) async fn refuse_cycle(session: &Arc<Session>, name: &[String], query:
                 waiting.push((inner, path));
             }
         }
-        let inputs = relation.node.inputs();
-        waiting.extend(inputs.into_iter().map(|r| (r.clone(), path.clone())));
+        let read = relation.node.inputs().into_iter().chain(subqueries(&relation.node));
+        waiting.extend(read.map(|r| (r.clone(), path.clone())));
     }
     Ok(())
 }

@@ -11,7 +11,16 @@ use crate::{Session, execute};
 
 /// The values of expressions over no rows, with their types. Anything a query may hold is allowed.
 pub(super) async fn row(session: &Arc<Session>, exprs: Vec<Expr>) -> Result<Vec<(ScalarValue, DataType)>> {
-    let exprs = exprs.into_iter().enumerate().map(|(i, e)| e.alias(format!("c{i}"))).collect();
+    // A name that none of them can write.
+    named_row(session, exprs.into_iter().map(|e| (String::new(), e)).collect()).await
+}
+
+/// As [`row`], of a list whose later items see the earlier ones by their names.
+pub(super) async fn named_row(
+    session: &Arc<Session>,
+    items: Vec<(String, Expr)>,
+) -> Result<Vec<(ScalarValue, DataType)>> {
+    let exprs = items.into_iter().map(|(name, e)| e.alias(name)).collect();
     let query = Relation::new(RelationNode::Project { input: Relation::new(RelationNode::OneRow), exprs });
     let (schema, batches) = query_rows(session, query).await?;
     first_row(&schema, &batches)

@@ -385,6 +385,10 @@ fn static_values(
         let Some(value) = value else { continue };
         let value = match value {
             Expr::Default => column_default::expression(&analyzer.session, field)?,
+            // The name of a directory is a text: whatever can be cast is taken (Spark's `PreprocessTableInsertion`).
+            other if table.delta.is_none() && !field.data_type.is_string() => {
+                other.clone().ansi_cast(field.data_type.clone())
+            }
             other => other.clone(),
         };
         out.push((field.name.clone(), analyzer.expression(&value, &Analyzed::one_row()?)?));

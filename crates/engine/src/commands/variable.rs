@@ -4,8 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use boathouse_spec::{
-    CastMode, DataType, Error, Expr, Literal, Name, Relation, RelationNode, Result, TextExpr, quote,
-    quote_name,
+    DataType, Error, Expr, Literal, Name, Relation, RelationNode, Result, TextExpr, quote, quote_name,
 };
 
 use datafusion::scalar::ScalarValue;
@@ -98,7 +97,7 @@ async fn with_default(
     }
     let expr = default.map_or(Expr::Literal(Literal::NULL), |d| d.expr);
     let expr = match &data_type {
-        Some(t) => ansi_cast(expr, t.clone()),
+        Some(t) => expr.ansi_cast(t.clone()),
         None => expr,
     };
     let mut values = evaluate::row(session, vec![expr]).await?;
@@ -147,17 +146,17 @@ pub(super) fn drop(session: &Arc<Session>, name: &[String], if_exists: bool) -> 
 
 pub(super) async fn set(session: &Arc<Session>, assignments: Vec<(Name, Expr)>) -> Result<QueryResult> {
     let targets = lookup_all(session, assignments.iter().map(|(name, _)| name))?;
-    let mut exprs = Vec::with_capacity(assignments.len());
-    for (target, (_, expr)) in targets.iter().zip(assignments) {
-        exprs.push(match expr {
+    let mut items = Vec::with_capacity(assignments.len());
+    for (Target { variable, .. }, (_, expr)) in targets.iter().zip(assignments) {
+        let value = match expr {
             Expr::Default => {
-                let variable = &target.variable;
                 crate::literals::from_scalar(&variable.default, &variable.data_type).map(Expr::Literal)?
             }
-            expr => ansi_cast(expr, target.variable.data_type.clone()),
-        });
+            expr => expr.ansi_cast(variable.data_type.clone()),
+        };
+        items.push((variable.name.clone(), value));
     }
-    let values = evaluate::row(session, exprs).await?;
+    let values = evaluate::named_row(session, items).await?;
     assign(session, &targets, values)
 }
 
@@ -207,7 +206,7 @@ impl Receivers {
                 .message(format!("{} variables cannot be set to {} values.", self.0.len(), values.len()))
                 .exception("AnalysisException"));
         }
-        let exprs = self.0.iter().zip(values).map(|(t, v)| ansi_cast(v, t.variable.data_type.clone()));
+        let exprs = self.0.iter().zip(values).map(|(t, v)| v.ansi_cast(t.variable.data_type.clone()));
         let values = evaluate::row(session, exprs.collect()).await?;
         assign(session, &self.0, values).map(|_| ())
     }
@@ -242,7 +241,7 @@ async fn values_for(
     let exprs = targets
         .iter()
         .zip(&names)
-        .map(|(t, n)| ansi_cast(Expr::column([n.as_str()]), t.variable.data_type.clone()).alias(n.as_str()))
+        .map(|(t, n)| Expr::column([n.as_str()]).ansi_cast(t.variable.data_type.clone()).alias(n.as_str()))
         .collect();
     let renamed = Relation::new(RelationNode::ToDf { input: query, names });
     let query = Relation::new(RelationNode::Project { input: renamed, exprs });
@@ -299,10 +298,6 @@ fn lookup_all<'a>(session: &Session, names: impl Iterator<Item = &'a Name>) -> R
         targets.push(target);
     }
     Ok(targets)
-}
-
-fn ansi_cast(expr: Expr, to: DataType) -> Expr {
-    Expr::Cast { expr: Box::new(expr), to, mode: CastMode::Ansi, origin: Default::default() }
 }
 
 /// The last part of the name of a variable to declare or drop.

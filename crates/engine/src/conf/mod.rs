@@ -274,6 +274,7 @@ impl SessionConf {
             case_sensitive: self.flag("spark.sql.caseSensitive"),
             java_charsets: self.flag("spark.sql.legacy.javaCharsets"),
             replaces_coding_errors: self.flag("spark.sql.legacy.codingErrorAction"),
+            base64_in_lines: self.flag("spark.sql.chunkBase64String.enabled"),
             inserts_before_last: self.flag("spark.sql.legacy.negativeIndexInArrayInsert"),
             concat_binary_as_string: self.flag("spark.sql.function.concatBinaryAsString"),
             elt_output_as_string: self.flag("spark.sql.function.eltOutputAsString"),

@@ -6,7 +6,7 @@ use std::mem::size_of_val;
 use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::{SortOptions, cast, take};
 use arrow::datatypes::DataType as ArrowType;
-use boathouse_bridge::{arrow_type, to_datafusion};
+use boathouse_bridge::{ResultExt, arrow_type, to_datafusion};
 use boathouse_spec::{DataType, Error, Result};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::Accumulator;
@@ -14,9 +14,10 @@ use datafusion::scalar::ScalarValue;
 
 use super::in_order::{KeptRows, Needs, Rows, sorted, without_nulls};
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
+use crate::cast::Mode;
 use crate::coercion::{Want, implicit_cast};
 use crate::collation::by_collation;
-use crate::{Registry, ShownArg};
+use crate::{Context, Registry, ShownArg};
 
 pub(super) fn register(r: &mut Registry) {
     r.aggregate(&["listagg", "string_agg"], resolve);
@@ -56,7 +57,7 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
                     .message(format!("Cannot resolve \"{sql}\": the delimiter must be a constant.")));
             };
             coerced.push(t.clone());
-            delimiter_of(constant)
+            delimiter_of(constant, &arg.data_type, call.context)?
         }
     };
     if c.distinct && !c.order_by.is_empty() {
@@ -104,16 +105,18 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
         .with_order_as_arguments())
 }
 
-fn delimiter_of(constant: &ScalarValue) -> Vec<u8> {
-    match constant {
+fn delimiter_of(constant: &ScalarValue, t: &DataType, context: &Context) -> Result<Vec<u8>> {
+    Ok(match constant {
         ScalarValue::Utf8(text) => text.as_ref().map(|t| t.as_bytes().to_vec()).unwrap_or_default(),
         ScalarValue::Binary(bytes) => bytes.clone().unwrap_or_default(),
-        ScalarValue::Null => Vec::new(),
-        other => match other.cast_to(&ArrowType::Utf8) {
-            Ok(ScalarValue::Utf8(Some(text))) => text.into_bytes(),
-            _ => Vec::new(),
-        },
-    }
+        constant if constant.is_null() => Vec::new(),
+        other => {
+            let constant = other.to_array().spark()?;
+            let mode = Mode::of(context);
+            let text = crate::cast::cast(&constant, t, &DataType::STRING, mode, context)?;
+            text.as_string::<i32>().value(0).as_bytes().to_vec()
+        }
+    })
 }
 
 /// Keeps the rows of its group: the texts and the keys to order them by.

@@ -6,8 +6,8 @@ use boathouse_spec::{DataType, Error, Result};
 
 use super::extract::zero_index;
 use super::lists::{ListItem, Picker, bounds, check_length, is_null, lists};
-use super::membership::{array_mismatch, element_and_value};
-use crate::coercion::{Want, tightest_common_type};
+use super::membership::{array_mismatch, element_and_value, element_type};
+use crate::coercion::Want;
 use crate::comparison::Comparison;
 use crate::mismatch::check_orderable;
 use crate::{Call, Registry, Resolved};
@@ -55,7 +55,7 @@ fn array_insert(call: &Call) -> Result<Resolved> {
     let DataType::Array { element, contains_null } = &call.args[0].data_type else {
         return Err(array_mismatch(call, 2));
     };
-    let common = tightest_common_type(element, &call.args[2].data_type, call.context)
+    let common = element_type(element, &call.args[2].data_type, call.context)
         .ok_or_else(|| array_mismatch(call, 2))?;
     if !matches!(call.args[1].data_type, DataType::Byte | DataType::Short | DataType::Integer) {
         return Err(call.unexpected_input(1, "\"INT\""));

@@ -204,7 +204,7 @@ fn element_at(call: &Call, is_try: bool) -> Result<Resolved> {
         }
         DataType::Map { key, value, value_contains_null } => {
             let common = tightest_common_type(key, &given.data_type, call.context)
-                .filter(|_| given.data_type != DataType::Null && same_collation(key, &given.data_type))
+                .filter(|_| given.data_type == DataType::Null || same_collation(key, &given.data_type))
                 // One of both, and no third that holds the values of both, as of decimals.
                 .filter(|t| t.same_type(key) || t.same_type(&given.data_type))
                 .ok_or_else(|| map_mismatch(call))?;
@@ -264,7 +264,13 @@ fn get_array_struct_fields(call: &Call) -> Result<Resolved> {
     }))
 }
 
+/// The field by its name, or by its place where the analyzer says which of several of a name it is.
 fn field_of<'s>(call: &Call, s: &'s StructType) -> Result<(usize, &'s boathouse_spec::StructField)> {
+    if let Some(ScalarValue::Int32(Some(place))) = call.args[1].constant
+        && let Some(field) = s.fields.get(place as usize)
+    {
+        return Ok((place as usize, field));
+    }
     let Some(ScalarValue::Utf8(Some(name))) = &call.args[1].constant else {
         return Err(Error::new("INVALID_EXTRACT_FIELD_TYPE")
             .param("extraction", format!("\"{}\"", call.args[1].sql))

@@ -12,7 +12,7 @@ use super::lists::{bounds, lists, map_bounds, maps};
 use crate::coercion::{decimal_of, tightest_common_type};
 use crate::comparison::Comparison;
 use crate::mismatch::check_orderable;
-use crate::{Call, Registry, Resolved};
+use crate::{Call, Context, Registry, Resolved};
 
 pub(super) fn register(r: &mut Registry) {
     r.scalar(&["array_contains"], array_contains);
@@ -47,9 +47,20 @@ pub(super) fn element_and_value(call: &Call, value: usize) -> Result<(DataType, 
     let DataType::Array { element, contains_null } = &call.args[0].data_type else {
         return Err(call.unexpected_input(0, "\"ARRAY\""));
     };
-    let common = tightest_common_type(element, &call.args[value].data_type, call.context)
+    let common = element_type(element, &call.args[value].data_type, call.context)
         .ok_or_else(|| array_mismatch(call, value))?;
     Ok((common, *contains_null))
+}
+
+/// The type that an array's elements and another one share: that of one of both where they are numbers, also under ANSI
+/// (Spark's `TypeCoercion.findTightestCommonType`).
+pub(super) fn element_type(element: &DataType, value: &DataType, context: &Context) -> Option<DataType> {
+    let plain = Context { ansi: false, ..context.clone() };
+    let common = tightest_common_type(element, value, &plain)?;
+    let is_one_of_both = common.same_type(element) || common.same_type(value);
+    let has_decimal = [element, value].iter().any(|t| matches!(t, DataType::Decimal { .. }));
+    let keeps_decimal = !has_decimal || matches!(common, DataType::Decimal { .. });
+    (!common.is_numeric() || (is_one_of_both && keeps_decimal)).then_some(common)
 }
 
 fn refuse_null(call: &Call) -> Result<()> {
@@ -65,7 +76,13 @@ fn refuse_null(call: &Call) -> Result<()> {
 fn array_contains(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
     refuse_null(call)?;
-    let (element, contains_null) = element_and_value(call, 1)?;
+    let DataType::Array { element, contains_null } = &call.args[0].data_type else {
+        return Err(call.unexpected_input(0, "\"ARRAY\""));
+    };
+    // Unlike the others, also one that holds both (Spark's `ArrayContains.inputTypes`).
+    let element = tightest_common_type(element, &call.args[1].data_type, call.context)
+        .ok_or_else(|| array_mismatch(call, 1))?;
+    let contains_null = *contains_null;
     check_orderable(call, &element)?;
     let nullable = call.any_nullable() || contains_null;
     let coerced = vec![DataType::array(element.clone(), contains_null), element.clone()];

@@ -8,7 +8,7 @@ use boathouse_spec::{DataType, Error, Result};
 use crate::apply::{byte_rows, text_rows};
 use crate::cast::failure::quoted;
 use crate::coercion::implicit_cast;
-use crate::{Call, Context, Registry, Resolved, Want, conditional};
+use crate::{Call, Context, Registry, Resolved, Want};
 
 pub(super) fn register(r: &mut Registry) {
     r.scalar(&["hex"], hex);
@@ -77,8 +77,27 @@ fn base64(call: &Call) -> Result<Resolved> {
     let nullable = call.nullable_as(&coerced);
     Ok(Resolved::new(coerced, DataType::STRING, nullable, |inputs| {
         let bytes = inputs.bytes(0)?;
-        text_rows(inputs.rows(), |row, out| Ok(bytes.get(row).map(|b| STANDARD.encode_string(b, out))))
+        let in_lines = inputs.context().base64_in_lines;
+        text_rows(inputs.rows(), |row, out| {
+            let Some(bytes) = bytes.get(row) else { return Ok(None) };
+            if in_lines {
+                push_base64_lines(bytes, out);
+            } else {
+                STANDARD.encode_string(bytes, out);
+            }
+            Ok(Some(()))
+        })
     }))
+}
+
+/// As mails have it (RFC 2045): lines of 76 characters, which stand for 57 bytes.
+fn push_base64_lines(bytes: &[u8], out: &mut String) {
+    for (i, line) in bytes.chunks(57).enumerate() {
+        if i > 0 {
+            out.push_str("\r\n");
+        }
+        STANDARD.encode_string(line, out);
+    }
 }
 
 /// MIME: what is no character of the alphabet is skipped. `None` where a last unit is incomplete.
@@ -335,12 +354,9 @@ fn encode(call: &Call) -> Result<Resolved> {
     }))
 }
 
-/// Two arguments: bytes in a character set. More: a CASE of equalities in which NULL equals NULL.
+/// Bytes in a character set. With more arguments `decode` is a CASE of equalities, for the analyzer.
 fn decode(call: &Call) -> Result<Resolved> {
-    if call.args.len() != 2 {
-        call.arity(3..=usize::MAX)?;
-        return conditional::decode(call);
-    }
+    call.arity(2..=2)?;
     let coerced = call.want(&[Want::BINARY, Want::Str])?;
     Ok(Resolved::new(coerced, DataType::STRING, true, |inputs| {
         let (bytes, names) = (inputs.bytes(0)?, inputs.text(1)?);

@@ -8,7 +8,7 @@ use boathouse_spec::{DataType, Error, Result};
 use fancy_regex::Captures;
 
 use super::java_regex::JavaRegex;
-use super::{byte_of_char, chars};
+use super::{byte_of_char, chars, string_like};
 use crate::apply::{Operand, check_size, flag_rows, number_rows, text_rows};
 use crate::cast::failure::quoted;
 use crate::collation::pattern_ignores_case;
@@ -33,13 +33,9 @@ pub(super) struct Patterns {
 }
 
 impl Patterns {
-    pub fn new(inputs: &Inputs, i: usize, function: &str) -> Result<Self> {
+    pub fn new(inputs: &Inputs, i: usize, function: &str, ignores_case: bool) -> Result<Self> {
         let function = function.to_string();
-        Ok(Self { operand: inputs.text(i)?, last: None, function, ignores_case: false })
-    }
-
-    fn ignoring_case(self, ignores_case: bool) -> Self {
-        Self { ignores_case, ..self }
+        Ok(Self { operand: inputs.text(i)?, last: None, function, ignores_case })
     }
 
     pub fn get(&mut self, row: usize) -> Result<Option<Arc<JavaRegex>>> {
@@ -76,7 +72,7 @@ fn rlike(call: &Call) -> Result<Resolved> {
     let ignores_case = pattern_ignores_case(call)?;
     Ok(Resolved::new(coerced, DataType::Boolean, nullable, move |inputs| {
         let text = inputs.text(0)?;
-        let mut patterns = Patterns::new(inputs, 1, &name)?.ignoring_case(ignores_case);
+        let mut patterns = Patterns::new(inputs, 1, &name, ignores_case)?;
         if patterns.operand.constant
             && let Some(pattern) = patterns.get(0)?
         {
@@ -110,11 +106,13 @@ fn extract(call: &Call, all: bool) -> Result<Resolved> {
     let coerced = call.want(&[Want::Str, Want::Str, Want::INT])?;
     let nullable = call.nullable_as(&coerced);
     let three = coerced.len() == 3;
-    let t = if all { DataType::array(DataType::STRING, true) } else { DataType::STRING };
+    let ignores_case = pattern_ignores_case(call)?;
+    let t = string_like(&coerced[0]);
+    let t = if all { DataType::array(t, true) } else { t };
     let name = call.name.to_string();
     let resolved = Resolved::new(coerced, t, nullable, move |inputs| {
         let text = inputs.text(0)?;
-        let mut patterns = Patterns::new(inputs, 1, &name)?;
+        let mut patterns = Patterns::new(inputs, 1, &name, ignores_case)?;
         let indices = if three { Some(inputs.numbers::<Int32Type>(2)?) } else { None };
         let index = |row: usize| indices.as_ref().map_or(Some(1), |i| i.get(row));
         if all {
@@ -255,9 +253,11 @@ fn replace(call: &Call) -> Result<Resolved> {
             _ => {}
         }
     }
-    let resolved = Resolved::new(coerced, DataType::STRING, nullable, move |inputs| {
+    let ignores_case = pattern_ignores_case(call)?;
+    let t = string_like(&coerced[0]);
+    let resolved = Resolved::new(coerced, t, nullable, move |inputs| {
         let text = inputs.text(0)?;
-        let mut patterns = Patterns::new(inputs, 1, "regexp_replace")?;
+        let mut patterns = Patterns::new(inputs, 1, "regexp_replace", ignores_case)?;
         let replacements = inputs.text(2)?;
         let positions = if four { Some(inputs.numbers::<Int32Type>(3)?) } else { None };
         let mut last: Option<(String, Arc<JavaRegex>, Vec<Piece>)> = None;
@@ -334,9 +334,10 @@ fn count(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
     let coerced = call.want(&[Want::Str])?;
     let nullable = call.nullable_as(&coerced);
-    Ok(Resolved::new(coerced, DataType::Integer, nullable, |inputs| {
+    let ignores_case = pattern_ignores_case(call)?;
+    Ok(Resolved::new(coerced, DataType::Integer, nullable, move |inputs| {
         let text = inputs.text(0)?;
-        let mut patterns = Patterns::new(inputs, 1, "regexp_count")?;
+        let mut patterns = Patterns::new(inputs, 1, "regexp_count", ignores_case)?;
         let out = number_rows::<Int32Type>(inputs.rows(), |row| {
             let (Some(text), Some(pattern)) = (text.get(row), patterns.get(row)?) else { return Ok(None) };
             let mut n = 0;
@@ -353,9 +354,11 @@ fn count(call: &Call) -> Result<Resolved> {
 fn substr(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
     let coerced = call.want(&[Want::Str])?;
-    Ok(Resolved::new(coerced, DataType::STRING, true, |inputs| {
+    let ignores_case = pattern_ignores_case(call)?;
+    let t = string_like(&coerced[0]);
+    Ok(Resolved::new(coerced, t, true, move |inputs| {
         let text = inputs.text(0)?;
-        let mut patterns = Patterns::new(inputs, 1, "regexp_substr")?;
+        let mut patterns = Patterns::new(inputs, 1, "regexp_substr", ignores_case)?;
         text_rows(inputs.rows(), |row, out| {
             let (Some(text), Some(pattern)) = (text.get(row), patterns.get(row)?) else { return Ok(None) };
             // An empty match is no match.
@@ -371,10 +374,11 @@ fn instr(call: &Call) -> Result<Resolved> {
     call.arity(2..=3)?;
     let coerced = call.want(&[Want::Str, Want::Str, Want::INT])?;
     let nullable = call.nullable_as(&coerced);
+    let ignores_case = pattern_ignores_case(call)?;
     let three = coerced.len() == 3;
     let resolved = Resolved::new(coerced, DataType::Integer, nullable, move |inputs| {
         let text = inputs.text(0)?;
-        let mut patterns = Patterns::new(inputs, 1, "regexp_instr")?;
+        let mut patterns = Patterns::new(inputs, 1, "regexp_instr", ignores_case)?;
         // The group is taken and not used, as in Spark.
         let groups = if three { Some(inputs.numbers::<Int32Type>(2)?) } else { None };
         let out = number_rows::<Int32Type>(inputs.rows(), |row| {

@@ -11,7 +11,7 @@ use super::java_regex::JavaRegex;
 use super::regex::Patterns;
 use super::string_like;
 use crate::apply::{check_size, text_rows};
-use crate::collation::{Collator, collator_of};
+use crate::collation::{Collator, collator_of, pattern_ignores_case};
 use crate::{Call, Registry, Resolved, ShownArg, Want};
 
 pub(super) fn register(r: &mut Registry) {
@@ -46,10 +46,11 @@ fn split(call: &Call) -> Result<Resolved> {
     let coerced = call.want(&[Want::Str, Want::Str, Want::INT])?;
     let nullable = call.nullable_as(&coerced);
     let three = coerced.len() == 3;
+    let ignores_case = pattern_ignores_case(call)?;
     let t = DataType::array(string_like(&coerced[0]), false);
     let resolved = Resolved::new(coerced, t, nullable, move |inputs| {
         let text = inputs.text(0)?;
-        let mut patterns = Patterns::new(inputs, 1, "split")?;
+        let mut patterns = Patterns::new(inputs, 1, "split", ignores_case)?;
         let limits = if three { Some(inputs.numbers::<Int32Type>(2)?) } else { None };
         let mut out = ListBuilder::new(StringBuilder::new());
         let mut size = 0;
