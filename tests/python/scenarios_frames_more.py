@@ -57,6 +57,9 @@ def columns_of_the_same_name(world):
         dropped=lambda: twice.crossJoin(twice).drop("a"),
         filled=lambda: twice.na.fill(0),
         distinct=lambda: twice.dropDuplicates(["a"]),
+        joined_by_a_name_twice=lambda: df.select("id").join(df.select("id", "g"), ["id", "id"]),
+        parquet=lambda: twice.write.parquet(world.path("twice")),
+        cached=lambda: twice.cache(),
     )
 
 

@@ -6,10 +6,11 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use boathouse_bridge::{arrow_schema, to_datafusion};
 use boathouse_delta::DeltaScan;
@@ -264,7 +265,8 @@ impl Entry {
         ResolvedTable {
             provider: Arc::new(CachedTable {
                 schema: Arc::new(
-                    arrow_schema(&self.schema).with_metadata([(CACHED.to_string(), String::new())].into()),
+                    told_apart(arrow_schema(&self.schema))
+                        .with_metadata([(CACHED.to_string(), String::new())].into()),
                 ),
                 entry: Arc::clone(self),
             }),
@@ -306,6 +308,16 @@ impl Entry {
         };
         Ok(batches)
     }
+}
+
+/// The schema with places as names where two columns have one name: a scan finds its columns by names.
+fn told_apart(schema: Schema) -> Schema {
+    let mut names = HashSet::new();
+    if schema.fields().iter().all(|f| names.insert(f.name().clone())) {
+        return schema;
+    }
+    let fields = schema.fields().iter().enumerate();
+    Schema::new(fields.map(|(i, f)| f.as_ref().clone().with_name(i.to_string())).collect::<Vec<_>>())
 }
 
 /// What marks the schema of cached rows.
@@ -365,7 +377,10 @@ impl TableProvider for CachedTable {
         // Contiguous parts, so that the order of rows stays.
         let parts = state.config().target_partitions().max(1);
         let size = batches.len().div_ceil(parts).max(1);
-        let marked = |batch: &RecordBatch| batch.clone().with_schema(Arc::clone(&self.schema));
+        let marked = |batch: &RecordBatch| {
+            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            RecordBatch::try_new_with_options(Arc::clone(&self.schema), batch.columns().to_vec(), &options)
+        };
         let partitions = batches
             .chunks(size)
             .map(|batches| batches.iter().map(marked).collect::<std::result::Result<Vec<_>, _>>())

@@ -1,5 +1,6 @@
 //! Tables that are not Delta: files, through `boathouse_connectors`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -19,7 +20,7 @@ use datafusion::logical_expr::LogicalPlan;
 use tokio::runtime::Handle;
 use url::Url;
 
-use crate::commands::{Definition, Fitted, overflow_error};
+use crate::commands::{Definition, Fitted, duplicate, overflow_error};
 use crate::execute::{self, project};
 use crate::resolver::ResolvedTable;
 use crate::{QueryResult, Session, storage};
@@ -288,10 +289,12 @@ async fn write_rows(
 
 /// A query's rows under the names users see.
 async fn query(session: &Arc<Session>, query: Relation) -> Result<Rows> {
+    let case_sensitive = session.conf().flag("spark.sql.caseSensitive");
     session
         .analyze(move |analyzer| {
             let analyzed = analyzer.query(&query)?;
             let schema = analyzed.schema();
+            refuse_twice(&schema, case_sensitive)?;
             let list = analyzed.output.iter().map(|a| a.column().alias(&a.name)).collect();
             Ok(Rows { plan: project(list, analyzed.plan)?, schema })
         })
@@ -479,6 +482,16 @@ pub(crate) async fn save(
     write_rows(session, format, rows, &write.options, &write.partition_by, mode, &path).await?;
     session.engine.cache.refresh_all().await;
     Ok(QueryResult::empty())
+}
+
+/// Files have each name once (Spark's `SchemaUtils.checkColumnNameDuplication`).
+fn refuse_twice(schema: &StructType, case_sensitive: bool) -> Result<()> {
+    let key = |name: &str| if case_sensitive { name.to_string() } else { name.to_lowercase() };
+    let mut names = HashSet::new();
+    match schema.fields.iter().find(|f| !names.insert(key(&f.name))) {
+        Some(field) => Err(duplicate(&field.name)),
+        None => Ok(()),
+    }
 }
 
 /// `df.write.format("kafka").save()`: rows as messages. There is nothing to overwrite. Spark: `KafkaSourceProvider.createRelation`.

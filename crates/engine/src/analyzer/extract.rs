@@ -13,7 +13,8 @@ impl Analyzer {
     /// The field of a struct by its place: others may have its name.
     pub(super) fn field_at(&mut self, value: TypedExpr, s: &StructType, place: usize) -> Result<TypedExpr> {
         let field = &s.fields[place];
-        if s.fields.iter().filter(|f| f.name == field.name).count() > 1 {
+        // DataFusion finds fields by their names, and none by the empty one.
+        if field.name.is_empty() || s.fields.iter().filter(|f| f.name == field.name).count() > 1 {
             let place = TypedExpr::new(lit(place as i32), DataType::Integer, false, place.to_string());
             return Ok(self.builtin("getstructfield", vec![value, place])?.named(&field.name));
         }

@@ -119,6 +119,14 @@ impl Analyzer {
                 return Err(Error::internal("a USING column left the join"));
             };
             match kind {
+                // A column that is named twice stands there twice.
+                _ if hidden.iter().any(|h| h.id == l.id || h.id == r.id) => {
+                    let Some((value, first)) = pairs.iter().find(|(_, a)| a.name == l.name).cloned() else {
+                        return Err(Error::internal("a USING column left the join"));
+                    };
+                    let repeats = Some(first.repeats.unwrap_or(first.id));
+                    pairs.push((value, Attribute { repeats, ..self.renewed(&first) }));
+                }
                 JoinKind::RightOuter => {
                     pairs.push((r.column(), r.clone()));
                     hidden.push(l);

@@ -359,7 +359,7 @@ fn named_columns<'a>(schema: &'a StructType, columns: &[Name]) -> Result<Option<
 }
 
 /// COLUMN_ALREADY_EXISTS
-pub(super) fn duplicate(column: &str) -> Error {
+pub(crate) fn duplicate(column: &str) -> Error {
     Error::new("COLUMN_ALREADY_EXISTS")
         .param("columnName", quote(&column.to_lowercase()))
         .message(format!("The column {} is named twice.", quote(column)))

@@ -78,7 +78,7 @@ use crate::{QueryResult, Session, explain, rows};
 pub(crate) use computed_columns::generation;
 pub(crate) use create_table::Definition;
 pub(crate) use identifier_clause::identified;
-pub(crate) use insert::Fitted;
+pub(crate) use insert::{Fitted, duplicate};
 pub(crate) use store_assignment::overflow_error;
 pub(crate) use table_expressions::TableScope;
 

@@ -68,7 +68,7 @@ fn namespaces() {
     assert_eq!(home.class("DROP SCHEMA d1"), "SCHEMA_NOT_EMPTY");
     assert_eq!(home.class("USE nope"), "SCHEMA_NOT_FOUND");
     home.rows("DROP SCHEMA d1 CASCADE");
-    assert_eq!(home.rows("SHOW CURRENT SCHEMA"), ["spark_catalog|default"]);
+    assert_eq!(home.rows("SHOW CURRENT SCHEMA"), ["spark_catalog|d1"]);
     home.rows("CREATE CATALOG main");
     home.rows("CREATE SCHEMA main.s");
     home.rows("CREATE TABLE main.s.t AS SELECT 1 AS x");

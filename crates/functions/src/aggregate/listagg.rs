@@ -6,7 +6,7 @@ use std::mem::size_of_val;
 use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::{SortOptions, cast, take};
 use arrow::datatypes::DataType as ArrowType;
-use boathouse_bridge::{ResultExt, arrow_type, to_datafusion};
+use boathouse_bridge::{arrow_type, to_datafusion};
 use boathouse_spec::{DataType, Error, Result};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::Accumulator;
@@ -14,7 +14,6 @@ use datafusion::scalar::ScalarValue;
 
 use super::in_order::{KeptRows, Needs, Rows, sorted, without_nulls};
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
-use crate::cast::Mode;
 use crate::coercion::{Want, implicit_cast};
 use crate::collation::by_collation;
 use crate::{Context, Registry, ShownArg};
@@ -110,12 +109,10 @@ fn delimiter_of(constant: &ScalarValue, t: &DataType, context: &Context) -> Resu
         ScalarValue::Utf8(text) => text.as_ref().map(|t| t.as_bytes().to_vec()).unwrap_or_default(),
         ScalarValue::Binary(bytes) => bytes.clone().unwrap_or_default(),
         constant if constant.is_null() => Vec::new(),
-        other => {
-            let constant = other.to_array().spark()?;
-            let mode = Mode::of(context);
-            let text = crate::cast::cast(&constant, t, &DataType::STRING, mode, context)?;
-            text.as_string::<i32>().value(0).as_bytes().to_vec()
-        }
+        other => match crate::cast::constant(other, t, &DataType::STRING, context)? {
+            ScalarValue::Utf8(Some(text)) => text.into_bytes(),
+            _ => Vec::new(),
+        },
     })
 }
 

@@ -1,11 +1,8 @@
 //! The percentage argument of percentiles: a constant between 0 and 1, or an array of such.
 
-use std::sync::Arc;
-
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{DataType as ArrowType, Field, Float64Type};
-use boathouse_bridge::ResultExt;
+use arrow::datatypes::Float64Type;
 use boathouse_spec::{DataType, Error, Result};
 use datafusion::scalar::ScalarValue;
 
@@ -55,12 +52,8 @@ impl Percentages {
                 .param("inputExpr", format!("\"{}\"", arg.sql))
                 .message(format!("Cannot resolve \"{sql}\": the percentage must be a constant.")));
         };
-        let numbers = if is_array {
-            let item = Arc::new(Field::new("item", ArrowType::Float64, true));
-            constant.cast_to(&ArrowType::List(item)).spark()?
-        } else {
-            constant.cast_to(&ArrowType::Float64).spark()?
-        };
+        let wanted = if is_array { DataType::array(DataType::Double, true) } else { DataType::Double };
+        let numbers = crate::cast::constant(constant, &arg.data_type, &wanted, call.context)?;
         let values: Option<Vec<f64>> = match &numbers {
             ScalarValue::Float64(value) => value.map(|v| vec![v]),
             ScalarValue::List(list) if list.is_valid(0) => {

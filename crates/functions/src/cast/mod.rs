@@ -24,8 +24,9 @@ pub mod zone;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, StringArray, new_null_array};
-use boathouse_bridge::arrow_type;
+use boathouse_bridge::{ResultExt, arrow_type};
 use boathouse_spec::{DataType, Error, Result};
+use datafusion::scalar::ScalarValue;
 
 use crate::Context;
 use crate::scalar::conform;
@@ -73,6 +74,18 @@ pub fn cast(
         convert(array, stored(from), stored(to), mode, context)?
     };
     conform(out, &wanted)
+}
+
+/// A constant as CAST makes it.
+pub(crate) fn constant(
+    value: &ScalarValue,
+    from: &DataType,
+    to: &DataType,
+    context: &Context,
+) -> Result<ScalarValue> {
+    let array = value.to_array().spark()?;
+    let array = cast(&array, from, to, Mode::of(context), context)?;
+    ScalarValue::try_from_array(&array, 0).spark()
 }
 
 fn convert(

@@ -10,6 +10,7 @@ use boathouse_formats::json::{Scanner, Start, SyntaxError, copy_value};
 use boathouse_spec::{DataType, Error, Result, StructField};
 
 use super::{LENIENCY, is_marked};
+use crate::string::string_like;
 use crate::{GeneratorCall, Inputs, Registry, Resolved, ResolvedGenerator};
 
 pub(super) fn register(r: &mut Registry) {
@@ -25,8 +26,9 @@ fn json_tuple(generator: &GeneratorCall) -> Result<ResolvedGenerator> {
             .param("sqlExpr", format!("\"{}\"", call.sql()))
             .message(format!("Cannot resolve \"{}\": every argument must be a string.", call.sql())));
     }
+    let t = string_like(&call.args[0].data_type);
     let columns: Vec<StructField> =
-        (0..call.args.len() - 1).map(|i| StructField::new(format!("c{i}"), DataType::STRING, true)).collect();
+        (0..call.args.len() - 1).map(|i| StructField::new(format!("c{i}"), t.clone(), true)).collect();
     let row = DataType::structure(columns.clone());
     let list = DataType::array(row.clone(), false);
     let coerced = vec![DataType::STRING; call.args.len()];

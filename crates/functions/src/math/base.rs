@@ -4,6 +4,7 @@ use arrow::datatypes::{Int32Type, Int64Type};
 use boathouse_spec::{DataType, Error, Result};
 
 use crate::apply::text_rows;
+use crate::string::string_like;
 use crate::{Call, Registry, Resolved, Want};
 
 pub(super) fn register(r: &mut Registry) {
@@ -94,7 +95,8 @@ fn conv(call: &Call) -> Result<Resolved> {
     call.arity(3..=3)?;
     let coerced = call.want(&[Want::Str, Want::INT, Want::INT])?;
     let ansi = call.context.ansi;
-    Ok(Resolved::new(coerced, DataType::STRING, true, move |inputs| {
+    let t = string_like(&coerced[0]);
+    Ok(Resolved::new(coerced, t, true, move |inputs| {
         let text = inputs.text(0)?;
         let (from, to) = (inputs.numbers::<Int32Type>(1)?, inputs.numbers::<Int32Type>(2)?);
         text_rows(inputs.rows(), |row, out| {

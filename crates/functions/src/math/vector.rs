@@ -23,8 +23,8 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 fn cosine(a: &[f32], b: &[f32]) -> Option<f32> {
     let (x, y) = (dot(a, a), dot(b, b));
-    let length = (f64::from(x) * f64::from(y)).sqrt();
-    (length != 0.0).then(|| (f64::from(dot(a, b)) / length) as f32)
+    let length = (f64::from(x) * f64::from(y)).sqrt() as f32;
+    (length != 0.0).then(|| dot(a, b) / length)
 }
 
 fn distance(a: &[f32], b: &[f32]) -> f32 {

@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use boathouse_spec::{DataType, Error, Result};
 
+use super::string_like;
 use crate::apply::{byte_rows, text_rows};
 use crate::cast::failure::quoted;
 use crate::coercion::implicit_cast;
@@ -34,7 +35,8 @@ fn hex(call: &Call) -> Result<Resolved> {
     let coerced = call.want(&[Want::one_of([Want::LONG, Want::BINARY, Want::Str])])?;
     let nullable = call.nullable_as(&coerced);
     let number = coerced[0] == DataType::Long;
-    Ok(Resolved::new(coerced, DataType::STRING, nullable, move |inputs| {
+    let t = string_like(&coerced[0]);
+    Ok(Resolved::new(coerced, t, nullable, move |inputs| {
         if number {
             use std::fmt::Write;
             let numbers = inputs.numbers::<Int64Type>(0)?;

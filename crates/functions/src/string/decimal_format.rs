@@ -295,7 +295,7 @@ fn format_number(call: &Call) -> Result<Resolved> {
     };
     let format = match &call.args[1].data_type {
         t if t.is_string() => DataType::STRING,
-        _ => call.want(&[Want::Any, Want::one_of([Want::INT, Want::Str])])?[1].clone(),
+        _ => call.exactly(&[Want::Any, Want::one_of([Want::INT, Want::Str])])?[1].clone(),
     };
     let by_pattern = format.is_string();
     let t = if t.is_integral() { DataType::Long } else { t };

@@ -98,7 +98,7 @@ fn soundex_of(text: &str, out: &mut String) {
 
 fn soundex(call: &Call) -> Result<Resolved> {
     call.arity(1..=1)?;
-    let coerced = call.want(&[Want::Str])?;
+    let coerced = call.exactly(&[Want::Str])?;
     let nullable = call.nullable_as(&coerced);
     Ok(Resolved::new(coerced, DataType::STRING, nullable, |inputs| {
         let text = inputs.text(0)?;

@@ -3,7 +3,7 @@
 use arrow::array::ArrayRef;
 use boathouse_spec::{DataType, Error, Result};
 
-use super::string_or_binary;
+use super::{string_like, string_or_binary};
 use crate::apply::{flag_rows, text_rows};
 use crate::{Call, Inputs, Registry, Resolved};
 
@@ -24,6 +24,7 @@ enum OnInvalid {
 fn checked(call: &Call, t: DataType, eval: fn(&Inputs) -> Result<ArrayRef>) -> Result<Resolved> {
     call.arity(1..=1)?;
     let coerced = call.want(&[string_or_binary()])?;
+    let t = if t.is_string() { string_like(&coerced[0]) } else { t };
     Ok(Resolved::new(coerced, t, true, eval))
 }
 
