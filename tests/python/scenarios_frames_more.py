@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
-from scenarios_dataframe import each
+from scenarios_dataframe import each, people
 
 SCENARIOS = {}
 
@@ -12,11 +12,6 @@ SCENARIOS = {}
 def scenario(function):
     SCENARIOS[function.__name__.replace("_", " ")] = function
     return function
-
-
-def people(world):
-    rows = [(1, "ann", 30, "x"), (2, "bob", None, "y"), (3, None, 25, "x"), (4, "ann", 30, None), (4, "ann", 30, None)]
-    return world.spark.createDataFrame(rows, "id INT NOT NULL, name STRING, age INT, g STRING")
 
 
 @scenario
@@ -90,8 +85,6 @@ def pivots_of_odd_things(world):
         world,
         no_aggregate=lambda: df.groupBy("name").pivot("g", ["x"]).agg(F.col("id")),
     )
-    world.spark.conf.set("spark.sql.pivotMaxValues", "1")
-    world.spark.conf.unset("spark.sql.pivotMaxValues")
 
 
 @scenario

@@ -162,16 +162,16 @@ impl Analyzer {
 
         let mut exprs: Vec<DfExpr> = input.columns().map(Attribute::column).collect();
         let mut generated = Vec::new();
+        let of_element = StructType::new(fields.clone());
+        let element = DataType::Struct(of_element.clone());
+        let element = TypedExpr::new(list_column.column(), element, true, "");
         for (i, field) in fields.iter().enumerate() {
             let StructField { name: own, data_type, nullable, .. } = field;
             let shown = columns.get(i).unwrap_or(own);
             let mut a = self.attribute(shown, data_type.clone(), *nullable || outer);
             a.qualifier = table_alias.map(|t| vec![t.to_string()]).unwrap_or_default();
             let value = if struct_elements {
-                let of_element = StructType::new(fields.clone());
-                let element = DataType::Struct(of_element.clone());
-                let element = TypedExpr::new(list_column.column(), element, true, own.clone());
-                self.field_at(element, &of_element, i)?.expr
+                self.field_at(element.clone(), &of_element, i)?.expr
             } else {
                 list_column.column()
             };

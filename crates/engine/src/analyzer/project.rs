@@ -48,14 +48,25 @@ impl Analyzer {
                 None => self.project_with_generator(input, exprs),
             };
         }
+        self.project_or_aggregate(input, exprs, |items| items)
+    }
+
+    /// The projection of a list, or, where an item aggregates, of the one group of all rows. `placed` puts the resolved items
+    /// among others.
+    fn project_or_aggregate(
+        &mut self,
+        input: Analyzed,
+        exprs: &[Expr],
+        placed: impl FnOnce(Vec<Item>) -> Vec<Item>,
+    ) -> Result<Analyzed> {
         let (mut items, shared) = self.items_and_shared(exprs, &input)?;
         let mut values = items.iter().map(|i| &i.value.expr).chain(shared.iter().map(|s| &s.value));
         if values.any(super::aggregate::has_aggregate) {
             shared_aliases::unshare(&mut items, shared)?;
-            return self.global_aggregate(input, items);
+            return self.global_aggregate(input, placed(items));
         }
         let input = self.with_shared(input, shared)?;
-        self.project_items(input, items)
+        self.project_items(input, placed(items))
     }
 
     /// Rows are numbered from the first to the last in one partition.
@@ -315,18 +326,10 @@ impl Analyzer {
         let Windowed { input, exprs, .. } = self.with_time_windows(input, &exprs, None)?;
         let input = self.numbered_input(input, &exprs);
         // New columns see those before them, where the relation has none of the name.
-        let (mut resolved, mut shared) = self.items_and_shared(&exprs, &input)?;
-        let aggregates = resolved.iter().any(|i| super::aggregate::has_aggregate(&i.value.expr));
-        if aggregates {
-            shared_aliases::unshare(&mut resolved, std::mem::take(&mut shared))?;
-        }
-        let mut resolved = resolved.into_iter();
-        let items: Vec<Item> = items.into_iter().filter_map(|i| i.or_else(|| resolved.next())).collect();
-        if aggregates {
-            return self.global_aggregate(input, items);
-        }
-        let input = self.with_shared(input, shared)?;
-        self.project_items(input, items)
+        self.project_or_aggregate(input, &exprs, |new| {
+            let mut new = new.into_iter();
+            items.into_iter().filter_map(|kept| kept.or_else(|| new.next())).collect()
+        })
     }
 
     pub(super) fn matching_columns(

@@ -143,12 +143,7 @@ impl Analyzer {
                     value.data_type.simple_string()
                 )));
             }
-            let number = Expr::Cast {
-                expr: Box::new(column_of(name)),
-                to: DataType::Double,
-                mode: CastMode::Session,
-                origin: Default::default(),
-            };
+            let number = column_of(name).cast(DataType::Double);
             // NULL counts as 0 (Spark's `StatFunctions.collectStatisticalData`).
             args.push(Expr::call("coalesce", vec![number, Expr::Literal(Literal::Double(0.0))]));
         }

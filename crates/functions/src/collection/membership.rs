@@ -44,10 +44,19 @@ pub(super) fn array_mismatch(call: &Call, value: usize) -> Error {
 
 /// The common type of an array's elements and the argument `value`, and whether elements may be NULL.
 pub(super) fn element_and_value(call: &Call, value: usize) -> Result<(DataType, bool)> {
+    element_and(call, value, element_type)
+}
+
+/// [`element_and_value`] by another rule of what is common.
+fn element_and(
+    call: &Call,
+    value: usize,
+    common: fn(&DataType, &DataType, &Context) -> Option<DataType>,
+) -> Result<(DataType, bool)> {
     let DataType::Array { element, contains_null } = &call.args[0].data_type else {
         return Err(call.unexpected_input(0, "\"ARRAY\""));
     };
-    let common = element_type(element, &call.args[value].data_type, call.context)
+    let common = common(element, &call.args[value].data_type, call.context)
         .ok_or_else(|| array_mismatch(call, value))?;
     Ok((common, *contains_null))
 }
@@ -76,13 +85,8 @@ fn refuse_null(call: &Call) -> Result<()> {
 fn array_contains(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
     refuse_null(call)?;
-    let DataType::Array { element, contains_null } = &call.args[0].data_type else {
-        return Err(call.unexpected_input(0, "\"ARRAY\""));
-    };
-    // Unlike the others, also one that holds both (Spark's `ArrayContains.inputTypes`).
-    let element = tightest_common_type(element, &call.args[1].data_type, call.context)
-        .ok_or_else(|| array_mismatch(call, 1))?;
-    let contains_null = *contains_null;
+    // Unlike the others, also a type that holds both (Spark's `ArrayContains.inputTypes`).
+    let (element, contains_null) = element_and(call, 1, tightest_common_type)?;
     check_orderable(call, &element)?;
     let nullable = call.any_nullable() || contains_null;
     let coerced = vec![DataType::array(element.clone(), contains_null), element.clone()];
