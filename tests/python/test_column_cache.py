@@ -130,6 +130,14 @@ LEARNT = [
         True,
     ),
     ("SELECT m.id FROM learnt_many m JOIN learnt_few k ON m.id = k.id JOIN learnt_few l ON m.d = l.d AND l.id < 105000", True),
+    # More keys than are listed, all over the table: what an aggregate or an exchange in between is spared.
+    ("SELECT count(*), sum(m.id) FROM learnt_many m JOIN learnt_spread k ON m.id = k.id", True),
+    ("SELECT k.id, a.n FROM learnt_spread k JOIN (SELECT i, count(*) n FROM learnt_many GROUP BY i) a ON a.i = k.i", True),
+    ("SELECT /*+ SHUFFLE_HASH(k) */ count(*), sum(m.i) FROM learnt_many m JOIN learnt_spread k ON m.id = k.id", True),
+    ("SELECT /*+ SHUFFLE_HASH(k) */ k.id, m.s FROM learnt_many m JOIN learnt_spread k ON m.t = k.t AND m.s = k.s", True),
+    ("SELECT /*+ SHUFFLE_HASH(k) */ count(*), sum(m.id) FROM learnt_many m JOIN learnt_spread k ON m.i <=> k.i", False),
+    ("SELECT count(*), sum(m.id) FROM learnt_many m JOIN learnt_spread k ON 100000 DIV (m.id - 1) = k.id WHERE m.id > 1", False),
+    ("SELECT count(*), sum(id) FROM learnt_many WHERE i NOT IN (SELECT i FROM learnt_spread WHERE i IS NOT NULL)", False),
     ("SELECT s FROM learnt_many ORDER BY id DESC LIMIT 5", False),
     ("SELECT id, i FROM learnt_many ORDER BY i NULLS FIRST, id LIMIT 5", False),
 ]
@@ -138,6 +146,7 @@ LEARNT = [
 def test_what_joins_learn_leaves_rows_out(spark):
     spark.sql(f"CREATE OR REPLACE TABLE learnt_many USING delta AS {MANY}")
     spark.sql("CREATE OR REPLACE TABLE learnt_few USING delta AS SELECT * FROM learnt_many WHERE id % 200 IN (0, 1) AND id DIV 10000 = 10")
+    spark.sql("CREATE OR REPLACE TABLE learnt_spread USING delta AS SELECT * FROM learnt_many WHERE id % 997 < 2")
     for change in ["SELECT 1", "DELETE FROM learnt_many WHERE id % 5 = 4 OR id = 100201"]:
         spark.sql(change)
         for query, leaves_out in LEARNT:
@@ -147,3 +156,4 @@ def test_what_joins_learn_leaves_rows_out(spark):
             assert left_out > 0 or not leaves_out, profile
     spark.sql("DROP TABLE learnt_many")
     spark.sql("DROP TABLE learnt_few")
+    spark.sql("DROP TABLE learnt_spread")

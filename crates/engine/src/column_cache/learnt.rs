@@ -14,11 +14,12 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{
-    BinaryExpr, Column, DynamicFilterPhysicalExpr, InListExpr, IsNullExpr, Literal,
+    BinaryExpr, CaseExpr, Column, DynamicFilterPhysicalExpr, InListExpr, IsNullExpr, Literal,
 };
 use datafusion::physical_expr::split_conjunction;
 use datafusion::physical_expr_common::physical_expr::snapshot_generation;
 use datafusion::physical_plan::PhysicalExpr;
+use datafusion::physical_plan::joins::{HashExpr, HashTableLookupExpr};
 use datafusion::physical_plan::metrics::Count;
 
 /// So many rows show what a condition is worth.
@@ -28,7 +29,7 @@ const OF_USE: usize = 75;
 /// In percent of the rows: where more pass, none is left out. Their values would be copied, all columns of them, where the
 /// join above copies those that pass it.
 const FEW: usize = 10;
-/// What it takes to look a value up in a set, in comparisons.
+/// What it takes to look a value up in a set, or in the keys of a join, in comparisons.
 const COST_OF_A_SET: usize = 8;
 
 /// The filters of a scan that are learnt, over its output columns.
@@ -200,11 +201,10 @@ impl LearntRows {
 }
 
 impl Condition {
-    /// `None` for what says nothing yet, and for what takes more than comparing.
+    /// `None` for what says nothing yet.
     fn new(expr: &Arc<dyn PhysicalExpr>, of: usize) -> Option<Self> {
-        let is_of_use = !expr.is::<Literal>() && is_cheap(expr);
-        let cost = if expr.is::<InListExpr>() { COST_OF_A_SET } else { 1 };
-        is_of_use.then(|| Self { expr: Arc::clone(expr), of, cost, trial: Trial::default() })
+        let cost = cost(expr)?;
+        (!expr.is::<Literal>()).then(|| Self { expr: Arc::clone(expr), of, cost, trial: Trial::default() })
     }
 
     /// What it takes for a row that it leaves out, in hundredths of a comparison.
@@ -225,19 +225,30 @@ impl Condition {
     }
 }
 
-/// Comparisons of columns, and lookups in small sets. Lookups in the hash table of a join are left to the join, which does
-/// them in any case.
-fn is_cheap(expr: &Arc<dyn PhysicalExpr>) -> bool {
-    use Operator::{And, Eq, Gt, GtEq, Lt, LtEq, NotEq, Or};
-    let mut cheap = true;
+/// What an expression takes, in comparisons; `None` for what joins and sorts do not ask.
+///
+/// A join looks its rows up in any case: those that pass are looked up twice, which is why few must pass. What lies between the
+/// scan and the join (an aggregate, an exchange) is spared the others.
+fn cost(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
+    use Operator::{And, Eq, Gt, GtEq, Lt, LtEq, Modulo, NotEq, Or};
+    let mut cost = 0;
+    let mut is_known = true;
     let _ = expr.apply(|e| {
-        cheap &= e.is::<Column>()
-            || e.is::<Literal>()
-            || e.is::<InListExpr>()
-            || e.is::<IsNullExpr>()
-            || e.downcast_ref::<BinaryExpr>()
-                .is_some_and(|b| matches!(b.op(), And | Or | Lt | LtEq | Gt | GtEq | Eq | NotEq));
-        Ok(if cheap { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+        if e.is::<InListExpr>() || e.is::<HashTableLookupExpr>() || e.is::<HashExpr>() {
+            cost += COST_OF_A_SET;
+        } else if let Some(binary) = e.downcast_ref::<BinaryExpr>() {
+            cost += 1;
+            is_known &= match binary.op() {
+                And | Or | Lt | LtEq | Gt | GtEq | Eq | NotEq => true,
+                // The partition of a hash. Of keys it could fail, for rows that are left out on the way to the join.
+                Modulo => binary.left().is::<HashExpr>(),
+                _ => false,
+            };
+        } else {
+            // Where both sides of a join are partitioned, CASE finds the partition whose keys are asked.
+            is_known &= e.is::<Column>() || e.is::<Literal>() || e.is::<IsNullExpr>() || e.is::<CaseExpr>();
+        }
+        Ok(if is_known { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     });
-    cheap
+    is_known.then_some(cost.max(1))
 }

@@ -1,14 +1,16 @@
 //! Columns of Parquet files that queries read again and again, kept decoded in memory.
 //!
 //! Where tables are read warm, most of a query's time goes into decoding the same pages anew. What is kept is the column of
-//! a row group, once it is wanted for the second time, within a fixed share of the memory of all queries (`store`). A scan
-//! takes the columns that are there and decodes the others (`scan`); row groups that statistics rule out are neither
-//! served nor decoded for the cache (`pruning`). Of Delta files with deleted rows the live ones are kept. Files are known by store, path, size and time, so that a file that is
-//! written anew is another; Delta's files never change.
+//! a row group, once it is wanted for the second time, within a fixed share of the memory of all queries (`store`); where
+//! the share is used up, numbers are kept in as few bytes as hold them (`piece`). A scan takes the columns that are there and
+//! decodes the others (`scan`); row groups that statistics rule out are neither served nor decoded for the cache (`pruning`). Of Delta files with deleted rows the
+//! live ones are kept. Files are known by store, path, size and time, so that a file that is written anew is another; Delta's
+//! files never change.
 //!
 //! `spark.databricks.io.cache.enabled = false` turns it off for a session.
 
 mod learnt;
+mod piece;
 mod pruning;
 mod scan;
 mod store;

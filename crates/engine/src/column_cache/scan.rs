@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{FieldRef, SchemaRef};
@@ -32,6 +32,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::ColumnCache;
 use super::learnt::{LearntFilters, LearntRows};
+use super::piece::Piece;
 use super::pruning::may_match;
 use super::store::{ALL_ROWS, Key, Pieces};
 
@@ -322,8 +323,9 @@ impl Reader {
             }
         }
         let mut read = missing.iter().enumerate().map(|(i, (_, field))| {
-            let pieces: Pieces = batches.iter().map(|batch| Arc::clone(batch.column(i))).collect();
-            self.cache.put(self.key(&of.file, group.index, of.rows, field), Arc::clone(&pieces));
+            let pieces: Pieces =
+                batches.iter().map(|batch| Piece::Whole(Arc::clone(batch.column(i)))).collect();
+            self.cache.put(self.key(&of.file, group.index, of.rows, field), &pieces);
             pieces
         });
         for kept in group.kept.iter_mut().filter(|kept| kept.is_none()) {
@@ -332,33 +334,30 @@ impl Reader {
         Ok(())
     }
 
-    /// The batches of a row group all of whose columns are there.
-    fn batches(&self, file: &PartitionedFile, group: &RowGroup) -> Result<Vec<RecordBatch>> {
-        let columns: Vec<&Pieces> = group.kept.iter().flatten().collect();
-        let pieces = columns.first().map_or(0, |c| c.len());
-        let mut first_row = group.first_row;
-        let mut batches = Vec::with_capacity(pieces);
-        for piece in 0..pieces {
-            let rows = columns.first().map_or(0, |c| c[piece].len());
-            let mut data = columns.iter();
-            let arrays = self.scan.outputs.iter().map(|output| match output {
-                Output::Data(..) => match data.next() {
-                    Some(column) => Ok(Arc::clone(&column[piece])),
-                    None => internal_err!("a cached row group without one of its columns"),
-                },
-                Output::OfFile(i) => file.partition_values[*i].to_array_of_size(rows),
-                Output::Constant(value) => value.to_array_of_size(rows),
-                Output::RowNumber => {
-                    Ok(Arc::new(Int64Array::from_iter_values(first_row..first_row + rows as i64)) as ArrayRef)
-                }
-            });
-            let arrays = arrays.collect::<Result<Vec<_>>>()?;
-            let options = RecordBatchOptions::new().with_row_count(Some(rows));
-            batches.push(RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?);
-            first_row += rows as i64;
-        }
-        batches.retain(|batch| batch.num_rows() > 0);
-        Ok(batches)
+    /// A batch of a row group all of whose columns are there. `first_row` is where it begins in its file.
+    fn batch(
+        &self,
+        file: &PartitionedFile,
+        columns: &[Pieces],
+        piece: usize,
+        first_row: i64,
+    ) -> Result<RecordBatch> {
+        let rows = columns.first().map_or(0, |column| column[piece].len());
+        let mut data = columns.iter();
+        let arrays = self.scan.outputs.iter().map(|output| match output {
+            Output::Data(..) => match data.next() {
+                Some(column) => Ok(column[piece].array()),
+                None => internal_err!("a cached row group without one of its columns"),
+            },
+            Output::OfFile(i) => file.partition_values[*i].to_array_of_size(rows),
+            Output::Constant(value) => value.to_array_of_size(rows),
+            Output::RowNumber => {
+                Ok(Arc::new(Int64Array::from_iter_values(first_row..first_row + rows as i64)) as ArrayRef)
+            }
+        });
+        let arrays = arrays.collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?)
     }
 
     /// The rows that pass what joins and sorts have learnt.
@@ -406,8 +405,14 @@ impl Reader {
                     } else {
                         self.served.add(1);
                     }
-                    for batch in self.batches(&file, &group)? {
-                        yield batch;
+                    let columns: Vec<Pieces> = group.kept.into_iter().flatten().collect();
+                    let mut first_row = group.first_row;
+                    for piece in 0..columns.first().map_or(0, |column| column.len()) {
+                        let batch = self.batch(&file, &columns, piece, first_row)?;
+                        first_row += batch.num_rows() as i64;
+                        if batch.num_rows() > 0 {
+                            yield batch;
+                        }
                     }
                 }
             }

@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::FieldRef;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 use parking_lot::Mutex;
+
+use super::piece::Piece;
 
 /// The cache takes at most one part in so many of the memory of queries.
 const SHARE: usize = 5;
@@ -35,7 +36,7 @@ pub(super) struct Key {
 }
 
 /// A column in batches.
-pub(super) type Pieces = Arc<[ArrayRef]>;
+pub(super) type Pieces = Arc<[Piece]>;
 
 pub(crate) struct ColumnCache {
     limit: usize,
@@ -55,6 +56,8 @@ struct Kept {
     pieces: Pieces,
     bytes: usize,
     used: u64,
+    /// Whether it may take less.
+    is_whole: bool,
 }
 
 impl ColumnCache {
@@ -105,25 +108,54 @@ impl ColumnCache {
         let state = self.state.lock();
         bytes <= self.limit
             && (state.memory.size() + bytes <= self.limit || {
-                let fresh: usize = state.kept.values().filter(|k| !state.is_old(k)).map(|k| k.bytes).sum();
-                fresh + bytes <= self.limit
+                // Whole columns become narrow where there is no room, by how much one cannot know.
+                let lasting = state.kept.values().filter(|kept| !kept.is_whole && !state.is_old(kept));
+                lasting.map(|kept| kept.bytes).sum::<usize>() + bytes <= self.limit
             })
     }
 
-    /// Keeps a column, where there is room for it.
-    pub(super) fn put(&self, key: Key, pieces: Pieces) {
-        let bytes: usize = pieces.iter().map(|p| p.get_array_memory_size()).sum();
+    /// Keeps a column, where there is room for it: whole while there is, which is the fastest to read, and narrow then.
+    pub(super) fn put(&self, key: Key, column: &Pieces) {
+        if self.keep(&key, column, column.iter().any(Piece::may_become_narrow)) {
+            return;
+        }
+        let narrow = narrowed(column);
+        while !self.keep(&key, &narrow, false) {
+            let whole = self.state.lock().whole(bytes_of(&narrow));
+            if whole.is_empty() {
+                return;
+            }
+            // Queries go on meanwhile.
+            for (key, column) in whole {
+                let narrow = narrowed(&column);
+                self.state.lock().replace(&key, &column, narrow);
+            }
+        }
+    }
+
+    fn keep(&self, key: &Key, pieces: &Pieces, is_whole: bool) -> bool {
+        let bytes = bytes_of(pieces);
         let mut state = self.state.lock();
-        state.remove(&key);
+        state.remove(key);
         let excess = (state.memory.size() + bytes).saturating_sub(self.limit);
         if excess > 0 {
             state.remove_old(excess);
         }
-        if state.memory.size() + bytes <= self.limit && state.memory.try_grow(bytes).is_ok() {
+        let fits = state.memory.size() + bytes <= self.limit && state.memory.try_grow(bytes).is_ok();
+        if fits {
             let used = state.clock;
-            state.kept.insert(key, Kept { pieces, bytes, used });
+            state.kept.insert(key.clone(), Kept { pieces: Arc::clone(pieces), bytes, used, is_whole });
         }
+        fits
     }
+}
+
+fn bytes_of(pieces: &Pieces) -> usize {
+    pieces.iter().map(Piece::bytes).sum()
+}
+
+fn narrowed(column: &Pieces) -> Pieces {
+    column.iter().map(|piece| Piece::narrow(&piece.array())).collect()
 }
 
 impl State {
@@ -135,6 +167,29 @@ impl State {
         if let Some(kept) = self.kept.remove(key) {
             self.memory.shrink(kept.bytes);
         }
+    }
+
+    /// Columns that could become narrow, the longest unused first, of about so many bytes.
+    fn whole(&self, bytes: usize) -> Vec<(Key, Pieces)> {
+        let mut whole: Vec<_> = self.kept.iter().filter(|(_, kept)| kept.is_whole).collect();
+        whole.sort_unstable_by_key(|(_, kept)| kept.used);
+        let mut found = 0;
+        let enough = whole.iter().take_while(|(_, kept)| {
+            let is_needed = found < bytes;
+            found += kept.bytes;
+            is_needed
+        });
+        enough.map(|(key, kept)| (Key::clone(key), Arc::clone(&kept.pieces))).collect()
+    }
+
+    /// Puts narrow pieces in the place of whole ones, if these are still there.
+    fn replace(&mut self, key: &Key, whole: &Pieces, narrow: Pieces) {
+        let Some(kept) = self.kept.get_mut(key).filter(|kept| Arc::ptr_eq(&kept.pieces, whole)) else {
+            return;
+        };
+        let bytes = bytes_of(&narrow).min(kept.bytes);
+        self.memory.shrink(kept.bytes - bytes);
+        (kept.pieces, kept.bytes, kept.is_whole) = (narrow, bytes, false);
     }
 
     /// Removes columns that are not in use, the longest unused first, until so many bytes are free.
@@ -166,19 +221,48 @@ impl std::fmt::Debug for ColumnCache {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::Int64Array;
+    use arrow::array::{ArrayRef, Float64Array, Int64Array};
     use arrow::datatypes::{DataType, Field};
     use datafusion::execution::memory_pool::GreedyMemoryPool;
 
     use super::*;
 
     fn key(row_group: usize) -> Key {
-        let column = Arc::new(Field::new("a", DataType::Int64, true));
+        let column = Arc::new(Field::new("a", DataType::Float64, true));
         Key { file: "f".into(), reading: 0, row_group, rows: ALL_ROWS, column }
     }
 
     fn column(rows: usize) -> Pieces {
-        Arc::new([Arc::new(Int64Array::from(vec![1; rows])) as ArrayRef])
+        Arc::new([Piece::Whole(Arc::new(Float64Array::from(vec![1.0; rows])))])
+    }
+
+    #[test]
+    fn whole_columns_become_narrow_where_there_is_no_room() {
+        // Room for two columns of 1000 rows of eight bytes, or for many of one.
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(SHARE * 20_000));
+        let cache = ColumnCache::new(&pool);
+        let numbers = |least: usize| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values((0..1000).map(|i| i + least as i64)))
+        };
+        let whole = |row_group| cache.state.lock().kept.get(&key(row_group)).map(|kept| kept.is_whole);
+        for row_group in 0..6 {
+            assert!(cache.has_room(8_000));
+            let column: Pieces = Arc::new([Piece::Whole(numbers(row_group))]);
+            cache.put(key(row_group), &column);
+            cache.tick();
+            if row_group == 1 {
+                assert_eq!([whole(0), whole(1)], [Some(true); 2]);
+            }
+        }
+        // The second was needed as little as the first once the others came.
+        assert_eq!([whole(0), whole(2), whole(5)], [Some(false); 3]);
+        for row_group in 0..6 {
+            let pieces = cache.get(&key(row_group)).unwrap();
+            assert_eq!(&pieces[0].array(), &numbers(row_group));
+        }
+        let kept: usize = cache.state.lock().kept.values().map(|kept| kept.bytes).sum();
+        assert_eq!(pool.reserved(), kept);
+        assert!(kept <= 20_000, "{kept}");
     }
 
     #[test]
@@ -188,7 +272,7 @@ mod tests {
         let cache = ColumnCache::new(&pool);
         for row_group in 0..3 {
             assert_eq!(cache.has_room(8_000), row_group < 2);
-            cache.put(key(row_group), column(1000));
+            cache.put(key(row_group), &column(1000));
         }
         assert!(cache.get(&key(0)).is_some() && cache.get(&key(1)).is_some());
         assert!(cache.get(&key(2)).is_none());
@@ -198,7 +282,7 @@ mod tests {
             assert!(cache.get(&key(0)).is_some());
         }
         assert!(cache.has_room(8_000));
-        cache.put(key(2), column(1000));
+        cache.put(key(2), &column(1000));
         assert!(cache.get(&key(0)).is_some() && cache.get(&key(2)).is_some());
         assert!(cache.get(&key(1)).is_none());
         assert!(pool.reserved() >= 16_000 && pool.reserved() <= 20_000, "{}", pool.reserved());
@@ -210,7 +294,7 @@ mod tests {
         let cache = ColumnCache::new(&pool);
         let query = MemoryConsumer::new("query").register(&pool);
         query.try_grow(95_000).unwrap();
-        cache.put(key(0), column(1000));
+        cache.put(key(0), &column(1000));
         assert!(cache.get(&key(0)).is_none());
         assert_eq!(pool.reserved(), 95_000);
     }

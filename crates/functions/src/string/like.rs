@@ -32,12 +32,15 @@ pub(super) fn register(r: &mut Registry) {
 }
 
 /// A compiled pattern.
-#[derive(Debug, Clone, PartialEq)]
 enum Pattern {
     Equals(String),
-    StartsWith(String),
-    EndsWith(String),
-    Contains(String),
+    /// Pieces of text with `%` between them.
+    Pieces {
+        first: String,
+        middle: Vec<memmem::Finder<'static>>,
+        last: String,
+    },
+    /// With `_`.
     Any(Vec<Token>),
 }
 
@@ -86,28 +89,24 @@ impl Pattern {
                 }
             }
         }
-        let text = |tokens: &[Token]| -> Option<String> {
-            tokens
-                .iter()
-                .map(|t| match t {
-                    Token::Char(c) => Some(*c),
-                    _ => None,
-                })
-                .collect()
+        if tokens.contains(&Token::One) {
+            return Ok(Self::Any(tokens));
+        }
+        let text = |piece: &[Token]| -> String {
+            let char_of = |token: &Token| match token {
+                Token::Char(c) => Some(*c),
+                Token::One | Token::Many => None,
+            };
+            piece.iter().filter_map(char_of).collect()
         };
-        Ok(match tokens.as_slice() {
-            [Token::Many, inner @ .., Token::Many] if text(inner).is_some() => {
-                Self::Contains(text(inner).unwrap_or_default())
-            }
-            [inner @ .., Token::Many] if text(inner).is_some() => {
-                Self::StartsWith(text(inner).unwrap_or_default())
-            }
-            [Token::Many, inner @ ..] if text(inner).is_some() => {
-                Self::EndsWith(text(inner).unwrap_or_default())
-            }
-            all => match text(all) {
-                Some(text) => Self::Equals(text),
-                None => Self::Any(tokens),
+        let pieces: Vec<String> = tokens.split(|token| *token == Token::Many).map(text).collect();
+        Ok(match pieces.as_slice() {
+            [] => Self::Equals(String::new()),
+            [all] => Self::Equals(all.clone()),
+            [first, middle @ .., last] => Self::Pieces {
+                first: first.clone(),
+                middle: middle.iter().map(|piece| memmem::Finder::new(piece).into_owned()).collect(),
+                last: last.clone(),
             },
         })
     }
@@ -115,12 +114,19 @@ impl Pattern {
     fn matches(&self, text: &str) -> bool {
         match self {
             Self::Equals(s) => text == s,
-            Self::StartsWith(s) => text.starts_with(s.as_str()),
-            Self::EndsWith(s) => text.ends_with(s.as_str()),
-            Self::Contains(s) => memmem::find(text.as_bytes(), s.as_bytes()).is_some(),
+            Self::Pieces { first, middle, last } => pieces(first, middle, last, text).is_some(),
             Self::Any(tokens) => wildcard(tokens, text),
         }
     }
+}
+
+/// Finds each piece as early as there is one, which leaves the most to those behind it.
+fn pieces(first: &str, middle: &[memmem::Finder], last: &str, text: &str) -> Option<()> {
+    let mut rest = text.strip_prefix(first)?.strip_suffix(last)?.as_bytes();
+    for piece in middle {
+        rest = &rest[piece.find(rest)? + piece.needle().len()..];
+    }
+    Some(())
 }
 
 /// Walks both; where they part, the last `%` takes one character more.
@@ -294,6 +300,18 @@ mod tests {
             ("xab", "%a_b%", false),
             ("xacb", "%a_b", true),
             ("aaab", "a%ab", true),
+            ("aba", "ab%ba", false),
+            ("abba", "ab%ba", true),
+            ("one two three two", "%two%two%", true),
+            ("one two three two", "%two%three%two", true),
+            ("one two three two", "one%two%three%one%", false),
+            ("one two", "%two%one%", false),
+            ("one two", "o%e%two", true),
+            ("one", "on%ne", false),
+            ("aäb", "a%b", true),
+            ("a", "%%", true),
+            ("a%b%c", "a\\%b%", true),
+            ("a%b%c", "%\\%b\\%%", true),
             ("", "%", true),
             ("", "", true),
             ("ä", "_", true),
