@@ -22,6 +22,7 @@ use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
 use crate::join_order::{FIRST_STEPS_APART, FORGET_SIZES};
+use crate::limit_fence::{FENCE_LIMITS, FREE_LIMITS, PLACES_SORTS};
 use crate::operator_rule::OperatorRule;
 use crate::operators::{JoinHintExec, Strategy};
 
@@ -30,12 +31,17 @@ type Plan = Arc<dyn ExecutionPlan>;
 /// DataFusion's rule that chooses joins by sizes.
 const JOIN_SELECTION: &str = "join_selection";
 
-/// DataFusion's rules, with ours behind the one that chooses joins by the sizes that it was given.
+/// DataFusion's rules, with ours behind the one that chooses joins by the sizes that it was given, and around the one that
+/// places sorts.
 pub(crate) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let place = rules.iter().position(|r| r.name() == JOIN_SELECTION).map_or(0, |i| i + 1);
     rules.insert(place, Arc::new(FORGET_SIZES));
     rules.insert(place + 1, Arc::new(JOIN_HINTS));
+    if let Some(place) = rules.iter().position(|r| r.name() == PLACES_SORTS) {
+        rules.insert(place + 1, Arc::new(FREE_LIMITS));
+        rules.insert(place, Arc::new(FENCE_LIMITS));
+    }
     rules.insert(0, Arc::new(FIRST_STEPS_APART));
     rules
 }

@@ -36,6 +36,7 @@ mod join_order;
 mod keeper;
 mod kept_analysis;
 mod lazy;
+mod limit_fence;
 mod literals;
 mod managed_tables;
 mod memory;
