@@ -19,6 +19,11 @@ pub struct Documented {
 }
 
 impl Documented {
+    /// Spark's class, the same for all names of a function.
+    pub fn class(&self) -> Option<&str> {
+        self.class.as_deref()
+    }
+
     /// What `DESCRIBE FUNCTION` shows.
     pub fn lines(&self, extended: bool) -> Vec<String> {
         let mut lines = vec![format!("Function: {}", self.name)];

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, make_array};
 use arrow::datatypes::{DataType as ArrowType, FieldRef};
 use boathouse_bridge::{to_datafusion, typed_field};
-use boathouse_spec::{Error, Origin, Result};
+use boathouse_spec::{DataType, Error, Origin, Result};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
-    Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    TypeSignature, Volatility,
 };
 use datafusion::scalar::ScalarValue;
 
+use crate::documentation::{Documented, documentation};
 use crate::{Context, Inputs, Resolved};
 
 /// The DataFusion function of a resolved call. Its types are fixed: DataFusion neither coerces nor infers.
@@ -47,6 +48,10 @@ pub struct SparkScalar {
     origin: Origin,
 }
 
+/// Operators and functions whose operands may change places.
+const ORDER_DOES_NOT_MATTER: &[&str] =
+    &["+", "*", "&", "|", "^", "greatest", "least", "try_add", "try_multiply"];
+
 /// Errors of values that say which part of the statement they are about (Spark's expressions with a `getContextOrNull`).
 fn tells_where(error: &Error) -> bool {
     const CLASSES: &[&str] = &[
@@ -66,6 +71,37 @@ fn tells_where(error: &Error) -> bool {
 impl SparkScalar {
     pub fn resolved(&self) -> &Resolved {
         &self.resolved
+    }
+
+    /// The call as it compares with others that mean the same (Spark's `Expression.canonicalized`): under the class of its
+    /// function, by whichever name it was called, and its operands sorted where their order does not matter.
+    pub fn canonical(&self, args: Vec<Expr>) -> Expr {
+        let class = documentation(&self.name).and_then(Documented::class);
+        let name = class.unwrap_or(&self.name).to_string();
+        let mut resolved = self.resolved.clone();
+        let mut operands: Vec<_> = args.into_iter().zip(resolved.coerced.iter().cloned()).collect();
+        if ORDER_DOES_NOT_MATTER.contains(&self.name.as_str()) {
+            operands = operands.into_iter().flat_map(|operand| self.parts_of(&name, operand)).collect();
+            operands.sort_by_cached_key(|(operand, _)| format!("{operand:?}"));
+        }
+        let (args, coerced) = operands.into_iter().unzip();
+        resolved.coerced = coerced;
+        scalar_udf(&name, resolved, &self.context).call(args)
+    }
+
+    /// The operands of an operand that is a call of the same kind: of `(a + b)` in `(a + b) + c`. Decimals, whose type
+    /// depends on the order, stay.
+    fn parts_of(&self, class: &str, operand: (Expr, DataType)) -> Vec<(Expr, DataType)> {
+        let is_decimal = matches!(self.resolved.return_type, DataType::Decimal { .. });
+        if let Expr::ScalarFunction(call) = &operand.0
+            && let Some(inner) = call.func.inner().downcast_ref::<Self>()
+            && inner.name == class
+            && inner.resolved.return_type == self.resolved.return_type
+            && !is_decimal
+        {
+            return call.args.iter().cloned().zip(inner.resolved.coerced.iter().cloned()).collect();
+        }
+        vec![operand]
     }
 
     fn evaluate(&self, values: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {

@@ -8,6 +8,7 @@ use datafusion::logical_expr::{Expr as DfExpr, lit};
 use super::Analyzer;
 use super::aggregation::{Aggregation, GroupingKey, is_left_out};
 use super::analyzed::{Analyzed, Attribute, Below, TypedExpr};
+use super::canonical::same;
 use super::grouping::with_nullable;
 use super::project::Item;
 
@@ -73,7 +74,7 @@ impl Analyzer {
         if aggregate.grouping_first {
             let named = grouping.len() == shown.len();
             for (i, key) in shown.iter().enumerate() {
-                let Some((_, a)) = aggregation.grouping.iter().find(|(e, _)| e == key) else { continue };
+                let Some((_, a)) = aggregation.grouping.iter().find(|(e, _)| same(e, key)) else { continue };
                 items.push(match grouping.get(i).filter(|_| named) {
                     // A column that is grouped by under another name.
                     Some(Expr::Alias { names, .. }) if names.len() == 1 && names[0] != a.name => Item {

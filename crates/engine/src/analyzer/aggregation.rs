@@ -10,10 +10,10 @@ use datafusion::logical_expr::{
     Aggregate as DfAggregate, Case, Expr as DfExpr, GroupingSet, LogicalPlan, LogicalPlanBuilder, cast, lit,
 };
 
-use super::Analyzer;
 use super::aggregate::has_aggregate;
 use super::analyzed::{Analyzed, Attribute, Below, project};
 use super::project::named;
+use super::{Analyzer, canonical};
 use crate::grouping_sets::set_id;
 
 /// An aggregation in parts, so that clauses above can add to it before the plan is built anew.
@@ -72,12 +72,14 @@ impl Aggregation {
     /// where new), grouping expressions their column. What is left over the input is an error.
     pub(super) fn rewrite(&mut self, analyzer: &mut Analyzer, expr: DfExpr, name: &str) -> Result<DfExpr> {
         let mut failure = None;
+        let keys = canonical::Keys::new(self.grouping.iter().map(|(key, _)| key));
         let rewritten = expr
             .transform_down(|e| {
                 if failure.is_some() {
                     return Ok(Transformed::new(e, false, TreeNodeRecursion::Stop));
                 }
-                if let Some((_, a)) = self.grouping.iter().find(|(g, _)| *g == e) {
+                let key = self.grouping.iter().position(|(g, _)| *g == e).or_else(|| keys.find(&e));
+                if let Some((_, a)) = key.and_then(|key| self.grouping.get(key)) {
                     return Ok(Transformed::new(a.column(), true, TreeNodeRecursion::Jump));
                 }
                 match &e {

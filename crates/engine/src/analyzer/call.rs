@@ -7,6 +7,7 @@ use datafusion::logical_expr::{cast, lit};
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, TypedExpr};
+use super::canonical::same;
 use super::{error, scalar_call::call_name};
 
 /// What `grouping()` and `grouping_id()` mean inside an aggregation.
@@ -22,7 +23,7 @@ pub(crate) struct GroupingScope {
 
 impl GroupingScope {
     fn position(&self, arg: &DfExpr) -> Option<usize> {
-        let at = |list: &[DfExpr]| list.iter().position(|k| k == arg);
+        let at = |list: &[DfExpr]| list.iter().position(|k| same(k, arg));
         at(&self.keys).or_else(|| at(&self.columns))
     }
 }

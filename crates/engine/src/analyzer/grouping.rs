@@ -7,6 +7,7 @@ use datafusion::logical_expr::Expr as DfExpr;
 use super::Analyzer;
 use super::aggregate::has_aggregate;
 use super::analyzed::{Analyzed, TypedExpr};
+use super::canonical::same;
 
 impl Analyzer {
     /// The items without aggregates (Spark's `ResolveReferencesInAggregate.expandGroupByAll`).
@@ -19,7 +20,9 @@ impl Analyzer {
         for value in items.into_iter().map(|item| item.value) {
             if has_aggregate(&value.expr) {
                 has_others |= has_column_outside_aggregates(&value.expr);
-            } else if !super::window::has_window(&value.expr) && !keys.iter().any(|k| k.expr == value.expr) {
+            } else if !super::window::has_window(&value.expr)
+                && !keys.iter().any(|k| same(&k.expr, &value.expr))
+            {
                 keys.push(value);
             }
         }
@@ -42,7 +45,7 @@ impl Analyzer {
         let mut place = |analyzer: &mut Self, expr: &Expr| -> Result<Vec<usize>> {
             let mut places = Vec::new();
             for key in analyzer.grouping_key(expr, select, input)? {
-                let at = match keys.iter().position(|k| k.expr == key.expr) {
+                let at = match keys.iter().position(|k| same(&k.expr, &key.expr)) {
                     Some(at) => at,
                     None => {
                         keys.push(key);

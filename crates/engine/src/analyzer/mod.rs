@@ -15,6 +15,7 @@ mod aggregation;
 mod analyzed;
 mod as_of_join;
 mod call;
+mod canonical;
 mod cast;
 mod char_type;
 mod collation;
