@@ -161,6 +161,17 @@ impl Analyzed {
         Ok(Self::new(LogicalPlanBuilder::empty(true).build().spark()?, Vec::new()))
     }
 
+    /// The same columns for expressions that have them already, and for no name.
+    pub fn without_names(&self) -> Self {
+        let unnamed =
+            |a: &Attribute| Attribute { qualifier: Vec::new(), qualified_only: true, ..a.clone() };
+        Self {
+            hidden: self.columns().map(unnamed).collect(),
+            is_streaming: self.is_streaming,
+            ..Self::new(self.plan.clone(), Vec::new())
+        }
+    }
+
     pub fn schema(&self) -> StructType {
         StructType::new(self.output.iter().map(Attribute::field).collect())
     }

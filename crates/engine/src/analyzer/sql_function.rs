@@ -140,20 +140,18 @@ impl Analyzer {
         );
         let is_complex = |e: &DfExpr| super::aggregate::has_aggregate(e) || super::window::has_window(e);
         let given_complex = parameters.values().any(|v| is_complex(&v.expr));
+        // The body sees its parameters only, never the columns around the call; their values may be of these.
+        let unseen = over.without_names();
         let body = self.inside_function(&function, parameters, |analyzer| {
             let options = analyzer.session.conf().parser_options();
             if function.body_is_query {
                 let Plan::Query(query) = boathouse_sql::parse_statement(&function.body, &options)? else {
                     return Err(Error::internal("the body of a function is no query"));
                 };
-                analyzer.scalar_subquery(&query, over)
+                analyzer.scalar_subquery(&query, &unseen)
             } else {
                 let body = boathouse_sql::parse_expression(&function.body)?;
-                // The body sees its parameters only, never the columns around the call.
-                match &body {
-                    Expr::ScalarSubquery(_) => analyzer.expr(&body, over),
-                    _ => analyzer.expr(&body, &Analyzed::one_row()?),
-                }
+                analyzer.expr(&body, &unseen)
             }
         })?;
         if is_complex(&body.expr) && !given_complex && !function.body_is_query {
