@@ -17,7 +17,7 @@ pub(crate) enum CollationStrength {
     /// A literal, or what has no string in it.
     #[default]
     Default,
-    /// A column, a cast.
+    /// A column, a variable, a cast.
     Implicit,
     /// `COLLATE`.
     Explicit,
@@ -196,8 +196,9 @@ fn recollated(value: TypedExpr, collation: Option<&str>) -> TypedExpr {
     if current == collation {
         return value;
     }
-    let is_literal =
-        matches!(value.expr, DfExpr::Literal(..)) && matches!(value.data_type, DataType::String { .. });
+    let is_literal = matches!(value.expr, DfExpr::Literal(..))
+        && matches!(value.data_type, DataType::String { .. })
+        && value.collation == CollationStrength::Default;
     let name = match (is_literal, collation) {
         (true, Some(c)) => format!("'{}' collate {c}", value.name),
         _ => value.name.clone(),

@@ -5,6 +5,7 @@ use datafusion::logical_expr::lit;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
+use super::collation::CollationStrength;
 
 impl Analyzer {
     pub(super) fn session_function(&mut self, name: &str, call: &Call) -> Result<Option<TypedExpr>> {
@@ -72,8 +73,13 @@ impl Analyzer {
             let expr = datafusion::logical_expr::Expr::Literal(variable.value.clone(), None);
             let literal = crate::literals::from_scalar(&variable.value, &variable.data_type);
             let shown = literal.and_then(|l| self.nested_literal_text(&l));
-            let name = format!("{VARIABLE}{full_name}={})", shown.unwrap_or_default());
-            let value = TypedExpr::new(expr, variable.data_type.clone(), nullable, name);
+            let collation = match &variable.data_type {
+                DataType::String { collation: Some(name) } if !nullable => format!(" collate {name}"),
+                _ => String::new(),
+            };
+            let name = format!("{VARIABLE}{full_name}={}{collation})", shown.unwrap_or_default());
+            let value = TypedExpr::new(expr, variable.data_type.clone(), nullable, name)
+                .with_collation(CollationStrength::Implicit);
             return self.nested(value, fields).map(Some);
         }
         Ok(None)

@@ -12,6 +12,7 @@ use datafusion::logical_expr::Expr as DfExpr;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
+use super::collation::CollationStrength;
 use crate::functions::{self, SessionFunction};
 
 /// Functions may call functions, but not forever.
@@ -169,7 +170,7 @@ impl Analyzer {
             }
             None => body,
         };
-        Ok(Some(value.named(shown)))
+        Ok(Some(value.named(shown).with_collation(CollationStrength::Implicit)))
     }
 
     /// The arguments by parameter name: positional, named, or by default; each cast to the parameter's type.
@@ -204,7 +205,7 @@ impl Analyzer {
             let value = self.expr(value, over)?;
             let shown = value.name.clone();
             let value = self.implicit(value, &parameter.data_type)?.named(shown);
-            bound.insert(parameter.name.to_lowercase(), value);
+            bound.insert(parameter.name.to_lowercase(), value.with_collation(CollationStrength::Implicit));
         }
         for p in &function.parameters {
             if bound.contains_key(&p.name.to_lowercase()) {
@@ -214,7 +215,7 @@ impl Analyzer {
             let parsed = boathouse_sql::parse_expression(default)?;
             let value = self.expr(&parsed, &Analyzed::one_row()?)?;
             let value = self.implicit(value, &p.data_type)?;
-            bound.insert(p.name.to_lowercase(), value);
+            bound.insert(p.name.to_lowercase(), value.with_collation(CollationStrength::Implicit));
         }
         Ok(bound)
     }
