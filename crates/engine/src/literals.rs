@@ -2,7 +2,7 @@
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{DataType, Error, Interval, Literal, Result};
+use boathouse_spec::{DataType, Error, Expr, Interval, Literal, Result};
 use datafusion::scalar::ScalarValue;
 
 /// A value of a Spark type as a literal.
@@ -79,6 +79,26 @@ pub(crate) fn from_scalar(value: &ScalarValue, data_type: &DataType) -> Result<L
             )));
         }
     })
+}
+
+/// A value of a Spark type as SQL writes it: a literal, with COLLATE where its type has a collation.
+pub(crate) fn written(value: &ScalarValue, data_type: &DataType) -> Result<Expr> {
+    let literal = Expr::Literal(from_scalar(value, data_type)?);
+    Ok(match data_type {
+        DataType::String { collation: Some(name) } if !value.is_null() => {
+            Expr::operator("collate", vec![literal, Expr::string(name.clone())])
+        }
+        _ => literal,
+    })
+}
+
+/// Whether an expression is a value as [`written`] gives it.
+pub(crate) fn is_written(expr: &Expr) -> bool {
+    let is_literal = |e: &Expr| matches!(e, Expr::Literal(_));
+    match expr {
+        Expr::Call(call) => call.is_operator && call.name == ["collate"] && call.args.iter().all(is_literal),
+        other => is_literal(other),
+    }
 }
 
 fn all(array: &ArrayRef, data_type: &DataType) -> Result<Vec<Literal>> {

@@ -668,7 +668,7 @@ impl Session {
             all.into_iter()
                 .map(|(name, expr)| {
                     let (value, data_type) = analyzer.constant(&expr)?;
-                    Ok((name, Expr::Literal(crate::literals::from_scalar(&value, &data_type)?)))
+                    Ok((name, crate::literals::written(&value, &data_type)?))
                 })
                 .collect()
         })

@@ -10,7 +10,7 @@ impl Analyzer {
     /// SQL text as a relation; commands are run before, by the session.
     pub(super) fn sql_text(&mut self, sql: &SqlText) -> Result<Analyzed> {
         let mut options = self.session.conf().parser_options();
-        let is_literal = |e: &Expr| matches!(e, Expr::Literal(_));
+        let is_literal = crate::literals::is_written;
         let given = !sql.named.is_empty() || !sql.positional.is_empty();
         // Values that are known can stand where the grammar wants a literal, as in `:name '_suffix'`.
         if given && sql.named.iter().all(|(_, e)| is_literal(e)) && sql.positional.iter().all(is_literal) {

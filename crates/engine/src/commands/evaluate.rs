@@ -33,6 +33,13 @@ pub(crate) async fn literal(session: &Arc<Session>, expr: Expr) -> Result<Litera
     crate::literals::from_scalar(&value, &data_type)
 }
 
+/// One value as an expression that keeps its type.
+pub(crate) async fn written(session: &Arc<Session>, expr: Expr) -> Result<Expr> {
+    let mut values = row(session, vec![expr]).await?;
+    let (value, data_type) = values.pop().ok_or_else(|| Error::internal("an expression has no value"))?;
+    crate::literals::written(&value, &data_type)
+}
+
 /// A value of type string; NULL is `None`.
 pub(super) async fn string(session: &Arc<Session>, expr: Expr) -> Result<(Option<String>, DataType)> {
     let mut values = row(session, vec![expr]).await?;

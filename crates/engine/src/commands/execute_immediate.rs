@@ -106,9 +106,9 @@ pub(super) async fn arguments(session: &Arc<Session>, text: String, using: Vec<E
                 .message("A parameter's value cannot be a subquery: put it into a variable first.")
                 .exception("AnalysisException"));
         }
-        let value = evaluate::literal(session, expr).await?;
+        let value = evaluate::written(session, expr).await?;
         match name {
-            _ if !named => out.positional.push(Expr::Literal(value)),
+            _ if !named => out.positional.push(value),
             Some(name) => {
                 if out.named.iter().any(|(n, _)| n.eq_ignore_ascii_case(&name)) {
                     return Err(Error::new("EXEC_IMMEDIATE_DUPLICATE_ARGUMENT_ALIASES")
@@ -116,7 +116,7 @@ pub(super) async fn arguments(session: &Arc<Session>, text: String, using: Vec<E
                         .message(format!("The argument {name} is given twice."))
                         .exception("AnalysisException"));
                 }
-                out.named.push((name, Expr::Literal(value)));
+                out.named.push((name, value));
             }
             None => unnamed.push(format!("\"{value:?}\"")),
         }

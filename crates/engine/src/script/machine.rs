@@ -208,7 +208,7 @@ impl<'a> Machine<'a> {
         branches: &'a [(Expr, Vec<ScriptStatement>)],
         otherwise: &'a [ScriptStatement],
     ) -> Result<&'a [ScriptStatement]> {
-        let value = Expr::Literal(evaluate::literal(self.session, value.clone()).await?);
+        let value = evaluate::written(self.session, value.clone()).await?;
         for (when, body) in branches {
             let equal = Expr::operator("==", vec![value.clone(), when.clone()]);
             if evaluate::literal(self.session, equal).await? == Literal::Boolean(true) {
