@@ -1,6 +1,6 @@
 //! Interval literals: the text form, unit lists, and ANSI's from-to form.
 
-use boathouse_spec::{DataType, Error, Interval, IntervalField, Literal, Result};
+use boathouse_spec::{DataType, Error, Expr, Interval, IntervalField, Literal, Result};
 
 use crate::error;
 use crate::lexer::Kind;
@@ -193,10 +193,25 @@ impl Parser<'_> {
         if self.symbol_at(offset, "+") || self.symbol_at(offset, "-") {
             offset += 1;
         }
+        let Some(length) = self.interval_value_at(offset) else { return false };
         let token = self.peek_at(offset);
-        let value = matches!(token.kind, Kind::Integer | Kind::Decimal) || self.is_string(token);
+        let is_number = matches!(token.kind, Kind::Integer | Kind::Decimal);
         // Without a unit it is a typed literal (a string alone), or arithmetic with a column of that name.
-        value && (self.is_string(token) || offset == 1 || self.at_unit(offset + 1))
+        self.is_string(token) || (is_number && offset == 1) || self.at_unit(offset + length)
+    }
+
+    /// How many tokens the value of an interval at an offset takes, without its sign: a number, strings that stand side by
+    /// side, or a parameter. None where there is no value.
+    fn interval_value_at(&self, offset: usize) -> Option<usize> {
+        if matches!(self.peek_at(offset).kind, Kind::Integer | Kind::Decimal) {
+            return Some(1);
+        }
+        let strings = (0usize..).take_while(|n| self.is_string(self.peek_at(offset + n))).count();
+        if strings > 0 { Some(strings) } else { self.known_marker_at(offset) }
+    }
+
+    fn sign_length(&self) -> usize {
+        usize::from(self.at_symbol("+") || self.at_symbol("-"))
     }
 
     fn at_unit(&self, offset: usize) -> bool {
@@ -258,31 +273,22 @@ impl Parser<'_> {
     }
 
     fn at_interval_value(&self) -> bool {
-        let offset = usize::from(self.at_symbol("+") || self.at_symbol("-"));
-        let token = self.peek_at(offset);
-        matches!(token.kind, Kind::Integer | Kind::Decimal) || self.is_string(token)
+        self.interval_value_at(self.sign_length()).is_some()
     }
 
     /// Whether another value with its unit follows (a sign may belong to arithmetic instead).
     fn interval_goes_on(&self) -> bool {
-        if !self.at_interval_value() {
-            return false;
-        }
-        let mut offset = usize::from(self.at_symbol("+") || self.at_symbol("-"));
-        while self.is_string(self.peek_at(offset)) && self.is_string(self.peek_at(offset + 1)) {
-            offset += 1;
-        }
-        self.at_unit(offset + 1)
+        let sign = self.sign_length();
+        self.interval_value_at(sign).is_some_and(|length| self.at_unit(sign + length))
     }
 
     fn is_from_to(&self) -> bool {
-        let mut offset = usize::from(self.at_symbol("+") || self.at_symbol("-"));
-        while self.is_string(self.peek_at(offset)) && self.is_string(self.peek_at(offset + 1)) {
-            offset += 1;
-        }
-        FROM_TO_UNITS.iter().any(|u| self.at_offset(offset + 1, u))
-            && self.at_offset(offset + 2, "TO")
-            && FROM_TO_UNITS.iter().any(|u| self.at_offset(offset + 3, u))
+        let sign = self.sign_length();
+        let Some(length) = self.interval_value_at(sign) else { return false };
+        let unit = sign + length;
+        FROM_TO_UNITS.iter().any(|u| self.at_offset(unit, u))
+            && self.at_offset(unit + 1, "TO")
+            && FROM_TO_UNITS.iter().any(|u| self.at_offset(unit + 2, u))
     }
 
     fn two_forms(&mut self, start: usize) -> Error {
@@ -308,6 +314,13 @@ impl Parser<'_> {
         let value = if matches!(token.kind, Kind::Integer | Kind::Decimal) {
             self.advance();
             self.source(token).to_string()
+        } else if self.known_marker_at(0).is_some() {
+            let start = self.pos;
+            match self.parameter()? {
+                Expr::Literal(Literal::Integer(number)) => number.to_string(),
+                Expr::Literal(Literal::String(text)) => text,
+                _ => return Err(self.unexpected_at(start)),
+            }
         } else {
             self.string_literal()?
         };
@@ -324,7 +337,7 @@ impl Parser<'_> {
     fn fielded_interval(&mut self) -> Result<Result<Literal>> {
         let start = self.pos;
         let is_text = !matches!(
-            self.peek_at(usize::from(self.at_symbol("+") || self.at_symbol("-"))).kind,
+            self.peek_at(self.sign_length()).kind,
             Kind::Integer | Kind::Decimal
         );
         let value = self.interval_value()?;

@@ -89,6 +89,17 @@ impl Parser<'_> {
                 && (self.peek_at(1).kind == Kind::Word || self.is_identifier(self.peek_at(1))))
     }
 
+    /// How many tokens the parameter marker at an offset takes; none where it has no value here.
+    pub fn known_marker_at(&self, offset: usize) -> Option<usize> {
+        self.parameters()?;
+        if self.symbol_at(offset, "?") {
+            return Some(1);
+        }
+        let name = self.peek_at(offset + 1);
+        let is_name = name.kind == Kind::Word || self.is_identifier(name);
+        (self.symbol_at(offset, ":") && is_name).then_some(2)
+    }
+
     /// `:name` or `?`: its value where values are known.
     pub fn parameter(&mut self) -> Result<Expr> {
         let start = self.pos;
