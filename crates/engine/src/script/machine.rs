@@ -100,10 +100,13 @@ impl<'a> Machine<'a> {
                 self.frames.push(Frame { label: statement.label.as_deref(), depth, kind });
             }
             ScriptStatement::Leave(label) => {
-                self.unwind_to(label);
-                self.pop();
+                if self.unwind_to(label) {
+                    self.pop();
+                }
             }
-            ScriptStatement::Iterate(label) => self.unwind_to(label),
+            ScriptStatement::Iterate(label) => {
+                self.unwind_to(label);
+            }
         }
         Ok(None)
     }
@@ -130,11 +133,23 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Leaves what is inside of the block or loop of a label; the parser knows that there is one.
-    fn unwind_to(&mut self, label: &str) {
-        while self.frames.last().is_some_and(|f| f.label != Some(label)) {
+    /// Leaves what is inside of the block or loop of a label; the parser knows that there is one. Whether it got there: what
+    /// is around the block of a handler is out of the handler's reach, and only the handler ends (as in Spark).
+    fn unwind_to(&mut self, label: &str) -> bool {
+        while let Some(frame) = self.frames.last() {
+            if frame.label == Some(label) {
+                return true;
+            }
+            let ends_handler = match &frame.kind {
+                Kind::Handler { of, .. } => self.frames.get(*of).is_some_and(|f| f.label != Some(label)),
+                _ => false,
+            };
             self.pop();
+            if ends_handler {
+                break;
+            }
         }
+        false
     }
 
     fn check_handlers(&self, handlers: &[ScriptHandler]) -> Result<()> {
