@@ -8,6 +8,7 @@ use boathouse_functions::{Inputs, Resolved, scalar_udf};
 use boathouse_spec::{DataType, Error, Result, StructField, quote, quote_name};
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::logical_expr::Expr;
+use datafusion::scalar::ScalarValue;
 
 use crate::analyzer::{Analyzer, TypedExpr};
 use crate::commands::table_columns::CHAR_VARCHAR;
@@ -278,6 +279,19 @@ fn limited(analyzer: &Analyzer, value: TypedExpr, column: &StructField) -> Resul
         vec![value.expr],
     ));
     Ok(TypedExpr { expr, ..value })
+}
+
+/// A value as a variable of the type holds it, which is as a column of a table does.
+pub(super) fn fitted_value(value: ScalarValue, data_type: &DataType) -> Result<ScalarValue> {
+    let (is_char, length) = match data_type {
+        DataType::Char(n) => (true, *n as usize),
+        DataType::Varchar(n) => (false, *n as usize),
+        _ => return Ok(value),
+    };
+    match value {
+        ScalarValue::Utf8(Some(text)) => fitted(&text, is_char, length).map(|t| ScalarValue::Utf8(Some(t))),
+        other => Ok(other),
+    }
 }
 
 fn fitted(text: &str, is_char: bool, length: usize) -> Result<String> {

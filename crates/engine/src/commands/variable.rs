@@ -11,6 +11,7 @@ use datafusion::scalar::ScalarValue;
 
 use crate::analyzer::Analyzed;
 use crate::commands::evaluate;
+use crate::commands::store_assignment::fitted_value;
 use crate::relation_walk::has_subquery;
 use crate::resolver::query_path;
 use crate::script::scope;
@@ -103,6 +104,7 @@ async fn with_default(
     let mut values = evaluate::row(session, vec![expr]).await?;
     let (value, inferred) = values.pop().ok_or_else(|| Error::internal("a default has no value"))?;
     let data_type = data_type.unwrap_or(inferred);
+    let value = fitted_value(value, &data_type)?;
     let variable =
         |name| Variable { name, data_type: data_type.clone(), value: value.clone(), default: value.clone() };
     Ok(names.into_iter().map(variable).collect())
@@ -217,7 +219,8 @@ fn assign(
     targets: &[Target],
     values: Vec<(ScalarValue, DataType)>,
 ) -> Result<QueryResult> {
-    for (target, (value, _)) in targets.iter().zip(values) {
+    let values = targets.iter().zip(values).map(|(t, (value, _))| fitted_value(value, &t.variable.data_type));
+    for (target, value) in targets.iter().zip(values.collect::<Result<Vec<_>>>()?) {
         target.set(session, value);
     }
     Ok(QueryResult::empty())
