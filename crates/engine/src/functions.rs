@@ -61,6 +61,27 @@ impl SessionFunctions {
     }
 }
 
+/// The function, in lower case, that a name means among those that are built in: `f`, `builtin.f` or `system.builtin.f`.
+pub(crate) fn builtin_name(name: &[String]) -> Option<String> {
+    within("builtin", name).map(str::to_lowercase)
+}
+
+/// The function that a name means among those of the session: `f`, `session.f` or `system.session.f`.
+pub(crate) fn session_name(name: &[String]) -> Option<&str> {
+    within("session", name)
+}
+
+fn within<'a>(schema: &str, name: &'a [String]) -> Option<&'a str> {
+    match name {
+        [function] => Some(function),
+        [s, function] if s.eq_ignore_ascii_case(schema) => Some(function),
+        [system, s, function] if system.eq_ignore_ascii_case("system") && s.eq_ignore_ascii_case(schema) => {
+            Some(function)
+        }
+        _ => None,
+    }
+}
+
 /// What the language of a function says that is a class of the JVM: its body is the class's name. Such a function may be
 /// declared, described and dropped; whoever calls it learns that the class cannot be loaded.
 pub(crate) const JAVA: &str = "JAVA";

@@ -34,15 +34,8 @@ impl Analyzer {
     }
 
     pub(super) fn call(&mut self, call: &Call, over: &Analyzed) -> Result<TypedExpr> {
-        let name = match call.name.as_slice() {
-            [name] => name.to_lowercase(),
-            [schema, name] if schema.eq_ignore_ascii_case("builtin") => name.to_lowercase(),
-            [system, schema, name]
-                if system.eq_ignore_ascii_case("system") && schema.eq_ignore_ascii_case("builtin") =>
-            {
-                name.to_lowercase()
-            }
-            _ => return self.user_function(call, over),
+        let Some(name) = crate::functions::builtin_name(&call.name) else {
+            return self.user_function(call, over);
         };
         if let Some(result) = self.special_form(&name, call, over)? {
             return Ok(result);

@@ -15,8 +15,8 @@ use crate::functions::SessionFunction;
 
 impl Analyzer {
     fn generator(&self, call: &Call) -> Option<fn(&GeneratorCall) -> Result<ResolvedGenerator>> {
-        let [name] = call.name.as_slice() else { return None };
-        registry().get(name).iter().find_map(|e| match e {
+        let name = crate::functions::builtin_name(&call.name)?;
+        registry().get(&name).iter().find_map(|e| match e {
             Entry::Generator(resolve) => Some(*resolve),
             _ => None,
         })
@@ -249,12 +249,13 @@ impl Analyzer {
     /// A function in FROM.
     pub(super) fn table_function(&mut self, name: &[String], args: &[Expr]) -> Result<Analyzed> {
         let last = name.last().map(|n| n.to_lowercase()).unwrap_or_default();
-        if name.len() == 1 && last == "range" {
+        let is_builtin = crate::functions::builtin_name(name).is_some();
+        if is_builtin && last == "range" {
             return self.range_function(args);
         }
         match last.as_str() {
-            "collations" if name.len() == 1 && args.is_empty() => return self.collations(),
-            "sql_keywords" if name.len() == 1 && args.is_empty() => return self.sql_keywords(),
+            "collations" if is_builtin && args.is_empty() => return self.collations(),
+            "sql_keywords" if is_builtin && args.is_empty() => return self.sql_keywords(),
             "table_changes" | "table_changes_by_path" if name.len() == 1 => {
                 return self.table_changes(&last, args);
             }
@@ -273,7 +274,7 @@ impl Analyzer {
         {
             return self.service_function(&last, function, args);
         }
-        if name.len() == 1 && registry().contains(&last) {
+        if is_builtin && registry().contains(&last) {
             return Err(Error::new("NOT_A_TABLE_FUNCTION")
                 .param("functionName", boathouse_spec::quote_name(name))
                 .message(format!("`{last}` gives a value, not a table.")));

@@ -87,14 +87,8 @@ impl Analyzer {
 
     /// The user's function of that name: the session's, then the catalog's.
     pub(super) fn find_function(&mut self, name: &Name) -> Result<Option<SessionFunction>> {
-        if let [single] = name.as_slice()
-            && let Some(function) = self.session.functions.get(single)
-        {
-            return Ok(Some(function));
-        }
-        if let [schema, single] = name.as_slice()
-            && schema.eq_ignore_ascii_case("session")
-            && let Some(function) = self.session.functions.get(single)
+        if let Some(of_session) = functions::session_name(name)
+            && let Some(function) = self.session.functions.get(of_session)
         {
             return Ok(Some(function));
         }

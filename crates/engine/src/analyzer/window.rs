@@ -117,7 +117,8 @@ impl Analyzer {
     }
 
     fn window_function_parts(&mut self, name: &str, call: &Call, over: &Analyzed) -> Result<WindowParts> {
-        let entries = if call.name.len() == 1 { registry().get(name) } else { &[] };
+        let is_builtin = crate::functions::builtin_name(&call.name).is_some();
+        let entries = if is_builtin { registry().get(name) } else { &[] };
         for entry in entries {
             match entry {
                 Entry::Window(resolve) => {

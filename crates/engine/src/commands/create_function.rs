@@ -10,7 +10,7 @@ use boathouse_spec::{
 };
 
 use crate::commands::create_view::temporary_reference;
-use crate::functions::{JAVA, SessionFunction, cannot_load, is_class};
+use crate::functions::{JAVA, SessionFunction, cannot_load, is_class, session_name};
 use crate::relation_walk::has_subquery;
 use crate::{QueryResult, Session};
 
@@ -30,20 +30,17 @@ pub(super) async fn create(session: &Arc<Session>, create: CreateFunction) -> Re
     let bare = create.name.last().cloned().unwrap_or_default();
     check_parameters(&create, &bare)?;
     let name = match create.temporary {
-        true => match create.name.as_slice() {
-            [bare] => ObjectName { catalog: String::new(), schema: String::new(), name: bare.to_lowercase() },
-            [schema, bare] if schema.eq_ignore_ascii_case("session") => {
-                ObjectName { catalog: String::new(), schema: String::new(), name: bare.to_lowercase() }
-            }
-            [qualifier @ .., bare] => {
+        true => match session_name(&create.name) {
+            Some(_) => ObjectName { catalog: String::new(), schema: String::new(), name: bare.to_lowercase() },
+            None => {
+                let qualifier = create.name.split_last().map(|(_, qualifier)| qualifier).unwrap_or_default();
                 return Err(Error::new("INVALID_TEMP_OBJ_QUALIFIER")
                     .param("objectType", "FUNCTION")
-                    .param("objectName", quote(bare))
+                    .param("objectName", quote(&bare))
                     .param("qualifier", quote_name(qualifier))
-                    .message(format!("A temporary function belongs to no schema: name it {}.", quote(bare)))
+                    .message(format!("A temporary function belongs to no schema: name it {}.", quote(&bare)))
                     .exception("ParseException"));
             }
-            [] => return Err(Error::internal("a function without a name")),
         },
         false => session.known_object_name(&create.name).await?,
     };
