@@ -376,7 +376,7 @@ impl Analyzer {
                 .message(format!("`{}` gives a value, not a table.", name.join("."))));
         }
         let one = Analyzed::one_row()?;
-        let parameters = self.bind_parameters(&function, args, &one)?;
+        let (parameters, _) = self.bind_parameters(&function, args, &one)?;
         let analyzed = self.inside_function(&Arc::clone(&function), parameters, |analyzer| {
             let options = analyzer.session.conf().parser_options();
             let boathouse_spec::Plan::Query(query) =

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
-use boathouse_catalog::{FunctionKind, FunctionRecord, ObjectName};
+use boathouse_catalog::{FunctionKind, FunctionRecord, ObjectName, ParameterRecord};
 use boathouse_functions::cast::Mode;
 use boathouse_spec::{Call, Error, Expr, Name, Plan, Result};
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -121,14 +121,14 @@ impl Analyzer {
         if functions::is_class(&function) {
             return Err(functions::cannot_load(&function.body, &function.name));
         }
-        let parameters = self.bind_parameters(&function, &call.args, over)?;
+        let (parameters, shown_count) = self.bind_parameters(&function, &call.args, over)?;
         let shown = format!(
             "{}({})",
             function_shown_name(&function),
             function
                 .parameters
                 .iter()
-                .take(shown_parameters(&function, &call.args))
+                .take(shown_count)
                 .map(|p| parameters.get(&p.name.to_lowercase()).map_or("", |v| &v.name))
                 .collect::<Vec<_>>()
                 .join(", ")
@@ -167,51 +167,82 @@ impl Analyzer {
         Ok(Some(value.named(shown).with_collation(CollationStrength::Implicit)))
     }
 
-    /// The arguments by parameter name: positional, named, or by default; each cast to the parameter's type.
+    /// The arguments by parameter name: positional, named, or by default; each cast to the parameter's type. Beside them, how
+    /// many the call's name shows: those that are given, and all where some are given by name.
     pub(super) fn bind_parameters(
         &mut self,
         function: &FunctionRecord,
         args: &[Expr],
         over: &Analyzed,
-    ) -> Result<HashMap<String, TypedExpr>> {
+    ) -> Result<(HashMap<String, TypedExpr>, usize)> {
         let name = function.name.parts().join(".");
-        let mut bound: HashMap<String, TypedExpr> = HashMap::new();
-        if args.len() > function.parameters.len() {
-            return Err(wrong_count(function, args.len()));
+        let (names, values) = self.given_arguments(args, over)?;
+        if values.len() > function.parameters.len() {
+            return Err(wrong_count(function, values.len()));
         }
-        check_named_last(function, args)?;
-        check_given_once(function, args)?;
-        for (i, arg) in args.iter().enumerate() {
-            let (parameter, value) = match arg {
-                Expr::NamedArgument { name: wanted, value } => {
+        check_named_last(function, &names)?;
+        check_given_once(function, &names)?;
+        let given = values.len();
+        let mut bound: HashMap<String, TypedExpr> = HashMap::new();
+        for ((wanted, value), by_position) in names.iter().zip(values).zip(&function.parameters) {
+            let parameter = match wanted {
+                Some(wanted) => {
                     let found = function.parameters.iter().find(|p| p.name.eq_ignore_ascii_case(wanted));
-                    let Some(p) = found else {
-                        return Err(Error::new("UNRECOGNIZED_PARAMETER_NAME")
+                    found.ok_or_else(|| {
+                        Error::new("UNRECOGNIZED_PARAMETER_NAME")
                             .param("routineName", boathouse_spec::quote(&name))
                             .param("argumentName", boathouse_spec::quote(wanted))
                             .param("proposal", "")
-                            .message(format!("{name} has no parameter {wanted}.")));
-                    };
-                    (p, value.as_ref())
+                            .message(format!("{name} has no parameter {wanted}."))
+                    })?
                 }
-                positional => (&function.parameters[i], positional),
+                None => by_position,
             };
-            let value = self.expr(value, over)?;
             let shown = value.name.clone();
             let value = self.implicit(value, &parameter.data_type)?.named(shown);
             bound.insert(parameter.name.to_lowercase(), value.with_collation(CollationStrength::Implicit));
         }
-        for p in &function.parameters {
+        let has_names = names.iter().any(Option::is_some);
+        for (i, p) in function.parameters.iter().enumerate() {
             if bound.contains_key(&p.name.to_lowercase()) {
                 continue;
             }
-            let Some(default) = &p.default else { return Err(wrong_count(function, args.len())) };
-            let parsed = boathouse_sql::parse_expression(default)?;
-            let value = self.expr(&parsed, &Analyzed::one_row()?)?;
-            let value = self.implicit(value, &p.data_type)?;
+            let value = match self.default_of(p)? {
+                Some(value) => value,
+                None if has_names => return Err(missing(function, &p.name, i)),
+                None => return Err(wrong_count(function, given)),
+            };
             bound.insert(p.name.to_lowercase(), value.with_collation(CollationStrength::Implicit));
         }
-        Ok(bound)
+        Ok((bound, if has_names { function.parameters.len() } else { given }))
+    }
+
+    /// The names of arguments, where they have any, and their values; the columns that a star stands for are arguments.
+    fn given_arguments<'a>(
+        &mut self,
+        args: &'a [Expr],
+        over: &Analyzed,
+    ) -> Result<(Vec<Option<&'a str>>, Vec<TypedExpr>)> {
+        let (mut names, mut values) = (Vec::new(), Vec::new());
+        for arg in args {
+            let name = match arg {
+                Expr::NamedArgument { name, .. } => Some(name.as_str()),
+                _ => None,
+            };
+            for value in self.args(std::slice::from_ref(arg), over)? {
+                names.push(name);
+                values.push(value);
+            }
+        }
+        Ok((names, values))
+    }
+
+    /// The default of a parameter, where it has one: a value of the parameter's type.
+    fn default_of(&mut self, parameter: &ParameterRecord) -> Result<Option<TypedExpr>> {
+        let Some(default) = &parameter.default else { return Ok(None) };
+        let parsed = boathouse_sql::parse_expression(default)?;
+        let value = self.expr(&parsed, &Analyzed::one_row()?)?;
+        self.implicit(value, &parameter.data_type).map(Some)
     }
 
     /// Analyzes something of a function's body: its parameters in sight, names meaning what they did at its creation.
@@ -245,12 +276,12 @@ impl Analyzer {
 }
 
 /// Refuses an argument by position after one by name.
-fn check_named_last(function: &FunctionRecord, args: &[Expr]) -> Result<()> {
+fn check_named_last(function: &FunctionRecord, names: &[Option<&str>]) -> Result<()> {
     let mut named: Option<&str> = None;
-    for arg in args {
-        match (arg, named) {
-            (Expr::NamedArgument { name, .. }, _) => named = Some(name.as_str()),
-            (_, Some(name)) => {
+    for name in names.iter().copied() {
+        match (name, named) {
+            (Some(name), _) => named = Some(name),
+            (None, Some(name)) => {
                 let routine = function.name.parts().join(".");
                 return Err(Error::new("UNEXPECTED_POSITIONAL_ARGUMENT")
                     .param("routineName", boathouse_spec::quote(&routine))
@@ -259,24 +290,21 @@ fn check_named_last(function: &FunctionRecord, args: &[Expr]) -> Result<()> {
                         "{routine} has an argument by position after {name}, which is given by name."
                     )));
             }
-            _ => {}
+            (None, None) => {}
         }
     }
     Ok(())
 }
 
 /// Refuses a parameter that has two arguments.
-fn check_given_once(function: &FunctionRecord, args: &[Expr]) -> Result<()> {
-    let name = |arg: &Expr| match arg {
-        Expr::NamedArgument { name, .. } => Some(name.to_lowercase()),
-        _ => None,
-    };
-    for (i, arg) in args.iter().enumerate() {
-        let Some(given) = name(arg) else { continue };
-        let by_position = function.parameters.iter().position(|p| p.name.to_lowercase() == given);
-        let class = if args[..i].iter().any(|other| name(other).as_deref() == Some(given.as_str())) {
+fn check_given_once(function: &FunctionRecord, names: &[Option<&str>]) -> Result<()> {
+    for (i, name) in names.iter().enumerate() {
+        let Some(given) = name.map(str::to_lowercase) else { continue };
+        let is_same = |other: &Option<&str>| other.is_some_and(|o| o.to_lowercase() == given);
+        let place = function.parameters.iter().position(|p| p.name.to_lowercase() == given);
+        let class = if names.iter().take(i).any(is_same) {
             "DOUBLE_NAMED_ARGUMENT_REFERENCE"
-        } else if by_position.and_then(|at| args.get(at)).is_some_and(|other| name(other).is_none()) {
+        } else if place.and_then(|at| names.get(at)).is_some_and(Option::is_none) {
             "BOTH_POSITIONAL_AND_NAMED"
         } else {
             continue;
@@ -288,14 +316,6 @@ fn check_given_once(function: &FunctionRecord, args: &[Expr]) -> Result<()> {
             .message(format!("The parameter {given} is given twice.")));
     }
     Ok(())
-}
-
-/// How many parameters the name of a call shows: those that are given, and all where some are given by name.
-fn shown_parameters(function: &FunctionRecord, args: &[Expr]) -> usize {
-    match args.iter().any(|arg| matches!(arg, Expr::NamedArgument { .. })) {
-        true => function.parameters.len(),
-        false => args.len(),
-    }
 }
 
 fn function_shown_name(function: &FunctionRecord) -> String {
@@ -312,4 +332,13 @@ fn wrong_count(function: &FunctionRecord, given: usize) -> Error {
         .param("expectedNum", function.parameters.len())
         .param("actualNum", given)
         .message(format!("{name} takes {} arguments, not {given}.", function.parameters.len()))
+}
+
+fn missing(function: &FunctionRecord, parameter: &str, index: usize) -> Error {
+    let name = function.name.parts().join(".");
+    Error::new("REQUIRED_PARAMETER_NOT_FOUND")
+        .param("routineName", boathouse_spec::quote(&name))
+        .param("parameterName", boathouse_spec::quote(parameter))
+        .param("index", index)
+        .message(format!("{name} lacks its argument {parameter}."))
 }
