@@ -121,6 +121,13 @@ impl Analyzer {
         if functions::is_class(&function) {
             return Err(functions::cannot_load(&function.body, &function.name));
         }
+        self.forbid_aggregate_syntax(call)?;
+        if !self.lambda_parameters.is_empty() {
+            let name = function_shown_name(&function);
+            return Err(Error::new("UNSUPPORTED_FEATURE.LAMBDA_FUNCTION_WITH_SQL_UDF")
+                .param("funcName", &name)
+                .message(format!("A lambda cannot call the SQL function {name}.")));
+        }
         let (parameters, shown_count) = self.bind_parameters(&function, &call.args, over)?;
         let shown = format!(
             "{}({})",
