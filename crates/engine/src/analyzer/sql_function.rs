@@ -140,7 +140,6 @@ impl Analyzer {
                 .collect::<Vec<_>>()
                 .join(", ")
         );
-        let is_complex = |e: &DfExpr| super::aggregate::has_aggregate(e) || super::window::has_window(e);
         let given_complex = parameters.values().any(|v| is_complex(&v.expr));
         // The body sees its parameters only, never the columns around the call; their values may be of these.
         let unseen = over.without_names();
@@ -157,12 +156,7 @@ impl Analyzer {
             }
         })?;
         if is_complex(&body.expr) && !given_complex && !function.body_is_query {
-            return Err(Error::new("USER_DEFINED_FUNCTIONS.CANNOT_CONTAIN_COMPLEX_FUNCTIONS")
-                .param("queryText", &function.body)
-                .message(format!(
-                    "The body of {} aggregates or uses a window: make it a query.",
-                    call.name.join(".")
-                )));
+            return Err(too_complex(&function, "its body"));
         }
         let value = match &function.returns {
             Some(t) => {
@@ -252,6 +246,17 @@ impl Analyzer {
         self.implicit(value, &parameter.data_type).map(Some)
     }
 
+    /// Analyzes the defaults of a new function's parameters, each on its own.
+    pub(crate) fn check_defaults(&mut self, function: &FunctionRecord) -> Result<()> {
+        for parameter in &function.parameters {
+            let value = self.default_of(parameter)?;
+            if value.is_some_and(|v| is_complex(&v.expr)) {
+                return Err(too_complex(function, &parameter.name));
+            }
+        }
+        Ok(())
+    }
+
     /// Analyzes something of a function's body: its parameters in sight, names meaning what they did at its creation.
     pub(super) fn inside_function<T>(
         &mut self,
@@ -323,6 +328,19 @@ fn check_given_once(function: &FunctionRecord, names: &[Option<&str>]) -> Result
             .message(format!("The parameter {given} is given twice.")));
     }
     Ok(())
+}
+
+fn is_complex(expr: &DfExpr) -> bool {
+    super::aggregate::has_aggregate(expr) || super::window::has_window(expr)
+}
+
+fn too_complex(function: &FunctionRecord, what: &str) -> Error {
+    Error::new("USER_DEFINED_FUNCTIONS.CANNOT_CONTAIN_COMPLEX_FUNCTIONS")
+        .param("queryText", &function.body)
+        .message(format!(
+            "The function {} aggregates or uses a window in {what}: that takes a query.",
+            function_shown_name(function)
+        ))
 }
 
 fn function_shown_name(function: &FunctionRecord) -> String {

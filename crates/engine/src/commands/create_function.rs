@@ -92,8 +92,10 @@ async fn checked(session: &Arc<Session>, mut record: FunctionRecord) -> Result<F
     let trial = format!("__trial_{}", uuid::Uuid::new_v4().simple());
     session.functions.put(&trial, SessionFunction::Sql(Arc::new(record.clone())), true);
     let query = trial_query(&record, &trial);
+    let new = record.clone();
     let analyzed = session.analyze(move |analyzer| {
         let schema = analyzer.query(&query)?.schema();
+        analyzer.check_defaults(&new)?;
         Ok((schema, std::mem::take(&mut analyzer.functions_used)))
     });
     let analyzed = analyzed.await;
