@@ -12,7 +12,7 @@ use datafusion::scalar::ScalarValue;
 use crate::analyzer::Analyzed;
 use crate::commands::evaluate;
 use crate::commands::store_assignment::fitted_value;
-use crate::relation_walk::has_subquery;
+use crate::relation_walk::{has_subquery, operands};
 use crate::resolver::query_path;
 use crate::script::scope;
 use crate::variables::Variable;
@@ -148,6 +148,11 @@ pub(super) fn drop(session: &Arc<Session>, name: &[String], if_exists: bool) -> 
 
 pub(super) async fn set(session: &Arc<Session>, assignments: Vec<(Name, Expr)>) -> Result<QueryResult> {
     let targets = lookup_all(session, assignments.iter().map(|(name, _)| name))?;
+    if assignments.iter().any(|(_, expr)| operands(expr).into_iter().any(names_default)) {
+        return Err(Error::new("DEFAULT_PLACEMENT_INVALID")
+            .message("DEFAULT can only be the whole value that a variable is set to.")
+            .exception("AnalysisException"));
+    }
     let mut items = Vec::with_capacity(assignments.len());
     for (Target { variable, .. }, (_, expr)) in targets.iter().zip(assignments) {
         let value = match expr {
@@ -160,6 +165,15 @@ pub(super) async fn set(session: &Arc<Session>, assignments: Vec<(Name, Expr)>) 
     }
     let values = evaluate::named_row(session, items).await?;
     assign(session, &targets, values)
+}
+
+/// Whether DEFAULT stands somewhere in an expression.
+fn names_default(expr: &Expr) -> bool {
+    match expr {
+        Expr::Default => true,
+        Expr::Column(c) => matches!(c.name.as_slice(), [name] if name.eq_ignore_ascii_case("default")),
+        other => operands(other).into_iter().any(names_default),
+    }
 }
 
 pub(super) async fn set_from_query(
