@@ -30,10 +30,7 @@ pub(super) async fn declare(
     for name in &names {
         let last = declared_name(name)?;
         if !seen.insert(last.to_lowercase()) {
-            return Err(Error::new("DUPLICATE_VARIABLE_NAME_INSIDE_DECLARE")
-                .param("variableName", quote(last))
-                .message(format!("The variable {} is declared twice in one statement.", quote(last)))
-                .exception("AnalysisException"));
+            return Err(declared_twice(&full_name(last)));
         }
         if !or_replace && session.variables.contains(last) {
             return Err(Error::new("VARIABLE_ALREADY_EXISTS")
@@ -66,12 +63,17 @@ pub(crate) async fn local(
             .message(format!("The variable {} cannot be declared: {why}.", quote_name(name)))
             .exception("AnalysisException")
     };
+    let label = scope::innermost_label();
+    let mut seen = HashSet::new();
     let mut bare = Vec::with_capacity(names.len());
     for name in names {
         if or_replace {
             return Err(invalid("REPLACE_LOCAL_VARIABLE", name, "variables of a script cannot be replaced"));
         }
         match name.as_slice() {
+            [name] if !seen.insert(name.to_lowercase()) => {
+                return Err(declared_twice(&quote_name(&[label.as_str(), name.as_str()])));
+            }
             [name] => bare.push(name.clone()),
             _ => {
                 return Err(invalid(
@@ -82,8 +84,14 @@ pub(crate) async fn local(
             }
         }
     }
-    let label = scope::innermost_label();
     with_default(session, bare, data_type, default, &["local", &label]).await
+}
+
+fn declared_twice(name: &str) -> Error {
+    Error::new("DUPLICATE_VARIABLE_NAME_INSIDE_DECLARE")
+        .param("variableName", name)
+        .message(format!("The variable {name} is declared twice in one statement."))
+        .exception("AnalysisException")
 }
 
 async fn with_default(
