@@ -54,26 +54,33 @@ enum Stage {
 impl Parser<'_> {
     /// `BEGIN .. END [;]`: the whole text.
     pub fn script(&mut self) -> Result<Plan> {
-        let block = self.block(None)?;
+        // No label may follow the END of the whole.
+        let body = self.begin_end()?;
         if self.at_symbol(";") {
             self.advance();
         }
         self.expect_end()?;
         self.noted()?;
+        let block = ScriptBlock { label: None, handlers: body.handlers, body: body.statements };
         Ok(command(Command::Script(block)))
     }
 
     /// `BEGIN [NOT ATOMIC] .. END [label]`
     fn block(&mut self, label: Option<String>) -> Result<ScriptBlock> {
-        self.expect("BEGIN")?;
-        self.eat_words(&["NOT", "ATOMIC"]);
-        let body = self.block_body()?;
+        let body = self.begin_end()?;
         self.end_label(label.as_deref())?;
         Ok(ScriptBlock {
             label: label.map(|l| l.to_lowercase()),
             handlers: body.handlers,
             body: body.statements,
         })
+    }
+
+    /// `BEGIN [NOT ATOMIC] .. END`
+    fn begin_end(&mut self) -> Result<Body> {
+        self.expect("BEGIN")?;
+        self.eat_words(&["NOT", "ATOMIC"]);
+        self.block_body()
     }
 
     /// What stands in a block, and its END.
