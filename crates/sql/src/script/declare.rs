@@ -168,21 +168,38 @@ impl Parser<'_> {
 
     fn check_conditions(&mut self, start: usize, conditions: &[HandledCondition]) {
         let is_repeated = |(i, condition): &(usize, &HandledCondition)| conditions[..*i].contains(condition);
-        let Some((_, duplicate)) = conditions.iter().enumerate().find(is_repeated) else { return };
+        let duplicate = conditions.iter().enumerate().find(is_repeated).map(|(_, condition)| condition);
+        let name = match duplicate {
+            Some(HandledCondition::Named(name)) => name.as_str(),
+            Some(HandledCondition::SqlException) => "SQLEXCEPTION",
+            Some(HandledCondition::NotFound) => "NOT FOUND",
+            Some(HandledCondition::SqlState(_)) | None => "",
+        };
         let error = match duplicate {
-            HandledCondition::SqlState(state) => {
+            Some(HandledCondition::SqlState(state)) => {
                 Error::new("INVALID_HANDLER_DECLARATION.DUPLICATE_SQLSTATE_IN_HANDLER_DECLARATION")
                     .param("sqlState", state)
                     .message(format!("The handler names the SQLSTATE {state} twice."))
             }
-            HandledCondition::Named(name) => {
+            Some(_) => {
                 Error::new("INVALID_HANDLER_DECLARATION.DUPLICATE_CONDITION_IN_HANDLER_DECLARATION")
                     .param("condition", name)
                     .message(format!("The handler names the condition {name} twice."))
             }
-            _ => return,
+            None if mixes_conditions(conditions) => {
+                Error::new("INVALID_HANDLER_DECLARATION.INVALID_CONDITION_COMBINATION").message(
+                    "SQLEXCEPTION and NOT FOUND stand for all errors of their kind: a handler for them names no others.",
+                )
+            }
+            None => return,
         };
         let error = self.script_error(start, error);
         self.note(error);
     }
+}
+
+/// Whether conditions of a whole kind stand beside single ones.
+fn mixes_conditions(conditions: &[HandledCondition]) -> bool {
+    let is_kind = |c: &HandledCondition| matches!(c, HandledCondition::SqlException | HandledCondition::NotFound);
+    conditions.iter().any(is_kind) && !conditions.iter().all(is_kind)
 }

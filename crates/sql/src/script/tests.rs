@@ -26,13 +26,12 @@ fn class(text: &str) -> String {
 #[test]
 fn blocks_have_declarations_handlers_and_statements() {
     let block = script(
-        "BEGIN DECLARE a, b INT = 1; DECLARE EXIT HANDLER FOR SQLSTATE VALUE '22012', not_found_x SELECT 1; l: BEGIN END l; END;"
-            .replace("not_found_x", "NOT FOUND")
-            .as_str(),
+        "BEGIN DECLARE a, b INT = 1; DECLARE EXIT HANDLER FOR SQLSTATE VALUE '22012', divide_by_zero SELECT 1; l: BEGIN END l; END;",
     );
     assert_eq!(block.body.len(), 2);
     assert!(matches!(&block.body[1], ScriptStatement::Block(inner) if inner.label.as_deref() == Some("l")));
-    let expected = [HandledCondition::SqlState("22012".to_string()), HandledCondition::NotFound];
+    let named = HandledCondition::Named("DIVIDE_BY_ZERO".to_string());
+    let expected = [HandledCondition::SqlState("22012".to_string()), named];
     assert_eq!(block.handlers[0].conditions, expected);
 }
 
@@ -70,6 +69,11 @@ fn errors_of_scripts() {
         ("BEGIN BEGIN END x; END", "END_LABEL_WITHOUT_BEGIN_LABEL"),
         ("BEGIN SELECT 1; DECLARE v INT; END", "INVALID_VARIABLE_DECLARATION.ONLY_AT_BEGINNING"),
         ("BEGIN system: BEGIN END; END", "LABEL_OR_FOR_VARIABLE_NAME_FORBIDDEN"),
+        (
+            "BEGIN DECLARE EXIT HANDLER FOR NOT FOUND, SQLSTATE '02000' SELECT 1; END",
+            "INVALID_HANDLER_DECLARATION.INVALID_CONDITION_COMBINATION",
+        ),
+        ("BEGIN DECLARE EXIT HANDLER FOR NOT FOUND, SQLEXCEPTION SELECT 1; END", "ok"),
         ("BEGIN LEAVE l; END", "INVALID_LABEL_USAGE.DOES_NOT_EXIST"),
     ] {
         assert_eq!(class(text), expected, "{text}");
