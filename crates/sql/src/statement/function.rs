@@ -83,7 +83,9 @@ impl Parser<'_> {
         }
         let characteristics = self.pos;
         self.characteristics(function)?;
-        if self.at("AS") || self.kind() == Kind::DollarQuoted {
+        // A source is of another language: SQL has RETURN.
+        let is_other = function.language.as_deref().is_some_and(|language| language != "SQL");
+        if is_other && (self.at("AS") || self.kind() == Kind::DollarQuoted) {
             self.eat("AS");
             function.body = FunctionBody::Source(self.function_source()?);
             return Ok(());
