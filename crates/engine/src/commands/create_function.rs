@@ -123,7 +123,10 @@ async fn checked(session: &Arc<Session>, mut record: FunctionRecord) -> Result<F
         FunctionKind::Scalar if record.returns.is_none() => {
             record.returns = schema.fields.into_iter().next().map(|f| f.data_type);
         }
-        FunctionKind::Table if record.return_columns.fields.is_empty() => record.return_columns = schema,
+        FunctionKind::Table if record.return_columns.fields.is_empty() => {
+            refuse_repeated(&record.name.name, schema.fields.iter().map(|f| f.name.as_str()))?;
+            record.return_columns = schema;
+        }
         _ => {}
     }
     Ok(record)
@@ -261,16 +264,7 @@ fn check_parameters(create: &CreateFunction, name: &str) -> Result<()> {
             .exception("AnalysisException"));
     }
     if let Some(FunctionReturn::Table(Some(columns))) = &create.returns {
-        let mut seen = HashSet::new();
-        for column in columns {
-            if !seen.insert(column.name.to_lowercase()) {
-                return Err(Error::new("DUPLICATE_ROUTINE_RETURNS_COLUMNS")
-                    .param("routineName", name)
-                    .param("columns", quote(&column.name))
-                    .message(format!("The function {name} returns the column {} twice.", quote(&column.name)))
-                    .exception("AnalysisException"));
-            }
-        }
+        refuse_repeated(name, columns.iter().map(|c| c.name.as_str()))?;
     }
     for pair in create.parameters.windows(2) {
         if let [first, next] = pair
@@ -285,6 +279,21 @@ fn check_parameters(create: &CreateFunction, name: &str) -> Result<()> {
                     "The parameter {} of {name} follows one with a default and has none.",
                     quote(&next.name)
                 ))
+                .exception("AnalysisException"));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a table function two of whose columns have the same name.
+fn refuse_repeated<'a>(function: &str, columns: impl Iterator<Item = &'a str>) -> Result<()> {
+    let mut seen = HashSet::new();
+    for column in columns {
+        if !seen.insert(column.to_lowercase()) {
+            return Err(Error::new("DUPLICATE_ROUTINE_RETURNS_COLUMNS")
+                .param("routineName", function)
+                .param("columns", quote(column))
+                .message(format!("The function {function} returns the column {} twice.", quote(column)))
                 .exception("AnalysisException"));
         }
     }
