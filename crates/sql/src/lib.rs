@@ -86,8 +86,11 @@ pub fn parameter_markers(text: &str) -> Result<(bool, bool)> {
             continue;
         }
         positional |= token.text == "?";
-        // `variant:path` touches what is before it.
-        let touches = i > 0 && tokens[i - 1].end == token.start && tokens[i - 1].kind != lexer::Kind::Symbol;
+        // `variant:path`, `f(x):path` and `v[0]:path` touch what is before them.
+        let ends_value = |before: &lexer::Token| {
+            before.kind != lexer::Kind::Symbol || matches!(before.text, ")" | "]" | "?")
+        };
+        let touches = i > 0 && tokens[i - 1].end == token.start && ends_value(&tokens[i - 1]);
         named |=
             token.text == ":" && !touches && tokens.get(i + 1).is_some_and(|t| t.kind == lexer::Kind::Word);
     }
