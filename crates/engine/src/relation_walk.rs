@@ -54,7 +54,7 @@ pub(crate) fn expressions(node: &RelationNode) -> Vec<&Expr> {
         N::Pipe { operator, .. } => match operator {
             PipeOperator::Select(exprs) | PipeOperator::Extend(exprs) => exprs.iter().collect(),
             PipeOperator::Set(pairs) => pairs.iter().map(|(_, e)| e).collect(),
-            PipeOperator::Drop(_) => Vec::new(),
+            PipeOperator::Drop(_) | PipeOperator::Barrier => Vec::new(),
             PipeOperator::Aggregate { aggregates, grouping, kind } => {
                 aggregates.iter().chain(grouping).chain(grouping_expressions(kind)).collect()
             }

@@ -529,6 +529,8 @@ pub enum SetOperation {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum PipeOperator {
+    /// The pipe before a filter or an order: these see the columns that come through it, and none that lie below them.
+    Barrier,
     /// `|> SELECT`: no aggregates allowed.
     Select(Vec<Expr>),
     /// `|> EXTEND`: appends columns.

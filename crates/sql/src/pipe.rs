@@ -105,7 +105,7 @@ impl Parser<'_> {
                             .message("|> WHERE takes no WINDOW clause."),
                     );
                 }
-                Ok(RelationNode::Filter { input, condition }.into())
+                Ok(RelationNode::Filter { input: pipe(input, PipeOperator::Barrier), condition }.into())
             }
             "PIVOT" | "UNPIVOT" => {
                 let relation = self.pivot_or_unpivot(input)?;
@@ -185,6 +185,7 @@ impl Parser<'_> {
             return Err(self.unsupported_clause(start, "the WINDOW clause"));
         }
         let mut used = Vec::new();
+        let input = RelationNode::Pipe { input, operator: PipeOperator::Barrier }.into();
         let relation = self.query_organization_with(input, &mut used)?;
         match used.as_slice() {
             [one, two, ..] if (*one, *two) != ("LIMIT", "OFFSET") => Err(self.error_from(

@@ -8,6 +8,7 @@ use super::analyzed::Analyzed;
 impl Analyzer {
     pub(super) fn pipe(&mut self, input: &Relation, operator: &PipeOperator) -> Result<Analyzed> {
         match operator {
+            PipeOperator::Barrier => Ok(Analyzed { below: None, ..self.relation(input)? }),
             PipeOperator::Select(exprs) => {
                 let input = self.relation(input)?;
                 self.project_analyzed(input, exprs)
