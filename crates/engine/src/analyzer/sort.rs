@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr as DfExpr, Filter, LogicalPlan, Sort as Sort
 use std::sync::Arc;
 
 use super::Analyzer;
-use super::analyzed::{Analyzed, Attribute, Below};
+use super::analyzed::{Analyzed, Attribute};
 use crate::watermark::{StreamOperationKind, noted};
 
 impl Analyzer {
@@ -59,13 +59,9 @@ impl Analyzer {
             }
         }
         let output = input.output.clone();
-        let aggregates = matches!(input.below.as_deref(), Some(Below::Aggregate(_)));
         let (resolved, input) =
             self.exprs_reaching_below(&exprs, input, "ORDER BY").map_err(super::relation::outside_select)?;
-        if aggregates {
-            let clause = "ORDER BY over an aggregation";
-            resolved.iter().try_for_each(|key| super::window::forbid_uncomputed_windows(key, clause))?;
-        }
+        resolved.iter().try_for_each(|key| super::window::forbid_uncomputed_windows(key, "ORDER BY"))?;
         let mut resolved = resolved.into_iter();
         let mut keys: Vec<(DfExpr, DataType, String)> = Vec::new();
         for ordinal in ordinals {
@@ -101,27 +97,6 @@ impl Analyzer {
                 .param("dataType", super::error::quoted(t)));
             }
         }
-        // Window functions in ORDER BY are computed as hidden columns first.
-        let input = if keys.iter().any(|(e, _, _)| super::window::has_window(e)) {
-            let mut pairs: Vec<(DfExpr, Attribute)> =
-                input.columns().map(|a| (a.column(), a.clone())).collect();
-            let own = pairs.len();
-            for (e, t, name) in &keys {
-                let a = self.attribute(name, t.clone(), true);
-                pairs.push((e.clone(), a));
-            }
-            for ((e, _, _), (_, a)) in keys.iter_mut().zip(&pairs[own..]) {
-                *e = a.column();
-            }
-            let added: Vec<Attribute> = pairs[own..].iter().map(|(_, a)| a.clone()).collect();
-            let (plan, pairs) = self.plan_windows(input.plan.clone(), pairs)?;
-            let list = pairs.iter().map(|(e, a)| super::project::named(e.clone(), a)).collect();
-            let plan = super::analyzed::project(list, plan)?;
-            let hidden = input.hidden.iter().cloned().chain(added).collect();
-            Analyzed { plan, hidden, below: None, ..input }
-        } else {
-            input
-        };
         // Equal values that are told apart (two zeros) would keep the keys after them from their work.
         let last = keys.len().saturating_sub(1);
         for (i, (e, t, name)) in keys.iter_mut().enumerate() {

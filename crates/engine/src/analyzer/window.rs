@@ -411,7 +411,7 @@ fn forbid_aggregate_syntax(name: &str, call: &Call) -> Result<()> {
         .message(format!("The function {name} does not take {syntax}.")))
 }
 
-/// Nothing computes the windows of GROUP BY, of conditions of joins, of expectations, nor, over an aggregation, of ORDER BY.
+/// Nothing computes the windows of GROUP BY, of ORDER BY, of conditions of joins, nor of expectations.
 pub(super) fn forbid_uncomputed_windows(key: &TypedExpr, clause: &str) -> Result<()> {
     if !has_window(&key.expr) {
         return Ok(());
