@@ -261,6 +261,14 @@ pub(super) fn fit(
     } else {
         by_position(&analyzed, &open, named.is_some(), schema, matching, &name)?
     };
+    if named.is_some() {
+        let is_fixed = |column: &&String| fixed.iter().any(|(f, _)| f == *column);
+        let extra: Vec<String> =
+            given.iter().map(|(column, _)| column).filter(is_fixed).map(|column| quote(column)).collect();
+        if !extra.is_empty() {
+            return Err(extra_columns(&name, &extra));
+        }
+    }
     let allowed = table_expressions::automatic_widening(&analyzer.session);
     let evolving = table.delta.as_ref().filter(|_| matching.evolves);
     let grows = |from: &DataType, to: &DataType| {
@@ -434,6 +442,14 @@ fn by_position(
     Ok(given)
 }
 
+/// Columns, in quotes, that the table does not take from the query.
+fn extra_columns(table: &str, extra: &[String]) -> Error {
+    let extra = extra.join(", ");
+    incompatible("EXTRA_COLUMNS", table, &[])
+        .param("extraColumns", &extra)
+        .message(format!("{table} takes no columns {extra} from the query."))
+}
+
 fn by_name(
     analyzed: &Analyzed,
     schema: &StructType,
@@ -469,9 +485,7 @@ fn by_name(
             .exception("AnalysisException"));
     }
     if !extra.is_empty() {
-        return Err(incompatible("EXTRA_COLUMNS", table, &[])
-            .param("extraColumns", extra.join(", "))
-            .message(format!("{table} has no columns {}.", extra.join(", "))));
+        return Err(extra_columns(table, &extra));
     }
     if !matching.fills_missing
         && let Some(missing) =
