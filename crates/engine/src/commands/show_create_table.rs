@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use boathouse_catalog::{TableKind, TableRecord};
 use boathouse_spec::{
-    DataType, Error, Result, StructField, StructType, quote_if_needed, quote_name, quote_path_if_needed,
+    DataType, Error, Result, StructField, StructType, UTF8_BINARY, quote_if_needed, quote_name,
+    quote_path_if_needed,
 };
 
 use crate::commands::table_columns::{self, CHAR_VARCHAR};
@@ -27,7 +28,14 @@ pub(super) async fn run(session: &Arc<Session>, name: &[String], as_serde: bool)
                 ))
                 .exception("AnalysisException"));
         }
-        Found::View(record) => view(record),
+        Found::View(record) => {
+            // A view that follows its query has the columns that this one gives now.
+            let columns = match record.schema.fields.is_empty() {
+                true => table_columns::of_found(session, &found).await?,
+                false => record.schema.clone(),
+            };
+            view(record, &columns)
+        }
         Found::Table(found) if as_serde => {
             return Err(Error::new("_LEGACY_ERROR_TEMP_1275")
                 .param("table", found.display_name())
@@ -101,11 +109,10 @@ async fn table(session: &Session, table: &ResolvedTable) -> Result<String> {
     Ok(out)
 }
 
-fn view(record: &TableRecord) -> String {
+fn view(record: &TableRecord, columns: &StructType) -> String {
     let mut out =
         format!("CREATE VIEW {} (\n", dotted(&[record.name.schema.clone(), record.name.name.clone()]));
-    let columns: Vec<_> = record
-        .schema
+    let columns: Vec<_> = columns
         .fields
         .iter()
         .map(|f| match f.comment() {
@@ -149,16 +156,43 @@ fn column(field: &StructField) -> String {
     out
 }
 
-/// String types show their collation, as Spark writes them.
+/// The type as declared: a CHAR or VARCHAR, alone or inside of another type, is kept as a string with a note.
 fn column_type(field: &StructField) -> String {
-    if let Some(declared) = field.metadata_map().get(CHAR_VARCHAR).and_then(|v| v.as_str()) {
-        return format!("{} COLLATE UTF8_BINARY", declared.to_uppercase());
+    let metadata = field.metadata_map();
+    let declared = metadata.get(CHAR_VARCHAR).and_then(|v| v.as_str());
+    match declared.and_then(|text| boathouse_sql::parse_data_type(text).ok()) {
+        Some(declared) => with_collations(&declared),
+        None => with_collations(&field.data_type),
     }
-    match &field.data_type {
-        DataType::String { collation: None } => "STRING COLLATE UTF8_BINARY".to_string(),
-        DataType::Char(_) | DataType::Varchar(_) => format!("{} COLLATE UTF8_BINARY", field.data_type.sql()),
+}
+
+/// The type with the collation of each string in it, as Spark writes it.
+fn with_collations(data_type: &DataType) -> String {
+    match data_type {
+        DataType::String { collation: None } | DataType::Char(_) | DataType::Varchar(_) => {
+            format!("{} COLLATE {UTF8_BINARY}", data_type.sql())
+        }
+        DataType::Array { element, .. } => format!("ARRAY<{}>", with_collations(element)),
+        DataType::Map { key, value, .. } => {
+            format!("MAP<{}, {}>", with_collations(key), with_collations(value))
+        }
+        DataType::Struct(fields) => {
+            let fields: Vec<_> = fields.fields.iter().map(nested_field).collect();
+            format!("STRUCT<{}>", fields.join(", "))
+        }
         other => other.sql(),
     }
+}
+
+fn nested_field(field: &StructField) -> String {
+    let mut out = format!("{}: {}", quote_if_needed(&field.name), with_collations(&field.data_type));
+    if !field.nullable {
+        out.push_str(" NOT NULL");
+    }
+    if let Some(comment) = field.comment() {
+        out.push_str(&format!(" COMMENT '{}'", escape(&comment)));
+    }
+    out
 }
 
 fn dotted(parts: &[String]) -> String {
