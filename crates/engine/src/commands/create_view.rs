@@ -61,6 +61,11 @@ async fn persistent(session: &Arc<Session>, create: CreateView) -> Result<QueryR
         .schema_mode
         .as_deref()
         .map(|m| ViewSchemaMode::parse(m).ok_or_else(|| Error::unsupported(format!("WITH SCHEMA {m}"))));
+    // Names that the statement gives stay: only the types can follow the query.
+    let mode = match mode.transpose()?.unwrap_or_default() {
+        ViewSchemaMode::Evolution if !create.columns.is_empty() => ViewSchemaMode::TypeEvolution,
+        mode => mode,
+    };
     let (catalog, current) = session.current_namespace();
     let definition = ViewDefinition {
         text: query.text,
@@ -68,7 +73,7 @@ async fn persistent(session: &Arc<Session>, create: CreateView) -> Result<QueryR
         current_schema: current,
         configs: session.conf().recorded().into_iter().collect(),
         query_columns: owned_names(&schema),
-        schema_mode: mode.transpose()?.unwrap_or_default(),
+        schema_mode: mode,
     };
     let mut record = TableRecord::view(name.clone(), columns, definition);
     record.comment = create.comment;
