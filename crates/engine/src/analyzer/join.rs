@@ -22,7 +22,7 @@ impl Analyzer {
         match &join.condition {
             JoinCondition::None => self.join_on(left, right, join.kind, None),
             JoinCondition::On(condition) => self.join_on(left, right, join.kind, Some(condition)),
-            JoinCondition::Using(columns) => self.join_using(left, right, join.kind, columns, using_column),
+            JoinCondition::Using(columns) => self.join_using(left, right, join.kind, columns),
             JoinCondition::Natural => {
                 let mut common: Vec<String> = Vec::new();
                 for Attribute { name, .. } in &left.output {
@@ -34,7 +34,7 @@ impl Analyzer {
                 if common.is_empty() {
                     return self.join_on(left, right, join.kind, None);
                 }
-                self.join_using(left, right, join.kind, &common, natural_column)
+                self.join_using(left, right, join.kind, &common)
             }
         }
     }
@@ -91,13 +91,12 @@ impl Analyzer {
         right: Analyzed,
         kind: JoinKind,
         columns: &[String],
-        column: fn(&Analyzed, &str, &str) -> Result<Attribute>,
     ) -> Result<Analyzed> {
         let mut condition: Option<DfExpr> = None;
         let mut keys: Vec<(Attribute, Attribute)> = Vec::new();
         for name in columns {
-            let l = column(&left, name, "left")?;
-            let r = column(&right, name, "right")?;
+            let l = named_column(&left, name, "left")?;
+            let r = named_column(&right, name, "right")?;
             let equal = self.comparison(Operator::Eq, l.typed(), r.typed())?.expr;
             condition = Some(match condition {
                 None => equal,
@@ -291,31 +290,16 @@ fn generator_relation(
     })
 }
 
-/// Of several columns of one name a natural join takes the first.
-fn natural_column(side: &Analyzed, name: &str, which: &str) -> Result<Attribute> {
-    match side.output.iter().find(|a| a.name.eq_ignore_ascii_case(name)) {
-        Some(first) => Ok(first.clone()),
-        None => using_column(side, name, which),
-    }
-}
-
-fn using_column(side: &Analyzed, name: &str, which: &str) -> Result<Attribute> {
-    let found: Vec<&Attribute> = side.output.iter().filter(|a| a.name.eq_ignore_ascii_case(name)).collect();
-    match found.as_slice() {
-        [one] => Ok((*one).clone()),
-        [] => Err(Error::new("UNRESOLVED_USING_COLUMN_FOR_JOIN")
+/// The column that a join by names compares: of several of the name the first.
+fn named_column(side: &Analyzed, name: &str, which: &str) -> Result<Attribute> {
+    let found = side.output.iter().find(|a| a.name.eq_ignore_ascii_case(name)).cloned();
+    found.ok_or_else(|| {
+        Error::new("UNRESOLVED_USING_COLUMN_FOR_JOIN")
             .param("colName", quote(name))
             .param("side", which)
             .param("suggestion", super::column::quoted_names(side))
-            .message(format!("The {which} side of the join has no column {name}."))),
-        several => {
-            let names: Vec<String> = several
-                .iter()
-                .map(|a| boathouse_spec::quote_name(&a.qualifier.iter().chain([&a.name]).collect::<Vec<_>>()))
-                .collect();
-            Err(super::error::ambiguous(&[name.to_string()], &names))
-        }
-    }
+            .message(format!("The {which} side of the join has no column {name}."))
+    })
 }
 
 /// Both sides' columns, to resolve a condition over.
