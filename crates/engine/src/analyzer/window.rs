@@ -165,10 +165,12 @@ impl Analyzer {
                             .message(format!("{name}(DISTINCT ..) cannot be used over a window.")));
                     }
                     let parts = self.aggregate_parts(name, *resolve, call, over)?;
-                    let whole = matches!(
-                        name,
-                        "percentile_cont" | "percentile_disc" | "median" | "listagg" | "string_agg"
-                    );
+                    // Texts in an order of their own are joined for the whole partition only.
+                    let whole = match name {
+                        "percentile_cont" | "percentile_disc" | "median" => true,
+                        "listagg" | "string_agg" => !call.order_by.is_empty(),
+                        _ => false,
+                    };
                     return Ok(WindowParts {
                         whole_partition: whole,
                         function: WindowFunctionDefinition::AggregateUDF(parts.resolved.udf.clone()),
