@@ -12,8 +12,7 @@ use super::canonical::same;
 impl Analyzer {
     /// The items without aggregates (Spark's `ResolveReferencesInAggregate.expandGroupByAll`).
     pub(super) fn group_by_all(&mut self, select: &[Expr], input: &Analyzed) -> Result<Vec<TypedExpr>> {
-        // A generator works on the groups.
-        let select: Vec<Expr> = select.iter().filter(|e| !self.is_generator_item(e)).cloned().collect();
+        let select = self.with_arguments_of_generators(select, input)?;
         let items = self.items(&select, input)?;
         let mut keys: Vec<TypedExpr> = Vec::new();
         let mut has_others = false;
@@ -32,6 +31,28 @@ impl Analyzer {
             ));
         }
         Ok(keys)
+    }
+
+    /// The list with what its generator takes in the generator's place: it works on the groups.
+    fn with_arguments_of_generators(&mut self, select: &[Expr], input: &Analyzed) -> Result<Vec<Expr>> {
+        let mut list = Vec::with_capacity(select.len());
+        for item in select {
+            if !self.is_generator_item(item) {
+                list.push(item.clone());
+                continue;
+            }
+            for arg in self.take_generator(item)?.0.args.clone() {
+                let arg = match arg {
+                    Expr::NamedArgument { value, .. } => *value,
+                    other => other,
+                };
+                let is_constant = |value: TypedExpr| super::expr::is_foldable(&value.expr);
+                if !self.expr(&arg, input).is_ok_and(is_constant) {
+                    list.push(arg);
+                }
+            }
+        }
+        Ok(list)
     }
 
     pub(super) fn grouping_keys(
