@@ -2,6 +2,7 @@
 
 use boathouse_connectors::METADATA_COLUMN;
 use boathouse_spec::{Column, DataType, Name, Result, Star, quote_name};
+use datafusion::logical_expr::{Expr as DfExpr, lit};
 
 use super::analyzed::{Analyzed, Attribute, FrameColumn, TypedExpr};
 use super::{Analyzer, error};
@@ -157,14 +158,7 @@ impl Analyzer {
             (Some(target), _) => self.expand_target(target, over)?,
         };
         if !star.except.is_empty() {
-            out = match &star.target {
-                Some(_)
-                    if !out.iter().any(|c| matches!(c.expr, datafusion::logical_expr::Expr::Column(_))) =>
-                {
-                    fields_except(out, &star.except)?
-                }
-                _ => self.star_except(out, &star.except, over)?,
-            };
+            out = self.star_except(out, &star.except, over)?;
         }
         for (expr, name) in &star.replace {
             let value = self.expr(expr, over)?.named(name);
@@ -225,36 +219,83 @@ impl Analyzer {
         }
     }
 
+    /// A star's columns without those that EXCEPT names, and its structs without the fields that EXCEPT names.
     fn star_except(
         &mut self,
         columns: Vec<TypedExpr>,
-        except: &[Vec<String>],
+        except: &[Name],
         over: &Analyzed,
     ) -> Result<Vec<TypedExpr>> {
-        let mut keep: Vec<Option<TypedExpr>> = columns.into_iter().map(Some).collect();
+        let known: Vec<Attribute> = columns.iter().map(|c| self.column_of_star(c, over)).collect();
+        let mut left_out: Vec<Vec<Name>> = vec![Vec::new(); columns.len()];
         for name in except {
-            let column = Column { name: name.clone(), ..Column::default() };
-            let matched = match_name(name, &over.output, self.context.case_sensitive)?;
-            let Some((attribute, rest)) = matched else {
-                return Err(error::unresolved_column(name, &candidates(over)));
+            let Some((attribute, path)) = match_name(name, &known, self.context.case_sensitive)? else {
+                return Err(error::unresolved_column(name, &full_names(&known)));
             };
-            let wanted = attribute.column();
-            let at =
-                |test: &dyn Fn(&TypedExpr) -> bool| keep.iter().position(|c| c.as_ref().is_some_and(test));
-            let found = at(&|c| c.expr == wanted).or_else(|| at(&|c| c.name == attribute.name));
-            let Some(slot) = found.and_then(|i| keep.get_mut(i)) else {
-                return Err(boathouse_spec::Error::new("EXCEPT_OVERLAPPING_COLUMNS")
-                    .param("columns", quote_name(&column.name))
-                    .message(format!("The EXCEPT list names {} more than once.", quote_name(&column.name))));
-            };
-            if rest.is_empty() {
-                *slot = None;
-            } else if let Some(value) = slot.take() {
-                let shown = value.name.clone();
-                *slot = Some(self.drop_nested(value, &rest)?.named(shown));
+            let wanted = attribute.repeats.unwrap_or(attribute.id);
+            for ((column, known), paths) in columns.iter().zip(&known).zip(&mut left_out) {
+                if known.repeats.unwrap_or(known.id) == wanted {
+                    // Fails where there is no such field.
+                    self.nested(column.clone(), &path)?;
+                    paths.push(path.clone());
+                }
             }
         }
-        Ok(keep.into_iter().flatten().collect())
+        let mut kept = Vec::with_capacity(columns.len());
+        for (column, paths) in columns.into_iter().zip(&left_out) {
+            kept.extend(self.without_fields(column, paths)?);
+        }
+        Ok(kept)
+    }
+
+    /// What names in EXCEPT find a star's column by.
+    fn column_of_star(&mut self, value: &TypedExpr, over: &Analyzed) -> Attribute {
+        let column = match &value.expr {
+            DfExpr::Column(c) => over.columns().find(|a| a.internal_name() == c.name).map(Attribute::by_any_name),
+            _ => None,
+        };
+        column.unwrap_or_else(|| self.attribute(&value.name, value.data_type.clone(), value.nullable))
+    }
+
+    /// The value without the fields at the paths, an empty one of which means the whole of it. NULL becomes a struct of
+    /// NULLs, as in Spark.
+    fn without_fields(&mut self, value: TypedExpr, paths: &[Name]) -> Result<Option<TypedExpr>> {
+        match paths {
+            [] => return Ok(Some(value)),
+            [path] if path.is_empty() => return Ok(None),
+            several if several.iter().any(Vec::is_empty) => {
+                return Err(boathouse_spec::Error::new("EXCEPT_OVERLAPPING_COLUMNS")
+                    .param("columns", &value.name)
+                    .message(format!("The EXCEPT list names {} more than once.", value.name)));
+            }
+            _ => {}
+        }
+        let DataType::Struct(fields) = value.data_type.clone() else {
+            return Err(boathouse_spec::Error::new("EXCEPT_NESTED_COLUMN_INVALID_TYPE")
+                .param("columnName", &value.name)
+                .param("dataType", error::quoted(&value.data_type))
+                .message(format!(
+                    "EXCEPT takes fields out of structs only, and {} is {}.",
+                    value.name,
+                    value.data_type.sql()
+                )));
+        };
+        let mut args = Vec::with_capacity(fields.fields.len() * 2);
+        for (place, field) in fields.fields.iter().enumerate() {
+            let inside: Vec<Name> = paths
+                .iter()
+                .filter_map(|path| path.split_first())
+                .filter(|(first, _)| first.eq_ignore_ascii_case(&field.name))
+                .map(|(_, rest)| rest.to_vec())
+                .collect();
+            let current = self.field_at(value.clone(), &fields, place)?;
+            if let Some(kept) = self.without_fields(current, &inside)? {
+                args.push(TypedExpr::new(lit(field.name.as_str()), DataType::STRING, false, &field.name));
+                args.push(kept);
+            }
+        }
+        let shown = value.name;
+        Ok(Some(self.builtin("named_struct", args)?.named(shown)))
     }
 }
 
@@ -264,22 +305,6 @@ fn ambiguous_frame(name: &[String]) -> boathouse_spec::Error {
          names `alias.column`.",
         quote_name(name)
     ))
-}
-
-/// The fields of a struct without some: `s.* EXCEPT (a)`.
-fn fields_except(mut fields: Vec<TypedExpr>, except: &[Vec<String>]) -> Result<Vec<TypedExpr>> {
-    for name in except {
-        let found = match name.as_slice() {
-            [field] => fields.iter().position(|f| f.name.eq_ignore_ascii_case(field)),
-            _ => None,
-        };
-        let Some(at) = found else {
-            let names: Vec<Name> = fields.iter().map(|f| vec![f.name.clone()]).collect();
-            return Err(error::unresolved_column(name, &names));
-        };
-        fields.remove(at);
-    }
-    Ok(fields)
 }
 
 fn cannot_expand(target: &[String], over: &Analyzed) -> boathouse_spec::Error {
@@ -295,7 +320,11 @@ fn cannot_expand(target: &[String], over: &Analyzed) -> boathouse_spec::Error {
 
 /// The names a message may propose.
 pub(super) fn candidates(over: &Analyzed) -> Vec<Name> {
-    over.output.iter().map(|a| a.qualifier.iter().chain([&a.name]).cloned().collect()).collect()
+    full_names(&over.output)
+}
+
+fn full_names(columns: &[Attribute]) -> Vec<Name> {
+    columns.iter().map(|a| a.qualifier.iter().chain([&a.name]).cloned().collect()).collect()
 }
 
 /// [`candidates`] in the order of their names, as most of Spark's messages know them.

@@ -189,7 +189,7 @@ impl Analyzer {
             let adds = value.is_some() || path.len() > 1;
             shown.push((adds.then(|| path[0].to_lowercase()), update));
             let name = shown_updates(&base.name, &mut shown);
-            updated = self.update_nested(updated, &path, value, true)?.named(name);
+            updated = self.update_nested(updated, &path, value)?.named(name);
         }
         Ok(updated)
     }
@@ -199,7 +199,6 @@ impl Analyzer {
         base: TypedExpr,
         path: &[String],
         value: Option<TypedExpr>,
-        keeps_null: bool,
     ) -> Result<TypedExpr> {
         let DataType::Struct(s) = base.data_type.clone() else {
             return Err(error::mismatch(
@@ -229,7 +228,7 @@ impl Analyzer {
             if !f.name.eq_ignore_ascii_case(first) {
                 push(&f.name, current);
             } else if !rest.is_empty() {
-                let inner = self.update_nested(current, rest, value.clone(), keeps_null)?;
+                let inner = self.update_nested(current, rest, value.clone())?;
                 push(&f.name, inner);
                 replaced = true;
             } else if let Some(v) = &value {
@@ -250,17 +249,12 @@ impl Analyzer {
             ));
         }
         let made = self.builtin("named_struct", args)?;
-        if !base.nullable || !keeps_null {
+        if !base.nullable {
             return Ok(made);
         }
         // A NULL struct stays NULL.
         let present = datafusion::logical_expr::Expr::IsNotNull(Box::new(base.expr));
         Ok(self.only_if(present, made))
-    }
-
-    /// `* EXCEPT (a.b)`; NULL becomes a struct of NULLs, as in Spark.
-    pub(super) fn drop_nested(&mut self, value: TypedExpr, path: &[String]) -> Result<TypedExpr> {
-        self.update_nested(value, path, None, false)
     }
 }
 
