@@ -61,7 +61,6 @@ impl Analyzer {
         match entry {
             Entry::Scalar(resolve) => {
                 self.forbid_aggregate_syntax(call)?;
-                forbid_star(&name, call)?;
                 if has_lambda {
                     return Err(Error::new("INVALID_LAMBDA_FUNCTION_CALL.NON_HIGHER_ORDER_FUNCTION")
                         .param("class", &name)
@@ -143,6 +142,9 @@ impl Analyzer {
 
     /// Forms that are not plain functions: lazy, untyped, or dependent on the query around.
     fn special_form(&mut self, name: &str, call: &Call, over: &Analyzed) -> Result<Option<TypedExpr>> {
+        if !matches!(name, "struct" | "in") {
+            forbid_star(name, call)?;
+        }
         if let Some(result) = self.boolean_operator(name, call, over)? {
             return Ok(Some(result));
         }

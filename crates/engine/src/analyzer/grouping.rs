@@ -176,7 +176,6 @@ impl Analyzer {
                 }
                 Ok(vec![item.value.clone()])
             }
-            Expr::Star(star) => self.expand_star(star, input),
             Expr::Call(call)
                 if call.is_operator && super::project::is_call(call, "struct") && call.args.is_empty() =>
             {

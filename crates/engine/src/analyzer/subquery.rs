@@ -276,7 +276,7 @@ impl Analyzer {
         query: &Relation,
         over: &Analyzed,
     ) -> Result<TypedExpr> {
-        let values = self.args(values, over)?;
+        let values = values.iter().map(|value| self.expr(value, over)).collect::<Result<Vec<_>>>()?;
         let (analyzed, outer) = self.subquery(query, over)?;
         let names = values.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", ");
         let shown = match values.len() {
