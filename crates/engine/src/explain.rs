@@ -18,6 +18,35 @@ use crate::memory::QueryMemory;
 use crate::query_profile::{OperatorProfile, first_word};
 use crate::{Session, execute};
 
+/// The rows of the statement EXPLAIN. A query that cannot be planned is no error of it: its text says why (Spark's
+/// `ExplainCommand`).
+pub(crate) async fn statement(session: &Arc<Session>, plan: Plan, mode: ExplainMode) -> Result<Vec<String>> {
+    let parsed = match &plan {
+        Plan::Query(relation) => parsed_text(relation),
+        Plan::Command(_) => String::new(),
+    };
+    let error = match explain(session, plan, mode).await {
+        Err(error) if mode != ExplainMode::Analyze => error,
+        explained => return Ok(vec![explained?]),
+    };
+    let thrown = format!("org.apache.spark.sql.AnalysisException: {error}\n");
+    Ok(match mode {
+        ExplainMode::Extended => {
+            vec![format!("== Parsed Logical Plan ==\n{parsed}\n\n== Analyzed Logical Plan ==\n{thrown}")]
+        }
+        ExplainMode::Cost => {
+            let sections = ["Optimized Logical Plan", "Physical Plan"];
+            let rest = sections.map(|section| format!("\n== {section} ==\n{thrown}"));
+            vec![format!("{thrown}{}\n", rest.concat())]
+        }
+        ExplainMode::Codegen => vec![thrown],
+        ExplainMode::Simple | ExplainMode::Formatted | ExplainMode::Analyze => {
+            let text = format!("Error occurred during query planning: \n{error}");
+            text.lines().map(str::to_string).collect()
+        }
+    })
+}
+
 /// The text of EXPLAIN, in the sections that Spark shows for the mode.
 pub(crate) async fn explain(session: &Arc<Session>, plan: Plan, mode: ExplainMode) -> Result<String> {
     let relation = match plan {
@@ -34,7 +63,7 @@ pub(crate) async fn explain(session: &Arc<Session>, plan: Plan, mode: ExplainMod
             });
         }
     };
-    let parsed = format!("'{}", node_name(&relation));
+    let parsed = parsed_text(&relation);
     let analyzed = session.analyze(move |analyzer| analyzer.query(&relation)).await?;
     if analyzed.is_streaming && mode == ExplainMode::Analyze {
         return Err(execute::streaming_source());
@@ -82,12 +111,13 @@ async fn optimized(plan: &LogicalPlan, state: &SessionState) -> Result<LogicalPl
     state.optimize(plan).spark()
 }
 
-/// The name of the top of a relation.
-fn node_name(relation: &Relation) -> String {
-    match &*relation.node {
+/// The name of the top of a relation, as one that is not resolved yet.
+fn parsed_text(relation: &Relation) -> String {
+    let name = match &*relation.node {
         RelationNode::Sql(sql) => format!("Sql [{}]", sql.text),
         node => first_word(node),
-    }
+    };
+    format!("'{name}")
 }
 
 /// A plan as text, equal for plans that differ in nothing but the names of columns.

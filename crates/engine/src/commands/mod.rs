@@ -111,8 +111,8 @@ async fn dispatch(session: &Arc<Session>, command: Command) -> Result<QueryResul
         C::Use(target) => use_namespace::run(session, target).await,
 
         C::Explain { plan, mode } => {
-            let text = explain::explain(session, *plan, mode).await?;
-            rows::result(result_plan(), vec![vec![text.into()]])
+            let texts = explain::statement(session, *plan, mode).await?;
+            rows::result(result_plan(), texts.into_iter().map(|text| vec![text.into()]).collect())
         }
         C::ShowCatalogs { pattern } => show_catalogs::catalogs(session, pattern.as_deref()).await,
         C::ShowSchemas { catalog, pattern } => {
