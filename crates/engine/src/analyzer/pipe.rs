@@ -32,11 +32,12 @@ impl Analyzer {
                     .collect::<Result<_>>()?;
                 let analyzed = self.relation(input)?;
                 for c in &columns {
-                    if !analyzed.output.iter().any(|a| a.name.eq_ignore_ascii_case(&c.name)) {
-                        return Err(super::error::unresolved_column(
-                            std::slice::from_ref(&c.name),
-                            &super::column::candidates(&analyzed),
-                        ));
+                    let name = std::slice::from_ref(&c.name);
+                    let found =
+                        super::column::match_name(name, &analyzed.output, self.context.case_sensitive)?;
+                    if found.is_none() {
+                        let candidates = super::column::candidates(&analyzed);
+                        return Err(super::error::unresolved_column(name, &candidates));
                     }
                 }
                 let values: Vec<Expr> = columns.iter().map(|c| c.expr.clone()).collect();
