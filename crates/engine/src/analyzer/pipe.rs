@@ -4,6 +4,7 @@ use boathouse_spec::{Aggregate, Error, Expr, PipeOperator, Relation, Result, Sta
 
 use super::Analyzer;
 use super::analyzed::Analyzed;
+use super::session_function::VARIABLE;
 
 impl Analyzer {
     pub(super) fn pipe(&mut self, input: &Relation, operator: &PipeOperator) -> Result<Analyzed> {
@@ -17,7 +18,10 @@ impl Analyzer {
                 let input = self.relation(input)?;
                 forbid_stars(exprs)?;
                 self.forbid_in_pipe(exprs, &input, "EXTEND")?;
-                let list: Vec<Expr> = std::iter::once(Expr::star()).chain(exprs.iter().cloned()).collect();
+                let mut list = vec![Expr::star()];
+                for expr in exprs {
+                    list.push(self.under_its_text(expr, &input)?);
+                }
                 self.project_analyzed(input, &list)
             }
             PipeOperator::Set(assignments) => {
@@ -90,6 +94,19 @@ impl Analyzer {
                 self.aggregate(&aggregate)
             }
         }
+    }
+
+    /// An item of |> EXTEND goes by its text where one of a SELECT list goes by its last name (`s.a`).
+    fn under_its_text(&mut self, item: &Expr, input: &Analyzed) -> Result<Expr> {
+        if !matches!(item, Expr::Column(_) | Expr::Cast { .. }) {
+            return Ok(item.clone());
+        }
+        // What cannot be resolved alone is left to the projection.
+        let Ok(value) = self.expr(item, input) else { return Ok(item.clone()) };
+        let is_from_outside = value.name.starts_with(VARIABLE) || value.name.starts_with("outer(");
+        let text = value.name.clone();
+        let name = self.named_as_item(item, value, input)?.name;
+        Ok(if is_from_outside || name == text { item.clone() } else { item.clone().alias(text) })
     }
 
     fn forbid_in_pipe(&mut self, exprs: &[Expr], input: &Analyzed, clause: &str) -> Result<()> {
