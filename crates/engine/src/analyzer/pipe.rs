@@ -18,6 +18,7 @@ impl Analyzer {
                 let input = self.relation(input)?;
                 forbid_stars(exprs)?;
                 self.forbid_in_pipe(exprs, &input, "EXTEND")?;
+                exprs.iter().try_for_each(|e| self.forbid_several_names(e))?;
                 let mut list = vec![Expr::star()];
                 for expr in exprs {
                     list.push(self.under_its_text(expr, &input)?);
@@ -93,6 +94,21 @@ impl Analyzer {
                 };
                 self.aggregate(&aggregate)
             }
+        }
+    }
+
+    /// A generator of |> EXTEND has one name or those of its own.
+    fn forbid_several_names(&self, item: &Expr) -> Result<()> {
+        match item {
+            Expr::Alias { names, .. } if names.len() > 1 && self.is_generator_item(item) => {
+                Err(Error::new("UNSUPPORTED_GENERATOR.NESTED_IN_EXPRESSIONS")
+                    .param("expression", format!("\"pipeexpression({})\"", names.join(", ")))
+                    .message(format!(
+                        "A generator of |> EXTEND cannot be given the names ({}).",
+                        names.join(", ")
+                    )))
+            }
+            _ => Ok(()),
         }
     }
 
