@@ -71,15 +71,11 @@ pub fn cast_interval(array: &ArrayRef, from: &DataType, to: &DataType, mode: Mod
         }
         (_, YearMonthInterval { end, .. }) => {
             let unit = if *end == IntervalField::Year { 12 } else { 1 };
-            from_number::<IntervalYearMonthType>(array, from, to, unit, 1, mode, |v| i32::try_from(v).ok())?
+            from_number::<IntervalYearMonthType>(array, from, to, unit, mode, |v| i32::try_from(v).ok())?
         }
         (_, DayTimeInterval { end, .. }) => {
-            let seconds = *end == IntervalField::Second;
-            let (unit, parts) =
-                if seconds { (1_000_000, 1_000_000) } else { (i128::from(micros_of(*end)), 1) };
-            from_number::<DurationMicrosecondType>(array, from, to, unit, parts, mode, |v| {
-                i64::try_from(v).ok()
-            })?
+            let unit = i128::from(micros_of(*end));
+            from_number::<DurationMicrosecondType>(array, from, to, unit, mode, |v| i64::try_from(v).ok())?
         }
         _ => return Err(Error::internal(format!("no cast of {} to {}", from.sql(), to.sql()))),
     })
@@ -127,13 +123,12 @@ fn to_number<I: ArrowPrimitiveType>(
     })
 }
 
-/// A count of the interval's last field (`unit` base units each); decimals are rounded to 1/`parts` of it.
+/// A count of the interval's last field (`unit` base units each); decimals are rounded to whole base units.
 fn from_number<O: ArrowPrimitiveType>(
     array: &ArrayRef,
     from: &DataType,
     to: &DataType,
     unit: i128,
-    parts: i128,
     mode: Mode,
     fit: impl Fn(i128) -> Option<O::Native> + Copy,
 ) -> Result<ArrayRef> {
@@ -157,9 +152,12 @@ fn from_number<O: ArrowPrimitiveType>(
             primitive::<Decimal128Type>(array)?,
             strict,
             |v| {
-                let counted = v.checked_mul(parts)?;
-                let rounded = decimal::divide_half_up(counted, decimal::POWERS[usize::from(*scale)]);
-                fit(rounded.checked_mul(unit / parts)?)
+                let power = decimal::POWERS[usize::from(*scale)];
+                let (whole, rest) = (v / power, v % power);
+                // The fraction's first 27 digits are far below a microsecond, and leave room for the product.
+                let cut = decimal::POWERS[usize::from(scale.saturating_sub(27))];
+                let fraction = decimal::divide_half_up(rest / cut * unit, power / cut);
+                fit(whole.checked_mul(unit)?.checked_add(fraction)?)
             },
             |v| overflow(&decimal_sql(v, *scale), from, to),
         )?,
