@@ -113,7 +113,7 @@ fn to_number<I: ArrowPrimitiveType>(
             let unscaled = |v| i128::from(if fraction { amount(v) } else { amount(v) / unit });
             let out = convert::<I, Decimal128Type>(
                 array,
-                mode,
+                strict,
                 |v| decimal::rescale(unscaled(v), from_scale, *precision, *scale),
                 |v| out_of_decimal(&decimal_text(unscaled(v), from_scale), *precision, *scale),
             )?;
