@@ -452,6 +452,7 @@ fn subtract_timestamps(call: &Call) -> Result<Resolved> {
     let shown = call_text(call);
     let (left, right) = (&call.args[0].data_type, &call.args[1].data_type);
     let common = match (left, right) {
+        (Timestamp, TimestampNtz) | (TimestampNtz, Timestamp) => TimestampNtz,
         (Timestamp, _) | (_, Timestamp) => Timestamp,
         _ => TimestampNtz,
     };
