@@ -1,6 +1,5 @@
 //! Casts between dates, timestamps and times, and between them and numbers.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -142,11 +141,10 @@ fn timestamp_to_number(
         DataType::Float => Arc::new(array.unary::<_, Float32Type>(|us| seconds(us) as f32)),
         DataType::Double => Arc::new(array.unary::<_, Float64Type>(seconds)),
         DataType::Decimal { precision, scale } => {
-            let buffer = RefCell::new(String::new());
             let out = convert::<_, Decimal128Type>(
                 array,
                 mode,
-                |us| decimal::from_double(seconds(us), *precision, *scale, &mut buffer.borrow_mut()),
+                |us| decimal::rescale(i128::from(us), 6, *precision, *scale),
                 |us| out_of_decimal(&failure::decimal_text(i128::from(us), 6), *precision, *scale),
             )?;
             Arc::new(out.with_precision_and_scale(*precision, *scale as i8).map_err(from_arrow)?)
