@@ -109,7 +109,12 @@ pub fn may_give_null(from: &DataType, to: &DataType, mode: Mode) -> bool {
         return false;
     }
     if mode == Mode::Try {
-        return !(can_up_cast(from, to) || matches!((from, to), (f, Binary) if f.is_string()));
+        return match (from, to) {
+            // Also where the whole type holds every value, as Spark says.
+            (Decimal { .. }, t) if t.is_integral() => true,
+            (f, Binary) if f.is_string() => false,
+            _ => !can_up_cast(from, to),
+        };
     }
     match (from, to) {
         (Null, _) | (Variant, _) => true,
