@@ -9,7 +9,7 @@ use arrow::ipc::reader::StreamReader;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use boathouse_bridge::{ResultExt, arrow_field, spark_schema};
 use boathouse_functions::cast::{self, Mode};
-use boathouse_functions::coercion;
+use boathouse_functions::{Context, coercion};
 use boathouse_spec::{DataType, Error, Expr, Result, StructType};
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::streaming::StreamingTable;
@@ -66,15 +66,20 @@ impl Analyzer {
                 column.push(value);
             }
         }
+        // Spark takes the rules without ANSI here, whatever the session says.
+        let rules = Context { ansi: false, ..self.context.clone() };
         let mut output: Vec<Attribute> = Vec::with_capacity(width);
         let mut cast_columns = Vec::with_capacity(width);
         for (i, column) in columns.into_iter().enumerate() {
             let types: Vec<DataType> = column.iter().map(|v| v.data_type.clone()).collect();
-            // Under ANSI texts stand with texts only.
+            // Texts stand with texts only.
             let known: Vec<&DataType> = types.iter().filter(|t| **t != DataType::Null).collect();
-            let mixed = self.context.ansi && known.windows(2).any(|pair| mixes_texts(pair[0], pair[1]));
-            let common =
-                coercion::common_type(&types, &self.context).filter(|_| !mixed).ok_or_else(|| {
+            let mixed = known.windows(2).any(|pair| mixes_texts(pair[0], pair[1]));
+            let common = types
+                .iter()
+                .try_fold(DataType::Null, |all, t| coercion::tightest_common_type(&all, t, &rules))
+                .filter(|_| !mixed)
+                .ok_or_else(|| {
                     Error::new("INVALID_INLINE_TABLE.INCOMPATIBLE_TYPES_IN_INLINE_TABLE")
                         .param("colName", format!("`col{}`", i + 1))
                         .message(format!("The values of column {} of VALUES are of different types.", i + 1))
