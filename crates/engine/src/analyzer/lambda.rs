@@ -158,6 +158,12 @@ impl Analyzer {
     }
 }
 
+/// Whether a lambda is part of the expression: the name of its function says so.
+pub(super) fn has_lambda(expr: &DfExpr) -> bool {
+    let of_lambda = |e: &DfExpr| matches!(e, DfExpr::ScalarFunction(f) if f.func.name().contains(" λ"));
+    expr.exists(|e| Ok(of_lambda(e))).unwrap_or(false)
+}
+
 fn is_subquery(e: &DfExpr) -> bool {
     matches!(e, DfExpr::ScalarSubquery(_) | DfExpr::Exists(_) | DfExpr::InSubquery(_))
 }

@@ -32,6 +32,13 @@ fn failed_evaluation(shown: &str, cause: &Error) -> Error {
         .exception("AnalysisException")
 }
 
+/// What VALUES cannot compute before there are rows.
+fn not_evaluable(shown: &str) -> Error {
+    Error::new("INVALID_INLINE_TABLE.CANNOT_EVALUATE_EXPRESSION_IN_INLINE_TABLE")
+        .param("expr", format!("\"{shown}\""))
+        .message(format!("VALUES cannot hold {shown}."))
+}
+
 impl Analyzer {
     pub(super) fn values(&mut self, rows: &[Vec<Expr>]) -> Result<Analyzed> {
         let one = Analyzed::one_row()?;
@@ -46,6 +53,9 @@ impl Analyzer {
                     .message(format!("Row {n} of VALUES has {} columns, not {width}.", row.len())));
             }
             for (column, expr) in columns.iter_mut().zip(row) {
+                if let Some(shown) = self.generator_shown(expr, &one)? {
+                    return Err(not_evaluable(&shown));
+                }
                 let value = self.expr(expr, &one)?;
                 if value.expr.exists(|e| Ok(matches!(e, DfExpr::ScalarSubquery(_)))).spark()? {
                     return Err(Error::new(
@@ -53,15 +63,9 @@ impl Analyzer {
                     )
                     .message("VALUES cannot hold a subquery."));
                 }
-                if super::aggregate::has_aggregate(&value.expr)
-                    || super::window::has_window(&value.expr)
-                    || value.expr.is_volatile()
-                {
-                    return Err(Error::new(
-                        "INVALID_INLINE_TABLE.CANNOT_EVALUATE_EXPRESSION_IN_INLINE_TABLE",
-                    )
-                    .param("expr", format!("\"{}\"", value.name))
-                    .message(format!("VALUES cannot hold {}.", value.name)));
+                let is_constant = super::expr::is_foldable(&value.expr) && !value.expr.is_volatile();
+                if !is_constant || super::lambda::has_lambda(&value.expr) {
+                    return Err(not_evaluable(&value.name));
                 }
                 column.push(value);
             }
@@ -98,9 +102,6 @@ impl Analyzer {
             let wanted = boathouse_bridge::arrow_type(&attribute.data_type);
             let mut scalars = Vec::with_capacity(column.len());
             for value in column {
-                if !super::expr::is_foldable(&value.expr) {
-                    return self.computed_values(cast_columns.clone(), output.clone());
-                }
                 scalars.push(self.fold(value).map_err(|e| failed_evaluation(&value.name, &e))?);
             }
             let array = scalars_to_array(scalars, &wanted)?;
@@ -120,29 +121,15 @@ impl Analyzer {
         Ok(Analyzed::new(plan, output))
     }
 
-    /// VALUES with expressions that are no constants (`rand()`, subqueries, outer columns).
-    fn computed_values(
-        &mut self,
-        columns: Vec<Vec<super::TypedExpr>>,
-        output: Vec<Attribute>,
-    ) -> Result<Analyzed> {
-        let rows = columns.first().map_or(0, Vec::len);
-        let mut inputs = Vec::with_capacity(rows);
-        for r in 0..rows {
-            let list = columns
-                .iter()
-                .zip(&output)
-                .map(|(c, a)| super::project::named(c[r].expr.clone(), a))
-                .collect();
-            inputs.push(Arc::new(project(list, Analyzed::one_row()?.plan)?));
+    /// The text of a generator's call among the values.
+    fn generator_shown(&mut self, expr: &Expr, over: &Analyzed) -> Result<Option<String>> {
+        let Expr::Call(call) = expr else { return Ok(None) };
+        if !self.is_generator_item(expr) {
+            return Ok(None);
         }
-        let plan = match inputs.len() {
-            1 => Arc::unwrap_or_clone(inputs.remove(0)),
-            _ => datafusion::logical_expr::LogicalPlan::Union(
-                datafusion::logical_expr::Union::try_new(inputs).spark()?,
-            ),
-        };
-        Ok(Analyzed::new(plan, output))
+        let args = call.args.iter().map(|arg| self.expr(arg, over)).collect::<Result<Vec<_>>>()?;
+        let name = call.name.last().map(|n| n.to_lowercase()).unwrap_or_default();
+        Ok(Some(super::scalar_call::call_name(&name, &args)))
     }
 
     pub(super) fn empty(&mut self, schema: &StructType) -> Result<Analyzed> {
