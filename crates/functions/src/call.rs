@@ -20,6 +20,8 @@ pub struct Arg {
     pub constant: Option<ScalarValue>,
     /// The argument's SQL text, for messages.
     pub sql: String,
+    /// How many values, of a call of `array(..)`.
+    pub elements: Option<usize>,
 }
 
 /// A call to resolve.

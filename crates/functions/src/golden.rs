@@ -202,6 +202,7 @@ impl Session<'_> {
                     nullable: v.nullable,
                     constant,
                     sql: v.name.clone(),
+                    elements: None,
                 })
             })
             .collect::<Result<Vec<_>>>()?;

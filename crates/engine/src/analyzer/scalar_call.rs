@@ -19,6 +19,10 @@ impl Analyzer {
             nullable: value.nullable,
             constant: self.fold_if_constant(value),
             sql: value.name.clone(),
+            elements: match &value.expr {
+                Expr::ScalarFunction(f) if f.func.name() == "array" => Some(f.args.len()),
+                _ => None,
+            },
         }
     }
 

@@ -89,6 +89,14 @@ fn get(call: &Call) -> Result<Resolved> {
 fn element_nullable(call: &Call, offset: i64, fails_outside: bool) -> bool {
     let [array, index] = call.args else { return true };
     let contains_null = matches!(&array.data_type, DataType::Array { contains_null: true, .. });
+    // The place of an index among so many elements.
+    let place = |index: i64, count: usize| {
+        let from_end = index < 0 && offset == 1;
+        let place = if from_end { index.saturating_add(count as i64) } else { index.saturating_sub(offset) };
+        usize::try_from(place).ok().filter(|place| *place < count)
+    };
+    // An index of 0 fails whatever the mode.
+    let outside = |index: i64| !fails_outside && !(index == 0 && offset == 1);
     match (whole_number(index), &array.constant) {
         (Some(Some(index)), Some(ScalarValue::List(list)))
             if list.is_valid(0) && array.sql.starts_with("array(") =>
@@ -99,10 +107,15 @@ fn element_nullable(call: &Call, offset: i64, fails_outside: bool) -> bool {
             if contains_null && nulls.as_ref().is_none_or(|n| n.null_count() == 0) {
                 return true;
             }
-            let place = if index < 0 && offset == 1 { index + elements.len() as i64 } else { index - offset };
-            match usize::try_from(place) {
-                Ok(place) if place < elements.len() => nulls.is_some_and(|n| n.is_null(place)),
-                _ => true,
+            match place(index, elements.len()) {
+                Some(place) => nulls.is_some_and(|n| n.is_null(place)),
+                None => outside(index),
+            }
+        }
+        (Some(Some(index)), None) if array.elements.is_some() => {
+            match array.elements.and_then(|count| place(index, count)) {
+                Some(_) => contains_null,
+                None => outside(index),
             }
         }
         (Some(Some(_)), _) => true,

@@ -150,7 +150,8 @@ impl WithDefault<'_> {
 fn with_default<'a>(call: &Call<'a>, at: usize, data_type: DataType, sql: &str) -> WithDefault<'a> {
     let mut args = call.args.to_vec();
     if args.len() == at {
-        args.push(Arg { data_type, nullable: false, constant: None, sql: sql.to_string() });
+        let sql = sql.to_string();
+        args.push(Arg { data_type, nullable: false, constant: None, sql, elements: None });
     }
     WithDefault { name: call.name, args, context: call.context }
 }

@@ -214,6 +214,7 @@ fn time_bucket(call: &Call) -> Result<Resolved> {
             nullable: false,
             constant: None,
             sql: default_origin.clone(),
+            elements: None,
         });
     }
     let full = Call { name: call.name, args: &args, context: call.context };

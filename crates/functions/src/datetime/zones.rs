@@ -71,8 +71,8 @@ fn convert_timezone(call: &Call) -> Result<Resolved> {
     // Messages show the zone of the session, too.
     let mut shown = call.args.to_vec();
     if from_session {
-        let data_type = DataType::STRING;
-        shown.insert(0, Arg { data_type, nullable: false, constant: None, sql: "current_timezone()".into() });
+        let (data_type, sql) = (DataType::STRING, "current_timezone()".into());
+        shown.insert(0, Arg { data_type, nullable: false, constant: None, sql, elements: None });
     }
     let full = Call { name: call.name, args: &shown, context: call.context };
     let mut coerced = full.want(&[Want::Str, Want::Str, NTZ])?;

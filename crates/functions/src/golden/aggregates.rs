@@ -32,6 +32,7 @@ fn arg(value: &Value, node: &Node) -> Result<Arg> {
         nullable: value.nullable,
         constant,
         sql: value.name.clone(),
+        elements: None,
     })
 }
 
