@@ -125,7 +125,7 @@ impl Aggregation {
 
     fn missing(&self, column: &Column, name: &str) -> Error {
         let shown = column.name.rsplit_once('#').map_or(column.name.as_str(), |(n, _)| n);
-        if self.grouping.is_empty() && self.sets.is_none() {
+        if self.grouping.is_empty() && self.sets.as_ref().is_none_or(|sets| sets.len() == 1) {
             return Error::new("MISSING_GROUP_BY").param("column", shown).message(format!(
                 "The query aggregates without GROUP BY, so `{shown}` (in {name}) needs an aggregate function or a GROUP BY."
             ));
