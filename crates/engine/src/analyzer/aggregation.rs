@@ -9,6 +9,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{
     Aggregate as DfAggregate, Case, Expr as DfExpr, GroupingSet, LogicalPlan, LogicalPlanBuilder, cast, lit,
 };
+use datafusion::scalar::ScalarValue;
 
 use super::aggregate::has_aggregate;
 use super::analyzed::{Analyzed, Attribute, Below, project};
@@ -62,8 +63,9 @@ pub(super) fn is_left_out(sets: &[Vec<usize>], key: usize) -> bool {
 /// A key in the rows of the sets that have it, and NULL in others; `set` is the number of a row's set.
 pub(super) fn where_set_has(key: DfExpr, at: usize, sets: &[Vec<usize>], set: &Attribute) -> DfExpr {
     let with = sets.iter().enumerate().filter(|(_, keys)| keys.contains(&at));
-    let with = with.map(|(number, _)| lit(number as i32)).collect();
-    let branch = (Box::new(set.column().in_list(with, false)), Box::new(key));
+    let with: Vec<DfExpr> = with.map(|(number, _)| lit(number as i32)).collect();
+    let has = if with.is_empty() { lit(false) } else { set.column().in_list(with, false) };
+    let branch = (Box::new(has), Box::new(key));
     DfExpr::Case(Case::new(None, vec![branch], None))
 }
 
@@ -247,8 +249,10 @@ impl Aggregation {
             plan = project(exprs, plan)?;
         }
         let repeated = self.sets.as_ref().map_or(0, Vec::len);
-        if self.grouping.is_empty() && repeated > 1 {
-            let mut exprs: Vec<DfExpr> = self.input.columns().map(Attribute::column).collect();
+        let of_all_rows = self.is_of_all_rows();
+        if of_all_rows {
+            let mut exprs: Vec<DfExpr> =
+                plan.schema().columns().into_iter().map(DfExpr::Column).collect();
             exprs.push(lit(0i64).alias(ALL_ROWS));
             plan = project(exprs, plan)?;
         }
@@ -265,7 +269,7 @@ impl Aggregation {
                     .iter()
                     .map(|set| set.iter().map(|i| keys[*i].clone()).collect::<Vec<_>>())
                     .collect::<Vec<_>>();
-                if keys.is_empty() && sets.len() > 1 {
+                if of_all_rows {
                     // No row makes no group here, as with all grouping sets; each set gives the group of all rows.
                     vec![DfExpr::Column(Column::from_name(ALL_ROWS))]
                 } else if keys.is_empty() {
@@ -297,7 +301,7 @@ impl Aggregation {
             let any = DfExpr::Column(Column::from_name(ROWS_OF_GROUP)).gt(lit(0i64));
             grouped = LogicalPlanBuilder::from(grouped).filter(any).spark()?.build().spark()?;
         }
-        if self.grouping.is_empty() && repeated > 1 {
+        if of_all_rows && repeated > 1 {
             let copies =
                 LogicalPlanBuilder::values(vec![vec![lit(0i64)]; repeated]).spark()?.build().spark()?;
             grouped = LogicalPlanBuilder::from(grouped).cross_join(copies).spark()?.build().spark()?;
@@ -306,7 +310,7 @@ impl Aggregation {
             if self.keys.iter().all(Option::is_none) {
                 return Ok(grouped);
             }
-            let mut exprs = self.group_values();
+            let mut exprs = self.group_values()?;
             exprs.extend(self.aggregates.iter().map(|(_, a)| a.column()));
             return project(exprs, grouped);
         };
@@ -314,23 +318,33 @@ impl Aggregation {
             Some(set) => self.id_of_set(set, sets),
             None => self.id_of_groups(sets),
         };
-        let mut exprs = self.group_values();
+        let mut exprs = self.group_values()?;
         exprs.extend(self.aggregates.iter().map(|(_, a)| a.column()));
         exprs.push(value.alias(id.internal_name()));
         project(exprs, grouped)
     }
 
-    /// `grouping_id()` by DataFusion's, which has a bit a key, the first key highest, and above them a number for repeated sets.
+    /// Whether there are grouping sets, and all are without keys: each gives the group of all rows.
+    fn is_of_all_rows(&self) -> bool {
+        let Some(sets) = self.sets.as_ref().filter(|_| self.set.is_none()) else { return false };
+        // A single set where there are no keys at all is an aggregation without GROUP BY.
+        sets.iter().all(Vec::is_empty) && (sets.len() > 1 || !self.grouping.is_empty())
+    }
+
+    /// `grouping_id()` by DataFusion's, which has a bit a key of the sets, the first key highest, and above them a number
+    /// for repeated sets.
     fn id_of_groups(&self, sets: &[Vec<usize>]) -> DfExpr {
-        let order = key_order(sets, self.grouping.len());
-        let n = order.len();
+        let order = key_order(sets);
+        let n = self.grouping.len();
         let internal = DfExpr::Column(Column::from_name(DfAggregate::INTERNAL_GROUPING_ID));
         let raw = cast(internal, arrow::datatypes::DataType::Int64);
-        // Bits in the order of the keys as Spark numbers them.
+        // Bits in the order of the keys as Spark numbers them. That of a key in none of the sets is always set.
         (0..n)
             .map(|spark_position| {
-                let df_position = order.iter().position(|k| *k == spark_position).unwrap_or(spark_position);
-                let bit = (raw.clone() >> lit((n - 1 - df_position) as i64)) & lit(1i64);
+                let bit = match order.iter().position(|k| *k == spark_position) {
+                    Some(place) => (raw.clone() >> lit((order.len() - 1 - place) as i64)) & lit(1i64),
+                    None => lit(1i64),
+                };
                 bit << lit((n - 1 - spark_position) as i64)
             })
             .reduce(|a, b| a | b)
@@ -338,7 +352,9 @@ impl Aggregation {
     }
 
     /// The grouping columns of the aggregate node's rows.
-    fn group_values(&self) -> Vec<DfExpr> {
+    fn group_values(&self) -> Result<Vec<DfExpr>> {
+        let sets = self.sets.as_ref().filter(|_| self.set.is_none());
+        let is_nowhere = |at: usize| sets.is_some_and(|sets| !sets.iter().flatten().any(|key| *key == at));
         let value = |((_, a), key): (&(DfExpr, Attribute), &Option<GroupingKey>)| match key {
             None => a.column(),
             Some(GroupingKey { column, value: None, .. }) => named(column.column(), a),
@@ -350,7 +366,17 @@ impl Aggregation {
                 DfExpr::Case(case).alias(a.internal_name())
             }
         };
-        self.grouping.iter().zip(&self.keys).map(value).collect()
+        let mut values = Vec::with_capacity(self.grouping.len());
+        for (at, of_key) in self.grouping.iter().zip(&self.keys).enumerate() {
+            if !is_nowhere(at) {
+                values.push(value(of_key));
+                continue;
+            }
+            let (_, attribute) = of_key.0;
+            let null = ScalarValue::try_from(&boathouse_bridge::arrow_type(&attribute.data_type)).spark()?;
+            values.push(named(DfExpr::Literal(null, None), attribute));
+        }
+        Ok(values)
     }
 }
 
@@ -366,13 +392,12 @@ fn nondeterministic(name: &str) -> Error {
 }
 
 /// The order in which DataFusion lists the keys of grouping sets: as they first appear.
-fn key_order(sets: &[Vec<usize>], keys: usize) -> Vec<usize> {
+fn key_order(sets: &[Vec<usize>]) -> Vec<usize> {
     let mut order = Vec::new();
     for key in sets.iter().flatten() {
         if !order.contains(key) {
             order.push(*key);
         }
     }
-    order.extend((0..keys).filter(|k| !sets.iter().flatten().any(|x| x == k)));
     order
 }
