@@ -92,6 +92,13 @@ impl Aggregation {
                             )));
                             return Ok(Transformed::new(e, false, TreeNodeRecursion::Stop));
                         }
+                        let id = self.grouping_id.as_ref().map(Attribute::internal_name);
+                        if id.is_some_and(|id| e.column_refs().iter().any(|c| c.name == id)) {
+                            failure = Some(Error::new("UNSUPPORTED_GROUPING_EXPRESSION").message(format!(
+                                "grouping() and grouping_id() cannot stand inside an aggregate function, as in {name}."
+                            )));
+                            return Ok(Transformed::new(e, false, TreeNodeRecursion::Stop));
+                        }
                         if f.params.args.iter().any(DfExpr::is_volatile) {
                             failure = Some(nondeterministic(name));
                             return Ok(Transformed::new(e, false, TreeNodeRecursion::Stop));
