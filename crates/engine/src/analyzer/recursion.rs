@@ -42,15 +42,13 @@ impl Analyzer {
         max_recursion: Option<i64>,
     ) -> Result<Analyzed> {
         let (anchor, step) = match query.node.as_ref() {
-            // Common tables inside must not be recursive themselves.
-            RelationNode::With { input, tables, .. } => {
+            // Common tables inside may be recursive, but not by this table.
+            RelationNode::With { input, tables, recursive } => {
                 if tables.iter().any(|t| refers_to(&t.query, &table.name)) {
                     return Err(invalid());
                 }
                 for t in tables {
-                    let (columns, body) = (t.columns.clone(), Body::Query(t.query.clone()));
-                    let outer = self.outer.len();
-                    self.tables.push(CommonTables { name: t.name.clone(), columns, body, outer });
+                    self.tables.push(CommonTables::of(t, *recursive, self.outer.len()));
                 }
                 union_parts(input, &table.name)?
             }

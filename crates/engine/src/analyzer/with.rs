@@ -16,6 +16,19 @@ pub(super) struct CommonTables {
     pub(super) outer: usize,
 }
 
+impl CommonTables {
+    /// A table of WITH or, with `recursive`, of WITH RECURSIVE.
+    pub(super) fn of(table: &CommonTable, recursive: bool, outer: usize) -> Self {
+        let query = table.query.clone();
+        let body = if recursive && super::recursion::refers_to(&query, &table.name) {
+            Body::Recursive { query, max_recursion: table.max_recursion }
+        } else {
+            Body::Query(query)
+        };
+        Self { name: table.name.clone(), columns: table.columns.clone(), body, outer }
+    }
+}
+
 /// What the name stands for.
 #[derive(Debug, Clone)]
 pub(super) enum Body {
@@ -45,14 +58,7 @@ impl Analyzer {
                     .exception("ParseException")
                     .message(format!("Two common table expressions are named {}.", t.name)));
             }
-            let query = t.query.clone();
-            let body = if recursive && super::recursion::refers_to(&query, &t.name) {
-                Body::Recursive { query, max_recursion: t.max_recursion }
-            } else {
-                Body::Query(query)
-            };
-            let (name, columns, outer) = (t.name.clone(), t.columns.clone(), self.outer.len());
-            self.tables.push(CommonTables { name, columns, body, outer });
+            self.tables.push(CommonTables::of(t, recursive, self.outer.len()));
         }
         // Spark checks every common table, used or not.
         let count = self.stream_count.take();
