@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use boathouse_bridge::ResultExt;
+use boathouse_functions::cast::{self, Mode};
 use boathouse_spec::{DataType, Error, Relation, RelationNode, Result, SetOperation};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -108,12 +109,20 @@ impl Analyzer {
                         a.data_type.sql()
                     )));
             }
-            let attribute = self.attribute(&a.name, a.data_type.clone(), a.nullable || s.nullable);
-            list.push((self.implicit(s.typed(), &a.data_type)?.expr, attribute.clone()));
+            // What the step may have as NULL inside, the table may have.
+            let wanted = match cast::can_cast(&s.data_type, &a.data_type, Mode::of(&self.context)) {
+                true => a.data_type.clone(),
+                false => a.data_type.as_nullable(),
+            };
+            let attribute = self.attribute(&a.name, wanted.clone(), a.nullable || s.nullable);
+            list.push((self.implicit(s.typed(), &wanted)?.expr, attribute.clone()));
             output.push(attribute);
         }
         let step = project(list.into_iter().map(|(e, a)| named(e, &a)).collect(), step.plan)?;
-        let anchor_list = anchor.output.iter().zip(&output).map(|(a, o)| named(a.column(), o)).collect();
+        let mut anchor_list = Vec::with_capacity(output.len());
+        for (a, o) in anchor.output.iter().zip(&output) {
+            anchor_list.push(named(self.implicit(a.typed(), &o.data_type)?.expr, o));
+        }
         let anchor = project(anchor_list, anchor.plan)?;
         let fields: Vec<_> = output
             .iter()
@@ -161,9 +170,30 @@ fn invalid() -> Error {
     )
 }
 
+/// Whether the types are the same but for the names of fields and what may be NULL inside.
+fn is_alike(a: &DataType, b: &DataType) -> bool {
+    match (a, b) {
+        (DataType::Array { element: a, .. }, DataType::Array { element: b, .. }) => is_alike(a, b),
+        (DataType::Map { key: k, value: v, .. }, DataType::Map { key: l, value: w, .. }) => {
+            is_alike(k, l) && is_alike(v, w)
+        }
+        (DataType::Struct(a), DataType::Struct(b)) => {
+            let mut pairs = a.fields.iter().zip(&b.fields);
+            a.fields.len() == b.fields.len() && pairs.all(|(a, b)| is_alike(&a.data_type, &b.data_type))
+        }
+        _ => a == b,
+    }
+}
+
 /// Whether the step's column can be taken for the anchor's.
 fn merges(anchor: &DataType, step: &DataType) -> bool {
-    if anchor == step || *step == DataType::Null {
+    if is_alike(anchor, step) || *step == DataType::Null {
+        return true;
+    }
+    if matches!(
+        (anchor, step),
+        (DataType::Timestamp, DataType::Date | DataType::TimestampNtz) | (DataType::TimestampNtz, DataType::Date)
+    ) {
         return true;
     }
     let rank = |t: &DataType| match t {
