@@ -1,7 +1,7 @@
 //! LIMIT, OFFSET and tail.
 
 use boathouse_spec::{DataType, Error, Expr, Origin, Relation, Result};
-use datafusion::logical_expr::{Limit, LogicalPlan, lit};
+use datafusion::logical_expr::{Expr as DfExpr, Limit, LogicalPlan, lit};
 use datafusion::scalar::ScalarValue;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ impl Analyzer {
     pub(super) fn limit(&mut self, input: &Relation, limit: &Expr, origin: &Origin) -> Result<Analyzed> {
         let analyzed = self.relation(input)?;
         let limit = self.at(origin, |a| a.row_count(limit, "limit", &analyzed))?;
+        check_sum(&analyzed.plan, limit)?;
         Ok(limited(analyzed, None, Some(limit)))
     }
 
@@ -58,6 +59,19 @@ impl Analyzer {
             _ => Err(refuse("IS_NULL", "must not be NULL.".into())),
         }
     }
+}
+
+/// The rows that are skipped directly below a limit, and those of it, are counted together in an INT.
+fn check_sum(below: &LogicalPlan, limit: i64) -> Result<()> {
+    let LogicalPlan::Limit(Limit { skip: Some(skip), fetch: None, .. }) = below else { return Ok(()) };
+    let DfExpr::Literal(ScalarValue::Int64(Some(offset)), _) = skip.as_ref() else { return Ok(()) };
+    if limit.saturating_add(*offset) <= i64::from(i32::MAX) {
+        return Ok(());
+    }
+    Err(Error::new("SUM_OF_LIMIT_AND_OFFSET_EXCEEDS_MAX_INT")
+        .param("limit", limit)
+        .param("offset", *offset)
+        .message(format!("LIMIT {limit} and OFFSET {offset} together are above {}, the largest INT.", i32::MAX)))
 }
 
 pub(super) fn limited(input: Analyzed, skip: Option<i64>, fetch: Option<i64>) -> Analyzed {
