@@ -405,16 +405,34 @@ fn in_range(text: &str, type_name: &str, min: i128, max: i128) -> Result<i128> {
     }
 }
 
+/// Whether a number is farther from zero than `0.limit * 10^magnitude`.
+fn is_above(text: &str, limit: &str, magnitude: i64) -> bool {
+    let (mantissa, exponent) = match text.find(['e', 'E']) {
+        Some(i) => (&text[..i], text[i + 1..].parse::<i64>().unwrap_or_default()),
+        None => (text, 0),
+    };
+    let mantissa = mantissa.trim_start_matches('-');
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let significant = digits.trim_start_matches('0');
+    let zeros = (digits.len() - significant.len()) as i64;
+    let point = (whole.len() as i64 - zeros).saturating_add(exponent);
+    // Digits of the same place: the longer text is above the one that it begins with, unless it goes on with zeros.
+    !significant.is_empty()
+        && (point > magnitude || (point == magnitude && significant.trim_end_matches('0') > limit))
+}
+
 fn double(text: &str) -> Result<Literal> {
     match text.parse::<f64>() {
-        Ok(v) if v.is_finite() => Ok(Literal::Double(v)),
+        // Spark compares the digits with the shortest ones of the largest number: more of them are above it.
+        Ok(v) if v.is_finite() && !is_above(text, "17976931348623157", 309) => Ok(Literal::Double(v)),
         _ => Err(range_error(text, "double", "-1.7976931348623157E+308", "1.7976931348623157E+308")),
     }
 }
 
 fn float(text: &str) -> Result<Literal> {
     match text.parse::<f32>() {
-        Ok(v) if v.is_finite() => Ok(Literal::Float(v)),
+        Ok(v) if v.is_finite() && !is_above(text, "34028234663852886", 39) => Ok(Literal::Float(v)),
         _ => Err(range_error(text, "float", "-3.4028234663852886E+38", "3.4028234663852886E+38")),
     }
 }
