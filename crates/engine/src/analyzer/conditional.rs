@@ -25,7 +25,7 @@ impl Analyzer {
                 let last = args.chunks_exact(2).position(|pair| pair[0].expr == lit(true));
                 self.case(args, last, &shown)?
             }
-            "if" | "iff" => {
+            "if" => {
                 let [condition, yes, no] = self.exactly(call, over)?;
                 let shown = format!("(IF({}, {}, {}))", condition.name, yes.name, no.name);
                 if !matches!(condition.data_type, DataType::Boolean | DataType::Null) {
