@@ -41,9 +41,13 @@ impl Analyzer {
             FrameUnits::Range => (WindowFrameUnits::Range, "RANGE"),
         };
         let is_offset = |b: &FrameBound| matches!(b, FrameBound::Offset(_));
+        let is_everything = matches!(
+            (&frame.start, &frame.end),
+            (FrameBound::UnboundedPreceding, FrameBound::UnboundedFollowing)
+        );
+        let needs_one_key = is_offset(&frame.start) || is_offset(&frame.end);
         if frame.units == FrameUnits::Range
-            && (is_offset(&frame.start) || is_offset(&frame.end))
-            && order.len() != 1
+            && ((needs_one_key && order.len() != 1) || (order.is_empty() && !is_everything))
         {
             return Err(not_one_key(order, &format!("({spec}{})", self.shown_frame(frame, word)?)));
         }
@@ -184,9 +188,13 @@ fn frame_of_order(order: &[TypedExpr]) -> Frame {
 
 fn not_one_key(order: &[TypedExpr], shown: &str) -> Error {
     let subclass = if order.is_empty() { "RANGE_FRAME_WITHOUT_ORDER" } else { "RANGE_FRAME_MULTI_ORDER" };
+    let why = match order.is_empty() {
+        true => "A RANGE frame that is not of all rows needs an ORDER BY.",
+        false => "A RANGE frame with an offset needs exactly one ORDER BY key.",
+    };
     Error::new(format!("DATATYPE_MISMATCH.{subclass}"))
         .param("sqlExpr", format!("\"{shown}\""))
-        .message("A RANGE frame with an offset needs exactly one ORDER BY key.")
+        .message(why)
 }
 
 fn check_bounds(frame: &SpecFrame, start: &Bound, end: &Bound, text: &str) -> Result<()> {
