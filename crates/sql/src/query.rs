@@ -226,8 +226,14 @@ impl Parser<'_> {
             let columns =
                 if p.at_symbol("(") && !p.is_query_at(p.pos + 1) { p.identifier_list()? } else { vec![] };
             let mut max_recursion = None;
+            let level = p.pos;
             if p.eat_all(&["MAX", "RECURSION", "LEVEL"]) {
                 max_recursion = Some(p.integer_value()?);
+                if !recursive {
+                    let error = crate::statement::not_allowed("MAX RECURSION LEVEL without RECURSIVE");
+                    let error = p.error_from(level, error);
+                    p.note(error);
+                }
             }
             p.eat("AS");
             p.expect_symbol("(")?;
