@@ -480,10 +480,20 @@ impl Parser<'_> {
         } else if let Some(percent) = self.percentage()? {
             fraction = Some(percent / 100.0);
         } else {
+            let written = self.pos;
             let amount = self.expression()?;
+            let written = self.text_from(written);
             if !self.eat("ROWS") {
                 self.expect_symbol(")")?;
-                return Err(self.error_from(start, not_supported("byteLengthLiteral")));
+                let number = written.strip_suffix(['b', 'B', 'k', 'K', 'm', 'M', 'g', 'G']).unwrap_or_default();
+                let is_size = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+                let error = match is_size {
+                    true => not_supported("byteLengthLiteral"),
+                    false => Error::new("_LEGACY_ERROR_TEMP_0016").param("bytesStr", written).message(format!(
+                        "{written} is no number of bytes: those are digits and B, K, M or G."
+                    )),
+                };
+                return Err(self.error_from(start, error));
             }
             sample.rows = Some(amount);
         }
