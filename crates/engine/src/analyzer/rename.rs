@@ -1,7 +1,9 @@
 //! Names of relations and columns: aliases, `toDF`, `withColumnsRenamed`, `drop`, `to(schema)`.
 
 use boathouse_functions::cast::Mode;
-use boathouse_spec::{DataType, Error, Expr, Relation, Result, StructField, StructType, quote};
+use boathouse_spec::{
+    DataType, Error, Expr, Relation, RelationNode, Result, StructField, StructType, quote,
+};
 use datafusion::logical_expr::Expr as DfExpr;
 
 use super::analyzed::{Analyzed, Attribute, TypedExpr};
@@ -15,7 +17,22 @@ impl Analyzer {
         qualifier: &[String],
         columns: &[String],
     ) -> Result<Analyzed> {
+        let function = match input.node.as_ref() {
+            RelationNode::TableFunction { name, .. } => Some(boathouse_spec::quote_name(name)),
+            _ => None,
+        };
         let input = self.relation(input)?;
+        if let Some(function) = function.filter(|_| !columns.is_empty() && columns.len() != input.output.len()) {
+            return Err(Error::new("NUM_TABLE_VALUE_ALIASES_MISMATCH")
+                .param("funcName", &function)
+                .param("aliasesNum", columns.len())
+                .param("outColsNum", input.output.len())
+                .message(format!(
+                    "{} names were given for the {} columns of {function}.",
+                    columns.len(),
+                    input.output.len()
+                )));
+        }
         let mut name = qualifier.to_vec();
         name.push(alias.to_string());
         let mut aliased = self.aliased(input, name)?;
