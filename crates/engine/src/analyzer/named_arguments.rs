@@ -38,8 +38,20 @@ pub(super) fn positional(function: &str, call: &Call) -> Result<Option<Vec<Expr>
 /// The call of a generator in FROM, with arguments by position.
 pub(super) fn in_from(call: Call) -> Result<Call> {
     let function = call.name.last().map(|n| n.to_lowercase()).unwrap_or_default();
-    let args = placed(&function, &call, signature_in_from(&function))?;
+    let parameters = signature_in_from(&function);
+    let args = placed(&function, &call, parameters)?;
+    if let Some((name, None)) = parameters.and_then(|p| p.get(call.args.len())).filter(|_| args.is_none()) {
+        return Err(not_given(&function, name, call.args.len()));
+    }
     Ok(Call { args: args.unwrap_or_else(|| call.args.clone()), ..call })
+}
+
+fn not_given(function: &str, parameter: &str, index: usize) -> Error {
+    Error::new("REQUIRED_PARAMETER_NOT_FOUND")
+        .param("routineName", quote(function))
+        .param("parameterName", quote(parameter))
+        .param("index", index)
+        .message(format!("{function} lacks its argument {parameter}."))
 }
 
 fn placed(
@@ -102,11 +114,7 @@ fn placed(
             (Some(value), _) => value,
             (None, Some(default)) => boathouse_sql::parse_expression(default)?,
             (None, None) => {
-                return Err(Error::new("REQUIRED_PARAMETER_NOT_FOUND")
-                    .param("routineName", routine())
-                    .param("parameterName", quote(name))
-                    .param("index", i)
-                    .message(format!("{function} lacks its argument {name}.")));
+                return Err(not_given(function, name, i));
             }
         });
     }
