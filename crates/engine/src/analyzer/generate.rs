@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
+use boathouse_functions::coercion::{Want, implicit_cast};
 use boathouse_functions::{Call as FunctionCall, Entry, GeneratorCall, ResolvedGenerator, registry};
 use boathouse_spec::{Call, DataType, Error, Expr, Literal, Relation, Result, StructField, StructType};
 use datafusion::common::{NullHandling, UnnestOptions};
@@ -324,7 +325,7 @@ impl Analyzer {
                 .param("actualNum", args.len())
         };
         let mut numbers = Vec::new();
-        for arg in args {
+        for (i, arg) in args.iter().enumerate() {
             // The function's parameters have no names: an argument with one is no constant (Spark's `Range`).
             if let Expr::NamedArgument { name, .. } = arg {
                 return Err(Error::new("NON_FOLDABLE_ARGUMENT")
@@ -334,18 +335,20 @@ impl Analyzer {
                     .message(format!("range takes its arguments by position: {name} has no place.")));
             }
             let value = self.expr(arg, &one)?;
+            let unexpected = Error::new("UNEXPECTED_INPUT_TYPE")
+                .param("functionName", "`range`")
+                .param("paramIndex", super::values::ordinal_word(i))
+                .param("requiredType", "\"BIGINT\"")
+                .param("inputSql", format!("\"{}\"", value.name))
+                .param("inputType", super::error::quoted(&value.data_type))
+                .message(format!("range takes numbers, not {}.", value.name));
+            if implicit_cast(&value.data_type, &Want::LONG, &self.context).is_none() {
+                return Err(unexpected);
+            }
             let value = self.implicit(value, &DataType::Long)?;
             match self.fold(&value)? {
                 datafusion::scalar::ScalarValue::Int64(Some(n)) => numbers.push(n),
-                _ => {
-                    return Err(Error::new("UNEXPECTED_INPUT_TYPE")
-                        .param("functionName", "`range`")
-                        .param("paramIndex", "first")
-                        .param("requiredType", "\"BIGINT\"")
-                        .param("inputSql", "\"NULL\"")
-                        .param("inputType", "\"VOID\"")
-                        .message("range takes numbers, not NULL."));
-                }
+                _ => return Err(unexpected),
             }
         }
         match numbers.as_slice() {
