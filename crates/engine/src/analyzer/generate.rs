@@ -100,6 +100,16 @@ impl Analyzer {
         let Expr::Call(call) = generator else {
             return Err(Error::internal("LATERAL VIEW without a call"));
         };
+        // Some functions are there in FROM only (Spark's `TableFunctionRegistry`).
+        let last = call.name.last().map(|n| n.to_lowercase()).unwrap_or_default();
+        let in_from_only = matches!(last.as_str(), "variant_explode" | "variant_explode_outer");
+        let unknown = self.generator(call).is_none() && !registry().contains(&last);
+        if in_from_only || unknown {
+            let shown = boathouse_spec::quote_name(&call.name);
+            return Err(Error::new("ROUTINE_NOT_FOUND")
+                .param("routineName", &shown)
+                .message(format!("There is no function {shown} for LATERAL VIEW.")));
+        }
         self.generate(input, call, table_alias, columns, outer)
     }
 
