@@ -336,10 +336,7 @@ impl Parser<'_> {
 
     fn fielded_interval(&mut self) -> Result<Result<Literal>> {
         let start = self.pos;
-        let is_text = !matches!(
-            self.peek_at(self.sign_length()).kind,
-            Kind::Integer | Kind::Decimal
-        );
+        let is_text = !matches!(self.peek_at(self.sign_length()).kind, Kind::Integer | Kind::Decimal);
         let value = self.interval_value()?;
         let from = self.advance().text.to_ascii_lowercase();
         self.expect("TO")?;

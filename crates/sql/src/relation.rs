@@ -485,13 +485,14 @@ impl Parser<'_> {
             let written = self.text_from(written);
             if !self.eat("ROWS") {
                 self.expect_symbol(")")?;
-                let number = written.strip_suffix(['b', 'B', 'k', 'K', 'm', 'M', 'g', 'G']).unwrap_or_default();
+                let number =
+                    written.strip_suffix(['b', 'B', 'k', 'K', 'm', 'M', 'g', 'G']).unwrap_or_default();
                 let is_size = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
                 let error = match is_size {
                     true => not_supported("byteLengthLiteral"),
-                    false => Error::new("_LEGACY_ERROR_TEMP_0016").param("bytesStr", written).message(format!(
-                        "{written} is no number of bytes: those are digits and B, K, M or G."
-                    )),
+                    false => Error::new("_LEGACY_ERROR_TEMP_0016").param("bytesStr", written).message(
+                        format!("{written} is no number of bytes: those are digits and B, K, M or G."),
+                    ),
                 };
                 return Err(self.error_from(start, error));
             }

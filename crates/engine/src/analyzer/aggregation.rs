@@ -258,8 +258,7 @@ impl Aggregation {
         let repeated = self.sets.as_ref().map_or(0, Vec::len);
         let of_all_rows = self.is_of_all_rows();
         if of_all_rows {
-            let mut exprs: Vec<DfExpr> =
-                plan.schema().columns().into_iter().map(DfExpr::Column).collect();
+            let mut exprs: Vec<DfExpr> = plan.schema().columns().into_iter().map(DfExpr::Column).collect();
             exprs.push(lit(0i64).alias(ALL_ROWS));
             plan = project(exprs, plan)?;
         }

@@ -163,8 +163,7 @@ impl Analyzed {
 
     /// The same columns for expressions that have them already, and for no name.
     pub fn without_names(&self) -> Self {
-        let unnamed =
-            |a: &Attribute| Attribute { qualifier: Vec::new(), qualified_only: true, ..a.clone() };
+        let unnamed = |a: &Attribute| Attribute { qualifier: Vec::new(), qualified_only: true, ..a.clone() };
         Self {
             hidden: self.columns().map(unnamed).collect(),
             is_streaming: self.is_streaming,

@@ -251,7 +251,9 @@ impl Analyzer {
     /// What names in EXCEPT find a star's column by.
     fn column_of_star(&mut self, value: &TypedExpr, over: &Analyzed) -> Attribute {
         let column = match &value.expr {
-            DfExpr::Column(c) => over.columns().find(|a| a.internal_name() == c.name).map(Attribute::by_any_name),
+            DfExpr::Column(c) => {
+                over.columns().find(|a| a.internal_name() == c.name).map(Attribute::by_any_name)
+            }
             _ => None,
         };
         column.unwrap_or_else(|| self.attribute(&value.name, value.data_type.clone(), value.nullable))

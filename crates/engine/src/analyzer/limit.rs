@@ -71,7 +71,10 @@ fn check_sum(below: &LogicalPlan, limit: i64) -> Result<()> {
     Err(Error::new("SUM_OF_LIMIT_AND_OFFSET_EXCEEDS_MAX_INT")
         .param("limit", limit)
         .param("offset", *offset)
-        .message(format!("LIMIT {limit} and OFFSET {offset} together are above {}, the largest INT.", i32::MAX)))
+        .message(format!(
+            "LIMIT {limit} and OFFSET {offset} together are above {}, the largest INT.",
+            i32::MAX
+        )))
 }
 
 pub(super) fn limited(input: Analyzed, skip: Option<i64>, fetch: Option<i64>) -> Analyzed {

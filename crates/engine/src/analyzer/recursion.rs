@@ -192,7 +192,8 @@ fn merges(anchor: &DataType, step: &DataType) -> bool {
     }
     if matches!(
         (anchor, step),
-        (DataType::Timestamp, DataType::Date | DataType::TimestampNtz) | (DataType::TimestampNtz, DataType::Date)
+        (DataType::Timestamp, DataType::Date | DataType::TimestampNtz)
+            | (DataType::TimestampNtz, DataType::Date)
     ) {
         return true;
     }

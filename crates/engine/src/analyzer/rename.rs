@@ -1,9 +1,7 @@
 //! Names of relations and columns: aliases, `toDF`, `withColumnsRenamed`, `drop`, `to(schema)`.
 
 use boathouse_functions::cast::Mode;
-use boathouse_spec::{
-    DataType, Error, Expr, Relation, RelationNode, Result, StructField, StructType, quote,
-};
+use boathouse_spec::{DataType, Error, Expr, Relation, RelationNode, Result, StructField, StructType, quote};
 use datafusion::logical_expr::Expr as DfExpr;
 
 use super::analyzed::{Analyzed, Attribute, TypedExpr};
@@ -22,7 +20,9 @@ impl Analyzer {
             _ => None,
         };
         let input = self.relation(input)?;
-        if let Some(function) = function.filter(|_| !columns.is_empty() && columns.len() != input.output.len()) {
+        if let Some(function) =
+            function.filter(|_| !columns.is_empty() && columns.len() != input.output.len())
+        {
             return Err(Error::new("NUM_TABLE_VALUE_ALIASES_MISMATCH")
                 .param("funcName", &function)
                 .param("aliasesNum", columns.len())

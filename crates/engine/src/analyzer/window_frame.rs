@@ -192,9 +192,7 @@ fn not_one_key(order: &[TypedExpr], shown: &str) -> Error {
         true => "A RANGE frame that is not of all rows needs an ORDER BY.",
         false => "A RANGE frame with an offset needs exactly one ORDER BY key.",
     };
-    Error::new(format!("DATATYPE_MISMATCH.{subclass}"))
-        .param("sqlExpr", format!("\"{shown}\""))
-        .message(why)
+    Error::new(format!("DATATYPE_MISMATCH.{subclass}")).param("sqlExpr", format!("\"{shown}\"")).message(why)
 }
 
 fn check_bounds(frame: &SpecFrame, start: &Bound, end: &Bound, text: &str) -> Result<()> {

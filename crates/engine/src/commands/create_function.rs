@@ -31,7 +31,9 @@ pub(super) async fn create(session: &Arc<Session>, create: CreateFunction) -> Re
     check_parameters(&create, &bare)?;
     let name = match create.temporary {
         true => match session_name(&create.name) {
-            Some(_) => ObjectName { catalog: String::new(), schema: String::new(), name: bare.to_lowercase() },
+            Some(_) => {
+                ObjectName { catalog: String::new(), schema: String::new(), name: bare.to_lowercase() }
+            }
             None => {
                 let qualifier = create.name.split_last().map(|(_, qualifier)| qualifier).unwrap_or_default();
                 return Err(Error::new("INVALID_TEMP_OBJ_QUALIFIER")

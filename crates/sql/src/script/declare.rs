@@ -200,6 +200,7 @@ impl Parser<'_> {
 
 /// Whether conditions of a whole kind stand beside single ones.
 fn mixes_conditions(conditions: &[HandledCondition]) -> bool {
-    let is_kind = |c: &HandledCondition| matches!(c, HandledCondition::SqlException | HandledCondition::NotFound);
+    let is_kind =
+        |c: &HandledCondition| matches!(c, HandledCondition::SqlException | HandledCondition::NotFound);
     conditions.iter().any(is_kind) && !conditions.iter().all(is_kind)
 }
