@@ -1,6 +1,6 @@
 //! Constants: strings, numbers, typed literals.
 
-use boathouse_spec::{Error, Expr, Literal, Result};
+use boathouse_spec::{DataType, Error, Expr, Literal, Result};
 
 use crate::datetime;
 use crate::interval;
@@ -103,6 +103,16 @@ impl Parser<'_> {
     /// `:name` or `?`: its value where values are known.
     pub fn parameter(&mut self) -> Result<Expr> {
         let start = self.pos;
+        let value = self.marker(start)?;
+        if let Expr::Literal(literal) = &value
+            && let Some(text) = literal_text(literal)
+        {
+            self.note_bound(start, text);
+        }
+        Ok(value)
+    }
+
+    fn marker(&mut self, start: usize) -> Result<Expr> {
         if self.eat_symbol("?") {
             let index = self.positional;
             self.positional += 1;
@@ -365,6 +375,32 @@ fn unescape(inner: &str, quote: &str, two_strings: bool) -> String {
     out
 }
 
+/// A literal as SQL writes it (Spark's `Literal.sql`), of the types that have a simple form. A sign stands apart from what is
+/// before it: two minus signs begin a comment.
+fn literal_text(literal: &Literal) -> Option<String> {
+    let text = match literal {
+        Literal::Null(DataType::Null) => "NULL".to_string(),
+        Literal::Null(data_type) => format!("CAST(NULL AS {})", data_type.sql()),
+        Literal::Boolean(value) => value.to_string(),
+        Literal::Byte(value) => format!("{value}Y"),
+        Literal::Short(value) => format!("{value}S"),
+        Literal::Integer(value) => value.to_string(),
+        Literal::Long(value) => format!("{value}L"),
+        Literal::Double(value) if value.is_finite() => format!("{value:?}D"),
+        Literal::Decimal { unscaled, scale, .. } => {
+            let scale = usize::from(*scale);
+            let digits = format!("{:0>width$}", unscaled.unsigned_abs(), width = scale + 1);
+            let (whole, fraction) = digits.split_at(digits.len() - scale);
+            let sign = if *unscaled < 0 { "-" } else { "" };
+            let point = if fraction.is_empty() { "" } else { "." };
+            format!("{sign}{whole}{point}{fraction}BD")
+        }
+        Literal::String(value) => format!("'{}'", value.replace('\\', "\\\\").replace('\'', "\\'")),
+        _ => return None,
+    };
+    Some(if text.starts_with('-') { format!(" {text}") } else { text })
+}
+
 fn parse_hex(text: &str) -> Option<Vec<u8>> {
     if !text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
@@ -489,6 +525,15 @@ mod tests {
         assert_eq!(unescape("it''s", "'", false), "it's");
         assert_eq!(unescape("it''s", "'", true), "its");
         assert_eq!(unescape("it''s", "\"", false), "it''s");
+    }
+
+    #[test]
+    fn literals_are_written_as_they_are_read() {
+        for text in ["NULL", "true", "3Y", "4S", "5", "6L", "1.5D", "7BD", "2.50BD", "0.05BD", r"'a\'b\\'"] {
+            let parsed = crate::parse_expression(text);
+            let Ok(Expr::Literal(literal)) = &parsed else { panic!("{parsed:?}") };
+            assert_eq!(literal_text(literal).as_deref(), Some(text));
+        }
     }
 
     #[test]

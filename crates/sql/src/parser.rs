@@ -4,6 +4,7 @@
 //! parsed or the first error. Decisions are made by looking ahead, mostly one or two tokens, over brackets by their pairs;
 //! nothing is tried twice, so that time stays linear in the text.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use boathouse_spec::{Error, Expr, Origin, Result};
@@ -47,6 +48,8 @@ pub(crate) struct Parser<'a> {
     pub positional: usize,
     /// Whether markers stay in the tree where their values are known: those of a text that is read again.
     pub keeps_parameters: bool,
+    /// Where in the text markers have got a value, and how SQL writes that.
+    bound: Vec<(Range<usize>, String)>,
     /// `IDENTIFIER(expr)` that could not be computed here.
     pub deferred_identifiers: Vec<Expr>,
     /// How many such clauses have been met, computed or not.
@@ -76,6 +79,7 @@ impl<'a> Parser<'a> {
             before_query: false,
             positional: 0,
             keeps_parameters: false,
+            bound: Vec::new(),
             deferred_identifiers: Vec::new(),
             identifier_clauses: 0,
             statement_ctes: None,
@@ -430,5 +434,27 @@ impl<'a> Parser<'a> {
     pub fn text_from(&self, start: usize) -> &'a str {
         let end = self.pos.max(start + 1) - 1;
         &self.text[self.tokens[start].start..self.tokens[end].end]
+    }
+
+    /// The same for a text that is read again later: the values of parameters stand in their places.
+    pub fn bound_text_from(&self, start: usize) -> String {
+        let end = self.tokens[self.pos.max(start + 1) - 1].end;
+        let mut at = self.tokens[start].start;
+        let mut out = String::new();
+        for (marker, value) in &self.bound {
+            if marker.start >= at && marker.end <= end {
+                out.push_str(&self.text[at..marker.start]);
+                out.push_str(value);
+                at = marker.end;
+            }
+        }
+        out.push_str(&self.text[at..end]);
+        out
+    }
+
+    /// Notes the value of the marker that was read from token `start` on.
+    pub fn note_bound(&mut self, start: usize, value: String) {
+        let end = self.tokens[self.pos.max(start + 1) - 1].end;
+        self.bound.push((self.tokens[start].start..end, value));
     }
 }

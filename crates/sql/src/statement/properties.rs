@@ -195,7 +195,7 @@ impl Parser<'_> {
     pub fn text_expression(&mut self) -> Result<TextExpr> {
         let start = self.pos;
         let expr = self.expression()?;
-        Ok(TextExpr { text: self.text_from(start).to_string(), expr })
+        Ok(TextExpr { text: self.bound_text_from(start), expr })
     }
 
     /// A clause that may stand once.

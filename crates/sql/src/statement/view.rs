@@ -13,7 +13,7 @@ impl Parser<'_> {
     pub fn view_query(&mut self) -> Result<ViewQuery> {
         let start = self.pos;
         let query = self.query()?;
-        Ok(ViewQuery { text: self.text_from(start).to_string(), query })
+        Ok(ViewQuery { text: self.bound_text_from(start), query })
     }
 
     pub fn create_view(&mut self) -> Result<Plan> {
