@@ -19,8 +19,9 @@ impl Analyzer {
             return Ok(self.builtin("getstructfield", vec![value, place])?.named(&field.name));
         }
         let nullable = value.nullable || field.nullable;
+        let strength = value.collation;
         let expr = datafusion::functions::core::expr_fn::get_field(value.expr, field.name.clone());
-        Ok(TypedExpr::new(expr, field.data_type.clone(), nullable, &field.name))
+        Ok(TypedExpr::new(expr, field.data_type.clone(), nullable, &field.name).with_collation(strength))
     }
 
     /// `value.field`: a struct's field, every element's field of an array of structs, or a map's value.
