@@ -1,5 +1,6 @@
 //! SQL pipe operators whose rules differ from the plain clauses'.
 
+use boathouse_functions::{Entry, registry};
 use boathouse_spec::{Aggregate, Error, Expr, PipeOperator, Relation, Result, Star, WithColumn};
 
 use super::Analyzer;
@@ -64,17 +65,13 @@ impl Analyzer {
             PipeOperator::Aggregate { aggregates, grouping, kind } => {
                 let below = self.relation(input)?;
                 forbid_stars(aggregates)?;
+                // Those that cannot be resolved alone, as they name others of the list, and aggregate nothing.
+                let mut depending = Vec::new();
                 for e in aggregates {
-                    // What cannot be resolved alone is left to the aggregation.
-                    if let Ok(value) = self.expr(e, &below)
-                        && !super::aggregate::has_aggregate(&value.expr)
-                    {
-                        return Err(Error::new(
-                            "PIPE_OPERATOR_AGGREGATE_EXPRESSION_CONTAINS_NO_AGGREGATE_FUNCTION",
-                        )
-                        .param("expr", &value.name)
-                        .message(format!("|> AGGREGATE needs aggregate functions, not {}.", value.name))
-                        .at(e.origin()));
+                    match self.aggregates_nothing(e, &below)? {
+                        Some(name) => return Err(no_aggregate(e, &name)),
+                        None if !may_aggregate(e) => depending.push(e),
+                        None => {}
                     }
                 }
                 // Positions are those of the input's columns.
@@ -92,9 +89,33 @@ impl Analyzer {
                     aggregates: aggregates.clone(),
                     grouping_first: true,
                 };
-                self.aggregate(&aggregate)
+                let aggregated = self.aggregate(&aggregate)?;
+                match depending.first() {
+                    Some(e) => Err(no_aggregate(e, "an alias of the list")),
+                    None => Ok(aggregated),
+                }
             }
         }
+    }
+
+    /// The text of an item without aggregates, where it can be resolved alone; of a generator what it takes counts.
+    fn aggregates_nothing(&mut self, item: &Expr, below: &Analyzed) -> Result<Option<String>> {
+        let (values, generator) = match self.is_generator_item(item) {
+            true => {
+                let call = self.take_generator(item)?.0;
+                (call.args.clone(), Some(call.name.join(".")))
+            }
+            false => (vec![item.clone()], None),
+        };
+        let mut name = generator;
+        for value in &values {
+            match self.expr(value, below) {
+                Ok(value) if super::aggregate::has_aggregate(&value.expr) => return Ok(None),
+                Ok(value) => name = name.or(Some(value.name)),
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(name)
     }
 
     /// A generator of |> EXTEND has one name or those of its own.
@@ -143,6 +164,27 @@ impl Analyzer {
         }
         Ok(())
     }
+}
+
+fn no_aggregate(item: &Expr, name: &str) -> Error {
+    Error::new("PIPE_OPERATOR_AGGREGATE_EXPRESSION_CONTAINS_NO_AGGREGATE_FUNCTION")
+        .param("expr", name)
+        .message(format!("|> AGGREGATE needs aggregate functions, not {name}."))
+        .at(item.origin())
+}
+
+/// Whether an aggregate function is called in the expression, or one that is not built in.
+fn may_aggregate(expr: &Expr) -> bool {
+    let aggregates = |name: &String| {
+        let entries = registry().get(name);
+        entries.is_empty() || entries.iter().any(|e| matches!(e, Entry::Aggregate(_)))
+    };
+    let is_called = match expr {
+        Expr::Call(call) => !call.is_operator && call.name.last().is_some_and(aggregates),
+        Expr::PythonUdf(_) | Expr::Text(_) => true,
+        _ => false,
+    };
+    is_called || crate::relation_walk::operands(expr).into_iter().any(may_aggregate)
 }
 
 /// What a pipe operator adds is named one by one.
