@@ -10,6 +10,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
+use super::session_function::VARIABLE;
 use crate::watermark::{StreamOperationKind, noted};
 
 impl Analyzer {
@@ -148,6 +149,13 @@ impl Analyzer {
         let typed = self.expr(value, input)?;
         if !super::expr::is_foldable(&typed.expr) {
             return Err(no_constant(&typed.name));
+        }
+        // A session variable gives the column its own name, not its value's.
+        if let Expr::Column(column) = value
+            && typed.name.starts_with(VARIABLE)
+            && let Some(name) = column.name.last()
+        {
+            return Ok((value.clone(), name.clone()));
         }
         let folded = self.fold(&typed)?;
         let array = folded.to_array().map_err(boathouse_bridge::from_datafusion)?;
