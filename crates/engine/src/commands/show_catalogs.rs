@@ -29,14 +29,18 @@ pub(super) async fn catalogs(session: &Arc<Session>, pattern: Option<&str>) -> R
 
 pub(super) async fn schemas(
     session: &Arc<Session>,
-    catalog: Option<&[String]>,
+    inside: Option<&[String]>,
     pattern: Option<&str>,
 ) -> Result<QueryResult> {
-    let catalog = match catalog {
-        Some([catalog]) => catalog.to_lowercase(),
-        Some(other) => {
-            // `SHOW SCHEMAS IN catalog.schema`: schemas have no schemas inside.
-            session.engine.catalog.get_schema(&session.schema_name(other)?).await?;
+    let in_catalog = match inside {
+        Some([name]) => session.engine.catalog.find_catalog(name).await?.is_some(),
+        _ => false,
+    };
+    let catalog = match inside {
+        Some([name]) if in_catalog => name.to_lowercase(),
+        Some(schema) => {
+            // `SHOW SCHEMAS IN schema`, `IN catalog.schema`: schemas have no schemas inside.
+            session.engine.catalog.get_schema(&session.schema_name(schema)?).await?;
             return rows::result(namespace_schema(), Vec::new());
         }
         None => session.current_namespace().0,
