@@ -44,7 +44,7 @@ pub(super) async fn run(
     };
     let field = field.ok_or_else(|| column_not_found(column))?;
     let mut out: Vec<Vec<Value>> = vec![
-        vec!["col_name".into(), field.name.as_str().into()],
+        vec!["col_name".into(), column.join(".").into()],
         vec!["data_type".into(), table_columns::declared_type(field).into()],
         vec!["comment".into(), field.comment().unwrap_or_else(|| "NULL".to_string()).into()],
     ];
