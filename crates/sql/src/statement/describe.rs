@@ -9,6 +9,19 @@ use crate::parser::Parser;
 impl Parser<'_> {
     pub fn describe(&mut self) -> Result<Plan> {
         self.advance();
+        let start = self.pos;
+        let (positional, clauses) = (self.positional, self.identifier_clauses);
+        let plan = self.described()?;
+        // Only tables are described AS JSON: the word that seemed to be a kind of thing was the name of one.
+        if self.at_all(&["AS", "JSON"]) {
+            self.pos = start;
+            (self.positional, self.identifier_clauses) = (positional, clauses);
+            return self.describe_table();
+        }
+        Ok(plan)
+    }
+
+    fn described(&mut self) -> Result<Plan> {
         let word = self.source(self.peek()).to_ascii_uppercase();
         let next = self.peek_at(1);
         let named = self.is_identifier(next) || self.is_string(next);
