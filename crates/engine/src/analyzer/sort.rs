@@ -2,7 +2,7 @@
 
 use arrow::compute::SortOptions;
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{DataType, Error, Expr, Literal, Relation, Result, SortOrder};
+use boathouse_spec::{DataType, Error, Expr, Literal, Name, Relation, Result, SortOrder};
 use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::expr::Sort;
@@ -59,8 +59,10 @@ impl Analyzer {
             }
         }
         let output = input.output.clone();
-        let (resolved, input) =
-            self.exprs_reaching_below(&exprs, input, "ORDER BY").map_err(super::relation::outside_select)?;
+        let known = super::column::candidates(&input);
+        let (resolved, input) = self
+            .exprs_reaching_below(&exprs, input, "ORDER BY")
+            .map_err(|e| none_of_several(super::relation::outside_select(e), &known))?;
         resolved.iter().try_for_each(|key| super::window::forbid_uncomputed_windows(key, "ORDER BY"))?;
         let mut resolved = resolved.into_iter();
         let mut keys: Vec<(DfExpr, DataType, String)> = Vec::new();
@@ -207,6 +209,18 @@ fn through(projected: &[DfExpr], key: Sort) -> Option<Sort> {
     });
     let expr = expr.ok()?.data;
     all.then_some(Sort { expr, ..key })
+}
+
+/// A sort key that several columns have the name of means none of them (Spark's `resolveExprsAndAddMissingAttrs`).
+fn none_of_several(error: Error, known: &[Name]) -> Error {
+    let name = error.parameters().iter().find(|(key, _)| key == "name").map(|(_, name)| name.as_str());
+    match name.map(boathouse_sql::parse_name) {
+        Some(Ok(name)) if error.is("AMBIGUOUS_REFERENCE") => {
+            let unresolved = super::error::unresolved_column(&name, known);
+            error.contexts().iter().cloned().fold(unresolved, Error::context)
+        }
+        _ => error,
+    }
 }
 
 /// Rows cannot be sorted by what a correlated subquery gives, nor by EXISTS and IN.
