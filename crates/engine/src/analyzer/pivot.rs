@@ -1,5 +1,7 @@
 //! PIVOT and UNPIVOT.
 
+use std::sync::Arc;
+
 use boathouse_bridge::ResultExt;
 use boathouse_functions::{Entry, coercion, registry};
 use boathouse_spec::{
@@ -9,7 +11,7 @@ use datafusion::logical_expr::Expr as DfExpr;
 use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
-use super::analyzed::{Analyzed, TypedExpr};
+use super::analyzed::{Analyzed, Below, TypedExpr};
 use super::session_function::VARIABLE;
 use crate::watermark::{StreamOperationKind, noted};
 
@@ -86,6 +88,7 @@ impl Analyzer {
                 aggregates.push(value.alias(name));
             }
         }
+        let made = aggregates.len();
         let aggregate = Aggregate {
             input: pivot.input.clone(),
             kind: GroupingKind::GroupBy,
@@ -96,7 +99,8 @@ impl Analyzer {
         let is_streaming = input.is_streaming;
         let pivoted = self.aggregate_analyzed(input, &aggregate)?;
         let plan = noted(pivoted.plan.clone(), StreamOperationKind::Pivot, is_streaming);
-        Ok(Analyzed { plan, ..pivoted })
+        let pivoted = Analyzed { plan, ..pivoted };
+        Ok(if all_simple { over_groups(pivoted, made) } else { pivoted })
     }
 
     /// The distinct values of the pivot column, in order.
@@ -355,6 +359,15 @@ impl Analyzer {
 
 fn holds_star(expr: &Expr) -> bool {
     matches!(expr, Expr::Star(_)) || crate::relation_walk::operands(expr).into_iter().any(holds_star)
+}
+
+/// The last columns, which PIVOT made, as projected over the groups: what ORDER BY reaches below has the others only.
+fn over_groups(pivoted: Analyzed, made: usize) -> Analyzed {
+    let exprs = pivoted.output.iter().map(|a| (a.column(), a.clone())).collect();
+    let groups = pivoted.output.len().saturating_sub(made);
+    let mut input = Analyzed { below: None, ..pivoted.clone() };
+    input.output.truncate(groups);
+    Analyzed { below: Some(Arc::new(Below::Project { input, exprs })), ..pivoted }
 }
 
 /// The types of which Spark's `PivotFirst` picks values.

@@ -423,14 +423,26 @@ impl Analyzer {
             };
         }
         let reachable = reachable_columns(&input);
-        let mut merged = input.clone();
-        if let (true, Below::Project { input: inner, .. }) = (is_ambiguous, below.as_ref()) {
-            let from_below = |a: &&Attribute| is_shared(a) && inner.columns().any(|c| c.id == a.id);
-            merged.hidden.extend(input.output.iter().filter(from_below).cloned());
-            merged.output.retain(|a| !is_shared(a));
-        }
-        merged.hidden.extend(reachable);
-        let again: Result<Vec<TypedExpr>> = exprs.iter().map(|e| self.expr(e, &merged)).collect();
+        let mut level = match below.as_ref() {
+            Below::Project { input: inner, .. } if is_ambiguous => Some(inner),
+            _ => None,
+        };
+        let (merged, again) = loop {
+            let mut merged = input.clone();
+            if let Some(inner) = level {
+                let from_below = |a: &&Attribute| is_shared(a) && inner.columns().any(|c| c.id == a.id);
+                merged.hidden.extend(input.output.iter().filter(from_below).cloned());
+                merged.output.retain(|a| !is_shared(a));
+            }
+            merged.hidden.extend(reachable.iter().cloned());
+            let again: Result<Vec<TypedExpr>> = exprs.iter().map(|e| self.expr(e, &merged)).collect();
+            // The projection below that one may be of fewer columns of the name.
+            let still = matches!(&again, Err(e) if e.is("AMBIGUOUS_REFERENCE"));
+            level = match level.and_then(|inner| inner.below.as_deref()) {
+                Some(Below::Project { input: next, .. }) if still => Some(next),
+                _ => break (merged, again),
+            };
+        };
         let resolved = match again {
             Ok(resolved) => resolved,
             Err(e) if e.is("UNRESOLVED_COLUMN") => return Err(error.unwrap_or(e)),
