@@ -344,6 +344,14 @@ impl Analyzer {
         if unpivot.include_nulls {
             return Ok(projected);
         }
+        // Spark looks for NULL in the value columns by their names.
+        for name in &unpivot.value_columns {
+            let found = projected.output.iter().filter(|a| a.name.eq_ignore_ascii_case(name));
+            let found: Vec<String> = found.map(|a| boathouse_spec::quote(&a.name)).collect();
+            if found.len() > 1 {
+                return Err(super::error::ambiguous(std::slice::from_ref(name), &found));
+            }
+        }
         let keep = values
             .into_iter()
             .reduce(|a, b| super::operator::binary(a, datafusion::logical_expr::Operator::Or, b));
