@@ -96,7 +96,7 @@ fn element_nullable(call: &Call, offset: i64, fails_outside: bool) -> bool {
         usize::try_from(place).ok().filter(|place| *place < count)
     };
     // An index of 0 fails whatever the mode.
-    let outside = |index: i64| !fails_outside && !(index == 0 && offset == 1);
+    let outside = |index: i64| !(fails_outside || index == 0 && offset == 1);
     match (whole_number(index), &array.constant) {
         (Some(Some(index)), Some(ScalarValue::List(list)))
             if list.is_valid(0) && array.sql.starts_with("array(") =>
