@@ -16,17 +16,9 @@ pub(super) fn register(r: &mut Registry) {
     r.scalar(&["instr"], instr);
     r.scalar(&["locate", "position", "charindex"], locate);
     r.scalar(&["find_in_set"], find_in_set);
-    r.scalar(&["contains"], |c| {
-        matches(
-            c,
-            |text, part| memmem::find(text, part).is_some(),
-            |c, text, part| c.find(text, part, 0).is_some(),
-        )
-    });
-    r.scalar(&["startswith"], |c| {
-        matches(c, |text, part| text.starts_with(part), |c, text, part| c.match_at(text, part, 0).is_some())
-    });
-    r.scalar(&["endswith"], |c| matches(c, |text, part| text.ends_with(part), Collator::ends_with));
+    r.scalar(&["contains"], |c| matches(c, Place::Anywhere));
+    r.scalar(&["startswith"], |c| matches(c, Place::Start));
+    r.scalar(&["endswith"], |c| matches(c, Place::End));
 }
 
 /// The position (from 1) of a part in a text from a character (from 0) on; 0 where there is none.
@@ -106,12 +98,34 @@ fn find_in_set(call: &Call) -> Result<Resolved> {
     }))
 }
 
+/// Where in a text another is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Anywhere,
+    Start,
+    End,
+}
+
+impl Place {
+    fn has(self, text: &[u8], part: &[u8]) -> bool {
+        match self {
+            Self::Anywhere => memmem::find(text, part).is_some(),
+            Self::Start => text.starts_with(part),
+            Self::End => text.ends_with(part),
+        }
+    }
+
+    fn has_collated(self, collator: &Collator, text: &str, part: &str) -> bool {
+        match self {
+            Self::Anywhere => collator.find(text, part, 0).is_some(),
+            Self::Start => collator.match_at(text, part, 0).is_some(),
+            Self::End => collator.ends_with(text, part),
+        }
+    }
+}
+
 /// Strings, or binaries where both are.
-fn matches(
-    call: &Call,
-    test: fn(&[u8], &[u8]) -> bool,
-    collated: fn(&Collator, &str, &str) -> bool,
-) -> Result<Resolved> {
+fn matches(call: &Call, place: Place) -> Result<Resolved> {
     call.arity(2..=2)?;
     let binary = call.args.iter().all(|a| a.data_type == DataType::Binary);
     let coerced = match binary {
@@ -129,7 +143,7 @@ fn matches(
                 let pair = text.get(row).zip(part.get(row));
                 // Blanks at the end of what is looked for do not count where the collation trims.
                 let pair = pair.map(|(t, p)| (t, collator.trimmed(p)));
-                Ok(pair.map(|(t, p)| p.is_empty() || collated(&collator, t, p)))
+                Ok(pair.map(|(t, p)| p.is_empty() || place.has_collated(&collator, t, p)))
             })
         }));
     }
@@ -138,8 +152,12 @@ fn matches(
         if part.constant
             && let Some(part) = part.get(0)
         {
-            return flag_rows(inputs.rows(), |row| Ok(text.get(row).map(|t| test(t, part))));
+            if place == Place::Anywhere {
+                let finder = memmem::Finder::new(part);
+                return flag_rows(inputs.rows(), |row| Ok(text.get(row).map(|t| finder.find(t).is_some())));
+            }
+            return flag_rows(inputs.rows(), |row| Ok(text.get(row).map(|t| place.has(t, part))));
         }
-        flag_rows(inputs.rows(), |row| Ok(text.get(row).zip(part.get(row)).map(|(t, p)| test(t, p))))
+        flag_rows(inputs.rows(), |row| Ok(text.get(row).zip(part.get(row)).map(|(t, p)| place.has(t, p))))
     }))
 }
