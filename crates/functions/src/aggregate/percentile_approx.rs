@@ -16,6 +16,7 @@ use super::percentage::Percentages;
 use super::percentile::doubles;
 use super::quantile_summary::QuantileSummary;
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
+use crate::cast::decimal::from_double;
 use crate::mismatch::{whole_number, with_sql};
 use crate::{Context, Registry, ShownArg};
 
@@ -135,7 +136,9 @@ pub(super) fn of_doubles(values: Float64Array, t: &DataType) -> Result<ArrayRef>
     let arrow = arrow_type(t);
     Ok(match t {
         DataType::Double => Arc::new(values),
-        DataType::Float | DataType::Byte | DataType::Short | DataType::Integer | DataType::Long => {
+        // As Java narrows: what lies beyond is the end of the range.
+        DataType::Long => Arc::new(values.unary::<_, Int64Type>(|v| v as i64)),
+        DataType::Float | DataType::Byte | DataType::Short | DataType::Integer => {
             cast(&(Arc::new(values) as ArrayRef), &arrow).spark()?
         }
         DataType::Date => {
@@ -151,9 +154,12 @@ pub(super) fn of_doubles(values: Float64Array, t: &DataType) -> Result<ArrayRef>
         DataType::DayTimeInterval { .. } => {
             Arc::new(values.unary::<_, DurationMicrosecondType>(|v| v as i64))
         }
-        DataType::Decimal { scale, .. } => {
-            let factor = 10f64.powi(i32::from(*scale));
-            let unscaled: PrimitiveArray<Decimal128Type> = values.unary(|v| (v * factor).round() as i128);
+        DataType::Decimal { precision, scale } => {
+            let mut buffer = String::new();
+            let unscaled: PrimitiveArray<Decimal128Type> = values
+                .iter()
+                .map(|v| v.and_then(|v| from_double(v, *precision, *scale, &mut buffer)))
+                .collect();
             Arc::new(unscaled.with_data_type(arrow))
         }
         other => return Err(Error::internal(format!("{} is not counted in doubles", other.sql()))),
