@@ -215,6 +215,8 @@ impl Fold for Approximate {
     fn finish(&self, states: &[QuantileSummary]) -> Result<ArrayRef> {
         let result = |s: &QuantileSummary| match s.clone().query(&self.percentages.values) {
             None if self.never_null => Some(Vec::new()),
+            // Of no percentages there is no list either.
+            Some(values) if values.is_empty() && !self.never_null => None,
             result => result,
         };
         let groups = states.iter().map(result).collect();
