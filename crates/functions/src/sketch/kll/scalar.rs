@@ -93,7 +93,8 @@ fn quantile<T: Item>(call: &Call) -> Result<Resolved> {
     let coerced = positions(call, DataType::Double, "rank")?;
     let name = call.name.to_string();
     per_position::<Float64Type, T::Arrow>(call, coerced, T::data_type(), move |bytes, ranks| {
-        if ranks.iter().any(|r| !(0.0..=1.0).contains(r)) {
+        // NaN passes, and counts as the lowest rank.
+        if ranks.iter().any(|r| !r.is_nan() && !(0.0..=1.0).contains(r)) {
             return Err(Error::new("KLL_SKETCH_INVALID_QUANTILE_RANGE")
                 .param("functionName", format!("`{name}`"))
                 .message(format!("`{name}` takes ranks between 0.0 and 1.0 (inclusive).")));
