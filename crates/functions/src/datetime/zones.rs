@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use arrow::array::{PrimitiveArray, StringArray};
+use arrow::array::{Array, PrimitiveArray, StringArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use boathouse_spec::{DataType, Error, Result};
 
@@ -51,7 +51,10 @@ fn shift(call: &Call, by: fn(&Clock, i64) -> i64) -> Result<Resolved> {
     let nullable = call.nullable_as(&coerced);
     Ok(Resolved::new(coerced, DataType::Timestamp, nullable, move |inputs| {
         let values = timestamps(inputs, 0)?;
-        if let Some(Some(name)) = inputs.constant_string(1) {
+        // Without a time the zone is not looked at.
+        if let Some(Some(name)) = inputs.constant_string(1)
+            && values.null_count() < values.len()
+        {
             let clock = Clock::in_zone(zone(&name)?);
             return Ok(instants(values.unary(|t| by(&clock, t))));
         }
