@@ -88,6 +88,12 @@ fn title(c: char, out: &mut String) {
         return out.push(c);
     }
     let mut upper = c.to_uppercase();
-    out.extend(upper.next());
+    // Up to the first capital: the apostrophe of `ŉ` stands before it.
+    for part in upper.by_ref() {
+        out.push(part);
+        if part.is_uppercase() {
+            break;
+        }
+    }
     out.extend(upper.flat_map(char::to_lowercase));
 }
