@@ -52,7 +52,8 @@ fn locate(call: &Call) -> Result<Resolved> {
     call.arity(2..=3)?;
     let coerced = call.want(&[Want::Str, Want::Str, Want::INT])?;
     // A position that is NULL gives 0.
-    let nullable = call.args[..2].iter().zip(&coerced).any(|(a, _)| a.nullable);
+    let strings = Call { name: call.name, args: &call.args[..2], context: call.context };
+    let nullable = strings.nullable_as(&coerced);
     let three = coerced.len() == 3;
     let collator = collator_of(&coerced[0])?;
     let resolved = Resolved::new(coerced, DataType::Integer, nullable, move |inputs| {
