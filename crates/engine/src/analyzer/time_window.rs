@@ -105,7 +105,8 @@ impl Analyzer {
         let value = self.expr(expr, input)?;
         match &value.data_type {
             DataType::Struct(fields) if fields.field("start").is_some() && fields.field("end").is_some() => {
-                self.last_moment(value)
+                let nullable = value.nullable;
+                self.last_moment(value, nullable)
             }
             DataType::Timestamp | DataType::TimestampNtz => Ok(value),
             DataType::Date | DataType::Null => self.implicit(value, &DataType::Timestamp),
@@ -118,8 +119,8 @@ impl Analyzer {
         }
     }
 
-    fn last_moment(&mut self, window: TypedExpr) -> Result<TypedExpr> {
-        let moments = Windows::last_moments(&window.data_type, window.nullable);
+    fn last_moment(&mut self, window: TypedExpr, nullable: bool) -> Result<TypedExpr> {
+        let moments = Windows::last_moments(&window.data_type, nullable);
         let moments = moments.ok_or_else(|| Error::internal("a window that is none"))?;
         self.resolved_scalar("window_time", moments, vec![window])
     }
@@ -139,7 +140,8 @@ impl Analyzer {
                 "the argument must be a column of time windows.".into(),
             ));
         }
-        Ok(self.last_moment(window)?.named(shown))
+        // Of the field `end`, which may be NULL as far as the type of windows says.
+        Ok(self.last_moment(window, true)?.named(shown))
     }
 
     fn interval(&mut self, expr: &Expr) -> Result<(i64, String)> {
