@@ -33,7 +33,8 @@ fn xpath(call: &Call, to: DataType) -> Result<Resolved> {
     let Some(path) = constant_text(call, 1) else {
         return Err(mismatch::not_constant(call, 1, "path", "STRING"));
     };
-    let expression = match &path {
+    // As the empty text, the empty path gives NULL.
+    let expression = match path.as_ref().filter(|path| !path.is_empty()) {
         None => None,
         Some(path) => Some(
             expression::parse(path)
