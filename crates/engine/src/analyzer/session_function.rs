@@ -16,6 +16,12 @@ impl Analyzer {
             "current_user" | "user" | "session_user" => self.session.user().to_string(),
             "current_catalog" => self.session.namespace.read().0.clone(),
             "current_database" | "current_schema" => self.session.namespace.read().1.clone(),
+            "current_path" => {
+                // Where the names of functions are looked for, in this order.
+                let (catalog, schema) = self.session.current_namespace();
+                let current = boathouse_spec::quote_path_if_needed(&[catalog, schema]);
+                format!("system.builtin,system.session,{current}")
+            }
             "version" => "4.2.0 boathouse".to_string(),
             _ => return Ok(None),
         };
@@ -42,6 +48,7 @@ impl Analyzer {
                 | "current_catalog"
                 | "current_database"
                 | "current_schema"
+                | "current_path"
         );
         if !known {
             return Ok(None);
