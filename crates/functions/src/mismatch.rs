@@ -3,7 +3,8 @@
 use boathouse_spec::{DataType, Error, Result};
 use datafusion::scalar::ScalarValue;
 
-use crate::{Arg, Call};
+use crate::coercion::implicit_cast;
+use crate::{Arg, Call, Want, cast};
 
 fn mismatch(call: &Call, subclass: &str) -> Error {
     Error::new(format!("DATATYPE_MISMATCH.{subclass}")).param("sqlExpr", format!("\"{}\"", call.sql()))
@@ -58,6 +59,19 @@ pub(crate) fn whole_number(arg: &Arg) -> Option<Option<i64>> {
         ScalarValue::Int64(v) => *v,
         ScalarValue::Null => None,
         _ => return None,
+    })
+}
+
+/// The same of an argument that is cast to INT where Spark casts of its own accord: a text or another number.
+pub(crate) fn whole_number_cast(call: &Call, i: usize) -> Result<Option<Option<i64>>> {
+    let Some(arg) = call.args.get(i) else { return Ok(None) };
+    let Some(target) = implicit_cast(&arg.data_type, &Want::INT, call.context) else {
+        return Err(call.unexpected_input(i, "\"INT\""));
+    };
+    let Some(value) = &arg.constant else { return Ok(None) };
+    Ok(match cast::constant(value, &arg.data_type, &target, call.context)? {
+        ScalarValue::Int32(number) => Some(number.map(i64::from)),
+        _ => None,
     })
 }
 

@@ -15,7 +15,7 @@ use crate::Registry;
 use crate::collation::collator_of;
 use crate::collection::ListItem;
 use crate::comparison::{Comparison, Key};
-use crate::mismatch::{check_orderable, not_constant, out_of_range, unexpected_null, whole_number};
+use crate::mismatch::{check_orderable, not_constant, out_of_range, unexpected_null, whole_number_cast};
 
 pub(super) fn register(r: &mut Registry) {
     r.aggregate(&["max_by"], |c| resolve(c, Ordering::Greater));
@@ -31,19 +31,16 @@ fn resolve(c: &AggregateCall, wanted: Ordering) -> Result<ResolvedAggregate> {
     let types = call.types();
     let (value, key) = (types[0].clone(), types[1].clone());
     check_orderable(call, &key)?;
-    let Some(count) = call.args.get(2) else {
+    if call.args.len() < 3 {
         let collator = collator_of(&key)?;
         let fold = ExtremeBy { value: value.clone(), key, by: 1, wanted, collator };
         let udf = SparkAggregate::of_fold(call.name, &types, &value, true, call.context, fold);
         return Ok(ResolvedAggregate::new(types, value, true, udf.build()));
-    };
-    if count.constant.is_none() {
-        return Err(not_constant(call, 2, "k", "INT"));
     }
-    let count = match whole_number(count) {
+    let count = match whole_number_cast(call, 2)? {
         Some(Some(n)) => n,
         Some(None) => return Err(unexpected_null(call, "k")),
-        None => return Err(call.unexpected_input(2, "\"INT\"")),
+        None => return Err(not_constant(call, 2, "k", "INT")),
     };
     if !(1..=MOST).contains(&count) {
         return Err(out_of_range(call, "`k`", &format!("[1, {MOST}]"), &count.to_string()));

@@ -20,7 +20,7 @@ use super::wrapped::Wrapped;
 use super::{ResolvedWindow, WindowCall};
 use crate::cast::{Mode, may_give_null};
 use crate::coercion::{Want, implicit_cast};
-use crate::mismatch::{not_constant, out_of_range, unexpected_null, whole_number};
+use crate::mismatch::{not_constant, out_of_range, unexpected_null, whole_number, whole_number_cast};
 use crate::{Registry, ShownArg};
 
 pub(super) fn register(r: &mut Registry) {
@@ -202,12 +202,7 @@ fn shifted(row: usize, by: i64, rows: usize) -> Option<usize> {
 fn nth_value(c: &WindowCall) -> Result<ResolvedWindow> {
     let call = &c.call;
     call.arity(2..=3)?;
-    if call.args[1].constant.is_none() {
-        return Err(not_constant(call, 1, "offset", "INT"));
-    }
-    let Some(offset) = whole_number(&call.args[1]) else {
-        return Err(call.unexpected_input(1, "\"INT\""));
-    };
+    let offset = whole_number_cast(call, 1)?.ok_or_else(|| not_constant(call, 1, "offset", "INT"))?;
     let offset = offset.ok_or_else(|| unexpected_null(call, "offset"))?;
     if offset <= 0 {
         return Err(out_of_range(call, "offset", "(0, 9223372036854775807]", &format!("{offset}L")));

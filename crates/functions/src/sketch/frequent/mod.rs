@@ -20,7 +20,7 @@ use std::sync::Arc;
 use self::item::{Item, Kind};
 use self::sketch::Sketch;
 use crate::collection::ListItem;
-use crate::mismatch::whole_number;
+use crate::mismatch::whole_number_cast;
 use crate::{Call, Registry};
 
 pub(super) fn register(r: &mut Registry) {
@@ -128,11 +128,10 @@ fn shown(tops: &[Option<Vec<(Option<&Item>, i64)>>], kind: &Kind, returned: &Dat
 
 /// A whole number among the arguments, or the default.
 fn number(call: &Call, i: usize, name: &str, default: i64) -> Result<i64> {
-    let Some(arg) = call.args.get(i) else { return Ok(default) };
-    if !arg.data_type.is_integral() && arg.data_type != DataType::Null {
-        return Err(call.unexpected_input(i, "\"INTEGRAL\""));
+    if call.args.len() <= i {
+        return Ok(default);
     }
-    let value = match whole_number(arg) {
+    let value = match whole_number_cast(call, i)? {
         Some(Some(value)) => value,
         Some(None) => {
             return Err(Error::new("APPROX_TOP_K_NULL_ARG")
