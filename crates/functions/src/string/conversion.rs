@@ -10,7 +10,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::number_pattern::NumberPattern;
 use crate::apply::text_rows;
-use crate::coercion::decimal_of;
+use crate::coercion::{decimal_of, implicit_cast};
 use crate::{Arg, Call, Registry, Resolved, Want, registry};
 
 pub(super) fn register(r: &mut Registry) {
@@ -22,14 +22,16 @@ pub(super) fn register(r: &mut Registry) {
 /// The constant format; `None` for NULL.
 fn format_of(call: &Call) -> Result<Option<String>> {
     let arg = &call.args[1];
-    if !arg.data_type.is_string() && arg.data_type != DataType::Null {
+    let Some(target) = implicit_cast(&arg.data_type, &Want::Str, call.context) else {
         return Err(call.unexpected_input(1, "\"STRING\""));
-    }
-    match &arg.constant {
-        None => Err(crate::mismatch::not_constant(call, 1, "format", "STRING")),
-        Some(ScalarValue::Utf8(text)) => Ok(text.clone()),
-        Some(_) => Ok(None),
-    }
+    };
+    let Some(format) = &arg.constant else {
+        return Err(crate::mismatch::not_constant(call, 1, "format", "STRING"));
+    };
+    Ok(match crate::cast::constant(format, &arg.data_type, &target, call.context)? {
+        ScalarValue::Utf8(text) => text,
+        _ => None,
+    })
 }
 
 fn to_number(call: &Call, tolerant: bool) -> Result<Resolved> {
