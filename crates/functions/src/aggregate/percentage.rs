@@ -66,17 +66,19 @@ impl Percentages {
                 .param("exprName", "percentage")
                 .message(format!("Cannot resolve \"{sql}\": the percentage must not be null.")));
         };
-        if values.iter().any(|v| !(0.0..=1.0).contains(v)) {
-            let shown = values.iter().map(|v| format!("{v:?}D")).collect::<Vec<_>>().join(",");
-            return Err(mismatch("VALUE_OUT_OF_RANGE", sql)
-                .param("exprName", "percentage")
-                .param("valueRange", "[0.0, 1.0]")
-                .param("currentValue", &shown)
-                .message(format!(
-                    "Cannot resolve \"{sql}\": the percentage must be between 0 and 1, but is {shown}."
-                )));
+        // NaN passes, and counts as 0.
+        if values.iter().any(|v| !v.is_nan() && !(0.0..=1.0).contains(v)) {
+            return Err(out_of_range(&values, sql));
         }
         Ok(Self { values, is_array })
+    }
+
+    /// Fails where NaN is among them.
+    pub fn without_nan(self, sql: &str) -> Result<Self> {
+        match self.values.iter().any(|v| v.is_nan()) {
+            true => Err(out_of_range(&self.values, sql)),
+            false => Ok(self),
+        }
     }
 
     /// What the argument is cast to in the plan.
@@ -107,6 +109,15 @@ impl Percentages {
         let values: Float64Array = groups.into_iter().flatten().flatten().map(Some).collect();
         item.list(offsets, convert(values)?, Some(nulls))
     }
+}
+
+fn out_of_range(values: &[f64], sql: &str) -> Error {
+    let shown = values.iter().map(|v| format!("{v:?}D")).collect::<Vec<_>>().join(",");
+    mismatch("VALUE_OUT_OF_RANGE", sql)
+        .param("exprName", "percentage")
+        .param("valueRange", "[0.0, 1.0]")
+        .param("currentValue", &shown)
+        .message(format!("Cannot resolve \"{sql}\": the percentage must be between 0 and 1, but is {shown}."))
 }
 
 fn mismatch(subclass: &str, sql: &str) -> Error {

@@ -80,7 +80,7 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
             .param("currentValue", format!("{accuracy}L"))
             .message(format!("Cannot resolve \"{sql}\": the accuracy {accuracy} is out of range.")));
     }
-    let percentages = Percentages::of(call, 1, &sql)?;
+    let percentages = Percentages::of(call, 1, &sql)?.without_nan(&sql)?;
     let mut coerced = vec![t.clone(), percentages.coerced()];
     coerced.extend(call.args.get(2).map(|_| DataType::Long));
     let returned = percentages.returned(t.clone());
