@@ -195,16 +195,10 @@ impl NumberPattern {
         }
         let (whole, fraction) = digits.split_at(digits.len() - scale);
         let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
-        if whole.len() > self.capacity() || fraction.len() > self.scale {
-            out.extend(self.text.chars().map(|c| match c {
-                '0' | '9' => '#',
-                '.' | 'D' => '.',
-                '$' => '$',
-                _ => ' ',
-            }));
-            return;
-        }
         let negative = unscaled < 0;
+        if whole.len() > self.capacity() || fraction.len() > self.scale {
+            return self.write_overflow(negative, out);
+        }
         let mut result: Vec<char> = Vec::new();
         let mut places = self.capacity();
         let mut after_point = false;
@@ -264,6 +258,27 @@ impl NumberPattern {
             result.push(' ');
         }
         out.extend(result);
+    }
+
+    /// `#` for every digit of a number that does not fit, with its sign.
+    fn write_overflow(&self, negative: bool, out: &mut String) {
+        if negative && self.tokens.contains(&Token::Bracket) {
+            out.push('<');
+        }
+        for token in &self.tokens {
+            match token {
+                Token::Digits(runs) => {
+                    let runs: Vec<String> = runs.iter().map(|r| "#".repeat(r.length)).collect();
+                    out.push_str(&runs.join(" "));
+                }
+                Token::Point => out.push('.'),
+                Token::Dollar => out.push('$'),
+                Token::Sign => out.push(if negative { '-' } else { '+' }),
+                Token::Minus => out.push(if negative { '-' } else { ' ' }),
+                Token::Bracket => out.push_str(if negative { ">" } else { "  " }),
+                Token::Invalid(_) => {}
+            }
+        }
     }
 }
 
@@ -382,6 +397,9 @@ mod tests {
         assert_eq!(write(12, 0, "99."), "12 ");
         assert_eq!(write(1_234_567, 0, "999,999"), "### ###");
         assert_eq!(write(12345, 3, "99.99"), "##.##");
+        assert_eq!(write(-12345, 3, "S99.99"), "-##.##");
+        assert_eq!(write(-12, 0, "9PR"), "<#>");
+        assert_eq!(write(12, 0, "9PR"), "#  ");
     }
 
     #[test]
