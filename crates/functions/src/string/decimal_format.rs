@@ -141,6 +141,10 @@ impl Pattern {
         };
         let mut out = Self::body(positive)?;
         if let Some(negative) = negative {
+            // A `;` ends places for digits only.
+            if !positive.contains(['#', '0', ',', '.']) {
+                return None;
+            }
             let n = Self::body(negative)?;
             out.negative = Some((n.prefix, n.suffix));
         }
@@ -150,7 +154,11 @@ impl Pattern {
     fn body(text: &str) -> Option<Self> {
         let mut out = Self { most_whole: usize::MAX, ..Self::default() };
         let special = |c: char| matches!(c, '#' | '0' | ',' | '.');
-        let start = text.find(special)?;
+        let Some(start) = text.find(special) else {
+            // Without places for digits the number stands behind the text as with `#`.
+            out.prefix = out.affix(text);
+            return Some(out);
+        };
         out.prefix = out.affix(&text[..start]);
         let body = &text[start..];
         let end = body.find(|c| !special(c)).unwrap_or(body.len());
@@ -418,6 +426,8 @@ mod tests {
         assert_eq!(format("12345.678", "0.00E0"), "1.23E4");
         assert_eq!(format("12345.678", "##0.##E0"), "12.346E3");
         assert_eq!(format("12332.5", ""), "12,332");
+        assert_eq!(format("0.5", "%"), "%50");
+        assert_eq!(Pattern::parse("%;(%)"), None);
     }
 
     #[test]
