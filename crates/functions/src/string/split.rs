@@ -142,7 +142,12 @@ fn sentences(call: &Call) -> Result<Resolved> {
                 out.append_null();
                 continue;
             };
-            for sentence in text.unicode_sentences() {
+            let mut sentences = text.unicode_sentences().peekable();
+            if sentences.peek().is_none() && !text.is_empty() {
+                // A text without words is a sentence without words.
+                out.values().append(true);
+            }
+            for sentence in sentences {
                 let words = out.values();
                 for word in sentence.unicode_words() {
                     words.values().append_value(word);
