@@ -181,7 +181,7 @@ impl ScalarUDFImpl for SparkScalar {
 }
 
 /// The first value, its nested fields with their metadata (which tells a VARIANT from a struct).
-fn first(values: &ArrayRef) -> DataFusionResult<ScalarValue> {
+pub(crate) fn first(values: &ArrayRef) -> DataFusionResult<ScalarValue> {
     Ok(match values.data_type() {
         ArrowType::List(_) => ScalarValue::List(Arc::new(values.slice(0, 1).as_list::<i32>().clone())),
         ArrowType::Map(..) => ScalarValue::Map(Arc::new(values.slice(0, 1).as_map().clone())),

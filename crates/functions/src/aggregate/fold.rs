@@ -13,9 +13,9 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use datafusion::scalar::ScalarValue;
 
-use super::{OfFold, SparkAggregate};
+use super::{OfFold, SparkAggregate, plain_items};
 use crate::Context;
-use crate::scalar::conform;
+use crate::scalar::{conform, first};
 
 /// An aggregate function as a fold. `rows` are pairs of a row of the batch and the index of its state.
 pub(crate) trait Fold: Send + Sync + 'static {
@@ -73,7 +73,7 @@ impl SparkAggregate {
         let saved = fold.saved();
         let types = Types {
             result: arrow_type(return_type),
-            saved: saved.iter().map(|(_, t)| arrow_type(t)).collect(),
+            saved: saved.iter().map(|(_, t)| plain_items(&arrow_type(t))).collect(),
         };
         let for_one = (Arc::clone(&fold), types.clone());
         let for_rows = (Arc::clone(&fold), types.result.clone());
@@ -104,7 +104,7 @@ pub(crate) fn one<F: Fold>(
 ) -> impl Fn() -> DataFusionResult<Box<dyn Accumulator>> + Send + Sync + 'static {
     let types = Types {
         result: arrow_type(return_type),
-        saved: fold.saved().iter().map(|(_, t)| arrow_type(t)).collect(),
+        saved: fold.saved().iter().map(|(_, t)| plain_items(&arrow_type(t))).collect(),
     };
     let fold = Arc::new(fold);
     move || Ok(Box::new(FoldOne { state: [fold.start()], fold: Arc::clone(&fold), types: types.clone() }))
@@ -145,7 +145,8 @@ impl<F: Fold> Accumulator for FoldOne<F> {
 
     fn evaluate(&mut self) -> DataFusionResult<ScalarValue> {
         let out = self.fold.finish(&self.state).and_then(|a| conform(a, &self.types.result));
-        ScalarValue::try_from_array(&out.map_err(to_datafusion)?, 0)
+        // With what is noted beside the type of a list's items: it tells a VARIANT from a struct.
+        first(&out.map_err(to_datafusion)?)
     }
 
     fn size(&self) -> usize {
