@@ -40,6 +40,11 @@ fn mode(c: &AggregateCall) -> Result<ResolvedAggregate> {
         return within_group(c);
     }
     call.arity(1..=2)?;
+    if c.distinct {
+        return Err(Error::new("INVALID_WITHIN_GROUP_EXPRESSION.DISTINCT_UNSUPPORTED")
+            .param("funcName", "`mode`")
+            .message("`mode` takes no DISTINCT."));
+    }
     if !c.order_by.is_empty() {
         return Err(Error::new("INVALID_WITHIN_GROUP_EXPRESSION.WRONG_NUM_ORDERINGS")
             .param("funcName", "`mode`")
