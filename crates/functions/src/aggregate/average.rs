@@ -15,7 +15,7 @@ use super::sum::{
     save_doubles, with_decimal_type,
 };
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
-use crate::{Call, Registry};
+use crate::{Registry, Want};
 
 pub(super) fn register(r: &mut Registry) {
     r.aggregate(&["avg", "mean"], |c| resolve(c, false));
@@ -63,18 +63,14 @@ fn resolve(c: &AggregateCall, is_try: bool) -> Result<ResolvedAggregate> {
 pub(super) fn of_complete_rows(c: &AggregateCall, of: usize) -> Result<ResolvedAggregate> {
     let (call, context) = (&c.call, c.call.context);
     call.arity(2..=2)?;
-    let averaged = Call { name: call.name, args: &call.args[of..=of], context };
-    let given = number_or_interval(&averaged)?;
-    let mut coerced = call.types();
-    let (returned, udf) = match given {
+    let mut coerced = call.want(&[Want::Numeric])?;
+    let (returned, udf) = match coerced[of].clone() {
         DataType::Decimal { precision, scale } => {
             let fold = decimals(precision, scale, if context.ansi { Overflow::Fail } else { Overflow::Null });
             let returned = fold.returned.clone();
-            coerced[of] = given;
             let fold = CompleteRows { of, fold };
             (returned.clone(), SparkAggregate::of_fold(call.name, &coerced, &returned, true, context, fold))
         }
-        t if t.is_interval() => return Err(call.unexpected_input(of, "\"NUMERIC\"")),
         _ => {
             coerced[of] = DataType::Double;
             let t = DataType::Double;

@@ -45,7 +45,7 @@ fn count(c: &AggregateCall) -> Result<ResolvedAggregate> {
 /// The rows in which both columns have a value.
 pub(super) fn regr_count(c: &AggregateCall) -> Result<ResolvedAggregate> {
     c.call.arity(2..=2)?;
-    let types = c.call.types();
+    let types = c.call.want(&[Want::Numeric])?;
     let udf = SparkAggregate::of_fold("regr_count", &types, &DataType::Long, false, c.call.context, Count)
         .with_empty(ScalarValue::Int64(Some(0)));
     Ok(ResolvedAggregate::new(types, DataType::Long, false, udf.build()))
