@@ -48,10 +48,15 @@ impl Parser<'_> {
                 },
                 _ => self.list(Self::function_argument)?,
             };
-            if matches!(simple.as_str(), "first" | "last" | "any_value" | "first_value" | "last_value")
+            if matches!(simple.as_str(), "first" | "last" | "any_value")
+                && matches!(call.args.as_slice(), [_])
+                && !call.distinct
                 && self.eat_all(&["IGNORE", "NULLS"])
             {
+                // A form of its own: no clause follows it.
                 call.ignore_nulls = Some(true);
+                self.expect_symbol(")")?;
+                return Ok(self.placed(start, Expr::Call(Box::new(call))));
             }
         }
         self.expect_symbol(")")?;
