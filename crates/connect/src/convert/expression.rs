@@ -109,6 +109,8 @@ impl Converter<'_> {
 
     fn function(&mut self, f: proto::UnresolvedFunction) -> Result<Expr> {
         let is_operator = is_operator(&f.function_name);
+        // SQL does not know it, and Python's clients do not say so.
+        let is_internal = f.is_internal.unwrap_or(f.function_name == "product");
         let name = if f.is_user_defined_function {
             boathouse_sql::parse_name(&f.function_name)?
         } else {
@@ -119,7 +121,7 @@ impl Converter<'_> {
             args: self.expressions(f.arguments)?,
             distinct: f.is_distinct,
             is_operator,
-            is_internal: f.is_internal.unwrap_or(false),
+            is_internal,
             ..Call::default()
         })))
     }

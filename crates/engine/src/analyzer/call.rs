@@ -44,6 +44,10 @@ impl Analyzer {
         if !call.is_operator && matches!(name.as_str(), "timestampadd" | "timestampdiff") {
             return self.user_function(call, over);
         }
+        // Programs have it, SQL has not.
+        if name == "product" && !call.is_internal {
+            return self.user_function(call, over);
+        }
         let entries = registry().get(&name);
         if entries.is_empty() {
             return match name.as_str() {
