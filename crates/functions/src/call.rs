@@ -56,7 +56,23 @@ pub struct Resolved {
     pub display_bare: bool,
     /// What the code was made with beside the arguments, so that calls with something else are other functions.
     pub parameters: String,
+    /// The call that Spark replaces this one by.
+    pub replaced_by: Option<Replacement>,
     pub eval: Eval,
+}
+
+/// What a call is replaced by in Spark: with others that are replaced so it is the same expression.
+#[derive(Debug, Clone)]
+pub struct Replacement {
+    pub function: &'static str,
+    pub args: Vec<ReplacedArg>,
+}
+
+#[derive(Debug, Clone)]
+pub enum ReplacedArg {
+    /// The argument of that index (from 0).
+    Arg(usize),
+    Integer(i32),
 }
 
 /// An argument as a generated column name shows it.
@@ -242,6 +258,7 @@ impl Resolved {
             display_args: None,
             display_bare: false,
             parameters: String::new(),
+            replaced_by: None,
             eval: Arc::new(eval),
         }
     }
@@ -272,6 +289,12 @@ impl Resolved {
     /// Names what the code was made with beside the arguments (options, a window's length).
     pub fn with_parameters(mut self, parameters: impl std::fmt::Debug) -> Self {
         self.parameters = format!("{parameters:?}");
+        self
+    }
+
+    /// The same expression as a call of that function.
+    pub fn replaced_by(mut self, function: &'static str, args: Vec<ReplacedArg>) -> Self {
+        self.replaced_by = Some(Replacement { function, args });
         self
     }
 

@@ -56,7 +56,7 @@ pub use aggregate::{
     approx_quantile, first_step, frequent_items, in_order, in_two_steps,
 };
 pub use aggregate::{Running, distinct_by_collation, running};
-pub use call::{Arg, Call, Resolved, ShownArg, Want, ordinal};
+pub use call::{Arg, Call, ReplacedArg, Replacement, Resolved, ShownArg, Want, ordinal};
 pub use context::{Context, MapKeyPolicy};
 pub use documentation::{documentation, documented};
 pub use generator::{GeneratorCall, ResolvedGenerator};

@@ -11,12 +11,12 @@ use boathouse_spec::{DataType, Error, Origin, Result};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    TypeSignature, Volatility,
+    TypeSignature, Volatility, lit,
 };
 use datafusion::scalar::ScalarValue;
 
 use crate::documentation::{Documented, documentation};
-use crate::{Context, Inputs, Resolved};
+use crate::{Context, Inputs, ReplacedArg, Resolved};
 
 /// The DataFusion function of a resolved call. Its types are fixed: DataFusion neither coerces nor infers.
 pub fn scalar_udf(name: &str, resolved: Resolved, context: &Context) -> Arc<ScalarUDF> {
@@ -74,13 +74,19 @@ impl SparkScalar {
     }
 
     /// The call as it compares with others that mean the same (Spark's `Expression.canonicalized`): under the class of its
-    /// function, by whichever name it was called, and its operands sorted where their order does not matter.
+    /// function, by whichever name it was called, or of the one that Spark replaces it by, and its operands sorted where
+    /// their order does not matter.
     pub fn canonical(&self, args: Vec<Expr>) -> Expr {
-        let class = documentation(&self.name).and_then(Documented::class);
-        let name = class.unwrap_or(&self.name).to_string();
         let mut resolved = self.resolved.clone();
-        let mut operands: Vec<_> = args.into_iter().zip(resolved.coerced.iter().cloned()).collect();
-        if ORDER_DOES_NOT_MATTER.contains(&self.name.as_str()) {
+        let replacement = resolved.replaced_by.take();
+        let called = replacement.as_ref().map_or(self.name.as_str(), |replacement| replacement.function);
+        let class = documentation(called).and_then(Documented::class);
+        let name = class.unwrap_or(called).to_string();
+        let mut operands: Vec<_> = match &replacement {
+            Some(replacement) => replaced(&replacement.args, &args, &resolved.coerced),
+            None => args.into_iter().zip(resolved.coerced.iter().cloned()).collect(),
+        };
+        if ORDER_DOES_NOT_MATTER.contains(&called) {
             operands = operands.into_iter().flat_map(|operand| self.parts_of(&name, operand)).collect();
             operands.sort_by_cached_key(|(operand, _)| format!("{operand:?}"));
         }
@@ -111,6 +117,15 @@ impl SparkScalar {
         }
         conform(out, self.return_field.data_type())
     }
+}
+
+/// The arguments of the call that another one is replaced by, with their types.
+fn replaced(wanted: &[ReplacedArg], args: &[Expr], types: &[DataType]) -> Vec<(Expr, DataType)> {
+    let operand = |arg: &ReplacedArg| match arg {
+        ReplacedArg::Arg(i) => args.get(*i).cloned().zip(types.get(*i).cloned()),
+        ReplacedArg::Integer(number) => Some((lit(*number), DataType::Integer)),
+    };
+    wanted.iter().filter_map(operand).collect()
 }
 
 /// Gives an array the exact type that was promised: names, nullability and metadata of nested fields may differ from

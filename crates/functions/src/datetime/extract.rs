@@ -12,7 +12,7 @@ use boathouse_spec::{DataType, Error, IntervalField, Result};
 
 use super::constant_text;
 use super::fields::{DateField, TimeField, date_field, second_with_fraction, time_field, time_of_day_field};
-use crate::{Call, Inputs, Registry, Resolved, ShownArg, Want, coercion};
+use crate::{Call, Inputs, Registry, ReplacedArg, Resolved, ShownArg, Want, coercion};
 
 pub(super) fn register(r: &mut Registry) {
     r.scalar(&["extract", "datepart"], |c| {
@@ -62,16 +62,17 @@ fn resolve(call: &Call) -> Result<Resolved> {
     let field_type = field.data_type.clone();
     if let DataType::Time { .. } = source.data_type {
         let coerced = vec![field_type, source.data_type.clone()];
-        return match part {
-            Part::Date(_) => Err(invalid()),
+        let resolved = match part {
+            Part::Date(_) => return Err(invalid()),
             Part::Time(field) => {
-                Ok(Resolved::new(coerced, DataType::Integer, true, move |i| time_of_day_field(i, 1, field)))
+                Resolved::new(coerced, DataType::Integer, true, move |i| time_of_day_field(i, 1, field))
             }
-            Part::Seconds => Ok(Resolved::new(coerced, SECONDS, true, |inputs| {
+            Part::Seconds => Resolved::new(coerced, SECONDS, true, |inputs| {
                 let times = inputs.primitives::<Time64NanosecondType>(1)?;
                 seconds(times.unary(|t| i128::from(t / 1000 % 60_000_000)))
-            })),
+            }),
         };
+        return Ok(resolved.replaced_by(replacement_of(part), vec![ReplacedArg::Arg(1)]));
     }
     let want = match part {
         Part::Date(_) => Want::DATE,
@@ -85,7 +86,7 @@ fn resolve(call: &Call) -> Result<Resolved> {
     let coerced = vec![field_type, target.clone()];
     let nullable = call.nullable_as(&coerced);
     let zoned = target == DataType::Timestamp;
-    Ok(match part {
+    let resolved = match part {
         Part::Date(field) => {
             Resolved::new(coerced, DataType::Integer, nullable, move |i| date_field(i, 1, field))
         }
@@ -95,7 +96,17 @@ fn resolve(call: &Call) -> Result<Resolved> {
         Part::Seconds => {
             Resolved::new(coerced, SECONDS, nullable, move |i| second_with_fraction(i, 1, zoned))
         }
-    })
+    };
+    Ok(resolved.replaced_by(replacement_of(part), vec![ReplacedArg::Arg(1)]))
+}
+
+/// What Spark takes the field with: its own function where there is one.
+fn replacement_of(part: Part) -> &'static str {
+    match part {
+        Part::Seconds => "second_with_fraction",
+        Part::Date(DateField::DayOfWeekIso) => "dayofweek_iso",
+        part => function_of(part),
+    }
 }
 
 fn part(name: &str) -> Option<Part> {
