@@ -9,7 +9,7 @@ use boathouse_spec::{DataType, Result};
 use super::{chars, string_like, string_or_binary};
 use crate::apply::{byte_rows, check_size, text_rows};
 use crate::collation::{Collator, collator_of};
-use crate::{Call, Inputs, Registry, Resolved, ShownArg, Want};
+use crate::{Call, Inputs, Registry, ReplacedArg, Resolved, ShownArg, Want};
 
 pub(super) fn register(r: &mut Registry) {
     r.scalar(&["substring", "substr", "mid"], substring);
@@ -120,7 +120,9 @@ fn substring(call: &Call) -> Result<Resolved> {
 }
 
 fn left(call: &Call) -> Result<Resolved> {
-    ends(call, |text, n| sub(text, 1, n), |bytes, n| sub_bytes(bytes, 1, n), true)
+    let resolved = ends(call, |text, n| sub(text, 1, n), |bytes, n| sub_bytes(bytes, 1, n), true)?;
+    let args = vec![ReplacedArg::Arg(0), ReplacedArg::Integer(1), ReplacedArg::Arg(1)];
+    Ok(resolved.replaced_by("substring", args))
 }
 
 fn right(call: &Call) -> Result<Resolved> {
