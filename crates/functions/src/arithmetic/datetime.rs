@@ -19,7 +19,7 @@ use crate::cast::interval_text::write_day_time;
 use crate::cast::text::write_time;
 use crate::cast::zone::Zone;
 use crate::cast::{self, Mode};
-use crate::{Call, Inputs, Resolved, Want};
+use crate::{Call, Inputs, ReplacedArg, Resolved, Want};
 
 const TIMESTAMPS: &str = "\"(TIMESTAMP OR TIMESTAMP WITHOUT TIME ZONE)\"";
 const DAYS: &str = "(\"INT\" or \"SMALLINT\" or \"TINYINT\")";
@@ -179,7 +179,7 @@ fn date_plus_number(call: &Call, swapped: bool, sign: i64) -> Result<Resolved> {
     };
     let (date, other) = (form.date, form.other);
     let coerced = form.coerced(Date, number.clone());
-    Ok(form.finish(coerced, Date, false, shown, move |inputs| {
+    let resolved = form.finish(coerced, Date, false, shown, move |inputs| {
         let days = inputs.numbers::<Date32Type>(date)?;
         macro_rules! add {
             ($type:ty) => {{
@@ -196,7 +196,11 @@ fn date_plus_number(call: &Call, swapped: bool, sign: i64) -> Result<Resolved> {
             _ => add!(Int32Type),
         });
         Ok(out)
-    }))
+    });
+    if call.name.starts_with("try_") {
+        return Ok(resolved);
+    }
+    Ok(resolved.replaced_by(name, vec![ReplacedArg::Arg(date), ReplacedArg::Arg(other)]))
 }
 
 fn date_plus_days(call: &Call, swapped: bool, sign: i64) -> Result<Resolved> {
