@@ -98,14 +98,15 @@ impl Analyzer {
                 }
             }
             let depth = self.lambda_parameters.len();
-            // Known by where they stand, so that a lambda that is written twice is the same one (in GROUP BY and SELECT).
+            // Known by where they stand and not by their names, so that a lambda that is written twice is the same one (in
+            // GROUP BY and SELECT).
             let attributes: Vec<Attribute> = parameters
                 .iter()
                 .zip(types)
                 .enumerate()
-                .map(|(i, (p, t))| Attribute {
+                .map(|(i, (_, t))| Attribute {
                     id: FIRST_PARAMETER + (depth + i) as u64,
-                    ..self.attribute(p, t.data_type.clone(), t.nullable)
+                    ..self.attribute("parameter", t.data_type.clone(), t.nullable)
                 })
                 .collect();
             self.lambda_parameters.extend(parameters.iter().cloned().zip(attributes.iter().cloned()));
