@@ -14,7 +14,7 @@ use boathouse_spec::{DataType, Error, Result};
 use super::clock::Clock;
 use super::format::{DEFAULT_PATTERN, Patterns, parsing, session_zone};
 use super::{build, common_nulls, instants, timestamps, with_default};
-use crate::cast::calendar::{MICROS_PER_DAY, MICROS_PER_SECOND};
+use crate::cast::calendar::MICROS_PER_SECOND;
 use crate::cast::{self, Mode};
 use crate::{Call, Inputs, Registry, Resolved, ShownArg, Want};
 
@@ -137,17 +137,8 @@ fn seconds_of(call: &Call) -> Result<Resolved> {
         Reader { target: DataType::Timestamp, lenient: lenient(call, false), instead: "try_to_timestamp" };
     let coerced = reader.coerced(call)?;
     let nullable = call.nullable_as(&coerced) || reader.lenient;
-    let given = coerced.first().cloned().unwrap_or(DataType::Null);
     let resolved = Resolved::new(coerced, DataType::Long, nullable, move |inputs| {
-        let parsed: TimestampMicrosecondArray = match given {
-            // The wall clock of a timestamp without zone counts as Greenwich's.
-            DataType::TimestampNtz => {
-                let values = timestamps(inputs, 0)?;
-                let nulls = reader.nulls(inputs, &values)?;
-                build(inputs.rows(), nulls.as_ref(), |row| Ok(Some(values.value(row))))?
-            }
-            _ => reader.read(inputs)?,
-        };
+        let parsed: TimestampMicrosecondArray = reader.read(inputs)?;
         // Spark cuts towards 1970 here, unlike in `unix_seconds`.
         let out: Int64Array = parsed.unary(|t| t / MICROS_PER_SECOND);
         Ok(Arc::new(out))
@@ -202,25 +193,16 @@ impl Reader {
         let nulls = self.nulls(inputs, values.as_ref())?;
         let rows = inputs.rows();
         use arrow::datatypes::DataType as ArrowType;
-        let zoned = self.target == DataType::Timestamp;
         match values.data_type() {
+            // With a pattern Spark gives microseconds since 1970 in Greenwich as they are, whether the zone counts or not.
             ArrowType::Date32 => {
                 let days = inputs.primitives::<Date32Type>(0)?;
                 let clock = Clock::of(inputs.context());
-                build(rows, nulls.as_ref(), |row| {
-                    let day = i64::from(days.value(row));
-                    Ok(Some(if zoned { clock.start_of_day(day) } else { day.saturating_mul(MICROS_PER_DAY) }))
-                })
+                build(rows, nulls.as_ref(), |row| Ok(Some(clock.start_of_day(i64::from(days.value(row))))))
             }
-            ArrowType::Timestamp(_, given_zone) => {
+            ArrowType::Timestamp(..) => {
                 let values = timestamps(inputs, 0)?;
-                let clock = Clock::of(inputs.context());
-                let convert = |t: i64| match (given_zone.is_some(), zoned) {
-                    (true, false) => clock.local(t),
-                    (false, true) => clock.instant(t),
-                    _ => t,
-                };
-                build(rows, nulls.as_ref(), |row| Ok(Some(convert(values.value(row)))))
+                build(rows, nulls.as_ref(), |row| Ok(Some(values.value(row))))
             }
             _ => {
                 let zone = session_zone(inputs.context());
