@@ -10,12 +10,13 @@ mod options;
 mod parser;
 mod records;
 mod rescued;
+mod variant;
 
 pub use document::{Document, Kind, Node};
 pub use generate::to_xml;
 pub use infer::{schema_of, type_of};
 pub use options::Options;
-pub use parser::from_xml;
+pub use parser::{from_xml, from_xml_as_variant};
 pub use records::records;
 
 #[cfg(test)]

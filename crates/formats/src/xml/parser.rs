@@ -9,12 +9,14 @@ use boathouse_spec::{DataType, Error, Result, StructType};
 use super::document::{Document, Kind};
 use super::options::Options;
 use super::rescued::Leftover;
+use super::variant::Tree;
 use crate::column::Column;
 use crate::datetime_text::{parse_date, parse_time, parse_timestamp, parse_timestamp_ntz};
 use crate::json::corrupt_column;
 use crate::number_text::{parse_decimal, parse_java_double};
 use crate::options::{ParseMode, malformed_record};
 use crate::rescue::{self, Rescued};
+use crate::variant::Builder;
 
 /// A struct for each text; NULL of NULL.
 pub fn from_xml(texts: &StringArray, schema: &StructType, options: &Options) -> Result<ArrayRef> {
@@ -48,6 +50,23 @@ pub fn from_xml(texts: &StringArray, schema: &StructType, options: &Options) -> 
     column.finish()
 }
 
+/// A VARIANT for each text; NULL of NULL. A text that is no XML fails in any mode.
+pub fn from_xml_as_variant(texts: &StringArray, options: &Options) -> Result<ArrayRef> {
+    let reader = Reader { options };
+    let mut column = Column::new(&DataType::Variant)?;
+    for text in texts {
+        let Some(text) = text else {
+            column.push_null();
+            continue;
+        };
+        let parsed = Document::parse(text, false).and_then(|d| d.element().map(|e| (d, e)));
+        let (document, element) = parsed.ok_or_else(|| malformed_record(text, None))?;
+        let value = Value::Variant(reader.variant(&document, element));
+        reader.push(&mut column, &value, &DataType::Variant)?;
+    }
+    column.finish()
+}
+
 /// A value on its way into a column, known to fit its type.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
@@ -56,6 +75,7 @@ pub(super) enum Value {
     List(Vec<Value>),
     Map(Vec<(String, Value)>),
     Struct(Vec<Value>),
+    Variant(Tree),
 }
 
 /// Something does not fit its type.
@@ -185,6 +205,7 @@ impl Reader<'_> {
                 Ok((Value::Struct(fields), rescued.object()))
             }
             DataType::Map { value, .. } => self.map(document, element, value),
+            DataType::Variant => Ok((Value::Variant(self.variant(document, element)), None)),
             DataType::Array { element: inner, .. } => {
                 // An array within an array: its elements are the element's elements.
                 let children = document.nodes[element].children.iter();
@@ -275,6 +296,9 @@ impl Reader<'_> {
 
     /// A text, where it fits the type.
     fn text(&self, text: &str, t: &DataType) -> std::result::Result<Value, Misfit> {
+        if *t == DataType::Variant {
+            return Ok(Value::Variant(self.variant_of_text(text)));
+        }
         let text = if self.options.ignore_surrounding_spaces { text.trim() } else { text };
         if self.options.null_value.as_deref() == Some(text) || (text.is_empty() && !t.is_string()) {
             return Ok(Value::Null);
@@ -305,6 +329,11 @@ impl Reader<'_> {
                     self.push(&mut map.values, value, t)?;
                 }
                 map.close();
+            }
+            (Column::Variant(values), Value::Variant(tree), _) => {
+                let mut builder = Builder::new();
+                tree.write(&mut builder)?;
+                values.push(&builder)?;
             }
             (column, Value::Text(text), _) => {
                 if self.push_text(column, text).is_none() {

@@ -24,9 +24,8 @@ pub(super) fn register(r: &mut Registry) {
 /// `from_xml` with a schema that is known. The call's first argument is the text; arguments behind it are not looked at.
 pub fn from_xml(call: &Call, schema: &DataType, options: &[(String, String)]) -> Result<Resolved> {
     let shown = format!("{}({})", call.name, call.args.first().map(|a| a.sql.as_str()).unwrap_or_default());
-    let schema = match schema.as_nullable() {
-        DataType::Struct(s) => s,
-        DataType::Variant => return Err(Error::unsupported("`from_xml` as VARIANT")),
+    let target = match schema.as_nullable() {
+        target @ (DataType::Struct(_) | DataType::Variant) => target,
         other => {
             return Err(Error::new("DATATYPE_MISMATCH.INVALID_XML_SCHEMA")
                 .param("schema", format!("\"{}\"", other.sql()))
@@ -39,8 +38,7 @@ pub fn from_xml(call: &Call, schema: &DataType, options: &[(String, String)]) ->
     {
         return Err(call.unexpected_input_in(&shown, 0, 0, &Want::Str.sql()));
     }
-    let target = DataType::Struct(schema.clone());
-    if any(&target, &|t| matches!(t, DataType::Variant | DataType::Binary)) {
+    if any(&target, &|t| matches!(t, DataType::Binary)) {
         return Err(Error::unsupported(format!("{} out of XML", target.sql())));
     }
     let parsed = Options::parse(options, &session_defaults(call.context), false)?;
@@ -51,8 +49,10 @@ pub fn from_xml(call: &Call, schema: &DataType, options: &[(String, String)]) ->
     if let Some(first) = coerced.first_mut() {
         *first = DataType::STRING;
     }
-    Ok(Resolved::new(coerced, target, true, move |inputs| {
-        xml::from_xml(&inputs.strings(0)?, &schema, &parsed)
+    let read_as = target.clone();
+    Ok(Resolved::new(coerced, target, true, move |inputs| match &read_as {
+        DataType::Struct(schema) => xml::from_xml(&inputs.strings(0)?, schema, &parsed),
+        _ => xml::from_xml_as_variant(&inputs.strings(0)?, &parsed),
     })
     .with_parameters(options)
     .shown_with(vec![ShownArg::Arg(0)]))
