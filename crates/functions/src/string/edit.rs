@@ -167,14 +167,15 @@ fn mask(call: &Call) -> Result<Resolved> {
     }
     let coerced = call.want(&[Want::Str])?;
     let t = string_like(&coerced[0]);
-    let shown = [(1, "X"), (2, "x"), (3, "n"), (4, "NULL")].into_iter().map(|(i, default)| match &coerced[0] {
-        _ if i < coerced.len() => ShownArg::Arg(i),
-        // The characters that are filled in take the collation of the text.
-        DataType::String { collation: Some(collation) } if default != "NULL" => {
-            ShownArg::Text(format!("'{default}' collate {collation}"))
-        }
-        _ => ShownArg::Text(default.into()),
-    });
+    let shown =
+        [(1, "X"), (2, "x"), (3, "n"), (4, "NULL")].into_iter().map(|(i, default)| match &coerced[0] {
+            _ if i < coerced.len() => ShownArg::Arg(i),
+            // The characters that are filled in take the collation of the text.
+            DataType::String { collation: Some(collation) } if default != "NULL" => {
+                ShownArg::Text(format!("'{default}' collate {collation}"))
+            }
+            _ => ShownArg::Text(default.into()),
+        });
     let shown = std::iter::once(ShownArg::Arg(0)).chain(shown).collect();
     Ok(Resolved::new(coerced, t, true, |inputs| {
         let text = inputs.text(0)?;
