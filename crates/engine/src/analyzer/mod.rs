@@ -62,6 +62,7 @@ mod stream;
 mod subquery;
 mod table;
 mod table_changes;
+mod temporaries;
 mod time_window;
 mod transpose;
 mod union_by_name;
@@ -82,6 +83,7 @@ use boathouse_spec::{Expr, Origin, Relation, Result};
 pub(crate) use aggregate::{forbid_aggregates, has_aggregate};
 pub(crate) use analyzed::{Analyzed, Attribute, TypedExpr};
 pub(crate) use parameters::mixed_parameters;
+pub(crate) use temporaries::Temporary;
 
 use crate::kept_analysis::LookUp;
 use crate::resolver::ResolvedTable;
@@ -121,6 +123,8 @@ pub(crate) struct Analyzer {
     variables_are_hidden: bool,
     /// The SQL functions whose bodies were analyzed.
     pub(crate) functions_used: Vec<boathouse_catalog::ObjectName>,
+    /// What the text names that ends with the session.
+    pub(crate) temporaries_used: Vec<Temporary>,
     /// Grouping sets of the aggregation being analyzed.
     grouping: Option<call::GroupingScope>,
     /// `WINDOW w AS (..)`
@@ -181,6 +185,7 @@ impl Analyzer {
             function_parameters: Vec::new(),
             variables_are_hidden: false,
             functions_used: Vec::new(),
+            temporaries_used: Vec::new(),
             grouping: None,
             windows: Vec::new(),
             environment: None,

@@ -6,6 +6,7 @@ use datafusion::logical_expr::lit;
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
 use super::collation::CollationStrength;
+use super::temporaries::TemporaryKind;
 
 impl Analyzer {
     pub(super) fn session_function(&mut self, name: &str, call: &Call) -> Result<Option<TypedExpr>> {
@@ -76,6 +77,7 @@ impl Analyzer {
         for length in (1..=name.len().min(3)).rev() {
             let (of_variable, fields) = name.split_at(length);
             let Some((variable, full_name)) = self.session.variable(of_variable) else { continue };
+            self.note_temporary(TemporaryKind::Variable, of_variable.to_vec());
             let nullable = variable.value.is_null();
             let expr = datafusion::logical_expr::Expr::Literal(variable.value.clone(), None);
             let literal = crate::literals::from_scalar(&variable.value, &variable.data_type);

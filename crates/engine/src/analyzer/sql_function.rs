@@ -13,6 +13,7 @@ use datafusion::logical_expr::Expr as DfExpr;
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
 use super::collation::CollationStrength;
+use super::temporaries::TemporaryKind;
 use crate::functions::{self, SessionFunction};
 
 /// Functions may call functions, but not forever.
@@ -90,6 +91,7 @@ impl Analyzer {
         if let Some(of_session) = functions::session_name(name)
             && let Some(function) = self.session.functions.get(of_session)
         {
+            self.note_temporary(TemporaryKind::Function, vec![of_session.to_string()]);
             return Ok(Some(function));
         }
         let (catalog, schema) = self.namespace.clone();

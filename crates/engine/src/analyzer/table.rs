@@ -13,6 +13,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::Analyzer;
 use super::analyzed::Analyzed;
+use super::temporaries::TemporaryKind;
 use super::view_columns::RecordedColumns;
 use crate::kept_analysis::LookUp;
 use crate::resolver::{self, AsOf, Resolved, ResolvedTable, Scope};
@@ -74,7 +75,10 @@ impl Analyzer {
             false => resolved?,
         };
         match resolved {
-            Resolved::TempView { name, view } => self.temp_view(&name, &view),
+            Resolved::TempView { name, view } => {
+                self.note_temporary(TemporaryKind::View, name.clone());
+                self.temp_view(&name, &view)
+            }
             Resolved::View(record) => self.view(&record),
             Resolved::Table(resolved) if table.is_streaming => self.table_stream(&resolved, &table),
             Resolved::Table(resolved) => {

@@ -33,9 +33,10 @@ pub(super) async fn query(session: &Arc<Session>, name: &[String], query: ViewQu
         }
         Found::View(record) => {
             let full = record.name.clone();
-            create_view::refuse_temporary(session, &query.query, &full.quoted())?;
             create_view::refuse_cycle(session, &full.parts(), &query.query).await?;
-            let schema = session.view_schema(&query.query, record.collation.as_deref()).await?;
+            let collation = record.collation.as_deref();
+            let schema =
+                create_view::lasting_schema(session, &query.query, collation, &full.quoted()).await?;
             let columns = create_view::view_columns(&schema, &[], &full.quoted())?;
             let (catalog, current) = session.current_namespace();
             let configs = session.conf().recorded();

@@ -98,11 +98,12 @@ async fn checked(session: &Arc<Session>, mut record: FunctionRecord) -> Result<F
     let analyzed = session.analyze(move |analyzer| {
         let schema = analyzer.query(&query)?.schema();
         analyzer.check_defaults(&new)?;
-        Ok((schema, std::mem::take(&mut analyzer.functions_used)))
+        let used = std::mem::take(&mut analyzer.functions_used);
+        Ok((schema, used, std::mem::take(&mut analyzer.temporaries_used)))
     });
     let analyzed = analyzed.await;
     session.functions.remove(&trial);
-    let (mut schema, used) = analyzed.map_err(unknown_routine)?;
+    let (mut schema, used, temporaries) = analyzed.map_err(unknown_routine)?;
     // The trial itself comes first.
     if used.iter().skip(1).any(|name| *name == record.name) {
         let path = used.iter().map(ObjectName::quoted).collect::<Vec<_>>().join(" -> ");
@@ -111,12 +112,12 @@ async fn checked(session: &Arc<Session>, mut record: FunctionRecord) -> Result<F
             .message(format!("The function would call itself: {path}."))
             .exception("AnalysisException"));
     }
-    // Temporary functions belong to no catalog. The trial itself comes first.
+    // A temporary function belongs to no catalog. The trial is one of the session too.
     if !record.name.catalog.is_empty()
-        && let Some(temporary) = used.iter().skip(1).find(|name| name.catalog.is_empty())
+        && let Some(temporary) = temporaries.iter().find(|t| t.name.last() != Some(&trial))
     {
         let shown = quote_name(&[record.name.schema.clone(), record.name.name.clone()]);
-        return Err(temporary_reference("FUNCTION", &shown, "FUNCTION", &quote(&temporary.name)));
+        return Err(temporary_reference("FUNCTION", &shown, temporary));
     }
     if record.kind == FunctionKind::Table {
         schema.fields.drain(..record.parameters.len().min(schema.fields.len()));

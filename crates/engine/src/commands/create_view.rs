@@ -7,6 +7,7 @@ use boathouse_spec::{
     CreateMode, CreateView, Error, Relation, RelationNode, Result, StructType, ViewKind, quote, quote_name,
 };
 
+use crate::analyzer::Temporary;
 use crate::commands::insert::duplicate;
 use crate::names;
 use crate::relation_walk::subqueries;
@@ -51,11 +52,10 @@ async fn persistent(session: &Arc<Session>, create: CreateView) -> Result<QueryR
     let Some(query) = create.query else {
         return Err(Error::unsupported("a persistent view over a data source without a query"));
     };
-    refuse_temporary(session, &query.query, &name.quoted())?;
     if existing.is_some() {
         refuse_cycle(session, &name.parts(), &query.query).await?;
     }
-    let schema = session.view_schema(&query.query, create.collation.as_deref()).await?;
+    let schema = lasting_schema(session, &query.query, create.collation.as_deref(), &name.quoted()).await?;
     let columns = view_columns(&schema, &create.columns, &name.quoted())?;
     let mode = create
         .schema_mode
@@ -216,39 +216,36 @@ fn view_columns_of(
     Ok(out)
 }
 
-/// A view of the catalog cannot read what only a session has.
-pub(super) fn refuse_temporary(session: &Session, query: &Relation, view: &str) -> Result<()> {
-    let mut waiting = vec![(query, Vec::<String>::new())];
-    while let Some((relation, defined)) = waiting.pop() {
-        let mut defined = defined;
-        if let RelationNode::With { tables, .. } = &*relation.node {
-            defined.extend(tables.iter().map(|t| t.name.to_lowercase()));
-        }
-        if let RelationNode::Table(table) = &*relation.node {
-            let temporary = match table.name.as_slice() {
-                [bare] => !defined.contains(&bare.to_lowercase()) && session.temp_views.get(bare).is_some(),
-                [schema, _] => schema.eq_ignore_ascii_case(names::GLOBAL_TEMP),
-                _ => false,
-            };
-            if temporary {
-                return Err(temporary_reference("VIEW", view, "VIEW", &quote_name(&table.name)));
-            }
-        }
-        let read = relation.node.inputs().into_iter().chain(subqueries(&relation.node));
-        waiting.extend(read.map(|r| (r, defined.clone())));
+/// The columns of the query of a view of the catalog, which cannot use what only a session has.
+pub(super) async fn lasting_schema(
+    session: &Arc<Session>,
+    query: &Relation,
+    collation: Option<&str>,
+    view: &str,
+) -> Result<StructType> {
+    let (query, collation) = (query.clone(), collation.map(str::to_string));
+    let (schema, temporaries) = session
+        .analyze(move |analyzer| {
+            let schema = analyzer.under_collation(collation.as_deref(), |a| Ok(a.query(&query)?.schema()))?;
+            Ok((schema, std::mem::take(&mut analyzer.temporaries_used)))
+        })
+        .await?;
+    match temporaries.first() {
+        Some(temporary) => Err(temporary_reference("VIEW", view, temporary)),
+        None => Ok(schema),
     }
-    Ok(())
 }
 
 /// INVALID_TEMP_OBJ_REFERENCE
-pub(super) fn temporary_reference(kind: &str, name: &str, temporary_kind: &str, temporary: &str) -> Error {
+pub(super) fn temporary_reference(kind: &str, name: &str, temporary: &Temporary) -> Error {
+    let shown = quote_name(&temporary.name);
     Error::new("INVALID_TEMP_OBJ_REFERENCE")
         .param("obj", kind)
         .param("objName", name)
-        .param("tempObj", temporary_kind)
-        .param("tempObjName", temporary)
+        .param("tempObj", temporary.kind.as_str())
+        .param("tempObjName", &shown)
         .message(format!(
-            "{name} is kept in the catalog and cannot use {temporary}, which ends with the session."
+            "{name} is kept in the catalog and cannot use {shown}, which ends with the session."
         ))
         .exception("AnalysisException")
 }
