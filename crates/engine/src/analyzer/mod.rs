@@ -125,6 +125,8 @@ pub(crate) struct Analyzer {
     pub(crate) functions_used: Vec<boathouse_catalog::ObjectName>,
     /// What the text names that ends with the session.
     pub(crate) temporaries_used: Vec<Temporary>,
+    /// Whether a table or view is read, also by the functions that are called.
+    pub(crate) reads_tables: bool,
     /// Grouping sets of the aggregation being analyzed.
     grouping: Option<call::GroupingScope>,
     /// `WINDOW w AS (..)`
@@ -186,6 +188,7 @@ impl Analyzer {
             variables_are_hidden: false,
             functions_used: Vec::new(),
             temporaries_used: Vec::new(),
+            reads_tables: false,
             grouping: None,
             windows: Vec::new(),
             environment: None,

@@ -74,6 +74,7 @@ impl Analyzer {
             true => delta_table(resolved, &table.name)?,
             false => resolved?,
         };
+        self.reads_tables = true;
         match resolved {
             Resolved::TempView { name, view } => {
                 self.note_temporary(TemporaryKind::View, name.clone());

@@ -99,11 +99,12 @@ async fn checked(session: &Arc<Session>, mut record: FunctionRecord) -> Result<F
         let schema = analyzer.query(&query)?.schema();
         analyzer.check_defaults(&new)?;
         let used = std::mem::take(&mut analyzer.functions_used);
-        Ok((schema, used, std::mem::take(&mut analyzer.temporaries_used)))
+        let temporaries = std::mem::take(&mut analyzer.temporaries_used);
+        Ok((schema, used, temporaries, analyzer.reads_tables))
     });
     let analyzed = analyzed.await;
     session.functions.remove(&trial);
-    let (mut schema, used, temporaries) = analyzed.map_err(unknown_routine)?;
+    let (mut schema, used, temporaries, reads_tables) = analyzed.map_err(unknown_routine)?;
     // The trial itself comes first.
     if used.iter().skip(1).any(|name| *name == record.name) {
         let path = used.iter().map(ObjectName::quoted).collect::<Vec<_>>().join(" -> ");
@@ -118,6 +119,14 @@ async fn checked(session: &Arc<Session>, mut record: FunctionRecord) -> Result<F
     {
         let shown = quote_name(&[record.name.schema.clone(), record.name.name.clone()]);
         return Err(temporary_reference("FUNCTION", &shown, temporary));
+    }
+    if reads_tables && record.characteristics.iter().any(|c| c == "CONTAINS SQL") {
+        return Err(Error::new("INVALID_SQL_FUNCTION_DATA_ACCESS")
+            .message(format!(
+                "The function {} says CONTAINS SQL and reads a table or view: say READS SQL DATA.",
+                record.name.name
+            ))
+            .exception("AnalysisException"));
     }
     if record.kind == FunctionKind::Table {
         schema.fields.drain(..record.parameters.len().min(schema.fields.len()));
