@@ -65,7 +65,8 @@ impl Parser<'_> {
                 .param("conditionName", quote(&upper))
                 .message(format!("The condition {} cannot be declared: {why}.", quote(&upper)))
         };
-        let known = self.script.conditions.last().is_some_and(|c| c.contains(&upper));
+        // A condition of a block around is in sight too.
+        let known = self.script.conditions.iter().flatten().any(|c| *c == upper);
         let error = if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             Some(invalid("SPECIAL_CHARACTER_FOUND", "its name may hold letters, digits and underscores only"))
         } else if !body.is_block || body.stage > Stage::Variables {
