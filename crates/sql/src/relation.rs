@@ -460,7 +460,8 @@ impl Parser<'_> {
                 .message(format!("TABLESAMPLE({what}) is not supported."))
         };
         let mut fraction = None;
-        if self.at("BUCKET") && self.peek_at(1).kind == Kind::Integer {
+        let has_number = self.peek_at(1).kind == Kind::Integer || self.known_marker_at(1).is_some();
+        if self.at("BUCKET") && has_number {
             self.advance();
             let numerator = self.integer_value()?;
             self.expect_all(&["OUT", "OF"])?;
