@@ -84,6 +84,8 @@ impl Parser<'_> {
                     }
                     Ok((name, value))
                 })?;
+                // Spark reads the clause, and the assignments do not see its windows.
+                self.window_clause(RelationNode::OneRow.into())?;
                 Ok(pipe(input, PipeOperator::Set(assignments)))
             }
             "DROP" => {
