@@ -37,6 +37,8 @@ pub struct ParserOptions {
     pub cursors: bool,
     /// `spark.sql.geospatial.enabled` is off: the types GEOMETRY and GEOGRAPHY are refused.
     pub no_geospatial: bool,
+    /// `spark.sql.operatorPipeSyntaxEnabled` is off: `|>` is refused.
+    pub no_pipes: bool,
     /// Values of the parameter markers `:name` and `?`. With none, markers become `Expr::NamedParameter` and
     /// `Expr::PositionalParameter`.
     pub parameters: Option<Parameters>,
@@ -64,6 +66,7 @@ impl Default for ParserOptions {
             timestamp_ntz: false,
             cursors: false,
             no_geospatial: false,
+            no_pipes: false,
             parameters: None,
             identifiers: Vec::new(),
         }

@@ -274,6 +274,10 @@ impl Parser<'_> {
         let mut left = self.query_primary()?;
         loop {
             if least == 0 && self.at_pipe() {
+                if self.options.no_pipes {
+                    let error = self.not_allowed(self.pos, "Operator pipe SQL syntax using |>");
+                    self.note(error);
+                }
                 self.advance();
                 self.grow()?;
                 left = self.pipe_operator(left)?;

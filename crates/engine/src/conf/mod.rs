@@ -223,6 +223,7 @@ impl SessionConf {
             exponent_literal_as_decimal: self.flag("spark.sql.legacy.exponentLiteralAsDecimal.enabled"),
             legacy_interval: self.flag("spark.sql.legacy.interval.enabled"),
             no_geospatial: !self.flag("spark.sql.geospatial.enabled"),
+            no_pipes: !self.flag("spark.sql.operatorPipeSyntaxEnabled"),
             cursors: self.flag("spark.sql.scripting.cursorEnabled"),
             legacy_identifier_clause: self.flag("spark.sql.legacy.identifierClause"),
             bang_equals_not: self.flag("spark.sql.legacy.bangEqualsNot"),
