@@ -345,6 +345,20 @@ impl Analyzer {
                     .message(format!("range takes its arguments by position: {name} has no place.")));
             }
             let value = self.expr(arg, &one)?;
+            // Spark looks at the arguments before a variable alone has its value.
+            if value.name.starts_with(super::session_function::VARIABLE) {
+                let parameter = match (i, args.len()) {
+                    (0, 1) | (1, _) => "`end`",
+                    (0, _) => "`start`",
+                    (2, _) => "`step`",
+                    _ => "`numSlices`",
+                };
+                return Err(Error::new("NON_FOLDABLE_ARGUMENT")
+                    .param("funcName", "`range`")
+                    .param("paramName", parameter)
+                    .param("paramType", if i == 3 { "\"INT\"" } else { "\"BIGINT\"" })
+                    .message("An argument of range must be a constant: a variable alone is none."));
+            }
             let unexpected = Error::new("UNEXPECTED_INPUT_TYPE")
                 .param("functionName", "`range`")
                 .param("paramIndex", super::values::ordinal_word(i))
