@@ -83,7 +83,7 @@ use boathouse_spec::{Expr, Origin, Relation, Result};
 pub(crate) use aggregate::{forbid_aggregates, has_aggregate};
 pub(crate) use analyzed::{Analyzed, Attribute, TypedExpr};
 pub(crate) use parameters::mixed_parameters;
-pub(crate) use temporaries::Temporary;
+pub(crate) use temporaries::{Temporary, TemporaryKind};
 
 use crate::kept_analysis::LookUp;
 use crate::resolver::ResolvedTable;

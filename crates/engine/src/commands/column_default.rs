@@ -1,12 +1,16 @@
 //! DEFAULT values of columns.
 
-use boathouse_spec::{DataType, Error, Expr, Relation, RelationNode, Result, StructField, TextExpr, quote};
+use boathouse_functions::cast::{self, Mode};
+use boathouse_spec::{
+    CastMode, DataType, Error, Expr, Literal, Origin, Relation, RelationNode, Result, StructField, TextExpr,
+    quote,
+};
+use datafusion::logical_expr::Expr as DfExpr;
 
 use crate::Session;
-use crate::analyzer::{Analyzed, Analyzer};
+use crate::analyzer::{Analyzed, Analyzer, TemporaryKind, TypedExpr};
 use crate::commands::table_columns;
 use crate::relation_walk::has_subquery;
-use boathouse_functions::cast::Mode;
 
 /// Field metadata: the default of rows to come.
 pub(super) const CURRENT: &str = "CURRENT_DEFAULT";
@@ -16,8 +20,21 @@ pub(super) const EXISTS: &str = "EXISTS_DEFAULT";
 /// The expression a column has where a statement gives no value: its DEFAULT, or NULL.
 pub(super) fn expression(session: &Session, column: &StructField) -> Result<Expr> {
     match table_columns::default_text(column) {
-        Some(text) => session.conf().parse_expression(&text),
-        None => Ok(Expr::Literal(boathouse_spec::Literal::Null(column.data_type.clone()))),
+        Some(text) => {
+            let default = session.conf().parse_expression(&text)?;
+            // A text that is of the column's type, such as '2020-01-01' of a DATE, is a constant of that type.
+            let is_text = matches!(default, Expr::Literal(Literal::String(_)));
+            Ok(match is_text && !column.data_type.is_string() {
+                true => Expr::Cast {
+                    expr: Box::new(default),
+                    to: column.data_type.clone(),
+                    mode: CastMode::Session,
+                    origin: Origin::default(),
+                },
+                false => default,
+            })
+        }
+        None => Ok(Expr::Literal(Literal::Null(column.data_type.clone()))),
     }
 }
 
@@ -40,6 +57,7 @@ pub(super) fn check(
         return Err(invalid("SUBQUERY_EXPRESSION")
             .message(format!("The default of {} must not hold a subquery.", quote(column))));
     }
+    let named_before = analyzer.temporaries_used.len();
     let typed = match analyzer.expression(&default.expr, &Analyzed::one_row()?) {
         Ok(typed) => typed,
         Err(e) if e.is("UNRESOLVED_COLUMN") || e.is("UNRESOLVED_ROUTINE") => {
@@ -53,10 +71,10 @@ pub(super) fn check(
         Err(e) => return Err(e),
     };
     let (actual, shown) = (typed.data_type.clone(), typed.data_type.sql());
+    let is_volatile = typed.expr.is_volatile();
     let takes = actual.same_type(data_type)
-        || actual == DataType::Null
-        || (data_type.is_string() && actual.is_string())
-        || implicitly(&actual, data_type, analyzer);
+        || cast::can_up_cast(&actual, data_type)
+        || literal_fits(analyzer, &typed, data_type);
     let fits = takes && analyzer.cast(typed, data_type, Mode::Ansi).is_ok();
     if !fits {
         return Err(invalid("DATA_TYPE")
@@ -69,14 +87,38 @@ pub(super) fn check(
                 data_type.sql()
             )));
     }
+    let mut named = analyzer.temporaries_used.iter().skip(named_before);
+    if named.any(|t| t.kind == TemporaryKind::Variable) {
+        return Err(invalid("NOT_CONSTANT").message(format!(
+            "The default of {} ({}) names a variable: it must be a constant.",
+            quote(column),
+            default.text
+        )));
+    }
+    if is_volatile {
+        return Err(invalid("NON_DETERMINISTIC").message(format!(
+            "The default of {} ({}) is another value each time.",
+            quote(column),
+            default.text
+        )));
+    }
     Ok(())
 }
 
-/// Types that a default may have beside the column's: those the column's type holds.
-fn implicitly(from: &DataType, to: &DataType, _analyzer: &Analyzer) -> bool {
-    boathouse_functions::cast::is_up_cast(from, to)
-        || (from.is_numeric() && to.is_numeric())
-        || (from.is_datetime() && to.is_datetime())
+/// Whether a literal of a wider or another type has a value of the column's type (Spark's
+/// `defaultValueFromWiderTypeLiteral`).
+fn literal_fits(analyzer: &Analyzer, value: &TypedExpr, to: &DataType) -> bool {
+    let is_excluded = |t: &DataType| {
+        matches!(
+            t,
+            DataType::Boolean | DataType::Array { .. } | DataType::Struct(_) | DataType::Map { .. }
+        )
+    };
+    if !matches!(value.expr, DfExpr::Literal(..)) || is_excluded(&value.data_type) || is_excluded(to) {
+        return false;
+    }
+    let constant = analyzer.cast(value.clone(), to, Mode::Try).and_then(|cast| analyzer.fold(&cast));
+    constant.is_ok_and(|v| !v.is_null())
 }
 
 /// Puts the defaults of the columns in the place of `DEFAULT` in the rows of an INSERT.
