@@ -21,6 +21,7 @@ use datafusion::physical_expr::create_physical_expr;
 
 use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, TypedExpr};
+use crate::relation_walk::has_subquery;
 
 /// Ids of lambda parameters; no other attribute has one so high.
 const FIRST_PARAMETER: u64 = 1 << 62;
@@ -46,6 +47,11 @@ impl Analyzer {
         call: &Call,
         over: &Analyzed,
     ) -> Result<TypedExpr> {
+        // Before the subquery is looked at: it sees no parameters of lambdas.
+        if call.args.iter().any(has_subquery) {
+            return Err(Error::new("UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.HIGHER_ORDER_FUNCTION")
+                .message(format!("{name} cannot hold a subquery.")));
+        }
         let call = &with_lambdas(name, call);
         let mut values = Vec::new();
         let mut lambda_args = Vec::new();
