@@ -14,6 +14,11 @@ use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
 use super::project::named;
 use crate::functions::SessionFunction;
 
+/// Whether the function is there in FROM only (Spark's `TableFunctionRegistry`).
+fn is_in_from_only(name: &str) -> bool {
+    matches!(name, "variant_explode" | "variant_explode_outer")
+}
+
 impl Analyzer {
     fn generator(&self, call: &Call) -> Option<fn(&GeneratorCall) -> Result<ResolvedGenerator>> {
         let name = crate::functions::builtin_name(&call.name)?;
@@ -38,6 +43,9 @@ impl Analyzer {
         expr: &'a Expr,
     ) -> Result<(&'a Call, Box<dyn Fn(Expr) -> Expr + 'a>)> {
         match expr {
+            Expr::Call(call) if call.name.last().is_some_and(|name| is_in_from_only(&name.to_lowercase())) => {
+                Err(super::error::not_a_scalar_function(&call.name))
+            }
             Expr::Call(call) => Ok((call, Box::new(|e| e))),
             Expr::Alias { expr, names, metadata } => {
                 let (call, inner) = self.take_generator(expr)?;
@@ -100,11 +108,9 @@ impl Analyzer {
         let Expr::Call(call) = generator else {
             return Err(Error::internal("LATERAL VIEW without a call"));
         };
-        // Some functions are there in FROM only (Spark's `TableFunctionRegistry`).
         let last = call.name.last().map(|n| n.to_lowercase()).unwrap_or_default();
-        let in_from_only = matches!(last.as_str(), "variant_explode" | "variant_explode_outer");
         let unknown = self.generator(call).is_none() && !registry().contains(&last);
-        if in_from_only || unknown {
+        if is_in_from_only(&last) || unknown {
             let shown = boathouse_spec::quote_name(&call.name);
             return Err(Error::new("ROUTINE_NOT_FOUND")
                 .param("routineName", &shown)
