@@ -369,11 +369,14 @@ impl Analyzer {
     }
 }
 
-/// Whether arrays or structs hold whole numbers on one side and decimals on the other: they are not compared.
+/// Whether arrays or structs hold whole numbers on one side and, on the other, decimals that cannot hold all of them: they are
+/// not compared (Spark's `findTightestCommonType`).
 fn mixes_decimals(a: &DataType, b: &DataType) -> bool {
     fn inside(a: &DataType, b: &DataType) -> bool {
         match (a, b) {
-            (DataType::Decimal { .. }, t) | (t, DataType::Decimal { .. }) => t.is_integral(),
+            (decimal @ DataType::Decimal { .. }, t) | (t, decimal @ DataType::Decimal { .. }) => {
+                t.is_integral() && !boathouse_functions::cast::is_up_cast(t, decimal)
+            }
             _ => mixes_decimals(a, b),
         }
     }
