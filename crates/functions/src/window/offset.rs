@@ -46,6 +46,12 @@ fn shift(c: &WindowCall, name: &'static str, direction: i64) -> Result<ResolvedW
             if arg.constant.is_none() {
                 return Err(not_constant(call, 1, "offset", "INT"));
             }
+            // Spark turns the offset of lag around before it looks at its type.
+            if name == "lag" && arg.data_type.is_string() {
+                return Err(Error::new("FAILED_FUNCTION_CALL")
+                    .param("funcName", "`lag`")
+                    .message("The offset of lag must be an INT, not a string."));
+            }
             if arg.data_type != DataType::Integer {
                 return Err(Error::new("_LEGACY_ERROR_TEMP_1035")
                     .param("prettyName", name)
