@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boathouse_catalog::TableRecord;
-use boathouse_spec::{DataType, PartitionSpec, Result, StructType};
+use boathouse_spec::{DataType, Error, PartitionSpec, Result, StructType};
 
 use crate::commands::{partitions, table_columns, table_details};
 use crate::names::{GLOBAL_TEMP, matches_pattern};
@@ -46,11 +46,26 @@ async fn listed(
     if is_global_temp(schema) {
         return Ok(Vec::new());
     }
+    if let Some(name) = schema
+        && let [first, _, ..] = name
+        && session.engine.catalog.find_catalog(first).await?.is_none()
+    {
+        return Err(nested_schema(name));
+    }
     let schema = session.schema_or_current(schema)?;
     let mut all = session.engine.catalog.list_tables(&schema).await?;
     all.retain(|t| pattern.is_none_or(|p| matches_pattern(&t.name.name, p)));
     all.sort_by(|a, b| a.name.name.cmp(&b.name.name));
     Ok(all)
+}
+
+/// A name of several parts the first of which is no catalog: the session's catalog has no schemas in schemas.
+fn nested_schema(name: &[String]) -> Error {
+    let shown = name.join(".");
+    Error::new("_LEGACY_ERROR_TEMP_1126")
+        .param("catalog", &shown)
+        .message(format!("There is no schema {shown}: schemas have no schemas inside."))
+        .exception("AnalysisException")
 }
 
 /// Names of the temporary views that are shown with a schema: the session's, and the global ones with theirs.
