@@ -6,6 +6,7 @@ use boathouse_catalog::{DEFAULT_SCHEMA, DroppedSchema, SchemaRecord};
 use boathouse_spec::{Error, Options, Result};
 
 use crate::commands::drop_relation;
+use crate::names::GLOBAL_TEMP;
 use crate::{QueryResult, Session};
 
 /// What a statement says of a new schema.
@@ -23,6 +24,12 @@ pub(super) async fn create(
     definition: NewSchema,
 ) -> Result<QueryResult> {
     let name = session.schema_name(name)?;
+    if name.schema.eq_ignore_ascii_case(GLOBAL_TEMP) {
+        return Err(Error::new("_LEGACY_ERROR_TEMP_1066")
+            .param("database", GLOBAL_TEMP)
+            .message(format!("{GLOBAL_TEMP} is the schema of global temporary views: choose another name."))
+            .exception("AnalysisException"));
+    }
     check_collation(session, definition.collation.as_deref())?;
     let mut record = SchemaRecord::new(name.clone(), &session.user);
     record.comment = definition.comment;
