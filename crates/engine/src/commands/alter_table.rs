@@ -9,6 +9,7 @@ use crate::commands::target::{self, Found};
 use crate::commands::{alter_delta, alter_files};
 use crate::names;
 use crate::resolver::ResolvedTable;
+use crate::temp_views::TempView;
 use crate::{QueryResult, Session};
 
 pub(super) async fn run(
@@ -64,27 +65,7 @@ async fn one(session: &Arc<Session>, found: &Found, is_view: bool, change: Table
             view(session, record, change).await
         }
         Found::TempView { name, view } => match change {
-            TableChange::RenameTo(to) => {
-                let [bare] = name.as_slice() else {
-                    return Err(Error::unsupported("renaming a global temporary view"));
-                };
-                let [new] = to.as_slice() else {
-                    return Err(Error::new("INVALID_TEMP_OBJ_QUALIFIER")
-                        .param("objectType", "VIEW")
-                        .param("objectName", quote(bare))
-                        .param("qualifier", quote_name(&to[..to.len().saturating_sub(1)]))
-                        .message("A temporary view belongs to no schema.")
-                        .exception("AnalysisException"));
-                };
-                if !session.temp_views.put(new, (**view).clone(), false) {
-                    return Err(Error::new("TEMP_TABLE_OR_VIEW_ALREADY_EXISTS")
-                        .param("relationName", quote(new))
-                        .message(format!("The temporary view {} exists already.", quote(new)))
-                        .exception("AnalysisException"));
-                }
-                session.temp_views.remove(bare);
-                Ok(())
-            }
+            TableChange::RenameTo(to) => rename_temporary(session, name, view, &to),
             _ if !is_view => Err(target::not_a_view(&quote_name(name), &operation)),
             _ => Err(Error::new("EXPECT_PERMANENT_VIEW_NOT_TEMP")
                 .param("viewName", quote_name(name))
@@ -93,6 +74,34 @@ async fn one(session: &Arc<Session>, found: &Found, is_view: bool, change: Table
                 .exception("AnalysisException")),
         },
     }
+}
+
+/// A temporary view stays one of the session, or one of all.
+fn rename_temporary(session: &Session, name: &[String], view: &TempView, to: &[String]) -> Result<()> {
+    let is_global = name.len() > 1;
+    let new = match to {
+        [new] => new,
+        [schema, new] if is_global && schema.eq_ignore_ascii_case(names::GLOBAL_TEMP) => new,
+        _ => {
+            return Err(Error::new("INVALID_TEMP_OBJ_QUALIFIER")
+                .param("objectType", "VIEW")
+                .param("objectName", name.last().map(|bare| quote(bare)).unwrap_or_default())
+                .param("qualifier", quote_name(&to[..to.len().saturating_sub(1)]))
+                .message("A temporary view belongs to no schema.")
+                .exception("AnalysisException"));
+        }
+    };
+    let views = if is_global { &session.engine.global_temp_views } else { &session.temp_views };
+    if !views.put(new, view.clone(), false) {
+        return Err(Error::new("TEMP_TABLE_OR_VIEW_ALREADY_EXISTS")
+            .param("relationName", quote(new))
+            .message(format!("The temporary view {} exists already.", quote(new)))
+            .exception("AnalysisException"));
+    }
+    if let Some(bare) = name.last() {
+        views.remove(bare);
+    }
+    Ok(())
 }
 
 /// The clause of a change, as messages name it.
