@@ -240,7 +240,7 @@ pub(super) fn is_volatile(expr: &datafusion::logical_expr::Expr) -> bool {
 }
 
 /// Whether the expression has no columns, aggregates, windows, subqueries or volatile functions.
-pub(super) fn is_foldable(expr: &datafusion::logical_expr::Expr) -> bool {
+pub(crate) fn is_foldable(expr: &datafusion::logical_expr::Expr) -> bool {
     use datafusion::logical_expr::Expr as E;
     let varies = expr.exists(|e| {
         Ok(match e {

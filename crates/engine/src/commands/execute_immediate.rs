@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use boathouse_spec::{Command, DataType, Error, Expr, Name, Plan, Relation, RelationNode, Result, SqlText};
 
+use crate::analyzer::{Analyzed, is_foldable};
 use crate::commands::{evaluate, run as run_command, variable};
+use crate::relation_walk::has_subquery;
 use crate::script::scope;
 use crate::{QueryResult, Session};
 
@@ -29,6 +31,7 @@ pub(crate) async fn outcome(
         Expr::Column(c) => boathouse_spec::quote_name(&c.name),
         _ => String::new(),
     };
+    refuse_varying(session, &text).await?;
     let (text, data_type) = evaluate::string(session, text).await?;
     if !data_type.is_string() {
         return Err(not_a_string(&data_type));
@@ -100,12 +103,7 @@ pub(super) async fn arguments(session: &Arc<Session>, text: String, using: Vec<E
             Expr::Column(c) => (c.name.last().cloned(), Expr::Column(c)),
             other => (None, other),
         };
-        if matches!(expr, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery { .. }) {
-            return Err(Error::new("UNSUPPORTED_EXPR_FOR_PARAMETER")
-                .param("invalidExprSql", "\"scalarsubquery()\"")
-                .message("A parameter's value cannot be a subquery: put it into a variable first.")
-                .exception("AnalysisException"));
-        }
+        refuse_varying(session, &expr).await?;
         let value = evaluate::written(session, expr).await?;
         match name {
             _ if !named => out.positional.push(value),
@@ -128,6 +126,31 @@ pub(super) async fn arguments(session: &Arc<Session>, text: String, using: Vec<E
             .exception("AnalysisException"));
     }
     Ok(out)
+}
+
+/// The text and the values of its parameters need no rows and are the same each time.
+async fn refuse_varying(session: &Arc<Session>, expr: &Expr) -> Result<()> {
+    if has_subquery(expr) {
+        return Err(unsupported_parameter("scalarsubquery()"));
+    }
+    let expr = expr.clone();
+    let analyzed = session.analyze(move |analyzer| {
+        let typed = analyzer.expression(&expr, &Analyzed::one_row()?)?;
+        let is_constant = is_foldable(&typed.expr) && analyzer.functions_used.is_empty();
+        Ok((typed.name, is_constant))
+    });
+    // What is wrong with the expression is told where it is evaluated.
+    if let Ok((name, false)) = analyzed.await {
+        return Err(unsupported_parameter(&name));
+    }
+    Ok(())
+}
+
+fn unsupported_parameter(shown: &str) -> Error {
+    Error::new("UNSUPPORTED_EXPR_FOR_PARAMETER")
+        .param("invalidExprSql", format!("\"{shown}\""))
+        .message(format!("{shown} is no constant: put its value into a variable first."))
+        .exception("AnalysisException")
 }
 
 fn script_in_text(text: &str) -> Error {
