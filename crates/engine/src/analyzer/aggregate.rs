@@ -11,6 +11,7 @@ use super::analyzed::{Analyzed, Attribute, Below, TypedExpr};
 use super::canonical::same;
 use super::grouping::with_nullable;
 use super::project::Item;
+use crate::relation_walk::has_subquery;
 
 impl Analyzer {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Analyzed> {
@@ -289,7 +290,10 @@ impl Analyzer {
     }
 
     pub(super) fn having(&mut self, input: &Relation, condition: &Expr) -> Result<Analyzed> {
-        let input = self.relation(input)?;
+        let around = std::mem::replace(&mut self.subquery_in_having, has_subquery(condition));
+        let input = self.relation(input);
+        self.subquery_in_having = around;
+        let input = input?;
         if !matches!(input.below.as_deref(), Some(Below::Aggregate(_))) {
             return self.filter_analyzed(input, condition);
         }

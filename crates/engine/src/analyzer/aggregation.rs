@@ -211,11 +211,34 @@ impl Aggregation {
         Ok(())
     }
 
+    /// A correlated scalar subquery that is grouped by must be in the output too: Spark computes it there.
+    fn check_grouped_subqueries(&self) -> Result<()> {
+        let is_correlated =
+            |e: &DfExpr| matches!(e, DfExpr::ScalarSubquery(s) if !s.outer_ref_columns.is_empty());
+        for (key, attribute) in self.grouping.iter().filter(|_| self.sets.is_none()) {
+            if !key.exists(|e| Ok(is_correlated(e))).spark()? {
+                continue;
+            }
+            let column = attribute.internal_name();
+            let mut shown = self.select.iter().chain(&self.extra).map(|(e, _)| e).chain(&self.having);
+            if !shown.any(|e| e.column_refs().iter().any(|c| c.name == column)) {
+                return Err(Error::new(
+                    "UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.MUST_AGGREGATE_CORRELATED_SCALAR_SUBQUERY",
+                )
+                .message("A correlated subquery that is grouped by must be in the SELECT list too."));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn build(self, analyzer: &mut Analyzer) -> Result<Analyzed> {
         if let Some(refused) = &self.refused {
             return Err(refused.clone());
         }
         self.check_outer_columns()?;
+        if !analyzer.subquery_in_having {
+            self.check_grouped_subqueries()?;
+        }
         let mut plan = self.grouped_plan()?;
         if self.sets.is_some() && analyzer.outer.is_empty() && !self.input.is_streaming {
             plan = crate::operators::unordered(plan);

@@ -112,6 +112,8 @@ pub(crate) struct Analyzer {
     outer_names: Vec<String>,
     /// Aggregates of a HAVING's aggregation that its subqueries use, while such a condition is analyzed.
     outer_aggregates: Option<subquery::OuterAggregates>,
+    /// Whether the HAVING of the aggregation being analyzed, which comes after it, has a subquery.
+    subquery_in_having: bool,
     /// The subqueries of the aggregation being analyzed.
     known_subqueries: Option<subquery::KnownSubqueries>,
     /// Lambda parameters in sight, innermost last.
@@ -182,6 +184,7 @@ impl Analyzer {
             outer_used: Vec::new(),
             outer_names: Vec::new(),
             outer_aggregates: None,
+            subquery_in_having: false,
             known_subqueries: None,
             lambda_parameters: Vec::new(),
             shared: Vec::new(),
