@@ -554,7 +554,7 @@ mod tests {
         assert_eq!(of("CASE x WHEN 1 THEN 'a' ELSE 'b' END"), "(when (== x 1) 'a' 'b')");
         assert_eq!(of("CASE WHEN a THEN 1 END"), "(when a 1)");
         assert_eq!(of("(a, b AS c)"), "(struct a b:c)");
-        assert_eq!(of("IDENTIFIER('a' || '.b')"), "a.b");
+        assert_eq!(of("IDENTIFIER('a' || '.b')"), "(identifier 'a.b')");
         assert_eq!(of("IDENTIFIER(concat('ab', 's'))(x)"), "(abs x)");
         assert_eq!(of("a COLLATE UNICODE"), "(collate a 'UNICODE')");
         assert_eq!(of("täble"), "INVALID_IDENTIFIER");

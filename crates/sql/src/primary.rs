@@ -294,7 +294,11 @@ impl Parser<'_> {
         match folded {
             Some(text) => {
                 let name = self.parse_name_text(start, &text)?;
-                Ok(self.column(name))
+                // A field that is named so goes by its whole path, unlike one that `a.b` names.
+                Ok(match name.len() {
+                    1 => self.column(name),
+                    _ => Expr::Identifier(Box::new(Expr::string(text))),
+                })
             }
             None => Ok(Expr::Identifier(Box::new(expr))),
         }

@@ -203,6 +203,10 @@ impl Analyzer {
     ) -> Result<TypedExpr> {
         let is_column = |e: &DfExpr| matches!(e, DfExpr::Column(_) | DfExpr::OuterReferenceColumn(..));
         match expr {
+            Expr::Identifier(name) if value.name.starts_with(VARIABLE) => {
+                let name = self.identifier(name)?;
+                Ok(value.named(name.last().cloned().unwrap_or_default()))
+            }
             Expr::Column(column) if value.name.starts_with(VARIABLE) => {
                 Ok(value.named(column.name.last().cloned().unwrap_or_default()))
             }
