@@ -125,6 +125,13 @@ async fn temporary(session: &Arc<Session>, create: CreateView) -> Result<QueryRe
     };
     let schema = session.view_schema(&relation, create.collation.as_deref()).await?;
     let columns = view_columns_of(&schema, &create.columns, &shown, !is_dataframe)?;
+    let replace = matches!(create.mode, CreateMode::OrReplace | CreateMode::Replace);
+    let views = if is_global { &session.engine.global_temp_views } else { &session.temp_views };
+    // The views that a DataFrame reads are those of the time when it was made.
+    if replace && !is_dataframe && views.get(&name).is_some() {
+        let own = if is_global { vec![names::GLOBAL_TEMP.to_string(), name.clone()] } else { vec![name.clone()] };
+        refuse_temporary_cycle(session, &own, &relation)?;
+    }
     // A view of SQL text keeps the columns it was made with; a DataFrame's are those of the DataFrame.
     let view = TempView {
         relation,
@@ -138,8 +145,6 @@ async fn temporary(session: &Arc<Session>, create: CreateView) -> Result<QueryRe
         namespace: session.current_namespace(),
         configs: session.conf().recorded().into_iter().collect(),
     };
-    let views = if is_global { &session.engine.global_temp_views } else { &session.temp_views };
-    let replace = matches!(create.mode, CreateMode::OrReplace | CreateMode::Replace);
     let previous = views.get(&name);
     if !views.put(&name, view, replace) {
         if create.mode == CreateMode::IfNotExists {
@@ -265,15 +270,7 @@ pub(super) async fn refuse_cycle(session: &Arc<Session>, name: &[String], query:
             let mut path = path.clone();
             path.push(full.quoted());
             if full.parts() == name {
-                return Err(Error::new("RECURSIVE_VIEW")
-                    .param("viewIdent", quote_name(name))
-                    .param("newPath", path.join(" -> "))
-                    .message(format!(
-                        "The view {} would read itself: {}.",
-                        quote_name(name),
-                        path.join(" -> ")
-                    ))
-                    .exception("AnalysisException"));
+                return Err(recursive(name, &path));
             }
             if path.len() < 100
                 && let Some(record) = session.engine.catalog.find_table(&full).await?
@@ -287,6 +284,59 @@ pub(super) async fn refuse_cycle(session: &Arc<Session>, name: &[String], query:
         waiting.extend(read.map(|r| (r.clone(), path.clone())));
     }
     Ok(())
+}
+
+fn recursive(name: &[String], path: &[String]) -> Error {
+    let (name, path) = (quote_name(name), path.join(" -> "));
+    Error::new("RECURSIVE_VIEW")
+        .param("viewIdent", &name)
+        .param("newPath", &path)
+        .message(format!("The view {name} would read itself: {path}."))
+        .exception("AnalysisException")
+}
+
+/// A temporary view that would read itself, by way of others of SQL text. Spark does not look into subqueries here.
+fn refuse_temporary_cycle(session: &Session, own: &[String], query: &Relation) -> Result<()> {
+    let mut waiting = vec![(query.clone(), vec![quote_name(own)], Vec::<String>::new())];
+    let mut steps = 0;
+    while let Some((relation, path, mut defined)) = waiting.pop() {
+        steps += 1;
+        if steps > 10_000 {
+            break;
+        }
+        if let RelationNode::With { tables, .. } = &*relation.node {
+            defined.extend(tables.iter().map(|t| t.name.to_lowercase()));
+        }
+        if let RelationNode::Table(table) = &*relation.node
+            && let Some(view) = temporary_view(session, &table.name, &defined)
+        {
+            let mut path = path.clone();
+            path.push(quote_name(&table.name));
+            let is_own = table.name.len() == own.len()
+                && table.name.iter().zip(own).all(|(a, b)| a.eq_ignore_ascii_case(b));
+            if is_own {
+                return Err(recursive(own, &path));
+            }
+            if path.len() < 100 && view.environment.is_none() {
+                waiting.push((view.relation.clone(), path, Vec::new()));
+            }
+        }
+        let read = relation.node.inputs().into_iter();
+        waiting.extend(read.map(|r| (r.clone(), path.clone(), defined.clone())));
+    }
+    Ok(())
+}
+
+/// The temporary view that a name means where the common tables are defined.
+fn temporary_view(session: &Session, name: &[String], defined: &[String]) -> Option<Arc<TempView>> {
+    match name {
+        [bare] if defined.contains(&bare.to_lowercase()) => None,
+        [bare] => session.temp_views.get(bare),
+        [schema, bare] if schema.eq_ignore_ascii_case(names::GLOBAL_TEMP) => {
+            session.engine.global_temp_views.get(bare)
+        }
+        _ => None,
+    }
 }
 
 pub(super) fn owned_names(schema: &StructType) -> Vec<String> {
