@@ -244,7 +244,8 @@ impl Analyzer {
     fn default_of(&mut self, parameter: &ParameterRecord) -> Result<Option<TypedExpr>> {
         let Some(default) = &parameter.default else { return Ok(None) };
         let parsed = boathouse_sql::parse_expression(default)?;
-        let value = self.expr(&parsed, &Analyzed::one_row()?)?;
+        let one = Analyzed::one_row()?;
+        let value = self.without_variables(|analyzer| analyzer.expr(&parsed, &one))?;
         self.implicit(value, &parameter.data_type).map(Some)
     }
 
