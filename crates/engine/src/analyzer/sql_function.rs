@@ -6,7 +6,7 @@ use std::sync::Arc;
 use boathouse_bridge::ResultExt;
 use boathouse_catalog::{FunctionKind, FunctionRecord, ObjectName, ParameterRecord};
 use boathouse_functions::cast::Mode;
-use boathouse_spec::{Call, Error, Expr, Name, Plan, Result};
+use boathouse_spec::{Call, Error, Expr, Name, Plan, Relation, RelationNode, Result};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::Expr as DfExpr;
 
@@ -151,13 +151,17 @@ impl Analyzer {
                 let Plan::Query(query) = boathouse_sql::parse_statement(&function.body, &options)? else {
                     return Err(Error::internal("the body of a function is no query"));
                 };
-                analyzer.scalar_subquery(&query, &unseen)
+                match expression_of(&query).filter(|e| !analyzer.is_generator_item(e)) {
+                    Some(body) => analyzer.expr(body, &unseen),
+                    None => analyzer.scalar_subquery(&query, &unseen),
+                }
             } else {
                 let body = boathouse_sql::parse_expression(&function.body)?;
                 analyzer.expr(&body, &unseen)
             }
         })?;
-        if is_complex(&body.expr) && !given_complex && !function.body_is_query {
+        let is_subquery = matches!(body.expr, DfExpr::ScalarSubquery(_));
+        if is_complex(&body.expr) && !given_complex && !is_subquery {
             return Err(too_complex(&function, "its body"));
         }
         let value = match &function.returns {
@@ -331,6 +335,20 @@ fn check_given_once(function: &FunctionRecord, names: &[Option<&str>]) -> Result
             .message(format!("The parameter {given} is given twice.")));
     }
     Ok(())
+}
+
+/// The expression that a query without tables is: Spark puts it in the place of the call, as a body without SELECT.
+fn expression_of(query: &Relation) -> Option<&Expr> {
+    let RelationNode::Project { input, exprs } = &*query.node else { return None };
+    if !matches!(&*input.node, RelationNode::OneRow) {
+        return None;
+    }
+    match exprs.as_slice() {
+        [Expr::Star(_) | Expr::ColumnRegex { .. }] => None,
+        [Expr::Alias { expr, .. }] => Some(expr),
+        [expr] => Some(expr),
+        _ => None,
+    }
 }
 
 fn is_complex(expr: &DfExpr) -> bool {
