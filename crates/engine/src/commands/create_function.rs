@@ -275,6 +275,14 @@ fn check_parameters(create: &CreateFunction, name: &str) -> Result<()> {
             .message(format!("{name} gives a table: its body must be a query."))
             .exception("AnalysisException"));
     }
+    if let (Some(FunctionReturn::Table(None)), FunctionBody::Query(query)) = (&create.returns, &create.body)
+        && !names_columns(&query.query)
+    {
+        return Err(Error::new("USER_DEFINED_FUNCTIONS.SQL_TABLE_UDF_MISSING_COLUMN_NAMES")
+            .param("functionName", quote(name))
+            .message(format!("{name} names no columns: each expression of its SELECT list needs a name (AS name)."))
+            .exception("AnalysisException"));
+    }
     if let Some(FunctionReturn::Table(Some(columns))) = &create.returns {
         refuse_repeated(name, columns.iter().map(|c| c.name.as_str()))?;
     }
@@ -295,6 +303,21 @@ fn check_parameters(create: &CreateFunction, name: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the SELECT list of a query itself names all that it gives: Spark does not look below ORDER BY, DISTINCT and others.
+fn names_columns(query: &Relation) -> bool {
+    let RelationNode::Project { exprs, .. } = &*query.node else { return true };
+    exprs.iter().all(|e| {
+        matches!(
+            e,
+            Expr::Alias { .. }
+                | Expr::Column(_)
+                | Expr::Star(_)
+                | Expr::ColumnRegex { .. }
+                | Expr::Identifier(_)
+        )
+    })
 }
 
 /// Refuses a table function two of whose columns have the same name.
