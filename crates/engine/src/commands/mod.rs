@@ -59,6 +59,7 @@ mod table_details;
 mod table_expressions;
 mod target;
 mod truncate;
+mod unnamed_columns;
 mod update;
 mod use_namespace;
 mod vacuum;
