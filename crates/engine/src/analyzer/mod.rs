@@ -88,7 +88,7 @@ pub(crate) use temporaries::{Temporary, TemporaryKind};
 
 use crate::kept_analysis::LookUp;
 use crate::resolver::ResolvedTable;
-use crate::temp_views::Environment;
+use crate::temp_views::{Environment, TempView};
 use crate::{Session, StreamReader};
 
 /// Analyzes the plans of one request.
@@ -142,6 +142,8 @@ pub(crate) struct Analyzer {
     default_collation: Option<String>,
     /// Views being expanded, to find cycles.
     expanding: Vec<String>,
+    /// The temporary ones among them.
+    expanding_temporary: Vec<Arc<TempView>>,
     /// Relations that subquery expressions name by plan id.
     references: HashMap<i64, Relation>,
     named_parameters: Vec<HashMap<String, Expr>>,
@@ -199,6 +201,7 @@ impl Analyzer {
             namespace,
             default_collation: None,
             expanding: Vec::new(),
+            expanding_temporary: Vec::new(),
             references: HashMap::new(),
             named_parameters: Vec::new(),
             positional_parameters: Vec::new(),

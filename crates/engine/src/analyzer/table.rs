@@ -1,5 +1,6 @@
 //! Tables, views and data sources by name or path.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
@@ -64,6 +65,7 @@ impl Analyzer {
         let as_of = self.as_of(&table)?;
         let (catalog, schema) = self.namespace.clone();
         let environment = self.environment.clone().unwrap_or_else(|| self.session.temp_views.environment());
+        let environment = self.without_own_view(&table.name, environment);
         let scope = Scope { environment, catalog, schema };
         let options = match table.is_streaming {
             true => crate::change_feed::without(&table.options),
@@ -87,6 +89,19 @@ impl Analyzer {
                 self.with_padding(scan)
             }
         }
+    }
+
+    /// The text of a temporary view never means the view itself: its name is that of the table it was made over.
+    fn without_own_view(&self, name: &[String], environment: Environment) -> Environment {
+        let [bare] = name else { return environment };
+        let key = bare.to_lowercase();
+        let is_own = |view: &Arc<TempView>| self.expanding_temporary.iter().any(|e| Arc::ptr_eq(e, view));
+        if !environment.get(&key).is_some_and(is_own) {
+            return environment;
+        }
+        let mut others = HashMap::clone(&environment);
+        others.remove(&key);
+        Arc::new(others)
     }
 
     /// What a name stands for: the table that it was opened as before, where the plan named it before.
@@ -197,7 +212,14 @@ impl Analyzer {
         Ok(Analyzed::new(plan, output))
     }
 
-    fn temp_view(&mut self, name: &[String], view: &TempView) -> Result<Analyzed> {
+    fn temp_view(&mut self, name: &[String], view: &Arc<TempView>) -> Result<Analyzed> {
+        self.expanding_temporary.push(Arc::clone(view));
+        let expanded = self.expand_temporary(name, view);
+        self.expanding_temporary.pop();
+        expanded
+    }
+
+    fn expand_temporary(&mut self, name: &[String], view: &TempView) -> Result<Analyzed> {
         let environment = match &view.environment {
             Some(e) => Some(Arc::clone(e)),
             None => self.environment.clone(),
