@@ -12,10 +12,10 @@ pub enum Expr {
     Column(Column),
     /// `*`, `t.*`, `struct.*`.
     Star(Star),
-    /// Columns whose name matches a Java regular expression (`colRegex`, or `` `(a)?+.+` `` under the SQL flag).
+    /// Columns whose name matches a Java regular expression (`colRegex`, or `` `(a)?+.+` `` under the SQL flag), written
+    /// `` table.`regex` `` where the columns of one table are meant. Of a DataFrame's `colRegex` the frame does not count.
     ColumnRegex {
         pattern: String,
-        plan_id: Option<i64>,
     },
     /// `expr AS name`, or `AS (a, b)` for a generator of several columns.
     Alias {

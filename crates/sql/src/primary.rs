@@ -354,7 +354,7 @@ impl Parser<'_> {
             let last = name.pop().unwrap_or_default();
             let mut pattern = name.iter().map(|part| format!("{part}.")).collect::<String>();
             pattern.push_str(&format!("`{last}`"));
-            return Ok(Expr::ColumnRegex { pattern, plan_id: None });
+            return Ok(Expr::ColumnRegex { pattern });
         }
         Ok(self.column(name))
     }

@@ -296,13 +296,10 @@ fn star(s: proto::UnresolvedStar) -> Result<Expr> {
 fn regex(r: proto::UnresolvedRegex) -> Result<Expr> {
     let quoted = |text: &str| text.len() > 2 && text.starts_with('`') && text.ends_with('`');
     if quoted(&r.col_name) {
-        return Ok(Expr::ColumnRegex {
-            pattern: r.col_name[1..r.col_name.len() - 1].to_string(),
-            plan_id: r.plan_id,
-        });
+        return Ok(Expr::ColumnRegex { pattern: r.col_name[1..r.col_name.len() - 1].to_string() });
     }
     if r.col_name.split_once('.').is_some_and(|(_, rest)| quoted(rest)) {
-        return Err(Error::unsupported("colRegex with a qualifier before the pattern"));
+        return Ok(Expr::ColumnRegex { pattern: r.col_name });
     }
     let name = parse_attribute_name(&r.col_name)?;
     Ok(Expr::Column(Column { name, plan_id: r.plan_id, ..Column::default() }))
@@ -348,7 +345,8 @@ mod tests {
             }))
             .ok()
         };
-        assert_eq!(of("`a.*`"), Some(Expr::ColumnRegex { pattern: "a.*".into(), plan_id: Some(1) }));
+        assert_eq!(of("`a.*`"), Some(Expr::ColumnRegex { pattern: "a.*".into() }));
+        assert_eq!(of("t.`a.*`"), Some(Expr::ColumnRegex { pattern: "t.`a.*`".into() }));
         assert!(matches!(of("a"), Some(Expr::Column(_))));
     }
 

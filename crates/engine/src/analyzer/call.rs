@@ -115,9 +115,7 @@ impl Analyzer {
                         None => c,
                     }));
                 }
-                Expr::ColumnRegex { pattern, plan_id } => {
-                    out.extend(self.matching_columns(pattern, *plan_id, over)?);
-                }
+                Expr::ColumnRegex { pattern } => out.extend(self.matching_columns(pattern, over)?),
                 Expr::NamedArgument { value, .. } => out.push(self.expr(value, over)?),
                 other => out.push(self.expr(other, over)?),
             }
@@ -218,9 +216,7 @@ impl Analyzer {
         for arg in &call.args {
             let (values, is_named): (Vec<TypedExpr>, bool) = match arg {
                 Expr::Star(star) => (self.expand_star(star, over)?, true),
-                Expr::ColumnRegex { pattern, plan_id } => {
-                    (self.matching_columns(pattern, *plan_id, over)?, true)
-                }
+                Expr::ColumnRegex { pattern } => (self.matching_columns(pattern, over)?, true),
                 Expr::Alias { .. } | Expr::Column(_) | Expr::LambdaVariable(_) => {
                     (vec![self.expr(arg, over)?], true)
                 }

@@ -90,7 +90,7 @@ impl Analyzer {
                 .param("elem", "'*'")
                 .param("prettyName", "expression")
                 .message("A star can only be an item of a SELECT list or an argument of count().")),
-            Expr::ColumnRegex { pattern, .. } => Err(Error::new("INVALID_USAGE_OF_STAR_OR_REGEX")
+            Expr::ColumnRegex { pattern } => Err(Error::new("INVALID_USAGE_OF_STAR_OR_REGEX")
                 .param("elem", "regular expression")
                 .param("prettyName", "expression")
                 .message(format!("The column pattern {pattern} can only be an item of a SELECT list."))),

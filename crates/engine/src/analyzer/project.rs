@@ -160,11 +160,9 @@ impl Analyzer {
         };
         Ok(match expr {
             Expr::Star(star) => self.expand_star(star, input)?.into_iter().map(|v| plain(v, input)).collect(),
-            Expr::ColumnRegex { pattern, plan_id } => self
-                .matching_columns(pattern, *plan_id, input)?
-                .into_iter()
-                .map(|v| plain(v, input))
-                .collect(),
+            Expr::ColumnRegex { pattern } => {
+                self.matching_columns(pattern, input)?.into_iter().map(|v| plain(v, input)).collect()
+            }
             Expr::Alias { expr, names, metadata } => {
                 let mut value = self.expr(expr, input)?;
                 match names.as_slice() {
@@ -339,7 +337,6 @@ impl Analyzer {
     pub(super) fn matching_columns(
         &mut self,
         pattern: &str,
-        plan_id: Option<i64>,
         input: &Analyzed,
     ) -> Result<Vec<TypedExpr>> {
         let bad = |e: &dyn std::fmt::Display| {
@@ -357,11 +354,6 @@ impl Analyzer {
         let regex = fancy_regex::Regex::new(&format!("{flags}^(?:{inner})$")).map_err(|e| bad(&e))?;
         let mut out = Vec::new();
         for a in &input.output {
-            if plan_id.is_some_and(|id| {
-                input.plan_ids.get(&id).is_some_and(|c| !c.iter().any(|x| x.attribute.id == a.id))
-            }) {
-                continue;
-            }
             if !table.is_empty() && !super::column::qualifier_matches(&a.qualifier, &table) {
                 continue;
             }
