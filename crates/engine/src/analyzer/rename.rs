@@ -59,7 +59,13 @@ impl Analyzer {
                     input.output.len()
                 )));
         }
-        let mut renamed = self.renamed(input, columns)?;
+        // The names are of the alias, as the columns were.
+        let qualifiers: Vec<Vec<String>> = input.output.iter().map(|a| a.qualifier.clone()).collect();
+        let names: Vec<Option<&String>> = columns.iter().map(Some).collect();
+        let mut renamed = self.renamed(input, &names)?;
+        for (column, qualifier) in renamed.output.iter_mut().zip(qualifiers) {
+            column.qualifier = qualifier;
+        }
         renamed.below = None;
         Ok(renamed)
     }
@@ -79,19 +85,19 @@ impl Analyzer {
         if is_scan { Ok(input) } else { input.without_hidden() }
     }
 
-    /// The same columns under other names, by position. Identities change with the names.
-    fn renamed(&mut self, input: Analyzed, names: &[String]) -> Result<Analyzed> {
+    /// The same columns under other names, by position, where they get any. Identities change with the names, and a column that
+    /// was given a name is no longer one of a table or an alias.
+    fn renamed(&mut self, input: Analyzed, names: &[Option<&String>]) -> Result<Analyzed> {
         let pairs: Vec<(DfExpr, Attribute)> = input
             .output
             .clone()
             .into_iter()
             .zip(names)
             .map(|(a, name)| {
-                if a.name == *name {
-                    return (a.column(), a);
-                }
-                let mut new = self.renewed(&a);
+                let Some(name) = name else { return (a.column(), a) };
+                let mut new = if a.name == **name { a.clone() } else { self.renewed(&a) };
                 new.name.clone_from(name);
+                new.qualifier.clear();
                 (a.column(), new)
             })
             .collect();
@@ -112,7 +118,8 @@ impl Analyzer {
                     input.output.len()
                 )));
         }
-        self.renamed(input, names)
+        let names: Vec<Option<&String>> = names.iter().map(Some).collect();
+        self.renamed(input, &names)
     }
 
     pub(super) fn rename_columns(
@@ -121,11 +128,15 @@ impl Analyzer {
         renames: &[(String, String)],
     ) -> Result<Analyzed> {
         let input = self.relation(input)?;
-        let mut names: Vec<String> = input.output.iter().map(|a| a.name.clone()).collect();
+        let mut names: Vec<Option<&String>> = vec![None; input.output.len()];
         for (from, to) in renames {
-            for name in &mut names {
-                if name.eq_ignore_ascii_case(from) {
-                    name.clone_from(to);
+            for (name, column) in names.iter_mut().zip(&input.output) {
+                let current = match name {
+                    Some(given) => given.as_str(),
+                    None => column.name.as_str(),
+                };
+                if current.eq_ignore_ascii_case(from) {
+                    *name = Some(to);
                 }
             }
         }
