@@ -220,6 +220,24 @@ impl Analyzed {
         self
     }
 
+    /// Columns that go by their name in another case are still those of the DataFrames inside: for each the identity that it
+    /// had, and the column that it became.
+    pub fn still_of_frames(mut self, written: &[(u64, Attribute)]) -> Self {
+        for (id, column) in written {
+            if self.output.iter().any(|o| o.id == *id) {
+                continue;
+            }
+            for columns in self.plan_ids.values_mut() {
+                let had = columns.iter().find(|c| c.attribute.id == *id).cloned();
+                columns.extend(had.map(|c| FrameColumn {
+                    attribute: Attribute { qualifier: c.attribute.qualifier, ..column.clone() },
+                    depth: c.depth,
+                }));
+            }
+        }
+        self
+    }
+
     /// Gives every output column the qualifier.
     pub fn qualified(mut self, qualifier: &[String]) -> Self {
         for a in &mut self.output {

@@ -67,12 +67,7 @@ impl Analyzer {
         if let Some(field) = self.metadata_field(&attribute, &rest, over) {
             return Ok(Some(field));
         }
-        // The column goes by the name that was written.
-        let value = match (rest.is_empty(), column.name.last()) {
-            (true, Some(written)) => attribute.typed().named(written),
-            _ => attribute.typed(),
-        };
-        self.nested(value, &rest).map(Some)
+        self.nested(as_written(&attribute, &column.name, &rest), &rest).map(Some)
     }
 
     /// `df.name`: a column of the DataFrame with that plan id, wherever in the relation it is.
@@ -103,10 +98,10 @@ impl Analyzer {
                 Ok(None) => continue,
                 Err(_) => return Err(ambiguous_frame(&column.name)),
             };
-            return match self.metadata_field(&attribute, &rest, over) {
-                Some(field) => Ok(Some(field)),
-                None => self.nested(attribute.typed(), &rest).map(Some),
-            };
+            if let Some(field) = self.metadata_field(&attribute, &rest, over) {
+                return Ok(Some(field));
+            }
+            return self.nested(as_written(&attribute, &column.name, &rest), &rest).map(Some);
         }
         Ok(None)
     }
@@ -298,6 +293,14 @@ impl Analyzer {
         }
         let shown = value.name;
         Ok(Some(self.builtin("named_struct", args)?.named(shown)))
+    }
+}
+
+/// A column goes by the name that was written, unless a field of it is meant.
+fn as_written(attribute: &Attribute, name: &[String], fields: &[String]) -> TypedExpr {
+    match (fields.is_empty(), name.last()) {
+        (true, Some(written)) => attribute.typed().named(written),
+        _ => attribute.typed(),
     }
 }
 

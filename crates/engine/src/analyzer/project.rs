@@ -17,13 +17,15 @@ pub(super) struct Item {
     pub metadata: Option<String>,
     /// The item is a bare column and keeps its identity.
     pub passthrough: Option<Attribute>,
+    /// The identity of the column that the item is, written in another case than the column's.
+    pub written: Option<u64>,
     /// The place of the item whose alias this one names, and is.
     pub repeats: Option<usize>,
 }
 
 impl Item {
     pub(super) fn new(value: TypedExpr) -> Self {
-        Self { value, metadata: None, passthrough: None, repeats: None }
+        Self { value, metadata: None, passthrough: None, written: None, repeats: None }
     }
 
     pub(super) fn passing(column: Attribute) -> Self {
@@ -186,7 +188,10 @@ impl Analyzer {
                     value = value.named(column.name.last().cloned().unwrap_or_default());
                 }
                 let metadata = source_metadata(&value, input);
-                vec![Item { metadata, ..plain(value, input) }]
+                let written = if matches!(other, Expr::Column(_)) { source_id(&value, input) } else { None };
+                let item = plain(value, input);
+                let written = written.filter(|_| item.passthrough.is_none());
+                vec![Item { metadata, written, ..item }]
             }
         })
     }
@@ -228,11 +233,13 @@ impl Analyzer {
     /// The projection of resolved items, window functions computed first.
     pub(super) fn project_items(&mut self, input: Analyzed, items: Vec<Item>) -> Result<Analyzed> {
         let mut exprs: Vec<(DfExpr, Attribute)> = Vec::with_capacity(items.len());
+        let mut written = Vec::new();
         for item in items {
             let attribute = self.item_attribute(&item, &exprs);
+            written.extend(item.written.map(|id| (id, attribute.clone())));
             exprs.push((item.value.expr, attribute));
         }
-        self.project_pairs(input, exprs)
+        Ok(self.project_pairs(input, exprs)?.still_of_frames(&written))
     }
 
     pub(super) fn item_attribute(&mut self, item: &Item, taken: &[(DfExpr, Attribute)]) -> Attribute {
@@ -532,6 +539,13 @@ fn passthrough(value: &TypedExpr, input: &Analyzed) -> Option<Attribute> {
     let DfExpr::Column(c) = &value.expr else { return None };
     let column = input.columns().find(|a| a.internal_name() == c.name && a.name == value.name);
     column.map(Attribute::by_any_name)
+}
+
+/// The identity of the column that an item is by its name, whatever the case. (The alias of an earlier item has another name.)
+fn source_id(value: &TypedExpr, input: &Analyzed) -> Option<u64> {
+    let DfExpr::Column(c) = &value.expr else { return None };
+    let column = input.columns().find(|a| a.internal_name() == c.name)?;
+    super::column::same_name(&column.name, &value.name, false).then_some(column.id)
 }
 
 /// `SELECT a AS b` keeps the metadata of `a`.
