@@ -82,6 +82,12 @@ impl Analyzer {
                         metadata: Some(a.metadata.clone()),
                         ..Item::new(a.typed().named(names[0].clone()))
                     },
+                    // A column that is written in another case than its own.
+                    Some(Expr::Column(column)) if is_in_other_case(&column.name, &a.name) => Item {
+                        metadata: Some(a.metadata.clone()),
+                        written: Some(a.id),
+                        ..Item::new(a.typed().named(column.name.last().cloned().unwrap_or_default()))
+                    },
                     _ => Item::passing(a.clone()),
                 });
             }
@@ -91,6 +97,7 @@ impl Analyzer {
         self.restore_grouping(grouping_functions);
         let before = items.len();
         items.extend(resolved?.into_iter().map(|i| Item { repeats: i.repeats.map(|r| r + before), ..i }));
+        let mut written = Vec::new();
         for item in items {
             let value = if item
                 .passthrough
@@ -114,9 +121,10 @@ impl Analyzer {
             };
             let item = Item { passthrough: key, ..item };
             let attribute = self.item_attribute(&item, &aggregation.select);
+            written.extend(item.written.map(|id| (id, attribute.clone())));
             aggregation.select.push((value, attribute));
         }
-        aggregation.build(self)
+        Ok(aggregation.build(self)?.still_of_frames(&written))
     }
 
     /// `SELECT explode(collect_list(a)) FROM t`: a generator over the one group of all rows, if the list aggregates.
@@ -480,6 +488,11 @@ impl Analyzer {
         }
         Ok((aggregation.build(self)?, outer_list))
     }
+}
+
+/// Whether the last part of a name is that of the column, its case apart.
+fn is_in_other_case(written: &[String], name: &str) -> bool {
+    written.last().is_some_and(|last| last != name && super::column::same_name(last, name, false))
 }
 
 /// Beside aggregates a correlated scalar subquery must be what is grouped by.
