@@ -38,9 +38,15 @@ impl Analyzer {
         let input = windowed.input.with_sort_columns();
         let super::grouping::Clauses { grouping, kind, select } =
             super::grouping::Clauses::split(aggregate, &windowed.exprs);
+        // The list that positions count: that of a DataFrame begins with what it is grouped by.
+        let list = match aggregate.grouping_first {
+            true => [grouping, select].concat(),
+            false => select.to_vec(),
+        };
+        let list = list.as_slice();
         let (keys, sets) = match &kind {
             GroupingKind::All => (self.group_by_all(select, &input)?, None),
-            kind => self.grouping_keys(kind, grouping, select, &input)?,
+            kind => self.grouping_keys(kind, grouping, list, &input)?,
         };
         // What is computed of a key that a set leaves out is NULL: functions have to know.
         let (input, keys) = match &sets {
@@ -49,7 +55,7 @@ impl Analyzer {
                 let left_out: Vec<TypedExpr> = left_out.map(|(_, key)| key.clone()).collect();
                 let input = with_nullable(input, &left_out);
                 self.forget_subqueries();
-                let keys = self.grouping_keys(&kind, grouping, select, &input)?.0;
+                let keys = self.grouping_keys(&kind, grouping, list, &input)?.0;
                 (input, keys)
             }
             None => (input, keys),
@@ -59,7 +65,7 @@ impl Analyzer {
             // A key that stands twice is shown twice.
             shown.clear();
             for e in grouping {
-                shown.extend(self.grouping_key(e, select, &input)?.into_iter().map(|key| key.expr));
+                shown.extend(self.grouping_key(e, list, &input)?.into_iter().map(|key| key.expr));
             }
         }
         let mut aggregation = self.aggregation(input.clone(), keys, sets)?;
@@ -82,6 +88,10 @@ impl Analyzer {
                         metadata: Some(a.metadata.clone()),
                         ..Item::new(a.typed().named(names[0].clone()))
                     },
+                    // A position is grouped by, and shown as the number that it is.
+                    Some(number @ Expr::Literal(_)) if !matches!(key, DfExpr::Literal(..)) => {
+                        Item::new(self.expr(number, &input)?)
+                    }
                     // A column that is written in another case than its own.
                     Some(Expr::Column(column)) if is_in_other_case(&column.name, &a.name) => Item {
                         metadata: Some(a.metadata.clone()),
