@@ -61,8 +61,9 @@ impl Analyzer {
             None => (input, keys),
         };
         let mut shown: Vec<DfExpr> = keys.iter().map(|key| key.expr.clone()).collect();
-        if aggregate.grouping_first && sets.is_none() && shown.len() < grouping.len() {
-            // A key that stands twice is shown twice.
+        let in_sets = matches!(kind, GroupingKind::GroupingSets(_));
+        if aggregate.grouping_first && (in_sets || (sets.is_none() && shown.len() < grouping.len())) {
+            // A key that stands twice is shown twice, and one that stands in grouping sets only is not shown.
             shown.clear();
             for e in grouping {
                 shown.extend(self.grouping_key(e, list, &input)?.into_iter().map(|key| key.expr));
