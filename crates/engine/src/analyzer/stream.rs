@@ -192,11 +192,16 @@ impl Analyzer {
         let delay_us = parse_delay(delay)?;
         let column = |name: Vec<String>| Column { name, ..Default::default() };
         // A name with points may be one name, or one of several parts.
-        let time = match self.column(&column(vec![event_time.to_string()]), &analyzed) {
+        let found = match self.column(&column(vec![event_time.to_string()]), &analyzed) {
             Err(e) => match boathouse_sql::parse_name(event_time) {
-                Ok(parts) if parts.len() > 1 => self.column(&column(parts), &analyzed)?,
-                _ => return Err(e),
+                Ok(parts) if parts.len() > 1 => self.column(&column(parts), &analyzed),
+                _ => Err(e),
             },
+            found => found,
+        };
+        let time = match found {
+            // Rows that are no stream have no watermark, whatever its column is (Spark's `EliminateEventTimeWatermark`).
+            Err(_) if !analyzed.is_streaming => return Ok(analyzed),
             found => found?,
         };
         if !matches!(time.expr, datafusion::logical_expr::Expr::Column(_)) {
@@ -208,12 +213,12 @@ impl Analyzer {
                 ))
                 .exception("AnalysisException"));
         }
+        if !analyzed.is_streaming {
+            return Ok(analyzed);
+        }
         let is_window_end = matches!(&time.data_type, DataType::Struct(s) if s.field("end").is_some_and(|f| is_time(&f.data_type)));
         if !is_time(&time.data_type) && !is_window_end {
             return Err(super::error::not_a_time(event_time, &time.data_type));
-        }
-        if !analyzed.is_streaming {
-            return Ok(analyzed);
         }
         let datafusion::logical_expr::Expr::Column(time) = time.expr else {
             return Err(Error::unsupported("a watermark on an expression"));
