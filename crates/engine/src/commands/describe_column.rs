@@ -31,6 +31,7 @@ pub(super) async fn run(
     }
     let found = target::find(session, table, &target::relation_path(session)).await?;
     let columns = table_columns::of_found(session, &found).await?;
+    let column = without_qualifier(column, &qualifier(&found), &columns);
     let field = match column {
         [one] => columns.field(one),
         [first, ..] if columns.field(first).is_some() => {
@@ -61,4 +62,26 @@ pub(super) async fn run(
         }
     }
     rows::result(schema_of_result(), out)
+}
+
+/// What may stand before the name of a column.
+fn qualifier(found: &Found) -> Vec<String> {
+    match found {
+        Found::Table(table) => table.qualifier.clone(),
+        Found::View(record) => record.name.parts(),
+        Found::TempView { name, .. } => name.clone(),
+    }
+}
+
+/// The name of a column without the table's, where it begins with that: `t.id`, `schema.t.id`.
+fn without_qualifier<'a>(name: &'a [String], qualifier: &[String], columns: &StructType) -> &'a [String] {
+    for length in (1..name.len()).rev() {
+        let (before, rest) = name.split_at(length);
+        let is_qualifier = before.len() <= qualifier.len()
+            && before.iter().rev().zip(qualifier.iter().rev()).all(|(a, b)| a.eq_ignore_ascii_case(b));
+        if is_qualifier && rest.first().is_some_and(|column| columns.field(column).is_some()) {
+            return rest;
+        }
+    }
+    name
 }
