@@ -1,5 +1,6 @@
 //! PIVOT and UNPIVOT.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use boathouse_bridge::ResultExt;
@@ -264,12 +265,11 @@ impl Analyzer {
                 Error::new("UNPIVOT_REQUIRES_VALUE_COLUMNS").message("UNPIVOT needs columns to unpivot.")
             );
         }
-        if let Some(c) = groups.iter().flat_map(|(c, _)| c).find(|c| !matches!(c.expr, DfExpr::Column(_))) {
-            return Err(Error::new("UNPIVOT_REQUIRES_ATTRIBUTES")
-                .param("given", "value")
-                .param("empty", "id")
-                .param("expressions", format!("\"{}\"", c.name))
-                .message(format!("UNPIVOT takes columns, not {}.", c.name)));
+        // What is left of the columns is only known where those that are given are columns themselves.
+        match (&ids, &unpivot.values) {
+            (Some(ids), None) => check_attributes(ids, "id", "value")?,
+            (None, Some(_)) => check_attributes(groups.iter().flat_map(|(c, _)| c), "value", "id")?,
+            _ => {}
         }
         let width = unpivot.value_columns.len();
         if groups.iter().any(|(columns, _)| columns.len() != width) {
@@ -294,7 +294,7 @@ impl Analyzer {
                 .try_fold(all[0].clone(), |a, b| coercion::tightest_common_type(&a, b, &self.context));
             types.push(common.ok_or_else(|| {
                 Error::new("UNPIVOT_VALUE_DATA_TYPE_MISMATCH")
-                    .param("types", all.iter().map(super::error::quoted).collect::<Vec<_>>().join(", "))
+                    .param("types", types_of(groups.iter().filter_map(|(c, _)| c.get(i))))
                     .message("The columns of UNPIVOT have no common type.")
             })?);
         }
@@ -333,7 +333,8 @@ impl Analyzer {
         for id in ids {
             let a = generated.output.iter().find(|a| a.column() == id.expr).cloned();
             let attribute = match a {
-                Some(a) => a,
+                Some(a) if a.name == id.name => a,
+                Some(a) => super::Attribute { name: id.name.clone(), ..self.renewed(&a) },
                 None => self.attribute(&id.name, id.data_type.clone(), id.nullable),
             };
             output.push((id.expr, attribute));
@@ -363,6 +364,43 @@ impl Analyzer {
             .spark()?;
         Ok(projected.with_plan(plan))
     }
+}
+
+/// UNPIVOT_REQUIRES_ATTRIBUTES, where one of the values is no column.
+fn check_attributes<'a>(
+    values: impl IntoIterator<Item = &'a TypedExpr>,
+    given: &str,
+    empty: &str,
+) -> Result<()> {
+    let others = values.into_iter().filter(|v| !matches!(v.expr, DfExpr::Column(_)));
+    let others: Vec<String> = others.map(|v| format!("\"{}\"", v.name)).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let others = others.join(", ");
+    Err(Error::new("UNPIVOT_REQUIRES_ATTRIBUTES")
+        .param("given", given)
+        .param("empty", empty)
+        .param("expressions", &others)
+        .message(format!("UNPIVOT takes columns, not {others}, where it has to find the other columns.")))
+}
+
+/// The types of values, each with the names of those that have it.
+fn types_of<'a>(values: impl Iterator<Item = &'a TypedExpr>) -> String {
+    let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for value in values {
+        let of_type = names.entry(super::error::quoted(&value.data_type)).or_default();
+        of_type.push(boathouse_spec::quote(&value.name));
+    }
+    let shown = names.into_iter().map(|(data_type, mut of_type)| {
+        of_type.sort();
+        if of_type.len() > 3 {
+            of_type.truncate(3);
+            of_type.push("...".to_string());
+        }
+        format!("{data_type} ({})", of_type.join(", "))
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 fn holds_star(expr: &Expr) -> bool {
