@@ -112,20 +112,27 @@ impl Analyzer {
         let project = RelationNode::Project { input: pivot.input.clone(), exprs: vec![column.clone()] };
         let distinct = RelationNode::Distinct { input: project.into() };
         let sorted = RelationNode::SortAll { input: distinct.into(), ascending: true, nulls_first: true };
-        let limit: i32 = 10_000;
+        let most = self.session.conf().integer("spark.sql.pivotMaxValues");
+        let limit = most.and_then(|n| i32::try_from(n).ok()).unwrap_or(10_000);
         let limited = RelationNode::Limit {
             input: sorted.into(),
-            limit: Expr::Literal(Literal::Integer(limit + 1)),
+            limit: Expr::Literal(Literal::Integer(limit.saturating_add(1))),
             origin: Default::default(),
         };
         let analyzed = self.query(&limited.into())?;
         let data_type = analyzed.output[0].data_type.clone();
+        let name = analyzed.output[0].name.clone();
         let batches = self.collect(&analyzed)?;
         let rows: usize = batches.iter().map(|b| b.num_rows()).sum();
-        if rows > limit as usize {
-            return Err(Error::new("_LEGACY_ERROR_TEMP_1324").message(format!(
-                "The pivot column has more than {limit} distinct values; name those that are wanted."
-            )));
+        if usize::try_from(limit).is_ok_and(|limit| rows > limit) {
+            return Err(Error::new("_LEGACY_ERROR_TEMP_1324")
+                .param("pivotColumn", &name)
+                .param("maxValues", limit)
+                .param("config", "spark.sql.pivotMaxValues")
+                .message(format!(
+                    "The pivot column {name} has more than {limit} distinct values; name those that are wanted, or raise \
+                     spark.sql.pivotMaxValues."
+                )));
         }
         let mut out = Vec::with_capacity(rows);
         for batch in &batches {
