@@ -9,6 +9,7 @@
 //!
 //! Start with [`Plan`], then [`Relation`], [`Expr`] and [`Command`].
 
+mod attribute_name;
 pub mod clock;
 mod command;
 mod error;
@@ -25,6 +26,7 @@ mod special_time;
 mod types;
 mod walk;
 
+pub use attribute_name::{parse_attribute_name, parse_attribute_names};
 pub use command::*;
 pub use error::{Error, QueryContext, Result};
 pub use error_class::sqlstate;

@@ -6,13 +6,12 @@
 use boathouse_spec::{
     ColumnDefinition, Command, CreateMode, CreateTable, Error, Expr, Identity, Literal, Merge, MergeAction,
     MergeClause, Name, PartitionField, RelationNode, Result, TableChange, TableRef, TextExpr, TimeTravel,
-    VacuumMode,
+    VacuumMode, parse_attribute_name, parse_attribute_names,
 };
 use prost_types::Any;
 
 use super::data_type::{data_type_from_proto, parse_schema_text, schema_from_proto};
 use super::expression::no_handler;
-use super::names::{parse_attribute_name, parse_attribute_names};
 use super::plan::decode;
 use super::{Converter, missing, not_set, unknown_enum};
 use crate::proto::delta::{self as proto, delta_command::CommandType, delta_relation::RelationType};

@@ -2,12 +2,11 @@
 
 use boathouse_spec::{
     Call, CastMode, Column, Expr, FrameBound, FrameUnits, Name, Origin, PlanSubqueryKind, Result, SortOrder,
-    Star, WindowFrame, WindowSpec,
+    Star, WindowFrame, WindowSpec, parse_attribute_name,
 };
 
 use super::data_type::{data_type_from_proto, parse_type_text};
 use super::literal::literal_from_proto;
-use super::names::parse_attribute_name;
 use super::{Converter, Error, invalid_plan, missing, not_set, unknown_enum};
 use crate::proto::spark::expression::{self as proto, ExprType, cast, window};
 use crate::proto::spark::{self, subquery_expression};

@@ -10,7 +10,6 @@ mod join;
 #[allow(deprecated)] // The fields for the types of nested values that the Python client still reads.
 mod literal;
 mod merge;
-mod names;
 mod pipeline;
 mod plan;
 mod read;

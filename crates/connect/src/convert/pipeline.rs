@@ -1,11 +1,10 @@
 //! Commands of declarative pipelines.
 
-use boathouse_spec::{Error, Result};
+use boathouse_spec::{Error, Result, parse_attribute_names};
 use prost::{Message, Name};
 use prost_types::Any;
 
 use super::data_type::{parse_schema_text, schema_from_proto};
-use super::names::parse_attribute_names;
 use super::{Converter, missing, not_set, unknown_enum};
 use crate::proto::spark::pipeline_command::{self as proto, CommandType, define_flow, define_output};
 use crate::proto::spark::{OutputType, PipelineAnalysisContext, PipelineCommand, SourceCodeLocation};

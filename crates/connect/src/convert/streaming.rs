@@ -1,10 +1,9 @@
 //! Commands of streaming queries.
 
-use boathouse_spec::{Error, PythonFunction, Result};
+use boathouse_spec::{Error, PythonFunction, Result, parse_attribute_names};
 use prost::Message as _;
 
 use super::function::python_function;
-use super::names::parse_attribute_names;
 use super::{Converter, missing, not_set};
 use crate::proto::spark as proto;
 use crate::streaming::{ManagerRequest, PERMANENT, QueryId, QueryRequest, StartQuery, StreamTarget, Trigger};

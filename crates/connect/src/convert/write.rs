@@ -2,10 +2,9 @@
 
 use boathouse_spec::{
     Bucket, Command, CreateMode, CreateView, Error, Options, Result, SaveMode, ViewKind, Write, WriteTarget,
-    WriteTo, WriteToMode,
+    WriteTo, WriteToMode, parse_attribute_names,
 };
 
-use super::names::parse_attribute_names;
 use super::{Converter, missing, unknown_enum};
 use crate::proto::spark::{self as proto, write_operation, write_operation_v2};
 

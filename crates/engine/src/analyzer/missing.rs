@@ -1,7 +1,9 @@
 //! `df.na`: NULLs filled, dropped, replaced.
 
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{CastMode, DataType, Error, Literal, Relation, Result};
+use boathouse_spec::{
+    CastMode, Column, DataType, Error, Literal, Relation, Result, parse_attribute_name,
+};
 use datafusion::logical_expr::{Case, Expr as DfExpr, LogicalPlanBuilder, Operator, lit};
 
 use super::Analyzer;
@@ -19,12 +21,10 @@ impl Analyzer {
         let wanted = self.named_columns(&input, columns)?;
         let mut pairs = Vec::new();
         for a in input.output.clone() {
-            let value = match (columns.is_empty(), wanted.iter().position(|w| w.id == a.id)) {
+            let value = match (columns.is_empty(), wanted.iter().rposition(|w| w.expr == a.column())) {
                 (true, _) => values.first(),
-                (false, Some(i)) if values.len() > 1 => {
-                    let named = columns.iter().rposition(|c| c.eq_ignore_ascii_case(&a.name)).unwrap_or(i);
-                    values.get(named)
-                }
+                // Of a column that is named twice the last value counts.
+                (false, Some(i)) if values.len() > 1 => values.get(i),
                 (false, Some(_)) => values.first(),
                 (false, None) => None,
             };
@@ -60,13 +60,15 @@ impl Analyzer {
         min_non_nulls: Option<i32>,
     ) -> Result<Analyzed> {
         let input = self.relation(input)?;
-        let wanted =
-            if columns.is_empty() { input.output.clone() } else { self.named_columns(&input, columns)? };
+        let wanted: Vec<TypedExpr> = match columns.is_empty() {
+            true => input.output.iter().map(Attribute::typed).collect(),
+            false => self.named_columns(&input, columns)?,
+        };
         let mut present = Vec::new();
-        for a in &wanted {
-            let mut condition = DfExpr::IsNotNull(Box::new(a.column()));
-            if matches!(a.data_type, DataType::Float | DataType::Double) {
-                let nan = DfExpr::IsTrue(Box::new(self.builtin("isnan", vec![a.typed()])?.expr));
+        for value in wanted {
+            let mut condition = DfExpr::IsNotNull(Box::new(value.expr.clone()));
+            if matches!(value.data_type, DataType::Float | DataType::Double) {
+                let nan = DfExpr::IsTrue(Box::new(self.builtin("isnan", vec![value])?.expr));
                 condition = Self::both(condition, DfExpr::Not(Box::new(nan)));
             }
             present.push(condition);
@@ -99,11 +101,20 @@ impl Analyzer {
         replacements: &[(Literal, Literal)],
     ) -> Result<Analyzed> {
         let input = self.relation(input)?;
-        let wanted =
-            if columns.is_empty() { input.output.clone() } else { self.named_columns(&input, columns)? };
+        let wanted: Vec<TypedExpr> = match columns.is_empty() {
+            true => input.output.iter().map(Attribute::typed).collect(),
+            false => self.named_columns(&input, columns)?,
+        };
+        if let Some(at) = wanted.iter().position(|w| !matches!(w.expr, DfExpr::Column(_))) {
+            let name = columns.get(at).map(|name| parse_attribute_name(name)).transpose()?.unwrap_or_default();
+            return Err(Error::new("UNSUPPORTED_FEATURE.REPLACE_NESTED_COLUMN")
+                .param("colName", boathouse_spec::quote_name(&name))
+                .message(format!("Values are replaced in whole columns, not in the field {}.", name.join(".")))
+                .exception("UnsupportedOperationException"));
+        }
         let mut pairs = Vec::new();
         for a in input.output.clone() {
-            let applies = wanted.iter().any(|w| w.id == a.id)
+            let applies = wanted.iter().any(|w| w.expr == a.column())
                 && replacements.iter().any(|(from, to)| {
                     let t = if from.is_null() { to.data_type() } else { from.data_type() };
                     fits(&t, &a.data_type)
@@ -135,26 +146,15 @@ impl Analyzer {
         if typed.data_type.is_numeric() { self.implicit(typed, &DataType::Double) } else { Ok(typed) }
     }
 
-    fn named_columns(&self, input: &Analyzed, names: &[String]) -> Result<Vec<Attribute>> {
-        let mut out = Vec::new();
+    /// What names mean as `col("..")` reads them: columns, or fields inside of them.
+    fn named_columns(&mut self, input: &Analyzed, names: &[String]) -> Result<Vec<TypedExpr>> {
+        let mut out = Vec::with_capacity(names.len());
         for name in names {
-            let found: Vec<&Attribute> =
-                input.output.iter().filter(|a| a.name.eq_ignore_ascii_case(name)).collect();
-            match found.as_slice() {
-                [one] => out.push((*one).clone()),
-                [] => {
-                    return Err(super::error::unresolved_column(
-                        std::slice::from_ref(name),
-                        &super::column::candidates(input),
-                    ));
-                }
-                _ => {
-                    return Err(Error::new("AMBIGUOUS_REFERENCE")
-                        .param("name", boathouse_spec::quote(name))
-                        .param("referenceNames", "")
-                        .message(format!("Several columns are named {name}.")));
-                }
-            }
+            let column = Column { name: parse_attribute_name(name)?, ..Column::default() };
+            let found = self.find_column(&column, input)?.ok_or_else(|| {
+                super::error::unresolved_column(&column.name, &super::column::candidates(input))
+            })?;
+            out.push(found);
         }
         Ok(out)
     }

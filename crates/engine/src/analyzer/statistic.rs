@@ -2,7 +2,7 @@
 
 use boathouse_spec::{
     CastMode, DataType, Error, Expr, Literal, Pivot, Relation, RelationNode, Result, Statistic, StructField,
-    StructType,
+    StructType, parse_attribute_name,
 };
 use datafusion::logical_expr::Expr as DfExpr;
 
@@ -52,7 +52,7 @@ impl Analyzer {
         if columns.is_empty() {
             return self.summary(input, &DESCRIBE.map(String::from));
         }
-        let exprs = columns.iter().map(|c| column_of(c)).collect();
+        let exprs = columns.iter().map(|c| column_named(c)).collect::<Result<Vec<_>>>()?;
         let selected = RelationNode::Project { input: input.clone(), exprs };
         self.summary(&selected.into(), &DESCRIBE.map(String::from))
     }
@@ -104,14 +104,15 @@ impl Analyzer {
     /// Counts of pairs: a row for each value of the first column, a column for each of the second.
     fn crosstab(&mut self, input: &Relation, a: &str, b: &str) -> Result<Analyzed> {
         let table = format!("{a}_{b}");
-        let text = |name: &str| column_of(name).cast(DataType::STRING);
-        let shown = |name: &str, value: Expr| {
-            let missing = Expr::call("isnull", vec![column_of(name)]);
+        let (a, b) = (column_named(a)?, column_named(b)?);
+        let text = |column: &Expr| column.clone().cast(DataType::STRING);
+        let shown = |column: &Expr, value: Expr| {
+            let missing = Expr::call("isnull", vec![column.clone()]);
             Expr::call("when", vec![missing, Expr::string("null"), value])
         };
-        let plain = Expr::call("regexp_replace", vec![text(b), Expr::string("`"), Expr::string("")]);
+        let plain = Expr::call("regexp_replace", vec![text(&b), Expr::string("`"), Expr::string("")]);
         let other = "__crosstab_column";
-        let exprs = vec![shown(a, text(a)).alias(&table), shown(b, plain).alias(other)];
+        let exprs = vec![shown(&a, text(&a)).alias(&table), shown(&b, plain).alias(other)];
         let pairs: Relation = RelationNode::Project { input: input.clone(), exprs }.into();
         let pivot: Relation = RelationNode::Pivot(Pivot {
             input: pairs,
@@ -136,14 +137,15 @@ impl Analyzer {
         let analyzed = self.relation(input)?;
         let mut args = Vec::with_capacity(2);
         for name in [a, b] {
-            let value = self.expr(&column_of(name), &analyzed)?;
+            let column = column_named(name)?;
+            let value = self.expr(&column, &analyzed)?;
             if !value.data_type.is_numeric() {
                 return Err(illegal(format!(
                     "requirement failed: Currently {what} calculation for columns with dataType {} not supported.",
                     value.data_type.simple_string()
                 )));
             }
-            let number = column_of(name).cast(DataType::Double);
+            let number = column.cast(DataType::Double);
             // NULL counts as 0 (Spark's `StatFunctions.collectStatisticalData`).
             args.push(Expr::call("coalesce", vec![number, Expr::Literal(Literal::Double(0.0))]));
         }
@@ -175,7 +177,7 @@ impl Analyzer {
         let input = self.relation(input)?;
         let mut values = Vec::with_capacity(columns.len());
         for name in columns {
-            let value = self.expr(&column_of(name), &input)?;
+            let value = self.expr(&column_named(name)?, &input)?;
             if !value.data_type.is_numeric() {
                 return Err(illegal(format!(
                     "requirement failed: Quantile calculation for column {name} with data type {} is not supported.",
@@ -208,9 +210,9 @@ impl Analyzer {
         let size = (1.0 / support) as usize;
         let mut items = Vec::with_capacity(columns.len());
         for name in columns {
-            let value = self.expr(&column_of(name), &input)?;
+            let value = self.expr(&column_named(name)?, &input)?;
             let resolved = boathouse_functions::frequent_items(&value.data_type, size, &self.context)?;
-            let shown = format!("{}_freqItems", value.name);
+            let shown = format!("{name}_freqItems");
             let value = of_resolved(resolved, vec![value.expr], None).named(shown);
             items.push(Item::new(value));
         }
@@ -255,9 +257,14 @@ fn class_name(t: &DataType) -> String {
     }
 }
 
-/// A column by the name that a user gave as text.
+/// A column by its own name.
 fn column_of(name: &str) -> Expr {
     Expr::column([name])
+}
+
+/// A column by the name that a user gave as text, which `col("..")` would read so.
+fn column_named(text: &str) -> Result<Expr> {
+    Ok(Expr::column(parse_attribute_name(text)?))
 }
 
 /// The fractions of `25%` and its like, in the order of the statistics.

@@ -1,6 +1,6 @@
-//! Names that clients write as one string.
+//! Names of columns that clients write as one string.
 
-use boathouse_spec::{Error, Name, Result};
+use crate::{Error, Name, Result};
 
 /// Splits the name of a column (`a.b`, `` `a.b`.c ``), as `col("...")` reads it: dots separate, backticks quote a whole
 /// part, and all other characters, blanks and operators too, stand for themselves.
