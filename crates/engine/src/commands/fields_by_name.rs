@@ -2,11 +2,11 @@
 
 use arrow::array::ArrayRef;
 use boathouse_functions::{Inputs, Resolved, scalar_udf};
-use boathouse_spec::{DataType, Error, Expr, Result, StructField, quote};
+use boathouse_spec::{DataType, Error, Expr, Result, StructField, quote, quote_name};
 use datafusion::logical_expr::expr::ScalarFunction;
 
 use crate::analyzer::{Analyzer, TypedExpr};
-use crate::commands::store_assignment::assign;
+use crate::commands::store_assignment::{assign, incompatible};
 use crate::resolver::ResolvedTable;
 
 /// What a struct may lack of the fields of its column.
@@ -70,6 +70,36 @@ pub(super) fn reads_as(
             reads_as(k, l, grows) && reads_as(v, w, grows)
         }
         (given, column) => given.same_type(column) || grows(column, given),
+    }
+}
+
+/// INCOMPATIBLE_DATA_FOR_TABLE.CANNOT_FIND_DATA, where a value lacks a field that its column has, at any depth.
+pub(super) fn check_fields_given(
+    given: &DataType,
+    column: &DataType,
+    table: &str,
+    path: &[String],
+) -> Result<()> {
+    let inner = |name: &str| [path, &[name.to_string()]].concat();
+    match (given, column) {
+        (DataType::Struct(given), DataType::Struct(column)) => column.fields.iter().try_for_each(|to| {
+            let path = inner(&to.name);
+            match given.field(&to.name) {
+                Some(from) => check_fields_given(&from.data_type, &to.data_type, table, &path),
+                None => Err(incompatible("CANNOT_FIND_DATA", table, &path).message(format!(
+                    "The query gives no values for {} of {table}.",
+                    quote_name(&path)
+                ))),
+            }
+        }),
+        (DataType::Array { element: from, .. }, DataType::Array { element: to, .. }) => {
+            check_fields_given(from, to, table, &inner("element"))
+        }
+        (DataType::Map { key: k, value: v, .. }, DataType::Map { key: l, value: w, .. }) => {
+            check_fields_given(k, l, table, &inner("key"))?;
+            check_fields_given(v, w, table, &inner("value"))
+        }
+        _ => Ok(()),
     }
 }
 

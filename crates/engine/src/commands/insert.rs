@@ -11,7 +11,7 @@ use boathouse_spec::{
 use datafusion::logical_expr::LogicalPlan;
 
 use crate::analyzer::{Analyzed, Analyzer, TypedExpr};
-use crate::commands::fields_by_name::{in_order, reads_as};
+use crate::commands::fields_by_name::{check_fields_given, in_order, reads_as};
 use crate::commands::store_assignment::{assign, incompatible, inserted_type, overflow_error};
 use crate::commands::table_expressions::{self, TableScope};
 use crate::commands::{
@@ -276,6 +276,16 @@ pub(super) fn fit(
     };
     let names = named.is_none().then(|| analyzed.output.iter().map(|a| a.name.as_str()));
     if table.delta.is_some() && reads_by_names(&given, names, schema, &grows) {
+        given = with_fields_in_order(analyzer, given, schema);
+    }
+    if table.delta.is_none() && matching.by_name && named.is_none() {
+        // BY NAME means the fields of structs, too; one that the query lacks has no default.
+        for (column, value) in &given {
+            if let Some(field) = schema.field(column) {
+                let path = std::slice::from_ref(&field.name);
+                check_fields_given(&value.data_type, &field.data_type, &name, path)?;
+            }
+        }
         given = with_fields_in_order(analyzer, given, schema);
     }
     let mut list = Vec::with_capacity(schema.fields.len());
