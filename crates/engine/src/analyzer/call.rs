@@ -223,12 +223,7 @@ impl Analyzer {
                 Expr::Extract { extraction, .. } => {
                     let field =
                         matches!(extraction.as_ref(), Expr::Literal(boathouse_spec::Literal::String(_)));
-                    let value = self.expr(arg, over)?;
-                    let named = match extraction.as_ref() {
-                        Expr::Literal(boathouse_spec::Literal::String(f)) => value.named(f.clone()),
-                        _ => value,
-                    };
-                    (vec![named], field)
+                    (vec![self.expr(arg, over)?], field)
                 }
                 Expr::NamedArgument { name, value } => (vec![self.expr(value, over)?.named(name)], true),
                 other => (vec![self.expr(other, over)?], false),
@@ -254,6 +249,10 @@ impl Analyzer {
                         Expr::Column(boathouse_spec::Column { name, .. }) | Expr::LambdaVariable(name) => {
                             name.last().cloned().unwrap_or_default()
                         }
+                        Expr::Extract { extraction, .. } => match extraction.as_ref() {
+                            Expr::Literal(boathouse_spec::Literal::String(field)) => field.clone(),
+                            _ => value.name.clone(),
+                        },
                         _ => value.name.clone(),
                     }
                 } else {
