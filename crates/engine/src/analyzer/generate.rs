@@ -43,7 +43,9 @@ impl Analyzer {
         expr: &'a Expr,
     ) -> Result<(&'a Call, Box<dyn Fn(Expr) -> Expr + 'a>)> {
         match expr {
-            Expr::Call(call) if call.name.last().is_some_and(|name| is_in_from_only(&name.to_lowercase())) => {
+            Expr::Call(call)
+                if call.name.last().is_some_and(|name| is_in_from_only(&name.to_lowercase())) =>
+            {
                 Err(super::error::not_a_scalar_function(&call.name))
             }
             Expr::Call(call) => Ok((call, Box::new(|e| e))),

@@ -1,9 +1,7 @@
 //! `df.na`: NULLs filled, dropped, replaced.
 
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{
-    CastMode, Column, DataType, Error, Literal, Relation, Result, parse_attribute_name,
-};
+use boathouse_spec::{CastMode, Column, DataType, Error, Literal, Relation, Result, parse_attribute_name};
 use datafusion::logical_expr::{Case, Expr as DfExpr, LogicalPlanBuilder, Operator, lit};
 
 use super::Analyzer;
@@ -106,10 +104,14 @@ impl Analyzer {
             false => self.named_columns(&input, columns)?,
         };
         if let Some(at) = wanted.iter().position(|w| !matches!(w.expr, DfExpr::Column(_))) {
-            let name = columns.get(at).map(|name| parse_attribute_name(name)).transpose()?.unwrap_or_default();
+            let name =
+                columns.get(at).map(|name| parse_attribute_name(name)).transpose()?.unwrap_or_default();
             return Err(Error::new("UNSUPPORTED_FEATURE.REPLACE_NESTED_COLUMN")
                 .param("colName", boathouse_spec::quote_name(&name))
-                .message(format!("Values are replaced in whole columns, not in the field {}.", name.join(".")))
+                .message(format!(
+                    "Values are replaced in whole columns, not in the field {}.",
+                    name.join(".")
+                ))
                 .exception("UnsupportedOperationException"));
         }
         let mut pairs = Vec::new();

@@ -341,11 +341,7 @@ impl Analyzer {
         })
     }
 
-    pub(super) fn matching_columns(
-        &mut self,
-        pattern: &str,
-        input: &Analyzed,
-    ) -> Result<Vec<TypedExpr>> {
+    pub(super) fn matching_columns(&mut self, pattern: &str, input: &Analyzed) -> Result<Vec<TypedExpr>> {
         let bad = |e: &dyn std::fmt::Display| {
             Error::new("INVALID_PARAMETER_VALUE.PATTERN")
                 .param("parameter", "`regex`")

@@ -109,10 +109,7 @@ pub(super) fn check(
 /// `defaultValueFromWiderTypeLiteral`).
 fn literal_fits(analyzer: &Analyzer, value: &TypedExpr, to: &DataType) -> bool {
     let is_excluded = |t: &DataType| {
-        matches!(
-            t,
-            DataType::Boolean | DataType::Array { .. } | DataType::Struct(_) | DataType::Map { .. }
-        )
+        matches!(t, DataType::Boolean | DataType::Array { .. } | DataType::Struct(_) | DataType::Map { .. })
     };
     if !matches!(value.expr, DfExpr::Literal(..)) || is_excluded(&value.data_type) || is_excluded(to) {
         return false;

@@ -280,7 +280,9 @@ fn check_parameters(create: &CreateFunction, name: &str) -> Result<()> {
     {
         return Err(Error::new("USER_DEFINED_FUNCTIONS.SQL_TABLE_UDF_MISSING_COLUMN_NAMES")
             .param("functionName", quote(name))
-            .message(format!("{name} names no columns: each expression of its SELECT list needs a name (AS name)."))
+            .message(format!(
+                "{name} names no columns: each expression of its SELECT list needs a name (AS name)."
+            ))
             .exception("AnalysisException"));
     }
     if let Some(FunctionReturn::Table(Some(columns))) = &create.returns {

@@ -130,7 +130,8 @@ async fn temporary(session: &Arc<Session>, create: CreateView) -> Result<QueryRe
     let views = if is_global { &session.engine.global_temp_views } else { &session.temp_views };
     // The views that a DataFrame reads are those of the time when it was made.
     if replace && !is_dataframe && views.get(&name).is_some() {
-        let own = if is_global { vec![names::GLOBAL_TEMP.to_string(), name.clone()] } else { vec![name.clone()] };
+        let own =
+            if is_global { vec![names::GLOBAL_TEMP.to_string(), name.clone()] } else { vec![name.clone()] };
         refuse_temporary_cycle(session, &own, &relation)?;
     }
     // A view of SQL text keeps the columns it was made with; a DataFrame's are those of the DataFrame.

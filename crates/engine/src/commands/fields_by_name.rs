@@ -86,10 +86,8 @@ pub(super) fn check_fields_given(
             let path = inner(&to.name);
             match given.field(&to.name) {
                 Some(from) => check_fields_given(&from.data_type, &to.data_type, table, &path),
-                None => Err(incompatible("CANNOT_FIND_DATA", table, &path).message(format!(
-                    "The query gives no values for {} of {table}.",
-                    quote_name(&path)
-                ))),
+                None => Err(incompatible("CANNOT_FIND_DATA", table, &path)
+                    .message(format!("The query gives no values for {} of {table}.", quote_name(&path)))),
             }
         }),
         (DataType::Array { element: from, .. }, DataType::Array { element: to, .. }) => {
