@@ -508,9 +508,7 @@ fn is_in_other_case(written: &[String], name: &str) -> bool {
 
 /// Beside aggregates a correlated scalar subquery must be what is grouped by.
 fn check_scalar_subqueries(value: &DfExpr, name: &str) -> Result<()> {
-    let is_correlated =
-        |e: &DfExpr| matches!(e, DfExpr::ScalarSubquery(s) if !s.outer_ref_columns.is_empty());
-    if !value.exists(|e| Ok(is_correlated(e))).spark()? {
+    if !super::subquery::has_correlated_scalar(value)? {
         return Ok(());
     }
     Err(Error::new("SCALAR_SUBQUERY_IS_IN_GROUP_BY_OR_AGGREGATE_FUNCTION")

@@ -213,10 +213,8 @@ impl Aggregation {
 
     /// A correlated scalar subquery that is grouped by must be in the output too: Spark computes it there.
     fn check_grouped_subqueries(&self) -> Result<()> {
-        let is_correlated =
-            |e: &DfExpr| matches!(e, DfExpr::ScalarSubquery(s) if !s.outer_ref_columns.is_empty());
         for (key, attribute) in self.grouping.iter().filter(|_| self.sets.is_none()) {
-            if !key.exists(|e| Ok(is_correlated(e))).spark()? {
+            if !super::subquery::has_correlated_scalar(key)? {
                 continue;
             }
             let column = attribute.internal_name();

@@ -48,9 +48,10 @@ fn canonical(expr: &Expr) -> Expr {
             Expr::ScalarFunction(call) => of_call(call),
             Expr::BinaryExpr(e) => of_binary(e),
             Expr::Not(inner) => match *inner {
-                Expr::BinaryExpr(BinaryExpr { left, op, right }) if op.negate().is_some() => {
-                    of_binary(BinaryExpr::new(left, op.negate().unwrap_or(op), right))
-                }
+                Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op.negate() {
+                    Some(negated) => of_binary(BinaryExpr::new(left, negated, right)),
+                    None => Expr::Not(Box::new(binary(*left, op, *right))),
+                },
                 inner => Expr::Not(Box::new(inner)),
             },
             Expr::InList(mut list) => {

@@ -328,7 +328,7 @@ pub(super) fn candidates(over: &Analyzed) -> Vec<Name> {
     full_names(&over.output)
 }
 
-fn full_names(columns: &[Attribute]) -> Vec<Name> {
+pub(super) fn full_names(columns: &[Attribute]) -> Vec<Name> {
     columns.iter().map(|a| a.qualifier.iter().chain([&a.name]).cloned().collect()).collect()
 }
 

@@ -58,10 +58,7 @@ impl Analyzer {
         min_non_nulls: Option<i32>,
     ) -> Result<Analyzed> {
         let input = self.relation(input)?;
-        let wanted: Vec<TypedExpr> = match columns.is_empty() {
-            true => input.output.iter().map(Attribute::typed).collect(),
-            false => self.named_columns(&input, columns)?,
-        };
+        let wanted = self.named_or_all(&input, columns)?;
         let mut present = Vec::new();
         for value in wanted {
             let mut condition = DfExpr::IsNotNull(Box::new(value.expr.clone()));
@@ -99,10 +96,7 @@ impl Analyzer {
         replacements: &[(Literal, Literal)],
     ) -> Result<Analyzed> {
         let input = self.relation(input)?;
-        let wanted: Vec<TypedExpr> = match columns.is_empty() {
-            true => input.output.iter().map(Attribute::typed).collect(),
-            false => self.named_columns(&input, columns)?,
-        };
+        let wanted = self.named_or_all(&input, columns)?;
         if let Some(at) = wanted.iter().position(|w| !matches!(w.expr, DfExpr::Column(_))) {
             let name =
                 columns.get(at).map(|name| parse_attribute_name(name)).transpose()?.unwrap_or_default();
@@ -146,6 +140,14 @@ impl Analyzer {
     fn replaced_literal(&mut self, value: &Literal) -> Result<TypedExpr> {
         let typed = self.literal(value)?;
         if typed.data_type.is_numeric() { self.implicit(typed, &DataType::Double) } else { Ok(typed) }
+    }
+
+    /// The columns that are named, or all where none is.
+    fn named_or_all(&mut self, input: &Analyzed, names: &[String]) -> Result<Vec<TypedExpr>> {
+        match names.is_empty() {
+            true => Ok(input.output.iter().map(Attribute::typed).collect()),
+            false => self.named_columns(input, names),
+        }
     }
 
     /// What names mean as `col("..")` reads them: columns, or fields inside of them.

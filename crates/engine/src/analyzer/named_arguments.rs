@@ -46,7 +46,8 @@ pub(super) fn in_from(call: Call) -> Result<Call> {
     Ok(Call { args: args.unwrap_or_else(|| call.args.clone()), ..call })
 }
 
-fn not_given(function: &str, parameter: &str, index: usize) -> Error {
+/// A call without an argument that has no default.
+pub(super) fn not_given(function: &str, parameter: &str, index: usize) -> Error {
     Error::new("REQUIRED_PARAMETER_NOT_FOUND")
         .param("routineName", quote(function))
         .param("parameterName", quote(parameter))

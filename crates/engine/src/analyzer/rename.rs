@@ -131,10 +131,7 @@ impl Analyzer {
         let mut names: Vec<Option<&String>> = vec![None; input.output.len()];
         for (from, to) in renames {
             for (name, column) in names.iter_mut().zip(&input.output) {
-                let current = match name {
-                    Some(given) => given.as_str(),
-                    None => column.name.as_str(),
-                };
+                let current = name.unwrap_or(&column.name);
                 if current.eq_ignore_ascii_case(from) {
                     *name = Some(to);
                 }

@@ -2,7 +2,7 @@
 
 use arrow::compute::SortOptions;
 use boathouse_bridge::ResultExt;
-use boathouse_spec::{DataType, Error, Expr, Literal, Name, Relation, Result, SortOrder};
+use boathouse_spec::{DataType, Error, Expr, Literal, Relation, Result, SortOrder};
 use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::expr::Sort;
@@ -59,10 +59,9 @@ impl Analyzer {
             }
         }
         let output = input.output.clone();
-        let known = super::column::candidates(&input);
         let (resolved, input) = self
             .exprs_reaching_below(&exprs, input, "ORDER BY")
-            .map_err(|e| none_of_several(super::relation::outside_select(e), &known))?;
+            .map_err(|e| none_of_several(super::relation::outside_select(e), &output))?;
         resolved.iter().try_for_each(|key| super::window::forbid_uncomputed_windows(key, "ORDER BY"))?;
         let mut resolved = resolved.into_iter();
         let mut keys: Vec<(DfExpr, DataType, String)> = Vec::new();
@@ -212,11 +211,11 @@ fn through(projected: &[DfExpr], key: Sort) -> Option<Sort> {
 }
 
 /// A sort key that several columns have the name of means none of them (Spark's `resolveExprsAndAddMissingAttrs`).
-fn none_of_several(error: Error, known: &[Name]) -> Error {
+fn none_of_several(error: Error, known: &[Attribute]) -> Error {
     let name = error.parameters().iter().find(|(key, _)| key == "name").map(|(_, name)| name.as_str());
     match name.map(boathouse_sql::parse_name) {
         Some(Ok(name)) if error.is("AMBIGUOUS_REFERENCE") => {
-            let unresolved = super::error::unresolved_column(&name, known);
+            let unresolved = super::error::unresolved_column(&name, &super::column::full_names(known));
             error.contexts().iter().cloned().fold(unresolved, Error::context)
         }
         _ => error,
@@ -226,11 +225,9 @@ fn none_of_several(error: Error, known: &[Name]) -> Error {
 /// Rows cannot be sorted by what a correlated subquery gives, nor by EXISTS and IN.
 fn check_subqueries(key: &DfExpr, name: &str) -> Result<()> {
     let is_predicate = |e: &DfExpr| matches!(e, DfExpr::Exists(_) | DfExpr::InSubquery(_));
-    let is_correlated =
-        |e: &DfExpr| matches!(e, DfExpr::ScalarSubquery(s) if !s.outer_ref_columns.is_empty());
     let subclass = if key.exists(|e| Ok(is_predicate(e))).spark()? {
         "UNSUPPORTED_IN_EXISTS_SUBQUERY"
-    } else if key.exists(|e| Ok(is_correlated(e))).spark()? {
+    } else if super::subquery::has_correlated_scalar(key)? {
         "UNSUPPORTED_CORRELATED_SCALAR_SUBQUERY"
     } else {
         return Ok(());

@@ -13,6 +13,7 @@ use datafusion::logical_expr::Expr as DfExpr;
 use super::Analyzer;
 use super::analyzed::{Analyzed, TypedExpr};
 use super::collation::CollationStrength;
+use super::named_arguments::not_given;
 use super::temporaries::TemporaryKind;
 use crate::functions::{self, SessionFunction};
 
@@ -216,7 +217,7 @@ impl Analyzer {
             }
             let value = match self.default_of(p)? {
                 Some(value) => value,
-                None if has_names => return Err(missing(function, &p.name, i)),
+                None if has_names => return Err(not_given(&name, &p.name, i)),
                 None => return Err(wrong_count(function, given)),
             };
             bound.insert(p.name.to_lowercase(), value.with_collation(CollationStrength::Implicit));
@@ -378,13 +379,4 @@ fn wrong_count(function: &FunctionRecord, given: usize) -> Error {
         .param("expectedNum", function.parameters.len())
         .param("actualNum", given)
         .message(format!("{name} takes {} arguments, not {given}.", function.parameters.len()))
-}
-
-fn missing(function: &FunctionRecord, parameter: &str, index: usize) -> Error {
-    let name = function.name.parts().join(".");
-    Error::new("REQUIRED_PARAMETER_NOT_FOUND")
-        .param("routineName", boathouse_spec::quote(&name))
-        .param("parameterName", boathouse_spec::quote(parameter))
-        .param("index", index)
-        .message(format!("{name} lacks its argument {parameter}."))
 }

@@ -428,6 +428,13 @@ fn in_order_of_plan(plan: &LogicalPlan, mut used: Vec<(DfExpr, String)>) -> Resu
     Ok(names)
 }
 
+/// Whether a scalar subquery that uses columns of the query around it is part of the expression.
+pub(super) fn has_correlated_scalar(expr: &DfExpr) -> Result<bool> {
+    let is_correlated =
+        |e: &DfExpr| matches!(e, DfExpr::ScalarSubquery(s) if !s.outer_ref_columns.is_empty());
+    expr.exists(|e| Ok(is_correlated(e))).spark()
+}
+
 /// Whether the plan cannot give more than one row.
 pub(super) fn gives_one_row(plan: &LogicalPlan) -> bool {
     match plan {
