@@ -2,10 +2,12 @@
 
 import datetime
 import decimal
+import pathlib
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
 
@@ -139,3 +141,44 @@ def test_codecs(spark, tmp_path, codec):
     path = str(tmp_path / codec)
     spark.range(100).write.format("delta").option("compression", codec).save(path)
     assert read_other(path).num_rows == 100
+
+
+# More distinct values than a dictionary of Parquet holds (1 MB), and the widest steps between them.
+MANY_VALUES = """
+SELECT id, IF(id % 2 = 0, 9223372036854775807L - id, -9223372036854775807L + id) AS l, CAST(id * 31 % 400009 AS INT) AS i,
+       IF(id % 7 = 0, NULL, id * 7919 % 1000003) AS n, date_add(DATE'1000-01-01', CAST(id AS INT)) AS day,
+       timestamp_micros(id * 1000003) AS ts, CAST(id * 17 / 100 AS DECIMAL(15, 2)) AS dec, array(id, -id) AS arr,
+       named_struct('x', id * 3) AS st
+FROM range(0, 400000, 1, 1)
+"""
+
+
+@pytest.mark.parametrize("iceberg", ["false", "true"])
+def test_numbers_without_a_dictionary_are_read_by_others(spark, tmp_path, iceberg):
+    path = str(tmp_path / "t")
+    rows = spark.sql(MANY_VALUES).write.format("delta").option("delta.enableIcebergCompatV2", iceberg)
+    rows.option("delta.columnMapping.mode", "name" if iceberg == "true" else "none").save(path)
+    ours = spark.read.format("delta").load(path).toArrow().sort_by("id")
+    assert ours.num_rows == 400000
+    assert ours.filter(pc.equal(ours["id"], 77777)).to_pylist()[0] | {"ts": None} == {
+        "id": 77777, "l": -9223372036854775807 + 77777, "i": 77777 * 31 % 400009, "n": None,
+        "day": datetime.date(1000, 1, 1) + datetime.timedelta(77777), "ts": None, "dec": decimal.Decimal("13222.09"),
+        "arr": [77777, -77777], "st": {"x": 77777 * 3},
+    }  # fmt: skip
+    [file] = DeltaTable(path).file_uris() if iceberg == "false" else [str(f) for f in pathlib.Path(path).glob("*.parquet")]
+    footer = pq.ParquetFile(file).metadata.row_group(0)
+    encodings = {footer.column(i).path_in_schema: footer.column(i).encodings for i in range(footer.num_columns)}
+    assert len(encodings) == 9
+    for column, names in encodings.items():
+        # Readers of Iceberg know plain numbers only.
+        assert ("DELTA_BINARY_PACKED" in names) == (iceberg == "false"), column
+    for other in (pq.read_table(file), duckdb.connect().execute(f"FROM '{file}'").to_arrow_table()):
+        other = other.rename_columns(ours.column_names).sort_by("id")
+        for column in ours.column_names:
+            mine, theirs = numbers(ours[column]), numbers(other[column])
+            assert theirs.cast(mine.type).combine_chunks().equals(mine.combine_chunks()), column
+
+
+def numbers(column):
+    """The one field of a struct, whose name in files may be another."""
+    return pc.struct_field(column, [0]) if pa.types.is_struct(column.type) else column

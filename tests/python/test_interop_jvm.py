@@ -7,6 +7,7 @@ import json
 import shutil
 
 import pytest
+from test_interop import MANY_VALUES
 
 
 def plain(value):
@@ -322,3 +323,21 @@ def test_each_reads_the_others_log(spark, jvm, tmp_path, writer, properties):
     assert (last["numFiles"], last["tableSizeBytes"]) == (number, size)
     assert (last["numMetadata"], last["numProtocol"]) == (1, 1)
     assert rows(spark, path) == rows(jvm, path) and len(rows(jvm, path)) == 111
+
+
+def test_numbers_without_a_dictionary(spark, jvm, tmp_path):
+    """More distinct values than a dictionary of Parquet holds are written as differences: both read, skip and widen them."""
+    path = tmp_path / "t"
+    spark.sql(MANY_VALUES).write.format("delta").option("delta.enableTypeWidening", "true").save(str(path))
+    table = f"delta.`{path}`"
+    of_all = f"SELECT count(*), sum(CAST(xxhash64(*) AS DECIMAL(20, 0))) FROM {table}"
+    of_some = f"SELECT sum(i), min(day), max(ts), sum(dec), sum(arr[1]), sum(st.x), count(n) FROM {table} WHERE l % 1000 = 7"
+    for change in (
+        f"DELETE FROM {table} WHERE id % 5 = 2",
+        f"ALTER TABLE {table} ALTER COLUMN i TYPE BIGINT",
+        f"UPDATE {table} SET n = n + 1 WHERE id BETWEEN 1000 AND 300000 AND id % 3 = 0",
+    ):
+        spark.sql(change).collect()
+        for query in (of_all, of_some):
+            expected = jvm.sql(query).collect()
+            assert expected[0][0] and spark.sql(query).collect() == expected, change

@@ -108,3 +108,5 @@ SELECT filter(array(1), x -> x > 1), count(*) FROM VALUES (true), (false) t(b) G
 SELECT a, a FROM VALUES (2), (1) t(a) GROUP BY a ORDER BY a;
 SELECT a, max(b) AS a FROM VALUES (2, 5), (1, 7) t(a, b) GROUP BY a ORDER BY a;
 SELECT nullif(id, 1) AS v FROM range(3) INTERSECT SELECT id FROM range(1);
+SELECT s, c FROM (SELECT array(named_struct('a', 1)) AS s, count(*) AS c FROM range(3) GROUP BY id) WHERE c > 0;
+SELECT * FROM (SELECT named_struct('a', array(1)) AS s, id, row_number() OVER (ORDER BY id) AS r FROM range(4)) WHERE r < 3 ORDER BY id;

@@ -42,6 +42,7 @@ mod managed_tables;
 mod memory;
 mod metadata_only;
 mod names;
+mod nested_constants;
 mod observe;
 mod operator_rule;
 mod operators;

@@ -8,8 +8,12 @@ use arrow::datatypes::SchemaRef;
 use boathouse_bridge::ResultExt;
 use boathouse_spec::{Error, Result, clock, fault};
 use object_store::path::Path;
+use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Encoding, Type};
 use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use parquet::schema::types::SchemaDescriptor;
 
 use super::encoder::Encoder;
 use super::output::Output;
@@ -143,15 +147,32 @@ impl FileWriter {
 }
 
 fn encoder(target: &WriteTarget, path: &Path, schema: SchemaRef, output: Output) -> Result<Encoder> {
-    let mut options = ArrowWriterOptions::new()
-        .with_properties(target.properties.clone())
-        // The types of the file say all; readers that know Arrow's own would take them for the truth.
-        .with_skip_arrow_metadata(true);
-    if let Some(annotated) = variant::annotated(&schema)? {
-        options = options.with_parquet_schema(annotated);
-    }
-    Encoder::new(output, schema, options, &target.under_way, ROW_GROUP_ROWS, ROW_GROUP_BYTES)
+    ArrowSchemaConverter::new()
+        .convert(&schema)
+        .and_then(|made| variant::annotated(made, &schema))
+        .and_then(|columns| {
+            let mut properties = target.properties.clone();
+            if target.differences {
+                properties = with_differences(properties, &columns);
+            }
+            let options = ArrowWriterOptions::new()
+                .with_properties(properties)
+                // The types of the file say all; readers that know Arrow's own would take them for the truth.
+                .with_skip_arrow_metadata(true)
+                .with_parquet_schema(columns);
+            Encoder::new(output, schema, options, &target.under_way, ROW_GROUP_ROWS, ROW_GROUP_BYTES)
+        })
         .map_err(|e| failed(target, path, &e))
+}
+
+/// Whole numbers, dates, times and short decimals become differences (`DELTA_BINARY_PACKED`) where a dictionary does not hold
+/// them: fewer bytes than Snappy makes of them, and fewer instructions to read. All that read deletion vectors can read it.
+fn with_differences(properties: WriterProperties, schema: &SchemaDescriptor) -> WriterProperties {
+    let numbers = schema.columns().iter().filter(|c| matches!(c.physical_type(), Type::INT32 | Type::INT64));
+    let builder = properties.into_builder();
+    numbers
+        .fold(builder, |b, c| b.set_column_encoding(c.path().clone(), Encoding::DELTA_BINARY_PACKED))
+        .build()
 }
 
 async fn encode(

@@ -90,6 +90,8 @@ pub(crate) struct WriteTarget {
     pub constraints: Constraints,
     pub stats: StatsColumns,
     pub properties: WriterProperties,
+    /// Whether numbers may be written as differences. Readers of Iceberg tables know plain ones only.
+    pub differences: bool,
     pub codec: Codec,
     pub max_records_per_file: Option<u64>,
     /// Bytes.
@@ -185,6 +187,7 @@ impl WriteTarget {
             layout,
             constraints: Constraints::none(),
             properties,
+            differences: iceberg_compat::enabled(metadata).is_none(),
             codec,
             max_records_per_file: settings.max_records_per_file.filter(|n| *n > 0),
             target_file_size: options.target_file_size.or(configured_size).unwrap_or(TARGET_FILE_SIZE),

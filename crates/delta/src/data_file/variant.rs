@@ -4,8 +4,6 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema};
-use boathouse_spec::{Error, Result};
-use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::LogicalType;
 use parquet::errors::ParquetError;
 use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
@@ -15,18 +13,16 @@ use crate::schema::{holds_variant, is_variant};
 /// The version of the Variant specification that values are written by.
 const SPECIFICATION: i8 = 1;
 
-/// The schema of files, where it is not what the writer makes of the fields itself.
-pub(super) fn annotated(schema: &Schema) -> Result<Option<SchemaDescriptor>> {
+/// The schema of files that the writer makes of the fields, and what it does not know of variants.
+pub(super) fn annotated(
+    made: SchemaDescriptor,
+    schema: &Schema,
+) -> parquet::errors::Result<SchemaDescriptor> {
     if !schema.fields().iter().any(|f| holds_variant(f)) {
-        return Ok(None);
+        return Ok(made);
     }
-    let made = ArrowSchemaConverter::new().convert(schema).map_err(failed)?;
-    let root = with_children(made.root_schema(), schema.fields()).map_err(failed)?;
-    Ok(Some(SchemaDescriptor::new(Arc::new(root))))
-}
-
-fn failed(e: ParquetError) -> Error {
-    Error::internal(format!("a schema of files with VARIANT: {e}"))
+    let root = with_children(made.root_schema(), schema.fields())?;
+    Ok(SchemaDescriptor::new(Arc::new(root)))
 }
 
 fn annotate(made: &TypePtr, field: &Field) -> parquet::errors::Result<TypePtr> {
@@ -90,9 +86,21 @@ fn rebuilt(
 mod tests {
     use boathouse_spec::{DataType as SparkType, StructField, StructType};
 
+    use parquet::arrow::ArrowSchemaConverter;
+
     use super::*;
     use crate::action::Metadata;
     use crate::schema::TableColumns;
+
+    fn of_file(schema: &Schema) -> SchemaDescriptor {
+        annotated(ArrowSchemaConverter::new().convert(schema).unwrap(), schema).unwrap()
+    }
+
+    fn shown(schema: &SchemaDescriptor) -> String {
+        let mut shown = Vec::new();
+        parquet::schema::printer::print_schema(&mut shown, schema.root_schema());
+        String::from_utf8(shown).unwrap()
+    }
 
     #[test]
     fn variants_say_what_they_are() {
@@ -103,13 +111,10 @@ mod tests {
         ]);
         let columns = TableColumns::new(&schema, &Metadata::default()).unwrap();
         let fields: Vec<_> = columns.iter().map(|c| c.physical_field.clone()).collect();
-        let made = annotated(&Schema::new(fields)).unwrap().unwrap();
-        let mut shown = Vec::new();
-        parquet::schema::printer::print_schema(&mut shown, made.root_schema());
-        let shown = String::from_utf8(shown).unwrap();
-        assert_eq!(shown.to_lowercase().matches("variant").count(), 2, "{shown}");
-        assert!(shown.contains("(LIST)") && shown.contains("(MAP)"), "{shown}");
+        let made = shown(&of_file(&Schema::new(fields)));
+        assert_eq!(made.to_lowercase().matches("variant").count(), 2, "{made}");
+        assert!(made.contains("(LIST)") && made.contains("(MAP)"), "{made}");
         let plain = Schema::new(vec![Field::new("id", DataType::Int64, true)]);
-        assert!(annotated(&plain).unwrap().is_none());
+        assert!(!shown(&of_file(&plain)).to_lowercase().contains("variant"));
     }
 }

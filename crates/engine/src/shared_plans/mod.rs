@@ -28,7 +28,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use crate::column_cache::ColumnCache;
 use crate::operators::once_key;
 use crate::recursion::is_recursive;
-use crate::{column_cache, join_order};
+use crate::{column_cache, join_order, nested_constants};
 use rows::SharedRows;
 use same::same;
 use scan::SharedTable;
@@ -59,8 +59,8 @@ async fn planned(
     plan: &LogicalPlan,
     columns: Option<&Arc<ColumnCache>>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let sized = join_order::sized(plan).spark()?;
-    let mut planned = state.query_planner().create_physical_plan(&sized, state).await.spark()?;
+    let plan = join_order::sized(plan).and_then(nested_constants::without_statistics).spark()?;
+    let mut planned = state.query_planner().create_physical_plan(&plan, state).await.spark()?;
     if let Some(columns) = columns {
         planned = column_cache::cached(planned, columns).spark()?;
     }
