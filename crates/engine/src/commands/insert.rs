@@ -45,10 +45,28 @@ pub(super) async fn run(session: &Arc<Session>, insert: Insert) -> Result<QueryR
         }
     };
     let table = target::table(session, &name, "INSERT", &target::relation_path(session)).await?;
+    if table.delta.is_none() {
+        refuse_replacing(&table, &insert.mode)?;
+    }
     if matches!(insert.mode, InsertMode::ReplaceUsing(_) | InsertMode::ReplaceOn { .. }) {
         return insert_replace::run(session, &table, name, insert).await;
     }
     into_table(session, table, insert).await
+}
+
+/// Tables of files lose all rows, or whole partitions: never the rows that a condition finds.
+fn refuse_replacing(table: &ResolvedTable, mode: &InsertMode) -> Result<()> {
+    let name = table.display_name();
+    match mode {
+        InsertMode::Append | InsertMode::Overwrite => Ok(()),
+        InsertMode::ReplaceWhere(_) => Err(Error::new("_LEGACY_ERROR_TEMP_1012")
+            .param("identifier", &name)
+            .message(format!("{name} is no Delta table: rows that a condition finds cannot be replaced in it."))
+            .exception("AnalysisException")),
+        InsertMode::ReplaceUsing(_) | InsertMode::ReplaceOn { .. } => {
+            Err(target::no_operation(&name, "INSERT INTO ... REPLACE ON/USING"))
+        }
+    }
 }
 
 pub(super) async fn identifier(session: &Arc<Session>, expr: Expr) -> Result<Name> {
