@@ -124,7 +124,7 @@ async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: In
     let static_partition =
         matching.partition.clone().map(|p| p.into_iter().filter(|(_, v)| v.is_some()).collect::<Vec<_>>());
     if let Some(partition) = &matching.partition {
-        partitions::values(session, &table, partition).await?;
+        partition.iter().try_for_each(|(name, _)| partitions::column(&table, name).map(|_| ()))?;
         if insert.if_partition_not_exists {
             let wanted = partitions::values(session, &table, partition).await?;
             let all = partitions::list(session, &table).await?;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use boathouse_spec::{
-    Error, Expr, Name, PartitionSpec, Relation, RelationNode, Result, SortOrder, TableRef, quote, quote_name,
+    DataType, Error, Expr, Literal, Name, PartitionSpec, Relation, RelationNode, Result, SortOrder,
+    StructField, TableRef, quote, quote_name,
 };
 
-use crate::commands::evaluate;
-use crate::commands::target;
+use crate::commands::{evaluate, store_assignment, target};
 use crate::resolver::ResolvedTable;
 use crate::{QueryResult, Session, literals};
 
@@ -41,7 +41,7 @@ pub(super) async fn list(session: &Arc<Session>, table: &ResolvedTable) -> Resul
     let source = TableRef { name: table.qualifier.clone(), ..TableRef::default() };
     let exprs = names
         .iter()
-        .map(|n| Expr::column([n.as_str()]).cast(boathouse_spec::DataType::STRING).alias(n.as_str()))
+        .map(|n| Expr::column([n.as_str()]).cast(DataType::STRING).alias(n.as_str()))
         .collect();
     let order = names.iter().map(|n| SortOrder::ascending(Expr::column([n.as_str()]))).collect();
     let scan = Relation::new(RelationNode::Table(source));
@@ -61,28 +61,48 @@ pub(super) async fn list(session: &Arc<Session>, table: &ResolvedTable) -> Resul
     Ok(out)
 }
 
-/// The values that a statement's PARTITION clause gives, as text; columns that are no partition columns are refused.
+/// A column that a PARTITION clause names; those that are no partition columns are refused.
+pub(super) fn column(table: &ResolvedTable, name: &str) -> Result<String> {
+    columns(table).into_iter().find(|known| known.eq_ignore_ascii_case(name)).ok_or_else(|| {
+        Error::new("PARTITIONS_NOT_FOUND")
+            .param("partitionList", quote(name))
+            .param("tableName", table.display_name())
+            .message(format!("{} is no partition column of {}.", quote(name), table.display_name()))
+            .exception("AnalysisException")
+    })
+}
+
+/// The values that a statement's PARTITION clause gives, as the texts that the columns have; columns that are no partition
+/// columns are refused.
 pub(super) async fn values(
     session: &Arc<Session>,
     table: &ResolvedTable,
     spec: &PartitionSpec,
 ) -> Result<Partition> {
-    let known = columns(table);
     let mut out = Vec::with_capacity(spec.len());
     for (name, value) in spec {
-        let Some(column) = known.iter().find(|k| k.eq_ignore_ascii_case(name)) else {
-            return Err(Error::new("PARTITIONS_NOT_FOUND")
-                .param("partitionList", quote(name))
-                .param("tableName", table.display_name())
-                .message(format!("{} is no partition column of {}.", quote(name), table.display_name()))
-                .exception("AnalysisException"));
+        let column = column(table, name)?;
+        let Some(value) = value else { continue };
+        let text = match table.schema.field(&column) {
+            Some(field) => column_text(session, field, value.clone()).await?,
+            None => evaluate::string(session, value.clone().cast(DataType::STRING)).await?.0,
         };
-        if let Some(value) = value {
-            let text = value.clone().cast(boathouse_spec::DataType::STRING);
-            out.push((column.clone(), evaluate::string(session, text).await?.0));
-        }
+        out.push((column, text));
     }
     Ok(out)
+}
+
+/// A value as the text of a partition column of a type: '03' of an INT is `3`, and what is a CHAR is padded.
+async fn column_text(session: &Arc<Session>, field: &StructField, value: Expr) -> Result<Option<String>> {
+    if matches!(&value, Expr::Literal(Literal::String(text)) if text == NULL_PARTITION) {
+        return Ok(None);
+    }
+    let typed = match field.data_type.is_string() {
+        true => value,
+        false => value.ansi_cast(field.data_type.clone()),
+    };
+    let (text, _) = evaluate::string(session, typed.cast(DataType::STRING)).await?;
+    text.map(|text| store_assignment::stored_text(field, text)).transpose()
 }
 
 /// Whether a partition has the values that are given.

@@ -294,6 +294,14 @@ pub(super) fn fitted_value(value: ScalarValue, data_type: &DataType) -> Result<S
     }
 }
 
+/// A text as a column keeps it that is a CHAR or a VARCHAR.
+pub(super) fn stored_text(column: &StructField, text: String) -> Result<String> {
+    match declared_length(column) {
+        Some((is_char, length)) => fitted(&text, is_char, length),
+        None => Ok(text),
+    }
+}
+
 fn fitted(text: &str, is_char: bool, length: usize) -> Result<String> {
     let count = text.chars().count();
     if count <= length {
