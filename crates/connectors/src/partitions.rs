@@ -92,6 +92,16 @@ pub fn escape(text: &str) -> String {
     out
 }
 
+/// The directory below a place that rows with these values are in, outermost column first.
+pub fn directory(place: &Path, values: &[(String, Option<String>)]) -> Result<Path> {
+    values.iter().try_fold(place.clone(), |path, (name, value)| {
+        let value = value.as_deref().filter(|text| !text.is_empty());
+        let value = value.map_or_else(|| NULL_PARTITION.to_string(), escape);
+        Path::parse(format!("{path}/{}={value}", escape(name)))
+            .map_err(|e| Error::io("naming a partition's directory", e))
+    })
+}
+
 /// Finds the types of partition columns from their values.
 pub struct Inference {
     zone: Zone,

@@ -112,7 +112,7 @@ impl Home {
         let state = self.session.state();
         let plan = table.scan(&state, None, &[], None).await.map_err(from_datafusion)?;
         let by: Vec<String> = partition_by.iter().map(|s| s.to_string()).collect();
-        write(format, plan, self.session.task_ctx(), &schema, &options(given), &by, mode, path, &self.context)
+        write(format, plan, self.session.task_ctx(), &schema, &options(given), &by, mode, None, path, &self.context)
             .await
     }
 

@@ -8,7 +8,6 @@ use boathouse_bridge::arrow_schema;
 use boathouse_catalog::TableRecord;
 use boathouse_connectors::kafka::{KafkaTable, KafkaWriter, SinkOptions};
 use boathouse_connectors::{Context, Format};
-use boathouse_delta::Predicate;
 use boathouse_formats::binary_style::BinaryStyle;
 use boathouse_formats::options::SessionDefaults;
 use boathouse_spec::{
@@ -20,7 +19,7 @@ use datafusion::logical_expr::LogicalPlan;
 use tokio::runtime::Handle;
 use url::Url;
 
-use crate::commands::{Definition, Fitted, duplicate, overflow_error};
+use crate::commands::{Definition, Fitted, Partition, duplicate, overflow_error};
 use crate::execute::{self, project};
 use crate::resolver::ResolvedTable;
 use crate::{QueryResult, Session, storage};
@@ -261,10 +260,12 @@ pub(crate) fn empty(format: &str, schema: StructType) -> ResolvedTable {
     }
 }
 
-/// The columns of a plan, in Spark's types.
 struct Rows {
     plan: LogicalPlan,
+    /// The columns of the plan, in Spark's types.
     schema: StructType,
+    /// What an overwrite removes, where that is not all there is.
+    replaced: Option<Partition>,
 }
 
 async fn write_rows(
@@ -283,8 +284,20 @@ async fn write_rows(
     let plan = execute::partitioned_plan(session, &rows.plan).await?;
     let task = execute::task_context(session);
     let given: Options = options.iter().filter(|(k, _)| !k.eq_ignore_ascii_case("path")).cloned().collect();
-    boathouse_connectors::write(format, plan, task, &rows.schema, &given, partition_by, mode, path, &context)
-        .await
+    let replaced = rows.replaced.as_deref();
+    boathouse_connectors::write(
+        format,
+        plan,
+        task,
+        &rows.schema,
+        &given,
+        partition_by,
+        mode,
+        replaced,
+        path,
+        &context,
+    )
+    .await
 }
 
 /// A query's rows under the names users see.
@@ -296,18 +309,18 @@ async fn query(session: &Arc<Session>, query: Relation) -> Result<Rows> {
             let schema = analyzed.schema();
             refuse_twice(&schema, case_sensitive)?;
             let list = analyzed.output.iter().map(|a| a.column().alias(&a.name)).collect();
-            Ok(Rows { plan: project(list, analyzed.plan)?, schema })
+            Ok(Rows { plan: project(list, analyzed.plan)?, schema, replaced: None })
         })
         .await
 }
 
-/// Writes rows to a table of files.
+/// Writes rows to a table of files; `replaced` is the partition that they take the place of.
 pub(crate) async fn insert(
     session: &Arc<Session>,
     table: &ResolvedTable,
     rows: Fitted,
     overwrites: bool,
-    replaced: Option<Predicate>,
+    replaced: Option<Partition>,
     dynamic: bool,
     options: &Options,
 ) -> Result<QueryResult> {
@@ -329,17 +342,15 @@ pub(crate) async fn insert(
         .ok_or_else(|| Error::internal(format!("the table {} has no location", record.name)))?;
     let mut all: Options = record.options.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
     all.extend(options.iter().cloned());
-    // One partition that is named is replaced like one that is found.
-    let by_partition = dynamic || replaced.is_some();
     if overwrites {
-        all.push(("partitionOverwriteMode".into(), if by_partition { "dynamic" } else { "static" }.into()));
+        all.push(("partitionOverwriteMode".into(), if dynamic { "dynamic" } else { "static" }.into()));
     }
     let schema = StructType::new(
         table.schema.fields.iter().map(|f| StructField { nullable: true, ..f.clone() }).collect(),
     );
     let mode = if overwrites { SaveMode::Overwrite } else { SaveMode::Append };
     let sources = rows.sources;
-    let rows = Rows { plan: rows.plan, schema };
+    let rows = Rows { plan: rows.plan, schema, replaced };
     write_rows(session, &table.format, rows, &all, &record.partition_columns, mode, &location)
         .await
         .map_err(|e| overflow_error(e, &sources, &table.display_name()))?;

@@ -28,6 +28,7 @@ use uuid::Uuid;
 use crate::context::Context;
 use crate::errors;
 use crate::format::Format;
+use crate::partitions;
 use crate::paths::ResolvedPath;
 use encoder::Encoder;
 use part::{PartWriter, Target};
@@ -46,7 +47,8 @@ pub struct Written {
 
 /// Runs a plan and writes its rows below a path.
 ///
-/// `schema` is the plan's, in Spark's types. `partition_by` names columns of it that become directories.
+/// `schema` is the plan's, in Spark's types. `partition_by` names columns of it that become directories. An overwrite of
+/// `replaced`, the values of the first of these, removes what has them and nothing else.
 #[allow(clippy::too_many_arguments)]
 pub async fn write(
     format: &str,
@@ -56,12 +58,14 @@ pub async fn write(
     options: &[(String, String)],
     partition_by: &[String],
     mode: SaveMode,
+    replaced: Option<&[(String, Option<String>)]>,
     path: &str,
     context: &Context,
 ) -> Result<Written> {
     let format = Format::find(format)?;
     crate::options::check(format, options)?;
     let place = context.paths.resolve(path, context.stores.as_ref())?;
+    let replaced = replaced.map(|values| partitions::directory(&place.path, values)).transpose()?;
     let partition_columns = partition_columns(schema, partition_by, context.session.case_sensitive)?;
     check_names(schema, context.session.case_sensitive)?;
     let data_columns: Vec<usize> =
@@ -120,11 +124,14 @@ pub async fn write(
         let new: HashSet<&Path> = written.files.iter().collect();
         let touched: HashSet<Path> = written.files.iter().map(directory).collect();
         let by_partition = dynamic && !target.partition_columns.is_empty();
-        let old = existing.unwrap_or_default().into_iter().filter(|file| {
-            !new.contains(file)
-                && *file != place.path
-                && (!by_partition || touched.contains(&directory(file)))
-        });
+        let is_replaced = |file: &Path| match &replaced {
+            Some(replaced) => file.prefix_matches(replaced),
+            None => !by_partition || touched.contains(&directory(file)),
+        };
+        let old = existing
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|file| !new.contains(file) && *file != place.path && is_replaced(file));
         for file in old {
             match place.store.delete(&file).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}

@@ -15,7 +15,7 @@ use crate::commands::fields_by_name::{check_fields_given, in_order, reads_as};
 use crate::commands::store_assignment::{assign, incompatible, inserted_type, overflow_error};
 use crate::commands::table_expressions::{self, TableScope};
 use crate::commands::{
-    column_default, computed_columns, evaluate, insert_replace, partitions, predicate_text, target, write,
+    column_default, computed_columns, evaluate, insert_partition, insert_replace, partitions, predicate_text, target, write,
 };
 use crate::execute::project;
 use crate::resolver::ResolvedTable;
@@ -125,6 +125,9 @@ async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: In
         matching.partition.clone().map(|p| p.into_iter().filter(|(_, v)| v.is_some()).collect::<Vec<_>>());
     if let Some(partition) = &matching.partition {
         partition.iter().try_for_each(|(name, _)| partitions::column(&table, name).map(|_| ()))?;
+        if table.delta.is_none() {
+            insert_partition::check(&table, partition)?;
+        }
         if insert.if_partition_not_exists {
             let wanted = partitions::values(session, &table, partition).await?;
             let all = partitions::list(session, &table).await?;
@@ -133,6 +136,12 @@ async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: In
             }
         }
     }
+    let overwritten = match &static_partition {
+        Some(partition) if table.delta.is_none() && insert.mode == InsertMode::Overwrite => {
+            insert_partition::overwritten(session, &table, partition, dynamic).await?
+        }
+        _ => None,
+    };
     let mode = insert.mode.clone();
     let (query, opened) = (insert.query.clone(), table.clone());
     let (fitted, constraints, replaced) = session
@@ -156,20 +165,25 @@ async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: In
                     Some(found)
                 }
                 // `INSERT OVERWRITE t PARTITION (p = 1)` replaces that partition.
-                InsertMode::Overwrite => match static_partition.filter(|p| !p.is_empty() && !dynamic) {
-                    Some(partition) => {
-                        Some(scope.condition(analyzer, &partition_condition(partition), "PARTITION")?)
+                InsertMode::Overwrite if opened.delta.is_some() && !dynamic => {
+                    match static_partition.filter(|p| !p.is_empty()) {
+                        Some(partition) => {
+                            Some(scope.condition(analyzer, &partition_condition(partition), "PARTITION")?)
+                        }
+                        None => None,
                     }
-                    None => None,
-                },
-                InsertMode::Append | InsertMode::ReplaceUsing(_) | InsertMode::ReplaceOn { .. } => None,
+                }
+                InsertMode::Append
+                | InsertMode::Overwrite
+                | InsertMode::ReplaceUsing(_)
+                | InsertMode::ReplaceOn { .. } => None,
             };
             Ok((fitted, constraints, replaced))
         })
         .await?;
     let overwrites = insert.mode != InsertMode::Append;
     if table.delta.is_none() {
-        return sources::insert(session, &table, fitted, overwrites, replaced, dynamic, &insert.options)
+        return sources::insert(session, &table, fitted, overwrites, overwritten, dynamic, &insert.options)
             .await;
     }
     let mut options = WriteOptions::new(if overwrites { WriteMode::Overwrite } else { WriteMode::Append });

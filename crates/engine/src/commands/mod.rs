@@ -39,6 +39,7 @@ mod fsck;
 mod generated_column;
 mod identifier_clause;
 mod insert;
+mod insert_partition;
 mod insert_replace;
 mod merge;
 mod partitions;
@@ -80,6 +81,7 @@ pub(crate) use computed_columns::generation;
 pub(crate) use create_table::Definition;
 pub(crate) use identifier_clause::identified;
 pub(crate) use insert::{Fitted, duplicate};
+pub(crate) use partitions::Partition;
 pub(crate) use store_assignment::overflow_error;
 pub(crate) use table_expressions::TableScope;
 

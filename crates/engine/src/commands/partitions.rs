@@ -15,7 +15,7 @@ use crate::{QueryResult, Session, literals};
 const NULL_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// Column names with values as text; a NULL is `None`.
-pub(super) type Partition = Vec<(String, Option<String>)>;
+pub(crate) type Partition = Vec<(String, Option<String>)>;
 
 /// The partition columns of a table, in order.
 pub(super) fn columns(table: &ResolvedTable) -> Vec<String> {

@@ -101,6 +101,7 @@ impl Sink for FileSink {
             &self.options,
             &self.partition_by,
             SaveMode::Append,
+            None,
             &self.path,
             &session.file_context()?,
         )

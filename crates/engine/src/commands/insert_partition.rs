@@ -1,0 +1,46 @@
+//! `INSERT .. PARTITION (..)` into tables of files.
+
+use std::sync::Arc;
+
+use boathouse_spec::{Error, PartitionSpec, Result};
+
+use crate::Session;
+use crate::commands::Partition;
+use crate::commands::partitions;
+use crate::resolver::ResolvedTable;
+
+/// Directories are one in the other: a column whose values the rows have is below those whose value the statement gives.
+pub(super) fn check(table: &ResolvedTable, partition: &PartitionSpec) -> Result<()> {
+    let columns = partitions::columns(table);
+    let is_given = |column: &String| {
+        partition.iter().any(|(name, value)| value.is_some() && name.eq_ignore_ascii_case(column))
+    };
+    if columns.iter().skip_while(|c| is_given(c)).any(is_given) {
+        return Err(Error::new("_LEGACY_ERROR_TEMP_1147")
+            .param("partColumns", format!("[{}]", columns.join(",")))
+            .message(format!(
+                "Of the partition columns {} the first ones can have a value in the statement, and the rest in the rows.",
+                columns.join(", ")
+            ))
+            .exception("AnalysisException"));
+    }
+    Ok(())
+}
+
+/// The partition that `INSERT OVERWRITE t PARTITION (p = 1)` empties. Where the rows say columns of it, too, a dynamic overwrite
+/// is of the partitions that get rows.
+pub(super) async fn overwritten(
+    session: &Arc<Session>,
+    table: &ResolvedTable,
+    partition: &PartitionSpec,
+    dynamic: bool,
+) -> Result<Option<Partition>> {
+    let columns = partitions::columns(table);
+    if partition.is_empty() || (dynamic && partition.len() < columns.len()) {
+        return Ok(None);
+    }
+    let values = partitions::values(session, table, partition).await?;
+    // Outermost column first, as directories are.
+    let value = |column: &String| values.iter().find(|(name, _)| name == column).cloned();
+    Ok(Some(columns.iter().filter_map(value).collect()))
+}
