@@ -441,7 +441,7 @@ pub(crate) async fn infer(
     }
 }
 
-/// `CREATE TABLE .. AS SELECT`: writes the rows and gives the table's columns, those that partition last.
+/// `CREATE TABLE .. AS SELECT`: writes the rows and gives the table's columns, in the order of the query.
 pub(crate) async fn create_as(
     session: &Arc<Session>,
     definition: &Definition,
@@ -462,11 +462,8 @@ pub(crate) async fn create_as(
         &path,
     )
     .await?;
-    let is_partition =
-        |f: &StructField| definition.partition_by.iter().any(|p| p.eq_ignore_ascii_case(&f.name));
-    let (last, first): (Vec<_>, Vec<_>) = schema.fields.into_iter().partition(is_partition);
     let nullable = |f: StructField| StructField { nullable: true, data_type: f.data_type.as_nullable(), ..f };
-    Ok(StructType::new(first.into_iter().chain(last).map(nullable).collect()))
+    Ok(StructType::new(schema.fields.into_iter().map(nullable).collect()))
 }
 
 /// `df.write.format(..).save(..)`

@@ -79,6 +79,7 @@ pub(super) async fn make(
 async fn write_or_infer(session: &Arc<Session>, definition: &mut Definition, url: &Url) -> Result<()> {
     if let Some(query) = definition.query.take() {
         definition.schema = sources::create_as(session, definition, url, query).await?;
+        lay_out(definition);
     } else if definition.schema.fields.is_empty() {
         let (schema, partition_by) = sources::infer(session, definition, url).await?;
         definition.schema = schema;
@@ -86,16 +87,27 @@ async fn write_or_infer(session: &Arc<Session>, definition: &mut Definition, url
             definition.partition_by = partition_by;
         }
     } else {
-        // Partition columns come last, as Spark lays tables of files out.
-        let partition_by = &definition.partition_by;
-        let is_partition = |f: &StructField| partition_by.iter().any(|p| p.eq_ignore_ascii_case(&f.name));
-        let fields = std::mem::take(&mut definition.schema.fields);
-        let (last, first): (Vec<_>, Vec<_>) = fields.into_iter().partition(is_partition);
-        // Files cannot promise that a column has no NULLs.
-        let nullable = |f: StructField| StructField { nullable: true, ..f };
-        definition.schema = StructType::new(first.into_iter().chain(last).map(nullable).collect());
+        lay_out(definition);
     }
     Ok(())
+}
+
+/// Partition columns come last, in the order in which they partition, as Spark lays tables of files out.
+fn lay_out(definition: &mut Definition) {
+    let fields = std::mem::take(&mut definition.schema.fields);
+    let partition_by = &mut definition.partition_by;
+    let place = |f: &StructField| partition_by.iter().position(|p| p.eq_ignore_ascii_case(&f.name));
+    let (mut last, first): (Vec<_>, Vec<_>) = fields.into_iter().partition(|f| place(f).is_some());
+    last.sort_by_key(place);
+    // Directories have the names that the columns have.
+    for field in &last {
+        for name in partition_by.iter_mut().filter(|p| p.eq_ignore_ascii_case(&field.name)) {
+            name.clone_from(&field.name);
+        }
+    }
+    // Files cannot promise that a column has no NULLs.
+    let nullable = |f: StructField| StructField { nullable: true, ..f };
+    definition.schema = StructType::new(first.into_iter().chain(last).map(nullable).collect());
 }
 
 /// Takes a place for a managed table, whose own by its name has to be empty.
