@@ -35,16 +35,19 @@ pub(super) async fn change(session: &Arc<Session>, table: &ResolvedTable, change
             update(session, &record, move |r| r.options.extend(properties)).await
         }
         TableChange::DropPartitions { partitions, if_exists, .. } => {
+            let all = partitions::list(session, table).await?;
+            let mut dropped: Vec<&partitions::Partition> = Vec::new();
             for spec in partitions {
                 let wanted = partitions::values(session, table, &spec).await?;
-                let all = partitions::list(session, table).await?;
-                if !all.iter().any(|p| partitions::matches(p, &wanted)) {
-                    if if_exists {
-                        continue;
-                    }
+                let mut found = all.iter().filter(|p| partitions::matches(p, &wanted)).peekable();
+                if found.peek().is_none() && !if_exists {
                     return Err(partitions::not_found(table, &wanted));
                 }
-                sources::drop_partition(session, table, &wanted).await?;
+                dropped.extend(found);
+            }
+            // Only now that all of them are known: a statement that fails drops none.
+            for partition in dropped {
+                sources::drop_partition(session, table, partition).await?;
             }
             Ok(())
         }
