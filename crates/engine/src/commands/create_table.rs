@@ -76,6 +76,9 @@ async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Defin
         None if path.is_some() => "delta".to_string(),
         None => session.conf().require("spark.sql.sources.default")?.to_lowercase(),
     };
+    if provider != "delta" {
+        refuse_unkept(name.as_ref(), &create.columns, &create.constraints)?;
+    }
     let mut columns = create.columns;
     let mut partition_by = like_partitions;
     for field in &create.partition_by {
@@ -258,6 +261,24 @@ fn without_lengths(t: &DataType) -> DataType {
         ),
         other => other.clone(),
     }
+}
+
+/// Refuses promises about rows that only Delta tables keep.
+fn refuse_unkept(
+    name: Option<&ObjectName>,
+    columns: &[ColumnDefinition],
+    constraints: &[TableConstraint],
+) -> Result<()> {
+    let operation = if !constraints.is_empty() {
+        "CONSTRAINT"
+    } else if columns.iter().any(|c| c.generated.is_some()) {
+        "generated columns"
+    } else if columns.iter().any(|c| c.identity.is_some()) {
+        "identity columns"
+    } else {
+        return Ok(());
+    };
+    Err(target::no_operation(&name.map(ObjectName::quoted).unwrap_or_default(), operation))
 }
 
 /// CHECK constraints are properties of a Delta table; keys are recorded for whoever reads them, and not enforced.
