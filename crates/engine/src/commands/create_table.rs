@@ -67,11 +67,11 @@ pub(super) async fn run(session: &Arc<Session>, create: CreateTable) -> Result<Q
 async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Definition> {
     let statement = if create.mode == CreateMode::Replace { "REPLACE TABLE" } else { "CREATE TABLE" };
     let (name, path) = place(session, &create.name).await?;
-    let (like_schema, like_provider, like_partitions) = match &create.like {
+    let like = match &create.like {
         Some(source) => like(session, source).await?,
-        None => (StructType::default(), None, Vec::new()),
+        None => Like::default(),
     };
-    let provider = match create.provider.or(like_provider) {
+    let provider = match create.provider.or(like.provider) {
         Some(provider) => provider.to_lowercase(),
         None if path.is_some() => "delta".to_string(),
         None => session.conf().require("spark.sql.sources.default")?.to_lowercase(),
@@ -80,7 +80,7 @@ async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Defin
         refuse_unkept(name.as_ref(), &create.columns, &create.constraints)?;
     }
     let mut columns = create.columns;
-    let mut partition_by = like_partitions;
+    let mut partition_by = like.partition_by;
     for field in &create.partition_by {
         match field {
             PartitionField::Column(name) => match name.as_slice() {
@@ -106,7 +106,7 @@ async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Defin
     }
     let mut properties: Properties = create.properties.into_iter().collect();
     let schema =
-        if create.like.is_some() { like_schema } else { schema_of(session, statement, &columns).await? };
+        if create.like.is_some() { like.schema } else { schema_of(session, statement, &columns).await? };
     constraints(&schema, &create.constraints, &mut properties)?;
     let mut options = create.options;
     let location = match (create.location, path) {
@@ -120,6 +120,14 @@ async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Defin
             .exception("AnalysisException"));
     }
     options.retain(|(k, _)| !k.eq_ignore_ascii_case("path"));
+    let mut bucket = create.bucket;
+    if provider != "delta" {
+        let mut inherited = like.options;
+        inherited.retain(|(k, _)| option(&options, k).is_none());
+        inherited.append(&mut options);
+        options = inherited;
+        bucket = bucket.or(like.bucket);
+    }
     let as_select = create.query.is_some();
     Ok(Definition {
         name,
@@ -128,7 +136,7 @@ async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Defin
         schema,
         partition_by,
         cluster_by: create.cluster_by.unwrap_or_default(),
-        bucket: create.bucket,
+        bucket,
         location,
         comment: create.comment,
         collation: create.collation,
@@ -167,18 +175,33 @@ pub(super) async fn place(session: &Session, name: &Name) -> Result<(Option<Obje
     session.known_object_name(name).await.map(|n| (Some(n), None))
 }
 
-async fn like(
-    session: &Arc<Session>,
-    source: &[String],
-) -> Result<(StructType, Option<String>, Vec<String>)> {
+/// What a new table takes from the one that it is to be like.
+#[derive(Default)]
+struct Like {
+    schema: StructType,
+    provider: Option<String>,
+    partition_by: Vec<String>,
+    bucket: Option<Bucket>,
+    options: Options,
+}
+
+async fn like(session: &Arc<Session>, source: &[String]) -> Result<Like> {
     let found = target::find(session, source, &target::relation_path(session)).await?;
     let schema = table_columns::of_found(session, &found).await?;
-    Ok(match &found {
-        Found::Table(table) => {
-            (schema, Some(table.format.clone()), crate::commands::partitions::columns(table))
-        }
-        _ => (schema, None, Vec::new()),
-    })
+    let Found::Table(table) = &found else { return Ok(Like { schema, ..Like::default() }) };
+    let mut like = Like {
+        schema,
+        provider: Some(table.format.clone()),
+        partition_by: crate::commands::partitions::columns(table),
+        ..Like::default()
+    };
+    // How files are read is theirs; a Delta table's own settings are in its log.
+    if let Some(record) = table.record.as_ref().filter(|_| table.delta.is_none()) {
+        let options = record.options.iter().filter(|(k, _)| !k.eq_ignore_ascii_case("path"));
+        like.options = options.map(|(k, v)| (k.clone(), v.clone())).collect();
+        like.bucket.clone_from(&record.bucket);
+    }
+    Ok(like)
 }
 
 /// The columns of a definition as a table keeps them: defaults, generation and lengths in their metadata.
