@@ -229,6 +229,11 @@ impl Analyzer {
         self.changed = Some(table.clone());
     }
 
+    /// Whether what was analyzed reads a table of the catalog, itself or in a view.
+    pub fn reads(&self, name: &boathouse_catalog::ObjectName) -> bool {
+        self.opened.values().any(|opened| opened.record.as_ref().is_some_and(|record| record.name == *name))
+    }
+
     /// A scalar expression over a relation's columns.
     pub fn expression(&mut self, expr: &Expr, over: &Analyzed) -> Result<TypedExpr> {
         self.expr(expr, over)

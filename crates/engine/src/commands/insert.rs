@@ -142,12 +142,21 @@ async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: In
         }
         _ => None,
     };
+    let keeps_reading = match insert.mode {
+        InsertMode::Overwrite => insert_partition::is_by_rows(&table, static_partition.as_ref(), dynamic),
+        _ => true,
+    };
     let mode = insert.mode.clone();
     let (query, opened) = (insert.query.clone(), table.clone());
     let (fitted, constraints, replaced) = session
         .analyze(move |analyzer| {
             analyzer.changes(&opened);
             let fitted = fit(analyzer, &opened, query, &matching)?;
+            if let Some(record) = opened.record.as_ref().filter(|_| opened.delta.is_none() && !keeps_reading)
+                && analyzer.reads(&record.name)
+            {
+                return Err(write::overwrites_what_it_reads(&record.name));
+            }
             let (constraints, scope) = match &opened.delta {
                 Some(delta) => (
                     table_expressions::constraints(analyzer, &opened, &delta.snapshot)?,

@@ -27,18 +27,22 @@ pub(super) fn check(table: &ResolvedTable, partition: &PartitionSpec) -> Result<
     Ok(())
 }
 
-/// The partition that `INSERT OVERWRITE t PARTITION (p = 1)` empties. Where the rows say columns of it, too, a dynamic overwrite
-/// is of the partitions that get rows.
+/// Whether an overwrite is of the partitions that get rows, and of no others: the rows say columns of them.
+pub(super) fn is_by_rows(table: &ResolvedTable, given: Option<&PartitionSpec>, dynamic: bool) -> bool {
+    dynamic && given.map_or(0, Vec::len) < partitions::columns(table).len()
+}
+
+/// The partition that `INSERT OVERWRITE t PARTITION (p = 1)` empties.
 pub(super) async fn overwritten(
     session: &Arc<Session>,
     table: &ResolvedTable,
     partition: &PartitionSpec,
     dynamic: bool,
 ) -> Result<Option<Partition>> {
-    let columns = partitions::columns(table);
-    if partition.is_empty() || (dynamic && partition.len() < columns.len()) {
+    if partition.is_empty() || is_by_rows(table, Some(partition), dynamic) {
         return Ok(None);
     }
+    let columns = partitions::columns(table);
     let values = partitions::values(session, table, partition).await?;
     // Outermost column first, as directories are.
     let value = |column: &String| values.iter().find(|(name, _)| name == column).cloned();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use boathouse_catalog::Properties;
+use boathouse_catalog::{ObjectName, Properties};
 use boathouse_delta::{DeltaTable, PartitionOverwrite, Snapshot, WriteMode, WriteOptions};
 use boathouse_functions::cast::Mode;
 use boathouse_spec::{
@@ -409,14 +409,19 @@ async fn refuse_self_overwrite(
         if let boathouse_spec::RelationNode::Table(source) = &*relation.node
             && session.object_name(&source.name).is_ok_and(|n| n == record.name)
         {
-            return Err(Error::new("UNSUPPORTED_OVERWRITE.TABLE")
-                .param("table", record.name.quoted())
-                .message(format!("{} cannot be overwritten by a query that reads it.", record.name.quoted()))
-                .exception("AnalysisException"));
+            return Err(overwrites_what_it_reads(&record.name));
         }
         waiting.extend(relation.node.inputs());
     }
     Ok(())
+}
+
+/// UNSUPPORTED_OVERWRITE.TABLE
+pub(super) fn overwrites_what_it_reads(name: &ObjectName) -> Error {
+    Error::new("UNSUPPORTED_OVERWRITE.TABLE")
+        .param("table", name.quoted())
+        .message(format!("{} cannot be overwritten by a query that reads it.", name.quoted()))
+        .exception("AnalysisException")
 }
 
 /// Rows are appended by the names of the columns.
