@@ -19,7 +19,7 @@ use datafusion::logical_expr::LogicalPlan;
 use tokio::runtime::Handle;
 use url::Url;
 
-use crate::commands::{Definition, Fitted, Partition, duplicate, overflow_error};
+use crate::commands::{Definition, Fitted, Partition, duplicate, forget_statistics, overflow_error};
 use crate::execute::{self, project};
 use crate::resolver::ResolvedTable;
 use crate::{QueryResult, Session, storage};
@@ -358,10 +358,10 @@ pub(crate) async fn insert(
     Ok(QueryResult::empty())
 }
 
-/// What is cached of a table of files is old.
+/// What is cached of a table of files, and what was counted of it, is old.
 async fn changed(session: &Arc<Session>, record: &TableRecord) -> Result<()> {
     session.engine.cache.changed_table(&record.name.parts()).await;
-    Ok(())
+    forget_statistics(session, record).await
 }
 
 /// Removes all rows of a table of files.

@@ -74,6 +74,22 @@ async fn analyze(
     Ok(())
 }
 
+/// Takes the statistics away of a table whose rows have changed (Spark's `CommandUtils.updateTableStats`).
+pub(crate) async fn forget_statistics(session: &Arc<Session>, record: &TableRecord) -> Result<()> {
+    if !record.properties.keys().any(|key| key.starts_with(PREFIX)) {
+        return Ok(());
+    }
+    session
+        .engine
+        .catalog
+        .alter_table(&record.name, &session.user, |record| {
+            record.properties.retain(|key, _| !key.starts_with(PREFIX));
+            Ok(())
+        })
+        .await?;
+    Ok(())
+}
+
 fn fields_of<'a>(table: &'a ResolvedTable, columns: &AnalyzeColumns) -> Result<Vec<&'a StructField>> {
     let fields: Vec<&StructField> = match columns {
         AnalyzeColumns::None => Vec::new(),

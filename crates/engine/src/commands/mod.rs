@@ -77,6 +77,7 @@ use futures::future::BoxFuture;
 use crate::rows::{column, text};
 use crate::{QueryResult, Session, explain, rows};
 
+pub(crate) use analyze_table::forget_statistics;
 pub(crate) use computed_columns::generation;
 pub(crate) use create_table::Definition;
 pub(crate) use identifier_clause::identified;
