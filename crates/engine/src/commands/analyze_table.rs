@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boathouse_catalog::TableRecord;
 use boathouse_spec::{
-    AnalyzeColumns, DataType, Error, Expr, PartitionSpec, Relation, RelationNode, Result, StructField,
+    AnalyzeColumns, DataType, Error, Expr, Literal, PartitionSpec, Relation, RelationNode, Result, StructField,
     TableRef, quote,
 };
 use datafusion::scalar::ScalarValue;
@@ -99,7 +99,7 @@ fn fields_of<'a>(table: &'a ResolvedTable, columns: &AnalyzeColumns) -> Result<V
             .map(|n| table.schema.field(n).ok_or_else(|| column_not_found(std::slice::from_ref(n))))
             .collect::<Result<_>>()?,
     };
-    match fields.iter().find(|f| !f.data_type.is_atomic()) {
+    match fields.iter().find(|f| !is_analyzed(&f.data_type)) {
         Some(field) => Err(Error::new("UNSUPPORTED_FEATURE.ANALYZE_UNSUPPORTED_COLUMN_TYPE")
             .param("columnType", format!("\"{}\"", field.data_type.sql()))
             .param("columnName", quote(&field.name))
@@ -123,7 +123,7 @@ async fn computed(
     table: &ResolvedTable,
     fields: &[&StructField],
 ) -> Result<Vec<(String, String)>> {
-    let one = || Expr::Literal(boathouse_spec::Literal::Integer(1));
+    let one = || Expr::Literal(Literal::Integer(1));
     let mut keys = vec![format!("{PREFIX}numRows")];
     let mut aggregates = vec![Expr::call("count", vec![one()])];
     for field in fields {
@@ -134,13 +134,18 @@ async fn computed(
         };
         add("distinctCount", Expr::call("approx_count_distinct", vec![column()]));
         add("nullCount", Expr::call("count_if", vec![Expr::call("isnull", vec![column()])]));
-        if field.data_type.is_string() || field.data_type == DataType::Binary {
-            let length = || Expr::call("octet_length", vec![column()]);
-            add("avgLen", Expr::call("ceil", vec![Expr::call("avg", vec![length()])]));
-            add("maxLen", Expr::call("max", vec![length()]));
+        let bytes = || Expr::literal(Literal::Long(width(&field.data_type)));
+        if has_length(&field.data_type) {
+            let or_bytes = |length: Expr| Expr::call("coalesce", vec![length, bytes()]);
+            let length = || Expr::call("length", vec![column()]);
+            let average = Expr::call("ceil", vec![Expr::call("avg", vec![length()])]);
+            add("avgLen", or_bytes(average));
+            add("maxLen", or_bytes(Expr::call("max", vec![length()])));
         } else {
-            add("min", Expr::call("min", vec![column()]));
-            add("max", Expr::call("max", vec![column()]));
+            add("min", bound("min", column(), &field.data_type));
+            add("max", bound("max", column(), &field.data_type));
+            add("avgLen", bytes());
+            add("maxLen", bytes());
         }
     }
     let aggregates = aggregates
@@ -166,6 +171,41 @@ async fn computed(
             _ => None,
         })
         .collect())
+}
+
+fn is_analyzed(data_type: &DataType) -> bool {
+    data_type.is_numeric()
+        || data_type.is_datetime()
+        || has_length(data_type)
+        || matches!(data_type, DataType::Boolean | DataType::Time { .. })
+}
+
+fn has_length(data_type: &DataType) -> bool {
+    data_type.is_string() || *data_type == DataType::Binary
+}
+
+/// The bytes of a value, as Spark reckons (its `DataType.defaultSize`).
+fn width(data_type: &DataType) -> i64 {
+    match data_type {
+        DataType::Boolean | DataType::Byte => 1,
+        DataType::Short => 2,
+        DataType::Integer | DataType::Float | DataType::Date => 4,
+        DataType::Decimal { precision, .. } if *precision > 18 => 16,
+        DataType::Binary => 100,
+        data_type if data_type.is_string() => 20,
+        _ => 8,
+    }
+}
+
+/// The least or the greatest value of a column. Timestamps have all digits, and say their zone.
+fn bound(function: &str, column: Expr, data_type: &DataType) -> Expr {
+    let value = Expr::call(function, vec![column]);
+    let pattern = match data_type {
+        DataType::Timestamp => "yyyy-MM-dd HH:mm:ss.SSSSSS Z",
+        DataType::TimestampNtz => "yyyy-MM-dd HH:mm:ss.SSSSSS",
+        _ => return value,
+    };
+    Expr::call("date_format", vec![value, Expr::string(pattern)])
 }
 
 /// What DESCRIBE EXTENDED shows of a column's statistics, in Spark's order.
