@@ -20,7 +20,7 @@ impl Parser<'_> {
     }
 
     fn table_changes(&mut self, start: usize) -> Result<Vec<TableChange>> {
-        let partition = self.optional_partition_spec()?;
+        let partition = self.optional_partition_values()?;
         if let Some(spec) = partition {
             return self.partition_change(start, spec).map(|c| vec![c]);
         }
@@ -66,7 +66,7 @@ impl Parser<'_> {
 
     fn partition_change(&mut self, start: usize, spec: PartitionSpec) -> Result<TableChange> {
         if self.eat_all(&["RENAME", "TO"]) {
-            return Ok(TableChange::RenamePartition { from: spec, to: self.partition_spec()? });
+            return Ok(TableChange::RenamePartition { from: spec, to: self.partition_values()? });
         }
         if self.eat_all(&["SET", "LOCATION"]) {
             return Ok(TableChange::SetLocation { location: self.string_literal()?, partition: Some(spec) });
@@ -118,7 +118,7 @@ impl Parser<'_> {
             let if_not_exists = self.if_not_exists()?;
             let mut partitions = Vec::new();
             while self.at("PARTITION") {
-                let spec = self.partition_spec()?;
+                let spec = self.partition_values()?;
                 let location = if self.eat("LOCATION") { Some(self.string_literal()?) } else { None };
                 partitions.push((spec, location));
                 self.eat_symbol(",");
@@ -198,7 +198,7 @@ impl Parser<'_> {
         self.expect("DROP")?;
         if self.at("PARTITION") || (self.at_all(&["IF", "EXISTS"]) && self.at_offset(2, "PARTITION")) {
             let if_exists = self.if_exists();
-            let partitions = self.list(Self::partition_spec)?;
+            let partitions = self.list(Self::partition_values)?;
             let purge = self.eat("PURGE");
             return Ok(TableChange::DropPartitions { partitions, if_exists, purge });
         }

@@ -144,7 +144,7 @@ impl Parser<'_> {
     pub fn truncate(&mut self) -> Result<Plan> {
         self.expect_all(&["TRUNCATE", "TABLE"])?;
         let name = self.reference_name()?;
-        Ok(command(Command::TruncateTable { name, partition: self.optional_partition_spec()? }))
+        Ok(command(Command::TruncateTable { name, partition: self.optional_partition_values()? }))
     }
 
     /// `[MSCK] REPAIR TABLE t [{ADD | DROP | SYNC} PARTITIONS]`

@@ -377,7 +377,7 @@ impl Parser<'_> {
         self.eat("OVERWRITE");
         self.expect_all(&["INTO", "TABLE"])?;
         self.reference_name()?;
-        self.optional_partition_spec()?;
+        self.optional_partition_values()?;
         Err(Error::unsupported("LOAD DATA"))
     }
 

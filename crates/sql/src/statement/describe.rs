@@ -108,7 +108,7 @@ impl Parser<'_> {
             self.advance();
         }
         let table = self.reference_name()?;
-        let partition = self.optional_partition_spec()?;
+        let partition = self.optional_partition_values()?;
         let at_json = |p: &Self| p.at_all(&["AS", "JSON"]);
         let column = if self.at_identifier() && !at_json(self) { Some(self.name()?) } else { None };
         let as_json = at_json(self);

@@ -1,6 +1,6 @@
 //! Property lists, partition specifications, comments.
 
-use boathouse_spec::{Error, Expr, Literal, Options, PartitionSpec, Result, TextExpr};
+use boathouse_spec::{Error, Expr, Literal, Options, PartitionSpec, Result, TextExpr, quote};
 
 use super::not_allowed;
 use crate::identifier::fold_string;
@@ -39,7 +39,7 @@ impl Parser<'_> {
                 let error = self.error_from(
                     start,
                     Error::new("DUPLICATE_KEY")
-                        .param("keyColumn", boathouse_spec::quote(key))
+                        .param("keyColumn", quote(key))
                         .message(format!("The key `{key}` stands there more than once.")),
                 );
                 self.note(error);
@@ -166,6 +166,29 @@ impl Parser<'_> {
             self.note(error);
         }
         self.refuse_duplicate_keys(start, spec.iter().map(|(k, _)| k));
+        Ok(spec)
+    }
+
+    /// `PARTITION (a = 1)` if it stands here: each column with its value.
+    pub fn optional_partition_values(&mut self) -> Result<Option<PartitionSpec>> {
+        if self.at("PARTITION") && self.symbol_at(1, "(") {
+            self.partition_values().map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// `PARTITION (a = 1)`, each column with its value (Spark's `visitNonOptionalPartitionSpec`).
+    pub fn partition_values(&mut self) -> Result<PartitionSpec> {
+        let start = self.pos;
+        let spec = self.partition_spec()?;
+        if let Some((key, _)) = spec.iter().find(|(_, value)| value.is_none()) {
+            let error = Error::new("INVALID_SQL_SYNTAX.EMPTY_PARTITION_VALUE")
+                .param("partKey", quote(key))
+                .message(format!("The partition column {} needs a value.", quote(key)));
+            let error = self.error_from(start, error);
+            self.note(error);
+        }
         Ok(spec)
     }
 

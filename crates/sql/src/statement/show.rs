@@ -29,7 +29,7 @@ impl Parser<'_> {
                 let schema = self.scope()?;
                 self.expect("LIKE")?;
                 let pattern = self.string_literal()?;
-                Command::ShowTableExtended { schema, pattern, partition: self.optional_partition_spec()? }
+                Command::ShowTableExtended { schema, pattern, partition: self.optional_partition_values()? }
             }
             "VIEWS" => {
                 self.advance();
@@ -58,7 +58,7 @@ impl Parser<'_> {
             "PARTITIONS" => {
                 self.advance();
                 let table = self.reference_name()?;
-                Command::ShowPartitions { table, partition: self.optional_partition_spec()? }
+                Command::ShowPartitions { table, partition: self.optional_partition_values()? }
             }
             "CREATE" => {
                 self.advance();
