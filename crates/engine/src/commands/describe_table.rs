@@ -149,9 +149,7 @@ async fn describe_partition(
             .message(format!("{} has no partitions to describe.", table.display_name()))
             .exception("AnalysisException"));
     }
-    let wanted = partitions::values(session, table, partition).await?;
-    let found = partitions::list(session, table).await?.into_iter().find(|p| partitions::matches(p, &wanted));
-    let Some(found) = found else { return Err(partitions::not_found(table, &wanted)) };
+    let found = partitions::one(session, table, partition).await?;
     if extended {
         blank(out);
         section("# Detailed Partition Information", out);

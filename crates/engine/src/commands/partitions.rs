@@ -110,6 +110,32 @@ pub(super) fn matches(partition: &Partition, wanted: &Partition) -> bool {
     wanted.iter().all(|(name, value)| partition.iter().any(|(n, v)| n == name && v == value))
 }
 
+/// The one partition that a statement names, which takes all of its values.
+pub(super) async fn one(
+    session: &Arc<Session>,
+    table: &ResolvedTable,
+    spec: &PartitionSpec,
+) -> Result<Partition> {
+    let wanted = values(session, table, spec).await?;
+    let known = columns(table);
+    if wanted.len() < known.len() {
+        let keys: Vec<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
+        return Err(Error::new("_LEGACY_ERROR_TEMP_1232")
+            .param("specKeys", keys.join(", "))
+            .param("partitionColumnNames", known.join(", "))
+            .param("tableName", table.display_name())
+            .message(format!(
+                "A partition of {} has values of {}, and the statement gives those of {}.",
+                table.display_name(),
+                known.join(", "),
+                keys.join(", ")
+            ))
+            .exception("AnalysisException"));
+    }
+    let found = list(session, table).await?.into_iter().find(|p| matches(p, &wanted));
+    found.ok_or_else(|| not_found(table, &wanted))
+}
+
 /// `a=1/b=x`, with what cannot stand in a path escaped.
 pub(super) fn shown(partition: &Partition) -> String {
     let parts: Vec<_> = partition

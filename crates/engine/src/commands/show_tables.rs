@@ -133,10 +133,7 @@ pub(super) async fn extended(
             &table_columns::command_path(session),
         )
         .await?;
-        let wanted = partitions::values(session, &table, &partition).await?;
-        let found =
-            partitions::list(session, &table).await?.into_iter().find(|p| partitions::matches(p, &wanted));
-        let Some(found) = found else { return Err(partitions::not_found(&table, &wanted)) };
+        let found = partitions::one(session, &table, &partition).await?;
         let Some(record) = &table.record else { return rows::result(extended_schema(), rows) };
         let location = record.location.as_deref().map(|l| table_details::shown_location(session, l));
         let information = format!(
