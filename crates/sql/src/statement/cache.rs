@@ -152,17 +152,12 @@ impl Parser<'_> {
         self.eat("MSCK");
         self.expect_all(&["REPAIR", "TABLE"])?;
         let name = self.reference_name()?;
-        match self.eat_any(&["ADD", "DROP", "SYNC"]) {
-            None => {}
-            Some("ADD") => {
-                self.expect("PARTITIONS")?;
+        // Files are listed when they are read: there is nothing to add, and nothing to drop.
+        if let Some(word) = self.eat_any(&["ADD", "DROP", "SYNC"]) {
+            if word == "SYNC" && self.eat_word("METADATA") {
+                return Err(Error::unsupported("REPAIR TABLE .. SYNC METADATA"));
             }
-            Some(word) => {
-                if !self.eat_word("METADATA") {
-                    self.expect("PARTITIONS")?;
-                }
-                return Err(Error::unsupported(format!("MSCK REPAIR TABLE .. {word} PARTITIONS")));
-            }
+            self.expect("PARTITIONS")?;
         }
         Ok(command(Command::RepairTable { name }))
     }
