@@ -10,7 +10,7 @@ use boathouse_spec::{
 use datafusion::scalar::ScalarValue;
 
 use crate::commands::describe_table::column_not_found;
-use crate::commands::{evaluate, target};
+use crate::commands::{evaluate, partitions, target};
 use crate::resolver::ResolvedTable;
 use crate::{QueryResult, Session};
 
@@ -24,10 +24,28 @@ pub(super) async fn table(
     no_scan: bool,
 ) -> Result<QueryResult> {
     let table = target::table(session, name, "ANALYZE TABLE", &target::command_path(session)).await?;
-    if partition.is_some() {
-        return Err(Error::unsupported("ANALYZE TABLE .. PARTITION"));
+    if partition.is_some() && table.delta.is_some() {
+        return Err(Error::unsupported("ANALYZE TABLE .. PARTITION of a Delta table"));
+    }
+    // As in Spark, the statistics of columns are of the whole table.
+    if let Some(partition) = partition.filter(|_| columns == AnalyzeColumns::None) {
+        return of_partitions(session, &table, &partition).await;
     }
     analyze(session, &table, columns, no_scan).await?;
+    Ok(QueryResult::empty())
+}
+
+/// `ANALYZE TABLE t PARTITION (p = 1)`: nothing reads counts of partitions here, so that it only says whether they are there.
+async fn of_partitions(
+    session: &Arc<Session>,
+    table: &ResolvedTable,
+    partition: &PartitionSpec,
+) -> Result<QueryResult> {
+    let wanted = partitions::values(session, table, partition).await?;
+    let all = partitions::list(session, table).await?;
+    if !wanted.is_empty() && !all.iter().any(|p| partitions::matches(p, &wanted)) {
+        return Err(partitions::not_found(table, &wanted));
+    }
     Ok(QueryResult::empty())
 }
 
