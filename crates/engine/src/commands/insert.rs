@@ -126,7 +126,7 @@ async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: In
     if let Some(partition) = &matching.partition {
         partition.iter().try_for_each(|(name, _)| partitions::column(&table, name).map(|_| ()))?;
         if table.delta.is_none() {
-            insert_partition::check(&table, partition)?;
+            insert_partition::refuse_empty(partition)?;
         }
         if insert.if_partition_not_exists {
             let wanted = partitions::values(session, &table, partition).await?;
@@ -152,6 +152,9 @@ async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: In
         .analyze(move |analyzer| {
             analyzer.changes(&opened);
             let fitted = fit(analyzer, &opened, query, &matching)?;
+            if let Some(partition) = matching.partition.as_ref().filter(|_| opened.delta.is_none()) {
+                insert_partition::check(&opened, partition)?;
+            }
             if let Some(record) = opened.record.as_ref().filter(|_| opened.delta.is_none() && !keeps_reading)
                 && analyzer.reads(&record.name)
             {
@@ -297,11 +300,15 @@ pub(super) fn fit(
         open.iter().map(|f| column_default::expression(&analyzer.session, f)).collect::<Result<Vec<_>>>()?;
     column_default::fill(&mut query, &defaults)?;
     let analyzed = analyzer.query(&query)?;
-    let mut given = if matching.by_name && named.is_none() {
-        by_name(&analyzed, schema, &fixed, matching, &name)?
+    let given = if matching.by_name && named.is_none() {
+        by_name(&analyzed, schema, &fixed, matching, &name)
     } else {
-        by_position(&analyzed, &open, named.is_some(), schema, matching, &name)?
+        by_position(&analyzed, &open, named.is_some(), schema, matching, &name)
     };
+    let mut given = given.map_err(|e| match table.delta.is_none() && named.is_none() {
+        true => insert_partition::arity(e, &fixed),
+        false => e,
+    })?;
     if named.is_some() {
         let is_fixed = |column: &&String| fixed.iter().any(|(f, _)| f == *column);
         let extra: Vec<String> =

@@ -2,16 +2,57 @@
 
 use std::sync::Arc;
 
-use boathouse_spec::{Error, PartitionSpec, Result};
+use boathouse_spec::{Error, Expr, Literal, PartitionSpec, Result, quote};
 
 use crate::Session;
+use crate::analyzer::TypedExpr;
 use crate::commands::Partition;
 use crate::commands::partitions;
 use crate::resolver::ResolvedTable;
 
-/// Directories are one in the other: a column whose values the rows have is below those whose value the statement gives.
+/// The empty text has no directory of its own.
+pub(super) fn refuse_empty(partition: &PartitionSpec) -> Result<()> {
+    let empty = partition.iter().find(
+        |(_, value)| matches!(value, Some(Expr::Literal(Literal::String(text))) if text.is_empty()),
+    );
+    let Some((name, _)) = empty else { return Ok(()) };
+    let details = format!("The spec ([{name}=]) contains an empty partition column value");
+    Err(Error::new("_LEGACY_ERROR_TEMP_1076")
+        .param("details", &details)
+        .message(format!("{details}."))
+        .exception("AnalysisException"))
+}
+
+/// What Spark says of a query that has not one column for each that the clause gives no value of.
+pub(super) fn arity(e: Error, given: &[(String, TypedExpr)]) -> Error {
+    if given.is_empty() || !e.class().starts_with("INSERT_COLUMN_ARITY_MISMATCH") {
+        return e;
+    }
+    let columns = given.iter().map(|(name, _)| quote(name)).collect::<Vec<_>>().join(", ");
+    let message = format!("The query must have one column for each of the table's other than {columns}.");
+    let error = Error::new("INSERT_PARTITION_COLUMN_ARITY_MISMATCH");
+    let error = e.parameters().iter().fold(error, |error, (key, value)| error.param(key, value));
+    error.param("staticPartCols", columns).message(message).exception("AnalysisException")
+}
+
+/// A clause names all partition columns. Directories are one in the other: a column whose values the rows have is below those
+/// whose value the statement gives.
 pub(super) fn check(table: &ResolvedTable, partition: &PartitionSpec) -> Result<()> {
     let columns = partitions::columns(table);
+    if partition.len() != columns.len() {
+        let named: Vec<&str> = partition.iter().map(|(name, _)| name.as_str()).collect();
+        return Err(Error::new("_LEGACY_ERROR_TEMP_1169")
+            .param("tableName", table.display_name())
+            .param("normalizedPartSpec", named.join(","))
+            .param("partColNames", columns.join(","))
+            .message(format!(
+                "{} is partitioned by {}, and the PARTITION clause names {}.",
+                table.display_name(),
+                columns.join(", "),
+                named.join(", ")
+            ))
+            .exception("AnalysisException"));
+    }
     let is_given = |column: &String| {
         partition.iter().any(|(name, value)| value.is_some() && name.eq_ignore_ascii_case(column))
     };
