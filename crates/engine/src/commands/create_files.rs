@@ -95,16 +95,10 @@ async fn write_or_infer(session: &Arc<Session>, definition: &mut Definition, url
 /// Partition columns come last, in the order in which they partition, as Spark lays tables of files out.
 fn lay_out(definition: &mut Definition) {
     let fields = std::mem::take(&mut definition.schema.fields);
-    let partition_by = &mut definition.partition_by;
+    let partition_by = &definition.partition_by;
     let place = |f: &StructField| partition_by.iter().position(|p| p.eq_ignore_ascii_case(&f.name));
     let (mut last, first): (Vec<_>, Vec<_>) = fields.into_iter().partition(|f| place(f).is_some());
     last.sort_by_key(place);
-    // Directories have the names that the columns have.
-    for field in &last {
-        for name in partition_by.iter_mut().filter(|p| p.eq_ignore_ascii_case(&field.name)) {
-            name.clone_from(&field.name);
-        }
-    }
     // Files cannot promise that a column has no NULLs.
     let nullable = |f: StructField| StructField { nullable: true, ..f };
     definition.schema = StructType::new(first.into_iter().chain(last).map(nullable).collect());

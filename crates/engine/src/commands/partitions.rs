@@ -21,7 +21,11 @@ pub(crate) type Partition = Vec<(String, Option<String>)>;
 pub(super) fn columns(table: &ResolvedTable) -> Vec<String> {
     match (&table.delta, &table.record) {
         (Some(delta), _) => delta.snapshot.partition_columns().to_vec(),
-        (None, Some(record)) => record.partition_columns.clone(),
+        (None, Some(record)) => {
+            // Directories have the names of the columns, however PARTITIONED BY wrote them.
+            let known = |name: &String| table.schema.field(name).map_or(name, |f| &f.name).clone();
+            record.partition_columns.iter().map(known).collect()
+        }
         (None, None) => Vec::new(),
     }
 }
