@@ -126,7 +126,7 @@ async fn into_table(session: &Arc<Session>, table: ResolvedTable, mut insert: In
     if let Some(partition) = &matching.partition {
         partition.iter().try_for_each(|(name, _)| partitions::column(&table, name).map(|_| ()))?;
         if table.delta.is_none() {
-            insert_partition::refuse_empty(partition)?;
+            partitions::refuse_empty(partition)?;
         }
         if insert.if_partition_not_exists {
             let wanted = partitions::values(session, &table, partition).await?;

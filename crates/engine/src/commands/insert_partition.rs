@@ -2,26 +2,13 @@
 
 use std::sync::Arc;
 
-use boathouse_spec::{Error, Expr, Literal, PartitionSpec, Result, quote};
+use boathouse_spec::{Error, PartitionSpec, Result, quote};
 
 use crate::Session;
 use crate::analyzer::TypedExpr;
 use crate::commands::Partition;
 use crate::commands::partitions;
 use crate::resolver::ResolvedTable;
-
-/// The empty text has no directory of its own.
-pub(super) fn refuse_empty(partition: &PartitionSpec) -> Result<()> {
-    let empty = partition.iter().find(
-        |(_, value)| matches!(value, Some(Expr::Literal(Literal::String(text))) if text.is_empty()),
-    );
-    let Some((name, _)) = empty else { return Ok(()) };
-    let details = format!("The spec ([{name}=]) contains an empty partition column value");
-    Err(Error::new("_LEGACY_ERROR_TEMP_1076")
-        .param("details", &details)
-        .message(format!("{details}."))
-        .exception("AnalysisException"))
-}
 
 /// What Spark says of a query that has not one column for each that the clause gives no value of.
 pub(super) fn arity(e: Error, given: &[(String, TypedExpr)]) -> Error {

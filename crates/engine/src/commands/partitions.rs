@@ -76,6 +76,19 @@ pub(super) fn column(table: &ResolvedTable, name: &str) -> Result<String> {
     })
 }
 
+/// In a table of files the empty text has no directory of its own.
+pub(super) fn refuse_empty(spec: &PartitionSpec) -> Result<()> {
+    let empty = spec
+        .iter()
+        .find(|(_, value)| matches!(value, Some(Expr::Literal(Literal::String(text))) if text.is_empty()));
+    let Some((name, _)) = empty else { return Ok(()) };
+    let details = format!("The spec ([{name}=]) contains an empty partition column value");
+    Err(Error::new("_LEGACY_ERROR_TEMP_1076")
+        .param("details", &details)
+        .message(format!("{details}."))
+        .exception("AnalysisException"))
+}
+
 /// The values that a statement's PARTITION clause gives, as the texts that the columns have; columns that are no partition
 /// columns are refused.
 pub(super) async fn values(
@@ -83,6 +96,9 @@ pub(super) async fn values(
     table: &ResolvedTable,
     spec: &PartitionSpec,
 ) -> Result<Partition> {
+    if table.delta.is_none() {
+        refuse_empty(spec)?;
+    }
     let mut out = Vec::with_capacity(spec.len());
     for (name, value) in spec {
         let column = column(table, name)?;
