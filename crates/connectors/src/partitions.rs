@@ -378,6 +378,13 @@ mod tests {
     }
 
     #[test]
+    fn values_become_directories() {
+        let values = [("p".to_string(), Some("a/b".to_string())), ("q".to_string(), None)];
+        let found = directory(&Path::parse("t").unwrap(), &values).unwrap();
+        assert_eq!(found.as_ref(), "t/p=a%2Fb/q=__HIVE_DEFAULT_PARTITION__");
+    }
+
+    #[test]
     fn values_become_scalars() {
         let s = |v, t| scalar(Some(v), &t, &Zone::UTC).unwrap();
         assert_eq!(s("7", DataType::Integer), ScalarValue::Int32(Some(7)));
