@@ -267,7 +267,7 @@ fn numeric_rank(t: &DataType) -> Option<u8> {
 }
 
 /// The type two operands of a comparison, a CASE or a set operation share without a string being promoted
-/// (Spark's `findTightestCommonType`, decimals and nested types included).
+/// (Spark's `findTightestCommonType`, decimals and nested types included). Times of day of different precision share none.
 pub fn tightest_common_type(a: &DataType, b: &DataType, context: &Context) -> Option<DataType> {
     use DataType::*;
     match (a, b) {
@@ -302,7 +302,6 @@ pub fn tightest_common_type(a: &DataType, b: &DataType, context: &Context) -> Op
         (Geography { .. }, Geography { .. }) => Some(Geography { srid: None }),
         (Timestamp, Date | TimestampNtz) | (Date | TimestampNtz, Timestamp) => Some(Timestamp),
         (TimestampNtz, Date) | (Date, TimestampNtz) => Some(TimestampNtz),
-        (Time { precision: p }, Time { precision: q }) => Some(Time { precision: *p.max(q) }),
         (DayTimeInterval { start: s, end: e }, DayTimeInterval { start: t, end: f }) => {
             Some(DayTimeInterval { start: *s.min(t), end: *e.max(f) })
         }
