@@ -16,6 +16,8 @@ use boathouse_spec::{DataType, Result};
 
 use crate::{Call, Registry, Resolved};
 
+pub(crate) use failure::overflow;
+
 /// An operation of two operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operator {

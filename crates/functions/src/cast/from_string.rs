@@ -18,6 +18,7 @@ use super::failure::{invalid_input, out_of_decimal};
 use super::zone::Zone;
 use super::{Mode, decimal, interval_text, parse_datetime, parse_number};
 use crate::Context;
+use crate::arithmetic::overflow;
 
 pub fn strings(array: &ArrayRef) -> Result<&StringArray> {
     array
@@ -157,14 +158,22 @@ pub fn cast_string(
             })?)
         }
         DataType::CalendarInterval => {
-            // Bad text is NULL even under ANSI.
-            let out: IntervalMonthDayNanoArray = array
+            // Bad text is NULL even under ANSI; what Arrow's nanoseconds do not hold is an error there.
+            let out = array
                 .iter()
                 .map(|value| {
-                    let v = interval_text::parse_calendar_interval(value?)?;
-                    Some(IntervalMonthDayNano::new(v.months, v.days, v.microseconds.checked_mul(1000)?))
+                    let Some(v) = value.and_then(interval_text::parse_calendar_interval) else {
+                        return Ok(None);
+                    };
+                    match v.microseconds.checked_mul(1000) {
+                        Some(nanoseconds) => {
+                            Ok(Some(IntervalMonthDayNano::new(v.months, v.days, nanoseconds)))
+                        }
+                        None if mode == Mode::Ansi => Err(overflow("overflow", None)),
+                        None => Ok(None),
+                    }
                 })
-                .collect();
+                .collect::<Result<IntervalMonthDayNanoArray>>()?;
             Arc::new(out)
         }
         other => return Err(Error::internal(format!("no cast of a string to {}", other.sql()))),
