@@ -60,17 +60,24 @@ fn resolve(call: &Call) -> Result<Resolved> {
     }
     let part = part(&name).ok_or_else(invalid)?;
     let field_type = field.data_type.clone();
-    if let DataType::Time { .. } = source.data_type {
+    if let DataType::Time { precision } = source.data_type {
         let coerced = vec![field_type, source.data_type.clone()];
         let resolved = match part {
             Part::Date(_) => return Err(invalid()),
             Part::Time(field) => {
                 Resolved::new(coerced, DataType::Integer, true, move |i| time_of_day_field(i, 1, field))
             }
-            Part::Seconds => Resolved::new(coerced, SECONDS, true, |inputs| {
-                let times = inputs.primitives::<Time64NanosecondType>(1)?;
-                seconds(times.unary(|t| i128::from(t / 1000 % 60_000_000)))
-            }),
+            Part::Seconds => {
+                // A cast of a text keeps more digits than the type has; they are no part of the seconds.
+                let unit = 10i64.pow(6 - u32::from(precision.min(6)));
+                Resolved::new(coerced, SECONDS, true, move |inputs| {
+                    let times = inputs.primitives::<Time64NanosecondType>(1)?;
+                    seconds(times.unary(|t| {
+                        let micros = t / 1000 % 60_000_000;
+                        i128::from(micros - micros % unit)
+                    }))
+                })
+            }
         };
         return Ok(resolved.replaced_by(replacement_of(part), vec![ReplacedArg::Arg(1)]));
     }
