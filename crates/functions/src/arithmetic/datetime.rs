@@ -53,8 +53,8 @@ pub(super) fn resolve(
             (YearMonthInterval { .. }, Date | Timestamp | TimestampNtz) => shift_months(call, true, 1)?,
             (Date, CalendarInterval) => date_plus_calendar(call, false, 1)?,
             (CalendarInterval, Date) => date_plus_calendar(call, true, 1)?,
-            (Time { .. }, DayTimeInterval { .. }) => shift_time(call, false, 1)?,
-            (DayTimeInterval { .. }, Time { .. }) => shift_time(call, true, 1)?,
+            (Time { .. }, DayTimeInterval { .. } | Null) => shift_time(call, false, 1)?,
+            (DayTimeInterval { .. } | Null, Time { .. }) => shift_time(call, true, 1)?,
             (_, t) if either(t) => shift_timestamp(call, false, 1, false)?,
             (t, _) if either(t) => shift_timestamp(call, true, 1, false)?,
             (Date, t) if !t.is_string() || t == &Null => date_plus_number(call, false, 1)?,
@@ -372,14 +372,18 @@ fn date_plus_calendar(call: &Call, swapped: bool, sign: i64) -> Result<Resolved>
 fn shift_time(call: &Call, swapped: bool, sign: i64) -> Result<Resolved> {
     let form = Form::new(call, swapped);
     let DataType::Time { precision } = *form.date_type() else { return Err(Error::internal("no time")) };
-    let DataType::DayTimeInterval { start, end } = *form.other_type() else {
+    let interval = match form.other_type() {
+        DataType::Null => DataType::DAY_TIME,
+        t => t.clone(),
+    };
+    let DataType::DayTimeInterval { start, end } = interval else {
         return Err(Error::internal("no interval"));
     };
     // As fine as the finer of both.
     let precision = if end == IntervalField::Second { 6 } else { precision };
     let t = DataType::Time { precision };
     let (date, other) = (form.date, form.other);
-    let coerced = form.coerced(form.date_type().clone(), form.other_type().clone());
+    let coerced = form.coerced(form.date_type().clone(), interval);
     Ok(form.finish(coerced, t, true, form.bare(sign), move |inputs| {
         let times = inputs.numbers::<Time64NanosecondType>(date)?;
         let intervals = inputs.numbers::<DurationMicrosecondType>(other)?;
