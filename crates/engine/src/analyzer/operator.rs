@@ -192,7 +192,6 @@ impl Analyzer {
             Operator::NotEq => format!("(NOT ({} = {}))", left.name, right.name),
             _ => format!("({} {symbol} {})", left.name, right.name),
         };
-        let equality = matches!(operator, Operator::Eq | Operator::NotEq | Operator::IsNotDistinctFrom);
         let Some(common) = self.comparison_type(&left, &right) else {
             let (l, r) = (error::quoted(&left.data_type), error::quoted(&right.data_type));
             return Err(error::mismatch(
@@ -203,9 +202,8 @@ impl Analyzer {
             .param("left", l)
             .param("right", r));
         };
-        let comparable =
-            if equality { super::relation::has_equality(&common) } else { common.is_orderable() };
-        if !comparable && common != DataType::Null {
+        // Calendar intervals and spatial values are grouped only, not even `=` compares them.
+        if !common.is_orderable() {
             return Err(error::mismatch(
                 "INVALID_ORDERING_TYPE",
                 &shown,
@@ -334,7 +332,7 @@ impl Analyzer {
             .param("functionName", "`in`")
             .param("dataType", format!("[{all}]")));
         };
-        if !super::relation::has_equality(&common) {
+        if !common.is_orderable() {
             return Err(error::mismatch(
                 "INVALID_ORDERING_TYPE",
                 &shown,

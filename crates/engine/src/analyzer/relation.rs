@@ -236,16 +236,6 @@ pub(super) fn can_group_by(t: &boathouse_spec::DataType) -> bool {
     }
 }
 
-/// Whether `=` compares values of the type: spatial values are grouped only.
-pub(super) fn has_equality(t: &boathouse_spec::DataType) -> bool {
-    use boathouse_spec::DataType as T;
-    match t {
-        T::Array { element, .. } => has_equality(element),
-        T::Struct(s) => s.fields.iter().all(|f| has_equality(&f.data_type)),
-        t => is_groupable(t) && !t.is_spatial(),
-    }
-}
-
 /// A generator where no SELECT list is.
 pub(super) fn outside_select(error: Error) -> Error {
     if error.class() != "UNSUPPORTED_GENERATOR.NESTED_IN_EXPRESSIONS" {
