@@ -41,19 +41,22 @@ fn unit(call: &Call) -> Result<(String, Unit)> {
         "MONTH" => Unit::Months(1),
         "QUARTER" => Unit::Months(3),
         "YEAR" => Unit::Months(12),
-        _ => {
-            return Err(Error::new("INVALID_PARAMETER_VALUE.DATETIME_UNIT")
-                .param("functionName", format!("`{}`", call.name.to_uppercase()))
-                .param("parameter", "`unit`")
-                .param("invalidValue", format!("'{name}'"))
-                .message(format!(
-                    "The unit of `{}` is written without quotes and is one of YEAR, QUARTER, MONTH, WEEK, DAY, DAYOFYEAR, \
-                     HOUR, MINUTE, SECOND, MILLISECOND, MICROSECOND; not '{name}'.",
-                    call.name
-                )));
-        }
+        _ => return Err(invalid_unit(call, &name, "DAY, DAYOFYEAR")),
     };
     Ok((name, unit))
+}
+
+/// `days`: the units of days that the function knows.
+fn invalid_unit(call: &Call, name: &str, days: &str) -> Error {
+    Error::new("INVALID_PARAMETER_VALUE.DATETIME_UNIT")
+        .param("functionName", format!("`{}`", call.name.to_uppercase()))
+        .param("parameter", "`unit`")
+        .param("invalidValue", format!("'{name}'"))
+        .message(format!(
+            "The unit of `{}` is written without quotes and is one of YEAR, QUARTER, MONTH, WEEK, {days}, HOUR, MINUTE, \
+             SECOND, MILLISECOND, MICROSECOND; not '{name}'.",
+            call.name
+        ))
 }
 
 /// The types, of which messages do not count the unit as an argument.
@@ -132,7 +135,9 @@ pub(crate) fn shift_micros(value: i64, micros: i64, clock: &Clock) -> Option<i64
 
 pub(super) fn timestamp_diff(call: &Call) -> Result<Resolved> {
     call.arity(3..=3)?;
-    let (_, unit) = unit(call)?;
+    let (name, unit) = unit(call)?;
+    // Differences are not counted in days of a year; Spark says so once it has two timestamps.
+    let refused = name.eq_ignore_ascii_case("DAYOFYEAR").then(|| invalid_unit(call, &name, "DAY"));
     let coerced = want(call, &[Want::TIMESTAMP, Want::TIMESTAMP])?;
     let nullable = call.nullable_as(&coerced);
     Ok(Resolved::new(coerced, DataType::Long, nullable, move |inputs| {
@@ -140,8 +145,9 @@ pub(super) fn timestamp_diff(call: &Call) -> Result<Resolved> {
         let starts = timestamps(inputs, 1)?;
         let ends = timestamps(inputs, 2)?;
         let nulls = common_nulls(&[&starts, &ends]);
-        let out: Int64Array = build(inputs.rows(), nulls.as_ref(), |row| {
-            Ok(Some(difference(unit, clock.local(starts.value(row)), clock.local(ends.value(row)))))
+        let out: Int64Array = build(inputs.rows(), nulls.as_ref(), |row| match &refused {
+            Some(error) => Err(error.clone()),
+            None => Ok(Some(difference(unit, clock.local(starts.value(row)), clock.local(ends.value(row))))),
         })?;
         Ok(Arc::new(out))
     })
