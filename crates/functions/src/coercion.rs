@@ -179,7 +179,7 @@ pub fn implicit_cast(from: &DataType, want: &Want, context: &Context) -> Option<
         }
         (DataType::String { .. }, Want::Decimal) => Some(DataType::SYSTEM_DECIMAL),
         (DataType::String { .. }, Want::AnyTimestamp) => Some(DataType::Timestamp),
-        (DataType::Date, Want::AnyTimestamp) => Some(DataType::Timestamp),
+        (DataType::Date | DataType::Time { .. }, Want::AnyTimestamp) => Some(DataType::Timestamp),
         (DataType::String { .. }, Want::Exact(t))
             if t.is_atomic() && !t.is_interval() && *t != DataType::Variant && !t.is_spatial() =>
         {
@@ -203,8 +203,8 @@ fn implicit_exact(from: &DataType, to: &DataType) -> Option<DataType> {
     let allowed = match (from, to) {
         (a, b) if a == b => true,
         (a, b) if a.is_numeric() && b.is_numeric() => true,
-        (Date, Timestamp | TimestampNtz) | (Timestamp | TimestampNtz, Date) => true,
-        (Timestamp, TimestampNtz) | (TimestampNtz, Timestamp) => true,
+        // Spark casts a time to these as well (its `canANSIStoreAssign`), and then has no such cast.
+        (Date | Timestamp | TimestampNtz | Time { .. }, Date | Timestamp | TimestampNtz) => true,
         (DayTimeInterval { .. }, DayTimeInterval { .. })
         | (YearMonthInterval { .. }, YearMonthInterval { .. }) => true,
         (Time { .. }, Time { .. }) => true,

@@ -224,12 +224,16 @@ fn storable(from: &DataType, to: &DataType, policy: Policy) -> bool {
         (DataType::Udt { sql_type, .. }, to) => storable(sql_type, to, policy),
         (from, to) if from.is_numeric() && to.is_numeric() => true,
         (from, to) if to.is_string() => from.is_atomic() || *from == DataType::CalendarInterval,
-        (from, to) if from.is_datetime() && to.is_datetime() => true,
-        (DataType::Time { .. }, DataType::Time { .. })
-        | (DataType::YearMonthInterval { .. }, DataType::YearMonthInterval { .. })
+        // A time and a date may be stored as each other by this rule, and are refused by the cast then.
+        (from, to) if has_time(from) && has_time(to) => true,
+        (DataType::YearMonthInterval { .. }, DataType::YearMonthInterval { .. })
         | (DataType::DayTimeInterval { .. }, DataType::DayTimeInterval { .. }) => true,
         _ => false,
     }
+}
+
+fn has_time(t: &DataType) -> bool {
+    t.is_datetime() || matches!(t, DataType::Time { .. })
 }
 
 /// INCOMPATIBLE_DATA_FOR_TABLE.*

@@ -37,6 +37,8 @@ pub(super) fn ranged(t: &DataType) -> Option<DataType> {
         | DataType::DayTimeInterval { .. } => Some(t.clone()),
         t if t.is_numeric() => Some(t.clone()),
         t if t.is_string() || *t == DataType::Null => Some(DataType::Double),
+        // Spark casts a time to the first of these that it may, and then has no such cast.
+        DataType::Time { .. } => Some(DataType::Date),
         _ => None,
     }
 }

@@ -74,7 +74,7 @@ fn to_number(call: &Call, tolerant: bool) -> Result<Resolved> {
 fn to_char(call: &Call) -> Result<Resolved> {
     call.arity(2..=2)?;
     match &call.args[0].data_type {
-        DataType::Date | DataType::Timestamp | DataType::TimestampNtz => {
+        DataType::Date | DataType::Timestamp | DataType::TimestampNtz | DataType::Time { .. } => {
             delegate(call, "date_format", call.args)
         }
         DataType::Binary => {
