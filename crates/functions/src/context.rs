@@ -36,6 +36,8 @@ pub struct Context {
     pub concat_binary_as_string: bool,
     /// `spark.sql.function.eltOutputAsString`
     pub elt_output_as_string: bool,
+    /// `spark.sql.legacy.interval.enabled`: the difference of two dates or timestamps is a calendar interval.
+    pub legacy_interval: bool,
     /// `spark.sql.binaryOutputStyle`
     pub binary_style: BinaryStyle,
     /// `spark.sql.geospatial.enabled`
@@ -68,6 +70,7 @@ impl Default for Context {
             inserts_before_last: false,
             concat_binary_as_string: false,
             elt_output_as_string: false,
+            legacy_interval: false,
             binary_style: BinaryStyle::default(),
             geospatial: true,
             now_us: 0,

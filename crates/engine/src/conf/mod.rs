@@ -279,6 +279,7 @@ impl SessionConf {
             inserts_before_last: self.flag("spark.sql.legacy.negativeIndexInArrayInsert"),
             concat_binary_as_string: self.flag("spark.sql.function.concatBinaryAsString"),
             elt_output_as_string: self.flag("spark.sql.function.eltOutputAsString"),
+            legacy_interval: self.flag("spark.sql.legacy.interval.enabled"),
             geospatial: self.flag("spark.sql.geospatial.enabled"),
             binary_style: BinaryStyle::named(self.get("spark.sql.binaryOutputStyle").as_deref()),
             now_us: clock::now_us(),

@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, PrimitiveArray};
 use arrow::datatypes::{
-    Date32Type, DurationMicrosecondType, Int8Type, Int16Type, Int32Type, IntervalMonthDayNanoType,
-    IntervalYearMonthType, Time64NanosecondType, TimestampMicrosecondType,
+    Date32Type, DurationMicrosecondType, Int8Type, Int16Type, Int32Type, IntervalMonthDayNano,
+    IntervalMonthDayNanoType, IntervalYearMonthType, Time64NanosecondType, TimestampMicrosecondType,
 };
 use boathouse_spec::{DataType, Error, IntervalField, Result};
 
 use super::failure::overflow;
 use super::{Operator, interval};
 use crate::apply::map2_result;
-use crate::cast::calendar::{MICROS_PER_DAY, SECONDS_PER_DAY, add_months};
+use crate::cast::calendar::{
+    MICROS_PER_DAY, SECONDS_PER_DAY, add_months, civil_from_days, days_in_month,
+};
 use crate::cast::interval_text::write_day_time;
 use crate::cast::text::write_time;
 use crate::cast::zone::Zone;
@@ -438,6 +440,16 @@ fn subtract_dates(call: &Call) -> Result<Resolved> {
             None => return Err(form.unexpected(&shown, i, "\"DATE\"")),
         }
     }
+    if call.context.legacy_interval {
+        return Ok(form.finish(coerced, DataType::CalendarInterval, false, shown, |inputs| {
+            let (a, b) = (inputs.numbers::<Date32Type>(0)?, inputs.numbers::<Date32Type>(1)?);
+            let out =
+                crate::apply::map2::<_, _, IntervalMonthDayNanoType>(&a, &b, inputs.rows(), |end, start| {
+                    period(start, end)
+                });
+            Ok(Arc::new(out))
+        }));
+    }
     let t = DataType::DayTimeInterval { start: IntervalField::Day, end: IntervalField::Day };
     Ok(form.finish(coerced, t, false, shown, |inputs| {
         let (a, b) = (inputs.numbers::<Date32Type>(0)?, inputs.numbers::<Date32Type>(1)?);
@@ -447,6 +459,23 @@ fn subtract_dates(call: &Call) -> Result<Resolved> {
         })?;
         Ok(Arc::new(out))
     }))
+}
+
+/// The whole months between two days and the days that are left, as Java's `Period.between` counts them.
+fn period(start: i32, end: i32) -> IntervalMonthDayNano {
+    let (start, end) = (i64::from(start), i64::from(end));
+    let (start_year, start_month, start_day) = civil_from_days(start);
+    let (end_year, end_month, end_day) = civil_from_days(end);
+    let mut months = (end_year - start_year) * 12 + i64::from(end_month) - i64::from(start_month);
+    let mut days = i64::from(end_day) - i64::from(start_day);
+    if months > 0 && days < 0 {
+        months -= 1;
+        days = end - add_months(start, months);
+    } else if months < 0 && days > 0 {
+        months += 1;
+        days -= i64::from(days_in_month(end_year, end_month));
+    }
+    IntervalMonthDayNano::new(months as i32, days as i32, 0)
 }
 
 fn call_text(call: &Call) -> String {
@@ -472,6 +501,21 @@ fn subtract_timestamps(call: &Call) -> Result<Resolved> {
     }
     let zone = zone_of(&common, call);
     let coerced = vec![common.clone(), common];
+    if call.context.legacy_interval {
+        // The time that passed, whatever the clocks of the zone showed.
+        return Ok(form.finish(coerced, CalendarInterval, false, shown, |inputs| {
+            let (a, b) = (
+                inputs.numbers::<TimestampMicrosecondType>(0)?,
+                inputs.numbers::<TimestampMicrosecondType>(1)?,
+            );
+            let out = map2_result::<_, _, IntervalMonthDayNanoType>(&a, &b, inputs.rows(), |a, b| {
+                let passed = a.checked_sub(b).and_then(|us| us.checked_mul(1000));
+                let passed = passed.ok_or_else(|| overflow("overflow", None))?;
+                Ok(Some(IntervalMonthDayNano::new(0, 0, passed)))
+            })?;
+            Ok(Arc::new(out))
+        }));
+    }
     Ok(form.finish(coerced, DataType::DAY_TIME, false, shown, move |inputs| {
         let (a, b) =
             (inputs.numbers::<TimestampMicrosecondType>(0)?, inputs.numbers::<TimestampMicrosecondType>(1)?);
