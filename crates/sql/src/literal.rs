@@ -252,7 +252,8 @@ impl Parser<'_> {
                 .map(|t| Literal::TimestampNtz(t.local_us)),
             "TIMESTAMP_LTZ" => datetime::parse_timestamp(&value).map(|t| t.into_literal(&value)),
             "TIMESTAMP" => datetime::parse_timestamp(&value).map(|t| {
-                if self.options.timestamp_ntz && t.offset.is_none() && !t.time_only {
+                let zoned = t.offset.is_some() || t.named_zone;
+                if self.options.timestamp_ntz && !zoned && !t.time_only {
                     Literal::TimestampNtz(t.local_us)
                 } else {
                     t.into_literal(&value)
