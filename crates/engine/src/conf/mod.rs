@@ -16,6 +16,8 @@ use parking_lot::RwLock;
 pub(crate) use keys::{KeyKind, known_keys};
 pub(crate) use zone::local_zone;
 
+const TIME_ZONE: &str = "spark.sql.session.timeZone";
+
 /// The settings of one session.
 #[derive(Debug, Default)]
 pub struct SessionConf {
@@ -29,6 +31,8 @@ struct Inner {
     context: Option<Context>,
     /// Values of static keys, given when the engine was opened.
     fixed: BTreeMap<String, String>,
+    /// The zone of the machine: what sessions begin with, and come back to, as in Spark.
+    zone: Option<String>,
 }
 
 impl Clone for SessionConf {
@@ -40,7 +44,7 @@ impl Clone for SessionConf {
 impl SessionConf {
     /// A configuration in which the static keys have these values.
     pub(crate) fn with_fixed(fixed: BTreeMap<String, String>) -> Self {
-        Self { inner: RwLock::new(Inner { fixed, ..Inner::default() }) }
+        Self { inner: RwLock::new(Inner { fixed, zone: zone::named_zone(), ..Inner::default() }) }
     }
 
     /// The value set, or the key's default.
@@ -129,7 +133,7 @@ impl SessionConf {
             .filter(|(k, _)| k.starts_with("spark.sql.") && !keys::is_session_only(k))
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect();
-        for key in ["spark.sql.ansi.enabled", "spark.sql.session.timeZone"] {
+        for key in ["spark.sql.ansi.enabled", TIME_ZONE] {
             if !recorded.iter().any(|(k, _)| k == key)
                 && let Some(value) = lookup(&inner, key, 0)
             {
@@ -243,7 +247,7 @@ impl SessionConf {
 
     /// The session's time zone.
     pub fn zone(&self) -> Zone {
-        let name = self.get("spark.sql.session.timeZone");
+        let name = self.get(TIME_ZONE);
         name.and_then(|name| Zone::parse(&name)).unwrap_or(Zone::UTC)
     }
 
@@ -258,7 +262,7 @@ impl SessionConf {
     }
 
     fn build_context(&self) -> Context {
-        let name = self.get("spark.sql.session.timeZone").unwrap_or_else(|| "UTC".into());
+        let name = self.get(TIME_ZONE).unwrap_or_else(|| "UTC".into());
         let is = |key: &str, value: &str| self.get(key).is_some_and(|v| v.eq_ignore_ascii_case(value));
         Context {
             ansi: self.ansi(),
@@ -291,6 +295,9 @@ impl SessionConf {
 fn lookup(inner: &Inner, key: &str, depth: usize) -> Option<String> {
     if let Some(value) = inner.set.get(key).or_else(|| inner.fixed.get(key)) {
         return Some(value.clone());
+    }
+    if key == TIME_ZONE && inner.zone.is_some() {
+        return inner.zone.clone();
     }
     let known = keys::find(key)?;
     match (&known.default, &known.default_from) {

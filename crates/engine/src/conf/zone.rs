@@ -19,11 +19,13 @@ pub(crate) fn check_zone(name: &str) -> Result<()> {
 
 /// The zone of the machine, as `TZ` names it; UTC where it does not.
 pub(crate) fn local_zone() -> String {
-    std::env::var("TZ")
-        .ok()
-        .map(|tz| tz.trim_start_matches(':').to_string())
-        .filter(|tz| Zone::parse(tz).is_some())
-        .unwrap_or_else(|| "Etc/UTC".to_string())
+    named_zone().unwrap_or_else(|| "Etc/UTC".to_string())
+}
+
+/// The zone that `TZ` names.
+pub(super) fn named_zone() -> Option<String> {
+    let name = std::env::var("TZ").ok()?.trim_start_matches(':').to_string();
+    Zone::parse(&name).is_some().then_some(name)
 }
 
 #[cfg(test)]
