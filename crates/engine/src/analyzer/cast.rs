@@ -83,6 +83,11 @@ impl Analyzer {
     /// An implicit cast, by the session's mode.
     pub(super) fn implicit(&self, value: TypedExpr, to: &DataType) -> Result<TypedExpr> {
         let mode = if self.context.ansi { Mode::Ansi } else { Mode::Legacy };
+        if !cast::can_cast(&value.data_type, to, mode) {
+            // Implicit casts are not shown.
+            let error = cast::type_error(&value.data_type, to, mode, &value.name);
+            return Err(error.exception("AnalysisException"));
+        }
         self.cast(value, to, mode)
     }
 
