@@ -258,9 +258,18 @@ pub(super) fn stored(t: &DataType) -> &DataType {
 
 /// The error of a cast that does not exist; `sql` is the text of the cast (`CAST(a AS INT)`).
 pub fn type_error(from: &DataType, to: &DataType, mode: Mode, sql: &str) -> Error {
+    let without_ansi = mode == Mode::Ansi && can_cast(from, to, Mode::Legacy);
     let function = match (stored(from), stored(to)) {
         (f, DataType::Date) if f.is_numeric() => Some("`DATE_FROM_UNIX_DATE`"),
         (DataType::Date, t) if t.is_numeric() => Some("`UNIX_DATE`"),
+        // Inside of these `try_cast` takes the casts that exist without ANSI (Spark's `canTryCast`).
+        (DataType::Array { .. }, DataType::Array { .. })
+        | (DataType::Map { .. }, DataType::Map { .. })
+        | (DataType::Struct(_), DataType::Struct(_))
+            if without_ansi =>
+        {
+            Some("`try_cast`")
+        }
         _ => None,
     };
     let error = |class: &str| {
@@ -274,7 +283,7 @@ pub fn type_error(from: &DataType, to: &DataType, mode: Mode, sql: &str) -> Erro
         Some(name) if mode != Mode::Legacy => error("DATATYPE_MISMATCH.CAST_WITH_FUNC_SUGGESTION")
             .param("functionNames", name)
             .message(format!("{what}. Use {name} instead.")),
-        _ if mode == Mode::Ansi && can_cast(from, to, Mode::Legacy) => {
+        _ if without_ansi => {
             error("DATATYPE_MISMATCH.CAST_WITH_CONF_SUGGESTION")
                 .param("config", "\"spark.sql.ansi.enabled\"")
                 .param("configVal", "'false'")
