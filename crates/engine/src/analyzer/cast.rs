@@ -93,7 +93,11 @@ impl Analyzer {
 
     fn cannot_cast(&self, value: &TypedExpr, to: &DataType, mode: Mode) -> Error {
         let function = if mode == Mode::Try { "TRY_CAST" } else { "CAST" };
-        let sql = format!("{function}({} AS {})", value.name, to.sql());
+        let sql = match to {
+            // Spark does not show casts to nested types.
+            DataType::Array { .. } | DataType::Map { .. } | DataType::Struct(_) => value.name.clone(),
+            _ => format!("{function}({} AS {})", value.name, to.sql()),
+        };
         cast::type_error(&value.data_type, to, mode, &sql).exception("AnalysisException")
     }
 }
