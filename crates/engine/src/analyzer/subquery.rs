@@ -317,6 +317,15 @@ impl Analyzer {
                         column.data_type.sql()
                     )));
             };
+            if !common.is_orderable() {
+                return Err(super::error::mismatch(
+                    "INVALID_ORDERING_TYPE",
+                    &shown,
+                    format!("values of {} have no order.", common.sql()),
+                )
+                .param("functionName", "`insubquery`")
+                .param("dataType", super::error::quoted(&common)));
+            }
             nullable |= value.nullable || column.nullable;
             let value = self.implicit(value, &common)?;
             left.push(self.comparison_key(value)?);
