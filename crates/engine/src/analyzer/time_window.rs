@@ -109,7 +109,9 @@ impl Analyzer {
                 self.last_moment(value, nullable)
             }
             DataType::Timestamp | DataType::TimestampNtz => Ok(value),
-            DataType::Date | DataType::Null => self.implicit(value, &DataType::Timestamp),
+            DataType::Date | DataType::Time { .. } | DataType::Null => {
+                self.implicit(value, &DataType::Timestamp)
+            }
             t if t.is_string() => self.implicit(value, &DataType::Timestamp),
             t => Err(super::error::mismatch(
                 "UNEXPECTED_INPUT_TYPE",

@@ -53,7 +53,7 @@ fn resolve(call: &Call) -> Result<Resolved> {
     let from = arg.data_type.clone();
     let mode = Mode::of(call.context);
     if !can_cast(&from, &to, mode) {
-        return Err(type_error(&from, &to, mode, &format!("CAST({} AS {})", arg.sql, to.sql())));
+        return Err(type_error(&from, &to, mode, &arg.sql));
     }
     let nullable = arg.nullable || (from != to && may_give_null(&from, &to, mode));
     Ok(resolved(call, from, to, nullable, mode).shown_bare(arg.sql.clone()))

@@ -40,7 +40,9 @@ fn shift_days(call: &Call, shift: fn(i32, i32) -> i32) -> Result<Resolved> {
     }
     call.arity(2..=2)?;
     let context = call.context;
+    // A time is not even cast here, unlike in the calls beside.
     let days = coercion::implicit_cast(&call.args[0].data_type, &Want::DATE, context)
+        .filter(|_| !matches!(call.args[0].data_type, DataType::Time { .. }))
         .ok_or_else(|| call.unexpected_input(0, &Want::DATE.sql()))?;
     let count = &call.args[1];
     // Without ANSI only a constant string that is a whole number is taken, as that number.
