@@ -212,6 +212,9 @@ impl Session<'_> {
         let mode = Mode::of(self.context);
         let mut inputs = Vec::new();
         for (value, to) in values.iter().zip(&resolved.coerced) {
+            if !cast::can_cast(&value.data_type, to, mode) {
+                return Err(cast::type_error(&value.data_type, to, mode, &value.name));
+            }
             let array = match value.data_type == *to {
                 true => Arc::clone(&value.array),
                 false => cast::cast(&value.array, &value.data_type, to, mode, self.context)?,
