@@ -7,6 +7,7 @@ use boathouse_spec::{DataType, Error, Result};
 use super::extract::zero_index;
 use super::lists::{ListItem, Picker, bounds, check_length, is_null, lists};
 use super::membership::{array_mismatch, element_and_value, element_type};
+use crate::apply::check_size;
 use crate::coercion::Want;
 use crate::comparison::Comparison;
 use crate::mismatch::check_orderable;
@@ -168,6 +169,7 @@ fn array_repeat(call: &Call) -> Result<Resolved> {
         let counts = inputs.array(1)?;
         let counts = counts.as_primitive::<Int32Type>();
         let mut picker = Picker::with_capacity(value.len());
+        let mut text_bytes = 0usize;
         for row in 0..value.len() {
             if counts.is_null(row) {
                 picker.null_row()?;
@@ -176,9 +178,19 @@ fn array_repeat(call: &Call) -> Result<Resolved> {
             let count = counts.value(row).max(0);
             check_length(count.into(), "array_repeat", Some("count"))?;
             picker.reserve(count as usize)?;
+            text_bytes = text_bytes.saturating_add(text_length(&value, row).saturating_mul(count as usize));
+            check_size(text_bytes)?;
             (0..count).for_each(|_| picker.pick(0, row));
             picker.row()?;
         }
         picker.finish(&[&value], &item)
     }))
+}
+
+/// Bytes of a text or binary value of a row; 0 of other types.
+fn text_length(array: &ArrayRef, row: usize) -> usize {
+    if let Some(texts) = array.as_string_opt::<i32>() {
+        return texts.value_length(row).max(0) as usize;
+    }
+    array.as_binary_opt::<i32>().map_or(0, |values| values.value_length(row).max(0) as usize)
 }

@@ -105,8 +105,24 @@ pub(crate) fn map_of(
     Ok(Arc::new(MapArray::try_new(entries_field, offsets, entries, nulls, sorted).spark()?))
 }
 
-/// Elements a result may have in all rows of a batch together.
-const MOST_ELEMENTS: usize = i32::MAX as usize;
+/// Bytes that the elements of all rows of a batch may take together, as strings may.
+const MOST_BYTES: usize = i32::MAX as usize;
+
+/// Fails where so many elements of so many bytes each do not fit a batch: asked before their memory is taken.
+pub(super) fn check_elements(elements: usize, bytes_each: usize) -> Result<()> {
+    let most = MOST_BYTES / bytes_each.max(1);
+    if elements <= most {
+        return Ok(());
+    }
+    Err(Error::new("COLLECTION_SIZE_LIMIT_EXCEEDED.INITIALIZE")
+        .param("numberOfElements", elements)
+        .param("maxRoundedArrayLength", most)
+        .message(format!(
+            "The arrays of one batch of rows would have {elements} elements or more together; {most} are the \
+             most. Make shorter arrays, or batches of fewer rows: set spark.sql.parquet.columnarReaderBatchSize \
+             to 1000 or less (it is 8192 where it is not set)."
+        )))
+}
 
 /// Builds lists of elements picked from source arrays.
 #[derive(Default)]
@@ -135,9 +151,7 @@ impl Picker {
 
     /// Fails where so many more elements would not fit a batch.
     pub fn reserve(&mut self, more: usize) -> Result<()> {
-        if more > MOST_ELEMENTS - self.picks.len().min(MOST_ELEMENTS) {
-            return Err(too_many_elements());
-        }
+        check_elements(self.picks.len().saturating_add(more), size_of::<(usize, usize)>())?;
         self.picks.try_reserve(more).map_err(|_| too_many_elements())
     }
 
@@ -225,4 +239,20 @@ pub(super) fn check_length(length: i64, function: &str, parameter: Option<&str>)
 /// Row `row` of an array, for places where one value stands for all rows.
 pub(crate) fn is_null(array: &ArrayRef, row: usize) -> bool {
     *array.data_type() == ArrowType::Null || array.is_null(row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_elements_are_refused_before_their_memory_is_taken() {
+        let mut picker = Picker::with_capacity(1);
+        assert!(picker.reserve(1000).is_ok());
+        let error = picker.reserve(2_000_000_000).unwrap_err();
+        assert_eq!(error.class(), "COLLECTION_SIZE_LIMIT_EXCEEDED.INITIALIZE");
+        assert!(picker.picks.capacity() < 1_000_000);
+        assert!(check_elements(i32::MAX as usize / 8, 8).is_ok());
+        assert!(check_elements(i32::MAX as usize / 8 + 1, 8).is_err());
+    }
 }

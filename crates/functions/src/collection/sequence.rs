@@ -11,7 +11,7 @@ use boathouse_bridge::{ResultExt, arrow_type};
 use boathouse_spec::{DataType, Error, Result};
 use std::sync::Arc;
 
-use super::lists::{ListItem, check_length};
+use super::lists::{ListItem, check_elements, check_length};
 use crate::cast::zone::Zone;
 use crate::coercion::wider_type;
 use crate::{Call, Inputs, Registry, Resolved};
@@ -209,9 +209,7 @@ impl Sequences {
 
     fn reserve(&mut self, length: i64) -> Result<()> {
         check_length(length, "sequence", Some("count"))?;
-        if self.values.len() as i64 + length > i64::from(i32::MAX) {
-            return Err(too_long());
-        }
+        check_elements(self.values.len().saturating_add(length as usize), size_of::<i64>())?;
         self.values.try_reserve(length as usize).map_err(|_| too_long())
     }
 
