@@ -10,6 +10,9 @@ use crate::datetime_text::{write_date, write_iso, write_iso_ntz, write_time_of_d
 use crate::number_text::{write_decimal, write_double, write_float, write_plain_decimal};
 use crate::variant::{Variant, write_json as write_variant};
 
+/// What Spark's writer takes for the beginning of a comment where none was set: a line must not begin with it.
+const DEFAULT_COMMENT: char = '#';
+
 /// Writes rows of columns as CSV lines, without their ends.
 pub struct Generator<'a> {
     cells: Vec<Cells>,
@@ -82,7 +85,7 @@ fn write_field(text: &str, first: bool, options: &Options, out: &mut String) {
     }
     let quotes = options.quote_all
         || shown.starts_with(options.quote)
-        || (first && options.comment.is_some_and(|c| shown.starts_with(c)))
+        || (first && shown.starts_with(options.comment.unwrap_or(DEFAULT_COMMENT)))
         || shown.contains(&options.delimiter)
         || shown.contains(['\n', '\r'])
         || (options.escape_quotes && shown.contains(options.quote));
