@@ -264,7 +264,8 @@ fn write_copied_text(text: &str, out: &mut String) {
     }
 }
 
-/// Appends the name that a map's key gives: Spark writes what its engine holds, so dates are days and instants microseconds.
+/// Appends the name that a map's key gives: Spark writes what its engine holds, so dates are days, instants and
+/// intervals of days microseconds, and intervals of years months.
 fn write_key(keys: &Cells, entry: usize, out: &mut String) -> Result<()> {
     match keys {
         Cells::String(a) => out.push_str(a.value(entry)),
@@ -281,8 +282,22 @@ fn write_key(keys: &Cells, entry: usize, out: &mut String) -> Result<()> {
             out.push_str(itoa::Buffer::new().format(a.value(entry)))
         }
         Cells::Time(a) => out.push_str(itoa::Buffer::new().format(a.value(entry))),
-        Cells::YearMonth(..) | Cells::DayTime(..) => {
-            keys.write_interval(entry, out);
+        Cells::YearMonth(a, ..) => out.push_str(itoa::Buffer::new().format(a.value(entry))),
+        Cells::DayTime(a, ..) => out.push_str(itoa::Buffer::new().format(a.value(entry))),
+        Cells::List(a, elements) => {
+            out.push('[');
+            let offsets = a.value_offsets();
+            for (i, element) in (offsets[entry] as usize..offsets[entry + 1] as usize).enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                if elements.is_null(element) {
+                    out.push_str("null");
+                } else {
+                    write_key(elements, element, out)?;
+                }
+            }
+            out.push(']');
         }
         Cells::Struct(_, _, fields) => {
             out.push('[');
