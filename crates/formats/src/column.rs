@@ -237,6 +237,8 @@ pub struct Struct {
     fields: Fields,
     /// Field numbers by name, where there are too many to compare with each.
     index: HashMap<Box<[u8]>, usize>,
+    /// No two fields have the same name.
+    unique_names: bool,
     rows: usize,
     valid: NullBufferBuilder,
 }
@@ -246,13 +248,14 @@ const FEW_FIELDS: usize = 8;
 
 impl Struct {
     pub fn new(s: &StructType) -> Result<Self> {
-        let mut index = HashMap::new();
-        if s.fields.len() > FEW_FIELDS {
-            for (i, f) in s.fields.iter().enumerate() {
-                index.entry(f.name.as_bytes().into()).or_insert(i);
-            }
+        let mut index: HashMap<Box<[u8]>, usize> =
+            s.fields.iter().enumerate().map(|(i, f)| (f.name.as_bytes().into(), i)).collect();
+        let unique_names = index.len() == s.fields.len();
+        if s.fields.len() <= FEW_FIELDS {
+            index.clear();
         }
         Ok(Self {
+            unique_names,
             columns: s.fields.iter().map(|f| Column::new(&f.data_type)).collect::<Result<_>>()?,
             fields: s
                 .fields
@@ -293,14 +296,15 @@ impl Struct {
         self.columns.iter().map(Column::size).sum()
     }
 
-    /// The field of that name, exactly. `guess` is looked at first: objects mostly have their fields in one order.
+    /// The field of that name, exactly; of several the last, as in Spark. `guess` is looked at first: objects mostly have
+    /// their fields in one order.
     #[inline]
     pub fn find(&self, name: &[u8], guess: usize) -> Option<usize> {
-        if self.fields.get(guess).is_some_and(|f| f.name().as_bytes() == name) {
+        if self.unique_names && self.fields.get(guess).is_some_and(|f| f.name().as_bytes() == name) {
             return Some(guess);
         }
         if self.fields.len() <= FEW_FIELDS {
-            return self.fields.iter().position(|f| f.name().as_bytes() == name);
+            return self.fields.iter().rposition(|f| f.name().as_bytes() == name);
         }
         self.index.get(name).copied()
     }
