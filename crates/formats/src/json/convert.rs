@@ -1,7 +1,5 @@
 //! JSON values into columns, by Spark's rules of what fits which type.
 
-use base64::Engine;
-
 use super::options::Options;
 use super::scanner::{Scanner, Start, SyntaxError};
 use crate::column::{Column, Struct};
@@ -388,12 +386,33 @@ fn integer(scanner: &mut Scanner, start: Start) -> Result<i64, Misread> {
     scanner.number()?.long.ok_or(Misread::Type)
 }
 
-/// Base64 with its padding; blanks and line ends in it are left out.
+/// Base64 as Spark's parser of JSON reads it: groups of four with their padding, also in the midst, and blanks before
+/// a group only.
 fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
-    let engine = &base64::engine::general_purpose::STANDARD;
-    if text.iter().any(|b| *b <= b' ') {
-        let packed: Vec<u8> = text.iter().copied().filter(|b| *b > b' ').collect();
-        return engine.decode(packed).ok();
+    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    let mut rest = text.iter().copied();
+    while let Some(first) = rest.find(|b| *b > b' ') {
+        let start = (sextet(first)? << 6) | sextet(rest.next()?)?;
+        let (third, fourth) = (rest.next()?, rest.next()?);
+        let (bits, length) = match (third, fourth) {
+            (b'=', b'=') => (start << 12, 1),
+            (third, b'=') => ((start << 12) | (sextet(third)? << 6), 2),
+            (third, fourth) => ((start << 12) | (sextet(third)? << 6) | sextet(fourth)?, 3),
+        };
+        let [_, bytes @ ..] = bits.to_be_bytes();
+        out.extend(bytes.into_iter().take(length));
     }
-    engine.decode(text).ok()
+    Some(out)
+}
+
+/// The six bits of a character of base64.
+fn sextet(c: u8) -> Option<u32> {
+    Some(u32::from(match c {
+        b'A'..=b'Z' => c - b'A',
+        b'a'..=b'z' => c - b'a' + 26,
+        b'0'..=b'9' => c - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    }))
 }
