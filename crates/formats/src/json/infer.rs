@@ -24,19 +24,64 @@ enum Seen {
     TimestampNtz,
     String,
     Array(Box<Seen>),
-    Struct(BTreeMap<String, Seen>),
+    Struct(Names),
+}
+
+/// The fields of objects by their names.
+type Names = BTreeMap<String, Fields>;
+
+/// The fields of one name: an object may have several, and each is a field of the schema.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Fields {
+    /// What was seen of the first of an object, of the second, and so on.
+    seen: Vec<Seen>,
+    /// The object under way that had the name last, by its number.
+    object: u64,
+    /// How often that object had it.
+    times: usize,
+}
+
+impl Fields {
+    fn of(seen: Seen) -> Self {
+        Self { seen: vec![seen], ..Self::default() }
+    }
+
+    /// What was seen so far of the next field of this name in an object.
+    fn next(&mut self, object: u64) -> &mut Seen {
+        if self.object != object {
+            (self.object, self.times) = (object, 0);
+        }
+        let place = self.times;
+        self.times += 1;
+        if place >= self.seen.len() {
+            self.seen.resize(place + 1, Seen::Nothing);
+        }
+        &mut self.seen[place]
+    }
+
+    /// Widens each to hold the one at the same place.
+    fn merge(&mut self, other: Self) {
+        for (place, seen) in other.seen.into_iter().enumerate() {
+            match self.seen.get_mut(place) {
+                Some(known) => merge(known, seen),
+                None => self.seen.push(seen),
+            }
+        }
+    }
 }
 
 /// Finds the schema of records, one after the other.
 pub struct Inference {
     options: Options,
-    root: BTreeMap<String, Seen>,
+    root: Names,
+    /// How many objects were looked at.
+    objects: u64,
     scratch: Vec<u8>,
 }
 
 impl Inference {
     pub fn new(options: Options) -> Self {
-        Self { options, root: BTreeMap::new(), scratch: Vec::new() }
+        Self { options, root: Names::new(), objects: 0, scratch: Vec::new() }
     }
 
     /// Looks at one record.
@@ -73,7 +118,7 @@ impl Inference {
             Seen::Nothing => Ok(()),
             Seen::Struct(fields) => {
                 for (name, t) in fields {
-                    merge(self.root.entry(name).or_insert(Seen::Nothing), t);
+                    self.root.entry(name).or_default().merge(t);
                 }
                 Ok(())
             }
@@ -92,7 +137,7 @@ impl Inference {
     fn malformed(&mut self) -> Result<()> {
         match self.options.mode {
             ParseMode::Permissive => {
-                self.root.insert(self.options.corrupt_column.clone(), Seen::String);
+                self.root.insert(self.options.corrupt_column.clone(), Fields::of(Seen::String));
                 Ok(())
             }
             ParseMode::DropMalformed => Ok(()),
@@ -103,7 +148,9 @@ impl Inference {
     fn not_a_record(&mut self, seen: Seen) -> Result<()> {
         match self.options.mode {
             ParseMode::Permissive => {
-                self.root.entry(self.options.corrupt_column.clone()).or_insert(Seen::String);
+                self.root
+                    .entry(self.options.corrupt_column.clone())
+                    .or_insert_with(|| Fields::of(Seen::String));
                 Ok(())
             }
             ParseMode::DropMalformed => Ok(()),
@@ -122,8 +169,10 @@ impl Inference {
 
     /// Adds what another inference with the same options has seen.
     pub fn merge(&mut self, other: Self) {
+        // Its fields know objects by its own numbers.
+        self.objects = self.objects.max(other.objects);
         for (name, t) in other.root {
-            merge(self.root.entry(name).or_insert(Seen::Nothing), t);
+            self.root.entry(name).or_default().merge(t);
         }
     }
 
@@ -141,25 +190,27 @@ impl Inference {
         match start {
             Start::Object => {
                 if let Seen::Nothing = seen {
-                    *seen = Seen::Struct(BTreeMap::new());
+                    *seen = Seen::Struct(Names::new());
                 }
                 let Seen::Struct(fields) = seen else {
                     *seen = Seen::String;
                     return scanner.skip_value().map_err(|_| broken());
                 };
                 scanner.open();
+                self.objects += 1;
+                let object = self.objects;
                 let mut first = true;
                 let mut scratch = std::mem::take(&mut self.scratch);
                 while let Some(name) = scanner.next_field(first, &mut scratch).map_err(|_| broken())? {
                     first = false;
                     let name = std::str::from_utf8(name).map_err(|_| broken())?;
                     match fields.get_mut(name) {
-                        Some(field) => self.merge_value(scanner, field)?,
+                        Some(known) => self.merge_value(scanner, known.next(object))?,
                         None => {
                             let name = name.to_string();
-                            let mut field = Seen::Nothing;
-                            self.merge_value(scanner, &mut field)?;
-                            fields.insert(name, field);
+                            let mut new = Fields::default();
+                            self.merge_value(scanner, new.next(object))?;
+                            fields.insert(name, new);
                         }
                     }
                 }
@@ -289,7 +340,7 @@ fn merge(seen: &mut Seen, other: Seen) {
         }
         (Seen::Struct(a), Seen::Struct(b)) => {
             for (name, t) in b {
-                merge(a.entry(name).or_insert(Seen::Nothing), t);
+                a.entry(name).or_default().merge(t);
             }
             return;
         }
@@ -323,6 +374,7 @@ fn canonical(seen: Seen, drop_null: bool) -> Option<DataType> {
             let fields: Vec<StructField> = fields
                 .into_iter()
                 .filter(|(name, _)| !name.is_empty())
+                .flat_map(|(name, t)| t.seen.into_iter().map(move |seen| (name.clone(), seen)))
                 .filter_map(|(name, t)| Some(StructField::new(name, canonical(t, drop_null)?, true)))
                 .collect();
             if fields.is_empty() {
