@@ -30,8 +30,8 @@ fn resolve(c: &AggregateCall, last: bool) -> Result<ResolvedAggregate> {
         .with_needs(Needs { rows: if last { Rows::Last } else { Rows::First }, skips_nulls: ignore_nulls })
         .build();
     let mut resolved = ResolvedAggregate::new(coerced, t, true, udf).shown_with(vec![ShownArg::Arg(0)]);
-    if let (Some(true), "first_value" | "last_value") = (c.ignore_nulls, call.name) {
-        // `first_value(x) IGNORE NULLS` is shown by its older name.
+    if let (Some(_), "first_value" | "last_value") = (c.ignore_nulls, call.name) {
+        // `first_value(x) IGNORE NULLS` is shown by its older name, and so is `RESPECT NULLS`.
         resolved = resolved.shown_as(if last { "last" } else { "first" });
     }
     Ok(resolved)
