@@ -17,7 +17,7 @@ use super::fold::{Fold, column};
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
 use crate::collection::ListItem;
 use crate::comparison::{Comparison, has_collation};
-use crate::mismatch::check_orderable;
+use crate::mismatch::{check_orderable, unexpected_null};
 use crate::scalar::conform;
 use crate::{Call, Registry, ShownArg};
 
@@ -56,6 +56,19 @@ fn mode(c: &AggregateCall) -> Result<ResolvedAggregate> {
         None => false,
         Some(arg) => match (&arg.data_type, &arg.constant) {
             (DataType::Boolean, Some(ScalarValue::Boolean(Some(value)))) => *value,
+            (_, None) => {
+                return Err(Error::new("NON_FOLDABLE_ARGUMENT")
+                    .param("funcName", "`mode`")
+                    .param("paramName", "`deterministic`")
+                    .param("paramType", "\"BOOLEAN\"")
+                    .message(format!(
+                        "The argument `deterministic` of `mode` must be a constant, not {}.",
+                        arg.sql
+                    )));
+            }
+            (_, Some(constant)) if constant.is_null() => {
+                return Err(unexpected_null(call, "deterministic"));
+            }
             _ => {
                 return Err(Error::new("UNEXPECTED_INPUT_TYPE")
                     .param("functionName", "`mode`")
