@@ -8,12 +8,15 @@ use super::document::{Document, Kind};
 use super::options::Options;
 use crate::datetime_text::{parse_date, parse_timestamp, parse_timestamp_ntz};
 use crate::number_text::{parse_decimal, parse_java_double};
-use crate::options::ParseMode;
+use crate::options::{ParseMode, malformed_record};
 
 /// `schema_of_xml`: the type of one text.
 pub fn type_of(text: &str, options: &Options) -> Result<DataType> {
     let Some((document, element)) = Document::parse(text, false).and_then(|d| d.element().map(|e| (d, e)))
     else {
+        if options.mode == ParseMode::FailFast {
+            return Err(malformed_record(text, None));
+        }
         let corrupt = StructField::new(&options.corrupt_column, DataType::STRING, true);
         return Ok(DataType::structure(vec![corrupt]));
     };
