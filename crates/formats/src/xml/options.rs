@@ -4,7 +4,7 @@ use boathouse_spec::{Error, Result};
 
 use crate::binary_style::BinaryStyle;
 use crate::datetime_pattern::Pattern;
-use crate::options::{Lookup, ParseMode, SessionDefaults};
+use crate::options::{Lookup, ParseMode, SessionDefaults, invalid};
 use crate::rescue::Rescue;
 use crate::zone::Zone;
 
@@ -62,6 +62,7 @@ impl Options {
             return Err(Error::unsupported("the option `rowValidationXSDPath` of XML"));
         }
         let text = |key: &str, default: &str| given.text(key).unwrap_or(default).to_string();
+        check_names(&given)?;
         let reading = |key: &str| match writing {
             true => Ok(None),
             false => given.text(key).map(Pattern::for_parsing).transpose(),
@@ -110,4 +111,27 @@ impl Options {
             _ => name,
         }
     }
+}
+
+/// Refuses names of elements and fields that cannot be.
+fn check_names(given: &Lookup) -> Result<()> {
+    for key in ["rowTag", "valueTag"] {
+        if let Some(name) = given.text(key)
+            && name.trim().is_empty()
+        {
+            return Err(invalid(key, name, "a name"));
+        }
+    }
+    for key in ["rowTag", "rootTag", "declaration"] {
+        if let Some(text) = given.text(key)
+            && (text.trim().starts_with('<') || text.trim().ends_with('>'))
+        {
+            return Err(invalid(key, text, "a text without < and >"));
+        }
+    }
+    let value_tag = given.text("valueTag").unwrap_or("_VALUE");
+    if given.text("attributePrefix").unwrap_or("_") == value_tag {
+        return Err(invalid("valueTag", value_tag, "another name than `attributePrefix`"));
+    }
+    Ok(())
 }
