@@ -51,6 +51,7 @@ fn sampled(number: u64, ratio: f64) -> bool {
 
 async fn json_schema(table: &FileTable) -> Result<StructType> {
     let options = json::Options::parse(&table.options, &table.context.session)?;
+    options.check_for_inferring()?;
     let store = table.place.store.clone();
     let ignore_corrupt = table.choice.ignore_corrupt;
     let place = table.place.clone();
@@ -186,6 +187,7 @@ async fn orc_schema_of(table: &FileTable, file: &TableFile) -> Result<StructType
 
 async fn xml_schema(table: &FileTable) -> Result<StructType> {
     let options = super::xml_options(table)?;
+    options.check_for_inferring()?;
     let encoding = Lookup(&table.options).text("encoding").map(str::to_string);
     let mut texts = Vec::new();
     for file in &table.files {
@@ -199,6 +201,9 @@ async fn xml_schema(table: &FileTable) -> Result<StructType> {
 
 async fn csv_schema(table: &FileTable) -> Result<StructType> {
     let options = csv::Options::parse(&table.options, &table.context.session)?;
+    if options.infer_schema {
+        options.check_for_inferring()?;
+    }
     let mut inference = csv::Inference::new(options.clone());
     let mut header: Option<String> = None;
     // Where data is rescued, each file's columns are found by its header.

@@ -34,6 +34,7 @@ impl Analyzer {
                 let schema = match schema {
                     Some(schema) => schema.clone(),
                     None => {
+                        options.check_for_inferring()?;
                         let mut inference = json::Inference::new(options.clone());
                         self.each_text(&texts, |text| inference.push(text).map(|()| true))?;
                         inference.finish()
@@ -47,6 +48,7 @@ impl Analyzer {
                 let schema = match schema {
                     Some(schema) => schema.clone(),
                     None => {
+                        options.check_for_inferring()?;
                         let mut all = Vec::new();
                         self.each_text(&texts, |text| {
                             all.push(text.to_string());
@@ -102,6 +104,9 @@ impl Analyzer {
         let mut first: Option<String> = None;
         let mut inference = csv::Inference::new(options.clone());
         let infers = schema.is_none();
+        if infers && options.infer_schema {
+            options.check_for_inferring()?;
+        }
         self.each_text(texts, |text| {
             if csv::is_filler(text, &options) {
                 return Ok(true);

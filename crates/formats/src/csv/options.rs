@@ -125,17 +125,23 @@ impl Options {
     /// Reads options for reading. Keys that CSV does not know are left alone, as Spark does.
     pub fn parse(options: &[(String, String)], session: &SessionDefaults) -> Result<Self> {
         let given = Lookup(options);
-        let pattern = |key: &str| given.text(key).map(Pattern::for_parsing).transpose();
+        let pattern = |key: &str| given.text(key).map(Pattern::for_reading_fields);
         let base = Self::parse_common(&given, session, false)?;
-        let timestamp_format = pattern("timestampFormat")?;
+        let timestamp_format = pattern("timestampFormat");
         Ok(Self {
             fall_back: given.flag("enableDateTimeParsingFallback", timestamp_format.is_none())?,
-            date_format: pattern("dateFormat")?,
+            date_format: pattern("dateFormat"),
             timestamp_format,
-            timestamp_ntz_format: pattern("timestampNTZFormat")?,
+            timestamp_ntz_format: pattern("timestampNTZFormat"),
             rescue: Rescue::parse(options)?,
             ..base
         })
+    }
+
+    /// Fails where a schema cannot be inferred by the patterns of timestamps, which are needed then.
+    pub fn check_for_inferring(&self) -> Result<()> {
+        let patterns = [&self.timestamp_format, &self.timestamp_ntz_format];
+        patterns.into_iter().flatten().try_for_each(Pattern::check_readable)
     }
 
     /// Reads options for writing: blanks around values are left out and empty texts are quoted unless told otherwise.

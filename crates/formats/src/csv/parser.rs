@@ -297,9 +297,10 @@ pub(super) fn parse_boolean(text: &str) -> Option<bool> {
 
 fn read_date(text: &str, options: &Options) -> Option<i32> {
     match &options.date_format {
-        Some(pattern) => {
-            pattern.parse_to_days(text).ok().or_else(|| options.fall_back.then(|| parse_date(text)).flatten())
-        }
+        Some(pattern) => pattern.parse_to_days(text).ok().or_else(|| {
+            let falls_back = options.fall_back && pattern.is_readable();
+            falls_back.then(|| parse_date(text)).flatten()
+        }),
         None => parse_date(text),
     }
 }
@@ -309,7 +310,10 @@ pub(super) fn read_timestamp(text: &str, options: &Options) -> Option<i64> {
         Some(pattern) => pattern
             .parse_to_micros(text, &options.zone)
             .ok()
-            .or_else(|| options.fall_back.then(|| parse_timestamp(text, &options.zone)).flatten()),
+            .or_else(|| {
+                let falls_back = options.fall_back && pattern.is_readable();
+                falls_back.then(|| parse_timestamp(text, &options.zone)).flatten()
+            }),
         None => parse_timestamp(text, &options.zone),
     }
 }

@@ -25,6 +25,8 @@ pub struct Pattern {
     items: Vec<Item>,
     /// Those of `SimpleDateFormat` instead.
     simple: Option<Vec<simple::Part>>,
+    /// Whether the pattern means anything; no text fits one that does not.
+    readable: bool,
 }
 
 /// Why a text does not fit a pattern. Cheap to make: most callers turn it into NULL.
@@ -92,18 +94,39 @@ impl Parsed {
 impl Pattern {
     /// Compiles a pattern to write dates and times with.
     pub fn for_formatting(pattern: &str) -> Result<Self> {
-        Ok(Self { source: pattern.to_string(), items: compile::compile(pattern, false)?, simple: None })
+        Ok(Self::of_items(pattern, compile::compile(pattern, false)?))
     }
 
     /// Compiles a pattern to read dates and times with.
     pub fn for_parsing(pattern: &str) -> Result<Self> {
-        Ok(Self { source: pattern.to_string(), items: compile::compile(pattern, true)?, simple: None })
+        Ok(Self::of_items(pattern, compile::compile(pattern, true)?))
+    }
+
+    /// The same for formats whose patterns are looked at with the first text, as Spark's are: a pattern that means nothing
+    /// is no error, and no text fits it.
+    pub fn for_reading_fields(pattern: &str) -> Self {
+        Self::for_parsing(pattern)
+            .unwrap_or_else(|_| Self { readable: false, ..Self::of_items(pattern, Vec::new()) })
+    }
+
+    fn of_items(pattern: &str, items: Vec<Item>) -> Self {
+        Self { source: pattern.to_string(), items, simple: None, readable: true }
+    }
+
+    /// Whether texts can fit the pattern at all.
+    pub fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    /// Fails where no text can fit, as [`Self::for_parsing`] does.
+    pub fn check_readable(&self) -> Result<()> {
+        if self.readable { Ok(()) } else { Self::for_parsing(&self.source).map(|_| ()) }
     }
 
     /// Compiles a pattern of `SimpleDateFormat`, for `spark.sql.legacy.timeParserPolicy = LEGACY`.
     pub fn of_simple_date_format(pattern: &str) -> Result<Self> {
         let simple = Some(simple::compile(pattern)?);
-        Ok(Self { source: pattern.to_string(), items: Vec::new(), simple })
+        Ok(Self { simple, ..Self::of_items(pattern, Vec::new()) })
     }
 
     /// The text the pattern was made of.
@@ -182,6 +205,9 @@ impl Pattern {
     // ---- reading
 
     pub fn parse_fields(&self, text: &str) -> Result<Parsed, Misfit> {
+        if !self.readable {
+            return Err(Misfit::At(0));
+        }
         if let Some(parts) = &self.simple {
             return simple::parse(parts, text);
         }

@@ -3,6 +3,7 @@
 use super::options::Options;
 use super::scanner::{Scanner, Start, SyntaxError};
 use crate::column::{Column, Struct};
+use crate::datetime_pattern::Pattern;
 use crate::datetime_text::{parse_date, parse_time, parse_timestamp, parse_timestamp_ntz};
 use crate::number_text::parse_decimal;
 use crate::rescue::{self, Rescued};
@@ -349,8 +350,8 @@ impl Converter {
             None => parse_date(text),
         };
         // Spark 1.5 wrote dates as days since the epoch, and they are still read.
-        let fall_back =
-            || options.fall_back.then(|| parse_date(text).or_else(|| text.parse().ok())).flatten();
+        let falls_back = options.fall_back && options.date_format.as_ref().is_none_or(Pattern::is_readable);
+        let fall_back = || falls_back.then(|| parse_date(text).or_else(|| text.parse().ok())).flatten();
         by_pattern.or_else(fall_back).ok_or(Misread::Type)
     }
 }
@@ -372,7 +373,10 @@ pub(super) fn read_timestamp(text: &str, options: &Options) -> Option<i64> {
         Some(pattern) => pattern
             .parse_to_micros(text, &options.zone)
             .ok()
-            .or_else(|| options.fall_back.then(|| parse_timestamp(text, &options.zone)).flatten()),
+            .or_else(|| {
+                let falls_back = options.fall_back && pattern.is_readable();
+                falls_back.then(|| parse_timestamp(text, &options.zone)).flatten()
+            }),
         None => parse_timestamp(text, &options.zone),
     }
 }

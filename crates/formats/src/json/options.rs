@@ -127,9 +127,9 @@ impl Options {
         if given.text("singleVariantColumn").is_some() {
             return Err(Error::unsupported("the option `singleVariantColumn` of JSON"));
         }
-        let reading = |key: &str| given.text(key).map(Pattern::for_parsing).transpose();
+        let reading = |key: &str| given.text(key).map(Pattern::for_reading_fields);
         let writing = |key: &str| given.text(key).map(Pattern::for_formatting).transpose();
-        let timestamp_format = reading("timestampFormat")?;
+        let timestamp_format = reading("timestampFormat");
         Ok(Self {
             mode: given.text("mode").map(ParseMode::parse).unwrap_or_default(),
             corrupt_column: given
@@ -144,9 +144,9 @@ impl Options {
             rescue: Rescue::parse(options)?,
             file_path: None,
             fall_back: given.flag("enableDateTimeParsingFallback", timestamp_format.is_none())?,
-            date_format: reading("dateFormat")?,
+            date_format: reading("dateFormat"),
             timestamp_format,
-            timestamp_ntz_format: reading("timestampNTZFormat")?,
+            timestamp_ntz_format: reading("timestampNTZFormat"),
             exact_strings: true,
             primitives_as_string: given.flag("primitivesAsString", false)?,
             prefers_decimal: given.flag("prefersDecimal", false)?,
@@ -161,6 +161,12 @@ impl Options {
             timestamp_format_out: writing("timestampFormat").unwrap_or_default(),
             timestamp_ntz_format_out: writing("timestampNTZFormat").unwrap_or_default(),
         })
+    }
+
+    /// Fails where a schema cannot be inferred by the patterns of timestamps, which are needed then.
+    pub fn check_for_inferring(&self) -> Result<()> {
+        let patterns = [&self.timestamp_format, &self.timestamp_ntz_format];
+        patterns.into_iter().flatten().try_for_each(Pattern::check_readable)
     }
 
     /// The same options for writing: patterns that can only be written are in order, and those that cannot are refused.

@@ -64,8 +64,8 @@ impl Options {
         let text = |key: &str, default: &str| given.text(key).unwrap_or(default).to_string();
         check_names(&given)?;
         let reading = |key: &str| match writing {
-            true => Ok(None),
-            false => given.text(key).map(Pattern::for_parsing).transpose(),
+            true => None,
+            false => given.text(key).map(Pattern::for_reading_fields),
         };
         let out = |key: &str| match writing {
             true => given.text(key).map(Pattern::for_formatting).transpose(),
@@ -84,9 +84,9 @@ impl Options {
             ignore_namespace: given.flag("ignoreNamespace", false)?,
             null_value: given.text("nullValue").map(str::to_string),
             case_sensitive: session.case_sensitive,
-            date_format: reading("dateFormat")?,
-            timestamp_format: reading("timestampFormat")?,
-            timestamp_ntz_format: reading("timestampNTZFormat")?,
+            date_format: reading("dateFormat"),
+            timestamp_format: reading("timestampFormat"),
+            timestamp_ntz_format: reading("timestampNTZFormat"),
             rescue: None,
             file_path: None,
             infer_schema: given.flag("inferSchema", true)?,
@@ -102,6 +102,12 @@ impl Options {
             timestamp_format_out: out("timestampFormat")?,
             timestamp_ntz_format_out: out("timestampNTZFormat")?,
         })
+    }
+
+    /// Fails where a schema cannot be inferred by the patterns of timestamps, which are needed then.
+    pub fn check_for_inferring(&self) -> Result<()> {
+        let patterns = [&self.timestamp_format, &self.timestamp_ntz_format];
+        patterns.into_iter().flatten().try_for_each(Pattern::check_readable)
     }
 
     /// The name of an element or attribute as fields have it.

@@ -97,6 +97,7 @@ fn schema_of_csv(call: &Call) -> Result<Resolved> {
         None => return Err(mismatch::not_constant(call, 0, "csv", "STRING")),
     };
     let options = Options::parse(&given, &session_defaults(call.context))?;
+    options.check_for_inferring()?;
     Ok(Resolved::new(coerced, DataType::STRING, false, move |inputs| {
         let schema = DataType::Struct(csv::type_of(&text, options.clone())?).sql();
         Ok(Arc::new(StringArray::from(vec![schema.as_str(); inputs.rows()])))

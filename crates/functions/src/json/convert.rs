@@ -110,6 +110,7 @@ fn schema_of_json(call: &Call) -> Result<Resolved> {
         None => return Err(mismatch::not_constant(call, 0, "json", "STRING")),
     };
     let options = Options::parse(&given, &session_defaults(call.context))?;
+    options.check_for_inferring()?;
     Ok(Resolved::new(coerced, DataType::STRING, false, move |inputs| {
         let schema = json::type_of(&text, options.clone())?.sql();
         Ok(Arc::new(StringArray::from(vec![schema.as_str(); inputs.rows()])))

@@ -84,6 +84,7 @@ fn schema_of_xml(call: &Call) -> Result<Resolved> {
         None => return Err(mismatch::not_constant(call, 0, "xml", "STRING")),
     };
     let options = Options::parse(&given, &session_defaults(call.context), false)?;
+    options.check_for_inferring()?;
     Ok(Resolved::new(coerced, DataType::STRING, false, move |inputs| {
         let schema = xml::type_of(&text, &options)?.sql();
         Ok(Arc::new(StringArray::from(vec![schema.as_str(); inputs.rows()])))
