@@ -33,14 +33,15 @@ pub struct Node {
 }
 
 impl Document {
-    /// Reads a text; `None` where it is not well-formed. What follows the root element is looked at only where `whole`.
+    /// Reads a text; `None` where it is not well-formed. What follows the root element is looked at only where `whole`,
+    /// and only there a DTD's entities are known: a record that uses one is not well-formed, as in Spark.
     pub fn parse(text: &str, whole: bool) -> Option<Self> {
         let mut reader = Reader {
             text: text.strip_prefix('\u{feff}').unwrap_or(text),
             at: 0,
             document: Document::default(),
             open: vec![0],
-            entities: HashMap::new(),
+            entities: whole.then(HashMap::new),
         };
         reader.document.nodes.push(Node::new(Kind::Root, String::new(), String::new(), 0));
         reader.run(whole)?;
@@ -84,7 +85,8 @@ struct Reader<'a> {
     document: Document,
     /// The open nodes, the root first.
     open: Vec<usize>,
-    entities: HashMap<String, String>,
+    /// What the DTD says that names stand for; none where its entities are not taken.
+    entities: Option<HashMap<String, String>>,
 }
 
 impl<'a> Reader<'a> {
@@ -260,15 +262,8 @@ impl<'a> Reader<'a> {
             return Some(());
         }
         let subset = self.until("]")?;
-        for declaration in subset.split("<!ENTITY").skip(1) {
-            let mut words = declaration.trim_start().splitn(2, char::is_whitespace);
-            let (name, value) = (words.next()?, words.next()?.trim_start());
-            let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-            let value = value[1..].split(quote).next()?;
-            if value.contains(['<', '&']) || value.len() > 1000 {
-                return None;
-            }
-            self.entities.insert(name.to_string(), value.to_string());
+        if let Some(entities) = &mut self.entities {
+            declare(subset, entities)?;
         }
         self.space();
         self.eat(">").then_some(())
@@ -294,7 +289,7 @@ impl<'a> Reader<'a> {
                         };
                         out.push(char::from_u32(code)?);
                     }
-                    None => out.push_str(self.entities.get(entity)?),
+                    None => out.push_str(self.entities.as_ref()?.get(entity)?),
                 },
             }
             rest = after;
@@ -303,4 +298,19 @@ impl<'a> Reader<'a> {
         // Lines end with one character, whatever the file has.
         Some(if out.contains('\r') { out.replace("\r\n", "\n").replace('\r', "\n") } else { out })
     }
+}
+
+/// Keeps the entities of a DTD's subset.
+fn declare(subset: &str, entities: &mut HashMap<String, String>) -> Option<()> {
+    for declaration in subset.split("<!ENTITY").skip(1) {
+        let mut words = declaration.trim_start().splitn(2, char::is_whitespace);
+        let (name, value) = (words.next()?, words.next()?.trim_start());
+        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        let value = value[1..].split(quote).next()?;
+        if value.contains(['<', '&']) || value.len() > 1000 {
+            return None;
+        }
+        entities.insert(name.to_string(), value.to_string());
+    }
+    Some(())
 }

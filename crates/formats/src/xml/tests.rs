@@ -32,6 +32,8 @@ fn documents_are_well_formed_or_none() {
     assert!(Document::parse(&"<a>".repeat(100_000), true).is_none());
     let bomb = "<!DOCTYPE p [<!ENTITY a 'x'><!ENTITY b '&a;&a;'>]><p>&b;</p>";
     assert!(Document::parse(bomb, true).is_none());
+    let entity = "<!DOCTYPE p [<!ENTITY e 'v'>]><p>&e;</p>";
+    assert!(Document::parse(entity, false).is_none(), "records expand no entities");
 }
 
 #[test]
