@@ -15,7 +15,7 @@ use crate::Registry;
 use crate::collation::collator_of;
 use crate::collection::ListItem;
 use crate::comparison::{Comparison, Key};
-use crate::mismatch::{check_orderable, not_constant, out_of_range, unexpected_null, whole_number_cast};
+use crate::mismatch::{check_orderable, not_constant, out_of_range, whole_number_cast};
 
 pub(super) fn register(r: &mut Registry) {
     r.aggregate(&["max_by"], |c| resolve(c, Ordering::Greater));
@@ -39,7 +39,8 @@ fn resolve(c: &AggregateCall, wanted: Ordering) -> Result<ResolvedAggregate> {
     }
     let count = match whole_number_cast(call, 2)? {
         Some(Some(n)) => n,
-        Some(None) => return Err(unexpected_null(call, "k")),
+        // Spark takes NULL for 0.
+        Some(None) => 0,
         None => return Err(not_constant(call, 2, "k", "INT")),
     };
     if !(1..=MOST).contains(&count) {
