@@ -10,12 +10,13 @@ use boathouse_spec::{DataType, Error, Result, StructType};
 
 use super::options::Options;
 use super::tokenizer::{Fields, Tokenizer, is_filler};
-use crate::column::{Column, Struct};
+use crate::column::{Column, Struct, VariantBytes};
 use crate::datetime_text::{parse_date, parse_time, parse_timestamp, parse_timestamp_ntz};
 use crate::json::{corrupt_column, insert_columns, nullable_schema, shown_row, write_text};
 use crate::number_text::{parse_decimal, parse_java_double};
 use crate::options::{ParseMode, malformed_record};
 use crate::rescue::{self, Rescued};
+use crate::variant::Builder;
 
 /// Reads CSV records into some of the columns of a schema.
 pub struct Parser {
@@ -44,6 +45,11 @@ impl Parser {
     /// A parser for the records of `schema` that reads the columns at `projection` (all for `None`).
     pub fn new(schema: &StructType, projection: Option<&[usize]>, options: Options) -> Result<Self> {
         check_schema(schema)?;
+        Self::of_any(schema, projection, options)
+    }
+
+    /// The same for types that files do not hold.
+    fn of_any(schema: &StructType, projection: Option<&[usize]>, options: Options) -> Result<Self> {
         let corrupt_in_schema = corrupt_column(schema, &options.corrupt_column)?;
         let rescued_in_schema = options.rescue.as_ref().map(|r| r.position(schema)).transpose()?.flatten();
         let all: Vec<usize> = (0..schema.fields.len()).collect();
@@ -144,7 +150,12 @@ impl Parser {
         });
         let mut misfits = Vec::new();
         for (i, (column, source)) in self.rows.columns.iter_mut().zip(&self.sources).enumerate() {
-            match source.and_then(|source| self.fields.value(source, &self.options)) {
+            let text = source.and_then(|source| self.fields.value(source, &self.options));
+            if let Column::Variant(values) = column {
+                push_variant(values, text, &self.options)?;
+                continue;
+            }
+            match text {
                 None => column.push_null(),
                 Some(text) => {
                     if push_value(column, text, &self.options).is_none() {
@@ -259,14 +270,44 @@ fn push_value(column: &mut Column, text: &str, options: &Options) -> Option<()> 
         }
         Column::Date(values) => values.push(read_date(text, options)?),
         Column::Timestamp(values) => values.push(read_timestamp(text, options)?),
-        Column::TimestampNtz(values) => values.push(match &options.timestamp_ntz_format {
-            Some(pattern) => pattern.parse_to_micros_ntz(text, false).ok()?,
-            None => parse_timestamp_ntz(text, false)?,
-        }),
+        Column::TimestampNtz(values) => values.push(read_timestamp_ntz(text, options)?),
         Column::Time(values) => values.push(parse_time(text)?),
         other => other.push_interval(text)?,
     }
     Some(())
+}
+
+/// Appends a field as a variant: one of the types that a schema is inferred with, and a NULL of variants for NULL.
+fn push_variant(values: &mut VariantBytes, text: Option<&str>, options: &Options) -> Result<()> {
+    let mut out = Builder::new();
+    write_field(text, options, &mut out);
+    values.push(&out)
+}
+
+fn write_field(text: Option<&str>, options: &Options, out: &mut Builder) {
+    let Some(text) = text else { return out.null() };
+    if let Ok(number) = text.parse() {
+        out.long(number);
+    } else if let Some((unscaled, scale)) = variant_decimal(text) {
+        out.decimal(unscaled, scale);
+    } else if let Some(days) = options.prefer_date.then(|| read_date(text, options)).flatten() {
+        out.date(days);
+    } else if let Some(us) = options.infer_ntz.then(|| read_timestamp_ntz(text, options)).flatten() {
+        out.timestamp_ntz(us);
+    } else if let Some(us) = read_timestamp(text, options) {
+        out.timestamp(us);
+    } else if let Some(flag) = parse_boolean(text) {
+        out.boolean(flag);
+    } else {
+        out.string(text);
+    }
+}
+
+/// A number that a DECIMAL holds, as it is written.
+fn variant_decimal(text: &str) -> Option<(i128, u8)> {
+    let number = parse_decimal(&text.replace(',', ""))?;
+    let scale = u8::try_from(number.scale.max(0)).ok().filter(|scale| *scale <= 38)?;
+    Some((number.rescale(38, scale)?, scale))
 }
 
 fn special_number(text: &str, options: &Options) -> Option<f64> {
@@ -318,6 +359,13 @@ pub(super) fn read_timestamp(text: &str, options: &Options) -> Option<i64> {
     }
 }
 
+fn read_timestamp_ntz(text: &str, options: &Options) -> Option<i64> {
+    match &options.timestamp_ntz_format {
+        Some(pattern) => pattern.parse_to_micros_ntz(text, false).ok(),
+        None => parse_timestamp_ntz(text, false),
+    }
+}
+
 /// CSV has no nested values.
 pub fn check_schema(schema: &StructType) -> Result<()> {
     for field in &schema.fields {
@@ -353,7 +401,7 @@ pub fn unsupported_type(format: &str, column: &str, t: &DataType) -> Error {
 /// `from_csv`: a struct for each text, NULL for NULL.
 pub fn from_csv(texts: &StringArray, schema: &StructType, options: &Options) -> Result<ArrayRef> {
     let options = Options { multi_line: false, rescue: None, ..options.clone() };
-    let mut parser = Parser::new(schema, None, options)?;
+    let mut parser = Parser::of_any(schema, None, options)?;
     for i in 0..texts.len() {
         let text = if texts.is_null(i) { "" } else { texts.value(i) };
         let is_comment = parser.options.comment.is_some_and(|c| text.starts_with(c));

@@ -39,15 +39,15 @@ pub fn from_csv(call: &Call, schema: &DataType, options: &[(String, String)]) ->
     if parsed.mode == ParseMode::DropMalformed {
         return Err(drop_malformed(call.name));
     }
-    let nested =
-        |t: &DataType| matches!(t, DataType::Array { .. } | DataType::Map { .. } | DataType::Struct(_));
-    if let Some(field) = schema.fields.iter().find(|f| nested(&f.data_type)) {
+    let is_refused = |t: &DataType| {
+        matches!(t, DataType::Array { .. } | DataType::Map { .. } | DataType::Struct(_) | DataType::Null)
+    };
+    if let Some(field) = schema.fields.iter().find(|f| is_refused(&f.data_type)) {
         let given = field.data_type.sql();
         return Err(Error::new("UNSUPPORTED_DATATYPE")
             .param("typeName", format!("\"{given}\""))
             .message(format!("CSV holds no values of the type {given}.")));
     }
-    csv::check_schema(&schema)?;
     let mut coerced = call.types();
     if let Some(first) = coerced.first_mut() {
         *first = DataType::STRING;
