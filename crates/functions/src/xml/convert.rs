@@ -8,7 +8,7 @@ use boathouse_formats::xml::{self, Options};
 use boathouse_spec::{DataType, Error, Result};
 
 use crate::datetime::constant_text;
-use crate::options::{any, drop_malformed, options_argument, schema_argument, session_defaults};
+use crate::options::{drop_malformed, options_argument, schema_argument, session_defaults};
 use crate::{Call, Registry, Resolved, ShownArg, Want, mismatch};
 
 pub(super) fn register(r: &mut Registry) {
@@ -37,9 +37,6 @@ pub fn from_xml(call: &Call, schema: &DataType, options: &[(String, String)]) ->
         && !(arg.data_type.is_string() || arg.data_type == DataType::Null)
     {
         return Err(call.unexpected_input_in(&shown, 0, 0, &Want::Str.sql()));
-    }
-    if any(&target, &|t| matches!(t, DataType::Binary)) {
-        return Err(Error::unsupported(format!("{} out of XML", target.sql())));
     }
     let parsed = Options::parse(options, &session_defaults(call.context), false)?;
     if parsed.mode == ParseMode::DropMalformed {
