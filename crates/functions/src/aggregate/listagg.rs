@@ -16,7 +16,7 @@ use super::in_order::{KeptRows, Needs, Rows, sorted, without_nulls};
 use super::{AggregateCall, ResolvedAggregate, SparkAggregate};
 use crate::coercion::{Want, implicit_cast};
 use crate::collation::by_collation;
-use crate::{Context, Registry, ShownArg};
+use crate::{Arg, Context, Registry, ShownArg};
 
 pub(super) fn register(r: &mut Registry) {
     r.aggregate(&["listagg", "string_agg"], resolve);
@@ -60,17 +60,7 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
         }
     };
     if c.distinct && !c.order_by.is_empty() {
-        let (key, value) = (&c.order_by[0].0, &call.args[0]);
-        if key.sql != value.sql || c.order_by.len() > 1 {
-            return Err(Error::new("INVALID_WITHIN_GROUP_EXPRESSION.MISMATCH_WITH_DISTINCT_INPUT")
-                .param("funcName", format!("`{}`", call.name))
-                .param("funcArg", format!("\"{}\"", value.sql))
-                .param("orderingExpr", format!("\"{}\"", key.sql))
-                .message(format!(
-                    "DISTINCT \"{}\" can only be ordered by itself, not by \"{}\".",
-                    value.sql, key.sql
-                )));
-        }
+        check_distinct_order(c, &t)?;
     }
     let keys: Vec<DataType> = c.order_by.iter().map(|(k, _)| k.data_type.clone()).collect();
     let first_key = coerced.len();
@@ -102,6 +92,44 @@ fn resolve(c: &AggregateCall) -> Result<ResolvedAggregate> {
     Ok(ResolvedAggregate::new(coerced, t, true, udf.build())
         .shown_with(vec![ShownArg::Arg(0), shown])
         .with_order_as_arguments())
+}
+
+/// DISTINCT texts are ordered by themselves, or by what they are a cast of, where the cast keeps different values apart and
+/// equal ones together. `t` is the type of the texts.
+fn check_distinct_order(c: &AggregateCall, t: &DataType) -> Result<()> {
+    let (Some((key, _)), Some(value)) = (c.order_by.first(), c.call.args.first()) else { return Ok(()) };
+    let cast = |arg: &Arg| format!("CAST({} AS {})", arg.sql, t.sql());
+    let is_text = value.data_type == *t;
+    let is_cast_of_key = is_text && value.sql == cast(key);
+    let is_itself = value.sql == key.sql || (!is_text && key.sql == cast(value));
+    if c.order_by.len() > 1 || !(is_cast_of_key || is_itself) {
+        let keys: Vec<String> = c.order_by.iter().map(|(key, _)| format!("\"{}\"", key.sql)).collect();
+        let keys = keys.join(", ");
+        return Err(Error::new("INVALID_WITHIN_GROUP_EXPRESSION.MISMATCH_WITH_DISTINCT_INPUT")
+            .param("funcName", format!("`{}`", c.call.name))
+            .param("funcArg", format!("\"{}\"", value.sql))
+            .param("orderingExpr", &keys)
+            .message(format!("DISTINCT \"{}\" can only be ordered by itself, not by {keys}.", value.sql)));
+    }
+    let from = &key.data_type;
+    let is_collated = |t: &DataType| t.is_string() && *t != DataType::STRING;
+    let changes = matches!(from, DataType::Float | DataType::Double | DataType::Timestamp)
+        || is_collated(from)
+        || is_collated(t);
+    if from == t || !changes {
+        return Ok(());
+    }
+    Err(Error::new("INVALID_WITHIN_GROUP_EXPRESSION.MISMATCH_WITH_DISTINCT_INPUT_UNSAFE_CAST")
+        .param("funcName", format!("`{}`", c.call.name))
+        .param("inputType", format!("\"{}\"", from.sql()))
+        .param("castType", format!("\"{}\"", t.sql()))
+        .message(format!(
+            "DISTINCT \"{}\" cannot be ordered by \"{}\": its cast from {} to {} may unite or divide values.",
+            value.sql,
+            key.sql,
+            from.sql(),
+            t.sql()
+        )))
 }
 
 fn delimiter_of(constant: &ScalarValue, t: &DataType, context: &Context) -> Result<Vec<u8>> {
