@@ -23,6 +23,9 @@ pub fn set_schema_parser(parser: SchemaParser) {
 
 /// The type that a schema's text means: DDL (`a INT, b STRING`, `ARRAY<INT>`), or JSON.
 pub(crate) fn parse_schema(text: &str) -> Result<DataType> {
+    if text.trim().is_empty() {
+        return Err(Error::new("PARSE_EMPTY_STATEMENT").message("The text of a schema is empty."));
+    }
     let parsed = match SCHEMA_PARSER.get() {
         Some(parse) => parse(text),
         None => default_parser(text),
