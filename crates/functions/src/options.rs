@@ -3,11 +3,12 @@
 use std::sync::OnceLock;
 
 use arrow::array::{Array, AsArray};
-use boathouse_formats::options::SessionDefaults;
+use boathouse_formats::options::{Lookup, SessionDefaults};
 use boathouse_spec::{DataType, Error, Result};
 use datafusion::scalar::ScalarValue;
 
 use crate::datetime::session_zone;
+use crate::string::check_charset;
 use crate::{Call, Context};
 
 /// Reads a schema's text (DDL), for functions that get one as a string. The grammar is not this crate's: the engine
@@ -118,6 +119,15 @@ pub(crate) fn options_argument(call: &Call, i: usize) -> Result<Vec<(String, Str
         .zip(values)
         .filter_map(|(k, v)| Some((k?.to_string(), v.unwrap_or_default().to_string())))
         .collect())
+}
+
+/// Fails where the option `encoding` names none that Spark knows; `options_class` is the class that Spark's message names.
+pub(crate) fn check_encoding(call: &Call, options: &[(String, String)], options_class: &str) -> Result<()> {
+    let given = Lookup(options);
+    match given.text("encoding").or(given.text("charset")) {
+        Some(name) => check_charset(name, options_class, call.context),
+        None => Ok(()),
+    }
 }
 
 /// What the session decides for the text formats.

@@ -8,7 +8,9 @@ use boathouse_formats::options::ParseMode;
 use boathouse_spec::{DataType, Error, Result, StructType};
 
 use crate::datetime::constant_text;
-use crate::options::{any, drop_malformed, options_argument, schema_argument, session_defaults};
+use crate::options::{
+    any, check_encoding, drop_malformed, options_argument, schema_argument, session_defaults,
+};
 use crate::{Call, Registry, Resolved, ShownArg, Want, mismatch};
 
 pub(crate) fn register(r: &mut Registry) {
@@ -35,6 +37,7 @@ pub fn from_csv(call: &Call, schema: &DataType, options: &[(String, String)]) ->
         let shown = format!("{}({})", call.name, arg.sql);
         return Err(call.unexpected_input_in(&shown, 0, 0, &Want::Str.sql()));
     }
+    check_encoding(call, options, "CSVOptions")?;
     let parsed = Options::parse(options, &session_defaults(call.context))?;
     if parsed.mode == ParseMode::DropMalformed {
         return Err(drop_malformed(call.name));
@@ -76,6 +79,7 @@ fn to_csv(call: &Call) -> Result<Resolved> {
                 .message(format!("`to_csv` writes structs, not {}.", other.sql())));
         }
     };
+    check_encoding(call, &given, "CSVOptions")?;
     let options = Options::parse_for_writing(&given, &session_defaults(call.context))?;
     let resolved = Resolved::new(call.types(), DataType::STRING, true, move |inputs| {
         let array = inputs.array(0)?;
@@ -96,6 +100,7 @@ fn schema_of_csv(call: &Call) -> Result<Resolved> {
         Some(None) => return Err(mismatch::unexpected_null(call, "csv")),
         None => return Err(mismatch::not_constant(call, 0, "csv", "STRING")),
     };
+    check_encoding(call, &given, "CSVOptions")?;
     let options = Options::parse(&given, &session_defaults(call.context))?;
     options.check_for_inferring()?;
     Ok(Resolved::new(coerced, DataType::STRING, false, move |inputs| {

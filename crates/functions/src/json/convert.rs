@@ -8,7 +8,9 @@ use boathouse_formats::options::ParseMode;
 use boathouse_spec::{DataType, Error, Result};
 
 use crate::datetime::constant_text;
-use crate::options::{any, drop_malformed, options_argument, schema_argument, session_defaults};
+use crate::options::{
+    any, check_encoding, drop_malformed, options_argument, schema_argument, session_defaults,
+};
 use crate::{Call, Registry, Resolved, ShownArg, Want, mismatch};
 
 pub(super) fn register(r: &mut Registry) {
@@ -53,6 +55,7 @@ pub fn from_json(call: &Call, schema: &DataType, options: &[(String, String)]) -
     {
         return Err(call.unexpected_input_in(&shown, 0, 0, &Want::Str.sql()));
     }
+    check_encoding(call, options, "JSONOptions")?;
     let mut parsed = Options::parse(options, &session_defaults(call.context))?;
     if parsed.mode == ParseMode::DropMalformed {
         return Err(drop_malformed(call.name));
@@ -92,6 +95,7 @@ fn to_json(call: &Call) -> Result<Resolved> {
                 )));
         }
     }
+    check_encoding(call, &given, "JSONOptions")?;
     let options = Options::parse_for_writing(&given, &session_defaults(call.context))?;
     let resolved = Resolved::new(call.types(), DataType::STRING, true, move |inputs| match &input {
         DataType::Null => Ok(Arc::new(StringArray::new_null(inputs.rows())) as ArrayRef),
@@ -109,6 +113,7 @@ fn schema_of_json(call: &Call) -> Result<Resolved> {
         Some(None) => return Err(mismatch::unexpected_null(call, "json")),
         None => return Err(mismatch::not_constant(call, 0, "json", "STRING")),
     };
+    check_encoding(call, &given, "JSONOptions")?;
     let options = Options::parse(&given, &session_defaults(call.context))?;
     options.check_for_inferring()?;
     Ok(Resolved::new(coerced, DataType::STRING, false, move |inputs| {

@@ -192,6 +192,11 @@ const WINDOWS_1252: [u16; 32] = [
 
 const CHARSETS: &str = "iso-8859-1, us-ascii, utf-16, utf-16be, utf-16le, utf-32, utf-8";
 
+/// Fails where Spark has no character set of that name.
+pub(crate) fn check_charset(name: &str, function: &str, context: &Context) -> Result<()> {
+    charset(name, function, context).map(|_| ())
+}
+
 fn charset(name: &str, function: &str, context: &Context) -> Result<Charset> {
     Ok(match name.to_ascii_uppercase().as_str() {
         "WINDOWS-1252" | "CP1252" if context.java_charsets => Charset::Windows1252,

@@ -28,6 +28,7 @@ mod utf8;
 
 use boathouse_spec::DataType;
 
+pub(crate) use self::codec::check_charset;
 use crate::{Registry, Want};
 
 pub(crate) fn register(r: &mut Registry) {
