@@ -112,10 +112,10 @@ impl<'a> Lookup<'a> {
     }
 }
 
+/// A value that an option does not take: without an error class, as Java's `require` throws it.
 pub fn invalid(key: &str, value: &str, expected: &str) -> Error {
-    Error::new("INVALID_OPTION_VALUE")
-        .param("option", key)
-        .param("value", value)
+    Error::new("")
+        .exception("IllegalArgumentException")
         .message(format!("The option `{key}` has the value '{value}', and wants {expected}."))
 }
 
