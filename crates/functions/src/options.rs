@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use arrow::array::{Array, AsArray};
 use boathouse_formats::options::{Lookup, SessionDefaults};
-use boathouse_spec::{DataType, Error, Result};
+use boathouse_spec::{DataType, Error, Result, StructType};
 use datafusion::scalar::ScalarValue;
 
 use crate::datetime::session_zone;
@@ -119,6 +119,28 @@ pub(crate) fn options_argument(call: &Call, i: usize) -> Result<Vec<(String, Str
         .zip(values)
         .filter_map(|(k, v)| Some((k?.to_string(), v.unwrap_or_default().to_string())))
         .collect())
+}
+
+/// The options without `singleVariantColumn`, and whether it is among them: then the schema is one VARIANT for whole records.
+pub(crate) fn take_single_variant(options: &[(String, String)]) -> (Vec<(String, String)>, bool) {
+    let is_it = |key: &str| key.eq_ignore_ascii_case("singleVariantColumn");
+    let others: Vec<_> = options.iter().filter(|(key, _)| !is_it(key)).cloned().collect();
+    let given = others.len() < options.len();
+    (others, given)
+}
+
+/// Whether a schema is one VARIANT, and may be the column of corrupt records.
+pub(crate) fn is_single_variant(schema: &StructType, corrupt_column: &str) -> bool {
+    let mut data = schema.fields.iter().filter(|f| f.name != corrupt_column);
+    data.next().is_some_and(|f| f.data_type == DataType::Variant) && data.next().is_none()
+}
+
+/// The error of another schema, as Java's `require` throws it.
+pub(crate) fn not_single_variant(format: &str, schema: &DataType) -> Error {
+    Error::new("").exception("IllegalArgumentException").message(format!(
+        "With the option `singleVariantColumn` {format} is read as one VARIANT, not as {}.",
+        schema.sql()
+    ))
 }
 
 /// Fails where the option `encoding` names none that Spark knows; `options_class` is the class that Spark's message names.

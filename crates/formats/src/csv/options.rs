@@ -56,6 +56,9 @@ pub struct Options {
     pub timestamp_ntz_format: Option<Pattern>,
     /// Texts that do not fit the format may have the default form.
     pub fall_back: bool,
+    /// The schema is one VARIANT, which takes the whole record, and may have the column of corrupt records. Only functions
+    /// set it: files refuse the option `singleVariantColumn`.
+    pub single_variant: bool,
     /// Records of files only: `from_csv` does not rescue.
     pub rescue: Option<Rescue>,
     /// The file of the records, told with what is rescued.
@@ -105,6 +108,7 @@ impl Default for Options {
             timestamp_format: None,
             timestamp_ntz_format: None,
             fall_back: true,
+            single_variant: false,
             rescue: None,
             file_path: None,
             infer_schema: false,

@@ -141,7 +141,28 @@ impl Parser {
         Ok(end)
     }
 
+    /// Appends the fields of a record as one variant.
+    fn convert_whole(&mut self) -> Result<()> {
+        let mut out = Builder::new();
+        let start = out.position();
+        let mut entries = Vec::with_capacity(self.fields.len());
+        for i in 0..self.fields.len() {
+            entries.push(out.field(start, &format!("_c{i}")));
+            write_field(self.fields.value(i, &self.options), &self.options, &mut out);
+        }
+        out.close_object(start, &mut entries)?;
+        if let Some(Column::Variant(values)) = self.rows.columns.first_mut() {
+            values.push(&out)?;
+        }
+        self.rows.close();
+        self.note_corrupt(None);
+        Ok(())
+    }
+
     fn convert(&mut self, record: &str) -> Result<()> {
+        if self.options.single_variant {
+            return self.convert_whole();
+        }
         let row = self.rows.rows();
         let rescues = self.options.rescue.is_some();
         let mut malformed = self.expected_fields.is_some_and(|n| {

@@ -54,6 +54,9 @@ pub struct Options {
     pub timestamp_ntz_format: Option<Pattern>,
     /// Texts that do not fit the format may have the default form.
     pub fall_back: bool,
+    /// The schema is one VARIANT, which takes the whole record, and may have the column of corrupt records. Only functions
+    /// set it: files refuse the option `singleVariantColumn`.
+    pub single_variant: bool,
     /// Objects, arrays and numbers read as STRING keep their text; otherwise they are written anew.
     pub exact_strings: bool,
     // ---- inferring
@@ -88,6 +91,7 @@ impl Default for Options {
             timestamp_format: None,
             timestamp_ntz_format: None,
             fall_back: true,
+            single_variant: false,
             exact_strings: true,
             primitives_as_string: false,
             prefers_decimal: false,
@@ -147,6 +151,7 @@ impl Options {
             date_format: reading("dateFormat"),
             timestamp_format,
             timestamp_ntz_format: reading("timestampNTZFormat"),
+            single_variant: false,
             exact_strings: true,
             primitives_as_string: given.flag("primitivesAsString", false)?,
             prefers_decimal: given.flag("prefersDecimal", false)?,

@@ -320,6 +320,14 @@ impl ValueParser {
         }
         let Ok(start) = scanner.start() else { return Outcome::Malformed };
         let read = match (&mut self.column, start) {
+            (Column::Struct(row), _) if self.converter.options.single_variant => {
+                let whole = row.columns.first_mut().ok_or(Misread::Type);
+                let read = whole.and_then(|column| self.converter.value(&mut scanner, column));
+                if read.is_ok() {
+                    row.close();
+                }
+                read
+            }
             // One object stands for an array of it.
             (Column::List(list), Start::Object) => match &mut list.element {
                 Column::Struct(row) => {

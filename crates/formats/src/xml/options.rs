@@ -30,6 +30,9 @@ pub struct Options {
     pub date_format: Option<Pattern>,
     pub timestamp_format: Option<Pattern>,
     pub timestamp_ntz_format: Option<Pattern>,
+    /// The schema is one VARIANT, which takes the whole record, and may have the column of corrupt records. Only functions
+    /// set it: files refuse the option `singleVariantColumn`.
+    pub single_variant: bool,
     /// Records of files only: `from_xml` does not rescue, and these are not among the options that are parsed.
     pub rescue: Option<Rescue>,
     /// The file of the records, told with what is rescued.
@@ -87,6 +90,7 @@ impl Options {
             date_format: reading("dateFormat"),
             timestamp_format: reading("timestampFormat"),
             timestamp_ntz_format: reading("timestampNTZFormat"),
+            single_variant: false,
             rescue: None,
             file_path: None,
             infer_schema: given.flag("inferSchema", true)?,

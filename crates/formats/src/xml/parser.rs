@@ -33,6 +33,14 @@ pub fn from_xml(texts: &StringArray, schema: &StructType, options: &Options) -> 
         };
         let parsed = Document::parse(text, false).and_then(|d| d.element().map(|e| (d, e)));
         let (mut value, rescued, fine) = match parsed {
+            Some((document, element)) if options.single_variant => {
+                let whole = |t: &DataType| match t {
+                    DataType::Variant => Value::Variant(reader.variant(&document, element)),
+                    _ => Value::Null,
+                };
+                let value = schema.fields.iter().map(|f| whole(&f.data_type)).collect::<Vec<_>>();
+                (value, Rescued::default(), true)
+            }
             Some((document, element)) => reader.record(&document, element, schema),
             None => (vec![Value::Null; schema.fields.len()], Rescued::default(), false),
         };

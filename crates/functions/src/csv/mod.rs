@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use boathouse_formats::csv::{self, Options};
-use boathouse_formats::options::ParseMode;
+use boathouse_formats::options::{Lookup, ParseMode};
 use boathouse_spec::{DataType, Error, Result, StructType};
 
 use crate::datetime::constant_text;
 use crate::options::{
-    any, check_encoding, drop_malformed, options_argument, schema_argument, session_defaults,
+    any, check_encoding, drop_malformed, is_single_variant, options_argument, schema_argument,
+    session_defaults, take_single_variant,
 };
 use crate::{Call, Registry, Resolved, ShownArg, Want, mismatch};
 
@@ -38,7 +39,21 @@ pub fn from_csv(call: &Call, schema: &DataType, options: &[(String, String)]) ->
         return Err(call.unexpected_input_in(&shown, 0, 0, &Want::Str.sql()));
     }
     check_encoding(call, options, "CSVOptions")?;
-    let parsed = Options::parse(options, &session_defaults(call.context))?;
+    let (given, single_variant) = take_single_variant(options);
+    let mut parsed = Options::parse(&given, &session_defaults(call.context))?;
+    if single_variant {
+        let name = Lookup(options).text("singleVariantColumn").unwrap_or_default();
+        // Unlike JSON and XML, CSV looks for the name.
+        if !is_single_variant(&schema, &parsed.corrupt_column) || schema.field(name).is_none() {
+            let shown = DataType::Struct(schema).sql();
+            return Err(Error::new("INVALID_SINGLE_VARIANT_COLUMN")
+                .param("schema", format!("\"{shown}\""))
+                .message(format!(
+                    "With the option `singleVariantColumn` CSV is read as one VARIANT of its name, not as {shown}."
+                )));
+        }
+        parsed.single_variant = true;
+    }
     if parsed.mode == ParseMode::DropMalformed {
         return Err(drop_malformed(call.name));
     }
@@ -101,7 +116,7 @@ fn schema_of_csv(call: &Call) -> Result<Resolved> {
         None => return Err(mismatch::not_constant(call, 0, "csv", "STRING")),
     };
     check_encoding(call, &given, "CSVOptions")?;
-    let options = Options::parse(&given, &session_defaults(call.context))?;
+    let options = Options::parse(&take_single_variant(&given).0, &session_defaults(call.context))?;
     options.check_for_inferring()?;
     Ok(Resolved::new(coerced, DataType::STRING, false, move |inputs| {
         let schema = DataType::Struct(csv::type_of(&text, options.clone())?).sql();

@@ -9,7 +9,8 @@ use boathouse_spec::{DataType, Error, Result};
 
 use crate::datetime::constant_text;
 use crate::options::{
-    any, check_encoding, drop_malformed, options_argument, schema_argument, session_defaults,
+    any, check_encoding, drop_malformed, is_single_variant, not_single_variant, options_argument,
+    schema_argument, session_defaults, take_single_variant,
 };
 use crate::{Call, Registry, Resolved, ShownArg, Want, mismatch};
 
@@ -56,7 +57,15 @@ pub fn from_json(call: &Call, schema: &DataType, options: &[(String, String)]) -
         return Err(call.unexpected_input_in(&shown, 0, 0, &Want::Str.sql()));
     }
     check_encoding(call, options, "JSONOptions")?;
-    let mut parsed = Options::parse(options, &session_defaults(call.context))?;
+    let (given, single_variant) = take_single_variant(options);
+    let mut parsed = Options::parse(&given, &session_defaults(call.context))?;
+    if single_variant {
+        let fits = matches!(&schema, DataType::Struct(s) if is_single_variant(s, &parsed.corrupt_column));
+        if !fits {
+            return Err(not_single_variant("JSON", &schema));
+        }
+        parsed.single_variant = true;
+    }
     if parsed.mode == ParseMode::DropMalformed {
         return Err(drop_malformed(call.name));
     }
@@ -114,7 +123,7 @@ fn schema_of_json(call: &Call) -> Result<Resolved> {
         None => return Err(mismatch::not_constant(call, 0, "json", "STRING")),
     };
     check_encoding(call, &given, "JSONOptions")?;
-    let options = Options::parse(&given, &session_defaults(call.context))?;
+    let options = Options::parse(&take_single_variant(&given).0, &session_defaults(call.context))?;
     options.check_for_inferring()?;
     Ok(Resolved::new(coerced, DataType::STRING, false, move |inputs| {
         let schema = json::type_of(&text, options.clone())?.sql();

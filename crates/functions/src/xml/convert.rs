@@ -8,7 +8,10 @@ use boathouse_formats::xml::{self, Options};
 use boathouse_spec::{DataType, Error, Result};
 
 use crate::datetime::constant_text;
-use crate::options::{drop_malformed, options_argument, schema_argument, session_defaults};
+use crate::options::{
+    drop_malformed, is_single_variant, not_single_variant, options_argument, schema_argument,
+    session_defaults, take_single_variant,
+};
 use crate::{Call, Registry, Resolved, ShownArg, Want, mismatch};
 
 pub(super) fn register(r: &mut Registry) {
@@ -38,7 +41,14 @@ pub fn from_xml(call: &Call, schema: &DataType, options: &[(String, String)]) ->
     {
         return Err(call.unexpected_input_in(&shown, 0, 0, &Want::Str.sql()));
     }
-    let parsed = Options::parse(options, &session_defaults(call.context), false)?;
+    let (given, single_variant) = take_single_variant(options);
+    let mut parsed = Options::parse(&given, &session_defaults(call.context), false)?;
+    if single_variant && let DataType::Struct(s) = &target {
+        if !is_single_variant(s, &parsed.corrupt_column) {
+            return Err(not_single_variant("XML", &target));
+        }
+        parsed.single_variant = true;
+    }
     if parsed.mode == ParseMode::DropMalformed {
         return Err(drop_malformed(call.name));
     }
