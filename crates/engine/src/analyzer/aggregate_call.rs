@@ -126,6 +126,15 @@ impl Analyzer {
         })?;
         let filter = match &call.filter {
             Some(condition) => {
+                if let Expr::Call(generator) = condition
+                    && self.is_generator_item(condition)
+                {
+                    // It gives rows, and no condition.
+                    let args = self.args(&generator.args, over)?;
+                    let args: Vec<String> = args.into_iter().map(|a| a.name).collect();
+                    let name = generator.name.last().map(|n| n.to_lowercase()).unwrap_or_default();
+                    return Err(bad_filter("NOT_BOOLEAN", &format!("{name}({})", args.join(", "))));
+                }
                 let condition = self.expr(condition, over)?;
                 check_filter(&condition)?;
                 Some(self.condition(condition, "FILTER")?)
@@ -255,14 +264,15 @@ fn check_filter(condition: &TypedExpr) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(boathouse_spec::Error::new(format!("INVALID_AGGREGATE_FILTER.{subclass}"))
-        .param("filterExpr", format!("\"{}\"", condition.name))
+    Err(bad_filter(subclass, &condition.name))
+}
+
+fn bad_filter(subclass: &str, condition: &str) -> Error {
+    Error::new(format!("INVALID_AGGREGATE_FILTER.{subclass}"))
+        .param("filterExpr", format!("\"{condition}\""))
         .param("aggExpr", "")
         .param("windowExpr", "")
-        .message(format!(
-            "FILTER takes a deterministic condition on single rows, which {} is not.",
-            condition.name
-        )))
+        .message(format!("FILTER takes a deterministic condition on single rows, which {condition} is not."))
 }
 
 /// Refuses WITHIN GROUP and IGNORE NULLS where Spark does.
