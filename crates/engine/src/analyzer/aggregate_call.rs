@@ -69,7 +69,7 @@ impl Analyzer {
         if let Some(column) = self.outer_aggregate(&value, used)? {
             value.expr = column;
         }
-        Ok(value)
+        Ok(self.lambda_aggregate(value))
     }
 
     /// A registered aggregate function by name, for the analyzer's own use.

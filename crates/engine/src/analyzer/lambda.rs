@@ -40,6 +40,30 @@ impl Analyzer {
         }
     }
 
+    /// An aggregate that stands in a lambda is computed outside of it, and a column stands for it: the function gets its value
+    /// as an argument. One over a parameter of the lambda stays, and is refused.
+    pub(super) fn lambda_aggregate(&mut self, value: TypedExpr) -> TypedExpr {
+        if self.lambda_parameters.is_empty() || !matches!(value.expr, DfExpr::AggregateFunction(_)) {
+            return value;
+        }
+        let is_parameter =
+            |name: &str| self.lambda_parameters.iter().any(|(_, a)| a.internal_name() == name);
+        if value.expr.column_refs().iter().any(|c| is_parameter(&c.name)) {
+            return value;
+        }
+        // The same one has the same column, so that a lambda that is written twice is the same one.
+        let known = self.lambda_aggregates.iter().find(|(aggregate, _)| *aggregate == value.expr);
+        let attribute = match known {
+            Some((_, attribute)) => attribute.clone(),
+            None => {
+                let attribute = self.attribute("aggregate", value.data_type.clone(), value.nullable);
+                self.lambda_aggregates.push((value.expr.clone(), attribute.clone()));
+                attribute
+            }
+        };
+        TypedExpr { expr: attribute.column(), ..value }
+    }
+
     pub(super) fn higher_order(
         &mut self,
         name: &str,
@@ -141,10 +165,18 @@ impl Analyzer {
             ));
             let around =
                 over.columns().chain(self.lambda_parameters.iter().map(|(_, a)| a)).chain(&self.shared);
-            let around: Vec<&Attribute> = around.collect();
+            let aggregates = self.lambda_aggregates.iter().map(|(_, a)| a);
+            let around: Vec<&Attribute> = around.chain(aggregates).collect();
             bodies.push(compile(&resolved, &attributes, &around, &mut captured)?);
         }
 
+        // Within another lambda they are its columns, too.
+        if self.lambda_parameters.is_empty() {
+            for (aggregate, attribute) in &self.lambda_aggregates {
+                let column = attribute.column();
+                captured.iter_mut().filter(|c| **c == column).for_each(|c| *c = aggregate.clone());
+            }
+        }
         let finishes = finishes_unwritten(name, bodies.len());
         let resolved = (function.resolve)(&function_call, &lambda_args, bodies)?;
         let mut shown_values = values.iter().map(|v| v.name.clone());

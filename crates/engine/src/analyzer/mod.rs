@@ -118,6 +118,8 @@ pub(crate) struct Analyzer {
     known_subqueries: Option<subquery::KnownSubqueries>,
     /// Lambda parameters in sight, innermost last.
     lambda_parameters: Vec<(String, Attribute)>,
+    /// Aggregates that stand in lambdas, each with the column that stands for it there.
+    lambda_aggregates: Vec<(datafusion::logical_expr::Expr, Attribute)>,
     /// Aliases of SELECT lists that are computed below them.
     shared: Vec<Attribute>,
     /// Parameters of the SQL function whose body is being analyzed.
@@ -189,6 +191,7 @@ impl Analyzer {
             subquery_in_having: false,
             known_subqueries: None,
             lambda_parameters: Vec::new(),
+            lambda_aggregates: Vec::new(),
             shared: Vec::new(),
             function_parameters: Vec::new(),
             variables_are_hidden: false,
