@@ -5,7 +5,7 @@ use arrow::datatypes::Int32Type;
 use boathouse_spec::{DataType, Error, Result};
 
 use super::extract::zero_index;
-use super::lists::{ListItem, Picker, bounds, check_length, is_null, lists};
+use super::lists::{ListItem, Picker, bounds, check_length, is_null, lists, map_bounds};
 use super::membership::{array_mismatch, element_and_value, element_type};
 use crate::apply::check_size;
 use crate::coercion::Want;
@@ -169,7 +169,7 @@ fn array_repeat(call: &Call) -> Result<Resolved> {
         let counts = inputs.array(1)?;
         let counts = counts.as_primitive::<Int32Type>();
         let mut picker = Picker::with_capacity(value.len());
-        let mut text_bytes = 0usize;
+        let mut bytes = 0usize;
         for row in 0..value.len() {
             if counts.is_null(row) {
                 picker.null_row()?;
@@ -178,8 +178,10 @@ fn array_repeat(call: &Call) -> Result<Resolved> {
             let count = counts.value(row).max(0);
             check_length(count.into(), "array_repeat", Some("count"))?;
             picker.reserve(count as usize)?;
-            text_bytes = text_bytes.saturating_add(text_length(&value, row).saturating_mul(count as usize));
-            check_size(text_bytes)?;
+            if count > 1 {
+                bytes = bytes.saturating_add(inner_bytes(&value, row).saturating_mul(count as usize));
+                check_size(bytes)?;
+            }
             (0..count).for_each(|_| picker.pick(0, row));
             picker.row()?;
         }
@@ -187,10 +189,22 @@ fn array_repeat(call: &Call) -> Result<Resolved> {
     }))
 }
 
-/// Bytes of a text or binary value of a row; 0 of other types.
-fn text_length(array: &ArrayRef, row: usize) -> usize {
+/// About how many bytes a copy of a row's value takes beyond those of its own width.
+fn inner_bytes(array: &ArrayRef, row: usize) -> usize {
     if let Some(texts) = array.as_string_opt::<i32>() {
         return texts.value_length(row).max(0) as usize;
     }
-    array.as_binary_opt::<i32>().map_or(0, |values| values.value_length(row).max(0) as usize)
+    if let Some(values) = array.as_binary_opt::<i32>() {
+        return values.value_length(row).max(0) as usize;
+    }
+    if let Some(list) = array.as_list_opt::<i32>() {
+        let elements = bounds(list, row).unwrap_or_default();
+        return elements.map(|i| size_of::<u64>() + inner_bytes(list.values(), i)).sum();
+    }
+    if let Some(map) = array.as_map_opt() {
+        let entries = map_bounds(map, row).unwrap_or_default();
+        let sizes = entries.map(|i| inner_bytes(map.keys(), i) + inner_bytes(map.values(), i));
+        return sizes.map(|size| 2 * size_of::<u64>() + size).sum();
+    }
+    array.as_struct_opt().map_or(0, |values| values.columns().iter().map(|c| inner_bytes(c, row)).sum())
 }
