@@ -1,6 +1,6 @@
 //! XML texts as trees. No DTDs but their entities of plain text, no external entities, and no recursion.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// How deep elements may nest.
 const MAX_DEPTH: usize = 1000;
@@ -9,6 +9,10 @@ const MAX_DEPTH: usize = 1000;
 #[derive(Debug, Default)]
 pub struct Document {
     pub nodes: Vec<Node>,
+    /// The elements whose own text refers to entities that are not expanded.
+    referring: HashSet<usize>,
+    /// Those, and all around them.
+    unexpanded: HashSet<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +38,7 @@ pub struct Node {
 
 impl Document {
     /// Reads a text; `None` where it is not well-formed. What follows the root element is looked at only where `whole`,
-    /// and only there a DTD's entities are known: a record that uses one is not well-formed, as in Spark.
+    /// and only there a DTD's entities are known: elsewhere text that refers to one is left out, and noted.
     pub fn parse(text: &str, whole: bool) -> Option<Self> {
         let mut reader = Reader {
             text: text.strip_prefix('\u{feff}').unwrap_or(text),
@@ -51,6 +55,16 @@ impl Document {
     /// The outermost element.
     pub fn element(&self) -> Option<usize> {
         self.nodes.first()?.children.iter().copied().find(|c| self.nodes[*c].kind == Kind::Element)
+    }
+
+    /// Whether an element's own text refers to an entity that is not expanded.
+    pub fn has_unexpanded_text(&self, element: usize) -> bool {
+        self.referring.contains(&element)
+    }
+
+    /// Whether an element, or one within it, refers to an entity that is not expanded.
+    pub fn is_unexpanded(&self, element: usize) -> bool {
+        self.unexpanded.contains(&element)
     }
 
     /// All text within a node.
@@ -190,8 +204,15 @@ impl<'a> Reader<'a> {
                 let raw = &rest[..rest.find('<').unwrap_or(rest.len())];
                 self.at += raw.len();
                 if inside {
-                    let text = self.unescape(raw)?;
-                    self.push_text(&text);
+                    match self.unescape(raw) {
+                        Some(text) => self.push_text(&text),
+                        None if self.entities.is_none() && refers_to_names(raw) => {
+                            let parent = self.parent();
+                            self.document.referring.insert(parent);
+                            self.document.unexpanded.extend(self.open.iter().copied());
+                        }
+                        None => return None,
+                    }
                 } else if !raw.trim().is_empty() {
                     return None;
                 }
@@ -298,6 +319,15 @@ impl<'a> Reader<'a> {
         // Lines end with one character, whatever the file has.
         Some(if out.contains('\r') { out.replace("\r\n", "\n").replace('\r', "\n") } else { out })
     }
+}
+
+/// Whether everything that `&` begins in a text is a reference by a name or a number.
+fn refers_to_names(raw: &str) -> bool {
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | ':' | '#'))
+            && !name.contains(char::is_whitespace)
+    };
+    raw.split('&').skip(1).all(|rest| rest.split_once(';').is_some_and(|(name, _)| is_name(name)))
 }
 
 /// Keeps the entities of a DTD's subset.

@@ -12,8 +12,7 @@ use crate::options::{ParseMode, malformed_record};
 
 /// `schema_of_xml`: the type of one text.
 pub fn type_of(text: &str, options: &Options) -> Result<DataType> {
-    let Some((document, element)) = Document::parse(text, false).and_then(|d| d.element().map(|e| (d, e)))
-    else {
+    let Some((document, element)) = record_of(text) else {
         if options.mode == ParseMode::FailFast {
             return Err(malformed_record(text, None));
         }
@@ -28,13 +27,20 @@ pub fn type_of(text: &str, options: &Options) -> Result<DataType> {
     })
 }
 
+/// The element of a record; `None` where it is no XML that is understood.
+fn record_of(text: &str) -> Option<(Document, usize)> {
+    let document = Document::parse(text, false)?;
+    let element = document.element()?;
+    (!document.is_unexpanded(element)).then_some((document, element))
+}
+
 /// The schema of records; a column for those that are no XML, where there are any.
 pub fn schema_of<'a>(texts: impl IntoIterator<Item = &'a str>, options: &Options) -> StructType {
     let inference = Inference { options };
     let mut whole = DataType::Null;
     let mut any_corrupt = false;
     for text in texts {
-        match Document::parse(text, false).and_then(|d| d.element().map(|e| (d, e))) {
+        match record_of(text) {
             Some((document, element)) => {
                 let found = match inference.element(&document, element) {
                     found @ (DataType::Struct(_) | DataType::Null) => found,

@@ -32,6 +32,7 @@ pub fn from_xml(texts: &StringArray, schema: &StructType, options: &Options) -> 
             continue;
         };
         let parsed = Document::parse(text, false).and_then(|d| d.element().map(|e| (d, e)));
+        let parsed = parsed.filter(|(d, e)| !options.single_variant || !d.is_unexpanded(*e));
         let (mut value, rescued, fine) = match parsed {
             Some((document, element)) if options.single_variant => {
                 let whole = |t: &DataType| match t {
@@ -68,6 +69,7 @@ pub fn from_xml_as_variant(texts: &StringArray, options: &Options) -> Result<Arr
             continue;
         };
         let parsed = Document::parse(text, false).and_then(|d| d.element().map(|e| (d, e)));
+        let parsed = parsed.filter(|(document, element)| !document.is_unexpanded(*element));
         let (document, element) = parsed.ok_or_else(|| malformed_record(text, None))?;
         let value = Value::Variant(reader.variant(&document, element));
         reader.push(&mut column, &value, &DataType::Variant)?;
@@ -172,6 +174,9 @@ impl Reader<'_> {
         schema: &StructType,
         fields: &mut [Value],
     ) -> std::result::Result<Rescued, Misfit> {
+        if document.has_unexpanded_text(element) {
+            return Err(Misfit);
+        }
         let mut leftover = self.options.rescue.is_some().then(|| Leftover::new(schema));
         for (name, part) in self.parts(document, element) {
             let Some(i) = self.find(schema, &name) else {
@@ -206,6 +211,9 @@ impl Reader<'_> {
 
     /// The value of an element, and what is rescued of what is inside of it.
     fn value(&self, document: &Document, element: usize, t: &DataType) -> Read {
+        if document.is_unexpanded(element) {
+            return Err(Misfit);
+        }
         match t {
             DataType::Struct(s) => {
                 let mut fields = vec![Value::Null; s.fields.len()];
