@@ -112,8 +112,19 @@ impl Home {
         let state = self.session.state();
         let plan = table.scan(&state, None, &[], None).await.map_err(from_datafusion)?;
         let by: Vec<String> = partition_by.iter().map(|s| s.to_string()).collect();
-        write(format, plan, self.session.task_ctx(), &schema, &options(given), &by, mode, None, path, &self.context)
-            .await
+        write(
+            format,
+            plan,
+            self.session.task_ctx(),
+            &schema,
+            &options(given),
+            &by,
+            mode,
+            None,
+            path,
+            &self.context,
+        )
+        .await
     }
 
     fn list(&self, path: &str) -> Vec<String> {

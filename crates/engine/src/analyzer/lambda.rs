@@ -46,8 +46,7 @@ impl Analyzer {
         if self.lambda_parameters.is_empty() || !matches!(value.expr, DfExpr::AggregateFunction(_)) {
             return value;
         }
-        let is_parameter =
-            |name: &str| self.lambda_parameters.iter().any(|(_, a)| a.internal_name() == name);
+        let is_parameter = |name: &str| self.lambda_parameters.iter().any(|(_, a)| a.internal_name() == name);
         if value.expr.column_refs().iter().any(|c| is_parameter(&c.name)) {
             return value;
         }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use boathouse_catalog::TableRecord;
 use boathouse_spec::{
-    AnalyzeColumns, DataType, Error, Expr, Literal, PartitionSpec, Relation, RelationNode, Result, StructField,
-    TableRef, quote,
+    AnalyzeColumns, DataType, Error, Expr, Literal, PartitionSpec, Relation, RelationNode, Result,
+    StructField, TableRef, quote,
 };
 use datafusion::scalar::ScalarValue;
 

@@ -15,7 +15,8 @@ use crate::commands::fields_by_name::{check_fields_given, in_order, reads_as};
 use crate::commands::store_assignment::{assign, incompatible, inserted_type, overflow_error};
 use crate::commands::table_expressions::{self, TableScope};
 use crate::commands::{
-    column_default, computed_columns, evaluate, insert_partition, insert_replace, partitions, predicate_text, target, write,
+    column_default, computed_columns, evaluate, insert_partition, insert_replace, partitions, predicate_text,
+    target, write,
 };
 use crate::execute::project;
 use crate::resolver::ResolvedTable;
@@ -61,7 +62,9 @@ fn refuse_replacing(table: &ResolvedTable, mode: &InsertMode) -> Result<()> {
         InsertMode::Append | InsertMode::Overwrite => Ok(()),
         InsertMode::ReplaceWhere(_) => Err(Error::new("_LEGACY_ERROR_TEMP_1012")
             .param("identifier", &name)
-            .message(format!("{name} is no Delta table: rows that a condition finds cannot be replaced in it."))
+            .message(format!(
+                "{name} is no Delta table: rows that a condition finds cannot be replaced in it."
+            ))
             .exception("AnalysisException")),
         InsertMode::ReplaceUsing(_) | InsertMode::ReplaceOn { .. } => {
             Err(target::no_operation(&name, "INSERT INTO ... REPLACE ON/USING"))

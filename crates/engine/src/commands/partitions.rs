@@ -43,10 +43,8 @@ pub(super) async fn clustering(table: &ResolvedTable) -> Result<Vec<Name>> {
 pub(super) async fn list(session: &Arc<Session>, table: &ResolvedTable) -> Result<Vec<Partition>> {
     let names = columns(table);
     let source = TableRef { name: table.qualifier.clone(), ..TableRef::default() };
-    let exprs = names
-        .iter()
-        .map(|n| Expr::column([n.as_str()]).cast(DataType::STRING).alias(n.as_str()))
-        .collect();
+    let exprs =
+        names.iter().map(|n| Expr::column([n.as_str()]).cast(DataType::STRING).alias(n.as_str())).collect();
     let order = names.iter().map(|n| SortOrder::ascending(Expr::column([n.as_str()]))).collect();
     let scan = Relation::new(RelationNode::Table(source));
     let projected = Relation::new(RelationNode::Project { input: scan, exprs });

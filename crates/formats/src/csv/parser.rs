@@ -369,13 +369,10 @@ fn read_date(text: &str, options: &Options) -> Option<i32> {
 
 pub(super) fn read_timestamp(text: &str, options: &Options) -> Option<i64> {
     match &options.timestamp_format {
-        Some(pattern) => pattern
-            .parse_to_micros(text, &options.zone)
-            .ok()
-            .or_else(|| {
-                let falls_back = options.fall_back && pattern.is_readable();
-                falls_back.then(|| parse_timestamp(text, &options.zone)).flatten()
-            }),
+        Some(pattern) => pattern.parse_to_micros(text, &options.zone).ok().or_else(|| {
+            let falls_back = options.fall_back && pattern.is_readable();
+            falls_back.then(|| parse_timestamp(text, &options.zone)).flatten()
+        }),
         None => parse_timestamp(text, &options.zone),
     }
 }

@@ -370,13 +370,10 @@ fn rescue_value(scanner: &mut Scanner, name: &str, rescued: &mut Rescued) -> Res
 /// A timestamp's text by the format of the options, or the default forms.
 pub(super) fn read_timestamp(text: &str, options: &Options) -> Option<i64> {
     match &options.timestamp_format {
-        Some(pattern) => pattern
-            .parse_to_micros(text, &options.zone)
-            .ok()
-            .or_else(|| {
-                let falls_back = options.fall_back && pattern.is_readable();
-                falls_back.then(|| parse_timestamp(text, &options.zone)).flatten()
-            }),
+        Some(pattern) => pattern.parse_to_micros(text, &options.zone).ok().or_else(|| {
+            let falls_back = options.fall_back && pattern.is_readable();
+            falls_back.then(|| parse_timestamp(text, &options.zone)).flatten()
+        }),
         None => parse_timestamp(text, &options.zone),
     }
 }

@@ -14,9 +14,7 @@ use boathouse_spec::{DataType, Error, IntervalField, Result};
 use super::failure::overflow;
 use super::{Operator, interval};
 use crate::apply::map2_result;
-use crate::cast::calendar::{
-    MICROS_PER_DAY, SECONDS_PER_DAY, add_months, civil_from_days, days_in_month,
-};
+use crate::cast::calendar::{MICROS_PER_DAY, SECONDS_PER_DAY, add_months, civil_from_days, days_in_month};
 use crate::cast::interval_text::write_day_time;
 use crate::cast::text::write_time;
 use crate::cast::zone::Zone;

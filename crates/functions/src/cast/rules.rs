@@ -283,12 +283,10 @@ pub fn type_error(from: &DataType, to: &DataType, mode: Mode, sql: &str) -> Erro
         Some(name) if mode != Mode::Legacy => error("DATATYPE_MISMATCH.CAST_WITH_FUNC_SUGGESTION")
             .param("functionNames", name)
             .message(format!("{what}. Use {name} instead.")),
-        _ if without_ansi => {
-            error("DATATYPE_MISMATCH.CAST_WITH_CONF_SUGGESTION")
-                .param("config", "\"spark.sql.ansi.enabled\"")
-                .param("configVal", "'false'")
-                .message(format!("{what} while \"spark.sql.ansi.enabled\" is on."))
-        }
+        _ if without_ansi => error("DATATYPE_MISMATCH.CAST_WITH_CONF_SUGGESTION")
+            .param("config", "\"spark.sql.ansi.enabled\"")
+            .param("configVal", "'false'")
+            .message(format!("{what} while \"spark.sql.ansi.enabled\" is on.")),
         _ => error("DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION").message(format!("{what}.")),
     }
 }
