@@ -14,14 +14,31 @@ use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
 use super::expr::is_foldable;
 use super::project::named;
 
+/// What comparisons know of a CHAR column.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CharColumn {
+    length: usize,
+    /// Whether its values were filled up when they were read.
+    is_filled: bool,
+}
+
 impl Analyzer {
     /// Remembers that a column is CHAR, for comparisons with it.
     pub(super) fn note_char(&mut self, attribute: &Attribute) {
+        self.note_char_column(attribute, true);
+    }
+
+    /// The same of a column as its files have it.
+    pub(super) fn note_stored_char(&mut self, attribute: &Attribute) {
+        self.note_char_column(attribute, false);
+    }
+
+    fn note_char_column(&mut self, attribute: &Attribute, is_filled: bool) {
         if attribute.metadata.is_empty() || !attribute.data_type.is_string() {
             return;
         }
         if let Some(Lengths::Text { is_char: true, length }) = Lengths::of(&attribute.field()) {
-            self.char_columns.insert(attribute.internal_name(), length);
+            self.char_columns.insert(attribute.internal_name(), CharColumn { length, is_filled });
         }
     }
 
@@ -48,7 +65,6 @@ impl Analyzer {
             };
             let value = self.padded(attribute.typed(), lengths);
             let new = self.renewed(attribute);
-            self.note_char(&new);
             list.push(named(value.expr, &new));
             output.push(new);
         }
@@ -59,7 +75,7 @@ impl Analyzer {
 
     /// The operands of a comparison: a CHAR column and what it is compared with, in the length of the longer.
     pub(super) fn with_char_lengths(&self, mut operands: Vec<TypedExpr>) -> Vec<TypedExpr> {
-        let columns: Vec<Option<usize>> = operands.iter().map(|o| self.char_length(&o.expr)).collect();
+        let columns: Vec<Option<CharColumn>> = operands.iter().map(|o| self.char_column(&o.expr)).collect();
         let is_off = || self.session.conf().flag("spark.sql.legacy.charVarcharAsString");
         if columns.iter().all(Option::is_none) || is_off() {
             return operands;
@@ -68,14 +84,24 @@ impl Analyzer {
         if columns.iter().zip(&literals).any(|(column, literal)| column.is_none() && literal.is_none()) {
             return operands;
         }
-        let Some(length) = columns.iter().chain(&literals).flatten().max().copied() else { return operands };
-        for operand in &mut operands {
+        let lengths = columns.iter().flatten().map(|c| c.length).chain(literals.iter().flatten().copied());
+        let Some(length) = lengths.max() else { return operands };
+        let is_read_filled = self.session.conf().flag("spark.sql.readSideCharPadding");
+        for (operand, column) in operands.iter_mut().zip(&columns) {
+            // A column of the length stays as it is, also where a UNION took values into it that are shorter.
+            if is_read_filled && column.is_some_and(|c| c.is_filled && c.length == length) {
+                continue;
+            }
             *operand = self.padded(operand.clone(), Lengths::Text { is_char: true, length });
         }
         operands
     }
 
-    fn char_length(&self, expr: &Expr) -> Option<usize> {
+    pub(super) fn is_char(&self, expr: &Expr) -> bool {
+        self.char_column(expr).is_some()
+    }
+
+    fn char_column(&self, expr: &Expr) -> Option<CharColumn> {
         match expr {
             Expr::Column(column) | Expr::OuterReferenceColumn(_, column) => {
                 self.char_columns.get(&column.name).copied()

@@ -154,8 +154,8 @@ pub(crate) struct Analyzer {
     streams: Option<Arc<dyn StreamReader>>,
     /// Streaming leaves met so far; `None` while relations are only checked.
     stream_count: Option<usize>,
-    /// The lengths of CHAR columns, by their names in plans.
-    char_columns: HashMap<String, usize>,
+    /// The CHAR columns, by their names in plans.
+    char_columns: HashMap<String, char_type::CharColumn>,
     /// Whether a query names the `_metadata` of what it reads.
     reads_metadata: bool,
     /// The columns that are fields of a `_metadata`, by the identity of that.
@@ -295,6 +295,8 @@ impl Analyzer {
     /// The same column under a new identity.
     fn renewed(&mut self, attribute: &Attribute) -> Attribute {
         self.next_id += 1;
-        Attribute { id: self.next_id, ..attribute.clone() }
+        let renewed = Attribute { id: self.next_id, ..attribute.clone() };
+        self.note_char(&renewed);
+        renewed
     }
 }

@@ -98,6 +98,7 @@ impl Analyzer {
                 let mut new = if a.name == **name { a.clone() } else { self.renewed(&a) };
                 new.name.clone_from(name);
                 new.qualifier.clear();
+                self.note_char(&new);
                 (a.column(), new)
             })
             .collect();

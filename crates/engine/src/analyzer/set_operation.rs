@@ -111,6 +111,7 @@ impl Analyzer {
                 let mut a = self.attribute(&names[i], t.clone(), nullable);
                 a.metadata.clone_from(&inputs[0].output[i].metadata);
                 a.qualifier.clone_from(&inputs[0].output[i].qualifier);
+                self.note_char(&a);
                 Ok(a)
             })
             .collect::<Result<_>>()?;
@@ -205,9 +206,14 @@ impl Analyzer {
                 .iter()
                 .zip(&left.output)
                 .zip(&side.output)
-                .map(|((t, l), s)| Attribute {
-                    qualifier: l.qualifier.clone(),
-                    ..self.attribute(&l.name, t.clone(), s.nullable)
+                .map(|((t, l), s)| {
+                    let mut column = self.attribute(&l.name, t.clone(), s.nullable);
+                    column.qualifier.clone_from(&l.qualifier);
+                    if *t == l.data_type {
+                        column.metadata.clone_from(&l.metadata);
+                        self.note_char(&column);
+                    }
+                    column
                 })
                 .collect();
             let plan = self.cast_columns(side, &columns)?;

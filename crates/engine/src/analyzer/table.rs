@@ -200,7 +200,7 @@ impl Analyzer {
             let mut a = self.attribute(&f.name, shown.data_type, f.nullable);
             a.metadata = shown.metadata;
             a.qualifier.clone_from(&qualifier);
-            self.note_char(&a);
+            self.note_stored_char(&a);
             output.push(a);
         }
         if self.reads_metadata

@@ -37,6 +37,7 @@ impl Analyzer {
             let value = self.as_recorded(column, field, recorded.mode)?;
             let mut attribute = self.attribute(&field.name, value.data_type.clone(), value.nullable);
             attribute.metadata.clone_from(&field.metadata);
+            self.note_char(&attribute);
             pairs.push((value.expr, attribute));
         }
         self.project_pairs(analyzed, pairs)
