@@ -93,7 +93,8 @@ impl Analyzer {
             "nullif" => {
                 let [a, b] = self.exactly(call, over)?;
                 let shown = call_name(name, &[a.clone(), b.clone()]);
-                let equal = self.comparison(Operator::Eq, a.clone(), b)?;
+                // Spark compares by way of a common expression, which is no CHAR column.
+                let equal = self.comparison_as_given(Operator::Eq, a.clone(), b)?;
                 let null = TypedExpr::new(
                     DfExpr::Literal(datafusion::scalar::ScalarValue::Null, None),
                     DataType::Null,

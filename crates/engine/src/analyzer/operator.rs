@@ -168,6 +168,26 @@ impl Analyzer {
         left: TypedExpr,
         right: TypedExpr,
     ) -> Result<TypedExpr> {
+        self.compared(operator, left, right, true)
+    }
+
+    /// A comparison that does not fill a CHAR column and a constant up to one length.
+    pub(super) fn comparison_as_given(
+        &mut self,
+        operator: Operator,
+        left: TypedExpr,
+        right: TypedExpr,
+    ) -> Result<TypedExpr> {
+        self.compared(operator, left, right, false)
+    }
+
+    fn compared(
+        &mut self,
+        operator: Operator,
+        left: TypedExpr,
+        right: TypedExpr,
+        fills_char: bool,
+    ) -> Result<TypedExpr> {
         let symbol = match operator {
             Operator::Eq => "=",
             Operator::NotEq => "!=",
@@ -183,7 +203,9 @@ impl Analyzer {
             _ => format!("({} {symbol} {})", left.name, right.name),
         };
         let mut both = self.one_collation(vec![left, right])?;
-        both = self.with_char_lengths(both);
+        if fills_char {
+            both = self.with_char_lengths(both);
+        }
         let (Some(right), Some(left)) = (both.pop(), both.pop()) else {
             return Err(Error::internal("a comparison without operands"));
         };

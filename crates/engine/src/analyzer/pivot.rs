@@ -63,7 +63,7 @@ impl Analyzer {
         let mut aggregates = Vec::new();
         for value in &values {
             let (value, value_name) = self.pivot_value(value, &input)?;
-            let condition = self.pivot_condition(pivot, &value, &input)?;
+            let condition = self.pivot_condition(pivot, &value, &input, all_simple)?;
             for aggregate in &pivot.aggregates {
                 let name = if pivot.aggregates.len() == 1 {
                     value_name.clone()
@@ -186,15 +186,26 @@ impl Analyzer {
     }
 
     /// Which rows have the value. It is cast to the type of the column, not the column to its type.
-    fn pivot_condition(&mut self, pivot: &Pivot, value: &Expr, input: &Analyzed) -> Result<Expr> {
+    fn pivot_condition(
+        &mut self,
+        pivot: &Pivot,
+        value: &Expr,
+        input: &Analyzed,
+        all_simple: bool,
+    ) -> Result<Expr> {
         if let [column] = pivot.columns.as_slice() {
-            let (wanted, given) =
-                (self.expr(column, input)?.data_type, self.expr(value, &Analyzed::one_row()?)?.data_type);
+            let typed = self.expr(column, input)?;
+            let (wanted, given) = (typed.data_type, self.expr(value, &Analyzed::one_row()?)?.data_type);
+            // Spark's `PivotFirst` looks values up among the groups: a CHAR column keeps its trailing spaces.
+            let column = match all_simple && self.is_char(&typed.expr) {
+                true => Expr::call("concat", vec![column.clone()]),
+                false => column.clone(),
+            };
             let value = match given == wanted || (given.is_string() && wanted.is_string()) {
                 true => value.clone(),
                 false => value.clone().cast(wanted),
             };
-            return Ok(Expr::operator("<=>", vec![column.clone(), value]));
+            return Ok(Expr::operator("<=>", vec![column, value]));
         }
         let values: Vec<Expr> = match value {
             Expr::Call(call) if super::project::is_call(call, "struct") => call.args.clone(),
