@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use boathouse_catalog::TableRecord;
-use boathouse_spec::{ColumnChange, Error, Name, Options, Result, TableChange, quote, quote_name};
+use boathouse_spec::{
+    ColumnChange, ColumnDefinition, Error, Name, Options, Result, TableChange, quote, quote_name,
+};
 
 use crate::commands::target::{self, Found};
-use crate::commands::{alter_delta, alter_files};
+use crate::commands::{alter_delta, alter_files, create_table};
 use crate::names;
 use crate::resolver::ResolvedTable;
 use crate::temp_views::TempView;
@@ -40,6 +42,7 @@ async fn one(session: &Arc<Session>, found: &Found, is_view: bool, change: Table
             if let TableChange::RenameTo(to) = &change {
                 return rename(session, table, to).await;
             }
+            let change = in_collation(table, change)?;
             match &table.delta {
                 Some(_) => alter_delta::change(session, table, change).await,
                 None => alter_files::change(session, table, change).await,
@@ -74,6 +77,24 @@ async fn one(session: &Arc<Session>, found: &Found, is_view: bool, change: Table
                 .exception("AnalysisException")),
         },
     }
+}
+
+/// New columns of STRING have the default collation of their table.
+fn in_collation(table: &ResolvedTable, mut change: TableChange) -> Result<TableChange> {
+    let collation = table.record.as_ref().and_then(|r| r.collation.as_deref());
+    let Some(collation) = collation else { return Ok(change) };
+    let text = boathouse_functions::collation::collated(collation)?;
+    let apply = |column: &mut ColumnDefinition| {
+        column.data_type = create_table::with_text_type(&column.data_type, &text);
+    };
+    match &mut change {
+        TableChange::AddColumns { columns, .. } => {
+            columns.iter_mut().for_each(|c| apply(&mut c.definition));
+        }
+        TableChange::ReplaceColumns(columns) => columns.iter_mut().for_each(apply),
+        _ => {}
+    }
+    Ok(change)
 }
 
 /// A temporary view stays one of the session, or one of all.

@@ -104,6 +104,10 @@ async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Defin
             }
         }
     }
+    if let Some(collation) = &create.collation {
+        let text = boathouse_functions::collation::collated(collation)?;
+        columns.iter_mut().for_each(|c| c.data_type = with_text_type(&c.data_type, &text));
+    }
     let mut properties: Properties = create.properties.into_iter().collect();
     let schema =
         if create.like.is_some() { like.schema } else { schema_of(session, statement, &columns).await? };
@@ -230,6 +234,26 @@ pub(super) async fn schema_of(
         session.analyze(move |analyzer| generated_column::check(analyzer, &checked)).await?;
     }
     columns.iter().map(field_of).collect::<Result<Vec<_>>>().map(StructType::new)
+}
+
+/// The type with the default collation of its table for each STRING that is written without one.
+pub(super) fn with_text_type(t: &DataType, text: &DataType) -> DataType {
+    match t {
+        DataType::String { collation: None } => text.clone(),
+        DataType::Array { element, contains_null } => {
+            DataType::array(with_text_type(element, text), *contains_null)
+        }
+        DataType::Map { key, value, value_contains_null } => {
+            DataType::map(with_text_type(key, text), with_text_type(value, text), *value_contains_null)
+        }
+        DataType::Struct(s) => DataType::structure(
+            s.fields
+                .iter()
+                .map(|f| StructField { data_type: with_text_type(&f.data_type, text), ..f.clone() })
+                .collect(),
+        ),
+        other => other.clone(),
+    }
 }
 
 /// A column's field.
