@@ -52,7 +52,11 @@ async fn any(session: &Arc<Session>, name: &[String]) -> Result<QueryResult> {
 
 async fn catalog_only(session: &Arc<Session>, catalog: &str) -> Result<QueryResult> {
     let record = session.engine.catalog.get_catalog(catalog).await?;
-    *session.namespace.write() = (record.name, DEFAULT_SCHEMA.to_string());
+    let mut namespace = session.namespace.write();
+    // As in Spark the schema stays where the catalog is the current one already.
+    if namespace.0 != record.name {
+        *namespace = (record.name, DEFAULT_SCHEMA.to_string());
+    }
     Ok(QueryResult::empty())
 }
 
