@@ -104,9 +104,9 @@ pub(crate) fn not_found(name: &[String], path: &[String]) -> Error {
 /// Whether a name matches a pattern of SHOW: `*` for anything, `|` between alternatives, the case not counting.
 pub(crate) fn matches_pattern(name: &str, pattern: &str) -> bool {
     let name = name.to_lowercase();
-    pattern.split('|').any(|alternative| {
+    // Spaces around an alternative are part of it.
+    pattern.trim().split('|').any(|alternative| {
         let text: String = alternative
-            .trim()
             .to_lowercase()
             .split('*')
             .map(|literal| literal.to_string())
@@ -127,6 +127,8 @@ mod tests {
         assert!(matches_pattern("show_t1", "show_t1*|show_t2*"));
         assert!(matches_pattern("A", "a"));
         assert!(!matches_pattern("ab", "a"));
+        assert!(matches_pattern("ab", " a* "));
+        assert!(!matches_pattern("ab", "x | ab"));
     }
 
     #[test]
