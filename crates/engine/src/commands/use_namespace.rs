@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boathouse_catalog::{DEFAULT_SCHEMA, SchemaName};
-use boathouse_spec::{Error, Result, UseTarget};
+use boathouse_spec::{Error, Result, UseTarget, quote_name};
 
 use crate::commands::evaluate;
 use crate::{QueryResult, Session};
@@ -44,6 +44,17 @@ async fn any(session: &Arc<Session>, name: &[String]) -> Result<QueryResult> {
             set_schema(session, schema).await
         }
         _ => {
+            // A first part that names no catalog is that of a schema inside a schema, and there is none.
+            if let [first, _] = name
+                && session.engine.catalog.find_catalog(first).await?.is_none()
+            {
+                let (catalog, _) = session.current_namespace();
+                let shown = quote_name(&[&[catalog][..], name].concat());
+                return Err(Error::new("SCHEMA_NOT_FOUND")
+                    .param("schemaName", &shown)
+                    .message(format!("There is no schema {shown}."))
+                    .exception("AnalysisException"));
+            }
             let schema = session.schema_name(name)?;
             set_schema(session, schema).await
         }
