@@ -22,25 +22,14 @@ pub(super) async fn table(session: &Arc<Session>, name: &[String], if_exists: bo
         )));
     }
     let full = session.known_object_name(name).await?;
-    let found = session.engine.catalog.find_table(&full).await?;
-    match found {
-        None if if_exists => return Ok(QueryResult::empty()),
-        None => {
-            let path = quote_name(&[full.catalog.as_str(), full.schema.as_str()]);
-            return Err(names::not_found(&full.parts(), &[path]));
+    if session.engine.catalog.find_table(&full).await?.is_none() {
+        if if_exists {
+            return Ok(QueryResult::empty());
         }
-        Some(record) if record.kind.is_view() => {
-            return Err(Error::new("WRONG_COMMAND_FOR_OBJECT_TYPE")
-                .param("alternative", "DROP VIEW")
-                .param("operation", "DROP TABLE")
-                .param("foundType", "VIEW")
-                .param("requiredType", "EXTERNAL or MANAGED")
-                .param("objectName", &full)
-                .message(format!("DROP TABLE drops tables, and {full} is a view. Use DROP VIEW."))
-                .exception("AnalysisException"));
-        }
-        Some(_) => {}
+        let path = quote_name(&[full.catalog.as_str(), full.schema.as_str()]);
+        return Err(names::not_found(&full.parts(), &[path]));
     }
+    // A view is dropped as well, as Spark does.
     let record = session.engine.catalog.drop_table(&full).await?;
     session.engine.cache.dropped(&full.parts());
     remove_files(session, &record).await?;
