@@ -53,7 +53,7 @@ pub(super) fn assign(
     if policy != Policy::Legacy {
         check(&value.data_type, &target, leaves, &name, &path)?;
     }
-    let mode = if policy == Policy::Legacy && !analyzer.context.ansi { Mode::Legacy } else { Mode::Ansi };
+    let mode = if policy == Policy::Legacy { Mode::Legacy } else { Mode::Ansi };
     let name = value.name.clone();
     let differs = value.data_type != target;
     let castable = cast::can_cast(&value.data_type, &target, mode);
