@@ -27,7 +27,11 @@ type Rows = Vec<Vec<Value>>;
 
 pub(super) async fn query(session: &Arc<Session>, query: Relation) -> Result<QueryResult> {
     let schema = session.schema(&query).await?;
-    rows::result(schema_of_result(), schema.fields.iter().map(column_row).collect())
+    // A query gives strings, also of columns that are CHAR or VARCHAR to their table.
+    let row = |f: &StructField| -> Vec<Value> {
+        vec![f.name.as_str().into(), f.data_type.simple_string().into(), f.comment().into()]
+    };
+    rows::result(schema_of_result(), schema.fields.iter().map(row).collect())
 }
 
 pub(super) async fn run(
