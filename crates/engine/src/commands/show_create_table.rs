@@ -207,6 +207,7 @@ fn pair(key: &str, value: &str) -> String {
     format!("  '{}' = '{}'", escape(key), escape(&table_details::redacted(key, value)))
 }
 
+/// The text between single quotes. Spark leaves backslashes as they are, so that such a text does not read back as it was.
 fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('\'', "\\'")
+    text.replace('\'', "\\'")
 }
