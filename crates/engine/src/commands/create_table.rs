@@ -13,7 +13,9 @@ use url::Url;
 use crate::commands::insert::duplicate;
 use crate::commands::table_columns::CHAR_VARCHAR;
 use crate::commands::target::{self, Found};
-use crate::commands::{column_default, create_delta, create_files, generated_column, table_columns};
+use crate::commands::{
+    column_default, create_delta, create_files, file_definition, generated_column, table_columns,
+};
 use crate::{QueryResult, Session, names, storage};
 
 /// What a statement says of a new table, in one form for all statements that make one.
@@ -66,6 +68,9 @@ pub(super) async fn run(session: &Arc<Session>, create: CreateTable) -> Result<Q
 
 async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Definition> {
     let statement = if create.mode == CreateMode::Replace { "REPLACE TABLE" } else { "CREATE TABLE" };
+    if let Some(bucket) = &create.bucket {
+        file_definition::check_bucket_count(session, bucket)?;
+    }
     let (name, path) = place(session, &create.name).await?;
     let like = match &create.like {
         Some(source) => like(session, source).await?,
@@ -394,6 +399,7 @@ pub(super) async fn make(session: &Arc<Session>, definition: Definition) -> Resu
     if definition.provider == "delta" {
         create_delta::make(session, definition, existing).await
     } else {
+        file_definition::check(session, &definition).await?;
         create_files::make(session, definition, existing).await
     }
 }

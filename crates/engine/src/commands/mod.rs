@@ -35,6 +35,7 @@ mod drop_relation;
 pub(crate) mod evaluate;
 pub(crate) mod execute_immediate;
 mod fields_by_name;
+mod file_definition;
 mod fsck;
 mod generated_column;
 mod identifier_clause;
