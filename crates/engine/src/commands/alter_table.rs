@@ -42,6 +42,7 @@ async fn one(session: &Arc<Session>, found: &Found, is_view: bool, change: Table
             if let TableChange::RenameTo(to) = &change {
                 return rename(session, table, to).await;
             }
+            refuse_reserved(session, &change)?;
             let change = in_collation(table, change)?;
             match &table.delta {
                 Some(_) => alter_delta::change(session, table, change).await,
@@ -76,6 +77,19 @@ async fn one(session: &Arc<Session>, found: &Found, is_view: bool, change: Table
                 .message(format!("{} is a temporary view: drop it and make it anew.", quote_name(name)))
                 .exception("AnalysisException")),
         },
+    }
+}
+
+/// Properties that are not for a statement to set.
+fn refuse_reserved(session: &Session, change: &TableChange) -> Result<()> {
+    match change {
+        TableChange::SetProperties(properties) => {
+            create_table::refuse_reserved(session, properties.iter().map(|(key, _)| key.as_str()))
+        }
+        TableChange::UnsetProperties { keys, .. } => {
+            create_table::refuse_reserved(session, keys.iter().map(String::as_str))
+        }
+        _ => Ok(()),
     }
 }
 

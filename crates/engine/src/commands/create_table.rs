@@ -16,7 +16,7 @@ use crate::commands::target::{self, Found};
 use crate::commands::{
     column_default, create_delta, create_files, file_definition, generated_column, table_columns,
 };
-use crate::{QueryResult, Session, names, storage};
+use crate::{QueryResult, Session, names, sources, storage};
 
 /// What a statement says of a new table, in one form for all statements that make one.
 pub(crate) struct Definition {
@@ -71,6 +71,8 @@ async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Defin
     if let Some(bucket) = &create.bucket {
         file_definition::check_bucket_count(session, bucket)?;
     }
+    refuse_reserved(session, create.properties.iter().map(|(key, _)| key.as_str()))?;
+    let is_external = create.external;
     let (name, path) = place(session, &create.name).await?;
     let like = match &create.like {
         Some(source) => like(session, source).await?,
@@ -128,6 +130,15 @@ async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Defin
             .message("The location is empty.")
             .exception("AnalysisException"));
     }
+    if is_external && location.is_none() && provider != "delta" && sources::is_format(&provider) {
+        let (class, exception) = match create.query.is_some() {
+            true => ("_LEGACY_ERROR_TEMP_2047", "IllegalArgumentException"),
+            false => ("_LEGACY_ERROR_TEMP_1069", "AnalysisException"),
+        };
+        return Err(Error::new(class)
+            .message("An external table needs a LOCATION.")
+            .exception(exception));
+    }
     options.retain(|(k, _)| !k.eq_ignore_ascii_case("path"));
     let mut bucket = create.bucket;
     if provider != "delta" {
@@ -159,6 +170,29 @@ async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Defin
             _ => "CREATE TABLE",
         },
     })
+}
+
+/// Properties that a clause or the catalog itself sets (Spark's `CatalogV2Util.TABLE_RESERVED_PROPERTIES`).
+pub(super) fn refuse_reserved<'a>(session: &Session, mut keys: impl Iterator<Item = &'a str>) -> Result<()> {
+    let advice = |key: &str| match key {
+        "provider" => Some("please use the USING clause to specify it"),
+        "location" => Some("please use the LOCATION clause to specify it"),
+        "owner" => Some("it will be set to the current user"),
+        "external" => Some("please use CREATE EXTERNAL TABLE"),
+        "is_managed_location" | "collation" => Some("please remove it from the TBLPROPERTIES list"),
+        _ => None,
+    };
+    let found = keys.find_map(|key| advice(key).map(|advice| (key, advice)));
+    match found {
+        Some((key, advice)) if !session.conf().flag("spark.sql.legacy.notReserveProperties") => {
+            Err(Error::new("UNSUPPORTED_FEATURE.SET_TABLE_PROPERTY")
+                .param("property", key)
+                .param("msg", advice)
+                .message(format!("{key} is a reserved table property, {advice}."))
+                .exception("ParseException"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The catalog name, or the path of `` delta.`/path` ``.
