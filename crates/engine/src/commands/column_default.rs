@@ -10,7 +10,7 @@ use datafusion::logical_expr::Expr as DfExpr;
 use crate::Session;
 use crate::analyzer::{Analyzed, Analyzer, TemporaryKind, TypedExpr};
 use crate::commands::table_columns;
-use crate::relation_walk::has_subquery;
+use crate::relation_walk::{has_subquery, operands};
 
 /// Field metadata: the default of rows to come.
 pub(super) const CURRENT: &str = "CURRENT_DEFAULT";
@@ -118,6 +118,12 @@ fn literal_fits(analyzer: &Analyzer, value: &TypedExpr, to: &DataType) -> bool {
     constant.is_ok_and(|v| !v.is_null())
 }
 
+/// Whether DEFAULT is a part of an expression: in VALUES no column has that name.
+fn names_default(expr: &Expr) -> bool {
+    matches!(expr, Expr::Column(c) if matches!(c.name.as_slice(), [name] if name.eq_ignore_ascii_case("default")))
+        || operands(expr).into_iter().any(names_default)
+}
+
 /// Puts the defaults of the columns in the place of `DEFAULT` in the rows of an INSERT.
 pub(super) fn fill(query: &mut Relation, defaults: &[Expr]) -> Result<()> {
     match &mut *query.node {
@@ -126,6 +132,10 @@ pub(super) fn fill(query: &mut Relation, defaults: &[Expr]) -> Result<()> {
                 for (value, default) in row.iter_mut().zip(defaults) {
                     if *value == Expr::Default {
                         *value = default.clone();
+                    } else if names_default(value) {
+                        return Err(Error::new("DEFAULT_PLACEMENT_INVALID")
+                            .message("DEFAULT can only be a value of its own in VALUES.")
+                            .exception("AnalysisException"));
                     }
                 }
             }

@@ -197,6 +197,12 @@ impl Parser<'_> {
 fn defaults(mut relation: Relation) -> Relation {
     match relation.node.as_mut() {
         RelationNode::Values(rows) => rows.iter_mut().flatten().for_each(default_value),
+        RelationNode::Project { exprs, input }
+            if matches!(exprs.as_slice(), [Expr::Star(_)]) && is_values(input) =>
+        {
+            let inner = std::mem::replace(input, RelationNode::OneRow.into());
+            *input = defaults(inner);
+        }
         RelationNode::Project { exprs, .. } => exprs.iter_mut().for_each(default_value),
         RelationNode::SubqueryAlias { input, .. } | RelationNode::With { input, .. } => {
             let inner = std::mem::replace(input, RelationNode::OneRow.into());
@@ -205,6 +211,14 @@ fn defaults(mut relation: Relation) -> Relation {
         _ => {}
     }
     relation
+}
+
+fn is_values(relation: &Relation) -> bool {
+    match relation.node.as_ref() {
+        RelationNode::Values(_) => true,
+        RelationNode::SubqueryAlias { input, .. } => is_values(input),
+        _ => false,
+    }
 }
 
 /// Turns the bare column `DEFAULT` into what it means as a value.
