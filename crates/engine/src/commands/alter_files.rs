@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use boathouse_catalog::TableRecord;
+use boathouse_delta::Lengths;
 use boathouse_spec::{ColumnChange, Error, NewColumn, Result, StructField, TableChange, quote, quote_name};
 
 use crate::commands::{alter_table, column_default, create_table, insert, partitions, target};
@@ -159,6 +160,16 @@ async fn alter_column(
             .exception("AnalysisException"));
     };
     let field = record.schema.fields[index].clone();
+    if record.partition_columns.iter().any(|p| p.eq_ignore_ascii_case(&field.name)) {
+        return Err(Error::new("CANNOT_ALTER_PARTITION_COLUMN")
+            .param("tableName", record.name.quoted())
+            .param("columnName", quote(&field.name))
+            .message(format!("{} partitions {}, and stays as it is.", quote(&field.name), record.name.quoted()))
+            .exception("AnalysisException"));
+    }
+    // A CHAR or VARCHAR is kept as a string with a note.
+    let declared = Lengths::of(&field)
+        .map_or_else(|| field.data_type.clone(), |lengths| lengths.declared(&field.data_type));
     let changed = match change {
         ColumnChange::Comment(comment) => field.with_comment(comment.as_deref()),
         ColumnChange::SetDefault(default) => {
@@ -177,19 +188,19 @@ async fn alter_column(
             metadata.remove(column_default::CURRENT);
             field.with_metadata(&metadata)
         }
-        ColumnChange::Type(to) if to.same_type(&field.data_type) => field,
+        ColumnChange::Type(to) if to.same_type(&declared) => field,
         ColumnChange::Type(to) => {
             return Err(Error::new("NOT_SUPPORTED_CHANGE_COLUMN")
                 .param("table", table.display_name())
                 .param("originName", quote(&field.name))
-                .param("originType", format!("\"{}\"", field.data_type.sql()))
+                .param("originType", format!("\"{}\"", declared.sql()))
                 .param("newName", quote(&field.name))
                 .param("newType", format!("\"{}\"", to.sql()))
                 .message(format!(
                     "{} of {} is {}, and cannot become {}.",
                     quote(&field.name),
                     table.display_name(),
-                    field.data_type.sql(),
+                    declared.sql(),
                     to.sql()
                 ))
                 .exception("AnalysisException"));
