@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use boathouse_catalog::TableRecord;
+use boathouse_catalog::{SESSION_CATALOG, TableRecord};
 use boathouse_spec::{
     ColumnChange, ColumnDefinition, Error, Name, Options, Result, TableChange, quote, quote_name,
 };
@@ -187,6 +187,16 @@ async fn rename_record(session: &Arc<Session>, record: &TableRecord, to: &Name) 
     };
     if to.catalog != record.name.catalog {
         return Err(Error::unsupported("renaming a table into another catalog"));
+    }
+    if to.catalog == SESSION_CATALOG && to.schema != record.name.schema {
+        return Err(Error::new("_LEGACY_ERROR_TEMP_1073")
+            .param("db", &record.name.schema)
+            .param("newDb", &to.schema)
+            .message(format!(
+                "A table is renamed within its schema, which is {} and not {}.",
+                record.name.schema, to.schema
+            ))
+            .exception("AnalysisException"));
     }
     session.engine.catalog.rename_table(&record.name, &to, &session.user).await?;
     session.engine.cache.dropped(&record.name.parts());
