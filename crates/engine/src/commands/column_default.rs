@@ -9,6 +9,7 @@ use datafusion::logical_expr::Expr as DfExpr;
 
 use crate::Session;
 use crate::analyzer::{Analyzed, Analyzer, TemporaryKind, TypedExpr};
+use crate::commands::store_assignment::fitted_value;
 use crate::commands::table_columns;
 use crate::relation_walk::{has_subquery, operands};
 
@@ -75,8 +76,8 @@ pub(super) fn check(
     let takes = actual.same_type(data_type)
         || cast::can_up_cast(&actual, data_type)
         || literal_fits(analyzer, &typed, data_type);
-    let fits = takes && analyzer.cast(typed, data_type, Mode::Ansi).is_ok();
-    if !fits {
+    let cast = if takes { analyzer.cast(typed, data_type, Mode::Ansi).ok() } else { None };
+    let Some(cast) = cast else {
         return Err(invalid("DATA_TYPE")
             .param("expectedType", format!("\"{}\"", data_type.sql()))
             .param("actualType", format!("\"{shown}\""))
@@ -86,6 +87,12 @@ pub(super) fn check(
                 default.text,
                 data_type.sql()
             )));
+    };
+    // What is no constant is refused below, or checked with each row.
+    if matches!(data_type, DataType::Char(_) | DataType::Varchar(_))
+        && let Ok(value) = analyzer.fold(&cast)
+    {
+        fitted_value(value, data_type)?;
     }
     let mut named = analyzer.temporaries_used.iter().skip(named_before);
     if named.any(|t| t.kind == TemporaryKind::Variable) {
