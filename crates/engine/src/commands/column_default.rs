@@ -112,6 +112,34 @@ pub(super) fn check(
     Ok(())
 }
 
+/// Refuses a DEFAULT that is computed from the columns of its table.
+pub(super) fn refuse_columns(
+    statement: &str,
+    column: &str,
+    default: &TextExpr,
+    columns: &[String],
+) -> Result<()> {
+    if has_subquery(&default.expr) || !names_column(&default.expr, columns) {
+        return Ok(());
+    }
+    Err(Error::new("INVALID_DEFAULT_VALUE.NOT_CONSTANT")
+        .param("statement", statement)
+        .param("colName", quote(column))
+        .param("defaultValue", &default.text)
+        .message(format!(
+            "The default of {} ({}) names a column: it must be a constant.",
+            quote(column),
+            default.text
+        ))
+        .exception("AnalysisException"))
+}
+
+fn names_column(expr: &Expr, columns: &[String]) -> bool {
+    let is_one_of = |name: &String| columns.iter().any(|c| c.eq_ignore_ascii_case(name));
+    matches!(expr, Expr::Column(c) if matches!(c.name.as_slice(), [name] if is_one_of(name)))
+        || operands(expr).into_iter().any(|operand| names_column(operand, columns))
+}
+
 /// Whether a literal of a wider or another type has a value of the column's type (Spark's
 /// `defaultValueFromWiderTypeLiteral`).
 fn literal_fits(analyzer: &Analyzer, value: &TypedExpr, to: &DataType) -> bool {
@@ -125,21 +153,17 @@ fn literal_fits(analyzer: &Analyzer, value: &TypedExpr, to: &DataType) -> bool {
     constant.is_ok_and(|v| !v.is_null())
 }
 
-/// Whether DEFAULT is a part of an expression: in VALUES no column has that name.
-fn names_default(expr: &Expr) -> bool {
-    matches!(expr, Expr::Column(c) if matches!(c.name.as_slice(), [name] if name.eq_ignore_ascii_case("default")))
-        || operands(expr).into_iter().any(names_default)
-}
-
 /// Puts the defaults of the columns in the place of `DEFAULT` in the rows of an INSERT.
 pub(super) fn fill(query: &mut Relation, defaults: &[Expr]) -> Result<()> {
     match &mut *query.node {
         RelationNode::Values(rows) => {
+            // In VALUES no column has that name.
+            let unresolved = ["DEFAULT".to_string()];
             for row in rows {
                 for (value, default) in row.iter_mut().zip(defaults) {
                     if *value == Expr::Default {
                         *value = default.clone();
-                    } else if names_default(value) {
+                    } else if names_column(value, &unresolved) {
                         return Err(Error::new("DEFAULT_PLACEMENT_INVALID")
                             .message("DEFAULT can only be a value of its own in VALUES.")
                             .exception("AnalysisException"));

@@ -257,10 +257,12 @@ pub(super) async fn schema_of(
     let with_defaults: Vec<ColumnDefinition> =
         columns.iter().filter(|c| c.default.is_some()).cloned().collect();
     if !with_defaults.is_empty() {
+        let names: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
         session
             .analyze(move |analyzer| {
                 with_defaults.iter().try_for_each(|c| match &c.default {
                     Some(default) => {
+                        column_default::refuse_columns(statement, &c.name, default, &names)?;
                         column_default::check(analyzer, statement, &c.name, &c.data_type, default)
                     }
                     None => Ok(()),
