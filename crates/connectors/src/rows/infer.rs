@@ -1,5 +1,6 @@
 //! Schemas of files that do without Parquet's footer.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use boathouse_bridge::from_datafusion;
@@ -23,6 +24,9 @@ use crate::table::{FileTable, TableFile};
 
 /// How many files are looked at at once.
 const PARALLEL: usize = 8;
+
+/// Spark cuts longer files into pieces of this many bytes (`spark.sql.files.maxPartitionBytes`).
+const LONGEST_PIECE: u64 = 128 << 20;
 
 /// The schema of a table's files, partition columns aside.
 pub(crate) async fn infer_schema(table: &FileTable) -> Result<StructType> {
@@ -208,7 +212,12 @@ async fn csv_schema(table: &FileTable) -> Result<StructType> {
     let mut header: Option<String> = None;
     // Where data is rescued, each file's columns are found by its header.
     let each_has_its_own = options.header && options.rescue.is_some();
-    for file in &table.files {
+    let mut files: Vec<&TableFile> = table.files.iter().collect();
+    if !options.multi_line && !each_has_its_own {
+        // Spark reads the longest pieces of files first, and takes the header from the first line that it meets.
+        files.sort_by_key(|file| Reverse(file.meta.size.min(LONGEST_PIECE)));
+    }
+    for file in files {
         if inference.is_done() && !each_has_its_own {
             break;
         }
