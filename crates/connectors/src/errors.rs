@@ -1,6 +1,6 @@
 //! Spark's errors about files.
 
-use boathouse_spec::{Error, quote};
+use boathouse_spec::{DataType, Error, quote};
 
 pub(crate) fn path_not_found(path: &str) -> Error {
     Error::new("PATH_NOT_FOUND")
@@ -62,6 +62,19 @@ pub(crate) fn column_already_exists(name: &str) -> Error {
         .param("columnName", quote(&name.to_lowercase()))
         .message(format!("The column {} exists twice. Rename one of them.", quote(name)))
         .exception("AnalysisException")
+}
+
+/// A directory's value that is none of the type that the schema gives the column.
+pub(crate) fn invalid_partition_value(value: &str, column: &str, data_type: &DataType) -> Error {
+    Error::new("INVALID_PARTITION_VALUE")
+        .param("value", format!("'{value}'"))
+        .param("dataType", format!("\"{}\"", data_type.sql()))
+        .param("columnName", quote(column))
+        .message(format!(
+            "The value '{value}' of the partition column {} is no {}.",
+            quote(column),
+            data_type.sql()
+        ))
 }
 
 pub(crate) fn codec_not_available(codec: &str, available: &[&str]) -> Error {

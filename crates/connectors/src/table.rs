@@ -37,6 +37,11 @@ pub struct TableFile {
     pub partition_values: Vec<ScalarValue>,
 }
 
+/// Types of partition columns for which a text that does not fit is an error.
+fn is_checked(t: &DataType) -> bool {
+    t.is_numeric() || t.is_datetime() || *t == DataType::Boolean
+}
+
 /// The hidden column that tells where a row is from.
 pub const METADATA_COLUMN: &str = "_metadata";
 
@@ -83,7 +88,7 @@ pub struct FileTable {
 
 /// Opens paths as a table. Without a schema, it is inferred from the files.
 ///
-/// Columns that the names of directories give come last, unless the schema places them.
+/// Columns that the names of directories give come last, also where the schema names them.
 pub async fn open(
     format: &str,
     schema: Option<&StructType>,
@@ -94,7 +99,7 @@ pub async fn open(
     let format = Format::find(format)?;
     let search = Search { wanted: &listing::all(), depth: Depth::Partitions, waits: false };
     let found = FoundFiles::find(format, options, paths, context, search).await?;
-    FileTable::new(format, schema, options, found, context).await
+    FileTable::new(format, schema, options, found, context, true).await
 }
 
 /// The files that paths mean now and that are wanted, each with the root it was found below: those of a stream, for which a glob
@@ -112,7 +117,7 @@ pub async fn find_if(
     Ok((found.place, found.files))
 }
 
-/// Files that are known already as a table, such as those of one batch of a stream.
+/// Files that are known already as a table, such as those of one batch of a stream. The schema says where each column is.
 pub async fn open_files(
     format: &str,
     schema: Option<&StructType>,
@@ -123,7 +128,7 @@ pub async fn open_files(
 ) -> Result<FileTable> {
     let format = Format::find(format)?;
     let found = FoundFiles::of(format, options, place.clone(), files, context)?;
-    FileTable::new(format, schema, options, found, context).await
+    FileTable::new(format, schema, options, found, context, false).await
 }
 
 /// The schema of files, partition columns included, and the names of the partition columns.
@@ -237,6 +242,7 @@ impl FileTable {
         options: &Options,
         found: FoundFiles,
         context: &Context,
+        partitions_last: bool,
     ) -> Result<Self> {
         let FoundFiles { place, choice, files, base } = found;
         let case_sensitive = context.session.case_sensitive;
@@ -263,9 +269,11 @@ impl FileTable {
         let mut partition_fields =
             inference.columns(&values, choice.agreement(context), |path| place.display_of(path))?;
         // A schema that names a partition column says its type, and how it is written.
-        for field in &mut partition_fields {
+        let mut is_given = vec![false; partition_fields.len()];
+        for (field, is_given) in partition_fields.iter_mut().zip(&mut is_given) {
             if let Some(given) = schema.and_then(|s| s.fields.iter().find(|g| same(&g.name, &field.name))) {
                 *field = StructField { nullable: true, ..given.clone() };
+                *is_given = true;
             }
         }
         let mut table_files = Vec::with_capacity(files.len());
@@ -273,7 +281,16 @@ impl FileTable {
             let partition_values = partition_fields
                 .iter()
                 .zip(&values.columns)
-                .map(|(field, (_, value))| inference.scalar(value.as_deref(), &field.data_type))
+                .zip(&is_given)
+                .map(|((field, (name, value)), is_given)| {
+                    let scalar = inference.scalar(value.as_deref(), &field.data_type)?;
+                    match value {
+                        Some(text) if *is_given && scalar.is_null() && is_checked(&field.data_type) => {
+                            Err(errors::invalid_partition_value(text, name, &field.data_type))
+                        }
+                        _ => Ok(scalar),
+                    }
+                })
                 .collect::<Result<_>>()?;
             table_files.push(TableFile { meta: file.meta, partition_values });
         }
@@ -306,6 +323,9 @@ impl FileTable {
                 rows::infer_schema(&table).await?
             }
         };
+        if schema.is_some() && partitions_last {
+            whole.fields.retain(|field| !table.partition_fields.iter().any(|p| same(&p.name, &field.name)));
+        }
         if let Some(rescue) = &table.rescue
             && rescue.position(&whole)?.is_none()
         {

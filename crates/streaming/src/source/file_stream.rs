@@ -10,7 +10,7 @@ use boathouse_connectors::layout::Depth;
 use boathouse_connectors::listing::Found;
 use boathouse_connectors::{FileTable, ResolvedPath};
 use boathouse_engine::Session;
-use boathouse_spec::{DataSourceRef, Error, Result, StructType, clock};
+use boathouse_spec::{DataSourceRef, Error, Result, StructField, StructType, clock};
 use datafusion::catalog::TableProvider;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
@@ -66,7 +66,13 @@ pub(super) async fn schema(session: &Arc<Session>, source: &DataSourceRef) -> Re
     }
     Rules::of_spark(session, source, &place)?;
     let (root, found) = place.list().await?;
-    let schema = open(&place, source.schema.as_ref(), &root, found).await?.spark_schema().clone();
+    let table = open(&place, source.schema.as_ref(), &root, found).await?;
+    let partitions = table.partition_columns();
+    // What directories give comes last, wherever the schema that is given names it.
+    let is_data = |field: &StructField| !partitions.contains(&field.name);
+    let (data, mut last): (Vec<_>, Vec<_>) = table.spark_schema().fields.iter().cloned().partition(is_data);
+    last.sort_by_key(|field| partitions.iter().position(|name| *name == field.name));
+    let schema = StructType::new([data, last].concat());
     match &source.schema {
         Some(given) if !settings::flag(session, FORCE_NULLABLE, true) => Ok(as_given(schema, given)),
         _ => Ok(schema),
