@@ -266,6 +266,9 @@ fn partition_columns(schema: &StructType, names: &[String], case_sensitive: bool
                 .message(format!("There is no column `{name}` to partition by in ({}).", schema.ddl()))
                 .exception("AnalysisException"));
         };
+        if columns.contains(&i) {
+            return Err(errors::column_already_exists(name));
+        }
         columns.push(i);
     }
     if !columns.is_empty() && columns.len() == schema.fields.len() {
