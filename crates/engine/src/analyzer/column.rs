@@ -192,7 +192,8 @@ impl Analyzer {
                     .message(format!(
                         "Only structs have fields that a star stands for, which {} is not.",
                         target.join(".")
-                    ))),
+                    ))
+                    .exception("AnalysisException")),
             },
             None => {
                 let around = self.outer.last().into_iter().flatten();

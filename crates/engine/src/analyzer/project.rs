@@ -170,12 +170,15 @@ impl Analyzer {
                 match names.as_slice() {
                     [name] => value.name.clone_from(name),
                     _ => {
-                        return Err(Error::new("INVALID_SQL_SYNTAX.MULTI_PART_NAME")
-                            .param("name", names.join(", "))
+                        return Err(Error::new("MULTI_ALIAS_WITHOUT_GENERATOR")
+                            .param("names", names.join(", "))
+                            .param("expr", format!("\"{}\"", value.name))
                             .message(format!(
-                                "The names ({}) need a generator of as many columns.",
-                                names.join(", ")
-                            )));
+                                "The names ({}) need a generator of as many columns, which \"{}\" is not.",
+                                names.join(", "),
+                                value.name
+                            ))
+                            .exception("AnalysisException"));
                     }
                 }
                 let metadata = metadata.clone().or_else(|| source_metadata(&value, input));
