@@ -9,8 +9,8 @@ use std::sync::{Arc, Weak};
 use boathouse_catalog::{DEFAULT_SCHEMA, SESSION_CATALOG};
 use boathouse_delta::DeltaTable;
 use boathouse_spec::{
-    Command, Error, Expectation, ExplainMode, Expr, Plan, Relation, RelationNode, Result, SqlText,
-    StorageLevel, StructType, TableRef, clock,
+    CatalogCall, Command, Error, Expectation, ExplainMode, Expr, Name, Plan, Relation, RelationNode, Result,
+    SqlText, StorageLevel, StructType, TableRef, clock,
 };
 use dashmap::DashMap;
 use datafusion::catalog::TableProvider;
@@ -59,6 +59,8 @@ pub struct Session {
     outcomes: DashMap<String, Weak<ExpectationOutcome>>,
     /// Queries over streams with their slices in place, by id.
     kept_queries: DashMap<String, KeptQuery>,
+    /// Tables that relations of `createTable` made, with the call, by the client's ids of the relations.
+    made_tables: DashMap<i64, (Command, Name)>,
     /// What `spark.sql` found last.
     pub(crate) kept_analysis: Mutex<Option<KeptAnalysis>>,
     artifacts: Arc<ArtifactStore>,
@@ -96,6 +98,7 @@ impl Session {
             datasets: RwLock::new(None),
             outcomes: DashMap::new(),
             kept_queries: DashMap::new(),
+            made_tables: DashMap::new(),
             kept_analysis: Mutex::default(),
             artifacts,
             closed: CancellationToken::new(),
@@ -256,7 +259,9 @@ impl Session {
         match plan {
             Plan::Command(command) => commands::run(self, *command).await,
             Plan::Query(relation) => match *relation.node {
-                RelationNode::CommandResult(command) => commands::run(self, *command).await,
+                RelationNode::CommandResult(command) => {
+                    self.command_of_relation(relation.plan_id, *command).await
+                }
                 RelationNode::Sql(text) => match self.parse(&text).await? {
                     Plan::Command(command) => {
                         check_parameters(&command, &text)?;
@@ -756,9 +761,36 @@ impl Session {
     /// The rows of a command, for those who use it as a relation.
     pub(crate) async fn command_rows(
         self: &Arc<Self>,
+        plan_id: Option<i64>,
         command: Command,
     ) -> Result<(StructType, Vec<arrow::array::RecordBatch>)> {
-        Box::pin(commands::run(self, command)).await?.collect().await
+        Box::pin(self.command_of_relation(plan_id, command)).await?.collect().await
+    }
+
+    /// Runs the command of a client's relation. One that makes a table makes it when it is first used, and reads it from then on
+    /// (Spark keeps the plan that a relation became).
+    async fn command_of_relation(
+        self: &Arc<Self>,
+        plan_id: Option<i64>,
+        command: Command,
+    ) -> Result<QueryResult> {
+        let (Some(id), Command::Catalog(CatalogCall::CreateTable { table, .. })) = (plan_id, &command) else {
+            return commands::run(self, command).await;
+        };
+        if let Some(made) = self.made_table(plan_id, &command) {
+            return self.run_query(RelationNode::Table(made).into()).await;
+        }
+        let name = self.object_name(&boathouse_sql::parse_name(table)?)?.parts();
+        let rows = commands::run(self, command.clone()).await?;
+        self.made_tables.insert(id, (command, name));
+        Ok(rows)
+    }
+
+    /// The table that a client's relation made, where it did.
+    pub(crate) fn made_table(&self, plan_id: Option<i64>, command: &Command) -> Option<TableRef> {
+        let made = self.made_tables.get(&plan_id?)?;
+        let (call, name) = made.value();
+        (call == command).then(|| TableRef { name: name.clone(), ..TableRef::default() })
     }
 }
 

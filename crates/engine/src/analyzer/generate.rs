@@ -305,7 +305,7 @@ impl Analyzer {
 
     /// `collations()`: what SHOW COLLATIONS shows, with the schema they are in.
     fn collations(&mut self) -> Result<Analyzed> {
-        let shown = self.command_result(&boathouse_spec::Command::ShowCollations { pattern: None })?;
+        let shown = self.command_result(None, &boathouse_spec::Command::ShowCollations { pattern: None })?;
         let mut pairs = Vec::with_capacity(shown.output.len() + 2);
         for (name, value) in [("CATALOG", "SYSTEM"), ("SCHEMA", "BUILTIN")] {
             if !shown.output.iter().any(|a| a.name == name) {

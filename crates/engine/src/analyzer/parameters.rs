@@ -23,7 +23,7 @@ impl Analyzer {
         let plan = boathouse_sql::parse_statement(&text, &options)?;
         let relation = match plan {
             Plan::Query(relation) => relation,
-            Plan::Command(command) => return self.command_result(&command),
+            Plan::Command(command) => return self.command_result(None, &command),
         };
         self.with_parameters(&sql.named, &sql.positional, |analyzer| analyzer.relation(&relation))
     }

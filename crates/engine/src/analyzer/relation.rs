@@ -38,7 +38,7 @@ impl Analyzer {
                 self.python_table_function(name, args, function)
             }
             N::CachedRemote(id) => self.cached_remote(id),
-            N::CommandResult(command) => self.command_result(command),
+            N::CommandResult(command) => self.command_result(relation.plan_id, command),
             N::Sql(text) => self.sql_text(text),
 
             N::Stream { input } => self.function_stream(input),

@@ -366,10 +366,13 @@ impl Analyzer {
     }
 
     /// Runs a command and gives its rows as a relation.
-    pub(super) fn command_result(&mut self, command: &Command) -> Result<Analyzed> {
+    pub(super) fn command_result(&mut self, plan_id: Option<i64>, command: &Command) -> Result<Analyzed> {
         let session = Arc::clone(&self.session);
+        if let Some(made) = session.made_table(plan_id, command) {
+            return self.table(&made);
+        }
         let command = command.clone();
-        let (schema, batches) = self.wait(session.command_rows(command))?;
+        let (schema, batches) = self.wait(session.command_rows(plan_id, command))?;
         self.batches(&schema, batches)
     }
 
