@@ -12,7 +12,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::TryStreamExt;
 
-use crate::analyzer::Analyzed;
+use crate::analyzer::{Analyzed, canonical_plan};
 use crate::explain_tree::tree;
 use crate::memory::QueryMemory;
 use crate::query_profile::{OperatorProfile, first_word};
@@ -120,9 +120,9 @@ fn parsed_text(relation: &Relation) -> String {
     format!("'{name}")
 }
 
-/// A plan as text, equal for plans that differ in nothing but the names of columns.
+/// A plan as text, equal for plans that differ in nothing but the names of columns and how expressions are written.
 pub(crate) fn canonical_text(analyzed: &Analyzed) -> String {
-    let mut text = analyzed.plan.display_indent_schema().to_string();
+    let mut text = canonical_plan(&analyzed.plan).display_indent_schema().to_string();
     let mut columns: Vec<String> = Vec::new();
     for a in analyzed.columns() {
         columns.push(a.internal_name());

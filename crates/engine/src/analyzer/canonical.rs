@@ -4,11 +4,14 @@
 //! The canonical form is for comparisons only. Operands whose order does not matter are sorted, comparisons turned to `<` and
 //! `<=`, and functions stand under their class.
 
+use std::sync::Arc;
+
 use boathouse_functions::SparkScalar;
+use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::expr::{InList, ScalarFunction};
 use datafusion::logical_expr::utils::split_binary_owned;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, Projection};
 
 use super::operator::binary;
 
@@ -33,6 +36,27 @@ impl Keys {
 /// Whether two expressions mean the same.
 pub(super) fn same(a: &Expr, b: &Expr) -> bool {
     a == b || (is_composed(a) && is_composed(b) && canonical(a) == canonical(b))
+}
+
+/// The plan with canonical expressions, and without projections that change nothing.
+pub(crate) fn canonical_plan(plan: &LogicalPlan) -> LogicalPlan {
+    let form = plan.clone().transform_up(|node| {
+        let node = node.map_expressions(|e| Ok(Transformed::yes(canonical(&e))))?.data;
+        Ok(Transformed::yes(match node {
+            LogicalPlan::Projection(projection) if keeps_all(&projection) => {
+                Arc::unwrap_or_clone(projection.input)
+            }
+            other => other,
+        }))
+    });
+    form.map_or_else(|_| plan.clone(), |form| form.data)
+}
+
+/// Whether a projection gives the columns of its input in their order.
+fn keeps_all(projection: &Projection) -> bool {
+    let columns = projection.input.schema().columns();
+    let is_kept = |(e, column): (&Expr, &Column)| matches!(e, Expr::Column(c) if c.name == column.name);
+    projection.expr.len() == columns.len() && projection.expr.iter().zip(&columns).all(is_kept)
 }
 
 fn is_composed(expr: &Expr) -> bool {

@@ -82,6 +82,7 @@ use boathouse_spec::{Expr, Origin, Relation, Result};
 
 pub(crate) use aggregate::{forbid_aggregates, has_aggregate};
 pub(crate) use analyzed::{Analyzed, Attribute, TypedExpr};
+pub(crate) use canonical::canonical_plan;
 pub(crate) use expr::is_foldable;
 pub(crate) use parameters::mixed_parameters;
 pub(crate) use temporaries::{Temporary, TemporaryKind};
