@@ -1,10 +1,16 @@
 //! Names of relations and columns: aliases, `toDF`, `withColumnsRenamed`, `drop`, `to(schema)`.
 
+use arrow::array::ArrayRef;
 use boathouse_functions::cast::Mode;
-use boathouse_spec::{DataType, Error, Expr, Relation, RelationNode, Result, StructField, StructType, quote};
+use boathouse_functions::{Inputs, Resolved, scalar_udf};
+use boathouse_spec::{
+    DataType, Error, Expr, Name, Relation, RelationNode, Result, StructField, StructType, quote, quote_name,
+};
 use datafusion::logical_expr::Expr as DfExpr;
+use datafusion::logical_expr::expr::ScalarFunction;
 
 use super::analyzed::{Analyzed, Attribute, TypedExpr};
+use super::column::same_name;
 use super::{Analyzer, source_metadata};
 
 impl Analyzer {
@@ -219,23 +225,145 @@ impl Analyzer {
         self.project_pairs(input, pairs)
     }
 
-    fn reconciled(&mut self, value: TypedExpr, field: &StructField, path: &str) -> Result<TypedExpr> {
-        if value.nullable && !field.nullable {
-            return Err(Error::new("NULLABLE_COLUMN_OR_FIELD")
-                .param("name", quote(path))
-                .message(format!("{path} may be NULL, but the schema says it is not.")));
-        }
-        let compatible = boathouse_functions::cast::is_up_cast(&value.data_type, &field.data_type)
-            || value.data_type.same_type(&field.data_type)
-            || boathouse_functions::cast::can_store_assign(&value.data_type, &field.data_type)
-            || matches!((&value.data_type, &field.data_type), (DataType::Struct(_), DataType::Struct(_)));
-        if !compatible {
-            return Err(Error::new("INVALID_COLUMN_OR_FIELD_DATA_TYPE")
-                .param("name", quote(path))
-                .param("type", super::error::quoted(&value.data_type))
-                .param("expectedType", super::error::quoted(&field.data_type))
-                .message(format!("{path} is {}, not {}.", value.data_type.sql(), field.data_type.sql())));
-        }
+    /// The value as a column of the schema has it, with the fields of its structs by their names.
+    fn reconciled(&self, value: TypedExpr, field: &StructField, path: &str) -> Result<TypedExpr> {
+        let path = vec![path.to_string()];
+        let layout =
+            self.reconciled_type(&value.data_type, value.nullable, &field.data_type, field.nullable, &path)?;
+        let value = if layout.same_type(&value.data_type) { value } else { self.with_layout(value, layout) };
         self.cast(value, &field.data_type, Mode::Ansi)
     }
+
+    /// The type of a value once its structs have the fields that are expected, in their order, and below them the types that
+    /// they have (Spark's `Project.reconcileColumnType`).
+    fn reconciled_type(
+        &self,
+        from: &DataType,
+        nullable: bool,
+        to: &DataType,
+        to_nullable: bool,
+        path: &[String],
+    ) -> Result<DataType> {
+        if nullable && !to_nullable {
+            return Err(may_be_null("NULLABLE_COLUMN_OR_FIELD", "name", path));
+        }
+        let inner = |name: &str| [path, &[name.to_string()]].concat();
+        match (from, to) {
+            (DataType::Struct(from), DataType::Struct(to)) => {
+                let mut fields = Vec::with_capacity(to.fields.len());
+                for wanted in &to.fields {
+                    let data_type = self.reconciled_field(from, nullable, wanted, path)?;
+                    fields.push(StructField::new(&wanted.name, data_type, wanted.nullable));
+                }
+                Ok(DataType::structure(fields))
+            }
+            (
+                DataType::Array { element, contains_null },
+                DataType::Array { element: wanted, contains_null: may_contain },
+            ) => {
+                if *contains_null && !may_contain {
+                    let class = "NOT_NULL_CONSTRAINT_VIOLATION.ARRAY_ELEMENT";
+                    return Err(may_be_null(class, "columnPath", path));
+                }
+                let path = inner("element");
+                let element = self.reconciled_type(element, *contains_null, wanted, *may_contain, &path)?;
+                Ok(DataType::array(element, *may_contain))
+            }
+            (
+                DataType::Map { key, value, value_contains_null },
+                DataType::Map { key: wanted_key, value: wanted, value_contains_null: may_contain },
+            ) => {
+                if *value_contains_null && !may_contain {
+                    let class = "NOT_NULL_CONSTRAINT_VIOLATION.MAP_VALUE";
+                    return Err(may_be_null(class, "columnPath", path));
+                }
+                let key = self.reconciled_type(key, false, wanted_key, false, &inner("key"))?;
+                let path = inner("value");
+                let value = self.reconciled_type(value, *value_contains_null, wanted, *may_contain, &path)?;
+                Ok(DataType::map(key, value, *may_contain))
+            }
+            (from, to) => {
+                let compatible = boathouse_functions::cast::is_up_cast(from, to)
+                    || from.same_type(to)
+                    || boathouse_functions::cast::can_store_assign(from, to);
+                if compatible { Ok(from.clone()) } else { Err(does_not_fit(from, to, path)) }
+            }
+        }
+    }
+
+    /// The type of a field that is expected of a struct: one that may be NULL may be lacking.
+    fn reconciled_field(
+        &self,
+        from: &StructType,
+        nullable: bool,
+        wanted: &StructField,
+        path: &[String],
+    ) -> Result<DataType> {
+        let same = |f: &&StructField| same_name(&f.name, &wanted.name, self.context.case_sensitive);
+        let named: Vec<&StructField> = from.fields.iter().filter(same).collect();
+        let inner = [path, &[wanted.name.clone()]].concat();
+        match named.as_slice() {
+            [] if wanted.nullable => Ok(wanted.data_type.clone()),
+            [] => Err(unresolved_field(&wanted.name, path, from)),
+            [field] => {
+                // What is taken out of a NULL is NULL.
+                let nullable = nullable || field.nullable;
+                self.reconciled_type(&field.data_type, nullable, &wanted.data_type, wanted.nullable, &inner)
+            }
+            several => Err(Error::new("AMBIGUOUS_COLUMN_OR_FIELD")
+                .param("name", quote_name(&inner))
+                .param("n", several.len())
+                .message(format!("{} fields are named {}.", several.len(), quote_name(&inner)))),
+        }
+    }
+
+    /// The value with the fields of its structs as the layout has them.
+    fn with_layout(&self, value: TypedExpr, layout: DataType) -> TypedExpr {
+        let arrow = boathouse_bridge::arrow_type(&layout);
+        // The type is part of the function's identity.
+        let name = format!("reconciled_{}", layout.sql());
+        let types = vec![value.data_type.clone()];
+        let resolved = Resolved::new(
+            types,
+            layout.clone(),
+            value.nullable,
+            move |inputs: &Inputs| -> Result<ArrayRef> {
+                boathouse_delta::conform_over(&inputs.array(0)?, None, &arrow)
+            },
+        );
+        let function = scalar_udf(&name, resolved, &self.context);
+        let expr = DfExpr::ScalarFunction(ScalarFunction::new_udf(function, vec![value.expr]));
+        TypedExpr::new(expr, layout, value.nullable, value.name).with_collation(value.collation)
+    }
+}
+
+/// A value that may be NULL where the schema has none.
+fn may_be_null(class: &str, parameter: &str, path: &[String]) -> Error {
+    let name = quote_name(path);
+    Error::new(class)
+        .param(parameter, &name)
+        .message(format!("{name} may be NULL or hold a NULL, but the schema says it does not."))
+}
+
+fn does_not_fit(from: &DataType, to: &DataType, path: &[String]) -> Error {
+    let name = quote_name(path);
+    Error::new("INVALID_COLUMN_OR_FIELD_DATA_TYPE")
+        .param("name", &name)
+        .param("type", super::error::quoted(from))
+        .param("expectedType", super::error::quoted(to))
+        .message(format!("{name} is {}, not {}.", from.sql(), to.sql()))
+}
+
+fn unresolved_field(name: &str, path: &[String], from: &StructType) -> Error {
+    let known: Vec<Name> = from.fields.iter().map(|f| vec![f.name.clone()]).collect();
+    let proposal = super::error::proposals(&[name.to_string()], &known).join(", ");
+    Error::new("UNRESOLVED_FIELD.WITH_SUGGESTION")
+        .param("fieldName", quote(name))
+        .param("columnPath", quote_name(path))
+        .param("proposal", &proposal)
+        .message(format!(
+            "{} has no field {}, which may not be NULL. It has {proposal}.",
+            quote_name(path),
+            quote(name)
+        ))
 }
