@@ -157,6 +157,15 @@ impl Key {
         }
     }
 
+    /// The default as `conf.get` gives it: sizes in bytes, however the default was written.
+    pub(super) fn read_default(&self, default: &str) -> String {
+        let size = match &self.value_type {
+            ValueType::Bytes { .. } if self.name.starts_with("spark.sql.") => parse_bytes(default),
+            _ => None,
+        };
+        size.map_or_else(|| default.to_string(), |bytes| format!("{bytes}b"))
+    }
+
     pub fn check(&self, value: &str) -> Result<()> {
         let trimmed = value.trim();
         let (type_name, from, number) = match &self.value_type {

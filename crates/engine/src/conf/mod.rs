@@ -301,7 +301,7 @@ fn lookup(inner: &Inner, key: &str, depth: usize) -> Option<String> {
     }
     let known = keys::find(key)?;
     match (&known.default, &known.default_from) {
-        (Some(value), _) => Some(value.clone()),
+        (Some(value), _) => Some(known.read_default(value)),
         (None, Some(other)) if depth < 4 => lookup(inner, other, depth + 1),
         _ => None,
     }
