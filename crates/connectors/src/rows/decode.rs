@@ -22,6 +22,13 @@ pub(super) fn decode<'a>(bytes: &'a [u8], encoding: Option<&str>) -> Result<Cow<
             Some((found, length)) => found.decode_without_bom_handling(&bytes[length..]).0,
             None => UTF_16BE.decode_without_bom_handling(bytes).0,
         },
+        // So does it for these.
+        "utf-32" => match bytes {
+            [0xff, 0xfe, 0, 0, ..] => utf_32(bytes, u32::from_le_bytes).into(),
+            _ => utf_32(bytes, u32::from_be_bytes).into(),
+        },
+        "utf-32be" => utf_32(bytes, u32::from_be_bytes).into(),
+        "utf-32le" => utf_32(bytes, u32::from_le_bytes).into(),
         "utf-16be" => UTF_16BE.decode_with_bom_removal(bytes).0,
         "utf-16le" => UTF_16LE.decode_with_bom_removal(bytes).0,
         _ => match Encoding::for_label(lower.as_bytes()) {
@@ -37,6 +44,33 @@ pub(super) fn decode<'a>(bytes: &'a [u8], encoding: Option<&str>) -> Result<Cow<
     })
 }
 
+/// The text of characters of four bytes, without a byte order mark.
+fn utf_32(bytes: &[u8], of_bytes: fn([u8; 4]) -> u32) -> String {
+    let (whole, rest) = bytes.as_chunks::<4>();
+    let characters =
+        whole.iter().map(|b| char::from_u32(of_bytes(*b)).unwrap_or(char::REPLACEMENT_CHARACTER));
+    let mut text: String = characters.collect();
+    if !rest.is_empty() {
+        text.push(char::REPLACEMENT_CHARACTER);
+    }
+    match text.strip_prefix('\u{feff}') {
+        Some(behind) => behind.to_string(),
+        None => text,
+    }
+}
+
+/// The encoding of a JSON document as its first bytes tell it, where it is not UTF-8 (Jackson's
+/// `ByteSourceJsonBootstrapper`): a byte order mark, or a first character that fills but one byte.
+pub(super) fn encoding_of_json(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, _, ..] => Some("utf-32be"),
+        [0xff, 0xfe, 0, 0, ..] | [_, 0, 0, 0, ..] => Some("utf-32le"),
+        [0xfe, 0xff, ..] | [0, _, ..] => Some("utf-16be"),
+        [0xff, 0xfe, ..] | [_, 0, ..] => Some("utf-16le"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +84,18 @@ mod tests {
         assert_eq!(d(b"\xe9\x00", "UTF-16LE"), "é");
         assert_eq!(d(b"\xff", "UTF-8"), "\u{fffd}");
         assert_eq!(d(b"\x80", "windows-1252"), "€");
+        assert_eq!(d(b"\0\0\0\xe9", "UTF-32"), "é");
+        assert_eq!(d(b"\xff\xfe\0\0\xe9\0\0\0", "UTF-32"), "é");
         assert!(decode(b"", Some("nope")).is_err());
+    }
+
+    #[test]
+    fn json_tells_its_encoding() {
+        assert_eq!(encoding_of_json(b"{\"a\":1}"), None);
+        assert_eq!(encoding_of_json(b"{\0\"\0"), Some("utf-16le"));
+        assert_eq!(encoding_of_json(b"\0{\0\""), Some("utf-16be"));
+        assert_eq!(encoding_of_json(b"\0\0\0{"), Some("utf-32be"));
+        assert_eq!(encoding_of_json(b"{\0\0\0"), Some("utf-32le"));
+        assert_eq!(encoding_of_json(b"\xff\xfe{\0"), Some("utf-16le"));
     }
 }

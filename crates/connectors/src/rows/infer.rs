@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::blocks::{plain_bytes, whole_file};
-use super::decode::decode;
+use super::decode::{decode, encoding_of_json};
 use super::is_utf8;
 use super::lines::LineSplitter;
 use super::read::split_text;
@@ -99,7 +99,11 @@ async fn infer_json_file(
     let meta = &file.meta;
     if options.multi_line || !is_utf8(options.encoding.as_deref()) {
         let bytes = whole_file(store, &meta.location, meta.size).await.map_err(from_datafusion)?;
-        let text = decode(&bytes, options.encoding.as_deref())?;
+        let encoding = match options.encoding.as_deref() {
+            None if options.multi_line => encoding_of_json(&bytes),
+            given => given,
+        };
+        let text = decode(&bytes, encoding)?;
         if options.multi_line {
             inference.push(&text)?;
         } else {

@@ -15,7 +15,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::blocks::{blocks, compression, plain_bytes, whole_file};
-use super::decode::decode;
+use super::decode::{decode, encoding_of_json};
 use super::lines::{LineSplitter, Lines};
 use super::slices::FileSlice;
 use super::{RowFormat, avro, avro_check, binary_file, orc};
@@ -44,10 +44,14 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
                 let mut parser = json::Parser::new(schema, options.as_ref().clone())?;
                 if options.multi_line || slice_needs_decoding(options.encoding.as_deref()) {
                     let bytes = whole(&reader, &slice).await?;
-                    if options.multi_line && !slice_needs_decoding(options.encoding.as_deref()) {
+                    let encoding = match options.encoding.as_deref() {
+                        None if options.multi_line => encoding_of_json(&bytes),
+                        given => given,
+                    };
+                    if options.multi_line && !slice_needs_decoding(encoding) {
                         parser.push_bytes(&bytes)?;
                     } else {
-                        let text = decode(&bytes, options.encoding.as_deref())?;
+                        let text = decode(&bytes, encoding)?;
                         if options.multi_line {
                             parser.push(&text)?;
                         } else {
