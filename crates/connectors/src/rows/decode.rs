@@ -59,6 +59,17 @@ fn utf_32(bytes: &[u8], of_bytes: fn([u8; 4]) -> u32) -> String {
     }
 }
 
+/// The text with its newlines as line feeds, also those in quoted values: its first newline says which they are (the
+/// `LineSeparatorDetector` of the parser that Spark uses).
+pub(super) fn with_line_feeds(text: &str) -> Cow<'_, str> {
+    let newline = text.find(['\r', '\n']).map(|at| &text[at..]);
+    match newline {
+        Some(rest) if rest.starts_with("\r\n") => text.replace("\r\n", "\n").into(),
+        Some(rest) if rest.starts_with('\r') => text.replace('\r', "\n").into(),
+        _ => text.into(),
+    }
+}
+
 /// The encoding of a JSON document as its first bytes tell it, where it is not UTF-8 (Jackson's
 /// `ByteSourceJsonBootstrapper`): a byte order mark, or a first character that fills but one byte.
 pub(super) fn encoding_of_json(bytes: &[u8]) -> Option<&'static str> {
@@ -97,5 +108,12 @@ mod tests {
         assert_eq!(encoding_of_json(b"\0\0\0{"), Some("utf-32be"));
         assert_eq!(encoding_of_json(b"{\0\0\0"), Some("utf-32le"));
         assert_eq!(encoding_of_json(b"\xff\xfe{\0"), Some("utf-16le"));
+    }
+
+    #[test]
+    fn the_first_newline_counts() {
+        assert_eq!(with_line_feeds("a\r\n\"b\r\nc\""), "a\n\"b\nc\"");
+        assert_eq!(with_line_feeds("a\n\"b\r\nc\""), "a\n\"b\r\nc\"");
+        assert_eq!(with_line_feeds("a\rb"), "a\nb");
     }
 }

@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::blocks::{plain_bytes, whole_file};
-use super::decode::{decode, encoding_of_json};
+use super::decode::{decode, encoding_of_json, with_line_feeds};
 use super::is_utf8;
 use super::lines::LineSplitter;
 use super::read::split_text;
@@ -285,6 +285,11 @@ async fn infer_csv_file(
             }
             return Ok(());
         }
+        let text = match &options.line_separator {
+            None => with_line_feeds(text),
+            Some(_) => text.into(),
+        };
+        let text: &str = &text;
         let tokenizer = csv::Tokenizer::new(options, true);
         let mut fields = csv::Fields::default();
         let mut at = 0;

@@ -15,7 +15,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::blocks::{blocks, compression, plain_bytes, whole_file};
-use super::decode::{decode, encoding_of_json};
+use super::decode::{decode, encoding_of_json, with_line_feeds};
 use super::lines::{LineSplitter, Lines};
 use super::slices::FileSlice;
 use super::{RowFormat, avro, avro_check, binary_file, orc};
@@ -83,6 +83,11 @@ pub(super) fn read_slice(reader: Reader, slice: FileSlice) -> BoxStream<'static,
                     let text = decode(&bytes, options.encoding.as_deref())?;
                     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
                     if options.multi_line {
+                        let text = match &options.line_separator {
+                            None => with_line_feeds(text),
+                            Some(_) => text.into(),
+                        };
+                        let text: &str = &text;
                         let mut at = if header { skip_header(text, schema, options, &mut parser)? } else { 0 };
                         while at < text.len() {
                             at = parser.push_at(text, at)?;
