@@ -26,6 +26,7 @@ impl Analyzer {
         schema: Option<&StructType>,
         options: &Options,
     ) -> Result<Analyzed> {
+        self.refuse_char(schema)?;
         let texts = self.texts(input)?;
         let defaults = crate::sources::context(&self.session)?.session;
         let (reader, schema) = match format {

@@ -342,6 +342,7 @@ impl Analyzer {
     }
 
     pub(super) fn data_source(&mut self, source: &DataSourceRef) -> Result<Analyzed> {
+        self.refuse_char(source.schema.as_ref())?;
         let session = Arc::clone(&self.session);
         let python = session.python_sources.get(&source.format.to_lowercase()).map(|s| s.value().clone());
         if source.is_streaming {
