@@ -93,7 +93,8 @@ impl Inference {
             Err(SyntaxError) => return self.malformed(),
         };
         // First the whole of it: a record that breaks off must not leave half its fields.
-        if scanner.skip_value().is_err() {
+        let exceeds = self.options.limits.is_some_and(|limits| scanner.exceeds(&limits));
+        if exceeds || scanner.skip_value().is_err() {
             return self.malformed();
         }
         scanner.rewind(start);
@@ -396,6 +397,9 @@ pub fn type_of(text: &str, options: Options) -> Result<DataType> {
     };
     if scanner.at_end().map_err(|_| malformed())? {
         return Ok(DataType::STRING);
+    }
+    if options.limits.is_some_and(|limits| scanner.exceeds(&limits)) {
+        return Err(malformed());
     }
     let start = scanner.position();
     scanner.skip_value().map_err(|_| malformed())?;

@@ -16,7 +16,7 @@ pub use infer::{Inference, type_of};
 pub use options::{Leniency, Options};
 pub use parser::{Parser, ValueParser, nullable_schema};
 pub(crate) use parser::{corrupt_column, insert_columns, shown_row};
-pub use scanner::{MAX_DEPTH, Number, Scanner, Start, SyntaxError};
+pub use scanner::{Limits, MAX_DEPTH, Number, Scanner, Start, SyntaxError};
 
 #[cfg(test)]
 mod tests;

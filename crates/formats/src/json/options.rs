@@ -2,6 +2,7 @@
 
 use boathouse_spec::{Error, Result};
 
+use super::scanner::{Limits, MAX_DEPTH};
 use crate::datetime_pattern::Pattern;
 use crate::options::{Lookup, ParseMode, SessionDefaults};
 use crate::rescue::Rescue;
@@ -39,6 +40,8 @@ pub struct Options {
     pub mode: ParseMode,
     pub corrupt_column: String,
     pub leniency: Leniency,
+    /// Records that exceed them are malformed; none where no option says them.
+    pub limits: Option<Limits>,
     pub zone: Zone,
     pub multi_line: bool,
     /// The separator of records where it is not any newline.
@@ -81,6 +84,7 @@ impl Default for Options {
             mode: ParseMode::Permissive,
             corrupt_column: "_corrupt_record".to_string(),
             leniency: Leniency::default(),
+            limits: None,
             zone: Zone::UTC,
             multi_line: false,
             line_separator: None,
@@ -141,6 +145,7 @@ impl Options {
                 .unwrap_or(session.corrupt_column.as_str())
                 .to_string(),
             leniency,
+            limits: limits(&given)?,
             zone: given.zone(&session.zone)?,
             multi_line: given.flag("multiLine", given.flag("wholeFile", false)?)?,
             line_separator,
@@ -191,4 +196,16 @@ impl Options {
             ..Self::parse(&others, session)?
         })
     }
+}
+
+/// What records may have at most, where an option says it; the others are what they are in Spark.
+fn limits(given: &Lookup) -> Result<Option<Limits>> {
+    if ["maxNestingDepth", "maxStringLen", "maxNumLen"].iter().all(|key| given.text(key).is_none()) {
+        return Ok(None);
+    }
+    Ok(Some(Limits {
+        depth: given.number("maxNestingDepth", MAX_DEPTH)?,
+        text: given.number("maxStringLen", 100_000_000)?,
+        number: given.number("maxNumLen", 1000)?,
+    }))
 }

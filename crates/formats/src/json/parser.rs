@@ -116,6 +116,9 @@ impl Parser {
             Ok(false) => {}
             Err(SyntaxError) => return Outcome::Malformed,
         }
+        if self.converter.options.limits.is_some_and(|limits| scanner.exceeds(&limits)) {
+            return Outcome::Malformed;
+        }
         let read = match scanner.start() {
             Ok(Start::Object) => self.object(&mut scanner),
             Ok(Start::Array) => self.array(&mut scanner),
@@ -317,6 +320,9 @@ impl ValueParser {
             Ok(true) => return Outcome::Empty,
             Ok(false) => {}
             Err(SyntaxError) => return Outcome::Malformed,
+        }
+        if self.converter.options.limits.is_some_and(|limits| scanner.exceeds(&limits)) {
+            return Outcome::Malformed;
         }
         let Ok(start) = scanner.start() else { return Outcome::Malformed };
         let read = match (&mut self.column, start) {

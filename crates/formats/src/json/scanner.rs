@@ -43,6 +43,24 @@ pub struct Scanner<'a> {
     pub leniency: Leniency,
 }
 
+/// What a value may have at most, as options say it (Jackson's `StreamReadConstraints`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Arrays and objects within each other.
+    pub depth: usize,
+    /// Characters of a text.
+    pub text: usize,
+    /// Digits of a number.
+    pub number: usize,
+}
+
+impl Limits {
+    fn is_longer(&self, text: &[u8]) -> bool {
+        // A text has as many bytes as it has characters, or more.
+        text.len() > self.text && String::from_utf8_lossy(text).encode_utf16().count() > self.text
+    }
+}
+
 type Scan<T> = Result<T, SyntaxError>;
 
 impl<'a> Scanner<'a> {
@@ -394,13 +412,24 @@ impl<'a> Scanner<'a> {
 
     /// Consumes a value of any kind, checking that it is JSON.
     pub fn skip_value(&mut self) -> Scan<()> {
+        self.walk(None).map(|_| ())
+    }
+
+    /// Whether the value at this place has more than it may. What is no JSON is found when it is read.
+    pub fn exceeds(&self, limits: &Limits) -> bool {
+        self.clone().walk(Some(limits)) == Ok(true)
+    }
+
+    /// Goes over a value, up to what exceeds the limits: whether something does.
+    fn walk(&mut self, limits: Option<&Limits>) -> Scan<bool> {
         let mut scratch = Vec::new();
         // For each open bracket: whether it is an object's.
         let mut open: Vec<bool> = Vec::new();
         loop {
-            match self.start()? {
-                Start::Object | Start::Array if open.len() >= MAX_DEPTH => return Err(SyntaxError),
-                kind @ (Start::Object | Start::Array) => {
+            match (self.start()?, limits) {
+                (Start::Object | Start::Array, Some(limits)) if open.len() >= limits.depth => return Ok(true),
+                (Start::Object | Start::Array, None) if open.len() >= MAX_DEPTH => return Err(SyntaxError),
+                (kind @ (Start::Object | Start::Array), _) => {
                     self.at += 1;
                     open.push(kind == Start::Object);
                     if self.enter(kind == Start::Object, true, &mut scratch)? {
@@ -408,11 +437,22 @@ impl<'a> Scanner<'a> {
                     }
                     open.pop();
                 }
-                other => self.skip_scalar(other, &mut scratch)?,
+                (Start::Text(quote), Some(limits)) => {
+                    if limits.is_longer(self.text_slice(quote, &mut scratch)?) {
+                        return Ok(true);
+                    }
+                }
+                (Start::Number, Some(limits)) => {
+                    let digits = self.number()?.text.bytes().filter(u8::is_ascii_digit).count();
+                    if digits > limits.number {
+                        return Ok(true);
+                    }
+                }
+                (other, _) => self.skip_scalar(other, &mut scratch)?,
             }
             // A value ended; close what ends with it.
             loop {
-                let Some(object) = open.last().copied() else { return Ok(()) };
+                let Some(object) = open.last().copied() else { return Ok(false) };
                 if self.enter(object, false, &mut scratch)? {
                     break;
                 }
