@@ -18,7 +18,7 @@ mod slices;
 use arrow::array::RecordBatch;
 use boathouse_bridge::ResultExt;
 use boathouse_formats::json::nullable_schema;
-use boathouse_formats::options::Lookup;
+use boathouse_formats::options::{Lookup, illegal};
 use boathouse_formats::zone::Zone;
 use boathouse_formats::{csv, json, xml};
 use boathouse_spec::{DataType, Error, Result, StructField, StructType};
@@ -133,16 +133,24 @@ fn is_utf8(encoding: Option<&str>) -> bool {
     encoding.is_none_or(|e| matches!(e.to_lowercase().as_str(), "utf-8" | "utf8"))
 }
 
-/// The options of XML files: which elements are the rows must be said.
-pub(crate) fn xml_options(table: &FileTable) -> Result<xml::Options> {
-    if Lookup(&table.options).text("rowTag").is_none() {
-        return Err(Error::new("XML_ROW_TAG_MISSING")
+/// Which elements of XML files are the rows must be said.
+pub(crate) fn check_row_tag(options: &[(String, String)]) -> Result<()> {
+    match Lookup(options).text("rowTag").map(str::trim) {
+        None => Err(Error::new("XML_ROW_TAG_MISSING")
             .param("rowTag", "`rowTag`")
-            .message(
-                "Reading XML files needs the option `rowTag`: the name of the elements that are the rows.",
-            )
-            .exception("AnalysisException"));
+            .message("XML files need the option `rowTag`: the name of the elements that are the rows.")
+            .exception("AnalysisException")),
+        Some("") => Err(illegal("The option `rowTag` is empty.".to_string())),
+        Some(tag) if tag.contains(['<', '>']) => {
+            Err(illegal("The option `rowTag` is a name, without angle brackets.".to_string()))
+        }
+        Some(_) => Ok(()),
     }
+}
+
+/// The options of XML files.
+pub(crate) fn xml_options(table: &FileTable) -> Result<xml::Options> {
+    check_row_tag(&table.options)?;
     let mut options = xml::Options::parse(&table.options, &table.context.session, false)?;
     options.rescue = table.rescue.clone();
     Ok(options)

@@ -94,6 +94,7 @@ impl Encoder {
             }
             Format::Xml => {
                 let (compression, suffix) = text_codec(codec)?;
+                crate::rows::check_row_tag(options)?;
                 let options = xml::Options::parse(options, &context.session, true)?;
                 new(Encoding::Xml(Box::new(options)), compression, format!(".xml{suffix}"))
             }
