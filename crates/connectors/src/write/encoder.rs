@@ -270,11 +270,6 @@ fn check_parquet(schema: &StructType) -> Result<()> {
         if matches!(field.data_type, DataType::CalendarInterval) {
             return Err(csv::unsupported_type("Parquet", &field.name, &field.data_type));
         }
-        if matches!(&field.data_type, DataType::Struct(s) if s.fields.is_empty()) {
-            return Err(Error::new("EMPTY_SCHEMA_NOT_SUPPORTED_FOR_DATASOURCE")
-                .param("format", "Parquet")
-                .message(format!("The struct {} has no fields, and Parquet cannot hold it.", field.name)));
-        }
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use boathouse_bridge::from_datafusion;
 use boathouse_formats::options::Lookup;
-use boathouse_spec::{Error, Result, StructType};
+use boathouse_spec::{DataType, Error, Result, StructField, StructType};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{StreamExt, TryStreamExt};
@@ -64,6 +64,12 @@ pub async fn write(
 ) -> Result<Written> {
     let format = Format::find(format)?;
     crate::options::check(format, options)?;
+    if has_empty(schema) {
+        return Err(Error::new("EMPTY_SCHEMA_NOT_SUPPORTED_FOR_DATASOURCE")
+            .param("format", format.shown())
+            .message(format!("{} files hold no rows and no structs without fields.", format.shown()))
+            .exception("AnalysisException"));
+    }
     let place = context.paths.resolve(path, context.stores.as_ref())?;
     let replaced = replaced.map(|values| partitions::directory(&place.path, values)).transpose()?;
     let partition_columns = partition_columns(schema, partition_by, context.session.case_sensitive)?;
@@ -262,7 +268,7 @@ fn partition_columns(schema: &StructType, names: &[String], case_sensitive: bool
         let Some(i) = found else {
             return Err(Error::new("_LEGACY_ERROR_TEMP_1155")
                 .param("col", name)
-                .param("schemaCatalog", boathouse_spec::DataType::Struct(schema.clone()).simple_string())
+                .param("schemaCatalog", DataType::Struct(schema.clone()).simple_string())
                 .message(format!("There is no column `{name}` to partition by in ({}).", schema.ddl()))
                 .exception("AnalysisException"));
         };
@@ -277,6 +283,12 @@ fn partition_columns(schema: &StructType, names: &[String], case_sensitive: bool
             .exception("AnalysisException"));
     }
     Ok(columns)
+}
+
+/// Whether a row or a struct in it has no fields (Spark's `DataSource.validateSchema`).
+fn has_empty(schema: &StructType) -> bool {
+    let is_empty = |field: &StructField| matches!(&field.data_type, DataType::Struct(s) if has_empty(s));
+    schema.fields.is_empty() || schema.fields.iter().any(is_empty)
 }
 
 fn check_names(schema: &StructType, case_sensitive: bool) -> Result<()> {
