@@ -33,7 +33,11 @@ pub(crate) struct Setup {
 impl Setup {
     pub fn of(session: &Session) -> Arc<Self> {
         let conf = session.conf();
-        let get = |key: &str| conf.get(key);
+        // The worker reads a number of bytes.
+        let get = |key: &str| match key {
+            "spark.sql.execution.arrow.maxBytesPerBatch" => conf.bytes(key).map(|bytes| bytes.to_string()),
+            _ => conf.get(key),
+        };
         let settings = CONF_KEYS.iter().filter_map(|k| Some((k.to_string(), get(k)?))).collect();
         let names = session.artifacts().names();
         let includes: Vec<String> =
