@@ -252,7 +252,7 @@ impl Analyzer {
             (DataType::Struct(from), DataType::Struct(to)) => {
                 let mut fields = Vec::with_capacity(to.fields.len());
                 for wanted in &to.fields {
-                    let data_type = self.reconciled_field(from, nullable, wanted, path)?;
+                    let data_type = self.reconciled_field(from, wanted, path)?;
                     fields.push(StructField::new(&wanted.name, data_type, wanted.nullable));
                 }
                 Ok(DataType::structure(fields))
@@ -295,7 +295,6 @@ impl Analyzer {
     fn reconciled_field(
         &self,
         from: &StructType,
-        nullable: bool,
         wanted: &StructField,
         path: &[String],
     ) -> Result<DataType> {
@@ -306,8 +305,7 @@ impl Analyzer {
             [] if wanted.nullable => Ok(wanted.data_type.clone()),
             [] => Err(unresolved_field(&wanted.name, path, from)),
             [field] => {
-                // What is taken out of a NULL is NULL.
-                let nullable = nullable || field.nullable;
+                let nullable = field.nullable;
                 self.reconciled_type(&field.data_type, nullable, &wanted.data_type, wanted.nullable, &inner)
             }
             several => Err(Error::new("AMBIGUOUS_COLUMN_OR_FIELD")
