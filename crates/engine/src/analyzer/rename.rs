@@ -218,7 +218,7 @@ impl Analyzer {
                         .message(format!("There is no column {}, and it may not be NULL.", field.name)));
                 }
             };
-            let mut attribute = self.attribute(&field.name, field.data_type.clone(), field.nullable);
+            let mut attribute = self.attribute(&field.name, field.data_type.clone(), value.nullable);
             attribute.metadata.clone_from(&field.metadata);
             pairs.push((value.expr, attribute));
         }
