@@ -267,6 +267,42 @@ async fn text_and_binary_files() {
 }
 
 #[tokio::test]
+async fn the_largest_file_has_the_header() {
+    let home = home();
+    home.put("h/a.csv", "a,b\n1,2\n");
+    home.put("h/c.csv", "a,b,c\n3,4,5\n");
+    let table = home.open("csv", None, &[("header", "true")], "h").await.unwrap();
+    assert_eq!(ddl(&table), "struct<a:string,b:string,c:string>");
+    assert_eq!(home.rows(table).await.unwrap(), ["1|2|null", "3|4|5"]);
+}
+
+#[tokio::test]
+async fn newlines_in_quotes_are_those_of_the_file() {
+    let home = home();
+    home.put("n.csv", "a,b\r\n\"x\r\ny\",2\r\n");
+    let given = [("header", "true"), ("multiLine", "true")];
+    assert_eq!(home.read("csv", None, &given, "n.csv").await.unwrap(), ["x\ny|2"]);
+}
+
+#[tokio::test]
+async fn multi_line_json_tells_its_encoding() {
+    let home = home();
+    let text: Vec<u8> = "{\"a\":\"é\"}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    home.put("u.json", text);
+    assert_eq!(home.read("json", None, &[("multiLine", "true")], "u.json").await.unwrap(), ["é"]);
+}
+
+#[tokio::test]
+async fn limits_make_records_malformed() {
+    let home = home();
+    home.put("l.json", "{\"a\":\"xxxx\"}\n{\"a\":\"xxx\"}\n");
+    let given = [("maxStringLen", "3")];
+    assert_eq!(home.read("json", Some("a string"), &given, "l.json").await.unwrap(), ["null", "xxx"]);
+    let deep = home.read("json", Some("a string"), &[("maxNestingDepth", "0")], "l.json").await.unwrap();
+    assert_eq!(deep, ["null", "null"]);
+}
+
+#[tokio::test]
 async fn directories_give_columns() {
     let home = home();
     home.put("p/k=1/d=2024-01-31/a.json", "{\"v\":1}");
@@ -290,6 +326,10 @@ async fn directories_give_columns() {
         home.read("json", Some("k string; v int"), &[], "p").await.unwrap(),
         ["1|1|2024-01-31", "2|2|null"]
     );
+    let given = home.open("json", Some("k string; v int"), &[], "p").await.unwrap();
+    assert_eq!(ddl(&given), "struct<v:int,k:string,d:date>");
+    let misfit = home.open("json", Some("d int"), &[], "p").await.unwrap_err();
+    assert_eq!(misfit.class(), "INVALID_PARTITION_VALUE");
     // One directory alone gives no column, unless the base is named.
     assert_eq!(home.read("json", None, &[], "p/k=1/*").await.unwrap(), ["1"]);
     let base = home.directory.path().join("p").display().to_string();
