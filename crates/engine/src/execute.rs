@@ -231,6 +231,8 @@ async fn optimized_plan(
     mut state: SessionState,
     plan: &LogicalPlan,
 ) -> Result<Arc<dyn ExecutionPlan>> {
+    let bound = crate::bound_arguments::computed_below(plan).spark()?;
+    let plan = bound.as_ref().unwrap_or(plan);
     let extracted = crate::python::extract(plan)?;
     let plan = extracted.as_ref().unwrap_or(plan);
     if crate::small::is_constant(plan) {

@@ -12,6 +12,7 @@
 mod aggregate_steps;
 mod analyzer;
 mod artifacts;
+mod bound_arguments;
 mod cache;
 mod change_feed;
 mod column_cache;

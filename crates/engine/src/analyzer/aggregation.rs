@@ -191,7 +191,10 @@ impl Aggregation {
         let parts = self.grouping.iter().zip(&self.names).map(|((e, _), n)| (e, n.clone()));
         let aggregates = self.aggregates.iter().map(|(e, a)| (e, a.name.clone()));
         for (expr, name) in parts.chain(aggregates) {
-            let outer = expr.exists(|e| Ok(matches!(e, DfExpr::OuterReferenceColumn(..)))).spark()?;
+            let bound = crate::bound_arguments::columns_in(expr).spark()?;
+            let is_outer =
+                |e: &DfExpr| matches!(e, DfExpr::OuterReferenceColumn(_, c) if !bound.contains(&c.name));
+            let outer = expr.exists(|e| Ok(is_outer(e))).spark()?;
             if !outer {
                 continue;
             }

@@ -6,14 +6,17 @@ use std::sync::Arc;
 use boathouse_bridge::ResultExt;
 use boathouse_catalog::{FunctionKind, FunctionRecord, ObjectName, ParameterRecord};
 use boathouse_functions::cast::Mode;
+use boathouse_functions::{Resolved, scalar_udf};
 use boathouse_spec::{Call, Error, Expr, Name, Plan, Relation, RelationNode, Result};
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::logical_expr::Expr as DfExpr;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Expr as DfExpr, Subquery};
 
 use super::Analyzer;
-use super::analyzed::{Analyzed, TypedExpr};
+use super::analyzed::{Analyzed, Attribute, TypedExpr};
 use super::collation::CollationStrength;
+use super::expr::is_foldable;
 use super::named_arguments::not_given;
+use super::subquery::has_correlated_scalar;
 use super::temporaries::TemporaryKind;
 use crate::functions::{self, SessionFunction};
 
@@ -125,6 +128,10 @@ impl Analyzer {
             return Err(functions::cannot_load(&function.body, &function.name));
         }
         self.forbid_aggregate_syntax(call)?;
+        let written = Expr::Call(Box::new(call.clone()));
+        if let Some(known) = self.known_subquery(&written) {
+            return Ok(Some(known));
+        }
         if !self.lambda_parameters.is_empty() {
             let name = function_shown_name(&function);
             return Err(Error::new("UNSUPPORTED_FEATURE.LAMBDA_FUNCTION_WITH_SQL_UDF")
@@ -144,9 +151,54 @@ impl Analyzer {
                 .join(", ")
         );
         let given_complex = parameters.values().any(|v| is_complex(&v.expr));
+        let body = self.body_of_call(&function, &parameters, over, false)?;
+        // Beside aggregates the arguments are over the groups, and not the rows.
+        let body = match self.is_in_aggregation() && has_correlated_scalar(&body.expr)? {
+            true => self.body_of_call(&function, &parameters, over, true)?,
+            false => body,
+        };
+        let is_subquery = matches!(body.expr, DfExpr::ScalarSubquery(_));
+        if is_complex(&body.expr) && !given_complex && !is_subquery {
+            return Err(too_complex(&function, "its body"));
+        }
+        let value = match &function.returns {
+            Some(t) => {
+                let mode = if self.context.ansi { Mode::Ansi } else { Mode::Legacy };
+                self.cast(body, t, mode)?
+            }
+            None => body,
+        };
+        let value = value.named(shown).with_collation(CollationStrength::Implicit);
+        if value.expr.exists(|e| Ok(subquery_of(e).is_some())).spark()? {
+            self.note_subquery(&written, &value);
+        }
+        Ok(Some(value))
+    }
+
+    /// The body with the arguments in place of the parameters. With `all`, each argument that its subqueries use is computed
+    /// below, else only those that have to be.
+    fn body_of_call(
+        &mut self,
+        function: &FunctionRecord,
+        parameters: &HashMap<String, TypedExpr>,
+        over: &Analyzed,
+        all: bool,
+    ) -> Result<TypedExpr> {
+        let mut seen = parameters.clone();
+        let mut arguments: Vec<(Attribute, TypedExpr)> = Vec::new();
+        for parameter in &function.parameters {
+            let Some(value) = seen.get_mut(&parameter.name.to_lowercase()) else { continue };
+            if is_computed(&value.expr)? || (all && !is_foldable(&value.expr)) {
+                let column = self.attribute(&parameter.name, value.data_type.clone(), value.nullable);
+                let named = column.typed().named(value.name.clone());
+                arguments.push((column, std::mem::replace(value, named)));
+            }
+        }
         // The body sees its parameters only, never the columns around the call; their values may be of these.
-        let unseen = over.without_names();
-        let body = self.inside_function(&function, parameters, |analyzer| {
+        let mut unseen = over.without_names();
+        let columns = arguments.iter().map(|(column, _)| column.clone());
+        unseen.hidden.extend(columns.map(|column| Attribute { qualified_only: true, ..column }));
+        let body = self.inside_function(function, seen, |analyzer| {
             let options = analyzer.session.conf().parser_options();
             if function.body_is_query {
                 let Plan::Query(query) = boathouse_sql::parse_statement(&function.body, &options)? else {
@@ -161,18 +213,43 @@ impl Analyzer {
                 analyzer.expr(&body, &unseen)
             }
         })?;
-        let is_subquery = matches!(body.expr, DfExpr::ScalarSubquery(_));
-        if is_complex(&body.expr) && !given_complex && !is_subquery {
-            return Err(too_complex(&function, "its body"));
-        }
-        let value = match &function.returns {
-            Some(t) => {
-                let mode = if self.context.ansi { Mode::Ansi } else { Mode::Legacy };
-                self.cast(body, t, mode)?
-            }
-            None => body,
+        arguments.into_iter().try_fold(body, |body, (column, value)| self.with_argument(body, &column, value))
+    }
+
+    /// The body with an argument in place of its column, or beside it where it is to be computed below.
+    fn with_argument(&self, body: TypedExpr, column: &Attribute, value: TypedExpr) -> Result<TypedExpr> {
+        let name = column.internal_name();
+        let is_argument = |e: &DfExpr| match e {
+            DfExpr::Column(c) | DfExpr::OuterReferenceColumn(_, c) => c.name == name,
+            _ => false,
         };
-        Ok(Some(value.named(shown).with_collation(CollationStrength::Implicit)))
+        let (mut places, mut in_subquery) = (0, false);
+        body.expr
+            .apply(|e| {
+                places += usize::from(is_argument(e));
+                in_subquery |= subquery_of(e).is_some_and(|s| s.outer_ref_columns.iter().any(is_argument));
+                Ok(TreeNodeRecursion::Continue)
+            })
+            .spark()?;
+        let is_below = in_subquery || (places > 1 && value.expr.is_volatile());
+        let place = if is_below { column.outer_column() } else { value.expr.clone() };
+        let replaced = body.expr.transform(|e| {
+            Ok(match &e {
+                DfExpr::Column(c) if c.name == name => Transformed::yes(place.clone()),
+                _ => Transformed::no(e),
+            })
+        });
+        let expr = replaced.spark()?.data;
+        if !is_below {
+            return Ok(TypedExpr { expr, ..body });
+        }
+        let types = vec![value.data_type, body.data_type.clone()];
+        let resolved = Resolved::new(types, body.data_type.clone(), body.nullable, |_| {
+            Err(Error::internal("the argument of a function was not planned"))
+        });
+        let name = crate::bound_arguments::function_name(&column.df_column());
+        let expr = scalar_udf(&name, resolved, &self.context).call(vec![value.expr, expr]);
+        Ok(TypedExpr { expr, ..body })
     }
 
     /// The arguments by parameter name: positional, named, or by default; each cast to the parameter's type. Beside them, how
@@ -348,6 +425,23 @@ fn expression_of(query: &Relation) -> Option<&Expr> {
         [Expr::Star(_) | Expr::ColumnRegex { .. }] => None,
         [Expr::Alias { expr, .. }] => Some(expr),
         [expr] => Some(expr),
+        _ => None,
+    }
+}
+
+/// Whether an argument cannot stand in place of its parameter everywhere: it would be another value at each place, or mean
+/// something else in a subquery.
+fn is_computed(expr: &DfExpr) -> Result<bool> {
+    let is_outer = |e: &DfExpr| matches!(e, DfExpr::OuterReferenceColumn(..));
+    let is_of_query_around = expr.column_refs().is_empty() && expr.exists(|e| Ok(is_outer(e))).spark()?;
+    Ok(expr.is_volatile() || is_complex(expr) || is_of_query_around || has_correlated_scalar(expr)?)
+}
+
+fn subquery_of(expr: &DfExpr) -> Option<&Subquery> {
+    match expr {
+        DfExpr::ScalarSubquery(subquery) => Some(subquery),
+        DfExpr::Exists(exists) => Some(&exists.subquery),
+        DfExpr::InSubquery(is_in) => Some(&is_in.subquery),
         _ => None,
     }
 }

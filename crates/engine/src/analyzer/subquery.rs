@@ -56,11 +56,8 @@ impl Analyzer {
 
     /// A subquery, which stays the same expression inside of an aggregation's clauses.
     pub(super) fn subquery_once(&mut self, expr: &Expr, over: &Analyzed) -> Result<TypedExpr> {
-        let depth = (self.outer.len(), self.function_parameters.len());
-        let known = self.known_subqueries.as_ref().filter(|k| k.depth == depth);
-        let is_clause = known.is_some() && self.lambda_parameters.is_empty();
-        if let Some((_, value)) = known.and_then(|k| k.found.iter().find(|(e, _)| is_clause && e == expr)) {
-            return Ok(value.clone());
+        if let Some(value) = self.known_subquery(expr) {
+            return Ok(value);
         }
         let value = match expr {
             Expr::ScalarSubquery(query) => self.scalar_subquery(query, over)?,
@@ -68,10 +65,27 @@ impl Analyzer {
             Expr::InSubquery { values, query } => self.in_subquery(values, query, over)?,
             _ => return Err(Error::internal("no subquery")),
         };
+        self.note_subquery(expr, &value);
+        Ok(value)
+    }
+
+    /// Whether a clause of an aggregation is being analyzed, itself and no subquery, function or lambda in it.
+    pub(super) fn is_in_aggregation(&self) -> bool {
+        let depth = (self.outer.len(), self.function_parameters.len());
+        self.known_subqueries.as_ref().is_some_and(|k| k.depth == depth) && self.lambda_parameters.is_empty()
+    }
+
+    /// What the same subquery, or call of a function with subqueries, is in another clause of the aggregation.
+    pub(super) fn known_subquery(&self, expr: &Expr) -> Option<TypedExpr> {
+        let known = self.known_subqueries.as_ref().filter(|_| self.is_in_aggregation())?;
+        known.found.iter().find(|(e, _)| e == expr).map(|(_, value)| value.clone())
+    }
+
+    pub(super) fn note_subquery(&mut self, expr: &Expr, value: &TypedExpr) {
+        let is_clause = self.is_in_aggregation();
         if let Some(known) = self.known_subqueries.as_mut().filter(|_| is_clause) {
             known.found.push((expr.clone(), value.clone()));
         }
-        Ok(value)
     }
 
     /// Analyzes a HAVING; gives the aggregates that its subqueries ask the query for, too.
@@ -439,8 +453,11 @@ fn in_order_of_plan(plan: &LogicalPlan, mut used: Vec<(DfExpr, String)>) -> Resu
 
 /// Whether a scalar subquery that uses columns of the query around it is part of the expression.
 pub(super) fn has_correlated_scalar(expr: &DfExpr) -> Result<bool> {
+    // A column that an argument becomes is of the expression itself.
+    let bound = crate::bound_arguments::columns_in(expr).spark()?;
+    let is_outer = |e: &DfExpr| !matches!(e, DfExpr::OuterReferenceColumn(_, c) if bound.contains(&c.name));
     let is_correlated =
-        |e: &DfExpr| matches!(e, DfExpr::ScalarSubquery(s) if !s.outer_ref_columns.is_empty());
+        |e: &DfExpr| matches!(e, DfExpr::ScalarSubquery(s) if s.outer_ref_columns.iter().any(is_outer));
     expr.exists(|e| Ok(is_correlated(e))).spark()
 }
 
