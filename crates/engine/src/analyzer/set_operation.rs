@@ -150,7 +150,10 @@ impl Analyzer {
                 for (n, input) in inputs.iter().enumerate().skip(1) {
                     let other = &input.output[i].data_type;
                     let wider = coercion::wider_type(&t, other, &self.context);
-                    t = wider.or_else(|| same_but_for_names(&t, other)).ok_or_else(|| {
+                    // Only UNION takes fields by their places.
+                    let by_places =
+                        || if operator == "UNION" { same_but_for_names(&t, other) } else { None };
+                    t = wider.or_else(by_places).ok_or_else(|| {
                         Error::new("INCOMPATIBLE_COLUMN_TYPE")
                             .param("operator", operator)
                             .param("columnOrdinalNumber", super::values::ordinal_word(i))
