@@ -1,6 +1,7 @@
 //! Frames of windows: `ROWS BETWEEN 1 PRECEDING AND CURRENT ROW` (Spark's `SpecifiedWindowFrame`).
 
 use boathouse_bridge::ResultExt;
+use boathouse_functions::cast::{Mode, can_cast, cast};
 use boathouse_spec::{DataType, Error, Expr, FrameBound, FrameUnits, Result, WindowFrame as SpecFrame};
 use datafusion::logical_expr::{
     Expr as DfExpr, Operator, WindowFrame, WindowFrameBound, WindowFrameUnits, lit,
@@ -323,8 +324,11 @@ fn range_offset(
                 offset.data_type.sql()
             ))
     };
-    let is_read_as_number = offset.data_type.is_string() && key.data_type.is_numeric();
-    let is_offset = offset.data_type.is_numeric() || offset.data_type.is_interval() || is_read_as_number;
+    // Spark casts it to the type of a key that is a number, whatever it is.
+    let becomes_number = key.data_type.is_numeric()
+        && offset.data_type != DataType::Null
+        && can_cast(&offset.data_type, &key.data_type, Mode::of(context));
+    let is_offset = offset.data_type.is_numeric() || offset.data_type.is_interval() || becomes_number;
     let not_added = |t: &DataType| {
         Error::new("DATATYPE_MISMATCH.SPECIFIED_WINDOW_FRAME_UNACCEPTED_TYPE")
             .param("sqlExpr", format!("\"{}\"", offset.name))
@@ -368,8 +372,7 @@ fn range_offset(
             interval(0, 0, us.saturating_mul(1000))
         }
         (t, v) if t.is_numeric() && offset.data_type == *t => v,
-        (t, v) if t.is_numeric() && (offset.data_type.is_numeric() || is_read_as_number) && !v.is_null() => {
-            use boathouse_functions::cast::{Mode, cast};
+        (t, v) if becomes_number && !v.is_null() => {
             let array = v.to_array().spark()?;
             let number = cast(&array, &offset.data_type, t, Mode::Ansi, context)?;
             ScalarValue::try_from_array(&number, 0).spark()?
