@@ -12,7 +12,6 @@ use datafusion::logical_expr::{Expr as DfExpr, LogicalPlanBuilder};
 use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, TypedExpr, project};
 use super::project::named;
-use crate::functions::SessionFunction;
 
 /// Whether the function is there in FROM only (Spark's `TableFunctionRegistry`).
 fn is_in_from_only(name: &str) -> bool {
@@ -216,7 +215,7 @@ impl Analyzer {
     ) -> Result<(Vec<TypedExpr>, ResolvedGenerator)> {
         let placed = super::named_arguments::positional(name, call)?;
         let given = placed.as_ref().unwrap_or(&call.args);
-        self.forbid_sql_functions(given)?;
+        self.forbid_sql_functions(given, "Generate")?;
         let args = self.args(given, over)?;
         let infos: Vec<_> = args.iter().map(|a| self.arg(a)).collect();
         let call = FunctionCall { name, args: &infos, context: &self.context };
@@ -241,28 +240,6 @@ impl Analyzer {
             Some(_) => Ok(()),
             None => Err(super::extract::no_such_field(field, &row)),
         }
-    }
-
-    /// Spark expands SQL functions in projections, filters, joins and aggregations, not in what generators are given.
-    fn forbid_sql_functions(&mut self, args: &[Expr]) -> Result<()> {
-        let mut waiting: Vec<&Expr> = args.iter().collect();
-        while let Some(expr) = waiting.pop() {
-            if let Expr::Call(call) = expr
-                && !call.is_operator
-                && call.name.last().is_some_and(|n| !registry().contains(n))
-                && let Some(SessionFunction::Sql(function)) = self.find_function(&call.name)?
-            {
-                return Err(Error::new("UNSUPPORTED_SQL_UDF_USAGE")
-                    .param("functionName", function.name.quoted())
-                    .param("nodeName", "Generate")
-                    .message(format!(
-                        "The SQL function {} cannot be used in a generator; compute its value in a subquery first.",
-                        function.name.name
-                    )));
-            }
-            waiting.extend(crate::relation_walk::operands(expr));
-        }
-        Ok(())
     }
 
     /// A function in FROM.

@@ -36,6 +36,8 @@ impl Analyzer {
     }
 
     fn row_count(&mut self, expr: &Expr, clause: &str, over: &Analyzed) -> Result<i64> {
+        let node = if clause == "limit" { "GlobalLimit" } else { "Offset" };
+        self.forbid_sql_functions(std::slice::from_ref(expr), node)?;
         let typed = self.expr(expr, over)?;
         let refuse = |subclass: &str, why: String| {
             Error::new(format!("INVALID_LIMIT_LIKE_EXPRESSION.{subclass}"))

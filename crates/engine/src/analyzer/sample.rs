@@ -93,6 +93,7 @@ impl Analyzer {
             .collect();
         let plain: Vec<Expr> =
             exprs.iter().zip(&orders).map(|(e, o)| o.map_or_else(|| e.clone(), |o| o.expr.clone())).collect();
+        self.forbid_sql_functions(&plain, "RepartitionByExpression")?;
         let (keys, input) = self.exprs_reaching_below(&plain, input, "DISTRIBUTE BY")?;
         let scheme = if keys.is_empty() {
             Scheme::RoundRobin

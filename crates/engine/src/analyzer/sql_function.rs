@@ -6,7 +6,7 @@ use std::sync::Arc;
 use boathouse_bridge::ResultExt;
 use boathouse_catalog::{FunctionKind, FunctionRecord, ObjectName, ParameterRecord};
 use boathouse_functions::cast::Mode;
-use boathouse_functions::{Resolved, scalar_udf};
+use boathouse_functions::{Resolved, registry, scalar_udf};
 use boathouse_spec::{Call, Error, Expr, Name, Plan, Relation, RelationNode, Result};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr as DfExpr, Subquery};
@@ -173,6 +173,31 @@ impl Analyzer {
             self.note_subquery(&written, &value);
         }
         Ok(Some(value))
+    }
+
+    /// Spark expands SQL functions in projections, filters, joins and aggregations, not in what generators are given, nor in
+    /// the other `node`s that ask here.
+    pub(super) fn forbid_sql_functions(&mut self, exprs: &[Expr], node: &str) -> Result<()> {
+        match self.sql_function_in(exprs)? {
+            Some(function) => Err(unusable_in(&function, node)),
+            None => Ok(()),
+        }
+    }
+
+    /// A SQL function of the user that is called somewhere in the expressions.
+    pub(super) fn sql_function_in(&mut self, exprs: &[Expr]) -> Result<Option<Arc<FunctionRecord>>> {
+        let mut waiting: Vec<&Expr> = exprs.iter().collect();
+        while let Some(expr) = waiting.pop() {
+            if let Expr::Call(call) = expr
+                && !call.is_operator
+                && call.name.last().is_some_and(|n| !registry().contains(n))
+                && let Some(SessionFunction::Sql(function)) = self.find_function(&call.name)?
+            {
+                return Ok(Some(function));
+            }
+            waiting.extend(crate::relation_walk::operands(expr));
+        }
+        Ok(None)
     }
 
     /// The body with the arguments in place of the parameters. With `all`, each argument that its subqueries use is computed
@@ -435,6 +460,16 @@ fn is_computed(expr: &DfExpr) -> Result<bool> {
     let is_outer = |e: &DfExpr| matches!(e, DfExpr::OuterReferenceColumn(..));
     let is_of_query_around = expr.column_refs().is_empty() && expr.exists(|e| Ok(is_outer(e))).spark()?;
     Ok(expr.is_volatile() || is_complex(expr) || is_of_query_around || has_correlated_scalar(expr)?)
+}
+
+fn unusable_in(function: &FunctionRecord, node: &str) -> Error {
+    Error::new("UNSUPPORTED_SQL_UDF_USAGE")
+        .param("functionName", function.name.quoted())
+        .param("nodeName", node)
+        .message(format!(
+            "The SQL function {} cannot be used in {node}; compute its value in a subquery first.",
+            function.name.name
+        ))
 }
 
 fn subquery_of(expr: &DfExpr) -> Option<&Subquery> {

@@ -57,6 +57,10 @@ impl Analyzer {
                     return Err(not_evaluable(&shown));
                 }
                 let value = self.expr(expr, &one)?;
+                let is_call = !matches!(expr, Expr::Literal(_));
+                if is_call && self.sql_function_in(std::slice::from_ref(expr))?.is_some() {
+                    return Err(not_evaluable(&value.name));
+                }
                 if value.expr.exists(|e| Ok(matches!(e, DfExpr::ScalarSubquery(_)))).spark()? {
                     return Err(Error::new(
                         "UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.SCALAR_SUBQUERY_IN_VALUES",

@@ -190,9 +190,10 @@ impl Analyzer {
                 _ => {}
             }
         }
-        if entries.is_empty() {
-            // Names the missing function.
+        if entries.is_empty() || entries.iter().any(|e| matches!(e, Entry::Generator(_))) {
+            // Names the missing function, and refuses a generator.
             self.call(call, over)?;
+            self.forbid_sql_functions(&[Expr::Call(Box::new(call.clone()))], "Window")?;
         }
         Err(Error::new("UNSUPPORTED_EXPR_FOR_WINDOW")
             .param("sqlExpr", format!("\"{name}\""))
