@@ -201,7 +201,13 @@ impl Parser<'_> {
     }
 
     fn like_quantifier(&mut self) -> Option<&'static str> {
+        let open = self.peek_at(1);
         if !self.symbol_at(1, "(") {
+            return None;
+        }
+        // An escape belongs to a single pattern, which is a call then: of `any`.
+        let after = self.tokens.get(open.pair + 1).filter(|_| open.pair != 0);
+        if after.is_some_and(|t| t.kind == Kind::Word && t.text == "ESCAPE") {
             return None;
         }
         self.eat_any(&["ANY", "SOME", "ALL"])
