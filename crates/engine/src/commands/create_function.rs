@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use boathouse_catalog::{FunctionKind, FunctionRecord, ObjectName, OnConflict, ParameterRecord};
 use boathouse_spec::{
-    CreateFunction, CreateMode, Error, Expr, FunctionBody, FunctionReturn, JoinKind, Literal, PythonFunction,
+    CreateFunction, CreateMode, DataType, Error, Expr, FunctionBody, FunctionReturn, JoinKind, Literal, PythonFunction,
     Relation, RelationNode, Result, StructType, clock, quote, quote_name,
 };
 
+use crate::commands::create_table::without_lengths;
 use crate::commands::create_view::temporary_reference;
 use crate::functions::{JAVA, SessionFunction, cannot_load, is_class, session_name};
 use crate::relation_walk::has_subquery;
@@ -255,6 +256,18 @@ fn check_parameters(create: &CreateFunction, name: &str) -> Result<()> {
                 .message(format!("The function {name} names the parameter {} twice.", quote(&parameter.name)))
                 .exception("AnalysisException"));
         }
+    }
+    let returned: Vec<DataType> = match &create.returns {
+        Some(FunctionReturn::Scalar(t)) => vec![t.clone()],
+        Some(FunctionReturn::Table(columns)) => {
+            columns.iter().flatten().map(|column| column.field().data_type).collect()
+        }
+        None => Vec::new(),
+    };
+    if create.parameters.iter().map(|p| &p.data_type).chain(&returned).any(|t| without_lengths(t) != *t) {
+        return Err(Error::new("UNSUPPORTED_CHAR_OR_VARCHAR_AS_STRING")
+            .message("CHAR and VARCHAR are types of table columns; a function has STRING.")
+            .exception("AnalysisException"));
     }
     for parameter in &create.parameters {
         let Some(default) = &parameter.default else { continue };

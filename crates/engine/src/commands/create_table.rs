@@ -332,7 +332,8 @@ pub(super) fn stored_field(field: &StructField) -> StructField {
     StructField { data_type: stored, ..field.clone() }.with_metadata(&metadata)
 }
 
-fn without_lengths(t: &DataType) -> DataType {
+/// The type with strings of any length.
+pub(super) fn without_lengths(t: &DataType) -> DataType {
     match t {
         DataType::Char(_) | DataType::Varchar(_) => DataType::STRING,
         DataType::Array { element, contains_null } => {
