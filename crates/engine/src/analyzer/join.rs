@@ -42,25 +42,25 @@ impl Analyzer {
     /// In a correlated subquery, the side of a join whose rows may be missing cannot use columns of the query around it
     /// (Spark's `CheckAnalysis.checkCorrelationsInSubquery`).
     fn check_outer_columns_of_sides(&self, left: &Analyzed, right: &Analyzed, kind: JoinKind) -> Result<()> {
-        let Some(around) = self.outer.last() else { return Ok(()) };
         let sides: &[&Analyzed] = match kind {
             JoinKind::Inner | JoinKind::Cross => &[],
             JoinKind::LeftOuter | JoinKind::LeftSemi | JoinKind::LeftAnti => &[right],
             JoinKind::RightOuter => &[left],
             JoinKind::FullOuter => &[left, right],
         };
-        for side in sides {
-            let used = crate::unnest::outer_columns(&side.plan).spark()?;
-            if let Some(a) = around.iter().find(|a| used.contains(&a.df_column())) {
-                let class =
-                    "UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.ACCESSING_OUTER_QUERY_COLUMN_IS_NOT_ALLOWED";
-                return Err(Error::new(class).param("treeNode", &a.name).message(format!(
-                    "A side of an outer, semi or anti join uses the column {} of the query around it.",
-                    a.name
-                )));
-            }
-        }
-        Ok(())
+        let part = "A side of an outer, semi or anti join";
+        sides.iter().try_for_each(|side| self.forbid_outer_columns(&side.plan, part))
+    }
+
+    /// Refuses a part of a correlated subquery that uses columns of the query around it.
+    pub(super) fn forbid_outer_columns(&self, plan: &LogicalPlan, part: &str) -> Result<()> {
+        let Some(around) = self.outer.last() else { return Ok(()) };
+        let used = crate::unnest::outer_columns(plan).spark()?;
+        let Some(a) = around.iter().find(|a| used.contains(&a.df_column())) else { return Ok(()) };
+        let class = "UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.ACCESSING_OUTER_QUERY_COLUMN_IS_NOT_ALLOWED";
+        Err(Error::new(class)
+            .param("treeNode", &a.name)
+            .message(format!("{part} uses the column {} of the query around it.", a.name)))
     }
 
     fn join_on(

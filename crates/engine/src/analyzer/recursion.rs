@@ -65,6 +65,7 @@ impl Analyzer {
         let step_plan = step.plan.clone();
         let union = self.union_loop(anchor, step, Arc::clone(&work), max_recursion)?;
         check_places(&step_plan, &work)?;
+        self.forbid_outer_columns(&union.plan, "A recursive common table")?;
         Ok(union)
     }
 
