@@ -77,6 +77,13 @@ impl Analyzer {
                 let resolved = self.condition(resolved, "join")?;
                 super::aggregate::forbid_aggregates(&resolved.expr, &resolved.name, "JOIN")?;
                 super::window::forbid_uncomputed_windows(&resolved, "JOIN")?;
+                if super::subquery::has_correlated_scalar(&resolved.expr)? {
+                    let class = "UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.UNSUPPORTED_CORRELATED_SCALAR_SUBQUERY";
+                    return Err(Error::new(class).param("treeNode", &resolved.name).message(format!(
+                        "The condition of a join cannot hold the correlated subquery in {}.",
+                        resolved.name
+                    )));
+                }
                 Some(resolved.expr)
             }
             None => None,
