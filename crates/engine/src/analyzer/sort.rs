@@ -63,6 +63,7 @@ impl Analyzer {
             .exprs_reaching_below(&exprs, input, "ORDER BY")
             .map_err(|e| none_of_several(super::relation::outside_select(e), &output))?;
         resolved.iter().try_for_each(|key| super::window::forbid_uncomputed_windows(key, "ORDER BY"))?;
+        self.forbid_sql_functions(&exprs, "Sort")?;
         let mut resolved = resolved.into_iter();
         let mut keys: Vec<(DfExpr, DataType, String)> = Vec::new();
         for ordinal in ordinals {
