@@ -153,7 +153,8 @@ impl Analyzer {
         let given_complex = parameters.values().any(|v| is_complex(&v.expr));
         let body = self.body_of_call(&function, &parameters, over, false)?;
         // Beside aggregates the arguments are over the groups, and not the rows.
-        let body = match self.is_in_aggregation() && has_correlated_scalar(&body.expr)? {
+        let is_correlated = |e: &DfExpr| subquery_of(e).is_some_and(|s| !s.outer_ref_columns.is_empty());
+        let body = match self.is_over_groups() && body.expr.exists(|e| Ok(is_correlated(e))).spark()? {
             true => self.body_of_call(&function, &parameters, over, true)?,
             false => body,
         };
@@ -389,7 +390,10 @@ impl Analyzer {
         let named = parameters.into_iter().map(|(name, value)| (name.clone(), value.named(name))).collect();
         self.function_parameters.push(named);
         let lambdas = std::mem::take(&mut self.lambda_parameters);
+        // Its aggregates are its own.
+        let aggregates = self.outer_aggregates.take();
         let result = self.under_configs(&function.configs, analyze);
+        self.outer_aggregates = aggregates;
         self.lambda_parameters = lambdas;
         self.function_parameters.pop();
         self.namespace = saved;

@@ -75,6 +75,12 @@ impl Analyzer {
         self.known_subqueries.as_ref().is_some_and(|k| k.depth == depth) && self.lambda_parameters.is_empty()
     }
 
+    /// Whether what is being analyzed is computed over groups: a clause of an aggregation, or its HAVING.
+    pub(super) fn is_over_groups(&self) -> bool {
+        let is_having = self.outer_aggregates.as_ref().is_some_and(|o| o.depth == self.outer.len());
+        self.is_in_aggregation() || is_having
+    }
+
     /// What the same subquery, or call of a function with subqueries, is in another clause of the aggregation.
     pub(super) fn known_subquery(&self, expr: &Expr) -> Option<TypedExpr> {
         let known = self.known_subqueries.as_ref().filter(|_| self.is_in_aggregation())?;
