@@ -181,7 +181,10 @@ impl Analyzer {
         self.outer_used.push(Vec::new());
         let parameters = std::mem::take(&mut self.lambda_parameters);
         let grouping = self.grouping_scope(None);
+        // Views and common tables that it reads see nothing of the clause that it stands in.
+        let known = self.known_subqueries.take();
         let analyzed = self.query(query).and_then(join_hint::of_subquery);
+        self.known_subqueries = known;
         self.grouping_scope(grouping);
         self.lambda_parameters = parameters;
         self.outer.pop();
