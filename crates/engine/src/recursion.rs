@@ -125,13 +125,16 @@ pub(crate) struct Recursion {
     pub limits: Limits,
 }
 
+/// Whether the node on top of a plan is a recursion.
+pub(crate) fn is_recursion(plan: &LogicalPlan) -> bool {
+    matches!(plan, LogicalPlan::Extension(extension) if extension.node.as_any().is::<Recursion>())
+}
+
 /// Whether a plan has a recursion in it.
 pub(crate) fn is_recursive(plan: &LogicalPlan) -> bool {
     let mut found = false;
     let walked = plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::Extension(extension) = node
-            && extension.node.as_any().is::<Recursion>()
-        {
+        if is_recursion(node) {
             found = true;
             return Ok(TreeNodeRecursion::Stop);
         }

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Extension, JoinType, LogicalPlan};
 use super::Analyzer;
 use super::analyzed::{Analyzed, Attribute, project};
 use super::project::named;
-use super::with::{Body, CommonTables};
+use super::with::{Body, CommonTables, used_more_than_once};
 use crate::recursion::{Limits, Recursion, WorkRows};
 
 /// The rows of the level before, as a recursive step sees them.
@@ -48,8 +48,8 @@ impl Analyzer {
                 if tables.iter().any(|t| refers_to(&t.query, &table.name)) {
                     return Err(invalid());
                 }
-                for t in tables {
-                    self.tables.push(CommonTables::of(t, *recursive, self.outer.len()));
+                for (t, is_shared) in tables.iter().zip(used_more_than_once(input, tables)) {
+                    self.tables.push(CommonTables::of(t, *recursive, self.outer.len(), is_shared));
                 }
                 union_parts(input, &table.name)?
             }
@@ -60,7 +60,7 @@ impl Analyzer {
         let work = self.work_rows(&columns);
         let body = Body::Work(WorkTable { rows: Arc::clone(&work), columns });
         let (name, columns, outer) = (table.name.clone(), table.columns.clone(), table.outer);
-        self.tables.push(CommonTables { name, columns, body, outer });
+        self.tables.push(CommonTables { name, columns, body, outer, is_shared: false, made: None });
         let step = self.query(step)?;
         let step_plan = step.plan.clone();
         let union = self.union_loop(anchor, step, Arc::clone(&work), max_recursion)?;

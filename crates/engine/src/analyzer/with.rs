@@ -1,10 +1,18 @@
 //! Common table expressions.
 
-use boathouse_spec::{CommonTable, Error, Relation, Result};
+use std::collections::HashMap;
 
-use super::analyzed::Analyzed;
+use boathouse_bridge::ResultExt;
+use boathouse_spec::{CommonTable, Error, Relation, RelationNode, Result};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::logical_expr::{Expr as DfExpr, LogicalPlan};
+
+use super::analyzed::{Analyzed, Attribute};
 use super::recursion::WorkTable;
 use super::{Analyzer, join_hint};
+use crate::operators::{once, once_key};
+use crate::relation_walk;
+use crate::unnest::outer_columns;
 
 /// A name that stands for a query within another.
 #[derive(Debug, Clone)]
@@ -14,18 +22,22 @@ pub(super) struct CommonTables {
     pub(super) body: Body,
     /// How many queries are around the one that defines it: its query sees their columns.
     pub(super) outer: usize,
+    /// Whether it stands for more than one use.
+    pub(super) is_shared: bool,
+    /// What all of its uses read, where its rows would be others for each.
+    pub(super) made: Option<Analyzed>,
 }
 
 impl CommonTables {
     /// A table of WITH or, with `recursive`, of WITH RECURSIVE.
-    pub(super) fn of(table: &CommonTable, recursive: bool, outer: usize) -> Self {
+    pub(super) fn of(table: &CommonTable, recursive: bool, outer: usize, is_shared: bool) -> Self {
         let query = table.query.clone();
         let body = if recursive && super::recursion::refers_to(&query, &table.name) {
             Body::Recursive { query, max_recursion: table.max_recursion }
         } else {
             Body::Query(query)
         };
-        Self { name: table.name.clone(), columns: table.columns.clone(), body, outer }
+        Self { name: table.name.clone(), columns: table.columns.clone(), body, outer, is_shared, made: None }
     }
 }
 
@@ -50,7 +62,7 @@ impl Analyzer {
         recursive: bool,
     ) -> Result<Analyzed> {
         let depth = self.tables.len();
-        for (i, t) in tables.iter().enumerate() {
+        for (i, (t, is_shared)) in tables.iter().zip(used_more_than_once(input, tables)).enumerate() {
             if tables[..i].iter().any(|o| o.name.eq_ignore_ascii_case(&t.name)) {
                 self.tables.truncate(depth);
                 return Err(Error::new("DUPLICATED_CTE_NAMES")
@@ -58,7 +70,7 @@ impl Analyzer {
                     .exception("ParseException")
                     .message(format!("Two common table expressions are named {}.", t.name)));
             }
-            self.tables.push(CommonTables::of(t, recursive, self.outer.len()));
+            self.tables.push(CommonTables::of(t, recursive, self.outer.len(), is_shared));
         }
         // Spark checks every common table, used or not.
         let count = self.stream_count.take();
@@ -76,10 +88,13 @@ impl Analyzer {
             columns: Vec::new(),
             body: Body::Query(query),
             outer: 0,
+            // Spark makes a view of it, which each use computes.
+            is_shared: false,
+            made: None,
         });
     }
 
-    /// The common table of that name, analyzed anew for this use.
+    /// The common table of that name, with columns of its own for this use.
     pub(super) fn common_table(&mut self, name: &str) -> Result<Option<Analyzed>> {
         let same = |t: &CommonTables| t.name.eq_ignore_ascii_case(name);
         let legacy = self.session.conf().get("spark.sql.legacy.ctePrecedencePolicy");
@@ -95,6 +110,30 @@ impl Analyzer {
 
     fn common_table_at(&mut self, i: usize) -> Result<Analyzed> {
         let table = self.tables[i].clone();
+        let analyzed = match table.made.clone() {
+            Some(made) => self.use_of(made)?,
+            None => {
+                let analyzed = self.analyzed_table(i, &table)?;
+                if table.is_shared && !analyzed.is_streaming && varies(&analyzed.plan)? {
+                    let made = analyzed.without_hidden()?;
+                    let made = Analyzed { plan: once(made.plan.clone()), below: None, ..made };
+                    if let Some(table) = self.tables.get_mut(i) {
+                        table.made = Some(made.clone());
+                    }
+                    self.use_of(made)?
+                } else {
+                    analyzed
+                }
+            }
+        };
+        let aliased = self.aliased(analyzed, vec![table.name.clone()])?;
+        if table.columns.is_empty() {
+            return Ok(aliased);
+        }
+        self.with_column_names(aliased, &table.columns, &table.name)
+    }
+
+    fn analyzed_table(&mut self, i: usize, table: &CommonTables) -> Result<Analyzed> {
         // Its query sees the tables before it only.
         let later = self.tables.split_off(i);
         let inner = self.outer.split_off(table.outer.min(self.outer.len()));
@@ -102,16 +141,64 @@ impl Analyzer {
         let analyzed = match &table.body {
             // Spark looks for hints before it puts the query in the place of the name.
             Body::Query(query) => self.query(query).and_then(join_hint::lost),
-            Body::Recursive { query, max_recursion } => self.recursion(&table, query, *max_recursion),
+            Body::Recursive { query, max_recursion } => self.recursion(table, query, *max_recursion),
             Body::Work(work) => self.work_table(work),
         };
         self.table_boundaries.pop();
         self.outer.extend(inner);
         self.tables.extend(later);
-        let aliased = self.aliased(analyzed?, vec![table.name.clone()])?;
-        if table.columns.is_empty() {
-            return Ok(aliased);
+        analyzed
+    }
+
+    /// Columns of their own over rows that several uses read.
+    fn use_of(&mut self, made: Analyzed) -> Result<Analyzed> {
+        let mut columns: Vec<Attribute> = made.output.iter().map(|a| self.renewed(a)).collect();
+        let ids: HashMap<u64, u64> = made.output.iter().zip(&columns).map(|(a, new)| (a.id, new.id)).collect();
+        for column in &mut columns {
+            column.repeats = column.repeats.map(|id| ids.get(&id).copied().unwrap_or(id));
         }
-        self.with_column_names(aliased, &table.columns, &table.name)
+        let pairs = made.output.iter().map(Attribute::column).zip(columns).collect();
+        self.project_pairs(made, pairs)
+    }
+}
+
+/// Whether a plan gives other rows each time it is computed, and not because of a query around it.
+fn varies(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        if once_key(node).is_some() {
+            return Ok(TreeNodeRecursion::Jump);
+        }
+        found |= node.expressions().iter().any(DfExpr::is_volatile);
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })
+    .spark()?;
+    Ok(found && outer_columns(plan).spark()?.is_empty())
+}
+
+/// Which tables of a WITH would be computed more than once, did every use compute them. It may say so of one that is not.
+pub(super) fn used_more_than_once(input: &Relation, tables: &[CommonTable]) -> Vec<bool> {
+    let mut often: Vec<bool> = Vec::with_capacity(tables.len());
+    for (i, table) in tables.iter().enumerate().rev() {
+        // Those after this one, the last first.
+        let later = tables.iter().skip(i + 1).rev().zip(&often);
+        let by_others = later.map(|(t, twice)| uses(&t.query, &table.name) * (1 + usize::from(*twice)));
+        let total = uses(input, &table.name) + by_others.sum::<usize>();
+        often.push(total > 1);
+    }
+    often.reverse();
+    often
+}
+
+/// How often the relation reads the table of that name; names that mean another table within are counted, too.
+fn uses(relation: &Relation, name: &str) -> usize {
+    let of_all = |relations: Vec<&Relation>| relations.into_iter().map(|r| uses(r, name)).sum::<usize>();
+    match relation.node.as_ref() {
+        RelationNode::Table(t) => usize::from(matches!(t.name.as_slice(), [n] if n.eq_ignore_ascii_case(name))),
+        // A table in between may have several uses itself.
+        RelationNode::With { input, tables, .. } => {
+            uses(input, name) + 2 * of_all(tables.iter().map(|t| &t.query).collect())
+        }
+        node => of_all(node.inputs()) + of_all(relation_walk::subqueries(node)),
     }
 }

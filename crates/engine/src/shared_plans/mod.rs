@@ -27,7 +27,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use crate::column_cache::ColumnCache;
 use crate::operators::once_key;
-use crate::recursion::is_recursive;
+use crate::recursion::is_recursion;
 use crate::{column_cache, join_order, nested_constants};
 use rows::SharedRows;
 use same::same;
@@ -39,8 +39,7 @@ pub(crate) async fn physical(
     plan: &LogicalPlan,
     columns: Option<&Arc<ColumnCache>>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    // A recursive step runs again and again, over other rows each time.
-    let mut copies = if is_recursive(plan) { Vec::new() } else { copies(plan) };
+    let mut copies = copies(plan);
     // A part may hold others: these are smaller.
     copies.sort_by_key(|copies| copies.size);
     let mut sharing = Sharing::default();
@@ -116,7 +115,7 @@ impl Sharing {
     }
 
     fn inside(&mut self, plan: &LogicalPlan) -> Result<LogicalPlan> {
-        let inputs = plan.inputs();
+        let inputs = inputs(plan);
         if self.places.is_empty() || inputs.is_empty() {
             return Ok(plan.clone());
         }
@@ -141,6 +140,11 @@ impl Sharing {
             .and_then(LogicalPlanBuilder::build)
             .spark()
     }
+}
+
+/// The inputs that run once. The step of a recursion runs again and again, over other rows each time.
+fn inputs(plan: &LogicalPlan) -> Vec<&LogicalPlan> {
+    if is_recursion(plan) { Vec::new() } else { plan.inputs() }
 }
 
 /// The parts of a plan that are worth sharing, the largest of each.
@@ -186,7 +190,7 @@ fn shape(plan: &LogicalPlan, shapes: &mut HashMap<Place, Shape>) -> (u64, usize,
         scan.projection.hash(&mut hasher);
         scan.filters.len().hash(&mut hasher);
     }
-    for input in plan.inputs() {
+    for input in inputs(plan) {
         let (hash, nodes, busy) = shape(input, shapes);
         hash.hash(&mut hasher);
         size += nodes;
@@ -215,7 +219,7 @@ fn collect<'a>(
             None => found.push(Copies { plans: vec![plan], size: shape.size }),
         }
     }
-    for input in plan.inputs() {
+    for input in inputs(plan) {
         collect(input, shapes, often, found);
     }
 }

@@ -106,6 +106,7 @@ impl Replaced {
                 Expr::ScalarSubquery(s) if keep(&s) => return Ok(Transformed::no(Expr::ScalarSubquery(s))),
                 Expr::ScalarSubquery(s)
                     if s.outer_ref_columns.is_empty()
+                        && !super::reads_shared(&s.subquery)
                         && outer_columns_of(&s.subquery, &self.plan)?.is_empty() =>
                 {
                     return Ok(Transformed::no(Expr::ScalarSubquery(s)));

@@ -25,6 +25,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 pub(crate) use self::expression::IN_VALUES;
 use self::expression::Replaced;
+use crate::operators::once_key;
 
 #[derive(Debug)]
 pub(crate) struct UnnestSubqueries;
@@ -218,6 +219,17 @@ pub(crate) fn outer_columns(plan: &LogicalPlan) -> Result<Vec<Column>> {
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(out)
+}
+
+/// Whether a plan reads rows that are made once for several places. These places have to be inputs of the whole plan: what
+/// expressions read is planned apart.
+fn reads_shared(plan: &LogicalPlan) -> bool {
+    let mut found = false;
+    let walked = plan.apply_with_subqueries(|node| {
+        found |= once_key(node).is_some();
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    walked.is_ok() && found
 }
 
 /// Those that are columns of `input`.

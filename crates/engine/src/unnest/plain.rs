@@ -9,7 +9,7 @@ use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, Filter, LogicalPlan, Operator, Subquery};
 
 use super::expression::IN_VALUES;
-use super::{columns_of, is_subquery, is_subquery_in, outer_columns, project};
+use super::{columns_of, is_subquery, is_subquery_in, outer_columns, project, reads_shared};
 
 /// Whether a conjunct of WHERE over the input is (NOT) EXISTS or (NOT) IN in a plain form.
 pub(super) fn conjunct(expr: &Expr, _input: &LogicalPlan) -> bool {
@@ -146,7 +146,7 @@ pub(super) fn scalar(subquery: &Subquery) -> bool {
             _ => false,
         }
     }
-    is_independent(subquery) || aggregate(&subquery.subquery)
+    !reads_shared(&subquery.subquery) && (is_independent(subquery) || aggregate(&subquery.subquery))
 }
 
 fn is_null_for_null(expr: &Expr) -> bool {
