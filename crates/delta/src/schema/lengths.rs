@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, StructArray};
 use arrow::array::{ListArray, MapArray};
+use arrow::buffer::OffsetBuffer;
 use boathouse_bridge::ResultExt;
 use boathouse_spec::{DataType, Result, StructField, StructType};
 
@@ -101,9 +102,21 @@ impl Lengths {
         if !self.has_char() {
             return Ok(Arc::clone(values));
         }
+        self.with_texts(values, &|texts: &StringArray, is_char: bool, length: usize| {
+            Ok(if is_char { padded(texts, length) } else { texts.clone() })
+        })
+    }
+
+    /// The values with the strings of a declared length changed, at any depth. The change is given the strings, whether they are
+    /// CHAR, and the length in characters.
+    pub fn with_texts(
+        &self,
+        values: &ArrayRef,
+        change: &dyn Fn(&StringArray, bool, usize) -> Result<StringArray>,
+    ) -> Result<ArrayRef> {
         Ok(match self {
-            Self::Text { length, .. } => match values.as_string_opt::<i32>() {
-                Some(texts) => Arc::new(padded(texts, *length)),
+            Self::Text { is_char, length } => match values.as_string_opt::<i32>() {
+                Some(texts) => Arc::new(change(texts, *is_char, *length)?),
                 None => Arc::clone(values),
             },
             Self::Struct(fields) => {
@@ -111,7 +124,7 @@ impl Lengths {
                 let mut columns = parent.columns().to_vec();
                 for (i, lengths) in fields {
                     if let Some(column) = columns.get_mut(*i) {
-                        *column = lengths.padded(column)?;
+                        *column = lengths.with_texts(column, change)?;
                     }
                 }
                 Arc::new(
@@ -124,27 +137,28 @@ impl Lengths {
                 let arrow::datatypes::DataType::List(field) = list.data_type() else {
                     return Ok(Arc::clone(values));
                 };
-                let inner = element.padded(list.values())?;
-                let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
-                Arc::new(ListArray::try_new(field.clone(), offsets, inner, nulls).spark()?)
+                let inner = element.with_texts(&in_use(list.values(), list.offsets()), change)?;
+                let offsets = OffsetBuffer::from_lengths(list.offsets().lengths());
+                Arc::new(ListArray::try_new(field.clone(), offsets, inner, list.nulls().cloned()).spark()?)
             }
             Self::Map { key, value } => {
                 let Some(map) = values.as_map_opt() else { return Ok(Arc::clone(values)) };
                 let arrow::datatypes::DataType::Map(field, sorted) = map.data_type() else {
                     return Ok(Arc::clone(values));
                 };
-                let part = |lengths: &Option<Box<Lengths>>, values: &ArrayRef| match lengths {
-                    Some(lengths) => lengths.padded(values),
-                    None => Ok(Arc::clone(values)),
+                let part = |lengths: &Option<Box<Lengths>>, values: &ArrayRef| {
+                    let values = in_use(values, map.offsets());
+                    match lengths {
+                        Some(lengths) => lengths.with_texts(&values, change),
+                        None => Ok(values),
+                    }
                 };
                 let columns = vec![part(key, map.keys())?, part(value, map.values())?];
-                let entries = StructArray::try_new(
-                    map.entries().fields().clone(),
-                    columns,
-                    map.entries().nulls().cloned(),
-                );
-                let (offsets, nulls) = (map.offsets().clone(), map.nulls().cloned());
-                Arc::new(MapArray::try_new(field.clone(), offsets, entries.spark()?, nulls, *sorted).spark()?)
+                // The entries of a map are never NULL.
+                let entries = StructArray::try_new(map.entries().fields().clone(), columns, None).spark()?;
+                let offsets = OffsetBuffer::from_lengths(map.offsets().lengths());
+                let nulls = map.nulls().cloned();
+                Arc::new(MapArray::try_new(field.clone(), offsets, entries, nulls, *sorted).spark()?)
             }
         })
     }
@@ -176,6 +190,13 @@ impl Lengths {
             }
         }
     }
+}
+
+/// The values that the offsets reach: those around them belong to other rows, and may break rules of their own.
+fn in_use(values: &ArrayRef, offsets: &OffsetBuffer<i32>) -> ArrayRef {
+    let bound = |offset: Option<&i32>| offset.and_then(|o| usize::try_from(*o).ok()).unwrap_or(0);
+    let (from, to) = (bound(offsets.first()), bound(offsets.last()));
+    values.slice(from, to.saturating_sub(from))
 }
 
 /// Strings filled up by spaces to so many characters.

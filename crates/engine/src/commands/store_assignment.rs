@@ -1,8 +1,7 @@
 //! Which types may be stored in a column of another type, and the casts that do it (`spark.sql.storeAssignmentPolicy`).
 
-use std::sync::Arc;
-
-use arrow::array::{Array, ArrayRef, StringArray};
+use arrow::array::{Array, StringArray};
+use boathouse_delta::Lengths;
 use boathouse_functions::cast::{self, Mode};
 use boathouse_functions::{Inputs, Resolved, scalar_udf};
 use boathouse_spec::{DataType, Error, Result, StructField, quote, quote_name};
@@ -11,7 +10,6 @@ use datafusion::logical_expr::Expr;
 use datafusion::scalar::ScalarValue;
 
 use crate::analyzer::{Analyzer, TypedExpr};
-use crate::commands::table_columns::CHAR_VARCHAR;
 use crate::resolver::ResolvedTable;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,40 +242,21 @@ pub(super) fn incompatible(subclass: &str, table: &str, path: &[String]) -> Erro
     if path.is_empty() { error } else { error.param("colName", quote_name(path)) }
 }
 
-/// The length a CHAR or VARCHAR column was declared with: `(is_char, n)`.
-fn declared_length(column: &StructField) -> Option<(bool, usize)> {
-    let from_type = match column.data_type {
-        DataType::Char(n) => Some((true, n as usize)),
-        DataType::Varchar(n) => Some((false, n as usize)),
-        _ => None,
-    };
-    from_type.or_else(|| {
-        let metadata = column.metadata_map();
-        let text = metadata.get(CHAR_VARCHAR)?.as_str()?.to_lowercase();
-        let number = |prefix: &str| text.strip_prefix(prefix)?.strip_suffix(')')?.parse().ok();
-        number("char(").map(|n| (true, n)).or_else(|| number("varchar(").map(|n| (false, n)))
-    })
-}
-
-/// CHAR values are padded, and both CHAR and VARCHAR values that are too long lose trailing spaces or are refused.
+/// CHAR values are padded, and both CHAR and VARCHAR values that are too long lose trailing spaces or are refused, at any
+/// depth.
 fn limited(analyzer: &Analyzer, value: TypedExpr, column: &StructField) -> Result<TypedExpr> {
-    let Some((is_char, length)) = declared_length(column) else { return Ok(value) };
-    let name = if is_char { "char_type_write_side_check" } else { "varchar_type_write_side_check" };
-    let resolved = Resolved::new(
-        vec![DataType::STRING],
-        value.data_type.clone(),
-        value.nullable,
-        move |inputs: &Inputs| {
-            let strings = inputs.strings(0)?;
-            let mut out: Vec<Option<String>> = Vec::with_capacity(strings.len());
-            for text in &strings {
-                out.push(text.map(|t| fitted(t, is_char, length)).transpose()?);
-            }
-            Ok(Arc::new(StringArray::from(out)) as ArrayRef)
-        },
-    );
-    // The length is part of the function's identity: two columns of other lengths are checked by other functions.
-    let function = scalar_udf(&format!("{name}_{length}"), resolved, &analyzer.context);
+    let Some(lengths) = Lengths::of(column) else { return Ok(value) };
+    // The lengths are part of the function's identity: two columns of other lengths are checked by other functions.
+    let name = format!("char_varchar_write_side_check[{lengths:?}]");
+    let input = match lengths {
+        Lengths::Text { .. } => DataType::STRING,
+        _ => value.data_type.clone(),
+    };
+    let resolved =
+        Resolved::new(vec![input], value.data_type.clone(), value.nullable, move |inputs: &Inputs| {
+            lengths.with_texts(&inputs.array(0)?, &fitted_texts)
+        });
+    let function = scalar_udf(&name, resolved, &analyzer.context);
     let expr = Expr::ScalarFunction(datafusion::logical_expr::expr::ScalarFunction::new_udf(
         function,
         vec![value.expr],
@@ -304,6 +283,14 @@ pub(super) fn stored_text(column: &StructField, text: String) -> Result<String> 
         Some((is_char, length)) => fitted(&text, is_char, length),
         None => Ok(text),
     }
+}
+
+fn fitted_texts(texts: &StringArray, is_char: bool, length: usize) -> Result<StringArray> {
+    let mut out: Vec<Option<String>> = Vec::with_capacity(texts.len());
+    for text in texts {
+        out.push(text.map(|t| fitted(t, is_char, length)).transpose()?);
+    }
+    Ok(StringArray::from(out))
 }
 
 fn fitted(text: &str, is_char: bool, length: usize) -> Result<String> {
@@ -372,8 +359,5 @@ mod tests {
         assert_eq!(fitted("ab", true, 3).unwrap(), "ab ");
         assert_eq!(fitted("ab  ", false, 3).unwrap(), "ab ");
         assert_eq!(fitted("abcd", false, 3).unwrap_err().class(), "EXCEED_LIMIT_LENGTH");
-        let noted = StructField::new("c", DataType::STRING, true)
-            .with_metadata(&serde_json::from_str(r#"{"__CHAR_VARCHAR_TYPE_STRING":"varchar(5)"}"#).unwrap());
-        assert_eq!(declared_length(&noted), Some((false, 5)));
     }
 }
