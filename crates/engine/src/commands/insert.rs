@@ -15,7 +15,7 @@ use crate::commands::fields_by_name::{check_fields_given, in_order, reads_as};
 use crate::commands::store_assignment::{assign, incompatible, inserted_type, overflow_error};
 use crate::commands::table_expressions::{self, TableScope};
 use crate::commands::{
-    column_default, computed_columns, evaluate, insert_partition, insert_replace, partitions, predicate_text,
+    column_default, computed_columns, evaluate, insert_partition, insert_replace, partitions, predicate_text, table_columns,
     target, write,
 };
 use crate::execute::project;
@@ -350,6 +350,9 @@ pub(super) fn fit(
         } else if table.delta.is_some() && computed_columns::is_computed(field) {
             continue;
         } else {
+            if table.delta.is_none() && !has_default(&analyzer.session, field) {
+                return Err(no_data(&name, field));
+            }
             let default = column_default::expression(&analyzer.session, field)?;
             analyzer.expression(&default, &Analyzed::one_row()?)?
         };
@@ -552,9 +555,18 @@ fn by_name(
         && let Some(missing) =
             schema.fields.iter().find(|f| !given.iter().any(|(n, _)| n.eq_ignore_ascii_case(&f.name)))
     {
-        return Err(incompatible("CANNOT_FIND_DATA", table, std::slice::from_ref(&missing.name)).message(
-            format!("The query gives no values for the column {} of {table}.", quote(&missing.name)),
-        ));
+        return Err(no_data(table, missing));
     }
     Ok(given)
+}
+
+/// A column without DEFAULT has NULL as its default, unless the session says otherwise.
+fn has_default(session: &Session, field: &StructField) -> bool {
+    session.conf().flag("spark.sql.defaultColumn.useNullsForMissingDefaultValues")
+        || table_columns::default_text(field).is_some()
+}
+
+fn no_data(table: &str, column: &StructField) -> Error {
+    incompatible("CANNOT_FIND_DATA", table, std::slice::from_ref(&column.name))
+        .message(format!("The query gives no values for the column {} of {table}.", quote(&column.name)))
 }
