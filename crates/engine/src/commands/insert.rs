@@ -20,7 +20,7 @@ use crate::commands::{
 };
 use crate::execute::project;
 use crate::resolver::ResolvedTable;
-use crate::{QueryResult, Session, execute, sources};
+use crate::{QueryResult, Session, execute, names, sources};
 
 pub(super) async fn several(session: &Arc<Session>, inserts: Vec<Insert>) -> Result<QueryResult> {
     for insert in inserts {
@@ -45,7 +45,17 @@ pub(super) async fn run(session: &Arc<Session>, insert: Insert) -> Result<QueryR
             .await;
         }
     };
-    let table = target::table(session, &name, "INSERT", &target::relation_path(session)).await?;
+    let path = target::relation_path(session);
+    // Files are read by their path, and not written to: as a target it is no name.
+    let is_path = matches!(name.as_slice(), [format, _]
+        if sources::is_format(format) && !format.eq_ignore_ascii_case("delta"));
+    let table = match target::table(session, &name, "INSERT", &path).await {
+        Ok(table) if is_path && table.record.is_none() => return Err(names::not_found(&name, &path)),
+        Err(e) if is_path && (e.is("PATH_NOT_FOUND") || e.is("UNABLE_TO_INFER_SCHEMA")) => {
+            return Err(names::not_found(&name, &path));
+        }
+        found => found?,
+    };
     if table.delta.is_none() {
         refuse_replacing(&table, &insert.mode)?;
     }
