@@ -10,7 +10,8 @@ use boathouse_spec::{
 use datafusion::scalar::ScalarValue;
 
 use crate::commands::describe_table::column_not_found;
-use crate::commands::{evaluate, partitions, target};
+use crate::commands::target::{self, Found};
+use crate::commands::{evaluate, partitions};
 use crate::resolver::ResolvedTable;
 use crate::{QueryResult, Session};
 
@@ -23,7 +24,10 @@ pub(super) async fn table(
     columns: AnalyzeColumns,
     no_scan: bool,
 ) -> Result<QueryResult> {
-    let table = target::table(session, name, "ANALYZE TABLE", &target::command_path(session)).await?;
+    let table = match target::find(session, name, &target::command_path(session)).await? {
+        Found::Table(table) => *table,
+        view => return Err(no_view(&view, &columns)),
+    };
     if partition.is_some() && table.delta.is_some() {
         return Err(Error::unsupported("ANALYZE TABLE .. PARTITION of a Delta table"));
     }
@@ -47,6 +51,25 @@ async fn of_partitions(
         return Err(partitions::not_found(table, &wanted));
     }
     Ok(QueryResult::empty())
+}
+
+/// Views keep no statistics.
+fn no_view(view: &Found, columns: &AnalyzeColumns) -> Error {
+    let name = view.display_name();
+    match (view, columns) {
+        (Found::TempView { .. }, AnalyzeColumns::None) => Error::new("EXPECT_PERMANENT_VIEW_NOT_TEMP")
+            .param("viewName", &name)
+            .param("operation", "ANALYZE TABLE")
+            .message(format!("{name} is a temporary view: ANALYZE TABLE is about tables."))
+            .exception("AnalysisException"),
+        (Found::TempView { .. }, _) => Error::new("UNSUPPORTED_FEATURE.ANALYZE_UNCACHED_TEMP_VIEW")
+            .param("viewName", &name)
+            .message(format!("{name} is a temporary view: its columns have no statistics to keep."))
+            .exception("AnalysisException"),
+        _ => Error::new("UNSUPPORTED_FEATURE.ANALYZE_VIEW")
+            .message(format!("{name} is a view: ANALYZE TABLE is about tables."))
+            .exception("AnalysisException"),
+    }
 }
 
 pub(super) async fn tables(
