@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use boathouse_catalog::{ObjectName, Properties};
+use boathouse_connectors::Format;
 use boathouse_delta::{DeltaTable, PartitionOverwrite, Snapshot, WriteMode, WriteOptions};
 use boathouse_functions::cast::Mode;
 use boathouse_spec::{
-    CreateMode, Error, Insert, InsertMode, Options, Relation, Result, SaveMode, StructField, StructType,
-    TableTarget, Write, WriteTarget, option,
+    CreateMode, DataType, Error, Insert, InsertMode, Options, Relation, Result, SaveMode, StructField,
+    StructType, TableTarget, Write, WriteTarget, option,
 };
 use url::Url;
 
@@ -32,6 +33,13 @@ pub(super) async fn run(session: &Arc<Session>, write: Write) -> Result<QueryRes
             save(session, write, &format, path).await
         }
         WriteTarget::InsertInto(name) => {
+            if !write.partition_by.is_empty() {
+                let name = name.join(".");
+                return Err(Error::new("PARTITION_BY_NOT_ALLOWED_WITH_INSERT_INTO")
+                    .param("tableName", &name)
+                    .message(format!("{name} says itself how it is partitioned: insertInto() takes no partitionBy()."))
+                    .exception("AnalysisException"));
+            }
             let overwrite = write.mode == Some(SaveMode::Overwrite);
             let insert = Insert {
                 table: TableTarget::Name(name),
@@ -382,7 +390,12 @@ async fn save_as_table(
     match (table, mode) {
         (Some(_), SaveMode::Ignore) => Ok(QueryResult::empty()),
         (Some(table), SaveMode::ErrorIfExists) => Err(already_exists(&table.display_name())),
-        (Some(table), SaveMode::Append) => append(session, write, table).await,
+        (Some(table), SaveMode::Append) => {
+            if table.delta.is_none() && format != "delta" {
+                refuse_other_table(session, &write, format, &table).await?;
+            }
+            append(session, write, table).await
+        }
         (Some(table), SaveMode::Overwrite) if table.delta.is_some() && format == "delta" => {
             overwrite(session, write, table).await
         }
@@ -422,6 +435,72 @@ pub(super) fn overwrites_what_it_reads(name: &ObjectName) -> Error {
         .param("table", name.quoted())
         .message(format!("{} cannot be overwritten by a query that reads it.", name.quoted()))
         .exception("AnalysisException")
+}
+
+/// An append to a table of files says what the table is: its format, its columns and its partitions (Spark's
+/// `PreprocessTableCreation`).
+async fn refuse_other_table(
+    session: &Arc<Session>,
+    write: &Write,
+    format: &str,
+    table: &ResolvedTable,
+) -> Result<()> {
+    let Some(record) = &table.record else { return Ok(()) };
+    let Ok(existing) = Format::find(&table.format) else { return Ok(()) };
+    let name = record.name.parts().join(".");
+    let refused = |class: &str| Error::new(class).param("tableName", &name).exception("AnalysisException");
+    let given = sources::check_provider(format)?;
+    if existing != given {
+        return Err(refused("_LEGACY_ERROR_TEMP_1159")
+            .param("existingProvider", source_class(existing))
+            .param("specifiedProvider", source_class(given))
+            .message(format!("{name} is a table of {} files, not of {}.", existing.name(), given.name())));
+    }
+    let input = write.input.clone();
+    let schema = session.analyze(move |analyzer| Ok(analyzer.query(&input)?.schema())).await?;
+    if schema.fields.len() != table.schema.fields.len() {
+        let shown = |schema: &StructType| DataType::Struct(schema.clone()).simple_string();
+        let (columns, rows) = (shown(&table.schema), shown(&schema));
+        return Err(refused("_LEGACY_ERROR_TEMP_1161")
+            .param("existingTableSchema", &columns)
+            .param("querySchema", &rows)
+            .message(format!("{name} has other columns ({columns}) than the rows ({rows}).")));
+    }
+    let case_sensitive = session.conf().flag("spark.sql.caseSensitive");
+    let same = |a: &str, b: &str| if case_sensitive { a == b } else { a.eq_ignore_ascii_case(b) };
+    if let Some(column) =
+        table.schema.fields.iter().find(|column| !schema.fields.iter().any(|f| same(&f.name, &column.name)))
+    {
+        let known = schema.names().join(", ");
+        return Err(Error::new("_LEGACY_ERROR_TEMP_1162")
+            .param("col", &column.name)
+            .param("inputColumns", &known)
+            .message(format!("The rows have no column {}, only: {known}.", column.name))
+            .exception("AnalysisException"));
+    }
+    let (by, wanted) = (&write.partition_by, &record.partition_columns);
+    if by.len() != wanted.len() || !by.iter().zip(wanted).all(|(a, b)| same(a, b)) {
+        let (by, wanted) = (by.join(", "), wanted.join(", "));
+        return Err(refused("_LEGACY_ERROR_TEMP_1163")
+            .param("specifiedPartCols", &by)
+            .param("existingPartCols", &wanted)
+            .message(format!("{name} is partitioned by [{wanted}], and the write by [{by}].")));
+    }
+    Ok(())
+}
+
+/// The class of a format's source, as Spark's messages name it.
+fn source_class(format: Format) -> &'static str {
+    match format {
+        Format::Json => "JsonDataSourceV2",
+        Format::Csv => "CSVDataSourceV2",
+        Format::Parquet => "ParquetDataSourceV2",
+        Format::Text => "TextDataSourceV2",
+        Format::BinaryFile => "BinaryFileFormat",
+        Format::Xml => "XmlFileFormat",
+        Format::Avro => "AvroFileFormat",
+        Format::Orc => "OrcDataSourceV2",
+    }
 }
 
 /// Rows are appended by the names of the columns.
