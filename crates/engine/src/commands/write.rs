@@ -7,8 +7,8 @@ use boathouse_connectors::Format;
 use boathouse_delta::{DeltaTable, PartitionOverwrite, Snapshot, WriteMode, WriteOptions};
 use boathouse_functions::cast::Mode;
 use boathouse_spec::{
-    CreateMode, DataType, Error, Insert, InsertMode, Options, Relation, Result, SaveMode, StructField,
-    StructType, TableTarget, Write, WriteTarget, option,
+    Bucket, CreateMode, DataType, Error, Insert, InsertMode, Options, Relation, Result, SaveMode, StructField,
+    StructType, TableTarget, Write, WriteTarget, option, quote,
 };
 use url::Url;
 
@@ -33,6 +33,12 @@ pub(super) async fn run(session: &Arc<Session>, write: Write) -> Result<QueryRes
             save(session, write, &format, path).await
         }
         WriteTarget::InsertInto(name) => {
+            if write.bucket.is_some() {
+                return Err(Error::new("_LEGACY_ERROR_TEMP_1312")
+                    .param("operation", "insertInto")
+                    .message("insertInto() takes no bucketBy(): the table says itself how it is bucketed.")
+                    .exception("AnalysisException"));
+            }
             if !write.partition_by.is_empty() {
                 let name = name.join(".");
                 return Err(Error::new("PARTITION_BY_NOT_ALLOWED_WITH_INSERT_INTO")
@@ -479,6 +485,16 @@ async fn refuse_other_table(
             .exception("AnalysisException"));
     }
     let (by, wanted) = (&write.partition_by, &record.partition_columns);
+    if let Some(column) = by.iter().find(|name| !schema.fields.iter().any(|f| same(&f.name, name))) {
+        let columns = table.schema.names().into_iter().map(quote).collect::<Vec<_>>().join(", ");
+        return Err(Error::new("COLUMN_NOT_DEFINED_IN_TABLE")
+            .param("colType", "partition")
+            .param("colName", quote(column))
+            .param("tableName", record.name.quoted())
+            .param("tableCols", columns)
+            .message(format!("{} is no column of {}.", quote(column), record.name.quoted()))
+            .exception("AnalysisException"));
+    }
     if by.len() != wanted.len() || !by.iter().zip(wanted).all(|(a, b)| same(a, b)) {
         let (by, wanted) = (by.join(", "), wanted.join(", "));
         return Err(refused("_LEGACY_ERROR_TEMP_1163")
@@ -486,7 +502,25 @@ async fn refuse_other_table(
             .param("existingPartCols", &wanted)
             .message(format!("{name} is partitioned by [{wanted}], and the write by [{by}].")));
     }
+    let (by, wanted) = (shown_bucket(write.bucket.as_ref()), shown_bucket(record.bucket.as_ref()));
+    if !same(&by, &wanted) {
+        return Err(refused("_LEGACY_ERROR_TEMP_1164")
+            .param("specifiedBucketString", &by)
+            .param("existingBucketString", &wanted)
+            .message(format!("The buckets of {name} are: {wanted}. Those of the write are: {by}.")));
+    }
     Ok(())
+}
+
+/// Buckets as Spark's messages show them.
+fn shown_bucket(bucket: Option<&Bucket>) -> String {
+    let Some(bucket) = bucket else { return "not bucketed".to_string() };
+    let mut shown = format!("{} buckets, bucket columns: [{}]", bucket.count, bucket.columns.join(", "));
+    if !bucket.sort.is_empty() {
+        let columns: Vec<&str> = bucket.sort.iter().map(|(name, _)| name.as_str()).collect();
+        shown.push_str(&format!(", sort columns: [{}]", columns.join(", ")));
+    }
+    shown
 }
 
 /// The class of a format's source, as Spark's messages name it.
