@@ -72,7 +72,7 @@ impl<'a> Lookup<'a> {
             None => Ok(default),
             Some(v) if v.eq_ignore_ascii_case("true") => Ok(true),
             Some(v) if v.eq_ignore_ascii_case("false") => Ok(false),
-            Some(v) => Err(invalid(key, v, "true or false")),
+            Some(v) => Err(illegal(format!("The option `{key}` is true or false, not '{v}'."))),
         }
     }
 
@@ -83,6 +83,27 @@ impl<'a> Lookup<'a> {
         }
     }
 
+    /// As [`Lookup::flag`], with the error of CSV.
+    pub fn csv_flag(&self, key: &str, default: bool) -> Result<bool> {
+        self.flag(key, default).map_err(|_| {
+            Error::new("_LEGACY_ERROR_TEMP_2147")
+                .param("paramName", key)
+                .message(format!("The option `{key}` is true or false, and nothing else."))
+                .exception("SparkException")
+        })
+    }
+
+    /// As [`Lookup::number`], with the error of CSV.
+    pub fn csv_number<T: std::str::FromStr>(&self, key: &str, default: T) -> Result<T> {
+        self.number(key, default).map_err(|_| {
+            let value = self.text(key).unwrap_or_default();
+            Error::new("_LEGACY_ERROR_TEMP_2146")
+                .param("paramName", key)
+                .param("value", value)
+                .message(format!("The option `{key}` is an integer, which {value} is not."))
+        })
+    }
+
     /// One character; an empty text gives `None`.
     pub fn character(&self, key: &str, default: Option<char>) -> Result<Option<char>> {
         let Some(text) = self.text(key) else { return Ok(default) };
@@ -90,7 +111,10 @@ impl<'a> Lookup<'a> {
         match (chars.next(), chars.next()) {
             (None, _) => Ok(None),
             (Some(c), None) => Ok(Some(c)),
-            _ => Err(invalid(key, text, "one character")),
+            _ => Err(Error::new("OPTION_VALUE_EXCEEDS_ONE_CHARACTER")
+                .param("paramName", key)
+                .param("actualValue", text)
+                .message(format!("The option `{key}` is one character, and '{text}' is more."))),
         }
     }
 
@@ -98,6 +122,14 @@ impl<'a> Lookup<'a> {
         match self.text("timeZone") {
             Some(id) => Zone::named(id),
             None => Ok(default.clone()),
+        }
+    }
+
+    /// The separator of lines, where one is given: it is not empty.
+    pub fn line_separator(&self) -> Result<Option<String>> {
+        match self.text("lineSep") {
+            Some("") => Err(illegal("The option `lineSep` is empty.".to_string())),
+            given => Ok(given.map(str::to_string)),
         }
     }
 
@@ -110,6 +142,11 @@ impl<'a> Lookup<'a> {
             _ => Ok(()),
         }
     }
+}
+
+/// What Spark requires of an option, in an error without a class.
+pub fn illegal(message: String) -> Error {
+    Error::new("").message(message).exception("IllegalArgumentException")
 }
 
 /// A value that an option does not take: without an error class, as Java's `require` throws it.

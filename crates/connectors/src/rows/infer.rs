@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use boathouse_bridge::from_datafusion;
-use boathouse_formats::options::Lookup;
+use boathouse_formats::options::{Lookup, illegal};
 use boathouse_formats::{csv, json, xml};
 use boathouse_spec::{Result, StructType};
 use datafusion::error::DataFusionError;
@@ -53,9 +53,18 @@ fn sampled(number: u64, ratio: f64) -> bool {
     (hash as f64) < ratio * (1_u64 << 53) as f64
 }
 
+/// A share of nothing has no schema.
+fn check_ratio(ratio: f64) -> Result<()> {
+    if ratio > 0.0 {
+        return Ok(());
+    }
+    Err(illegal(format!("The option `samplingRatio` is {ratio:?}, and should be greater than 0.")))
+}
+
 async fn json_schema(table: &FileTable) -> Result<StructType> {
     let options = json::Options::parse(&table.options, &table.context.session)?;
     options.check_for_inferring()?;
+    check_ratio(options.sampling_ratio)?;
     let store = table.place.store.clone();
     let ignore_corrupt = table.choice.ignore_corrupt;
     let place = table.place.clone();
@@ -212,6 +221,7 @@ async fn csv_schema(table: &FileTable) -> Result<StructType> {
     if options.infer_schema {
         options.check_for_inferring()?;
     }
+    check_ratio(options.sampling_ratio)?;
     let mut inference = csv::Inference::new(options.clone());
     let mut header: Option<String> = None;
     // Where data is rescued, each file's columns are found by its header.

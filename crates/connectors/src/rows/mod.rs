@@ -69,7 +69,7 @@ impl RowFormat {
             Format::Text => Self::Text {
                 wanted: !projection.is_empty(),
                 whole: given.flag("wholetext", false)?,
-                line_separator: given.text("lineSep").map(str::to_string),
+                line_separator: given.line_separator()?,
                 encoding: given.text("encoding").map(str::to_string),
             },
             Format::BinaryFile => Self::BinaryFile { projection: projection.to_vec() },

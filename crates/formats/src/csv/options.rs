@@ -4,7 +4,7 @@ use boathouse_spec::{Error, Result};
 
 use crate::binary_style::BinaryStyle;
 use crate::datetime_pattern::Pattern;
-use crate::options::{Lookup, ParseMode, SessionDefaults, invalid};
+use crate::options::{Lookup, ParseMode, SessionDefaults, illegal, invalid};
 use crate::rescue::Rescue;
 use crate::zone::Zone;
 
@@ -165,9 +165,10 @@ impl Options {
         given.check_locale()?;
         let text = |key: &str, default: &str| given.text(key).unwrap_or(default).to_string();
         let quote = given.character("quote", Some('"'))?.unwrap_or('\0');
-        let line_separator = given.text("lineSep").map(str::to_string);
-        if line_separator.as_deref() == Some("") {
-            return Err(invalid("lineSep", "", "at least one character"));
+        let line_separator = given.line_separator()?;
+        // Spark lets two through for the newlines of Windows.
+        if line_separator.as_ref().is_some_and(|s| s.chars().count() > 2) {
+            return Err(illegal("The option `lineSep` of CSV is one character.".to_string()));
         }
         if given.text("singleVariantColumn").is_some() {
             return Err(Error::unsupported("the option `singleVariantColumn` of CSV"));
@@ -180,34 +181,35 @@ impl Options {
             delimiter: delimiter(given.text("sep").or(given.text("delimiter")).unwrap_or(","))?,
             quote,
             escape: given.character("escape", Some('\\'))?.unwrap_or('\0'),
-            escape_escape: given.character("charToEscapeQuoteEscaping", None)?,
+            // More than one character is none.
+            escape_escape: given.character("charToEscapeQuoteEscaping", None).unwrap_or_default(),
             comment: given.character("comment", None)?,
-            header: given.flag("header", false)?,
+            header: given.csv_flag("header", false)?,
             multi_line: given.flag("multiLine", given.flag("wholeFile", false)?)?,
             line_separator,
             encoding: given.text("encoding").or(given.text("charset")).map(str::to_string),
-            trim_leading: given.flag("ignoreLeadingWhiteSpace", writing)?,
-            trim_trailing: given.flag("ignoreTrailingWhiteSpace", writing)?,
+            trim_leading: given.csv_flag("ignoreLeadingWhiteSpace", writing)?,
+            trim_trailing: given.csv_flag("ignoreTrailingWhiteSpace", writing)?,
             null_value: text("nullValue", ""),
             empty_value: text("emptyValue", if writing { "\"\"" } else { "" }),
             nan_value: text("nanValue", "NaN"),
             positive_infinity: text("positiveInf", "Inf"),
             negative_infinity: text("negativeInf", "-Inf"),
-            max_columns: given.number("maxColumns", 20480)?,
-            max_chars_per_column: given.number("maxCharsPerColumn", -1)?,
+            max_columns: given.csv_number("maxColumns", 20480)?,
+            max_chars_per_column: given.csv_number("maxCharsPerColumn", -1)?,
             unescaped_quote: given
                 .text("unescapedQuoteHandling")
                 .map(unescaped_quote)
                 .transpose()?
                 .unwrap_or_default(),
-            enforce_schema: given.flag("enforceSchema", true)?,
-            infer_schema: given.flag("inferSchema", false)?,
-            prefer_date: given.flag("preferDate", true)?,
+            enforce_schema: given.csv_flag("enforceSchema", true)?,
+            infer_schema: given.csv_flag("inferSchema", false)?,
+            prefer_date: given.csv_flag("preferDate", true)?,
             infer_ntz: session.infer_ntz,
             case_sensitive: session.case_sensitive,
             sampling_ratio: given.number("samplingRatio", 1.0)?,
-            quote_all: given.flag("quoteAll", false)?,
-            escape_quotes: given.flag("escapeQuotes", true)?,
+            quote_all: given.csv_flag("quoteAll", false)?,
+            escape_quotes: given.csv_flag("escapeQuotes", true)?,
             ..Self::default()
         })
     }

@@ -128,10 +128,7 @@ impl Options {
             any_escape: given.flag("allowBackslashEscapingAnyCharacter", defaults.any_escape)?,
             control_characters: given.flag("allowUnquotedControlChars", defaults.control_characters)?,
         };
-        let line_separator = given.text("lineSep").map(str::to_string);
-        if line_separator.as_deref() == Some("") {
-            return Err(crate::options::invalid("lineSep", "", "at least one character"));
-        }
+        let line_separator = given.line_separator()?;
         if given.text("singleVariantColumn").is_some() {
             return Err(Error::unsupported("the option `singleVariantColumn` of JSON"));
         }
