@@ -181,8 +181,7 @@ impl Options {
             delimiter: delimiter(given.text("sep").or(given.text("delimiter")).unwrap_or(","))?,
             quote,
             escape: given.character("escape", Some('\\'))?.unwrap_or('\0'),
-            // More than one character is none.
-            escape_escape: given.character("charToEscapeQuoteEscaping", None).unwrap_or_default(),
+            escape_escape: given.character("charToEscapeQuoteEscaping", None)?,
             comment: given.character("comment", None)?,
             header: given.csv_flag("header", false)?,
             multi_line: given.flag("multiLine", given.flag("wholeFile", false)?)?,
