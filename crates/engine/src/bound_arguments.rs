@@ -127,7 +127,9 @@ impl Arguments {
         }
         let body = body.transform(|e| {
             Ok(match &e {
-                Expr::OuterReferenceColumn(_, column) if column.name == name => Transformed::yes(place.clone()),
+                Expr::OuterReferenceColumn(_, column) if column.name == name => {
+                    Transformed::yes(place.clone())
+                }
                 _ => Transformed::no(e),
             })
         })?;

@@ -78,7 +78,8 @@ impl Analyzer {
                 super::aggregate::forbid_aggregates(&resolved.expr, &resolved.name, "JOIN")?;
                 super::window::forbid_uncomputed_windows(&resolved, "JOIN")?;
                 if super::subquery::has_correlated_scalar(&resolved.expr)? {
-                    let class = "UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.UNSUPPORTED_CORRELATED_SCALAR_SUBQUERY";
+                    let class =
+                        "UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY.UNSUPPORTED_CORRELATED_SCALAR_SUBQUERY";
                     return Err(Error::new(class).param("treeNode", &resolved.name).message(format!(
                         "The condition of a join cannot hold the correlated subquery in {}.",
                         resolved.name

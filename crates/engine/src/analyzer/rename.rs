@@ -292,12 +292,7 @@ impl Analyzer {
     }
 
     /// The type of a field that is expected of a struct: one that may be NULL may be lacking.
-    fn reconciled_field(
-        &self,
-        from: &StructType,
-        wanted: &StructField,
-        path: &[String],
-    ) -> Result<DataType> {
+    fn reconciled_field(&self, from: &StructType, wanted: &StructField, path: &[String]) -> Result<DataType> {
         let same = |f: &&StructField| same_name(&f.name, &wanted.name, self.context.case_sensitive);
         let named: Vec<&StructField> = from.fields.iter().filter(same).collect();
         let inner = [path, &[wanted.name.clone()]].concat();

@@ -153,7 +153,8 @@ impl Analyzer {
     /// Columns of their own over rows that several uses read.
     fn use_of(&mut self, made: Analyzed) -> Result<Analyzed> {
         let mut columns: Vec<Attribute> = made.output.iter().map(|a| self.renewed(a)).collect();
-        let ids: HashMap<u64, u64> = made.output.iter().zip(&columns).map(|(a, new)| (a.id, new.id)).collect();
+        let ids: HashMap<u64, u64> =
+            made.output.iter().zip(&columns).map(|(a, new)| (a.id, new.id)).collect();
         for column in &mut columns {
             column.repeats = column.repeats.map(|id| ids.get(&id).copied().unwrap_or(id));
         }
@@ -194,7 +195,9 @@ pub(super) fn used_more_than_once(input: &Relation, tables: &[CommonTable]) -> V
 fn uses(relation: &Relation, name: &str) -> usize {
     let of_all = |relations: Vec<&Relation>| relations.into_iter().map(|r| uses(r, name)).sum::<usize>();
     match relation.node.as_ref() {
-        RelationNode::Table(t) => usize::from(matches!(t.name.as_slice(), [n] if n.eq_ignore_ascii_case(name))),
+        RelationNode::Table(t) => {
+            usize::from(matches!(t.name.as_slice(), [n] if n.eq_ignore_ascii_case(name)))
+        }
         // A table in between may have several uses itself.
         RelationNode::With { input, tables, .. } => {
             uses(input, name) + 2 * of_all(tables.iter().map(|t| &t.query).collect())

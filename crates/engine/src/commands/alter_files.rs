@@ -164,7 +164,11 @@ async fn alter_column(
         return Err(Error::new("CANNOT_ALTER_PARTITION_COLUMN")
             .param("tableName", record.name.quoted())
             .param("columnName", quote(&field.name))
-            .message(format!("{} partitions {}, and stays as it is.", quote(&field.name), record.name.quoted()))
+            .message(format!(
+                "{} partitions {}, and stays as it is.",
+                quote(&field.name),
+                record.name.quoted()
+            ))
             .exception("AnalysisException"));
     }
     // A CHAR or VARCHAR is kept as a string with a note.

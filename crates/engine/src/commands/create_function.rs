@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use boathouse_catalog::{FunctionKind, FunctionRecord, ObjectName, OnConflict, ParameterRecord};
 use boathouse_spec::{
-    CreateFunction, CreateMode, DataType, Error, Expr, FunctionBody, FunctionReturn, JoinKind, Literal, PythonFunction,
-    Relation, RelationNode, Result, StructType, clock, quote, quote_name,
+    CreateFunction, CreateMode, DataType, Error, Expr, FunctionBody, FunctionReturn, JoinKind, Literal,
+    PythonFunction, Relation, RelationNode, Result, StructType, clock, quote, quote_name,
 };
 
 use crate::commands::create_table::without_lengths;

@@ -135,9 +135,7 @@ async fn definition(session: &Arc<Session>, create: CreateTable) -> Result<Defin
             true => ("_LEGACY_ERROR_TEMP_2047", "IllegalArgumentException"),
             false => ("_LEGACY_ERROR_TEMP_1069", "AnalysisException"),
         };
-        return Err(Error::new(class)
-            .message("An external table needs a LOCATION.")
-            .exception(exception));
+        return Err(Error::new(class).message("An external table needs a LOCATION.").exception(exception));
     }
     options.retain(|(k, _)| !k.eq_ignore_ascii_case("path"));
     let mut bucket = create.bucket;

@@ -15,8 +15,8 @@ use crate::commands::fields_by_name::{check_fields_given, in_order, reads_as};
 use crate::commands::store_assignment::{assign, incompatible, inserted_type, overflow_error};
 use crate::commands::table_expressions::{self, TableScope};
 use crate::commands::{
-    column_default, computed_columns, evaluate, insert_partition, insert_replace, partitions, predicate_text, table_columns,
-    target, write,
+    column_default, computed_columns, evaluate, insert_partition, insert_replace, partitions, predicate_text,
+    table_columns, target, write,
 };
 use crate::execute::project;
 use crate::resolver::ResolvedTable;

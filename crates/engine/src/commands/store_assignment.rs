@@ -279,9 +279,9 @@ pub(super) fn fitted_value(value: ScalarValue, data_type: &DataType) -> Result<S
 
 /// A text as a column keeps it that is a CHAR or a VARCHAR.
 pub(super) fn stored_text(column: &StructField, text: String) -> Result<String> {
-    match declared_length(column) {
-        Some((is_char, length)) => fitted(&text, is_char, length),
-        None => Ok(text),
+    match Lengths::of(column) {
+        Some(Lengths::Text { is_char, length }) => fitted(&text, is_char, length),
+        _ => Ok(text),
     }
 }
 

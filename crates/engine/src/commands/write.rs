@@ -7,8 +7,8 @@ use boathouse_connectors::Format;
 use boathouse_delta::{DeltaTable, PartitionOverwrite, Snapshot, WriteMode, WriteOptions};
 use boathouse_functions::cast::Mode;
 use boathouse_spec::{
-    Bucket, CreateMode, DataType, Error, Insert, InsertMode, Options, Relation, Result, SaveMode, StructField,
-    StructType, TableTarget, Write, WriteTarget, option, quote,
+    Bucket, CreateMode, DataType, Error, Insert, InsertMode, Options, Relation, Result, SaveMode,
+    StructField, StructType, TableTarget, Write, WriteTarget, option, quote,
 };
 use url::Url;
 
@@ -43,7 +43,9 @@ pub(super) async fn run(session: &Arc<Session>, write: Write) -> Result<QueryRes
                 let name = name.join(".");
                 return Err(Error::new("PARTITION_BY_NOT_ALLOWED_WITH_INSERT_INTO")
                     .param("tableName", &name)
-                    .message(format!("{name} says itself how it is partitioned: insertInto() takes no partitionBy()."))
+                    .message(format!(
+                        "{name} says itself how it is partitioned: insertInto() takes no partitionBy()."
+                    ))
                     .exception("AnalysisException"));
             }
             let overwrite = write.mode == Some(SaveMode::Overwrite);

@@ -427,7 +427,9 @@ impl<'a> Scanner<'a> {
         let mut open: Vec<bool> = Vec::new();
         loop {
             match (self.start()?, limits) {
-                (Start::Object | Start::Array, Some(limits)) if open.len() >= limits.depth => return Ok(true),
+                (Start::Object | Start::Array, Some(limits)) if open.len() >= limits.depth => {
+                    return Ok(true);
+                }
                 (Start::Object | Start::Array, None) if open.len() >= MAX_DEPTH => return Err(SyntaxError),
                 (kind @ (Start::Object | Start::Array), _) => {
                     self.at += 1;
