@@ -273,7 +273,9 @@ async fn the_largest_file_has_the_header() {
     home.put("h/c.csv", "a,b,c\n3,4,5\n");
     let table = home.open("csv", None, &[("header", "true")], "h").await.unwrap();
     assert_eq!(ddl(&table), "struct<a:string,b:string,c:string>");
-    assert_eq!(home.rows(table).await.unwrap(), ["1|2|null", "3|4|5"]);
+    let mut rows = home.rows(table).await.unwrap();
+    rows.sort();
+    assert_eq!(rows, ["1|2|null", "3|4|5"]);
 }
 
 #[tokio::test]

@@ -295,7 +295,7 @@ impl Analyzer {
     fn reconciled_field(&self, from: &StructType, wanted: &StructField, path: &[String]) -> Result<DataType> {
         let same = |f: &&StructField| same_name(&f.name, &wanted.name, self.context.case_sensitive);
         let named: Vec<&StructField> = from.fields.iter().filter(same).collect();
-        let inner = [path, &[wanted.name.clone()]].concat();
+        let inner = [path, std::slice::from_ref(&wanted.name)].concat();
         match named.as_slice() {
             [] if wanted.nullable => Ok(wanted.data_type.clone()),
             [] => Err(unresolved_field(&wanted.name, path, from)),

@@ -129,14 +129,14 @@ impl Options {
     /// Reads options for reading. Keys that CSV does not know are left alone, as Spark does.
     pub fn parse(options: &[(String, String)], session: &SessionDefaults) -> Result<Self> {
         let given = Lookup(options);
-        let pattern = |key: &str| given.text(key).map(Pattern::for_reading_fields);
+        let pattern = |key: &str| given.text(key).map(Pattern::for_reading_fields).transpose();
         let base = Self::parse_common(&given, session, false)?;
-        let timestamp_format = pattern("timestampFormat");
+        let timestamp_format = pattern("timestampFormat")?;
         Ok(Self {
             fall_back: given.flag("enableDateTimeParsingFallback", timestamp_format.is_none())?,
-            date_format: pattern("dateFormat"),
+            date_format: pattern("dateFormat")?,
             timestamp_format,
-            timestamp_ntz_format: pattern("timestampNTZFormat"),
+            timestamp_ntz_format: pattern("timestampNTZFormat")?,
             rescue: Rescue::parse(options)?,
             ..base
         })

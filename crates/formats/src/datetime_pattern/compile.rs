@@ -380,11 +380,13 @@ fn unrecognized(pattern: &str) -> Error {
         ))
 }
 
+/// Of a pattern that Spark 2 would have taken.
+pub(super) const OF_OLDER_VERSIONS: &str = "INCONSISTENT_BEHAVIOR_CROSS_VERSION.DATETIME_PATTERN_RECOGNITION";
 const DOCROOT: &str = "https://spark.apache.org/docs/latest";
 
 /// Spark 2 would have taken the pattern, and Spark says so instead of guessing what is meant now.
 fn legacy_pattern(pattern: &str) -> Error {
-    Error::new("INCONSISTENT_BEHAVIOR_CROSS_VERSION.DATETIME_PATTERN_RECOGNITION")
+    Error::new(OF_OLDER_VERSIONS)
         .param("pattern", quoted(pattern))
         .param("config", "\"spark.sql.legacy.timeParserPolicy\"")
         .param("docroot", DOCROOT)

@@ -15,7 +15,7 @@ use boathouse_spec::{Error, Result};
 
 use crate::calendar::{MICROS_PER_DAY, NANOS_PER_DAY};
 use crate::zone::Zone;
-use compile::Item;
+use compile::{Item, OF_OLDER_VERSIONS};
 use resolve::Fields;
 
 /// A compiled pattern.
@@ -103,10 +103,12 @@ impl Pattern {
     }
 
     /// The same for formats whose patterns are looked at with the first text, as Spark's are: a pattern that means nothing
-    /// is no error, and no text fits it.
-    pub fn for_reading_fields(pattern: &str) -> Self {
-        Self::for_parsing(pattern)
-            .unwrap_or_else(|_| Self { readable: false, ..Self::of_items(pattern, Vec::new()) })
+    /// is no error, and no text fits it. One that only older versions of Spark understood is an error.
+    pub fn for_reading_fields(pattern: &str) -> Result<Self> {
+        Self::for_parsing(pattern).or_else(|e| match e.is(OF_OLDER_VERSIONS) {
+            true => Err(e),
+            false => Ok(Self { readable: false, ..Self::of_items(pattern, Vec::new()) }),
+        })
     }
 
     fn of_items(pattern: &str, items: Vec<Item>) -> Self {

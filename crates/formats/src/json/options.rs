@@ -132,9 +132,9 @@ impl Options {
         if given.text("singleVariantColumn").is_some() {
             return Err(Error::unsupported("the option `singleVariantColumn` of JSON"));
         }
-        let reading = |key: &str| given.text(key).map(Pattern::for_reading_fields);
+        let reading = |key: &str| given.text(key).map(Pattern::for_reading_fields).transpose();
         let writing = |key: &str| given.text(key).map(Pattern::for_formatting).transpose();
-        let timestamp_format = reading("timestampFormat");
+        let timestamp_format = reading("timestampFormat")?;
         Ok(Self {
             mode: given.text("mode").map(ParseMode::parse).unwrap_or_default(),
             corrupt_column: given
@@ -150,9 +150,9 @@ impl Options {
             rescue: Rescue::parse(options)?,
             file_path: None,
             fall_back: given.flag("enableDateTimeParsingFallback", timestamp_format.is_none())?,
-            date_format: reading("dateFormat"),
+            date_format: reading("dateFormat")?,
             timestamp_format,
-            timestamp_ntz_format: reading("timestampNTZFormat"),
+            timestamp_ntz_format: reading("timestampNTZFormat")?,
             single_variant: false,
             exact_strings: true,
             primitives_as_string: given.flag("primitivesAsString", false)?,

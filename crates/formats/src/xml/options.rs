@@ -67,8 +67,8 @@ impl Options {
         let text = |key: &str, default: &str| given.text(key).unwrap_or(default).to_string();
         check_names(&given)?;
         let reading = |key: &str| match writing {
-            true => None,
-            false => given.text(key).map(Pattern::for_reading_fields),
+            true => Ok(None),
+            false => given.text(key).map(Pattern::for_reading_fields).transpose(),
         };
         let out = |key: &str| match writing {
             true => given.text(key).map(Pattern::for_formatting).transpose(),
@@ -87,9 +87,9 @@ impl Options {
             ignore_namespace: given.flag("ignoreNamespace", false)?,
             null_value: given.text("nullValue").map(str::to_string),
             case_sensitive: session.case_sensitive,
-            date_format: reading("dateFormat"),
-            timestamp_format: reading("timestampFormat"),
-            timestamp_ntz_format: reading("timestampNTZFormat"),
+            date_format: reading("dateFormat")?,
+            timestamp_format: reading("timestampFormat")?,
+            timestamp_ntz_format: reading("timestampNTZFormat")?,
             single_variant: false,
             rescue: None,
             file_path: None,
