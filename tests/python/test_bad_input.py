@@ -501,7 +501,7 @@ def test_a_full_disk(spark, tmp_path):
     with small_disk(tmp_path / "disk", 4) as disk:
         path = str(disk / "t")
         spark.range(1000).write.format("delta").save(path)
-        large = spark.range(2_000_000).selectExpr("id * 7919 % 1000003 * 31 AS id")
+        large = spark.range(2_000_000).selectExpr("xxhash64(id) AS id")
         for mode in ("append", "overwrite"):
             write = large.write.format("delta").mode(mode)
             with pytest.raises(Exception) as raised:

@@ -66,9 +66,13 @@ def test_what_differs_stays_apart(spark, numbers):
     # Each copy has its own filter, which goes to the files.
     filters = f"WITH s AS ({BY_GROUP}) SELECT a.total, b.total FROM s a, s b WHERE a.k = 3 AND b.k = 4"
     assert rows(spark, filters) == [(SUMS[3], SUMS[4])]
-    random = "WITH s AS (SELECT DISTINCT id % 3 AS k, rand() > 2 AS r FROM numbers) SELECT a.k FROM s a JOIN s b USING (k)"
-    assert readers(spark, random) == []
-    assert rows(spark, random) == [(0,), (1,), (2,)]
+    drawn = "SELECT DISTINCT id % 3 AS k, rand() > 2 AS r FROM numbers"
+    apart = f"SELECT a.k FROM ({drawn}) a JOIN ({drawn}) b USING (k)"
+    assert readers(spark, apart) == []
+    # A common table is drawn once, as in Spark.
+    once = f"WITH s AS ({drawn}) SELECT a.k FROM s a JOIN s b USING (k)"
+    assert readers(spark, once) == [2]
+    assert rows(spark, apart) == rows(spark, once) == [(0,), (1,), (2,)]
 
 
 def test_a_reader_that_has_enough(spark, numbers):
