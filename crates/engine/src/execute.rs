@@ -1,6 +1,7 @@
 //! From an analyzed plan to rows.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -226,15 +227,19 @@ pub(crate) async fn written_plan(
         .inspect(query_profile::note)
 }
 
+/// The plan with what no expression computes below its expressions: arguments of SQL functions, and calls of Python.
+pub(crate) fn with_calls_below(plan: &LogicalPlan) -> Result<Cow<'_, LogicalPlan>> {
+    let bound = crate::bound_arguments::computed_below(plan).spark()?;
+    let plan = bound.map_or(Cow::Borrowed(plan), Cow::Owned);
+    Ok(crate::python::extract(&plan)?.map_or(plan, Cow::Owned))
+}
+
 async fn optimized_plan(
     session: &Session,
     mut state: SessionState,
     plan: &LogicalPlan,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let bound = crate::bound_arguments::computed_below(plan).spark()?;
-    let plan = bound.as_ref().unwrap_or(plan);
-    let extracted = crate::python::extract(plan)?;
-    let plan = extracted.as_ref().unwrap_or(plan);
+    let plan = &*with_calls_below(plan)?;
     if crate::small::is_constant(plan) {
         return planned(&session.engine.constants, plan, None).await;
     }

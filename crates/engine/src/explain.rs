@@ -105,10 +105,7 @@ pub(crate) async fn explain(session: &Arc<Session>, plan: Plan, mode: ExplainMod
 }
 
 async fn optimized(plan: &LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
-    let bound = crate::bound_arguments::computed_below(plan).spark()?;
-    let plan = bound.as_ref().unwrap_or(plan);
-    let extracted = crate::python::extract(plan)?;
-    let plan = extracted.as_ref().unwrap_or(plan);
+    let plan = &*crate::execute::with_calls_below(plan)?;
     crate::join_order::load_statistics(plan, state).await?;
     state.optimize(plan).spark()
 }

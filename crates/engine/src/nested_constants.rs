@@ -24,6 +24,9 @@ pub(crate) fn without_statistics(plan: LogicalPlan) -> Result<LogicalPlan> {
         }
         let names = NamePreserver::new(&node);
         node.map_expressions(|e| {
+            if !e.exists(|e| Ok(has_no_order(e)))? {
+                return Ok(Transformed::no(e));
+            }
             let name = names.save(&e);
             Ok(e.transform_down(|e| Ok(as_result(e)))?.update_data(|e| name.restore(e)))
         })
@@ -31,11 +34,17 @@ pub(crate) fn without_statistics(plan: LogicalPlan) -> Result<LogicalPlan> {
     .data()
 }
 
+fn has_no_order(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(value, _)
+        if value.data_type().is_nested() && value.partial_cmp(value).is_none())
+}
+
 fn as_result(expr: Expr) -> Transformed<Expr> {
+    if !has_no_order(&expr) {
+        return Transformed::no(expr);
+    }
     match expr {
-        Expr::Literal(value, metadata)
-            if value.data_type().is_nested() && value.partial_cmp(&value).is_none() =>
-        {
+        Expr::Literal(value, metadata) => {
             let field = Field::new("constant", value.data_type(), value.is_null());
             let metadata = metadata.map(|m| m.to_hashmap()).unwrap_or_default();
             let constant =

@@ -67,7 +67,7 @@ pub use higher_order::{
 pub use inputs::Inputs;
 pub use math::random::XorShift;
 pub use never_fails::never_fails;
-pub use options::{SchemaParser, set_schema_parser};
+pub use options::{SchemaParser, refuse_char, set_schema_parser};
 pub use packages::package_refusal;
 pub use registry::{Entry, Registry, registry};
 pub use scalar::{SparkScalar, conform, scalar_udf, scalar_udf_at};

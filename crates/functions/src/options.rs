@@ -65,15 +65,17 @@ pub(crate) fn schema_argument(call: &Call, i: usize) -> Result<DataType> {
         }
     };
     let schema = parse_schema(text)?;
-    if has_char(&schema) {
-        return Err(Error::new("UNSUPPORTED_CHAR_OR_VARCHAR_AS_STRING")
-            .message("CHAR and VARCHAR are types of table columns; use STRING here."));
-    }
+    refuse_char(&schema)?;
     Ok(schema)
 }
 
-fn has_char(t: &DataType) -> bool {
-    any(t, &|t| matches!(t, DataType::Char(_) | DataType::Varchar(_)))
+/// CHAR and VARCHAR are types of tables' columns only (Spark's `CharVarcharUtils.failIfHasCharVarchar`).
+pub fn refuse_char(t: &DataType) -> Result<()> {
+    if any(t, &|t| matches!(t, DataType::Char(_) | DataType::Varchar(_))) {
+        return Err(Error::new("UNSUPPORTED_CHAR_OR_VARCHAR_AS_STRING")
+            .message("CHAR and VARCHAR are types of table columns; use STRING here."));
+    }
+    Ok(())
 }
 
 /// Whether a type or one within it has a property.

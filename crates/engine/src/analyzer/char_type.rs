@@ -3,8 +3,8 @@
 
 use arrow::array::ArrayRef;
 use boathouse_delta::Lengths;
-use boathouse_functions::{Inputs, Resolved, scalar_udf};
-use boathouse_spec::{DataType, Error, Result, StructType};
+use boathouse_functions::{Inputs, Resolved, refuse_char, scalar_udf};
+use boathouse_spec::{Result, StructType};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::scalar::ScalarValue;
@@ -26,13 +26,9 @@ impl Analyzer {
     /// A schema for reading has STRING in place of CHAR and VARCHAR, which are types of tables' columns (Spark's
     /// `CharVarcharUtils.failIfHasCharVarchar`).
     pub(super) fn refuse_char(&self, schema: Option<&StructType>) -> Result<()> {
-        let mut fields = schema.into_iter().flat_map(|schema| &schema.fields);
+        let refused = schema.into_iter().flat_map(|s| &s.fields).try_for_each(|f| refuse_char(&f.data_type));
         let is_off = || self.session.conf().flag("spark.sql.legacy.charVarcharAsString");
-        if fields.any(|f| has_char(&f.data_type)) && !is_off() {
-            return Err(Error::new("UNSUPPORTED_CHAR_OR_VARCHAR_AS_STRING")
-                .message("CHAR and VARCHAR are types of table columns; use STRING here."));
-        }
-        Ok(())
+        refused.or_else(|e| if is_off() { Ok(()) } else { Err(e) })
     }
 
     /// Remembers that a column is CHAR, for comparisons with it.
@@ -151,15 +147,5 @@ impl Analyzer {
         let function = scalar_udf(&name, resolved, &self.context);
         let expr = Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![value.expr]));
         TypedExpr { expr, ..value }
-    }
-}
-
-fn has_char(t: &DataType) -> bool {
-    match t {
-        DataType::Char(_) | DataType::Varchar(_) => true,
-        DataType::Array { element, .. } => has_char(element),
-        DataType::Map { key, value, .. } => has_char(key) || has_char(value),
-        DataType::Struct(s) => s.fields.iter().any(|f| has_char(&f.data_type)),
-        _ => false,
     }
 }

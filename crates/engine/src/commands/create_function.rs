@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use boathouse_catalog::{FunctionKind, FunctionRecord, ObjectName, OnConflict, ParameterRecord};
+use boathouse_functions::refuse_char;
 use boathouse_spec::{
     CreateFunction, CreateMode, DataType, Error, Expr, FunctionBody, FunctionReturn, JoinKind, Literal,
     PythonFunction, Relation, RelationNode, Result, StructType, clock, quote, quote_name,
 };
 
-use crate::commands::create_table::without_lengths;
 use crate::commands::create_view::temporary_reference;
 use crate::functions::{JAVA, SessionFunction, cannot_load, is_class, session_name};
 use crate::relation_walk::has_subquery;
@@ -264,11 +264,8 @@ fn check_parameters(create: &CreateFunction, name: &str) -> Result<()> {
         }
         None => Vec::new(),
     };
-    if create.parameters.iter().map(|p| &p.data_type).chain(&returned).any(|t| without_lengths(t) != *t) {
-        return Err(Error::new("UNSUPPORTED_CHAR_OR_VARCHAR_AS_STRING")
-            .message("CHAR and VARCHAR are types of table columns; a function has STRING.")
-            .exception("AnalysisException"));
-    }
+    let mut types = create.parameters.iter().map(|p| &p.data_type).chain(&returned);
+    types.try_for_each(|t| refuse_char(t).map_err(|e| e.exception("AnalysisException")))?;
     for parameter in &create.parameters {
         let Some(default) = &parameter.default else { continue };
         if has_subquery(&boathouse_sql::parse_expression(&default.text)?) {

@@ -331,7 +331,7 @@ pub(super) fn stored_field(field: &StructField) -> StructField {
 }
 
 /// The type with strings of any length.
-pub(super) fn without_lengths(t: &DataType) -> DataType {
+fn without_lengths(t: &DataType) -> DataType {
     match t {
         DataType::Char(_) | DataType::Varchar(_) => DataType::STRING,
         DataType::Array { element, contains_null } => {

@@ -285,36 +285,30 @@ fn write_key(keys: &Cells, entry: usize, out: &mut String) -> Result<()> {
         Cells::YearMonth(a, ..) => out.push_str(itoa::Buffer::new().format(a.value(entry))),
         Cells::DayTime(a, ..) => out.push_str(itoa::Buffer::new().format(a.value(entry))),
         Cells::List(a, elements) => {
-            out.push('[');
             let offsets = a.value_offsets();
-            for (i, element) in (offsets[entry] as usize..offsets[entry + 1] as usize).enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                if elements.is_null(element) {
-                    out.push_str("null");
-                } else {
-                    write_key(elements, element, out)?;
-                }
-            }
-            out.push(']');
+            let entries = offsets[entry] as usize..offsets[entry + 1] as usize;
+            write_keys(entries.map(|entry| (&**elements, entry)), out)?;
         }
-        Cells::Struct(_, _, fields) => {
-            out.push('[');
-            for (i, field) in fields.iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                if field.is_null(entry) {
-                    out.push_str("null");
-                } else {
-                    write_key(field, entry, out)?;
-                }
-            }
-            out.push(']');
-        }
+        Cells::Struct(_, _, fields) => write_keys(fields.iter().map(|field| (field, entry)), out)?,
         _ => return Err(Error::unsupported("maps with such keys in JSON")),
     }
+    Ok(())
+}
+
+/// Appends `[1,2]`, as a list or struct is shown that is a key: Java's text of it.
+fn write_keys<'a>(keys: impl Iterator<Item = (&'a Cells, usize)>, out: &mut String) -> Result<()> {
+    out.push('[');
+    for (i, (key, entry)) in keys.enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        if key.is_null(entry) {
+            out.push_str("null");
+        } else {
+            write_key(key, entry, out)?;
+        }
+    }
+    out.push(']');
     Ok(())
 }
 

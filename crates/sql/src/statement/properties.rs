@@ -136,11 +136,11 @@ impl Parser<'_> {
 
     /// `PARTITION (a = 1, b)` if it stands here.
     pub fn optional_partition_spec(&mut self) -> Result<Option<PartitionSpec>> {
-        if self.at("PARTITION") && self.symbol_at(1, "(") {
-            self.partition_spec().map(Some)
-        } else {
-            Ok(None)
-        }
+        self.is_at_partition().then(|| self.partition_spec()).transpose()
+    }
+
+    fn is_at_partition(&self) -> bool {
+        self.at("PARTITION") && self.symbol_at(1, "(")
     }
 
     pub fn partition_spec(&mut self) -> Result<PartitionSpec> {
@@ -171,11 +171,7 @@ impl Parser<'_> {
 
     /// `PARTITION (a = 1)` if it stands here: each column with its value.
     pub fn optional_partition_values(&mut self) -> Result<Option<PartitionSpec>> {
-        if self.at("PARTITION") && self.symbol_at(1, "(") {
-            self.partition_values().map(Some)
-        } else {
-            Ok(None)
-        }
+        self.is_at_partition().then(|| self.partition_values()).transpose()
     }
 
     /// `PARTITION (a = 1)`, each column with its value (Spark's `visitNonOptionalPartitionSpec`).
