@@ -39,6 +39,17 @@ def same_answer(got, expected):
     )
 
 
+def in_one_order(rows):
+    """Rows sorted by themselves: where ORDER BY leaves ties, engines choose."""
+    return sorted(rows, key=lambda row: [comparable(value) for value in row])
+
+
+def comparable(value):
+    if isinstance(value, (int, float, decimal.Decimal)):
+        return (1, round(float(value), 4), "")
+    return (0, 0, "") if value is None else (2, 0, str(value))
+
+
 def same_value(a, b):
     if isinstance(a, (int, float, decimal.Decimal)) and isinstance(b, (int, float, decimal.Decimal)):
         return math.isclose(float(a), float(b), rel_tol=1e-9, abs_tol=2e-6)

@@ -58,4 +58,38 @@ impl Context {
             dynamic_partition_overwrite: false,
         }
     }
+
+    /// Whether files are found, read and written alike under both.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let Self {
+            paths,
+            stores,
+            session,
+            infer_partition_types,
+            merge_parquet_schemas,
+            merge_orc_schemas,
+            orc_codec,
+            parquet_codec,
+            ignore_corrupt_files,
+            ignore_missing_files,
+            ignore_invalid_partitions,
+            ignore_sink_log,
+            rescued_file_path,
+            dynamic_partition_overwrite,
+        } = self;
+        *paths == other.paths
+            && Arc::ptr_eq(stores, &other.stores)
+            && *session == other.session
+            && *infer_partition_types == other.infer_partition_types
+            && *merge_parquet_schemas == other.merge_parquet_schemas
+            && *merge_orc_schemas == other.merge_orc_schemas
+            && *orc_codec == other.orc_codec
+            && *parquet_codec == other.parquet_codec
+            && *ignore_corrupt_files == other.ignore_corrupt_files
+            && *ignore_missing_files == other.ignore_missing_files
+            && *ignore_invalid_partitions == other.ignore_invalid_partitions
+            && *ignore_sink_log == other.ignore_sink_log
+            && *rescued_file_path == other.rescued_file_path
+            && *dynamic_partition_overwrite == other.dynamic_partition_overwrite
+    }
 }

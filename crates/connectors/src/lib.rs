@@ -18,6 +18,7 @@ mod format;
 pub mod kafka;
 pub mod layout;
 pub mod listing;
+mod opened;
 mod options;
 mod orc;
 mod parquet;
@@ -32,6 +33,7 @@ mod write;
 
 pub use context::Context;
 pub use format::Format;
+pub use opened::OpenedTables;
 pub use paths::{Paths, ResolvedPath};
 pub use rows::scanned_files;
 pub use stores::{StoreSettings, Stores};

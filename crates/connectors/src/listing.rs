@@ -77,7 +77,7 @@ impl Choice {
 }
 
 /// A file, and the root it was found below.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     pub meta: ObjectMeta,
     /// The directory the user named, or that a glob of theirs matched; for a file, the one it is in.

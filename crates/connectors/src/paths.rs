@@ -13,7 +13,7 @@ use url::Url;
 use crate::stores::{AZURE_SCHEMES, store_name};
 
 /// Where paths without a scheme lead.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Paths {
     dbfs_root: PathBuf,
     working_directory: PathBuf,

@@ -144,24 +144,24 @@ pub async fn infer_schema(
 }
 
 /// Which files are looked for.
-struct Search<'a> {
-    wanted: &'a Wanted,
-    depth: Depth,
+pub(crate) struct Search<'a> {
+    pub(crate) wanted: &'a Wanted,
+    pub(crate) depth: Depth,
     /// A glob may match nothing.
-    waits: bool,
+    pub(crate) waits: bool,
 }
 
 /// The files of all paths, before anything is known of their contents.
-struct FoundFiles {
-    place: ResolvedPath,
-    choice: Choice,
-    files: Vec<Found>,
+pub(crate) struct FoundFiles {
+    pub(crate) place: ResolvedPath,
+    pub(crate) choice: Choice,
+    pub(crate) files: Vec<Found>,
     /// The option `basePath`.
     base: Option<ResolvedPath>,
 }
 
 impl FoundFiles {
-    async fn find(
+    pub(crate) async fn find(
         format: Format,
         options: &Options,
         paths: &[String],
@@ -236,7 +236,7 @@ impl FoundFiles {
 }
 
 impl FileTable {
-    async fn new(
+    pub(crate) async fn new(
         format: Format,
         schema: Option<&StructType>,
         options: &Options,
@@ -461,6 +461,11 @@ impl FileTable {
             sources: self.sources.clone(),
             statistics: OnceLock::new(),
         }
+    }
+
+    /// Whether the table was opened with these.
+    pub(crate) fn reads_as(&self, format: Format, options: &Options, context: &Context) -> bool {
+        self.format == format && self.options == *options && self.context.is_same(context)
     }
 
     /// Whether another table reads the same files in the same way.

@@ -645,3 +645,58 @@ async fn object_stores_are_read_and_written() {
     let e = home.open("json", None, &[], &format!("{root}/nope")).await.unwrap_err();
     assert_eq!(e.class(), "PATH_NOT_FOUND");
 }
+
+/// A table that is opened again is the same one while its files are the same ones.
+#[tokio::test]
+async fn a_table_is_kept_while_its_files_are_the_same() {
+    let home = home();
+    let kept = crate::OpenedTables::default();
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    let put = |name: &str, content: &str, settled: bool| {
+        home.put(name, content);
+        let file = std::fs::File::options().write(true).open(home.directory.path().join(name)).unwrap();
+        if settled {
+            file.set_modified(long_ago).unwrap();
+        }
+    };
+    let open = async |ddl: Option<&str>, given: &[(&str, &str)], context: &Context| {
+        kept.open("json", ddl.map(schema).as_ref(), &options(given), &["j".to_string()], context)
+            .await
+            .unwrap()
+    };
+    let plain = async || open(None, &[], &home.context).await;
+
+    put("j/a.json", r#"{"a": 1}"#, true);
+    let first = plain().await;
+    assert_eq!(ddl(&first), "struct<a:bigint>");
+    assert!(Arc::ptr_eq(&first, &plain().await));
+
+    // Read in another way it is another table, and the first one is still kept.
+    assert_eq!(ddl(&*open(Some("a int"), &[], &home.context).await), "struct<a:int>");
+    assert_eq!(ddl(&*open(None, &[("primitivesAsString", "true")], &home.context).await), "struct<a:string>");
+    let mut session = home.context.clone();
+    session.session.case_sensitive = !session.session.case_sensitive;
+    assert!(!Arc::ptr_eq(&first, &open(None, &[], &session).await));
+    assert!(Arc::ptr_eq(&first, &plain().await));
+
+    // Another file, other content of the same size at another time, and a file that is gone.
+    put("j/b.json", r#"{"b": 1}"#, true);
+    assert_eq!(ddl(&*plain().await), "struct<a:bigint,b:bigint>");
+    put("j/b.json", r#"{"c": 1}"#, false);
+    assert_eq!(ddl(&*plain().await), "struct<a:bigint,c:bigint>");
+    std::fs::remove_file(home.directory.path().join("j/b.json")).unwrap();
+    let settled = plain().await;
+    assert_eq!(ddl(&settled), "struct<a:bigint>");
+
+    // What was written a moment ago may be written again without a sign of it.
+    put("j/b.json", r#"{"b": 1}"#, false);
+    let young = plain().await;
+    assert!(!Arc::ptr_eq(&young, &plain().await));
+    // Files that cannot be read are left out, until they can be.
+    let lenient = &[("ignoreCorruptFiles", "true")];
+    std::fs::remove_file(home.directory.path().join("j/b.json")).unwrap();
+    assert!(!Arc::ptr_eq(
+        &open(None, lenient, &home.context).await,
+        &open(None, lenient, &home.context).await
+    ));
+}

@@ -5,15 +5,17 @@
 //! plans of a session for the same reason: `SessionHolder.usePlanCache`).
 //!
 //! What an analysis may ask for is listed here, [`Surroundings`] and [`LookUp`]s; one that asks for anything else, such as the
-//! time, or a file's columns, is not kept (`Analyzer::look_ups`). Tables are opened again by the execution: it reads
-//! their latest versions, under the permissions of that moment, and finds the kept analysis useless where one has changed.
+//! time, is not kept (`Analyzer::look_ups`). Tables are opened again by the execution: it reads their latest versions, under the
+//! permissions of that moment, and finds the kept analysis useless where one has changed.
 
 use std::any::Any;
 use std::sync::Arc;
 
 use boathouse_catalog::TableRecord;
+use boathouse_connectors::FileTable;
 use boathouse_delta::{DeltaScan, Snapshot};
-use boathouse_spec::{Options, Relation, RelationNode, Result, SqlText, clock};
+use boathouse_spec::{DataSourceRef, Options, Relation, RelationNode, Result, SqlText, clock};
+use datafusion::catalog::TableProvider;
 
 use crate::Session;
 use crate::analyzer::Analyzed;
@@ -65,17 +67,22 @@ impl Surroundings {
     }
 }
 
-/// A name that an analysis looked up, and what it stood for.
+/// What an analysis looked up, and what it stood for.
 pub(crate) struct LookUp {
-    name: Vec<String>,
-    options: Options,
-    scope: Scope,
+    of: LookedUp,
     found: Found,
+}
+
+enum LookedUp {
+    Name { name: Vec<String>, options: Options, scope: Scope },
+    Files(DataSourceRef),
 }
 
 enum Found {
     /// A Delta table of the catalog at its latest version.
     Table(Arc<TableRecord>, Snapshot),
+    /// Files, in the catalog or not: the same table where they have not changed (`boathouse_connectors::OpenedTables`).
+    Files(Option<Arc<TableRecord>>, Arc<dyn TableProvider>),
     View(Arc<TableRecord>),
     TempView(Arc<TempView>),
 }
@@ -91,15 +98,20 @@ impl Found {
     }
 
     fn of_table(table: &ResolvedTable) -> Option<Self> {
+        let provider = table.provider.as_ref() as &dyn Any;
+        if provider.is::<FileTable>() {
+            return Some(Self::Files(table.record.clone(), Arc::clone(&table.provider)));
+        }
         let record = table.record.as_ref()?;
         let delta = table.delta.as_ref()?;
-        (table.provider.as_ref() as &dyn Any).downcast_ref::<DeltaScan>()?;
+        provider.downcast_ref::<DeltaScan>()?;
         Some(Self::Table(Arc::clone(record), delta.snapshot.clone()))
     }
 
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Table(a, at_a), Self::Table(b, at_b)) => at_a.is_same(at_b) && a == b,
+            (Self::Files(a, of_a), Self::Files(b, of_b)) => Arc::ptr_eq(of_a, of_b) && a == b,
             (Self::View(a), Self::View(b)) => a == b,
             (Self::TempView(a), Self::TempView(b)) => Arc::ptr_eq(a, b),
             _ => false,
@@ -108,14 +120,28 @@ impl Found {
 }
 
 impl LookUp {
-    pub fn of(name: &[String], options: &Options, scope: &Scope, found: &Resolved) -> Option<Self> {
+    pub fn of_name(name: &[String], options: &Options, scope: &Scope, found: &Resolved) -> Option<Self> {
         let found = Found::of(found)?;
-        Some(Self { name: name.to_vec(), options: options.clone(), scope: scope.clone(), found })
+        let of = LookedUp::Name { name: name.to_vec(), options: options.clone(), scope: scope.clone() };
+        Some(Self { of, found })
+    }
+
+    pub fn of_files(source: &DataSourceRef, found: &ResolvedTable) -> Option<Self> {
+        let found = Found::of_table(found)?;
+        matches!(found, Found::Files(..)).then(|| Self { of: LookedUp::Files(source.clone()), found })
     }
 
     async fn still_holds(&self, session: &Arc<Session>) -> bool {
-        let again = resolver::resolve(session, &self.name, &self.options, None, &self.scope).await;
-        let again = again.ok().and_then(|resolved| Found::of(&resolved));
+        let again = match &self.of {
+            LookedUp::Name { name, options, scope } => {
+                let again = resolver::resolve(session, name, options, None, scope).await;
+                again.ok().and_then(|resolved| Found::of(&resolved))
+            }
+            LookedUp::Files(source) => {
+                let again = resolver::data_source(session, source).await;
+                again.ok().and_then(|table| Found::of_table(&table))
+            }
+        };
         again.is_some_and(|again| again.is(&self.found))
     }
 }
@@ -144,12 +170,9 @@ pub(crate) async fn take(session: &Arc<Session>, text: &SqlText) -> Option<Analy
     if Surroundings::of(session).as_ref() != Some(&kept.surroundings) {
         return None;
     }
-    for look_up in &kept.look_ups {
-        if !look_up.still_holds(session).await {
-            return None;
-        }
-    }
-    Some(kept.analyzed)
+    // To look a table up waits for the catalog and for its directory.
+    let holds = futures::future::join_all(kept.look_ups.iter().map(|look_up| look_up.still_holds(session)));
+    holds.await.into_iter().all(|holds| holds).then_some(kept.analyzed)
 }
 
 #[cfg(test)]
@@ -217,6 +240,30 @@ mod tests {
         ] {
             assert!(is_kept(&session, "SELECT n FROM w JOIN t USING (n)", None).await, "before {change}");
             assert!(!is_kept(&session, "SELECT n FROM w JOIN t USING (n)", Some(change)).await, "{change}");
+        }
+
+        // Files, by their path and by a name of the catalog.
+        let files = home.join("files");
+        std::fs::create_dir_all(&files).unwrap();
+        let write = |name: &str, content: &str| {
+            std::fs::write(files.join(name), content).unwrap();
+            let file = std::fs::File::options().write(true).open(files.join(name)).unwrap();
+            file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(60)).unwrap();
+        };
+        write("a.json", r#"{"n": 1}"#);
+        let by_path = format!("SELECT n FROM json.`{}`", files.display());
+        run(&session, &format!("CREATE TEMPORARY VIEW of_files AS {by_path}")).await;
+        run(&session, &format!("CREATE TABLE files USING json LOCATION '{}'", files.display())).await;
+        for query in [by_path.as_str(), "SELECT n FROM of_files", "SELECT n FROM files"] {
+            assert!(is_kept(&session, query, None).await, "{query}");
+        }
+        for (i, query) in
+            [by_path.as_str(), "SELECT n FROM of_files", "SELECT n FROM files"].iter().enumerate()
+        {
+            let sql = SqlText { text: query.to_string(), ..SqlText::default() };
+            session.sql_command(sql.clone()).await.unwrap();
+            write(&format!("{i}.json"), r#"{"n": 1}"#);
+            assert!(take(&session, &sql).await.is_none(), "{query}");
         }
         engine.shutdown().await;
         std::fs::remove_dir_all(home).unwrap();

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use boathouse_catalog::{DEFAULT_SCHEMA, SESSION_CATALOG};
+use boathouse_connectors::OpenedTables;
 use boathouse_delta::DeltaTable;
 use boathouse_spec::{
     CatalogCall, Command, Error, Expectation, ExplainMode, Expr, Name, Plan, Relation, RelationNode, Result,
@@ -61,6 +62,8 @@ pub struct Session {
     kept_queries: DashMap<String, KeptQuery>,
     /// Tables that relations of `createTable` made, with the call, by the client's ids of the relations.
     made_tables: DashMap<i64, (Command, Name)>,
+    /// Tables of files that were opened.
+    pub(crate) opened_files: OpenedTables,
     /// What `spark.sql` found last.
     pub(crate) kept_analysis: Mutex<Option<KeptAnalysis>>,
     artifacts: Arc<ArtifactStore>,
@@ -99,6 +102,7 @@ impl Session {
             outcomes: DashMap::new(),
             kept_queries: DashMap::new(),
             made_tables: DashMap::new(),
+            opened_files: OpenedTables::default(),
             kept_analysis: Mutex::default(),
             artifacts,
             closed: CancellationToken::new(),

@@ -141,13 +141,15 @@ pub(crate) async fn open(session: &Arc<Session>, source: &DataSourceRef) -> Resu
     let context = context(session)?;
     let (format, schema) = (source.format.clone(), source.schema.clone());
     // Listing waits and finding a schema computes: neither belongs on a thread that serves other queries.
+    let opener = Arc::clone(session);
     let table = blocking(session, move |runtime| {
-        runtime.block_on(boathouse_connectors::open(&format, schema.as_ref(), &options, &paths, &context))
+        let opened = &opener.opened_files;
+        runtime.block_on(opened.open(&format, schema.as_ref(), &options, &paths, &context))
     })
     .await?;
     Ok(ResolvedTable {
         schema: table.spark_schema().clone(),
-        provider: Arc::new(table),
+        provider: table,
         qualifier: Vec::new(),
         delta: None,
         record: None,

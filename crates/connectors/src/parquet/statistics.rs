@@ -44,7 +44,13 @@ async fn of_file(
     footers: Arc<FileMetadataCache>,
 ) -> Result<Statistics> {
     let reader = footer::reader(&table.place, file).with_file_metadata_cache(Some(footers));
-    reader.fetch_statistics(schema).await
+    let mut statistics = reader.fetch_statistics(schema).await?;
+    // Bytes as the log of a Delta table tells them: of files, not of columns. Plans over both are the same ones.
+    statistics.total_byte_size = Precision::Inexact(usize::try_from(file.meta.size).unwrap_or(usize::MAX));
+    for column in &mut statistics.column_statistics {
+        column.byte_size = Precision::Absent;
+    }
+    Ok(statistics)
 }
 
 /// Statistics of a part of the table, or of more than was counted.

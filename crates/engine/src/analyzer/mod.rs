@@ -78,7 +78,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use boathouse_functions::Context;
-use boathouse_spec::{Expr, Origin, Relation, Result};
+use boathouse_spec::{DataSourceRef, Expr, Origin, Relation, Result};
 
 pub(crate) use aggregate::{forbid_aggregates, has_aggregate};
 pub(crate) use analyzed::{Analyzed, Attribute, TypedExpr};
@@ -99,6 +99,8 @@ pub(crate) struct Analyzer {
     next_id: u64,
     /// Tables that were opened for this plan: one that is named twice is read at one version.
     opened: HashMap<table::Named, ResolvedTable>,
+    /// The same of paths.
+    opened_sources: Vec<(DataSourceRef, ResolvedTable)>,
     /// The table that the statement changes.
     changed: Option<ResolvedTable>,
     /// Common table expressions in sight, innermost last.
@@ -182,6 +184,7 @@ impl Analyzer {
             context,
             next_id: 0,
             opened: HashMap::new(),
+            opened_sources: Vec::new(),
             changed: None,
             tables: Vec::new(),
             table_boundaries: Vec::new(),

@@ -16,6 +16,7 @@ use super::Analyzer;
 use super::analyzed::Analyzed;
 use super::temporaries::TemporaryKind;
 use super::view_columns::RecordedColumns;
+use crate::Session;
 use crate::kept_analysis::LookUp;
 use crate::resolver::{self, AsOf, Resolved, ResolvedTable, Scope};
 use crate::temp_views::{Environment, TempView};
@@ -148,7 +149,7 @@ impl Analyzer {
     fn look_up(&mut self, name: &[String], options: &Options, scope: &Scope) -> Result<Resolved> {
         let look_up = resolver::resolve(&self.session, name, options, None, scope);
         let resolved = self.session.engine.runtime.block_on(look_up)?;
-        match LookUp::of(name, options, scope, &resolved) {
+        match LookUp::of_name(name, options, scope, &resolved) {
             Some(look_up) => self.look_ups.push(look_up),
             None => self.is_repeatable.set(false),
         }
@@ -351,10 +352,24 @@ impl Analyzer {
         if let Some(python) = python {
             return self.python_data_source(&python, source);
         }
-        let mut resolved = self.wait(resolver::data_source(&session, source))?;
-        self.as_changed(&mut resolved, &source.options);
-        let scan = self.scan(&resolved, None)?;
+        let opened = match self.opened_sources.iter().find(|(opened, _)| opened == source) {
+            Some((_, opened)) => opened.clone(),
+            None => self.opened_source(&session, source)?,
+        };
+        let scan = self.scan(&opened, None)?;
         self.with_padding(scan)
+    }
+
+    /// Opens files, or a Delta table at a path, once for the plan.
+    fn opened_source(&mut self, session: &Arc<Session>, source: &DataSourceRef) -> Result<ResolvedTable> {
+        let mut opened = session.engine.runtime.block_on(resolver::data_source(session, source))?;
+        match LookUp::of_files(source, &opened) {
+            Some(look_up) => self.look_ups.push(look_up),
+            None => self.is_repeatable.set(false),
+        }
+        self.as_changed(&mut opened, &source.options);
+        self.opened_sources.push((source.clone(), opened.clone()));
+        Ok(opened)
     }
 
     pub(super) fn cached_remote(&mut self, id: &str) -> Result<Analyzed> {

@@ -26,6 +26,8 @@ pub(super) struct CommonTables {
     pub(super) is_shared: bool,
     /// What all of its uses read, where its rows would be others for each.
     pub(super) made: Option<Analyzed>,
+    /// What the check of the WITH found, for the first use.
+    pub(super) checked: Option<Analyzed>,
 }
 
 impl CommonTables {
@@ -37,7 +39,15 @@ impl CommonTables {
         } else {
             Body::Query(query)
         };
-        Self { name: table.name.clone(), columns: table.columns.clone(), body, outer, is_shared, made: None }
+        Self {
+            name: table.name.clone(),
+            columns: table.columns.clone(),
+            body,
+            outer,
+            is_shared,
+            made: None,
+            checked: None,
+        }
     }
 }
 
@@ -74,11 +84,20 @@ impl Analyzer {
         }
         // Spark checks every common table, used or not.
         let count = self.stream_count.take();
-        let checked = (depth..self.tables.len()).try_for_each(|i| self.common_table_at(i).map(|_| ()));
+        let checked = (depth..self.tables.len()).try_for_each(|i| self.check(i));
         self.stream_count = count;
         let result = checked.and_then(|()| self.relation(input));
         self.tables.truncate(depth);
         result
+    }
+
+    fn check(&mut self, i: usize) -> Result<()> {
+        let analyzed = self.common_table_at(i)?;
+        // The columns of outer queries are noted where they are used, and streams are counted.
+        if self.tables[i].outer == 0 && !analyzed.is_streaming {
+            self.tables[i].checked = Some(analyzed);
+        }
+        Ok(())
     }
 
     /// Puts a name in sight for the rest of the request.
@@ -91,6 +110,7 @@ impl Analyzer {
             // Spark makes a view of it, which each use computes.
             is_shared: false,
             made: None,
+            checked: None,
         });
     }
 
@@ -109,6 +129,9 @@ impl Analyzer {
     }
 
     fn common_table_at(&mut self, i: usize) -> Result<Analyzed> {
+        if let Some(checked) = self.tables[i].checked.take() {
+            return Ok(checked);
+        }
         let table = self.tables[i].clone();
         let analyzed = match table.made.clone() {
             Some(made) => self.use_of(made)?,
