@@ -20,8 +20,8 @@ use crate::table::{FileTable, FoundFiles, Search};
 /// So many tables are kept.
 const MAX_TABLES: usize = 64;
 
-/// Of so many files at most.
-const MAX_FILES: usize = 10_000;
+/// Of so many files together.
+const MAX_FILES: usize = 20_000;
 
 /// A file that changed so shortly ago may change again within one tick of its store's clock, at the same size.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -76,7 +76,8 @@ impl OpenedTables {
         if !opened.files.is_empty() {
             let mut kept = self.kept.lock();
             kept.push(opened);
-            if kept.len() > MAX_TABLES {
+            let files = |kept: &[Opened]| kept.iter().map(|opened| opened.files.len()).sum::<usize>();
+            while kept.len() > MAX_TABLES || files(&kept) > MAX_FILES {
                 kept.remove(0);
             }
         }

@@ -273,6 +273,7 @@ async fn planned(
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let planned = async {
         let optimized = state.optimize(plan).spark()?;
+        crate::constants::check(&optimized)?;
         shared_plans::physical(state, &optimized, columns).await
     };
     let planned = AssertUnwindSafe(planned).catch_unwind().await;

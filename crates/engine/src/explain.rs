@@ -69,7 +69,11 @@ pub(crate) async fn explain(session: &Arc<Session>, plan: Plan, mode: ExplainMod
         return Err(execute::streaming_source());
     }
     let state = execute::query_state(session);
-    let physical = execute::physical_plan(session, &analyzed.plan).await?;
+    let physical = match execute::physical_plan(session, &analyzed.plan).await {
+        Ok(physical) => physical,
+        // As in Spark, EXPLAIN tells it.
+        Err(e) => return Ok(format!("Error occurred during query planning: \n{e}")),
+    };
     let physical_text = tree(&physical, false);
     Ok(match mode {
         ExplainMode::Simple | ExplainMode::Codegen | ExplainMode::Formatted => {

@@ -20,6 +20,7 @@ mod commands;
 mod conf;
 mod conjunction;
 mod constant_keys;
+mod constants;
 mod datasets;
 mod distinct_steps;
 mod engine;

@@ -56,7 +56,7 @@ pub use self::percentile_approx::approx_quantile;
 use self::running::{OfFold, RunningFactory};
 pub use self::running::{Running, running};
 use self::sliding::SlidingAccumulator;
-pub use self::two_steps::{FirstStep, TwoSteps, first_step, in_two_steps};
+pub use self::two_steps::{FirstStep, TwoSteps, depends_on_order, first_step, in_two_steps};
 use crate::{Arg, Call, Context, Registry, ShownArg};
 
 pub(crate) fn register(r: &mut Registry) {

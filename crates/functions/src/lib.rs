@@ -53,7 +53,7 @@ pub mod xml;
 
 pub use aggregate::{
     AccumulatorFactory, AggregateCall, FirstStep, ResolvedAggregate, SparkAggregate, TwoSteps,
-    approx_quantile, first_step, frequent_items, in_order, in_two_steps,
+    approx_quantile, depends_on_order, first_step, frequent_items, in_order, in_two_steps,
 };
 pub use aggregate::{Running, distinct_by_collation, running};
 pub use call::{Arg, Call, ReplacedArg, Replacement, Resolved, ShownArg, Want, ordinal};

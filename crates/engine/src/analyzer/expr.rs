@@ -130,7 +130,6 @@ impl Analyzer {
 
     /// The value of an expression that needs no rows.
     pub(crate) fn fold(&self, typed: &TypedExpr) -> Result<ScalarValue> {
-        use boathouse_bridge::ResultExt;
         if let datafusion::logical_expr::Expr::Literal(value, _) = &typed.expr {
             return Ok(value.clone());
         }
@@ -139,27 +138,7 @@ impl Analyzer {
                 .param("paramName", &typed.name)
                 .message(format!("{} must be a constant.", typed.name)));
         }
-        let schema = datafusion::common::DFSchema::empty();
-        let physical = datafusion::physical_expr::create_physical_expr(
-            &typed.expr,
-            &schema,
-            &datafusion::logical_expr::execution_props::ExecutionProps::new(),
-            &Default::default(),
-        );
-        let physical = match physical {
-            Ok(p) => p,
-            Err(e) => return Err(boathouse_bridge::from_datafusion(e)),
-        };
-        let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(1));
-        let empty = std::sync::Arc::new(arrow::datatypes::Schema::empty());
-        let batch =
-            arrow::record_batch::RecordBatch::try_new_with_options(empty, vec![], &options).spark()?;
-        match physical.evaluate(&batch).spark()? {
-            datafusion::logical_expr::ColumnarValue::Scalar(value) => Ok(value),
-            datafusion::logical_expr::ColumnarValue::Array(array) => {
-                ScalarValue::try_from_array(&array, 0).spark()
-            }
-        }
+        crate::constants::value(&typed.expr)
     }
 
     /// The value where the expression is a constant.

@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use boathouse_functions::{FirstStep, first_step};
+use boathouse_functions::{FirstStep, depends_on_order, first_step};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
@@ -29,7 +29,8 @@ pub(crate) const ALL_KEYS_FIRST: OperatorRule =
 fn all_keys_first(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let Some(whole) = node.downcast_ref::<AggregateExec>() else { return Ok(None) };
     let sets = whole.group_expr();
-    let in_order = whole.aggr_expr().iter().any(|function| !function.order_bys().is_empty());
+    // Groups do not come in the order of their rows.
+    let in_order = whole.aggr_expr().iter().any(|f| !f.order_bys().is_empty() || depends_on_order(f.fun()));
     // Values that are to be distinct, with or without functions beside them, are many: all of them together are about as many
     // groups as there are rows.
     let of_distinct = whole.aggr_expr().iter().all(|f| first_step(f.fun()) == Some(FirstStep::Whole));

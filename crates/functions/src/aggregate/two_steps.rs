@@ -115,6 +115,13 @@ pub fn first_step(function: &AggregateUDF) -> Option<FirstStep> {
     is(FIRST).then_some(FirstStep::Whole).or_else(|| is(FIRST_IN_PARTS).then_some(FirstStep::InParts))
 }
 
+/// Whether the order of the rows shows in what a function gives.
+pub fn depends_on_order(function: &AggregateUDF) -> bool {
+    let by_name = ["collect_list", "max_by", "min_by"];
+    spark(function)
+        .is_some_and(|f| f.needs.is_some() || f.ordered.is_some() || by_name.contains(&f.name.as_str()))
+}
+
 fn spark(function: &AggregateUDF) -> Option<&SparkAggregate> {
     (function.inner().as_ref() as &dyn Any).downcast_ref()
 }

@@ -35,6 +35,13 @@ fn coerce(call: &Call, operator: Operator) -> Result<Vec<DataType>> {
     let ansi = call.context.ansi;
     let division = operator == Operator::Divide;
     match (&left, &right) {
+        // Beside FLOAT a decimal is a DOUBLE, which is another type.
+        (Float, Decimal { .. }) if operator == Operator::IntegralDivide => {
+            Err(binary_types_differ(call, &left, &Double))
+        }
+        (Decimal { .. }, Float) if operator == Operator::IntegralDivide => {
+            Err(binary_types_differ(call, &Double, &right))
+        }
         // Without ANSI strings are doubles; only `div` has no double.
         (s, t) | (t, s) if s.is_string() && !ansi && (t.is_numeric() || t.is_string() || *t == Null) => {
             if operator == Operator::IntegralDivide {
