@@ -15,6 +15,9 @@ use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::{ColumnarValue, Expr, LogicalPlan, Volatility};
 use datafusion::physical_expr::create_physical_expr;
 
+/// How DataFusion names what it computes once.
+const COMMON: &str = "__common_expr_";
+
 /// The value of an expression without columns.
 pub(crate) fn value(expr: &Expr) -> Result<ScalarValue> {
     let physical =
@@ -47,9 +50,11 @@ pub(crate) fn check(plan: &LogicalPlan) -> Result<()> {
 fn is_constant(expr: &Expr, left: &mut Vec<Expr>) -> bool {
     let may_be = match expr {
         Expr::Literal(..) => return true,
-        // A branch that is not taken has no error.
+        // A branch that is not taken has no error, also where what several branches have is computed below them.
         Expr::Case(_) => return false,
-        Expr::ScalarFunction(call) if call.func.name() == "nanvl" => return false,
+        Expr::Alias(alias) if alias.name.starts_with(COMMON) => return false,
+        // `NaNvl` is such an expression, and `Elt` is not folded.
+        Expr::ScalarFunction(call) if ["nanvl", "elt"].contains(&call.func.name()) => return false,
         Expr::ScalarFunction(call) => call.func.signature().volatility != Volatility::Volatile,
         Expr::Alias(_)
         | Expr::Between(_)

@@ -48,6 +48,8 @@ pub struct Resolved {
     pub volatility: Volatility,
     /// The value depends on when the query began.
     pub tells_time: bool,
+    /// Whether the result is known by the types of the arguments.
+    pub of_types: bool,
     /// The name in generated column names, where it is not the name called (`substr` shows as `substring`).
     pub display_name: Option<String>,
     /// The arguments in generated column names, where they are not shown as written (defaults filled in, flags left out).
@@ -254,6 +256,7 @@ impl Resolved {
             said_not_null: false,
             volatility: Volatility::Immutable,
             tells_time: false,
+            of_types: false,
             display_name: None,
             display_args: None,
             display_bare: false,
@@ -272,6 +275,12 @@ impl Resolved {
     /// Evaluated for every row anew: `rand()`, `uuid()`.
     pub fn volatile(mut self) -> Self {
         self.volatility = Volatility::Volatile;
+        self
+    }
+
+    /// Known by the types of the arguments, whose values are not computed: `typeof(x)`.
+    pub fn of_types(mut self) -> Self {
+        self.of_types = true;
         self
     }
 

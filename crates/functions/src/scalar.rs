@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType as ArrowType, FieldRef};
 use boathouse_bridge::{to_datafusion, typed_field};
 use boathouse_spec::{DataType, Error, Origin, Result};
 use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     TypeSignature, Volatility, lit,
@@ -180,6 +181,14 @@ impl ScalarUDFImpl for SparkScalar {
 
     fn return_field_from_args(&self, _: ReturnFieldArgs) -> DataFusionResult<FieldRef> {
         Ok(Arc::clone(&self.return_field))
+    }
+
+    fn simplify(&self, args: Vec<Expr>, _: &SimplifyContext) -> DataFusionResult<ExprSimplifyResult> {
+        if !self.resolved.of_types {
+            return Ok(ExprSimplifyResult::Original(args));
+        }
+        let value = first(&self.evaluate(&[], 1).map_err(to_datafusion)?)?;
+        Ok(ExprSimplifyResult::Simplified(Expr::Literal(value, None)))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {

@@ -25,7 +25,8 @@ fn type_of(call: &Call) -> Result<Resolved> {
     let name = call.args[0].data_type.simple_string();
     Ok(Resolved::new(call.types(), DataType::STRING, false, move |inputs| {
         Ok(Arc::new(StringArray::from(vec![name.as_str(); inputs.rows()])))
-    }))
+    })
+    .of_types())
 }
 
 fn version(call: &Call) -> Result<Resolved> {
