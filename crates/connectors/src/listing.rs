@@ -82,6 +82,8 @@ pub struct Found {
     pub meta: ObjectMeta,
     /// The directory the user named, or that a glob of theirs matched; for a file, the one it is in.
     pub root: Path,
+    /// Whether the log of a streaming query names it.
+    pub is_logged: bool,
 }
 
 /// Which of the files that are found, each with its root, are held: a directory may have millions.
@@ -203,7 +205,7 @@ async fn list_plain(
         match path.store.head(&path.path).await {
             Ok(meta) => {
                 let root = parent(&meta.location);
-                let found = takes(&meta, &root).then_some(Found { meta, root });
+                let found = takes(&meta, &root).then_some(Found { meta, root, is_logged: false });
                 return Ok(Some(found.into_iter().collect()));
             }
             Err(object_store::Error::NotFound { .. }) => {}
@@ -219,10 +221,12 @@ async fn list_plain(
     if ignore_sink_log {
         log.clear();
     }
-    if let Some(written) = sink_log::files(path, &log).await? {
+    let written = sink_log::files(path, &log).await?;
+    if let Some(written) = &written {
         files.retain(|meta| written.contains(&meta.location));
     }
-    Ok(Some(files.into_iter().map(|meta| Found { meta, root: path.path.clone() }).collect()))
+    let found = |meta| Found { meta, root: path.path.clone(), is_logged: written.is_some() };
+    Ok(Some(files.into_iter().map(found).collect()))
 }
 
 /// The files below what a glob matches; `None` where it matches nothing.
@@ -247,7 +251,7 @@ async fn list_glob(path: &ResolvedPath, pattern: &[&str], takes: &Wanted) -> Res
             parts[..pattern.len()].iter().cloned().collect()
         };
         if takes(&meta, &root) {
-            found.push(Found { meta, root });
+            found.push(Found { meta, root, is_logged: false });
         }
     }
     Ok(any.then_some(found))

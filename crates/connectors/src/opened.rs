@@ -5,10 +5,8 @@
 //! anything has changed: names, sizes, times and, where the store has them, tags.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use boathouse_spec::{Options, Result, StructType};
-use chrono::Utc;
+use boathouse_spec::{Options, Result, StructType, clock};
 use parking_lot::Mutex;
 
 use crate::context::Context;
@@ -24,7 +22,7 @@ const MAX_TABLES: usize = 64;
 const MAX_FILES: usize = 20_000;
 
 /// A file that changed so shortly ago may change again within one tick of its store's clock, at the same size.
-const SETTLED: Duration = Duration::from_secs(2);
+const SETTLED_US: i64 = 2_000_000;
 
 /// The tables of one user, whose rights and settings they were opened under.
 #[derive(Debug, Default)]
@@ -88,9 +86,9 @@ impl OpenedTables {
 impl FoundFiles {
     /// Whether the list tells when the files are others. Files that could not be read may be readable the next time.
     fn may_be_kept(&self) -> bool {
-        let settled = Utc::now() - SETTLED;
+        let settled_us = clock::now_us() - SETTLED_US;
         self.files.len() <= MAX_FILES
             && !self.choice.ignore_corrupt
-            && self.files.iter().all(|file| file.meta.last_modified < settled)
+            && self.files.iter().all(|file| file.meta.last_modified.timestamp_micros() < settled_us)
     }
 }

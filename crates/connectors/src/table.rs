@@ -88,7 +88,8 @@ pub struct FileTable {
 
 /// Opens paths as a table. Without a schema, it is inferred from the files.
 ///
-/// Columns that the names of directories give come last, also where the schema names them.
+/// Columns that the names of directories give come last, also where the schema names them, unless a streaming query wrote the
+/// files.
 pub async fn open(
     format: &str,
     schema: Option<&StructType>,
@@ -245,6 +246,8 @@ impl FileTable {
         partitions_last: bool,
     ) -> Result<Self> {
         let FoundFiles { place, choice, files, base } = found;
+        // Of what a streaming query wrote the given schema says where they are (Spark's `MetadataLogFileIndex`).
+        let partitions_last = partitions_last && !files.iter().any(|file| file.is_logged);
         let case_sensitive = context.session.case_sensitive;
         let same = |a: &str, b: &str| if case_sensitive { a == b } else { a.eq_ignore_ascii_case(b) };
         let mut values = files

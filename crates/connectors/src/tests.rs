@@ -651,7 +651,7 @@ async fn object_stores_are_read_and_written() {
 async fn a_table_is_kept_while_its_files_are_the_same() {
     let home = home();
     let kept = crate::OpenedTables::default();
-    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    let long_ago = std::time::SystemTime::UNIX_EPOCH;
     let put = |name: &str, content: &str, settled: bool| {
         home.put(name, content);
         let file = std::fs::File::options().write(true).open(home.directory.path().join(name)).unwrap();
@@ -699,4 +699,18 @@ async fn a_table_is_kept_while_its_files_are_the_same() {
         &open(None, lenient, &home.context).await,
         &open(None, lenient, &home.context).await
     ));
+}
+
+/// Of what a streaming query wrote a schema says where the partition columns are; of other files they come last.
+#[tokio::test]
+async fn a_schema_places_partition_columns_of_streams() {
+    let home = home();
+    home.put("s/k=1/a.json", r#"{"v": 7}"#);
+    let columns = async || ddl(&home.open("json", Some("k int; v int"), &[], "s").await.unwrap());
+    assert_eq!(columns().await, "struct<v:int,k:int>");
+    let file = home.directory.path().join("s/k=1/a.json");
+    let line = format!(r#"{{"path":"file://{}","size":8,"isDir":false,"action":"add"}}"#, file.display());
+    home.put("s/_spark_metadata/0", format!("v1\n{line}"));
+    assert_eq!(columns().await, "struct<k:int,v:int>");
+    assert_eq!(home.read("json", Some("k int; v int"), &[], "s").await.unwrap(), ["1|7"]);
 }

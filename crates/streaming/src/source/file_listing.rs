@@ -196,7 +196,7 @@ impl Place {
         let places = self.resolved()?;
         let Some(place) = places.first() else { return Ok(None) };
         match place.store.head(&location).await {
-            Ok(meta) => Ok(Some(Found { root: root(&places, &location), meta })),
+            Ok(meta) => Ok(Some(Found { root: root(&places, &location), meta, is_logged: false })),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(e) => Err(Error::io(format!("looking for {}", entry.path), e)),
         }
