@@ -1,5 +1,6 @@
 //! What reading and writing files needs to know of the session.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use boathouse_formats::options::SessionDefaults;
@@ -7,12 +8,30 @@ use datafusion::execution::object_store::ObjectStoreRegistry;
 
 use crate::paths::Paths;
 
-/// A session's paths, stores and settings.
+/// A registry of stores; the same one is equal.
 #[derive(Debug, Clone)]
+pub struct Registry(Arc<dyn ObjectStoreRegistry>);
+
+impl PartialEq for Registry {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Deref for Registry {
+    type Target = Arc<dyn ObjectStoreRegistry>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+/// A session's paths, stores and settings.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Context {
     pub paths: Paths,
     /// The registry that DataFusion's runtime has too: scans look stores up there.
-    pub stores: Arc<dyn ObjectStoreRegistry>,
+    pub stores: Registry,
     pub session: SessionDefaults,
     /// `spark.sql.sources.partitionColumnTypeInference.enabled`
     pub infer_partition_types: bool,
@@ -43,7 +62,7 @@ impl Context {
     pub fn new(paths: Paths, stores: Arc<dyn ObjectStoreRegistry>, session: SessionDefaults) -> Self {
         Self {
             paths,
-            stores,
+            stores: Registry(stores),
             session,
             infer_partition_types: true,
             merge_parquet_schemas: false,
@@ -57,39 +76,5 @@ impl Context {
             rescued_file_path: true,
             dynamic_partition_overwrite: false,
         }
-    }
-
-    /// Whether files are found, read and written alike under both.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let Self {
-            paths,
-            stores,
-            session,
-            infer_partition_types,
-            merge_parquet_schemas,
-            merge_orc_schemas,
-            orc_codec,
-            parquet_codec,
-            ignore_corrupt_files,
-            ignore_missing_files,
-            ignore_invalid_partitions,
-            ignore_sink_log,
-            rescued_file_path,
-            dynamic_partition_overwrite,
-        } = self;
-        *paths == other.paths
-            && Arc::ptr_eq(stores, &other.stores)
-            && *session == other.session
-            && *infer_partition_types == other.infer_partition_types
-            && *merge_parquet_schemas == other.merge_parquet_schemas
-            && *merge_orc_schemas == other.merge_orc_schemas
-            && *orc_codec == other.orc_codec
-            && *parquet_codec == other.parquet_codec
-            && *ignore_corrupt_files == other.ignore_corrupt_files
-            && *ignore_missing_files == other.ignore_missing_files
-            && *ignore_invalid_partitions == other.ignore_invalid_partitions
-            && *ignore_sink_log == other.ignore_sink_log
-            && *rescued_file_path == other.rescued_file_path
-            && *dynamic_partition_overwrite == other.dynamic_partition_overwrite
     }
 }

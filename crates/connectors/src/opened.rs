@@ -11,9 +11,8 @@ use parking_lot::Mutex;
 
 use crate::context::Context;
 use crate::format::Format;
-use crate::layout::Depth;
-use crate::listing::{self, Found};
-use crate::table::{FileTable, FoundFiles, Search};
+use crate::listing::Found;
+use crate::table::{FileTable, FoundFiles};
 
 /// So many tables are kept.
 const MAX_TABLES: usize = 64;
@@ -50,8 +49,7 @@ impl OpenedTables {
         context: &Context,
     ) -> Result<Arc<FileTable>> {
         let format = Format::find(format)?;
-        let search = Search { wanted: &listing::all(), depth: Depth::Partitions, waits: false };
-        let found = FoundFiles::find(format, options, paths, context, search).await?;
+        let found = FoundFiles::of_table(format, options, paths, context).await?;
         let is_same = |opened: &Opened| {
             opened.schema.as_ref() == schema
                 && opened.paths == paths

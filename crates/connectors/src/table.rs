@@ -98,8 +98,7 @@ pub async fn open(
     context: &Context,
 ) -> Result<FileTable> {
     let format = Format::find(format)?;
-    let search = Search { wanted: &listing::all(), depth: Depth::Partitions, waits: false };
-    let found = FoundFiles::find(format, options, paths, context, search).await?;
+    let found = FoundFiles::of_table(format, options, paths, context).await?;
     FileTable::new(format, schema, options, found, context, true).await
 }
 
@@ -145,11 +144,11 @@ pub async fn infer_schema(
 }
 
 /// Which files are looked for.
-pub(crate) struct Search<'a> {
-    pub(crate) wanted: &'a Wanted,
-    pub(crate) depth: Depth,
+struct Search<'a> {
+    wanted: &'a Wanted,
+    depth: Depth,
     /// A glob may match nothing.
-    pub(crate) waits: bool,
+    waits: bool,
 }
 
 /// The files of all paths, before anything is known of their contents.
@@ -162,7 +161,18 @@ pub(crate) struct FoundFiles {
 }
 
 impl FoundFiles {
-    pub(crate) async fn find(
+    /// All files of a table.
+    pub(crate) async fn of_table(
+        format: Format,
+        options: &Options,
+        paths: &[String],
+        context: &Context,
+    ) -> Result<Self> {
+        let search = Search { wanted: &listing::all(), depth: Depth::Partitions, waits: false };
+        Self::find(format, options, paths, context, search).await
+    }
+
+    async fn find(
         format: Format,
         options: &Options,
         paths: &[String],
@@ -468,7 +478,7 @@ impl FileTable {
 
     /// Whether the table was opened with these.
     pub(crate) fn reads_as(&self, format: Format, options: &Options, context: &Context) -> bool {
-        self.format == format && self.options == *options && self.context.is_same(context)
+        self.format == format && self.options == *options && self.context == *context
     }
 
     /// Whether another table reads the same files in the same way.

@@ -12,8 +12,10 @@ use boathouse_spec::Result;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
-use datafusion::logical_expr::{ColumnarValue, Expr, LogicalPlan, Volatility};
+use datafusion::logical_expr::{ColumnarValue, Expr, LogicalPlan};
 use datafusion::physical_expr::create_physical_expr;
+
+use crate::analyzer::is_foldable;
 
 /// How DataFusion names what it computes once.
 const COMMON: &str = "__common_expr_";
@@ -36,67 +38,31 @@ pub(crate) fn check(plan: &LogicalPlan) -> Result<()> {
     let mut left = Vec::new();
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
-            if is_constant(expr, &mut left) {
-                note(expr, &mut left);
-            }
-            Ok(TreeNodeRecursion::Continue)
+            expr.apply(|e| match e {
+                e if is_left(e) => Ok(TreeNodeRecursion::Jump),
+                Expr::Literal(..) => Ok(TreeNodeRecursion::Jump),
+                // What they hold has a value, and not they themselves.
+                Expr::Alias(_) | Expr::GroupingSet(_) => Ok(TreeNodeRecursion::Continue),
+                e if is_foldable(e) && !e.exists(|e| Ok(is_left(e)))? => {
+                    left.push(e.clone());
+                    Ok(TreeNodeRecursion::Jump)
+                }
+                _ => Ok(TreeNodeRecursion::Continue),
+            })
         })
     })
     .spark()?;
     left.iter().try_for_each(|constant| value(constant).map(|_| ()))
 }
 
-/// Whether an expression is a constant. Of one that is none, the constants within it are noted.
-fn is_constant(expr: &Expr, left: &mut Vec<Expr>) -> bool {
-    let may_be = match expr {
-        Expr::Literal(..) => return true,
+/// Whether Spark leaves the constants within an expression to the rows.
+fn is_left(expr: &Expr) -> bool {
+    match expr {
         // A branch that is not taken has no error, also where what several branches have is computed below them.
-        Expr::Case(_) => return false,
-        Expr::Alias(alias) if alias.name.starts_with(COMMON) => return false,
+        Expr::Case(_) => true,
+        Expr::Alias(alias) => alias.name.starts_with(COMMON),
         // `NaNvl` is such an expression, and `Elt` is not folded.
-        Expr::ScalarFunction(call) if ["nanvl", "elt"].contains(&call.func.name()) => return false,
-        Expr::ScalarFunction(call) => call.func.signature().volatility != Volatility::Volatile,
-        Expr::Alias(_)
-        | Expr::Between(_)
-        | Expr::BinaryExpr(_)
-        | Expr::Cast(_)
-        | Expr::InList(_)
-        | Expr::IsFalse(_)
-        | Expr::IsNotFalse(_)
-        | Expr::IsNotNull(_)
-        | Expr::IsNotTrue(_)
-        | Expr::IsNotUnknown(_)
-        | Expr::IsNull(_)
-        | Expr::IsTrue(_)
-        | Expr::IsUnknown(_)
-        | Expr::Like(_)
-        | Expr::Negative(_)
-        | Expr::Not(_)
-        | Expr::TryCast(_) => true,
+        Expr::ScalarFunction(call) => ["nanvl", "elt"].contains(&call.func.name()),
         _ => false,
-    };
-    let (mut constants, mut others) = (Vec::new(), false);
-    let visited = expr.apply_children(|child| {
-        if is_constant(child, left) {
-            constants.push(child);
-        } else {
-            others = true;
-        }
-        Ok(TreeNodeRecursion::Continue)
-    });
-    if may_be && !others && visited.is_ok() {
-        return true;
-    }
-    constants.into_iter().for_each(|constant| note(constant, left));
-    false
-}
-
-fn note(constant: &Expr, left: &mut Vec<Expr>) {
-    let bare = match constant {
-        Expr::Alias(alias) => alias.expr.as_ref(),
-        other => other,
-    };
-    if !matches!(bare, Expr::Literal(..)) {
-        left.push(bare.clone());
     }
 }

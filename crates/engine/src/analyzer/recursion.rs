@@ -60,15 +60,7 @@ impl Analyzer {
         let work = self.work_rows(&columns);
         let body = Body::Work(WorkTable { rows: Arc::clone(&work), columns });
         let (name, columns, outer) = (table.name.clone(), table.columns.clone(), table.outer);
-        self.tables.push(CommonTables {
-            name,
-            columns,
-            body,
-            outer,
-            is_shared: false,
-            made: None,
-            checked: None,
-        });
+        self.tables.push(CommonTables::new(name, columns, body, outer));
         let step = self.query(step)?;
         let step_plan = step.plan.clone();
         let union = self.union_loop(anchor, step, Arc::clone(&work), max_recursion)?;

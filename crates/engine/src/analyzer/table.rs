@@ -16,7 +16,6 @@ use super::Analyzer;
 use super::analyzed::Analyzed;
 use super::temporaries::TemporaryKind;
 use super::view_columns::RecordedColumns;
-use crate::Session;
 use crate::kept_analysis::LookUp;
 use crate::resolver::{self, AsOf, Resolved, ResolvedTable, Scope};
 use crate::temp_views::{Environment, TempView};
@@ -149,11 +148,16 @@ impl Analyzer {
     fn look_up(&mut self, name: &[String], options: &Options, scope: &Scope) -> Result<Resolved> {
         let look_up = resolver::resolve(&self.session, name, options, None, scope);
         let resolved = self.session.engine.runtime.block_on(look_up)?;
-        match LookUp::of_name(name, options, scope, &resolved) {
+        self.note_look_up(LookUp::of_name(name, options, scope, &resolved));
+        Ok(resolved)
+    }
+
+    /// Notes what was looked up, where it can be compared with what it is later.
+    fn note_look_up(&mut self, look_up: Option<LookUp>) {
+        match look_up {
             Some(look_up) => self.look_ups.push(look_up),
             None => self.is_repeatable.set(false),
         }
-        Ok(resolved)
     }
 
     /// The version or time that is wanted, as a value.
@@ -352,21 +356,19 @@ impl Analyzer {
         if let Some(python) = python {
             return self.python_data_source(&python, source);
         }
-        let opened = match self.opened_sources.iter().find(|(opened, _)| opened == source) {
-            Some((_, opened)) => opened.clone(),
-            None => self.opened_source(&session, source)?,
-        };
+        let opened = self.opened_source(source)?;
         let scan = self.scan(&opened, None)?;
         self.with_padding(scan)
     }
 
     /// Opens files, or a Delta table at a path, once for the plan.
-    fn opened_source(&mut self, session: &Arc<Session>, source: &DataSourceRef) -> Result<ResolvedTable> {
-        let mut opened = session.engine.runtime.block_on(resolver::data_source(session, source))?;
-        match LookUp::of_files(source, &opened) {
-            Some(look_up) => self.look_ups.push(look_up),
-            None => self.is_repeatable.set(false),
+    fn opened_source(&mut self, source: &DataSourceRef) -> Result<ResolvedTable> {
+        if let Some((_, opened)) = self.opened_sources.iter().find(|(opened, _)| opened == source) {
+            return Ok(opened.clone());
         }
+        let look_up = resolver::data_source(&self.session, source);
+        let mut opened = self.session.engine.runtime.block_on(look_up)?;
+        self.note_look_up(LookUp::of_files(source, &opened));
         self.as_changed(&mut opened, &source.options);
         self.opened_sources.push((source.clone(), opened.clone()));
         Ok(opened)

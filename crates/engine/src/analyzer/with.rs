@@ -25,9 +25,9 @@ pub(super) struct CommonTables {
     /// Whether it stands for more than one use.
     pub(super) is_shared: bool,
     /// What all of its uses read, where its rows would be others for each.
-    pub(super) made: Option<Analyzed>,
+    made: Option<Analyzed>,
     /// What the check of the WITH found, for the first use.
-    pub(super) checked: Option<Analyzed>,
+    checked: Option<Analyzed>,
 }
 
 impl CommonTables {
@@ -39,15 +39,12 @@ impl CommonTables {
         } else {
             Body::Query(query)
         };
-        Self {
-            name: table.name.clone(),
-            columns: table.columns.clone(),
-            body,
-            outer,
-            is_shared,
-            made: None,
-            checked: None,
-        }
+        Self { is_shared, ..Self::new(table.name.clone(), table.columns.clone(), body, outer) }
+    }
+
+    /// A name that each use computes.
+    pub(super) fn new(name: String, columns: Vec<String>, body: Body, outer: usize) -> Self {
+        Self { name, columns, body, outer, is_shared: false, made: None, checked: None }
     }
 }
 
@@ -102,16 +99,8 @@ impl Analyzer {
 
     /// Puts a name in sight for the rest of the request.
     pub(super) fn define_table(&mut self, name: &str, query: Relation) {
-        self.tables.push(CommonTables {
-            name: name.to_string(),
-            columns: Vec::new(),
-            body: Body::Query(query),
-            outer: 0,
-            // Spark makes a view of it, which each use computes.
-            is_shared: false,
-            made: None,
-            checked: None,
-        });
+        // Spark makes a view of it.
+        self.tables.push(CommonTables::new(name.to_string(), Vec::new(), Body::Query(query), 0));
     }
 
     /// The common table of that name, with columns of its own for this use.
